@@ -1,0 +1,58 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that this package raises on purpose: one root, one child per kind of cause."""
+
+
+class Kinema4DError(Exception):
+    """Root of all errors of this package; catch it to catch them all."""
+
+
+class RobotDescriptionError(Kinema4DError):
+    """A robot description (URDF) cannot be used; the message names the element and the cure."""
+
+
+class MeshError(RobotDescriptionError):
+    """A mesh of a link is missing or cannot be read; the message names link, URI and places."""
+
+
+class UnknownJointError(Kinema4DError):
+    """A joint name is not in the robot (or is missing from the data)."""
+
+    def __init__(self, unknown: tuple[str, ...], known: tuple[str, ...], where: str):
+        """Keep both name lists, so that a caller can show or compare them."""
+        self.unknown, self.known, self.where = tuple(unknown), tuple(known), where
+        super().__init__(
+            f'{where}: unknown joint name(s) {", ".join(unknown)}; '
+            f'the robot has: {", ".join(known) or "no movable joint"}')
+
+
+class TrajectoryError(Kinema4DError):
+    """A joint trajectory is not well formed (shapes, times, missing fields)."""
+
+
+class KinematicsError(Kinema4DError):
+    """KDL refused a computation, or inverse kinematics did not reach its target."""
+
+
+class CameraError(Kinema4DError):
+    """A camera is uncalibrated, its model is unknown, or its pose cannot be found."""
+
+
+class ObservationError(Kinema4DError):
+    """An image, depth image or joint state cannot be used (encoding, size, stamp, missing)."""
+
+
+class EpisodeError(Kinema4DError):
+    """A recorded episode is damaged or lacks a topic."""
+
+
+class WorldModelError(Kinema4DError):
+    """A world model is unknown, wrongly configured, or failed while predicting."""
+
+
+class PredictionCancelled(Kinema4DError):  # noqa: N818 - it is a stop on request, not an error
+    """The prediction was asked to stop: cancelled, or replaced by a newer request."""
+
+
+class ConfigurationError(Kinema4DError):
+    """A parameter is missing or out of range; the message names it and its valid values."""

@@ -1,0 +1,6 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""World models: predictors of what the scene does while the robot moves exactly."""
+from kinema4d_ros.world_model.base import Report, WorldModel, silent
+
+__all__ = ['Report', 'WorldModel', 'silent']

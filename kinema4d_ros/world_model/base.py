@@ -1,0 +1,50 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a world model is: the one small interface between the bridge and any predictor."""
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
+
+Report = Callable[[str, int, int], None]
+"""
+``report(stage, step, total)``: told by the model as it works, from the model's own thread.
+
+It raises PredictionCancelled when the prediction is to stop; a model lets that pass through.
+"""
+
+
+def silent(stage: str, step: int, total: int) -> None:
+    """Report to nobody and never cancel."""
+
+
+class WorldModel(abc.ABC):
+    """
+    Predicts the world's future from one observation and the robot's exact motion.
+
+    One thread owns a model for its whole life: constructor, every `predict` and `close` are
+    called from it, and nothing else touches the model. `predict` is a generator that yields the
+    frames 0..T-1 of the rollout in order, each as soon as it is ready, so that the first can be
+    shown before the last exists. Closing the generator stops the prediction. A model may keep
+    what depends on the observation alone (same object) for the next candidate trajectory.
+    """
+
+    name: ClassVar[str]
+    #: setting name -> (default, what it means with unit and range); unknown settings are refused
+    settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+
+    @abc.abstractmethod
+    def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
+                report: Report = silent) -> Iterator[PredictedFrame]:
+        """
+        Yield the predicted frames.
+
+        :raises WorldModelError: when the model cannot predict from this input.
+        :raises PredictionCancelled: as raised by `report`.
+        """
+
+    def close(self) -> None:
+        """Give memory and devices back; the model is not used afterwards."""
