@@ -172,11 +172,17 @@ class Observation:
 
 @dataclass(frozen=True)
 class Gripper:
-    """Which links are fingers, and which joints drive them; what the world models grasp with."""
+    """
+    Which links are fingers, and which joints drive them; what the world models grasp with.
+
+    `finger_boxes` bounds each finger link's mesh in its link frame: ((x, y, z) lowest corner,
+    (x, y, z) highest corner) [m], in order of `finger_links`; empty when the meshes are unknown.
+    """
 
     palm_link: str
     finger_links: tuple[str, ...]
     finger_joints: tuple[str, ...]
+    finger_boxes: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,12 +208,14 @@ class RobotRollout:
 
 
 class EventKind(enum.StrEnum):
-    """What a world model says happens to the world."""
+    """What a world model says happens to the world; names are those of FindingCode."""
 
     GRASP = 'grasp'                          # the fingers closed on something, which now follows
     CLOSED_ON_NOTHING = 'closed_on_nothing'  # the fingers closed and nothing was between them
     RELEASE = 'release'                      # what was held is let go
     REST = 'rest'                            # what was released came to rest
+    NO_DEPTH = 'no_depth'                    # without depth the model cannot tell what moves
+    UNSEEN_SPACE = 'unseen_space'            # the fingers close where the camera saw nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +224,7 @@ class WorldEvent:
 
     kind: EventKind
     time: float                    # [s] from the start of the trajectory
-    point_base: np.ndarray         # (3,) float64 [m], base frame; centre of what it happens to
+    point_base: np.ndarray | None  # (3,) float64 [m], base frame; where it happens, if anywhere
     message: str                   # one sentence for people
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
+from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
 
 Report = Callable[[str, int, int], None]
@@ -35,6 +37,29 @@ class WorldModel(abc.ABC):
     name: ClassVar[str]
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
     settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+
+    def __init__(self, **values: Any):
+        """
+        Keep the settings, defaults filled in, as the read-only mapping `setting`.
+
+        :raises WorldModelError: for an unknown setting or a value of the wrong type.
+        """
+        unknown = sorted(set(values) - set(self.settings))
+        if unknown:
+            raise WorldModelError(
+                f'world model {self.name!r} has no setting {", ".join(unknown)}; '
+                f'it has: {", ".join(sorted(self.settings)) or "none"}')
+        merged = {key: default for key, (default, _) in self.settings.items()}
+        for key, value in values.items():
+            wanted = type(merged[key])
+            if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)
+            if type(value) is not wanted:
+                raise WorldModelError(
+                    f'setting {key} of world model {self.name!r} must be a {wanted.__name__}, '
+                    f'got {value!r}; it means: {self.settings[key][1]}')
+            merged[key] = value
+        self.setting: Mapping[str, Any] = MappingProxyType(merged)
 
     @abc.abstractmethod
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
