@@ -83,9 +83,21 @@ class ShadowSimulator:
         report('robot', 0, 1)
         robot = self.roll_out(observation, trajectory)
         report('robot', 1, 1)
+        yield from self.predict_around(observation, robot, seed=seed, report=report)
+
+    def predict_around(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
+                       report: Report = silent) -> Iterator[PredictedFrame]:
+        """Yield the frames of `predict` for what `roll_out` returned from this observation."""
         fitted, _ = self._see(observation)
         for frame in self.world_model.predict(fitted, robot, seed=seed, report=report):
             yield frame if self._fit is None else self._restore(frame)
+
+    def robot_mask(self, observation: Observation) -> np.ndarray:
+        """Return where the robot hides the scene in this observation, (H, W) bool."""
+        start = self.robot.configuration(observation.joint_positions, strict=False)
+        images = self._renderer.render(self._kinematics(start[None]), observation.camera,
+                                       observation.T_base_camera)
+        return images.link_id[0] >= 0
 
     def precheck(self, observation: Observation, trajectory: JointTrajectory) -> Verdict:
         """Judge the trajectory by the rules that need no scene (tier 0)."""
