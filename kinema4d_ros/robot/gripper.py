@@ -1,0 +1,100 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the gripper of a robot from the names and the structure of its URDF."""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.robot.model import Joint, JointType, Robot
+from kinema4d_ros.types import Gripper
+
+_FINGER = re.compile(r'finger|jaw|knuckle|fingertip|claw|gripper', re.IGNORECASE)
+_MOST_JOINTS = 12     # commanded and mimic joints of one gripper; more is a hand
+
+
+def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> Gripper | None:
+    """
+    Find the links that grasp, the joints that move them, and the palm that they hang on.
+
+    A gripper is a link (the palm) that carries two or more moving branches whose links or joints
+    are named like fingers, or one such branch next to a jaw that does not move. Where several
+    links qualify (two arms), the first in the order of ``robot.link_names`` is taken.
+
+    :param finger_links: the finger links, where the names say nothing.
+    :return: None when the robot has no gripper.
+    :raises RobotDescriptionError: when a link of `finger_links` does not exist or does not move.
+    """
+    if finger_links is not None:
+        return _given(robot, tuple(finger_links))
+    for palm in robot.link_names:
+        branches = [branch for joint in _children(robot, palm)
+                    if (branch := _finger_branch(robot, joint))]
+        moving = [branch for branch in branches if _moves(branch)]
+        joints = [joint for branch in moving for joint in branch
+                  if joint.type is not JointType.FIXED]
+        # A single moving branch called 'gripper' may be a wrist that carries the whole gripper,
+        # so it must be the last joint of the robot's arm.
+        enough = len(moving) >= 2 or (len(moving) == 1 and len(joints) == 1)
+        if enough and len(joints) <= _MOST_JOINTS:
+            return Gripper(palm, tuple(joint.child for branch in moving for joint in branch),
+                           _commanded(robot, joints))
+    return None
+
+
+def _given(robot: Robot, links: tuple[str, ...]) -> Gripper:
+    """Build the gripper from links that the user names."""
+    unknown = [link for link in links if link not in robot.links]
+    if unknown or not links:
+        raise RobotDescriptionError(
+            f'finger links {", ".join(unknown) or "()"} are not links of the robot; choose from '
+            f'{", ".join(robot.link_names)}')
+    paths = [robot.path(link) for link in links]
+    for link, path in zip(links, paths):
+        if all(joint.type is JointType.FIXED for joint in path):
+            raise RobotDescriptionError(
+                f'finger link "{link}" does not move; name a link behind a movable joint')
+    # The palm is the last link that the ways to all fingers have in common.
+    shared = [joints[0] for joints in zip(*paths) if len(set(joints)) == 1]
+    if len(links) == 1 or len(shared) == min(map(len, paths)):
+        moving = [joint for joint in paths[0] if joint.type is not JointType.FIXED]
+        palm = moving[-1].parent
+        beyond = [joint for path in paths for joint in path[path.index(moving[-1]):]] \
+            if all(moving[-1] in path for path in paths) else list(paths[0])
+    else:
+        palm = shared[-1].child if shared else robot.root_link
+        beyond = [joint for path in paths for joint in path[len(shared):]]
+    return Gripper(palm, links, _commanded(robot, beyond))
+
+
+def _children(robot: Robot, link: str) -> list[Joint]:
+    return [joint for joint in robot.joints.values() if joint.parent == link]
+
+
+def _finger_branch(robot: Robot, joint: Joint) -> list[Joint]:
+    """Return all joints from `joint` outwards, [] when it is not named like a finger."""
+    if not (_FINGER.search(joint.child) or _FINGER.search(joint.name)):
+        return []
+    branch, stack = [], [joint]
+    while stack:
+        joint = stack.pop()
+        branch.append(joint)
+        stack.extend(_children(robot, joint.child))
+    return branch
+
+
+def _moves(branch: list[Joint]) -> bool:
+    """Tell whether the branch starts with a movable joint, as a finger does."""
+    return branch[0].type is not JointType.FIXED
+
+
+def _commanded(robot: Robot, joints: Sequence[Joint]) -> tuple[str, ...]:
+    """Return the joints to command: mimic joints are replaced by whom they follow."""
+    names = []
+    for joint in joints:
+        while joint.mimic is not None:
+            joint = robot.joints[joint.mimic.joint]
+        if joint.type is not JointType.FIXED:
+            names.append(joint.name)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,196 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Mesh files: read once, reduced to a face budget, kept on disk in the reduced form.
+
+The cache is keyed by the content of the file, so a changed mesh is a new entry and an entry is
+never stale. Entries are written to a temporary name and renamed, so a reader sees all or nothing.
+"""
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from kinema4d_ros.errors import MeshError
+
+FORMATS = ('.stl', '.dae', '.obj', '.glb')
+MAX_BYTES = 500_000_000
+GREY = (178, 178, 178)
+_VERSION = b'kinema4d_ros mesh 1'      # change it when what is stored, or how, changes
+
+
+def default_cache_dir() -> Path:
+    """Return the folder for reduced meshes, as the XDG base directory specification has it."""
+    base = os.environ.get('XDG_CACHE_HOME', '')
+    root = Path(base) if os.path.isabs(base) else Path.home() / '.cache'
+    return root / 'kinema4d_ros' / 'meshes'
+
+
+def load_mesh_file(path: Path, link: str, max_faces: int,
+                   cache_dir: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Return the reduced mesh of a file, in the units of the file (Collada: metres).
+
+    :return: vertices (V, 3) float32, faces (F, 3) int32, colors (V, 3) uint8.
+    :raises MeshError: when the file cannot be read, naming link and file.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise MeshError(f'link "{link}": mesh {path} has the format "{path.suffix}"; '
+                        f'{", ".join(FORMATS)} can be read')
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise MeshError(f'link "{link}": mesh {path} has {size} bytes, more than the '
+                            f'{MAX_BYTES} accepted')
+        data = path.read_bytes()
+        resources = _materials_of(path, data)
+    except OSError as error:
+        raise MeshError(f'link "{link}": mesh {path} cannot be read: {error.strerror}') from error
+    key = hashlib.sha256(b'\0'.join(
+        [_VERSION, str(max_faces).encode(), path.suffix.lower().encode(), data,
+         *resources.values()])).hexdigest()
+    entry = cache_dir / f'{key}.npz'
+    mesh = _read_entry(entry)
+    if mesh is None:
+        mesh = _reduce(_parse(path, link, data, resources), max_faces)
+        if not len(mesh[1]):
+            raise MeshError(f'link "{link}": mesh {path} holds no triangle')
+        _write_entry(entry, mesh)
+    return mesh
+
+
+def _materials_of(path: Path, data: bytes) -> dict[str, bytes]:
+    """Return the material files of an OBJ, only from its own folder; nothing else is followed."""
+    if path.suffix.lower() != '.obj':
+        return {}
+    names = [line.split(None, 1)[1].strip().decode('utf-8', 'replace')
+             for line in data.splitlines() if line.startswith(b'mtllib ')]
+    return {name: (path.parent / name).read_bytes() for name in names
+            if Path(name).name == name and (path.parent / name).is_file()}
+
+
+def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> list:
+    """Return the parts of a file as trimesh meshes, each in the frame of the file."""
+    import trimesh      # a second of import that a warm cache does not need
+
+    # A resolver over what was read already, so that a mesh cannot name other files.
+    resolver = trimesh.resolvers.ZipResolver(
+        {name: io.BytesIO(content) for name, content in resources.items()})
+    try:
+        scene = trimesh.load_scene(io.BytesIO(data), file_type=path.suffix.lower().lstrip('.'),
+                                   resolver=resolver)
+        parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+    except Exception as error:  # a loader may raise anything on a damaged file
+        raise MeshError(f'link "{link}": mesh {path} is damaged: '
+                        f'{type(error).__name__}: {error}') from error
+    for part in parts:
+        if not np.isfinite(part.vertices).all():
+            raise MeshError(f'link "{link}": mesh {path} has vertices that are not finite')
+        part.apply_scale(_unit(part))
+    return parts
+
+
+def _unit(part) -> float:
+    """
+    Return the metres of one unit of a Collada file, 1 for all others.
+
+    RViz applies the unit and leaves the up axis of the file alone; so do we.
+    """
+    text = part.metadata.get('units') or part.metadata.get('unit') or ''
+    number, star, _ = str(text).partition('* meters')
+    return float(number) if star else 1.0
+
+
+def _reduce(parts: list, max_faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reduce each part (they differ in material) by the same factor and put them together."""
+    total = sum(len(part.faces) for part in parts)
+    vertices, faces, colors, start = [], [], [], 0
+    for part in parts:
+        v, f, c = _reduced_part(part, max_faces / max(total, 1))
+        vertices.append(v)
+        faces.append(f + start)
+        colors.append(c)
+        start += len(v)
+    if not parts:
+        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.uint8)
+    return (np.concatenate(vertices).astype(np.float32), np.concatenate(faces).astype(np.int32),
+            np.concatenate(colors).astype(np.uint8))
+
+
+def _reduced_part(part, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    colors = _vertex_colors(part)
+    # Faces share vertices only where position and colour agree; normals and texture coordinates
+    # would cut the surface into pieces that the reduction cannot join.
+    keys = np.concatenate([part.vertices, colors], axis=1)
+    scale = max(float(np.ptp(part.vertices, axis=0).max(initial=0.0)), 1e-9)
+    keys[:, :3] = np.round(keys[:, :3] / (scale * 1e-7))
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    vertices, colors = part.vertices[first], colors[first]
+    faces = inverse.reshape(-1)[part.faces]
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    if share < 1.0 and len(faces) > 16:
+        vertices, faces, colors = _decimate(vertices, faces, colors, share)
+    return vertices, faces, colors
+
+
+def _decimate(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray,
+              share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    import fast_simplification
+
+    points, triangles = vertices.astype(np.float32), faces.astype(np.int32)
+    target = max(8, int(len(faces) * share))
+    out = fast_simplification.simplify(points, triangles, target_count=target,
+                                       return_collapses=True)
+    new_points, new_faces, origin = fast_simplification.replay_simplification(
+        points, triangles, out[2])
+    new_colors = np.zeros((len(new_points), 3), np.uint8)
+    known = (origin >= 0) & (origin < len(new_points))
+    new_colors[origin[known]] = colors[known]
+    return new_points, new_faces, new_colors
+
+
+def _vertex_colors(part) -> np.ndarray:
+    """Return (V, 3) uint8: colours of the file where it has some, else grey."""
+    visual = part.visual
+    if visual is None or not visual.defined:
+        return np.tile(np.uint8(GREY), (len(part.vertices), 1))
+    if visual.kind == 'texture':     # textures are not read, the material has a colour too
+        return np.tile(np.uint8(visual.material.main_color[:3]), (len(part.vertices), 1))
+    return np.asarray(visual.vertex_colors, np.uint8)[:, :3]
+
+
+def _read_entry(entry: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return a cached mesh, None when there is none or it is damaged."""
+    try:
+        with np.load(entry, allow_pickle=False) as stored:
+            vertices, faces, colors = (stored[key] for key in ('vertices', 'faces', 'colors'))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    n = len(vertices)
+    whole = (vertices.shape == (n, 3) == colors.shape and vertices.dtype == np.float32
+             and faces.ndim == 2 and faces.shape[1:] == (3,) and faces.dtype == np.int32
+             and colors.dtype == np.uint8 and np.isfinite(vertices).all()
+             and len(faces) > 0 and faces.min() >= 0 and faces.max() < n)
+    return (vertices, faces, colors) if whole else None
+
+
+def _write_entry(entry: Path, mesh: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """Store a mesh; a folder that cannot be written costs time at the next start, no more."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=entry.parent, suffix='.part')
+    except OSError:
+        return
+    try:
+        with os.fdopen(handle, 'wb') as stream:
+            np.savez(stream, vertices=mesh[0], faces=mesh[1], colors=mesh[2])
+        os.replace(temporary, entry)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What each link of a robot looks like, as triangles in the frame of the link."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kinema4d_ros.errors import MeshError
+from kinema4d_ros.robot.mesh_file import GREY, default_cache_dir, load_mesh_file
+from kinema4d_ros.robot.model import MeshFile, Robot, Shape
+from kinema4d_ros.robot.shapes import LinkMesh, merge, triangles
+
+MAX_FACES = 40_000
+_FEWEST_FACES = 200      # per mesh file, however many files a robot has
+
+
+class LinkMeshes(dict[str, LinkMesh]):
+    """Meshes by link name, for links that have a shape; `warnings` tells what was replaced."""
+
+    def __init__(self):
+        """Start empty."""
+        super().__init__()
+        self.warnings: list[str] = []
+
+
+def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
+                cache_dir: str | Path | None = None) -> LinkMeshes:
+    """
+    Load what the robot looks like: visual shapes, else collision shapes where meshes miss.
+
+    :param max_faces: triangles of all mesh files of the robot together; each file is reduced to
+        its equal share of them (it may have fewer).
+    :param cache_dir: folder for reduced meshes, default in the user's cache folder.
+    :return: only links that have a shape.
+    :raises MeshError: naming link, URI and the places searched, when a mesh is missing and the
+        link has no collision shape to stand in.
+    """
+    if max_faces < 1:
+        raise MeshError(f'max_faces must be at least 1, got {max_faces}')
+    folder = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
+    files = sum(isinstance(shape.geometry, MeshFile)
+                for link in robot.links.values() for shape in link.visuals)
+    share = max(_FEWEST_FACES, max_faces // max(files, 1))
+    out = LinkMeshes()
+    for name in robot.link_names:
+        link = robot.links[name]
+        shapes, error = _load_shapes(robot, name, link.visuals, share, folder)
+        if error is not None:
+            stand_ins, second = _load_shapes(robot, name, link.collisions, share, folder)
+            if second is not None or not stand_ins:
+                raise error
+            shapes = stand_ins
+            out.warnings.append(f'{error}; its collision shape is shown instead')
+        if shapes:
+            out[name] = merge(shapes)
+    return out
+
+
+def _load_shapes(robot: Robot, link: str, shapes: tuple[Shape, ...], share: int,
+                 folder: Path) -> tuple[list[LinkMesh], MeshError | None]:
+    meshes = []
+    for shape in shapes:
+        try:
+            meshes.append(_load(robot, link, shape, share, folder))
+        except MeshError as error:
+            return [], error
+    return meshes, None
+
+
+def _load(robot: Robot, link: str, shape: Shape, share: int, folder: Path) -> LinkMesh:
+    geometry = shape.geometry
+    if isinstance(geometry, MeshFile):
+        path = robot.mesh_finder.find(geometry.uri, link)
+        vertices, faces, colors = load_mesh_file(path, link, share, folder)
+        vertices = vertices * np.float64(geometry.scale)
+        if np.prod(geometry.scale) < 0:
+            faces = faces[:, ::-1]      # a mirrored mesh is inside out
+    else:
+        vertices, faces = triangles(geometry)
+        colors = np.tile(np.uint8(GREY), (len(vertices), 1))
+    if shape.color is not None:
+        colors = np.tile(np.uint8(shape.color), (len(vertices), 1))
+    T = shape.T_link_shape  # noqa: N806 - T_a_b is the name of a transform
+    return LinkMesh((vertices @ T[:3, :3].T + T[:3, 3]).astype(np.float32),
+                    np.ascontiguousarray(faces, np.int32), colors)

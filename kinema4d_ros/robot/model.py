@@ -1,0 +1,192 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The robot: links, joints, limits and shapes of a URDF, checked to form one tree."""
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from kinema4d_ros.errors import UnknownJointError
+from kinema4d_ros.robot.resolve import MeshFinder
+from kinema4d_ros.types import JointLimit
+
+
+class JointType(enum.StrEnum):
+    """Kinds of joints that a chain of KDL can hold."""
+
+    FIXED = 'fixed'
+    REVOLUTE = 'revolute'
+    CONTINUOUS = 'continuous'
+    PRISMATIC = 'prismatic'
+
+
+@dataclass(frozen=True)
+class Mimic:
+    """A joint that follows another: ``position = multiplier * position(joint) + offset``."""
+
+    joint: str
+    multiplier: float = 1.0
+    offset: float = 0.0           # [rad or m]
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """One joint of the URDF."""
+
+    name: str
+    type: JointType
+    parent: str
+    child: str
+    T_parent_joint: np.ndarray    # (4, 4) float64, pose of the joint frame at position 0
+    axis: np.ndarray              # (3,) float64, unit vector in the joint frame
+    limit: JointLimit
+    mimic: Mimic | None = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box, centred on its frame."""
+
+    size: tuple[float, float, float]   # [m]
+
+
+@dataclass(frozen=True)
+class Cylinder:
+    """A cylinder along z, centred on its frame."""
+
+    radius: float                 # [m]
+    length: float                 # [m]
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """A sphere, centred on its frame."""
+
+    radius: float                 # [m]
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """A mesh in a file; its coordinates times `scale` are metres."""
+
+    uri: str
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """One visual or collision element of a link."""
+
+    geometry: Box | Cylinder | Sphere | MeshFile
+    T_link_shape: np.ndarray      # (4, 4) float64
+    color: tuple[int, int, int] | None = None   # RGB 0-255; None: what the mesh file says
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of the URDF with its shapes."""
+
+    name: str
+    visuals: tuple[Shape, ...] = ()
+    collisions: tuple[Shape, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Robot:
+    """
+    A robot as its URDF describes it. Build it with `from_urdf`.
+
+    `joint_names` are the joints that can be commanded: movable and not mimic, in the order of
+    the document. Every array over joints in this package has this order.
+    """
+
+    name: str
+    description_hash: str                     # sha256 of the text, hex
+    root_link: str
+    link_names: tuple[str, ...]               # parents before children, root first
+    joint_names: tuple[str, ...]
+    links: Mapping[str, Link]
+    joints: Mapping[str, Joint]               # by name, in the order of the document
+    limits: Mapping[str, JointLimit]          # of joint_names
+    continuous: frozenset[str]                # joint_names without an end, positions modulo 2 pi
+    warnings: tuple[str, ...]                 # what was tolerated in the description
+    mesh_finder: MeshFinder
+
+    @classmethod
+    def from_urdf(cls, text: str, *, package_paths: Sequence[str | Path] = (),
+                  source_dir: str | Path | None = None) -> Robot:
+        """
+        Read a robot from the text of a URDF (xacro already expanded).
+
+        Meshes are not touched here; `load_meshes` does that.
+
+        :param package_paths: folders to look for mesh packages in, or package folders; they are
+            also the folders that ``file://`` meshes may come from.
+        :param source_dir: the folder of the URDF file, where there is one.
+        :raises RobotDescriptionError: naming the element that cannot be used, and the cure.
+        """
+        from kinema4d_ros.robot.tree import read_tree   # it builds on the classes above
+        from kinema4d_ros.robot.urdf import parse_urdf
+
+        document, warnings = parse_urdf(text)
+        tree = read_tree(document)
+        names = tuple(joint.name for joint in tree.joints.values()
+                      if joint.type is not JointType.FIXED and joint.mimic is None)
+        return cls(
+            name=document.name,
+            description_hash=hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest(),
+            root_link=tree.link_names[0],
+            link_names=tree.link_names,
+            joint_names=names,
+            links=MappingProxyType(tree.links),
+            joints=MappingProxyType(tree.joints),
+            limits=MappingProxyType({name: tree.joints[name].limit for name in names}),
+            continuous=frozenset(name for name in names
+                                 if tree.joints[name].type is JointType.CONTINUOUS),
+            warnings=warnings + tree.warnings,
+            mesh_finder=MeshFinder(package_paths, source_dir))
+
+    def configuration(self, joint_positions: Mapping[str, float], *, default: float = 0.0,
+                      strict: bool = True) -> np.ndarray:
+        """
+        Return joint positions in the order of `joint_names`, matched by name.
+
+        :param joint_positions: [rad or m] by joint name. Positions of mimic joints are accepted
+            and not used, since they follow their leader.
+        :param default: for joints that are not named, moved into the limits of the joint.
+        :param strict: refuse names that the robot does not have, else ignore them.
+        :return: (J,) float64 [rad or m].
+        :raises UnknownJointError: with both lists of names.
+        """
+        if strict:
+            unknown = tuple(name for name in joint_positions if name not in self.joints)
+            if unknown:
+                raise UnknownJointError(unknown, self.joint_names, 'joint positions')
+        out = np.empty(len(self.joint_names))
+        for i, name in enumerate(self.joint_names):
+            if name in joint_positions:
+                out[i] = joint_positions[name]
+            else:
+                limit = self.limits[name]
+                out[i] = min(max(default, -np.inf if limit.lower is None else limit.lower),
+                             np.inf if limit.upper is None else limit.upper)
+        return out
+
+    def parent_joint(self, link: str) -> Joint | None:
+        """Return the joint that carries `link`, None for the root link."""
+        return next((joint for joint in self.joints.values() if joint.child == link), None)
+
+    def path(self, link: str) -> tuple[Joint, ...]:
+        """Return the joints from the root link to `link`, in that order."""
+        parents = {joint.child: joint for joint in self.joints.values()}
+        joints = []
+        while link in parents:
+            joints.append(parents[link])
+            link = parents[link].parent
+        return tuple(reversed(joints))

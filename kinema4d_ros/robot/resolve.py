@@ -1,0 +1,136 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where a mesh URI of a URDF is on disk, and whether it may be read.
+
+A description comes over a topic from whoever publishes it, so a URI is no permission to read any
+file: a mesh must lie in the folder of its package, of the URDF, or in one that the caller named.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from kinema4d_ros.errors import MeshError
+
+_WALK_UP = 8    # folders above the URDF that may hold the package
+
+
+class MeshFinder:
+    """
+    Finds the files of mesh URIs.
+
+    ``package://A/rest`` and ``model://A/rest``: folder A of the ament index, then A (or rest
+    itself) in `package_paths`, then next to the URDF and in the folders above it, then beside
+    this package. ``file://``, absolute and relative paths: inside the folders of the caller,
+    the URDF, or an installed package.
+    """
+
+    def __init__(self, package_paths: Sequence[str | Path] = (),
+                 source_dir: str | Path | None = None):
+        """Take the folders that the caller trusts."""
+        if isinstance(package_paths, (str, Path)):
+            package_paths = (package_paths,)
+        self.package_paths = tuple(Path(path).expanduser().absolute() for path in package_paths)
+        self.source_dir = None if source_dir is None else Path(source_dir).expanduser().absolute()
+
+    def find(self, uri: str, link: str) -> Path:
+        """
+        Return the file of `uri`.
+
+        :param link: the link that asks, for the message.
+        :raises MeshError: not found (with the places searched) or outside the allowed folders.
+        """
+        scheme, _, rest = uri.partition('://')
+        if not rest:
+            scheme, rest = '', uri
+        if '\0' in uri:
+            raise MeshError(f'link "{link}": the mesh URI {uri!r} holds a null character')
+        if scheme in ('package', 'model'):
+            candidates = self._in_package(uri, rest.lstrip('/'), link)
+        elif scheme in ('', 'file'):
+            path = unquote(urlparse(uri).path) if scheme else rest
+            candidates = self._by_path(path)
+        else:
+            raise MeshError(f'link "{link}": mesh {uri} has the unknown scheme "{scheme}"; use '
+                            'package://, model://, file:// or a path')
+        searched, outside = [], []
+        for root, path, installed in candidates:
+            if not path.is_file():
+                searched.append(path)
+            elif _inside(path, root, installed):
+                return path
+            else:
+                outside.append(path)
+        if outside:
+            raise MeshError(
+                f'link "{link}": mesh {uri} is {outside[0]}, outside the folders that meshes may '
+                'be read from; pass its folder in package_paths if that is right')
+        where = ', '.join(dict.fromkeys(map(str, searched))) or 'nowhere: no folder is known'
+        raise MeshError(f'link "{link}": mesh {uri} not found, searched {where}; install the '
+                        'package that holds it, or pass its folder in package_paths')
+
+    def _in_package(self, uri: str, name: str, link: str) -> Iterator[tuple[Path, Path, bool]]:
+        """Yield (allowed root, file, is an installed package) in order of preference."""
+        package, _, rest = name.partition('/')
+        if not package or not rest or package in ('.', '..'):
+            raise MeshError(f'link "{link}": mesh {uri} must be package://<package>/<path>')
+        for share in _installed_shares():
+            yield share / package, share / package / rest, True
+        for folder in self.package_paths:
+            yield folder / package, folder / package / rest, False
+            yield folder, folder / rest, False
+        folders = [] if self.source_dir is None else \
+            [self.source_dir, *self.source_dir.parents][:_WALK_UP]
+        for folder in folders:
+            if folder != folder.parent:      # never the root of the file system
+                yield folder / package, folder / package / rest, False
+                yield folder, folder / rest, False
+        if package == 'kinema4d_ros':
+            own = _own_share()
+            yield own, own / rest, True
+
+    def _by_path(self, path: str) -> Iterator[tuple[Path, Path, bool]]:
+        roots = [(root, False) for root in (*self.package_paths, self.source_dir) if root]
+        if os.path.isabs(path):
+            roots += [(share, True) for share in (*_installed_shares(), _own_share())]
+            # One look per root: whichever contains the file decides.
+            inside = [(root, installed) for root, installed in roots
+                      if _inside(Path(path), root, installed)]
+            yield (*(inside or [(Path(os.devnull), False)])[0][:1], Path(path),
+                   bool(inside and inside[0][1]))
+        else:
+            for root, installed in roots:
+                yield root, root / path, installed
+
+
+def _inside(path: Path, root: Path, installed: bool) -> bool:
+    """
+    Tell whether `path` is in `root` once ``..`` and links are followed.
+
+    An installed package is trusted with its own symbolic links: ``colcon build
+    --symlink-install`` makes every mesh one that leads to the source tree.
+    """
+    if installed:
+        return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(root))
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):     # a loop of links
+        return False
+
+
+def _installed_shares() -> list[Path]:
+    """Return the share folders of the sourced ROS workspaces, overlay first."""
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    return [Path(prefix) / 'share' for prefix in prefixes if prefix]
+
+
+def _own_share() -> Path:
+    """Return the folder that ``package://kinema4d_ros`` means."""
+    try:
+        from kinema4d_ros.resources import share_dir
+    except ImportError:
+        return Path(__file__).resolve().parents[2]
+    return Path(share_dir())

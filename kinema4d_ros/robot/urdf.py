@@ -1,0 +1,208 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Text of a robot description -> objects of urdf_parser_py, by way of a cleaned document.
+
+urdf_parser_py stops at files that RViz shows without complaint: a prefix that is not bound, a
+bare transmission, a limit without effort. So only the elements that describe geometry and motion
+are copied, value by value, to a new document, and that is what it parses. What is copied is
+checked on the way, where the name of the element is still at hand for the message.
+"""
+from __future__ import annotations
+
+import math
+import xml.sax
+from collections.abc import Mapping
+from io import StringIO
+from xml.etree import ElementTree
+
+from defusedxml import DefusedXmlException
+from defusedxml.expatreader import DefusedExpatParser
+from urdf_parser_py import urdf as urdf_parser
+
+from kinema4d_ros.errors import RobotDescriptionError
+
+MAX_BYTES = 10_000_000
+"""Largest description accepted; the largest robots that we know need a tenth of it."""
+
+# What is copied: element -> attribute -> number of values (0: text). A '?' marks an attribute
+# that may be absent; required ones are reported by name.
+_ATTRIBUTES: Mapping[str, Mapping[str, int]] = {
+    'robot': {'name?': 0},
+    'link': {'name': 0},
+    'visual': {}, 'collision': {}, 'geometry': {},
+    'origin': {'xyz?': 3, 'rpy?': 3},
+    'box': {'size': 3}, 'cylinder': {'radius': 1, 'length': 1}, 'sphere': {'radius': 1},
+    'mesh': {'filename': 0, 'scale?': 3},
+    'material': {'name?': 0}, 'color': {'rgba': 4},
+    'joint': {'name': 0, 'type': 0},
+    'axis': {'xyz?': 3}, 'parent': {'link': 0}, 'child': {'link': 0},
+    'limit': {'lower?': 1, 'upper?': 1, 'velocity?': 1, 'effort?': 1},
+    'mimic': {'joint': 0, 'multiplier?': 1, 'offset?': 1},
+}
+_CHILDREN: Mapping[str, tuple[str, ...]] = {
+    'robot': ('material', 'link', 'joint'),
+    'link': ('visual', 'collision'),
+    'visual': ('origin', 'geometry', 'material'),
+    'collision': ('origin', 'geometry'),
+    'geometry': ('box', 'cylinder', 'sphere', 'mesh'),
+    'material': ('color',),
+    'joint': ('origin', 'axis', 'parent', 'child', 'limit', 'mimic'),
+}
+_REPEATED = ('robot', 'link')      # parents whose children may come more than once
+_POSITIVE = ('size', 'radius', 'length')
+# urdf_parser_py cannot live without these; infinite means 'not stated' from here on, because
+# no number in the text itself may be infinite.
+_UNSTATED = {'limit': {'effort': 'inf', 'velocity': 'inf'}}
+
+
+def parse_urdf(text: str) -> tuple[urdf_parser.Robot, tuple[str, ...]]:
+    """
+    Parse a URDF with urdf_parser_py.
+
+    :return: the parsed robot, and warnings about what was left out.
+    :raises RobotDescriptionError: naming the element that cannot be used, and the cure.
+    """
+    root = _read_xml(text)
+    if root.tag != 'robot':
+        raise RobotDescriptionError(
+            f'the root element is <{root.tag}>, not <robot>; pass the text of a URDF '
+            '(what /robot_description carries)')
+    warnings: list[str] = []
+    cleaned = _clean(root, '<robot>', warnings)
+    if not cleaned.get('name'):
+        cleaned.set('name', 'robot')
+        warnings.append('<robot> has no name, called "robot"')
+    for material in list(cleaned.findall('material')):
+        if material.find('color') is None or not material.get('name'):
+            cleaned.remove(material)    # a texture alone: nothing left to refer to
+    try:
+        robot = urdf_parser.Robot.from_xml_string(ElementTree.tostring(cleaned, 'utf-8'))
+    except Exception as error:  # the parser raises bare Exception and AssertionError
+        raise RobotDescriptionError(f'urdf_parser_py refused the description: {error}') from error
+    return robot, tuple(warnings)
+
+
+def _read_xml(text: str) -> ElementTree.Element:
+    """Read XML without namespaces, entities, or anything from outside the text."""
+    if not isinstance(text, str):
+        raise RobotDescriptionError(
+            f'a robot description is text, got {type(text).__name__}; read the file first')
+    size = len(text.encode('utf-8', 'surrogatepass'))
+    if size > MAX_BYTES:
+        raise RobotDescriptionError(
+            f'the robot description has {size} bytes, more than the {MAX_BYTES} accepted; '
+            'meshes belong in files of their own')
+    if not text.strip():
+        raise RobotDescriptionError('the robot description is empty; is the publisher running?')
+    # Without namespace handling a prefix is part of the tag, whether or not it is bound.
+    parser, builder = DefusedExpatParser(namespaceHandling=0), _TreeBuilder()
+    parser.setContentHandler(builder)
+    try:
+        parser.parse(_source(text))
+    except DefusedXmlException as error:
+        raise RobotDescriptionError(
+            f'the robot description declares entities ({error}); they are refused, '
+            'expand them before publishing') from error
+    except (xml.sax.SAXException, UnicodeError) as error:
+        raise RobotDescriptionError(f'the robot description is not well-formed XML: {error}'
+                                    ) from error
+    return builder.root
+
+
+def _source(text: str) -> xml.sax.InputSource:
+    source = xml.sax.InputSource()
+    source.setCharacterStream(StringIO(text))
+    return source
+
+
+class _TreeBuilder(xml.sax.ContentHandler):
+    """SAX events -> ElementTree, elements and attributes only."""
+
+    def __init__(self):
+        super().__init__()
+        self._builder = ElementTree.TreeBuilder()
+        self.root: ElementTree.Element
+
+    def startElement(self, name, attrs):  # noqa: N802, D102 - the name is SAX's
+        self._builder.start(name, dict(attrs))
+
+    def endElement(self, name):  # noqa: N802, D102
+        self._builder.end(name)
+
+    def endDocument(self):  # noqa: N802, D102
+        self.root = self._builder.close()
+
+
+def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> ElementTree.Element:
+    """Copy what we use of `element`, checking every value; `where` is its name for messages."""
+    tag = element.tag
+    copy = ElementTree.Element(tag, _clean_attributes(element, where))
+    known = _CHILDREN.get(tag, ())
+    for child in element:
+        if child.tag not in known:
+            if tag == 'geometry':
+                warnings.append(f'{where}: <{child.tag}> is not a geometry of URDF, left out')
+            continue
+        inner = _describe(child, where)
+        if tag not in _REPEATED and copy.find(child.tag) is not None:
+            raise RobotDescriptionError(f'{inner} is given twice; keep one')
+        cleaned = _clean(child, inner, warnings)
+        if child.tag in ('visual', 'collision') and not len(cleaned.findall('geometry/*')):
+            warnings.append(f'{inner} has no geometry, left out')
+            continue
+        copy.append(cleaned)
+    if tag == 'geometry' and len(copy) > 1:
+        raise RobotDescriptionError(f'{where} holds {len(copy)} shapes; give each its own element')
+    if tag == 'joint':
+        for needed in ('parent', 'child'):
+            if copy.find(needed) is None:
+                raise RobotDescriptionError(
+                    f'{where} has no <{needed}>; add <{needed} link="..."/>')
+    return copy
+
+
+def _clean_attributes(element: ElementTree.Element, where: str) -> dict[str, str]:
+    out = dict(_UNSTATED.get(element.tag, {}))
+    for key, count in _ATTRIBUTES[element.tag].items():
+        name = key.rstrip('?')
+        value = element.get(name)
+        if value is None:
+            if not key.endswith('?'):
+                raise RobotDescriptionError(f'{where} has no attribute {name!r}; add it')
+            continue
+        if count == 0:
+            if not value.strip() and element.tag != 'material':
+                raise RobotDescriptionError(f'{where}: attribute {name!r} is empty; fill it in')
+            out[name] = value
+        else:
+            numbers = _numbers(value, count, f'{where}: {name}="{value[:60]}"')
+            if name in _POSITIVE and min(numbers) <= 0:
+                raise RobotDescriptionError(
+                    f'{where}: {name}="{value}" must be greater than zero')
+            out[name] = ' '.join(map(repr, numbers))
+    if element.tag == 'material':
+        out.setdefault('name', '')
+    return out
+
+
+def _numbers(text: str, count: int, where: str) -> list[float]:
+    """Parse `count` finite numbers."""
+    parts = text.split()
+    if len(parts) != count:
+        raise RobotDescriptionError(f'{where} must hold {count} number(s), has {len(parts)}')
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        cure = 'expand xacro first' if '$' in text else 'write plain decimal numbers'
+        raise RobotDescriptionError(f'{where} is not made of numbers; {cure}') from None
+    if not all(math.isfinite(number) for number in numbers):
+        raise RobotDescriptionError(f'{where} must be finite; write a number')
+    return numbers
+
+
+def _describe(element: ElementTree.Element, parent: str) -> str:
+    """Name an element for people: <joint "a">, <origin> of <joint "a">."""
+    name = element.get('name')
+    own = f'<{element.tag} "{name}">' if name else f'<{element.tag}>'
+    return own if parent == '<robot>' else f'{own} of {parent}'
