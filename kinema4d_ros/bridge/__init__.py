@@ -1,0 +1,20 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Ring b: ROS messages to and from the arrays of the core, QoS profiles, parameter tables.
+
+No node is created here and nothing is subscribed or published; a node hands its messages in.
+Modules are imported on first use: `verdicts` needs the generated interfaces of this package,
+and whoever only decodes images should not.
+"""
+import importlib
+
+__all__ = ['cameras', 'clouds', 'images', 'inputs', 'motion', 'parameters', 'qos', 'transforms',
+           'verdicts']
+
+
+def __getattr__(name: str):
+    """Import the submodule `name` when it is first asked for."""
+    if name in __all__:
+        return importlib.import_module(f'{__name__}.{name}')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,106 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/PointCloud2 to and from organized arrays (height = rows, width = columns)."""
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from sensor_msgs.msg import PointCloud2, PointField
+
+from kinema4d_ros.bridge.arrays import fill
+from kinema4d_ros.bridge.images import check_size
+from kinema4d_ros.errors import ObservationError
+
+_POINT_STEP = 16
+_DTYPES = {
+    PointField.INT8: 'i1', PointField.UINT8: 'u1', PointField.INT16: 'i2',
+    PointField.UINT16: 'u2', PointField.INT32: 'i4', PointField.UINT32: 'u4',
+    PointField.FLOAT32: 'f4', PointField.FLOAT64: 'f8'}
+
+
+def cloud_message(points: np.ndarray, colors: np.ndarray | None, header, *,
+                  stride: int = 1) -> PointCloud2:
+    """
+    Return an organized cloud: x y z FLOAT32 at 0 4 8, and rgb as RViz and PCL want it at 12.
+
+    :param points: (H, W, 3) float32 [m] in the frame of `header`, NaN where unknown.
+    :param colors: (H, W, 3) uint8 RGB, or None for a cloud without colour.
+    :param stride: keep every `stride`-th row and column, to send less.
+    """
+    if points.ndim != 3 or points.shape[2] != 3 or stride < 1 or (
+            colors is not None and (colors.shape != points.shape or colors.dtype != np.uint8)):
+        raise ObservationError(
+            'a cloud takes points (H, W, 3), colors (H, W, 3) uint8 or None and stride >= 1, got '
+            f'{points.shape}, {None if colors is None else (colors.shape, str(colors.dtype))}, '
+            f'{stride}')
+    points = points[::stride, ::stride]
+    height, width = points.shape[:2]
+    check_size(width, height)
+    packed = np.empty((height, width, 4), np.float32)
+    packed[..., :3] = points
+    bits = packed.view(np.uint32)[..., 3]
+    bits[...] = 0
+    names = ['x', 'y', 'z']
+    if colors is not None:
+        # Through integers, never float arithmetic: these bits are a denormal as a float, which
+        # some code rounds to zero, that is to black.
+        colors = colors[::stride, ::stride]
+        octets = packed.view(np.uint8)
+        at = (14, 13, 12) if sys.byteorder == 'little' else (13, 14, 15)
+        for channel, offset in enumerate(at):
+            octets[..., offset] = colors[..., channel]
+        names.append('rgb')
+    message = PointCloud2(
+        header=header, height=int(height), width=int(width), point_step=_POINT_STEP,
+        row_step=_POINT_STEP * int(width), is_bigendian=sys.byteorder == 'big',
+        is_dense=bool(np.isfinite(points).all()),
+        fields=[PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+                for index, name in enumerate(names)])
+    fill(message.data, packed)
+    return message
+
+
+def cloud_to_arrays(message: PointCloud2) -> tuple[np.ndarray, np.ndarray | None]:
+    """
+    Return points (H, W, 3) float32 [m] and colors (H, W, 3) uint8 RGB, None without colour.
+
+    Fields may have any order, offset and padding; x y z may be FLOAT32 or FLOAT64, colour is
+    `rgb` or `rgba` in four bytes. An unorganized cloud has H = 1.
+
+    :raises ObservationError: a field is missing or outside the point, or sizes contradict.
+    """
+    height, width, step = message.height, message.width, message.point_step
+    check_size(width, height)
+    data = np.frombuffer(message.data, np.uint8)
+    if step < 1 or message.row_step < step * width or data.size != message.row_step * height:
+        raise ObservationError(
+            f'cloud of {width}x{height} points with point_step {step} and row_step '
+            f'{message.row_step} does not fit its {data.size} bytes of data')
+    rows = data.reshape(height, message.row_step)[:, :step * width]
+    octets = np.ascontiguousarray(rows).reshape(height, width, step)
+    fields = {field.name: field for field in message.fields}
+    missing = [name for name in 'xyz' if name not in fields]
+    if missing:
+        raise ObservationError(
+            f'cloud has no field {", ".join(missing)}; it has: {", ".join(fields) or "none"}')
+    order = '>' if message.is_bigendian else '<'
+
+    def column(name: str, kinds: tuple[str, ...], as_type: str | None = None) -> np.ndarray:
+        field = fields[name]
+        kind = _DTYPES.get(field.datatype, '?')
+        if kind not in kinds or field.offset + int(kind[1]) > step:
+            raise ObservationError(
+                f'cloud field {name} has datatype {field.datatype} at offset {field.offset} of '
+                f'{step} bytes; expected one of {", ".join(kinds)} inside the point')
+        size = int(kind[1])
+        part = np.ascontiguousarray(octets[..., field.offset:field.offset + size])
+        return part.view(order + (as_type or kind))[..., 0]
+
+    points = np.stack([column(name, ('f4', 'f8')) for name in 'xyz'], axis=-1)
+    color = next((name for name in ('rgb', 'rgba') if name in fields), None)
+    if color is None:
+        return points.astype(np.float32), None
+    bits = column(color, ('f4', 'u4', 'i4'), 'u4')
+    colors = np.stack([(bits >> shift).astype(np.uint8) for shift in (16, 8, 0)], axis=-1)
+    return points.astype(np.float32), colors

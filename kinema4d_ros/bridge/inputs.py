@@ -1,0 +1,102 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a node has received lately: newest values, nearest in time, rates; without a node."""
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any, NamedTuple
+
+_JUMP_NS = 1_000_000_000   # stamps this much older than the newest mean that the clock was reset
+
+
+class Entry(NamedTuple):
+    """One received value; `arrival` is on the caller's steady clock [s]."""
+
+    stamp_ns: int
+    value: Any
+    arrival: float
+
+
+class StampedBuffer:
+    """
+    The last `depth` values of one topic by stamp; safe to use from any thread.
+
+    A stamp far behind the newest (a bag that loops, a simulation that restarts) empties the
+    buffer, so that nothing of the old time line is ever paired with the new one.
+    """
+
+    def __init__(self, depth: int = 30):
+        """Start empty."""
+        self._lock = threading.Lock()
+        self._entries: deque[Entry] = deque(maxlen=depth)
+        self.received, self.refused, self.jumps = 0, 0, 0
+
+    def put(self, stamp_ns: int, value: Any, arrival: float) -> bool:
+        """Store a value; return True when the clock jumped back and the buffer was emptied."""
+        with self._lock:
+            self.received += 1
+            newest = max((entry.stamp_ns for entry in self._entries), default=stamp_ns)
+            jumped = stamp_ns < newest - _JUMP_NS
+            if jumped:
+                self._entries.clear()
+                self.jumps += 1
+            self._entries.append(Entry(int(stamp_ns), value, float(arrival)))
+            return jumped
+
+    def refuse(self) -> None:
+        """Count a message that could not be used, for the diagnostics."""
+        with self._lock:
+            self.received += 1
+            self.refused += 1
+
+    def clear(self) -> None:
+        """Forget the values but not the counts."""
+        with self._lock:
+            self._entries.clear()
+
+    def __len__(self) -> int:
+        """Return how many values are held."""
+        return len(self._entries)
+
+    def latest(self) -> Entry | None:
+        """Return the value with the newest stamp."""
+        with self._lock:
+            return max(self._entries, key=lambda entry: entry.stamp_ns, default=None)
+
+    def by_distance(self, stamp_ns: int, within_ns: int) -> list[Entry]:
+        """Return the values whose stamps are at most `within_ns` away, nearest first."""
+        with self._lock:
+            near = [e for e in self._entries if abs(e.stamp_ns - stamp_ns) <= within_ns]
+        return sorted(near, key=lambda entry: abs(entry.stamp_ns - stamp_ns))
+
+    def nearest(self, stamp_ns: int, within_ns: int) -> Entry | None:
+        """Return the value nearest to a stamp, None when none is within the tolerance."""
+        return next(iter(self.by_distance(stamp_ns, within_ns)), None)
+
+    def rate(self) -> float:
+        """Return the arrival rate over what is held [Hz], 0.0 with fewer than two values."""
+        with self._lock:
+            if len(self._entries) < 2:
+                return 0.0
+            span = self._entries[-1].arrival - self._entries[0].arrival
+            return (len(self._entries) - 1) / span if span > 0 else 0.0
+
+    def age(self, now: float) -> float | None:
+        """Return the time since the last arrival [s], None when nothing is held."""
+        with self._lock:
+            return now - self._entries[-1].arrival if self._entries else None
+
+
+def merged_positions(buffer: StampedBuffer, stamp_ns: int, within_ns: int) -> dict[str, float]:
+    """
+    Return the joint positions [rad or m] at a stamp, each joint from the message nearest to it.
+
+    Arm and gripper often publish their own JointState on one topic; no single one is complete.
+
+    :param buffer: of dicts as `motion.joint_positions` returns them.
+    """
+    positions: dict[str, float] = {}
+    for entry in buffer.by_distance(stamp_ns, within_ns):
+        positions = entry.value | positions
+    return positions

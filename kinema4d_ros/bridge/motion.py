@@ -1,0 +1,105 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""trajectory_msgs/JointTrajectory and sensor_msgs/JointState to and from the core's types."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
+from trajectory_msgs.msg import JointTrajectoryPoint
+
+from kinema4d_ros.errors import ObservationError, TrajectoryError
+from kinema4d_ros.types import JointTrajectory
+
+
+def duration_seconds(duration: Duration) -> float:
+    """Return a Duration in seconds."""
+    return duration.sec + duration.nanosec * 1e-9
+
+
+def duration_message(seconds: float) -> Duration:
+    """Return `seconds` as a Duration; negative ones have negative sec, as ROS wants it."""
+    if not math.isfinite(seconds):
+        raise TrajectoryError(f'a time must be finite, got {seconds}')
+    sec, nanosec = divmod(round(float(seconds) * 1e9), 1_000_000_000)
+    return Duration(sec=int(sec), nanosec=int(nanosec))
+
+
+def stamp_ns(stamp) -> int:
+    """Return a builtin_interfaces/Time in nanoseconds."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def trajectory_from_message(message: JointTrajectoryMessage) -> JointTrajectory:
+    """
+    Return the trajectory as arrays; NaN, bad times and unknown names pass, for the precheck.
+
+    :raises TrajectoryError: when a point does not hold one value per joint (or, for velocities
+        and accelerations, none in any point).
+    """
+    names = tuple(message.joint_names)
+    return JointTrajectory(
+        joint_names=names,
+        times=np.array([duration_seconds(p.time_from_start) for p in message.points]),
+        positions=_column(message, 'positions', required=True),
+        velocities=_column(message, 'velocities'),
+        accelerations=_column(message, 'accelerations'))
+
+
+def _column(message: JointTrajectoryMessage, name: str, required=False) -> np.ndarray | None:
+    """Return one field of all points as (N, J) float64, or None where no point fills it."""
+    joints = len(message.joint_names)
+    rows = [getattr(point, name) for point in message.points]
+    if not required and not any(len(row) for row in rows):
+        return None
+    for index, row in enumerate(rows):
+        if len(row) != joints:
+            raise TrajectoryError(
+                f'point {index} of {len(rows)} of the trajectory has {len(row)} {name} for '
+                f'{joints} joints ({", ".join(message.joint_names)})'
+                + ('' if required else f'; fill {name} in every point or in none'))
+    return np.array(rows, np.float64).reshape(len(rows), joints)
+
+
+def trajectory_message(trajectory: JointTrajectory, header=None) -> JointTrajectoryMessage:
+    """Return the message of a trajectory (time_from_start is rounded to nanoseconds)."""
+    message = JointTrajectoryMessage(joint_names=list(trajectory.joint_names))
+    if header is not None:
+        message.header = header
+    for index, time in enumerate(trajectory.times):
+        point = JointTrajectoryPoint(time_from_start=duration_message(time))
+        for name in ('positions', 'velocities', 'accelerations'):
+            values = getattr(trajectory, name)
+            if values is not None:
+                setattr(point, name, values[index].tolist())
+        message.points.append(point)
+    return message
+
+
+def joint_positions(message: JointState) -> dict[str, float]:
+    """
+    Return name -> position [rad or m], in any order, with whatever joints the message has.
+
+    :raises ObservationError: names and positions do not match, a name comes twice, or a position
+        is not finite.
+    """
+    if len(message.name) != len(message.position):
+        raise ObservationError(
+            f'joint state has {len(message.name)} names but {len(message.position)} positions')
+    positions = dict(zip(message.name, map(float, message.position)))
+    if len(positions) != len(message.name):
+        twice = sorted({name for name in message.name if message.name.count(name) > 1})
+        raise ObservationError(f'joint state names a joint twice: {", ".join(twice)}')
+    bad = [f'{name} = {value}' for name, value in positions.items() if not math.isfinite(value)]
+    if bad:
+        raise ObservationError(f'joint state is not finite: {", ".join(bad)}')
+    return positions
+
+
+def joint_state_message(positions: dict[str, float], header) -> JointState:
+    """Return a JointState with positions only."""
+    return JointState(header=header, name=[str(name) for name in positions],
+                      position=[float(value) for value in positions.values()])

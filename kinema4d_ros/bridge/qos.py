@@ -1,0 +1,66 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The QoS of every topic of the package, in one place and with the reason.
+
+A publisher must offer at least what a subscriber asks for, or the two never connect.
+"""
+from __future__ import annotations
+
+from rclpy.qos import (DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy)
+
+from kinema4d_ros.errors import ConfigurationError
+
+
+def _profile(reliability: ReliabilityPolicy, depth: int, *, latched: bool = False) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+
+
+#: robot_state_publisher publishes the description once; a late subscriber must still get it.
+ROBOT_DESCRIPTION = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
+#: Best effort matches drivers of either kind (REP-2003); only the newest states matter.
+JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 5)
+#: A command must not be lost.
+TRAJECTORY = _profile(ReliabilityPolicy.RELIABLE, 10)
+#: Large messages are lost by the dozen when sent best effort, and RViz2 asks for reliable.
+PREDICTION = _profile(ReliabilityPolicy.RELIABLE, 2)
+#: One frame message per predicted frame; a rollout must arrive whole at a slow reader.
+PREDICTED_FRAMES = _profile(ReliabilityPolicy.RELIABLE, 100)
+#: A late reader sees the last verdict; it is stale by nature, so readers check stamp and hash.
+VERDICT = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
+#: Markers that stay: whoever opens RViz2 later still sees them.
+MARKERS = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
+#: tf2's own choice for /tf and /tf_static.
+TF = _profile(ReliabilityPolicy.RELIABLE, 100)
+TF_STATIC = _profile(ReliabilityPolicy.RELIABLE, 100, latched=True)
+
+CAMERA_RELIABILITY = ('auto', 'best_effort', 'reliable')
+
+
+def camera(node, topic: str, reliability: str = 'auto') -> QoSProfile:
+    """
+    Return the QoS to subscribe a camera topic with.
+
+    `auto` asks for reliable where every present publisher of `topic` offers it, since a best
+    effort subscriber loses large images even from a reliable publisher; otherwise, and while
+    there is no publisher yet, best effort, which connects to any. Ask again when a publisher
+    appears.
+
+    :param node: the subscribing node, asked for the publishers (not changed).
+    :param topic: the topic name as the node resolves it.
+    """
+    if reliability not in CAMERA_RELIABILITY:
+        raise ConfigurationError(
+            f'reliability {reliability!r} is unknown, use one of {", ".join(CAMERA_RELIABILITY)}')
+    policy = ReliabilityPolicy.BEST_EFFORT
+    if reliability == 'reliable':
+        policy = ReliabilityPolicy.RELIABLE
+    elif reliability == 'auto':
+        offers = [info.qos_profile.reliability
+                  for info in node.get_publishers_info_by_topic(topic)]
+        if offers and all(offer == ReliabilityPolicy.RELIABLE for offer in offers):
+            policy = ReliabilityPolicy.RELIABLE
+    # Depth 1 for reliable: a slow reader should get the newest picture, not a backlog.
+    return _profile(policy, 1 if policy == ReliabilityPolicy.RELIABLE else 5)

@@ -1,0 +1,162 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""geometry_msgs transforms to and from (4, 4) matrices, and the tree that /tf spans."""
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
+
+from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.errors import CameraError
+
+
+def matrix(message: Transform | Pose) -> np.ndarray:
+    """
+    Return a Transform or Pose as (4, 4) float64; the quaternion is normalised.
+
+    :raises CameraError: values are not finite, or the quaternion is all zero (never filled in).
+    """
+    if isinstance(message, Pose):
+        position, rotation = message.position, message.orientation
+    else:
+        position, rotation = message.translation, message.rotation
+    t = np.array([position.x, position.y, position.z], np.float64)
+    q = np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
+    norm = np.linalg.norm(q)
+    if not np.all(np.isfinite(t)) or not np.isfinite(norm) or norm < 1e-6:
+        raise CameraError(f'not a pose: position {t.tolist()}, quaternion xyzw {q.tolist()}')
+    x, y, z, w = q / norm
+    T = np.eye(4)  # noqa: N806
+    T[:3, 3] = t
+    T[:3, :3] = [[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                 [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                 [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]
+    return T
+
+
+def quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
+    """Return the quaternion (x, y, z, w) with w >= 0 of a rotation matrix (3, 3)."""
+    # The eigenvector of the largest eigenvalue of this symmetric matrix (Bar-Itzhack 2000) is
+    # the nearest rotation's quaternion, without the case distinctions of the trace formula.
+    (a, b, c), (d, e, f), (g, h, i) = np.asarray(rotation, np.float64)
+    k = np.array([[a - e - i, 0, 0, 0], [b + d, e - a - i, 0, 0],
+                  [c + g, f + h, i - a - e, 0], [h - f, c - g, d - b, a + e + i]]) / 3
+    x, y, z, w = np.linalg.eigh(k, UPLO='L')[1][:, -1]
+    sign = -1.0 if w < 0 else 1.0
+    return sign * float(x), sign * float(y), sign * float(z), sign * float(w)
+
+
+def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamped:  # noqa: N803
+    """Return T_parent_child as the message that tf2 broadcasts; header names the parent."""
+    x, y, z = (float(value) for value in T[:3, 3])
+    qx, qy, qz, qw = quaternion(T[:3, :3])
+    return TransformStamped(header=header, child_frame_id=child_frame, transform=Transform(
+        translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
+
+
+def pose_message(T: np.ndarray) -> Pose:  # noqa: N803
+    """Return T_frame_body as a Pose in that frame."""
+    qx, qy, qz, qw = quaternion(T[:3, :3])
+    return Pose(position=point_message(T[:3, 3]),
+                orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def point_message(point) -> Point:
+    """Return three numbers [m] as a Point."""
+    x, y, z = (float(value) for value in point)
+    return Point(x=x, y=y, z=z)
+
+
+class Lookup(NamedTuple):
+    """A found transform; `stamp_ns` is the oldest moving part's, None when all are static."""
+
+    T: np.ndarray
+    stamp_ns: int | None
+
+
+class TransformTree:
+    """
+    The newest transforms of /tf and /tf_static by child frame; safe to use from any thread.
+
+    It keeps no history: enough for a camera that stands still against the robot's base, which is
+    what it is for (a camera on the arm is found by forward kinematics instead).
+    """
+
+    def __init__(self):
+        """Start with no frames."""
+        self._lock = threading.Lock()
+        self._parents: dict[str, tuple[str, np.ndarray, int | None]] = {}
+
+    def update(self, message, *, static: bool) -> None:
+        """
+        Take in a tf2_msgs/TFMessage.
+
+        :raises CameraError: a transform in it is no pose; the others are kept.
+        """
+        bad = []
+        for transform in message.transforms:
+            child, parent = _name(transform.child_frame_id), _name(transform.header.frame_id)
+            stamp = None if static else stamp_ns(transform.header.stamp)
+            try:
+                entry = (parent, matrix(transform.transform), stamp)
+            except CameraError as error:
+                bad.append(f'{parent} -> {child}: {error}')
+                continue
+            with self._lock:
+                self._parents[child] = entry
+        if bad:
+            raise CameraError('; '.join(bad))
+
+    def clear(self) -> None:
+        """Forget moving transforms, as tf2 does when time jumps back; static ones stay."""
+        with self._lock:
+            self._parents = {c: e for c, e in self._parents.items() if e[2] is None}
+
+    def lookup(self, target: str, source: str) -> Lookup:
+        """
+        Return T_target_source.
+
+        :raises CameraError: a frame is unknown or the two are not connected.
+        """
+        with self._lock:
+            parents = dict(self._parents)
+        target, source = _name(target), _name(source)
+        up_target, up_source = (_path(parents, frame) for frame in (target, source))
+        common = next((frame for frame in up_source if frame in up_target), None)
+        if common is None:
+            known = sorted(set(parents) | {entry[0] for entry in parents.values()})
+            raise CameraError(
+                f'no transform from {source!r} to {target!r}: '
+                f'known frames are {", ".join(known) or "none (nothing on /tf, /tf_static)"}')
+        stamps = [entry[2] for frame, entry in parents.items()
+                  if entry[2] is not None and frame != common and (
+                      frame in up_target[:up_target.index(common)]
+                      or frame in up_source[:up_source.index(common)])]
+        T = np.linalg.inv(_chain(parents, target, common)) \
+            @ _chain(parents, source, common)  # noqa: N806
+        return Lookup(T, min(stamps, default=None))
+
+
+def _name(frame: str) -> str:
+    """Return a frame name without the leading slash of ROS 1 days."""
+    return frame.lstrip('/')
+
+
+def _path(parents: dict, frame: str) -> list[str]:
+    """Return `frame` and its ancestors; a loop in the tree ends the path."""
+    path = [frame]
+    while path[-1] in parents and parents[path[-1]][0] not in path:
+        path.append(parents[path[-1]][0])
+    return path
+
+
+def _chain(parents: dict, frame: str, ancestor: str) -> np.ndarray:
+    """Return T_ancestor_frame, (4, 4) float64."""
+    T = np.eye(4)  # noqa: N806
+    while frame != ancestor:
+        frame, T_parent_frame, _ = parents[frame]  # noqa: N806
+        T = T_parent_frame @ T  # noqa: N806
+    return T
