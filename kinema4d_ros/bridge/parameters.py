@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 from rcl_interfaces.msg import (FloatingPointRange, IntegerRange, ParameterDescriptor,
                                 SetParametersResult)
-from rclpy.exceptions import ParameterException, ParameterUninitializedException
+from rclpy.exceptions import (InvalidParameterTypeException, ParameterException,
+                              ParameterUninitializedException)
 from rclpy.parameter import Parameter as RosParameter
 
 from kinema4d_ros.errors import ConfigurationError
@@ -116,11 +117,7 @@ class Parameter:
                 f'{self.range or "a finite number"}')
 
     def _wrong_type(self, value: Any) -> ConfigurationError:
-        hint = ''
-        if 'double' in self.kind and type(value) is int:
-            hint = f'; write {value}.0'
-        elif self.kind == 'double[]':
-            hint = '; write every number with a decimal point'
+        hint = f'; write {value}.0' if 'double' in self.kind and type(value) is int else ''
         return ConfigurationError(
             f'parameter {self.name!r} must be {self.kind}, got {value!r}{hint}')
 
@@ -185,7 +182,8 @@ class ParameterTable:
                 if value is not None:
                     row.check(value)         # what the descriptor cannot express
             except ParameterException as error:
-                hint = '; a double needs a decimal point' if 'double' in row.kind else ''
+                hint = '; a double needs a decimal point' if 'double' in row.kind \
+                    and isinstance(error, InvalidParameterTypeException) else ''
                 valid = f' (valid: {row.kind}{", " + row.range if row.range else ""}{hint})'
                 raise ConfigurationError(f'parameter {row.name!r}: {error}{valid}') from error
         node.add_on_set_parameters_callback(lambda batch: self._on_set(node, batch))
