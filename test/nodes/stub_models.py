@@ -1,0 +1,62 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""World models that misbehave on request; loaded into the worker as ``stub_models:Scripted``."""
+import os
+import signal
+import time
+
+import numpy as np
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.types import PredictedFrame
+from kinema4d_ros.world_model.base import silent, WorldModel
+
+# seeds that make Scripted misbehave at frame AT
+GOOD, STUCK, DEAF, RAISE, DIE, CRASH = range(6)
+AT = 2
+
+
+class Scripted(WorldModel):
+    """The seed says what goes wrong at frame AT; the image tells the frame's index."""
+
+    name = 'scripted'
+    settings = {'unused': (1.0, 'nothing [m], any')}
+
+    def predict(self, observation, robot, *, seed=0, report=silent):
+        """Yield frames of one colour until the script says otherwise."""
+        for index in range(len(robot.times)):
+            report('predict', index, len(robot.times))
+            if index == AT:
+                self._misbehave(seed, report)
+            image = np.full_like(observation.image, index)
+            yield PredictedFrame(index, len(robot.times), float(robot.times[index]), image,
+                                 robot.pointmap[index], robot.link_id[index] >= 0)
+
+    def _misbehave(self, seed, report):
+        match seed:
+            case 1:                                  # STUCK, but listens
+                while True:
+                    report('stuck', 0, 0)
+                    time.sleep(0.005)
+            case 2:                                  # DEAF: only killing helps
+                signal.pause()
+            case 3:
+                raise WorldModelError('nothing can be predicted from this')
+            case 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case 5:
+                raise RuntimeError('a bug')
+
+
+class Unbuildable(WorldModel):
+    """Cannot be built."""
+
+    name = 'unbuildable'
+
+    def __init__(self):
+        """Refuse."""
+        raise WorldModelError('weights are missing')
+
+    def predict(self, observation, robot, *, seed=0, report=silent):
+        """Never called."""
+        yield

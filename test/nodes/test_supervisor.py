@@ -1,0 +1,252 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor with a real worker process and world models that misbehave; no ROS."""
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from stub_models import AT, CRASH, DEAF, DIE, GOOD, RAISE, STUCK
+
+from kinema4d_ros.nodes.job import Outcome
+from kinema4d_ros.nodes.protocol import WorkerSettings
+from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
+from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
+
+FRAMES = 6
+LIMIT = 60.0   # [s] nothing below takes so long unless it is broken
+
+URDF = """
+<robot name="stick">
+  <link name="base"/>
+  <link name="tip"><visual><geometry><box size="0.1 0.1 0.4"/></geometry></visual></link>
+  <joint name="swing" type="revolute">
+    <parent link="base"/><child link="tip"/><axis xyz="0 1 0"/>
+    <limit lower="-2" upper="2" velocity="2" effort="1"/>
+  </joint>
+</robot>
+"""
+TRAJECTORY = JointTrajectory(('swing',), np.array([0.0, 1.0]), np.array([[0.0], [0.5]]))
+
+
+def observation(width=24, height=16, **joints):
+    """Return a look at the stick from 1 m along x."""
+    camera = PinholeCamera(width, height, 20.0, 20.0, (width - 1) / 2, (height - 1) / 2)
+    T_base_camera = np.array([[0, 0, -1.0, 1], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
+    return Observation(1, np.zeros((height, width, 3), np.uint8), None, camera, T_base_camera,
+                       {'swing': 0.0, **joints})
+
+
+class Log:
+    """Keeps what the supervisor tells, and waits for it."""
+
+    def __init__(self):
+        self.frames, self.ends, self.states = [], [], []
+        self.changed = threading.Condition()
+
+    def on_frame(self, job, frame):
+        self._add(self.frames, (job.number, frame.index, int(frame.image[0, 0, 0]),
+                                float(np.nanmean(frame.robot_pointmap[..., 2]))))
+
+    def on_progress(self, job, stage, step, total):
+        with self.changed:
+            self.changed.notify_all()
+
+    def on_end(self, job):
+        self._add(self.ends, job)
+
+    def on_state(self, state, message):
+        self._add(self.states, (state, message))
+
+    def _add(self, target, item):
+        with self.changed:
+            target.append(item)
+            self.changed.notify_all()
+
+    def wait(self, condition):
+        """Wait for a condition on this log."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: condition(self), LIMIT)
+
+    def indices(self, job):
+        """Return the indices of the frames that arrived of a job."""
+        return [index for number, index, *_ in self.frames if number == job.number]
+
+
+@pytest.fixture(scope='module')
+def running():
+    """Return a supervisor with its log, shared by the tests of this module."""
+    log = Log()
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}), log,
+        slots=2, cancel_grace=0.3)
+    supervisor.set_robot(URDF)
+    yield supervisor, log
+    supervisor.stop()
+
+
+def submit(running, seed, *, look=None, deadline=LIMIT):
+    """Submit a job."""
+    return running[0].submit(look or observation(), TRAJECTORY, seed=seed,
+                             deadline=time.monotonic() + deadline)
+
+
+def finished(job):
+    """Wait for the end of a job and return how it ended."""
+    assert job.done.wait(LIMIT)
+    return job.outcome
+
+
+def in_trouble(running, seed, **more):
+    """Submit a job and return it once its last frame before the trouble has arrived."""
+    job = submit(running, seed, **more)
+    running[1].wait(lambda log: AT - 1 in log.indices(job))
+    return job
+
+
+def test_frames_arrive_whole_and_in_order(running):
+    job = submit(running, GOOD)
+    assert finished(job) == Outcome.DONE, job.message
+    frames = [frame for frame in running[1].frames if frame[0] == job.number]
+    assert [index for _, index, *_ in frames] == list(range(FRAMES))
+    assert [colour for _, _, colour, _ in frames] == list(range(FRAMES))
+    assert all(0.8 < depth < 1.1 for *_, depth in frames)        # the stick, 1 m away
+    assert job.frames == FRAMES
+    assert 0 <= job.latencies['first frame'] <= job.latencies['total']
+
+
+def test_same_observation_is_sent_once_and_a_larger_one_makes_the_memory_grow(running):
+    look, large = observation(), observation(120, 80)
+    for each in (look, look, large, look):
+        assert finished(submit(running, GOOD, look=each)) == Outcome.DONE
+
+
+def test_cancel_ends_the_job_at_once_and_keeps_the_worker(running):
+    supervisor, _ = running
+    job = in_trouble(running, STUCK)
+    pid = supervisor.pid
+    job.cancel(message='asked to')
+    assert finished(job) == Outcome.CANCELLED
+    assert job.message == 'asked to'
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.pid == pid
+
+
+def test_newest_wins(running):
+    jobs = [in_trouble(running, STUCK), submit(running, STUCK), submit(running, GOOD)]
+    assert [finished(job) for job in jobs] == [
+        Outcome.REPLACED, Outcome.REPLACED, Outcome.DONE]
+    assert 'newer request' in jobs[0].message
+    assert running[1].indices(jobs[1]) == []
+
+
+def test_deadline(running):
+    job = submit(running, STUCK, deadline=0.4)
+    assert finished(job) == Outcome.DEADLINE
+    assert '0.4 s' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_model_that_says_no_fails_the_job_only(running):
+    pid = running[0].pid
+    job = submit(running, RAISE)
+    assert finished(job) == Outcome.FAILED
+    assert 'nothing can be predicted from this' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert running[0].pid == pid
+
+
+def test_a_bug_in_a_model_fails_the_job_only(running):
+    job = submit(running, CRASH)
+    assert finished(job) == Outcome.FAILED
+    assert 'RuntimeError: a bug' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_deaf_model_is_killed_and_started_again(running):
+    supervisor, _ = running
+    pid, restarts = supervisor.pid, supervisor.restarts
+    job = in_trouble(running, DEAF)
+    job.cancel()
+    assert finished(job) == Outcome.CANCELLED
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.pid != pid
+    assert supervisor.restarts == restarts + 1
+
+
+@pytest.mark.parametrize('how', ['by itself', 'from outside'])
+def test_a_worker_that_is_killed_fails_the_job_and_comes_back(running, how):
+    if how == 'by itself':
+        job = submit(running, DIE)
+    else:
+        job = in_trouble(running, STUCK)
+        os.kill(running[0].pid, signal.SIGKILL)
+    assert finished(job) == Outcome.FAILED
+    assert 'signal 9' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_changing_the_robot_ends_the_job(running):
+    job = in_trouble(running, STUCK)
+    running[0].set_robot(URDF.replace('0.4', '0.5'))
+    assert finished(job) == Outcome.CANCELLED
+    assert 'robot description changed' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_bad_robot_is_said_and_a_good_one_cures_it(running):
+    running[0].set_robot('<robot/>')
+    job = submit(running, GOOD)
+    assert finished(job) == Outcome.FAILED
+    assert 'the robot cannot be simulated' in job.message
+    running[0].set_robot(URDF)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_model_that_cannot_be_built_is_not_tried_for_ever():
+    log = Log()
+    supervisor = Supervisor(WorkerSettings('stub_models:Unbuildable'), log)
+    log.wait(lambda log: any(state == WorkerState.FAILED for state, _ in log.states))
+    job = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
+    assert finished(job) == Outcome.FAILED
+    assert job.message == 'weights are missing'
+    assert supervisor.pid is None
+    supervisor.stop()
+    late = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
+    assert finished(late) == Outcome.CANCELLED
+
+
+@pytest.mark.parametrize('name, words', [
+    ('stub_models:Missing', 'cannot be imported'), ('no_such_module:X', 'cannot be imported'),
+    ('nothing', 'unknown world model')])
+def test_an_unknown_model_is_named(name, words):
+    from kinema4d_ros.errors import WorldModelError
+    from kinema4d_ros.nodes.worker import make_model
+    with pytest.raises(WorldModelError, match=words):
+        make_model(WorkerSettings(name))
+
+
+def test_stopping_ends_the_worker_in_the_middle_of_a_job():
+    log = Log()
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}), log,
+        cancel_grace=0.2)
+    supervisor.set_robot(URDF)
+    job = in_trouble((supervisor, log), DEAF)
+    pid = supervisor.pid
+    supervisor.stop()
+    assert finished(job) == Outcome.CANCELLED
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert log.states[-1][0] == WorkerState.STOPPED
+
+
+def test_the_worker_knows_no_ros():
+    import subprocess
+    code = ('import sys, kinema4d_ros.nodes.worker; '
+            'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name])')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
