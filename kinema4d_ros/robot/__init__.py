@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it (ring a)."""
 from kinema4d_ros.robot.gripper import find_gripper
+from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
 from kinema4d_ros.robot.model import (
@@ -10,7 +11,7 @@ from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.trajectory import SampledMotion, frame_times, sample_trajectory
 
 __all__ = [
-    'Box', 'Cylinder', 'ForwardKinematics', 'Joint', 'JointType', 'Link', 'LinkMesh', 'LinkMeshes',
-    'MeshFile', 'Mimic', 'Robot', 'SampledMotion', 'Shape', 'Sphere', 'find_gripper',
-    'frame_times', 'load_meshes', 'sample_trajectory',
+    'Box', 'Cylinder', 'ForwardKinematics', 'InverseKinematics', 'Joint', 'JointType', 'Link',
+    'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot', 'SampledMotion', 'Shape', 'Sphere',
+    'find_gripper', 'frame_times', 'load_meshes', 'sample_trajectory',
 ]

@@ -1,0 +1,179 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where a motion brings two links of the robot together."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import coal
+import numpy as np
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+
+from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.robot.kinematics import ForwardKinematics
+from kinema4d_ros.robot.model import JointType, Robot
+from kinema4d_ros.robot.shapes import LinkMesh
+
+
+@dataclass(frozen=True, eq=False)
+class LinkContact:
+    """Two links that come closer than asked for."""
+
+    index: int                # which of the T configurations
+    links: tuple[str, str]
+    distance: float           # [m]; 0 when they touch or overlap
+    point_base: np.ndarray    # (3,) float64 [m], between the two
+
+
+class SelfCollision:
+    """
+    Finds contacts between the links of one robot, with coal.
+
+    Not thread-safe (it keeps coal's request objects). Three sieves, each exact enough for the
+    next: bounding spheres of all pairs at once, convex hulls, and the triangles themselves.
+
+    Pairs never checked: links joined by a joint or rigidly to each other, pairs that touch when
+    every joint is at 0 (or at the limit next to it), and pairs that the SRDF disables.
+    """
+
+    def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], *,
+                 srdf: str | None = None, allowed: Iterable[tuple[str, str]] = ()):
+        """
+        Build hulls and trees of the links' triangles, and find the pairs to check.
+
+        :param srdf: text of an SRDF; its ``disable_collisions`` pairs are not checked.
+        :param allowed: further pairs that may touch.
+        :raises RobotDescriptionError: when a pair names a link that the robot does not have.
+        """
+        self.robot = robot
+        self._links = [name for name in robot.link_names
+                       if name in meshes and len(meshes[name].faces)]
+        self._index = np.array([robot.link_names.index(name) for name in self._links], int)
+        self._bodies = [_Body(meshes[name]) for name in self._links]
+        excluded = _neighbours(robot)
+        for pair in itertools.chain(allowed, _disabled(srdf)):
+            unknown = [link for link in pair if link not in robot.links]
+            if unknown:
+                raise RobotDescriptionError(
+                    f'allowed collision of unknown link "{unknown[0]}"; the robot has: '
+                    f'{", ".join(robot.link_names)}')
+            excluded.add(frozenset(pair))
+        self._pairs = np.array([
+            (a, b) for a, b in itertools.combinations(range(len(self._links)), 2)
+            if frozenset((self._links[a], self._links[b])) not in excluded], int).reshape(-1, 2)
+        rest = ForwardKinematics(robot)(robot.configuration({})[None])
+        touching = {frozenset(contact.links) for contact in self(rest)}
+        self._pairs = self._pairs[[
+            frozenset((self._links[a], self._links[b])) not in touching for a, b in self._pairs]]
+        self.excluded = frozenset(excluded | touching)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of links that are checked."""
+        return tuple((self._links[a], self._links[b]) for a, b in self._pairs)
+
+    def __call__(self, T_base_link: np.ndarray, margin: float = 0.0) -> list[LinkContact]:
+        """
+        Return the contacts of all configurations, in their order.
+
+        :param T_base_link: (T, L, 4, 4) float64 in the order of ``robot.link_names``.
+        :param margin: [m] >= 0; pairs closer than this are told as well.
+        """
+        poses = T_base_link[:, self._index]
+        contacts = []
+        if not len(self._pairs):
+            return contacts
+        centers = np.einsum('tlij,lj->tli', poses[..., :3, :3],
+                            np.array([body.center for body in self._bodies])) + poses[..., :3, 3]
+        radii = np.array([body.radius for body in self._bodies])
+        a, b = self._pairs.T
+        gap = np.linalg.norm(centers[:, a] - centers[:, b], axis=-1) - radii[a] - radii[b]
+        for t, pair in np.argwhere(gap <= margin):
+            first, second = self._pairs[pair]
+            contact = self._examine(poses[t, first], first, poses[t, second], second, margin)
+            if contact is not None:
+                contacts.append(LinkContact(
+                    int(t), (self._links[first], self._links[second]), *contact))
+        return contacts
+
+    def _examine(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
+                 margin: float) -> tuple[float, np.ndarray] | None:
+        """Return (distance [m], point between) when the pair is within the margin."""
+        pose_a, pose_b = _transform(T_base_a), _transform(T_base_b)
+        body_a, body_b = self._bodies[a], self._bodies[b]
+        if body_a.hull and body_b.hull and coal.distance(
+                body_a.hull, pose_a, body_b.hull, pose_b, _DISTANCE,
+                coal.DistanceResult()) > margin:
+            return None
+        touch = coal.CollisionResult()
+        if coal.collide(body_a.mesh, pose_a, body_b.mesh, pose_b, _TOUCH, touch):
+            return 0.0, np.array(touch.getContact(0).pos, np.float64).reshape(3)
+        if margin <= 0.0:
+            return None
+        result = coal.DistanceResult()
+        distance = coal.distance(body_a.mesh, pose_a, body_b.mesh, pose_b, _DISTANCE, result)
+        if distance > margin:
+            return None
+        between = (np.array(result.getNearestPoint1()) + np.array(result.getNearestPoint2())) / 2
+        return max(float(distance), 0.0), between.astype(np.float64).reshape(3)
+
+
+_DISTANCE = coal.DistanceRequest()
+_TOUCH = coal.CollisionRequest(coal.CollisionRequestFlag.CONTACT, 1)
+
+
+class _Body:
+    """The triangles of a link, their convex hull and a sphere around them."""
+
+    def __init__(self, mesh: LinkMesh):
+        vertices, triangles = coal.StdVec_Vec3s(), coal.StdVec_Triangle()
+        for vertex in mesh.vertices.astype(np.float64):
+            vertices.append(vertex)
+        for face in mesh.faces:
+            triangles.append(coal.Triangle(*map(int, face)))
+        self.mesh = coal.BVHModelOBBRSS()
+        self.mesh.beginModel(len(triangles), len(vertices))
+        self.mesh.addSubModel(vertices, triangles)
+        self.mesh.endModel()
+        # Qhull has no hull for a flat mesh; its triangles are examined at once instead.
+        self.hull = None
+        spread = np.linalg.svd(mesh.vertices - mesh.vertices.mean(0), compute_uv=False)
+        if len(spread) == 3 and spread[2] > 1e-6 * spread[0]:
+            self.mesh.buildConvexHull(True, 'Qt')
+            self.hull = self.mesh.convex
+        low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+        self.center = ((low + high) / 2).astype(np.float64)
+        self.radius = float(np.linalg.norm(mesh.vertices - self.center, axis=1).max())
+
+
+def _transform(T: np.ndarray) -> coal.Transform3s:
+    return coal.Transform3s(np.ascontiguousarray(T[:3, :3]), np.ascontiguousarray(T[:3, 3]))
+
+
+def _neighbours(robot: Robot) -> set[frozenset[str]]:
+    """Return the pairs that no motion separates: rigidly joined, or next to each other."""
+    group = {}     # link -> first link of its rigid group
+    parents = {joint.child: joint for joint in robot.joints.values()}
+    for link in robot.link_names:
+        joint = parents.get(link)
+        rigid = joint is not None and joint.type is JointType.FIXED
+        group[link] = group[joint.parent] if rigid else link
+    joined = {frozenset((group[joint.parent], group[joint.child]))
+              for joint in robot.joints.values()}
+    return {frozenset((a, b)) for a, b in itertools.combinations(robot.link_names, 2)
+            if group[a] == group[b] or frozenset((group[a], group[b])) in joined}
+
+
+def _disabled(srdf: str | None) -> list[tuple[str, str]]:
+    """Return the pairs of links whose collisions an SRDF disables."""
+    if srdf is None:
+        return []
+    try:
+        root = ElementTree.fromstring(srdf)
+    except (ElementTree.ParseError, DefusedXmlException) as error:
+        raise RobotDescriptionError(f'the SRDF cannot be read: {error!r}') from error
+    return [(element.get('link1', ''), element.get('link2', ''))
+            for element in root.iter('disable_collisions')]
