@@ -159,10 +159,10 @@ class ShadowSimulator:
 
 
 def with_finger_boxes(gripper: Gripper, meshes: dict[str, LinkMesh]) -> Gripper:
-    """Return the gripper with the bounds of its fingers' meshes; without, where one is missing."""
-    found = [meshes.get(link) for link in gripper.finger_links]
-    if any(mesh is None or not len(mesh.vertices) for mesh in found):
-        return gripper
-    return dataclasses.replace(gripper, finger_boxes=tuple(
-        (tuple(mesh.vertices.min(0).tolist()), tuple(mesh.vertices.max(0).tolist()))
-        for mesh in found))
+    """Return the gripper with the bounds of its fingers' meshes, None for a finger without."""
+    boxes = []
+    for link in gripper.finger_links:
+        mesh = meshes.get(link)
+        boxes.append(None if mesh is None or not len(mesh.vertices) else (
+            tuple(mesh.vertices.min(0).tolist()), tuple(mesh.vertices.max(0).tolist())))
+    return dataclasses.replace(gripper, finger_boxes=tuple(boxes))

@@ -176,13 +176,14 @@ class Gripper:
     Which links are fingers, and which joints drive them; what the world models grasp with.
 
     `finger_boxes` bounds each finger link's mesh in its link frame: ((x, y, z) lowest corner,
-    (x, y, z) highest corner) [m], in order of `finger_links`; empty when the meshes are unknown.
+    (x, y, z) highest corner) [m], in order of `finger_links`, None for a link without a mesh;
+    empty when the meshes are unknown.
     """
 
     palm_link: str
     finger_links: tuple[str, ...]
     finger_joints: tuple[str, ...]
-    finger_boxes: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
+    finger_boxes: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,11 +31,7 @@ class Frozen(WorldModel):
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
-        check_views(observation, robot)
-        mask = robot.link_id[0] >= 0
-        if self._scene is None or not self._scene.is_of(observation, mask):
-            self._scene = StillScene(observation, mask)
-        scene, count = self._scene, len(robot.times)
+        scene, count = self._scene_of(observation, robot), len(robot.times)
         view = SceneView(scene.image, scene.depth, observation.camera, observation.T_base_camera)
         events = (no_depth_event(),) if observation.depth is None else ()
         for index in range(count):
@@ -44,6 +40,14 @@ class Frozen(WorldModel):
             yield draw_robot(image, depth, robot, index, self.setting['robot_depth_tolerance'],
                              events=events)
             events = ()
+
+    def _scene_of(self, observation: Observation, robot: RobotRollout) -> StillScene:
+        """Return the observed scene without robot; made once for all candidates from it."""
+        check_views(observation, robot)
+        mask = robot.link_id[0] >= 0
+        if self._scene is None or not self._scene.is_of(observation, mask):
+            self._scene = StillScene(observation, mask)
+        return self._scene
 
     def close(self) -> None:
         """Forget the scene."""

@@ -1,0 +1,81 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An object that was seen standing and now moves rigidly: its surface, size and poses."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.camera import rasterize, shade
+from kinema4d_ros.types import PinholeCamera
+from kinema4d_ros.world_model.surface import grid_mesh
+
+
+class Body:
+    """
+    A rigid object made of the surface that one camera saw, completed where it must be.
+
+    A camera sees one side. Where the object stands, how high it is, and its horizontal outline
+    are seen anyway when the camera looks down on it; the centre is the middle of these. What is
+    hidden of the outline is taken to mirror what is seen.
+
+    Attributes, all in the base frame at the time of the observation:
+
+    * ``center`` (3,) float64 [m]: middle of the completed object.
+    * ``bottom`` [m]: height of what it stands on; ``top`` [m].
+    * ``base_outline`` (N, 2) float64 [m]: horizontal points of the part that stands.
+
+    A pose of a body is how it has moved since it was observed, (4, 4), identity at first.
+    """
+
+    def __init__(self, image: np.ndarray, depth: np.ndarray, mask: np.ndarray,
+                 camera: PinholeCamera, T_base_camera: np.ndarray, bottom: float):
+        """
+        Cut the object out of a picture.
+
+        :param image: (H, W, 3) uint8.
+        :param depth: (H, W) float32 [m].
+        :param mask: (H, W) bool, pixels of the object.
+        :param bottom: [m] base frame, height of what it stands on.
+        """
+        points, self.faces, pixel = grid_mesh(depth, mask, camera)
+        self.colors = image[pixel[:, 0], pixel[:, 1]]
+        self.vertices = points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]    # (V, 3) base
+        self.bottom = float(bottom)
+        self.top = float(np.percentile(self.vertices[:, 2], 99))
+        middle = middle_of(self.vertices[:, :2])
+        self.center = np.array([*middle, 0.5 * (self.bottom + self.top)])
+        low = self.vertices[:, 2] < self.bottom + 0.3 * (self.top - self.bottom)
+        seen = self.vertices[low if low.sum() >= 10 else slice(None), :2]
+        self.base_outline = np.concatenate([seen, 2 * middle - seen])
+
+    @staticmethod
+    def moved(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        """Return points of the observed object (..., 3) where they are at that pose, base."""
+        return points @ pose[:3, :3].T + pose[:3, 3]
+
+    def footprint(self, pose: np.ndarray, step: float = 0.004) -> np.ndarray:
+        """Return a grid of points that fills the standing part, (N, 3) float64 [m] base."""
+        outline = self.base_outline
+        hull = cv2.convexHull(outline.astype(np.float32))[:, 0]
+        low = outline.min(0)
+        size = np.ceil(np.ptp(outline, axis=0) / step).astype(int) + 1
+        cells = np.zeros((size[1], size[0]), np.uint8)
+        cv2.fillConvexPoly(cells, np.round((hull - low) / step).astype(np.int32), 1)
+        rows, columns = np.nonzero(cells)
+        places = low + np.column_stack([columns, rows]) * step
+        return self.moved(np.column_stack([places, np.full(len(places), self.bottom)]), pose)
+
+    def render(self, pose: np.ndarray, camera: PinholeCamera,
+               T_base_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the object as the camera sees it: image (H, W, 3) and depth (H, W) [m] NaN."""
+        T = np.linalg.inv(T_base_camera) @ pose
+        vertices = (self.vertices @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+        depth, face_id = rasterize(vertices, self.faces, camera)
+        return shade(face_id, depth, vertices, self.faces, self.colors, camera), depth
+
+
+def middle_of(points: np.ndarray) -> np.ndarray:
+    """Return the middle of the smallest rectangle around horizontal points (N, 2), (2,)."""
+    center, _, _ = cv2.minAreaRect(points.astype(np.float32))
+    return np.asarray(center, np.float64)

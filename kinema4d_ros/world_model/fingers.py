@@ -1,0 +1,142 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the fingers do in a rollout: when they close and open, and the space between them."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.types import RobotRollout
+
+_STILL = 2e-4       # [m] change of the gap between two frames that is not a motion
+_SMALLEST = 3e-3    # [m] change of the gap over a whole motion that counts
+
+
+@dataclass(frozen=True)
+class GapMotion:
+    """The gap between the fingers changes from frame `first` to frame `last` (inclusive)."""
+
+    first: int
+    last: int
+    closing: bool
+
+
+def can_grasp(robot: RobotRollout) -> bool:
+    """Tell whether the rollout knows a gripper with two fingers or more, and their shapes."""
+    return robot.gripper is not None and sum(
+        box is not None for box in robot.gripper.finger_boxes) >= 2
+
+
+class Fingers:
+    """
+    The two sides of a gripper over a rollout of T frames.
+
+    Attributes, in the *palm* frame unless named otherwise:
+
+    * ``axis`` (3,): unit vector along which the sides close.
+    * ``lower``, ``upper`` (T,) [m]: inner faces of the two sides along ``axis``.
+    * ``gap`` (T,) [m]: distance between them, never below zero.
+    * ``T_base_palm`` (T, 4, 4).
+    """
+
+    def __init__(self, robot: RobotRollout):
+        """
+        Measure the fingers of `robot.gripper`; `can_grasp` tells whether they are known.
+
+        Finger links are sorted into two sides along the axis on which they move against each
+        other. A finger of several links is represented by the one farthest from the palm.
+        """
+        gripper = robot.gripper
+        index = {name: number for number, name in enumerate(robot.link_names)}
+        self.T_base_palm = robot.T_base_link[:, index[gripper.palm_link]]
+        T_palm_base = np.linalg.inv(self.T_base_palm)
+        corners = []
+        for link, box in zip(gripper.finger_links, gripper.finger_boxes):
+            if box is None:
+                continue
+            T_palm_finger = T_palm_base @ robot.T_base_link[:, index[link]]
+            choice = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing='ij'), -1)
+            box = np.asarray(box)[choice.reshape(-1, 3), [0, 1, 2]]
+            corners.append(np.einsum('tij,cj->tci', T_palm_finger[:, :3, :3], box)
+                           + T_palm_finger[:, None, :3, 3])
+        corners = np.stack(corners)                              # (fingers, T, 8, 3)
+        centers = corners.mean(2)
+        spread = centers - centers.mean(0)
+        size = np.linalg.norm(spread, axis=-1).sum(0)
+        # How the fingers move against each other says the axis best; a gripper that never moves
+        # in this rollout is left with the line through its fingers.
+        change = spread[:, size.argmax()] - spread[:, size.argmin()]
+        if np.linalg.norm(change, axis=-1).max() < _SMALLEST / 2:
+            change = spread[:, 0]
+        self.axis = np.linalg.svd(change)[2][0]
+        upper_side = (centers @ self.axis).mean(1) > (centers.mean(0) @ self.axis).mean()
+        distance = np.linalg.norm(centers, axis=-1).mean(1)
+        corners = corners[[int(np.where(side, distance, -1).argmax())
+                           for side in (~upper_side, upper_side)]]
+        centers = corners.mean(2)
+        along = corners @ self.axis                              # (2, T, 8)
+        self.lower, self.upper = along[0].max(1), along[1].min(1)
+        self.gap = np.maximum(self.upper - self.lower, 0.0)
+        # The space between: across the axis it is what all fingers cover, frame by frame.
+        reach = centers.mean((0, 1)) - self.axis * (centers.mean((0, 1)) @ self.axis)
+        length = np.linalg.norm(reach)
+        reach = reach / length if length > 1e-6 else np.linalg.svd(self.axis[None])[2][1]
+        self._across = np.stack([reach, np.cross(self.axis, reach)])          # (2, 3)
+        across = corners @ self._across.T                        # (2, T, 8, 2)
+        self._low = across.min(2).max(0)
+        self._high = across.max(2).min(0)
+
+    def motions(self) -> list[GapMotion]:
+        """Return when the gap closes and opens, in order of time."""
+        sign = np.diff(self.gap)
+        sign = np.where(np.abs(sign) < _STILL, 0, np.sign(sign)).astype(int)
+        found, start = [], 0
+        for frame in range(1, len(sign) + 1):
+            if frame == len(sign) or sign[frame] != sign[start]:
+                change = self.gap[frame] - self.gap[start]
+                if sign[start] and abs(change) >= _SMALLEST:
+                    found.append(GapMotion(start, frame, sign[start] < 0))
+                start = frame
+        return found
+
+    def between(self, points: np.ndarray, frame: int, gap: float | None = None,
+                margin: float = 0.0) -> np.ndarray:
+        """
+        Tell which points are between the fingers.
+
+        :param points: (..., 3) [m] base frame.
+        :param gap: [m] as if the fingers were this far open; None for the gap of that frame.
+        :param margin: [m] by which the space is widened across the closing axis.
+        :return: (...) bool.
+        """
+        T = np.linalg.inv(self.T_base_palm[frame])
+        local = points @ T[:3, :3].T + T[:3, 3]
+        along = local @ self.axis
+        across = local @ self._across.T
+        middle = 0.5 * (self.lower[frame] + self.upper[frame])
+        half = 0.5 * (self.gap[frame] if gap is None else gap)
+        inside = np.abs(along - middle) <= half
+        inside &= ((across >= self._low[frame] - margin)
+                   & (across <= self._high[frame] + margin)).all(-1)
+        return inside
+
+    def samples(self, frame: int, gap: float, steps: int = 5) -> np.ndarray:
+        """Return a grid of points that fills the space between the fingers, (steps^3, 3) base."""
+        unit = (np.arange(steps) + 0.5) / steps
+        a, b, c = (axis.ravel() for axis in np.meshgrid(unit, unit, unit, indexing='ij'))
+        middle = 0.5 * (self.lower[frame] + self.upper[frame])
+        low, high = self._low[frame], self._high[frame]
+        local = (np.outer(middle + (a - 0.5) * gap, self.axis)
+                 + np.outer(low[0] + b * (high[0] - low[0]), self._across[0])
+                 + np.outer(low[1] + c * (high[1] - low[1]), self._across[1]))
+        T = self.T_base_palm[frame]
+        return local @ T[:3, :3].T + T[:3, 3]
+
+    def axis_base(self, frame: int) -> np.ndarray:
+        """Return the closing axis in the base frame, (3,)."""
+        return self.T_base_palm[frame, :3, :3] @ self.axis
+
+    def middle_base(self, frame: int) -> np.ndarray:
+        """Return the point half-way between the fingers, (3,) [m] base frame."""
+        return self.samples(frame, float(self.gap[frame]), 1)[0]

@@ -1,0 +1,91 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The model stack (torch, diffusers, ...): imported only when the engine is really used."""
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+
+from kinema4d_ros.errors import WorldModelError
+
+PACKAGES = ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'PIL')
+
+
+def require_stack() -> ModuleType:
+    """
+    Return torch, after checking that all of the model stack is there.
+
+    :raises WorldModelError: naming what is missing and what to install.
+    """
+    missing = []
+    for name in PACKAGES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            missing.append(f'{name} ({error})')
+    if missing:
+        raise WorldModelError(
+            f'the kinema4d engine needs {", ".join(missing)}; install the model stack with '
+            "pip install 'kinema4d-ros[model]', or choose the world model 'kinematic'")
+    return importlib.import_module('torch')
+
+
+@contextlib.contextmanager
+def memory_guard(doing: str) -> Iterator[None]:
+    """
+    Turn an exhausted device into an error that says what to change.
+
+    :param doing: what was being done, for the message.
+    :raises WorldModelError: instead of torch's out-of-memory errors.
+    """
+    torch = require_stack()
+    try:
+        yield
+    except RuntimeError as error:
+        # torch raises a plain RuntimeError when the *host* has no memory left.
+        if not isinstance(error, torch.OutOfMemoryError) \
+                and "can't allocate memory" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise WorldModelError(
+            f'out of memory while {doing}: {reason}; use offload=group, a quantization, or a '
+            'device with more memory (--doctor estimates what is needed)') from error
+
+
+def pick_device(name: str) -> str:
+    """
+    Return the device to use; 'auto' is the first GPU, or the CPU where there is none.
+
+    :raises WorldModelError: when the device does not exist here.
+    """
+    torch = require_stack()
+    if name == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise WorldModelError(f'device {name!r} is not known: {error}') from error
+    if kind == 'cuda' and not torch.cuda.is_available():
+        raise WorldModelError(
+            f'device {name!r}: this torch ({torch.__version__}) sees no GPU; use device=cpu, or '
+            'install a torch that matches your driver')
+    return name
+
+
+def pick_dtype(name: str, device: str):
+    """
+    Return the torch dtype of the transformer; 'auto' is bfloat16 on a GPU, float32 elsewhere.
+
+    :raises WorldModelError: for another name than auto, bfloat16, float16, float32.
+    """
+    torch = require_stack()
+    if name == 'auto':
+        name = 'float32' if torch.device(device).type == 'cpu' else 'bfloat16'
+    if name not in ('bfloat16', 'float16', 'float32'):
+        raise WorldModelError(
+            f'dtype {name!r} is not usable; choose auto, bfloat16, float16 or float32')
+    return getattr(torch, name)

@@ -1,0 +1,153 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the pixels of the one object that the fingers touch, and the height it stands on."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_LEVEL_STEP = 0.004     # [m] resolution of the heights at which something may stand
+_LEVEL_MARGIN = 0.006   # [m] what is lower than this above a level belongs to the level
+_UP = 0.8               # least z of the normal of a surface that something can stand on
+_JOINED = 0.015         # [m] neighbouring pixels this far apart in space are one surface
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Pixels of one object and the height of what it stands on."""
+
+    mask: np.ndarray          # (H, W) bool
+    support_height: float     # [m] base frame, z
+
+
+def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segment | None:
+    """
+    Grow the touched pixels to the whole object that stands on something level.
+
+    Every height at which level surface is seen near the object is tried, the highest first: what
+    sticks out above it and hangs together with the touched pixels is the object if it stands
+    *on* that level, that is, if where its outline meets the ground in the picture, the ground is
+    that level. So a bowl on a box is the bowl, and the bottom of a bowl is not what its rim
+    stands on.
+
+    :param points: (H, W, 3) float32 [m] base frame (z up), NaN unknown or robot.
+    :param touched: (H, W) bool, pixels between the fingers.
+    :param largest: [m] longest horizontal extent of an object that can be carried.
+    :return: the object, or None when nothing that could be carried was found.
+    """
+    center = np.median(points[touched], axis=0)
+    near = np.linalg.norm(points[..., :2] - center[:2], axis=-1) <= largest
+    rows, columns = np.nonzero(near)
+    # Work in the window of what is near: cheap, and far things cannot matter.
+    window = (slice(max(rows.min() - 3, 0), rows.max() + 4),
+              slice(max(columns.min() - 3, 0), columns.max() + 4))
+    local, local_touched, local_near = points[window], touched[window], near[window]
+    level = local_near & (normals_up(local) >= _UP)
+    best = None
+    for height in _levels(local[..., 2][level], float(local[..., 2][local_touched].max())):
+        mask = _above(local, local_touched, height, local_near)
+        if mask is None:
+            continue
+        extent = np.ptp(local[mask][:, :2], axis=0)
+        if extent.max() > largest:
+            continue
+        share, seen = _stands_on(local, mask, height)
+        if seen >= 5 and share >= 0.5:
+            best = mask, height
+            break
+        if best is None or share > best[2]:
+            best = mask, height, share
+    if best is None:
+        return None
+    whole = np.zeros(touched.shape, bool)
+    whole[window] = best[0]
+    return Segment(whole, float(best[1]))
+
+
+def normals_up(points: np.ndarray) -> np.ndarray:
+    """Return the z component of the surface normal per pixel, (H, W), NaN unknown; up is +1."""
+    right = np.full_like(points, np.nan)
+    down = np.full_like(points, np.nan)
+    right[:, 1:-1] = points[:, 2:] - points[:, :-2]
+    down[1:-1] = points[2:] - points[:-2]
+    normal = np.cross(down, right)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return np.abs(normal[..., 2]) / np.linalg.norm(normal, axis=-1)
+
+
+def _levels(heights: np.ndarray, highest: float) -> list[float]:
+    """Return the heights [m] where much level surface is, the highest first."""
+    heights = heights[heights < highest - _LEVEL_MARGIN]
+    if not len(heights):
+        return []
+    low = heights.min()
+    count = np.bincount(((heights - low) / _LEVEL_STEP).astype(int))
+    count = np.concatenate([[0], count, [0]])
+    peak = (count[1:-1] >= count[:-2]) & (count[1:-1] > count[2:]) & (count[1:-1] >= 15)
+    found = []
+    for number in np.nonzero(peak)[0][::-1]:
+        inside = np.abs(heights - (low + (number + 0.5) * _LEVEL_STEP)) <= _LEVEL_STEP
+        found.append(float(np.median(heights[inside])))
+    return found
+
+
+def _above(points: np.ndarray, touched: np.ndarray, height: float,
+           near: np.ndarray) -> np.ndarray | None:
+    """Return the pixels above `height` that hang together with the touched ones, or None."""
+    free = near & (points[..., 2] > height + _LEVEL_MARGIN)
+    if not (free & touched).any():
+        return None
+    label = connected(points, free)
+    wanted = np.bincount(label[touched & free]).argmax()
+    return label == wanted
+
+
+def connected(points: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """
+    Label connected surfaces among the free pixels: neighbours in the image *and* in space.
+
+    :return: (H, W) int32, 0 where not free.
+    """
+    # Pixels at double resolution: the odd ones are links, open where neighbours are close.
+    height, width = free.shape
+    grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
+    grid[::2, ::2] = free
+    with np.errstate(invalid='ignore'):
+        across = np.linalg.norm(points[:, 1:] - points[:, :-1], axis=-1) <= _JOINED
+        along = np.linalg.norm(points[1:] - points[:-1], axis=-1) <= _JOINED
+    grid[::2, 1::2] = across & free[:, 1:] & free[:, :-1]
+    grid[1::2, ::2] = along & free[1:] & free[:-1]
+    _, label = cv2.connectedComponents(grid, connectivity=4)
+    return np.where(free, label[::2, ::2], 0)
+
+
+def _stands_on(points: np.ndarray, mask: np.ndarray, height: float) -> tuple[float, int]:
+    """
+    Return how much of the outline that meets the ground meets it at `height`, and its length.
+
+    Only where the outline continues in space does it meet anything; elsewhere it is an edge with
+    background far behind it.
+    """
+    filled = fill_holes(mask)
+    steps = ((0, 1), (0, -1), (1, 0), (-1, 0))
+    meets = level = 0
+    for dv, du in steps:
+        beside = np.roll(filled, (dv, du), (0, 1)) & ~filled
+        inner = np.roll(points, (dv, du), (0, 1))
+        with np.errstate(invalid='ignore'):
+            close = beside & (np.linalg.norm(points - inner, axis=-1) <= 1.5 * _JOINED)
+            close &= points[..., 2] <= inner[..., 2] + _LEVEL_MARGIN
+            meets += int(close.sum())
+            level += int((close & (np.abs(points[..., 2] - height) <= 2 * _LEVEL_MARGIN)).sum())
+    return (level / meets if meets else 0.0), meets
+
+
+def fill_holes(mask: np.ndarray) -> np.ndarray:
+    """Return the (H, W) bool mask with everything inside its outer outlines filled."""
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL,
+                                   cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED)
+    return filled.astype(bool) | mask
