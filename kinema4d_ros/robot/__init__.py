@@ -6,12 +6,24 @@ from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
 from kinema4d_ros.robot.model import (
-    Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic, Robot, Shape, Sphere)
+    Box,
+    Cylinder,
+    Joint,
+    JointType,
+    Link,
+    MeshFile,
+    Mimic,
+    Robot,
+    Shape,
+    Sphere,
+)
+from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
 from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.trajectory import SampledMotion, frame_times, sample_trajectory
 
 __all__ = [
     'Box', 'Cylinder', 'ForwardKinematics', 'InverseKinematics', 'Joint', 'JointType', 'Link',
-    'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot', 'SampledMotion', 'Shape', 'Sphere',
-    'find_gripper', 'frame_times', 'load_meshes', 'sample_trajectory',
+    'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot', 'SampledMotion',
+    'SelfCollision', 'Shape', 'Sphere', 'find_gripper', 'frame_times', 'load_meshes',
+    'sample_trajectory',
 ]

@@ -11,6 +11,7 @@ from kinema4d_ros.robot.model import Joint, JointType, Robot
 from kinema4d_ros.types import Gripper
 
 _FINGER = re.compile(r'finger|jaw|knuckle|fingertip|claw|gripper', re.IGNORECASE)
+_WRIST = re.compile(r'wrist|roll|pitch|yaw', re.IGNORECASE)
 _MOST_JOINTS = 12     # commanded and mimic joints of one gripper; more is a hand
 
 
@@ -34,12 +35,14 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
         moving = [branch for branch in branches if _moves(branch)]
         joints = [joint for branch in moving for joint in branch
                   if joint.type is not JointType.FIXED]
-        # A single moving branch called 'gripper' may be a wrist that carries the whole gripper,
-        # so it must be the last joint of the robot's arm.
-        enough = len(moving) >= 2 or (len(moving) == 1 and len(joints) == 1)
-        if enough and len(joints) <= _MOST_JOINTS:
-            return Gripper(palm, tuple(joint.child for branch in moving for joint in branch),
-                           _commanded(robot, joints))
+        # A single moving branch called 'gripper' may be a wrist that carries the whole gripper:
+        # a jaw is the last joint, and not named like a wrist.
+        jaw = len(moving) == 1 and len(joints) == 1 and not _WRIST.search(joints[0].name)
+        if (len(moving) >= 2 or jaw) and len(joints) <= _MOST_JOINTS:
+            links = [joint.child for branch in moving for joint in branch]
+            solid = [link for link in links
+                     if robot.links[link].visuals or robot.links[link].collisions]
+            return Gripper(palm, tuple(solid or links), _commanded(robot, joints))
     return None
 
 

@@ -63,7 +63,7 @@ class InverseKinematics:
         # The overload that takes weights crashes in PyKDL 1.5.1.
         self._least_squares = PyKDL.ChainIkSolverPos_LMA(self._chain, 1e-7, _ITERATIONS, 1e-12)
 
-    def solve(self, T_base_tip: np.ndarray, seed: np.ndarray, *,  # noqa: N803
+    def solve(self, T_base_tip: np.ndarray, seed: np.ndarray, *,
               times: np.ndarray | None = None) -> np.ndarray:
         """
         Solve a path.

@@ -43,7 +43,7 @@ def kdl_chain(tree: PyKDL.Tree, base: str, tip: str) -> PyKDL.Chain:
     return chain
 
 
-def kdl_frame(T: np.ndarray) -> PyKDL.Frame:  # noqa: N803 - T_a_b is the name of a transform
+def kdl_frame(T: np.ndarray) -> PyKDL.Frame:
     """Return a (4, 4) transform as a KDL frame."""
     return PyKDL.Frame(PyKDL.Rotation(*T[:3, :3].ravel()), PyKDL.Vector(*T[:3, 3]))
 

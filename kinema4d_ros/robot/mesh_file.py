@@ -77,7 +77,7 @@ def _materials_of(path: Path, data: bytes) -> dict[str, bytes]:
 
 def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> list:
     """Return the parts of a file as trimesh meshes, each in the frame of the file."""
-    import trimesh      # a second of import that a warm cache does not need
+    import trimesh  # a second of import that a warm cache does not need
 
     # A resolver over what was read already, so that a mesh cannot name other files.
     resolver = trimesh.resolvers.ZipResolver(
@@ -148,10 +148,12 @@ def _decimate(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray,
     # Long thin triangles of CAD files stop the collapse far above the target. Joining vertices
     # closer than a cell takes them away, at an error of less than the cell.
     size = float(np.ptp(vertices, axis=0).max())
-    for cells in (1024, 512, 256, 128):
+    for cells in (1024, 724, 512, 362, 256, 181, 128):
         if len(mesh[1]) <= 1.2 * target:
             break
-        mesh = _collapse(*_joined(vertices, faces, colors, size / cells), target)
+        joined = _joined(vertices, faces, colors, size / cells)
+        if len(joined[1]) <= 4 * target:
+            mesh = _collapse(*joined, target)
     return mesh
 
 

@@ -82,6 +82,6 @@ def _load(robot: Robot, link: str, shape: Shape, share: int, folder: Path) -> Li
         colors = np.tile(np.uint8(GREY), (len(vertices), 1))
     if shape.color is not None:
         colors = np.tile(np.uint8(shape.color), (len(vertices), 1))
-    T = shape.T_link_shape  # noqa: N806 - T_a_b is the name of a transform
+    T = shape.T_link_shape
     return LinkMesh((vertices @ T[:3, :3].T + T[:3, 3]).astype(np.float32),
                     np.ascontiguousarray(faces, np.int32), colors)

@@ -131,7 +131,7 @@ class Robot:
         :param source_dir: the folder of the URDF file, where there is one.
         :raises RobotDescriptionError: naming the element that cannot be used, and the cure.
         """
-        from kinema4d_ros.robot.tree import read_tree   # it builds on the classes above
+        from kinema4d_ros.robot.tree import read_tree  # it builds on the classes above
         from kinema4d_ros.robot.urdf import parse_urdf
 
         document, warnings = parse_urdf(text)

@@ -12,7 +12,16 @@ from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
 from kinema4d_ros.robot.model import (
-    Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic, Shape, Sphere)
+    Box,
+    Cylinder,
+    Joint,
+    JointType,
+    Link,
+    MeshFile,
+    Mimic,
+    Shape,
+    Sphere,
+)
 from kinema4d_ros.types import JointLimit
 
 
@@ -212,4 +221,4 @@ def _shape(element, colors: dict[str, tuple[int, int, int]]) -> Shape:
 
 
 def _rgb(color: urdf_parser.Color) -> tuple[int, int, int]:
-    return tuple(int(round(255 * min(max(value, 0.0), 1.0))) for value in color.rgba[:3])
+    return tuple(round(255 * min(max(value, 0.0), 1.0)) for value in color.rgba[:3])

@@ -124,13 +124,13 @@ class _TreeBuilder(xml.sax.ContentHandler):
         self._builder = ElementTree.TreeBuilder()
         self.root: ElementTree.Element
 
-    def startElement(self, name, attrs):  # noqa: N802, D102 - the name is SAX's
+    def startElement(self, name, attrs):
         self._builder.start(name, dict(attrs))
 
-    def endElement(self, name):  # noqa: N802, D102
+    def endElement(self, name):
         self._builder.end(name)
 
-    def endDocument(self):  # noqa: N802, D102
+    def endDocument(self):
         self.root = self._builder.close()
 
 

@@ -1,0 +1,135 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Signed distance from any point to the surface of a link, looked up in a grid."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from kinema4d_ros.robot.mesh_file import default_cache_dir
+from kinema4d_ros.robot.shapes import LinkMesh
+
+SPACING = 0.005    # [m]
+REACH = 0.06       # [m] how far outside a link distances are known
+_MOST_CELLS = 2_000_000
+
+
+class DistanceFields:
+    """
+    Signed distance fields of the links of a robot, and the closest scene point to each link.
+
+    A field is a grid of distances to the link's triangles (negative inside), computed once with
+    Open3D and kept on disk, and interpolated linearly: exact along flat faces, and rounded by
+    less than half a grid cell at edges. Distances are known up to `reach` from the link.
+    """
+
+    def __init__(self, meshes: Mapping[str, LinkMesh], *, spacing: float = SPACING,
+                 reach: float = REACH, cache_dir: str | Path | None = None):
+        """
+        Compute the fields, or read them from the cache.
+
+        :param meshes: in link frames; links without triangles are left out.
+        :param spacing: of the grids [m]; made wider for links that would need too many cells.
+        """
+        folder = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
+        self.reach = reach
+        self.link_names = tuple(name for name, mesh in meshes.items() if len(mesh.faces))
+        self._fields = [_field(meshes[name], spacing, reach, folder) for name in self.link_names]
+
+    def closest(self, points_base: np.ndarray, T_base_link: np.ndarray,
+                alive: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Find the point closest to each link at each time.
+
+        :param points_base: (N, 3) float [m].
+        :param T_base_link: (T, L, 4, 4) float64 of the links in `link_names`, in that order.
+        :param alive: (T, N) bool, points that are there at each time; None for all, always.
+        :return: distances (T, L) float32 [m], negative inside, inf where nothing is within
+            reach; index of the closest point (T, L) int32, -1 there.
+        """
+        steps, links = len(T_base_link), len(self.link_names)
+        distance = np.full((steps, links), np.inf, np.float32)
+        index = np.full((steps, links), -1, np.int32)
+        points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
+        everything = np.ones((1, len(points)), np.bool_)
+        alive = everything if alive is None else np.ascontiguousarray(alive, np.bool_)
+        for link, (grid, low, step) in enumerate(self._fields):
+            T_link_base = np.linalg.inv(T_base_link[:, link]).astype(np.float32)
+            _closest(points, alive, np.ascontiguousarray(T_link_base), grid, low, step,
+                     np.float32(self.reach), distance[:, link], index[:, link])
+        return distance, index
+
+
+def _field(mesh: LinkMesh, spacing: float, reach: float,
+           folder: Path) -> tuple[np.ndarray, np.ndarray, np.float32]:
+    """Return (grid of distances, its lowest corner [m], spacing [m])."""
+    key = hashlib.sha256()
+    for part in (mesh.vertices, mesh.faces, np.float64([spacing, reach]), b'field 1'):
+        key.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
+    path = folder / f'{key.hexdigest()[:32]}.field.npz'
+    try:
+        with np.load(path) as kept:
+            return kept['grid'], kept['low'], np.float32(kept['spacing'])
+    except (OSError, ValueError, KeyError, EOFError):
+        pass      # not there yet, or damaged: computed below, which replaces it
+    low = mesh.vertices.min(0) - reach
+    size = mesh.vertices.max(0) + reach - low
+    spacing = max(spacing, float(np.prod(size) / _MOST_CELLS) ** (1 / 3))
+    cells = np.ceil(size / spacing).astype(int) + 1
+    grid = _distances(mesh, low, spacing, cells)
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f'.{np.random.default_rng().integers(1 << 40):x}.tmp')
+    with draft.open('wb') as stream:
+        np.savez(stream, grid=grid, low=low.astype(np.float32), spacing=np.float32(spacing))
+    draft.replace(path)
+    return grid, low.astype(np.float32), np.float32(spacing)
+
+
+def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarray) -> np.ndarray:
+    """Return signed distances at the corners of a grid, (X, Y, Z) float32 [m]."""
+    import open3d
+
+    scene = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(np.ascontiguousarray(mesh.vertices, np.float32),
+                        np.ascontiguousarray(mesh.faces, np.uint32))
+    axes = [low[k] + spacing * np.arange(cells[k]) for k in range(3)]
+    corners = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).astype(np.float32)
+    # Meshes of robots have holes, so inside and outside are decided by several rays.
+    return scene.compute_signed_distance(corners, nsamples=5).numpy()
+
+
+@numba.njit(parallel=True, cache=True, nogil=True, fastmath=False)
+def _closest(points, alive, T_link_base, grid, low, spacing, reach, distance, index):
+    nx, ny, nz = grid.shape
+    for t in numba.prange(len(T_link_base)):
+        T = T_link_base[t]  # noqa: N806
+        row = np.int64(t) if len(alive) > 1 else np.int64(0)   # (prange counts unsigned)
+        best, found = reach, -1
+        for n in range(len(points)):
+            if not alive[row, n]:
+                continue
+            p = points[n]
+            x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
+            if not 0 <= x < nx - 1:
+                continue
+            y = (T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3] - low[1]) / spacing
+            if not 0 <= y < ny - 1:
+                continue
+            z = (T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3] - low[2]) / spacing
+            if not 0 <= z < nz - 1:
+                continue
+            i, j, k = int(x), int(y), int(z)
+            fx, fy, fz = x - i, y - j, z - k
+            value = ((grid[i, j, k] * (1 - fx) + grid[i + 1, j, k] * fx) * (1 - fy)
+                     + (grid[i, j + 1, k] * (1 - fx) + grid[i + 1, j + 1, k] * fx) * fy
+                     ) * (1 - fz) + (
+                (grid[i, j, k + 1] * (1 - fx) + grid[i + 1, j, k + 1] * fx) * (1 - fy)
+                + (grid[i, j + 1, k + 1] * (1 - fx) + grid[i + 1, j + 1, k + 1] * fx) * fy) * fz
+            if value < best:
+                best, found = value, n
+        if found >= 0:
+            distance[t], index[t] = best, found
