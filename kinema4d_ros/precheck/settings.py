@@ -1,0 +1,49 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the tiers of the precheck allow."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.types import JointLimit
+
+
+@dataclass(frozen=True)
+class Tier0Settings:
+    """What tier 0 allows."""
+
+    start_tolerance: float = 0.01       # [rad or m] live joints to a first point at time 0
+    position_tolerance: float = 1e-3    # [rad or m] beyond position limits
+    velocity_scale: float = 1.0         # share of the robot's velocity limits that may be used
+    #: further limits by joint name; together with the robot's own, the tighter one holds
+    limits: Mapping[str, JointLimit] = field(default_factory=dict)
+    required_joints: tuple[str, ...] = ()   # the controller's, when it refuses partial goals
+    #: x0 y0 z0 x1 y1 z1 [m] in the base frame, which the origins of moving links must not leave
+    workspace: tuple[float, float, float, float, float, float] | None = None
+    allow_end_velocity: bool = False    # joint_trajectory_controller's default is to refuse
+    #: [s] a jump of the commanded velocity counts as an acceleration over this time
+    step_time: float = 0.01
+
+    def __post_init__(self):
+        """Refuse values that would switch a rule off or turn it round."""
+        for name in ('start_tolerance', 'position_tolerance'):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ConfigurationError(f'{name} must be at least 0, got {value}')
+        for name in ('velocity_scale', 'step_time'):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ConfigurationError(f'{name} must be more than 0, got {value}')
+        if self.workspace is not None:
+            box = np.asarray(self.workspace, np.float64)
+            if box.shape != (6,) or not np.isfinite(box).all() or np.any(box[:3] >= box[3:]):
+                raise ConfigurationError(
+                    'workspace must be x0 y0 z0 x1 y1 z1 [m] with the smaller corner first, got '
+                    f'{self.workspace}')
+            object.__setattr__(self, 'workspace', tuple(map(float, box)))
+        object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))

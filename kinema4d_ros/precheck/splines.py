@@ -1,0 +1,164 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The motion of a trajectory as polynomials, and exactly where they leave their limits."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.robot import Robot, sample_trajectory
+from kinema4d_ros.types import JointTrajectory
+
+# u^3, u^4, u^5 and their first two derivatives at u = 1/2, to solve for the coefficients
+_AT_HALF = np.linalg.inv([[1 / 8, 1 / 16, 1 / 32], [3 / 4, 1 / 2, 5 / 16], [3, 3, 5 / 2]])
+_GRID = np.linspace(0.0, 1.0, 33)
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSplines:
+    """What the controller would do between the points: one polynomial per segment and joint."""
+
+    times: np.ndarray             # (S + 1,) float64 [s] knots, from 0
+    joint_names: tuple[str, ...]  # joints that the trajectory moves
+    coefficients: np.ndarray      # (S, 6, J) of u^0 .. u^5, u going from 0 to 1 in each segment
+
+    @classmethod
+    def of(cls, trajectory: JointTrajectory, robot: Robot,
+           start: Mapping[str, float]) -> MotionSplines:
+        """
+        Recover the polynomials from samples of the controller's interpolation.
+
+        Position, velocity and acceleration at two places of a segment determine a polynomial of
+        degree 5, the highest that the controller uses, so this is exact for every kind.
+        """
+        times = trajectory.times if trajectory.times[0] == 0 else np.r_[0.0, trajectory.times]
+        if len(times) == 1:
+            times = np.array([0.0, 1.0])   # one point at time 0: it is held
+        h = np.diff(times)
+        motion = sample_trajectory(trajectory, robot, np.r_[times[:-1], times[:-1] + h / 2], start)
+        names = tuple(n for n in robot.joint_names if n in trajectory.joint_names)
+        columns = [robot.joint_names.index(name) for name in names]
+        (p, ph), (v, vh), (a, ah) = (
+            np.split(x[:, columns], 2)
+            for x in (motion.positions, motion.velocities, motion.accelerations))
+        h = h[:, None]
+        c0, c1, c2 = p, v * h, a * h**2 / 2
+        rest = np.stack([ph - c0 - c1 / 2 - c2 / 4, vh * h - c1 - c2, ah * h**2 - 2 * c2])
+        c3, c4, c5 = np.einsum('ij,jsk->isk', _AT_HALF, rest)
+        return cls(times, names, np.stack([c0, c1, c2, c3, c4, c5], axis=1))
+
+    def derivative(self, order: int) -> np.ndarray:
+        """Return the coefficients in u of a time derivative in SI units, (S, 6 - order, J)."""
+        c, h = self.coefficients, np.diff(self.times)[:, None, None]
+        for _ in range(order):
+            c = c[:, 1:] * np.arange(1, c.shape[1])[None, :, None] / h
+        return c
+
+    def jumps(self, order: int) -> np.ndarray:
+        """
+        Return by how much a derivative jumps at each knot, (S + 1, J).
+
+        The robot is at rest before the first and after the last knot.
+        """
+        c = self.derivative(order)
+        begins, ends = c[:, 0], c.sum(axis=1)
+        rest = np.zeros((1, c.shape[2]))
+        return np.concatenate([begins, rest]) - np.concatenate([rest, ends])
+
+
+@dataclass(frozen=True)
+class Exceedance:
+    """A joint beyond its limit: since when, and the value farthest beyond."""
+
+    joint: int       # index into joint_names
+    time: float      # [s] when it first leaves the limits
+    value: float     # the worst value
+    limit: float     # the limit that this value breaks
+    worst_time: float   # [s] when it has that value
+
+
+def exceedances(times: np.ndarray, polynomials: np.ndarray, lower: np.ndarray,
+                upper: np.ndarray) -> list[Exceedance]:
+    """
+    Return each joint that leaves lower..upper, at most one entry per joint.
+
+    :param times: (S + 1,) knots [s].
+    :param polynomials: (S, n, J) coefficients of u^0 .. u^(n-1), u from 0 to 1.
+    :param lower: (J,), -inf where there is none; `upper` likewise.
+    """
+    # A polynomial stays within the hull of its Bernstein coefficients, so almost all segments
+    # are cleared without looking at a single value between the knots.
+    hull = np.einsum('ik,skj->sij', _bernstein(polynomials.shape[1]), polynomials)
+    segments, joints = np.nonzero((hull.max(axis=1) > upper) | (hull.min(axis=1) < lower))
+    if not len(segments):
+        return []
+    c, low, high = polynomials[segments, :, joints], lower[joints], upper[joints]
+
+    def excess(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values = np.einsum('mk,mgk->mg', c, u[..., None] ** np.arange(c.shape[1]))
+        return values, np.maximum(values - high[:, None], low[:, None] - values)
+
+    grid = np.broadcast_to(_GRID, (len(c), len(_GRID)))
+    values, beyond = excess(grid)
+    best = beyond.argmax(axis=1)
+    extreme = _refine(c, _GRID[best])
+    extreme_value, extreme_beyond = (x[:, 0] for x in excess(extreme[:, None]))
+    rows = np.arange(len(c))
+    on_grid = beyond[rows, best] >= extreme_beyond
+    worst_u = np.where(on_grid, _GRID[best], extreme)
+    worst = np.where(on_grid, beyond[rows, best], extreme_beyond)
+    worst_value = np.where(on_grid, values[rows, best], extreme_value)
+
+    out = []
+    for joint in np.unique(joints[worst > 0]):
+        mine = np.flatnonzero((joints == joint) & (worst > 0))
+        row, first = mine[worst[mine].argmax()], mine[0]     # rows are in the order of segments
+        outside = np.flatnonzero(beyond[first] > 0)
+        u = worst_u[first]
+        if len(outside) and _GRID[outside[0]] <= u:
+            u = _GRID[outside[0]]
+        u = _crossing(c[first], max(0.0, u - _GRID[1]), u, low[first], high[first])
+        out.append(Exceedance(
+            int(joint), _at(times, segments[first], u), float(worst_value[row]),
+            float(high[row] if worst_value[row] > high[row] else low[row]),
+            _at(times, segments[row], worst_u[row])))
+    return out
+
+
+def _refine(c: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the extremes next to u, (M,), by Newton's method on the derivative."""
+    k = np.arange(c.shape[1])
+    first, second = c[:, 1:] * k[1:], c[:, 2:] * (k[2:] * k[1:-1])
+    at = u.copy()
+    for _ in range(4):
+        slope = np.einsum('mk,mk->m', first, at[:, None] ** k[:-1])
+        curve = np.einsum('mk,mk->m', second, at[:, None] ** k[:-2])
+        step = np.divide(slope, curve, out=np.zeros_like(at), where=curve != 0)
+        at = np.clip(at - step, np.maximum(0, u - _GRID[1]), np.minimum(1, u + _GRID[1]))
+    return at
+
+
+def _crossing(c: np.ndarray, inside: float, outside: float, low: float, high: float) -> float:
+    """Return where the polynomial leaves low..high between two places, by bisection."""
+    def within(u: float) -> bool:
+        return low <= float(np.polynomial.polynomial.polyval(u, c)) <= high
+
+    if not within(inside):
+        return inside
+    for _ in range(30):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if within(middle) else (inside, middle)
+    return outside
+
+
+def _at(times: np.ndarray, segment: int, u: float) -> float:
+    return float(times[segment] + u * (times[segment + 1] - times[segment]))
+
+
+def _bernstein(n: int) -> np.ndarray:
+    """Return the (n, n) matrix from power to Bernstein coefficients on 0..1."""
+    return np.array([[math.comb(i, k) / math.comb(n - 1, k) if k <= i else 0.0
+                      for k in range(n)] for i in range(n)])
