@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from scipy import ndimage
 
 from kinema4d_ros.robot.mesh_file import default_cache_dir
 from kinema4d_ros.robot.shapes import LinkMesh
@@ -68,7 +69,7 @@ def _field(mesh: LinkMesh, spacing: float, reach: float,
            folder: Path) -> tuple[np.ndarray, np.ndarray, np.float32]:
     """Return (grid of distances, its lowest corner [m], spacing [m])."""
     key = hashlib.sha256()
-    for part in (mesh.vertices, mesh.faces, np.float64([spacing, reach]), b'field 1'):
+    for part in (mesh.vertices, mesh.faces, np.float64([spacing, reach]), b'field 2'):
         key.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
     path = folder / f'{key.hexdigest()[:32]}.field.npz'
     try:
@@ -98,8 +99,18 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
                         np.ascontiguousarray(mesh.faces, np.uint32))
     axes = [low[k] + spacing * np.arange(cells[k]) for k in range(3)]
     corners = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).astype(np.float32)
-    # Meshes of robots have holes, so inside and outside are decided by several rays.
-    return scene.compute_signed_distance(corners, nsamples=5).numpy()
+    closest = scene.compute_closest_points(corners)
+    away = corners - closest['points'].numpy()
+    distance = np.linalg.norm(away, axis=-1)
+    # Meshes of robots have holes, inner parts and faces turned over, so that rays and winding
+    # numbers mislead. Inside is what cannot be reached from the border of the grid without
+    # passing the surface: of two neighbouring corners with the surface between them, one is
+    # within half a step of it. Those few get the sign of the closest face's normal.
+    shell = distance <= spacing / 2
+    parts, _ = ndimage.label(~shell)
+    inside = (parts != parts[0, 0, 0]) & ~shell
+    behind = (away * closest['primitive_normals'].numpy()).sum(-1) < 0
+    return np.where(inside | (shell & behind), -distance, distance)
 
 
 @numba.njit(parallel=True, cache=True, nogil=True, fastmath=False)
