@@ -10,6 +10,8 @@ from kinema4d_ros.camera import rasterize, shade
 from kinema4d_ros.types import PinholeCamera
 from kinema4d_ros.world_model.surface import grid_mesh
 
+_BEHIND = 0.004     # [m] behind the seen surface by more than this is hidden
+
 
 class Body:
     """
@@ -38,8 +40,8 @@ class Body:
         :param mask: (H, W) bool, pixels of the object.
         :param bottom: [m] base frame, height of what it stands on.
         """
-        points, self.faces, pixel = grid_mesh(depth, mask, camera)
-        self.colors = image[pixel[:, 0], pixel[:, 1]]
+        points, faces, pixel = grid_mesh(depth, mask, camera)
+        self.colors, self.faces = image[pixel[:, 0], pixel[:, 1]], faces
         self.vertices = points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]    # (V, 3) base
         self.bottom = float(bottom)
         self.top = float(np.percentile(self.vertices[:, 2], 99))
@@ -48,6 +50,28 @@ class Body:
         low = self.vertices[:, 2] < self.bottom + 0.3 * (self.top - self.bottom)
         seen = self.vertices[low if low.sum() >= 10 else slice(None), :2]
         self.base_outline = np.concatenate([seen, 2 * middle - seen])
+        self._complete(depth, camera, T_base_camera)
+
+    def _complete(self, depth: np.ndarray, camera: PinholeCamera,
+                  T_base_camera: np.ndarray) -> None:
+        """
+        Add the hidden side: the seen surface turned by half a turn about the vertical axis.
+
+        Only what the camera could not have seen is added, so nothing contradicts the picture.
+        """
+        turned = self.vertices.copy()
+        turned[:, :2] = 2 * self.center[:2] - turned[:, :2]
+        T = np.linalg.inv(T_base_camera)
+        local = turned @ T[:3, :3].T + T[:3, 3]
+        z = np.maximum(local[:, 2], 1e-6)
+        u = np.clip(np.round(local[:, 0] / z * camera.fx + camera.cx), 0, camera.width - 1)
+        v = np.clip(np.round(local[:, 1] / z * camera.fy + camera.cy), 0, camera.height - 1)
+        hidden = z > depth[v.astype(int), u.astype(int)] + _BEHIND
+        number = np.cumsum(hidden) - 1 + len(self.vertices)
+        faces = number[self.faces[hidden[self.faces].all(1)]].astype(np.int32)
+        self.vertices = np.concatenate([self.vertices, turned[hidden]])
+        self.faces = np.concatenate([self.faces, faces])
+        self.colors = np.concatenate([self.colors, self.colors[hidden]])
 
     @staticmethod
     def moved(points: np.ndarray, pose: np.ndarray) -> np.ndarray:

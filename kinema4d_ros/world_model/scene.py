@@ -99,9 +99,10 @@ def in_paint(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
         size = (max(1, weight.shape[1] // 2), max(1, weight.shape[0] // 2))
         color = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
         weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    filled = color / np.maximum(weight, 1e-6)[..., None]
+    filled = np.full_like(color, 0) + image[~hole].mean(0)
+    levels.append((color, weight))
     for color, weight in reversed(levels):
         coarse = cv2.resize(filled, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
         share = np.minimum(weight, 1.0)[..., None]
         filled = color / np.maximum(weight, 1e-6)[..., None] * share + coarse * (1.0 - share)
-    return np.where(hole[..., None], np.clip(filled, 0, 255), image).astype(np.uint8)
+    return np.where(hole[..., None], np.clip(np.rint(filled), 0, 255), image).astype(np.uint8)

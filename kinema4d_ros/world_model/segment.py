@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 _LEVEL_STEP = 0.004     # [m] resolution of the heights at which something may stand
 _LEVEL_MARGIN = 0.006   # [m] what is lower than this above a level belongs to the level
@@ -45,7 +47,7 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
               slice(max(columns.min() - 3, 0), columns.max() + 4))
     local, local_touched, local_near = points[window], touched[window], near[window]
     level = local_near & (normals_up(local) >= _UP)
-    best = None
+    best, best_share = None, -1.0
     for height in _levels(local[..., 2][level], float(local[..., 2][local_touched].max())):
         mask = _above(local, local_touched, height, local_near)
         if mask is None:
@@ -54,16 +56,31 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
         if extent.max() > largest:
             continue
         share, seen = _stands_on(local, mask, height)
-        if seen >= 5 and share >= 0.5:
-            best = mask, height
+        enough = seen >= 5 and share >= 0.5
+        if enough or share > best_share:
+            best, best_share = (mask, height), share
+        if enough:
             break
-        if best is None or share > best[2]:
-            best = mask, height, share
     if best is None:
         return None
+    mask, height = best
     whole = np.zeros(touched.shape, bool)
-    whole[window] = best[0]
-    return Segment(whole, float(best[1]))
+    whole[window] = _with_foot(local, mask, height)
+    return Segment(whole, float(height))
+
+
+def _with_foot(points: np.ndarray, mask: np.ndarray, height: float) -> np.ndarray:
+    """Add the strip next to the ground that was cut off to be sure of not taking the ground."""
+    strip = (points[..., 2] > height + 0.3 * _LEVEL_MARGIN) \
+        & (points[..., 2] <= height + _LEVEL_MARGIN)
+    reach = np.ones((3, 3), np.uint8)
+    grown = mask.astype(np.uint8)
+    for _ in range(8):                          # pixels; the strip is a few pixels high
+        more = cv2.dilate(grown, reach).astype(bool) & (strip | mask)
+        if (more == grown.astype(bool)).all():
+            break
+        grown = more.astype(np.uint8)
+    return grown.astype(bool)
 
 
 def normals_up(points: np.ndarray) -> np.ndarray:
@@ -110,17 +127,22 @@ def connected(points: np.ndarray, free: np.ndarray) -> np.ndarray:
 
     :return: (H, W) int32, 0 where not free.
     """
-    # Pixels at double resolution: the odd ones are links, open where neighbours are close.
     height, width = free.shape
-    grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
-    grid[::2, ::2] = free
-    with np.errstate(invalid='ignore'):
-        across = np.linalg.norm(points[:, 1:] - points[:, :-1], axis=-1) <= _JOINED
-        along = np.linalg.norm(points[1:] - points[:-1], axis=-1) <= _JOINED
-    grid[::2, 1::2] = across & free[:, 1:] & free[:, :-1]
-    grid[1::2, ::2] = along & free[1:] & free[:-1]
-    _, label = cv2.connectedComponents(grid, connectivity=4)
-    return np.where(free, label[::2, ::2], 0)
+    number = np.arange(height * width).reshape(height, width)
+    ones, others = [], []
+    # Diagonal neighbours too: a thin rim runs diagonally through the picture.
+    for here, there in (
+            (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]),
+            (np.s_[:-1, :-1], np.s_[1:, 1:]), (np.s_[:-1, 1:], np.s_[1:, :-1])):
+        with np.errstate(invalid='ignore'):
+            near = np.linalg.norm(points[here] - points[there], axis=-1) <= _JOINED
+        near &= free[here] & free[there]
+        ones.append(number[here][near])
+        others.append(number[there][near])
+    ones, others = np.concatenate(ones), np.concatenate(others)
+    links = coo_array((np.ones(len(ones), bool), (ones, others)), (number.size, number.size))
+    _, label = connected_components(links, directed=False)
+    return np.where(free, label.reshape(free.shape) + 1, 0)
 
 
 def _stands_on(points: np.ndarray, mask: np.ndarray, height: float) -> tuple[float, int]:

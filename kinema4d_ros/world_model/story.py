@@ -12,7 +12,7 @@ from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
 from kinema4d_ros.world_model.body import Body
 from kinema4d_ros.world_model.compose import pointmap
 from kinema4d_ros.world_model.fingers import Fingers, GapMotion
-from kinema4d_ros.world_model.scene import in_paint, StillScene
+from kinema4d_ros.world_model.scene import grow, in_paint, StillScene
 from kinema4d_ros.world_model.segment import find_object
 from kinema4d_ros.world_model.support import HeightMap
 
@@ -146,7 +146,8 @@ class Story:
         """Add the background without the body from `frame` on."""
         _, image, depth = self.backgrounds[-1]
         depth = depth.copy()
-        image, depth[mask] = in_paint(image, mask), np.nan
+        hole = grow(mask, 1)         # edge pixels show a mixture of the object and what is behind
+        image, depth[hole] = in_paint(image, hole), np.nan
         self.backgrounds.append((frame, image, depth))
 
     def _release(self, number: int, frame: int) -> None:

@@ -149,3 +149,21 @@ def pick_and_place(at, to, grip_height=0.03, release_height=0.05, frames=33) -> 
         (3.0, *at, grip_height, 0.0), (4.0, *at, up, 0.0), (5.0, *to, up, 0.0),
         (6.0, *to, release_height, 0.0), (6.2, *to, release_height, 0.0),
         (6.6, *to, release_height, 0.08), (7.5, *to, up, 0.08), frames=frames)
+
+
+def bowl(radius, height, at) -> o3d.geometry.TriangleMesh:
+    """Return a bowl, narrow at the bottom, by the middle of its bottom."""
+    outer = np.array([[0.0, 0.0], [0.5, 0.0], [0.8, 0.4], [1.0, 1.0]])
+    inner = np.array([[0.94, 1.0], [0.75, 0.45], [0.45, 0.12], [0.0, 0.12]])
+    profile = np.concatenate([outer, inner]) * [radius, height]
+    count, steps = len(profile), 48
+    angle = np.arange(steps) * 2 * np.pi / steps
+    vertices = np.stack([np.outer(np.cos(angle), profile[:, 0]),
+                         np.outer(np.sin(angle), profile[:, 0]),
+                         np.tile(profile[:, 1], (steps, 1))], -1).reshape(-1, 3)
+    k, i = np.meshgrid(np.arange(steps), np.arange(count - 1), indexing='ij')
+    a, b = k * count + i, ((k + 1) % steps) * count + i
+    faces = np.concatenate([np.stack([a, b, a + 1], -1).reshape(-1, 3),
+                            np.stack([b, b + 1, a + 1], -1).reshape(-1, 3)])
+    return o3d.geometry.TriangleMesh(o3d.utility.Vector3dVector(vertices + np.array(at)),
+                                     o3d.utility.Vector3iVector(faces))

@@ -1,0 +1,234 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Switch on what makes the transformer faster or smaller, and prove that it is on.
+
+Several of these switches return without an error and without an effect when a model's classes are
+not what they expect. So after switching, a small forward pass counts what really runs; whatever
+was asked for and is not active is an error.
+"""
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from diffusers.models import attention_dispatch
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.world_model.kinema4d.stack import memory_guard
+
+CACHES = ('none', 'first_block', 'mag', 'mag_calibrate')
+QUANTIZATIONS = ('none', 'float8', 'int8')
+OFFLOADS = ('none', 'model', 'group')
+_PER_BLOCK = 3   # attention calls: self, arm tokens, image tokens
+_HOOKS = {'first_block': ('fbc_leader_block_hook', 'fbc_block_hook'),
+          'mag': ('mag_cache_leader_block_hook', 'mag_cache_block_hook')}
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """What is to be switched on; the defaults switch on nothing."""
+
+    attention_backend: str = 'native'
+    cache: str = 'none'
+    cache_threshold: float = 0.05
+    mag_ratios: tuple[float, ...] = ()
+    steps: int = 50
+    quantization: str = 'none'
+    compile: str = 'none'              # torch.compile backend
+    offload: str = 'none'
+    context_parallel: int = 1          # devices that share one sequence
+
+    def check(self) -> None:
+        """Raise WorldModelError for a value that does not exist, naming those that do."""
+        for name, choices in (('cache', CACHES), ('quantization', QUANTIZATIONS),
+                              ('offload', OFFLOADS), ('attention_backend', backends())):
+            if getattr(self, name) not in choices:
+                raise WorldModelError(f'{name} {getattr(self, name)!r} does not exist; choose '
+                                      f'one of: {", ".join(choices)}')
+        if self.cache == 'mag' and not self.mag_ratios:
+            raise WorldModelError(
+                'cache=mag needs the magnitude ratios of this checkpoint: run the command with '
+                '--calibrate once, and put its "mag_ratios" into kinema4d.json')
+
+
+def accelerate(transformer, wanted: Acceleration, device: str, dtype: torch.dtype) -> list[str]:
+    """
+    Switch on what is wanted, in the order in which the parts build on each other.
+
+    :param device: where the transformer computes.
+    :return: one line for each option, saying what was seen to be active.
+    :raises WorldModelError: for an option that cannot be switched on, or is not active after it.
+    """
+    wanted.check()
+    seen = []
+    with memory_guard('preparing the transformer'):
+        if wanted.quantization != 'none':
+            seen.append(quantize(transformer, wanted.quantization))
+        _switch(transformer.set_attention_backend, wanted.attention_backend,
+                what=f'attention_backend={wanted.attention_backend}')
+        if wanted.context_parallel > 1:
+            seen.append(parallelize(transformer, wanted.context_parallel))
+        if wanted.cache != 'none':
+            seen.append(enable_cache(transformer, wanted))
+        if wanted.compile != 'none':
+            seen.append(compile_blocks(transformer, wanted))
+        if wanted.offload == 'group':
+            seen.append(offload_groups(transformer, device))
+        if wanted.context_parallel == 1:
+            seen.append(prove_attention(transformer, wanted, device, dtype))
+    return seen
+
+
+def backends() -> tuple[str, ...]:
+    """Return the names of the attention backends that this diffusers knows."""
+    return tuple(member.value for member in attention_dispatch.AttentionBackendName)
+
+
+def quantize(transformer, kind: str) -> str:
+    """Quantise the weights (and, when computing, the inputs) of all linears of the blocks."""
+    try:
+        from torchao.quantization import (Float8DynamicActivationFloat8WeightConfig,
+                                          Int8DynamicActivationInt8WeightConfig, quantize_)
+    except ImportError as error:
+        raise WorldModelError(
+            f'quantization={kind} needs torchao ({error}); pip install torchao') from error
+    config = (Float8DynamicActivationFloat8WeightConfig() if kind == 'float8'
+              else Int8DynamicActivationInt8WeightConfig())
+    _switch(quantize_, transformer.blocks, config, what=f'quantization={kind}')
+    linears = [module for module in transformer.blocks.modules()
+               if isinstance(module, torch.nn.Linear)]
+    done = sum(type(module.weight.data) is not torch.Tensor
+               and type(module.weight) is not torch.nn.Parameter for module in linears)
+    return _prove(f'quantization={kind}', done, len(linears), 'linear layers')
+
+
+def parallelize(transformer, degree: int) -> str:
+    """Split the sequence over `degree` devices (Ulysses); the program runs once on each."""
+    from diffusers import ContextParallelConfig
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()
+            and torch.distributed.get_world_size() == degree):
+        raise WorldModelError(
+            f'context_parallel={degree} needs {degree} processes that know each other: start with '
+            f'torchrun --nproc-per-node={degree}')
+    heads = transformer.config.num_attention_heads
+    if heads % degree:
+        raise WorldModelError(
+            f'context_parallel={degree} does not divide the {heads} attention heads')
+    _switch(transformer.enable_parallelism, what=f'context_parallel={degree}',
+            config=ContextParallelConfig(ulysses_degree=degree))
+    selfs = [block.attn1.processor for block in transformer.blocks]
+    done = sum(processor._parallel_config is not None for processor in selfs)
+    return _prove(f'context_parallel={degree}', done, len(selfs), 'self-attentions')
+
+
+def enable_cache(transformer, wanted: Acceleration) -> str:
+    """Skip blocks whose result hardly changes between steps."""
+    from diffusers import FirstBlockCacheConfig, MagCacheConfig
+    if wanted.cache == 'first_block':
+        config = FirstBlockCacheConfig(threshold=wanted.cache_threshold)
+    elif wanted.cache == 'mag':
+        config = MagCacheConfig(threshold=wanted.cache_threshold, num_inference_steps=wanted.steps,
+                                mag_ratios=list(wanted.mag_ratios))
+    else:
+        # One step more than are run: diffusers throws the measured ratios away after the last.
+        config = MagCacheConfig(num_inference_steps=wanted.steps + 1, calibrate=True)
+    _switch(transformer.enable_cache, config, what=f'cache={wanted.cache}')
+    names = _HOOKS['mag' if wanted.cache.startswith('mag') else wanted.cache]
+    done = sum(any(_hook(block, name) is not None for name in names)
+               for block in transformer.blocks)
+    return _prove(f'cache={wanted.cache}', done, len(transformer.blocks), 'blocks')
+
+
+def compile_blocks(transformer, wanted: Acceleration) -> str:
+    """Compile one block and use it for all; a cache decides at run time, so it breaks the graph."""
+    _switch(transformer.compile_repeated_blocks, what=f'compile={wanted.compile}',
+            backend=wanted.compile, fullgraph=wanted.cache == 'none')
+    done = sum(block._compiled_call_impl is not None for block in transformer.blocks)
+    return _prove(f'compile={wanted.compile}', done, len(transformer.blocks), 'blocks')
+
+
+def offload_groups(transformer, device: str) -> str:
+    """Keep the weights in host memory and bring them to the device block by block."""
+    cuda = torch.device(device).type == 'cuda'
+    _switch(transformer.enable_group_offload, what='offload=group',
+            onload_device=torch.device(device), offload_device=torch.device('cpu'),
+            offload_type='block_level', num_blocks_per_group=1, use_stream=cuda,
+            non_blocking=cuda)
+    done = sum(_hook(block, 'group_offloading') is not None for block in transformer.blocks)
+    return _prove('offload=group', done, len(transformer.blocks), 'blocks')
+
+
+def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch.dtype) -> str:
+    """Run a forward pass of a few tokens, and count which attention kernels it used."""
+    with count_attention() as calls:
+        _switch(probe, transformer, device, dtype, what=f'attention_backend='
+                f'{wanted.attention_backend}')
+    transformer._reset_stateful_cache()
+    expected = _PER_BLOCK * len(transformer.blocks)
+    return _prove(f'attention_backend={wanted.attention_backend}',
+                  calls[wanted.attention_backend], expected, 'attention calls')
+
+
+def probe(transformer, device: str, dtype: torch.dtype) -> torch.Tensor:
+    """Run the transformer on random input of its smallest size."""
+    config, generator = transformer.config, torch.Generator().manual_seed(0)
+    size = (config.latent_frames, config.latent_height, config.latent_width)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(device, dtype)
+
+    joint = noise(1, config.in_channels, *size[:2], 2 * size[2])
+    arm = noise(1, 4 + config.out_channels, *size[:2], transformer.halves * size[2])
+    tokens = noise(1, 2, config.image_dim)
+    timestep = torch.tensor([500], device=device)
+    with torch.inference_mode(), transformer.cache_context('probe'):
+        return transformer(joint, timestep, arm, tokens, return_dict=False)[0]
+
+
+@contextlib.contextmanager
+def count_attention() -> Iterator[Counter[str]]:
+    """Count the calls of each attention kernel, by backend name, while the context is open."""
+    table = attention_dispatch._AttentionBackendRegistry._backends
+    original, calls = dict(table), Counter()
+
+    def counting(name, function):
+        def call(**kwargs):
+            calls[name.value] += 1
+            return function(**kwargs)
+        return call
+
+    table.update({name: counting(name, function) for name, function in original.items()})
+    try:
+        yield calls
+    finally:
+        table.update(original)
+
+
+def _hook(block, name: str):
+    """Return diffusers' hook of that name on a block, or None."""
+    registry = getattr(block, '_diffusers_hook', None)
+    return None if registry is None else registry.get_hook(name)
+
+
+def _switch(function, *args, what: str, **kwargs) -> None:
+    """Call a switch; turn what it raises into an error that names the option."""
+    try:
+        function(*args, **kwargs)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, ImportError, NotImplementedError, AssertionError,
+            TypeError, AttributeError, KeyError) as error:
+        raise WorldModelError(f'{what} cannot be used here: {error}') from error
+
+
+def _prove(what: str, active: int, expected: int, of: str) -> str:
+    """Return the line that says that an option is active on all of its places, or raise."""
+    if active != expected:
+        raise WorldModelError(
+            f'{what} was switched on, but is active on {active} of {expected} {of}; '
+            'leave it out, or use a version of diffusers that supports it')
+    return f'{what}: active on {active} of {expected} {of}'

@@ -1,0 +1,87 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sampling: from noise to the joint latent of the future, step by step."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.world_model.base import Report, silent
+from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
+from kinema4d_ros.world_model.kinema4d.config import Guidance
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How one rollout is sampled."""
+
+    steps: int
+    guidance: Guidance
+    guidance_scale: float
+
+
+class Pipeline:
+    """
+    Runs the denoising loop.
+
+    Latents and scheduler are float32, the network works in its own dtype, and so does the
+    combination of two passes, as in the released program.
+    """
+
+    def __init__(self, transformer, scheduler, device: str, dtype: torch.dtype):
+        """
+        Keep the parts.
+
+        :param device: where the transformer computes (its weights may live elsewhere).
+        :param dtype: of the network's input.
+        """
+        self.transformer, self._scheduler = transformer, scheduler
+        self._device, self._dtype = device, dtype
+        self.forwards = 0   # network evaluations so far, to show what an option saves
+
+    def sample(self, image: ImageCondition, arm: torch.Tensor, settings: SamplingSettings,
+               generator: torch.Generator, report: Report = silent) -> torch.Tensor:
+        """
+        Return the latent of one window, (1, 16, F, H, 2 W) float32 on the CPU.
+
+        `report('denoise', step, steps)` is called before every network evaluation; what it raises
+        ends the sampling there.
+
+        :raises WorldModelError: when the result is not finite.
+        """
+        scheduler, network = self._scheduler, self.transformer
+        with torch.inference_mode():
+            condition = image.condition.to(self._device)
+            arm = arm.to(self._device, self._dtype)
+            embeds = image.image_embeds.to(self._device, self._dtype)
+            channels = network.config.out_channels
+            latents = torch.randn((1, channels, *condition.shape[2:]), generator=generator)
+            latents = latents.to(self._device)
+            scheduler.set_timesteps(settings.steps, device=self._device)
+            network._reset_stateful_cache()
+            for step, timestep in enumerate(scheduler.timesteps):
+                joint = torch.cat([latents, condition], dim=1).to(self._dtype)
+                inputs = (joint, timestep.expand(1), arm, embeds)
+                report('denoise', step, settings.steps)
+                velocity = self._evaluate('cond', inputs, 1)
+                if settings.guidance is Guidance.REFERENCE:
+                    report('denoise', step, settings.steps)
+                    other = self._evaluate('uncond', inputs, 2)
+                    velocity = other + settings.guidance_scale * (velocity - other)
+                latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+            report('denoise', settings.steps, settings.steps)
+            latents = latents.float().cpu()
+        if not torch.isfinite(latents).all():
+            raise WorldModelError(
+                'the model produced values that are not finite; use dtype=bfloat16 or float32, and '
+                'try without quantization')
+        return latents
+
+    def _evaluate(self, name: str, inputs: tuple[torch.Tensor, ...],
+                  residual_times: int) -> torch.Tensor:
+        """Run the network once; `name` keeps the caches of the two passes apart."""
+        self.forwards += 1
+        with self.transformer.cache_context(name):
+            return self.transformer(*inputs, residual_times=residual_times, return_dict=False)[0]

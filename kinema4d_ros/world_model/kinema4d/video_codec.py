@@ -1,0 +1,58 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Video <-> normalised latents through the causal Wan autoencoder, decoded piece by piece."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+
+
+class VideoCodec:
+    """
+    Encodes and decodes videos (B, 3, T, H, W) in [-1, 1]; latents are float32, normalised.
+
+    The encoder's mean (mode of its distribution) is used: the same input gives the same latent.
+    """
+
+    def __init__(self, vae):
+        """
+        Wrap an AutoencoderKLWan.
+
+        :param vae: on its device and in its dtype; may be moved between calls.
+        """
+        self.vae = vae
+        shape = (1, vae.config.z_dim, 1, 1, 1)
+        self._mean = torch.tensor(vae.config.latents_mean).view(shape)
+        self._inverse_std = 1.0 / torch.tensor(vae.config.latents_std).view(shape)
+        self.encodes = 0   # how many videos were encoded, to show what caching saves
+
+    def encode(self, video: torch.Tensor) -> torch.Tensor:
+        """Return (z - mean) / std, (B, 16, 1 + (T - 1) / 4, H / 8, W / 8) float32 on the CPU."""
+        self.encodes += 1
+        with torch.inference_mode():
+            latent = self.vae.encode(video.to(self.vae.device, self.vae.dtype)).latent_dist.mode()
+        return (latent.float().cpu() - self._mean) * self._inverse_std
+
+    def decode(self, latents: torch.Tensor) -> Iterator[torch.Tensor]:
+        """
+        Yield the video from normalised latents, as soon as each piece is there.
+
+        The first latent frame gives one video frame, each further one four. The decoder is
+        causal: it keeps the last activations of every convolution, so that the pieces are
+        bit-equal to decoding all at once.
+        """
+        vae = self.vae
+        decoder = vae.decoder
+        convolutions = sum(isinstance(m, WanCausalConv3d) for m in decoder.modules())
+        memory: list = [None] * convolutions
+        with torch.inference_mode():
+            raw = latents.float().cpu() / self._inverse_std + self._mean
+            raw = vae.post_quant_conv(raw.to(vae.device, vae.dtype))
+        for index in range(raw.shape[2]):
+            with torch.inference_mode():
+                piece = decoder(raw[:, :, index:index + 1], feat_cache=memory, feat_idx=[0],
+                                first_chunk=index == 0)
+                piece = piece.clamp(-1.0, 1.0).float().cpu()
+            yield piece

@@ -1,0 +1,40 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The registry and the settings of world models."""
+from __future__ import annotations
+
+import pytest
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.world_model import available, create, model_class, WorldModel
+from kinema4d_ros.world_model import registry
+
+
+@pytest.mark.parametrize('name', sorted(available()))
+def test_every_model_loads_and_documents_its_settings(name):
+    found = model_class(name)
+    assert issubclass(found, WorldModel) and found.name == name
+    assert available()[name]
+    for default, meaning in found.settings.values():
+        assert type(default) in (bool, int, float, str) and meaning
+
+
+def test_an_unknown_name_lists_the_valid_ones():
+    with pytest.raises(WorldModelError, match="unknown world model 'magic'; available: .*frozen"):
+        create('magic')
+
+
+def test_a_model_whose_dependency_is_missing_says_which(monkeypatch):
+    monkeypatch.setitem(registry._MODELS, 'magic', ('kinema4d_ros.no_such_module:Magic', 'x'))
+    with pytest.raises(WorldModelError, match="'magic' cannot be loaded here: .*no_such_module"):
+        create('magic')
+
+
+def test_settings_are_checked_by_name_and_type():
+    model = create('kinematic', largest_object=1)
+    assert model.setting['largest_object'] == 1.0
+    assert model.setting['least_contact_points'] == 4
+    with pytest.raises(WorldModelError, match='has no setting colour; it has: .*largest_object'):
+        create('kinematic', colour='red')
+    with pytest.raises(WorldModelError, match="largest_object .* must be a float, got 'big'"):
+        create('kinematic', largest_object='big')
