@@ -82,14 +82,7 @@ def _origin(pose: urdf_parser.Pose | None) -> np.ndarray:
 
 
 def _joint(joint: urdf_parser.Joint, warnings: list[str]) -> Joint:
-    try:
-        kind = JointType(joint.type)
-    except ValueError:
-        cure = ('make it fixed, or give it as several revolute and prismatic joints'
-                if joint.type in ('floating', 'planar') else 'see the URDF specification')
-        raise RobotDescriptionError(
-            f'<joint "{joint.name}"> has type "{joint.type}", which is not supported '
-            f'({", ".join(JointType)} are); {cure}') from None
+    kind = JointType(joint.type)
     axis = np.array(joint.axis if joint.axis is not None else (1.0, 0.0, 0.0))
     length = float(np.linalg.norm(axis))
     if kind is not JointType.FIXED and length < 1e-9:

@@ -21,6 +21,7 @@ from defusedxml.expatreader import DefusedExpatParser
 from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.robot.model import JointType
 
 MAX_BYTES = 10_000_000
 """Largest description accepted; the largest robots that we know need a tenth of it."""
@@ -155,11 +156,20 @@ def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> Ele
     if tag == 'geometry' and len(copy) > 1:
         raise RobotDescriptionError(f'{where} holds {len(copy)} shapes; give each its own element')
     if tag == 'joint':
+        _check_type(copy.get('type'), where)
         for needed in ('parent', 'child'):
             if copy.find(needed) is None:
                 raise RobotDescriptionError(
                     f'{where} has no <{needed}>; add <{needed} link="..."/>')
     return copy
+
+
+def _check_type(kind: str, where: str) -> None:
+    if kind not in list(JointType):
+        cure = ('make it fixed, or write it as several revolute and prismatic joints'
+                if kind in ('floating', 'planar') else 'correct the spelling')
+        raise RobotDescriptionError(f'{where} has type "{kind}", which is not supported '
+                                    f'({", ".join(JointType)} are); {cure}')
 
 
 def _clean_attributes(element: ElementTree.Element, where: str) -> dict[str, str]:
