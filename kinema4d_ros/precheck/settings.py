@@ -3,6 +3,7 @@
 """What the tiers of the precheck allow."""
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -47,3 +48,45 @@ class Tier0Settings:
                     f'{self.workspace}')
             object.__setattr__(self, 'workspace', tuple(map(float, box)))
         object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))
+
+
+class Unseen(enum.StrEnum):
+    """What it means when the robot moves into space that the camera has not seen."""
+
+    REPORT = 'report'    # a finding that moves nothing
+    UNSURE = 'unsure'    # no PASS
+
+
+@dataclass(frozen=True)
+class Tier1Settings:
+    """What tier 1 allows, and how well the scene is known."""
+
+    near_miss: float = 0.01             # [m] 0..0.06, closer than this is told
+    confidence: float = 2.0             # standard deviations that a decision keeps away
+    depth_sigma: float = 0.001          # [m] of the depth camera, at any distance
+    depth_sigma_square: float = 0.0015  # [1/m], times distance squared
+    calibration_sigma: float = 0.002    # [m] camera pose against robot
+    mesh_sigma: float = 0.0006          # [m] of the reduced meshes
+    mask_growth: int = 3                # [px] the robot's rendered mask is grown by
+    voxel: float = 0.005                # [m] of the thinned scene
+    least_points: int = 4               # pixels that an obstacle shows in 15 mm, at least
+    #: links that may touch the scene; None: the fingers of the gripper
+    may_touch: tuple[str, ...] | None = None
+    touch_depth: float = 0.01           # [m] how far such a link may be pressed in
+    touch_speed: float = 0.3            # [m/s] how fast it may be when it touches
+    unseen: Unseen = Unseen.REPORT
+    unseen_share: float = 0.25          # of a link's surface, more than this is told
+
+    def __post_init__(self):
+        """Refuse values that would switch a rule off or turn it round."""
+        for name in ('near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
+                     'calibration_sigma', 'mesh_sigma', 'mask_growth', 'touch_depth',
+                     'touch_speed', 'unseen_share'):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ConfigurationError(f'{name} must be at least 0, got {value}')
+        for name in ('voxel', 'least_points'):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ConfigurationError(f'{name} must be more than 0, got {value}')
+        object.__setattr__(self, 'unseen', Unseen(self.unseen))

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it (ring a)."""
+from kinema4d_ros.robot.distance_field import DistanceFields
 from kinema4d_ros.robot.gripper import find_gripper
 from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
@@ -22,7 +23,7 @@ from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.trajectory import SampledMotion, frame_times, sample_trajectory
 
 __all__ = [
-    'Box', 'Cylinder', 'ForwardKinematics', 'InverseKinematics', 'Joint', 'JointType', 'Link',
+    'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics', 'InverseKinematics', 'Joint', 'JointType', 'Link',
     'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot', 'SampledMotion',
     'SelfCollision', 'Shape', 'Sphere', 'find_gripper', 'frame_times', 'load_meshes',
     'sample_trajectory',

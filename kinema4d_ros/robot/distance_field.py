@@ -64,6 +64,21 @@ class DistanceFields:
                      np.float32(self.reach), distance[:, link], index[:, link])
         return distance, index
 
+    def depth_of(self, points_base: np.ndarray, T_base_link: np.ndarray) -> np.ndarray:
+        """
+        Return the distance of each point to the link closest to it.
+
+        :param points_base: (N, 3) float [m].
+        :param T_base_link: (L, 4, 4) float64 of the links in `link_names`.
+        :return: (N,) float32 [m], negative inside, inf beyond reach.
+        """
+        points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
+        out = np.full(len(points), np.inf, np.float32)
+        for (grid, low, step), T in zip(self._fields, T_base_link):
+            _each(points, np.linalg.inv(T).astype(np.float32), grid, low, step,
+                  np.float32(self.reach), out)
+        return out
+
 
 def _field(mesh: LinkMesh, spacing: float, reach: float,
            folder: Path) -> tuple[np.ndarray, np.ndarray, np.float32]:
@@ -113,34 +128,45 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
     return np.where(inside | (shell & behind), -distance, distance)
 
 
-@numba.njit(parallel=True, cache=True, nogil=True, fastmath=False)
-def _closest(points, alive, T_link_base, grid, low, spacing, reach, distance, index):
+@numba.njit(cache=True, nogil=True)
+def _look_up(p, T, grid, low, spacing):
+    """Return the distance at one point in the base frame, inf outside the grid."""
     nx, ny, nz = grid.shape
+    x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
+    if not 0 <= x < nx - 1:
+        return np.float32(np.inf)
+    y = (T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3] - low[1]) / spacing
+    if not 0 <= y < ny - 1:
+        return np.float32(np.inf)
+    z = (T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3] - low[2]) / spacing
+    if not 0 <= z < nz - 1:
+        return np.float32(np.inf)
+    i, j, k = int(x), int(y), int(z)
+    fx, fy, fz = x - i, y - j, z - k
+    near = (grid[i, j, k] * (1 - fx) + grid[i + 1, j, k] * fx) * (1 - fy) \
+        + (grid[i, j + 1, k] * (1 - fx) + grid[i + 1, j + 1, k] * fx) * fy
+    far = (grid[i, j, k + 1] * (1 - fx) + grid[i + 1, j, k + 1] * fx) * (1 - fy) \
+        + (grid[i, j + 1, k + 1] * (1 - fx) + grid[i + 1, j + 1, k + 1] * fx) * fy
+    return np.float32(near * (1 - fz) + far * fz)
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _closest(points, alive, T_link_base, grid, low, spacing, reach, distance, index):
     for t in numba.prange(len(T_link_base)):
-        T = T_link_base[t]  # noqa: N806
         row = np.int64(t) if len(alive) > 1 else np.int64(0)   # (prange counts unsigned)
         best, found = reach, -1
         for n in range(len(points)):
-            if not alive[row, n]:
-                continue
-            p = points[n]
-            x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
-            if not 0 <= x < nx - 1:
-                continue
-            y = (T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3] - low[1]) / spacing
-            if not 0 <= y < ny - 1:
-                continue
-            z = (T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3] - low[2]) / spacing
-            if not 0 <= z < nz - 1:
-                continue
-            i, j, k = int(x), int(y), int(z)
-            fx, fy, fz = x - i, y - j, z - k
-            value = ((grid[i, j, k] * (1 - fx) + grid[i + 1, j, k] * fx) * (1 - fy)
-                     + (grid[i, j + 1, k] * (1 - fx) + grid[i + 1, j + 1, k] * fx) * fy
-                     ) * (1 - fz) + (
-                (grid[i, j, k + 1] * (1 - fx) + grid[i + 1, j, k + 1] * fx) * (1 - fy)
-                + (grid[i, j + 1, k + 1] * (1 - fx) + grid[i + 1, j + 1, k + 1] * fx) * fy) * fz
-            if value < best:
-                best, found = value, n
+            if alive[row, n]:
+                value = _look_up(points[n], T_link_base[t], grid, low, spacing)
+                if value < best:
+                    best, found = value, n
         if found >= 0:
             distance[t], index[t] = best, found
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _each(points, T_link_base, grid, low, spacing, reach, out):
+    for n in numba.prange(len(points)):
+        value = _look_up(points[n], T_link_base, grid, low, spacing)
+        if value < reach and value < out[n]:
+            out[n] = value

@@ -1,0 +1,93 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The scene as one depth image shows it: points that are not the robot, and space not seen."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.types import Observation
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedScene:
+    """What is known of the space around the robot from one observation with depth."""
+
+    points_base: np.ndarray   # (N, 3) float32 [m], thinned to one point per voxel
+    pixels: np.ndarray        # (N, 2) int32, row and column that each point was seen at
+    sigma: np.ndarray         # (N,) float32 [m], standard deviation of each point's place
+    depth: np.ndarray         # (H, W) float32 [m], NaN where unknown or hidden by the robot
+    observation: Observation
+
+    @classmethod
+    def of(cls, observation: Observation, robot_mask: np.ndarray, settings: Tier1Settings, *,
+           around: tuple[np.ndarray, np.ndarray] | None = None) -> ObservedScene:
+        """
+        Take the robot out of the depth image; what is left is the scene.
+
+        Where the robot hides the scene, the background memory of the observation stands in.
+
+        :param robot_mask: (H, W) bool, the robot as rendered at the observation; it is grown by
+            the calibration uncertainty of the settings.
+        :param around: lowest and highest corner [m] base of the box that matters; None for all.
+        """
+        side = 2 * settings.mask_growth + 1
+        hidden = cv2.dilate(robot_mask.astype(np.uint8),
+                            cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
+        depth = np.where(hidden, np.float32(np.nan), observation.depth)
+        memory = observation.background
+        if memory is not None:
+            depth = np.where(hidden & memory.known, memory.depth, depth)
+        rows, columns = np.nonzero(np.isfinite(depth))
+        z = depth[rows, columns]
+        camera, T_base_camera = observation.camera, observation.T_base_camera
+        points = np.stack([(columns - camera.cx) / camera.fx * z,
+                           (rows - camera.cy) / camera.fy * z, z], axis=1)
+        points = (points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]).astype(np.float32)
+        keep = np.ones(len(points), bool)
+        if around is not None:
+            keep = ((points >= around[0]) & (points <= around[1])).all(axis=1)
+        keep = np.flatnonzero(keep)
+        keep = keep[_thinned(points[keep], settings.voxel, settings.least_points)]
+        sigma = np.sqrt(
+            (settings.depth_sigma + settings.depth_sigma_square * z[keep] ** 2) ** 2
+            + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
+        return cls(points[keep], np.stack([rows, columns], axis=1)[keep].astype(np.int32),
+                   sigma.astype(np.float32), depth.astype(np.float32), observation)
+
+    def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
+        """
+        Tell which points (..., 3) [m] lie where the camera could not see: outside the image,
+        behind what it saw by more than `tolerance` [m], or where it measured nothing.
+        """
+        T_camera_base = np.linalg.inv(self.observation.T_base_camera)
+        local = points_base @ T_camera_base[:3, :3].T + T_camera_base[:3, 3]
+        camera = self.observation.camera
+        z = local[..., 2]
+        with np.errstate(divide='ignore', invalid='ignore'):
+            u = np.round(local[..., 0] / z * camera.fx + camera.cx)
+            v = np.round(local[..., 1] / z * camera.fy + camera.cy)
+        inside = (z > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        u, v = np.where(inside, u, 0).astype(int), np.where(inside, v, 0).astype(int)
+        # NaN compares false: what was not measured is not seen.
+        return ~(inside & (z <= self.depth[v, u] + tolerance))
+
+
+def _thinned(points: np.ndarray, voxel: float, least: int) -> np.ndarray:
+    """Return indices of one point per voxel, without voxels that nearly nobody saw."""
+    if not len(points):
+        return np.empty(0, int)
+    cells = np.floor((points - points.min(0)) / voxel).astype(np.int64)
+    size = cells.max(0) + 1
+    keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    # A single pixel between two surfaces ("flying") must not be an obstacle, but a thin one seen
+    # by several pixels is: count within three voxels around.
+    coarse = (cells[first] // 3)
+    coarse_size = coarse.max(0) + 1
+    coarse_key = (coarse[:, 0] * coarse_size[1] + coarse[:, 1]) * coarse_size[2] + coarse[:, 2]
+    seen = np.bincount(coarse_key, weights=np.bincount(inverse))
+    return first[seen[coarse_key] >= least]
