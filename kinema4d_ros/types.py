@@ -241,6 +241,8 @@ class PredictedFrame:
     robot_mask: np.ndarray         # (H, W) bool, pixels that show the robot
     events: tuple[WorldEvent, ...] = ()          # events that happen at this frame
     carried_point_base: np.ndarray | None = None  # (3,) [m] centre of what was moved, once known
+    pointmap_sigma: np.ndarray | None = None      # (H, W) float32 [m], 1 sigma per axis, if known
+    action_following: float | None = None         # [m] generated robot against the exact one
 
 
 # --------------------------------------------------------------------------- the verdict
