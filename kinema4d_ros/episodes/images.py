@@ -1,0 +1,79 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Images of an episode as compressed bytes: colour as JPEG, depth as 16-bit PNG, masks as PNG.
+
+Depth follows REP-118 (16UC1, millimetres, 0 unknown) in the layout of ROS's
+compressed_depth_image_transport: 12 bytes of configuration, unused for 16UC1, then the PNG.
+"""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.errors import EpisodeError
+
+JPEG = 'rgb8; jpeg compressed bgr8'
+DEPTH = '16UC1; compressedDepth png'
+MASK = 'mono8; png compressed '
+_DEPTH_CONFIGURATION = bytes(12)      # int32 format 0, two float32 for inverse-depth coding
+
+
+def encode_color(image: np.ndarray, quality: int) -> np.ndarray:
+    """Return the JPEG bytes of an image (H, W, 3) uint8 RGB."""
+    return _encode('.jpg', image[..., ::-1],
+                   [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+
+
+def encode_depth(depth: np.ndarray) -> np.ndarray:
+    """Return the bytes of a depth image (H, W) [m]; NaN, < 0.5 mm and > 65 m become unknown."""
+    millimetres = np.round(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000.0)
+    millimetres[(millimetres < 0) | (millimetres > 65535)] = 0
+    png = _encode('.png', millimetres.astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return np.r_[np.frombuffer(_DEPTH_CONFIGURATION, np.uint8), png]
+
+
+def encode_mask(mask: np.ndarray) -> np.ndarray:
+    """Return the PNG bytes of a mask (H, W) bool; true is 255."""
+    return _encode('.png', mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def decode_color(data, height: int, width: int) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB of a JPEG or PNG."""
+    return np.ascontiguousarray(_decode(data, height, width, np.uint8, 3)[..., ::-1])
+
+
+def decode_depth(data, height: int, width: int) -> np.ndarray:
+    """Return (H, W) float32 [m], NaN unknown, of compressedDepth or of a bare 16-bit PNG."""
+    data = np.asarray(data, np.uint8)
+    bare = data[:4].tobytes() == b'\x89PNG'
+    raw = _decode(data if bare else data[12:], height, width, np.uint16, 1)
+    depth = raw.astype(np.float32) * np.float32(1e-3)
+    depth[raw == 0] = np.nan
+    return depth
+
+
+def decode_mask(data, height: int, width: int) -> np.ndarray:
+    """Return (H, W) bool."""
+    return _decode(data, height, width, np.uint8, 1) > 127
+
+
+def _encode(suffix: str, image: np.ndarray, options: list[int]) -> np.ndarray:
+    done, data = cv2.imencode(suffix, np.ascontiguousarray(image), options)
+    if not done:
+        raise EpisodeError(f'an image of shape {image.shape} cannot be stored as {suffix}')
+    return data.reshape(-1)
+
+
+def _decode(data, height: int, width: int, dtype, channels: int) -> np.ndarray:
+    try:
+        pixels = cv2.imdecode(np.asarray(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    want = (height, width) if channels == 1 else (height, width, channels)
+    if pixels is None:
+        raise EpisodeError('the compressed image is damaged')
+    if pixels.shape != want or pixels.dtype != dtype:
+        raise EpisodeError(f'the image is {pixels.shape} {pixels.dtype}, camera_info says '
+                           f'{want} and the topic holds {np.dtype(dtype)}')
+    return pixels

