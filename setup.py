@@ -1,0 +1,49 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+For pip: the core that needs no ROS. colcon uses CMakeLists.txt, which adds interfaces and nodes.
+
+PyKDL has no wheel: it comes from the system (apt python3-pykdl).
+"""
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+PACKAGE = 'kinema4d_ros'
+
+
+def requirements(name: str) -> list[str]:
+    """Return the requirements of one file, without comments."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return [line for line in (line.split('#')[0].strip() for line in lines) if line]
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Return what goes to share/kinema4d_ros, folder by folder."""
+    found = {Path(): [ROOT / 'package.xml']}
+    for folder in ('config', 'data', 'launch', 'urdf'):
+        for path in sorted((ROOT / folder).rglob('*')):
+            if path.is_file() and '__pycache__' not in path.parts:
+                found.setdefault(path.parent.relative_to(ROOT), []).append(path)
+    return [(str('share' / Path(PACKAGE) / folder), [str(path.relative_to(ROOT)) for path in paths])
+            for folder, paths in found.items()]
+
+
+setup(
+    name=PACKAGE,
+    version=ElementTree.parse(ROOT / 'package.xml').getroot().findtext('version'),
+    description='Shadow simulator for robot arms: what a trajectory would do, before it is done',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    author='The kinema4d_ros authors',
+    python_requires='>=3.11',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed']},
+    data_files=shared_files(),
+    install_requires=requirements('base'),
+    extras_require={name: requirements(name) for name in ('model', 'viewer', 'sim')} | {
+        'dev': requirements('test')},
+    zip_safe=False,
+)
