@@ -1,0 +1,218 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tier 1 on a robot of two boxes above a table, where every distance is known by hand."""
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.precheck import check_tier1, ObservedScene, Tier1Settings, Unseen
+from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
+from kinema4d_ros.types import (
+    FindingCode, Gripper, Observation, PinholeCamera, RobotRollout, Severity)
+
+HALF = 0.05       # [m] of the boxes
+URDF = '''<robot name="lift">
+<link name="base"/>
+<link name="hand"><visual><geometry><box size="0.1 0.1 0.1"/></geometry></visual></link>
+<link name="finger"><visual><origin xyz="0 0.3 0"/><geometry><box size="0.1 0.1 0.1"/></geometry>
+</visual></link>
+<joint name="down" type="prismatic"><parent link="base"/><child link="hand"/>
+<axis xyz="0 0 1"/><limit lower="-1" upper="1" velocity="9" effort="1"/></joint>
+<joint name="grip" type="prismatic"><parent link="hand"/><child link="finger"/>
+<axis xyz="0 0 1"/><limit lower="-1" upper="1" velocity="9" effort="1"/></joint>
+</robot>'''
+EXACT = Tier1Settings(depth_sigma=0.0, depth_sigma_square=0.0, calibration_sigma=0.001,
+                      mesh_sigma=0.0, mask_growth=0)
+CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
+# 1.5 m above the table z = 0, looking straight down.
+T_BASE_CAMERA = np.array([[1, 0, 0, 0.0], [0, -1, 0, 0.0], [0, 0, -1, 1.5], [0, 0, 0, 1]], float)
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    """Return robot, distance fields and link surfaces."""
+    robot = Robot.from_urdf(URDF)
+    meshes = load_meshes(robot)
+    fields = DistanceFields(meshes, cache_dir=tmp_path_factory.mktemp('fields'))
+    return robot, fields, {name: mesh.vertices for name, mesh in meshes.items()}
+
+
+def table(block: float = 0.0) -> Observation:
+    """Return what the camera sees of the table; `block` [m] raises its part with x > 0.15 m."""
+    depth = np.full((120, 160), 1.5, np.float32)
+    image = np.zeros((120, 160, 3), np.uint8)
+    if block:
+        u = np.arange(160)
+        at = (u - CAMERA.cx) / CAMERA.fx * (1.5 - block)
+        depth[:, at > 0.15] = 1.5 - block
+    return Observation(0, image, depth, CAMERA, T_BASE_CAMERA)
+
+
+def rollout(robot: Robot, hand, finger=0.0, seconds: float = 1.0) -> RobotRollout:
+    """Return the motion with these heights [m] of hand and finger centres."""
+    hand = np.atleast_1d(np.asarray(hand, float))
+    finger = np.broadcast_to(np.asarray(finger, float), hand.shape)
+    positions = np.stack([hand, finger], axis=1)
+    steps = len(hand)
+    nothing = np.zeros((steps, 1, 1), np.int16) - 1
+    return RobotRollout(
+        np.linspace(0, seconds, steps), robot.joint_names, positions, robot.link_names,
+        ForwardKinematics(robot)(positions), CAMERA, np.repeat(T_BASE_CAMERA[None], steps, 0),
+        np.full((steps, 1, 1, 3), np.nan, np.float32), nothing,
+        np.zeros((steps, 1, 1, 3), np.uint8), Gripper('hand', ('finger',), ('grip',)))
+
+
+def check(world, motion, settings=EXACT, observation=None, alive=None):
+    """Run tier 1."""
+    _, fields, surfaces = world
+    mask = np.zeros((120, 160), bool)
+    scene = ObservedScene.of(table() if observation is None else observation, mask, settings)
+    alive = None if alive is None else alive(scene)
+    return check_tier1(scene, motion, fields, surfaces, settings, alive=alive)
+
+
+def worst(clearance) -> Severity:
+    """Return the worst severity of the findings about distance."""
+    return max((f.severity for f in clearance.findings
+                if f.code is not FindingCode.UNSEEN_SPACE), default=Severity.INFO)
+
+
+def test_distance_to_the_table_is_height_minus_half_the_box(world):
+    robot = world[0]
+    heights = np.array([0.3, 0.1, 0.08, 0.06])
+    clearance = check(world, rollout(robot, heights, finger=0.5))
+    column = clearance.link_names.index('hand')
+    np.testing.assert_allclose(clearance.distance[1:, column], heights[1:] - HALF, atol=1e-4)
+    assert np.isinf(clearance.distance[0, column])      # beyond reach
+    assert clearance.minimum == pytest.approx(0.01, abs=1e-4)
+    assert clearance.minimum_sigma == pytest.approx(0.001, abs=1e-6)
+    assert clearance.point_base[3, column][2] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize('height, severity, code', [
+    (0.30, Severity.INFO, None),
+    (0.058, Severity.INFO, FindingCode.NEAR_MISS),      # 8 mm, near miss below 10 mm
+    (0.051, Severity.UNSURE, FindingCode.NEAR_MISS),    # 1 mm +- 2 x 1 mm: may touch
+    (0.049, Severity.UNSURE, FindingCode.NEAR_MISS),    # -1 mm +- 2 x 1 mm: may not touch
+    (0.045, Severity.FAIL, FindingCode.CONTACT),        # -5 mm
+])
+def test_bands_of_a_link_that_must_not_touch(world, height, severity, code):
+    clearance = check(world, rollout(world[0], [0.3, height], finger=0.5))
+    found = [f for f in clearance.findings if f.link == 'hand'
+             and f.code is not FindingCode.UNSEEN_SPACE]
+    assert worst(clearance) == severity
+    assert [f.code for f in found] == ([code] if code is not None else [])
+    if found:
+        assert found[0].value == pytest.approx(height - HALF, abs=2e-4)
+        assert found[0].time == 1.0 and found[0].unit == 'm' and found[0].other == 'scene'
+
+
+@pytest.mark.parametrize('height, severity', [
+    (0.048, Severity.INFO),      # 2 mm in, 10 mm allowed
+    (0.0405, Severity.UNSURE),   # 9.5 mm +- 2 mm
+    (0.035, Severity.FAIL),      # 15 mm
+])
+def test_fingers_may_touch_but_not_be_pressed_in(world, height, severity):
+    motion = rollout(world[0], [0.6, 0.6], finger=[-0.4, height - 0.6], seconds=100.0)
+    clearance = check(world, motion)
+    assert worst(clearance) == severity
+    if severity is Severity.FAIL:
+        finding = clearance.findings[0]
+        assert finding.link == 'finger' and 'pressed into the scene' in finding.message
+        assert finding.limit == -0.01
+
+
+def test_fingers_must_touch_slowly(world):
+    slow = rollout(world[0], [0.6, 0.6], finger=[-0.4, -0.552], seconds=1.0)    # 0.15 m/s
+    fast = rollout(world[0], [0.6, 0.6], finger=[-0.4, -0.552], seconds=0.4)    # 0.38 m/s
+    assert worst(check(world, slow)) == Severity.INFO
+    finding = check(world, fast).findings[0]
+    assert finding.severity is Severity.FAIL and finding.unit == 'm/s'
+    assert finding.value == pytest.approx(0.38, abs=0.01) and finding.limit == 0.3
+
+
+def test_links_that_may_touch_can_be_named(world):
+    motion = rollout(world[0], [0.3, 0.045], finger=0.5, seconds=100.0)
+    allowed = dataclasses.replace(EXACT, may_touch=('hand',))
+    assert worst(check(world, motion)) == Severity.FAIL
+    assert worst(check(world, motion, allowed)) == Severity.INFO
+
+
+def test_what_is_carried_away_is_no_obstacle(world):
+    motion = rollout(world[0], [0.3, 0.045, 0.045], finger=0.5)
+
+    def gone_before_the_last(scene):
+        alive = np.ones((3, len(scene.points_base)), bool)
+        alive[1:] = False
+        return alive
+    assert worst(check(world, motion, alive=gone_before_the_last)) == Severity.INFO
+
+
+def test_what_the_mask_missed_of_the_robot_is_no_obstacle(world):
+    # The robot stands 2 cm in the table at first (a wrong calibration), and moves out.
+    clearance = check(world, rollout(world[0], [0.03, 0.2], finger=0.5))
+    assert worst(clearance) < Severity.FAIL
+
+
+def test_a_single_flying_pixel_is_no_obstacle_but_a_post_is(world):
+    observation = table()
+    depth = observation.depth.copy()
+    depth[60, 80] = 1.2
+    motion = rollout(world[0], [0.5, 0.3], finger=0.5)
+    flying = dataclasses.replace(observation, depth=depth)
+    assert worst(check(world, motion, observation=flying)) == Severity.INFO
+    depth[58:62, 78:82] = 1.2
+    post = dataclasses.replace(observation, depth=depth)
+    assert worst(check(world, motion, observation=post)) == Severity.FAIL
+
+
+def test_unseen_space_is_told_and_can_forbid_a_pass(world):
+    below = rollout(world[0], [0.3, -0.2], finger=0.5)
+    told = [f for f in check(world, below).findings if f.code is FindingCode.UNSEEN_SPACE]
+    assert [(f.link, f.severity, f.value) for f in told] == [('hand', Severity.INFO, 1.0)]
+    strict = dataclasses.replace(EXACT, unseen=Unseen.UNSURE)
+    told = [f for f in check(world, below, strict).findings
+            if f.code is FindingCode.UNSEEN_SPACE]
+    assert told[0].severity is Severity.UNSURE
+    in_view = check(world, rollout(world[0], [0.3, 0.1], finger=0.5))
+    assert not [f for f in in_view.findings if f.code is FindingCode.UNSEEN_SPACE]
+
+
+def test_the_robot_is_taken_out_and_memory_stands_in(world):
+    observation, mask = table(), np.zeros((120, 160), bool)
+    mask[40:80, 60:100] = True
+    grown = dataclasses.replace(EXACT, mask_growth=4)
+    scene = ObservedScene.of(observation, mask, grown)
+    assert np.isnan(scene.depth[36:84, 60:100]).all() and np.isfinite(scene.depth[:35]).all()
+    from kinema4d_ros.types import Background
+    memory = Background(observation.image, observation.depth, np.ones((120, 160), bool))
+    scene = ObservedScene.of(dataclasses.replace(observation, background=memory), mask, grown)
+    assert np.isfinite(scene.depth).all()
+
+
+@hypothesis_settings(max_examples=25, deadline=None)
+@given(height=st.floats(0.03, 0.12), near=st.floats(0.0, 0.03), sigma=st.floats(0.0, 0.01))
+def test_tightening_never_helps(world, height, near, sigma):
+    motion = rollout(world[0], [0.3, height], finger=0.5)
+    loose = dataclasses.replace(EXACT, near_miss=near, calibration_sigma=0.0)
+    tight = dataclasses.replace(EXACT, near_miss=near + 0.01, calibration_sigma=sigma)
+    wide = check(world, motion, loose)
+    assert (worst(wide) is Severity.INFO) or (worst(check(world, motion, tight)) > Severity.INFO)
+
+
+@hypothesis_settings(max_examples=25, deadline=None)
+@given(height=st.floats(0.06, 0.12), block=st.floats(0.005, 0.1))
+def test_more_scene_never_gives_more_clearance(world, height, block):
+    motion = rollout(world[0], [0.3, height], finger=0.5)
+    fewer = check(world, motion).minimum
+    assert check(world, motion, observation=table(block)).minimum <= fewer + 1e-6
+
+
+@pytest.mark.parametrize('bad', [
+    {'near_miss': -1.0}, {'confidence': float('nan')}, {'voxel': 0.0}, {'least_points': 0}])
+def test_settings_that_switch_a_rule_off_are_refused(bad):
+    with pytest.raises(ConfigurationError, match=next(iter(bad))):
+        Tier1Settings(**bad)
