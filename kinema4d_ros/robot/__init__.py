@@ -23,8 +23,8 @@ from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.trajectory import SampledMotion, frame_times, sample_trajectory
 
 __all__ = [
-    'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics', 'InverseKinematics', 'Joint', 'JointType', 'Link',
-    'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot', 'SampledMotion',
-    'SelfCollision', 'Shape', 'Sphere', 'find_gripper', 'frame_times', 'load_meshes',
-    'sample_trajectory',
+    'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics', 'InverseKinematics', 'Joint',
+    'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot',
+    'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'find_gripper', 'frame_times',
+    'load_meshes', 'sample_trajectory',
 ]

@@ -54,12 +54,12 @@ def _given(robot: Robot, links: tuple[str, ...]) -> Gripper:
             f'finger links {", ".join(unknown) or "()"} are not links of the robot; choose from '
             f'{", ".join(robot.link_names)}')
     paths = [robot.path(link) for link in links]
-    for link, path in zip(links, paths):
+    for link, path in zip(links, paths, strict=True):
         if all(joint.type is JointType.FIXED for joint in path):
             raise RobotDescriptionError(
                 f'finger link "{link}" does not move; name a link behind a movable joint')
     # The palm is the last link that the ways to all fingers have in common.
-    shared = [joints[0] for joints in zip(*paths) if len(set(joints)) == 1]
+    shared = [joints[0] for joints in zip(*paths, strict=False) if len(set(joints)) == 1]
     if len(links) == 1 or len(shared) == min(map(len, paths)):
         moving = [joint for joint in paths[0] if joint.type is not JointType.FIXED]
         palm = moving[-1].parent

@@ -106,7 +106,7 @@ class InverseKinematics:
 
     def _check_poses(self, poses: np.ndarray) -> None:
         rotations = poses[:, :3, :3]
-        for i, (pose, rotation) in enumerate(zip(poses, rotations)):
+        for i, (pose, rotation) in enumerate(zip(poses, rotations, strict=True)):
             proper = np.isfinite(pose).all() \
                 and np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-6 \
                 and np.linalg.det(rotation) > 0 and np.array_equal(pose[3], [0, 0, 0, 1])

@@ -60,7 +60,7 @@ class MeshFinder:
         for root, path, installed in candidates:
             if not path.is_file():
                 searched.append(path)
-            elif _inside(path, root, installed):
+            elif _inside(path, root, installed) or self._trusts(path):
                 return path
             else:
                 outside.append(path)
@@ -93,17 +93,18 @@ class MeshFinder:
             yield own, own / rest, True
 
     def _by_path(self, path: str) -> Iterator[tuple[Path, Path, bool]]:
-        roots = [(root, False) for root in (*self.package_paths, self.source_dir) if root]
         if os.path.isabs(path):
-            roots += [(share, True) for share in (*_installed_shares(), _own_share())]
-            # One look per root: whichever contains the file decides.
-            inside = [(root, installed) for root, installed in roots
-                      if _inside(Path(path), root, installed)]
-            yield (*(inside or [(Path(os.devnull), False)])[0][:1], Path(path),
-                   bool(inside and inside[0][1]))
+            for share in (*_installed_shares(), _own_share()):
+                yield share, Path(path), True
         else:
-            for root, installed in roots:
-                yield root, root / path, installed
+            for root in (self.source_dir, *self.package_paths):
+                if root is not None:
+                    yield root, root / path, False
+
+    def _trusts(self, path: Path) -> bool:
+        """Tell whether `path` is in a folder that the caller named."""
+        return any(_inside(path, root, False)
+                   for root in (*self.package_paths, self.source_dir) if root is not None)
 
 
 def _inside(path: Path, root: Path, installed: bool) -> bool:

@@ -24,10 +24,10 @@ class LinkMesh:
 
 def merge(meshes: Sequence[LinkMesh]) -> LinkMesh:
     """Put meshes into one."""
-    starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     return LinkMesh(
         np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float32),
-        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts)]
+        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)]
                        ).astype(np.int32),
         np.concatenate([mesh.colors for mesh in meshes]).astype(np.uint8))
 

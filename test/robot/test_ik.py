@@ -65,7 +65,7 @@ def test_a_pose_out_of_reach_is_named_with_its_miss(arm):
 
 def test_limits_hold(arm):
     """A pose that only an elbow beyond its limit reaches is not reached."""
-    robot, tool = arm
+    _, tool = arm
     text = DEMO_ARM.read_text().replace('lower="-2.6" upper="2.6"', 'lower="-0.1" upper="0.1"')
     with pytest.raises(KinematicsError, match='cannot reach pose 0 within'):
         InverseKinematics(Robot.from_urdf(text), 'tool_point').solve(tool(READY), np.zeros(7))

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Descriptions that must load, and descriptions that must be refused with a useful sentence."""
+import contextlib
 import hashlib
 
 import numpy as np
@@ -173,7 +174,7 @@ def test_what_the_parser_refuses_is_our_error(monkeypatch):
         raise AssertionError('Invalid vector length')
 
     monkeypatch.setattr(urdf_module.urdf_parser.Robot, 'from_xml_string', refuse)
-    with pytest.raises(RobotDescriptionError, match='urdf_parser_py refused.*vector length'):
+    with pytest.raises(RobotDescriptionError, match=r'urdf_parser_py refused.*vector length'):
         Robot.from_urdf(one_joint())
 
 
@@ -187,10 +188,8 @@ def test_a_description_is_text():
 def test_damaged_text_never_escapes_our_errors(noise, where):
     """Any text either loads or raises RobotDescriptionError."""
     text = one_joint(f'<axis xyz="0 0 1"/><origin xyz="1 2 3"/>{LIMIT}')
-    try:
+    with contextlib.suppress(RobotDescriptionError):
         Robot.from_urdf(text[:where] + noise + text[where:])
-    except RobotDescriptionError:
-        pass
 
 
 def test_configuration_by_name():

@@ -1,0 +1,289 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes and mesh files of links: size, place, colour, budget, cache, and what goes wrong."""
+import re
+
+import numpy as np
+import pytest
+import trimesh
+from robots import DEMO_ARM, example_robots
+
+from kinema4d_ros.errors import MeshError
+from kinema4d_ros.robot import Robot, load_meshes, mesh_file
+
+SPHERE = trimesh.creation.icosphere(subdivisions=5, radius=0.1)     # 20480 faces
+
+
+NAN_GLB = trimesh.Scene()
+NAN_GLB.add_geometry(SPHERE, transform=np.diag([np.nan, 1, 1, 1]))
+NAN_GLB = NAN_GLB.export(file_type='glb')
+
+
+def robot_with(visual: str, folder=None, collision: str = '', extra: str = '') -> Robot:
+    """Return a robot of one link."""
+    return Robot.from_urdf(f'<robot name="r"><link name="a"><visual>{visual}</visual>{collision}'
+                           f'</link>{extra}</robot>', source_dir=folder)
+
+
+def file_robot(path, inner: str = '', mesh: str = '', **rest) -> Robot:
+    """Return a robot of one link with a mesh file."""
+    return robot_with(f'<geometry><mesh filename="{path.name}" {mesh}/></geometry>{inner}',
+                      path.parent, **rest)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return load_meshes with a cache of its own."""
+    return lambda robot, **settings: load_meshes(robot, cache_dir=tmp_path / 'cache', **settings)
+
+
+def surface(mesh) -> trimesh.Trimesh:
+    """Return a LinkMesh as trimesh sees it."""
+    return trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+
+
+@pytest.mark.parametrize('shape, volume, extents', [
+    ('<box size="1 2 3"/>', 6, (1, 2, 3)),
+    ('<cylinder radius="0.5" length="2"/>', np.pi / 2, (1, 1, 2)),
+    ('<sphere radius="0.5"/>', np.pi / 6, (1, 1, 1))])
+def test_simple_shapes(load, shape, volume, extents):
+    """Closed, outside out, of the right size, within 2 % of a round volume."""
+    mesh = load(robot_with(f'<geometry>{shape}</geometry>'))['a']
+    assert (mesh.vertices.dtype, mesh.faces.dtype, mesh.colors.dtype) == (
+        np.float32, np.int32, np.uint8)
+    solid = surface(mesh)
+    assert solid.is_watertight and solid.is_winding_consistent
+    assert solid.volume == pytest.approx(volume, rel=0.02)
+    np.testing.assert_allclose(solid.extents, extents, atol=1e-6)
+    np.testing.assert_allclose(solid.bounds.mean(axis=0), 0, atol=1e-6)
+
+
+def test_origins_and_colours(load):
+    """A turned box beside a coloured sphere, in one mesh of the link."""
+    mesh = load(robot_with(
+        '<origin xyz="1 0 0" rpy="0 0 1.5707963267948966"/><geometry><box size="2 4 6"/>'
+        '</geometry><material name="m"/></visual><visual><geometry><sphere radius="1"/></geometry>',
+        extra='<material name="m"><color rgba="1 0.5 0 1"/></material>'))['a']
+    box = mesh.vertices[:8]
+    np.testing.assert_allclose([box.min(axis=0), box.max(axis=0)], [[-1, -1, -3], [3, 1, 3]],
+                               atol=1e-6)
+    assert (mesh.colors[:8] == (255, 128, 0)).all()
+    assert (mesh.colors[8:] == mesh_file.GREY).all()
+
+
+def test_the_demo_arm_needs_no_file(load, monkeypatch):
+    """All of its links with a shape, and no mesh read."""
+    monkeypatch.setattr('kinema4d_ros.robot.meshes.load_mesh_file', None)
+    robot = Robot.from_urdf(DEMO_ARM.read_text())
+    meshes = load(robot)
+    assert set(robot.link_names) - set(meshes) == {'tool_point', 'camera_optical_frame'}
+    assert not meshes.warnings
+
+
+@pytest.mark.parametrize('kind', ['stl', 'obj', 'dae', 'glb', 'STL'])
+def test_file_formats(load, tmp_path, kind):
+    """The same sphere in each format, scaled, mirrored, moved."""
+    path = tmp_path / f'sphere.{kind}'
+    SPHERE.export(path, file_type=kind.lower())
+    mesh = load(file_robot(path, '<origin xyz="0 0 1"/>', 'scale="2 2 -2"'))['a']
+    solid = surface(mesh)
+    assert solid.is_watertight
+    assert solid.volume == pytest.approx(4 / 3 * np.pi * 0.2**3, rel=0.01)
+    np.testing.assert_allclose(solid.bounds, [[-.2, -.2, .8], [.2, .2, 1.2]], atol=1e-3)
+
+
+def test_unit_of_collada_counts(load, tmp_path):
+    """A file in millimetres, as RViz shows it."""
+    path = tmp_path / 'sphere.dae'
+    SPHERE.copy().apply_scale(1000).export(path)
+    text = path.read_text()
+    assert '<up_axis' in text
+    text = re.sub('<unit[^>]*/>', '', text)
+    path.write_text(text.replace('<up_axis', '<unit name="mm" meter="0.001"/><up_axis'))
+    np.testing.assert_allclose(surface(load(file_robot(path))['a']).extents, 0.2, atol=1e-3)
+
+
+def test_colours_of_files(load, tmp_path):
+    """Vertex colours, materials of OBJ, and the URDF's colour over both."""
+    painted = SPHERE.copy()
+    painted.visual.vertex_colors = np.where(painted.vertices[:, :1] > 0, [[255, 0, 0, 255]],
+                                            [[0, 0, 255, 255]])
+    painted.export(tmp_path / 'painted.glb')
+    mesh = load(file_robot(tmp_path / 'painted.glb'), max_faces=2000)['a']
+    right = mesh.vertices[:, 0] > 0.03
+    assert (mesh.colors[right] == (255, 0, 0)).all()
+    assert (mesh.colors[mesh.vertices[:, 0] < -0.03] == (0, 0, 255)).all()
+    (tmp_path / 'm.mtl').write_text('newmtl green\nKd 0 1 0\n')
+    (tmp_path / 'm.obj').write_text('mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl green\n'
+                                    'f 1 2 3\n')
+    assert (load(file_robot(tmp_path / 'm.obj'))['a'].colors == (0, 255, 0)).all()
+    colored = file_robot(tmp_path / 'painted.glb',
+                         '<material name=""><color rgba="0 0 0 1"/></material>')
+    assert (load(colored)['a'].colors == 0).all()
+
+
+def test_a_material_file_elsewhere_is_not_read(load, tmp_path):
+    """An OBJ cannot name files outside its folder."""
+    (tmp_path / 'secret.mtl').write_text('newmtl green\nKd 0 1 0\n')
+    path = tmp_path / 'in' / 'm.obj'
+    path.parent.mkdir()
+    path.write_text('mtllib ../secret.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl green\nf 1 2 3\n')
+    assert not (load(file_robot(path))['a'].colors == (0, 255, 0)).all()
+
+
+def test_the_budget_holds_and_the_surface_stays(load, tmp_path):
+    """20480 triangles become 2000; no point moves by more than 1 mm of 100 mm."""
+    SPHERE.export(tmp_path / 'sphere.stl')
+    mesh = load(file_robot(tmp_path / 'sphere.stl'), max_faces=2000)['a']
+    assert 1000 < len(mesh.faces) <= 2000
+    solid = surface(mesh)
+    radius = np.linalg.norm(np.concatenate([mesh.vertices, solid.triangles_center]), axis=1)
+    assert np.abs(radius - 0.1).max() < 1e-3
+    assert solid.is_watertight
+
+
+def test_meshes_that_do_not_collapse_meet_the_budget(load, tmp_path):
+    """Thousands of loose needles, as CAD files have them."""
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(-0.1, 0.1, (4000, 1, 3))
+    loose = (corner + np.array([[0, 0, 0], [1e-4, 0, 0], [0, 1e-4, 0.05]])).reshape(-1, 3)
+    solid = trimesh.util.concatenate(
+        [SPHERE, trimesh.Trimesh(loose, np.arange(12000).reshape(-1, 3), process=False)])
+    solid.export(tmp_path / 'cad.stl')
+    mesh = load(file_robot(tmp_path / 'cad.stl'), max_faces=3000)['a']
+    assert len(mesh.faces) <= 1.2 * 3000
+    assert np.abs(mesh.vertices).max() < 0.16
+
+
+def test_the_budget_is_shared_by_the_files_of_a_robot(load):
+    """A real robot with heavy meshes stays near the budget."""
+    path = example_robots()['panda/panda']
+    robot = Robot.from_urdf(path.read_text(), source_dir=path.parent)
+    meshes = load(robot, max_faces=10_000)
+    assert sum(len(mesh.faces) for mesh in meshes.values()) < 11_000
+    assert len({tuple(color) for mesh in meshes.values() for color in mesh.colors}) > 5
+    for mesh in meshes.values():
+        assert np.isfinite(mesh.vertices).all() and mesh.faces.max() < len(mesh.vertices)
+        assert np.abs(mesh.vertices).max() < 0.5
+
+
+def test_a_warm_cache_parses_nothing(load, tmp_path, monkeypatch):
+    """The second load takes what the first stored; another file or budget is another entry."""
+    path = tmp_path / 'sphere.stl'
+    SPHERE.export(path)
+    robot, parsed = file_robot(path), []
+    parse = mesh_file._parse
+    monkeypatch.setattr(mesh_file, '_parse', lambda *args: parsed.append(1) or parse(*args))
+    first, second = load(robot)['a'], load(robot)['a']
+    assert len(parsed) == 1
+    for key in ('vertices', 'faces', 'colors'):
+        np.testing.assert_array_equal(getattr(first, key), getattr(second, key))
+    load(robot, max_faces=1000)
+    assert len(parsed) == 2
+    SPHERE.copy().apply_scale(2).export(path)
+    np.testing.assert_allclose(surface(load(robot)['a']).extents, 0.4, atol=1e-3)
+    assert len(parsed) == 3
+
+
+@pytest.mark.parametrize('damage', [
+    lambda data: b'', lambda data: data[:len(data) // 2], lambda data: b'rubbish',
+    lambda data: data[:300] + bytes(200) + data[500:]])
+def test_a_damaged_cache_file_is_rebuilt(load, tmp_path, damage):
+    """Cut off, empty, overwritten: parsed again and replaced."""
+    path = tmp_path / 'sphere.stl'
+    SPHERE.export(path)
+    robot = file_robot(path)
+    good = load(robot, max_faces=500)['a']
+    entry, = (tmp_path / 'cache').iterdir()
+    whole = entry.read_bytes()
+    entry.write_bytes(damage(whole))
+    np.testing.assert_array_equal(load(robot, max_faces=500)['a'].vertices, good.vertices)
+    assert len(entry.read_bytes()) == len(whole)
+
+
+def test_a_cache_file_with_wrong_content_is_rebuilt(load, tmp_path):
+    """Well-formed, but with faces that name vertices that do not exist."""
+    path = tmp_path / 'sphere.stl'
+    SPHERE.export(path)
+    good = load(file_robot(path), max_faces=500)['a']
+    entry, = (tmp_path / 'cache').iterdir()
+    np.savez(entry, vertices=good.vertices[:5], faces=good.faces, colors=good.colors[:5])
+    assert len(load(file_robot(path), max_faces=500)['a'].faces) == len(good.faces)
+
+
+def test_without_a_cache_it_still_works(tmp_path):
+    """A folder that cannot be made, as in a read-only home."""
+    path = tmp_path / 'sphere.stl'
+    SPHERE.export(path)
+    assert len(load_meshes(file_robot(path), cache_dir=path / 'below_a_file')['a'].faces)
+
+
+def test_a_full_disk_leaves_no_half_entry(load, tmp_path, monkeypatch):
+    """A write that fails is cleaned up, and the mesh is used all the same."""
+    def full(*args, **kwargs):
+        raise OSError(28, 'No space left on device')
+
+    SPHERE.export(tmp_path / 'sphere.stl')
+    monkeypatch.setattr(mesh_file.np, 'savez', full)
+    assert len(load(file_robot(tmp_path / 'sphere.stl'))['a'].faces)
+    assert not list((tmp_path / 'cache').iterdir())
+
+
+def test_the_default_cache_follows_xdg(monkeypatch, tmp_path):
+    """XDG_CACHE_HOME where it is absolute, else the home folder."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert mesh_file.default_cache_dir() == tmp_path / 'kinema4d_ros' / 'meshes'
+    monkeypatch.setenv('XDG_CACHE_HOME', 'relative')
+    assert mesh_file.default_cache_dir().parts[-3:] == ('.cache', 'kinema4d_ros', 'meshes')
+
+
+def test_collision_shape_stands_in_for_a_missing_mesh(load, tmp_path):
+    """With a warning that names link, URI and places."""
+    collision = '<collision><geometry><box size="1 1 1"/></geometry></collision>'
+    meshes = load(file_robot(tmp_path / 'gone.stl', collision=collision))
+    assert len(meshes['a'].faces) == 12
+    assert len(meshes.warnings) == 1
+    for part in ('link "a"', 'gone.stl', str(tmp_path), 'collision shape is shown instead'):
+        assert part in meshes.warnings[0]
+
+
+@pytest.mark.parametrize('content, name, message', [
+    (None, 'gone.stl', 'link "a": mesh gone.stl not found'),
+    (b'rubbish', 'x.stl', 'holds no triangle'), (b'', 'x.dae', 'is damaged'),
+    (b'v 0 0 0\n', 'x.obj', 'holds no triangle'),
+    (NAN_GLB, 'x.glb', 'not finite'),
+    (b'solid', 'x.ply', 'has the format ".ply"; .stl, .dae, .obj, .glb can be read')],
+    ids=['missing', 'no stl', 'no dae', 'no faces', 'not finite', 'format'])
+@pytest.mark.filterwarnings('ignore:invalid value:RuntimeWarning')
+def test_unusable_meshes(load, tmp_path, content, name, message):
+    """Missing, damaged, empty, not a number, unknown: named with its link."""
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MeshError, match=message):
+        load(file_robot(path))
+
+
+def test_a_mesh_of_any_size_is_not_read(load, tmp_path, monkeypatch):
+    """The size is looked at before the content."""
+    SPHERE.export(tmp_path / 'sphere.stl')
+    monkeypatch.setattr(mesh_file, 'MAX_BYTES', 1000)
+    with pytest.raises(MeshError, match='more than the 1000 accepted'):
+        load(file_robot(tmp_path / 'sphere.stl'))
+
+
+def test_a_mesh_that_may_not_be_read(load, tmp_path, monkeypatch):
+    """The system's reason is passed on."""
+    def refuse(self):
+        raise PermissionError(13, 'Permission denied')
+
+    SPHERE.export(tmp_path / 'sphere.stl')
+    monkeypatch.setattr('pathlib.Path.read_bytes', refuse)
+    with pytest.raises(MeshError, match='cannot be read: Permission denied'):
+        load(file_robot(tmp_path / 'sphere.stl'))
+
+
+def test_the_budget_must_be_positive(load):
+    """Zero faces show nothing."""
+    with pytest.raises(MeshError, match='max_faces must be at least 1, got 0'):
+        load(Robot.from_urdf(DEMO_ARM.read_text()), max_faces=0)
