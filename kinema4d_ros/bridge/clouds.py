@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 
+import cv2
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
@@ -34,22 +35,20 @@ def cloud_message(points: np.ndarray, colors: np.ndarray | None, header, *,
             'a cloud takes points (H, W, 3), colors (H, W, 3) uint8 or None and stride >= 1, got '
             f'{points.shape}, {None if colors is None else (colors.shape, str(colors.dtype))}, '
             f'{stride}')
-    points = points[::stride, ::stride]
+    points = np.ascontiguousarray(points[::stride, ::stride], np.float32)
     height, width = points.shape[:2]
     check_size(width, height)
-    packed = np.empty((height, width, 4), np.float32)
-    packed[..., :3] = points
+    # OpenCV's colour conversions are the quickest way to interleave 3 channels with a fourth.
+    packed = cv2.cvtColor(points, cv2.COLOR_RGB2RGBA)
     bits = packed.view(np.uint32)[..., 3]
-    bits[...] = 0
     names = ['x', 'y', 'z']
-    if colors is not None:
+    if colors is None:
+        bits[...] = 0
+    else:
         # Through integers, never float arithmetic: these bits are a denormal as a float, which
         # some code rounds to zero, that is to black.
-        colors = colors[::stride, ::stride]
-        octets = packed.view(np.uint8)
-        at = (14, 13, 12) if sys.byteorder == 'little' else (13, 14, 15)
-        for channel, offset in enumerate(at):
-            octets[..., offset] = colors[..., channel]
+        bgra = cv2.cvtColor(np.ascontiguousarray(colors[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
+        np.bitwise_and(bgra.view('<u4')[..., 0], 0x00FFFFFF, out=bits)
         names.append('rgb')
     message = PointCloud2(
         header=header, height=int(height), width=int(width), point_step=_POINT_STEP,
@@ -77,8 +76,6 @@ def cloud_to_arrays(message: PointCloud2) -> tuple[np.ndarray, np.ndarray | None
         raise ObservationError(
             f'cloud of {width}x{height} points with point_step {step} and row_step '
             f'{message.row_step} does not fit its {data.size} bytes of data')
-    rows = data.reshape(height, message.row_step)[:, :step * width]
-    octets = np.ascontiguousarray(rows).reshape(height, width, step)
     fields = {field.name: field for field in message.fields}
     missing = [name for name in 'xyz' if name not in fields]
     if missing:
@@ -86,21 +83,27 @@ def cloud_to_arrays(message: PointCloud2) -> tuple[np.ndarray, np.ndarray | None
             f'cloud has no field {", ".join(missing)}; it has: {", ".join(fields) or "none"}')
     order = '>' if message.is_bigendian else '<'
 
-    def column(name: str, kinds: tuple[str, ...], as_type: str | None = None) -> np.ndarray:
+    def view(dtype: str, offset: int) -> np.ndarray:
+        strides = (message.row_step, step)
+        return np.ndarray((height, width), dtype, data, offset, strides)
+
+    def checked(name: str, kinds: tuple[str, ...]) -> tuple[str, int]:
         field = fields[name]
-        kind = _DTYPES.get(field.datatype, '?')
+        kind = _DTYPES.get(field.datatype, '?0')
         if kind not in kinds or field.offset + int(kind[1]) > step:
             raise ObservationError(
                 f'cloud field {name} has datatype {field.datatype} at offset {field.offset} of '
                 f'{step} bytes; expected one of {", ".join(kinds)} inside the point')
-        size = int(kind[1])
-        part = np.ascontiguousarray(octets[..., field.offset:field.offset + size])
-        return part.view(order + (as_type or kind))[..., 0]
+        return order + kind, field.offset
 
-    points = np.stack([column(name, ('f4', 'f8')) for name in 'xyz'], axis=-1)
+    points = np.empty((height, width, 3), np.float32)
+    for axis, name in enumerate('xyz'):
+        points[..., axis] = view(*checked(name, ('f4', 'f8')))
     color = next((name for name in ('rgb', 'rgba') if name in fields), None)
     if color is None:
-        return points.astype(np.float32), None
-    bits = column(color, ('f4', 'u4', 'i4'), 'u4')
-    colors = np.stack([(bits >> shift).astype(np.uint8) for shift in (16, 8, 0)], axis=-1)
-    return points.astype(np.float32), colors
+        return points, None
+    _, offset = checked(color, ('f4', 'u4', 'i4'))
+    colors = np.empty((height, width, 3), np.uint8)
+    for channel, octet in enumerate((1, 2, 3) if message.is_bigendian else (2, 1, 0)):
+        colors[..., channel] = view('u1', offset + octet)
+    return points, colors
