@@ -4,8 +4,9 @@
 Switch on what makes the transformer faster or smaller, and prove that it is on.
 
 Several of these switches return without an error and without an effect when a model's classes are
-not what they expect. So after switching, a small forward pass counts what really runs; whatever
-was asked for and is not active is an error.
+not what they expect. So after switching, the places that must have changed are counted, and one forward
+pass counts the attention kernels that really run; what was asked for and is not active is an
+error. That pass also warms up the kernels, and meets a lack of memory before the first request.
 """
 from __future__ import annotations
 
@@ -74,12 +75,12 @@ def accelerate(transformer, wanted: Acceleration, device: str, dtype: torch.dtyp
             seen.append(parallelize(transformer, wanted.context_parallel))
         if wanted.cache != 'none':
             seen.append(enable_cache(transformer, wanted))
-        if wanted.compile != 'none':
-            seen.append(compile_blocks(transformer, wanted))
         if wanted.offload == 'group':
             seen.append(offload_groups(transformer, device))
         if wanted.context_parallel == 1:
             seen.append(prove_attention(transformer, wanted, device, dtype))
+        if wanted.compile != 'none':   # last: counting calls would be compiled in
+            seen.append(compile_blocks(transformer, wanted))
     return seen
 
 
@@ -101,8 +102,7 @@ def quantize(transformer, kind: str) -> str:
     _switch(quantize_, transformer.blocks, config, what=f'quantization={kind}')
     linears = [module for module in transformer.blocks.modules()
                if isinstance(module, torch.nn.Linear)]
-    done = sum(type(module.weight.data) is not torch.Tensor
-               and type(module.weight) is not torch.nn.Parameter for module in linears)
+    done = sum(type(module.weight.data) is not torch.Tensor for module in linears)
     return _prove(f'quantization={kind}', done, len(linears), 'linear layers')
 
 
@@ -163,7 +163,7 @@ def offload_groups(transformer, device: str) -> str:
 
 
 def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch.dtype) -> str:
-    """Run a forward pass of a few tokens, and count which attention kernels it used."""
+    """Run one forward pass, and count which attention kernels it used."""
     with count_attention() as calls:
         _switch(probe, transformer, device, dtype, what=f'attention_backend='
                 f'{wanted.attention_backend}')
@@ -174,7 +174,7 @@ def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch
 
 
 def probe(transformer, device: str, dtype: torch.dtype) -> torch.Tensor:
-    """Run the transformer on random input of its smallest size."""
+    """Run the transformer once on random input."""
     config, generator = transformer.config, torch.Generator().manual_seed(0)
     size = (config.latent_frames, config.latent_height, config.latent_width)
 

@@ -105,4 +105,4 @@ def pack_mask(mask: np.ndarray, spatial: int = 8, temporal: int = 4) -> torch.Te
 
 def to_range(image: np.ndarray) -> torch.Tensor:
     """Map (..., H, W, 3) uint8 to (..., 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, -3).float() / 127.5 - 1
+    return torch.from_numpy(image.astype(np.float32)).movedim(-1, -3) / 127.5 - 1

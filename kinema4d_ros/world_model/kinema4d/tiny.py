@@ -10,7 +10,7 @@ from typing import Any
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig, Sampling, Variant, Geometry
 from kinema4d_ros.world_model.kinema4d.stack import require_stack
 
-GEOMETRY = Geometry(latent_frames=3, latent_height=8, latent_width=12, arm_patch=4)
+GEOMETRY = Geometry(latent_frames=3, latent_height=4, latent_width=6, arm_patch=2)
 LORA_RANK = 4
 TRANSFORMER = {
     'patch_size': [1, 2, 2], 'num_attention_heads': 2, 'attention_head_dim': 24,

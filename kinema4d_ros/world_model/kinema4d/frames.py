@@ -1,0 +1,129 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Camera size <-> model size: what goes into the model, and the frames that come out of it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
+from kinema4d_ros.world_model.kinema4d.config import Geometry
+from kinema4d_ros.world_model.kinema4d.pointmap_codec import (following_error, Normalisation,
+                                                              RobotFit)
+
+FITS = ('crop', 'pad', 'stretch')
+
+
+@dataclass(frozen=True, eq=False)
+class RobotFrames:
+    """The robot of one window, in the size of the model."""
+
+    pointmap: np.ndarray   # (T, H, W, 3) float32 [m], NaN elsewhere
+    mask: np.ndarray       # (T, H, W) bool
+    image: np.ndarray      # (T, H, W, 3) uint8, black elsewhere
+
+
+class ModelView:
+    """One observation and one rollout, seen through a window of the model's size."""
+
+    def __init__(self, observation: Observation, robot: RobotRollout, size: Geometry, fit: str):
+        """
+        Bring the observed image to the model's size; the intrinsics follow.
+
+        :param fit: 'crop', 'pad' or 'stretch'; images of the model's size pass as they are.
+        """
+        if fit not in FITS:
+            raise WorldModelError(
+                f'image_fit {fit!r} does not exist; choose one of: {", ".join(FITS)}')
+        camera = observation.camera
+        self.observation, self.robot = observation, robot
+        same = (camera.width, camera.height) == (size.width, size.height)
+        self._fit = None
+        if not same:
+            from kinema4d_ros.camera import ImageFit
+            self._fit = ImageFit(camera, size.width, size.height, fit)
+        self.image = self._in(observation.image)
+        self._inside = None
+        if self._fit is not None:
+            everywhere = np.ones((size.height, size.width), np.uint8)
+            self._inside = self._fit.undo(everywhere, nearest=True, fill=0).astype(bool)
+
+    def robot_frames(self, indices: np.ndarray) -> RobotFrames:
+        """Return the robot at frames of the rollout (repeats allowed) in the model's size."""
+        unique, back = np.unique(indices, return_inverse=True)
+        robot = self.robot
+        pointmap = np.stack([self._in(robot.pointmap[i], nearest=True) for i in unique])
+        image = np.stack([self._in(robot.image[i]) for i in unique])
+        mask = ~np.isnan(pointmap[..., 2])
+        return RobotFrames(pointmap[back], mask[back], image[back])
+
+    def exact(self, index: int) -> np.ndarray:
+        """Return the exact robot pointmap of one frame in the model's size, (H, W, 3) [m]."""
+        return self._in(self.robot.pointmap[index], nearest=True)
+
+    def scene_points(self) -> np.ndarray:
+        """Return the observed points that are not the robot, (N, 3) float64 [m] camera frame."""
+        depth = self.observation.depth
+        if depth is None:
+            return np.zeros((0, 3))
+        seen = np.isfinite(depth) & (self.robot.link_id[0] < 0)
+        points = self.observation.camera.rays()[seen] * depth[seen][:, None]
+        return points[::max(1, len(points) // 50_000)].astype(np.float64)
+
+    def image_out(self, image: np.ndarray) -> np.ndarray:
+        """Bring a predicted image to the camera's size; what the model cannot see stays."""
+        if self._fit is None:
+            return image
+        return np.where(self._inside[..., None], self._fit.undo(image), self.observation.image)
+
+    def values_out(self, values: np.ndarray) -> np.ndarray:
+        """Bring float32 values to the camera's size, NaN where the model cannot see."""
+        if self._fit is None:
+            return values
+        out = self._fit.undo(values, nearest=True, fill=np.nan)
+        return np.where(self._inside if out.ndim == 2 else self._inside[..., None], out, np.nan)
+
+    def _in(self, image: np.ndarray, nearest: bool = False) -> np.ndarray:
+        """Bring an image to the model's size."""
+        if self._fit is None:
+            return image
+        fitted = self._fit.apply(image, nearest=nearest)
+        if nearest and image.dtype.kind == 'f':
+            # Padding knows nothing; a fit that fills it with 0 would put points into the camera.
+            fitted = np.where(self._padding(fitted.shape[:2]), np.nan, fitted)
+        return fitted
+
+    def _padding(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return where the model's image shows nothing of the camera's, (H, W, 1) bool."""
+        everywhere = np.ones(self.observation.image.shape[:2], np.uint8)
+        return (self._fit.apply(everywhere, nearest=True).reshape(shape) == 0)[..., None]
+
+
+class FrameMaker:
+    """Makes predicted frames, in metres and in the camera's size, from decoded pictures."""
+
+    def __init__(self, view: ModelView, normalisation: Normalisation):
+        """Start the fit of the generated robot to the exact one."""
+        self._view, self._normalisation = view, normalisation
+        self._fit = RobotFit()
+
+    def make(self, index: int, picture: np.ndarray, values: np.ndarray) -> PredictedFrame:
+        """
+        Return frame `index` of the rollout; call in order.
+
+        :param picture: (H, W, 3) uint8.
+        :param values: (H, W, 3) float32 in the model's range.
+        """
+        view, robot = self._view, self._view.robot
+        metres = self._normalisation.decode(values[None], slice(index, index + 1))[0]
+        exact = view.exact(index)
+        self._fit.update(metres, exact)
+        points = self._fit.apply(metres)
+        sigma = self._fit.uncertainty(points, self._normalisation)
+        return PredictedFrame(
+            index, len(robot.times), float(robot.times[index]), view.image_out(picture),
+            view.values_out(points), robot.link_id[index] >= 0,
+            pointmap_sigma=view.values_out(sigma),
+            action_following=following_error(points, exact))

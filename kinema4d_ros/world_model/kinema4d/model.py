@@ -1,0 +1,168 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The world model `kinema4d`: one observation and the robot's exact motion -> a 4D future."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
+from kinema4d_ros.world_model.base import Report, silent, WorldModel
+from kinema4d_ros.world_model.kinema4d import pointmap_codec
+from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView
+from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
+from kinema4d_ros.world_model.kinema4d.windows import plan_windows, Window
+from kinema4d_ros.world_model.scene import check_views
+
+
+class Kinema4D(WorldModel):
+    """
+    Generates the future with the Kinema4D diffusion transformer.
+
+    The constructor loads the checkpoint. What depends on the observation alone (its VAE and CLIP
+    encodings) is computed once for all candidate trajectories from the same Observation object.
+    More frames than the model has run in chained windows. The camera must stand still, as in the
+    model's training data.
+    """
+
+    name = 'kinema4d'
+    settings = {
+        'base': ('', 'directory of the base model (Wan2.1-I2V-14B-480P) in diffusers layout'),
+        'weights': ('', 'directory with added_weights and pytorch_lora_weights of Kinema4D'),
+        'variant': ('auto', 'auto, default (RGB and pointmap) or pmcond (pointmap only)'),
+        'device': ('auto', 'auto, cpu, cuda, cuda:1, ...'),
+        'dtype': ('auto', 'auto, bfloat16, float16 or float32'),
+        'steps': (0, 'denoising steps, 1 to 1000; 0 for what the checkpoint says (50)'),
+        'guidance': ('auto', 'auto, single_pass (as trained) or reference (as released, 2x cost)'),
+        'guidance_scale': (0.0, 'weight of the first pass of reference; 0 for the checkpoint (5)'),
+        'attention_backend': ('native', 'kernel of the attentions, by its name in diffusers'),
+        'cache': ('none', 'none, first_block, mag (needs ratios) or mag_calibrate'),
+        'cache_threshold': (0.05, 'how much change a cache ignores; larger is faster and coarser'),
+        'quantization': ('none', 'none, float8 or int8, of the linear layers of the blocks'),
+        'compile': ('none', 'none, or the backend of torch.compile, for example inductor'),
+        'offload': ('none', 'none, model (parts by turns on the GPU) or group (block by block)'),
+        'context_parallel': (1, 'GPUs that share one sequence; start with torchrun'),
+        'check_memory': (True, 'refuse to load what is estimated not to fit'),
+        'image_fit': ('crop', 'how other image shapes become 3:2: crop, pad or stretch'),
+        'normaliser': ('scene', 'range of the pointmaps: scene, per_frame or fixed'),
+        'pointmap_x': (0.0, 'of fixed: centre to the right, in the camera frame [m]'),
+        'pointmap_y': (0.0, 'of fixed: centre downwards [m]'),
+        'pointmap_z': (1.0, 'of fixed: centre forwards [m]'),
+        'pointmap_scale': (1.0, 'of fixed: half of the range [m]'),
+        'pointmap_background': (-1.0, 'value of pixels without robot, -1 (black) to 1'),
+        'soft_mask': (0.0, "share of the robot mask's cells set to one half, 0 to 1; 0.1 for a "
+                           'badly calibrated camera'),
+    }
+
+    def __init__(self, **values):
+        """
+        Load the checkpoint.
+
+        :raises WorldModelError: for a bad setting, a missing package, a checkpoint that does not
+            match, too little memory, or an option that does not take effect.
+        """
+        super().__init__(**values)
+        require_stack()
+        self._normaliser = self._pick_normaliser()
+        for key, low, high in (('pointmap_background', -1.0, 1.0), ('soft_mask', 0.0, 1.0)):
+            if not low <= self.setting[key] <= high:
+                raise WorldModelError(
+                    f'{key} must be from {low:g} to {high:g}, got {self.setting[key]:g}')
+        from kinema4d_ros.world_model.kinema4d.engine import Engine
+        self.engine: Engine | None = Engine(self.setting)
+        self._seen: tuple[Observation, object] | None = None
+
+    def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
+                report: Report = silent) -> Iterator[PredictedFrame]:
+        """
+        Yield the frames; the first come while the last are still being decoded.
+
+        Stages reported: 'encode', 'denoise' (before every network evaluation), 'decode'.
+        """
+        if self.engine is None:
+            raise WorldModelError('this kinema4d model is closed; make a new one')
+        self._check(observation, robot)
+        with memory_guard('predicting'):
+            yield from self._predict(observation, robot, seed, report)
+
+    def close(self) -> None:
+        """Free the device."""
+        self.engine = self._seen = None
+        torch = require_stack()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _predict(self, observation: Observation, robot: RobotRollout, seed: int,
+                 report: Report) -> Iterator[PredictedFrame]:
+        """Run the windows one after the other."""
+        import torch
+        engine, count = self.engine, len(robot.times)
+        size = engine.checkpoint.config.geometry
+        view = ModelView(observation, robot, size, self.setting['image_fit'])
+        generator = torch.Generator().manual_seed(seed)
+        windows = plan_windows(count, size.frames)
+        normalisation = self._normaliser(view.scene_points(), robot.pointmap)
+        maker = FrameMaker(view, normalisation)
+        last = None
+        for number, window in enumerate(windows):
+            report('encode', number, len(windows))
+            image = (self._see(observation, view) if last is None
+                     else engine.encode_image(last))
+            arm = self._encode_robot(view, window, normalisation, generator)
+            latents = engine.sample(image, arm, generator, report)
+            for index, picture, values in engine.decode(latents):
+                if index >= window.emit.stop:
+                    break
+                if index in window.emit:
+                    frame = int(window.indices[index])
+                    report('decode', frame, count)
+                    yield maker.make(frame, picture, values)
+                last = picture
+        report('decode', count, count)
+
+    def _see(self, observation: Observation, view: ModelView):
+        """Return the encoded observation, kept for the next candidate."""
+        if self._seen is None or self._seen[0] is not observation:
+            self._seen = observation, self.engine.encode_image(view.image)
+        return self._seen[1]
+
+    def _encode_robot(self, view: ModelView, window: Window, normalisation, generator):
+        """Encode the robot's motion in one window."""
+        robot = view.robot_frames(window.indices)
+        values = normalisation.encode(robot.pointmap, window.indices,
+                                      self.setting['pointmap_background'])
+        return self.engine.encode_robot(values, robot.mask, robot.image,
+                                        self.setting['soft_mask'], generator)
+
+    def _pick_normaliser(self) -> pointmap_codec.Normaliser:
+        """Return the normaliser that the settings name."""
+        name = self.setting['normaliser']
+        table = {'scene': pointmap_codec.per_clip, 'per_frame': pointmap_codec.per_frame,
+                 'fixed': pointmap_codec.fixed(
+                     tuple(self.setting[f'pointmap_{axis}'] for axis in 'xyz'),
+                     self.setting['pointmap_scale'])}
+        if name not in table:
+            raise WorldModelError(
+                f'normaliser {name!r} does not exist; choose one of: {", ".join(table)}')
+        return table[name]
+
+    def _check(self, observation: Observation, robot: RobotRollout) -> None:
+        """Refuse input that the model cannot be conditioned on."""
+        check_views(observation, robot)
+        mask = robot.link_id >= 0
+        if not mask.any():
+            raise WorldModelError(
+                'the robot is in no frame of the camera image, and this model is steered by its '
+                'picture; check the camera pose, or choose the world model kinematic')
+        if not np.isfinite(robot.pointmap[mask]).all():
+            raise WorldModelError(
+                'the robot pointmap has NaN inside the robot mask; render it again '
+                '(kinema4d_ros.camera.RobotRenderer leaves NaN only outside)')
+        moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
+        if moved > 5e-3:
+            raise WorldModelError(
+                f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}); '
+                'this model knows only cameras that stand still: use another camera, or the world '
+                'model kinematic')
