@@ -1,0 +1,63 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The observed scene as points in the base frame, without the robot."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.camera.points import pointmap_from_depth
+from kinema4d_ros.errors import CameraError, ObservationError
+from kinema4d_ros.types import Observation
+
+
+def scene_cloud(observation: Observation, robot_mask: np.ndarray, *, voxel: float = 0.005,
+                margin: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return points of the scene and their colours, one per voxel that is seen.
+
+    Points that stand alone (between two surfaces, where a depth camera sees neither) are left
+    out: fewer than 4 neighbours within three voxels.
+
+    :param robot_mask: (H, W) bool, pixels of the robot.
+    :param voxel: [m].
+    :param margin: how many pixels around the robot count as robot too; None for 1/160 of the
+        height, at least 2.
+    :return: (N, 3) float64 [m] base frame, (N, 3) uint8.
+    :raises ObservationError: there is no depth image.
+    :raises CameraError: the mask does not have the size of the image.
+    """
+    if observation.depth is None:
+        raise ObservationError('a scene cloud needs a depth image and the observation has none; '
+                               'connect the depth topic')
+    if not voxel > 0:
+        raise CameraError(f'voxel must be a positive size [m], got {voxel}')
+    keep = np.isfinite(observation.depth) & ~grown(robot_mask, observation, margin)
+    points = pointmap_from_depth(observation.depth, observation.camera)[keep].astype(np.float64)
+    T = observation.T_base_camera
+    points = points @ T[:3, :3].T + T[:3, 3]
+    if not len(points):
+        return np.empty((0, 3)), np.empty((0, 3), np.uint8)
+    import open3d     # takes a second to import, and only this needs it
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
+    cloud.colors = open3d.utility.Vector3dVector(observation.image[keep] / 255.0)
+    cloud = cloud.voxel_down_sample(voxel)
+    cloud, _ = cloud.remove_radius_outlier(nb_points=4, radius=3 * voxel)
+    return (np.array(cloud.points).reshape(-1, 3),
+            np.round(np.array(cloud.colors).reshape(-1, 3) * 255).astype(np.uint8))
+
+
+def grown(robot_mask: np.ndarray, observation: Observation,
+          margin: int | None = None) -> np.ndarray:
+    """
+    Return the mask with a rim around it, since the rendered edge is off by a pixel or two.
+
+    :raises CameraError: the mask does not have the size of the image.
+    """
+    height, width = observation.camera.height, observation.camera.width
+    if robot_mask.shape != (height, width):
+        raise CameraError(f'robot_mask {robot_mask.shape} does not have the size of the image, '
+                          f'{(height, width)}')
+    margin = max(2, round(height / 160)) if margin is None else margin
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
+    return cv2.dilate(robot_mask.astype(np.uint8), kernel).astype(bool)

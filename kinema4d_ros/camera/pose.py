@@ -1,0 +1,65 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the camera is: fixed to the base, or on a link and moving with it."""
+from __future__ import annotations
+
+import numpy as np
+
+from kinema4d_ros.errors import CameraError
+
+
+class FixedPose:
+    """A camera that stays; from a parameter, or looked up in TF."""
+
+    def __init__(self, T_base_camera: np.ndarray):
+        """:raises CameraError: not a rigid transform."""
+        self._T = rigid(T_base_camera, 'T_base_camera')
+
+    def poses(self, link_names: tuple[str, ...], T_base_link: np.ndarray) -> np.ndarray:
+        """Return T_base_camera for each frame of T_base_link (T, L, 4, 4), (T, 4, 4) float64."""
+        return np.repeat(self._T[None], len(T_base_link), axis=0)
+
+
+class LinkPose:
+    """A camera whose optical frame is a link of the robot (or is fixed to one)."""
+
+    def __init__(self, link: str, T_link_camera: np.ndarray | None = None):
+        """
+        Name the link.
+
+        :param T_link_camera: camera to link, (4, 4); None when the link is the optical frame.
+        :raises CameraError: not a rigid transform.
+        """
+        self.link = link
+        self._T = None if T_link_camera is None else rigid(T_link_camera, 'T_link_camera')
+
+    def poses(self, link_names: tuple[str, ...], T_base_link: np.ndarray) -> np.ndarray:
+        """
+        Return T_base_camera for each frame of T_base_link (T, L, 4, 4), (T, 4, 4) float64.
+
+        :raises CameraError: the robot has no such link; it names the likely ones.
+        """
+        if self.link not in link_names:
+            optical = [name for name in link_names if 'optical' in name]
+            raise CameraError(
+                f'the robot has no link {self.link!r} for the camera; it has '
+                + (f'the optical frames {", ".join(optical)}' if optical
+                   else f'no optical frame; its links are {", ".join(link_names)}')
+                + '; name one of them, or give the camera pose as a parameter')
+        T_base_this = np.asarray(T_base_link, np.float64)[:, link_names.index(self.link)]
+        return T_base_this.copy() if self._T is None else T_base_this @ self._T
+
+
+def rigid(T: np.ndarray, name: str) -> np.ndarray:
+    """
+    Return the transform as (4, 4) float64.
+
+    :raises CameraError: it is not a rotation and a translation.
+    """
+    T = np.array(T, np.float64)
+    if T.shape != (4, 4) or not np.isfinite(T).all() \
+            or not np.allclose(T[3], (0, 0, 0, 1), atol=1e-9) \
+            or not np.allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-4) \
+            or np.linalg.det(T[:3, :3]) < 0:
+        raise CameraError(f'{name} must be a (4, 4) rotation and translation, got {T.tolist()}')
+    return T

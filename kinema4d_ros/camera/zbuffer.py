@@ -1,0 +1,168 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The z-buffer: triangles in the camera frame become inverse depth and face number per pixel.
+
+Inverse depth is what is affine over the image of a plane, so the interpolation is exact at pixel
+centres. Both sides of a triangle are drawn, because meshes in the field are not oriented.
+Nothing here checks indices; callers do.
+"""
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+NEAR = 0.005    # [m] nothing nearer to the camera's centre is drawn
+
+# How far [px] outside of a triangle a pixel centre still counts as inside, so that rounding
+# leaves no holes along the edge that two triangles share.
+_EDGE = 1e-7
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def move_and_project(vertices, first, last, T, pinhole, near, points, screen):
+    """
+    Move vertices first..last-1 by T (3, 4) into the camera and project them.
+
+    :param pinhole: (4,) float64 fx, fy, cx, cy.
+    :param points: (V, 3) float32 [m] camera frame, written.
+    :param screen: (V, 3) float32 u, v [px], 1/z [1/m] (0 for what is behind the near plane),
+        written.
+    """
+    fx, fy, cx, cy = pinhole[0], pinhole[1], pinhole[2], pinhole[3]
+    for i in range(first, last):
+        vx, vy, vz = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        x = T[0, 0] * vx + T[0, 1] * vy + T[0, 2] * vz + T[0, 3]
+        y = T[1, 0] * vx + T[1, 1] * vy + T[1, 2] * vz + T[1, 3]
+        z = T[2, 0] * vx + T[2, 1] * vy + T[2, 2] * vz + T[2, 3]
+        points[i, 0], points[i, 1], points[i, 2] = x, y, z
+        if z >= near:
+            inverse = 1.0 / z
+            screen[i, 0] = fx * x * inverse + cx
+            screen[i, 1] = fy * y * inverse + cy
+            screen[i, 2] = inverse
+        else:
+            screen[i, 2] = 0.0
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, inverse_depth, face_id, box):
+    """Draw one projected triangle; `box` (top, bottom, left, right) grows around it."""
+    height, width = inverse_depth.shape
+    low_x, high_x = min(ax, bx, cx), max(ax, bx, cx)
+    low_y, high_y = min(ay, by, cy), max(ay, by, cy)
+    # In this form a NaN is off-screen too.
+    if not (high_x >= 0.0 and high_y >= 0.0 and low_x <= width - 1 and low_y <= height - 1):
+        return
+    left, right = int(np.ceil(max(low_x, 0.0))), int(np.floor(min(high_x, width - 1.0)))
+    top, bottom = int(np.ceil(max(low_y, 0.0))), int(np.floor(min(high_y, height - 1.0)))
+    if left > right or top > bottom:
+        return      # between pixel centres, as most triangles of a fine mesh are
+    abx, aby, acx, acy = bx - ax, by - ay, cx - ax, cy - ay
+    area = abx * acy - aby * acx
+    if area < 0.0:
+        bx, by, bw, cx, cy, cw = cx, cy, cw, bx, by, bw
+        abx, aby, acx, acy = acx, acy, abx, aby
+        area = -area
+    if not area > 1e-12:
+        return
+    slope_x = ((bw - aw) * acy - (cw - aw) * aby) / area
+    slope_y = ((cw - aw) * abx - (bw - aw) * acx) / area
+    low_w, high_w = min(aw, bw, cw), max(aw, bw, cw)
+    bcx, bcy = cx - bx, cy - by
+    edge_ab = -_EDGE * (abs(abx) + abs(aby))
+    edge_bc = -_EDGE * (abs(bcx) + abs(bcy))
+    edge_ca = -_EDGE * (abs(acx) + abs(acy))
+    drawn = False
+    for v in range(top, bottom + 1):
+        from_a_y, from_b_y = v - ay, v - by
+        for u in range(left, right + 1):
+            from_a_x = u - ax
+            if abx * from_a_y - aby * from_a_x < edge_ab:
+                continue
+            if acy * from_a_x - acx * from_a_y < edge_ca:
+                continue
+            if bcx * from_b_y - bcy * (u - bx) < edge_bc:
+                continue
+            # A sliver's plane is ill-conditioned; its depth is still that of its corners.
+            w = min(max(aw + slope_x * from_a_x + slope_y * from_a_y, low_w), high_w)
+            if w > inverse_depth[v, u]:
+                inverse_depth[v, u] = w
+                face_id[v, u] = face
+                drawn = True
+    if drawn:
+        box[0], box[1] = min(box[0], top), max(box[1], bottom)
+        box[2], box[3] = min(box[2], left), max(box[3], right)
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def _draw_clipped(corners, pinhole, near, face, inverse_depth, face_id, box):
+    """Cut a triangle (3, 3) [m] that crosses the near plane and draw what is in front of it."""
+    kept = np.empty((4, 3))
+    count = 0
+    for i in range(3):
+        j = (i + 1) % 3
+        here, there = corners[i, 2], corners[j, 2]
+        if here >= near:
+            kept[count] = corners[i]
+            count += 1
+        if (here >= near) != (there >= near):
+            share = (near - here) / (there - here)
+            kept[count] = corners[i] + share * (corners[j] - corners[i])
+            kept[count, 2] = near
+            count += 1
+    for i in range(count):
+        kept[i, 0] = pinhole[0] * kept[i, 0] / kept[i, 2] + pinhole[2]
+        kept[i, 1] = pinhole[1] * kept[i, 1] / kept[i, 2] + pinhole[3]
+        kept[i, 2] = 1.0 / kept[i, 2]
+    for i in range(1, count - 1):
+        _draw_triangle(kept[0, 0], kept[0, 1], kept[0, 2], kept[i, 0], kept[i, 1], kept[i, 2],
+                       kept[i + 1, 0], kept[i + 1, 1], kept[i + 1, 2],
+                       face, inverse_depth, face_id, box)
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def draw(faces, points, screen, pinhole, near, inverse_depth, face_id, box):
+    """
+    Draw all faces (F, 3) of projected vertices.
+
+    :param inverse_depth: (H, W) float32 [1/m], 0 where nothing is; changed.
+    :param face_id: (H, W) int32, changed; meaningful where `inverse_depth` is not 0.
+    :param box: (4,) int64 top, bottom, left, right of what was drawn, inclusive; changed.
+    """
+    corners = np.empty((3, 3))
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        aw, bw, cw = screen[a, 2], screen[b, 2], screen[c, 2]
+        if aw > 0 and bw > 0 and cw > 0:
+            _draw_triangle(
+                np.float64(screen[a, 0]), np.float64(screen[a, 1]), np.float64(aw),
+                np.float64(screen[b, 0]), np.float64(screen[b, 1]), np.float64(bw),
+                np.float64(screen[c, 0]), np.float64(screen[c, 1]), np.float64(cw),
+                face, inverse_depth, face_id, box)
+        elif aw > 0 or bw > 0 or cw > 0:
+            for k in range(3):
+                corners[0, k], corners[1, k], corners[2, k] = points[a, k], points[b, k], \
+                    points[c, k]
+            _draw_clipped(corners, pinhole, near, face, inverse_depth, face_id, box)
+
+
+@numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
+def weights(points, a, b, c, x, y):
+    """
+    Return the perspective-correct weights of corners a, b, c where the ray (x, y, 1) meets them.
+
+    The weight of a corner is the volume that the ray spans with the other two, so this holds for
+    triangles that reach behind the camera too.
+    """
+    ax, ay, az = np.float64(points[a, 0]), np.float64(points[a, 1]), np.float64(points[a, 2])
+    bx, by, bz = np.float64(points[b, 0]), np.float64(points[b, 1]), np.float64(points[b, 2])
+    cx, cy, cz = np.float64(points[c, 0]), np.float64(points[c, 1]), np.float64(points[c, 2])
+    wa = x * (by * cz - bz * cy) + y * (bz * cx - bx * cz) + (bx * cy - by * cx)
+    wb = x * (cy * az - cz * ay) + y * (cz * ax - cx * az) + (cx * ay - cy * ax)
+    wc = x * (ay * bz - az * by) + y * (az * bx - ax * bz) + (ax * by - ay * bx)
+    total = wa + wb + wc
+    if abs(total) < 1e-30:
+        return 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0
+    wa, wb = min(max(wa / total, 0.0), 1.0), min(max(wb / total, 0.0), 1.0)
+    return wa, wb, max(1.0 - wa - wb, 0.0)
