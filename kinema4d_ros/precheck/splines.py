@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinema4d_ros.errors import TrajectoryError
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.types import JointTrajectory
 
 # u^3, u^4, u^5 and their first two derivatives at u = 1/2, to solve for the coefficients
 _AT_HALF = np.linalg.inv([[1 / 8, 1 / 16, 1 / 32], [3 / 4, 1 / 2, 5 / 16], [3, 3, 5 / 2]])
 _GRID = np.linspace(0.0, 1.0, 33)
+_BATCH = 4096   # polynomials examined at once; bounds the memory for absurdly long trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +47,15 @@ class MotionSplines:
             np.split(x[:, columns], 2)
             for x in (motion.positions, motion.velocities, motion.accelerations))
         h = h[:, None]
-        c0, c1, c2 = p, v * h, a * h**2 / 2
-        rest = np.stack([ph - c0 - c1 / 2 - c2 / 4, vh * h - c1 - c2, ah * h**2 - 2 * c2])
-        c3, c4, c5 = np.einsum('ij,jsk->isk', _AT_HALF, rest)
-        return cls(times, names, np.stack([c0, c1, c2, c3, c4, c5], axis=1))
+        with np.errstate(over='ignore', invalid='ignore'):
+            c0, c1, c2 = p, v * h, a * h**2 / 2
+            rest = np.stack([ph - c0 - c1 / 2 - c2 / 4, vh * h - c1 - c2, ah * h**2 - 2 * c2])
+            c3, c4, c5 = np.einsum('ij,jsk->isk', _AT_HALF, rest)
+            out = cls(times, names, np.stack([c0, c1, c2, c3, c4, c5], axis=1))
+            # NaN compares false with every limit, so it must not get any further.
+            if not all(np.isfinite(out.derivative(order)).all() for order in range(4)):
+                raise TrajectoryError('the numbers of the trajectory are too large to compute with')
+        return out
 
     def derivative(self, order: int) -> np.ndarray:
         """Return the coefficients in u of a time derivative in SI units, (S, 6 - order, J)."""
@@ -96,36 +103,34 @@ def exceedances(times: np.ndarray, polynomials: np.ndarray, lower: np.ndarray,
     if not len(segments):
         return []
     c, low, high = polynomials[segments, :, joints], lower[joints], upper[joints]
+    worst_u, value, beyond = (np.concatenate(parts) for parts in zip(*(
+        _worst(c[i:i + _BATCH], low[i:i + _BATCH], high[i:i + _BATCH])
+        for i in range(0, len(c), _BATCH))))
+    out = []
+    for joint in np.unique(joints[beyond > 0]):
+        mine = np.flatnonzero((joints == joint) & (beyond > 0))
+        row, first = mine[beyond[mine].argmax()], mine[0]    # rows are in the order of segments
+        u = _leaves(c[first], worst_u[first], low[first], high[first])
+        out.append(Exceedance(
+            int(joint), _at(times, segments[first], u), float(value[row]),
+            float(high[row] if value[row] > high[row] else low[row]),
+            _at(times, segments[row], worst_u[row])))
+    return out
 
+
+def _worst(c: np.ndarray, low: np.ndarray,
+           high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where each of M polynomials is farthest beyond its limits, the value, how far."""
     def excess(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = np.einsum('mk,mgk->mg', c, u[..., None] ** np.arange(c.shape[1]))
         return values, np.maximum(values - high[:, None], low[:, None] - values)
 
-    grid = np.broadcast_to(_GRID, (len(c), len(_GRID)))
-    values, beyond = excess(grid)
-    best = beyond.argmax(axis=1)
-    extreme = _refine(c, _GRID[best])
-    extreme_value, extreme_beyond = (x[:, 0] for x in excess(extreme[:, None]))
-    rows = np.arange(len(c))
-    on_grid = beyond[rows, best] >= extreme_beyond
-    worst_u = np.where(on_grid, _GRID[best], extreme)
-    worst = np.where(on_grid, beyond[rows, best], extreme_beyond)
-    worst_value = np.where(on_grid, values[rows, best], extreme_value)
-
-    out = []
-    for joint in np.unique(joints[worst > 0]):
-        mine = np.flatnonzero((joints == joint) & (worst > 0))
-        row, first = mine[worst[mine].argmax()], mine[0]     # rows are in the order of segments
-        outside = np.flatnonzero(beyond[first] > 0)
-        u = worst_u[first]
-        if len(outside) and _GRID[outside[0]] <= u:
-            u = _GRID[outside[0]]
-        u = _crossing(c[first], max(0.0, u - _GRID[1]), u, low[first], high[first])
-        out.append(Exceedance(
-            int(joint), _at(times, segments[first], u), float(worst_value[row]),
-            float(high[row] if worst_value[row] > high[row] else low[row]),
-            _at(times, segments[row], worst_u[row])))
-    return out
+    best = excess(np.broadcast_to(_GRID, (len(c), len(_GRID))))[1].argmax(axis=1)
+    # the best place of the grid and the extreme next to it, (M, 2)
+    places = np.stack([_GRID[best], _refine(c, _GRID[best])], axis=1)
+    values, beyond = excess(places)
+    pick = np.arange(len(c)), beyond.argmax(axis=1)
+    return places[pick], values[pick], beyond[pick]
 
 
 def _refine(c: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -141,17 +146,21 @@ def _refine(c: np.ndarray, u: np.ndarray) -> np.ndarray:
     return at
 
 
-def _crossing(c: np.ndarray, inside: float, outside: float, low: float, high: float) -> float:
-    """Return where the polynomial leaves low..high between two places, by bisection."""
-    def within(u: float) -> bool:
-        return low <= float(np.polynomial.polynomial.polyval(u, c)) <= high
+def _leaves(c: np.ndarray, worst: float, low: float, high: float) -> float:
+    """Return the first place up to `worst`, which is outside, where the polynomial leaves."""
+    def within(u: float | np.ndarray) -> np.ndarray:
+        value = np.polynomial.polynomial.polyval(u, c)
+        return (low <= value) & (value <= high)
 
-    if not within(inside):
-        return inside
+    places = np.append(_GRID[worst > _GRID], worst)
+    first = int(np.argmin(within(places)))
+    if first == 0:
+        return float(places[0])
+    inside, outside = places[first - 1], places[first]
     for _ in range(30):
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if within(middle) else (inside, middle)
-    return outside
+    return float(outside)
 
 
 def _at(times: np.ndarray, segment: int, u: float) -> float:

@@ -44,5 +44,12 @@ def test_a_peak_between_grid_points_is_found():
     assert found.time == pytest.approx(a - 0.000316, abs=1e-5)
 
 
+def test_many_segments_are_examined_in_batches():
+    c = np.ones((9000, 1, 1))
+    c[5000] = 3
+    found, = exceedances(np.arange(9001.0), c, np.array([0.0]), np.array([0.5]))
+    assert (found.time, found.value, found.worst_time) == (0.0, 3.0, 5000.0)
+
+
 def test_nothing_beyond():
     assert exceedances(np.array([0.0, 1.0]), np.zeros((1, 6, 2)), -np.ones(2), np.ones(2)) == []

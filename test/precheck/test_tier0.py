@@ -116,6 +116,12 @@ def test_accelerations_without_velocities_are_unsure():
     assert 'add velocities' in found.message
 
 
+def test_numbers_too_large_to_compute_with_are_unsure():
+    motion = trajectory([0, 1e-3], 'spin', positions=[0, 1e308], velocities=[1e308, 0])
+    found = only(check(motion), FindingCode.NOT_CHECKED, Severity.UNSURE)
+    assert 'too large' in found.message
+
+
 # ------------------------------------------------------------------ start and end
 
 def test_start_state():
