@@ -58,9 +58,10 @@ def load_mesh_file(path: Path, link: str, max_faces: int,
     entry = cache_dir / f'{key}.npz'
     mesh = _read_entry(entry)
     if mesh is None:
-        mesh = _reduce(_parse(path, link, data, resources), max_faces)
-        if not len(mesh[1]):
+        parts = _parse(path, link, data, resources)
+        if not any(len(part.faces) for part in parts):
             raise MeshError(f'link "{link}": mesh {path} holds no triangle')
+        mesh = _reduce(parts, max_faces)
         _write_entry(entry, mesh)
     return mesh
 
@@ -112,13 +113,11 @@ def _reduce(parts: list, max_faces: int) -> tuple[np.ndarray, np.ndarray, np.nda
     total = sum(len(part.faces) for part in parts)
     vertices, faces, colors, start = [], [], [], 0
     for part in parts:
-        v, f, c = _reduced_part(part, max_faces / max(total, 1))
+        v, f, c = _reduced_part(part, max_faces / total)
         vertices.append(v)
         faces.append(f + start)
         colors.append(c)
         start += len(v)
-    if not parts:
-        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.uint8)
     return (np.concatenate(vertices).astype(np.float32), np.concatenate(faces).astype(np.int32),
             np.concatenate(colors).astype(np.uint8))
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from kinema4d_ros.errors import MeshError
+from kinema4d_ros.errors import Kinema4DError, MeshError
+from kinema4d_ros.resources import share_dir
 
 _WALK_UP = 8    # folders above the URDF that may hold the package
 
@@ -60,7 +61,7 @@ class MeshFinder:
         for root, path, installed in candidates:
             if not path.is_file():
                 searched.append(path)
-            elif _inside(path, root, installed) or self._trusts(path):
+            elif self._trusts(path) or root is not None and _inside(path, root, installed):
                 return path
             else:
                 outside.append(path)
@@ -89,12 +90,13 @@ class MeshFinder:
                 yield folder / package, folder / package / rest, False
                 yield folder, folder / rest, False
         if package == 'kinema4d_ros':
-            own = _own_share()
-            yield own, own / rest, True
+            for share in _own_share():
+                yield share, share / rest, True
 
-    def _by_path(self, path: str) -> Iterator[tuple[Path, Path, bool]]:
+    def _by_path(self, path: str) -> Iterator[tuple[Path | None, Path, bool]]:
         if os.path.isabs(path):
-            for share in (*_installed_shares(), _own_share()):
+            yield None, Path(path), False
+            for share in (*_installed_shares(), *_own_share()):
                 yield share, Path(path), True
         else:
             for root in (self.source_dir, *self.package_paths):
@@ -116,10 +118,7 @@ def _inside(path: Path, root: Path, installed: bool) -> bool:
     """
     if installed:
         return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(root))
-    try:
-        return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):     # a loop of links
-        return False
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def _installed_shares() -> list[Path]:
@@ -128,10 +127,9 @@ def _installed_shares() -> list[Path]:
     return [Path(prefix) / 'share' for prefix in prefixes if prefix]
 
 
-def _own_share() -> Path:
-    """Return the folder that ``package://kinema4d_ros`` means."""
+def _own_share() -> list[Path]:
+    """Return the folder that ``package://kinema4d_ros`` means, where it is installed."""
     try:
-        from kinema4d_ros.resources import share_dir
-    except ImportError:
-        return Path(__file__).resolve().parents[2]
-    return Path(share_dir())
+        return [share_dir()]
+    except Kinema4DError:
+        return []

@@ -1,6 +1,8 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Forward kinematics against KDL's solver, against Pinocchio, and against hand numbers."""
+import dataclasses
+
 import numpy as np
 import pytest
 from robots import DEMO_ARM, example_robots, one_joint
@@ -124,6 +126,25 @@ def test_a_chain_to_nowhere_is_an_error():
     robot = Robot.from_urdf(DEMO_ARM.read_text())
     with pytest.raises(KinematicsError, match='no chain from link "base_link" to link "nowhere"'):
         kdl_chain(kdl_tree(robot), 'base_link', 'nowhere')
+
+
+def test_a_tree_out_of_order_is_an_error():
+    """KDL answers False where a parent is not there yet."""
+    robot = Robot.from_urdf(DEMO_ARM.read_text())
+    shuffled = dataclasses.replace(robot, link_names=robot.link_names[:1]
+                                   + robot.link_names[:0:-1])
+    with pytest.raises(KinematicsError, match='KDL refused to attach link'):
+        kdl_tree(shuffled)
+
+
+def test_the_number_of_joints_is_checked():
+    """A tree of another robot is noticed before KDL computes nonsense."""
+    robot = Robot.from_urdf(DEMO_ARM.read_text())
+    other = Robot.from_urdf(DEMO_ARM.read_text().replace(
+        'name="elbow_joint" type="revolute"', 'name="elbow_joint" type="fixed"'))
+    with pytest.raises(KinematicsError, match='KDL counts 5 joints up to link "tool_point", the '
+                                              'description 6'):
+        kinematics.solve_chain(robot, kdl_tree(other), 'tool_point', np.zeros(7))
 
 
 def test_codes_of_kdl_are_checked(monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from robots import example_robots
 
-from kinema4d_ros.errors import MeshError
+from kinema4d_ros.errors import Kinema4DError, MeshError
 from kinema4d_ros.robot import MeshFile, Robot
 from kinema4d_ros.robot.resolve import MeshFinder
 
@@ -68,6 +68,16 @@ def test_our_own_package_is_always_found(monkeypatch):
     monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
     path = MeshFinder().find('package://kinema4d_ros/urdf/demo_arm.urdf', 'a_link')
     assert path.name == 'demo_arm.urdf'
+
+
+def test_without_our_own_files_it_is_not_found(monkeypatch):
+    """A copy of the Python files alone."""
+    def nowhere():
+        raise Kinema4DError('not installed')
+
+    monkeypatch.setattr('kinema4d_ros.robot.resolve.share_dir', nowhere)
+    with pytest.raises(MeshError, match='not found'):
+        MeshFinder().find('package://kinema4d_ros/urdf/demo_arm.urdf', 'a_link')
 
 
 def test_paths_inside_allowed_folders(world, monkeypatch):
