@@ -118,12 +118,14 @@ class Supervisor:
             job.done.set()
         return job
 
-    def remember(self, observation: Observation) -> bool:
-        """Show the worker the scene if it is idle; return whether it was."""
-        if self.state != WorkerState.IDLE:
-            return False
+    @property
+    def is_idle(self) -> bool:
+        """Whether the worker waits for something to do."""
+        return self.state == WorkerState.IDLE
+
+    def remember(self, observation: Observation) -> None:
+        """Show the worker the scene, if it is idle."""
         self._call(lambda: self._show(observation))
-        return True
 
     def forget(self) -> None:
         """Forget the remembered scene."""
@@ -216,7 +218,7 @@ class Supervisor:
 
     def _send_next(self) -> None:
         """Give an idle worker what waits for it: first the robot, then the job."""
-        if self.state != WorkerState.IDLE:
+        if not self.is_idle:
             return
         if self._robot is not None and not self._robot_sent:
             self._robot_sent, self._sent_observation = True, None
@@ -247,7 +249,7 @@ class Supervisor:
                            self._memory.slot_bytes))
 
     def _show(self, observation: Observation) -> None:
-        if self.state == WorkerState.IDLE:     # a busy worker would only pile them up
+        if self.is_idle:     # a busy worker would only pile them up
             self._send(Remember(pack(observation)))
 
     # ------------------------------------------------------------------ what the worker says

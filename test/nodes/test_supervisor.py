@@ -3,6 +3,7 @@
 """The supervisor with a real worker process and world models that misbehave; no ROS."""
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from stub_models import AT, CRASH, DEAF, DIE, GOOD, RAISE, STUCK
 
+from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.protocol import WorkerSettings
 from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
+from kinema4d_ros.nodes.worker import make_model
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
 
 FRAMES = 6
@@ -223,8 +226,6 @@ def test_a_model_that_cannot_be_built_is_not_tried_for_ever():
     ('stub_models:Missing', 'cannot be imported'), ('no_such_module:X', 'cannot be imported'),
     ('nothing', 'unknown world model')])
 def test_an_unknown_model_is_named(name, words):
-    from kinema4d_ros.errors import WorldModelError
-    from kinema4d_ros.nodes.worker import make_model
     with pytest.raises(WorldModelError, match=words):
         make_model(WorkerSettings(name))
 
@@ -245,8 +246,7 @@ def test_stopping_ends_the_worker_in_the_middle_of_a_job():
 
 
 def test_the_worker_knows_no_ros():
-    import subprocess
     code = ('import sys, kinema4d_ros.nodes.worker; '
-            'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name])')
+            'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name] or 0)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,238 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node episode_player: a recorded episode as if it were the live robot."""
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import Header, String
+from tf2_msgs.msg import TFMessage
+from trajectory_msgs.msg import JointTrajectory
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.arrays import fill
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
+from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
+from kinema4d_ros.bridge.transforms import transform_message
+from kinema4d_ros.episodes import Episode, EpisodeFrame
+from kinema4d_ros.errors import EpisodeError, Kinema4DError
+from kinema4d_ros.resources import share_dir
+
+_HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
+_LISTENERS = ('camera', 'joint_states', 'joint_trajectory')
+
+TABLE = ParameterTable((
+    Parameter('episode', str, REQUIRED, 'Episode file (.mcap), or the name of a bundled one',
+              read_only=True),
+    Parameter('rate', float, 1.0, 'How much faster than recorded it is played', minimum=0.01,
+              maximum=100.0, read_only=True),
+    Parameter('at_end', str, 'exit', 'What follows the last frame: exit, play again from the '
+              'start, or hold the last frame', choices=('exit', 'loop', 'hold'), read_only=True),
+    Parameter('image_transport', str, 'raw',
+              'Publish camera/image_raw (raw) or camera/image_raw/compressed (JPEG)',
+              choices=('raw', 'compressed'), read_only=True),
+    Parameter('depth_transport', str, 'raw',
+              'Publish camera/depth/image_raw (raw, 32FC1), that with /compressedDepth (16UC1), '
+              'or no depth', choices=('raw', 'compressedDepth', 'none'), read_only=True),
+    Parameter('lead_in', float, 1.0,
+              'How long the first frame is shown before the episode starts', unit='s', minimum=0.0,
+              maximum=60.0, read_only=True),
+    Parameter('wait_for_subscribers', float, 30.0,
+              'How long to wait for somebody to subscribe to camera, joints and trajectory; '
+              '0.0 starts at once', unit='s', minimum=0.0, maximum=3600.0, read_only=True),
+    Parameter('publish_clock', bool, False,
+              'Publish /clock and keep the recorded stamps; otherwise stamps are the present time',
+              read_only=True),
+))
+
+
+class EpisodePlayer(Node):
+    """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
+
+    def __init__(self, on_end: Callable[[], None]):
+        """Open the episode and start to play it."""
+        super().__init__('episode_player')
+        TABLE.declare(self)
+        self._values = values = TABLE.snapshot(self)
+        self._on_end = on_end
+        self.failures: list[Exception] = []
+        self._episode = Episode.open(find_episode(values['episode']))
+        self._compressed = values['image_transport'] == 'compressed'
+        self._image = self.create_publisher(
+            *((CompressedImage, 'camera/image_raw/compressed') if self._compressed
+              else (Image, 'camera/image_raw')), qos.PREDICTION)
+        self._depth = None
+        if values['depth_transport'] == 'raw':
+            self._depth = self.create_publisher(Image, 'camera/depth/image_raw', qos.PREDICTION)
+        elif values['depth_transport'] == 'compressedDepth':
+            self._depth = self.create_publisher(
+                CompressedImage, 'camera/depth/image_raw/compressedDepth', qos.PREDICTION)
+        self._info = self.create_publisher(CameraInfo, 'camera/camera_info', qos.PREDICTION)
+        self._joints = self.create_publisher(JointState, 'joint_states', qos.PREDICTION)
+        self._trajectory = self.create_publisher(JointTrajectory, 'joint_trajectory',
+                                                 qos.TRAJECTORY)
+        self._robot = self.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
+        self._static = self.create_publisher(TFMessage, '/tf_static', qos.TF_STATIC)
+        self._clock = None
+        if values['publish_clock']:
+            self._clock = self.create_publisher(Clock, '/clock', 1)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='player', daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop playing."""
+        self._stop.set()
+        self._thread.join()
+
+    # ------------------------------------------------------------------ the player's thread
+
+    def _run(self) -> None:
+        try:
+            self._robot.publish(String(data=self._episode.robot_description))
+            self._wait_for_subscribers()
+            while self._play() and self._values['at_end'] == 'loop':
+                self.get_logger().info('the episode starts again')
+        except Kinema4DError as error:
+            self.get_logger().error(str(error))
+            self.failures.append(error)
+        except Exception as error:
+            self.get_logger().error(traceback.format_exc())
+            self.failures.append(error)
+        self._on_end()
+
+    def _wait_for_subscribers(self) -> None:
+        """Wait until camera, joints and trajectory are listened to, or the time is over."""
+        patience = self._values['wait_for_subscribers']
+        listened = dict(zip(_LISTENERS, (self._image, self._joints, self._trajectory)))
+        end = time.monotonic() + patience
+        while patience > 0 and not self._stop.wait(0.02):
+            lonely = [name for name, publisher in listened.items()
+                      if not publisher.get_subscription_count()]
+            if not lonely:
+                return
+            if time.monotonic() > end:
+                self.get_logger().warning(
+                    f'nobody subscribed to {", ".join(lonely)} within {patience} s; playing on')
+                return
+
+    def _play(self) -> bool:
+        """Play once; return False when told to stop."""
+        episode, rate = self._episode, self._values['rate']
+        first, told, frame = episode.frames[0], False, None
+        start = time.monotonic()
+        for at, frame in self._schedule():
+            if self._wait_until(start + at):
+                return False
+            stamp_ns = self._stamp_ns(frame, 0 if frame is not first else min(
+                0, round((at - self._values['lead_in']) * 1e9)))
+            self._show(frame, stamp_ns)
+            if not told and frame.stamp_ns >= episode.trajectory_stamp_ns:
+                told = True
+                self._trajectory.publish(trajectory_message(episode.trajectory))
+        self.get_logger().info(
+            f'played {len(episode.frames)} frames in {time.monotonic() - start:.1f} s '
+            f'({rate:g} times the recorded pace)')
+        while self._values['at_end'] == 'hold':
+            if self._wait_until(time.monotonic() + _HOLD_PERIOD):
+                return False
+            self._show(frame, self._stamp_ns(frame, 0))
+        return True
+
+    def _schedule(self) -> Iterator[tuple[float, EpisodeFrame]]:
+        """Yield (time from the start [s], frame): the first one held, then all at their pace."""
+        frames, lead_in = self._episode.frames, self._values['lead_in']
+        first = frames[0]
+        for at in np.arange(0.0, lead_in, _HOLD_PERIOD):
+            yield float(at), first
+        for frame in frames:
+            yield lead_in + (frame.time - first.time) / self._values['rate'], frame
+
+    def _wait_until(self, moment: float) -> bool:
+        """Wait for a moment of the steady clock; return True when told to stop."""
+        return self._stop.wait(max(0.0, moment - time.monotonic()))
+
+    def _stamp_ns(self, frame: EpisodeFrame, offset_ns: int) -> int:
+        """Return the stamp to publish with: now, or the recorded one with the clock set to it."""
+        if self._clock is None:
+            return self.get_clock().now().nanoseconds
+        stamp_ns = frame.stamp_ns + offset_ns
+        self._clock.publish(Clock(clock=time_message(stamp_ns)))
+        return stamp_ns
+
+    def _show(self, frame: EpisodeFrame, stamp_ns: int) -> None:
+        """Publish one frame of camera and robot, all with one stamp."""
+        episode = self._episode
+        stamp = time_message(stamp_ns)
+        header = Header(stamp=stamp, frame_id=episode.camera_frame)
+        self._joints.publish(joint_state_message(frame.joint_positions, Header(stamp=stamp)))
+        self._info.publish(camera_info_message(episode.calibration.pinhole, header))
+        if self._depth is not None and frame.depth is not None:
+            self._depth.publish(
+                array_to_image(frame.depth, header, '32FC1')
+                if self._values['depth_transport'] == 'raw' else packed_depth(frame.depth, header))
+        self._image.publish(packed_image(frame.image, header) if self._compressed
+                            else array_to_image(frame.image, header))
+
+
+def find_episode(name: str) -> Path:
+    """
+    Return the path of an episode given as a path or as the name of a bundled one.
+
+    :raises EpisodeError: there is no such file; the message lists what there is.
+    """
+    bundled_folder = share_dir() / 'data' / 'episodes'
+    path = Path(name).expanduser()
+    for candidate in (path, bundled_folder / name, bundled_folder / f'{name}.mcap'):
+        if candidate.is_file():
+            return candidate
+    folder = path if path.is_dir() else path.parent
+    here = sorted(file.name for file in folder.glob('*.mcap')) if folder.is_dir() else []
+    bundled = sorted(file.stem for file in bundled_folder.glob('*.mcap'))
+    raise EpisodeError(
+        f'no such episode: {name!r}; in {folder}: {", ".join(here) or "no .mcap file"}; bundled: '
+        f'{", ".join(bundled) or "none"}')
+
+
+def packed_image(image: np.ndarray, header: Header) -> CompressedImage:
+    """Return (H, W, 3) uint8 RGB as a JPEG message."""
+    done, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+                              [cv2.IMWRITE_JPEG_QUALITY, 95])
+    if not done:
+        raise EpisodeError(f'the image of {image.shape} cannot be compressed')
+    message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
+    fill(message.data, data)
+    return message
+
+
+def packed_depth(depth: np.ndarray, header: Header) -> CompressedImage:
+    """Return (H, W) float32 [m] as image_transport's compressedDepth of 16UC1 [mm]."""
+    millimetres = np.nan_to_num(depth * 1000.0, nan=0.0, posinf=0.0).clip(0, 65535)
+    done, data = cv2.imencode('.png', np.rint(millimetres).astype(np.uint16))
+    if not done:
+        raise EpisodeError(f'the depth image of {depth.shape} cannot be compressed')
+    message = CompressedImage(header=header, format='16UC1; compressedDepth png')
+    fill(message.data, np.concatenate([np.zeros(12, np.uint8), data.ravel()]))
+    return message
+
+
+def time_message(stamp_ns: int) -> Time:
+    """Return nanoseconds as the message."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def make_node(on_end: Callable[[], None]) -> EpisodePlayer:
+    """Return the node, playing."""
+    return EpisodePlayer(on_end)

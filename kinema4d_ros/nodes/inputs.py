@@ -1,0 +1,265 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What shadow_sim receives: kept as messages, made into one Observation when it is asked for."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from tf2_msgs.msg import TFMessage
+
+from kinema4d_ros.bridge import images, qos
+from kinema4d_ros.bridge.cameras import calibration_from_message
+from kinema4d_ros.bridge.inputs import Entry, merged_positions, StampedBuffer
+from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
+from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.errors import Kinema4DError, ObservationError
+from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import FindingCode, Observation
+
+_NS = 1_000_000_000
+_JOINT_SPREAD_NS = _NS // 2   # arm and gripper may publish their states so far apart
+
+
+class InputProblem(ObservationError):
+    """An input is missing, stale or unusable; `code` is the finding that says so."""
+
+    def __init__(self, code: FindingCode, message: str):
+        """Keep the code."""
+        self.code = code
+        super().__init__(message)
+
+
+class Look(NamedTuple):
+    """An observation, the frame its image is in, and the link the camera moves with or ''."""
+
+    observation: Observation
+    frame: str
+    moving_link: str
+
+
+class InputStatus(NamedTuple):
+    """How one input does, for the diagnostics."""
+
+    topic: str
+    rate: float                  # [Hz]
+    age: float | None            # [s] since the last message
+    received: int
+    refused: int
+    problem: str                 # why the last one was refused, or what does not match
+
+
+class Inputs:
+    """
+    Subscriptions to camera, joints and TF.
+
+    Callbacks only put messages into buffers (decoding happens once per request), so any number
+    of camera frames per second costs little.
+    """
+
+    def __init__(self, node, values: Mapping[str, Any], group: CallbackGroup,
+                 on_jump: Callable[[str], None]):
+        """
+        Subscribe.
+
+        :param values: snapshot of the parameters.
+        :param on_jump: told when the stamps of a topic jump back.
+        """
+        self._node, self._values, self._group, self._on_jump = node, values, group, on_jump
+        self.tree = TransformTree()
+        self._buffers: dict[str, StampedBuffer] = {}
+        self._problems: dict[str, str] = {}
+        self._subscriptions: dict[str, Any] = {}
+        self._camera_topics: dict[str, tuple[type, Any]] = {}
+        self._info: StampedBuffer | None = None
+        compressed = values['image_transport'] == 'compressed'
+        self._image = self._camera('camera/image_raw' + ('/compressed' if compressed else ''),
+                                   CompressedImage if compressed else Image, 8)
+        self._info = self._camera('camera/camera_info', CameraInfo, 1)
+        self._depth = None
+        if values['depth_transport'] != 'none':
+            raw = values['depth_transport'] == 'raw'
+            self._depth = self._camera('camera/depth/image_raw' + ('' if raw else
+                                                                   '/compressedDepth'),
+                                       Image if raw else CompressedImage, 8)
+        self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
+                                       joint_positions)
+        for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
+            self._subscriptions[topic] = node.create_subscription(
+                TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
+                profile, callback_group=group)
+
+    # ------------------------------------------------------------------ subscribing
+
+    def _camera(self, topic: str, kind: type, depth: int) -> StampedBuffer:
+        profile = self._camera_qos(topic)
+        self._camera_topics[topic] = kind, profile.reliability
+        return self._subscribe(topic, kind, profile, depth)
+
+    def _camera_qos(self, topic: str):
+        return qos.camera(self._node, self._node.resolve_topic_name(topic),
+                          self._values['camera_reliability'])
+
+    def _subscribe(self, topic: str, kind: type, profile, depth: int,
+                   convert: Callable[[Any], Any] = lambda message: message) -> StampedBuffer:
+        buffer = self._buffers.setdefault(topic, StampedBuffer(depth))
+
+        def take(message) -> None:
+            try:
+                value = convert(message)
+            except Kinema4DError as error:
+                buffer.refuse()
+                self._complain(topic, str(error))
+                return
+            jumped = buffer.put(stamp_ns(message.header.stamp), value, time.monotonic())
+            if jumped and buffer is not self._info:
+                self._on_jump(f'the stamps of {topic} jumped back')
+
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=lambda event: self._complain(
+                topic, f'{event.total_count} publisher(s) offer a QoS that does not match '
+                f'(policy {event.last_policy_kind}); set camera_reliability or the publisher'),
+            use_default_callbacks=False)
+        self._subscriptions[topic] = self._node.create_subscription(
+            kind, topic, take, profile, callback_group=self._group, event_callbacks=events)
+        return buffer
+
+    def _complain(self, topic: str, problem: str) -> None:
+        if self._problems.get(topic) != problem:
+            self._node.get_logger().warning(f'{topic}: {problem}')
+        self._problems[topic] = problem
+
+    def _take_tf(self, message: TFMessage, static: bool) -> None:
+        try:
+            self.tree.update(message, static=static)
+        except Kinema4DError as error:
+            self._complain('/tf', str(error))
+
+    def refresh(self) -> None:
+        """Subscribe anew where publishers that came since offer a better QoS."""
+        for topic, (kind, reliability) in self._camera_topics.items():
+            if not self._node.count_publishers(topic):
+                continue
+            profile = self._camera_qos(topic)
+            if profile.reliability != reliability:
+                self._node.destroy_subscription(self._subscriptions[topic])
+                self._camera_topics[topic] = kind, profile.reliability
+                self._subscribe(topic, kind, profile, 0)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def clear(self) -> None:
+        """Forget what was received: the clock jumped back."""
+        for buffer in self._buffers.values():
+            if buffer is not self._info:
+                buffer.clear()
+        self.tree.clear()
+
+    # ------------------------------------------------------------------ asked by the node
+
+    def status(self) -> Iterator[InputStatus]:
+        """Tell how each input does."""
+        now = time.monotonic()
+        for topic, buffer in self._buffers.items():
+            yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
+                              buffer.refused, self._problems.get(topic, ''))
+
+    def joint_positions(self, robot: Robot, now_ns: int) -> dict[str, float]:
+        """
+        Return the newest positions of the robot's joints [rad or m].
+
+        :raises InputProblem: there are none, they are stale, or a joint is missing.
+        """
+        newest = self._joints.latest()
+        if newest is None:
+            raise self._missing('joint_states')
+        self._check_age('joint_states', newest, now_ns)
+        return self._of_robot(robot, newest.stamp_ns, _JOINT_SPREAD_NS)
+
+    def observe(self, robot: Robot, finder: CameraFinder, now_ns: int) -> Look:
+        """
+        Return the newest look at the world, decoded and rectified.
+
+        :raises InputProblem: an input is missing, stale or unusable.
+        """
+        entry, depth_message = self._newest_pair()
+        self._check_age('camera image', entry, now_ns)
+        info = self._info.latest()
+        if info is None:
+            raise self._missing('camera/camera_info')
+        spread = round(self._values['sync_tolerance'] * _NS)
+        positions = self._of_robot(robot, entry.stamp_ns, spread)
+        frame = self._values['camera_frame'] or entry.value.header.frame_id
+        try:
+            calibration = calibration_from_message(info.value)
+            image = calibration.rectify(images.rgb_image(entry.value))
+            depth = None
+            if depth_message is not None:
+                depth = calibration.rectify_depth(images.depth_to_metres(depth_message))
+            T_base_camera, moving_link = finder.find(frame, positions)
+            observation = Observation(entry.stamp_ns, image, depth, calibration.pinhole,
+                                      T_base_camera, positions)
+        except Kinema4DError as error:
+            raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
+        return Look(observation, frame, moving_link)
+
+    def _newest_pair(self) -> tuple[Entry, Any]:
+        """Return the newest image that has its depth image, or the newest image alone."""
+        newest = self._image.latest()
+        if newest is None:
+            raise self._missing(next(iter(self._buffers)))
+        if self._depth is not None:
+            within = round(self._values['sync_tolerance'] * _NS)
+            for entry in self._image.by_distance(newest.stamp_ns, 10 * within):
+                depth = self._depth.nearest(entry.stamp_ns, within)
+                if depth is not None:
+                    return entry, depth.value
+        return newest, None
+
+    def _of_robot(self, robot: Robot, at_ns: int, within_ns: int) -> dict[str, float]:
+        positions = merged_positions(self._joints, at_ns, within_ns)
+        lacking = [name for name in robot.joint_names if name not in positions]
+        if not lacking:
+            return {name: positions[name] for name in robot.joint_names}
+        newest = self._joints.latest()
+        if newest is None:
+            raise self._missing('joint_states')
+        if not positions:
+            raise InputProblem(
+                FindingCode.STALE_INPUT,
+                f'no joint_states within {within_ns / _NS:.2f} s of the image: the newest is '
+                f'{abs(at_ns - newest.stamp_ns) / _NS:.2f} s away; do both clocks agree?')
+        raise InputProblem(
+            FindingCode.MISSING_INPUT,
+            f'joint_states lack {", ".join(lacking)}; they have: {", ".join(sorted(positions))}')
+
+    def _missing(self, topic: str) -> InputProblem:
+        name = self._node.resolve_topic_name(topic)
+        text = f'nothing usable has been received on {name}, which has ' \
+               f'{self._node.count_publishers(name)} publisher(s)'
+        if topic in self._problems:
+            text += f'; last problem: {self._problems[topic]}'
+        return InputProblem(FindingCode.MISSING_INPUT, text)
+
+    def _check_age(self, what: str, entry: Entry, now_ns: int) -> None:
+        limit = self._values['max_input_age']
+        age = (now_ns - entry.stamp_ns) / _NS
+        if limit == 0.0 or abs(age) <= limit:
+            return
+        hint = ''
+        if now_ns == 0:
+            hint = '; use_sim_time is set but nothing is on /clock'
+        elif abs(age) > 3600.0:
+            hint = '; played from a bag? then set use_sim_time and play with --clock'
+        when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
+        raise InputProblem(FindingCode.STALE_INPUT,
+                           f'the newest {what} is {when}, limit {limit} s{hint}')

@@ -1,0 +1,142 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What shadow_sim publishes. Nothing in here, or anywhere in its process, commands a robot."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.time import Time as RosTime
+from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.clouds import cloud_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.transforms import transform_message
+from kinema4d_ros.bridge.verdicts import verdict_message
+from kinema4d_ros.msg import PredictedFrame, Verdict as VerdictMessage
+from kinema4d_ros.nodes.markers import verdict_markers
+from kinema4d_ros.nodes.protocol import Frame
+from kinema4d_ros.types import Verdict
+
+#: topic -> (type, QoS); all relative, so that a namespace moves them together
+TOPICS = {
+    'predicted/frame': (PredictedFrame, qos.PREDICTED_FRAMES),
+    'predicted/image': (Image, qos.PREDICTION),
+    'predicted/points': (PointCloud2, qos.PREDICTION),
+    'predicted/camera_info': (CameraInfo, qos.PREDICTION),
+    'predicted/joint_states': (JointState, qos.PREDICTION),
+    'robot/points': (PointCloud2, qos.PREDICTION),
+    'robot/mask': (Image, qos.PREDICTION),
+    'verdict': (VerdictMessage, qos.VERDICT),
+    'verdict_markers': (MarkerArray, qos.MARKERS),
+}
+
+
+class Outputs:
+    """
+    The lifecycle publishers. A message is made only when somebody subscribes to its topic.
+
+    Everything carries the observation's stamp, with one exception: predicted/joint_states is
+    stamped when it is sent, since tf2 ignores a transform that repeats the stamp of the last,
+    and the shadow robot in RViz2 would not move.
+    """
+
+    def __init__(self, node):
+        """Create the publishers; they send once the node is active."""
+        self._node = node
+        self._publishers = {
+            topic: node.create_lifecycle_publisher(kind, topic, profile)
+            for topic, (kind, profile) in TOPICS.items()}
+        self._static = node.create_publisher(TFMessage, '/tf_static', qos.TF_STATIC)
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_publisher(self._static)
+
+    def publish_frame(self, frame: Frame, *, rollout_id: str, stamp_ns: int, camera_frame: str,
+                      root_link: str, moving: bool, values: Mapping[str, Any]) -> None:
+        """
+        Publish one predicted frame.
+
+        :param moving: the camera moves, so points go out in the root link's frame: the camera's
+            own frame is where the camera is now, not where it will be.
+        """
+        header = Header(stamp=time_message(stamp_ns), frame_id=camera_frame)
+        wanted = {topic for topic in self._publishers if self._is_wanted(topic)}
+        stride = values['cloud_stride']
+
+        def cloud(points: np.ndarray) -> PointCloud2:
+            if not moving:
+                return cloud_message(points, frame.image, header, stride=stride)
+            T = frame.T_base_camera  # noqa: N806
+            points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+            return cloud_message(points, frame.image,
+                                 Header(stamp=header.stamp, frame_id=root_link), stride=stride)
+
+        joints = joint_state_message(dict(frame.joint_positions), Header(stamp=header.stamp))
+        image = points = None
+        if wanted & {'predicted/image', 'predicted/frame'}:
+            image = array_to_image(frame.image, header)
+        if wanted & {'predicted/points', 'predicted/frame'}:
+            points = cloud(frame.pointmap)
+        if 'predicted/frame' in wanted:
+            self._publish('predicted/frame', PredictedFrame(
+                header=header, rollout_id=rollout_id, index=frame.index, count=frame.count,
+                time_from_start=float(frame.time), image=image, points=points,
+                mask=array_to_image(frame.robot_mask, header, 'mono8'), joints=joints))
+        if 'predicted/image' in wanted:
+            self._publish('predicted/image', image)
+        if 'predicted/points' in wanted:
+            self._publish('predicted/points', points)
+        if 'predicted/camera_info' in wanted:
+            self._publish('predicted/camera_info', camera_info_message(frame.camera, header))
+        if 'robot/points' in wanted:
+            self._publish('robot/points', cloud(frame.robot_pointmap))
+        if 'robot/mask' in wanted:
+            self._publish('robot/mask', array_to_image(frame.exact_mask, header, 'mono8'))
+        if 'predicted/joint_states' in wanted:
+            now = self._node.get_clock().now().to_msg()
+            self._publish('predicted/joint_states',
+                          joint_state_message(dict(frame.joint_positions), Header(stamp=now)))
+
+    def verdict_message(self, verdict: Verdict, *, rollout_id: str, root_link: str,
+                        lifetime: float) -> VerdictMessage:
+        """Return the message of a verdict that may be acted on for `lifetime` seconds from now."""
+        header = Header(stamp=time_message(verdict.scene_stamp_ns), frame_id=root_link)
+        now_ns = self._node.get_clock().now().nanoseconds
+        message = verdict_message(verdict, header)
+        message.rollout_id = rollout_id
+        message.valid_until = time_message(now_ns + round(lifetime * 1e9))
+        return message
+
+    def publish_verdict(self, message: VerdictMessage) -> None:
+        """Publish a verdict and what RViz2 shows of it; both stay for late readers."""
+        self._publish('verdict', message)
+        self._publish('verdict_markers', verdict_markers(message))
+
+    def publish_shadow_root(self, root_link: str, prefix: str) -> None:
+        """Tie the frames of the predicted robot to the robot's root link."""
+        header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=root_link)
+        self._static.publish(TFMessage(transforms=[
+            transform_message(np.eye(4), header, prefix + root_link)]))
+
+    def _is_wanted(self, topic: str) -> bool:
+        return self._publishers[topic].get_subscription_count() > 0
+
+    def _publish(self, topic: str, message) -> None:
+        self._publishers[topic].publish(message)
+
+
+def time_message(stamp_ns: int) -> Time:
+    """Return nanoseconds as the message."""
+    return RosTime(nanoseconds=stamp_ns).to_msg()

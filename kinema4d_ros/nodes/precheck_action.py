@@ -1,0 +1,131 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The action server ~/precheck: a goal is one request, whose progress and end it tells."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.nodes.job import Outcome
+from kinema4d_ros.nodes.requests import Request, RequestRunner
+
+_FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
+_RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
+_ERRORS = {Outcome.REPLACED: Precheck.Result.PREEMPTED,
+           Outcome.CANCELLED: Precheck.Result.CANCELLED,
+           Outcome.DEADLINE: Precheck.Result.DEADLINE_EXCEEDED,
+           Outcome.FAILED: Precheck.Result.MODEL_FAILED}
+
+
+class PrecheckAction:
+    """
+    Serves ~/precheck.
+
+    A goal that cannot be served is accepted and then aborted, since only that carries a reason
+    to the client. An execute callback waits in an executor thread; the runner's thread works, and
+    ends older goals at once when a newer comes, so no more than two threads ever wait.
+    """
+
+    def __init__(self, node, runner: RequestRunner, snapshot: Callable[[], Mapping[str, Any]],
+                 is_active: Callable[[], bool]):
+        """Start serving."""
+        self._runner, self._snapshot, self._is_active = runner, snapshot, is_active
+        self._node = node
+        self._requests: dict[bytes, Request] = {}
+        self._server = ActionServer(
+            node, Precheck, '~/precheck', self._execute, cancel_callback=self._cancel,
+            callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.destroy()
+
+    def _cancel(self, goal) -> CancelResponse:
+        request = self._requests.get(bytes(goal.goal_id.uuid))
+        if request is not None:
+            request.stop(Outcome.CANCELLED, 'cancelled by the client')
+        return CancelResponse.ACCEPT
+
+    def _execute(self, goal) -> Precheck.Result:
+        complaint = self._complaint(goal.request)
+        if complaint is not None:
+            goal.abort()
+            return Precheck.Result(error_code=complaint[0], error_msg=complaint[1])
+        told = {'stage': '', 'at': 0.0}
+
+        def tell(request: Request, stage: str, step: int, total: int) -> None:
+            now = time.monotonic()
+            if stage == told['stage'] and now - told['at'] < _FEEDBACK_PERIOD and step < total:
+                return
+            told.update(stage=stage, at=now)
+            elapsed = now - request.started
+            feedback = Precheck.Feedback(stage=stage, step=step, total=total, elapsed=elapsed,
+                                         eta=float('nan'))
+            if 0 < step <= total:
+                feedback.eta = elapsed * (total - step) / step
+            if request.provisional is not None:
+                feedback.provisional = request.provisional
+            if goal.is_active:
+                goal.publish_feedback(feedback)
+
+        deadline = goal.request.deadline or self._snapshot()['deadline']
+        request = Request(goal.request.candidates, deadline=deadline, on_progress=tell)
+        key = bytes(goal.goal_id.uuid)
+        self._requests[key] = request
+        try:
+            if goal.is_cancel_requested:   # it came before this request was known
+                request.stop(Outcome.CANCELLED, 'cancelled by the client')
+            self._runner.submit(request)
+            request.done.wait()
+        finally:
+            del self._requests[key]
+        return self._finish(goal, request)
+
+    def _complaint(self, wanted) -> tuple[int, str] | None:
+        """Return error code and text for a goal that cannot be served."""
+        if not self._is_active():
+            return Precheck.Result.NOT_ACTIVE, 'the node is not active; activate it first'
+        required = set(self._snapshot()['required_tiers'])
+        if not wanted.candidates:
+            return Precheck.Result.INVALID_GOAL, 'the goal has no candidate trajectory'
+        if wanted.goal_rubric:
+            return (Precheck.Result.INVALID_GOAL,
+                    f'unknown goal rubric {wanted.goal_rubric!r}; none is configured')
+        if not wanted.deadline >= 0.0:
+            return Precheck.Result.INVALID_GOAL, f'the deadline is {wanted.deadline} s; 0 for none'
+        if not set(wanted.tiers) <= required:
+            return (Precheck.Result.INVALID_GOAL,
+                    f'tiers {sorted(set(wanted.tiers) - required)} are not available; '
+                    f'available: {sorted(required)}')
+        return None
+
+    @staticmethod
+    def _finish(goal, request: Request) -> Precheck.Result:
+        """Set the goal's end and return its result."""
+        result = Precheck.Result(verdicts=request.messages, ranking=ranking(request.messages))
+        if request.outcome is not None:
+            result.error_code = _ERRORS[request.outcome]
+            result.error_msg = request.reason
+        if goal.is_cancel_requested:
+            goal.canceled()
+        elif request.outcome is not None:
+            goal.abort()
+        else:
+            goal.succeed()
+        return result
+
+
+def ranking(verdicts) -> list[int]:
+    """Return the indices of the verdicts, best first: status, then the longer safe prefix."""
+    order = {0: 0, 2: 1, 1: 2}      # PASS, UNSURE, FAIL
+
+    def key(index: int):
+        prefix = verdicts[index].safe_prefix
+        return order[verdicts[index].status], -prefix if prefix == prefix else 0.0, index
+
+    return sorted(range(len(verdicts)), key=key)

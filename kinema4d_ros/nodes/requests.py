@@ -1,0 +1,134 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Requests for a verdict, one at a time: the newest wins."""
+from __future__ import annotations
+
+import collections
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from kinema4d_ros.nodes.job import Job, Outcome
+from kinema4d_ros.types import Verdict
+
+_ENDING = 'the node is shutting down'
+
+
+class Request:
+    """
+    Trajectories to be judged from one start, asked by a topic message or by an action goal.
+
+    `done` is set once `verdicts` holds one verdict for each candidate. `stop` ends it early, with
+    the reason in every verdict that is not there yet.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, candidates: tuple, *, deadline: float,
+                 on_progress: Callable[[Request, str, int, int], None] = lambda *_: None):
+        """
+        Keep the request.
+
+        :param candidates: trajectory_msgs/JointTrajectory, one or more.
+        :param deadline: [s] from now.
+        :param on_progress: told the stage, its step and their total; quick.
+        """
+        self.candidates = tuple(candidates)
+        self.started = time.monotonic()
+        self.deadline = self.started + deadline
+        self.on_progress = on_progress
+        self.id = f'{next(self._numbers)}-{uuid.uuid4().hex[:8]}'
+        self.verdicts: list[Verdict] = []
+        self.messages: list = []               # msg/Verdict of each, as published
+        self.provisional = None                # msg/Verdict of the tiers done so far
+        self.stopped, self.done = threading.Event(), threading.Event()
+        self.outcome: Outcome | None = None
+        self.reason = ''
+        self._job: Job | None = None
+        self._lock = threading.Lock()
+
+    def rollout_id(self, index: int) -> str:
+        """Return the id of the rollout of candidate `index`."""
+        return f'{self.id}-{index}'
+
+    def stop(self, outcome: Outcome, reason: str) -> None:
+        """End it early; the first reason stays."""
+        with self._lock:
+            if self.outcome is not None or self.done.is_set():
+                return
+            self.outcome, self.reason = outcome, reason
+            self.stopped.set()
+            job = self._job
+        if job is not None:
+            job.cancel(outcome, reason)
+
+    def run(self, job: Job) -> None:
+        """Wait for a job to end, passing on a stop."""
+        with self._lock:
+            self._job, stopped = job, self.outcome is not None
+        if stopped:
+            job.cancel(self.outcome, self.reason)
+        job.done.wait()
+        with self._lock:
+            self._job = None
+
+
+class RequestRunner:
+    """
+    Has `judge(request)` called for one request after the other, from a thread of its own.
+
+    A new request stops all older ones, so the newest never waits long.
+    """
+
+    def __init__(self, judge: Callable[[Request], None]):
+        """Start the thread; `judge` must not raise, and returns soon for a stopped request."""
+        self._judge = judge
+        self._changed = threading.Condition()
+        self._queue: collections.deque[Request] = collections.deque()   # [0] is being judged
+        self._closing = False
+        self.replaced = 0
+        self._thread = threading.Thread(target=self._run, name='requests', daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Request) -> None:
+        """Judge this next; what is older is stopped with that reason."""
+        with self._changed:
+            if self._closing:
+                request.stop(Outcome.CANCELLED, _ENDING)
+                request.done.set()
+                return
+            self.replaced += len(self._queue)
+            self._stop_all(Outcome.REPLACED, 'replaced by a newer request')
+            self._queue.append(request)
+            self._changed.notify_all()
+
+    def stop(self, outcome: Outcome, reason: str) -> None:
+        """Stop whatever is judged or waits."""
+        with self._changed:
+            self._stop_all(outcome, reason)
+
+    def close(self) -> None:
+        """Stop everything and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._stop_all(Outcome.CANCELLED, _ENDING)
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _stop_all(self, outcome: Outcome, reason: str) -> None:
+        for request in self._queue:
+            request.stop(outcome, reason)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                if not self._queue:
+                    return
+                request = self._queue[0]
+            self._judge(request)
+            with self._changed:
+                self._queue.popleft()
+            request.done.set()

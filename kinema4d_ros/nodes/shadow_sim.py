@@ -1,0 +1,285 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node shadow_sim: what would happen if this trajectory were executed? It commands nothing."""
+from __future__ import annotations
+
+import functools
+import threading
+import traceback
+from collections.abc import Callable
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.errors import ConfigurationError, Kinema4DError
+from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.diagnostics import diagnostics
+from kinema4d_ros.nodes.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.job import Outcome
+from kinema4d_ros.nodes.judge import Judge
+from kinema4d_ros.nodes.outputs import Outputs
+from kinema4d_ros.nodes.precheck_action import PrecheckAction
+from kinema4d_ros.nodes.protocol import WorkerSettings
+from kinema4d_ros.nodes.requests import Request, RequestRunner
+from kinema4d_ros.nodes.shadow_parameters import assignments, TABLE
+from kinema4d_ros.nodes.supervisor import Supervisor
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.world_model import registry
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+def transition(method):
+    """Log what a lifecycle transition raises (rclpy swallows it) and have the transition fail."""
+    @functools.wraps(method)
+    def guarded(self, state):
+        try:
+            return method(self, state)
+        except Kinema4DError as error:
+            self.get_logger().error(f'{method.__name__}: {error}')
+            self.failures.append(error)
+        except Exception as error:
+            self.get_logger().error(f'{method.__name__}:\n{traceback.format_exc()}')
+            self.failures.append(error)
+        return FAILURE
+    return guarded
+
+
+class ShadowSim(LifecycleNode):
+    """
+    Configured: the world model loads in its own process and robot_description is listened to.
+    Active: camera, joints and trajectories are listened to as well, and requests are served.
+    """
+
+    def __init__(self, on_failure: Callable[[], None]):
+        """
+        Declare the parameters.
+
+        :param on_failure: called when a node that starts by itself cannot.
+        """
+        super().__init__('shadow_sim')
+        TABLE.declare(self)
+        self._on_failure = on_failure
+        self.failures: list[Exception] = []
+        self._active = False
+        self._supervisor: Supervisor | None = None
+        self._runner: RequestRunner | None = None
+        self._outputs: Outputs | None = None
+        self._judge: Judge | None = None
+        self._action: PrecheckAction | None = None
+        self._inputs: Inputs | None = None
+        self._robot_lock = threading.Lock()
+        self._robot_text = ''
+        self._made: list = []              # subscriptions and timers of the present state
+        self._data = MutuallyExclusiveCallbackGroup()
+        self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._watch_clock()
+
+    def autostart(self) -> None:
+        """Configure and activate without a lifecycle manager, unless the parameter says not to."""
+        if not self.get_parameter('autostart').value:
+            return
+        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+            self._on_failure()
+
+    def close(self) -> None:
+        """End everything in whatever state the node is."""
+        self._deactivate()
+        self._clean_up()
+
+    # ------------------------------------------------------------------ lifecycle
+
+    @transition
+    def on_configure(self, state):
+        """Start the world model's process and listen for the robot."""
+        values = TABLE.snapshot(self)
+        if ':' not in values['world_model'] and values['world_model'] not in registry.available():
+            raise ConfigurationError(
+                f"parameter 'world_model' is {values['world_model']!r}, valid: "
+                f'{", ".join(sorted(registry.available()))}, or module:Class')
+        self._outputs = Outputs(self)
+        self._judge = Judge(self, self._outputs, self._snapshot)
+        self._supervisor = Supervisor(
+            WorkerSettings(
+                values['world_model'],
+                assignments('world_model_settings', values['world_model_settings']),
+                {'frames': values['frames']}),
+            self._judge, slots=values['frame_slots'], cancel_grace=values['cancel_grace'])
+        self._judge.supervisor = self._supervisor
+        self._runner = RequestRunner(self._judge)
+        self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
+        self._robot_subscription = self.create_subscription(
+            String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
+            callback_group=self._slow)
+        self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
+                                        callback_group=self._data)
+        self._warn_of_opt_outs(values)
+        return SUCCESS
+
+    @transition
+    def on_activate(self, state):
+        """Listen to the world and to requests."""
+        values = self._snapshot()
+        self._inputs = Inputs(self, values, self._data, self._on_jump)
+        self._judge.inputs = self._inputs
+        self._find_camera()
+        self._made = [self.create_subscription(
+            JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
+            callback_group=self._data)]
+        if values['memory_rate'] > 0:
+            self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
+                                                callback_group=self._slow))
+        result = super().on_activate(state)
+        self._active = result == SUCCESS
+        return result
+
+    @transition
+    def on_deactivate(self, state):
+        """Stop listening; a running request ends as UNSURE."""
+        self._deactivate()
+        return super().on_deactivate(state)
+
+    @transition
+    def on_cleanup(self, state):
+        """End the world model's process, which gives its memory back."""
+        self._clean_up()
+        return SUCCESS
+
+    @transition
+    def on_shutdown(self, state):
+        """End everything."""
+        self.close()
+        return SUCCESS
+
+    def _deactivate(self) -> None:
+        self._active = False
+        if self._runner is not None:
+            self._runner.stop(Outcome.CANCELLED, 'the node was deactivated')
+        for thing in self._made:
+            if hasattr(thing, 'timer_period_ns'):
+                self.destroy_timer(thing)
+            else:
+                self.destroy_subscription(thing)
+        self._made = []
+        if self._inputs is not None:
+            self._judge.inputs = None
+            self._inputs.close()
+            self._inputs = None
+
+    def _clean_up(self) -> None:
+        if self._runner is None:
+            return
+        self.destroy_timer(self._timer)
+        self.destroy_subscription(self._robot_subscription)
+        self._runner.close()
+        self._supervisor.stop()
+        self._action.close()
+        self._outputs.close()
+        self._runner = self._supervisor = self._action = self._outputs = self._judge = None
+        self._robot_text = ''
+
+    def _snapshot(self):
+        return TABLE.snapshot(self)
+
+    def _warn_of_opt_outs(self, values) -> None:
+        if values['max_input_age'] == 0.0:
+            self.get_logger().warning(
+                'max_input_age is 0.0: verdicts may rest on images of any age')
+
+    # ------------------------------------------------------------------ callbacks
+
+    def _on_robot_description(self, message: String) -> None:
+        """Take a robot; the same text again changes nothing."""
+        if message.data == self._robot_text:
+            return
+        paths = self.get_parameter('package_paths').value
+        try:
+            robot = Robot.from_urdf(message.data, package_paths=tuple(paths))
+        except Kinema4DError as error:
+            self.get_logger().error(f'robot_description is refused: {error}')
+            return
+        with self._robot_lock:
+            changed = bool(self._robot_text)
+            self._robot_text = message.data
+            self._judge.robot = robot
+            self._find_camera()
+        self.get_logger().info(f'robot {robot.name!r}: {len(robot.link_names)} links, '
+                               f'{len(robot.joint_names)} joints')
+        for warning in robot.warnings:
+            self.get_logger().warning(f'robot_description: {warning}')
+        if changed:
+            self._runner.stop(Outcome.CANCELLED, 'the robot description changed')
+        self._supervisor.set_robot(message.data, tuple(paths))
+        self._outputs.publish_shadow_root(robot.root_link,
+                                          self.get_parameter('shadow_prefix').value)
+
+    def _find_camera(self) -> None:
+        """Look for the camera on the present robot, with the present TF tree."""
+        robot, inputs = self._judge.robot, self._inputs
+        if robot is not None and inputs is not None:
+            self._judge.finder = CameraFinder(
+                robot, self.get_parameter('extrinsics').value, inputs.tree)
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        if self._active:
+            deadline = self.get_parameter('deadline').value
+            self._runner.submit(Request((message,), deadline=deadline))
+
+    def _on_remember(self) -> None:
+        """Show the worker the scene while nothing else is to do."""
+        robot, inputs = self._judge.robot, self._inputs
+        if robot is None or inputs is None or not self._supervisor.is_idle:
+            return
+        try:
+            look = inputs.observe(robot, self._judge.finder, self.get_clock().now().nanoseconds)
+        except InputProblem as problem:
+            self.get_logger().debug(f'nothing to remember: {problem}')
+            return
+        if not look.moving_link:
+            self._supervisor.remember(look.observation)
+
+    def _on_diagnostics(self) -> None:
+        inputs, judge, runner = self._inputs, self._judge, self._runner
+        if inputs is not None:
+            inputs.refresh()
+        robot = None if judge is None else judge.robot
+        self._diagnostics.publish(diagnostics(
+            self, '' if robot is None else robot.name,
+            () if inputs is None else inputs.status(), self._supervisor,
+            None if judge is None else judge.last_message,
+            {} if runner is None else {'requests replaced': runner.replaced}))
+
+    # ------------------------------------------------------------------ time
+
+    def _watch_clock(self) -> None:
+        """Notice when simulated time jumps back, as a looping bag makes it do."""
+        def jumped(jump) -> None:
+            if self.get_clock().clock_type == ClockType.ROS_TIME and jump.delta < Duration():
+                self._on_jump('the clock jumped back')
+
+        self._jump_handle = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
+                          on_clock_change=False), post_callback=jumped)
+
+    def _on_jump(self, reason: str) -> None:
+        """Forget what belongs to the old time line; a running request ends as UNSURE."""
+        self.get_logger().warning(f'{reason}: inputs and remembered scene are forgotten')
+        if self._inputs is not None:
+            self._inputs.clear()
+        if self._runner is not None:
+            self._runner.stop(Outcome.CANCELLED, reason)
+            self._supervisor.forget()
+
+
+def make_node(on_failure: Callable[[], None]) -> ShadowSim:
+    """Return the node, started as its parameter `autostart` says."""
+    node = ShadowSim(on_failure)
+    node.autostart()
+    return node
