@@ -1,0 +1,51 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may rely on: checked message fields, no traffic to other hosts, own domains."""
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Before anything imports rclpy; child processes inherit them.
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
+os.environ['ROS_LOCALHOST_ONLY'] = '1'
+os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0')
+
+# Domains above 101 overlap with the ports that Linux hands out to programs; 0 is the user's own.
+_DOMAINS = range(1, 102)
+_next_domain = 0
+
+
+@pytest.fixture
+def ros_domain(monkeypatch) -> int:
+    """
+    Give the test a ROS domain that no other test, worker or session on this machine uses now.
+
+    It is in ``ROS_DOMAIN_ID`` while the test runs, so that contexts and child processes have it.
+    """
+    lock, domain = _claim()
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    yield domain
+    lock.close()
+
+
+def _claim():
+    """Lock the file of a free domain; the operating system unlocks it if we die."""
+    global _next_domain
+    folder = Path(tempfile.gettempdir(), f'kinema4d_ros_domains_{os.getuid()}')
+    folder.mkdir(exist_ok=True)
+    # Start at a place of our own and go on from the last: a domain rests before it is used again.
+    start = os.getpid() * 7 + _next_domain
+    for step in range(len(_DOMAINS)):
+        domain = _DOMAINS[(start + step) % len(_DOMAINS)]
+        lock = open(folder / str(domain), 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            _next_domain += step + 1
+            return lock, domain
+    raise RuntimeError('all ROS domains are in use by other tests on this machine')

@@ -1,0 +1,99 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The descriptions of the package (package.xml, CMake, setup.py, Python, messages) agree."""
+import ast
+import importlib.util
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+from catkin_pkg.package import parse_package
+import pytest
+
+import kinema4d_ros
+from kinema4d_ros import types
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = parse_package(str(ROOT / 'package.xml'))
+CMAKE = (ROOT / 'CMakeLists.txt').read_text()
+EXECUTABLES = sorted(path for path in (ROOT / 'executables').iterdir() if path.is_file())
+
+
+def setup_py(*what: str) -> list[str]:
+    done = subprocess.run([sys.executable, 'setup.py', '--quiet', *what], cwd=ROOT, text=True,
+                          capture_output=True, check=True)
+    return done.stdout.split()
+
+
+def constants(text: str) -> dict[str, dict[str, int]]:
+    """Return type -> name -> number of the constants in a message definition."""
+    found: dict[str, dict[str, int]] = {}
+    for kind, name, number in re.findall(r'^(u?int\d+) ([A-Z][A-Z0-9_]*)=(-?\d+)', text, re.M):
+        found.setdefault(kind, {})[name] = int(number)
+    return found
+
+
+def test_package_xml_is_valid():
+    warnings = []
+    PACKAGE.validate(warnings=warnings)
+    assert warnings == []
+    assert PACKAGE.package_format == 3
+    assert [str(text) for text in PACKAGE.licenses] == ['Apache-2.0']
+    assert (ROOT / PACKAGE.licenses[0].file).read_text().lstrip().startswith('Apache License')
+
+
+def test_names_and_versions_agree():
+    assert setup_py('--name', '--version') == [PACKAGE.name, PACKAGE.version]
+    assert f'project({PACKAGE.name})' in CMAKE
+    assert kinema4d_ros.__version__ == PACKAGE.version
+
+
+def test_every_interface_file_is_generated():
+    written = {f'{path.parent.name}/{path.name}' for folder in ('msg', 'action')
+               for path in (ROOT / folder).iterdir()}
+    assert set(re.findall(r'(?:msg|action)/\w+\.\w+', CMAKE)) == written
+
+
+def test_cmake_dependencies_are_declared():
+    block = re.search(r'set\(interface_dependencies([^)]*)\)', CMAKE).group(1).split()
+    assert set(block) <= {depend.name for depend in PACKAGE.build_depends}
+
+
+@pytest.mark.parametrize('path', EXECUTABLES, ids=lambda path: path.name)
+def test_executable_runs_a_main_that_exists(path):
+    text = path.read_text()
+    assert text.startswith('#!/usr/bin/env python3\n')
+    assert os.access(path, os.X_OK)
+    module = re.search(r'from (kinema4d_ros\.nodes\.\w+) import main', text).group(1)
+    tree = ast.parse((ROOT / (module.replace('.', '/') + '.py')).read_text())
+    assert 'main' in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_enums_have_the_numbers_of_the_messages():
+    finding = constants((ROOT / 'msg' / 'Finding.msg').read_text())
+    verdict = constants((ROOT / 'msg' / 'Verdict.msg').read_text())
+    assert finding['uint16'] == {code.name: code.value for code in types.FindingCode}
+    assert finding['uint8'] == {level.name: level.value for level in types.Severity}
+    assert verdict['uint8'] == {status.name: status.value for status in types.Status}
+
+
+@pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='no ROS here')
+def test_generated_messages_have_the_numbers_of_the_enums():
+    from kinema4d_ros.msg import Finding, Verdict
+    for enum, message in ((types.FindingCode, Finding), (types.Severity, Finding),
+                          (types.Status, Verdict)):
+        assert {item.name: getattr(message, item.name) for item in enum} == {
+            item.name: item.value for item in enum}
+
+
+def test_requirements_are_pinned():
+    pinned = {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in
+              (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
+              if '==' in line}
+    for name in ('base', 'ros', 'test', 'model', 'viewer'):
+        for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines():
+            word = re.match(r'[A-Za-z0-9_.-]+', line)
+            if word:
+                assert re.sub(r'[-_.]+', '-', word.group()).lower() in pinned, line
