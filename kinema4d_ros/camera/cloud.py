@@ -38,7 +38,7 @@ def scene_cloud(observation: Observation, robot_mask: np.ndarray, *, voxel: floa
     points = points @ T[:3, :3].T + T[:3, 3]
     if not len(points):
         return np.empty((0, 3)), np.empty((0, 3), np.uint8)
-    import open3d     # takes a second to import, and only this needs it
+    import open3d  # takes a second to import, and only this needs it
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
     cloud.colors = open3d.utility.Vector3dVector(observation.image[keep] / 255.0)
     cloud = cloud.voxel_down_sample(voxel)

@@ -27,7 +27,6 @@ def paint(inverse_depth, face_id, box, points, vertices, faces, face_link, color
     :param pointmap: (H, W, 3) float32, written everywhere; `link_id` (H, W) int16 too.
     :param image: (H, W, 3) uint8, black; written where the robot is.
     """
-    height, width = inverse_depth.shape
     every = pointmap.reshape(-1)
     for i in range(len(every)):
         every[i] = np.nan
