@@ -7,7 +7,7 @@ A publisher must offer at least what a subscriber asks for, or the two never con
 """
 from __future__ import annotations
 
-from rclpy.qos import (DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy)
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from kinema4d_ros.errors import ConfigurationError
 

@@ -29,7 +29,7 @@ def matrix(message: Transform | Pose) -> np.ndarray:
     if not np.all(np.isfinite(t)) or not np.isfinite(norm) or norm < 1e-6:
         raise CameraError(f'not a pose: position {t.tolist()}, quaternion xyzw {q.tolist()}')
     x, y, z, w = q / norm
-    T = np.eye(4)  # noqa: N806
+    T = np.eye(4)
     T[:3, 3] = t
     T[:3, :3] = [[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
                  [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
@@ -49,7 +49,7 @@ def quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
     return sign * float(x), sign * float(y), sign * float(z), sign * float(w)
 
 
-def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamped:  # noqa: N803
+def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamped:
     """Return T_parent_child as the message that tf2 broadcasts; header names the parent."""
     x, y, z = (float(value) for value in T[:3, 3])
     qx, qy, qz, qw = quaternion(T[:3, :3])
@@ -57,7 +57,7 @@ def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamp
         translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
 
 
-def pose_message(T: np.ndarray) -> Pose:  # noqa: N803
+def pose_message(T: np.ndarray) -> Pose:
     """Return T_frame_body as a Pose in that frame."""
     qx, qy, qz, qw = quaternion(T[:3, :3])
     return Pose(position=point_message(T[:3, 3]),
@@ -136,7 +136,7 @@ class TransformTree:
                       frame in up_target[:up_target.index(common)]
                       or frame in up_source[:up_source.index(common)])]
         T = np.linalg.inv(_chain(parents, target, common)) \
-            @ _chain(parents, source, common)  # noqa: N806
+            @ _chain(parents, source, common)
         return Lookup(T, min(stamps, default=None))
 
 
@@ -155,8 +155,8 @@ def _path(parents: dict, frame: str) -> list[str]:
 
 def _chain(parents: dict, frame: str, ancestor: str) -> np.ndarray:
     """Return T_ancestor_frame, (4, 4) float64."""
-    T = np.eye(4)  # noqa: N806
+    T = np.eye(4)
     while frame != ancestor:
-        frame, T_parent_frame, _ = parents[frame]  # noqa: N806
-        T = T_parent_frame @ T  # noqa: N806
+        frame, T_parent_frame, _ = parents[frame]
+        T = T_parent_frame @ T
     return T

@@ -11,7 +11,7 @@ from kinema4d_ros.precheck.fingerprint import trajectory_hash
 from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, Unseen
 from kinema4d_ros.precheck.tier0 import check_tier0
-from kinema4d_ros.precheck.tier1 import check_tier1, Clearance
+from kinema4d_ros.precheck.tier1 import Clearance, check_tier1
 from kinema4d_ros.precheck.verdict import decide, not_checked
 
 __all__ = ['Clearance', 'ObservedScene', 'Tier0Settings', 'Tier1Settings', 'Unseen', 'check_tier0',

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier0Settings
-from kinema4d_ros.precheck.splines import Exceedance, exceedances, MotionSplines
+from kinema4d_ros.precheck.splines import Exceedance, MotionSplines, exceedances
 from kinema4d_ros.robot import JointType, Robot
 from kinema4d_ros.types import Finding, FindingCode, JointLimit, Severity
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What was received lately: nearest in time, clock jumps, rates, joints of several sources."""
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-import pytest
 
-from kinema4d_ros.bridge.inputs import merged_positions, StampedBuffer
+from kinema4d_ros.bridge.inputs import StampedBuffer, merged_positions
 
 S = 1_000_000_000
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Trajectories and joint states between messages and the core."""
+import numpy as np
+import pytest
 from builtin_interfaces.msg import Duration
 from hypothesis import given
 from hypothesis import strategies as st
-import numpy as np
-import pytest
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage

@@ -8,12 +8,12 @@ import types
 import numpy as np
 import pytest
 import rclpy
+import yaml
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
-import yaml
 
-from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
+from kinema4d_ros.bridge.parameters import REQUIRED, Parameter, ParameterTable
 from kinema4d_ros.errors import ConfigurationError
 
 
@@ -37,11 +37,10 @@ GIVEN = {'camera.topic': 'camera/image_raw'}
 
 
 @pytest.fixture
-def make_node(monkeypatch):
+def make_node(ros_domain):
     """Return a function that makes a node with parameters given as on the command line."""
-    monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
     context, nodes = Context(), []
-    rclpy.init(context=context, domain_id=83)
+    rclpy.init(context=context, domain_id=ros_domain)
 
     def make(**overrides):
         node = Node('table_test', context=context, parameter_overrides=[

@@ -5,8 +5,13 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
-from rclpy.qos import (DurabilityPolicy, qos_check_compatible, QoSCompatibility, QoSProfile,
-                       ReliabilityPolicy)
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
@@ -17,11 +22,10 @@ RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFOR
 
 
 @pytest.fixture
-def node(monkeypatch):
+def node(ros_domain):
     """Return a node alone in its domain."""
-    monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
     context = Context()
-    rclpy.init(context=context, domain_id=84)
+    rclpy.init(context=context, domain_id=ros_domain)
     node = Node('qos_test', context=context)
     yield node
     node.destroy_node()

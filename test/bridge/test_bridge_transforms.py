@@ -3,12 +3,12 @@
 """Transforms: matrices, quaternions, and the tree of /tf against hand-made chains."""
 from types import SimpleNamespace
 
+import numpy as np
+import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, Quaternion, Transform, Vector3
 from hypothesis import given
 from hypothesis import strategies as st
-import numpy as np
-import pytest
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 

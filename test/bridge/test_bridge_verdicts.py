@@ -3,12 +3,12 @@
 """Verdicts over the wire: round trips, NumPy scalars, numbers of newer senders."""
 import math
 
+import numpy as np
+import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from hypothesis import given
 from hypothesis import strategies as st
-import numpy as np
-import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
@@ -16,8 +16,7 @@ messages = pytest.importorskip(
     'kinema4d_ros.msg', reason='the interfaces are not built (colcon build, then source install)')
 from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
 from kinema4d_ros.precheck import decide, trajectory_hash  # noqa: E402
-from kinema4d_ros.types import (  # noqa: E402
-    Finding, FindingCode, JointTrajectory, Severity, Status)
+from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status  # noqa: E402
 
 HEADER = Header(stamp=Time(sec=7, nanosec=5), frame_id='base')
 NUMBER = st.none() | st.floats(allow_nan=False)

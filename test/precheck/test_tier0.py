@@ -4,13 +4,13 @@
 import dataclasses
 import math
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError, UnknownJointError
-from kinema4d_ros.precheck import check_tier0, decide, Tier0Settings
+from kinema4d_ros.precheck import Tier0Settings, check_tier0, decide
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, JointLimit, JointTrajectory, Severity, Status
 

@@ -3,10 +3,10 @@
 """The verdict: denied by default, monotone in every direction; and the trajectory's hash."""
 import dataclasses
 
-from hypothesis import given
-from hypothesis import strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kinema4d_ros import precheck
 from kinema4d_ros.precheck import decide, not_checked, trajectory_hash
