@@ -43,7 +43,7 @@ class CameraCalibration:
     def __post_init__(self):
         """Check everything, so that what exists can be used."""
         for name, length in (('K', 9), ('R', 9), ('P', 12), ('D', None)):
-            value = tuple(float(v) for v in getattr(self, name))
+            value = tuple(float(v) for v in np.ravel(getattr(self, name)))
             object.__setattr__(self, name, value)
             if length is not None and len(value) != length:
                 raise CameraError(f'{name} must have {length} values, got {len(value)}')
