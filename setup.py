@@ -27,7 +27,7 @@ def shared_files() -> list[tuple[str, list[str]]]:
         for path in sorted((ROOT / folder).rglob('*')):
             if path.is_file() and '__pycache__' not in path.parts:
                 found.setdefault(path.parent.relative_to(ROOT), []).append(path)
-    return [(str('share' / Path(PACKAGE) / folder), [str(path.relative_to(ROOT)) for path in paths])
+    return [(str(Path('share', PACKAGE, folder)), [str(path.relative_to(ROOT)) for path in paths])
             for folder, paths in found.items()]
 
 

@@ -141,18 +141,17 @@ def _check_machine() -> None:
     if distro and not FROM_ROS:
         raise SetUpError(f'ROS "{distro}" is sourced, but this package is for ROS 2 Jazzy; '
                          'source /opt/ros/jazzy/setup.bash, or use a shell without any ROS')
-    if sys.version_info[:2] not in ((3, 11), (3, 12)) or sys.executable != SYSTEM_PYTHON:
-        found = '.'.join(map(str, sys.version_info[:2]))
-        if sys.version_info[:2] not in ((3, 11), (3, 12)):
-            raise SetUpError(f'{sys.executable} is Python {found}; this needs the system\'s Python '
-                             '3.11 or 3.12 (Debian 12, Ubuntu 24.04)')
+    if sys.version_info[:2] not in ((3, 11), (3, 12)):
+        raise SetUpError(f'{SYSTEM_PYTHON} is Python {sys.version_info.major}.'
+                         f'{sys.version_info.minor}; this needs 3.11 (Debian 12) or 3.12 '
+                         '(Ubuntu 24.04), for which PyKDL and the ROS wheels are made')
     missing = _missing_packages()
     if not missing:
         return
     command = ['apt-get', 'install', '-y', '--no-install-recommends', *missing]
     prefix = [] if os.geteuid() == 0 else ['sudo', '-n']
-    allowed = not prefix or shutil.which('sudo') and not subprocess.run(
-        ['sudo', '-n', 'true'], stderr=subprocess.DEVNULL).returncode
+    allowed = not prefix or (shutil.which('sudo') and not subprocess.run(
+        ['sudo', '-n', 'true'], stderr=subprocess.DEVNULL).returncode)
     if not shutil.which('apt-get') or not allowed:
         raise SetUpError(f'please install first:  sudo {" ".join(command)}')
     print(f'set-up [{_clock()}] system packages: {" ".join(missing)} ...', flush=True)
@@ -231,6 +230,7 @@ def _install_packages() -> None:
         if lacking:
             _run(*pip, '-c', requirements / 'constraints-ros.txt', *lacking)
         return
+    # empy has no wheel: building it needs these two, first.
     _run(*pip, '-c', requirements / 'constraints.txt', 'setuptools', 'wheel')
     _run(*pip, '-c', requirements / 'constraints.txt', *(
         word for name in ('base', 'ros', 'test') for word in ('-r', requirements / f'{name}.txt')))

@@ -21,7 +21,7 @@ EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'robosuite', 'safetenso
 
 
 def tracked() -> list[Path]:
-    done = subprocess.run(['git', '-C', str(ROOT), 'ls-files', '-z'], capture_output=True, text=True)
+    done = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         pytest.skip('not a git checkout')
     return [ROOT / name for name in done.stdout.split('\0') if name and (ROOT / name).is_file()]

@@ -1,0 +1,55 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What pip installs works where there is no ROS and no source tree."""
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = ('kinema4d_ros', 'requirements', 'urdf', 'config', 'launch')
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory) -> Path:
+    """Install a copy of the tree, for pip builds in place."""
+    source, target = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('target')
+    for name in ('setup.py', 'pyproject.toml', 'package.xml', 'LICENSE'):
+        shutil.copy(ROOT / name, source)
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name,
+                            ignore=shutil.ignore_patterns('__pycache__'))
+    done = subprocess.run(
+        [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
+         '--no-index', '--no-compile', '--target', target, source], text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_installed_core_finds_its_files(installed):
+    code = '''
+import sys
+for name in ('rclpy', 'sensor_msgs', 'ament_index_python'):
+    sys.modules[name] = None
+import kinema4d_ros
+from kinema4d_ros import robot
+from kinema4d_ros.resources import share_dir
+print(kinema4d_ros.__file__)
+text = (share_dir() / 'urdf' / 'demo_arm.urdf').read_text()
+print(robot.Robot.from_urdf(text).root_link, share_dir())
+'''
+    done = subprocess.run([sys.executable, '-c', code], cwd=installed, text=True,
+                          capture_output=True, env={'PYTHONPATH': str(installed), 'HOME': '/tmp'})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(installed))
+    assert done.stdout.split()[-1] == str(installed / 'share' / 'kinema4d_ros')
+
+
+def test_description_names_extras(installed):
+    metadata = next(installed.glob('kinema4d_ros-*.dist-info')) / 'METADATA'
+    extras = {line.split(': ')[1] for line in metadata.read_text().splitlines()
+              if line.startswith('Provides-Extra')}
+    assert extras == {'model', 'viewer', 'sim', 'dev'}
