@@ -3,7 +3,7 @@
 """sensor_msgs/CameraInfo to a CameraCalibration, and a rectified camera back to CameraInfo."""
 from __future__ import annotations
 
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.types import PinholeCamera
@@ -23,6 +23,18 @@ def calibration_from_message(message: CameraInfo) -> CameraCalibration:
         P=tuple(map(float, message.p)),
         binning_x=message.binning_x, binning_y=message.binning_y,
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
+
+
+def calibration_message(calibration: CameraCalibration, header) -> CameraInfo:
+    """Return the CameraInfo of a raw image: what `calibration_from_message` reads."""
+    x, y, width, height = calibration.roi
+    return CameraInfo(
+        header=header, width=int(calibration.width), height=int(calibration.height),
+        distortion_model=calibration.distortion_model, d=list(calibration.D),
+        k=list(calibration.K), r=list(calibration.R), p=list(calibration.P),
+        binning_x=int(calibration.binning_x), binning_y=int(calibration.binning_y),
+        roi=RegionOfInterest(x_offset=int(x), y_offset=int(y), width=int(width),
+                             height=int(height)))
 
 
 def camera_info_message(camera: PinholeCamera, header) -> CameraInfo:

@@ -143,8 +143,8 @@ class Episode:
         info, roi = self._info, self._info.roi
         return CameraCalibration(
             width=info.width, height=info.height, distortion_model=info.distortion_model,
-            D=np.asarray(info.d), K=np.reshape(info.k, (3, 3)), R=np.reshape(info.r, (3, 3)),
-            P=np.reshape(info.p, (3, 4)), binning_x=info.binning_x, binning_y=info.binning_y,
+            D=tuple(info.d), K=tuple(info.k), R=tuple(info.r), P=tuple(info.p),
+            binning_x=info.binning_x, binning_y=info.binning_y,
             roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
 
     def observation(self, offset: int = 0) -> Observation:

@@ -21,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.arrays import fill
-from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.cameras import calibration_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
@@ -85,9 +85,9 @@ class EpisodePlayer(Node):
                                                  qos.TRAJECTORY)
         self._robot = self.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
         self._static = self.create_publisher(TFMessage, '/tf_static', qos.TF_STATIC)
-        self._clock = None
+        self._time = None
         if values['publish_clock']:
-            self._clock = self.create_publisher(Clock, '/clock', 1)
+            self._time = self.create_publisher(Clock, '/clock', 1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name='player', daemon=True)
         self._thread.start()
@@ -166,10 +166,10 @@ class EpisodePlayer(Node):
 
     def _stamp_ns(self, frame: EpisodeFrame, offset_ns: int) -> int:
         """Return the stamp to publish with: now, or the recorded one with the clock set to it."""
-        if self._clock is None:
+        if self._time is None:
             return self.get_clock().now().nanoseconds
         stamp_ns = frame.stamp_ns + offset_ns
-        self._clock.publish(Clock(clock=time_message(stamp_ns)))
+        self._time.publish(Clock(clock=time_message(stamp_ns)))
         return stamp_ns
 
     def _show(self, frame: EpisodeFrame, stamp_ns: int) -> None:
@@ -178,7 +178,7 @@ class EpisodePlayer(Node):
         stamp = time_message(stamp_ns)
         header = Header(stamp=stamp, frame_id=episode.camera_frame)
         self._joints.publish(joint_state_message(frame.joint_positions, Header(stamp=stamp)))
-        self._info.publish(camera_info_message(episode.calibration.pinhole, header))
+        self._info.publish(calibration_message(episode.calibration, header))
         if self._depth is not None and frame.depth is not None:
             self._depth.publish(
                 array_to_image(frame.depth, header, '32FC1')

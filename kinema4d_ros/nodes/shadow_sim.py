@@ -199,9 +199,10 @@ class ShadowSim(LifecycleNode):
         """Take a robot; the same text again changes nothing."""
         if message.data == self._robot_text:
             return
-        paths = self.get_parameter('package_paths').value
+        values = self._snapshot()
+        paths = values['package_paths']
         try:
-            robot = Robot.from_urdf(message.data, package_paths=tuple(paths))
+            robot = Robot.from_urdf(message.data, package_paths=paths)
         except Kinema4DError as error:
             self.get_logger().error(f'robot_description is refused: {error}')
             return
@@ -216,21 +217,19 @@ class ShadowSim(LifecycleNode):
             self.get_logger().warning(f'robot_description: {warning}')
         if changed:
             self._runner.stop(Outcome.CANCELLED, 'the robot description changed')
-        self._supervisor.set_robot(message.data, tuple(paths))
-        self._outputs.publish_shadow_root(robot.root_link,
-                                          self.get_parameter('shadow_prefix').value)
+        self._supervisor.set_robot(message.data, paths)
+        self._outputs.publish_shadow_root(robot.root_link, values['shadow_prefix'])
 
     def _find_camera(self) -> None:
         """Look for the camera on the present robot, with the present TF tree."""
         robot, inputs = self._judge.robot, self._inputs
         if robot is not None and inputs is not None:
             self._judge.finder = CameraFinder(
-                robot, self.get_parameter('extrinsics').value, inputs.tree)
+                robot, self._snapshot()['extrinsics'], inputs.tree)
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         if self._active:
-            deadline = self.get_parameter('deadline').value
-            self._runner.submit(Request((message,), deadline=deadline))
+            self._runner.submit(Request((message,), deadline=self._snapshot()['deadline']))
 
     def _on_remember(self) -> None:
         """Show the worker the scene while nothing else is to do."""
