@@ -17,7 +17,8 @@ PACKAGE = 'kinema4d_ros'
 def requirements(name: str) -> list[str]:
     """Return the requirements of one file, without comments and options."""
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [line for line in (line.split('#')[0].strip() for line in lines) if line and line[0] != '-']
+    stripped = (line.split('#')[0].strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith('-')]
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
