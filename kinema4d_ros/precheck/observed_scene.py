@@ -20,6 +20,7 @@ class ObservedScene:
     pixels: np.ndarray        # (N, 2) int32, row and column that each point was seen at
     sigma: np.ndarray         # (N,) float32 [m], standard deviation of each point's place
     depth: np.ndarray         # (H, W) float32 [m], NaN where unknown or hidden by the robot
+    seen_to: np.ndarray       # (H, W) float32 [m], how far the camera looked, NaN not at all
     observation: Observation
 
     @classmethod
@@ -38,9 +39,11 @@ class ObservedScene:
         hidden = cv2.dilate(robot_mask.astype(np.uint8),
                             cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
         depth = np.where(hidden, np.float32(np.nan), observation.depth)
+        seen_to = observation.depth
         memory = observation.background
         if memory is not None:
             depth = np.where(hidden & memory.known, memory.depth, depth)
+            seen_to = np.fmax(seen_to, depth)
         rows, columns = np.nonzero(np.isfinite(depth))
         z = depth[rows, columns]
         camera, T_base_camera = observation.camera, observation.T_base_camera
@@ -56,7 +59,8 @@ class ObservedScene:
             (settings.depth_sigma + settings.depth_sigma_square * z[keep] ** 2) ** 2
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
         return cls(points[keep], np.stack([rows, columns], axis=1)[keep].astype(np.int32),
-                   sigma.astype(np.float32), depth.astype(np.float32), observation)
+                   sigma.astype(np.float32), depth.astype(np.float32), seen_to.astype(np.float32),
+                   observation)
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
@@ -73,7 +77,7 @@ class ObservedScene:
         inside = (z > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
         u, v = np.where(inside, u, 0).astype(int), np.where(inside, v, 0).astype(int)
         # NaN compares false: what was not measured is not seen.
-        return ~(inside & (z <= self.depth[v, u] + tolerance))
+        return ~(inside & (z <= self.seen_to[v, u] + tolerance))
 
 
 def _thinned(points: np.ndarray, voxel: float, least: int) -> np.ndarray:

@@ -76,7 +76,7 @@ def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceField
             findings += _check_touch(name, *column, speed, settings)
         else:
             findings += _check_contact(name, *column, settings)
-    findings += _check_unseen(scene, robot, names, surfaces, settings)
+    findings += _check_unseen(scene, robot, names, surfaces, fields, settings)
     strict = np.array([name not in may_touch for name in names], bool)
     minimum, minimum_sigma = np.inf, np.nan
     if strict.any() and np.isfinite(distance[:, strict]).any():
@@ -156,28 +156,34 @@ def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: n
 
 
 def _check_unseen(scene: ObservedScene, robot: RobotRollout, names: tuple[str, ...],
-                  surfaces: Mapping[str, np.ndarray], settings: Tier1Settings) -> list[Finding]:
-    """Tell which links enter space that the camera has not seen, beyond where they stand now."""
-    severity = Severity.UNSURE if settings.unseen is Unseen.UNSURE else Severity.INFO
-    findings = []
+                  surfaces: Mapping[str, np.ndarray], fields: DistanceFields,
+                  settings: Tier1Settings) -> list[Finding]:
+    """Tell which links enter space that the camera has not seen, beyond where the robot stands."""
+    index = [robot.link_names.index(name) for name in fields.link_names]
+    worst, begins, where = [], [], []
     for name in names:
         vertices = surfaces[name]
         vertices = vertices[:: max(1, len(vertices) // _SURFACE_POINTS)]
         T_base_link = robot.T_base_link[:, robot.link_names.index(name)]
         points = np.einsum('tij,vj->tvi', T_base_link[:, :3, :3], vertices) \
             + T_base_link[:, None, :3, 3]
-        share = scene.unseen(points, _HIDDEN).mean(axis=1)
-        share[0] = 0.0       # where it is now, it fits
+        inside = fields.depth_of(points.reshape(-1, 3), robot.T_base_link[0, index]) < _HIDDEN
+        share = (scene.unseen(points, _HIDDEN) & ~inside.reshape(points.shape[:2])).mean(axis=1)
         bad = share > settings.unseen_share
         if bad.any():
-            first, worst = int(bad.argmax()), int(share.argmax())
-            findings.append(Finding(
-                FindingCode.UNSEEN_SPACE, severity,
-                f"{100 * share[worst]:.0f} % of '{name}' moves through space that the camera has "
-                f'not seen at {robot.times[worst]:.2f} s, beginning at {robot.times[first]:.2f} s',
-                link=name, other='scene', time=float(robot.times[first]),
-                value=float(share[worst]), limit=settings.unseen_share))
-    return findings
+            worst.append(float(share.max()))
+            begins.append(float(robot.times[bad.argmax()]))
+            where.append(name)
+    if not where:
+        return []
+    first = int(np.argmin(begins))
+    return [Finding(
+        FindingCode.UNSEEN_SPACE,
+        Severity.UNSURE if settings.unseen is Unseen.UNSURE else Severity.INFO,
+        f'moves through space that the camera has not seen, from {begins[first]:.2f} s on: '
+        + ', '.join(f"'{name}' {100 * share:.0f} %" for name, share in zip(where, worst)),
+        link=where[first], other='scene', time=begins[first], value=max(worst),
+        limit=settings.unseen_share)]
 
 
 def _speed(robot: RobotRollout, link: int) -> np.ndarray:
