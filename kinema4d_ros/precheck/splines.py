@@ -16,6 +16,7 @@ from kinema4d_ros.types import JointTrajectory
 # u^3, u^4, u^5 and their first two derivatives at u = 1/2, to solve for the coefficients
 _AT_HALF = np.linalg.inv([[1 / 8, 1 / 16, 1 / 32], [3 / 4, 1 / 2, 5 / 16], [3, 3, 5 / 2]])
 _GRID = np.linspace(0.0, 1.0, 33)
+_ZOOM = np.linspace(0.0, 1.0, 9)
 _BATCH = 4096   # polynomials examined at once; bounds the memory for absurdly long trajectories
 
 
@@ -40,14 +41,15 @@ class MotionSplines:
         if len(times) == 1:
             times = np.array([0.0, 1.0])   # one point at time 0: it is held
         h = np.diff(times)
-        motion = sample_trajectory(trajectory, robot, np.r_[times[:-1], times[:-1] + h / 2], start)
-        names = tuple(n for n in robot.joint_names if n in trajectory.joint_names)
-        columns = [robot.joint_names.index(name) for name in names]
-        (p, ph), (v, vh), (a, ah) = (
-            np.split(x[:, columns], 2)
-            for x in (motion.positions, motion.velocities, motion.accelerations))
-        h = h[:, None]
         with np.errstate(over='ignore', invalid='ignore'):
+            motion = sample_trajectory(
+                trajectory, robot, np.r_[times[:-1], times[:-1] + h / 2], start)
+            names = tuple(n for n in robot.joint_names if n in trajectory.joint_names)
+            columns = [robot.joint_names.index(name) for name in names]
+            (p, ph), (v, vh), (a, ah) = (
+                np.split(x[:, columns], 2)
+                for x in (motion.positions, motion.velocities, motion.accelerations))
+            h = h[:, None]
             c0, c1, c2 = p, v * h, a * h**2 / 2
             rest = np.stack([ph - c0 - c1 / 2 - c2 / 4, vh * h - c1 - c2, ah * h**2 - 2 * c2])
             c3, c4, c5 = np.einsum('ij,jsk->isk', _AT_HALF, rest)
@@ -125,25 +127,15 @@ def _worst(c: np.ndarray, low: np.ndarray,
         values = np.einsum('mk,mgk->mg', c, u[..., None] ** np.arange(c.shape[1]))
         return values, np.maximum(values - high[:, None], low[:, None] - values)
 
-    best = excess(np.broadcast_to(_GRID, (len(c), len(_GRID))))[1].argmax(axis=1)
-    # the best place of the grid and the extreme next to it, (M, 2)
-    places = np.stack([_GRID[best], _refine(c, _GRID[best])], axis=1)
-    values, beyond = excess(places)
-    pick = np.arange(len(c)), beyond.argmax(axis=1)
-    return places[pick], values[pick], beyond[pick]
-
-
-def _refine(c: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return the extremes next to u, (M,), by Newton's method on the derivative."""
-    k = np.arange(c.shape[1])
-    first, second = c[:, 1:] * k[1:], c[:, 2:] * (k[2:] * k[1:-1])
-    at = u.copy()
-    for _ in range(4):
-        slope = np.einsum('mk,mk->m', first, at[:, None] ** k[:-1])
-        curve = np.einsum('mk,mk->m', second, at[:, None] ** k[:-2])
-        step = np.divide(slope, curve, out=np.zeros_like(at), where=curve != 0)
-        at = np.clip(at - step, np.maximum(0, u - _GRID[1]), np.minimum(1, u + _GRID[1]))
-    return at
+    # The grid finds the highest hill; looking at an ever smaller part of it finds its top. Newton's
+    # method would be quicker, but fails where the second derivative vanishes, as at a rest.
+    centre, half = np.full(len(c), 0.5), 0.5
+    for grid in (_GRID, *[_ZOOM] * 8):
+        places = np.clip(centre[:, None] + (grid - 0.5) * (2 * half), 0.0, 1.0)
+        values, beyond = excess(places)
+        pick = np.arange(len(c)), beyond.argmax(axis=1)
+        centre, half = places[pick], 2 * half / (len(grid) - 1)
+    return centre, values[pick], beyond[pick]
 
 
 def _leaves(c: np.ndarray, worst: float, low: float, high: float) -> float:

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 messages = pytest.importorskip(
     'kinema4d_ros.msg', reason='the interfaces are not built (colcon build, then source install)')
+from kinema4d_ros import bridge  # noqa: E402
 from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
 from kinema4d_ros.precheck import decide, trajectory_hash  # noqa: E402
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status  # noqa: E402
@@ -31,6 +32,12 @@ FINDINGS = st.builds(
 def over_the_wire(message):
     """Return what a subscriber gets."""
     return deserialize_message(serialize_message(message), type(message))
+
+
+def test_public_names_resolve():
+    assert all(getattr(bridge, name).__name__.endswith(name) for name in bridge.__all__)
+    with pytest.raises(AttributeError, match='no attribute .nothing.'):
+        _ = bridge.nothing
 
 
 @given(FINDINGS)

@@ -261,6 +261,15 @@ def test_a_mimic_joint_may_be_named():
     assert check(trajectory([0, 2], 'follow', positions=[0, 0.05])) == []
 
 
+def test_overshoot_next_to_a_rest():
+    # the end is reached from above with no acceleration, where Newton's method finds nothing
+    motion = trajectory([0, 1.625], 'elbow', positions=[0, 1.5], velocities=[0, -0.008],
+                        accelerations=[0, 0])
+    found = only(check(motion, position_tolerance=0.0, allow_end_velocity=True),
+                 FindingCode.POSITION_LIMIT)
+    assert found.value > 1.5001
+
+
 # ------------------------------------------------------------------ workspace
 
 def test_workspace_by_hand():
@@ -343,7 +352,7 @@ def test_a_tighter_limit_never_turns_fail_into_pass(motion, upper, velocity, acc
 def test_findings_agree_with_dense_sampling(motion):
     from kinema4d_ros.robot import sample_trajectory
     found = check_tier0(motion, ROBOT, LIVE, Tier0Settings(start_tolerance=9))
-    times = np.linspace(0, max(motion.duration, 1e-3), 4001)[:-1]
+    times = np.linspace(0, max(motion.duration, 1e-3), 4001)
     dense = sample_trajectory(motion, ROBOT, times, LIVE)
     for name in motion.joint_names:
         column, limit = ROBOT.joint_names.index(name), ROBOT.limits[name]
