@@ -124,7 +124,7 @@ class ShadowSimulator:
             seen = self._renderer.render(T_base_link, fitted.camera, pose)
             appearance = self._renderer.appearance(
                 fitted.image, seen.link_id[0], seen.pointmap[0], T_base_link[0], fitted.camera,
-                pose)
+                pose, fitted.depth)
             self._seen = observation, fitted, appearance
         return self._seen[1:]
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 _LEVEL_STEP = 0.004     # [m] resolution of the heights at which something may stand
 _LEVEL_MARGIN = 0.006   # [m] what is lower than this above a level belongs to the level
 _UP = 0.8               # least z of the normal of a surface that something can stand on
+_LEAST_GROUND = 0.08    # [m] nothing narrower than this is what an object stands on
+_BESIDE = 0.015         # [m] how far from the outline the ground is looked at
 _JOINED = 0.015         # [m] neighbouring pixels this far apart in space are one surface
 
 
@@ -46,6 +49,7 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     window = (slice(max(rows.min() - 3, 0), rows.max() + 4),
               slice(max(columns.min() - 3, 0), columns.max() + 4))
     local, local_touched, local_near = points[window], touched[window], near[window]
+    pixel = float(np.nanmedian(np.linalg.norm(local[:, 1:] - local[:, :-1], axis=-1)))
     level = local_near & (normals_up(local) >= _UP)
     best, best_share = None, -1.0
     for height in _levels(local[..., 2][level], float(local[..., 2][local_touched].max())):
@@ -55,7 +59,7 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
         extent = np.ptp(local[mask][:, :2], axis=0)
         if extent.max() > largest:
             continue
-        share, seen = _stands_on(local, mask, height)
+        share, seen = _stands_on(local, mask, height, pixel)
         enough = seen >= 5 and share >= 0.5
         if enough or share > best_share:
             best, best_share = (mask, height), share
@@ -145,25 +149,46 @@ def connected(points: np.ndarray, free: np.ndarray) -> np.ndarray:
     return np.where(free, label.reshape(free.shape) + 1, 0)
 
 
-def _stands_on(points: np.ndarray, mask: np.ndarray, height: float) -> tuple[float, int]:
+def _stands_on(points: np.ndarray, mask: np.ndarray, height: float,
+               pixel: float) -> tuple[float, int]:
     """
-    Return how much of the outline that meets the ground meets it at `height`, and its length.
+    Return how much of the ground next to the outline is at `height`, and how much was judged.
 
-    Only where the outline continues in space does it meet anything; elsewhere it is an edge with
-    background far behind it.
+    A little outside of the outline (so that a slope of the object itself is not taken for level
+    ground) there is either level ground, which speaks for the height; or the surface goes on
+    further down, which speaks against it; or something else that is behind or beside, which
+    says nothing.
+
+    :param pixel: [m] size of a pixel at the object.
     """
-    filled = fill_holes(mask)
-    steps = ((0, 1), (0, -1), (1, 0), (-1, 0))
-    meets = level = 0
-    for dv, du in steps:
-        beside = np.roll(filled, (dv, du), (0, 1)) & ~filled
-        inner = np.roll(points, (dv, du), (0, 1))
-        with np.errstate(invalid='ignore'):
-            close = beside & (np.linalg.norm(points - inner, axis=-1) <= 1.5 * _JOINED)
-            close &= points[..., 2] <= inner[..., 2] + _LEVEL_MARGIN
-            meets += int(close.sum())
-            level += int((close & (np.abs(points[..., 2] - height) <= 2 * _LEVEL_MARGIN)).sum())
-    return (level / meets if meets else 0.0), meets
+    outside = ~fill_holes(mask)
+    distance, (row, column) = distance_transform_edt(outside, return_indices=True)
+    far = max(2.0, _BESIDE / pixel)
+    ring = (distance > 0.5 * far) & (distance <= far)
+    beside, edge = points[ring], points[row[ring], column[ring]]
+    with np.errstate(invalid='ignore'):
+        level = np.abs(beside[:, 2] - height) <= _LEVEL_MARGIN
+        below = (beside[:, 2] < height - _LEVEL_MARGIN) \
+            & (np.linalg.norm(beside - edge, axis=-1) <= 3 * _BESIDE)
+    judged = int(level.sum() + below.sum())
+    if not level.any() or not judged:
+        return 0.0, judged
+    # What something stands on is larger than it: the lid of a can is not what its rim stands on.
+    with np.errstate(invalid='ignore'):
+        ground = ~mask & (np.abs(points[..., 2] - height) <= _LEVEL_MARGIN)
+    label = connected(points, ground)
+    numbers = label[ring][level]
+    ground = label == np.bincount(numbers[numbers > 0]).argmax()
+    size, area = _spread(points[ground])
+    if size < _LEAST_GROUND or area < 1.2 * _spread(points[mask])[1]:
+        return 0.0, judged
+    return level.sum() / judged, judged
+
+
+def _spread(points: np.ndarray) -> tuple[float, float]:
+    """Return the shorter side [m] and the area [m^2] of what horizontal points span."""
+    (_, sides, _) = cv2.minAreaRect(points[:, :2].astype(np.float32))
+    return min(sides), cv2.contourArea(cv2.convexHull(points[:, :2].astype(np.float32)))
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:

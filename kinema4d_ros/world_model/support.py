@@ -7,6 +7,9 @@ import cv2
 import numpy as np
 
 _CELL = 0.004       # [m]
+_LEVEL = 0.008      # [m] cells that differ by less are on one level
+_LEVEL_SHARE = 0.4  # share of the cells around a hidden place that must be on one level
+_BOTTOM = 0.01      # [m] thickness of the bottom of a container, where it is hidden
 _BLOCKED = 0.2      # share of a footprint that may stick out over an edge and still slip past it
 
 
@@ -14,8 +17,9 @@ class HeightMap:
     """
     The highest seen surface over a grid of horizontal cells, around one place.
 
-    A cell that no pixel fell into (behind a rim, say) takes the *lowest* height next to it: what
-    hides a place is higher than the place, so the ground continues behind it.
+    Cells that no pixel fell into are hidden by something higher. The level surface next to them
+    is taken to continue there. Where there is none, as inside a container whose walls are all
+    that is seen of it, its bottom is taken to lie on the lowest ground around.
     """
 
     def __init__(self, points: np.ndarray, center: np.ndarray, reach: float):
@@ -58,15 +62,29 @@ class HeightMap:
 
 
 def _filled(heights: np.ndarray) -> np.ndarray:
-    """Return (N, N) heights with -inf (unseen) replaced by the lowest neighbour, ring by ring."""
-    unseen = np.isinf(heights)
-    if unseen.all():
+    """Return (N, N) heights with -inf (unseen) replaced by what is likely there."""
+    if np.isinf(heights).all():
         return np.full_like(heights, np.nan)
-    kernel = np.ones((3, 3), np.uint8)
-    heights = np.where(unseen, np.inf, heights).astype(np.float32)
-    while unseen.any():
-        lowest = cv2.erode(heights, kernel, borderType=cv2.BORDER_CONSTANT,
-                           borderValue=float('inf'))
-        heights = np.where(unseen, lowest, heights)
-        unseen = np.isinf(heights)
+    heights = _grown_lowest(_grown_lowest(heights))          # gaps between pixels
+    unseen = np.isinf(heights)
+    if not unseen.any():
+        return heights
+    ground = float(np.quantile(heights[~unseen], 0.02))
+    count, label = cv2.connectedComponents(unseen.astype(np.uint8), connectivity=8)
+    for number in range(1, count):
+        region = label == number
+        around = cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        around = heights[around & ~unseen]
+        level = np.quantile(around, 0.1)
+        goes_on = np.mean(np.abs(around - level) < _LEVEL) >= _LEVEL_SHARE
+        heights[region] = level if goes_on else ground + _BOTTOM
     return heights
+
+
+def _grown_lowest(heights: np.ndarray) -> np.ndarray:
+    """Return the heights with unseen cells next to seen ones replaced by the lowest of these."""
+    unseen = np.isinf(heights)
+    known = np.where(unseen, np.inf, heights).astype(np.float32)
+    lowest = cv2.erode(known, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT,
+                       borderValue=float('inf'))
+    return np.where(unseen & np.isfinite(lowest), lowest, heights)

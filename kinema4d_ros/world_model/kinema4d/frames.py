@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinema4d_ros.camera import ImageFit
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
 from kinema4d_ros.world_model.kinema4d.config import Geometry
@@ -40,15 +41,8 @@ class ModelView:
         camera = observation.camera
         self.observation, self.robot = observation, robot
         same = (camera.width, camera.height) == (size.width, size.height)
-        self._fit = None
-        if not same:
-            from kinema4d_ros.camera import ImageFit
-            self._fit = ImageFit(camera, size.width, size.height, fit)
+        self._fit = None if same else ImageFit(camera, size.width, size.height, fit)
         self.image = self._in(observation.image)
-        self._inside = None
-        if self._fit is not None:
-            everywhere = np.ones((size.height, size.width), np.uint8)
-            self._inside = self._fit.undo(everywhere, nearest=True, fill=0).astype(bool)
 
     def robot_frames(self, indices: np.ndarray) -> RobotFrames:
         """Return the robot at frames of the rollout (repeats allowed) in the model's size."""
@@ -76,29 +70,19 @@ class ModelView:
         """Bring a predicted image to the camera's size; what the model cannot see stays."""
         if self._fit is None:
             return image
-        return np.where(self._inside[..., None], self._fit.undo(image), self.observation.image)
+        everywhere = np.ones(image.shape[:2], np.uint8)
+        seen = self._fit.undo(everywhere, nearest=True).astype(bool)
+        return np.where(seen[..., None], self._fit.undo(image), self.observation.image)
 
     def values_out(self, values: np.ndarray) -> np.ndarray:
         """Bring float32 values to the camera's size, NaN where the model cannot see."""
-        if self._fit is None:
-            return values
-        out = self._fit.undo(values, nearest=True, fill=np.nan)
-        return np.where(self._inside if out.ndim == 2 else self._inside[..., None], out, np.nan)
+        return (values if self._fit is None
+                else self._fit.undo(values, nearest=True, fill=np.nan))
 
     def _in(self, image: np.ndarray, nearest: bool = False) -> np.ndarray:
-        """Bring an image to the model's size."""
-        if self._fit is None:
-            return image
-        fitted = self._fit.apply(image, nearest=nearest)
-        if nearest and image.dtype.kind == 'f':
-            # Padding knows nothing; a fit that fills it with 0 would put points into the camera.
-            fitted = np.where(self._padding(fitted.shape[:2]), np.nan, fitted)
-        return fitted
-
-    def _padding(self, shape: tuple[int, int]) -> np.ndarray:
-        """Return where the model's image shows nothing of the camera's, (H, W, 1) bool."""
-        everywhere = np.ones(self.observation.image.shape[:2], np.uint8)
-        return (self._fit.apply(everywhere, nearest=True).reshape(shape) == 0)[..., None]
+        """Bring an image to the model's size; of values (`nearest`), padding is unknown."""
+        return (image if self._fit is None
+                else self._fit.apply(image, nearest, fill=np.nan if nearest else 0))
 
 
 class FrameMaker:
