@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Record LIBERO episodes: success, missed grasp, missed place, slip, pushed into the table.
 
 Each recording is one MCAP file of standard ROS 2 messages with the true future alongside. The
@@ -9,8 +9,8 @@ simulator is optional and lives in an environment of its own:
 
   python3 -m venv .venv-sim && .venv-sim/bin/pip install -r requirements/sim.txt
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0 --out out/episodes
-  .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \\
-      --task 0-9 --init 0-4 --kind success --out out/evaluation         # 100 episodes
+  .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \
+      --task 0-9 --init 0-4 --out out/evaluation      # 100 episodes
   .venv-sim/bin/python scripts/record_libero.py --list config/episodes.yaml --out data/episodes
 
 Files that exist are kept, so that an interrupted batch goes on where it stopped. The same
@@ -58,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs=2, default=(240, 360), metavar=('H', 'W'))
     parser.add_argument('--depth-every', type=int, default=2, choices=(2, 4, 10),
                         help='of the 20 Hz samples: 2 is 10 Hz (default), 4 is 5 Hz, 10 is 2 Hz')
+    parser.add_argument('--quality', type=int, default=90, help='of the JPEG images, 1-100')
     parser.add_argument('--list', type=Path, help='YAML list of recordings, instead of the above')
     parser.add_argument('--out', type=Path, default=Path('out/episodes'), help='folder')
     parser.add_argument('--overwrite', action='store_true', help='record what exists again')
@@ -73,7 +74,7 @@ def wanted(options: argparse.Namespace) -> list:
     from kinema4d_ros.episodes.libero.record import Recording
 
     common = {'height': options.size[0], 'width': options.size[1], 'camera': options.camera,
-              'fovy': options.fovy, 'depth_every': options.depth_every}
+              'fovy': options.fovy, 'depth_every': options.depth_every, 'quality': options.quality}
     if options.list is None:
         rows = [dict(zip(('suite', 'task', 'init', 'kind'), row)) for row in itertools.product(
             options.suite.split(','), options.task, options.init, options.kind.split(','))]

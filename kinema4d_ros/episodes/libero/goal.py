@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.scene import LiberoScene
+from kinema4d_ros.episodes.libero.scene import LiberoScene, base_aligned
 from kinema4d_ros.errors import EpisodeError
 
 ABOVE = 0.15      # [m] how far above a support something may be to count as above it
@@ -41,18 +41,11 @@ def task_goal(scene: LiberoScene) -> TaskGoal:
                            f'{", ".join(scene.objects)}')
     target = max(targets, key=len)
     if place == target:
-        low, high = _world_aligned(scene.object_pose(target), *scene.object_box(target))
+        low, high = scene.bounds(target)
         high = np.r_[high[:2], low[2] + ABOVE]
     else:
         pose, half = scene.site(place)
-        low, high = _world_aligned(pose, -half, half)
+        low, high = base_aligned(pose, -half, half)
     region = {'name': place, 'low': low.round(4).tolist(), 'high': high.round(4).tolist()}
     key = 'inside' if relation.lower() == 'in' else 'above'
     return TaskGoal(carried, target, {key: {'object': carried, 'region': region}})
-
-
-def _world_aligned(pose: np.ndarray, low: np.ndarray, high: np.ndarray):
-    """Return the corners of the base-aligned box around a box (low, high) at a pose."""
-    corners = np.array(np.meshgrid(*np.stack([low, high], 1))).reshape(3, 8)
-    points = pose[:3, :3] @ corners + pose[:3, 3:]
-    return points.min(axis=1), points.max(axis=1)

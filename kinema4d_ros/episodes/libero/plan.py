@@ -20,8 +20,9 @@ from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
-SPEED = 0.30                  # [m/s] mean speed of the grip point
-SHORTEST = 0.4                # [s] no move is quicker
+SPEED = 0.35                  # [m/s] mean speed of the grip point
+ACCELERATION = 3.0            # [m/s^2] largest of the grip point
+PALM, FINGERTIP = 0.031, 0.012      # [m] from the grip point up to the palm, down to the tips
 FINGER_TIME = 0.5             # [s] to open or close: at most 0.15 m/s per finger
 FINGER_HOLD = 0.25            # [s] that the arm waits after the fingers' command has ended
 RATE, FINE = 20, 100          # [Hz] of the points of the trajectory, of the inverse kinematics
@@ -55,17 +56,24 @@ def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
         return [Step(np.r_[spot, table + 0.12], OPEN), Step(np.r_[spot, table - 0.03], OPEN),
                 Step(np.r_[spot, table + 0.12], OPEN)]
     item, goal = scene.object_pose(carried)[:3, 3], scene.object_pose(target)[:3, 3]
-    bowl = 'bowl' in carried
-    # A bowl is wider than the fingers open, so it is taken at its rim; others at their middle.
-    grasp = item + ([0, 0.048, 0.035] if bowl else [0, 0, 0.01])
-    carry = grasp - item
+    low, high = scene.bounds(carried)
+    rim = scene.bounds(target)[1][2]
+    if 'bowl' in carried:      # wider than the fingers open, so it is taken at its rim
+        grasp, aside = item + [0, 0.048, 0.035], np.array([0, 0.055, 0])
+    else:                      # at its middle, but neither palm nor fingertips touch anything
+        height = max(item[2] + 0.01, high[2] - PALM + 0.005, low[2] + FINGERTIP)
+        grasp, aside = np.r_[item[:2], height], np.array([0.055, 0, 0])
+    hanging = grasp[2] - low[2]
+    drop = goal + (grasp - item)
+    drop[2] = max(scene.bounds(target)[0][2] + hanging + 0.02, rim - PALM + 0.01)
+    if 'bowl' in carried:
+        drop[2] = rim + hanging + 0.01
     if kind is Kind.MISSED_GRASP:
-        grasp = grasp + ([0, 0.055, 0] if bowl else [0.055, 0, 0])
-    drop = goal + carry + [0, 0, 0.02 if bowl else 0.10]
+        grasp = grasp + aside
     if kind is Kind.MISSED_PLACE:
         drop = drop + [0, 0.14 if item[1] > goal[1] else -0.14, 0]
     up = np.array([0, 0, 0.15])
-    lifted = max(grasp[2] + 0.20, drop[2] + 0.08)
+    lifted = max(grasp[2] + 0.15, drop[2] + 0.05, rim + hanging + 0.03)
     over = np.r_[drop[:2], lifted]
     steps = [Step(grasp + up, OPEN), Step(grasp, OPEN), Step(None, CLOSED),
              Step(np.r_[grasp[:2], lifted], CLOSED)]
@@ -123,7 +131,9 @@ def _lay_out(steps: list[Step], start: np.ndarray, stretch: float):
             points.append(np.tile(here, (len(openings[-1]), 1)))
         else:
             way = step.goal_base - here
-            move = _minimum_jerk(stretch * max(SHORTEST, np.linalg.norm(way) / SPEED))
+            length = np.linalg.norm(way)      # peak acceleration: 5.774 length / duration^2
+            duration = max(length / SPEED, np.sqrt(5.774 * length / ACCELERATION))
+            move = _minimum_jerk(stretch * duration)
             points.append(here + move[:, None] * way)
             openings.append(np.full(len(move), opening))
     points, openings = np.concatenate(points), np.concatenate(openings)
@@ -169,12 +179,7 @@ def _solve(scene: LiberoScene, scratch, points: np.ndarray, rotation: np.ndarray
 
 def _support_height(scene: LiberoScene) -> float:
     """Return the height [m] of the table or floor below the objects, base frame."""
-    lows = []
-    for name in scene.objects:
-        corners = np.array(np.meshgrid(*np.array(scene.object_box(name)).T)).reshape(3, -1)
-        pose = scene.object_pose(name)
-        lows.append((pose[:3, :3] @ corners + pose[:3, 3:]).min(axis=1)[2])
-    return float(np.median(lows))
+    return float(np.median([scene.bounds(name)[0][2] for name in scene.objects]))
 
 
 def _free_spot(scene: LiberoScene) -> np.ndarray:

@@ -25,8 +25,8 @@ from kinema4d_ros.episodes.writer import EpisodeWriter
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
-BEFORE, AFTER = 0.8, 0.6          # [s] of recording before and after the trajectory
-CAMERA_EVERY, MASK_EVERY = 2, 10  # of the 20 Hz samples
+BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
+CAMERA_EVERY, MASK_EVERY = 2, 10  # of the 20 Hz samples, counted from the trajectory's start
 STAMP_NS = 1_700_000_000 * 10**9  # of the first sample; any fixed time makes files repeatable
 BASE_LINK, HAND_LINK = 'panda_link0', 'panda_hand'
 NOTE = ('planned before the motion from the scene at its stamp; arm joints are the reference that '
@@ -46,6 +46,7 @@ class Recording:
     width: int = 360
     fovy: float | None = None      # [deg] vertical field of view, None for the simulator's own
     depth_every: int = 2           # of the 20 Hz samples
+    quality: int = 90              # of the JPEG images
 
     @property
     def name(self) -> str:
@@ -104,7 +105,7 @@ def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> E
         scene.model.cam_fovy[camera_id] = recording.fovy
     renderer = SceneRenderer(scene, recording.camera, recording.height, recording.width)
     try:
-        with EpisodeWriter(path) as writer:
+        with EpisodeWriter(path, jpeg_quality=recording.quality) as writer:
             return _run(scene, recording, renderer, writer, goal, urdf)
     finally:
         renderer.close()
@@ -121,11 +122,11 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
     into_table = recording.kind is Kind.INTO_TABLE
     watch = _Watch(scene, None if into_table else goal.carried)
     names, per_sample = ARM_JOINTS + FINGER_JOINTS, round(1 / RATE / scene.timestep)
-    rest, sample, error = scene.arm_positions, 0, 0.0
+    rest, sample, error = scene.arm_positions, -round(BEFORE * RATE), 0.0
     start_ns, end, reference = STAMP_NS + round(BEFORE * 1e9), None, None
     while end is None or sample <= end:
-        stamp_ns = STAMP_NS + sample * 10**9 // RATE
-        time = (stamp_ns - start_ns) * 1e-9
+        stamp_ns = start_ns + sample * 10**9 // RATE
+        time = sample / RATE
         scene.refresh()
         watch.look(time)
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
@@ -139,11 +140,11 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
                 writer.add_robot_mask(stamp_ns, frame, view.robot_mask)
             writer.add_object_poses(stamp_ns, BASE_LINK,
                                     {name: scene.object_pose(name) for name in scene.objects})
-        if stamp_ns == start_ns:
+        if sample == 0:
             trajectory = plan_trajectory(scene, recording.kind, goal.carried, goal.target)
             writer.add_trajectory(stamp_ns, trajectory)
             reference = Reference(trajectory)
-            end = sample + round((trajectory.duration + AFTER) * RATE)
+            end = round((trajectory.duration + AFTER) * RATE)
         for step in range(per_sample):
             if reference is None:
                 scene.drive(rest, np.zeros(7), np.zeros(7), OPEN)

@@ -41,6 +41,14 @@ def transform(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
     return T
 
 
+def base_aligned(pose: np.ndarray, low: np.ndarray,
+                 high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners (3,) of the axis-aligned box around a box (low, high) at a pose."""
+    corners = np.array(np.meshgrid(*np.stack([low, high], 1))).reshape(3, 8)
+    points = pose[:3, :3] @ corners + pose[:3, 3:]
+    return points.min(axis=1), points.max(axis=1)
+
+
 class LiberoScene:
     """
     A task's world. Poses are in the robot's base frame (URDF root `panda_link0`) [m].
@@ -166,6 +174,10 @@ class LiberoScene:
             corners.append(self._geom_points(geom) @ pose[:3, :3].T + pose[:3, 3])
         points = np.concatenate(corners)
         return points.min(0), points.max(0)
+
+    def bounds(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return lowest and highest corner (3,) [m] of an object as it lies, base frame."""
+        return base_aligned(self.object_pose(name), *self.object_box(name))
 
     def _geom_points(self, geom: int) -> np.ndarray:
         model, mesh = self.model, self.model.geom_dataid[geom]
