@@ -1,0 +1,151 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Robot renderer against the usual way: an Open3D ray casting scene, built anew for every frame.
+
+The usual way gives pointmap and link numbers; ours gives the shaded image besides.
+Goal: at most 0.15 of its time, with the same masks (IoU >= 0.999) and points (median <= 1e-5 m).
+"""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import open3d
+import trimesh
+
+from bench.timing import interleave, median
+from kinema4d_ros.camera import RobotImages, RobotRenderer
+from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
+from kinema4d_ros.types import PinholeCamera
+
+FRAMES = 49
+CAMERA = PinholeCamera(720, 480, 579.4, 579.4, 359.5, 239.5)     # 45 degrees high
+TRIANGLES = (50_000, 135_000)
+GOAL = 0.15
+PANDA = Path(__file__).parents[1] / 'urdf' / 'panda' / 'panda.urdf'
+
+
+def measure(repeats: int) -> list[dict]:
+    """Return one row per number of triangles."""
+    robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
+    meshes = load_meshes(robot)
+    poses = moving(robot)
+    T_base_camera = looking_at((1.3, 0.5, 0.9), (0.15, 0.0, 0.35))
+    rows = []
+    for triangles in TRIANGLES:
+        fine = refined(meshes, triangles)
+        renderer = RobotRenderer(fine, robot.link_names)
+        appearance = observed(renderer, poses, T_base_camera)
+        usual = UsualWay(fine, robot.link_names)
+        seconds = interleave({
+            'ours': lambda r=renderer: r.render(poses, CAMERA, T_base_camera),
+            'observed colours': lambda r=renderer, a=appearance: r.render(
+                poses, CAMERA, T_base_camera, a),
+            'usual': lambda u=usual: u.render(poses, CAMERA, T_base_camera),
+        }, repeats)
+        ours = renderer.render(poses, CAMERA, T_base_camera)
+        same = compare(ours, usual.render(poses, CAMERA, T_base_camera))
+        ratio = median(seconds['ours']) / median(seconds['usual'])
+        rows.append({
+            'case': f'{sum(len(m.faces) for m in fine.values())} triangles, {FRAMES} frames of '
+                    f'{CAMERA.width}x{CAMERA.height}',
+            'robot_share': float((ours.link_id >= 0).mean()),
+            'usual_s': median(seconds['usual']), 'ours_s': median(seconds['ours']),
+            'ratio': ratio, 'goal': GOAL,
+            'with_observed_colours_s': median(seconds['observed colours']), **same,
+            'good': bool(ratio <= GOAL and same['mask_iou'] >= 0.999
+                         and same['median_dxyz_m'] <= 1e-5)})
+    return rows
+
+
+class UsualWay:
+    """A ray casting scene of the moved meshes for every frame, and a ray for every pixel."""
+
+    def __init__(self, meshes, link_names):
+        """Take the meshes."""
+        self._meshes = [(number, meshes[name]) for number, name in enumerate(link_names)
+                        if name in meshes]
+
+    def render(self, T_base_link, camera, T_base_camera) -> tuple[np.ndarray, np.ndarray]:
+        """Return pointmap (T, H, W, 3) float32 and link number (T, H, W) int16."""
+        frames, size = len(T_base_link), (camera.height, camera.width)
+        pointmap = np.empty((frames, *size, 3), np.float32)
+        link_id = np.empty((frames, *size), np.int16)
+        directions = camera.rays()
+        rays = open3d.core.Tensor(np.concatenate([np.zeros_like(directions), directions], -1))
+        T_camera_link = np.linalg.inv(T_base_camera) @ T_base_link
+        owner = np.array([number for number, _ in self._meshes] + [-1], np.int16)
+        for t in range(frames):
+            scene = open3d.t.geometry.RaycastingScene()
+            for number, mesh in self._meshes:
+                T = T_camera_link[t, number].astype(np.float32)
+                scene.add_triangles(open3d.core.Tensor(mesh.vertices @ T[:3, :3].T + T[:3, 3]),
+                                    open3d.core.Tensor(mesh.faces.astype(np.uint32)))
+            hit = scene.cast_rays(rays)
+            depth = hit['t_hit'].numpy()
+            depth[np.isinf(depth)] = np.nan
+            np.multiply(directions, depth[..., None], out=pointmap[t])
+            geometry = hit['geometry_ids'].numpy()
+            geometry[np.isnan(depth)] = len(self._meshes)
+            link_id[t] = owner[geometry]
+        return pointmap, link_id
+
+
+def compare(ours: RobotImages, usual: tuple[np.ndarray, np.ndarray]) -> dict:
+    """Return how equal the results are."""
+    pointmap, link_id = usual
+    one, two = ours.link_id >= 0, link_id >= 0
+    distance = np.linalg.norm(ours.pointmap[one & two] - pointmap[one & two], axis=-1)
+    return {'mask_iou': float((one & two).sum() / (one | two).sum()),
+            'same_link': float((ours.link_id == link_id)[one | two].mean()),
+            'median_dxyz_m': float(np.median(distance)),
+            'p99_dxyz_m': float(np.percentile(distance, 99))}
+
+
+def moving(robot: Robot) -> np.ndarray:
+    """Return link poses of a sweep of all joints through half of their range, (T, L, 4, 4)."""
+    phase = np.linspace(0, 2 * np.pi, FRAMES)[:, None] + np.arange(len(robot.joint_names))
+    limits = [robot.limits[name] for name in robot.joint_names]
+    middle = np.array([(limit.lower + limit.upper) / 2 for limit in limits])
+    half = np.array([(limit.upper - limit.lower) / 2 for limit in limits])
+    return ForwardKinematics(robot)(middle + 0.5 * half * np.sin(phase))
+
+
+def refined(meshes, triangles: int):
+    """Return the same surfaces, their largest triangles split until there are `triangles`."""
+    out = dict(meshes)
+    while (missing := triangles - sum(len(m.faces) for m in out.values())) >= 3:
+        area = np.concatenate([trimesh.triangles.area(m.vertices[m.faces]) for m in out.values()])
+        number = min(missing // 3, len(area))
+        chosen = np.zeros(len(area), bool)
+        chosen[np.argsort(area)[-number:]] = True
+        first = 0
+        for name, mesh in out.items():
+            index = np.flatnonzero(chosen[first:first + len(mesh.faces)])
+            first += len(mesh.faces)
+            vertices, faces = trimesh.remesh.subdivide(mesh.vertices, mesh.faces, index)
+            out[name] = dataclasses.replace(
+                mesh, vertices=vertices.astype(np.float32), faces=faces.astype(np.int32),
+                colors=np.full(vertices.shape, 200, np.uint8))
+    return out
+
+
+def observed(renderer: RobotRenderer, poses: np.ndarray, T_base_camera: np.ndarray):
+    """Return an appearance as the first frame shows it."""
+    first = renderer.render(poses[:1], CAMERA, T_base_camera)
+    return renderer.appearance(first.image[0], first.link_id[0], first.pointmap[0], poses[0],
+                               CAMERA, T_base_camera)
+
+
+def looking_at(eye, target) -> np.ndarray:
+    """Return T_base_camera of a camera at `eye` that looks at `target`, z up."""
+    z = np.subtract(target, eye)
+    z = z / np.linalg.norm(z)
+    x = np.cross(z, (0, 0, 1.0))
+    x = x / np.linalg.norm(x)
+    T = np.eye(4)
+    T[:3, :3] = np.column_stack([x, np.cross(z, x), z])
+    T[:3, 3] = eye
+    return T
