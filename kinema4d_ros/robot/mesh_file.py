@@ -32,11 +32,13 @@ def default_cache_dir() -> Path:
     return root / 'kinema4d_ros' / 'meshes'
 
 
-def load_mesh_file(path: Path, link: str, max_faces: int,
+def load_mesh_file(path: Path, link: str, max_faces: int, tolerance: float,
                    cache_dir: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Return the reduced mesh of a file, in the units of the file (Collada: metres).
 
+    :param max_faces: faces to keep, unless that would move the surface by more than
+    :param tolerance: in the units of the file.
     :return: vertices (V, 3) float32, faces (F, 3) int32, colors (V, 3) uint8.
     :raises MeshError: when the file cannot be read, naming link and file.
     """
@@ -53,7 +55,7 @@ def load_mesh_file(path: Path, link: str, max_faces: int,
     except OSError as error:
         raise MeshError(f'link "{link}": mesh {path} cannot be read: {error.strerror}') from error
     key = hashlib.sha256(b'\0'.join(
-        [_VERSION, str(max_faces).encode(), path.suffix.lower().encode(), data,
+        [_VERSION, repr((max_faces, tolerance)).encode(), path.suffix.lower().encode(), data,
          *resources.values()])).hexdigest()
     entry = cache_dir / f'{key}.npz'
     mesh = _read_entry(entry)
@@ -61,7 +63,7 @@ def load_mesh_file(path: Path, link: str, max_faces: int,
         parts = _parse(path, link, data, resources)
         if not any(len(part.faces) for part in parts):
             raise MeshError(f'link "{link}": mesh {path} holds no triangle')
-        mesh = _reduce(parts, max_faces)
+        mesh = _reduce(parts, max_faces, tolerance)
         _write_entry(entry, mesh)
     return mesh
 
@@ -108,12 +110,15 @@ def _unit(part) -> float:
     return float(number) if star else 1.0
 
 
-def _reduce(parts: list, max_faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _reduce(parts: list, max_faces: int,
+            tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reduce each part (they differ in material) by the same factor and put them together."""
-    total = sum(len(part.faces) for part in parts)
+    share = max_faces / sum(len(part.faces) for part in parts)
     vertices, faces, colors, start = [], [], [], 0
     for part in parts:
-        v, f, c = _reduced_part(part, max_faces / total)
+        v, f, c = _joined(part.vertices, part.faces, _vertex_colors(part))
+        if share < 1.0 and len(f):
+            v, f, c = _decimated(v, f, c, int(len(f) * share), tolerance)
         vertices.append(v)
         faces.append(f + start)
         colors.append(c)
@@ -122,72 +127,54 @@ def _reduce(parts: list, max_faces: int) -> tuple[np.ndarray, np.ndarray, np.nda
             np.concatenate(colors).astype(np.uint8))
 
 
-def _reduced_part(part, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    colors = _vertex_colors(part)
-    # Faces share vertices only where position and colour agree; normals and texture coordinates
-    # would cut the surface into pieces that the reduction cannot join.
-    keys = np.concatenate([part.vertices, colors], axis=1)
-    scale = max(float(np.ptp(part.vertices, axis=0).max(initial=0.0)), 1e-9)
-    keys[:, :3] = np.round(keys[:, :3] / (scale * 1e-7))
+def _joined(vertices: np.ndarray, faces: np.ndarray,
+            colors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Let faces share vertices wherever position and colour agree.
+
+    Normals and texture coordinates cut a file's surface into pieces, and STL has no connections
+    at all; the reduction cannot cross such cuts.
+    """
+    size = max(float(np.ptp(vertices, axis=0).max(initial=0.0)), 1e-9)
+    keys = np.concatenate([np.round(vertices / (size * 1e-7)), colors], axis=1)
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    vertices, colors = part.vertices[first], colors[first]
-    faces = inverse.reshape(-1)[part.faces]
+    faces = inverse.reshape(-1)[faces]
     a, b, c = faces.T
-    faces = faces[(a != b) & (b != c) & (c != a)]
-    if share < 1.0 and len(faces) > 16:
-        vertices, faces, colors = _decimate(vertices, faces, colors, share)
+    return vertices[first], faces[(a != b) & (b != c) & (c != a)], colors[first]
+
+
+def _decimated(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray, target: int,
+               tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Reduce a surface to `target` faces, or to as many more as keep it within `tolerance`.
+
+    Open3D holds the borders of open surfaces, which real meshes are full of. fast-simplification
+    is quicker on closed ones, but eats into open ones by centimetres, and stops early on CAD
+    meshes with their long thin triangles.
+    """
+    import open3d as o3d
+
+    target = max(target, 32)
+    while target < len(faces):
+        mesh = o3d.geometry.TriangleMesh(o3d.utility.Vector3dVector(vertices),
+                                         o3d.utility.Vector3iVector(faces.astype(np.int32)))
+        mesh.vertex_colors = o3d.utility.Vector3dVector(colors / 255.0)
+        mesh = mesh.simplify_quadric_decimation(target, boundary_weight=10.0)
+        reduced = np.asarray(mesh.vertices), np.asarray(mesh.triangles)
+        if max(_farthest(vertices, *reduced), _farthest(reduced[0], vertices, faces)) <= tolerance:
+            return *reduced, np.round(255.0 * np.asarray(mesh.vertex_colors)).astype(np.uint8)
+        target *= 2
     return vertices, faces, colors
 
 
-def _decimate(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray,
-              share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reduce a surface to `share` of its faces."""
-    target = max(8, int(len(faces) * share))
-    mesh = _collapse(vertices, faces, colors, target)
-    # Long thin triangles of CAD files stop the collapse far above the target. Joining vertices
-    # closer than a cell takes them away, at an error of less than the cell.
-    size = float(np.ptp(vertices, axis=0).max())
-    for cells in (1024, 724, 512, 362, 256, 181, 128):
-        if len(mesh[1]) <= 1.2 * target:
-            break
-        joined = _joined(vertices, faces, colors, size / cells)
-        if len(joined[1]) <= 4 * target:
-            mesh = _collapse(*joined, target)
-    return mesh
+def _farthest(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Return the largest distance of points (N, 3) from a surface."""
+    import open3d as o3d
 
-
-def _collapse(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray,
-              target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Collapse edges, the flattest first, until `target` faces are left or none can go."""
-    if len(faces) <= target:
-        return vertices, faces, colors
-    import fast_simplification
-
-    points, triangles = vertices.astype(np.float32), faces.astype(np.int32)
-    *_, collapses = fast_simplification.simplify(points, triangles, target_count=target,
-                                                 return_collapses=True)
-    new_points, new_faces, origin = fast_simplification.replay_simplification(
-        points, triangles, collapses)
-    new_colors = np.zeros((len(new_points), 3), np.uint8)
-    known = (origin >= 0) & (origin < len(new_points))
-    new_colors[origin[known]] = colors[known]
-    return new_points, new_faces, new_colors
-
-
-def _joined(vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray,
-            cell: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Join the vertices of each cubic cell; faces that lose a corner go."""
-    key = np.floor((vertices - vertices.min(axis=0)) / cell).astype(np.int64)
-    code = (key[:, 0] * 4096 + key[:, 1]) * 4096 + key[:, 2]
-    _, first, cluster, count = np.unique(code, return_index=True, return_inverse=True,
-                                         return_counts=True)
-    centre = np.stack([np.bincount(cluster, weights=vertices[:, axis]) / count
-                       for axis in range(3)], axis=1)
-    faces = cluster[faces]
-    a, b, c = faces.T
-    faces = faces[(a != b) & (b != c) & (c != a)]
-    _, once = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
-    return centre, faces[np.sort(once)], colors[first]
+    scene = o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(o3d.core.Tensor(vertices.astype(np.float32)),
+                        o3d.core.Tensor(faces.astype(np.uint32)))
+    return float(scene.compute_distance(o3d.core.Tensor(points.astype(np.float32))).numpy().max())
 
 
 def _vertex_colors(part) -> np.ndarray:

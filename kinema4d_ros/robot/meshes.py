@@ -13,6 +13,7 @@ from kinema4d_ros.robot.model import MeshFile, Robot, Shape
 from kinema4d_ros.robot.shapes import LinkMesh, merge, triangles
 
 MAX_FACES = 40_000
+TOLERANCE = 1e-3         # [m] that the reduction may move a surface, whatever the face budget
 _FEWEST_FACES = 200      # per mesh file, however many files a robot has
 
 
@@ -30,8 +31,8 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
     """
     Load what the robot looks like: visual shapes, else collision shapes where meshes miss.
 
-    :param max_faces: triangles of all mesh files of the robot together; each file is reduced to
-        its equal share of them (it may have fewer).
+    :param max_faces: triangles of all mesh files of the robot together. Each file is reduced to
+        its equal share of them, unless its surface would move by more than a millimetre.
     :param cache_dir: folder for reduced meshes, default in the user's cache folder.
     :return: only links that have a shape.
     :raises MeshError: naming link, URI and the places searched, when a mesh is missing and the
@@ -73,7 +74,8 @@ def _load(robot: Robot, link: str, shape: Shape, share: int, folder: Path) -> Li
     geometry = shape.geometry
     if isinstance(geometry, MeshFile):
         path = robot.mesh_finder.find(geometry.uri, link)
-        vertices, faces, colors = load_mesh_file(path, link, share, folder)
+        unit = max(map(abs, geometry.scale))
+        vertices, faces, colors = load_mesh_file(path, link, share, TOLERANCE / unit, folder)
         vertices = vertices * np.float64(geometry.scale)
         if np.prod(geometry.scale) < 0:
             faces = faces[:, ::-1]      # a mirrored mesh is inside out

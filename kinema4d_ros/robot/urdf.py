@@ -190,6 +190,8 @@ def _clean_attributes(element: ElementTree.Element, where: str) -> dict[str, str
             if name in _POSITIVE and min(numbers) <= 0:
                 raise RobotDescriptionError(
                     f'{where}: {name}="{value}" must be greater than zero')
+            if name == 'scale' and 0.0 in numbers:
+                raise RobotDescriptionError(f'{where}: scale="{value}" must not be zero')
             out[name] = ' '.join(map(repr, numbers))
     if element.tag == 'material':
         out.setdefault('name', '')

@@ -144,6 +144,8 @@ BAD = {
                    '<box size="1 1 1"/></geometry></visual></link></robot>', 'holds 2 shapes'),
     'flat box': ('<robot name="r"><link name="a"><visual><geometry><box size="1 0 1"/></geometry>'
                  '</visual></link></robot>', 'greater than zero'),
+    'no scale': ('<robot name="r"><link name="a"><visual><geometry><mesh filename="a.stl" '
+                 'scale="1 0 1"/></geometry></visual></link></robot>', 'must not be zero'),
     'not a robot': ('<sdf/>', r'<sdf>, not <robot>'),
     'not xml': ('hello', 'not well-formed'),
     'cut off': (one_joint()[:-5], 'not well-formed'),
