@@ -11,7 +11,7 @@ from robots import DEMO_ARM, example_robots
 from kinema4d_ros.errors import MeshError
 from kinema4d_ros.robot import Robot, load_meshes, mesh_file
 
-SPHERE = trimesh.creation.icosphere(subdivisions=5, radius=0.1)     # 20480 faces
+SPHERE = trimesh.creation.icosphere(subdivisions=4, radius=0.1)     # 5120 faces
 
 
 NAN_GLB = trimesh.Scene()
@@ -132,7 +132,7 @@ def test_a_material_file_elsewhere_is_not_read(load, tmp_path):
 
 
 def test_the_budget_holds_and_the_surface_stays(load, tmp_path):
-    """20480 triangles become 2000; no point moves by more than 1 mm of 100 mm."""
+    """5120 triangles become 2000; no point moves by more than 1 mm of 100 mm."""
     SPHERE.export(tmp_path / 'sphere.stl')
     mesh = load(file_robot(tmp_path / 'sphere.stl'), max_faces=2000)['a']
     assert 1000 < len(mesh.faces) <= 2000
@@ -144,7 +144,7 @@ def test_the_budget_holds_and_the_surface_stays(load, tmp_path):
 
 def test_cad_meshes_meet_the_budget(load, tmp_path):
     """Long thin triangles, as CAD files have them: a finely cut cylinder with a flat end."""
-    solid = trimesh.creation.cylinder(radius=0.05, height=0.3, sections=6000)
+    solid = trimesh.creation.cylinder(radius=0.05, height=0.3, sections=2000)
     solid.export(tmp_path / 'cad.stl')
     mesh = load(file_robot(tmp_path / 'cad.stl'), max_faces=2000)['a']
     assert len(mesh.faces) <= 2000
@@ -153,13 +153,13 @@ def test_cad_meshes_meet_the_budget(load, tmp_path):
 
 def test_open_surfaces_keep_their_borders(load, tmp_path):
     """A tube without ends, cut lengthwise, does not shrink."""
-    tube = trimesh.creation.cylinder(radius=0.05, height=0.3, sections=200)
-    tube = tube.subdivide_to_size(0.005)
+    tube = trimesh.creation.cylinder(radius=0.05, height=0.3, sections=120)
+    tube = tube.subdivide_to_size(0.01)
     middle = tube.triangles_center
     tube.update_faces((np.abs(middle[:, 2]) < 0.1499) & (middle[:, 1] > 0))
     tube.export(tmp_path / 'tube.stl')
     mesh = load(file_robot(tmp_path / 'tube.stl'), max_faces=300)['a']
-    assert len(mesh.faces) < len(tube.faces) / 10
+    assert len(mesh.faces) < len(tube.faces) / 4
     np.testing.assert_allclose(surface(mesh).bounds, tube.bounds, atol=1e-3)
     assert surface(mesh).area == pytest.approx(tube.area, rel=0.02)
 
