@@ -214,7 +214,10 @@ def _make_venv() -> None:
 
 
 def _packages_key() -> str:
-    return _hash('packages 1', _venv_key(), *_contents((ROOT / 'requirements').glob('*.txt')))
+    used = ('base', 'test', 'constraints-ros') if FROM_ROS else (
+        'base', 'test', 'ros', 'constraints')
+    return _hash('packages 1', _venv_key(), *_contents(
+        ROOT / 'requirements' / f'{name}.txt' for name in used))
 
 
 def _install_packages() -> None:
