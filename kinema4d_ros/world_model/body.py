@@ -10,6 +10,8 @@ from kinema4d_ros.camera import rasterize, shade
 from kinema4d_ros.types import PinholeCamera
 from kinema4d_ros.world_model.surface import grid_mesh
 
+_FOOT = 0.012       # [m] a surface that ends this far above the bottom has a hidden foot
+_STEP = 0.015       # [m] neighbours farther apart than this are not one surface
 _BEHIND = 0.004     # [m] behind the seen surface by more than this is hidden
 
 
@@ -50,7 +52,38 @@ class Body:
         low = self.vertices[:, 2] < self.bottom + 0.3 * (self.top - self.bottom)
         seen = self.vertices[low if low.sum() >= 10 else slice(None), :2]
         self.base_outline = np.concatenate([seen, 2 * middle - seen])
+        self._hang_down(pixel)
         self._complete(depth, camera, T_base_camera)
+
+    def _hang_down(self, pixel: np.ndarray) -> None:
+        """
+        Continue the seen surface straight down to the bottom where something hides its foot.
+
+        :param pixel: (V, 2) (v, u) of the vertices.
+        """
+        lowest = {}
+        for number, (row, column) in enumerate(pixel):
+            lowest[int(column)] = number           # rows come in order, so the last one is lowest
+        columns = sorted(lowest)
+        strip = []
+        for left, right in zip(columns, columns[1:]):
+            a, b = lowest[left], lowest[right]
+            step = np.linalg.norm(self.vertices[a] - self.vertices[b])
+            high = self.vertices[[a, b], 2].min() - self.bottom > _FOOT
+            if right == left + 1 and high and step < _STEP:
+                strip.append((a, b))
+        if not strip:
+            return
+        strip = np.array(strip)
+        used, index = np.unique(strip, return_inverse=True)
+        index = index.reshape(strip.shape) + len(self.vertices)
+        foot = self.vertices[used].copy()
+        foot[:, 2] = self.bottom
+        self.vertices = np.concatenate([self.vertices, foot])
+        self.colors = np.concatenate([self.colors, self.colors[used]])
+        self.faces = np.concatenate([
+            self.faces, np.column_stack([strip, index[:, 0]]),
+            np.column_stack([strip[:, 1], index[:, 1], index[:, 0]])]).astype(np.int32)
 
     def _complete(self, depth: np.ndarray, camera: PinholeCamera,
                   T_base_camera: np.ndarray) -> None:

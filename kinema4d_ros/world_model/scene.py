@@ -79,9 +79,12 @@ def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
 
 
-def in_paint(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def in_paint(image: np.ndarray, hole: np.ndarray,
+             source: np.ndarray | None = None) -> np.ndarray:
     """
     Return the (H, W, 3) uint8 image with the (H, W) bool hole filled from its surroundings.
+
+    `source` (H, W) bool are the pixels to fill from; None for all that are not in the hole.
 
     Coarse to fine: each level of an image pyramid is the mean of its *known* pixels, and a hole
     takes what the next coarser level knows. Smooth, never smeared, and some milliseconds where
@@ -89,17 +92,18 @@ def in_paint(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     if not hole.any():
         return image
-    if hole.all():
+    source = ~hole if source is None or not (source & ~hole).any() else source & ~hole
+    if not source.any():
         return np.full_like(image, 127)
     levels = []
-    color, weight = image.astype(np.float32), (~hole).astype(np.float32)
+    color, weight = image.astype(np.float32), source.astype(np.float32)
     color = color * weight[..., None]
     while min(weight.shape) > 1 and (weight == 0).any():
         levels.append((color, weight))
         size = (max(1, weight.shape[1] // 2), max(1, weight.shape[0] // 2))
         color = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
         weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    filled = np.full_like(color, 0) + image[~hole].mean(0)
+    filled = np.full_like(color, 0) + image[source].mean(0)
     levels.append((color, weight))
     for color, weight in reversed(levels):
         coarse = cv2.resize(filled, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)

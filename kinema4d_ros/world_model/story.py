@@ -147,7 +147,10 @@ class Story:
         _, image, depth = self.backgrounds[-1]
         depth = depth.copy()
         hole = grow(mask, 1)         # edge pixels show a mixture of the object and what is behind
-        image, depth[hole] = in_paint(image, hole), np.nan
+        # What appears is the ground or farther away than the body, not what stands before it.
+        before = (self._points[..., 2] > body.bottom + _HIDDEN) \
+            & (depth < np.nanmedian(depth[mask]))
+        image, depth[hole] = in_paint(image, hole, ~before), np.nan
         self.backgrounds.append((frame, image, depth))
 
     def _release(self, number: int, frame: int) -> None:

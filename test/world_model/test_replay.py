@@ -1,0 +1,44 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Replay of a bundled episode: the recorded frames come back, and only for their own camera."""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.errors import EpisodeError, WorldModelError
+from kinema4d_ros.evaluation import evaluate_episode
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.world_model import create
+
+EPISODE = Path(__file__).parents[2] / 'data/episodes/libero_object_0_0_success.mcap'
+
+
+def test_the_recorded_future_is_played():
+    score = evaluate_episode(EPISODE, 'replay', frames=5, episode=str(EPISODE))
+    assert score.psnr_changed == score.psnr_still == 60.0
+    assert score.depth_changed == pytest.approx(0.0, abs=1e-6) or np.isnan(score.depth_changed)
+
+
+def test_another_camera_is_refused():
+    episode = Episode.open(EPISODE)
+    robot = Robot.from_urdf(episode.robot_description)
+    simulator = ShadowSimulator(robot, create('replay', episode=str(EPISODE)), frames=2)
+    observation = episode.observation()
+    half = observation.camera.resized(180, 120)
+    small = dataclasses.replace(observation, camera=half, image=observation.image[::2, ::2],
+                                depth=None)
+    with pytest.raises(WorldModelError, match='replay works with the observations of its own'):
+        next(simulator.predict(small, episode.trajectory))
+
+
+def test_the_episode_must_be_named_and_exist(tmp_path):
+    with pytest.raises(WorldModelError, match='needs the setting episode: path of the episode'):
+        create('replay')
+    with pytest.raises(EpisodeError):
+        create('replay', episode=str(tmp_path / 'nothing.mcap'))
