@@ -247,6 +247,12 @@ def test_configured_limits_only_tighten():
                 FindingCode.VELOCITY_LIMIT).limit == 1.0
     tight = {'shoulder': JointLimit(upper=0.5)}
     assert only(check(SLOW, limits=tight), FindingCode.POSITION_LIMIT).limit == 0.5
+    tight = {'shoulder': JointLimit(lower=-0.5, velocity=0.7)}
+    assert only(check(SLOW, limits=tight), FindingCode.VELOCITY_LIMIT).limit == 0.7
+    back = trajectory([0, 2], positions=[0, -0.6], velocities=[0, 0])
+    assert only(check(back, limits=tight), FindingCode.POSITION_LIMIT).limit == -0.5
+    assert only(check(trajectory([0, 9], positions=[0, -3]), limits=loose),
+                FindingCode.POSITION_LIMIT).limit == -2.0
 
 
 def test_what_was_not_checked_is_said():
