@@ -35,7 +35,7 @@ def matrix_from_quaternion(q: np.ndarray) -> np.ndarray:
 def rpy_from_matrix(R: np.ndarray) -> tuple[float, float, float]:  # noqa: N803
     """Return URDF's roll, pitch, yaw [rad] of a rotation matrix: R = Rz(yaw) Ry(pitch) Rx(roll)."""
     pitch = np.arctan2(-R[2, 0], np.hypot(R[0, 0], R[1, 0]))
-    if np.hypot(R[0, 0], R[1, 0]) < 1e-9:      # gimbal lock: only yaw -+ roll is determined
+    if np.hypot(R[0, 0], R[1, 0]) < 1e-6:      # gimbal lock: only yaw -+ roll is determined
         return float(np.arctan2(-R[1, 2], R[1, 1])), float(pitch), 0.0
     return (float(np.arctan2(R[2, 1], R[2, 2])), float(pitch),
             float(np.arctan2(R[1, 0], R[0, 0])))

@@ -49,7 +49,7 @@ def test_no_mcap(tmp_path, content):
         Episode.open(tmp_path / 'x.mcap')
 
 
-@settings(max_examples=40, deadline=None,
+@settings(max_examples=25, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_truncated_anywhere(small_episode, share):
@@ -60,7 +60,7 @@ def test_truncated_anywhere(small_episode, share):
         Episode.open(cut)
 
 
-@settings(max_examples=40, deadline=None,
+@settings(max_examples=25, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_flipped_bit_in_a_message_is_noticed(small_episode, share, bit):

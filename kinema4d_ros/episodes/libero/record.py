@@ -131,12 +131,12 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
         watch.look(time)
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
         if sample % CAMERA_EVERY == 0:
-            view = renderer()
+            view = renderer(mask=sample % MASK_EVERY == 0)
             writer.add_image(stamp_ns, frame, view.image)
             writer.add_camera_info(stamp_ns, frame, renderer.camera)
             if sample % recording.depth_every == 0:
                 writer.add_depth(stamp_ns, frame, view.depth)
-            if sample % MASK_EVERY == 0:
+            if view.robot_mask is not None:
                 writer.add_robot_mask(stamp_ns, frame, view.robot_mask)
             writer.add_object_poses(stamp_ns, BASE_LINK,
                                     {name: scene.object_pose(name) for name in scene.objects})

@@ -22,7 +22,7 @@ class View:
 
     image: np.ndarray        # (H, W, 3) uint8 RGB
     depth: np.ndarray        # (H, W) float32 [m] along optical z
-    robot_mask: np.ndarray   # (H, W) bool, arm, hand and fingers where nothing hides them
+    robot_mask: np.ndarray | None   # (H, W) bool, arm, hand, fingers where nothing hides them
 
 
 class SceneRenderer:
@@ -92,25 +92,26 @@ class SceneRenderer:
         self._context.free()
         self._gl.free()
 
-    def __call__(self) -> View:
-        """Render the scene as it is now."""
+    def __call__(self, mask: bool = True) -> View:
+        """Render the scene as it is now, the robot's mask only where it is asked for."""
         model, flags = self._scene.model, self._drawn.flags
         self._gl.make_current()
         mujoco.mjv_updateScene(model, self._scene.data, self._options, None, self._view,
                                mujoco.mjtCatBit.mjCAT_ALL, self._drawn)
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         image, zbuffer = self._draw(segment=False)
-        ids, _ = self._draw(segment=True)
         near, far = (distance * model.stat.extent
                      for distance in (model.vis.map.znear, model.vis.map.zfar))
         depth = near / (1 - zbuffer * (1 - near / far))
-        ids = ids.astype(np.int32) @ np.array([1, 256, 65536])
+        return View(image, depth.astype(np.float32), self._robot_mask() if mask else None)
+
+    def _robot_mask(self) -> np.ndarray:
+        ids = self._draw(segment=True)[0].astype(np.int32) @ np.array([1, 256, 65536])
         robot = np.zeros(self._drawn.ngeom + 2, bool)      # 0 is the background
         for geom in self._drawn.geoms[:self._drawn.ngeom]:
             if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
                 robot[geom.segid + 1] = self._robot_geom[geom.objid]
-        mask = robot[np.where(ids > self._drawn.ngeom, 0, ids)]
-        return View(image, depth.astype(np.float32), mask)
+        return robot[np.where(ids > self._drawn.ngeom, 0, ids)]
 
     def _draw(self, segment: bool) -> tuple[np.ndarray, np.ndarray]:
         flags = self._drawn.flags
