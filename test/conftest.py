@@ -31,6 +31,16 @@ def ros_domain(monkeypatch) -> int:
     lock.close()
 
 
+@pytest.fixture(scope='module')
+def module_ros_domain() -> int:
+    """Give a module's tests one ROS domain to share, where starting nodes for each costs much."""
+    lock, domain = _claim()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', str(domain))
+        yield domain
+    lock.close()
+
+
 def _claim():
     """Lock the file of a free domain; the operating system unlocks it if we die."""
     global _next_domain

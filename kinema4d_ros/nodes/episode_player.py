@@ -92,9 +92,12 @@ class EpisodePlayer(Node):
         self._thread = threading.Thread(target=self._run, name='player', daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
+    def quit(self) -> None:
         """Stop playing."""
         self._stop.set()
+
+    def close(self) -> None:
+        """Wait until nothing is published any more."""
         self._thread.join()
 
     # ------------------------------------------------------------------ the player's thread

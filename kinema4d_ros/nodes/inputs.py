@@ -70,7 +70,8 @@ class Inputs:
         :param values: snapshot of the parameters.
         :param on_jump: told when the stamps of a topic jump back.
         """
-        self._node, self._values, self._group, self._on_jump = node, values, group, on_jump
+        self._node, self._group, self._on_jump = node, group, on_jump
+        self._reliability = values['camera_reliability']
         self.tree = TransformTree()
         self._buffers: dict[str, StampedBuffer] = {}
         self._problems: dict[str, str] = {}
@@ -103,7 +104,7 @@ class Inputs:
 
     def _camera_qos(self, topic: str):
         return qos.camera(self._node, self._node.resolve_topic_name(topic),
-                          self._values['camera_reliability'])
+                          self._reliability)
 
     def _subscribe(self, topic: str, kind: type, profile, depth: int,
                    convert: Callable[[Any], Any] = lambda message: message) -> StampedBuffer:
@@ -173,32 +174,35 @@ class Inputs:
             yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
                               buffer.refused, self._problems.get(topic, ''))
 
-    def joint_positions(self, robot: Robot, now_ns: int) -> dict[str, float]:
+    def joint_positions(self, robot: Robot, now_ns: int,
+                        values: Mapping[str, Any]) -> dict[str, float]:
         """
         Return the newest positions of the robot's joints [rad or m].
 
+        :param values: snapshot of the parameters.
         :raises InputProblem: there are none, they are stale, or a joint is missing.
         """
         newest = self._joints.latest()
         if newest is None:
             raise self._missing('joint_states')
-        self._check_age('joint_states', newest, now_ns)
+        _check_age('joint_states', newest, now_ns, values['max_input_age'])
         return self._of_robot(robot, newest.stamp_ns, _JOINT_SPREAD_NS)
 
-    def observe(self, robot: Robot, finder: CameraFinder, now_ns: int) -> Look:
+    def observe(self, robot: Robot, finder: CameraFinder, now_ns: int,
+                values: Mapping[str, Any]) -> Look:
         """
         Return the newest look at the world, decoded and rectified.
 
+        :param values: snapshot of the parameters.
         :raises InputProblem: an input is missing, stale or unusable.
         """
-        entry, depth_message = self._newest_pair()
-        self._check_age('camera image', entry, now_ns)
+        entry, positions, depth_message = self._newest_complete(
+            robot, round(values['sync_tolerance'] * _NS))
+        _check_age('camera image', entry, now_ns, values['max_input_age'])
         info = self._info.latest()
         if info is None:
             raise self._missing('camera/camera_info')
-        spread = round(self._values['sync_tolerance'] * _NS)
-        positions = self._of_robot(robot, entry.stamp_ns, spread)
-        frame = self._values['camera_frame'] or entry.value.header.frame_id
+        frame = values['camera_frame'] or entry.value.header.frame_id
         try:
             calibration = calibration_from_message(info.value)
             image = calibration.rectify(images.rgb_image(entry.value))
@@ -212,18 +216,31 @@ class Inputs:
             raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
         return Look(observation, frame, moving_link)
 
-    def _newest_pair(self) -> tuple[Entry, Any]:
-        """Return the newest image that has its depth image, or the newest image alone."""
+    def _newest_complete(self, robot: Robot, within_ns: int
+                         ) -> tuple[Entry, dict[str, float], Any]:
+        """
+        Return the newest image that has joint positions and depth image, both with it.
+
+        Without any depth image that fits, the newest image with joint positions and None.
+        """
         newest = self._image.latest()
         if newest is None:
             raise self._missing(next(iter(self._buffers)))
-        if self._depth is not None:
-            within = round(self._values['sync_tolerance'] * _NS)
-            for entry in self._image.by_distance(newest.stamp_ns, 10 * within):
-                depth = self._depth.nearest(entry.stamp_ns, within)
-                if depth is not None:
-                    return entry, depth.value
-        return newest, None
+        best = None
+        for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
+            try:
+                positions = self._of_robot(robot, entry.stamp_ns, within_ns)
+            except InputProblem:
+                continue
+            depth = None
+            if self._depth is not None:
+                depth = self._depth.nearest(entry.stamp_ns, within_ns)
+            if depth is not None:
+                return entry, positions, depth.value
+            best = best or (entry, positions, None)
+        if best is None:     # say what is wrong with the newest
+            return newest, self._of_robot(robot, newest.stamp_ns, within_ns), None
+        return best
 
     def _of_robot(self, robot: Robot, at_ns: int, within_ns: int) -> dict[str, float]:
         positions = merged_positions(self._joints, at_ns, within_ns)
@@ -250,16 +267,17 @@ class Inputs:
             text += f'; last problem: {self._problems[topic]}'
         return InputProblem(FindingCode.MISSING_INPUT, text)
 
-    def _check_age(self, what: str, entry: Entry, now_ns: int) -> None:
-        limit = self._values['max_input_age']
-        age = (now_ns - entry.stamp_ns) / _NS
-        if limit == 0.0 or abs(age) <= limit:
-            return
-        hint = ''
-        if now_ns == 0:
-            hint = '; use_sim_time is set but nothing is on /clock'
-        elif abs(age) > 3600.0:
-            hint = '; played from a bag? then set use_sim_time and play with --clock'
-        when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
-        raise InputProblem(FindingCode.STALE_INPUT,
-                           f'the newest {what} is {when}, limit {limit} s{hint}')
+
+def _check_age(what: str, entry: Entry, now_ns: int, limit: float) -> None:
+    """:raises InputProblem: when an entry is older than `limit` [s], unless that is 0.0."""
+    age = (now_ns - entry.stamp_ns) / _NS
+    if limit == 0.0 or abs(age) <= limit:
+        return
+    hint = ''
+    if now_ns == 0:
+        hint = '; use_sim_time is set but nothing is on /clock'
+    elif abs(age) > 3600.0:
+        hint = '; played from a bag? then set use_sim_time and play with --clock'
+    when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
+    raise InputProblem(FindingCode.STALE_INPUT,
+                       f'the newest {what} is {when}, limit {limit} s{hint}')

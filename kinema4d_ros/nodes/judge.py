@@ -109,7 +109,7 @@ class Judge:
         live, doubts = {}, []
         try:
             live = self._await(request, values, lambda robot, inputs: inputs.joint_positions(
-                robot, self._now_ns()))
+                robot, self._now_ns(), values))
         except InputProblem as problem:
             doubts.append(not_checked(str(problem), problem.code))
         robot = self.robot
@@ -121,16 +121,16 @@ class Judge:
         """Observe; a problem is kept, since it is the same for every candidate."""
         try:
             return self._await(request, values, lambda robot, inputs: inputs.observe(
-                robot, self.finder, self._now_ns()))
+                robot, self.finder, self._now_ns(), values))
         except InputProblem as problem:
             return problem
 
     def _await(self, request: Request, values: Mapping[str, Any],
                take: Callable[[Robot, Inputs], Any]) -> Any:
         """
-        Return what `take` gets from the inputs, waiting a little for what never came yet.
+        Return what `take` gets from the inputs, waiting a little for what is missing or stale.
 
-        A node of which a trajectory is asked in its first second has often not heard all yet.
+        A node that is asked in its first second has often not heard everything yet.
 
         :raises InputProblem: an input is missing, stale or unusable.
         """
@@ -143,8 +143,8 @@ class Judge:
                         FindingCode.MISSING_INPUT, 'no robot description has been received: is '
                         'robot_state_publisher running in this namespace?')
                 return take(robot, inputs)
-            except InputProblem as problem:
-                if problem.code != FindingCode.MISSING_INPUT or time.monotonic() > patience:
+            except InputProblem:
+                if time.monotonic() > patience:
                     raise
             if request.stopped.wait(_POLL):
                 raise InputProblem(_CODES[request.outcome], request.reason)
@@ -158,7 +158,6 @@ class Judge:
             findings[_PREDICTION] = [not_checked(str(look), look.code)]
             return
         context['scene_stamp_ns'] = look.observation.stamp_ns
-        context['world_model'] = self.supervisor.model or values['world_model']
         # Set before submitting: the first frame may come before submit returns.
         rollout = self._rollout = _Rollout(request, request.rollout_id(index), look, values)
         job = self.supervisor.submit(
@@ -166,6 +165,7 @@ class Judge:
             deadline=request.deadline)
         request.run(job)
         latencies.update(job.latencies)
+        context['world_model'] = self.supervisor.model or values['world_model']
         if job.outcome == Outcome.DONE:
             findings[0] += [_told(event) for event in rollout.events]
         else:

@@ -3,11 +3,13 @@
 """What shadow_sim publishes. Nothing in here, or anywhere in its process, commands a robot."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
 from rclpy.time import Time as RosTime
 from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2
 from std_msgs.msg import Header
@@ -90,10 +92,13 @@ class Outputs:
         if wanted & {'predicted/points', 'predicted/frame'}:
             points = cloud(frame.pointmap)
         if 'predicted/frame' in wanted:
+            carried = frame.carried_point_base
+            x, y, z = (math.nan,) * 3 if carried is None else map(float, carried)
             self._publish('predicted/frame', PredictedFrame(
                 header=header, rollout_id=rollout_id, index=frame.index, count=frame.count,
                 time_from_start=float(frame.time), image=image, points=points,
-                mask=array_to_image(frame.robot_mask, header, 'mono8'), joints=joints))
+                mask=array_to_image(frame.robot_mask, header, 'mono8'), joints=joints,
+                carried_point=Point(x=x, y=y, z=z)))
         if 'predicted/image' in wanted:
             self._publish('predicted/image', image)
         if 'predicted/points' in wanted:

@@ -58,7 +58,7 @@ TABLE_ROWS = (
               'An image older than this is stale; 0.0 accepts any age (unsafe)', unit='s',
               minimum=0.0, maximum=3600.0),
     Parameter('input_wait', float, 1.0,
-              'How long a request waits for an input of which nothing has come yet', unit='s',
+              'How long a request waits for an input that is missing or stale', unit='s',
               minimum=0.0, maximum=60.0),
     Parameter('sync_tolerance', float, 0.05,
               'Depth and joint states this far from the image belong to it', unit='s',

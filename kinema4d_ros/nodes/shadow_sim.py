@@ -89,6 +89,12 @@ class ShadowSim(LifecycleNode):
         if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
             self._on_failure()
 
+    def quit(self) -> None:
+        """End what callbacks may be waiting for, so that the executor can be stopped."""
+        self._active = False
+        if self._runner is not None:
+            self._runner.close()
+
     def close(self) -> None:
         """End everything in whatever state the node is."""
         self._deactivate()
@@ -237,7 +243,8 @@ class ShadowSim(LifecycleNode):
         if robot is None or inputs is None or not self._supervisor.is_idle:
             return
         try:
-            look = inputs.observe(robot, self._judge.finder, self.get_clock().now().nanoseconds)
+            look = inputs.observe(robot, self._judge.finder, self.get_clock().now().nanoseconds,
+                                  self._snapshot())
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return

@@ -21,9 +21,10 @@ _THREADS = 4                                    # data, robot, goals, timers; mo
 
 def main(module: str) -> int:
     """
-    Run the node that `make_node()` of `module` returns until it is told to stop.
+    Run the node that ``make_node(stop)`` of `module` returns, until it is told to stop.
 
-    Signals end it through the main thread only, so that no callback is torn by an exception.
+    At the end `quit` of the node frees what its callbacks wait for, then the executor stops, then
+    `close` of the node destroys things that nobody uses any more. Signals end it through the main thread only, so that no callback is torn by an exception.
 
     :return: exit code: 0, or 1 when the node could not start or a callback failed.
     """
@@ -32,6 +33,7 @@ def main(module: str) -> int:
         signal.signal(number, lambda *_: stop.set())
     keep_freed_memory()
     import rclpy
+    from rclpy._rclpy_pybind11 import InvalidHandle
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
@@ -50,7 +52,11 @@ def main(module: str) -> int:
 
     def spin() -> None:
         try:
-            executor.spin()
+            while not stop.is_set():
+                try:
+                    executor.spin()
+                except InvalidHandle:
+                    pass   # rclpy: a subscription was destroyed while its events were waited for
         except ExternalShutdownException:
             pass
         except Exception as error:   # a callback failed in a way nobody foresaw: end, loudly
@@ -65,9 +71,10 @@ def main(module: str) -> int:
         thread.start()
     stop.wait()
     if node is not None:
-        node.close()
+        node.quit()
         executor.shutdown(timeout_sec=5.0)
         thread.join(5.0)
+        node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()
     rclpy.try_shutdown()

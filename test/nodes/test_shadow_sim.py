@@ -1,0 +1,471 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""shadow_sim as a process on a real graph: what goes in, what comes out, what goes wrong."""
+import os
+import signal
+
+import numpy as np
+import pytest
+from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray
+from graph import (CAMERA_FRAME, FakeRobot, FRAMES, HEIGHT, made, READY, start_shadow_sim, swing,
+                   URDF, WIDTH)
+from stub_models import DEAF, GOOD, RAISE, STUCK
+
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.clouds import cloud_to_arrays
+from kinema4d_ros.bridge.images import array_to_image, image_to_array
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
+from kinema4d_ros.nodes.outputs import TOPICS
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Bench:
+    """shadow_sim with a robot in front of it, and what it says."""
+
+    def __init__(self, graph, process):
+        self.graph, self.process = graph, process
+        self.heard = {topic: graph.listen(topic, kind, profile)
+                      for topic, (kind, profile) in TOPICS.items()}
+        self.verdicts, self.frames = self.heard['verdict'], self.heard['predicted/frame']
+        self.diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
+        self.robot = FakeRobot(graph)
+        self.client = graph.action()
+        self.feedback = []
+        graph.wait(lambda: self.robot.trajectory.get_subscription_count(), 'shadow_sim')
+        self.reset()
+
+    def reset(self):
+        """Bring robot and settings back to what is good."""
+        robot = self.robot
+        robot.joints, robot.stamp_offset = dict(READY), 0.0
+        robot.image = np.full((HEIGHT, WIDTH, 3), (10, 120, 240), np.uint8)
+        robot.depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
+        robot.make_image = lambda image, header: array_to_image(image, header, 'rgb8')
+        robot.make_depth = lambda depth, header: array_to_image(depth, header, '32FC1')
+        robot.make_joints = joint_state_message
+        robot.camera_on = robot.joints_on = robot.depth_on = robot.info_on = True
+        self.set(seed=GOOD, deadline=60.0)
+
+    def set(self, **values):
+        """Set parameters of the node."""
+        assert self.graph.set_parameter('shadow_sim', **values) == ''
+
+    def ask(self, trajectory=None) -> Verdict:
+        """Publish a trajectory and return the verdict on it."""
+        before = len(self.verdicts)
+        self.robot.trajectory.publish(trajectory or swing())
+        self.graph.wait(lambda: len(self.verdicts) > before, 'a verdict')
+        return self.verdicts[before]
+
+    def passes(self, trajectory=None) -> Verdict:
+        """Ask, and insist on a PASS."""
+        verdict = self.ask(trajectory)
+        assert verdict.status == Verdict.PASS, verdict.summary
+        return verdict
+
+    def goal(self, *candidates, **fields):
+        """Send a goal and return its accepted handle."""
+        goal = Precheck.Goal(candidates=candidates or [swing()], **fields)
+        handle = self.graph.result(self.client.send_goal_async(
+            goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
+        assert handle.accepted
+        return handle
+
+    def outcome(self, handle):
+        """Return status and result of a goal."""
+        reply = self.graph.result(handle.get_result_async())
+        return reply.status, reply.result
+
+    def in_trouble(self, seed):
+        """Start a goal that gets stuck, and return its handle once frames have come."""
+        self.set(seed=seed)
+        before = len(self.frames)
+        handle = self.goal()
+        self.graph.wait(lambda: len(self.frames) >= before + 2, 'the first frames')
+        self.set(seed=GOOD)
+        return handle
+
+    def status(self, name):
+        """Return the newest diagnostic status of that name, as level, message and values."""
+        for array in reversed(self.diagnostics):
+            for status in array.status:
+                if status.name.endswith(name):
+                    return status.level, status.message, {v.key: v.value for v in status.values}
+        return None
+
+
+@pytest.fixture(scope='module')
+def shared(module_ros_domain):
+    """Start one node for the module."""
+    process = start_shadow_sim()
+    with made() as graph:
+        try:
+            yield Bench(graph, process)
+        finally:
+            code = process.stop()
+    assert code == 0, process.output()
+    assert 'Traceback' not in process.output()
+
+
+@pytest.fixture
+def bench(shared):
+    """Return the module's bench, brought back to a good state."""
+    yield shared
+    shared.reset()
+    shared.robot.wait_shown()
+
+
+def codes(verdict):
+    """Return the codes of a verdict's findings."""
+    return [finding.code for finding in verdict.findings]
+
+
+def test_a_good_trajectory_passes_and_every_topic_tells_the_prediction(bench):
+    before = {topic: len(messages) for topic, messages in bench.heard.items()}
+    verdict = bench.passes()
+    for topic in TOPICS:      # the display topics keep the newest only, the frames must be whole
+        count = FRAMES if topic == 'predicted/frame' else 1
+        bench.graph.wait(lambda t=topic, c=count: len(bench.heard[t]) >= before[t] + c, topic)
+    got = {topic: messages[before[topic]:] for topic, messages in bench.heard.items()}
+    stamp = verdict.header.stamp
+    for index, frame in enumerate(got['predicted/frame']):
+        assert (frame.index, frame.count, frame.rollout_id) == (index, FRAMES, verdict.rollout_id)
+        assert frame.time_from_start == pytest.approx(index / (FRAMES - 1))
+        assert frame.header.stamp == frame.image.header.stamp == frame.points.header.stamp == stamp
+        assert frame.header.frame_id == frame.points.header.frame_id == CAMERA_FRAME
+        assert (image_to_array(frame.image) == index).all()
+        joints = dict(zip(frame.joints.name, frame.joints.position))
+        assert joints['shoulder_pan_joint'] == pytest.approx(0.3 * index / (FRAMES - 1))
+        points, colors = cloud_to_arrays(frame.points)
+        assert points.shape == colors.shape == (HEIGHT, WIDTH, 3)
+        mask = image_to_array(frame.mask) == 255
+        assert mask.any() and np.isfinite(points[mask]).all() and np.isnan(points[~mask]).all()
+    assert got['predicted/camera_info'][0].k[0] == 90.0
+    for topic in ('predicted/image', 'predicted/points', 'robot/points', 'robot/mask'):
+        assert {message.header.frame_id for message in got[topic]} == {CAMERA_FRAME}
+        assert all(message.header.stamp == stamp for message in got[topic])
+    stamps = [(m.header.stamp.sec, m.header.stamp.nanosec) for m in got['predicted/joint_states']]
+    assert stamps == sorted(set(stamps))      # tf2 ignores a stamp that comes again
+    assert verdict.header.frame_id == 'base_link'
+    assert verdict.world_model == 'scripted'
+    assert {'tier 0', 'robot', 'first frame', 'total'} <= set(verdict.latency_stages)
+    assert verdict.valid_until.sec > stamp.sec
+
+
+def test_a_bad_trajectory_fails_with_the_reason(bench):
+    verdict = bench.ask(swing(angle=9.0))
+    assert verdict.status == Verdict.FAIL
+    assert Finding.POSITION_LIMIT in codes(verdict)
+    assert 'shoulder_pan_joint' in verdict.summary
+
+
+def test_a_trajectory_that_is_no_motion_fails_without_prediction(bench):
+    before, trajectory = len(bench.frames), swing()
+    trajectory.points[1].positions[0] = float('nan')
+    verdict = bench.ask(trajectory)
+    assert verdict.status == Verdict.FAIL
+    assert codes(verdict) == [Finding.NOT_FINITE]
+    assert len(bench.frames) == before
+
+
+def test_a_malformed_trajectory_is_unsure(bench):
+    trajectory = swing()
+    trajectory.points[1].positions.pop()
+    verdict = bench.ask(trajectory)
+    assert verdict.status == Verdict.UNSURE
+    assert 'has 7 positions for 8 joints' in verdict.summary
+
+
+def test_goal_with_candidates_is_ranked_with_feedback(bench):
+    handle = bench.goal(swing(angle=9.0), swing(0.2), swing(0.1))
+    status, result = bench.outcome(handle)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    assert (result.error_code, result.error_msg) == (Precheck.Result.NONE, '')
+    assert [verdict.status for verdict in result.verdicts] == [
+        Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+    assert list(result.ranking) == [1, 2, 0]
+    assert len({verdict.header.stamp.nanosec for verdict in result.verdicts}) == 1
+    bench.graph.wait(lambda: {'tier0', 'predict'} <= {f.stage for f in bench.feedback}, 'feedback')
+    assert {feedback.provisional.status for feedback in bench.feedback} <= {
+        Verdict.UNSURE, Verdict.FAIL}
+
+
+@pytest.mark.parametrize('fields, words', [
+    ({'deadline': -1.0}, 'deadline'), ({'tiers': [2]}, 'not available'),
+    ({'goal_rubric': 'tidy'}, 'unknown goal rubric')])
+def test_a_goal_that_cannot_be_served_says_why(bench, fields, words):
+    status, result = bench.outcome(bench.goal(**fields))
+    assert status == GoalStatus.STATUS_ABORTED
+    assert result.error_code == Precheck.Result.INVALID_GOAL
+    assert words in result.error_msg
+
+
+def test_cancel_in_the_middle_of_a_prediction(bench):
+    handle = bench.in_trouble(STUCK)
+    reply = bench.graph.result(handle.cancel_goal_async())
+    assert len(reply.goals_canceling) == 1
+    status, result = bench.outcome(handle)
+    assert status == GoalStatus.STATUS_CANCELED
+    assert result.error_code == Precheck.Result.CANCELLED
+    assert result.verdicts[0].status == Verdict.UNSURE
+    assert codes(result.verdicts[0]) == [Finding.CANCELLED]
+    bench.passes()
+
+
+def test_cancel_of_a_model_that_does_not_listen_kills_it(bench):
+    handle = bench.in_trouble(DEAF)
+    bench.graph.result(handle.cancel_goal_async())
+    assert bench.outcome(handle)[0] == GoalStatus.STATUS_CANCELED
+    bench.passes()
+
+
+def test_the_newest_request_wins(bench):
+    handle = bench.in_trouble(STUCK)
+    newer = bench.goal()
+    status, result = bench.outcome(handle)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert result.error_code == Precheck.Result.PREEMPTED
+    assert 'newer request' in result.error_msg
+    assert bench.outcome(newer)[0] == GoalStatus.STATUS_SUCCEEDED
+
+
+def test_a_trajectory_message_replaces_a_goal(bench):
+    handle = bench.in_trouble(STUCK)
+    before = len(bench.verdicts)
+    bench.robot.trajectory.publish(swing())
+    assert bench.outcome(handle)[1].error_code == Precheck.Result.PREEMPTED
+    bench.graph.wait(lambda: len(bench.verdicts) == before + 2, 'both verdicts')
+    assert [verdict.status for verdict in bench.verdicts[before:]] == [
+        Verdict.UNSURE, Verdict.PASS]
+
+
+def test_deadline(bench):
+    bench.set(seed=STUCK)
+    status, result = bench.outcome(bench.goal(deadline=0.5))
+    assert status == GoalStatus.STATUS_ABORTED
+    assert result.error_code == Precheck.Result.DEADLINE_EXCEEDED
+    assert codes(result.verdicts[0]) == [Finding.DEADLINE]
+    assert result.verdicts[0].status == Verdict.UNSURE
+
+
+def test_a_model_that_fails_is_unsure(bench):
+    bench.set(seed=RAISE)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE
+    assert codes(verdict) == [Finding.MODEL_FAILED]
+    assert 'nothing can be predicted from this' in verdict.summary
+
+
+def test_a_model_that_fails_does_not_save_a_bad_trajectory(bench):
+    bench.set(seed=RAISE)
+    assert bench.ask(swing(angle=9.0)).status == Verdict.FAIL
+
+
+def test_worker_killed_in_the_middle_of_a_prediction(bench):
+    bench.graph.wait(lambda: bench.status('world model'), 'diagnostics')
+    pid = int(bench.status('world model')[2]['pid'])
+    restarts = int(bench.status('world model')[2]['restarts'])
+    bench.graph.wait(lambda: bench.status('world model')[2]['pid'].isdigit(), 'a worker')
+    pid = int(bench.status('world model')[2]['pid'])
+    handle = bench.in_trouble(STUCK)
+    os.kill(pid, signal.SIGKILL)
+    status, result = bench.outcome(handle)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert result.error_code == Precheck.Result.MODEL_FAILED
+    assert result.verdicts[0].status == Verdict.UNSURE
+    assert 'signal 9' in result.error_msg
+    bench.passes()
+    bench.graph.wait(lambda: int(bench.status('world model')[2]['restarts']) > restarts,
+                     'diagnostics to tell the restart')
+
+
+def padded(image, header):
+    """Return an rgb8 image with 5 bytes of padding after each row."""
+    message = array_to_image(image, header, 'rgb8')
+    rows = np.full((HEIGHT, WIDTH * 3 + 5), 99, np.uint8)
+    rows[:, :WIDTH * 3] = image.reshape(HEIGHT, -1)
+    message.step = WIDTH * 3 + 5
+    message.data = rows.tobytes()
+    return message
+
+
+@pytest.mark.parametrize('make', [
+    lambda image, header: array_to_image(image[..., ::-1].copy(), header, 'bgr8'),
+    lambda image, header: array_to_image(np.dstack([image, image[..., :1]]), header, 'rgba8'),
+    lambda image, header: array_to_image(image[..., 0].copy(), header, 'mono8'), padded],
+    ids=['bgr8', 'rgba8', 'mono8', 'padded rows'])
+def test_image_encodings(bench, make):
+    bench.robot.make_image = make
+    bench.robot.wait_shown()
+    bench.passes()
+
+
+def test_depth_in_millimetres_with_holes(bench):
+    depth = np.full((HEIGHT, WIDTH), 1500, np.uint16)
+    depth[:10] = 0
+    bench.robot.make_depth = lambda _, header: array_to_image(depth, header, '16UC1')
+    bench.robot.wait_shown()
+    bench.passes()
+
+
+def test_depth_with_nan_and_no_depth_at_all(bench):
+    bench.robot.depth[:20] = np.nan
+    bench.robot.wait_shown()
+    bench.passes()
+    bench.robot.depth_on = False
+    bench.robot.wait_shown(20)
+    bench.passes()
+
+
+@pytest.mark.parametrize('spoil, words', [
+    (lambda m: setattr(m, 'encoding', 'bayer_rggb8'), 'bayer_rggb8'),
+    (lambda m: setattr(m, 'encoding', '32FC1'), 'step'),
+    (lambda m: setattr(m, 'height', HEIGHT - 1), 'bytes of data')],
+    ids=['unknown encoding', 'wrong encoding', 'wrong size'])
+def test_an_image_that_cannot_be_read_is_named_and_the_next_good_one_cures_it(bench, spoil, words):
+    def make(image, header):
+        message = array_to_image(image, header, 'rgb8')
+        spoil(message)
+        return message
+
+    bench.robot.make_image = make
+    bench.robot.wait_shown(12)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE
+    assert words in verdict.summary
+    bench.reset()
+    bench.robot.wait_shown(12)
+    bench.passes()
+
+
+def test_a_camera_of_another_size_than_its_calibration(bench):
+    bench.robot.image = np.zeros((HEIGHT // 2, WIDTH, 3), np.uint8)
+    bench.robot.wait_shown(12)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE
+    assert f'its calibration is for {WIDTH} x {HEIGHT}' in verdict.summary
+
+
+def test_camera_that_stops_and_comes_back(bench):
+    bench.set(max_input_age=0.3)
+    bench.robot.camera_on = False
+    bench.robot.wait_shown(10)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE
+    assert codes(verdict) == [Finding.STALE_INPUT]
+    bench.robot.camera_on = True
+    bench.robot.wait_shown()
+    bench.passes()
+    bench.set(max_input_age=1.0)
+
+
+def test_old_and_future_stamps_are_stale(bench):
+    for offset, words in ((5.0, 'in the future'), (-5.0, '5.'), (-1e6, 'use_sim_time')):
+        bench.robot.stamp_offset = offset
+        bench.robot.wait_shown(6)
+        verdict = bench.ask()
+        assert verdict.status == Verdict.UNSURE
+        assert set(codes(verdict)) & {Finding.STALE_INPUT}
+        assert any(words in finding.message for finding in verdict.findings)
+    bench.reset()
+    bench.robot.wait_shown()
+    bench.passes()
+
+
+def test_joint_states_with_more_joints_in_another_order(bench):
+    def make(positions, header):
+        shuffled = dict(sorted({**positions, 'wheel': 3.0, 'a_light': 0.0}.items()))
+        return joint_state_message(shuffled, header)
+
+    bench.robot.make_joints = make
+    bench.robot.wait_shown()
+    bench.passes()
+
+
+def test_joint_states_that_lack_a_joint_or_are_not_finite(bench):
+    bench.robot.make_joints = lambda positions, header: joint_state_message(
+        {**positions, 'elbow_joint': float('nan')}, header)
+    bench.set(max_input_age=0.3)
+    bench.robot.wait_shown(10)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE
+    _, _, values = bench.graph.wait(lambda: bench.status('inputs'), 'diagnostics')
+    bench.graph.wait(lambda: int(bench.status('inputs')[2]['joint_states refused']) > 0, 'refusal')
+    bench.robot.make_joints = lambda positions, header: joint_state_message(
+        {name: value for name, value in positions.items() if name != 'elbow_joint'}, header)
+    bench.robot.wait_shown(25)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE
+    assert any('lack elbow_joint' in finding.message for finding in verdict.findings)
+    bench.set(max_input_age=1.0)
+
+
+def test_start_state_must_be_the_live_one(bench):
+    bench.robot.joints['elbow_joint'] += 0.2
+    bench.robot.wait_shown(15)
+    verdict = bench.ask()
+    assert verdict.status == Verdict.FAIL
+    assert Finding.START_STATE in codes(verdict)
+
+
+def test_changing_the_robot_description(bench):
+    bench.robot.describe(URDF)                       # the same again changes nothing
+    bench.passes()
+    hash_before = bench.verdicts[-1].robot_hash
+    handle = bench.in_trouble(STUCK)
+    bench.robot.describe(URDF.replace('name="demo_arm"', 'name="other_arm"'))
+    status, result = bench.outcome(handle)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert 'robot description changed' in result.error_msg
+    verdict = bench.passes()
+    assert verdict.robot_hash != hash_before
+    bench.robot.describe('<robot/>')                 # refused: the robot stays
+    assert bench.ask().robot_hash == verdict.robot_hash
+    bench.robot.describe(URDF)
+    bench.graph.wait(lambda: bench.ask().robot_hash == hash_before, 'the first robot')
+
+
+def test_parameters_are_checked_and_hold_from_the_next_request_on(bench):
+    refused = bench.graph.set_parameter('shadow_sim', deadline=-1.0)
+    assert 'deadline' in refused
+    assert 'joint.kind' in bench.graph.set_parameter('shadow_sim', joint_limits=['x=1'])
+    assert bench.graph.set_parameter('shadow_sim', frames=7) != ''        # fixed at start
+    bench.set(cloud_stride=2, joint_limits=['shoulder_pan_joint.velocity=0.1'])
+    before = len(bench.frames)
+    verdict = bench.ask()
+    assert Finding.VELOCITY_LIMIT in codes(verdict)
+    bench.graph.wait(lambda: len(bench.frames) > before, 'a frame')
+    assert (bench.frames[-1].points.height, bench.frames[-1].points.width) == (
+        HEIGHT // 2, WIDTH // 2)
+    bench.set(cloud_stride=1, joint_limits=['shoulder_pan_joint.velocity=9.0'])
+
+
+def test_diagnostics_tell_rates_worker_and_last_verdict(bench):
+    verdict = bench.ask()
+    bench.graph.wait(lambda: (bench.status('verdict') or ('', '', {}))[2].get('rollout_id')
+                     == verdict.rollout_id, 'the verdict in the diagnostics')
+    level, message, values = bench.status('inputs')
+    assert float(values['camera/image_raw rate [Hz]']) > 5.0
+    assert float(values['joint_states age [s]']) < 2.0
+    assert bench.status('world model')[2]['model'] == 'scripted'
+    assert 'latency total [s]' in bench.status('verdict')[2]
+
+
+def test_a_late_reader_gets_the_last_verdict(bench):
+    verdict = bench.ask()
+    with made() as other:
+        late = other.listen('verdict', Verdict, qos.VERDICT)
+        other.wait(lambda: late, 'the latched verdict')
+        assert late[0].rollout_id == verdict.rollout_id
+
+
+def test_no_command_can_leave_the_process(bench):
+    names = bench.graph.node.get_publisher_names_and_types_by_node('shadow_sim', '/')
+    kinds = {kind for _, kinds in names for kind in kinds}
+    assert not {kind for kind in kinds if kind.startswith(('trajectory_msgs', 'control_msgs'))}
+    clients = bench.graph.node.get_client_names_and_types_by_node('shadow_sim', '/')
+    assert clients == []
