@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def score_frames(episode: Episode, times: Sequence[float], images: Sequence[np.n
 
 
 def evaluate_episode(episode: Episode | str | Path, world_model: str, *, frames: int = 49,
-                     **settings) -> EpisodeScore:
+                     settings: Mapping[str, Any] | None = None) -> EpisodeScore:
     """
     Predict the future of an episode from its start and score it.
 
@@ -92,7 +93,7 @@ def evaluate_episode(episode: Episode | str | Path, world_model: str, *, frames:
     """
     episode = episode if isinstance(episode, Episode) else Episode.open(episode)
     simulator = ShadowSimulator(Robot.from_urdf(episode.robot_description),
-                                create(world_model, **settings), frames=frames)
+                                create(world_model, **(settings or {})), frames=frames)
     observation = episode.observation()
     started = time.perf_counter()
     predicted = list(simulator.predict(observation, episode.trajectory))

@@ -17,6 +17,7 @@ from kinema4d_ros.world_model.segment import find_object
 from kinema4d_ros.world_model.support import HeightMap
 
 _GRAVITY = 9.81
+_NEAR = 0.5         # [m] the fingers reach no farther while they close
 _FREE = 0.002       # [m] the fingers let go when they are this much wider than when they closed
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
@@ -97,8 +98,11 @@ class Story:
     def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
         """Tell which points (..., 3) are between the fingers at any time of their closing."""
         touched = np.zeros(points.shape[:-1], bool)
+        middle = self._fingers.middle_base(motion.first)
+        with np.errstate(invalid='ignore'):
+            near = (np.abs(points - middle) < _NEAR).all(-1)     # most of the scene is far away
         for frame in range(motion.first, motion.last + 1):
-            touched |= self._fingers.between(points, frame, margin=0.003)
+            touched[near] |= self._fingers.between(points[near], frame, margin=0.003)
         return touched
 
     def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray) -> tuple[int, float]:

@@ -20,7 +20,7 @@ EPISODE = Path(__file__).parents[2] / 'data/episodes/libero_object_0_0_success.m
 
 
 def test_the_recorded_future_is_played():
-    score = evaluate_episode(EPISODE, 'replay', frames=5, episode=str(EPISODE))
+    score = evaluate_episode(EPISODE, 'replay', frames=5, settings={'episode': str(EPISODE)})
     assert score.psnr_changed == score.psnr_still == 60.0
     assert score.depth_changed == pytest.approx(0.0, abs=1e-6) or np.isnan(score.depth_changed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from kinema4d_ros.errors import WorldModelError
@@ -59,7 +60,7 @@ class Pipeline:
             channels = network.config.out_channels
             latents = torch.randn((1, channels, *condition.shape[2:]), generator=generator)
             latents = latents.to(self._device)
-            scheduler.set_timesteps(settings.steps, device=self._device)
+            set_timesteps(scheduler, settings.steps, self._device)
             network._reset_stateful_cache()
             for step, timestep in enumerate(scheduler.timesteps):
                 joint = torch.cat([latents, condition], dim=1).to(self._dtype)
@@ -85,3 +86,20 @@ class Pipeline:
         self.forwards += 1
         with self.transformer.cache_context(name):
             return self.transformer(*inputs, residual_times=residual_times, return_dict=False)[0]
+
+
+def set_timesteps(scheduler, steps: int, device: str) -> None:
+    """
+    Prepare a scheduler for a number of steps.
+
+    For UniPC on flow sigmas the levels are given explicitly: diffusers changed how it spaces
+    them after 0.34, and the released program runs with 0.34. (Before the shift they go from
+    0.999 to 0.999 / steps, evenly.)
+    """
+    config = scheduler.config
+    if config.get('use_flow_sigmas') and type(scheduler).__name__.startswith('UniPC'):
+        last = 1 / config.num_train_timesteps
+        levels = (1 - np.linspace(1, last, steps + 1))[:0:-1].copy()
+        scheduler.set_timesteps(steps, device=device, sigmas=levels)
+    else:
+        scheduler.set_timesteps(steps, device=device)

@@ -104,7 +104,7 @@ class RobotFit:
 
     PLAUSIBLE = (0.5, 2.0)
     LEAST_PIXELS = 12
-    PER_FRAME = 2000     # robot pixels used of one frame
+    PER_FRAME = 500      # robot pixels used of one frame
 
     def __init__(self):
         """Start with the identity."""
@@ -147,22 +147,27 @@ class RobotFit:
                        + (self._scale_error * lever) ** 2).astype(np.float32)
 
     def _solve(self, generated: np.ndarray, exact: np.ndarray) -> None:
-        """Fit by iteratively re-weighted least squares (Tukey's weights)."""
-        weights = np.ones(len(exact))
-        scale, shift = 1.0, np.median(exact - generated, axis=0)
-        for _ in range(15):
-            residual = exact - scale * generated - shift
-            distance = np.linalg.norm(residual, axis=1)
+        """
+        Fit by iteratively re-weighted least squares (Tukey's weights).
+
+        It starts from the median ratio of distances between pairs of points, which a large scale
+        and many outliers do not lead astray.
+        """
+        pair = np.roll(np.arange(len(exact)), len(exact) // 3 + 1)
+        apart = np.linalg.norm(generated - generated[pair], axis=1)
+        usable = apart > 1e-6
+        scale = (np.median(np.linalg.norm(exact - exact[pair], axis=1)[usable] / apart[usable])
+                 if usable.any() else np.nan)
+        shift, spread = np.median(exact - scale * generated, axis=0), np.inf
+        for _ in range(10 if usable.any() else 0):
+            distance = np.linalg.norm(exact - scale * generated - shift, axis=1)
             limit = max(4.685 * 1.4826 * np.median(distance), 1e-9)
             weights = np.clip(1 - (distance / limit) ** 2, 0, None) ** 2
             total = weights.sum()
-            mean_generated = weights @ generated / total
-            mean_exact = weights @ exact / total
+            mean_generated, mean_exact = weights @ generated / total, weights @ exact / total
             spread = weights @ ((generated - mean_generated) ** 2).sum(1)
-            if spread < 1e-12:
-                break
             scale = (weights @ ((generated - mean_generated) * (exact - mean_exact)).sum(1)
-                     ) / spread
+                     ) / max(spread, 1e-12)
             shift = mean_exact - scale * mean_generated
         plausible = self.PLAUSIBLE[0] <= scale <= self.PLAUSIBLE[1]
         if len(exact) >= self.LEAST_PIXELS and plausible:
@@ -171,7 +176,7 @@ class RobotFit:
             self.scale, self.shift, spread = 1.0, np.zeros(3), np.inf
         residual = exact - self.scale * generated - self.shift
         self.sigma = float(1.4826 * np.median(np.abs(residual)))
-        self._scale_error = self.sigma / np.sqrt(spread) if spread > 0 else 0.0
+        self._scale_error = self.sigma / np.sqrt(max(spread, 1e-12))
         self._centroid = exact.mean(axis=0)
 
 
