@@ -3,10 +3,11 @@
 """
 Switch on what makes the transformer faster or smaller, and prove that it is on.
 
-Several of these switches return without an error and without an effect when a model's classes are
-not what they expect. So after switching, the places that must have changed are counted, and one forward
-pass counts the attention kernels that really run; what was asked for and is not active is an
-error. That pass also warms up the kernels, and meets a lack of memory before the first request.
+Several of these switches return without an error and without an effect when a model's classes
+are not what they expect. So after switching, the places that must have changed are counted, and
+one forward pass counts the attention kernels that really run; what was asked for and is not
+active is an error. That pass also warms up the kernels, and meets a lack of memory before the
+first request does.
 """
 from __future__ import annotations
 

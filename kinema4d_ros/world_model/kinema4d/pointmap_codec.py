@@ -87,8 +87,8 @@ def usable_scale(scale: float) -> float:
     """Return the scale, or raise WorldModelError where it cannot be one."""
     if not (np.isfinite(scale) and scale > 1e-3):
         raise WorldModelError(
-            f'the pointmap scale is {scale:g} m, which is no usable range; check the units of depth '
-            'and meshes (metres), or give pointmap_scale')
+            f'the pointmap scale is {scale:g} m, which is no usable range; check the units of '
+            'depth and meshes (metres), or give pointmap_scale')
     return float(scale)
 
 

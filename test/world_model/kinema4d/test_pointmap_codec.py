@@ -3,6 +3,8 @@
 """Metres <-> model range, and the fit to the exact robot; needs no torch."""
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -138,7 +140,7 @@ def test_windows_give_out_every_frame_once_and_share_one(count, frames):
     out = [int(window.indices[i]) for window in windows for i in window.emit]
     assert out == list(range(count))
     assert all(len(window.indices) == frames for window in windows)
-    for before, after in zip(windows, windows[1:]):
+    for before, after in itertools.pairwise(windows):
         assert before.indices[-1] == after.indices[0]
     last = windows[-1]
     assert (last.indices[last.emit.stop:] == count - 1).all()
