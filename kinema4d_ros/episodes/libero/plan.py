@@ -184,8 +184,8 @@ def _support_height(scene: LiberoScene) -> float:
 
 def _free_spot(scene: LiberoScene) -> np.ndarray:
     """Return the reachable place (2,) [m] on the table that is farthest from any object."""
-    objects = np.array([scene.object_pose(name)[:2, 3] for name in scene.objects])
-    grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.22, 0.23, 0.02)),
-                    -1).reshape(-1, 2)
-    distance = np.linalg.norm(grid[:, None] - objects[None], axis=-1).min(axis=1)
-    return grid[distance.argmax()]
+    boxes = np.array([scene.bounds(name) for name in scene.objects])[:, :, :2]
+    grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.30, 0.31, 0.02)),
+                    -1).reshape(-1, 1, 2)
+    outside = np.maximum(np.maximum(boxes[:, 0] - grid, grid - boxes[:, 1]), 0.0)
+    return grid[np.linalg.norm(outside, axis=-1).min(axis=1).argmax(), 0]
