@@ -16,6 +16,7 @@ _LEVEL_MARGIN = 0.006   # [m] what is lower than this above a level belongs to t
 _UP = 0.8               # least z of the normal of a surface that something can stand on
 _LEAST_GROUND = 0.08    # [m] nothing narrower than this is what an object stands on
 _BESIDE = 0.015         # [m] how far from the outline the ground is looked at
+_FOOT_PIXELS = 9        # the strip next to the ground is at most half of this high
 _JOINED = 0.015         # [m] neighbouring pixels this far apart in space are one surface
 
 
@@ -77,14 +78,9 @@ def _with_foot(points: np.ndarray, mask: np.ndarray, height: float) -> np.ndarra
     """Add the strip next to the ground that was cut off to be sure of not taking the ground."""
     strip = (points[..., 2] > height + 0.3 * _LEVEL_MARGIN) \
         & (points[..., 2] <= height + _LEVEL_MARGIN)
-    reach = np.ones((3, 3), np.uint8)
-    grown = mask.astype(np.uint8)
-    for _ in range(8):                          # pixels; the strip is a few pixels high
-        more = cv2.dilate(grown, reach).astype(bool) & (strip | mask)
-        if (more == grown.astype(bool)).all():
-            break
-        grown = more.astype(np.uint8)
-    return grown.astype(bool)
+    label = connected(points, mask | strip)
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((_FOOT_PIXELS, _FOOT_PIXELS), np.uint8))
+    return mask | (strip & near.astype(bool) & (label == label[mask][0]))
 
 
 def normals_up(points: np.ndarray) -> np.ndarray:

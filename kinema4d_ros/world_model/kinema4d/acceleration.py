@@ -144,6 +144,17 @@ def enable_cache(transformer, wanted: Acceleration) -> str:
     return _prove(f'cache={wanted.cache}', done, len(transformer.blocks), 'blocks')
 
 
+def measured_ratios(transformer) -> list[float]:
+    """Return the magnitude ratios, one per step, of the last rollout with cache=mag_calibrate."""
+    hook = _hook(transformer.blocks[0], _HOOKS['mag'][0])
+    if hook is None or not hook.config.calibrate:
+        raise WorldModelError('the ratios are measured with cache=mag_calibrate only')
+    states = hook.state_manager._state_cache
+    if 'cond' not in states:
+        raise WorldModelError('no rollout was sampled yet, so no ratios were measured')
+    return list(states['cond'].calibration_ratios)
+
+
 def compile_blocks(transformer, wanted: Acceleration) -> str:
     """Compile one block and use it for all; a cache decides at run time, so it breaks the graph."""
     _switch(transformer.compile_repeated_blocks, what=f'compile={wanted.compile}',
