@@ -9,6 +9,7 @@ import numpy as np
 from kinema4d_ros.camera import rasterize, shade
 from kinema4d_ros.types import PinholeCamera
 from kinema4d_ros.world_model.surface import grid_mesh
+import itertools
 
 _FOOT = 0.012       # [m] a surface that ends this far above the bottom has a hidden foot
 _STEP = 0.015       # [m] neighbours farther apart than this are not one surface
@@ -52,21 +53,24 @@ class Body:
         low = self.vertices[:, 2] < self.bottom + 0.3 * (self.top - self.bottom)
         seen = self.vertices[low if low.sum() >= 10 else slice(None), :2]
         self.base_outline = np.concatenate([seen, 2 * middle - seen])
-        self._hang_down(pixel)
+        self._hang_down(pixel, depth)
         self._complete(depth, camera, T_base_camera)
 
-    def _hang_down(self, pixel: np.ndarray) -> None:
+    def _hang_down(self, pixel: np.ndarray, depth: np.ndarray) -> None:
         """
         Continue the seen surface straight down to the bottom where something hides its foot.
 
         :param pixel: (V, 2) (v, u) of the vertices.
+        :param depth: (H, W) of the whole scene.
         """
         lowest = {}
-        for number, (row, column) in enumerate(pixel):
+        for number, (_row, column) in enumerate(pixel):
             lowest[int(column)] = number           # rows come in order, so the last one is lowest
-        columns = sorted(lowest)
+        below = np.minimum(pixel[:, 0] + 2, len(depth) - 1), pixel[:, 1]
+        hidden = depth[below] < depth[pixel[:, 0], pixel[:, 1]] - _STEP
+        columns = sorted(column for column, number in lowest.items() if hidden[number])
         strip = []
-        for left, right in zip(columns, columns[1:]):
+        for left, right in itertools.pairwise(columns):
             a, b = lowest[left], lowest[right]
             step = np.linalg.norm(self.vertices[a] - self.vertices[b])
             high = self.vertices[[a, b], 2].min() - self.bottom > _FOOT

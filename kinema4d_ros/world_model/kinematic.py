@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
 from kinema4d_ros.world_model.base import Report, silent
 from kinema4d_ros.world_model.compose import merge
 from kinema4d_ros.world_model.fingers import can_grasp
 from kinema4d_ros.world_model.frozen import draw_robot, Frozen
-from kinema4d_ros.world_model.scene import StillScene
 from kinema4d_ros.world_model.story import Story
 from kinema4d_ros.world_model.surface import SceneView
 
@@ -59,7 +57,8 @@ class Kinematic(Frozen):
                     merge(image, depth, *body.render(poses[index], robot.camera, T_base_camera),
                           _BODY_TOLERANCE)
             yield draw_robot(
-                image, depth, robot, index, tolerance, carried_point_base=story.carried_point(index),
+                image, depth, robot, index, tolerance,
+                carried_point_base=story.carried_point(index),
                 events=tuple(event for frame, event in story.events if frame == index))
 
 

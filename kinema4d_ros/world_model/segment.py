@@ -17,6 +17,7 @@ _UP = 0.8               # least z of the normal of a surface that something can 
 _LEAST_GROUND = 0.08    # [m] nothing narrower than this is what an object stands on
 _BESIDE = 0.015         # [m] how far from the outline the ground is looked at
 _FOOT_PIXELS = 9        # the strip next to the ground is at most half of this high
+_LEAST_UNDER = 8        # pixels of level surface inside an object's outline that carry it
 _JOINED = 0.015         # [m] neighbouring pixels this far apart in space are one surface
 
 
@@ -53,7 +54,8 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     pixel = float(np.nanmedian(np.linalg.norm(local[:, 1:] - local[:, :-1], axis=-1)))
     level = local_near & (normals_up(local) >= _UP)
     best, best_share = None, -1.0
-    for height in _levels(local[..., 2][level], float(local[..., 2][local_touched].max())):
+    levels = _levels(local[..., 2][level], float(local[..., 2][local_touched].max()))
+    for height in levels:
         mask = _above(local, local_touched, height, local_near)
         if mask is None:
             continue
@@ -69,9 +71,30 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     if best is None:
         return None
     mask, height = best
+    height = _small_ground(local, mask, level & ~mask, levels, height)
     whole = np.zeros(touched.shape, bool)
     whole[window] = _with_foot(local, mask, height)
     return Segment(whole, float(height))
+
+
+def _small_ground(points: np.ndarray, mask: np.ndarray, level: np.ndarray,
+                  levels: list[float], height: float) -> float:
+    """
+    Return the height of something smaller below the object (a bowl on a box), else `height`.
+
+    :param level: (H, W) bool, level surface that is not the object's.
+    :param levels: heights at which there is level surface, the highest first.
+    """
+    lowest = float(np.quantile(points[mask][:, 2], 0.01))
+    outline = cv2.convexHull(points[mask][:, :2].astype(np.float32))
+    for candidate in levels:
+        if height + _LEVEL_MARGIN < candidate <= lowest + _LEVEL_MARGIN:
+            there = points[level & (np.abs(points[..., 2] - candidate) <= _LEVEL_MARGIN)]
+            under = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) >= 0
+                     for x, y, _ in there]
+            if sum(under) >= _LEAST_UNDER:
+                return candidate
+    return height
 
 
 def _with_foot(points: np.ndarray, mask: np.ndarray, height: float) -> np.ndarray:
