@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.inputs import InputStatus
 from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
+from kinema4d_ros.types import Status
 
 _STALE = 2.0   # [s] an input that was silent for so long is worth a warning
 _WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: DiagnosticStatus.OK,
@@ -70,7 +71,7 @@ def _verdicts(last: Verdict | None, counts: dict[str, int]) -> DiagnosticStatus:
     values: dict = dict(counts)
     message = 'no verdict yet'
     if last is not None:
-        message = ('PASS', 'FAIL', 'UNSURE')[last.status] + f': {last.summary}'
+        message = f'{Status(last.status).name}: {last.summary}'
         values |= {f'latency {stage} [s]': f'{seconds:.3f}'
                    for stage, seconds in zip(last.latency_stages, last.latencies)}
         values |= {'rollout_id': last.rollout_id, 'trajectory_hash': last.trajectory_hash}

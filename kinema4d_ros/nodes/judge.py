@@ -21,13 +21,15 @@ from kinema4d_ros.nodes.shadow_parameters import tier0_settings
 from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
 from kinema4d_ros.precheck import check_tier0, decide, not_checked, trajectory_hash
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, WorldEvent
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity,
+                                Status, WorldEvent)
 
 _CODES = {Outcome.CANCELLED: FindingCode.CANCELLED, Outcome.REPLACED: FindingCode.CANCELLED,
           Outcome.DEADLINE: FindingCode.DEADLINE, Outcome.FAILED: FindingCode.MODEL_FAILED}
 #: findings of tier 0 that leave no motion to predict
 _NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
                         FindingCode.TIMES_NOT_INCREASING, FindingCode.EMPTY_TRAJECTORY))
+_EVENTS = frozenset(FindingCode[kind.name] for kind in EventKind)
 _POLL = 0.02      # [s] between looks for an input that is waited for
 _PREDICTION = 2   # the tier that a failed prediction speaks against
 
@@ -97,9 +99,10 @@ class Judge:
                 self._node.get_logger().error(traceback.format_exc())
                 findings.setdefault(0, []).append(
                     not_checked(f'internal error: {type(error).__name__}: {error}'))
+            outcome = '; '.join(finding.message for finding in findings.get(0, ())
+                                if finding.code in _EVENTS)
             verdict = decide(findings, required=values['required_tiers'], latencies=latencies,
-                             outcome=' '.join(f.message for f in findings.get(0, ())
-                                              if f.code >= FindingCode.GRASP), **context)
+                             outcome=outcome, **context)
             request.verdicts.append(verdict)
             request.messages.append(self._message(verdict, request, index, values))
             self._tell(request.messages[-1])
@@ -179,8 +182,9 @@ class Judge:
             root_link='' if self.robot is None else self.robot.root_link)
 
     def _tell(self, message) -> None:
-        word = ('PASS', 'FAIL', 'UNSURE')[message.status]
-        self._node.get_logger().info(f'{word}: {message.summary}')
+        word = Status(message.status).name
+        outcome = f'; predicted: {message.outcome}' if message.outcome else ''
+        self._node.get_logger().info(f'{word}: {message.summary}{outcome}')
         self.last_message = message
         self._outputs.publish_verdict(message)
 

@@ -11,12 +11,12 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from kinema4d_ros.msg import Finding, Verdict
+from kinema4d_ros.types import Status
 
 _COLORS = {Verdict.PASS: (0.1, 0.8, 0.2), Verdict.FAIL: (0.9, 0.1, 0.1),
            Verdict.UNSURE: (1.0, 0.6, 0.0)}
 _SEVERITY_COLORS = {Finding.INFO: (0.3, 0.6, 1.0), Finding.UNSURE: _COLORS[Verdict.UNSURE],
                     Finding.FAIL: _COLORS[Verdict.FAIL]}
-_WORDS = {Verdict.PASS: 'PASS', Verdict.FAIL: 'FAIL', Verdict.UNSURE: 'UNSURE'}
 _HEIGHT = 1.2        # [m] of the sentence above the root link
 _TEXT, _POINT = 0.06, 0.04   # [m] sizes
 
@@ -29,7 +29,7 @@ def verdict_markers(verdict: Verdict) -> MarkerArray:
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     if not header.frame_id:
         return MarkerArray(markers=markers)
-    text = f'{_WORDS[verdict.status]}: {verdict.summary}'
+    text = f'{Status(verdict.status).name}: {verdict.summary}'
     markers.append(_marker(header, 0, Marker.TEXT_VIEW_FACING, (0.0, 0.0, _HEIGHT), _TEXT,
                            _COLORS[verdict.status], text))
     for index, finding in enumerate(verdict.findings, start=1):

@@ -1,0 +1,130 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""episode_player: a bundled episode over DDS is what its file says; and into shadow_sim."""
+import numpy as np
+import pytest
+from graph import made, parameters, Process
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.cameras import calibration_from_message
+from kinema4d_ros.bridge.clouds import cloud_to_arrays
+from kinema4d_ros.bridge.images import depth_to_metres, rgb_image
+from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.msg import PredictedFrame, Verdict
+from kinema4d_ros.nodes.episode_player import find_episode
+from kinema4d_ros.precheck import trajectory_hash
+from kinema4d_ros.resources import share_dir
+
+pytestmark = pytest.mark.timeout(180)
+PATH = next(iter(sorted((share_dir() / 'data' / 'episodes').glob('*success*.mcap'))), None)
+WHOLE = qos.PREDICTED_FRAMES      # deep enough to lose nothing
+
+
+def play(**values):
+    """Start the player."""
+    return Process('episode_player', *parameters(episode=PATH.stem, **values))
+
+
+def test_what_is_published_is_what_was_recorded(ros_domain):
+    episode = Episode.open(PATH)
+    with made() as graph:
+        images = graph.listen('camera/image_raw', Image, WHOLE)
+        depths = graph.listen('camera/depth/image_raw', Image, WHOLE)
+        infos = graph.listen('camera/camera_info', CameraInfo, WHOLE)
+        joints = graph.listen('joint_states', JointState, WHOLE)
+        trajectories = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        player = play(rate=20.0, lead_in=0.3)
+        robots = graph.listen('robot_description', String, qos.ROBOT_DESCRIPTION)
+        assert player.process.wait(60.0) == 0, player.output()
+        graph.wait(lambda: trajectories and len(images) > 3 and depths and robots, 'messages')
+    assert robots[0].data == episode.robot_description
+    assert trajectory_hash(trajectory_from_message(trajectories[0])) == trajectory_hash(
+        episode.trajectory)
+    assert calibration_from_message(infos[0]) == episode.calibration
+    first = episode.frames[0]
+    np.testing.assert_array_equal(rgb_image(images[0]), first.image)
+    np.testing.assert_array_equal(depth_to_metres(depths[0]), first.depth)
+    assert joint_positions(joints[0]) == dict(first.joint_positions)
+    assert images[0].header.frame_id == episode.camera_frame
+    stamps = [stamp_ns(image.header.stamp) for image in images]
+    assert stamps == sorted(stamps)
+    assert stamps[0] > episode.frames[0].stamp_ns + 10**9      # now, not then
+
+
+def test_compressed_in_a_loop_with_the_recorded_time(ros_domain):
+    episode = Episode.open(PATH)
+    with made() as graph:
+        images = graph.listen('camera/image_raw/compressed', CompressedImage, WHOLE)
+        depths = graph.listen('camera/depth/image_raw/compressedDepth', CompressedImage, WHOLE)
+        clocks = graph.listen('/clock', Clock, 100)
+        trajectories = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        player = play(rate=50.0, lead_in=0.2, at_end='loop', image_transport='compressed',
+                      depth_transport='compressedDepth', publish_clock='true',
+                      wait_for_subscribers=0.0)
+        graph.wait(lambda: len(trajectories) >= 2 and depths, 'the second round')
+        assert player.stop() == 0, player.output()
+    assert 'Traceback' not in player.output()
+    by_stamp = {frame.stamp_ns: frame for frame in episode.frames}
+    image = next(image for image in images if stamp_ns(image.header.stamp) in by_stamp)
+    frame = by_stamp[stamp_ns(image.header.stamp)]
+    assert np.abs(rgb_image(image).astype(int) - frame.image).mean() < 4.0     # JPEG
+    depth = next(depth for depth in depths if stamp_ns(depth.header.stamp) in by_stamp)
+    expected = by_stamp[stamp_ns(depth.header.stamp)].depth
+    assert np.nanmax(np.abs(depth_to_metres(depth) - expected)) <= 0.0006      # millimetres
+    times = [stamp_ns(clock.clock) for clock in clocks]
+    assert any(after < before for before, after in zip(times, times[1:]))
+    assert max(times) <= episode.frames[len(episode.frames) - 1].stamp_ns
+
+
+def test_hold_shows_the_last_frame_until_told_to_stop(ros_domain):
+    last = Episode.open(PATH).frames[-1]
+    with made() as graph:
+        joints = graph.listen('joint_states', JointState, WHOLE)
+        player = play(rate=100.0, lead_in=0.0, at_end='hold', wait_for_subscribers=0.2)
+        graph.wait(lambda: joints and joint_positions(joints[-1]) == dict(last.joint_positions),
+                   'the last frame')
+        count = len(joints)
+        graph.wait(lambda: len(joints) > count + 3, 'the last frame again')
+        assert player.stop() == 0, player.output()
+
+
+def test_a_wrong_episode_says_what_there_is(ros_domain, tmp_path):
+    (tmp_path / 'mine.mcap').touch()
+    player = Process('episode_player', *parameters(episode=tmp_path / 'yours.mcap'))
+    assert player.process.wait(60.0) == 1
+    assert 'mine.mcap' in player.output() and PATH.stem in player.output()
+    assert 'Traceback' not in player.output()
+    with pytest.raises(EpisodeError, match='no .mcap file'):
+        find_episode(str(tmp_path / 'nowhere' / 'x.mcap'))
+    assert find_episode(PATH.stem) == find_episode(PATH.name) == PATH
+
+
+def test_an_episode_into_shadow_sim(ros_domain):
+    """The whole way: recorded robot, real nodes, a predicted future that fits what happened."""
+    episode, frames = Episode.open(PATH), 49
+    with made() as graph:
+        heard = graph.listen('predicted/frame', PredictedFrame, WHOLE)
+        verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
+        node = Process('shadow_sim', *parameters(frames=frames))
+        player = play(rate=2.0)
+        graph.wait(lambda: verdicts, 'a verdict')
+        graph.wait(lambda: len(heard) == frames or verdicts[0].status, 'the frames')
+        assert player.process.wait(60.0) == 0, player.output()
+        assert node.stop() == 0, node.output()
+    verdict = verdicts[0]
+    assert verdict.status == Verdict.PASS, verdict.summary
+    assert verdict.trajectory_hash == trajectory_hash(episode.trajectory)
+    assert 'close on an object' in verdict.outcome and 'rest' in verdict.outcome
+    assert verdict.world_model == 'kinematic'
+    truth = episode.truth.future([frame.time_from_start for frame in heard])
+    for frame, real in zip(heard, truth):
+        points, colors = cloud_to_arrays(frame.points)
+        assert colors.shape == real.image.shape
+        error = np.abs(rgb_image(frame.image).astype(float) - real.image).mean()
+        assert error < 8.0, f'frame {frame.index}: the picture is {error:.1f} grey levels off'

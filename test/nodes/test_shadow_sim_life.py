@@ -1,0 +1,269 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""shadow_sim from start to end: order of starting, lifecycle, Ctrl-C, namespaces, time."""
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from graph import FakeRobot, FRAMES, made, parameters, Process, start_shadow_sim, swing
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rosgraph_msgs.msg import Clock
+from stub_models import DEAF, STUCK
+
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
+from kinema4d_ros.nodes.episode_player import packed_depth, packed_image, time_message
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def ears(graph):
+    """Listen to verdicts and frames."""
+    return (graph.listen('verdict', Verdict, qos.VERDICT),
+            graph.listen('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES))
+
+
+def stopped(process, number=signal.SIGINT):
+    """End a process and insist on a clean end."""
+    code = process.stop(number)
+    output = process.output()
+    assert code == 0, output
+    assert 'Traceback' not in output, output
+
+
+def worker_pid(graph):
+    """Return the process id of the worker, as the diagnostics tell it."""
+    arrays = graph.listen('/diagnostics', DiagnosticArray, 10)
+
+    def pid():
+        values = {value.key: value.value for array in arrays[-1:] for status in array.status
+                  for value in status.values}
+        return values.get('pid', '')
+
+    return int(graph.wait(lambda: pid().isdigit() and pid(), 'a worker'))
+
+
+def is_alive(pid):
+    """Return whether a process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_robot_and_request_are_there_before_the_node(ros_domain):
+    with made() as graph:
+        verdicts, frames = ears(graph)
+        robot = FakeRobot(graph)
+        process = start_shadow_sim()
+        graph.wait(lambda: robot.trajectory.get_subscription_count(), 'the node')
+        robot.trajectory.publish(swing())         # in its first moment, before a camera image
+        graph.wait(lambda: verdicts, 'a verdict')
+        assert verdicts[0].status == Verdict.PASS, verdicts[0].summary
+        graph.wait(lambda: len(frames) == FRAMES, 'the frames')
+        stopped(process)
+
+
+def test_without_robot_or_camera_the_verdict_names_what_is_missing(ros_domain):
+    with made() as graph:
+        verdicts, _ = ears(graph)
+        process = start_shadow_sim(input_wait=0.1)
+        publisher = graph.node.create_publisher(type(swing()), 'joint_trajectory', qos.TRAJECTORY)
+        graph.wait(publisher.get_subscription_count, 'the node')
+        publisher.publish(swing())
+        graph.wait(lambda: verdicts, 'a verdict')
+        assert verdicts[0].status == Verdict.UNSURE
+        assert 'robot_state_publisher' in verdicts[0].summary
+        robot = FakeRobot(graph)
+        robot.camera_on = False
+        graph.wait(lambda: 'idle' in process.output() and "robot 'demo_arm'" in process.output(),
+                   'the robot')
+        robot.wait_shown()
+        publisher.publish(swing())
+        graph.wait(lambda: len(verdicts) == 2, 'a verdict')
+        assert verdicts[1].status == Verdict.UNSURE
+        assert [finding.code for finding in verdicts[1].findings] == [Finding.MISSING_INPUT]
+        assert '/camera/image_raw, which has 1 publisher' in verdicts[1].summary
+        publisher.publish(swing(9.0))             # the rules need no camera to say FAIL
+        graph.wait(lambda: len(verdicts) == 3, 'a verdict')
+        assert verdicts[2].status == Verdict.FAIL
+        stopped(process, signal.SIGTERM)
+
+
+def test_two_instances_in_two_namespaces(ros_domain):
+    with made('left') as left, made('right') as right:
+        heard = ears(left)[0], ears(right)[0]
+        robots = FakeRobot(left), FakeRobot(right)
+        robots[1].make_image, robots[1].make_depth = packed_image, packed_depth
+        processes = (
+            start_shadow_sim('-r', '__ns:=/left'),
+            start_shadow_sim('-r', '__ns:=/right', image_transport='compressed',
+                             depth_transport='none', camera_reliability='best_effort'))
+        robots[1].depth_on = False
+        for graph, robot in zip((left, right), robots):
+            graph.wait(robot.trajectory.get_subscription_count, 'the node')
+            robot.wait_shown()
+        robots[0].trajectory.publish(swing())
+        left.wait(lambda: heard[0], 'the left verdict')
+        assert heard[0][0].status == Verdict.PASS, heard[0][0].summary
+        assert not heard[1]
+        robots[1].trajectory.publish(swing(9.0))
+        right.wait(lambda: heard[1], 'the right verdict')
+        assert heard[1][0].status == Verdict.FAIL
+        assert Finding.POSITION_LIMIT in [finding.code for finding in heard[1][0].findings]
+        assert len(heard[0]) == 1
+        for process in processes:
+            stopped(process)
+
+
+def test_lifecycle_by_a_manager(ros_domain):
+    with made() as graph:
+        process = start_shadow_sim(autostart='false')
+        change = graph.node.create_client(ChangeState, 'shadow_sim/change_state')
+        get = graph.node.create_client(GetState, 'shadow_sim/get_state')
+        assert change.wait_for_service(30.0) and get.wait_for_service(30.0)
+
+        def make(transition):
+            request = ChangeState.Request(transition=Transition(id=transition))
+            return graph.result(change.call_async(request)).success
+
+        def state():
+            return graph.result(get.call_async(GetState.Request())).current_state.label
+
+        assert state() == 'unconfigured'
+        assert make(Transition.TRANSITION_CONFIGURE)
+        client = graph.action()
+        handle = graph.result(client.send_goal_async(Precheck.Goal(candidates=[swing()])))
+        result = graph.result(handle.get_result_async()).result
+        assert result.error_code == Precheck.Result.NOT_ACTIVE
+        verdicts, frames = ears(graph)
+        robot = FakeRobot(graph)
+        for _ in range(2):
+            assert make(Transition.TRANSITION_ACTIVATE)
+            graph.wait(robot.trajectory.get_subscription_count, 'the subscription')
+            robot.wait_shown()
+            count = len(verdicts)
+            robot.trajectory.publish(swing())
+            graph.wait(lambda c=count: len(verdicts) > c, 'a verdict')
+            assert verdicts[-1].status == Verdict.PASS, verdicts[-1].summary
+            assert make(Transition.TRANSITION_DEACTIVATE)
+            graph.wait(lambda: not robot.trajectory.get_subscription_count(), 'deactivation')
+        pid = worker_pid(graph)
+        assert make(Transition.TRANSITION_CLEANUP)
+        assert not is_alive(pid)
+        assert make(Transition.TRANSITION_CONFIGURE)
+        assert make(Transition.TRANSITION_INACTIVE_SHUTDOWN)
+        assert state() == 'finalized'
+        stopped(process)
+
+
+@pytest.mark.parametrize('values, words', [
+    ({'world_model': 'crystal_ball'}, 'crystal_ball'), ({'frames': 1}, 'frames'),
+    ({'world_model_settings': "['x']"}, 'name=value'),
+    ({'extrinsics': '[1.0, 2.0]'}, 'extrinsics')])
+def test_a_bad_configuration_ends_the_node_with_the_reason(ros_domain, values, words):
+    process = start_shadow_sim(**values)
+    assert process.process.wait(60.0) == 1
+    assert words in process.output()
+    assert 'Traceback' not in process.output()
+
+
+@pytest.mark.parametrize('when', ['importing', 'loading', 'idle', 'stuck', 'deaf'])
+def test_ctrl_c(ros_domain, when):
+    """Whatever the node does, it ends at once and takes its worker with it."""
+    with made() as graph:
+        verdicts, frames = ears(graph)
+        robot = FakeRobot(graph)
+        seed = {'stuck': STUCK, 'deaf': DEAF}.get(when, 0)
+        process = start_shadow_sim(seed=seed)
+        pid = None
+        if when == 'loading':
+            graph.wait(lambda: 'loading the world model' in process.output(), 'the node')
+        elif when != 'importing':
+            graph.wait(lambda: 'is ready' in process.output(), 'the worker')
+            pid = worker_pid(graph)
+        else:
+            # the handler is set before anything heavy is imported
+            graph.wait(lambda: handles_signals(process), 'the interpreter')
+        if when in ('stuck', 'deaf'):
+            robot.trajectory.publish(swing())
+            graph.wait(lambda: len(frames) >= 2, 'the first frames')
+        stopped(process)
+        if pid is not None:
+            assert not is_alive(pid)
+
+
+def handles_signals(process):
+    """Return whether a process catches SIGTERM by now, as the kernel tells."""
+    status = Path('/proc', str(process.process.pid), 'status').read_text()
+    caught = next(line for line in status.splitlines() if line.startswith('SigCgt'))
+    return int(caught.split()[1], 16) & (1 << (signal.SIGTERM - 1))
+
+
+def test_simulated_time_that_jumps_back_as_a_looping_bag_makes_it(ros_domain):
+    with made() as graph:
+        verdicts, frames = ears(graph)
+        robot = FakeRobot(graph)
+        clock = graph.node.create_publisher(Clock, '/clock', 10)
+        process = start_shadow_sim(use_sim_time='true')
+        now = {'ns': 100_000_000_000}
+        robot.make_joints = lambda positions, header: joint_state_message(
+            positions, with_stamp(header))
+        plain_image, plain_depth = robot.make_image, robot.make_depth
+        robot.make_image = lambda image, header: plain_image(image, with_stamp(header))
+        robot.make_depth = lambda depth, header: plain_depth(depth, with_stamp(header))
+
+        def with_stamp(header):
+            header.stamp = time_message(now['ns'])
+            return header
+
+        def tick():
+            now['ns'] += 50_000_000
+            clock.publish(Clock(clock=time_message(now['ns'])))
+
+        graph.wait(robot.trajectory.get_subscription_count, 'the node')
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: verdicts, 'a verdict')
+        assert verdicts[0].status == Verdict.UNSURE
+        assert any('/clock' in finding.message for finding in verdicts[0].findings)
+        graph.node.create_timer(0.05, tick)
+        graph.wait(lambda: now['ns'] > 101e9, 'time to pass')
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: len(verdicts) == 2, 'a verdict')
+        assert verdicts[1].status == Verdict.PASS, verdicts[1].summary
+        assert 100 <= verdicts[1].header.stamp.sec < 110
+        assert graph.set_parameter('shadow_sim', seed=STUCK) == ''
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: len(frames) >= FRAMES + 2, 'the first frames')
+        now['ns'] = 50_000_000_000                   # the bag starts again
+        graph.wait(lambda: len(verdicts) == 3, 'a verdict')
+        assert verdicts[2].status == Verdict.UNSURE
+        assert 'jumped back' in verdicts[2].summary
+        assert graph.set_parameter('shadow_sim', seed=0) == ''
+        graph.wait(lambda: now['ns'] > 51e9, 'time to pass')
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: len(verdicts) == 4, 'a verdict')
+        assert verdicts[3].status == Verdict.PASS, verdicts[3].summary
+        assert 50 <= verdicts[3].header.stamp.sec < 60
+        stopped(process)
+
+
+def test_another_world_model_of_the_package(ros_domain):
+    with made() as graph:
+        verdicts, frames = ears(graph)
+        robot = FakeRobot(graph)
+        process = Process('shadow_sim', *parameters(
+            world_model='frozen', world_model_settings="['robot_depth_tolerance=0.02']",
+            frames=4, memory_rate=10.0))
+        graph.wait(robot.trajectory.get_subscription_count, 'the node')
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: len(frames) == 4, 'the frames')
+        graph.wait(lambda: verdicts, 'a verdict')
+        assert verdicts[0].world_model == 'frozen'
+        stopped(process)
