@@ -46,8 +46,10 @@ class ImageFit:
             scale = min(scale_x, scale_y)
             place = _middle(width, height, source.width * scale, source.height * scale)
         self._used, self._place = used, place
-        self.camera = source.cropped(*used).resized(*place[2:]).cropped(
-            -place[0], -place[1], width, height)
+        part = source.cropped(*used)
+        if used[2:] != place[2:]:       # else it would differ from itself by rounding
+            part = part.resized(*place[2:])
+        self.camera = part.cropped(-place[0], -place[1], width, height)
 
     def apply(self, image: np.ndarray, nearest: bool = False, fill: float = 0) -> np.ndarray:
         """

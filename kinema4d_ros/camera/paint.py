@@ -25,12 +25,13 @@ def paint(inverse_depth, face_id, box, points, vertices, faces, face_link, color
     :param light: (L, 3) float64 unit direction to the light, in each link's frame.
     :param textured: whether the arguments from `seen_image` to `tint` (see Appearance) count.
     :param pointmap: (H, W, 3) float32, written everywhere; `link_id` (H, W) int16 too.
-    :param image: (H, W, 3) uint8, black; written where the robot is.
+    :param image: (H, W, 3) uint8, written everywhere, black where no robot.
     """
     every = pointmap.reshape(-1)
     for i in range(len(every)):
         every[i] = np.nan
     link_id[:] = -1
+    image[:] = 0
     color, texture = np.empty(3), np.empty(3)
     for v in range(box[0], box[1] + 1):
         y = (v - pinhole[3]) / pinhole[1]

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from kinema4d_ros.camera.appearance import Appearance, observe
+from kinema4d_ros.camera.image_memory import ImageMemory
 from kinema4d_ros.camera.normals import corner_normals
 from kinema4d_ros.camera.paint import paint
 from kinema4d_ros.camera.raster import check_faces, empty_box, pinhole_of
@@ -44,7 +45,8 @@ class RobotRenderer:
     """
     Draws the meshes of a robot's links at given link poses.
 
-    Frames are drawn side by side by threads. `render` may be called from several threads.
+    Frames are drawn side by side by threads. `render` may be called from several threads. The
+    memory of the largest result is kept, and used again once nobody holds that result any more.
     """
 
     def __init__(self, meshes: Mapping[str, Mesh], link_names: tuple[str, ...], *,
@@ -65,6 +67,7 @@ class RobotRenderer:
         if not near > 0:
             raise CameraError(f'near must be a positive distance [m], got {near}')
         self.link_names, self._near = tuple(link_names), float(near)
+        self._memory = ImageMemory()
         vertices, faces, colors, normals, owner = [], [], [], [], []
         self._parts: list[tuple[int, int, int]] = []     # link, first vertex, last vertex + 1
         count = 0
@@ -104,9 +107,7 @@ class RobotRenderer:
         """
         T_camera_link = self._in_camera(T_base_link, T_base_camera)
         frames, size = len(T_camera_link), (camera.height, camera.width)
-        out = RobotImages(np.empty((frames, *size, 3), np.float32),
-                          np.empty((frames, *size), np.int16),
-                          np.zeros((frames, *size, 3), np.uint8))
+        out = RobotImages(*self._memory.take(frames, size))
         if appearance is not None and len(appearance.T_camera_link) != len(self.link_names):
             raise CameraError(f'the appearance is of a robot with '
                               f'{len(appearance.T_camera_link)} links, this one has '

@@ -45,19 +45,20 @@ def move_and_project(vertices, first, last, T, pinhole, near, points, screen):
             screen[i, 2] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model='numpy')
-def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, inverse_depth, face_id, box):
-    """Draw one projected triangle; `box` (top, bottom, left, right) grows around it."""
-    height, width = inverse_depth.shape
-    low_x, high_x = min(ax, bx, cx), max(ax, bx, cx)
-    low_y, high_y = min(ay, by, cy), max(ay, by, cy)
+@numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
+def _pixels(low_x, high_x, low_y, high_y, width, height):
+    """Return the pixel centres within bounds: left, right, top, bottom; none if left > right."""
     # In this form a NaN is off-screen too.
-    if not (high_x >= 0.0 and high_y >= 0.0 and low_x <= width - 1 and low_y <= height - 1):
-        return
-    left, right = int(np.ceil(max(low_x, 0.0))), int(np.floor(min(high_x, width - 1.0)))
-    top, bottom = int(np.ceil(max(low_y, 0.0))), int(np.floor(min(high_y, height - 1.0)))
-    if left > right or top > bottom:
-        return      # between pixel centres, as most triangles of a fine mesh are
+    if not ((high_x >= 0.0) & (high_y >= 0.0) & (low_x <= width - 1) & (low_y <= height - 1)):
+        return 0, -1, 0, -1
+    return (int(np.ceil(max(low_x, 0.0))), int(np.floor(min(high_x, width - 1.0))),
+            int(np.ceil(max(low_y, 0.0))), int(np.floor(min(high_y, height - 1.0))))
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, left, right, top, bottom,
+                   inverse_depth, face_id, box):
+    """Draw one projected triangle; `box` (top, bottom, left, right) grows around it."""
     abx, aby, acx, acy = bx - ax, by - ay, cx - ax, cy - ay
     area = abx * acy - aby * acx
     if area < 0.0:
@@ -66,30 +67,30 @@ def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, inverse_depth, face
         area = -area
     if not area > 1e-12:
         return
-    slope_x = ((bw - aw) * acy - (cw - aw) * aby) / area
-    slope_y = ((cw - aw) * abx - (bw - aw) * acx) / area
-    low_w, high_w = min(aw, bw, cw), max(aw, bw, cw)
     bcx, bcy = cx - bx, cy - by
     edge_ab = -_EDGE * (abs(abx) + abs(aby))
     edge_bc = -_EDGE * (abs(bcx) + abs(bcy))
     edge_ca = -_EDGE * (abs(acx) + abs(acy))
+    share = 1.0 / area
+    slope_x = ((bw - aw) * acy - (cw - aw) * aby) * share
+    slope_y = ((cw - aw) * abx - (bw - aw) * acx) * share
+    low_w, high_w = min(aw, bw, cw), max(aw, bw, cw)
     drawn = False
     for v in range(top, bottom + 1):
         from_a_y, from_b_y = v - ay, v - by
+        ab, ca, bc = abx * from_a_y, acx * from_a_y, bcx * from_b_y
+        w_row = aw + slope_y * from_a_y
         for u in range(left, right + 1):
             from_a_x = u - ax
-            if abx * from_a_y - aby * from_a_x < edge_ab:
-                continue
-            if acy * from_a_x - acx * from_a_y < edge_ca:
-                continue
-            if bcx * from_b_y - bcy * (u - bx) < edge_bc:
-                continue
-            # A sliver's plane is ill-conditioned; its depth is still that of its corners.
-            w = min(max(aw + slope_x * from_a_x + slope_y * from_a_y, low_w), high_w)
-            if w > inverse_depth[v, u]:
-                inverse_depth[v, u] = w
-                face_id[v, u] = face
-                drawn = True
+            # One branch instead of three that cannot be foretold.
+            if ((ab - aby * from_a_x >= edge_ab) & (acy * from_a_x - ca >= edge_ca)
+                    & (bc - bcy * (u - bx) >= edge_bc)):
+                # A sliver's plane is ill-conditioned; its depth is still that of its corners.
+                w = min(max(w_row + slope_x * from_a_x, low_w), high_w)
+                if w > inverse_depth[v, u]:
+                    inverse_depth[v, u] = w
+                    face_id[v, u] = face
+                    drawn = True
     if drawn:
         box[0], box[1] = min(box[0], top), max(box[1], bottom)
         box[2], box[3] = min(box[2], left), max(box[3], right)
@@ -115,10 +116,17 @@ def _draw_clipped(corners, pinhole, near, face, inverse_depth, face_id, box):
         kept[i, 0] = pinhole[0] * kept[i, 0] / kept[i, 2] + pinhole[2]
         kept[i, 1] = pinhole[1] * kept[i, 1] / kept[i, 2] + pinhole[3]
         kept[i, 2] = 1.0 / kept[i, 2]
+    height, width = inverse_depth.shape
     for i in range(1, count - 1):
-        _draw_triangle(kept[0, 0], kept[0, 1], kept[0, 2], kept[i, 0], kept[i, 1], kept[i, 2],
-                       kept[i + 1, 0], kept[i + 1, 1], kept[i + 1, 2],
-                       face, inverse_depth, face_id, box)
+        x, y, w = kept[0, 0], kept[0, 1], kept[0, 2]
+        j = i + 1
+        left, right, top, bottom = _pixels(
+            min(x, kept[i, 0], kept[j, 0]), max(x, kept[i, 0], kept[j, 0]),
+            min(y, kept[i, 1], kept[j, 1]), max(y, kept[i, 1], kept[j, 1]), width, height)
+        if left <= right and top <= bottom:
+            _draw_triangle(x, y, w, kept[i, 0], kept[i, 1], kept[i, 2],
+                           kept[j, 0], kept[j, 1], kept[j, 2], face, left, right, top, bottom,
+                           inverse_depth, face_id, box)
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
@@ -130,16 +138,23 @@ def draw(faces, points, screen, pinhole, near, inverse_depth, face_id, box):
     :param face_id: (H, W) int32, changed; meaningful where `inverse_depth` is not 0.
     :param box: (4,) int64 top, bottom, left, right of what was drawn, inclusive; changed.
     """
+    height, width = inverse_depth.shape
     corners = np.empty((3, 3))
     for face in range(len(faces)):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         aw, bw, cw = screen[a, 2], screen[b, 2], screen[c, 2]
-        if aw > 0 and bw > 0 and cw > 0:
-            _draw_triangle(
-                np.float64(screen[a, 0]), np.float64(screen[a, 1]), np.float64(aw),
-                np.float64(screen[b, 0]), np.float64(screen[b, 1]), np.float64(bw),
-                np.float64(screen[c, 0]), np.float64(screen[c, 1]), np.float64(cw),
-                face, inverse_depth, face_id, box)
+        if (aw > 0) & (bw > 0) & (cw > 0):
+            ax, bx, cx = screen[a, 0], screen[b, 0], screen[c, 0]
+            ay, by, cy = screen[a, 1], screen[b, 1], screen[c, 1]
+            left, right, top, bottom = _pixels(min(ax, bx, cx), max(ax, bx, cx),
+                                               min(ay, by, cy), max(ay, by, cy), width, height)
+            # Most triangles of a fine mesh lie between pixel centres.
+            if (left <= right) & (top <= bottom):
+                _draw_triangle(
+                    np.float64(ax), np.float64(ay), np.float64(aw),
+                    np.float64(bx), np.float64(by), np.float64(bw),
+                    np.float64(cx), np.float64(cy), np.float64(cw),
+                    face, left, right, top, bottom, inverse_depth, face_id, box)
         elif aw > 0 or bw > 0 or cw > 0:
             for k in range(3):
                 corners[0, k], corners[1, k], corners[2, k] = points[a, k], points[b, k], \

@@ -1,0 +1,153 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Poses, points, the scene cloud and the scene memory."""
+import numpy as np
+import pytest
+
+from kinema4d_ros.camera import (FixedPose, LinkPose, pointmap_from_depth, project, scene_cloud,
+                                 SceneMemory)
+from kinema4d_ros.errors import CameraError, ObservationError
+from kinema4d_ros.types import Observation, PinholeCamera
+
+CAMERA = PinholeCamera(160, 120, 150.0, 155.0, 79.0, 60.0)
+SIZE = (120, 160)
+
+
+def look(value=0, depth=1.0, T=None, camera=CAMERA):
+    size = (camera.height, camera.width)
+    depth = None if depth is None else np.full(size, depth, np.float32)
+    return Observation(0, np.full((*size, 3), value, np.uint8), depth, camera,
+                       np.eye(4) if T is None else T)
+
+
+def at(x, y, z):
+    T = np.eye(4)
+    T[:3, 3] = x, y, z
+    return T
+
+
+def robot(left, right):
+    mask = np.zeros(SIZE, bool)
+    mask[:, left:right] = True
+    return mask
+
+
+def test_projecting_a_pointmap_gives_its_pixels_back():
+    depth = np.random.default_rng(1).uniform(0.2, 3, SIZE).astype(np.float32)
+    depth[3, 4] = np.nan
+    points = pointmap_from_depth(depth, CAMERA)
+    assert points.dtype == np.float32 and np.isnan(points[3, 4]).all()
+    u, v = np.meshgrid(np.arange(160), np.arange(120))
+    pixels = project(points, CAMERA)
+    known = np.isfinite(depth)
+    assert np.abs(pixels - np.stack([u, v], -1))[known].max() < 1e-4
+    assert np.isnan(project(np.array([[0, 0, -1.0], [0, 0, 0]]), CAMERA)).all()
+    assert project([0.3, -0.31, 1.5], CAMERA) == pytest.approx([109, 27.9667], abs=1e-3)
+
+
+def test_depth_of_another_size_is_refused():
+    with pytest.raises(CameraError, match='depth .* does not have the size of the camera'):
+        pointmap_from_depth(np.zeros((3, 4), np.float32), CAMERA)
+
+
+def test_a_camera_on_a_link_moves_with_it():
+    T = np.tile(np.eye(4), (3, 2, 1, 1))
+    T[:, 1, 0, 3] = 0, 1, 2
+    poses = LinkPose('camera_optical').poses(('base', 'camera_optical'), T)
+    assert poses.shape == (3, 4, 4) and poses[:, 0, 3].tolist() == [0, 1, 2]
+    offset = LinkPose('camera_optical', at(0, 0, 5)).poses(('base', 'camera_optical'), T)
+    assert offset[:, 2, 3].tolist() == [5, 5, 5]
+    poses[:] = 0
+    assert T[0, 1, 3, 3] == 1, 'the link poses are not changed by who changes the camera poses'
+
+
+def test_a_fixed_camera_stays():
+    poses = FixedPose(at(1, 2, 3)).poses(('base',), np.zeros((5, 1, 4, 4)))
+    assert poses.shape == (5, 4, 4) and (poses[:, :3, 3] == [1, 2, 3]).all()
+
+
+def test_camera_poses_that_cannot_be_are_refused():
+    with pytest.raises(CameraError, match='T_base_camera must be a .* rotation'):
+        FixedPose(2 * np.eye(4))
+    with pytest.raises(CameraError, match='T_link_camera must be a .* rotation'):
+        LinkPose('link', np.diag([1.0, 1, -1, 1]))
+    with pytest.raises(CameraError, match="no link 'eye'.* optical frames wrist_optical; name"):
+        LinkPose('eye').poses(('base', 'wrist_optical'), np.zeros((1, 2, 4, 4)))
+    with pytest.raises(CameraError, match='no optical frame; its links are base, hand; name'):
+        LinkPose('eye').poses(('base', 'hand'), np.zeros((1, 2, 4, 4)))
+
+
+def test_the_scene_cloud_is_in_base_without_robot_and_lone_points():
+    observation = look(77, 1.0, at(0, 0, 2.0))
+    depth = observation.depth.copy()
+    depth[20, 120] = 0.5      # between two surfaces
+    depth[50] = np.nan
+    observation = Observation(0, observation.image, depth, CAMERA, at(0, 0, 2.0))
+    points, colors = scene_cloud(observation, robot(40, 60), voxel=0.01)
+    assert len(points) == len(colors) > 1000 and colors.dtype == np.uint8
+    assert np.abs(points[:, 2] - 3.0).max() < 1e-6 and (colors == 77).all()
+    x = (np.array([36, 64]) - CAMERA.cx) / CAMERA.fx
+    assert not ((points[:, 0] > x[0] + 0.02) & (points[:, 0] < x[1] - 0.02)).any()
+    cells = np.unique(np.floor(points / 0.01 - 1e-9), axis=0)
+    assert len(points) <= 1.5 * len(cells)
+
+
+def test_a_cloud_of_nothing_is_empty():
+    points, colors = scene_cloud(look(), np.ones(SIZE, bool))
+    assert points.shape == (0, 3) and colors.shape == (0, 3)
+
+
+def test_a_cloud_needs_depth_a_mask_of_its_size_and_a_voxel():
+    with pytest.raises(ObservationError, match='needs a depth image'):
+        scene_cloud(look(depth=None), robot(0, 1))
+    with pytest.raises(CameraError, match='robot_mask .* does not have the size'):
+        scene_cloud(look(), np.zeros((3, 4), bool))
+    with pytest.raises(CameraError, match='voxel must be a positive size'):
+        scene_cloud(look(), robot(0, 1), voxel=0)
+
+
+def test_the_memory_keeps_what_the_robot_hides_later():
+    memory = SceneMemory()
+    assert memory.background is None
+    memory.update(look(10, 1.0), robot(40, 80))
+    first = memory.background
+    assert first.known[60, 10] and not first.known[60, 60] and np.isnan(first.depth[60, 60])
+    assert not first.known[60, 38], 'a rim around the robot is left out'
+    memory.update(look(20, 2.0), robot(100, 140))
+    second = memory.background
+    assert second.known.all()
+    assert second.image[60, 120, 0] == 10 and second.depth[60, 120] == 1.0
+    assert second.image[60, 60, 0] == 20, 'the newest value wins'
+    assert first.image[60, 10, 0] == 10 and not first.known[60, 60], 'a copy stays what it was'
+    assert memory.background is second
+
+
+def test_the_memory_keeps_depth_where_the_newer_has_none():
+    memory = SceneMemory()
+    memory.update(look(1, 1.5), robot(0, 0))
+    memory.update(look(2, np.nan), robot(0, 0))
+    memory.update(look(3, None), robot(0, 0))
+    assert (memory.background.depth == 1.5).all() and (memory.background.image == 3).all()
+
+
+@pytest.mark.parametrize('other', [
+    look(9, 1.0, at(0.01, 0, 0)), look(9, 1.0, camera=PinholeCamera(80, 60, 75, 77, 39, 30))],
+    ids=['moved', 'resized'])
+def test_the_memory_starts_again_when_the_camera_is_another(other):
+    memory = SceneMemory()
+    memory.update(look(1), robot(0, 0))
+    mask = np.zeros(other.depth.shape, bool)
+    mask[20:30, 20:30] = True
+    memory.update(other, mask)
+    assert not memory.background.known[25, 25]
+    memory.clear()
+    assert memory.background is None
+
+
+def test_the_memory_does_not_mind_a_trembling_camera_and_refuses_a_bad_mask():
+    memory = SceneMemory()
+    memory.update(look(1), robot(0, 20))
+    memory.update(look(2, T=at(0.0005, 0, 0)), robot(100, 140))
+    assert memory.background.known.all()
+    with pytest.raises(CameraError, match='robot_mask .* does not have the size'):
+        memory.update(look(3), np.zeros((3, 4), bool))
