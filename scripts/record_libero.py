@@ -80,7 +80,10 @@ def wanted(options: argparse.Namespace) -> list:
             options.suite.split(','), options.task, options.init, options.kind.split(','))]
     else:
         import yaml
-        rows = yaml.safe_load(options.list.read_text())
+        try:
+            rows = yaml.safe_load(options.list.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise EpisodeError(f'{options.list} cannot be read: {error}') from error
     try:
         recordings = [Recording(**{**common, **row, 'kind': Kind(row['kind'])}) for row in rows]
     except (TypeError, KeyError, ValueError) as error:

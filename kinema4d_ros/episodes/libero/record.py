@@ -100,10 +100,8 @@ def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> E
     scene.reset(recording.init)
     scene.refresh()
     goal = task_goal(scene)
-    camera_id = scene.model.camera(recording.camera).id
-    if recording.fovy is not None:
-        scene.model.cam_fovy[camera_id] = recording.fovy
-    renderer = SceneRenderer(scene, recording.camera, recording.height, recording.width)
+    renderer = SceneRenderer(scene, recording.camera, recording.height, recording.width,
+                             recording.fovy)
     try:
         with EpisodeWriter(path, jpeg_quality=recording.quality) as writer:
             return _run(scene, recording, renderer, writer, goal, urdf)

@@ -28,10 +28,12 @@ class View:
 class SceneRenderer:
     """Renders one camera of a scene; use it from the thread that made it."""
 
-    def __init__(self, scene: LiberoScene, camera: str, height: int, width: int):
+    def __init__(self, scene: LiberoScene, camera: str, height: int, width: int,
+                 fovy: float | None = None):
         """
         Make the GL context.
 
+        :param fovy: vertical field of view [deg], None for the scene's own.
         :raises EpisodeError: for an unknown camera, or when neither EGL nor OSMesa works.
         """
         model = scene.model
@@ -39,6 +41,8 @@ class SceneRenderer:
         if camera not in names:
             raise EpisodeError(f'the scene has no camera {camera!r}; it has: {", ".join(names)}')
         self._scene, self._id = scene, names.index(camera)
+        self._own_fovy = float(model.cam_fovy[self._id])
+        model.cam_fovy[self._id] = self._own_fovy if fovy is None else fovy
         self.moves_with_hand = model.cam_bodyid[self._id] == model.body(HAND_BODY).id
         self.height, self.width = height, width
         # One sample per pixel, so that colour and depth come from the same pass.
@@ -88,7 +92,8 @@ class SceneRenderer:
         return np.linalg.inv(self._scene.body_pose(HAND_BODY)) @ self.T_base_camera
 
     def close(self) -> None:
-        """Give the GL context back."""
+        """Give the GL context back, and the camera its own field of view."""
+        self._scene.model.cam_fovy[self._id] = self._own_fovy
         self._context.free()
         self._gl.free()
 

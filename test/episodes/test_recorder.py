@@ -1,0 +1,77 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The recorder's command line, and one recording where the simulator is installed."""
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinema4d_ros.episodes import Episode
+
+SCRIPT = Path(__file__).parents[2] / 'scripts' / 'record_libero.py'
+with_simulator = pytest.mark.skipif(importlib.util.find_spec('libero') is None,
+                                    reason='the LIBERO simulator is not installed (optional)')
+without_simulator = pytest.mark.skipif(importlib.util.find_spec('libero') is not None,
+                                       reason='the LIBERO simulator is installed')
+
+
+def run(*arguments):
+    """Run the script to its end."""
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], text=True, timeout=300,
+                          capture_output=True, check=False)
+
+
+def test_help_works_without_the_simulator():
+    done = run('--help')
+    assert done.returncode == 0
+    assert '--suite' in done.stdout and 'into_table' in done.stdout
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('--kind', 'dance'), 'unknown kind dance; known: success, missed_grasp'),
+    (('--task', 'x'), "'x' is not a number, range or list")])
+def test_bad_arguments(arguments, message):
+    done = run(*arguments)
+    assert done.returncode == 2 and message in done.stderr
+
+
+@without_simulator
+def test_missing_simulator_says_what_to_install(tmp_path):
+    done = run('--out', tmp_path)
+    assert done.returncode == 1
+    assert 'the LIBERO simulator is not installed' in done.stderr
+    assert 'requirements/sim.txt' in done.stderr and 'Traceback' not in done.stderr
+
+
+@with_simulator
+def test_list_that_is_not_there(tmp_path):
+    done = run('--list', tmp_path / 'none.yaml')
+    assert done.returncode == 1 and 'none.yaml cannot be read' in done.stderr
+
+
+@with_simulator
+def test_recording_goes_on_and_repeats(tmp_path):
+    common = ('--suite', 'libero_spatial', '--kind', 'into_table', '--size', 60, 90)
+    first = run(*common, '--out', tmp_path / 'a')
+    assert first.returncode == 0, first.stderr
+    assert 'exists' in run(*common, '--out', tmp_path / 'a').stdout
+    assert run(*common, '--out', tmp_path / 'b').returncode == 0
+    name = 'libero_spatial_0_0_into_table.mcap'
+    assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+    episode = Episode.open(tmp_path / 'a' / name)
+    assert episode.metadata.kind == 'into_table' and episode.metadata.tracking_error > 0.02
+    assert episode.frames[0].image.shape == (60, 90, 3)
+
+
+@with_simulator
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('--suite', 'nothing'), "unknown LIBERO suite 'nothing'; known: libero_"),
+    (('--task', '99'), 'has tasks 0..9, got 99'),
+    (('--init', '500'), 'initial states 0..49, got 500'),
+    (('--camera', 'moon'), "no camera 'moon'; it has: frontview"),
+    (('--suite', 'libero_goal', '--task', '0'), 'is not one object in or on another')])
+def test_what_cannot_be_recorded_says_why(tmp_path, arguments, message):
+    done = run(*arguments, '--out', tmp_path)
+    assert done.returncode == 1 and message in done.stdout and 'Traceback' not in done.stderr
