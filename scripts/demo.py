@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Play recorded episodes as a live robot into the real nodes, and show what they predict.
+
+Each node is a process of its own; they talk over DDS on this machine only. For each episode the
+folder out/demo/ gets a video of the prediction beside what really happened, a sheet of key
+frames, the last predicted point cloud, and a bag of the predictions. A table closes the run.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ament_index_python import get_package_prefix
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DEFAULT_EPISODES = (
+    'libero_object_0_0_success', 'libero_spatial_1_0_success', 'libero_object_0_0_missed_grasp',
+    'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table')
+PATIENCE = 120.0     # [s] for a first frame; the first start compiles numba code
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n\n')[0].strip(),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('episodes', nargs='*', type=Path, metavar='EPISODE',
+                        help='episode files (.mcap); without any, six bundled ones')
+    parser.add_argument('--all', action='store_true', help='every bundled episode')
+    parser.add_argument('--out', type=Path, default=REPOSITORY / 'out' / 'demo',
+                        help='folder for the results')
+    parser.add_argument('--world-model', default='kinematic', help='which world model predicts')
+    parser.add_argument('--frames', type=int, default=49, help='predicted frames')
+    return parser.parse_args()
+
+
+def bundled(everything: bool) -> list[Path]:
+    """Return the bundled episodes: all, or two successes and one failure of each kind."""
+    paths = sorted((REPOSITORY / 'data' / 'episodes').glob('*.mcap'))
+    return [path for path in paths if everything or path.stem in DEFAULT_EPISODES]
+
+
+@contextlib.contextmanager
+def node(name: str, log: Path, *parameters: str):
+    """Run a node of this package as a process; it is asked to stop, then made to."""
+    command = [str(Path(get_package_prefix('kinema4d_ros'), 'lib', 'kinema4d_ros', name)),
+               '--ros-args']
+    for parameter in parameters:
+        command += ['-p', parameter]
+    with log.open('w') as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(15.0)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def failed(process: subprocess.Popen, log: Path) -> str:
+    """Describe a node that ended on its own, with the last lines it wrote."""
+    tail = '\n'.join(log.read_text(errors='replace').splitlines()[-15:])
+    return f'{Path(process.args[0]).name} ended with exit code {process.returncode}; from {log}:\n{tail}'
+
+
+def watch(listener, processes: dict[Path, subprocess.Popen], until, seconds: float,
+          what: str) -> None:
+    """Spin until a condition holds; stop with a reason when a node dies or time is up."""
+    import rclpy
+
+    deadline = time.monotonic() + seconds
+    while not until():
+        rclpy.spin_once(listener, timeout_sec=0.1)
+        for log, process in processes.items():
+            if process.poll() not in (None, 0):
+                raise SystemExit(failed(process, log))
+        if time.monotonic() > deadline:
+            logs = ', '.join(str(log) for log in processes)
+            raise SystemExit(f'waited {seconds:.0f} s for {what}; see {logs}')
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    options = arguments()
+    paths = options.episodes or bundled(options.all)
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        there = ', '.join(path.name for path in bundled(True)) or 'none'
+        print(f'no such episode: {", ".join(map(str, missing)) or "none is bundled"}\n'
+              f'bundled in data/episodes: {there}', file=sys.stderr)
+        return 2
+    # A domain of its own and discovery on this machine only, so that no robot is disturbed.
+    os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    profile = REPOSITORY / 'config' / 'fastdds.xml'
+    os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(profile))
+    os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(profile))
+
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+    from rich.console import Console
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    from demo_listener import Listener
+    from demo_results import results_table, write_results
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    (options.out / 'log').mkdir(parents=True, exist_ok=True)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    listener = Listener()
+    rows = []
+    try:
+        shadow_log = options.out / 'log' / 'shadow_sim.log'
+        with node('shadow_sim', shadow_log, f'world_model:={options.world_model}',
+                  f'frames:={options.frames}') as shadow:
+            console.print('starting shadow_sim ...')
+            watch(listener, {shadow_log: shadow}, listener.ready, PATIENCE, 'the world model')
+            for number, path in enumerate(paths, 1):
+                console.print(f'[{number}/{len(paths)}] {path.stem}: playing ...')
+                listener.begin()
+                player_log = options.out / 'log' / f'player_{path.stem}.log'
+                with node('episode_player', player_log, f'episode:={path.resolve()}') as player:
+                    watch(listener, {shadow_log: shadow, player_log: player},
+                          listener.finished, PATIENCE, 'a prediction')
+                rows.append(write_results(path, listener.take(), options.out))
+                console.print(f'    {rows[-1].sentence}')
+        console.print(results_table(rows))
+        console.print(f'videos, sheets, clouds and bags: {options.out}')
+    except KeyboardInterrupt:
+        console.print('stopped; all nodes are ended')
+        return 130
+    finally:
+        listener.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,129 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo leaves behind for one episode, and the table that closes it."""
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from demo_listener import Heard
+from rclpy.serialization import serialize_message
+from rich.table import Table
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
+from sensor_msgs.msg import CompressedImage
+
+from kinema4d_ros.bridge.clouds import cloud_message, cloud_to_arrays
+from kinema4d_ros.bridge.images import image_to_array
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.evaluation import EpisodeScore, pictures, score_frames
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.types import Status
+
+SHEET_FRAMES = 7
+_STATUS = {Status.PASS: '[green]PASS[/]', Status.FAIL: '[red]FAIL[/]',
+           Status.UNSURE: '[yellow]UNSURE[/]'}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    episode: str
+    model: str
+    status: Status
+    first: float          # [s] from the trajectory to the first predicted frame
+    last: float           # [s] to the last one
+    frames: int
+    motion: float         # [s] of motion predicted
+    score: EpisodeScore
+    sentence: str         # the verdict's, and what the world model says happens
+
+
+def write_results(path: Path, heard: Heard, out: Path) -> Row:
+    """Write video, sheet, cloud and bag of one episode; return its line of the table."""
+    episode = Episode.open(path)
+    messages = [heard.frames[index] for index in sorted(heard.frames)]
+    times = np.array([message.time_from_start for message in messages])
+    images = [image_to_array(message.image) for message in messages]
+    clouds = [cloud_to_arrays(message.points)[0] for message in messages]
+    truth = [episode.calibration.rectify(frame.image) for frame in episode.truth.future(times)]
+    name, verdict = path.stem, heard.verdict
+    model = verdict.world_model
+    fps = (len(times) - 1) / times[-1] if times[-1] > 0 else 10.0
+    pictures.write_video(out / f'{name}.mp4', (
+        pictures.side_by_side([(f'predicted ({model})', image), ('what really happened', real)],
+                              f'{episode.metadata.task_text}   {time:.1f} s')
+        for image, real, time in zip(images, truth, times)), fps)
+    chosen = np.linspace(0, len(times) - 1, SHEET_FRAMES).round().astype(int)
+    pictures.write_png(out / f'{name}.png', pictures.sheet(
+        [('predicted', [images[i] for i in chosen]), ('real', [truth[i] for i in chosen])],
+        times[chosen], f'{episode.metadata.task_text}  ({episode.metadata.kind})'))
+    middle = int(chosen[len(chosen) // 2])
+    pictures.write_cloud(out / f'{name}.ply', clouds[middle], images[middle])
+    write_bag(out / f'{name}_predicted', heard, clouds, images)
+    centers = [None if np.isnan(message.carried_point.x) else np.array(
+        [message.carried_point.x, message.carried_point.y, message.carried_point.z])
+        for message in messages]
+    score = score_frames(episode, times, images, clouds, centers)
+    sentence = ' '.join(part for part in (verdict.summary, verdict.outcome) if part)
+    return Row(name, model, Status(verdict.status), heard.first - heard.asked,
+               heard.last - heard.asked, len(times), float(times[-1]), score, sentence)
+
+
+def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],
+              images: list[np.ndarray]) -> None:
+    """
+    Write what was predicted as a bag (MCAP) that plays at the pace of the motion.
+
+    Clouds keep every second row and column and images are JPEG, so that it stays small. Messages
+    keep their stamp, that of the observation; the times in the bag go on from there.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    interfaces = share_dir() / 'msg'
+    for name in ('Finding', 'Verdict'):
+        text = (interfaces / f'{name}.msg').read_text()
+        store.register(get_types_from_msg(text, f'kinema4d_ros/msg/{name}'))
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topics = {topic: writer.add_connection(topic, kind, typestore=store) for topic, kind in (
+            ('/predicted/image/compressed', 'sensor_msgs/msg/CompressedImage'),
+            ('/predicted/points', 'sensor_msgs/msg/PointCloud2'),
+            ('/predicted/joint_states', 'sensor_msgs/msg/JointState'),
+            ('/verdict', 'kinema4d_ros/msg/Verdict'))}
+        for index, points, image in zip(sorted(heard.frames), clouds, images):
+            frame = heard.frames[index]
+            stamp = frame.header.stamp
+            now = stamp.sec * 10**9 + stamp.nanosec + round(frame.time_from_start * 1e9)
+            _, jpeg = cv2.imencode('.jpg', image[..., ::-1])
+            picture = CompressedImage(header=frame.header, format='rgb8; jpeg compressed bgr8',
+                                      data=jpeg.tobytes())
+            said = {'/predicted/image/compressed': picture,
+                    '/predicted/points': cloud_message(points, image, frame.header, stride=2),
+                    '/predicted/joint_states': frame.joints}
+            if index == 0:
+                said['/verdict'] = heard.verdict
+            for topic, message in said.items():
+                writer.write(topics[topic], now, serialize_message(message))
+
+
+def results_table(rows: list[Row]) -> Table:
+    """Return the table that closes the demo."""
+    table = Table(title='Predicted against what really happened', caption=(
+        'first, all: seconds from the trajectory to the first and the last predicted frame. '
+        'PSNR where the image changed. Object: its centre, predicted against true, at the end.'))
+    table.add_column('episode', no_wrap=True)
+    for heading in ('model', 'verdict'):
+        table.add_column(heading)
+    for heading in ('first [s]', 'all [s]', 'frames', 'motion [s]', 'PSNR [dB]', 'object [cm]'):
+        table.add_column(heading, justify='right')
+    for row in rows:
+        off = row.score.final_center_error
+        table.add_row(
+            row.episode, row.model, _STATUS[row.status], f'{row.first:.2f}', f'{row.last:.2f}',
+            str(row.frames), f'{row.motion:.1f}', f'{row.score.psnr_changed:.1f}',
+            '-' if np.isnan(off) else f'{100 * off:.1f}')
+    return table
