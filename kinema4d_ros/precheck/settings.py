@@ -29,14 +29,16 @@ class Tier0Settings:
     allow_end_velocity: bool = False    # joint_trajectory_controller's default is to refuse
     #: [s] a jump of the commanded velocity counts as an acceleration over this time
     step_time: float = 0.01
+    self_margin: float = 0.0            # [m] links of the robot that come closer than this fail
+    travel: float = 0.02                # [m] a link moves between two looks at it, at most
 
     def __post_init__(self):
         """Refuse values that would switch a rule off or turn it round."""
-        for name in ('start_tolerance', 'position_tolerance'):
+        for name in ('start_tolerance', 'position_tolerance', 'self_margin'):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise ConfigurationError(f'{name} must be at least 0, got {value}')
-        for name in ('velocity_scale', 'step_time'):
+        for name in ('velocity_scale', 'step_time', 'travel'):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise ConfigurationError(f'{name} must be more than 0, got {value}')

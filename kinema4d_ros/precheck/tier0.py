@@ -9,24 +9,28 @@ import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError, UnknownJointError
 from kinema4d_ros.precheck.limits import check_limits
+from kinema4d_ros.precheck.motion_times import kinematics_of, looking_times
+from kinema4d_ros.precheck.self_contact import check_self_contact
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.splines import MotionSplines
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.precheck.workspace import check_workspace
-from kinema4d_ros.robot import JointType, Robot
+from kinema4d_ros.robot import JointType, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
 
 _END_VELOCITY = float(np.finfo(np.float32).eps)   # what joint_trajectory_controller takes for 0
 
 
 def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapping[str, float],
-                settings: Tier0Settings = Tier0Settings()) -> tuple[Finding, ...]:
+                settings: Tier0Settings = Tier0Settings(),
+                self_collision: SelfCollision | None = None) -> tuple[Finding, ...]:
     """
     Return what is wrong with a trajectory, as far as the robot alone can tell.
 
     The motion is judged as joint_trajectory_controller interpolates it, from the live joints on.
 
     :param joint_positions: live joints [rad or m] by name; more than the robot has may be given.
+    :param self_collision: of this robot; None leaves contacts between its links unchecked.
     :raises UnknownJointError: the settings name a joint that the robot does not have.
     """
     named = (*settings.limits, *settings.required_joints)
@@ -48,6 +52,11 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
         found += check_limits(splines, robot, settings)
         if settings.workspace is not None:
             found += check_workspace(trajectory, robot, assumed, settings.workspace)
+        if self_collision is not None:
+            times = looking_times(trajectory, robot, assumed, settings.travel)
+            motion = sample_trajectory(trajectory, robot, times, assumed)
+            found += check_self_contact(times, kinematics_of(robot)(motion.positions),
+                                        self_collision, settings.self_margin)
     except Kinema4DError as error:
         found.append(not_checked(f'the motion could not be checked: {error}'))
     return tuple(found)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import numpy as np
 
-from kinema4d_ros.robot import ForwardKinematics, Robot, sample_trajectory
+from kinema4d_ros.precheck.motion_times import kinematics_of
+from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
 
 _PERIOD, _FEWEST, _MOST = 0.05, 32, 256   # [s] between samples, and bounds of their number
@@ -29,7 +29,7 @@ def check_workspace(trajectory: JointTrajectory, robot: Robot, start: Mapping[st
     count = int(np.clip(duration / _PERIOD, _FEWEST, _MOST))
     times = np.union1d(np.linspace(0.0, duration, count), trajectory.times)
     motion = sample_trajectory(trajectory, robot, times, start)
-    origins = _kinematics(robot)(motion.positions)[:, :, :3, 3]           # (T, L, 3)
+    origins = kinematics_of(robot)(motion.positions)[:, :, :3, 3]           # (T, L, 3)
     low, high = np.array(box[:3]), np.array(box[3:])
     beyond = np.maximum(low - origins, origins - high)                    # (T, L, 3)
     moving = np.ptp(origins, axis=0).max(axis=-1) > _STILL
@@ -47,9 +47,3 @@ def check_workspace(trajectory: JointTrajectory, robot: Robot, start: Mapping[st
             link=name, point_base=tuple(map(float, origins[worst, link])),
             time=float(times[first]), value=value, limit=limit, unit='m'))
     return found
-
-
-@lru_cache(maxsize=4)
-def _kinematics(robot: Robot) -> ForwardKinematics:
-    """Return the forward kinematics of a robot, built once."""
-    return ForwardKinematics(robot)

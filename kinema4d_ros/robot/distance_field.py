@@ -17,6 +17,7 @@ from kinema4d_ros.robot.shapes import LinkMesh
 SPACING = 0.005    # [m]
 REACH = 0.06       # [m] how far outside a link distances are known
 _MOST_CELLS = 2_000_000
+_CELL = 0.05       # [m] of the cubes that points are sorted into
 
 
 class DistanceFields:
@@ -56,12 +57,17 @@ class DistanceFields:
         distance = np.full((steps, links), np.inf, np.float32)
         index = np.full((steps, links), -1, np.int32)
         points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
-        everything = np.ones((1, len(points)), np.bool_)
-        alive = everything if alive is None else np.ascontiguousarray(alive, np.bool_)
+        if not len(points):
+            return distance, index
+        order, starts, centers, radii = _cells(points)
+        points = points[order]
+        alive = np.ones((1, len(points)), np.bool_) if alive is None \
+            else np.ascontiguousarray(alive[:, order], np.bool_)
         for link, (grid, low, step) in enumerate(self._fields):
             T_link_base = np.linalg.inv(T_base_link[:, link]).astype(np.float32)
-            _closest(points, alive, np.ascontiguousarray(T_link_base), grid, low, step,
-                     np.float32(self.reach), distance[:, link], index[:, link])
+            _closest(points, alive, starts, centers, radii, np.ascontiguousarray(T_link_base),
+                     grid, low, step, np.float32(self.reach), distance[:, link], index[:, link])
+        index[index >= 0] = order[index[index >= 0]]
         return distance, index
 
     def depth_of(self, points_base: np.ndarray, T_base_link: np.ndarray) -> np.ndarray:
@@ -128,6 +134,24 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
     return np.where(inside | (shell & behind), -distance, distance)
 
 
+def _cells(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Sort points (N, 3) into cubes, so that whole cubes can be passed over.
+
+    :return: order (N,), where each cube starts in it (C + 1,), spheres around the cubes' points:
+        centers (C, 3) float32, radii (C,) float32 [m].
+    """
+    cells = np.floor((points - points.min(0)) / _CELL).astype(np.int64)
+    size = cells.max(0) + 1
+    keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+    order = np.argsort(keys, kind='stable')
+    starts = np.flatnonzero(np.r_[True, np.diff(keys[order]) > 0])
+    ordered = points[order]
+    low, high = (f.reduceat(ordered, starts, axis=0) for f in (np.minimum, np.maximum))
+    radii = np.linalg.norm(high - low, axis=1) / 2 + np.float32(1e-6)
+    return order, np.r_[starts, len(points)], (low + high) / 2, radii.astype(np.float32)
+
+
 @numba.njit(cache=True, nogil=True)
 def _look_up(p, T, grid, low, spacing):
     """Return the distance at one point in the base frame, inf outside the grid."""
@@ -150,16 +174,30 @@ def _look_up(p, T, grid, low, spacing):
     return np.float32(near * (1 - fz) + far * fz)
 
 
+@numba.njit(cache=True, nogil=True)
+def _far(p, radius, T, grid, low, spacing):
+    """Tell whether a sphere lies outside of the grid."""
+    for axis in range(3):
+        x = T[axis, 0] * p[0] + T[axis, 1] * p[1] + T[axis, 2] * p[2] + T[axis, 3] - low[axis]
+        if x < -radius or x > (grid.shape[axis] - 1) * spacing + radius:
+            return True
+    return False
+
+
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _closest(points, alive, T_link_base, grid, low, spacing, reach, distance, index):
+def _closest(points, alive, starts, centers, radii, T_link_base, grid, low, spacing, reach,
+             distance, index):
     for t in numba.prange(len(T_link_base)):
         row = np.int64(t) if len(alive) > 1 else np.int64(0)   # (prange counts unsigned)
         best, found = reach, -1
-        for n in range(len(points)):
-            if alive[row, n]:
-                value = _look_up(points[n], T_link_base[t], grid, low, spacing)
-                if value < best:
-                    best, found = value, n
+        for cell in range(len(centers)):
+            if _far(centers[cell], radii[cell], T_link_base[t], grid, low, spacing):
+                continue
+            for n in range(starts[cell], starts[cell + 1]):
+                if alive[row, n]:
+                    value = _look_up(points[n], T_link_base[t], grid, low, spacing)
+                    if value < best:
+                        best, found = value, n
         if found >= 0:
             distance[t], index[t] = best, found
 

@@ -1,0 +1,43 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tier 0: links of the robot that a motion brings together."""
+from __future__ import annotations
+
+import numpy as np
+
+from kinema4d_ros.robot import LinkContact, SelfCollision
+from kinema4d_ros.types import Finding, FindingCode, Severity
+
+
+def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: SelfCollision,
+                       margin: float) -> list[Finding]:
+    """
+    Return the pairs of links that touch or come closer than `margin` [m], one finding per pair.
+
+    A pair that touches where the motion begins is doubtful (UNSURE) as long as it has not parted:
+    the robot stands there already, and must be able to move out of it.
+
+    :param times: (T,) float64 [s].
+    :param T_base_link: (T, L, 4, 4) float64 in the order of the robot's links.
+    """
+    contacts: dict[tuple[str, str], list[LinkContact]] = {}
+    for contact in checker(T_base_link, margin):
+        contacts.setdefault(contact.links, []).append(contact)
+    found = []
+    for (one, other), of_pair in contacts.items():
+        begins, worst = of_pair[0], min(of_pair, key=lambda c: c.distance)
+        time = float(times[begins.index])
+        said = f"'{one}' and '{other}' would touch" if worst.distance <= 0 else (
+            f"'{one}' and '{other}' would come within {1000 * worst.distance:.0f} mm of each "
+            f'other (at least {1000 * margin:.0f} mm wanted)')
+        stands = [c.index for c in of_pair] == list(range(len(of_pair)))
+        message = f'{said} at {float(times[worst.index]):.2f} s'
+        if stands:
+            message += '; they do already where the motion begins'
+        elif worst.index != begins.index:
+            message += f', beginning at {time:.2f} s'
+        found.append(Finding(
+            FindingCode.SELF_COLLISION, Severity.UNSURE if stands else Severity.FAIL, message,
+            link=one, other=other, point_base=tuple(map(float, begins.point_base)), time=time,
+            value=worst.distance, limit=margin, unit='m'))
+    return found
