@@ -35,8 +35,8 @@ class Checkpoint:
         :raises WorldModelError: naming what is missing, left over or of the wrong shape.
         """
         self.base, self.weights = Path(base), Path(weights)
-        for path, setting in ((self.base, 'base'), (self.weights, 'weights')):
-            if not str(path) or not path.is_dir():
+        for path, setting in ((base, 'base'), (weights, 'weights')):
+            if not str(path) or not Path(path).is_dir():
                 raise WorldModelError(
                     f'setting {setting} of kinema4d: no directory {str(path)!r}; give the folder '
                     'that you downloaded, nothing is ever fetched from the network')

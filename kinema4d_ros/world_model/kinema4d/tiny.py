@@ -52,7 +52,7 @@ def write_tiny_checkpoint(directory: Path, variant: Variant = Variant.DEFAULT, *
     config = model_config(variant, layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        AutoencoderKLWan(base_dim=8, num_res_blocks=1).save_pretrained(base / 'vae')
+        AutoencoderKLWan(base_dim=4, num_res_blocks=1).save_pretrained(base / 'vae')
         CLIPVisionModel(CLIPVisionConfig(**config.image_encoder)).save_pretrained(
             base / 'image_encoder')
         model = Kinema4DTransformer.from_model_config(config)
@@ -91,7 +91,7 @@ def model_config(variant: Variant = Variant.DEFAULT, layers: int = 2) -> ModelCo
                'num_attention_heads': 2, 'image_size': 28, 'patch_size': 14,
                'hidden_act': 'gelu'}
     return ModelConfig(variant, GEOMETRY, Sampling(), 8, {**TRANSFORMER, 'num_layers': layers},
-                       {'base_dim': 8}, encoder, IMAGE_PROCESSOR, SCHEDULER)
+                       {'base_dim': 4}, encoder, IMAGE_PROCESSOR, SCHEDULER)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
