@@ -7,6 +7,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 _CHANGE = 20        # a pixel has changed when a channel differs by more than this (of 255)
+_SSIM_REACH = 7     # [px] half of the window of the similarity is 3; some more
 _BEST_PSNR = 60.0   # [dB] reported for identical pixels, so that means stay finite
 
 
@@ -33,8 +34,13 @@ def ssim(predicted: np.ndarray, true: np.ndarray, region: np.ndarray) -> float:
     """Return the mean structural similarity over a region, -1 to 1; NaN if it is empty."""
     if not region.any():
         return float('nan')
-    _, full = structural_similarity(predicted, true, channel_axis=-1, full=True)
-    return float(full[region].mean())
+    # The window around the region (and the filter's reach) has the same values as the whole.
+    rows, columns = np.nonzero(region.any(1))[0], np.nonzero(region.any(0))[0]
+    window = tuple(slice(max(0, min(k[0] - _SSIM_REACH, n - 2 * _SSIM_REACH)),
+                         max(k[-1] + _SSIM_REACH + 1, 2 * _SSIM_REACH))
+                   for k, n in zip((rows, columns), region.shape))
+    _, full = structural_similarity(predicted[window], true[window], channel_axis=-1, full=True)
+    return float(full[region[window]].mean())
 
 
 def depth_abs_rel(predicted: np.ndarray, true: np.ndarray, region: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.metrics import changed_region, depth_abs_rel, psnr, ssim
 from kinema4d_ros.robot import Robot
@@ -93,7 +94,8 @@ def evaluate_episode(episode: Episode | str | Path, world_model: str, *, frames:
     """
     episode = episode if isinstance(episode, Episode) else Episode.open(episode)
     simulator = ShadowSimulator(Robot.from_urdf(episode.robot_description),
-                                create(world_model, **(settings or {})), frames=frames)
+                                create(world_model, **(settings or {})), frames=frames,
+                                camera_poses=LinkPose(episode.camera_frame).poses)
     observation = episode.observation()
     started = time.perf_counter()
     predicted = list(simulator.predict(observation, episode.trajectory))

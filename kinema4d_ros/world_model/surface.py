@@ -3,6 +3,7 @@
 """A depth image as a textured triangle mesh, and the same surface seen from somewhere else."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from kinema4d_ros.camera import rasterize, shade
@@ -13,6 +14,7 @@ from kinema4d_ros.world_model.scene import in_paint
 # Neighbouring pixels belong to one surface up to this slope against the image plane; beyond it,
 # the step is an edge with something unseen behind it. tan(85 deg).
 _STEEPEST = 11.4
+_COARSE = 4        # [px] size of the cells in which what is hidden from elsewhere is filled
 
 
 def grid_mesh(depth: np.ndarray, keep: np.ndarray,
@@ -77,4 +79,16 @@ class SceneView:
         depth, face_id = rasterize(moved, faces, self.camera)
         colors = self.image[pixel[:, 0], pixel[:, 1]]
         image = shade(face_id, depth, moved, faces, colors, self.camera)
-        return in_paint(image, face_id < 0), depth
+        return _filled(image, face_id < 0), depth
+
+
+def _filled(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Fill a hole coarsely: it may be half of the picture, and every frame has another one."""
+    size = (max(1, hole.shape[1] // _COARSE), max(1, hole.shape[0] // _COARSE))
+    # Mean of the pixels that are known, so that no black of the hole gets in.
+    weight = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image * (~hole)[..., None].astype(np.float32), size,
+                       interpolation=cv2.INTER_AREA) / np.maximum(weight, 1e-6)[..., None]
+    small = in_paint(small.astype(np.uint8), weight < 0.25)
+    large = cv2.resize(small, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.where(hole[..., None], large, image)

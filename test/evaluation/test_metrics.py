@@ -31,6 +31,14 @@ def test_only_the_region_counts():
     assert np.isnan(psnr(TRUE, TRUE, ~ALL)) and np.isnan(ssim(TRUE, TRUE, ~ALL))
 
 
+def test_the_similarity_of_a_region_is_that_of_the_whole_image_there():
+    _, full = structural_similarity(NOISY, TRUE, channel_axis=-1, full=True)
+    for rows, columns in ((slice(0, 3), slice(38, 40)), (slice(12, 20), slice(15, 16))):
+        region = np.zeros((32, 40), bool)
+        region[rows, columns] = True
+        assert ssim(NOISY, TRUE, region) == pytest.approx(full[region].mean())
+
+
 def test_a_pixel_has_changed_when_one_channel_differs_by_more_than_noise():
     later = TRUE.copy()
     later[3, 4, 1] = (int(later[3, 4, 1]) + 128) % 256
