@@ -13,13 +13,13 @@ from kinema4d_ros.episodes import Episode
 REPOSITORY = Path(__file__).parents[2]
 PATHS = sorted((REPOSITORY / 'data' / 'episodes').glob('*.mcap'))
 SPEED_LIMITS = np.array([2.175] * 4 + [2.61] * 3 + [0.2] * 2)      # [rad/s, m/s] of the URDF
+ACCELERATION_LIMITS = np.array([15, 7.5, 10, 12.5, 15, 20, 20])    # [rad/s^2], as Franka has it
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem, scope='module')
 def episode(request):
     """Return each bundled episode."""
     return Episode.open(request.param)
-
 
 def event_times(episode, kind):
     """Return the times at which something begins."""
@@ -57,6 +57,8 @@ def test_trajectory_is_one_that_a_robot_could_be_given(episode):
     assert trajectory.times[0] == 0.0
     np.testing.assert_allclose(np.diff(trajectory.times), 0.05, atol=1e-9)
     assert (np.abs(trajectory.velocities) < SPEED_LIMITS).all()
+    accelerations = np.gradient(trajectory.velocities[:, :7], trajectory.times, axis=0)
+    assert (np.abs(accelerations) < ACCELERATION_LIMITS).all()
     assert (trajectory.velocities[[0, -1]] == 0).all()
     fingers = trajectory.positions[:, -2:]
     assert fingers.min() >= 0 and fingers.max() <= 0.04

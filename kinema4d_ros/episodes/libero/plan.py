@@ -27,6 +27,7 @@ FINGER_TIME = 0.5             # [s] to open or close: at most 0.15 m/s per finge
 FINGER_HOLD = 0.25            # [s] that the arm waits after the fingers' command has ended
 RATE, FINE = 20, 100          # [Hz] of the points of the trajectory, of the inverse kinematics
 MAX_SPEED = np.array([2.175] * 4 + [2.61] * 3) * 0.9      # [rad/s] a tenth below the limits
+MAX_ACCELERATION = np.array([15, 7.5, 10, 12.5, 15, 20, 20])      # [rad/s^2] as Franka states it
 
 
 class Kind(enum.StrEnum):
@@ -103,12 +104,14 @@ def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -
         positions = _solve(scene, scratch, points, grip[:3, :3], start)
         velocities = np.gradient(positions, 1 / FINE, axis=0)
         velocities[[0, -1]] = 0.0
-        excess = float((np.abs(velocities) / MAX_SPEED).max())
+        accelerations = np.gradient(velocities, 1 / FINE, axis=0)
+        excess = float(max((np.abs(velocities) / MAX_SPEED).max(),
+                           np.sqrt((np.abs(accelerations) / MAX_ACCELERATION).max())))
         if excess <= 1.0:
             break
         stretch *= excess * 1.02
     else:
-        raise EpisodeError('the script needs joint speeds beyond the limits; try another state')
+        raise EpisodeError('the script needs joint speeds or accelerations beyond the limits; try another state')
     rates = np.gradient(openings, 1 / FINE)
     rates[[0, -1]] = 0.0
     pick = slice(None, None, FINE // RATE)
