@@ -111,7 +111,8 @@ def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -
             break
         stretch *= excess * 1.02
     else:
-        raise EpisodeError('the script needs joint speeds or accelerations beyond the limits; try another state')
+        raise EpisodeError('the script needs joint speeds or accelerations beyond the limits; '
+                           'try another initial state')
     rates = np.gradient(openings, 1 / FINE)
     rates[[0, -1]] = 0.0
     pick = slice(None, None, FINE // RATE)
