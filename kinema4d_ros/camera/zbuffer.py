@@ -75,25 +75,23 @@ def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, left, right, top, b
     slope_x = ((bw - aw) * acy - (cw - aw) * aby) * share
     slope_y = ((cw - aw) * abx - (bw - aw) * acx) * share
     low_w, high_w = min(aw, bw, cw), max(aw, bw, cw)
-    drawn = False
     for v in range(top, bottom + 1):
         from_a_y, from_b_y = v - ay, v - by
         ab, ca, bc = abx * from_a_y, acx * from_a_y, bcx * from_b_y
         w_row = aw + slope_y * from_a_y
         for u in range(left, right + 1):
             from_a_x = u - ax
-            # One branch instead of three that cannot be foretold.
-            if ((ab - aby * from_a_x >= edge_ab) & (acy * from_a_x - ca >= edge_ca)
-                    & (bc - bcy * (u - bx) >= edge_bc)):
-                # A sliver's plane is ill-conditioned; its depth is still that of its corners.
-                w = min(max(w_row + slope_x * from_a_x, low_w), high_w)
-                if w > inverse_depth[v, u]:
-                    inverse_depth[v, u] = w
-                    face_id[v, u] = face
-                    drawn = True
-    if drawn:
-        box[0], box[1] = min(box[0], top), max(box[1], bottom)
-        box[2], box[3] = min(box[2], left), max(box[3], right)
+            # A sliver's plane is ill-conditioned; its depth is still that of its corners.
+            w = np.float32(min(max(w_row + slope_x * from_a_x, low_w), high_w))
+            before = inverse_depth[v, u]
+            # Stores in any case: which pixels are inside cannot be foretold, and a wrong guess of
+            # the processor costs more than a store.
+            wins = ((ab - aby * from_a_x >= edge_ab) & (acy * from_a_x - ca >= edge_ca)
+                    & (bc - bcy * (u - bx) >= edge_bc) & (w > before))
+            inverse_depth[v, u] = w if wins else before
+            face_id[v, u] = face if wins else face_id[v, u]
+    box[0], box[1] = min(box[0], top), max(box[1], bottom)
+    box[2], box[3] = min(box[2], left), max(box[3], right)
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
