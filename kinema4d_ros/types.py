@@ -293,6 +293,13 @@ class FindingCode(enum.IntEnum):
     RELEASE = 62
     REST = 63
     NO_DEPTH = 64
+    SWEPT = 65
+    GOAL = 66
+    ACTION_FOLLOWING = 67
+    GHOST_MOTION = 68
+    VANISHED = 69
+    SPREAD = 70
+    NO_REACTION = 71
 
 
 @dataclass(frozen=True)
@@ -333,3 +340,8 @@ class Verdict:
     latencies: Mapping[str, float] = field(default_factory=dict)     # [s] per stage
     world_model: str = ''
     seed: int = 0
+    speed_factor: float | None = None     # share of the speed at which it would pass, if there is
+    min_clearance: float | None = None    # [m] smallest distance of the robot to the scene
+    clearance_sigma: float | None = None  # [m] its standard deviation
+    success: float | None = None          # probability that the goal is met, if one was given
+    action_following: float | None = None   # [m] predicted against exact robot

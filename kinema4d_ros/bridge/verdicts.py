@@ -32,8 +32,11 @@ def verdict_message(verdict: Verdict, header: Header) -> VerdictMessage:
         robot_hash=str(verdict.robot_hash), status=int(verdict.status),
         tier=int(verdict.deciding_tier), tiers_passed=[int(t) for t in verdict.tiers_passed],
         summary=str(verdict.summary), findings=[finding_message(f) for f in verdict.findings],
-        min_clearance=_NAN, clearance_sigma=_NAN, action_following=_NAN,
-        safe_prefix=_number(verdict.safe_prefix), outcome=str(verdict.outcome),
+        min_clearance=_number(verdict.min_clearance),
+        clearance_sigma=_number(verdict.clearance_sigma),
+        action_following=_number(verdict.action_following),
+        safe_prefix=_number(verdict.safe_prefix), speed_factor=_number(verdict.speed_factor),
+        success=_number(verdict.success), outcome=str(verdict.outcome),
         latency_stages=[str(stage) for stage in verdict.latencies],
         latencies=[float(seconds) for seconds in verdict.latencies.values()],
         world_model=str(verdict.world_model), seed=int(verdict.seed))
@@ -54,7 +57,10 @@ def verdict_from_message(message: VerdictMessage) -> Verdict:
         scene_stamp_ns=stamp_ns(message.header.stamp), outcome=message.outcome,
         safe_prefix=_known(message.safe_prefix),
         latencies=dict(zip(message.latency_stages, message.latencies)),
-        world_model=message.world_model, seed=message.seed)
+        world_model=message.world_model, seed=message.seed,
+        speed_factor=_known(message.speed_factor), min_clearance=_known(message.min_clearance),
+        clearance_sigma=_known(message.clearance_sigma), success=_known(message.success),
+        action_following=_known(message.action_following))
 
 
 def finding_message(finding: Finding) -> FindingMessage:

@@ -7,12 +7,13 @@ Tier 0 (`check_tier0`) needs no scene and takes milliseconds. Tier 1 (`check_tie
 robot's distance to the scene that a depth camera sees. `decide` turns the findings of all
 tiers into a verdict; it is the only way to a PASS.
 """
+from kinema4d_ros.precheck.clearance import Clearance
 from kinema4d_ros.precheck.fingerprint import trajectory_hash
 from kinema4d_ros.precheck.observed_scene import ObservedScene
-from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, Unseen
+from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, TouchRule, Unseen
 from kinema4d_ros.precheck.tier0 import check_tier0
-from kinema4d_ros.precheck.tier1 import Clearance, check_tier1
+from kinema4d_ros.precheck.tier1 import check_tier1
 from kinema4d_ros.precheck.verdict import decide, not_checked
 
-__all__ = ['Clearance', 'ObservedScene', 'Tier0Settings', 'Tier1Settings', 'Unseen', 'check_tier0',
-           'check_tier1', 'decide', 'not_checked', 'trajectory_hash']
+__all__ = ['Clearance', 'ObservedScene', 'Tier0Settings', 'Tier1Settings', 'TouchRule', 'Unseen',
+           'check_tier0', 'check_tier1', 'decide', 'not_checked', 'trajectory_hash']

@@ -34,21 +34,9 @@ class Tier0Settings:
 
     def __post_init__(self):
         """Refuse values that would switch a rule off or turn it round."""
-        for name in ('start_tolerance', 'position_tolerance', 'self_margin'):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ConfigurationError(f'{name} must be at least 0, got {value}')
-        for name in ('velocity_scale', 'step_time', 'travel'):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ConfigurationError(f'{name} must be more than 0, got {value}')
-        if self.workspace is not None:
-            box = np.asarray(self.workspace, np.float64)
-            if box.shape != (6,) or not np.isfinite(box).all() or np.any(box[:3] >= box[3:]):
-                raise ConfigurationError(
-                    'workspace must be x0 y0 z0 x1 y1 z1 [m] with the smaller corner first, got '
-                    f'{self.workspace}')
-            object.__setattr__(self, 'workspace', tuple(map(float, box)))
+        _at_least_zero(self, 'start_tolerance', 'position_tolerance', 'self_margin')
+        _above_zero(self, 'velocity_scale', 'step_time', 'travel')
+        _box(self, 'workspace')
         object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))
 
 
@@ -57,6 +45,21 @@ class Unseen(enum.StrEnum):
 
     REPORT = 'report'    # a finding that moves nothing
     UNSURE = 'unsure'    # no PASS
+
+
+@dataclass(frozen=True)
+class TouchRule:
+    """How a link may touch the scene."""
+
+    depth: float = 0.01      # [m] 0 or more, how far it may be pressed in
+    speed: float = 0.3       # [m/s] 0 or more, how fast it may be when it touches
+    #: x0 y0 z0 x1 y1 z1 [m] in the base frame, where it may touch; None for anywhere
+    within: tuple[float, float, float, float, float, float] | None = None
+
+    def __post_init__(self):
+        """Refuse values that would switch a rule off or turn it round."""
+        _at_least_zero(self, 'depth', 'speed')
+        _box(self, 'within')
 
 
 @dataclass(frozen=True)
@@ -72,23 +75,46 @@ class Tier1Settings:
     mask_growth: int = 3                # [px] the robot's rendered mask is grown by
     voxel: float = 0.005                # [m] of the thinned scene
     least_points: int = 4               # pixels that an obstacle shows in 15 mm, at least
-    #: links that may touch the scene; None: the fingers of the gripper
-    may_touch: tuple[str, ...] | None = None
-    touch_depth: float = 0.01           # [m] how far such a link may be pressed in
-    touch_speed: float = 0.3            # [m/s] how fast it may be when it touches
+    travel: float = 0.02                # [m] a link moves between two looks at it, at most
+    #: links that may touch the scene, each in its way; None: the fingers of the gripper
+    touch: Mapping[str, TouchRule] | None = None
+    carried_depth: float = 0.015        # [m] how far what is carried may be pressed in
+    carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
     unseen: Unseen = Unseen.REPORT
     unseen_share: float = 0.25          # of a link's surface, more than this is told
 
     def __post_init__(self):
         """Refuse values that would switch a rule off or turn it round."""
-        for name in ('near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
-                     'calibration_sigma', 'mesh_sigma', 'mask_growth', 'touch_depth',
-                     'touch_speed', 'unseen_share'):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ConfigurationError(f'{name} must be at least 0, got {value}')
-        for name in ('voxel', 'least_points'):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ConfigurationError(f'{name} must be more than 0, got {value}')
+        _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
+                       'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
+                       'carried_sigma', 'unseen_share')
+        _above_zero(self, 'voxel', 'least_points', 'travel')
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
+        if self.touch is not None:
+            object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
+
+
+def _at_least_zero(settings, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not (np.isfinite(value) and value >= 0):
+            raise ConfigurationError(f'{name} must be at least 0, got {value}')
+
+
+def _above_zero(settings, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not (np.isfinite(value) and value > 0):
+            raise ConfigurationError(f'{name} must be more than 0, got {value}')
+
+
+def _box(settings, name: str) -> None:
+    """Make a box a tuple of floats, its smaller corner first."""
+    value = getattr(settings, name)
+    if value is None:
+        return
+    box = np.asarray(value, np.float64)
+    if box.shape != (6,) or not np.isfinite(box).all() or np.any(box[:3] >= box[3:]):
+        raise ConfigurationError(
+            f'{name} must be x0 y0 z0 x1 y1 z1 [m] with the smaller corner first, got {value}')
+    object.__setattr__(settings, name, tuple(map(float, box)))

@@ -202,9 +202,9 @@ def _closest(points, alive, starts, centers, radii, T_link_base, grid, low, spac
             distance[t], index[t] = best, found
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _each(points, T_link_base, grid, low, spacing, reach, out):
-    for n in numba.prange(len(points)):
+    for n in range(len(points)):
         value = _look_up(points[n], T_link_base, grid, low, spacing)
         if value < reach and value < out[n]:
             out[n] = value

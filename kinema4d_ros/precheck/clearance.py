@@ -1,0 +1,134 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far each link of the robot stays from the scene, at each time of a motion."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.precheck.observed_scene import ObservedScene
+from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.types import RobotRollout
+from kinema4d_ros.world_model.story import Story
+
+_STILL = 1e-4         # [m] a link that moves less has not moved
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The distance of one link to the scene over time; inf where nothing is within reach."""
+
+    times: np.ndarray        # (T,) float64 [s]
+    distance: np.ndarray     # (T,) float32 [m], negative inside
+    sigma: np.ndarray        # (T,) float32 [m], NaN where distance is inf
+    point_base: np.ndarray   # (T, 3) float32 [m], the scene's closest point, NaN
+    speed: np.ndarray        # (T,) float64 [m/s] of the link's origin
+
+    def where(self, keep: np.ndarray) -> Track:
+        """Return the track with nothing in reach in the frames that are not kept, (T,) bool."""
+        return dataclasses.replace(
+            self, distance=np.where(keep, self.distance, np.inf).astype(np.float32),
+            sigma=np.where(keep, self.sigma, np.nan).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Clearance:
+    """
+    The distances of the moving links to the scene.
+
+    Apart from the rest are the points of what the fingers are about to close on: `target`.
+    """
+
+    link_names: tuple[str, ...]   # L links that move
+    tracks: tuple[Track, ...]
+    targets: tuple[Track, ...]
+    minimum: float = np.inf         # [m] the smallest distance of a link that must not touch
+    minimum_sigma: float = np.nan   # [m] its standard deviation
+    minimum_time: float = np.nan    # [s]
+
+    def track(self, name: str, target: bool = False) -> Track:
+        """Return the distances of one link."""
+        return (self.targets if target else self.tracks)[self.link_names.index(name)]
+
+    def with_minimum_of(self, links: Collection[str]) -> Clearance:
+        """Return this with the minimum over these links filled in."""
+        best = min((track for name in links for track in (self.track(name),
+                                                          self.track(name, target=True))),
+                   key=lambda track: track.distance.min(), default=None)
+        if best is None or not np.isfinite(best.distance.min()):
+            return self
+        t = int(best.distance.argmin())
+        return dataclasses.replace(
+            self, minimum=float(best.distance[t]), minimum_sigma=float(best.sigma[t]),
+            minimum_time=float(best.times[t]))
+
+
+def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: DistanceFields,
+                      settings: Tier1Settings, story: Story | None) -> Clearance:
+    """
+    Measure.
+
+    Points inside the robot as it stands at frame 0 are taken for the robot: they are what the
+    mask missed. Points that the fingers take away count until the fingers begin to close.
+    """
+    index = [robot.link_names.index(name) for name in fields.link_names]
+    T_base_link = robot.T_base_link[:, index]
+    moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
+    own = fields.depth_of(scene.points_base, T_base_link[0]) < 0.0
+    alive, target = still_there(scene, story, len(robot.times))
+    alive &= ~own
+    names = tuple(np.array(fields.link_names)[moves].tolist())
+    speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
+    tracks = _tracks(scene, robot.times, fields, T_base_link, alive & ~target, moves, speeds)
+    gripper = robot.gripper
+    if not target.any() or gripper is None:
+        nothing = tuple(track.where(np.zeros(len(robot.times), bool)) for track in tracks)
+        return Clearance(names, tracks, nothing)
+    return Clearance(names, tracks,
+                     _tracks(scene, robot.times, fields, T_base_link, alive & target, moves,
+                             speeds))
+
+
+def still_there(scene: ObservedScene, story: Story | None,
+                steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Tell which scene points are where they were seen, and which the fingers will take away.
+
+    :return: (T, N) bool, and (N,) bool.
+    """
+    alive = np.ones((steps, len(scene.points_base)), bool)
+    if story is not None:
+        rows, columns = scene.pixels.T
+        for first, _, depth in story.backgrounds[1:]:
+            alive[first:] &= np.isfinite(depth[rows, columns])
+        # What the robot hides now is unknown in every background, but was known to the scene.
+        alive |= ~np.isfinite(story.backgrounds[0][2][rows, columns])
+    return alive, ~alive[-1]
+
+
+def _tracks(scene: ObservedScene, times: np.ndarray, fields: DistanceFields,
+            T_base_link: np.ndarray, alive: np.ndarray, moves: np.ndarray,
+            speeds: list[np.ndarray]) -> tuple[Track, ...]:
+    """Return the distance to the points that are alive, for the links that move."""
+    some = alive.any(axis=0)
+    points, sigmas = scene.points_base[some], scene.sigma[some]
+    distance, nearest = fields.closest(points, T_base_link, alive[:, some])
+    distance, nearest = distance[:, moves], nearest[:, moves]
+    known = nearest >= 0
+    sigma = np.full(distance.shape, np.nan, np.float32)
+    point = np.full((*distance.shape, 3), np.nan, np.float32)
+    sigma[known], point[known] = sigmas[nearest[known]], points[nearest[known]]
+    return tuple(Track(times, distance[:, link], sigma[:, link], point[:, link], speed)
+                 for link, speed in enumerate(speeds))
+
+
+def _speed(robot: RobotRollout, link: int) -> np.ndarray:
+    """Return the speed of a link's origin in each frame, (T,) [m/s], against the frame before."""
+    place = robot.T_base_link[:, link, :3, 3]
+    step = np.linalg.norm(np.diff(place, axis=0), axis=1)
+    time = np.diff(robot.times)
+    return np.r_[0.0, np.divide(step, time, out=np.zeros_like(step), where=time > 0)]

@@ -1,0 +1,236 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Whether a trajectory may go to the controller: everything that the gate decides, without ROS.
+
+In mode `enforce` there are two ways through, both in `rule`: no objection at all, which takes a
+fresh matching PASS, or an operator's override for exactly this trajectory, which is used up.
+"""
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from kinema4d_ros.types import FindingCode, Severity, Status, Verdict
+
+_NS = 1_000_000_000
+_JOINTS = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.MISSING_JOINT))
+
+
+class Mode(enum.StrEnum):
+    """What the gate does with a verdict."""
+
+    MONITOR = 'monitor'   # forwards at once and reports what the verdict says
+    ADVISE = 'advise'     # shows the verdict and forwards what an operator approves
+    ENFORCE = 'enforce'   # forwards on PASS only
+
+
+class Ruling(enum.StrEnum):
+    """What happens to a trajectory now."""
+
+    FORWARD = 'forward'
+    REFUSE = 'refuse'
+    ASK = 'ask'           # an operator decides
+
+
+class Refusal(enum.IntEnum):
+    """Error codes for the client; same numbers as in control_msgs/FollowJointTrajectory."""
+
+    INVALID_GOAL = -1
+    INVALID_JOINTS = -2
+    OLD_HEADER_TIMESTAMP = -3
+    PATH_TOLERANCE_VIOLATED = -4
+
+
+@dataclass(frozen=True)
+class Objection:
+    """One reason not to forward."""
+
+    reason: str
+    error: Refusal = Refusal.INVALID_GOAL
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is known of a trajectory by itself."""
+
+    trajectory_hash: str = ''
+    start_ns: int = 0        # header.stamp: when the controller starts it; 0 at once
+    problem: str = ''        # why it cannot be read
+    unchecked: str = ''      # what it commands that no verdict covers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What shadow_sim said."""
+
+    verdict: Verdict | None = None
+    valid_until_ns: int = 0
+    problem: str = ''        # why there is no verdict, or none to rely on
+    rollout_id: str = ''
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The world at the moment of the decision; a problem is a sentence, empty for none."""
+
+    now_ns: int              # ROS time
+    robot_hash: str          # of the robot description that the gate has
+    gate_problem: str = ''
+    controller_problem: str = ''
+    shadow_sim_problem: str = ''
+    joints_problem: str = ''
+    moved: float = 0.0       # [rad or m] the most that a joint moved since the verdict was asked
+    moved_joint: str = ''
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """What the gate insists on."""
+
+    required_tiers: tuple[int, ...] = (0,)
+    max_scene_age: float = 10.0     # [s] 0.0: any age
+    start_tolerance: float = 0.02   # [rad or m]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A ruling and, in one sentence, why."""
+
+    ruling: Ruling
+    reason: str
+    error: Refusal = Refusal.INVALID_GOAL
+
+
+def rule(mode: Mode, request: Request, answer: Answer, situation: Situation,
+         settings: GateSettings, *, overridden: bool = False,
+         approved: bool | None = None) -> Decision:
+    """
+    Return what to do with a trajectory; refusing is the default.
+
+    :param overridden: an override for this very trajectory has just been used up (`enforce`).
+    :param approved: what the operator said, None while nothing (`advise`).
+    """
+    objections = evidence_objections(request, answer, situation, settings)
+    obstacles = plain_obstacles(request, situation, settings)
+    if mode is Mode.MONITOR:
+        if situation.controller_problem:
+            return _refuse([Objection(situation.controller_problem)])
+        return Decision(Ruling.FORWARD, 'forwarded unchecked, as mode monitor does')
+    if mode is Mode.ADVISE:
+        if obstacles:
+            return _refuse(obstacles)
+        if approved is None:
+            return Decision(Ruling.ASK, _sentence(objections) if objections
+                            else f'PASS: {answer.verdict.summary}')
+        if not approved:
+            return _refuse([Objection('denied by the operator')])
+        return Decision(Ruling.FORWARD, 'approved by the operator')
+    if mode is Mode.ENFORCE and overridden:
+        if obstacles:
+            return _refuse(obstacles)
+        return Decision(Ruling.FORWARD, "forwarded by the operator's override")
+    if mode is Mode.ENFORCE and not obstacles and not objections:
+        return Decision(Ruling.FORWARD, f'PASS: {answer.verdict.summary}')
+    return _refuse(obstacles + objections)
+
+
+def plain_obstacles(request: Request, situation: Situation,
+                    settings: GateSettings) -> list[Objection]:
+    """Return what no operator can wave through: what goes out would not be what was looked at."""
+    found = [Objection(problem) for problem in (
+        request.problem, situation.gate_problem, situation.controller_problem) if problem]
+    if situation.now_ns <= 0:
+        found.append(Objection('there is no time: use_sim_time is set but nothing is on /clock'))
+    if request.start_ns and request.start_ns < situation.now_ns:
+        late = (situation.now_ns - request.start_ns) / _NS
+        found.append(Objection(
+            f'header.stamp is {late:.2f} s in the past, so the controller would begin in the '
+            'middle; leave it zero to start at once', Refusal.OLD_HEADER_TIMESTAMP))
+    if not situation.moved <= settings.start_tolerance:
+        found.append(Objection(
+            f'{situation.moved_joint} moved by {situation.moved:.4f} since the trajectory was '
+            f'looked at, limit {settings.start_tolerance}'))
+    return found
+
+
+def evidence_objections(request: Request, answer: Answer, situation: Situation,
+                        settings: GateSettings) -> list[Objection]:
+    """Return what keeps the answer from being a fresh PASS for this trajectory and robot."""
+    found = [Objection(problem) for problem in (
+        request.unchecked and f'{request.unchecked}, which no verdict covers',
+        situation.shadow_sim_problem, answer.problem, situation.joints_problem) if problem]
+    verdict = answer.verdict
+    if verdict is None:
+        return found or [Objection('there is no verdict')]
+    if verdict.status != Status.PASS:
+        codes = {finding.code for finding in verdict.findings}
+        found.insert(0, Objection(
+            f'{Status(verdict.status).name}: {verdict.summary}',
+            Refusal.INVALID_JOINTS if codes & _JOINTS else Refusal.INVALID_GOAL))
+    elif any(finding.severity != Severity.INFO for finding in verdict.findings):
+        found.append(Objection('the verdict says PASS but its findings do not'))
+    if not request.trajectory_hash or verdict.trajectory_hash != request.trajectory_hash:
+        found.append(Objection('the verdict is on another trajectory (hash '
+                               f'{verdict.trajectory_hash[:12] or "missing"}, asked '
+                               f'{request.trajectory_hash[:12]})'))
+    if not situation.robot_hash:
+        found.append(Objection('the gate has no robot description: is robot_state_publisher '
+                               'running in this namespace?'))
+    elif verdict.robot_hash != situation.robot_hash:
+        found.append(Objection('the verdict is on another robot description than the gate has '
+                               f'(hash {verdict.robot_hash[:12] or "missing"}, here '
+                               f'{situation.robot_hash[:12]})'))
+    missing = sorted(set(settings.required_tiers) - set(verdict.tiers_passed))
+    if missing or not settings.required_tiers:
+        found.append(Objection(f'tier {", ".join(map(str, missing)) or "none"} did not pass'))
+    return found + _out_of_date(request, answer, verdict, situation.now_ns, settings)
+
+
+def _out_of_date(request: Request, answer: Answer, verdict: Verdict, now_ns: int,
+                 settings: GateSettings) -> list[Objection]:
+    """Return what time has done to a verdict."""
+    found = []
+    if answer.valid_until_ns <= now_ns:
+        found.append(Objection(
+            f'the verdict expired {(now_ns - answer.valid_until_ns) / _NS:.2f} s ago'
+            if answer.valid_until_ns else 'the verdict is not valid at any time'))
+    elif request.start_ns > answer.valid_until_ns:
+        found.append(Objection(
+            'header.stamp has the motion start '
+            f'{(request.start_ns - answer.valid_until_ns) / _NS:.2f} s after its verdict expires'))
+    age = (now_ns - verdict.scene_stamp_ns) / _NS
+    if settings.max_scene_age and not verdict.scene_stamp_ns:
+        found.append(Objection('the verdict rests on no observed scene'))
+    elif settings.max_scene_age and not abs(age) <= settings.max_scene_age:
+        found.append(Objection(f'the scene that was checked is {age:.2f} s old, limit '
+                               f'{settings.max_scene_age} s'))
+    return found
+
+
+def _refuse(objections: list[Objection]) -> Decision:
+    return Decision(Ruling.REFUSE, _sentence(objections), objections[0].error)
+
+
+def _sentence(objections: list[Objection]) -> str:
+    more = len(objections) - 1
+    return objections[0].reason + (f' (and {more} more)' if more > 0 else '')
+
+
+class OverrideDesk:
+    """Overrides that an operator granted: each for one trajectory, once, and not for long."""
+
+    def __init__(self):
+        """Hold none."""
+        self._hash, self._until = '', 0.0
+
+    def grant(self, trajectory_hash: str, until: float) -> None:
+        """Let this trajectory pass once until the steady time `until` [s]; the last grant holds."""
+        self._hash, self._until = trajectory_hash, until
+
+    def take(self, trajectory_hash: str, now: float) -> bool:
+        """Return whether this trajectory may pass at steady time `now` [s]; that uses it up."""
+        if not trajectory_hash or trajectory_hash != self._hash:
+            return False
+        self._hash = ''
+        return now < self._until

@@ -1,0 +1,176 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a motion is meant to achieve, and whether what is foreseen achieves it."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.precheck.outcome import MovedObject, Outcome
+
+_KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
+         'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
+PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
+NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box in the base frame."""
+
+    low: tuple[float, float, float]      # [m]
+    high: tuple[float, float, float]     # [m]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that must hold of the object when the motion ends."""
+
+    kind: str                            # 'inside', 'above', 'lifted' or 'moved_by'
+    region: Region | None = None         # of inside, above
+    length: float = 0.0                  # [m] height of lifted, distance of moved_by
+    direction: tuple[float, float, float] | None = None   # of moved_by, a unit vector
+
+    def margin(self, item: MovedObject) -> float:
+        """Return by how much an object keeps the rule [m]; below zero it breaks it."""
+        if self.kind == 'lifted':
+            return float(item.end[2] - item.start[2]) - self.length
+        if self.kind == 'moved_by':
+            way = item.end - item.start
+            done = np.linalg.norm(way) if self.direction is None else way @ self.direction
+            return float(done) - self.length
+        low, high = np.array(self.region.low), np.array(self.region.high)
+        sides = np.r_[item.end - low, high - item.end]
+        if self.kind == 'above':      # it may be lower than the region is high, if it stands on it
+            sides[2] = item.bottom - low[2]
+        return float(sides.min())
+
+
+@dataclass(frozen=True)
+class Goal:
+    """
+    What must hold of one moved object when the motion ends; all rules together.
+
+    As YAML or a mapping, each rule by its name:
+
+    * ``inside: {region: {low: [x, y, z], high: [x, y, z]}}``: its middle is in the box.
+    * ``above: {region: ...}``: its middle is over the box's ground and at most as high as the
+      box, its bottom is at least as high as the box's.
+    * ``lifted: {height: h}``: it is held or stands at least that much higher than before.
+    * ``moved_by: {distance: d, direction: [x, y, z]}``: it has moved at least that far, along the
+      direction if one is given.
+
+    Lengths in m, in the base frame. ``object`` (anywhere) and ``name`` of a region are for people.
+    ``starts_in: {low, high}`` says which object is meant: one whose middle was in that box.
+    """
+
+    rules: tuple[Rule, ...]
+    starts_in: Region | None = None
+
+    @classmethod
+    def of(cls, rubric: Mapping[str, Any], where: str = 'goal') -> Goal:
+        """
+        Read a rubric.
+
+        :param where: it comes from, for messages.
+        :raises ConfigurationError: for anything that is not as described above.
+        """
+        if not isinstance(rubric, Mapping) or not rubric:
+            raise ConfigurationError(f'{where} must map rules to their numbers, got {rubric!r}')
+        rules, starts_in = [], None
+        for kind, values in rubric.items():
+            if kind == 'starts_in':
+                starts_in = _region(values, f'{where}: starts_in')
+            elif kind in _KEYS:
+                rules.append(_rule(kind, values, where))
+            else:
+                raise ConfigurationError(f'{where}: unknown rule {kind!r}; there are: '
+                                         f'{", ".join(_KEYS)}, starts_in')
+        if not rules:
+            raise ConfigurationError(f'{where} has no rule; there are: {", ".join(_KEYS)}')
+        return cls(tuple(rules), starts_in)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Goal:
+        """
+        Read a rubric from a YAML file.
+
+        :raises ConfigurationError: naming the file.
+        """
+        try:
+            return cls.of(yaml.safe_load(Path(path).read_text(encoding='utf-8')), str(path))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError(f'the goal {path} cannot be read: {error}') from error
+
+    def margin(self, outcome: Outcome) -> float:
+        """Return by how much the best of the moved objects keeps all rules [m]."""
+        margins = [min(rule.margin(item) for rule in self.rules) for item in outcome.moved
+                   if self.starts_in is None or _contains(self.starts_in, item.start)]
+        return max(margins, default=NEVER)
+
+    def probability(self, outcome: Outcome) -> float:
+        """
+        Return how likely the goal is reached, 0 to 1.
+
+        Where the object ends is known to +- 2 cm; that no more than 98 % is claimed is for all
+        that geometry does not see (it may slip, or be stuck). 0.5 when nothing is known.
+        """
+        if not outcome.is_known or (outcome.is_doubtful and not outcome.moved):
+            return 0.5
+        share = 0.5 * (1 + math.erf(self.margin(outcome) / PLACE_SIGMA / math.sqrt(2)))
+        return 0.02 + 0.96 * share
+
+
+def _rule(kind: str, values: Any, where: str) -> Rule:
+    needed, optional = _KEYS[kind]
+    if not isinstance(values, Mapping) or not needed <= set(values) <= needed | optional:
+        raise ConfigurationError(
+            f'{where}: {kind} needs {", ".join(sorted(needed))} and may have '
+            f'{", ".join(sorted(optional))}, got {values!r}')
+    if 'region' in needed:
+        return Rule(kind, region=_region(values['region'], f'{where}: {kind}'))
+    (key,) = needed
+    length = _number(values[key], f'{where}: {kind}: {key}')
+    if length <= 0:
+        raise ConfigurationError(f'{where}: {kind}: {key} must be more than 0 m, got {length}')
+    direction = values.get('direction')
+    if direction is not None:
+        direction = np.array(_triple(direction, f'{where}: {kind}: direction'))
+        if not np.linalg.norm(direction) > 0:
+            raise ConfigurationError(f'{where}: {kind}: direction must not be zero')
+        direction = tuple((direction / np.linalg.norm(direction)).tolist())
+    return Rule(kind, length=length, direction=direction)
+
+
+def _region(values: Any, where: str) -> Region:
+    if not isinstance(values, Mapping) or not {'low', 'high'} <= set(values) <= {
+            'low', 'high', 'name'}:
+        raise ConfigurationError(f'{where}: a region needs low and high, and may have a name; got '
+                                 f'{values!r}')
+    low, high = (_triple(values[key], f'{where}: {key}') for key in ('low', 'high'))
+    if not all(a < b for a, b in zip(low, high)):
+        raise ConfigurationError(f'{where}: low must be below high on each axis, got {low}, {high}')
+    return Region(low, high)
+
+
+def _triple(values: Any, where: str) -> tuple[float, float, float]:
+    if not isinstance(values, (list, tuple)) or len(values) != 3:
+        raise ConfigurationError(f'{where} must be [x, y, z], got {values!r}')
+    return tuple(_number(value, where) for value in values)
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigurationError(f'{where} must be a number, got {value!r}')
+    return float(value)
+
+
+def _contains(region: Region, point: np.ndarray) -> bool:
+    return bool(np.all(np.array(region.low) <= point) and np.all(point <= np.array(region.high)))

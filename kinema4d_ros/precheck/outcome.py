@@ -1,0 +1,130 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a motion does to the world: what is grasped, carried, let go, swept away."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.camera import pointmap_from_depth
+from kinema4d_ros.precheck.clearance import Clearance
+from kinema4d_ros.precheck.observed_scene import ObservedScene
+from kinema4d_ros.types import EventKind, Finding, FindingCode, Severity, WorldEvent
+from kinema4d_ros.world_model.segment import find_object
+from kinema4d_ros.world_model.story import Story
+
+_PUSHED = 0.005     # [m] a link this deep in an object pushes it
+_AROUND = 0.01      # [m] scene pixels this close to a contact are what is touched
+_FEWEST = 4         # pixels
+_AT = 0.02          # [m] two places closer than this are one object
+
+
+@dataclass(frozen=True, eq=False)
+class MovedObject:
+    """An object that the robot carries; places are those of its middle, base frame."""
+
+    start: np.ndarray       # (3,) float64 [m] where it was seen
+    end: np.ndarray         # (3,) float64 [m] where it is when the motion ends
+    bottom: float           # [m] height of its lowest point when the motion ends
+    grasp_time: float       # [s] from the start of the trajectory
+    release_time: float | None   # [s] of the last release, None when it is held to the end
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What happens to the world, as far as geometry can foresee it."""
+
+    events: tuple[WorldEvent, ...] = ()
+    moved: tuple[MovedObject, ...] = ()
+    swept: tuple[Finding, ...] = ()
+    is_known: bool = True     # False without depth, or without a gripper whose fingers are known
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the fingers close where the camera could not see what is between them."""
+        return any(event.kind is EventKind.UNSEEN_SPACE for event in self.events)
+
+    @property
+    def sentence(self) -> str:
+        """What happens, for people; empty when nothing does."""
+        said = [event.message for event in self.events] + [f.message for f in self.swept]
+        return '; '.join(said)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the events as findings that move nothing, in order of time."""
+        told = [event_finding(event) for event in self.events]
+        return tuple(sorted((*told, *self.swept), key=lambda f: f.time))
+
+
+def event_finding(event: WorldEvent) -> Finding:
+    """Return a predicted event as a finding that moves nothing."""
+    point = None if event.point_base is None else tuple(map(float, event.point_base))
+    return Finding(FindingCode[event.kind.name], Severity.INFO, event.message, other='scene',
+                   point_base=point, time=float(event.time))
+
+
+def foresee_outcome(story: Story | None, scene: ObservedScene,
+                    clearance: Clearance) -> Outcome:
+    """Return what the fingers do by the story, and what the robot pushes on its way."""
+    swept = swept_objects(scene, clearance)
+    if story is None:
+        return Outcome(swept=swept, is_known=False)
+    moved = []
+    for body, _, poses in story.bodies:
+        mine = [event for frame, event in story.events if event.point_base is not None
+                and np.allclose(event.point_base, body.moved(body.center, poses[frame]))]
+        grasps = [event.time for event in mine if event.kind is EventKind.GRASP]
+        releases = [event.time for event in mine if event.kind is EventKind.RELEASE]
+        held = not releases or (grasps and grasps[-1] > releases[-1])
+        lowest = np.array([*body.center[:2], body.bottom])
+        moved.append(MovedObject(
+            body.center.copy(), body.moved(body.center, poses[-1]),
+            float(body.moved(lowest, poses[-1])[2]), grasps[0] if grasps else 0.0,
+            None if held else releases[-1]))
+    return Outcome(tuple(event for _, event in story.events), tuple(moved), swept)
+
+
+def swept_objects(scene: ObservedScene, clearance: Clearance, largest: float = 0.25
+                  ) -> tuple[Finding, ...]:
+    """
+    Return the objects that links are pushed into, one finding each.
+
+    :param largest: [m] longest horizontal extent of what can be pushed; more is surroundings.
+    """
+    hits = []
+    for name in clearance.link_names:
+        track = clearance.track(name)
+        deep = track.distance <= -_PUSHED
+        if deep.any():
+            frame = int(deep.argmax())
+            hits.append((float(track.times[frame]), name, track.point_base[frame]))
+    if not hits:
+        return ()
+    observation = scene.observation
+    points = pointmap_from_depth(scene.depth, observation.camera)
+    T = observation.T_base_camera
+    points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+    found: list[Finding] = []
+    for time, name, place in sorted(hits, key=lambda hit: hit[0]):
+        with np.errstate(invalid='ignore'):
+            touched = np.linalg.norm(points - place, axis=-1) <= _AROUND
+        if touched.sum() < _FEWEST:
+            continue
+        segment = find_object(points, touched, largest)
+        if segment is None or not segment.mask[touched].any():
+            continue
+        center = points[segment.mask].mean(0)
+        if _is_known(center, found):
+            continue
+        found.append(Finding(
+            FindingCode.SWEPT, Severity.INFO,
+            "'{}' pushes an object at ({:.2f}, {:.2f}, {:.2f}) m at {:.1f} s".format(
+                name, *center, time), link=name, other='object',
+            point_base=tuple(map(float, center)), time=time))
+    return tuple(found)
+
+
+def _is_known(center: np.ndarray, found: Sequence[Finding]) -> bool:
+    return any(np.linalg.norm(center - f.point_base) < _AT for f in found)
