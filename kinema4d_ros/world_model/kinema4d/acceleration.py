@@ -78,8 +78,7 @@ def accelerate(transformer, wanted: Acceleration, device: str, dtype: torch.dtyp
             seen.append(enable_cache(transformer, wanted))
         if wanted.offload == 'group':
             seen.append(offload_groups(transformer, device))
-        if wanted.context_parallel == 1:
-            seen.append(prove_attention(transformer, wanted, device, dtype))
+        seen.append(prove_attention(transformer, wanted, device, dtype))
         if wanted.compile != 'none':   # last: counting calls would be compiled in
             seen.append(compile_blocks(transformer, wanted))
     return seen
@@ -115,10 +114,12 @@ def parallelize(transformer, degree: int) -> str:
         raise WorldModelError(
             f'context_parallel={degree} needs {degree} processes that know each other: start with '
             f'torchrun --nproc-per-node={degree}')
-    heads = transformer.config.num_attention_heads
-    if heads % degree:
-        raise WorldModelError(
-            f'context_parallel={degree} does not divide the {heads} attention heads')
+    config = transformer.config
+    tokens = config.latent_frames * (config.latent_height // 2) * config.latent_width
+    for count, what in ((config.num_attention_heads, 'attention heads'), (tokens, 'tokens')):
+        if count % degree:
+            raise WorldModelError(
+                f'context_parallel={degree} does not divide the {count} {what}')
     _switch(transformer.enable_parallelism, what=f'context_parallel={degree}',
             config=ContextParallelConfig(ulysses_degree=degree))
     selfs = [block.attn1.processor for block in transformer.blocks]
@@ -175,14 +176,23 @@ def offload_groups(transformer, device: str) -> str:
 
 
 def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch.dtype) -> str:
-    """Run one forward pass, and count which attention kernels it used."""
+    """Run one forward pass; count which attention kernels it used, and the tokens per device."""
+    lengths = []
+    hook = transformer.blocks[0].ffn.register_forward_pre_hook(
+        lambda _, inputs: lengths.append(inputs[0].shape[1]))
     with count_attention() as calls:
-        _switch(probe, transformer, device, dtype, what=f'attention_backend='
-                f'{wanted.attention_backend}')
+        _switch(probe, transformer, device, dtype,
+                what=f'attention_backend={wanted.attention_backend} (with the other options)')
+    hook.remove()
     transformer._reset_stateful_cache()
-    expected = _PER_BLOCK * len(transformer.blocks)
-    return _prove(f'attention_backend={wanted.attention_backend}',
-                  calls[wanted.attention_backend], expected, 'attention calls')
+    config = transformer.config
+    tokens = config.latent_frames * (config.latent_height // 2) * config.latent_width
+    if lengths != [tokens // wanted.context_parallel]:
+        raise WorldModelError(
+            f'context_parallel={wanted.context_parallel} was switched on, but a device computes '
+            f'{lengths} of {tokens} tokens')
+    return _prove(f'attention_backend={wanted.attention_backend}', calls[wanted.attention_backend],
+                  _PER_BLOCK * len(transformer.blocks), 'attention calls')
 
 
 def probe(transformer, device: str, dtype: torch.dtype) -> torch.Tensor:

@@ -3,7 +3,10 @@
 """Options that are asked for are active everywhere, or an error says that they are not."""
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +176,46 @@ def test_quantization_without_its_package_says_what_to_install(model, monkeypatc
 def test_context_parallelism_needs_its_processes(model):
     with pytest.raises(WorldModelError, match='context_parallel=2 needs 2 processes .*torchrun'):
         switched(model, context_parallel=2)
+
+
+def test_a_number_of_devices_that_does_not_divide_is_an_error(model, monkeypatch):
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    monkeypatch.setattr(torch.distributed, 'get_world_size', lambda: 3)
+    with pytest.raises(WorldModelError, match='context_parallel=3 does not divide the 2 attention'):
+        switched(model, context_parallel=3)
+
+
+_TWO_PROCESSES = """
+import sys
+import torch
+from torch import distributed
+torch.set_num_threads(1)
+torch.accelerator.device_count = lambda: 1      # diffusers asks for it before it looks at the CPU
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.world_model.kinema4d.acceleration import accelerate, Acceleration, probe
+from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
+model = Checkpoint(*sys.argv[1:]).load_transformer('cpu', torch.float32)
+alone = probe(model, 'cpu', torch.float32)
+distributed.init_process_group('gloo')
+seen = accelerate(model, Acceleration(context_parallel=2), 'cpu', torch.float32)
+assert seen == ['context_parallel=2: active on 2 of 2 self-attentions',
+                'attention_backend=native: active on 6 of 6 attention calls'], seen
+assert torch.allclose(probe(model, 'cpu', torch.float32), alone, atol=1e-5)
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_that_share_the_sequence_give_the_same_result(checkpoints, tmp_path):
+    script = tmp_path / 'two.py'
+    script.write_text(_TWO_PROCESSES)
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
+         '--rdzv-backend=c10d', '--rdzv-endpoint=localhost:0', str(script),
+         *checkpoints['pmcond'].values()],
+        cwd=root, env={**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'},
+        capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize('name, value', [
