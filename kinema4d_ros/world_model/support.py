@@ -10,7 +10,8 @@ _CELL = 0.004       # [m]
 _LEVEL = 0.008      # [m] cells that differ by less are on one level
 _LEVEL_SHARE = 0.4  # share of the cells around a hidden place that must be on one level
 _BOTTOM = 0.01      # [m] thickness of the bottom of a container, where it is hidden
-_BLOCKED = 0.2      # share of a footprint that may stick out over an edge and still slip past it
+_STEP = 0.004       # [m] resolution of the heights at which something may rest
+_LEAST_SHARE = 0.25 # share of a footprint that must carry it; walls of a container carry less
 
 
 class HeightMap:
@@ -51,14 +52,21 @@ class HeightMap:
         """
         Return the height at which a flat bottom of that footprint comes to rest; NaN unknown.
 
-        It is the highest surface below it, but for a small share of the footprint: what hangs
-        over a rim by a little slips off the rim and into the container.
+        Sinking from above, it stops where its middle lies between places that carry it. What it
+        only touches at one side (the wall of a container, the edge of a table) it slips off.
 
         :param footprint: (N, 2) [m] base frame.
         """
         heights = self.at(footprint)
-        heights = heights[np.isfinite(heights)]
-        return float(np.quantile(heights, 1 - _BLOCKED)) if len(heights) else float('nan')
+        known = np.isfinite(heights)
+        heights, places = heights[known], footprint[known].astype(np.float32)
+        middle = tuple(map(float, footprint.mean(0)))
+        for step in np.unique(np.floor(heights / _STEP))[::-1]:
+            carrying = places[heights >= step * _STEP]
+            if len(carrying) >= max(3, _LEAST_SHARE * len(footprint)) \
+                    and cv2.pointPolygonTest(cv2.convexHull(carrying), middle, False) >= 0:
+                return float(np.median(heights[np.floor(heights / _STEP) == step]))
+        return float(np.median(heights)) if len(heights) else float('nan')
 
 
 def _filled(heights: np.ndarray) -> np.ndarray:
