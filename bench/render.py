@@ -15,7 +15,7 @@ import numpy as np
 import open3d
 import trimesh
 
-from bench.timing import interleave, median
+from bench.timing import interleave, median, median_of_cores
 from kinema4d_ros.camera import RobotImages, RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import PinholeCamera
@@ -54,6 +54,8 @@ def measure(repeats: int) -> list[dict]:
             'robot_share': float((ours.link_id >= 0).mean()),
             'usual_s': median(seconds['usual']), 'ours_s': median(seconds['ours']),
             'ratio': ratio, 'goal': GOAL,
+            'ratio_of_core_time': median_of_cores(seconds['ours'])
+            / median_of_cores(seconds['usual']),
             'with_observed_colours_s': median(seconds['observed colours']), **same,
             'good': bool(ratio <= GOAL and same['mask_iou'] >= 0.999
                          and same['median_dxyz_m'] <= 1e-5)})

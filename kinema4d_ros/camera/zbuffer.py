@@ -14,10 +14,6 @@ import numpy as np
 
 NEAR = 0.005    # [m] nothing nearer to the camera's centre is drawn
 
-# How far [px] outside of a triangle a pixel centre still counts as inside, so that rounding
-# leaves no holes along the edge that two triangles share.
-_EDGE = 1e-7
-
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def move_and_project(vertices, first, last, T, pinhole, near, points, screen):
@@ -58,38 +54,44 @@ def _pixels(low_x, high_x, low_y, high_y, width, height):
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, left, right, top, bottom,
                    inverse_depth, face_id, box):
-    """Draw one projected triangle; `box` (top, bottom, left, right) grows around it."""
-    abx, aby, acx, acy = bx - ax, by - ay, cx - ax, cy - ay
-    area = abx * acy - aby * acx
-    if area < 0.0:
+    """
+    Draw one projected triangle, row by row; `box` (top, bottom, left, right) grows around it.
+
+    Edges run from their upper to their lower end, so the two triangles that share one get the
+    same numbers, and no hole is between them.
+    """
+    if by < ay:
+        ax, ay, aw, bx, by, bw = bx, by, bw, ax, ay, aw
+    if cy < ay:
+        ax, ay, aw, cx, cy, cw = cx, cy, cw, ax, ay, aw
+    if cy < by:
         bx, by, bw, cx, cy, cw = cx, cy, cw, bx, by, bw
-        abx, aby, acx, acy = acx, acy, abx, aby
-        area = -area
-    if not area > 1e-12:
+    abx, aby, acx, acy, bcx, bcy = bx - ax, by - ay, cx - ax, cy - ay, cx - bx, cy - by
+    area = abx * acy - aby * acx
+    if not abs(area) > 1e-12:
         return
-    bcx, bcy = cx - bx, cy - by
-    edge_ab = -_EDGE * (abs(abx) + abs(aby))
-    edge_bc = -_EDGE * (abs(bcx) + abs(bcy))
-    edge_ca = -_EDGE * (abs(acx) + abs(acy))
     share = 1.0 / area
     slope_x = ((bw - aw) * acy - (cw - aw) * aby) * share
     slope_y = ((cw - aw) * abx - (bw - aw) * acx) * share
     low_w, high_w = min(aw, bw, cw), max(aw, bw, cw)
+    lean_ab = abx / aby if aby > 0.0 else 0.0
+    lean_ac = acx / acy if acy > 0.0 else 0.0
+    lean_bc = bcx / bcy if bcy > 0.0 else 0.0
     for v in range(top, bottom + 1):
-        from_a_y, from_b_y = v - ay, v - by
-        ab, ca, bc = abx * from_a_y, acx * from_a_y, bcx * from_b_y
-        w_row = aw + slope_y * from_a_y
-        for u in range(left, right + 1):
-            from_a_x = u - ax
+        from_a = v - ay
+        one = ax + lean_ac * from_a
+        other = ax + lean_ab * from_a if v < by else bx + lean_bc * (v - by)
+        first = int(np.ceil(max(min(one, other), left)))
+        last = int(np.floor(min(max(one, other), right)))
+        w_row = aw + slope_y * from_a - slope_x * ax
+        for u in range(first, last + 1):
             # A sliver's plane is ill-conditioned; its depth is still that of its corners.
-            w = np.float32(min(max(w_row + slope_x * from_a_x, low_w), high_w))
+            w = np.float32(min(max(w_row + slope_x * u, low_w), high_w))
             before = inverse_depth[v, u]
-            # Stores in any case: which pixels are inside cannot be foretold, and a wrong guess of
+            # Stores in any case: which face is nearer cannot be foretold, and a wrong guess of
             # the processor costs more than a store.
-            wins = ((ab - aby * from_a_x >= edge_ab) & (acy * from_a_x - ca >= edge_ca)
-                    & (bc - bcy * (u - bx) >= edge_bc) & (w > before))
-            inverse_depth[v, u] = w if wins else before
-            face_id[v, u] = face if wins else face_id[v, u]
+            inverse_depth[v, u] = w if w > before else before
+            face_id[v, u] = face if w > before else face_id[v, u]
     box[0], box[1] = min(box[0], top), max(box[1], bottom)
     box[2], box[3] = min(box[2], left), max(box[3], right)
 
