@@ -1,0 +1,34 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The GPU measurement runs, at tiny size on the CPU; its figures mean nothing here."""
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='needs the [model] extra')
+
+
+def test_every_way_is_measured_or_says_why_not(monkeypatch):
+    from bench import kinema4d_gpu
+    from kinema4d_ros.world_model.kinema4d.config import Variant
+    from kinema4d_ros.world_model.kinema4d.tiny import model_config
+    original = kinema4d_gpu.ways
+    monkeypatch.setattr(kinema4d_gpu, 'ways', lambda: {
+        name: {key: 'eager' if value == 'inductor' else value for key, value in way.items()}
+        for name, way in original().items()})
+    rows = kinema4d_gpu.compare(model_config(Variant.POINTMAP), 'cpu', torch.float32, 1)
+    by_name = {row['case']: row for row in rows}
+    assert list(by_name) == list(original())
+    assert by_name['FlashAttention 3']['told'].startswith('attention_backend=_flash_3 cannot be')
+    assert by_name[kinema4d_gpu.REFERENCE]['forwards_per_step'] == 2
+    assert by_name['single pass']['forwards_per_step'] == 1
+    assert by_name['single pass']['difference'] == 0
+    assert by_name['compiled blocks']['difference'] < 1e-4
+    assert all(row['rollout_s'] > 0 for row in rows if row['rollout_s'] != '')
+
+
+def test_without_a_gpu_it_says_that_nothing_was_measured():
+    from bench import kinema4d_gpu
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU here')
+    assert kinema4d_gpu.measure(3) == [{'case': 'not measured: no GPU here', 'good': True}]
