@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,10 +24,12 @@ from kinema4d_ros.bridge.cameras import calibration_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
-from kinema4d_ros.bridge.transforms import transform_message
+from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.errors import EpisodeError, Kinema4DError
-from kinema4d_ros.resources import share_dir
+from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.episode_files import find_episode
+from kinema4d_ros.robot import Robot
 
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
 _LISTENERS = ('camera', 'joint_states', 'joint_trajectory')
@@ -105,6 +106,7 @@ class EpisodePlayer(Node):
     def _run(self) -> None:
         try:
             self._robot.publish(String(data=self._episode.robot_description))
+            self._publish_camera_pose()
             self._wait_for_subscribers()
             while self._play() and self._values['at_end'] == 'loop':
                 self.get_logger().info('the episode starts again')
@@ -115,6 +117,16 @@ class EpisodePlayer(Node):
             self.get_logger().error(traceback.format_exc())
             self.failures.append(error)
         self._on_end()
+
+    def _publish_camera_pose(self) -> None:
+        """Publish where a camera that stands still is, as its driver's launch file would."""
+        robot, frame = Robot.from_urdf(self._episode.robot_description), self._episode.camera_frame
+        pose = CameraFinder(robot, (), TransformTree()).find(
+            frame, self._episode.frames[0].joint_positions)
+        if not pose.moving_link:
+            header = Header(stamp=self.get_clock().now().to_msg(), frame_id=robot.root_link)
+            self._static.publish(TFMessage(transforms=[
+                transform_message(pose.T_base_camera, header, frame)]))
 
     def _wait_for_subscribers(self) -> None:
         """Wait until camera, joints and trajectory are listened to, or the time is over."""
@@ -188,25 +200,6 @@ class EpisodePlayer(Node):
                 if self._values['depth_transport'] == 'raw' else packed_depth(frame.depth, header))
         self._image.publish(packed_image(frame.image, header) if self._compressed
                             else array_to_image(frame.image, header))
-
-
-def find_episode(name: str) -> Path:
-    """
-    Return the path of an episode given as a path or as the name of a bundled one.
-
-    :raises EpisodeError: there is no such file; the message lists what there is.
-    """
-    bundled_folder = share_dir() / 'data' / 'episodes'
-    path = Path(name).expanduser()
-    for candidate in (path, bundled_folder / name, bundled_folder / f'{name}.mcap'):
-        if candidate.is_file():
-            return candidate
-    folder = path if path.is_dir() else path.parent
-    here = sorted(file.name for file in folder.glob('*.mcap')) if folder.is_dir() else []
-    bundled = sorted(file.stem for file in bundled_folder.glob('*.mcap'))
-    raise EpisodeError(
-        f'no such episode: {name!r}; in {folder}: {", ".join(here) or "no .mcap file"}; bundled: '
-        f'{", ".join(bundled) or "none"}')
 
 
 def packed_image(image: np.ndarray, header: Header) -> CompressedImage:

@@ -15,6 +15,7 @@ from kinema4d_ros.errors import WorldModelError
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 
 _ALIGN = 64
+_MOST_BYTES = 4 << 30   # the kernel takes memory for any size and then kills whatever it likes
 
 
 def frame_bytes(width: int, height: int) -> int:
@@ -42,13 +43,17 @@ class FrameMemory:
     def reserve(self, slots: int, slot_bytes: int) -> None:
         """Make room for `slots` frames; memory is taken now, so that it cannot be short later."""
         size = slots * slot_bytes
+        if size > _MOST_BYTES:
+            raise WorldModelError(
+                f'{slots} predicted frames of {slot_bytes / 1e6:.0f} MB are more than '
+                f'{_MOST_BYTES / 1e6:.0f} MB; use smaller images or fewer frame_slots')
         if os.fstat(self.fd).st_size < size:
             try:
                 os.posix_fallocate(self.fd, 0, size)
             except OSError as error:
                 raise WorldModelError(
-                    f'no memory for {slots} predicted frames of {slot_bytes / 1e6:.1f} MB '
-                    f'({error.strerror}); use smaller images') from error
+                    f'no memory for {slots} predicted frames of {slot_bytes / 1e6:.0f} MB '
+                    f'({error.strerror})') from error
         self.attach(slots, slot_bytes)
 
     def attach(self, slots: int, slot_bytes: int) -> None:

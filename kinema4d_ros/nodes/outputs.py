@@ -26,6 +26,7 @@ from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.msg import PredictedFrame, Verdict as VerdictMessage
 from kinema4d_ros.nodes.markers import verdict_markers
 from kinema4d_ros.nodes.protocol import Frame
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Verdict
 
 #: topic -> (type, QoS); all relative, so that a namespace moves them together
@@ -129,11 +130,17 @@ class Outputs:
         self._publish('verdict', message)
         self._publish('verdict_markers', verdict_markers(message))
 
-    def publish_shadow_root(self, root_link: str, prefix: str) -> None:
-        """Tie the frames of the predicted robot to the robot's root link."""
-        header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=root_link)
+    def publish_shadow_root(self, robot: Robot, prefix: str) -> None:
+        """
+        Tie the frames of the predicted robot to the live robot's root link.
+
+        The frame `root` after the prefix is the same place, under a name that is the same for all
+        robots; the RViz2 configuration uses it.
+        """
+        header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=robot.root_link)
+        names = {robot.root_link} | ({'root'} - set(robot.link_names))
         self._static.publish(TFMessage(transforms=[
-            transform_message(np.eye(4), header, prefix + root_link)]))
+            transform_message(np.eye(4), header, prefix + name) for name in sorted(names)]))
 
     def _is_wanted(self, topic: str) -> bool:
         return self._publishers[topic].get_subscription_count() > 0

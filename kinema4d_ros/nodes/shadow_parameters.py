@@ -24,6 +24,9 @@ TABLE_ROWS = (
               read_only=True),
     Parameter('world_model_settings', list[str], (),
               'Settings of the world model, each as name=value', read_only=True),
+    Parameter('device', str, '',
+              "Device of a world model that has the setting 'device', such as cuda:0; empty leaves "
+              'it to the model', read_only=True),
     Parameter('frames', int, 49, 'Frames of a prediction, evenly over the trajectory',
               minimum=2, maximum=1000, read_only=True),
     Parameter('seed', int, 0, 'Seed of world models that draw random numbers', minimum=0),
@@ -129,6 +132,12 @@ def assignments(parameter: str, texts: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
+def world_model_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the world model in a snapshot of the parameters."""
+    settings = assignments('world_model_settings', values['world_model_settings'])
+    return settings | ({'device': values['device']} if values['device'] else {})
+
+
 def tier0_settings(values: Mapping[str, Any]) -> Tier0Settings:
     """
     Return the settings of tier 0 in a snapshot of the parameters.
@@ -154,7 +163,7 @@ def tier0_settings(values: Mapping[str, Any]) -> Tier0Settings:
 
 def _is_understood(values: Mapping[str, Any]) -> str | None:
     try:
-        assignments('world_model_settings', values['world_model_settings'])
+        world_model_settings(values)
         tier0_settings(values)
     except ConfigurationError as error:
         return str(error)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 import traceback
 from collections.abc import Callable
 
@@ -27,7 +26,7 @@ from kinema4d_ros.nodes.outputs import Outputs
 from kinema4d_ros.nodes.precheck_action import PrecheckAction
 from kinema4d_ros.nodes.protocol import WorkerSettings
 from kinema4d_ros.nodes.requests import Request, RequestRunner
-from kinema4d_ros.nodes.shadow_parameters import assignments, TABLE
+from kinema4d_ros.nodes.shadow_parameters import TABLE, world_model_settings
 from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.world_model import registry
@@ -53,6 +52,8 @@ def transition(method):
 
 class ShadowSim(LifecycleNode):
     """
+    Answers requests while it is active.
+
     Configured: the world model loads in its own process and robot_description is listened to.
     Active: camera, joints and trajectories are listened to as well, and requests are served.
     """
@@ -74,7 +75,6 @@ class ShadowSim(LifecycleNode):
         self._judge: Judge | None = None
         self._action: PrecheckAction | None = None
         self._inputs: Inputs | None = None
-        self._robot_lock = threading.Lock()
         self._robot_text = ''
         self._made: list = []              # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
@@ -113,10 +113,8 @@ class ShadowSim(LifecycleNode):
         self._outputs = Outputs(self)
         self._judge = Judge(self, self._outputs, self._snapshot)
         self._supervisor = Supervisor(
-            WorkerSettings(
-                values['world_model'],
-                assignments('world_model_settings', values['world_model_settings']),
-                {'frames': values['frames']}),
+            WorkerSettings(values['world_model'], world_model_settings(values),
+                           {'frames': values['frames']}),
             self._judge, slots=values['frame_slots'], cancel_grace=values['cancel_grace'])
         self._judge.supervisor = self._supervisor
         self._runner = RequestRunner(self._judge)
@@ -212,19 +210,17 @@ class ShadowSim(LifecycleNode):
         except Kinema4DError as error:
             self.get_logger().error(f'robot_description is refused: {error}')
             return
-        with self._robot_lock:
-            changed = bool(self._robot_text)
-            self._robot_text = message.data
-            self._judge.robot = robot
-            self._find_camera()
-        self.get_logger().info(f'robot {robot.name!r}: {len(robot.link_names)} links, '
-                               f'{len(robot.joint_names)} joints')
+        if self._robot_text:
+            self._runner.stop(Outcome.CANCELLED, 'the robot description changed')
+        self._robot_text = message.data
+        self._judge.robot = robot
+        self._find_camera()
+        self._supervisor.set_robot(message.data, paths)
+        self._outputs.publish_shadow_root(robot, values['shadow_prefix'])
         for warning in robot.warnings:
             self.get_logger().warning(f'robot_description: {warning}')
-        if changed:
-            self._runner.stop(Outcome.CANCELLED, 'the robot description changed')
-        self._supervisor.set_robot(message.data, paths)
-        self._outputs.publish_shadow_root(robot.root_link, values['shadow_prefix'])
+        self.get_logger().info(f'robot {robot.name!r}: {len(robot.link_names)} links, '
+                               f'{len(robot.joint_names)} joints')
 
     def _find_camera(self) -> None:
         """Look for the camera on the present robot, with the present TF tree."""

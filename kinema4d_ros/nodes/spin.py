@@ -24,7 +24,8 @@ def main(module: str) -> int:
     Run the node that ``make_node(stop)`` of `module` returns, until it is told to stop.
 
     At the end `quit` of the node frees what its callbacks wait for, then the executor stops, then
-    `close` of the node destroys things that nobody uses any more. Signals end it through the main thread only, so that no callback is torn by an exception.
+    `close` of the node destroys what nobody uses any more. Signals end it through the main thread
+    only, so that no callback is torn by an exception.
 
     :return: exit code: 0, or 1 when the node could not start or a callback failed.
     """

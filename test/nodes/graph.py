@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -55,6 +56,8 @@ def swing(angle=0.3, start=None) -> JointTrajectory:
 class Process:
     """One executable of the package, its output in a file."""
 
+    running: ClassVar[set] = set()
+
     def __init__(self, name: str, *arguments: str):
         self.name, self._log = name, tempfile.TemporaryFile('w+')
         paths = [str(ROOT), str(ROOT / 'test' / 'nodes'), os.environ.get('PYTHONPATH', '')]
@@ -62,6 +65,7 @@ class Process:
             [sys.executable, str(ROOT / 'executables' / name), '--ros-args', *arguments],
             stdout=self._log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))})
+        Process.running.add(self)
 
     def output(self) -> str:
         """Return what it wrote so far."""
@@ -73,11 +77,18 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(20.0)
+            code = self.process.wait(20.0)
+            Process.running.discard(self)
+            return code
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             raise AssertionError(f'{self.name} did not end; it wrote:\n{self.output()}') from None
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+        Process.running.discard(self)
 
 
 def parameters(**values) -> list[str]:
@@ -162,8 +173,8 @@ class Graph:
 class FakeRobot:
     """Publishes what a live robot and its camera do, 20 times a second, as the fields say."""
 
-    def __init__(self, graph: Graph, *, urdf: str = URDF, start: bool = True):
-        node = self.graph = graph
+    def __init__(self, graph: Graph, *, image_qos=qos.PREDICTION):
+        self.graph = graph
         self._node = node = graph.node
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
         self.joints = dict(READY)
@@ -176,7 +187,7 @@ class FakeRobot:
         self.camera_on = self.joints_on = self.depth_on = self.info_on = True
         self.shown = 0
         self._robot = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
-        self._image = node.create_publisher(Image, 'camera/image_raw', qos.PREDICTION)
+        self._image = node.create_publisher(Image, 'camera/image_raw', image_qos)
         self._packed = node.create_publisher(CompressedImage, 'camera/image_raw/compressed',
                                              qos.PREDICTION)
         self._depth = node.create_publisher(Image, 'camera/depth/image_raw', qos.PREDICTION)
@@ -184,7 +195,7 @@ class FakeRobot:
         self._joints = node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
         self.trajectory = node.create_publisher(JointTrajectory, 'joint_trajectory',
                                                 qos.TRAJECTORY)
-        self.describe(urdf)
+        self.describe(URDF)
         self._timer = node.create_timer(0.05, self.show)
 
     def describe(self, urdf: str) -> None:

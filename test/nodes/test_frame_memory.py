@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Shared memory of frames: what one side writes, the other reads."""
+import errno
 import os
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_too_large_frame_is_refused_and_leaves_the_neighbour_alone(pair):
     np.testing.assert_array_equal(ours.read(1, layout)['image'], frame(1)['image'])
 
 
-def test_no_memory_is_said_before_it_is_needed(pair):
+def test_pictures_that_are_too_large_are_refused_before_memory_is_taken(pair):
     with pytest.raises(WorldModelError, match='use smaller images'):
-        pair[0].reserve(4, 1 << 60)
+        pair[0].reserve(4, (1 << 30) + 1)
+    assert os.fstat(pair[0].fd).st_size == 0
+
+
+def test_no_memory_is_said_before_it_is_needed(pair, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'posix_fallocate', refuse)
+    with pytest.raises(WorldModelError, match='No space left'):
+        pair[0].reserve(4, 1000)

@@ -17,7 +17,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import array_to_image, image_to_array
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
+from kinema4d_ros.msg import Finding, Verdict
 from kinema4d_ros.nodes.outputs import TOPICS
 
 pytestmark = pytest.mark.timeout(180)
@@ -427,6 +427,30 @@ def test_changing_the_robot_description(bench):
     assert bench.ask().robot_hash == verdict.robot_hash
     bench.robot.describe(URDF)
     bench.graph.wait(lambda: bench.ask().robot_hash == hash_before, 'the first robot')
+
+
+def test_points_of_a_camera_on_the_arm_are_in_the_root_link(bench):
+    """The camera turns with the shoulder, so it always sees the same of the arm."""
+    before = len(bench.frames)
+    bench.robot.describe(URDF.replace(
+        '<parent link="base_link"/>\n    <child link="camera_link"/>',
+        '<parent link="shoulder_link"/>\n    <child link="camera_link"/>'))
+    bench.graph.wait(lambda: bench.process.output().count("robot 'demo_arm'") > 1, 'the robot')
+    verdict = bench.passes(swing(0.5))
+    bench.graph.wait(lambda: len(bench.frames) >= before + FRAMES, 'the frames')
+    first, last = bench.frames[before], bench.frames[before + FRAMES - 1]
+    assert first.rollout_id == verdict.rollout_id
+    assert {first.points.header.frame_id, last.points.header.frame_id} == {'base_link'}
+    assert first.image.header.frame_id == CAMERA_FRAME
+    there, here = (cloud_to_arrays(frame.points)[0].reshape(-1, 3) for frame in (last, first))
+    seen = np.isfinite(here[:, 0]) & np.isfinite(there[:, 0])
+    assert seen.sum() > 50
+    turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    moved = here[seen, :2] @ turn.T
+    on_arm = np.linalg.norm(moved - there[seen, :2], axis=1) < 0.01
+    assert on_arm.mean() > 0.7          # all but the base, which stays
+    bench.robot.describe(URDF)
+    bench.graph.wait(lambda: bench.process.output().count("robot 'demo_arm'") > 2, 'the robot')
 
 
 def test_parameters_are_checked_and_hold_from_the_next_request_on(bench):

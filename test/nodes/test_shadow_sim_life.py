@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from graph import FakeRobot, FRAMES, made, parameters, Process, start_shadow_sim, swing
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from stub_models import DEAF, STUCK
 
@@ -120,6 +121,24 @@ def test_two_instances_in_two_namespaces(ros_domain):
         assert len(heard[0]) == 1
         for process in processes:
             stopped(process)
+
+
+@pytest.mark.parametrize('reliability', ['reliable', 'auto'])
+def test_a_camera_that_offers_less_than_is_asked_for(ros_domain, reliability):
+    with made() as graph:
+        verdicts, _ = ears(graph)
+        robot = FakeRobot(graph, image_qos=qos_profile_sensor_data)
+        process = start_shadow_sim(camera_reliability=reliability, input_wait=0.5)
+        graph.wait(robot.trajectory.get_subscription_count, 'the node')
+        robot.wait_shown(6)
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: verdicts, 'a verdict')
+        if reliability == 'auto':
+            assert verdicts[0].status == Verdict.PASS, verdicts[0].summary
+        else:
+            assert verdicts[0].status == Verdict.UNSURE
+            assert 'QoS that does not match' in verdicts[0].summary
+        stopped(process)
 
 
 def test_lifecycle_by_a_manager(ros_domain):

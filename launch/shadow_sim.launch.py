@@ -1,0 +1,142 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The shadow simulator beside a robot, or beside a recorded episode, with RViz2.
+
+    ros2 launch kinema4d_ros shadow_sim.launch.py                     # beside your robot
+    ros2 launch kinema4d_ros shadow_sim.launch.py urdf:=my.urdf.xacro # with its shadow in RViz2
+    ros2 launch kinema4d_ros shadow_sim.launch.py episode:=libero_object_0_0_success
+
+It commands nothing. All logic is in the nodes and their parameter files.
+"""
+from launch import LaunchDescription
+from launch.actions import (DeclareLaunchArgument, ExecuteProcess, GroupAction,
+                            SetEnvironmentVariable)
+from launch.conditions import IfCondition
+from launch.substitutions import (Command, FindExecutable, LaunchConfiguration,
+                                  NotEqualsSubstitution, PathJoinSubstitution)
+from launch_ros.actions import Node, PushROSNamespace, SetParameter, SetRemap
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+SHADOW_PREFIX = 'shadow/'
+RECORDED = ['robot_description', 'joint_states', 'joint_trajectory', 'camera/camera_info',
+            'camera/image_raw', 'camera/depth/image_raw', 'predicted/frame', 'verdict']
+# Topics in config/shadow_sim.rviz, which must follow the namespace
+SHOWN = ['robot_description', 'predicted/points', 'predicted/image', 'robot/points',
+         'verdict_markers', 'camera/image_raw', 'camera/depth/image_raw', 'camera/camera_info']
+BOOLEAN = ['true', 'false']
+
+
+def shared(*parts):
+    """Return the path of a file of this package."""
+    return PathJoinSubstitution([FindPackageShare('kinema4d_ros'), *parts])
+
+
+ARGUMENTS = [
+    DeclareLaunchArgument('namespace', default_value='', description='Namespace of all nodes'),
+    DeclareLaunchArgument('use_sim_time', default_value='false', choices=BOOLEAN,
+                          description='Take the time from /clock (simulation, bag)'),
+    DeclareLaunchArgument('params_file', default_value=shared('config', 'shadow_sim.yaml'),
+                          description='Parameter file of shadow_sim'),
+    DeclareLaunchArgument('camera_file', default_value=LaunchConfiguration('params_file'),
+                          description='A further parameter file, of your camera; see '
+                          'config/camera.yaml'),
+    DeclareLaunchArgument('world_model', default_value='kinematic',
+                          description='frozen, kinematic, replay, or your own as module:Class'),
+    DeclareLaunchArgument('device', default_value='',
+                          description='Device of a world model that runs on one, such as cuda:0'),
+    DeclareLaunchArgument('autostart', default_value='true', choices=BOOLEAN,
+                          description='Activate at once; false leaves it to a lifecycle manager'),
+    DeclareLaunchArgument('log_level', default_value='info',
+                          choices=['debug', 'info', 'warn', 'error', 'fatal'],
+                          description='Log level of shadow_sim'),
+    DeclareLaunchArgument('urdf', default_value='',
+                          description='URDF or xacro of the robot, to show it and its shadow; '
+                          'empty when the robot publishes robot_description itself'),
+    DeclareLaunchArgument('episode', default_value='',
+                          description='Play this episode as the robot: a path, or the name of a '
+                          'bundled one'),
+    DeclareLaunchArgument('at_end', default_value='loop', choices=['exit', 'loop', 'hold'],
+                          description='What the player does after the last frame'),
+    DeclareLaunchArgument('rviz', default_value='true', choices=BOOLEAN,
+                          description='Open RViz2'),
+    DeclareLaunchArgument('rviz_config', default_value=shared('config', 'shadow_sim.rviz'),
+                          description='Configuration of RViz2'),
+    DeclareLaunchArgument('record', default_value='',
+                          description='Record inputs and predictions into this new bag folder'),
+    DeclareLaunchArgument('large_messages', default_value='true', choices=BOOLEAN,
+                          description='Give Fast DDS room for clouds in shared memory '
+                          '(config/fastdds.xml)'),
+]
+
+
+def is_given(name):
+    """Return the condition that an argument is not empty."""
+    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(name), ''))
+
+
+def robot_state_publishers(command, condition, description_topic='robot_description'):
+    """Return what publishes the frames of the live robot and of its shadow."""
+    text = ParameterValue(Command(command), value_type=str)
+    live = Node(
+        package='robot_state_publisher', executable='robot_state_publisher',
+        parameters=[{'robot_description': text}], condition=condition,
+        remappings=[('robot_description', description_topic)])
+    # Predicted joints come faster than real time, so their stamps say little.
+    shadow = Node(
+        package='robot_state_publisher', executable='robot_state_publisher',
+        name='shadow_state_publisher', condition=condition,
+        parameters=[{'robot_description': text, 'frame_prefix': SHADOW_PREFIX,
+                     'ignore_timestamp': True, 'publish_frequency': 1000.0}],
+        remappings=[('joint_states', 'predicted/joint_states'),
+                    ('robot_description', 'shadow/robot_description')])
+    return [live, shadow]
+
+
+def generate_launch_description():
+    """Return the arguments and what they start."""
+    episode, urdf = LaunchConfiguration('episode'), LaunchConfiguration('urdf')
+    shadow_sim = Node(
+        package='kinema4d_ros', executable='shadow_sim', output='screen', emulate_tty=True,
+        parameters=[
+            ParameterFile(LaunchConfiguration('params_file'), allow_substs=True),
+            ParameterFile(LaunchConfiguration('camera_file'), allow_substs=True),
+            {'world_model': LaunchConfiguration('world_model'),
+             'device': LaunchConfiguration('device'),
+             'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
+             'shadow_prefix': SHADOW_PREFIX}],
+        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
+    player = Node(
+        package='kinema4d_ros', executable='episode_player', output='screen', emulate_tty=True,
+        parameters=[{'episode': episode, 'at_end': LaunchConfiguration('at_end')}],
+        condition=is_given('episode'))
+    rviz = Node(
+        package='rviz2', executable='rviz2', arguments=['-d', LaunchConfiguration('rviz_config')],
+        remappings=[('/' + topic, topic) for topic in SHOWN],
+        condition=IfCondition(LaunchConfiguration('rviz')))
+    record = ExecuteProcess(
+        cmd=['ros2', 'bag', 'record', '-s', 'mcap', '-o', LaunchConfiguration('record'),
+             *RECORDED], condition=is_given('record'))
+    of_episode = [FindExecutable(name='python3'), ' -m kinema4d_ros.nodes.description "', episode,
+                  '"']
+    of_urdf = [FindExecutable(name='xacro'), ' "', urdf, '"']
+    return LaunchDescription([
+        *ARGUMENTS,
+        SetEnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE', shared('config', 'fastdds.xml'),
+                               condition=IfCondition(LaunchConfiguration('large_messages'))),
+        GroupAction([
+            PushROSNamespace(LaunchConfiguration('namespace')),
+            # Robots in namespaces have frames of the same names, so each has its own tree.
+            SetRemap('/tf', 'tf'),
+            SetRemap('/tf_static', 'tf_static'),
+            SetParameter('use_sim_time', LaunchConfiguration('use_sim_time')),
+            shadow_sim,
+            player,
+            # The player publishes the description itself.
+            *robot_state_publishers(of_episode, is_given('episode'), 'played/robot_description'),
+            *robot_state_publishers(of_urdf, is_given('urdf')),
+            rviz,
+            record,
+        ]),
+    ])

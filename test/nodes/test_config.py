@@ -1,0 +1,179 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What config/ and launch/ say is what the nodes do."""
+import ast
+import importlib.util
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+from graph import parameters, Process, ROOT
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
+from kinema4d_ros.nodes.outputs import TOPICS
+from kinema4d_ros.nodes.shadow_parameters import assignments, TABLE, tier0_settings
+
+CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
+RVIZ = yaml.safe_load((CONFIG / 'shadow_sim.rviz').read_text())
+DISPLAYS = RVIZ['Visualization Manager']['Displays']
+#: what RViz2's displays subscribe to
+TYPES = {'PointCloud2': 'PointCloud2', 'Image': 'Image', 'MarkerArray': 'MarkerArray',
+         'RobotModel': 'String'}
+
+
+def test_parameter_file_is_complete_and_holds_the_defaults():
+    text = (CONFIG / 'shadow_sim.yaml').read_text()
+    assert TABLE.check_yaml(text, 'shadow_sim', complete=True) == TABLE.validate({})
+    comments = ' '.join(line.strip('# ') for line in text.splitlines()
+                        if line.strip().startswith('#'))
+    for line in TABLE.yaml().splitlines():
+        if line.strip().startswith('#'):
+            assert line.strip('# ') in comments        # each parameter is explained
+
+
+def test_camera_file():
+    values = TABLE.check_yaml((CONFIG / 'camera.yaml').read_text(), 'shadow_sim')
+    assert len(values['extrinsics']) == 7
+
+
+def test_the_files_are_read_by_the_node(ros_domain):
+    """The empty lists of the file in particular, which ROS reads as no value."""
+    process = Process('shadow_sim', '--params-file', str(CONFIG / 'shadow_sim.yaml'),
+                      '--params-file', str(CONFIG / 'camera.yaml'),
+                      *parameters(world_model='nothing'))
+    assert process.process.wait(60.0) == 1
+    assert "parameter 'world_model' is 'nothing'" in process.output()
+
+
+@pytest.mark.parametrize('limits, words', [
+    (('a.velocity',), 'not of the form name=value'), (('a.velocity=[',), 'not YAML'),
+    (('velocity=1.0',), 'joint.kind=number'), (('a.speed=1.0',), 'lower, upper, velocity'),
+    (('a.jerk=fast',), 'a.jerk=fast'), (('a.jerk=true',), 'a.jerk')])
+def test_a_limit_that_cannot_be_understood(limits, words):
+    with pytest.raises(ConfigurationError, match=words):
+        TABLE.validate({'joint_limits': limits})
+
+
+def test_limits_and_workspace_reach_the_rules():
+    values = TABLE.validate({'joint_limits': ('a.b.velocity=1', 'a.b.jerk=2.5'),
+                             'workspace': (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)})
+    settings = tier0_settings(values)
+    assert (settings.limits['a.b'].velocity, settings.limits['a.b'].jerk) == (1.0, 2.5)
+    assert settings.workspace == (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+    with pytest.raises(ConfigurationError, match='smaller corner first'):
+        TABLE.validate({'workspace': (0.0, 0.0, 0.0, 1.0, -1.0, 1.0)})
+    assert assignments('x', ('a=1', 'b = yes', "c='1'")) == {'a': 1, 'b': True, 'c': '1'}
+
+
+def test_fast_dds_profile_has_room_for_a_cloud():
+    root = ElementTree.parse(CONFIG / 'fastdds.xml').getroot()
+    name = {'f': 'http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles'}
+    assert int(root.find('.//f:segment_size', name).text) == 64 * 2**20
+    assert int(root.find('.//f:maxMessageSize', name).text) >= 480 * 720 * 16
+
+
+def test_rviz_shows_what_is_published_with_a_qos_that_matches():
+    published = {'/' + topic: (kind.__name__, profile)
+                 for topic, (kind, profile) in TOPICS.items()}
+    published['/robot_description'] = 'String', qos.ROBOT_DESCRIPTION
+    published['/camera/image_raw'] = 'Image', qos.PREDICTION     # the player's
+    shown = set()
+    for display in DISPLAYS:
+        topic = display.get('Topic') or display.get('Description Topic')
+        if topic is None:
+            continue
+        kind, profile = published[topic['Value']]
+        shown.add(topic['Value'])
+        assert TYPES[display['Class'].rpartition('/')[2]] == kind
+        if topic['Reliability Policy'] == 'Reliable':
+            assert profile.reliability == ReliabilityPolicy.RELIABLE
+        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        assert (topic['Durability Policy'] == 'Transient Local') == latched
+    assert {'/predicted/points', '/predicted/image', '/verdict_markers'} <= shown
+    models = [d for d in DISPLAYS if d['Class'].endswith('RobotModel')]
+    assert [(d['TF Prefix'], d['Alpha'] < 1) for d in models] == [('', False), ('shadow', True)]
+    prefix = TABLE.validate({})['shadow_prefix']
+    assert RVIZ['Visualization Manager']['Global Options']['Fixed Frame'] == prefix + 'root'
+
+
+# ---------------------------------------------------------------------------- launch
+
+TREE = ast.parse(LAUNCH.read_text())
+EXPECTED = {'namespace', 'use_sim_time', 'params_file', 'log_level', 'rviz', 'rviz_config',
+            'autostart', 'world_model', 'device', 'episode', 'record'}
+
+
+def calls(name):
+    """Return the calls of a function in the launch file."""
+    return [node for node in ast.walk(TREE) if isinstance(node, ast.Call)
+            and getattr(node.func, 'id', '') == name]
+
+
+def keywords(call):
+    """Return the keyword arguments of a call that are constants."""
+    return {keyword.arg: keyword.value.value for keyword in call.keywords
+            if isinstance(keyword.value, ast.Constant)}
+
+
+def test_launch_arguments_are_described_and_used():
+    declared = {call.args[0].value: call for call in calls('DeclareLaunchArgument')}
+    assert EXPECTED <= set(declared)
+    for name, call in declared.items():
+        assert 'description' in {keyword.arg for keyword in call.keywords}, name
+    used = {call.args[0].value for name in ('LaunchConfiguration', 'is_given')
+            for call in calls(name) if isinstance(call.args[0], ast.Constant)}
+    assert used == set(declared)
+
+
+def test_launched_executables_exist_and_their_parameters_too():
+    nodes = [keywords(call) for call in calls('Node')]
+    ours = {node['executable'] for node in nodes if node['package'] == 'kinema4d_ros'}
+    assert ours == {'shadow_sim', 'episode_player'}
+    for name in ours:
+        assert (ROOT / 'executables' / name).stat().st_mode & 0o111
+    assert {node['package'] for node in nodes} == {
+        'kinema4d_ros', 'robot_state_publisher', 'rviz2'}
+    set_here = {key.value for node in ast.walk(TREE) if isinstance(node, ast.Dict)
+                for key in node.keys if isinstance(key, ast.Constant)}
+    known = set(TABLE.names) | set(PLAYER_TABLE.names) | {
+        'robot_description', 'frame_prefix', 'ignore_timestamp', 'publish_frequency'}
+    assert set_here <= known
+
+
+def test_what_rviz_shows_follows_the_namespace():
+    spec = next(node for node in TREE.body if isinstance(node, ast.Assign)
+                and node.targets[0].id == 'SHOWN')
+    shown = {'/' + topic for topic in ast.literal_eval(spec.value)}
+    text = (CONFIG / 'shadow_sim.rviz').read_text()
+    in_config = {line.partition(': ')[2] for line in text.splitlines()
+                 if line.partition(': ')[2].startswith('/')}
+    assert in_config <= shown
+
+
+def test_every_file_that_the_launch_file_names_exists():
+    for call in calls('shared'):
+        assert Path(ROOT, *(part.value for part in call.args)).is_file()
+
+
+def test_launch_file_loads_where_launch_is_installed():
+    pytest.importorskip('launch_ros', reason='there is no launch in the PyPI wheels of ROS')
+    spec = importlib.util.spec_from_file_location('shadow_sim_launch', LAUNCH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    description = module.generate_launch_description()
+    assert EXPECTED <= {argument.name for argument in description.get_launch_arguments()}
+
+
+def test_description_of_an_episode(capsys):
+    from kinema4d_ros.nodes.description import main
+    path = next(iter(sorted((ROOT / 'data' / 'episodes').glob('*.mcap'))))
+    assert main([path.stem]) == 0
+    assert '<robot' in capsys.readouterr().out
+    assert main(['no_such_episode']) == 1
+    assert 'no such episode' in capsys.readouterr().err
+    assert main([]) == 2
+    assert 'give one episode' in capsys.readouterr().err
