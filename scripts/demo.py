@@ -74,7 +74,8 @@ def node(name: str, log: Path, *parameters: str):
 def failed(process: subprocess.Popen, log: Path) -> str:
     """Describe a node that ended on its own, with the last lines it wrote."""
     tail = '\n'.join(log.read_text(errors='replace').splitlines()[-15:])
-    return f'{Path(process.args[0]).name} ended with exit code {process.returncode}; from {log}:\n{tail}'
+    name = Path(process.args[0]).name
+    return f'{name} ended with exit code {process.returncode}; from {log}:\n{tail}'
 
 
 def watch(listener, processes: dict[Path, subprocess.Popen], until, seconds: float,

@@ -18,9 +18,9 @@ TABLES = {
 
 def document() -> str:
     """Return the text of the document."""
-    parts = ['# Parameters\n\nMade from the tables in the code by `scripts/write_parameter_docs.py`. '
-             '*Live* parameters can be\nchanged while the node runs; a change holds from the next '
-             'request on.\n']
+    parts = ['# Parameters\n\nMade from the tables in the code by '
+             '`scripts/write_parameter_docs.py`. *Live* parameters can be\nchanged while the node '
+             'runs; a change holds from the next request on.\n']
     for node, module in TABLES.items():
         table = importlib.import_module(module).TABLE
         parts.append(f'\n## {node}\n\n{table.markdown().strip()}\n')

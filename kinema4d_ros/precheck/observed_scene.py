@@ -64,8 +64,10 @@ class ObservedScene:
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
-        Tell which points (..., 3) [m] lie where the camera could not see: outside the image,
-        behind what it saw by more than `tolerance` [m], or where it measured nothing.
+        Tell which points (..., 3) [m] lie where the camera could not see.
+
+        That is outside the image, behind what it saw by more than `tolerance` [m], or where it
+        measured nothing.
         """
         T_camera_base = np.linalg.inv(self.observation.T_base_camera)
         local = points_base @ T_camera_base[:3, :3].T + T_camera_base[:3, 3]
