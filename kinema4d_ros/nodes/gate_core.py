@@ -1,0 +1,252 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the gate does with each trajectory, event by event.
+
+All methods are called from one thread at a time. At most one trajectory waits for its verdict;
+a newer one takes its place. What the controller executes goes on meanwhile, since the controller
+decides what a newer goal does to an older one.
+"""
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kinema4d_ros.nodes.gate_execution import Execution
+from kinema4d_ros.nodes.gate_parameters import gate_settings
+from kinema4d_ros.nodes.gate_ticket import End, Result, Ticket
+from kinema4d_ros.precheck.gate_rules import (
+    Answer,
+    Decision,
+    evidence_objections,
+    Mode,
+    OverrideDesk,
+    Refusal,
+    rule,
+    Ruling,
+)
+from kinema4d_ros.types import Status
+
+_LOOK = 1.0      # [s] nobody has read what changed more recently, so nobody can approve it
+
+
+class Gate:
+    """The trajectories at the gate: one waiting, those at the controller, the last refused."""
+
+    def __init__(self, snapshot: Callable[[], Mapping[str, Any]], verdicts, state, report,
+                 clock: Callable[[], float] = time.monotonic):
+        """
+        Take the ports.
+
+        :param snapshot: returns the parameters; a trajectory keeps those it came with.
+        :param verdicts: asks shadow_sim (`ask`, `abandon`).
+        :param state: what the gate knows of robot and graph (`situation`, `positions`, ...).
+        :param report: tells people (`decision`).
+        """
+        self._snapshot, self._verdicts = snapshot, verdicts
+        self._state, self._report, self._clock = state, report, clock
+        self.execution = Execution(state, report, clock)
+        self._waiting: Ticket | None = None
+        self._unanswered: list[Ticket] = []     # forwarded before their verdict: mode monitor
+        self._desk = OverrideDesk()
+        self._refused: Ticket | None = None     # the last; what an override is for
+        self._seen: deque[str] = deque(maxlen=256)   # rollouts of verdicts that are known
+        self.closed = ''
+        self.counts = {'forwarded': 0, 'refused': 0, 'overridden': 0}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no trajectory is under way."""
+        return self._waiting is None and self.execution.is_idle
+
+    # ------------------------------------------------------------------ a trajectory comes
+
+    def submit(self, ticket: Ticket) -> None:
+        """Take a new trajectory."""
+        now = self._clock()
+        ticket.values = self._snapshot()
+        if self.closed:
+            self._refuse(ticket, self.closed)
+            return
+        mode = Mode(ticket.values['mode'])
+        older, self._waiting = self._waiting, ticket
+        if older is not None:
+            ticket.took_place = older.shown
+            self._verdicts.abandon(older)
+            self._refuse(older, 'replaced by a newer trajectory before it was forwarded')
+        with self._protected(ticket):
+            if ticket.goal is None:
+                self._refuse(ticket, ticket.request.problem)
+                return
+            names = ticket.trajectory.joint_names if ticket.trajectory is not None else ()
+            ticket.start = self._state.positions(names)
+            ticket.deadline = now + ticket.values['verdict_timeout']
+            ticket.overridden = mode is Mode.ENFORCE and self._desk.take(
+                ticket.request.trajectory_hash, now)
+            if mode is Mode.MONITOR or ticket.overridden or ticket.request.problem:
+                self._judge(ticket)
+            if not ticket.ended and not ticket.overridden:
+                if mode is Mode.MONITOR:
+                    self._unanswered.append(ticket)
+                self._ask(ticket)
+
+    @contextlib.contextmanager
+    def _protected(self, ticket: Ticket):
+        """Stop and refuse a trajectory should deciding on it fail in a way nobody foresaw."""
+        try:
+            yield
+        except Exception as error:
+            reason = f'internal error: {type(error).__name__}: {error}'
+            self.execution.stop(ticket, reason)
+            self._report.failure(traceback.format_exc())
+            self._refuse(ticket, reason)
+
+    def _ask(self, ticket: Ticket) -> None:
+        """Ask for a verdict, now or, while shadow_sim has not been found yet, at the next tick."""
+        problem = self._verdicts.problem()
+        if problem and self._verdicts.is_settled:
+            self.answered(ticket, Answer(problem=problem))
+        elif not problem and self._verdicts.is_ready:
+            ticket.asked = True
+            self._verdicts.ask(ticket, ticket.deadline - self._clock())
+
+    def answered(self, ticket: Ticket, answer: Answer) -> None:
+        """Take the answer to a question."""
+        if answer.rollout_id:
+            self._seen.append(answer.rollout_id)
+        with self._protected(ticket):
+            if ticket in self._unanswered:
+                self._unanswered.remove(ticket)
+                self._report_unforced(ticket, answer)
+            elif ticket is self._waiting and not ticket.shown:
+                ticket.answer = answer
+                self._judge(ticket)
+
+    def _report_unforced(self, ticket: Ticket, answer: Answer) -> None:
+        """Mode monitor: say what would have been decided."""
+        objections = evidence_objections(
+            ticket.request, answer, self._state.situation(ticket), gate_settings(ticket.values))
+        if objections:
+            self._report.decision('monitor', f'{ticket.name} would have been refused: '
+                                  f'{objections[0].reason}', ticket, warn=True)
+        else:
+            self._report.decision('monitor', f'{ticket.name} would have been forwarded: PASS: '
+                                  f'{answer.verdict.summary}', ticket)
+
+    def _judge(self, ticket: Ticket, approved: bool | None = None) -> None:
+        """Decide on the waiting trajectory, and do it."""
+        mode = Mode(ticket.values['mode'])
+        decision = rule(mode, ticket.request, ticket.answer, self._state.situation(ticket),
+                        gate_settings(ticket.values), overridden=ticket.overridden,
+                        approved=approved)
+        match decision.ruling:
+            case Ruling.FORWARD:
+                self._forward(ticket, decision)
+            case Ruling.ASK:
+                ticket.shown, ticket.shown_at = True, self._clock()
+                ticket.deadline = ticket.shown_at + ticket.values['approval_timeout']
+                self._report.decision(
+                    'ask', f'approve or deny {ticket.name}? {decision.reason}', ticket, warn=True)
+            case _:
+                self._refuse(ticket, decision.reason, decision.error)
+
+    def _forward(self, ticket: Ticket, decision: Decision) -> None:
+        self._waiting = None
+        self.counts['overridden' if ticket.overridden else 'forwarded'] += 1
+        self._report.decision('forward', f'{decision.reason}: {ticket.name} is forwarded', ticket,
+                              warn=ticket.overridden)
+        self.execution.send(ticket)
+
+    def _refuse(self, ticket: Ticket, reason: str, error: Refusal = Refusal.INVALID_GOAL) -> None:
+        if ticket is self._waiting:
+            self._waiting = None
+        if ticket.ended:
+            return
+        self.counts['refused'] += 1
+        last, self._refused, ticket.refused_at = self._refused, ticket, self._clock()
+        ticket.took_place = last is not None and \
+            last.request.trajectory_hash != ticket.request.trajectory_hash
+        self._report.decision('refuse', f'{reason}: {ticket.name} is refused', ticket, error=True)
+        ticket.end(End.ABORT, Result(error_code=int(error), error_string=reason))
+
+    # ------------------------------------------------------------------ the client, the operator
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Cancel what a client no longer wants."""
+        ticket.cancelled = True
+        if ticket is self._waiting:
+            self._waiting = None
+            self._verdicts.abandon(ticket)
+            reason = 'cancelled by the client before it was forwarded'
+            self._report.decision('cancel', f'{reason}: {ticket.name}', ticket)
+            ticket.end(End.CANCEL, Result(error_code=0, error_string=reason))
+        else:
+            self.execution.stop(ticket, 'cancelled by the client')
+
+    def decide(self, approved: bool) -> tuple[bool, str]:
+        """Take an operator's word on the trajectory that waits; return success and a sentence."""
+        ticket = self._waiting
+        if ticket is None or not ticket.shown:
+            return False, 'no trajectory waits for an approval' + (
+                '' if ticket is None else '; its verdict is not there yet')
+        if approved and ticket.took_place and self._clock() < ticket.shown_at + _LOOK:
+            return False, f'{ticket.name} has just taken the place of another; look at it first'
+        self._judge(ticket, approved)
+        return not ticket.ended or not approved, \
+            f'{ticket.name} was {"refused" if ticket.ended else "forwarded"}'
+
+    def override(self) -> tuple[bool, str]:
+        """Let the last refused trajectory pass once, should it be sent again."""
+        values, ticket = self._snapshot(), self._refused
+        if Mode(values['mode']) is not Mode.ENFORCE:
+            return False, f'in mode {values["mode"]} there is nothing to override'
+        if ticket is None or not ticket.request.trajectory_hash or ticket.request.problem:
+            return False, 'no trajectory that could be forwarded has been refused'
+        if ticket.took_place and self._clock() < ticket.refused_at + _LOOK:
+            return False, f'{ticket.name} has only just been refused, after another; look first'
+        lifetime = values['override_lifetime']
+        self._desk.grant(ticket.request.trajectory_hash, self._clock() + lifetime)
+        text = f'an operator overrides the refusal of {ticket.name}: sent again within ' \
+               f'{lifetime} s, it is forwarded once'
+        self._report.decision('override', text, ticket, warn=True)
+        return True, text
+
+    # ------------------------------------------------------------------ the world
+
+    def evidence(self, verdict, rollout_id: str) -> None:
+        """Take a verdict that anybody published: a FAIL on what is executed is late evidence."""
+        known = bool(rollout_id) and rollout_id in self._seen
+        self._seen.append(rollout_id)
+        if verdict.status == Status.FAIL and not known:
+            self.execution.doubt(verdict)
+
+    def tick(self) -> None:
+        """Look after what time does."""
+        now = self._clock()
+        for ticket in [self._waiting, *self._unanswered]:
+            if ticket is None:
+                continue
+            if now < ticket.deadline:
+                if not ticket.asked and not ticket.shown:
+                    self._ask(ticket)
+            elif ticket.shown:
+                self._refuse(ticket, 'no operator approved it within '
+                             f'{ticket.values["approval_timeout"]} s')
+            else:
+                self._verdicts.abandon(ticket)
+                self.answered(ticket, Answer(problem=self._verdicts.problem() or (
+                    f'shadow_sim gave no verdict within {ticket.values["verdict_timeout"]} s')))
+        self.execution.tick()
+
+    def close(self, reason: str) -> None:
+        """Cancel downstream, refuse what waits, and let nothing pass any more."""
+        self.closed = reason
+        self.execution.stop_all(reason)
+        waiting = self._waiting
+        if waiting is not None:
+            self._verdicts.abandon(waiting)
+            self._refuse(waiting, reason)

@@ -1,0 +1,181 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The node trajectory_gate: forwards to the controller what shadow_sim lets pass, and only that.
+
+It is no certified safety function. What it forwards it does not change.
+"""
+from __future__ import annotations
+
+import functools
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.gate_controller import Controller
+from kinema4d_ros.nodes.gate_core import Gate
+from kinema4d_ros.nodes.gate_front import Front
+from kinema4d_ros.nodes.gate_parameters import TABLE
+from kinema4d_ros.nodes.gate_report import Report
+from kinema4d_ros.nodes.gate_state import GateState
+from kinema4d_ros.nodes.gate_verdicts import Verdicts
+from kinema4d_ros.precheck.gate_rules import Mode
+
+_TICK = 0.05         # [s] between looks at deadlines
+_LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
+
+
+class TrajectoryGate(Node):
+    """
+    Wires the parts of the gate.
+
+    Everything that decides runs in one callback group, one callback at a time; the front's action
+    server and the joints hand it their events by `_post`.
+    """
+
+    def __init__(self, on_failure: Callable[[], None]):
+        """
+        Open the gate.
+
+        :param on_failure: called when the node must end.
+        :raises ConfigurationError: a parameter is missing or bad.
+        """
+        super().__init__('trajectory_gate')
+        self._on_failure = on_failure
+        self.failures: list[Exception] = []
+        TABLE.declare(self)
+        values = TABLE.snapshot(self)
+        self._group = MutuallyExclusiveCallbackGroup()
+        self._events: deque[Callable[[], None]] = deque()
+        self._joints_waiting = False
+        self._wake = self.create_guard_condition(self._work, callback_group=self._group)
+        self._report = Report(self)
+        self._front_action = self._resolve('~/follow_joint_trajectory')
+        self._state = GateState(self, self._front_action, self._on_joints)
+        self._verdicts = Verdicts(self, self._resolve(values['shadow_sim']), self._group,
+                                  self._guarded, self._posted)
+        self._gate = Gate(lambda: TABLE.snapshot(self), self._verdicts, self._state, self._report)
+        self._controller = Controller(
+            self, self._resolve(values['controller']), self._group, self._gate.execution,
+            self._posted, by_topic=values['topic_route'] == 'topic')
+        if self._controller.action == self._front_action:
+            raise ConfigurationError(
+                f"parameter 'controller' is {values['controller']!r}, which is this gate itself; "
+                'name the controller behind it')
+        self._gate.execution.controller = self._controller
+        self._state.controller, self._state.verdicts = self._controller, self._verdicts
+        self._verdicts.on_answer, self._verdicts.on_verdict = \
+            self._gate.answered, self._gate.evidence
+        self._front = Front(self, self._gate, self._group, self._post, self._guarded,
+                            topic=values['topic_route'] != 'closed')
+        self.create_timer(_TICK, self._guarded(self._on_tick), callback_group=self._group)
+        self.create_timer(1.0 / values['diagnostics_rate'], self._guarded(self._look_around),
+                          callback_group=self._group)
+        self._say_what_it_does(values)
+
+    def _resolve(self, name: str) -> str:
+        return self.resolve_topic_name(name)
+
+    def _say_what_it_does(self, values) -> None:
+        logger = self.get_logger()
+        logger.info(f'mode {values["mode"]}: {self._front_action} -> {self._controller.action}')
+        if values['mode'] != Mode.ENFORCE:
+            logger.warning(f'in mode {values["mode"]} a trajectory that did not pass can reach '
+                           'the controller')
+        if values['max_scene_age'] == 0.0:
+            logger.warning('max_scene_age is 0.0: verdicts may rest on scenes of any age')
+        if values['topic_route'] == 'topic':
+            logger.warning('topic_route is topic: what came by topic cannot be stopped once it is '
+                           'forwarded')
+
+    # ------------------------------------------------------------------ events
+
+    def _post(self, method: Callable, *arguments) -> None:
+        """Have a method of the gate called in its callback group; from any thread."""
+        self._events.append(functools.partial(method, *arguments))
+        self._wake.trigger()
+
+    def _posted(self, callback: Callable) -> Callable:
+        """Return a callback that has `callback` called in the gate's callback group."""
+        return functools.partial(self._post, callback)
+
+    def _work(self) -> None:
+        while self._events:
+            self._guarded(self._events.popleft())()
+
+    def _guarded(self, callback: Callable) -> Callable:
+        """Return a callback that, should it raise, cancels downstream and ends the node."""
+        def guarded(*arguments):
+            try:
+                return callback(*arguments)
+            except Exception as error:
+                self._fail(error)
+        return guarded
+
+    def _fail(self, error: Exception) -> None:
+        text = traceback.format_exc()
+        self.failures.append(error)
+        try:
+            self._gate.close(f'the gate failed ({type(error).__name__}: {error})')
+        finally:
+            self.get_logger().fatal(f'the gate failed and ends:\n{text}')
+            self._on_failure()
+
+    def _on_joints(self) -> None:
+        if not self._joints_waiting:      # one look covers all that came meanwhile
+            self._joints_waiting = True
+            self._post(self._watch)
+
+    def _watch(self) -> None:
+        self._joints_waiting = False
+        self._gate.execution.joints_changed()
+
+    def _on_tick(self) -> None:
+        self._work()
+        self._gate.tick()
+
+    def _look_around(self) -> None:
+        self._report.side_doors(
+            self._controller.side_doors(),
+            f'Have them use {self._front_action} or {self._resolve("~/joint_trajectory")} '
+            'instead (by a remap), or end them; with SROS 2, allow only the gate to publish '
+            f'{self._controller.topic} and to call {self._controller.action}')
+        problems = [problem for problem in (
+            self._state.gate_problem(), self._state.controller_problem(),
+            self._verdicts.problem() if self._verdicts.is_settled else '',
+            '' if self._state.robot is not None else 'no robot description') if problem]
+        self._report.diagnostics(problems, {
+            'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
+            **self._gate.counts})
+
+    # ------------------------------------------------------------------ the end
+
+    def quit(self) -> None:
+        """Cancel downstream first, then let clients hear why."""
+        over = threading.Event()
+
+        def look() -> None:
+            if self._gate.is_idle and self._front.is_idle:
+                over.set()
+
+        def end() -> None:
+            self._gate.close('the gate is shutting down')
+            self.create_timer(0.01, look, callback_group=self._group)
+            look()
+
+        self._post(end)
+        if not over.wait(_LAST_WORDS):
+            self._gate.close('the gate is shutting down')   # callbacks are stuck, or no more
+
+    def close(self) -> None:
+        """Nothing is left to close: the node's entities go with it."""
+
+
+def make_node(on_failure: Callable[[], None]) -> TrajectoryGate:
+    """Return the node."""
+    return TrajectoryGate(on_failure)

@@ -1,0 +1,430 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""trajectory_gate in mode enforce, as a process on a real graph: what passes and what does not."""
+import time
+
+import pytest
+import rclpy
+from control_msgs.action import FollowJointTrajectory
+from control_msgs.msg import JointTolerance
+from gate_world import (
+    ABORTED,
+    Arm,
+    CANCELED,
+    Controller,
+    exact,
+    finding,
+    Gate,
+    Nodes,
+    of,
+    RESULT,
+    ShadowSim,
+    SUCCEEDED,
+)
+from graph import made, READY, swing
+from rclpy.serialization import serialize_message
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectoryPoint
+
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Finding, Verdict
+
+pytestmark = pytest.mark.timeout(120)
+GOAL = FollowJointTrajectory.Goal
+
+
+class World:
+    """A gate between the test and a controller, with a shadow_sim that obeys the test."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.arm = Arm(graph.node)
+        self.controller = Controller(graph.node, '/arm_controller', self.arm)
+        self.shadow = ShadowSim(graph.node)
+
+    def reset(self):
+        self.controller.let_go.set()
+        self.shadow.let_go.set()
+        self.controller.reset()
+        self.shadow.reset()
+        self.arm.follow(None)
+        self.arm.joints, self.arm.push, self.arm.on = dict(READY), {}, True
+        self.gate.set(verdict_timeout=20.0, late_evidence='cancel', max_joint_age=2.0,
+                      path_tolerance=0.1)
+        self.gate.feedback.clear()
+        stamp = time.monotonic()
+        self.graph.wait(lambda: time.monotonic() > stamp + 0.1, 'fresh joints')
+
+    def refused(self, goal=None, words='', code=RESULT.INVALID_GOAL):
+        """Send a goal that must not pass, and return what the client is told."""
+        before = len(self.controller.goals), len(self.controller.messages)
+        status, result = self.gate.run(goal or swing())
+        assert status == ABORTED
+        assert result.error_code == code, result.error_string
+        assert words in result.error_string
+        assert (len(self.controller.goals), len(self.controller.messages)) == before
+        return result.error_string
+
+    def passes(self, goal=None):
+        status, result = self.gate.run(goal or swing())
+        assert status == SUCCEEDED, result.error_string
+
+    def moving(self, goal=None):
+        """Return the handle of a goal that the controller is executing."""
+        self.controller.hold = True
+        before = len(self.controller.ids)
+        handle = self.gate.send(goal or swing())
+        self.graph.wait(lambda: len(self.controller.ids) > before, 'the controller to execute')
+        self.gate.decided('forward')
+        return handle
+
+
+@pytest.fixture(scope='module')
+def shared(module_ros_domain):
+    graph = Nodes()
+    try:
+        world = World(graph)
+        with made() as tester:
+            world.gate = Gate(tester, '/arm_controller')
+            world.graph = tester
+            try:
+                world.gate.ready()
+                world.reset()
+                yield world
+            finally:
+                world.controller.let_go.set()
+                world.shadow.let_go.set()
+                world.gate.stop()
+    finally:
+        graph.close()
+
+
+@pytest.fixture
+def world(shared):
+    yield shared
+    shared.reset()
+
+
+def odd_goal():
+    """Return a goal with every field filled that may be."""
+    trajectory = swing()
+    trajectory.header.frame_id = 'what\u00e4ver'
+    trajectory.points[1].velocities = [0.0] * 8
+    trajectory.points[0].velocities = [-0.0] * 8
+    goal = GOAL(trajectory=trajectory,
+                path_tolerance=[JointTolerance(name='elbow_joint', position=0.5)],
+                goal_tolerance=[JointTolerance(name='elbow_joint', velocity=-1.0)])
+    goal.goal_time_tolerance.sec = 3
+    return goal
+
+
+def test_a_pass_is_forwarded_byte_for_byte_and_everything_comes_back(world):
+    goal = odd_goal()
+    world.controller.feedback = [FollowJointTrajectory.Feedback(joint_names=['a', 'b'])]
+    world.controller.result = (True, RESULT(error_code=0, error_string='said by the controller'))
+    handle = world.gate.send(goal)
+    status, result = world.gate.outcome(handle)
+    assert (status, result.error_string) == (SUCCEEDED, 'said by the controller')
+    assert exact(world.controller.goals[-1]) == exact(goal)
+    assert world.controller.ids[-1] == bytes(handle.goal_id.uuid)
+    assert exact(world.shadow.asked[-1].candidates[0]) == exact(goal.trajectory)
+    world.graph.wait(lambda: world.gate.feedback, 'feedback')
+    assert world.gate.feedback[0] == world.controller.feedback[0]
+
+
+def test_a_trajectory_by_topic_goes_on_as_a_goal_with_the_same_bytes(world):
+    trajectory, before = odd_goal().trajectory, len(world.controller.goals)
+    world.gate.topic.publish(trajectory)
+    world.graph.wait(lambda: len(world.controller.goals) > before, 'the goal')
+    assert exact(world.controller.goals[-1]) == exact(GOAL(trajectory=trajectory))
+    assert world.controller.messages == []
+
+
+def spoil_field(**fields):
+    def spoil(verdict, result):
+        for name, value in fields.items():
+            setattr(verdict, name, value)
+    return spoil
+
+
+def spoil_stamp(verdict, result):
+    verdict.header.stamp.sec -= 60
+
+
+def spoil_result(**fields):
+    def spoil(verdict, result):
+        for name, value in fields.items():
+            setattr(result, name, value)
+    return spoil
+
+
+@pytest.mark.parametrize('spoil, words', [
+    (spoil_field(status=Verdict.FAIL, summary='it hits the table'), 'FAIL: it hits the table'),
+    (spoil_field(status=Verdict.UNSURE, summary='no image'), 'UNSURE: no image'),
+    (spoil_field(status=77), 'UNSURE'),
+    (spoil_field(trajectory_hash='00'), 'another trajectory'),
+    (spoil_field(trajectory_hash=''), 'another trajectory'),
+    (spoil_field(robot_hash='00'), 'another robot description'),
+    (spoil_field(valid_until=rclpy.time.Time(seconds=5).to_msg()), 'expired'),
+    (spoil_field(valid_until=rclpy.time.Time().to_msg()), 'not valid at any time'),
+    (spoil_stamp, 'scene that was checked is 60'),
+    (spoil_field(tiers_passed=[]), 'tier 0 did not pass'),
+    (spoil_field(findings=[finding()]), 'its findings do not'),
+    (spoil_field(findings=[finding(Finding.UNSURE)]), 'its findings do not'),
+    (spoil_field(findings=[finding(severity=9)]), 'its findings do not'),
+    (spoil_result(error_code=Precheck.Result.MODEL_FAILED, error_msg='the worker restarts'),
+     'the worker restarts'),
+    (spoil_result(error_code=Precheck.Result.PREEMPTED, error_msg=''), 'error 103'),
+    (spoil_result(verdicts=[]), '0 verdicts'),
+    (lambda verdict, result: result.verdicts.append(verdict), '2 verdicts'),
+])
+def test_anything_but_a_fresh_matching_pass_is_refused_with_the_reason(world, spoil, words):
+    world.shadow.spoil = spoil
+    world.refused(words=words)
+
+
+def test_unknown_joints_have_a_code_of_their_own(world):
+    world.shadow.spoil = spoil_field(status=Verdict.FAIL, summary='no joint nose',
+                                     findings=[finding(code=Finding.UNKNOWN_JOINT)])
+    world.refused(words='nose', code=RESULT.INVALID_JOINTS)
+
+
+def test_an_answer_that_aborts_or_a_question_that_is_rejected(world):
+    world.shadow.end = 'abort'
+    world.refused(words='did not finish')
+    world.shadow.reset()
+    world.shadow.accepts = False
+    world.refused(words='rejected the question')
+
+
+def test_a_slow_shadow_sim_is_none_and_its_late_pass_does_not_count(world):
+    world.gate.set(verdict_timeout=0.3)
+    world.shadow.slow = True
+    before = len(world.controller.goals)
+    world.refused(words='no verdict within 0.3 s')
+    world.shadow.let_go.set()
+    world.shadow.slow = False
+    world.gate.set(verdict_timeout=20.0)
+    world.passes()                       # and only this one arrived
+    assert len(world.controller.goals) == before + 1
+
+
+def efforts():
+    goal = GOAL(trajectory=swing())
+    goal.trajectory.points[0].effort = [1.0] * 8
+    return goal
+
+
+def multi_dof():
+    goal = GOAL(trajectory=swing())
+    goal.multi_dof_trajectory.points = [MultiDOFJointTrajectoryPoint()]
+    return goal
+
+
+def malformed():
+    goal = GOAL(trajectory=swing())
+    goal.trajectory.points[1].positions.pop()
+    return goal
+
+
+@pytest.mark.parametrize('goal, words', [
+    (efforts(), 'commands efforts'), (multi_dof(), 'multi_dof_trajectory'),
+    (malformed(), 'has 7 positions for 8 joints'), (GOAL(), 'have not told')])
+def test_what_no_verdict_covers_is_refused_even_with_a_pass(world, goal, words):
+    if words == 'have not told':
+        goal.trajectory.joint_names = ['nose']
+        words = 'nose'
+    world.refused(goal, words)
+
+
+def at(world, seconds):
+    goal = GOAL(trajectory=swing())
+    when = world.graph.node.get_clock().now() + rclpy.duration.Duration(seconds=seconds)
+    goal.trajectory.header.stamp = when.to_msg()
+    return goal
+
+
+def test_a_start_in_the_past_or_after_the_verdict_expires(world):
+    world.refused(at(world, -1.0), 'in the past', RESULT.OLD_HEADER_TIMESTAMP)
+    world.refused(at(world, 60.0), 'after its verdict expires')
+
+
+def test_a_robot_that_moves_while_it_is_checked(world):
+    world.shadow.slow = True
+    handle, asked = world.gate.send(swing()), len(world.shadow.asked)
+    world.graph.wait(lambda: len(world.shadow.asked) > asked or world.shadow.asked, 'the question')
+    world.arm.joints['elbow_joint'] += 0.1
+    stamp = time.monotonic()
+    world.graph.wait(lambda: time.monotonic() > stamp + 0.15, 'the joints to be told')
+    world.shadow.let_go.set()
+    status, result = world.gate.outcome(handle)
+    assert status == ABORTED and 'elbow_joint moved by 0.1' in result.error_string
+
+
+def test_joints_that_are_silent(world):
+    world.gate.set(max_joint_age=0.1)
+    world.arm.on = False
+    stamp = time.monotonic()
+    world.graph.wait(lambda: time.monotonic() > stamp + 0.3, 'the joints to be stale')
+    world.refused(words='joint_states of')
+    world.arm.on = True
+
+
+def test_bytes_that_are_no_trajectory(world):
+    before = len(world.gate.decisions)
+    world.gate.topic.publish(serialize_message(swing())[:57])
+    decision = world.gate.decided('refuse', before)
+    assert 'it cannot be read' in decision.message
+    world.passes()
+
+
+# ---------------------------------------------------------------- while it moves
+
+def test_cancel_reaches_the_controller_and_the_client_gets_its_result(world, record_property):
+    times = []
+    for _ in range(5):
+        handle = world.moving()
+        sent, before = time.monotonic(), len(world.controller.cancels)
+        reply = handle.cancel_goal_async()
+        world.graph.wait(lambda n=before: len(world.controller.cancels) > n, 'the cancel')
+        times.append(world.controller.cancels[before] - sent)
+        assert len(world.graph.result(reply).goals_canceling) == 1
+        status, result = world.gate.outcome(handle)
+        assert (status, result.error_string) == (CANCELED, 'stopped')
+    record_property('cancel_ms', [round(1000 * t, 1) for t in sorted(times)])
+    print('cancel reached the controller after [ms]:', [round(1000 * t, 1) for t in times])
+
+
+def test_cancel_before_it_is_forwarded(world):
+    world.shadow.slow = True
+    before = len(world.controller.goals)
+    handle = world.gate.send(swing())
+    asked = world.shadow.cancels
+    world.graph.result(handle.cancel_goal_async())
+    status, result = world.gate.outcome(handle)
+    assert status == CANCELED and 'before it was forwarded' in result.error_string
+    world.shadow.slow = False
+    world.passes()
+    assert len(world.controller.goals) == before + 1
+    assert world.shadow.cancels >= asked
+
+
+def test_a_newer_goal_preempts_at_the_controller(world):
+    older = world.moving()
+    newer = world.moving(swing(0.1))
+    status, result = world.gate.outcome(older)
+    assert (status, result.error_string) == (ABORTED, 'a newer goal came')
+    world.controller.let_go.set()
+    assert world.gate.outcome(newer)[0] == SUCCEEDED
+
+
+def test_a_newer_goal_takes_the_place_of_one_that_waits(world):
+    world.shadow.slow = True
+    older = world.gate.send(swing())
+    world.shadow.slow = False
+    newer = world.gate.send(swing(0.1))
+    status, result = world.gate.outcome(older)
+    assert status == ABORTED and 'replaced by a newer' in result.error_string
+    assert world.gate.outcome(newer)[0] == SUCCEEDED
+    assert exact(world.controller.goals[-1]) == exact(GOAL(trajectory=swing(0.1)))
+
+
+def test_a_refused_newer_goal_leaves_the_motion_alone(world):
+    older = world.moving()
+    world.shadow.spoil = spoil_field(status=Verdict.FAIL)
+    world.refused(swing(0.1))
+    world.controller.let_go.set()
+    assert world.gate.outcome(older)[0] == SUCCEEDED
+
+
+def test_what_the_controller_says_is_relayed(world):
+    world.controller.result = (False, RESULT(error_code=-5, error_string='not there'))
+    status, result = world.gate.run(swing())
+    assert (status, result.error_code, result.error_string) == (ABORTED, -5, 'not there')
+    world.controller.accepts = False
+    status, result = world.gate.run(swing())
+    assert status == ABORTED and 'controller rejected' in result.error_string
+
+
+def late(world, trajectory, **fields):
+    """Return a FAIL that shadow_sim publishes."""
+    verdict = world.shadow.pass_of(trajectory)
+    verdict.status, verdict.rollout_id, verdict.summary = Verdict.FAIL, 'late', 'it will spill'
+    for name, value in fields.items():
+        setattr(verdict, name, value)
+    return verdict
+
+
+def test_late_evidence_cancels(world):
+    handle = world.moving()
+    world.shadow.verdict.publish(late(world, swing(), trajectory_hash='00', rollout_id='a'))
+    world.shadow.verdict.publish(late(world, swing(), status=Verdict.UNSURE, rollout_id='b'))
+    world.shadow.verdict.publish(late(world, swing(), rollout_id='c', findings=[
+        finding(code=Finding.START_STATE)]))
+    world.shadow.verdict.publish(late(world, swing(), rollout_id='d', findings=[finding()]))
+    status, result = world.gate.outcome(handle)
+    assert status == ABORTED
+    assert result.error_string == 'late evidence: FAIL: it will spill'
+
+
+def test_late_evidence_that_is_only_reported(world):
+    world.gate.set(late_evidence='report')
+    handle, since = world.moving(), len(world.gate.decisions)
+    world.shadow.verdict.publish(late(world, swing(), rollout_id='e'))
+    assert 'goes on' in world.gate.decided('doubt', since).message
+    world.controller.let_go.set()
+    assert world.gate.outcome(handle)[0] == SUCCEEDED
+
+
+def test_joints_that_follow_the_trajectory_are_left_alone(world):
+    handle = world.moving()
+    world.graph.wait(lambda: world.arm.joints['shoulder_pan_joint'] == 0.3, 'the end of the path')
+    world.controller.let_go.set()
+    assert world.gate.outcome(handle)[0] == SUCCEEDED
+
+
+def test_joints_that_leave_the_trajectory_cancel_it(world):
+    handle = world.moving()
+    world.arm.push = {'elbow_joint': 0.25}
+    status, result = world.gate.outcome(handle)
+    assert status == ABORTED
+    assert result.error_code == RESULT.PATH_TOLERANCE_VIOLATED
+    assert 'elbow_joint is 0.25' in result.error_string
+
+
+def test_joints_that_fall_silent_in_motion_cancel_it(world):
+    world.gate.set(max_joint_age=0.4)
+    handle = world.moving()
+    world.arm.on = False
+    status, result = world.gate.outcome(handle)
+    assert status == ABORTED and 'cannot be watched' in result.error_string
+
+
+# ---------------------------------------------------------------- operator, side doors
+
+def test_an_override_is_for_one_goal_and_one_trajectory(world):
+    world.shadow.spoil = spoil_field(status=Verdict.FAIL, summary='it looks bad')
+    world.refused(swing(0.25), 'it looks bad')
+    assert 'forwarded once' in world.gate.insist('override')
+    world.refused(swing(0.2), 'it looks bad')
+    before = len(world.controller.goals)
+    world.passes(swing(0.25))
+    assert of(world.gate.decided('override'))['mode'] == 'enforce'
+    assert len(world.controller.goals) == before + 1
+    world.refused(swing(0.25), 'it looks bad')
+    assert 'override' in world.gate.process.output()
+
+
+def test_services_that_have_nothing_to_do_say_so(world):
+    for service in ('approve', 'deny'):
+        done, text = world.gate.call(service)
+        assert not done and 'no trajectory waits' in text
+
+
+def test_side_doors_are_named(world):
+    with made() as other:
+        other.node.create_publisher(JointTrajectory, '/arm_controller/joint_trajectory', 10)
+        _, message = world.graph.wait(
+            lambda: (s := world.gate.status()) and 'side door' in s[1] and s, 'the warning')
+        assert 'tester (publishes /arm_controller/joint_trajectory)' in message
+    output = world.gate.process.output()
+    assert 'can be commanded past the gate' in output and 'by a remap' in output
