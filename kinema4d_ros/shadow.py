@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera import Appearance, ImageFit, RobotRenderer
-from kinema4d_ros.precheck import check_tier0, decide, trajectory_hash
+from kinema4d_ros.precheck.examiner import Examiner, PrecheckSettings
+from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.precheck.ranking import rank
+from kinema4d_ros.precheck.run import run_precheck
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh,
                                 load_meshes, Robot, sample_trajectory)
 from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame,
@@ -53,6 +56,8 @@ class ShadowSimulator:
         self.gripper = None if gripper is None else with_finger_boxes(gripper, meshes)
         self._kinematics = ForwardKinematics(robot)
         self._renderer = RobotRenderer(meshes, robot.link_names)
+        self._meshes = meshes
+        self._examiner: Examiner | None = None
         self._seen: tuple[Observation, Observation, Appearance] | None = None
 
     def roll_out(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
@@ -99,20 +104,45 @@ class ShadowSimulator:
                                        observation.T_base_camera)
         return images.link_id[0] >= 0
 
-    def precheck(self, observation: Observation, trajectory: JointTrajectory) -> Verdict:
-        """Judge the trajectory by the rules that need no scene (tier 0)."""
-        started = time.perf_counter()
-        findings = check_tier0(trajectory, self.robot, observation.joint_positions)
-        return decide(
-            {0: findings}, required=(0,), trajectory_hash=trajectory_hash(trajectory),
-            robot_hash=self.robot.description_hash, scene_stamp_ns=observation.stamp_ns,
-            latencies={'tier 0': time.perf_counter() - started},
-            world_model=self.world_model.name)
+    def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
+                 tiers: Collection[int] = (0, 1), required: Collection[int] | None = None,
+                 settings: PrecheckSettings | None = None, goal: Goal | None = None,
+                 seed: int = 0, report: Report = silent) -> Verdict:
+        """
+        Judge a trajectory before it moves the robot.
+
+        :param tiers: to run: 0 the trajectory by itself, 1 against the observed scene, 2 by what
+            the world model predicts.
+        :param required: tiers without which there is no PASS; None for all of `tiers`.
+        :param settings: what is allowed; None for those of the call before, at first the defaults.
+        :param goal: for the probability that it is reached.
+        :param report: told of the stages 'tier 0', 'tier 1', 'robot', and those of the model.
+        :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
+            a finding, and the verdict UNSURE.
+        """
+        if self._examiner is None or settings not in (None, self._examiner.settings):
+            self._examiner = Examiner(self.robot, self._meshes, self.gripper,
+                                      settings or PrecheckSettings(), renderer=self._renderer)
+        return run_precheck(self, self._examiner, observation, trajectory, tiers=tiers,
+                            required=tiers if required is None else required, goal=goal,
+                            seed=seed, report=report)
+
+    def precheck_all(self, observation: Observation, trajectories: Sequence[JointTrajectory],
+                     **options: Any) -> tuple[list[Verdict], list[int]]:
+        """
+        Judge candidates from one observation; what they share is computed once.
+
+        :param options: of `precheck`.
+        :return: a verdict for each, and their indices, best first.
+        """
+        verdicts = [self.precheck(observation, trajectory, **options)
+                    for trajectory in trajectories]
+        return verdicts, rank(verdicts, [trajectory.duration for trajectory in trajectories])
 
     def close(self) -> None:
         """Close the world model and forget what was cached."""
         self.world_model.close()
-        self._seen = None
+        self._seen = self._examiner = None
 
     def _see(self, observation: Observation) -> tuple[Observation, Appearance]:
         """Return the observation in working size and the robot's colours in it; kept."""

@@ -74,10 +74,13 @@ def hull_track(scene: ObservedScene, robot: RobotRollout, body: Body, poses: np.
     if not len(frames):
         return HullTrack(frames, np.empty(0), np.empty(0), np.empty((0, 3)))
     points = scene.points_base.astype(np.float64)
-    stands = _depth(points, planes, poses[frames[0] - 1]) <= _GRID
     tree = cKDTree(points)
     center = body.vertices.mean(0)
     radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + _GRID
+    before = poses[frames[0] - 1]
+    stands = np.zeros(len(points), bool)
+    near = tree.query_ball_point(body.moved(center, before), radius)
+    stands[near] = _depth(points[near], planes, before) <= _GRID
     distance = np.full(len(frames), np.inf)
     sigma, place = np.full(len(frames), np.nan), np.full((len(frames), 3), np.nan)
     for number, frame in enumerate(frames):

@@ -27,6 +27,7 @@ class Track:
     sigma: np.ndarray        # (T,) float32 [m], NaN where distance is inf
     point_base: np.ndarray   # (T, 3) float32 [m], the scene's closest point, NaN
     speed: np.ndarray        # (T,) float64 [m/s] of the link's origin
+    T_base_link: np.ndarray  # (T, 4, 4) float64
 
     def where(self, keep: np.ndarray) -> Track:
         """Return the track with nothing in reach in the frames that are not kept, (T,) bool."""
@@ -122,8 +123,9 @@ def _tracks(scene: ObservedScene, times: np.ndarray, fields: DistanceFields,
     sigma = np.full(distance.shape, np.nan, np.float32)
     point = np.full((*distance.shape, 3), np.nan, np.float32)
     sigma[known], point[known] = sigmas[nearest[known]], points[nearest[known]]
-    return tuple(Track(times, distance[:, link], sigma[:, link], point[:, link], speed)
-                 for link, speed in enumerate(speeds))
+    poses = T_base_link[:, moves]
+    return tuple(Track(times, distance[:, link], sigma[:, link], point[:, link], speed,
+                       poses[:, link]) for link, speed in enumerate(speeds))
 
 
 def _speed(robot: RobotRollout, link: int) -> np.ndarray:

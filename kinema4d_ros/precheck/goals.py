@@ -18,6 +18,7 @@ from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
          'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
 PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
+_STANDS = 0.03           # [m] how far below the ground of a region something on it may be
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
 
@@ -48,8 +49,8 @@ class Rule:
             return float(done) - self.length
         low, high = np.array(self.region.low), np.array(self.region.high)
         sides = np.r_[item.end - low, high - item.end]
-        if self.kind == 'above':      # it may be lower than the region is high, if it stands on it
-            sides[2] = item.bottom - low[2]
+        if self.kind == 'above':      # it stands on the ground of the region, or is over it
+            sides[2] = item.bottom - low[2] + _STANDS
         return float(sides.min())
 
 
@@ -61,8 +62,8 @@ class Goal:
     As YAML or a mapping, each rule by its name:
 
     * ``inside: {region: {low: [x, y, z], high: [x, y, z]}}``: its middle is in the box.
-    * ``above: {region: ...}``: its middle is over the box's ground and at most as high as the
-      box, its bottom is at least as high as the box's.
+    * ``above: {region: ...}``: its middle is over the box's ground and not above the box, and its
+      bottom is not more than 3 cm below the box's.
     * ``lifted: {height: h}``: it is held or stands at least that much higher than before.
     * ``moved_by: {distance: d, direction: [x, y, z]}``: it has moved at least that far, along the
       direction if one is given.

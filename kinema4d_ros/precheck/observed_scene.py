@@ -11,6 +11,8 @@ import numpy as np
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.types import Observation
 
+_SAME_SURFACE = 0.015    # [m] neighbouring pixels whose depth differs by less see one surface
+
 
 @dataclass(frozen=True, eq=False)
 class ObservedScene:
@@ -44,9 +46,11 @@ class ObservedScene:
         if memory is not None:
             depth = np.where(hidden & memory.known, memory.depth, depth)
             seen_to = np.fmax(seen_to, depth)
-        rows, columns = np.nonzero(np.isfinite(depth))
+        camera = observation.camera
+        rows, columns = np.nonzero(
+            np.isfinite(depth) & _supported(depth, camera.fx, settings.least_neighbours))
         z = depth[rows, columns]
-        camera, T_base_camera = observation.camera, observation.T_base_camera
+        T_base_camera = observation.T_base_camera
         points = np.stack([(columns - camera.cx) / camera.fx * z,
                            (rows - camera.cy) / camera.fy * z, z], axis=1)
         points = (points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]).astype(np.float32)
@@ -54,7 +58,7 @@ class ObservedScene:
         if around is not None:
             keep = ((points >= around[0]) & (points <= around[1])).all(axis=1)
         keep = np.flatnonzero(keep)
-        keep = keep[_thinned(points[keep], settings.voxel, settings.least_points)]
+        keep = keep[_thinned(points[keep], settings.voxel)]
         sigma = np.sqrt(
             (settings.depth_sigma + settings.depth_sigma_square * z[keep] ** 2) ** 2
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
@@ -82,18 +86,33 @@ class ObservedScene:
         return ~(inside & (z <= self.seen_to[v, u] + tolerance))
 
 
-def _thinned(points: np.ndarray, voxel: float, least: int) -> np.ndarray:
-    """Return indices of one point per voxel, without voxels that nearly nobody saw."""
+def _thinned(points: np.ndarray, voxel: float) -> np.ndarray:
+    """Return indices of one point per voxel."""
     if not len(points):
         return np.empty(0, int)
     cells = np.floor((points - points.min(0)) / voxel).astype(np.int64)
     size = cells.max(0) + 1
     keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    # A single pixel between two surfaces ("flying") must not be an obstacle, but a thin one seen
-    # by several pixels is: count within three voxels around.
-    coarse = (cells[first] // 3)
-    coarse_size = coarse.max(0) + 1
-    coarse_key = (coarse[:, 0] * coarse_size[1] + coarse[:, 1]) * coarse_size[2] + coarse[:, 2]
-    seen = np.bincount(coarse_key, weights=np.bincount(inverse))
-    return first[seen[coarse_key] >= least]
+    return np.unique(keys, return_index=True)[1]
+
+
+def _supported(depth: np.ndarray, focal: float, least: int) -> np.ndarray:
+    """
+    Tell which pixels have neighbours that see the same surface, (H, W) bool.
+
+    A single pixel between two surfaces ("flying") must not be an obstacle, but a thin one that is
+    seen by several pixels is.
+
+    :param focal: [px].
+    :param least: of the 8 neighbours.
+    """
+    tolerance = np.fmax(_SAME_SURFACE, 3 * depth / focal)
+    padded = np.pad(depth, 1, constant_values=np.nan)
+    height, width = depth.shape
+    count = np.zeros(depth.shape, np.uint8)
+    for row in range(3):
+        for column in range(3):
+            if (row, column) != (1, 1):
+                beside = padded[row:row + height, column:column + width]
+                count += np.abs(beside - depth) <= tolerance
+    return count >= least

@@ -73,8 +73,8 @@ class Tier1Settings:
     calibration_sigma: float = 0.002    # [m] camera pose against robot
     mesh_sigma: float = 0.0006          # [m] of the reduced meshes
     mask_growth: int = 3                # [px] the robot's rendered mask is grown by
-    voxel: float = 0.005                # [m] of the thinned scene
-    least_points: int = 4               # pixels that an obstacle shows in 15 mm, at least
+    voxel: float = 0.003                # [m] of the thinned scene
+    least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
     travel: float = 0.02                # [m] a link moves between two looks at it, at most
     #: links that may touch the scene, each in its way; None: the fingers of the gripper
     touch: Mapping[str, TouchRule] | None = None
@@ -87,8 +87,8 @@ class Tier1Settings:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
-                       'carried_sigma', 'unseen_share')
-        _above_zero(self, 'voxel', 'least_points', 'travel')
+                       'carried_sigma', 'least_neighbours', 'unseen_share')
+        _above_zero(self, 'voxel', 'travel')
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))

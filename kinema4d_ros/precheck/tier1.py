@@ -10,6 +10,7 @@ import numpy as np
 from kinema4d_ros.precheck.carried import check_carried
 from kinema4d_ros.precheck.clearance import Clearance, measure_clearance, Track
 from kinema4d_ros.precheck.observed_scene import ObservedScene
+from kinema4d_ros.precheck.pressed import pressed
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
 from kinema4d_ros.precheck.unseen import check_unseen
 from kinema4d_ros.robot import DistanceFields
@@ -44,8 +45,8 @@ def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceField
     for name in clearance.link_names:
         track, target = clearance.track(name), clearance.track(name, target=True)
         if name in rules:
-            findings += _check_touch(name, track, rules[name], settings)
-            findings += _check_touch(name, target, rules[name], settings)
+            for touched in (pressed(track, scene), pressed(target, scene)):
+                findings += _check_touch(name, touched, rules[name], settings)
         else:
             findings += _check_contact(name, track, settings)
             approach = _check_approach if name == palm else _check_contact

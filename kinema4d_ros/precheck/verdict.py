@@ -17,7 +17,7 @@ def not_checked(reason: str, code: FindingCode = FindingCode.NOT_CHECKED) -> Fin
 def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[int],
            trajectory_hash: str = '', robot_hash: str = '', scene_stamp_ns: int = 0,
            outcome: str = '', latencies: Mapping[str, float] | None = None,
-           world_model: str = '', seed: int = 0) -> Verdict:
+           world_model: str = '', seed: int = 0, **measured: float | None) -> Verdict:
     """
     Return the verdict on what the tiers found.
 
@@ -27,6 +27,7 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
     :param findings: tier -> its findings, for the tiers that ran to their end. A tier that could
         not is given as ``{tier: [not_checked(reason)]}`` or left out.
     :param required: the tiers without which there is no PASS; with none there is never one.
+    :param measured: further fields of the Verdict, which change nothing of the decision.
     """
     ordered = [(tier, finding) for tier in sorted(findings) for finding in findings[tier]]
     fails = [(t, f) for t, f in ordered if f.severity == Severity.FAIL]
@@ -52,7 +53,8 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
         tiers_passed=tuple(sorted(set(findings) - troubled)), deciding_tier=tier,
         trajectory_hash=trajectory_hash, robot_hash=robot_hash, scene_stamp_ns=scene_stamp_ns,
         outcome=outcome, safe_prefix=_safe_prefix(status, bool(missing), fails + doubts),
-        latencies=MappingProxyType(dict(latencies or {})), world_model=world_model, seed=seed)
+        latencies=MappingProxyType(dict(latencies or {})), world_model=world_model, seed=seed,
+        **measured)
 
 
 def _time(finding: Finding) -> float:

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tier 1 on a robot of two boxes above a table, where every distance is known by hand."""
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import check_tier1, ObservedScene, Tier1Settings, Unseen
+from kinema4d_ros.precheck import (
+    check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen)
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import (
     FindingCode, Gripper, Observation, PinholeCamera, RobotRollout, Severity)
@@ -65,13 +67,25 @@ def rollout(robot: Robot, hand, finger=0.0, seconds: float = 1.0) -> RobotRollou
         np.zeros((steps, 1, 1, 3), np.uint8), Gripper('hand', ('finger',), ('grip',)))
 
 
-def check(world, motion, settings=EXACT, observation=None, alive=None):
-    """Run tier 1."""
+def check(world, motion, settings=EXACT, observation=None, story=None):
+    """Run tier 1; return the findings and what they come from in one."""
     _, fields, surfaces = world
     mask = np.zeros((120, 160), bool)
-    scene = ObservedScene.of(table() if observation is None else observation, mask, settings)
-    alive = None if alive is None else alive(scene)
-    return check_tier1(scene, motion, fields, surfaces, settings, alive=alive)
+    observation = table() if observation is None else observation
+    scene = ObservedScene.of(observation, mask, settings)
+    findings, clearance = check_tier1(scene, motion, fields, surfaces, settings, story=story)
+    return SimpleNamespace(findings=findings, link_names=clearance.link_names,
+                           track=clearance.track, minimum=clearance.minimum,
+                           minimum_sigma=clearance.minimum_sigma)
+
+
+def taken_away(observation, frame, where):
+    """Return a story in which the fingers begin to close at `frame` on the pixels `where`."""
+    gone = observation.depth.copy()
+    gone[where] = np.nan
+    return SimpleNamespace(
+        backgrounds=[(0, observation.image, observation.depth), (frame, observation.image, gone)],
+        bodies=[], events=[])
 
 
 def worst(clearance) -> Severity:
@@ -84,12 +98,12 @@ def test_distance_to_the_table_is_height_minus_half_the_box(world):
     robot = world[0]
     heights = np.array([0.3, 0.1, 0.08, 0.06])
     clearance = check(world, rollout(robot, heights, finger=0.5))
-    column = clearance.link_names.index('hand')
-    np.testing.assert_allclose(clearance.distance[1:, column], heights[1:] - HALF, atol=1e-4)
-    assert np.isinf(clearance.distance[0, column])      # beyond reach
+    track = clearance.track('hand')
+    np.testing.assert_allclose(track.distance[1:], heights[1:] - HALF, atol=1e-4)
+    assert np.isinf(track.distance[0])      # beyond reach
     assert clearance.minimum == pytest.approx(0.01, abs=1e-4)
     assert clearance.minimum_sigma == pytest.approx(0.001, abs=1e-6)
-    assert clearance.point_base[3, column][2] == pytest.approx(0.0, abs=1e-6)
+    assert track.point_base[3][2] == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize('height, severity, code', [
@@ -136,19 +150,51 @@ def test_fingers_must_touch_slowly(world):
 
 def test_links_that_may_touch_can_be_named(world):
     motion = rollout(world[0], [0.3, 0.045], finger=0.5, seconds=100.0)
-    allowed = dataclasses.replace(EXACT, may_touch=('hand',))
     assert worst(check(world, motion)) == Severity.FAIL
-    assert worst(check(world, motion, allowed)) == Severity.INFO
+
+    def allowed(**rule):
+        return dataclasses.replace(EXACT, touch={'hand': TouchRule(**rule)})
+    assert worst(check(world, motion, allowed())) == Severity.INFO
+    assert worst(check(world, motion, allowed(depth=0.002))) == Severity.FAIL      # 5 mm deep
+    here, elsewhere = (-0.1, -0.1, -0.1, 0.1, 0.1, 0.1), (0.2, -0.1, -0.1, 0.4, 0.1, 0.1)
+    assert worst(check(world, motion, allowed(within=here))) == Severity.INFO
+    assert worst(check(world, motion, allowed(within=elsewhere))) == Severity.FAIL
 
 
-def test_what_is_carried_away_is_no_obstacle(world):
-    motion = rollout(world[0], [0.3, 0.045, 0.045], finger=0.5)
+def test_a_thin_link_is_pressed_in_as_far_as_it_went_on(world):
+    # The box is 5 cm from its middle to any side, but 8 cm of it go into the table.
+    motion = rollout(world[0], [0.6] * 5, finger=np.array([0.1, 0.06, 0.04, 0.0, -0.03]) - 0.6,
+                     seconds=100.0)
+    finding = check(world, motion).findings[0]
+    assert finding.severity is Severity.FAIL and finding.link == 'finger'
+    # It touches first with 1 cm in, and goes on by 7 cm from there.
+    assert finding.value == pytest.approx(-0.08, abs=2e-3)
 
-    def gone_before_the_last(scene):
-        alive = np.ones((3, len(scene.points_base)), bool)
-        alive[1:] = False
-        return alive
-    assert worst(check(world, motion, alive=gone_before_the_last)) == Severity.INFO
+
+def test_what_is_taken_away_is_an_obstacle_until_the_fingers_close(world):
+    observation = table(block=0.05)
+    motion = rollout(world[0], [0.3, 0.3, 0.06], finger=0.5)
+    block = observation.depth < 1.46
+    beside = dataclasses.replace(motion, T_base_link=motion.T_base_link.copy())
+    beside.T_base_link[..., 0, 3] += 0.25      # over the block, 4 cm in it at last
+    assert worst(check(world, beside, observation=observation)) == Severity.FAIL
+    before = taken_away(observation, 2, block)
+    assert worst(check(world, beside, observation=observation, story=before)) == Severity.INFO
+    after = taken_away(observation, 3, block)
+    assert worst(check(world, beside, observation=observation, story=after)) == Severity.FAIL
+
+
+def test_the_palm_may_come_close_to_what_the_fingers_take(world):
+    observation = table(block=0.05)
+    block = observation.depth < 1.46
+    for height, without, with_story in ((0.101, Severity.UNSURE, Severity.INFO),
+                                        (0.0995, Severity.UNSURE, Severity.UNSURE),
+                                        (0.095, Severity.FAIL, Severity.FAIL)):
+        motion = rollout(world[0], [0.3, height, 0.3], finger=0.5)
+        motion.T_base_link[..., 0, 3] += 0.25
+        story = taken_away(observation, 2, block)
+        assert worst(check(world, motion, observation=observation)) == without
+        assert worst(check(world, motion, observation=observation, story=story)) == with_story
 
 
 def test_what_the_mask_missed_of_the_robot_is_no_obstacle(world):
@@ -212,7 +258,15 @@ def test_more_scene_never_gives_more_clearance(world, height, block):
 
 
 @pytest.mark.parametrize('bad', [
-    {'near_miss': -1.0}, {'confidence': float('nan')}, {'voxel': 0.0}, {'least_points': 0}])
+    {'near_miss': -1.0}, {'confidence': float('nan')}, {'voxel': 0.0}, {'least_neighbours': -1}])
 def test_settings_that_switch_a_rule_off_are_refused(bad):
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         Tier1Settings(**bad)
+
+
+@pytest.mark.parametrize('bad', [
+    {'depth': -0.1}, {'speed': float('inf')}, {'within': (0, 0, 0, 1, 1)},
+    {'within': (0, 0, 0, 1, -1, 1)}])
+def test_touch_rules_that_switch_a_rule_off_are_refused(bad):
+    with pytest.raises(ConfigurationError, match=next(iter(bad))):
+        TouchRule(**bad)

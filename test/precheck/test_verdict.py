@@ -78,7 +78,7 @@ def test_not_checked_is_unsure_with_its_reason():
 def test_what_it_is_bound_to_is_kept():
     verdict = decide({0: []}, required=(0,), trajectory_hash='a', robot_hash='b',
                      scene_stamp_ns=3, outcome='o', latencies={'t': 0.1}, world_model='m', seed=4)
-    assert dataclasses.astuple(dataclasses.replace(verdict, latencies={}))[5:] == (
+    assert dataclasses.astuple(dataclasses.replace(verdict, latencies={}))[5:13] == (
         'a', 'b', 3, 'o', None, {}, 'm', 4)
     with pytest.raises(TypeError):
         verdict.latencies['t'] = 0

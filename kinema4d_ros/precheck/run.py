@@ -1,0 +1,82 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""All tiers of one trajectory, one after the other, into one verdict."""
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from kinema4d_ros.precheck.examiner import Evidence, Examiner, guarded
+from kinema4d_ros.precheck.fingerprint import trajectory_hash
+from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.precheck.slower import speed_factor
+from kinema4d_ros.precheck.verdict import decide
+from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, Severity,
+                                Verdict)
+from kinema4d_ros.world_model.base import Report, silent
+
+#: findings of tier 0 that leave no motion to look at
+NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
+                       FindingCode.TIMES_NOT_INCREASING, FindingCode.EMPTY_TRAJECTORY))
+
+
+def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
+                 trajectory: JointTrajectory, *, tiers: Collection[int],
+                 required: Collection[int], goal: Goal | None, seed: int = 0,
+                 report: Report = silent) -> Verdict:
+    """
+    Judge one trajectory; see ShadowSimulator.precheck.
+
+    A later tier is left out when tier 0 finds that there is no motion to look at.
+    """
+    findings: dict[int, Sequence[Finding]] = {}
+    latencies: dict[str, float] = {}
+    measured: dict[str, float | None] = {}
+    joints, evidence = observation.joint_positions, Evidence(())
+
+    def run(tier: int, check) -> None:
+        report(f'tier {tier}', 0, 1)
+        started = time.perf_counter()
+        findings[tier] = guarded(check, tier)
+        latencies[f'tier {tier}'] = time.perf_counter() - started
+        report(f'tier {tier}', 1, 1)
+
+    def look() -> Sequence[Finding]:
+        nonlocal evidence
+        evidence = examiner.tier1(observation, trajectory)
+        return evidence.findings
+
+    # Tier 0 is run even where nobody asked: it tells whether the others have a motion to look at.
+    run(0, lambda: examiner.tier0(trajectory, joints))
+    moves = not any(f.code in NO_MOTION for f in findings[0])
+    if 1 in tiers and moves:
+        run(1, look)
+    if goal is not None and evidence.outcome is not None:
+        measured['success'] = goal.probability(evidence.outcome)
+        findings[1] = (*findings[1], goal_finding(goal, evidence))
+    if evidence.clearance is not None:
+        minimum, sigma = evidence.clearance.minimum, evidence.clearance.minimum_sigma
+        measured |= {'min_clearance': minimum,
+                     'clearance_sigma': None if math.isnan(sigma) else sigma}
+    against = [f for found in findings.values() for f in found if f.severity > Severity.INFO]
+    if against:
+        with contextlib.suppress(Exception):     # help that cannot be had is no finding
+            measured['speed_factor'] = speed_factor(trajectory, examiner.robot, joints,
+                                                    examiner.settings.tier0, against)
+    return decide(
+        findings, required=required, trajectory_hash=trajectory_hash(trajectory),
+        robot_hash=examiner.robot.description_hash, scene_stamp_ns=observation.stamp_ns,
+        outcome='' if evidence.outcome is None else evidence.outcome.sentence,
+        latencies=latencies, world_model=simulator.world_model.name, seed=seed, **measured)
+
+
+def goal_finding(goal: Goal, evidence: Evidence) -> Finding:
+    """Return what is foreseen of the goal as a finding that moves nothing."""
+    margin, probability = goal.margin(evidence.outcome), goal.probability(evidence.outcome)
+    said = 'is likely met' if probability >= 0.5 else 'is likely missed'
+    return Finding(FindingCode.GOAL, Severity.INFO,
+                   f'the goal {said} ({100 * probability:.0f} %)', value=margin, limit=0.0,
+                   unit='m')
