@@ -66,13 +66,14 @@ def pick_device(name: str) -> str:
     if name == 'auto':
         return 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
-        kind = torch.device(name).type
+        device = torch.device(name)
     except RuntimeError as error:
         raise WorldModelError(f'device {name!r} is not known: {error}') from error
-    if kind == 'cuda' and not torch.cuda.is_available():
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == 'cuda' and (device.index or 0) >= count:
         raise WorldModelError(
-            f'device {name!r}: this torch ({torch.__version__}) sees no GPU; use device=cpu, or '
-            'install a torch that matches your driver')
+            f'device {name!r}: this torch ({torch.__version__}) sees {count} GPUs; use device=cpu '
+            'or a lower number, or install a torch that matches your driver')
     return name
 
 
