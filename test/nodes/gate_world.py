@@ -6,9 +6,12 @@ The world around a gate: an arm, its controller and a shadow_sim that says what 
 Run as a program it is one of them in a process of its own, to be killed or stopped:
 ``gate_world.py shadow_sim`` or ``gate_world.py controller``.
 """
+import os
 import signal
 import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -16,7 +19,7 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from graph import Graph, LIMIT, parameters, Process, READY, URDF
+from graph import Graph, LIMIT, parameters, Process, READY, ROOT, URDF
 from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
@@ -321,11 +324,11 @@ class OtherProcess(Process):
     """One of this module's nodes in a process of its own."""
 
     def __init__(self, role):
-        import subprocess
-        import tempfile
         self.name, self._log = role, tempfile.TemporaryFile('w+')
-        self.process = subprocess.Popen([sys.executable, __file__, role], stdout=self._log,
-                                        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, role], stdout=self._log, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, env={**os.environ, 'PYTHONPATH': path})
 
     def kill(self):
         """End it as a crash would."""
