@@ -100,7 +100,7 @@ class Checkpoint:
         with torch.device('meta'):
             try:
                 return Kinema4DTransformer.from_model_config(self.config)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, RuntimeError) as error:
                 raise WorldModelError(
                     f'{self.base / "transformer" / "config.json"} does not describe a Wan '
                     f'image-to-video transformer: {error}') from error
@@ -151,6 +151,8 @@ class Checkpoint:
         """Load the CLIP vision model, in float32 like the released program."""
         torch = require_stack()
         from transformers import CLIPVisionModel
+        from transformers.utils import logging
+        logging.disable_progress_bar()
         WeightFiles.find(self.base / 'image_encoder', 'model')
         model = _from_directory(CLIPVisionModel, self.base / 'image_encoder', dtype=torch.float32)
         return model.to(device).eval().requires_grad_(False)

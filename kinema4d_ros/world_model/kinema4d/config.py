@@ -13,6 +13,9 @@ from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
 
+# What a CLIP vision config means where it says nothing.
+_CLIP_DEFAULTS = {'image_size': 224, 'patch_size': 32, 'hidden_size': 768,
+                  'intermediate_size': 3072, 'num_hidden_layers': 12}
 RGB_AND_POINTMAP = 2   # halves of the joint latent, side by side in width
 
 
@@ -193,7 +196,7 @@ def read_config(base: Path, weights: Path, shapes: Mapping[str, tuple[int, ...]]
     return ModelConfig(
         variant, geometry, Sampling.read(weights / 'kinema4d.json'),
         shapes['arm_pos_emb'][1], transformer, vae,
-        read_json(base / 'image_encoder' / 'config.json'),
+        {**_CLIP_DEFAULTS, **read_json(base / 'image_encoder' / 'config.json')},
         read_json(base / 'image_processor' / 'preprocessor_config.json'),
         read_json(base / 'scheduler' / 'scheduler_config.json'))
 

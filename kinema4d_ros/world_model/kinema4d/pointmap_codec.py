@@ -139,7 +139,7 @@ class RobotFit:
         Return the 1-sigma of each corrected point per axis, (H, W) float32 [m].
 
         Quantisation of the training data, spread of the fit, and the error of the fitted scale,
-        which grows with the distance from the robot.
+        which grows with the distance from the robot. NaN while no robot pixel was seen.
         """
         quantisation = QUANTISATION * normalisation.scale * self.scale
         lever = np.linalg.norm(corrected - self._centroid, axis=-1) / np.sqrt(3)

@@ -3,6 +3,8 @@
 """The action-conditioned 4D diffusion transformer, built on diffusers' Wan blocks."""
 from __future__ import annotations
 
+import inspect
+
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
@@ -77,10 +79,12 @@ class Kinema4DTransformer(WanTransformer3DModel):
     def from_model_config(cls, config: ModelConfig) -> Kinema4DTransformer:
         """Build the model that a checkpoint's configuration describes (weights not loaded)."""
         size = config.geometry
+        # As diffusers does, ignore entries of other versions: the shapes are compared anyway.
+        known = inspect.signature(WanTransformer3DModel.__init__).parameters
         return cls(variant=str(config.variant), latent_frames=size.latent_frames,
                    latent_height=size.latent_height, latent_width=size.latent_width,
                    arm_patch=size.arm_patch, arm_channels=config.arm_channels,
-                   **config.transformer)
+                   **{key: value for key, value in config.transformer.items() if key in known})
 
     def forward(self, hidden_states: torch.Tensor, timestep: torch.Tensor, arm: torch.Tensor,
                 image_embeds: torch.Tensor, residual_times: int = 1, return_dict: bool = True):

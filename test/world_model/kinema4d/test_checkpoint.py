@@ -230,7 +230,9 @@ def test_a_missing_or_foreign_config_is_told(copied):
     path.write_text(json.dumps({**config, 'image_dim': None}))
     with pytest.raises(WorldModelError, match='lacks image_dim; the base must be an image-to'):
         opened(copied)
-    path.write_text(json.dumps({**config, 'colour': 'red'}))
+    path.write_text(json.dumps({**config, 'an_entry_of_another_version': 1}))
+    opened(copied)
+    path.write_text(json.dumps({**config, 'num_layers': 'two'}))
     with pytest.raises(WorldModelError, match='does not describe a Wan image-to-video'):
         opened(copied)
 
@@ -246,6 +248,25 @@ def test_vae_and_image_encoder_are_checked_too(copied):
     path.write_bytes(data[:-9])
     with pytest.raises(WorldModelError, match='image_encoder.*truncated or damaged'):
         checkpoint.load_image_encoder('cpu')
+
+
+@pytest.mark.parametrize('prefix', ['', 'vision_model.'])
+def test_an_image_encoder_saved_by_an_older_library_or_with_its_head_loads(copied, parts, prefix):
+    path = copied[0] / 'image_encoder' / 'model.safetensors'
+
+    def rewrite(state):
+        for key in list(state):
+            state[prefix + key] = state.pop(key)
+        state['visual_projection.weight'] = torch.zeros(4, 32)
+        state[f'{prefix}embeddings.position_ids'] = torch.arange(5)[None]
+
+    edit(path, rewrite)
+    edit_json(copied[0] / 'image_encoder' / 'config.json',
+              architectures=['CLIPVisionModelWithProjection'])
+    loaded = opened(copied).load_image_encoder('cpu').state_dict()
+    expected = parts['default'].image_encoder.model.state_dict()
+    assert set(loaded) == set(expected)
+    assert all(torch.equal(loaded[key], expected[key]) for key in expected)
 
 
 def test_the_scheduler_comes_from_the_checkpoint(copied):
