@@ -1,7 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint clean
+.PHONY: help setup demo test bench evaluate lint clean
 SHELL := /bin/bash
 
 # The same interpreter that apt's PyKDL was built for.
@@ -10,7 +10,7 @@ IN_ENV := source install/setup.bash && export PATH="$(CURDIR)/.venv/bin:$$PATH" 
 ARGS ?=
 
 help:	## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:	## Set up everything the others need; they do it themselves.
 	@$(SETUP)
@@ -24,6 +24,9 @@ test: setup	## Run every test. ARGS='test/robot -k fk' for some.
 
 bench: setup	## Measure the ratios that the README states, as JSON.
 	@$(IN_ENV) exec python -m bench $(ARGS)
+
+evaluate: setup	## Verdicts on recorded episodes against what happened; out/evaluate/.
+	@$(IN_ENV) exec python scripts/evaluate.py $(ARGS)
 
 lint: setup	## Check style.
 	@.venv/bin/ruff check .

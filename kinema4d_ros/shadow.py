@@ -97,6 +97,15 @@ class ShadowSimulator:
         for frame in self.world_model.predict(fitted, robot, seed=seed, report=report):
             yield frame if self._fit is None else self._restore(frame)
 
+    def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
+               report: Report = silent) -> tuple[RobotRollout, Iterator[PredictedFrame]]:
+        """Return the robot's motion and the predicted frames, both in the model's size."""
+        report('robot', 0, 1)
+        robot = self.roll_out(observation, trajectory)
+        report('robot', 1, 1)
+        fitted, _ = self._see(observation)
+        return robot, self.world_model.predict(fitted, robot, seed=seed, report=report)
+
     def robot_mask(self, observation: Observation) -> np.ndarray:
         """Return where the robot hides the scene in this observation, (H, W) bool."""
         start = self.robot.configuration(observation.joint_positions, strict=False)

@@ -16,7 +16,7 @@ from kinema4d_ros.precheck.clearance import Clearance
 from kinema4d_ros.precheck.motion_times import kinematics_of, looking_times
 from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
-from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings
+from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, Tier2Settings
 from kinema4d_ros.precheck.tier0 import check_tier0
 from kinema4d_ros.precheck.tier1 import check_tier1
 from kinema4d_ros.precheck.verdict import not_checked
@@ -35,6 +35,7 @@ class PrecheckSettings:
 
     tier0: Tier0Settings = field(default_factory=Tier0Settings)
     tier1: Tier1Settings = field(default_factory=Tier1Settings)
+    tier2: Tier2Settings = field(default_factory=Tier2Settings)
     srdf: str | None = None      # text of an SRDF; the pairs of links that it disables may touch
     #: further pairs of links that may touch
     allowed_contacts: tuple[tuple[str, str], ...] = ()
@@ -85,6 +86,11 @@ class Examiner:
         """The distance fields of the links."""
         return DistanceFields(self._meshes)
 
+    @cached_property
+    def surfaces(self) -> Mapping[str, np.ndarray]:
+        """Vertices (V, 3) float32 [m] of each link, link frame."""
+        return {name: mesh.vertices for name, mesh in self._meshes.items()}
+
     def warm_up(self) -> None:
         """Make what is made on first use: hulls of links, distance fields."""
         _ = self.self_collision, self.fields
@@ -103,8 +109,7 @@ class Examiner:
         scene, still = self.look(observation)
         motion = self.move(observation, trajectory)
         story = Story(still, motion, self._grasping) if can_grasp(motion) else None
-        surfaces = {name: mesh.vertices for name, mesh in self._meshes.items()}
-        findings, clearance = check_tier1(scene, motion, self.fields, surfaces,
+        findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
         return Evidence(findings + outcome.findings(), clearance, outcome)

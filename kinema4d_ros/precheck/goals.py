@@ -18,6 +18,7 @@ from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
          'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
 PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
+_BLOCKED = 0.2           # largest probability of success after running into something
 _STANDS = 0.03           # [m] how far below the ground of a region something on it may be
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
@@ -116,17 +117,21 @@ class Goal:
                    if self.starts_in is None or _contains(self.starts_in, item.start)]
         return max(margins, default=NEVER)
 
-    def probability(self, outcome: Outcome) -> float:
+    def probability(self, outcome: Outcome, blocked: bool = False) -> float:
         """
         Return how likely the goal is reached, 0 to 1.
 
         Where the object ends is known to +- 2 cm; that no more than 98 % is claimed is for all
         that geometry does not see (it may slip, or be stuck). 0.5 when nothing is known.
+
+        :param blocked: the robot runs into something on its way, so that what comes after is in
+            doubt: at most 0.2.
         """
         if not outcome.is_known or (outcome.is_doubtful and not outcome.moved):
             return 0.5
         share = 0.5 * (1 + math.erf(self.margin(outcome) / PLACE_SIGMA / math.sqrt(2)))
-        return 0.02 + 0.96 * share
+        likely = 0.02 + 0.96 * share
+        return min(likely, _BLOCKED) if blocked else likely
 
 
 def _rule(kind: str, values: Any, where: str) -> Rule:

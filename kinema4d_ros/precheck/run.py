@@ -9,10 +9,14 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
+
 from kinema4d_ros.precheck.examiner import Evidence, Examiner, guarded
 from kinema4d_ros.precheck.fingerprint import trajectory_hash
 from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.precheck.outcome import event_finding
 from kinema4d_ros.precheck.slower import speed_factor
+from kinema4d_ros.precheck.tier2 import FutureCheck
 from kinema4d_ros.precheck.verdict import decide
 from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, Severity,
                                 Verdict)
@@ -49,14 +53,26 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
         evidence = examiner.tier1(observation, trajectory)
         return evidence.findings
 
+    def predict() -> Sequence[Finding]:
+        check, found = check_future(simulator, examiner, observation, trajectory, seed, report)
+        measured['action_following'] = check.action_following
+        # Tier 1 foresees the same events from the same geometry.
+        told = [] if evidence.outcome is not None else list(map(event_finding, check.events))
+        return [*found, *told]
+
     # Tier 0 is run even where nobody asked: it tells whether the others have a motion to look at.
     run(0, lambda: examiner.tier0(trajectory, joints))
     moves = not any(f.code in NO_MOTION for f in findings[0])
     if 1 in tiers and moves:
         run(1, look)
+    if 2 in tiers and moves:
+        run(2, predict)
     if goal is not None and evidence.outcome is not None:
-        measured['success'] = goal.probability(evidence.outcome)
-        findings[1] = (*findings[1], goal_finding(goal, evidence))
+        blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL
+                      for f in findings[1])
+        measured['success'] = goal.probability(evidence.outcome, blocked)
+        findings[1] = (*findings[1], goal_finding(goal.margin(evidence.outcome),
+                                                  measured['success']))
     if evidence.clearance is not None:
         minimum, sigma = evidence.clearance.minimum, evidence.clearance.minimum_sigma
         measured |= {'min_clearance': minimum,
@@ -73,9 +89,40 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
         latencies=latencies, world_model=simulator.world_model.name, seed=seed, **measured)
 
 
-def goal_finding(goal: Goal, evidence: Evidence) -> Finding:
+def check_future(simulator: Any, examiner: Examiner, observation: Observation,
+                 trajectory: JointTrajectory, seed: int,
+                 report: Report) -> tuple[FutureCheck, tuple[Finding, ...]]:
+    """
+    Predict, with as many seeds and counterfactuals as the settings say, and look at it.
+
+    :return: the check of the first prediction, and the findings of all.
+    """
+    settings = examiner.settings.tier2
+
+    def look_at(motion: JointTrajectory, number: int) -> FutureCheck:
+        robot, frames = simulator.future(observation, motion, seed=number, report=report)
+        check = FutureCheck(robot, examiner.surfaces, examiner.fields, settings)
+        for frame in frames:
+            check.add(frame)
+        return check
+
+    first = look_at(trajectory, seed)
+    others = [look_at(trajectory, seed + number).views for number in range(1, settings.seeds)]
+    still = None
+    if settings.hold_still:
+        still = look_at(held_still(trajectory, observation), seed).views
+    return first, first.finish(others, still)
+
+
+def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:
+    """Return the trajectory of the same length in which nothing moves."""
+    here = [observation.joint_positions[name] for name in trajectory.joint_names]
+    return JointTrajectory(trajectory.joint_names, np.array([0.0, trajectory.duration]),
+                           np.array([here, here]))
+
+
+def goal_finding(margin: float, probability: float) -> Finding:
     """Return what is foreseen of the goal as a finding that moves nothing."""
-    margin, probability = goal.margin(evidence.outcome), goal.probability(evidence.outcome)
     said = 'is likely met' if probability >= 0.5 else 'is likely missed'
     return Finding(FindingCode.GOAL, Severity.INFO,
                    f'the goal {said} ({100 * probability:.0f} %)', value=margin, limit=0.0,

@@ -94,6 +94,27 @@ class Tier1Settings:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
 
 
+@dataclass(frozen=True)
+class Tier2Settings:
+    """When a predicted future is believed."""
+
+    residual: float = 0.03       # [m] predicted against exact robot, median over its pixels
+    moved: float = 0.03          # [m] a surface that is this far from where it was has moved
+    least_area: float = 0.0008   # [m^2] smaller patches of change are noise
+    reach: float = 0.05          # [m] what was this close to the robot may have been touched
+    vanished: float = 0.1        # share of its area that a touched object must show somewhere
+    sigma: float = 0.01          # [m] of predicted points
+    confidence: float = 2.0      # standard deviations that a decision keeps away
+    spread: float = 0.05         # [m] between predictions of several seeds
+    seeds: int = 1               # predictions of one motion, 1 or more
+    hold_still: bool = False     # predict also what happens when the robot does not move
+
+    def __post_init__(self):
+        """Refuse values that would switch a rule off or turn it round."""
+        _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread')
+        _above_zero(self, 'moved', 'least_area', 'reach', 'seeds')
+
+
 def _at_least_zero(settings, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)

@@ -1,0 +1,98 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict on a recorded trajectory, next to what its execution did."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.precheck import Goal, PrecheckSettings
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.types import Finding, Severity, Status
+from kinema4d_ros.world_model import create
+
+_DISTURBED = 0.001        # [m] an object that moved by this was pushed; resting ones stay within
+_TURNED = np.radians(1.0)   # or turned by this
+
+
+@dataclass(frozen=True)
+class PrecheckRow:
+    """One episode: what was said before, and what happened."""
+
+    name: str
+    suite: str
+    kind: str                    # what the recording set out to show
+    status: Status
+    summary: str
+    against: tuple[Finding, ...]   # findings that speak against the motion
+    outcome: str                 # one sentence
+    probability: float           # of success, foreseen
+    success: bool                # as the source judged
+    touched: bool                # the robot touched table or fixtures
+    disturbed: bool              # it moved something that it was neither to carry nor to fill
+    min_clearance: float         # [m]
+    seconds: dict[str, float]    # per tier
+    cpu_seconds: float           # of tiers 0 and 1 together
+
+    @property
+    def predicted(self) -> bool:
+        """Whether success was foreseen."""
+        return self.probability >= 0.5
+
+    @property
+    def dangerous(self) -> bool:
+        """Whether the execution touched or moved what it should not have."""
+        return self.touched or self.disturbed
+
+
+def precheck_episode(path: str | Path,
+                     settings: PrecheckSettings | None = None) -> PrecheckRow:
+    """
+    Judge the trajectory of an episode from its observation, and look up what came of it.
+
+    :raises EpisodeError: when the file cannot be read.
+    """
+    episode = Episode.open(path)
+    robot = Robot.from_urdf(episode.robot_description)
+    simulator = ShadowSimulator(robot, create('kinematic'))
+    observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
+    settings = settings or PrecheckSettings()
+    # What is computed once for a robot is not part of the time of a verdict.
+    simulator.precheck(observation, episode.trajectory, settings=settings)
+    observation = episode.observation()
+    cpu = time.process_time()
+    verdict = simulator.precheck(observation, episode.trajectory, settings=settings, goal=goal)
+    cpu = time.process_time() - cpu
+    simulator.close()
+    against = tuple(f for f in verdict.findings if f.severity > Severity.INFO)
+    minimum = verdict.min_clearance
+    return PrecheckRow(
+        Path(path).stem, episode.metadata.suite, episode.metadata.kind, verdict.status,
+        verdict.summary, against, verdict.outcome,
+        0.5 if verdict.success is None else verdict.success, episode.metadata.success,
+        any(event.get('kind') == 'robot_touches_surroundings' and event.get('begins')
+            for event in episode.metadata.events),
+        was_disturbed(episode), float('nan') if minimum is None else minimum,
+        dict(verdict.latencies), cpu)
+
+
+def was_disturbed(episode: Episode) -> bool:
+    """Tell whether an object moved that was neither to be carried nor the goal."""
+    meant = {episode.metadata.carried_object, episode.metadata.goal_object}
+    for name, (times, poses) in episode.truth.object_poses.items():
+        if name in meant:
+            continue
+        seen = poses[times >= 0.0]
+        if not len(seen):
+            continue
+        way = np.linalg.norm(seen[:, :3, 3] - seen[0, :3, 3], axis=1)
+        trace = np.einsum('tij,ij->t', seen[:, :3, :3], seen[0, :3, :3])
+        turned = np.arccos(np.clip((trace - 1) / 2, -1.0, 1.0))
+        if way.max() > _DISTURBED or turned.max() > _TURNED:
+            return True
+    return False

@@ -1,0 +1,149 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rates with intervals, and the report on many prechecked episodes."""
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kinema4d_ros.evaluation.prechecks import PrecheckRow
+from kinema4d_ros.types import Status
+
+_Z = 1.96        # of a 95 % interval
+GOALS = {'agreement': 0.95, 'success_rate_bias': 0.04, 'false_alarms': 0.05}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened, with its 95 % Wilson interval."""
+
+    hits: int
+    tries: int
+
+    @property
+    def value(self) -> float:
+        """Share of hits, NaN without tries."""
+        return self.hits / self.tries if self.tries else float('nan')
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Bounds of the true share; (0, 1) when nothing was tried."""
+        n = self.tries
+        if not n:
+            return 0.0, 1.0
+        p, z2 = self.hits / n, _Z ** 2
+        middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = _Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        low, high = self.interval
+        return f'{self.hits}/{self.tries} ({100 * low:.1f} to {100 * high:.1f} %)'
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {'hits': self.hits, 'tries': self.tries,
+                'value': self.value if self.tries else None, 'interval_95': self.interval}
+
+
+def rate(rows: Sequence[PrecheckRow], holds) -> Rate:
+    """Count the rows for which `holds(row)`."""
+    return Rate(sum(map(bool, map(holds, rows))), len(rows))
+
+
+def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
+    """
+    Return all figures about some episodes.
+
+    *agreement*: foreseen success equals the source's label. *false alarms*: FAIL on a motion that
+    neither touched nor moved anything it should not have; *held back*: UNSURE on such a motion.
+    *missed danger*: PASS on one that did.
+    """
+    clean = [row for row in rows if not row.dangerous]
+    dangerous = [row for row in rows if row.dangerous]
+    into_table = [row for row in rows if row.kind == 'into_table']
+    kinds = {}
+    for kind in sorted({row.kind for row in rows}):
+        of_kind = [row for row in rows if row.kind == kind]
+        kinds[kind] = {
+            'episodes': len(of_kind), 'succeeded': sum(row.success for row in of_kind),
+            'foreseen': sum(row.predicted for row in of_kind),
+            'agreement': rate(of_kind, lambda row: row.predicted == row.success),
+            **{status.name: sum(row.status == status for row in of_kind) for status in Status}}
+    confusion = {f'{"success" if truth else "failure"} foreseen as '
+                 f'{"success" if said else "failure"}':
+                 sum(row.success == truth and row.predicted == said for row in rows)
+                 for truth in (True, False) for said in (True, False)}
+    n = max(len(rows), 1)
+    return {
+        'episodes': len(rows), 'confusion': confusion, 'kinds': kinds,
+        'agreement': rate(rows, lambda row: row.predicted == row.success),
+        'success_rate_bias': sum(int(row.predicted) - int(row.success) for row in rows) / n,
+        'brier': sum((row.probability - row.success) ** 2 for row in rows) / n,
+        'false_alarms': rate(clean, lambda row: row.status == Status.FAIL),
+        'held_back': rate(clean, lambda row: row.status == Status.UNSURE),
+        'missed_danger': rate(dangerous, lambda row: row.status == Status.PASS),
+        'missed_into_table': rate(into_table, lambda row: row.status != Status.FAIL),
+        'tier_0_seconds': _median([row.seconds.get('tier 0', math.nan) for row in rows]),
+        'tier_1_seconds': _median([row.seconds.get('tier 1', math.nan) for row in rows]),
+        'cpu_seconds': _median([row.cpu_seconds for row in rows])}
+
+
+def missed_goals(figures: dict[str, Any]) -> list[str]:
+    """Return which goals the figures do not reach."""
+    missed = []
+    if not figures['agreement'].value >= GOALS['agreement']:
+        missed.append(f'agreement {figures["agreement"]}, goal {GOALS["agreement"]}')
+    if abs(figures['success_rate_bias']) > GOALS['success_rate_bias']:
+        missed.append(f'success-rate bias {figures["success_rate_bias"]:+.3f}, goal '
+                      f'{GOALS["success_rate_bias"]}')
+    if figures['false_alarms'].tries and \
+            figures['false_alarms'].value > GOALS['false_alarms']:
+        missed.append(f'false alarms {figures["false_alarms"]}, goal {GOALS["false_alarms"]}')
+    if figures['missed_into_table'].hits:
+        missed.append(f'pushed into the table and not failed: {figures["missed_into_table"]}')
+    return missed
+
+
+def as_json(value: Any) -> Any:
+    """Return figures with their rates spelled out."""
+    if isinstance(value, Rate):
+        return value.as_dict()
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
+
+
+def markdown(title: str, figures: dict[str, Any]) -> str:
+    """Return the figures as a section."""
+    lines = [f'## {title}', '', '| figure | value | goal |', '|---|---|---|',
+             f'| episodes | {figures["episodes"]} | |',
+             f'| outcome agreement | {figures["agreement"]} | at least {GOALS["agreement"]} |',
+             f'| success-rate bias | {figures["success_rate_bias"]:+.3f} | at most '
+             f'{GOALS["success_rate_bias"]} |',
+             f'| Brier score | {figures["brier"]:.3f} | |',
+             f'| false alarms (FAIL) | {figures["false_alarms"]} | at most '
+             f'{GOALS["false_alarms"]} |',
+             f'| held back (UNSURE) without danger | {figures["held_back"]} | |',
+             f'| missed danger (PASS) | {figures["missed_danger"]} | |',
+             f'| pushed into the table, not FAIL | {figures["missed_into_table"]} | 0 |',
+             f'| median tier 0 | {1000 * figures["tier_0_seconds"]:.1f} ms | 10 ms |',
+             f'| median tier 1 | {figures["tier_1_seconds"]:.2f} s | 1 s |',
+             f'| median CPU time of both | {figures["cpu_seconds"]:.2f} s | |', '',
+             '| kind | episodes | succeeded | success foreseen | agreement | PASS | FAIL | UNSURE '
+             '|', '|---|---|---|---|---|---|---|---|']
+    lines += [f'| {kind} | {of["episodes"]} | {of["succeeded"]} | {of["foreseen"]} '
+              f'| {of["agreement"]} | {of["PASS"]} | {of["FAIL"]} | {of["UNSURE"]} |'
+              for kind, of in figures['kinds'].items()]
+    lines += ['', ', '.join(f'{name}: {count}' for name, count in figures['confusion'].items()),
+              '']
+    return '\n'.join(lines)
+
+
+def _median(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.median(known) if known else float('nan')
