@@ -26,7 +26,7 @@ class CameraFinder:
 
     def __init__(self, robot: Robot, extrinsics: Sequence[float], tree: TransformTree):
         """:param extrinsics: x y z [m] qx qy qz qw of the optical frame in the root link, or ()."""
-        self._robot, self._tree = robot, tree
+        self.robot, self._tree = robot, tree
         self._kinematics = ForwardKinematics(robot)
         self._fixed = None
         if len(extrinsics):
@@ -41,15 +41,15 @@ class CameraFinder:
         :raises CameraError: it is no link of the robot, there are no extrinsics, and TF does not
             connect it with the robot's root link.
         """
-        if frame in self._robot.link_names:
-            positions = self._robot.configuration(joint_positions, strict=False)
+        if frame in self.robot.link_names:
+            positions = self.robot.configuration(joint_positions, strict=False)
             poses = self._kinematics(positions[None])[0]
-            return CameraPose(poses[self._robot.link_names.index(frame)],
-                              frame if moves(self._robot, frame) else '')
+            return CameraPose(poses[self.robot.link_names.index(frame)],
+                              frame if moves(self.robot, frame) else '')
         if self._fixed is not None:
             return CameraPose(self._fixed, '')
         try:
-            return CameraPose(self._tree.lookup(self._robot.root_link, frame).T, '')
+            return CameraPose(self._tree.lookup(self.robot.root_link, frame).T, '')
         except CameraError as error:
             raise CameraError(
                 f'the pose of camera frame {frame!r} is unknown: it is no link of the robot, the '

@@ -36,11 +36,12 @@ class InputProblem(ObservationError):
 
 
 class Look(NamedTuple):
-    """An observation, the frame its image is in, and the link the camera moves with or ''."""
+    """An observation, and the names that go with it."""
 
     observation: Observation
-    frame: str
-    moving_link: str
+    frame: str                   # of the image
+    moving_link: str             # that the camera moves with; '' for a camera that stays
+    root_link: str               # of the robot
 
 
 class InputStatus(NamedTuple):
@@ -62,17 +63,18 @@ class Inputs:
     of camera frames per second costs little.
     """
 
-    def __init__(self, node, values: Mapping[str, Any], group: CallbackGroup,
-                 on_jump: Callable[[str], None]):
+    def __init__(self, node, values: Mapping[str, Any], tree: TransformTree,
+                 group: CallbackGroup, on_jump: Callable[[str], None]):
         """
         Subscribe.
 
         :param values: snapshot of the parameters.
+        :param tree: kept up to date from TF.
         :param on_jump: told when the stamps of a topic jump back.
         """
         self._node, self._group, self._on_jump = node, group, on_jump
         self._reliability = values['camera_reliability']
-        self.tree = TransformTree()
+        self._tree = tree
         self._buffers: dict[str, StampedBuffer] = {}
         self._problems: dict[str, str] = {}
         self._subscriptions: dict[str, Any] = {}
@@ -137,7 +139,7 @@ class Inputs:
 
     def _take_tf(self, message: TFMessage, static: bool) -> None:
         try:
-            self.tree.update(message, static=static)
+            self._tree.update(message, static=static)
         except Kinema4DError as error:
             self._complain('/tf', str(error))
 
@@ -163,7 +165,7 @@ class Inputs:
         for buffer in self._buffers.values():
             if buffer is not self._info:
                 buffer.clear()
-        self.tree.clear()
+        self._tree.clear()
 
     # ------------------------------------------------------------------ asked by the node
 
@@ -188,14 +190,16 @@ class Inputs:
         _check_age('joint_states', newest, now_ns, values['max_input_age'])
         return self._of_robot(robot, newest.stamp_ns, _JOINT_SPREAD_NS)
 
-    def observe(self, robot: Robot, finder: CameraFinder, now_ns: int,
+    def observe(self, finder: CameraFinder, now_ns: int,
                 values: Mapping[str, Any]) -> Look:
         """
         Return the newest look at the world, decoded and rectified.
 
+        :param finder: of the camera on the robot.
         :param values: snapshot of the parameters.
         :raises InputProblem: an input is missing, stale or unusable.
         """
+        robot = finder.robot
         entry, positions, depth_message = self._newest_complete(
             robot, round(values['sync_tolerance'] * _NS))
         _check_age('camera image', entry, now_ns, values['max_input_age'])
@@ -214,7 +218,7 @@ class Inputs:
                                       T_base_camera, positions)
         except Kinema4DError as error:
             raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
-        return Look(observation, frame, moving_link)
+        return Look(observation, frame, moving_link, robot.root_link)
 
     def _newest_complete(self, robot: Robot, within_ns: int
                          ) -> tuple[Entry, dict[str, float], Any]:

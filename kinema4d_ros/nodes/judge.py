@@ -49,7 +49,7 @@ class Judge:
     """
     Judges requests in the thread of the RequestRunner; frames pass in the supervisor's thread.
 
-    The node sets `robot`, `finder` and `inputs` (None while there is none).
+    The node sets `finder`, which knows the robot, and `inputs` (None while there is none).
     """
 
     def __init__(self, node, outputs: Outputs, snapshot: Callable[[], Mapping[str, Any]]):
@@ -57,10 +57,15 @@ class Judge:
         self._node, self._outputs, self._snapshot = node, outputs, snapshot
         self.supervisor: Supervisor | None = None
         self.inputs: Inputs | None = None
-        self.robot: Robot | None = None
         self.finder: CameraFinder | None = None
         self.last_message = None
         self._rollout: _Rollout | None = None
+
+    @property
+    def robot(self) -> Robot | None:
+        """The present robot."""
+        finder = self.finder
+        return None if finder is None else finder.robot
 
     # ------------------------------------------------------------------ in the runner's thread
 
@@ -78,8 +83,7 @@ class Judge:
                 trajectory = trajectory_from_message(message)
                 context['trajectory_hash'] = trajectory_hash(trajectory)
                 with _timed(latencies, 'tier 0'):
-                    findings[0] = self._tier0(request, trajectory, values)
-                robot = self.robot
+                    robot, findings[0] = self._tier0(request, trajectory, values)
                 context['robot_hash'] = '' if robot is None else robot.description_hash
                 request.provisional = self._message(
                     decide({**findings, _PREDICTION: [not_checked('not predicted yet')]},
@@ -91,6 +95,9 @@ class Judge:
                 if not any(f.code in _NO_MOTION for f in findings[0]):
                     self._predict(request, index, trajectory, look, values, findings, context,
                                   latencies)
+                if robot is not self.robot:
+                    findings[0].append(not_checked('the robot description changed',
+                                                   FindingCode.CANCELLED))
             except InputProblem as problem:
                 findings.setdefault(0, []).append(not_checked(str(problem), problem.code))
             except Kinema4DError as error:   # a malformed message, a setting for no joint
@@ -108,28 +115,29 @@ class Judge:
             self._tell(request.messages[-1])
 
     def _tier0(self, request: Request, trajectory: JointTrajectory,
-               values: Mapping[str, Any]) -> list[Finding]:
+               values: Mapping[str, Any]) -> tuple[Robot | None, list[Finding]]:
+        """Return what the rules say of the trajectory, and the robot they looked at."""
         live, doubts = {}, []
         try:
-            live = self._await(request, values, lambda robot, inputs: inputs.joint_positions(
-                robot, self._now_ns(), values))
+            robot, live = self._await(request, values, lambda finder, inputs: (
+                finder.robot, inputs.joint_positions(finder.robot, self._now_ns(), values)))
         except InputProblem as problem:
+            robot = self.robot
             doubts.append(not_checked(str(problem), problem.code))
-        robot = self.robot
-        if robot is None:
-            return doubts
-        return doubts + list(check_tier0(trajectory, robot, live, tier0_settings(values)))
+        if robot is not None:
+            doubts += check_tier0(trajectory, robot, live, tier0_settings(values))
+        return robot, doubts
 
     def _look(self, request: Request, values: Mapping[str, Any]) -> Look | InputProblem:
         """Observe; a problem is kept, since it is the same for every candidate."""
         try:
-            return self._await(request, values, lambda robot, inputs: inputs.observe(
-                robot, self.finder, self._now_ns(), values))
+            return self._await(request, values, lambda finder, inputs: inputs.observe(
+                finder, self._now_ns(), values))
         except InputProblem as problem:
             return problem
 
     def _await(self, request: Request, values: Mapping[str, Any],
-               take: Callable[[Robot, Inputs], Any]) -> Any:
+               take: Callable[[CameraFinder, Inputs], Any]) -> Any:
         """
         Return what `take` gets from the inputs, waiting a little for what is missing or stale.
 
@@ -139,13 +147,13 @@ class Judge:
         """
         patience = request.started + values['input_wait']
         while True:
-            robot, inputs = self.robot, self.inputs
+            finder, inputs = self.finder, self.inputs
             try:
-                if robot is None or inputs is None:
+                if finder is None or inputs is None:
                     raise InputProblem(
                         FindingCode.MISSING_INPUT, 'no robot description has been received: is '
                         'robot_state_publisher running in this namespace?')
-                return take(robot, inputs)
+                return take(finder, inputs)
             except InputProblem:
                 if time.monotonic() > patience:
                     raise
@@ -200,7 +208,7 @@ class Judge:
         try:
             self._outputs.publish_frame(
                 frame, rollout_id=rollout.id, stamp_ns=rollout.look.observation.stamp_ns,
-                camera_frame=rollout.look.frame, root_link=self.robot.root_link,
+                camera_frame=rollout.look.frame, root_link=rollout.look.root_link,
                 moving=bool(rollout.look.moving_link), values=rollout.values)
         except Exception as error:   # must not end the supervisor's thread
             self._node.get_logger().error(traceback.format_exc())

@@ -15,6 +15,7 @@ from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.requests import Request, RequestRunner
 
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
+_CANCEL_POLL = 0.02         # [s] between looks whether the client cancelled
 _RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
 _ERRORS = {Outcome.REPLACED: Precheck.Result.PREEMPTED,
            Outcome.CANCELLED: Precheck.Result.CANCELLED,
@@ -35,21 +36,14 @@ class PrecheckAction:
                  is_active: Callable[[], bool]):
         """Start serving."""
         self._runner, self._snapshot, self._is_active = runner, snapshot, is_active
-        self._node = node
-        self._requests: dict[bytes, Request] = {}
         self._server = ActionServer(
-            node, Precheck, '~/precheck', self._execute, cancel_callback=self._cancel,
+            node, Precheck, '~/precheck', self._execute,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
 
     def close(self) -> None:
         """Stop serving."""
         self._server.destroy()
-
-    def _cancel(self, goal) -> CancelResponse:
-        request = self._requests.get(bytes(goal.goal_id.uuid))
-        if request is not None:
-            request.stop(Outcome.CANCELLED, 'cancelled by the client')
-        return CancelResponse.ACCEPT
 
     def _execute(self, goal) -> Precheck.Result:
         complaint = self._complaint(goal.request)
@@ -75,15 +69,12 @@ class PrecheckAction:
 
         deadline = goal.request.deadline or self._snapshot()['deadline']
         request = Request(goal.request.candidates, deadline=deadline, on_progress=tell)
-        key = bytes(goal.goal_id.uuid)
-        self._requests[key] = request
-        try:
-            if goal.is_cancel_requested:   # it came before this request was known
+        self._runner.submit(request)
+        # Not stopped from the cancel callback: the goal could then end before rclpy has noted that
+        # it is being cancelled, and the client would be told that nothing was.
+        while not request.done.wait(_CANCEL_POLL):
+            if goal.is_cancel_requested:
                 request.stop(Outcome.CANCELLED, 'cancelled by the client')
-            self._runner.submit(request)
-            request.done.wait()
-        finally:
-            del self._requests[key]
         return self._finish(goal, request)
 
     def _complaint(self, wanted) -> tuple[int, str] | None:

@@ -7,6 +7,7 @@ import collections
 import itertools
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable
 
@@ -83,7 +84,7 @@ class RequestRunner:
     """
 
     def __init__(self, judge: Callable[[Request], None]):
-        """Start the thread; `judge` must not raise, and returns soon for a stopped request."""
+        """Start the thread; `judge` returns soon for a request that was stopped."""
         self._judge = judge
         self._changed = threading.Condition()
         self._queue: collections.deque[Request] = collections.deque()   # [0] is being judged
@@ -128,7 +129,10 @@ class RequestRunner:
                 if not self._queue:
                     return
                 request = self._queue[0]
-            self._judge(request)
+            try:
+                self._judge(request)
+            except Exception:     # this thread must outlive it; without a verdict nothing passes
+                traceback.print_exc()
             with self._changed:
                 self._queue.popleft()
             request.done.set()

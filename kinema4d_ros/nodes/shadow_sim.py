@@ -16,6 +16,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.diagnostics import diagnostics
@@ -76,6 +77,7 @@ class ShadowSim(LifecycleNode):
         self._action: PrecheckAction | None = None
         self._inputs: Inputs | None = None
         self._robot_text = ''
+        self._tree = TransformTree()
         self._made: list = []              # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
@@ -131,9 +133,8 @@ class ShadowSim(LifecycleNode):
     def on_activate(self, state):
         """Listen to the world and to requests."""
         values = self._snapshot()
-        self._inputs = Inputs(self, values, self._data, self._on_jump)
+        self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
         self._judge.inputs = self._inputs
-        self._find_camera()
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=self._data)]
@@ -207,14 +208,14 @@ class ShadowSim(LifecycleNode):
         paths = values['package_paths']
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
-        except Kinema4DError as error:
-            self.get_logger().error(f'robot_description is refused: {error}')
+            finder = CameraFinder(robot, values['extrinsics'], self._tree)
+        except Exception as error:   # whatever a stranger's file does, the node lives on
+            reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
+            self.get_logger().error(f'robot_description is refused: {reason}')
             return
         if self._robot_text:
             self._runner.stop(Outcome.CANCELLED, 'the robot description changed')
-        self._robot_text = message.data
-        self._judge.robot = robot
-        self._find_camera()
+        self._robot_text, self._judge.finder = message.data, finder
         self._supervisor.set_robot(message.data, paths)
         self._outputs.publish_shadow_root(robot, values['shadow_prefix'])
         for warning in robot.warnings:
@@ -222,25 +223,17 @@ class ShadowSim(LifecycleNode):
         self.get_logger().info(f'robot {robot.name!r}: {len(robot.link_names)} links, '
                                f'{len(robot.joint_names)} joints')
 
-    def _find_camera(self) -> None:
-        """Look for the camera on the present robot, with the present TF tree."""
-        robot, inputs = self._judge.robot, self._inputs
-        if robot is not None and inputs is not None:
-            self._judge.finder = CameraFinder(
-                robot, self._snapshot()['extrinsics'], inputs.tree)
-
     def _on_trajectory(self, message: JointTrajectory) -> None:
         if self._active:
             self._runner.submit(Request((message,), deadline=self._snapshot()['deadline']))
 
     def _on_remember(self) -> None:
         """Show the worker the scene while nothing else is to do."""
-        robot, inputs = self._judge.robot, self._inputs
-        if robot is None or inputs is None or not self._supervisor.is_idle:
+        finder, inputs = self._judge.finder, self._inputs
+        if finder is None or inputs is None or not self._supervisor.is_idle:
             return
         try:
-            look = inputs.observe(robot, self._judge.finder, self.get_clock().now().nanoseconds,
-                                  self._snapshot())
+            look = inputs.observe(finder, self.get_clock().now().nanoseconds, self._snapshot())
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return

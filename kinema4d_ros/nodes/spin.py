@@ -16,6 +16,7 @@ import threading
 import traceback
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3   # of mallopt(3)
+_PATIENCE = 5.0                                 # [s] that callbacks get to come to their end
 _THREADS = 4                                    # data, robot, goals, timers; more only wait
 
 
@@ -48,14 +49,14 @@ def main(module: str) -> int:
     except Kinema4DError as error:
         print(f'{module.rpartition(".")[2]}: {error}', file=sys.stderr)
         failed.append(error)
-        stop.set()
     executor = MultiThreadedExecutor(num_threads=_THREADS)
+    ending = threading.Event()
 
     def spin() -> None:
         try:
-            while not stop.is_set():
+            while not ending.is_set():
                 try:
-                    executor.spin()
+                    executor.spin_once()
                 except InvalidHandle:
                     pass   # rclpy: a subscription was destroyed while its events were waited for
         except ExternalShutdownException:
@@ -66,15 +67,19 @@ def main(module: str) -> int:
         finally:
             stop.set()
 
-    thread = threading.Thread(target=spin, name='spin', daemon=True)
     if node is not None:
+        # Work that makes spin_once return. Shutting the executor down while it spins, which is
+        # the other way to end it, takes things away that it is about to use.
+        wake = node.create_guard_condition(lambda: None)
         executor.add_node(node)
+        thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
-    stop.wait()
-    if node is not None:
+        stop.wait()
         node.quit()
-        executor.shutdown(timeout_sec=5.0)
-        thread.join(5.0)
+        ending.set()
+        wake.trigger()
+        thread.join(_PATIENCE)
+        executor.shutdown(timeout_sec=_PATIENCE)
         node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()

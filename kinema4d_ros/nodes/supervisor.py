@@ -9,6 +9,7 @@ import itertools
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Protocol
@@ -151,6 +152,14 @@ class Supervisor:
         return True
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception:     # a bug must not leave callers waiting for ever
+            traceback.print_exc()
+        finally:
+            self._shut_down()
+
+    def _work(self) -> None:
         self._start_worker()
         while not self._ending:
             pipe = None if self._process is None else self._process.pipe
@@ -163,7 +172,6 @@ class Supervisor:
                 self._receive()
             self._check_clock()
             self._send_next()
-        self._shut_down()
 
     def _time_left(self) -> float | None:
         times = [self._kill_at, self._start_at]

@@ -48,7 +48,7 @@ class Bench:
         robot.make_depth = lambda depth, header: array_to_image(depth, header, '32FC1')
         robot.make_joints = joint_state_message
         robot.camera_on = robot.joints_on = robot.depth_on = robot.info_on = True
-        self.set(seed=GOOD, deadline=60.0)
+        self.set(seed=GOOD, deadline=60.0, input_wait=0.2)
 
     def set(self, **values):
         """Set parameters of the node."""
@@ -431,11 +431,16 @@ def test_changing_the_robot_description(bench):
 
 def test_points_of_a_camera_on_the_arm_are_in_the_root_link(bench):
     """The camera turns with the shoulder, so it always sees the same of the arm."""
-    before = len(bench.frames)
+    before, robots = len(bench.frames), bench.process.output().count("robot 'demo_arm'")
+
+    def described(count):
+        bench.graph.wait(lambda: bench.process.output().count("robot 'demo_arm'")
+                         == robots + count, 'the robot')
+
     bench.robot.describe(URDF.replace(
         '<parent link="base_link"/>\n    <child link="camera_link"/>',
         '<parent link="shoulder_link"/>\n    <child link="camera_link"/>'))
-    bench.graph.wait(lambda: bench.process.output().count("robot 'demo_arm'") > 1, 'the robot')
+    described(1)
     verdict = bench.passes(swing(0.5))
     bench.graph.wait(lambda: len(bench.frames) >= before + FRAMES, 'the frames')
     first, last = bench.frames[before], bench.frames[before + FRAMES - 1]
@@ -450,7 +455,7 @@ def test_points_of_a_camera_on_the_arm_are_in_the_root_link(bench):
     on_arm = np.linalg.norm(moved - there[seen, :2], axis=1) < 0.01
     assert on_arm.mean() > 0.7          # all but the base, which stays
     bench.robot.describe(URDF)
-    bench.graph.wait(lambda: bench.process.output().count("robot 'demo_arm'") > 2, 'the robot')
+    described(2)
 
 
 def test_parameters_are_checked_and_hold_from_the_next_request_on(bench):

@@ -183,9 +183,8 @@ def test_lifecycle_by_a_manager(ros_domain):
 
 
 @pytest.mark.parametrize('values, words', [
-    ({'world_model': 'crystal_ball'}, 'crystal_ball'), ({'frames': 1}, 'frames'),
-    ({'world_model_settings': "['x']"}, 'name=value'),
-    ({'extrinsics': '[1.0, 2.0]'}, 'extrinsics')])
+    ({'world_model': 'crystal_ball'}, 'crystal_ball'),
+    ({'world_model_settings': "['x']"}, 'name=value')])
 def test_a_bad_configuration_ends_the_node_with_the_reason(ros_domain, values, words):
     process = start_shadow_sim(**values)
     assert process.process.wait(60.0) == 1
@@ -216,6 +215,22 @@ def test_ctrl_c(ros_domain, when):
         stopped(process)
         if pid is not None:
             assert not is_alive(pid)
+
+
+def test_the_worker_ends_when_the_node_is_killed(ros_domain):
+    with made() as graph:
+        process = start_shadow_sim()
+        pid = worker_pid(graph)
+        process.kill()
+        graph.wait(lambda: not is_running(pid), 'the end of the worker')
+
+
+def is_running(pid):
+    """Return whether a process exists and is no zombie (its parent may not wait for it)."""
+    try:
+        return Path('/proc', str(pid), 'stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
 
 
 def handles_signals(process):

@@ -1,0 +1,183 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""trajectory_gate among processes that die, stop, come twice or are not there at all."""
+import signal
+
+import pytest
+from gate_world import ABORTED, Arm, Controller, Gate, Nodes, OtherProcess, RESULT, SUCCEEDED
+from graph import FakeRobot, made, start_shadow_sim, swing
+from stub_models import GOOD, STUCK
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def world(ros_domain):
+    """Give a gate with an arm and a controller, and no shadow_sim."""
+    graph = Nodes()
+    try:
+        Arm(graph.node)
+        controller = Controller(graph.node, '/arm_controller')
+        with made() as tester:
+            gate = Gate(tester, '/arm_controller', max_joint_age=5.0, path_tolerance=3.0)
+            gate.fake = controller
+            try:
+                yield gate.ready('there is no shadow_sim')
+            finally:
+                controller.let_go.set()
+                if gate.process.process.poll() is None:
+                    gate.stop()
+    finally:
+        graph.close()
+
+
+def refused(gate, words):
+    """Insist that a goal is refused with these words and nothing reaches the controller."""
+    before = len(gate.fake.goals)
+    status, result = gate.run(swing())
+    assert (status, result.error_code) == (ABORTED, RESULT.INVALID_GOAL)
+    assert words in result.error_string
+    assert len(gate.fake.goals) == before
+
+
+def settle(gate):
+    """Wait until what the graph shows is what there is."""
+    gate.graph.wait(lambda: gate.status()[1] == 'ready', 'the gate to see all it needs')
+
+
+def test_shadow_sim_absent_killed_stopped_and_doubled(world):
+    refused(world, 'there is no shadow_sim')
+    first = OtherProcess('shadow_sim')
+    second = None
+    try:
+        settle(world)
+        assert world.run(swing())[0] == SUCCEEDED
+        world.set(verdict_timeout=0.5)
+        first.process.send_signal(signal.SIGSTOP)
+        refused(world, 'no verdict within 0.5 s')
+        first.process.send_signal(signal.SIGCONT)
+        world.set(verdict_timeout=20.0)
+        assert world.run(swing())[0] == SUCCEEDED
+        second = OtherProcess('shadow_sim')
+        world.graph.wait(lambda: '2 nodes offer' in world.status()[1], 'the double')
+        refused(world, '2 nodes offer /shadow_sim/precheck')
+        world.set(verdict_timeout=0.5)
+        first.kill()
+        second.kill()
+        before = len(world.fake.goals)
+        status, result = world.run(swing())     # the graph may still show one, or both
+        assert status == ABORTED and len(world.fake.goals) == before
+    finally:
+        for process in (first, second):
+            if process is not None and process.process.poll() is None:
+                process.kill()
+
+
+def test_a_second_gate_of_the_same_name(world):
+    shadow = OtherProcess('shadow_sim')
+    double = None
+    try:
+        settle(world)
+        double = Gate(world.graph, '/arm_controller')
+        world.graph.wait(lambda: 'more than one' in world.status()[1], 'the double')
+        before = len(world.fake.goals)
+        status, result = world.run(swing())
+        assert status == ABORTED and 'there is more than one /trajectory_gate' \
+            in result.error_string
+        assert len(world.fake.goals) == before
+    finally:
+        shadow.kill()
+        if double is not None:
+            double.stop()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_gate_that_is_ended_cancels_first_and_says_so(world, number):
+    shadow = OtherProcess('shadow_sim')
+    try:
+        settle(world)
+        world.fake.hold = True
+        handle = world.send(swing())
+        world.graph.wait(lambda: world.fake.ids, 'the controller to execute')
+        world.decided('forward')
+        reply = handle.get_result_async()
+        assert world.process.stop(number) == 0
+        reply = world.graph.result(reply)
+        status, result = reply.status, reply.result
+        assert status == ABORTED and result.error_string == 'the gate is shutting down'
+        assert len(world.fake.cancels) == 1
+        assert 'Traceback' not in world.process.output()
+    finally:
+        shadow.kill()
+
+
+def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
+    graph = Nodes()
+    shadow, controller = OtherProcess('shadow_sim'), None
+    try:
+        Arm(graph.node)
+        with made() as tester:
+            gate = Gate(tester, '/far_controller', path_tolerance=3.0)
+            try:
+                gate.ready('the controller is not there')
+                gate.graph.wait(lambda: gate.status()[1].startswith('the controller is not there'),
+                                'all but the controller')
+                status, result = gate.run(swing())
+                assert status == ABORTED and 'nobody offers /far_controller' in result.error_string
+                controller = OtherProcess('controller')
+                settle(gate)
+                handle = gate.send(swing())
+                gate.decided('forward')
+                controller.process.send_signal(signal.SIGSTOP)
+                gate.graph.result(handle.cancel_goal_async())
+                controller.process.send_signal(signal.SIGCONT)
+                assert gate.outcome(handle)[1].error_string == 'stopped'
+                controller.process.send_signal(signal.SIGSTOP)
+                status, result = gate.run(swing())
+                assert status == ABORTED and 'controller does not answer' in result.error_string
+                since = len(gate.decisions)
+                controller.process.send_signal(signal.SIGCONT)   # it takes the goal: cancelled
+                gate.decided('done', since)
+            finally:
+                gate.stop()
+    finally:
+        shadow.kill()
+        if controller is not None:
+            controller.kill()
+        graph.close()
+
+
+def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
+    graph, process = Nodes(), start_shadow_sim()
+    try:
+        fake = Controller(graph.node, '/arm_controller')
+        with made() as tester:
+            robot = FakeRobot(tester)
+            gate = Gate(tester, '/arm_controller', max_joint_age=5.0, path_tolerance=3.0)
+            gate.fake = fake
+            try:
+                gate.ready()
+                tester.wait(lambda: robot.trajectory.get_subscription_count(), 'shadow_sim')
+                assert tester.set_parameter('shadow_sim', seed=GOOD) == ''
+                robot.wait_shown(20)
+                status, result = gate.run(swing())
+                assert (status, result.error_string) == (SUCCEEDED, 'there'), result
+                refused_text = gate.run(swing(angle=9.0))[1].error_string
+                assert 'FAIL' in refused_text and 'shoulder_pan_joint' in refused_text
+                start = swing()
+                start.points[0].positions[2] += 0.3
+                assert 'FAIL' in gate.run(start)[1].error_string
+                unknown = swing()
+                unknown.joint_names[0] = 'nose'
+                status, result = gate.run(unknown)
+                assert (status, result.error_code) == (ABORTED, RESULT.INVALID_JOINTS)
+                tester.set_parameter('shadow_sim', seed=STUCK)
+                gate.set(verdict_timeout=1.0)
+                text = gate.run(swing())[1].error_string
+                assert 'no verdict within 1.0 s' in text or 'UNSURE' in text, text
+                assert len(fake.goals) == 1
+            finally:
+                gate.stop()
+    finally:
+        process.stop()
+        graph.close()
