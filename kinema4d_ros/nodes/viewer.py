@@ -1,0 +1,168 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node viewer: a web page that shows robot, scene, predicted future and verdict."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from kinema4d_ros.bridge import images, qos
+from kinema4d_ros.bridge.clouds import cloud_to_arrays
+from kinema4d_ros.bridge.motion import joint_positions
+from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
+from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.bridge.verdicts import verdict_from_message
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.msg import PredictedFrame, Verdict as VerdictMessage
+from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_parameters import TABLE_ROWS
+from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.viewer import Viewer
+
+#: what is seen is found as shadow_sim finds it, so these are the same in both nodes
+_SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
+           'extrinsics', 'max_input_age', 'sync_tolerance', 'package_paths')
+_REFRESH = 1.0      # [s] between looks for publishers that came since
+
+TABLE = ParameterTable((
+    Parameter('host', str, '127.0.0.1',
+              'Address to listen on; 0.0.0.0 lets everybody in the network see the page',
+              read_only=True),
+    Parameter('port', int, 8080, 'Port of the page; the next free one where it is in use',
+              minimum=1, maximum=65535, read_only=True),
+    Parameter('rate', float, 20.0, 'How often the page is brought up to date', unit='Hz',
+              minimum=1.0, maximum=60.0, read_only=True),
+    Parameter('camera_rate', float, 10.0, 'How often the camera picture is', unit='Hz',
+              minimum=0.1, maximum=30.0, read_only=True),
+    Parameter('scene_rate', float, 2.0, 'How often the observed cloud is; 0.0 never', unit='Hz',
+              minimum=0.0, maximum=30.0, read_only=True),
+    Parameter('point_budget', int, 100_000, 'Points of a cloud at most', minimum=100,
+              maximum=5_000_000, read_only=True),
+    Parameter('point_size', float, 0.004, 'Size of a predicted point', unit='m', minimum=0.0001,
+              maximum=0.1, read_only=True),
+    Parameter('kept', int, 4, 'Predictions that can be looked at again', minimum=2, maximum=100,
+              read_only=True),
+    *(row for row in TABLE_ROWS if row.name in _SHARED)))
+
+
+class ViewerNode(Node):
+    """Hands what comes to the page; it publishes and commands nothing."""
+
+    def __init__(self):
+        """Open the page and listen."""
+        super().__init__('viewer')
+        TABLE.declare(self)
+        values = self._values = TABLE.snapshot(self)
+        self.failures: list[Exception] = []
+        self._robot: Robot | None = None
+        self._robot_text = ''
+        self._finder: CameraFinder | None = None
+        self._ticked = self._looked = self._made_scene = time.monotonic()
+        self._viewer = Viewer(**{name: values[name] for name in (
+            'host', 'port', 'point_budget', 'point_size', 'kept')})
+        data, told, page, slow = (MutuallyExclusiveCallbackGroup() for _ in range(4))
+        self._tree = TransformTree()
+        self._inputs = Inputs(self, values, self._tree, data, self._on_jump)
+        self.create_subscription(String, 'robot_description', self._on_robot_description,
+                                 qos.ROBOT_DESCRIPTION, callback_group=slow)
+        self.create_subscription(PredictedFrame, 'predicted/frame', self._on_frame,
+                                 qos.PREDICTED_FRAMES, callback_group=told)
+        self.create_subscription(VerdictMessage, 'verdict', self._on_verdict, qos.VERDICT,
+                                 callback_group=told)
+        self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
+        self.create_timer(_REFRESH, self._inputs.refresh, callback_group=data)
+        self.get_logger().info(f'open {self._viewer.address} in a browser')
+
+    def quit(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Close the page."""
+        self._inputs.close()
+        self._viewer.close()
+
+    # ------------------------------------------------------------------ callbacks
+
+    def _on_robot_description(self, message: String) -> None:
+        """Take a robot; the same text again changes nothing."""
+        if message.data == self._robot_text:
+            return
+        try:
+            robot = Robot.from_urdf(message.data, package_paths=self._values['package_paths'])
+            meshes = load_meshes(robot)
+            finder = CameraFinder(robot, self._values['extrinsics'], self._tree)
+            self._viewer.set_robot(robot, meshes)
+        except Kinema4DError as error:
+            self.get_logger().error(f'robot_description is refused: {error}')
+            return
+        self._robot_text, self._finder, self._robot = message.data, finder, robot
+        for warning in meshes.warnings:
+            self.get_logger().warning(f'robot_description: {warning}')
+
+    def _on_frame(self, message: PredictedFrame) -> None:
+        """Take a predicted frame apart, once."""
+        robot, finder = self._robot, self._finder
+        if robot is None:
+            return
+        try:
+            joints = joint_positions(message.joints)
+            points, colors = cloud_to_arrays(message.points)
+            image, mask = images.rgb_image(message.image), images.image_to_array(message.mask)
+            stride = -(-mask.shape[0] // points.shape[0])
+            poses = {frame: finder.find(frame, joints).T_base_camera
+                     for frame in {message.header.frame_id, message.points.header.frame_id}}
+            self._viewer.add_frame(
+                message.rollout_id, index=message.index, count=message.count,
+                time=message.time_from_start, points=points,
+                colors=image[::stride, ::stride] if colors is None else colors,
+                robot_mask=mask[::stride, ::stride] > 0, image=image, joint_positions=joints,
+                T_base_cloud=poses[message.points.header.frame_id],
+                T_base_camera=poses[message.header.frame_id])
+        except Kinema4DError as error:
+            self.get_logger().warning(f'a predicted frame is not shown: {error}',
+                                      throttle_duration_sec=5.0)
+
+    def _on_verdict(self, message: VerdictMessage) -> None:
+        self._viewer.add_verdict(message.rollout_id, verdict_from_message(message))
+
+    def _on_tick(self) -> None:
+        """Bring the page up to date; the live side only where somebody looks or it is kept."""
+        now, values = time.monotonic(), self._values
+        self._viewer.tick(now - self._ticked)
+        self._ticked = now
+        if self._robot is None:
+            self._viewer.show_status('nothing has come on robot_description yet')
+            return
+        stamp_ns = self.get_clock().now().nanoseconds
+        try:
+            if self._viewer.is_watched:
+                self._viewer.show_joints(
+                    self._inputs.joint_positions(self._robot, stamp_ns, values))
+            wanted = self._viewer.is_watched or self._viewer.awaits_execution
+            if not wanted or now - self._looked < 1.0 / values['camera_rate']:
+                return
+            self._looked = now
+            look = self._inputs.observe(self._finder, stamp_ns, values)
+            scene = values['scene_rate'] > 0 and \
+                now - self._made_scene >= 1.0 / values['scene_rate']
+            if scene:
+                self._made_scene = now
+            self._viewer.show_live(look.observation, scene=scene)
+        except InputProblem as problem:
+            self._viewer.show_status(str(problem))
+        else:
+            self._viewer.show_status('')
+
+    def _on_jump(self, reason: str) -> None:
+        self.get_logger().warning(f'{reason}: inputs are forgotten')
+        self._inputs.clear()
+
+
+def make_node(on_end: Callable[[], None]) -> ViewerNode:
+    """Return the node, listening."""
+    return ViewerNode()

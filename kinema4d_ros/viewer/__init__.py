@@ -1,0 +1,10 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The web page on viser: robot, scene, predicted future, verdict; knows no ROS (ring a)."""
+from kinema4d_ros.viewer.execution import Execution
+from kinema4d_ros.viewer.future import Future, FutureFrame, position_colors, thin
+from kinema4d_ros.viewer.playback import Playback
+from kinema4d_ros.viewer.viewer import side_by_side, Viewer
+
+__all__ = ['Execution', 'Future', 'FutureFrame', 'Playback', 'Viewer', 'position_colors',
+           'side_by_side', 'thin']

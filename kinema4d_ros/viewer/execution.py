@@ -1,0 +1,57 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Finds out which camera images show the execution of a motion that was predicted."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kinema4d_ros.viewer.future import FutureFrame
+
+_MOVED = 0.02         # [rad or m] away from the start: the motion has begun
+_ON_THE_WAY = 0.15    # [rad or m] of any joint from the prediction: still this motion
+
+
+class Execution:
+    """
+    Follows the live joints along the predicted ones.
+
+    Nobody has to tell that or when the motion starts: as soon as the joints have left the start
+    towards a predicted frame, the start is known from that frame's time. From then on a look at
+    the robot belongs to the frame nearest in time, as long as the joints agree.
+    """
+
+    def __init__(self, frames: Sequence[FutureFrame]):
+        """:param frames: all frames of a future, in order."""
+        self._names = tuple(frames[0].joint_positions)
+        self._times = np.array([frame.time for frame in frames])
+        self._positions = np.array([[frame.joint_positions[name] for name in self._names]
+                                    for frame in frames])
+        self._start: float | None = None
+        self.is_over = False
+
+    def match(self, time: float, joint_positions: Mapping[str, float]) -> int | None:
+        """
+        Return the frame that a look shows, None when it is not of this motion.
+
+        :param time: of the look [s], any clock.
+        :param joint_positions: [rad or m] at that time.
+        """
+        if self.is_over or any(name not in joint_positions for name in self._names):
+            return None
+        live = np.array([joint_positions[name] for name in self._names])
+        distances = np.abs(self._positions - live).max(axis=1)
+        if self._start is None:
+            nearest = int(distances.argmin())
+            if np.abs(live - self._positions[0]).max() < _MOVED:
+                return 0
+            if nearest == 0 or distances[nearest] > _ON_THE_WAY:
+                return None
+            self._start = time - self._times[nearest]
+        elapsed = time - self._start
+        index = int(np.abs(self._times - elapsed).argmin())
+        if distances[index] > _ON_THE_WAY or elapsed > self._times[-1] + 1.0:
+            self.is_over = True
+            return None
+        return index

@@ -1,0 +1,83 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Predicted futures as the viewer keeps them: made ready once, shown any number of times."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kinema4d_ros.types import Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class FutureFrame:
+    """One predicted frame, thinned to the point budget."""
+
+    index: int
+    count: int
+    time: float                  # [s] from the start of the trajectory
+    points: np.ndarray           # (N, 3) float16 [m], all known, in the frame of T_base_cloud
+    colors: np.ndarray           # (N, 3) uint8
+    is_robot: np.ndarray         # (N,) bool
+    image: np.ndarray            # (H, W, 3) uint8
+    T_base_cloud: np.ndarray     # (4, 4) float64
+    T_base_camera: np.ndarray    # (4, 4) float64, at this frame
+    joint_positions: Mapping[str, float]   # [rad or m]
+
+
+@dataclass(eq=False)
+class Future:
+    """A rollout and the verdict about it; either may come first, and either may be missing."""
+
+    number: int                  # counts what the viewer has seen
+    clock: str                   # when it came, for people
+    frames: dict[int, FutureFrame] = field(default_factory=dict)
+    real: dict[int, np.ndarray] = field(default_factory=dict)    # images of the execution
+    verdict: Verdict | None = None
+
+    @property
+    def label(self) -> str:
+        """One line that tells it from others."""
+        verdict = self.verdict
+        word = 'predicting' if verdict is None else verdict.status.name
+        model = '' if verdict is None else verdict.world_model
+        return ' '.join(filter(None, (f'{self.number}.', self.clock, word, model)))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all frames are there."""
+        return bool(self.frames) and len(self.frames) == next(iter(self.frames.values())).count
+
+    @property
+    def ordered(self) -> list[FutureFrame]:
+        """The frames that are there, by index."""
+        return [self.frames[index] for index in sorted(self.frames)]
+
+
+def thin(points: np.ndarray, budget: int, *attributes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """
+    Return at most `budget` known points, evenly taken, and the same rows of `attributes`.
+
+    :param points: (H, W, 3) [m], NaN where unknown.
+    :param attributes: (H, W, ...) arrays, one entry for each point.
+    :return: (N, 3) and (N, ...).
+    """
+    flat = points.reshape(-1, 3)
+    known = np.flatnonzero(np.isfinite(flat).all(axis=1))
+    if len(known) > budget:
+        known = known[np.linspace(0, len(known) - 1, budget).astype(np.intp)]
+    rows = (array.reshape(flat.shape[0], *array.shape[2:])[known] for array in attributes)
+    return flat[known], *rows
+
+
+def position_colors(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """
+    Return x, y, z as red, green, blue: how a pointmap looks as a picture.
+
+    :param points: (N, 3) [m].
+    :param low: (3,) [m], black; `high` is white.
+    """
+    share = (points.astype(np.float32) - low) / np.maximum(high - low, 1e-6)
+    return (np.clip(share, 0.0, 1.0) * 255).astype(np.uint8)

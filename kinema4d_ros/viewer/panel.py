@@ -1,0 +1,201 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The controls of the page: verdict, findings, time, pictures, layers, history."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Protocol
+
+import numpy as np
+
+from kinema4d_ros.types import Finding, Verdict
+from kinema4d_ros.viewer.playback import SPEEDS
+from kinema4d_ros.viewer.scene import LAYERS, SEVERITY_COLORS, STATUS_COLORS
+
+_NOTHING = 'no prediction yet'
+_MOST_FINDINGS = 30
+_IMAGES = ('predicted', 'live')
+
+
+class Listener(Protocol):
+    """What the controls do."""
+
+    def seek(self, time: float) -> None: ...                    # noqa: D102
+    def toggle_play(self) -> None: ...                          # noqa: D102
+    def set_loop(self, on: bool) -> None: ...                   # noqa: D102
+    def set_speed(self, speed: float) -> None: ...              # noqa: D102
+    def set_layer(self, layer: str, on: bool) -> None: ...      # noqa: D102
+    def redraw(self) -> None: ...                               # noqa: D102
+    def choose(self, label: str) -> None: ...                   # noqa: D102
+    def jump(self, finding: Finding, client) -> None: ...       # noqa: D102
+
+
+class Panel:
+    """The controls of one server, the same in every browser."""
+
+    def __init__(self, server, listener: Listener):
+        """Build it."""
+        self._server, self._listener = server, listener
+        gui = server.gui
+        gui.configure_theme(control_width='large', show_logo=False, show_share_button=False)
+        gui.set_panel_label('kinema4d_ros')
+        gui.main_panel.dock_right()
+        self._verdict = gui.add_html(_card('', (110, 110, 110), _NOTHING, ''))
+        self._findings_folder = gui.add_folder('Findings', visible=False)
+        self._findings: list = []
+        with gui.add_folder('Time'):
+            self._clock = gui.add_html('')
+            self._slider = gui.add_slider('time [s]', 0.0, 1.0, 0.01, 0.0, disabled=True)
+            self._play = gui.add_button('Play', disabled=True)
+            self._loop = gui.add_checkbox('loop', True)
+            self._speed = gui.add_dropdown('speed', [f'{speed:g} x' for speed in SPEEDS],
+                                           initial_value='1 x')
+        with gui.add_folder('Show'):
+            self._layers = {layer: gui.add_checkbox(layer, on) for layer, on in LAYERS.items()}
+            self._pointmap = gui.add_checkbox(
+                'robot pointmap', False, hint='Colour the predicted robot by its x, y, z in the '
+                'camera, which is the signal that controls the world model')
+            self._in_camera = gui.add_dropdown('picture in the camera', _IMAGES,
+                                               initial_value='predicted')
+        with gui.add_folder('History'):
+            self._follow = gui.add_checkbox('follow the newest', True)
+            self._history = gui.add_dropdown('prediction', [_NOTHING], initial_value=_NOTHING)
+        self._status = gui.add_html('')
+        pictures = gui.add_panel()
+        with pictures.add_tab('Pictures'):
+            self._caption = gui.add_html('')
+            self._pictures = gui.add_image(np.full((2, 6, 3), 230, np.uint8), jpeg_quality=85)
+        pictures.float(x=15, y=-15, width=560)
+        self._connect()
+
+    def _connect(self) -> None:
+        listener = self._listener
+
+        def by_hand(control, act: Callable[[object], None]) -> None:
+            """Have `act` be told what a person chose, and not what the viewer itself set."""
+            control.on_update(
+                lambda event: act(control.value) if event.client is not None else None)
+
+        by_hand(self._slider, listener.seek)
+        self._play.on_click(lambda _: listener.toggle_play())
+        by_hand(self._loop, listener.set_loop)
+        by_hand(self._speed, lambda text: listener.set_speed(float(text.removesuffix(' x'))))
+        for layer, box in self._layers.items():
+            by_hand(box, lambda on, layer=layer: listener.set_layer(layer, on))
+        by_hand(self._pointmap, lambda _: listener.redraw())
+        by_hand(self._in_camera, lambda _: listener.redraw())
+        by_hand(self._history, listener.choose)
+
+    # ------------------------------------------------------------------ asked by the viewer
+
+    @property
+    def pointmap(self) -> bool:
+        """Whether the robot is coloured as a pointmap."""
+        return self._pointmap.value
+
+    @property
+    def follows(self) -> bool:
+        """Whether the newest prediction is shown when it comes."""
+        return self._follow.value
+
+    @property
+    def picture_in_camera(self) -> str:
+        """Which picture the camera shows: predicted or live."""
+        return self._in_camera.value
+
+    # ------------------------------------------------------------------ told by the viewer
+
+    def show_time(self, time: float, duration: float, frame: str, playing: bool) -> None:
+        """Show the position [s]; a duration of 0 takes the controls away."""
+        off = duration <= 0
+        if self._slider.disabled != off:
+            self._slider.disabled = self._play.disabled = off
+        top = max(round(duration, 3), 0.01)
+        if self._slider.max != top:
+            # Its value must lie inside of the range at any time.
+            self._slider.value = 0.0
+            self._slider.max, self._slider.step = top, 0.01 if top >= 1 else 0.001
+        self._slider.value = round(min(time, top), 3)
+        label = 'Pause' if playing else 'Play'
+        if self._play.label != label:
+            self._play.label = label
+        self._clock.content = '' if off else _line(
+            f'<b>{time:.2f} s</b> of {duration:.2f} s &nbsp; {escape(frame)}')
+
+    def show_pictures(self, caption: str, picture: np.ndarray) -> None:
+        """Show (H, W, 3) uint8 with a line of text above."""
+        if self._caption.content != (text := _line(escape(caption))):
+            self._caption.content = text
+        self._pictures.image = picture
+
+    def show_verdict(self, verdict: Verdict | None, waiting: str = _NOTHING) -> None:
+        """Show a verdict, or what is waited for."""
+        for handle in self._findings:
+            handle.remove()
+        self._findings = []
+        if verdict is None:
+            self._verdict.content = _card('', (110, 110, 110), waiting, '')
+            self._findings_folder.visible = False
+            return
+        self._verdict.content = _card(verdict.status.name, STATUS_COLORS[verdict.status],
+                                      verdict.summary, _facts(verdict))
+        self._findings_folder.visible = bool(verdict.findings)
+        with self._findings_folder:
+            for finding in verdict.findings[:_MOST_FINDINGS]:
+                self._add_finding(finding)
+            hidden = len(verdict.findings) - _MOST_FINDINGS
+            if hidden > 0:
+                self._findings.append(self._server.gui.add_html(_line(f'and {hidden} more')))
+
+    def _add_finding(self, finding: Finding) -> None:
+        gui = self._server.gui
+        button = gui.add_button(finding_label(finding), color=SEVERITY_COLORS[finding.severity],
+                                hint='Go to this time and place')
+        button.on_click(lambda event: self._listener.jump(finding, event.client))
+        self._findings += [button, gui.add_html(_line(escape(finding.message)))]
+
+    def show_history(self, labels: Sequence[str], chosen: str) -> None:
+        """List what can be chosen, newest first."""
+        labels = tuple(labels) or (_NOTHING,)
+        if tuple(self._history.options) != labels:
+            self._history.options = labels
+        self._history.value = chosen or labels[0]
+
+    def show_status(self, problem: str) -> None:
+        """Say what is missing, or nothing."""
+        text = _line(f'&#9888; {escape(problem)}') if problem else ''
+        if self._status.content != text:
+            self._status.content = text
+
+
+def finding_label(finding: Finding) -> str:
+    """Return a few words: when, what, where."""
+    when = '' if finding.time is None else f'{finding.time:.2f} s  '
+    return f'{when}{finding.code.name.lower().replace("_", " ")}  {finding.link}'.strip()
+
+
+def _facts(verdict: Verdict) -> str:
+    """Return the numbers of a verdict that are known, as text."""
+    facts: list[tuple[str, Callable[[], str], object]] = [
+        ('predicted', lambda: verdict.outcome, verdict.outcome or None),
+        ('clearance', lambda: f'{verdict.min_clearance * 1000:.0f} mm', verdict.min_clearance),
+        ('safe for', lambda: f'{verdict.safe_prefix:.2f} s', verdict.safe_prefix),
+        ('would pass at', lambda: f'{verdict.speed_factor:.0%} of the speed',
+         verdict.speed_factor),
+        ('success', lambda: f'{verdict.success:.0%}', verdict.success),
+        ('model', lambda: verdict.world_model, verdict.world_model or None),
+        ('took', lambda: f'{sum(verdict.latencies.values()):.2f} s', verdict.latencies or None)]
+    return '\n'.join(f'{name}: {text()}' for name, text, value in facts if value is not None)
+
+
+def _card(word: str, color: tuple[int, int, int], sentence: str, facts: str) -> str:
+    lines = ''.join(f'<div>{escape(line)}</div>' for line in facts.splitlines())
+    badge = f'<b style="font-size:1.3em">{word}</b><br>' if word else ''
+    return (f'<div style="margin:0.5em;padding:0.7em;border-radius:6px;color:white;'
+            f'overflow-wrap:anywhere;background:rgb{color}">{badge}{escape(sentence)}'
+            f'<div style="font-size:0.85em;margin-top:0.4em">{lines}</div></div>')
+
+
+def _line(html: str) -> str:
+    return f'<div style="margin:0 0.8em;font-size:0.85em;overflow-wrap:anywhere">{html}</div>'

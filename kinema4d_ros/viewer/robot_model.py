@@ -1,0 +1,70 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A robot in the 3D scene: the meshes of its links, moved by poses."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import trimesh
+from trimesh.visual.material import PBRMaterial
+
+from kinema4d_ros.robot import LinkMesh
+
+
+class RobotModel:
+    """One robot below one scene node."""
+
+    def __init__(self, server, name: str, link_names: tuple[str, ...],
+                 meshes: Mapping[str, LinkMesh], *,
+                 color: tuple[int, int, int] | None = None, opacity: float = 1.0):
+        """
+        Send the meshes to the browsers.
+
+        :param name: scene node, such as '/live'.
+        :param color: RGB for all links; None for the robot's own colours (always opaque).
+        """
+        self._server, self._links = server, []
+        self.root = server.scene.add_frame(name, show_axes=False)
+        for index, link in enumerate(link_names):
+            if link not in meshes:
+                continue
+            mesh, node = meshes[link], f'{name}/{index}'
+            if color is None:
+                handle = server.scene.add_mesh_trimesh(node, _colored(mesh))
+            else:
+                handle = server.scene.add_mesh_simple(
+                    node, mesh.vertices, mesh.faces, color=color, opacity=opacity,
+                    cast_shadow=False, receive_shadow=False)
+            self._links.append((index, handle))
+        self._shown: np.ndarray | None = None
+
+    def move(self, T_base_link: np.ndarray) -> None:
+        """
+        Show the robot at these poses; links that did not move are not sent.
+
+        :param T_base_link: (L, 4, 4) float64.
+        """
+        from viser.transforms import SO3
+
+        before, self._shown = self._shown, T_base_link.copy()
+        with self._server.atomic():
+            for index, handle in self._links:
+                T = T_base_link[index]
+                if before is None or np.abs(T - before[index]).max() > 1e-5:
+                    handle.wxyz = SO3.from_matrix(T[:3, :3]).wxyz
+                    handle.position = T[:3, 3]
+
+    def remove(self) -> None:
+        """Take it out of the scene."""
+        self.root.remove()
+
+
+def _colored(mesh: LinkMesh) -> trimesh.Trimesh:
+    """Return the mesh with its colours on a matt material; glTF's own default is bare metal."""
+    out = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    out.visual = trimesh.visual.TextureVisuals(
+        material=PBRMaterial(metallicFactor=0.0, roughnessFactor=0.7))
+    out.visual.vertex_attributes['color'] = np.column_stack(
+        [mesh.colors, np.full(len(mesh.colors), 255, np.uint8)])
+    return out

@@ -1,0 +1,151 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The 3D part of the page: two robots, two clouds, the camera, and the evidence."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from kinema4d_ros.robot import LinkMesh, Robot
+from kinema4d_ros.types import Finding, PinholeCamera, Severity, Status
+from kinema4d_ros.viewer.robot_model import RobotModel
+
+STATUS_COLORS = {Status.PASS: (26, 127, 55), Status.FAIL: (207, 34, 46),
+                 Status.UNSURE: (191, 97, 0)}
+SEVERITY_COLORS = {Severity.INFO: (9, 105, 218), Severity.UNSURE: STATUS_COLORS[Status.UNSURE],
+                   Severity.FAIL: STATUS_COLORS[Status.FAIL]}
+_SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours it
+_EMPTY = np.zeros((0, 3))
+#: what can be switched on and off -> whether it is on at first
+LAYERS = {'live robot': True, 'shadow robot': True, 'observed scene': True,
+          'predicted cloud': True, 'camera': True, 'findings': True}
+
+
+class Scene:
+    """Scene nodes of one server; what is shown stays until it is replaced."""
+
+    def __init__(self, server, point_size: float):
+        """:param point_size: of the predicted cloud [m]."""
+        self._server = server
+        scene = server.scene
+        scene.set_up_direction('+z')
+        scene.add_grid('/grid', width=4.0, height=4.0, cell_size=0.1, section_size=0.5,
+                       position=(0.0, 0.0, -0.005))
+        self.observed = scene.add_point_cloud(
+            '/observed', _EMPTY, np.zeros((0, 3), np.uint8), point_size=0.6 * point_size,
+            point_shading='flat', precision='float16')
+        self.predicted = scene.add_point_cloud(
+            '/predicted', _EMPTY, np.zeros((0, 3), np.uint8), point_size=point_size,
+            point_shading='flat', precision='float16')
+        self._live: RobotModel | None = None
+        self._shadow: RobotModel | None = None
+        self._camera = None
+        self._camera_model: PinholeCamera | None = None
+        self._findings: list = []
+        self._visible = dict(LAYERS)
+
+    # ------------------------------------------------------------------ robots
+
+    def set_robot(self, robot: Robot, meshes: Mapping[str, LinkMesh]) -> None:
+        """Take a robot in the place of the one before."""
+        for model in filter(None, (self._live, self._shadow)):
+            model.remove()
+        self._live = RobotModel(self._server, '/live', robot.link_names, meshes)
+        self._shadow = RobotModel(self._server, '/shadow', robot.link_names, meshes,
+                                  color=_SHADOW, opacity=0.45)
+        self._shadow.root.visible = False
+        self._live.root.visible = self._visible['live robot']
+
+    def move_live(self, T_base_link: np.ndarray) -> None:
+        """Show where the robot is, (L, 4, 4)."""
+        if self._live is not None:
+            self._live.move(T_base_link)
+
+    def move_shadow(self, T_base_link: np.ndarray | None) -> None:
+        """Show where the robot would be, (L, 4, 4), or nothing."""
+        if self._shadow is None:
+            return
+        if T_base_link is not None:
+            self._shadow.move(T_base_link)
+        self._shadow.root.visible = T_base_link is not None and self._visible['shadow robot']
+
+    # ------------------------------------------------------------------ clouds
+
+    def show_observed(self, points: np.ndarray, colors: np.ndarray) -> None:
+        """Show the scene as it is: (N, 3) [m] in the base frame, (N, 3) uint8."""
+        with self._server.atomic():
+            self.observed.points, self.observed.colors = points.astype(np.float16), colors
+
+    def show_predicted(self, points: np.ndarray, colors: np.ndarray,
+                       T_base_cloud: np.ndarray) -> None:
+        """Show the scene as it would be: (N, 3) float16 [m] in the cloud's frame, (N, 3) uint8."""
+        with self._server.atomic():
+            self.predicted.points, self.predicted.colors = points, colors
+            _place(self.predicted, T_base_cloud)
+
+    def clear_predicted(self) -> None:
+        """Show no predicted cloud."""
+        self.show_predicted(_EMPTY.astype(np.float16), np.zeros((0, 3), np.uint8), np.eye(4))
+
+    # ------------------------------------------------------------------ camera
+
+    def show_camera(self, camera: PinholeCamera, T_base_camera: np.ndarray,
+                    image: np.ndarray) -> None:
+        """Show where the camera is, with a picture in it, (H, W, 3) uint8."""
+        if self._camera is None or camera != self._camera_model:
+            self._camera_model = camera
+            self._camera = self._server.scene.add_camera_frustum(
+                '/camera', fov=2 * math.atan(camera.height / 2 / camera.fy),
+                aspect=camera.width / camera.height, scale=0.15, thickness=0.004,
+                color=(90, 90, 90), image=image, cast_shadow=False,
+                visible=self._visible['camera'])
+            self._camera.position = T_base_camera[:3, 3]
+        self._camera.image = image
+        _place(self._camera, T_base_camera)
+
+    # ------------------------------------------------------------------ evidence
+
+    def show_findings(self, findings: Sequence[Finding],
+                      on_click: Callable[[Finding, object], None]) -> None:
+        """Show a ball where a finding is; `on_click` is told it and the browser."""
+        for handle in self._findings:
+            handle.remove()
+        self._findings = []
+        for number, finding in enumerate(findings):
+            if finding.point_base is None:
+                continue
+            ball = self._server.scene.add_icosphere(
+                f'/findings/{number}', radius=0.018, color=SEVERITY_COLORS[finding.severity],
+                position=finding.point_base, cast_shadow=False,
+                visible=self._visible['findings'])
+            ball.on_click(lambda event, finding=finding: on_click(finding, event.client))
+            self._findings.append(ball)
+
+    def point_at(self, finding: Finding | None) -> None:
+        """Write a finding's message where it is, or nothing."""
+        self._server.scene.remove_by_name('/told')
+        if finding is not None and finding.point_base is not None:
+            x, y, z = finding.point_base
+            self._server.scene.add_label('/told', finding.message, position=(x, y, z + 0.03),
+                                         anchor='bottom-center')
+
+    # ------------------------------------------------------------------ what is visible
+
+    def set_layer(self, layer: str, on: bool) -> None:
+        """Switch one of LAYERS; the shadow robot only appears with a future."""
+        self._visible[layer] = on
+        nodes = {'live robot': [self._live and self._live.root], 'observed scene': [self.observed],
+                 'predicted cloud': [self.predicted], 'camera': [self._camera],
+                 'findings': self._findings, 'shadow robot': []}[layer]
+        for node in filter(None, nodes):
+            node.visible = on
+        if layer == 'shadow robot' and self._shadow is not None and not on:
+            self._shadow.root.visible = False
+
+
+def _place(handle, T: np.ndarray) -> None:
+    from viser.transforms import SO3
+
+    handle.wxyz, handle.position = SO3.from_matrix(T[:3, :3]).wxyz, T[:3, 3]
