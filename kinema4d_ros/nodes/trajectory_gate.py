@@ -27,6 +27,7 @@ from kinema4d_ros.nodes.gate_verdicts import Verdicts
 from kinema4d_ros.precheck.gate_rules import Mode
 
 _TICK = 0.05         # [s] between looks at deadlines
+_QUIET_LOOKS = 5    # at the end, 10 ms apart
 _LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
 
 
@@ -147,7 +148,7 @@ class TrajectoryGate(Node):
             f'{self._controller.topic} and to call {self._controller.action}')
         problems = [problem for problem in (
             self._state.gate_problem(), self._state.controller_problem(),
-            self._verdicts.problem() if self._verdicts.is_settled else '',
+            self._verdicts.problem(),
             '' if self._state.robot is not None else 'no robot description') if problem]
         self._report.diagnostics(problems, {
             'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
@@ -157,16 +158,16 @@ class TrajectoryGate(Node):
 
     def quit(self) -> None:
         """Cancel downstream first, then let clients hear why."""
-        over = threading.Event()
+        over, quiet = threading.Event(), iter(range(_QUIET_LOOKS))
 
         def look() -> None:
-            if self._gate.is_idle and self._front.is_idle:
+            idle = self._gate.is_idle and self._front.is_idle
+            if idle and next(quiet, None) is None:     # rclpy sends results a little later
                 over.set()
 
         def end() -> None:
             self._gate.close('the gate is shutting down')
             self.create_timer(0.01, look, callback_group=self._group)
-            look()
 
         self._post(end)
         if not over.wait(_LAST_WORDS):
