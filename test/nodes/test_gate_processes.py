@@ -4,7 +4,17 @@
 import signal
 
 import pytest
-from gate_world import ABORTED, Arm, Controller, Gate, Nodes, OtherProcess, RESULT, SUCCEEDED
+from gate_world import (
+    ABORTED,
+    Arm,
+    Controller,
+    Gate,
+    Nodes,
+    OtherProcess,
+    RESULT,
+    ShadowSim,
+    SUCCEEDED,
+)
 from graph import FakeRobot, made, start_shadow_sim, swing
 from stub_models import GOOD, STUCK
 
@@ -12,17 +22,19 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-def world(ros_domain):
-    """Give a gate with an arm and a controller, and no shadow_sim."""
+def world(ros_domain, request):
+    """Give a gate with an arm and a controller, and a shadow_sim unless the test brings its own."""
     graph = Nodes()
     try:
         Arm(graph.node)
         controller = Controller(graph.node, '/arm_controller')
+        if getattr(request, 'param', True):
+            ShadowSim(graph.node)
         with made() as tester:
             gate = Gate(tester, '/arm_controller', max_joint_age=5.0, path_tolerance=3.0)
             gate.fake = controller
             try:
-                yield gate.ready('there is no shadow_sim')
+                yield gate.ready('there is no shadow_sim', 'no robot description')
             finally:
                 controller.let_go.set()
                 if gate.process.process.poll() is None:
@@ -45,6 +57,7 @@ def settle(gate):
     gate.graph.wait(lambda: gate.status()[1] == 'ready', 'the gate to see all it needs')
 
 
+@pytest.mark.parametrize('world', [False], indirect=True, ids=['no shadow_sim'])
 def test_shadow_sim_absent_killed_stopped_and_doubled(world):
     refused(world, 'there is no shadow_sim')
     first = OtherProcess('shadow_sim')
@@ -74,48 +87,41 @@ def test_shadow_sim_absent_killed_stopped_and_doubled(world):
 
 
 def test_a_second_gate_of_the_same_name(world):
-    shadow = OtherProcess('shadow_sim')
-    double = None
+    settle(world)
+    double = Gate(world.graph, '/arm_controller')
     try:
-        settle(world)
-        double = Gate(world.graph, '/arm_controller')
         world.graph.wait(lambda: 'more than one' in world.status()[1], 'the double')
         before = len(world.fake.goals)
         status, result = world.run(swing())
-        assert status == ABORTED and 'there is more than one /trajectory_gate' \
-            in result.error_string
+        assert status == ABORTED
+        assert 'there is more than one /trajectory_gate' in result.error_string
         assert len(world.fake.goals) == before
     finally:
-        shadow.kill()
-        if double is not None:
-            double.stop()
+        double.stop()
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_gate_that_is_ended_cancels_first_and_says_so(world, number):
-    shadow = OtherProcess('shadow_sim')
-    try:
-        settle(world)
-        world.fake.hold = True
-        handle = world.send(swing())
-        world.graph.wait(lambda: world.fake.ids, 'the controller to execute')
-        world.decided('forward')
-        reply = handle.get_result_async()
-        assert world.process.stop(number) == 0
-        reply = world.graph.result(reply)
-        status, result = reply.status, reply.result
-        assert status == ABORTED and result.error_string == 'the gate is shutting down'
-        assert len(world.fake.cancels) == 1
-        assert 'Traceback' not in world.process.output()
-    finally:
-        shadow.kill()
+    settle(world)
+    world.fake.hold = True
+    handle = world.send(swing())
+    world.graph.wait(lambda: world.fake.ids, 'the controller to execute')
+    world.decided('forward')
+    reply = handle.get_result_async()
+    assert world.process.stop(number) == 0
+    reply = world.graph.result(reply)
+    assert reply.status == ABORTED
+    assert reply.result.error_string == 'the gate is shutting down'
+    assert len(world.fake.cancels) == 1
+    assert 'Traceback' not in world.process.output()
 
 
 def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
     graph = Nodes()
-    shadow, controller = OtherProcess('shadow_sim'), None
+    controller = None
     try:
         Arm(graph.node)
+        ShadowSim(graph.node)
         with made() as tester:
             gate = Gate(tester, '/far_controller', path_tolerance=3.0)
             try:
@@ -141,7 +147,6 @@ def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
             finally:
                 gate.stop()
     finally:
-        shadow.kill()
         if controller is not None:
             controller.kill()
         graph.close()
