@@ -15,7 +15,6 @@ from kinema4d_ros.types import EventKind, Finding, FindingCode, Severity, WorldE
 from kinema4d_ros.world_model.segment import find_object
 from kinema4d_ros.world_model.story import Story
 
-_PUSHED = 0.005     # [m] a link this deep in an object pushes it
 _AROUND = 0.01      # [m] scene pixels this close to a contact are what is touched
 _FEWEST = 4         # pixels
 _AT = 0.02          # [m] two places closer than this are one object
@@ -96,7 +95,8 @@ def swept_objects(scene: ObservedScene, clearance: Clearance, largest: float = 0
     hits = []
     for name in clearance.link_names:
         track = clearance.track(name)
-        deep = track.distance <= -_PUSHED
+        with np.errstate(invalid='ignore'):
+            deep = track.distance + track.sigma <= 0
         if deep.any():
             frame = int(deep.argmax())
             hits.append((float(track.times[frame]), name, track.point_base[frame]))

@@ -78,7 +78,7 @@ class Tier1Settings:
     travel: float = 0.02                # [m] a link moves between two looks at it, at most
     #: links that may touch the scene, each in its way; None: the fingers of the gripper
     touch: Mapping[str, TouchRule] | None = None
-    carried_depth: float = 0.015        # [m] how far what is carried may be pressed in
+    carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
     unseen: Unseen = Unseen.REPORT
     unseen_share: float = 0.25          # of a link's surface, more than this is told
