@@ -12,7 +12,7 @@ from std_msgs.msg import String
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.motion import joint_positions
+from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.bridge.verdicts import verdict_from_message
@@ -22,7 +22,7 @@ from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_parameters import TABLE_ROWS
 from kinema4d_ros.robot import load_meshes, Robot
-from kinema4d_ros.viewer import Viewer
+from kinema4d_ros.viewer import FutureFrame, Viewer
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -116,13 +116,14 @@ class ViewerNode(Node):
             stride = -(-mask.shape[0] // points.shape[0])
             poses = {frame: finder.find(frame, joints).T_base_camera
                      for frame in {message.header.frame_id, message.points.header.frame_id}}
-            self._viewer.add_frame(
-                message.rollout_id, index=message.index, count=message.count,
-                time=message.time_from_start, points=points,
+            self._viewer.add_frame(message.rollout_id, FutureFrame.thinned(
+                self._values['point_budget'], index=message.index, count=message.count,
+                time=message.time_from_start, stamp_ns=stamp_ns(message.header.stamp),
+                points=points,
                 colors=image[::stride, ::stride] if colors is None else colors,
                 robot_mask=mask[::stride, ::stride] > 0, image=image, joint_positions=joints,
                 T_base_cloud=poses[message.points.header.frame_id],
-                T_base_camera=poses[message.header.frame_id])
+                T_base_camera=poses[message.header.frame_id]))
         except Kinema4DError as error:
             self.get_logger().warning(f'a predicted frame is not shown: {error}',
                                       throttle_duration_sec=5.0)
@@ -138,16 +139,16 @@ class ViewerNode(Node):
         if self._robot is None:
             self._viewer.show_status('nothing has come on robot_description yet')
             return
-        stamp_ns = self.get_clock().now().nanoseconds
+        now_ns = self.get_clock().now().nanoseconds
         try:
             if self._viewer.is_watched:
                 self._viewer.show_joints(
-                    self._inputs.joint_positions(self._robot, stamp_ns, values))
+                    self._inputs.joint_positions(self._robot, now_ns, values))
             wanted = self._viewer.is_watched or self._viewer.awaits_execution
             if not wanted or now - self._looked < 1.0 / values['camera_rate']:
                 return
             self._looked = now
-            look = self._inputs.observe(self._finder, stamp_ns, values)
+            look = self._inputs.observe(self._finder, now_ns, values)
             scene = values['scene_rate'] > 0 and \
                 now - self._made_scene >= 1.0 / values['scene_rate']
             if scene:

@@ -18,6 +18,7 @@ class FutureFrame:
     index: int
     count: int
     time: float                  # [s] from the start of the trajectory
+    stamp_ns: int                # of the observation that was predicted from
     points: np.ndarray           # (N, 3) float16 [m], all known, in the frame of T_base_cloud
     colors: np.ndarray           # (N, 3) uint8
     is_robot: np.ndarray         # (N,) bool
@@ -25,6 +26,20 @@ class FutureFrame:
     T_base_cloud: np.ndarray     # (4, 4) float64
     T_base_camera: np.ndarray    # (4, 4) float64, at this frame
     joint_positions: Mapping[str, float]   # [rad or m]
+
+    @classmethod
+    def thinned(cls, budget: int, *, points: np.ndarray, colors: np.ndarray,
+                robot_mask: np.ndarray, **others) -> FutureFrame:
+        """
+        Return a frame with at most `budget` points.
+
+        :param points: (H, W, 3) float32 [m] in the frame of `T_base_cloud`, NaN unknown.
+        :param colors: (H, W, 3) uint8.
+        :param robot_mask: (H, W) bool.
+        :param others: the remaining fields.
+        """
+        known, colors, is_robot = thin(points, budget, colors, robot_mask)
+        return cls(points=known.astype(np.float16), colors=colors, is_robot=is_robot, **others)
 
 
 @dataclass(eq=False)
@@ -36,6 +51,7 @@ class Future:
     frames: dict[int, FutureFrame] = field(default_factory=dict)
     real: dict[int, np.ndarray] = field(default_factory=dict)    # images of the execution
     verdict: Verdict | None = None
+    _bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def label(self) -> str:
@@ -54,6 +70,16 @@ class Future:
     def ordered(self) -> list[FutureFrame]:
         """The frames that are there, by index."""
         return [self.frames[index] for index in sorted(self.frames)]
+
+    def pointmap_colors(self, frame: FutureFrame) -> np.ndarray:
+        """Return the colours of a frame, (N, 3) uint8, with the robot as a pointmap."""
+        if self._bounds is None:     # those of the first frame hold for all
+            points = self.ordered[0].points.astype(np.float32)
+            self._bounds = tuple(np.percentile(points, (2, 98), axis=0)) if len(points) else (
+                np.zeros(3), np.ones(3))
+        colors = frame.colors.copy()
+        colors[frame.is_robot] = position_colors(frame.points[frame.is_robot], *self._bounds)
+        return colors
 
 
 def thin(points: np.ndarray, budget: int, *attributes: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,29 +13,19 @@ from kinema4d_ros.types import Finding, Verdict
 from kinema4d_ros.viewer.playback import SPEEDS
 from kinema4d_ros.viewer.scene import LAYERS, SEVERITY_COLORS, STATUS_COLORS
 
+if TYPE_CHECKING:
+    from kinema4d_ros.viewer.viewer import Viewer
+
 _NOTHING = 'no prediction yet'
 _MOST_FINDINGS = 30
 _IMAGES = ('predicted', 'live')
 
 
-class Listener(Protocol):
-    """What the controls do."""
-
-    def seek(self, time: float) -> None: ...                    # noqa: D102
-    def toggle_play(self) -> None: ...                          # noqa: D102
-    def set_loop(self, on: bool) -> None: ...                   # noqa: D102
-    def set_speed(self, speed: float) -> None: ...              # noqa: D102
-    def set_layer(self, layer: str, on: bool) -> None: ...      # noqa: D102
-    def redraw(self) -> None: ...                               # noqa: D102
-    def choose(self, label: str) -> None: ...                   # noqa: D102
-    def jump(self, finding: Finding, client) -> None: ...       # noqa: D102
-
-
 class Panel:
     """The controls of one server, the same in every browser."""
 
-    def __init__(self, server, listener: Listener):
-        """Build it."""
+    def __init__(self, server, listener: Viewer):
+        """:param listener: told what people choose."""
         self._server, self._listener = server, listener
         gui = server.gui
         gui.configure_theme(control_width='large', show_logo=False, show_share_button=False)
@@ -54,9 +44,9 @@ class Panel:
         with gui.add_folder('Show'):
             self._layers = {layer: gui.add_checkbox(layer, on) for layer, on in LAYERS.items()}
             self._pointmap = gui.add_checkbox(
-                'robot pointmap', False, hint='Colour the predicted robot by its x, y, z in the '
+                'pointmap', False, hint='Colour the predicted robot by its x, y, z in the '
                 'camera, which is the signal that controls the world model')
-            self._in_camera = gui.add_dropdown('picture in the camera', _IMAGES,
+            self._in_camera = gui.add_dropdown('in the camera', _IMAGES,
                                                initial_value='predicted')
         with gui.add_folder('History'):
             self._follow = gui.add_checkbox('follow the newest', True)

@@ -19,8 +19,8 @@ SEVERITY_COLORS = {Severity.INFO: (9, 105, 218), Severity.UNSURE: STATUS_COLORS[
 _SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours it
 _EMPTY = np.zeros((0, 3))
 #: what can be switched on and off -> whether it is on at first
-LAYERS = {'live robot': True, 'shadow robot': True, 'observed scene': True,
-          'predicted cloud': True, 'camera': True, 'findings': True}
+LAYERS = {'robot': True, 'shadow': True, 'scene': True, 'prediction': True, 'camera': True,
+          'findings': True}
 
 
 class Scene:
@@ -56,7 +56,7 @@ class Scene:
         self._shadow = RobotModel(self._server, '/shadow', robot.link_names, meshes,
                                   color=_SHADOW, opacity=0.45)
         self._shadow.root.visible = False
-        self._live.root.visible = self._visible['live robot']
+        self._live.root.visible = self._visible['robot']
 
     def move_live(self, T_base_link: np.ndarray) -> None:
         """Show where the robot is, (L, 4, 4)."""
@@ -69,7 +69,7 @@ class Scene:
             return
         if T_base_link is not None:
             self._shadow.move(T_base_link)
-        self._shadow.root.visible = T_base_link is not None and self._visible['shadow robot']
+        self._shadow.root.visible = T_base_link is not None and self._visible['shadow']
 
     # ------------------------------------------------------------------ clouds
 
@@ -98,7 +98,7 @@ class Scene:
             self._camera_model = camera
             self._camera = self._server.scene.add_camera_frustum(
                 '/camera', fov=2 * math.atan(camera.height / 2 / camera.fy),
-                aspect=camera.width / camera.height, scale=0.15, thickness=0.004,
+                aspect=camera.width / camera.height, scale=0.1, thickness=0.003,
                 color=(90, 90, 90), image=image, cast_shadow=False,
                 visible=self._visible['camera'])
             self._camera.position = T_base_camera[:3, 3]
@@ -136,12 +136,12 @@ class Scene:
     def set_layer(self, layer: str, on: bool) -> None:
         """Switch one of LAYERS; the shadow robot only appears with a future."""
         self._visible[layer] = on
-        nodes = {'live robot': [self._live and self._live.root], 'observed scene': [self.observed],
-                 'predicted cloud': [self.predicted], 'camera': [self._camera],
-                 'findings': self._findings, 'shadow robot': []}[layer]
+        nodes = {'robot': [self._live and self._live.root], 'scene': [self.observed],
+                 'prediction': [self.predicted], 'camera': [self._camera],
+                 'findings': self._findings, 'shadow': []}[layer]
         for node in filter(None, nodes):
             node.visible = on
-        if layer == 'shadow robot' and self._shadow is not None and not on:
+        if layer == 'shadow' and self._shadow is not None and not on:
             self._shadow.root.visible = False
 
 

@@ -6,20 +6,20 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-import time
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
-from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
-from kinema4d_ros.camera.cloud import grown
+from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot
 from kinema4d_ros.types import Finding, Observation, Verdict
 from kinema4d_ros.viewer.execution import Execution
-from kinema4d_ros.viewer.future import Future, FutureFrame, position_colors, thin
+from kinema4d_ros.viewer.future import Future, FutureFrame
+from kinema4d_ros.viewer.history import History
+from kinema4d_ros.viewer.observed import ObservedScene
 from kinema4d_ros.viewer.panel import Panel
+from kinema4d_ros.viewer.pictures import Look, Looks, side_by_side
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.scene import Scene
 
@@ -40,7 +40,7 @@ class Viewer:
         Open the page.
 
         :param port: the next free one is taken where this one is in use.
-        :param point_budget: points of a cloud at most.
+        :param point_budget: points of the observed cloud at most.
         :param point_size: [m].
         :param kept: how many predictions can be looked at again.
         :raises ConfigurationError: viser is not installed, or the address cannot be used.
@@ -58,22 +58,19 @@ class Viewer:
                 f'cannot listen on {host}:{port}: {error}; choose another host or port') from error
         # What a robot sees is nobody's business: no tunnel out, whatever a browser asks for.
         self._server.request_share_url = lambda *_, **__: None
-        self._server.initial_camera.position = (1.5, -0.9, 1.0)
-        self._server.initial_camera.look_at = (0.45, 0.0, 0.2)
+        self._server.initial_camera.position = (1.35, -0.8, 0.85)
+        self._server.initial_camera.look_at = (0.45, 0.0, 0.15)
         self.address = f'http://{host}:{self._server.get_port()}'
-        self._budget, self._kept = point_budget, kept
-        self._lock = threading.RLock()
+        self._lock, self._point_budget = threading.RLock(), point_budget
         self._playback = Playback()
-        self._futures: dict[str, Future] = {}       # by rollout id, oldest first
-        self._shown: str | None = None              # rollout id
-        self._on_page: tuple | None = None          # what of it is drawn
-        self._count = 0
+        self._history = History(kept)
+        self._on_page: tuple | None = None          # what of the future is drawn
         self._robot: Robot | None = None
         self._kinematics: ForwardKinematics | None = None
-        self._renderer: RobotRenderer | None = None
+        self._observed: ObservedScene | None = None
         self._live: Observation | None = None
+        self._looks = Looks()
         self._execution: tuple[str, Execution] | None = None
-        self._bounds: tuple[np.ndarray, np.ndarray] | None = None
         self._scene = Scene(self._server, point_size)
         self._panel = Panel(self._server, self)
 
@@ -95,17 +92,14 @@ class Viewer:
 
     def set_robot(self, robot: Robot, meshes: Mapping[str, LinkMesh]) -> None:
         """Show another robot; predictions for the one before are forgotten."""
-        kinematics, renderer = ForwardKinematics(robot), RobotRenderer(meshes, robot.link_names)
+        kinematics = ForwardKinematics(robot)
+        observed = ObservedScene(RobotRenderer(meshes, robot.link_names), self._point_budget)
         with self._lock:
-            self._robot, self._kinematics, self._renderer = robot, kinematics, renderer
+            self._robot, self._kinematics, self._observed = robot, kinematics, observed
             self._scene.set_robot(robot, meshes)
-            self.clear()
-
-    def clear(self) -> None:
-        """Forget all predictions."""
-        with self._lock:
-            self._futures.clear()
+            self._history.clear()
             self._execution = self._live = None
+            self._looks = Looks()
             self._show(None)
 
     def show_joints(self, joint_positions: Mapping[str, float]) -> None:
@@ -121,47 +115,39 @@ class Viewer:
         :param scene: also make the observed cloud, which takes longest.
         """
         with self._lock:
+            if self._robot is None:
+                return
             self._live = observation
-            self._follow_execution(observation)
+            self._follow_execution(self._looks.add(observation))
             self._draw_pictures()
-        if scene and observation.depth is not None:
-            points, colors = self._scene_cloud(observation)
-            self._scene.show_observed(points, colors)
+            if scene and observation.depth is not None:
+                self._scene.show_observed(*self._observed.cloud(
+                    observation, self._poses(observation.joint_positions)))
 
     def show_status(self, problem: str) -> None:
         """Say what is missing, or nothing."""
         self._panel.show_status(problem)
 
-    def add_frame(self, rollout_id: str, *, index: int, count: int, time: float,
-                  points: np.ndarray, colors: np.ndarray, robot_mask: np.ndarray,
-                  image: np.ndarray, T_base_cloud: np.ndarray, T_base_camera: np.ndarray,
-                  joint_positions: Mapping[str, float]) -> None:
-        """
-        Take one predicted frame.
-
-        :param points: (H, W, 3) float32 [m] in the frame of `T_base_cloud`, NaN unknown.
-        :param colors: (H, W, 3) uint8, as `image` unless that is larger.
-        :param robot_mask: (H, W) bool.
-        """
-        known, colors, is_robot = thin(points, self._budget, colors, robot_mask)
-        frame = FutureFrame(index, count, time, known.astype(np.float16), colors, is_robot, image,
-                            T_base_cloud, T_base_camera, dict(joint_positions))
+    def add_frame(self, rollout_id: str, frame: FutureFrame) -> None:
+        """Take one predicted frame; `FutureFrame.thinned` makes it."""
         with self._lock:
             future = self._future(rollout_id)
-            future.frames[index] = frame
+            future.frames[frame.index] = frame
             if future.is_complete:
                 self._execution = rollout_id, Execution(future.ordered)
-            if rollout_id == self._shown:
+                for look in self._looks.since(frame.stamp_ns):
+                    self._follow_execution(look)
+            if rollout_id == self._history.shown_id:
                 self._playback.extend([one.time for one in future.ordered])
                 self._draw()
 
     def add_verdict(self, rollout_id: str, verdict: Verdict) -> None:
         """Take a verdict; without a rollout, `rollout_id` may be empty."""
         with self._lock:
-            future = self._future(rollout_id or f'verdict {self._count}')
+            future = self._future(rollout_id or f'{verdict.scene_stamp_ns} {id(verdict)}')
             future.verdict = verdict
             self._list_history()
-            if self._futures.get(self._shown) is future:
+            if self._history.shown is future:
                 self._show_verdict()
 
     def tick(self, seconds: float) -> None:
@@ -208,8 +194,8 @@ class Viewer:
     def choose(self, label: str) -> None:
         """Show a prediction of the history."""
         with self._lock:
-            chosen = next((key for key, one in self._futures.items() if one.label == label), None)
-            if chosen is not None and chosen != self._shown:
+            chosen = self._history.find(label)
+            if chosen is not None and chosen != self._history.shown_id:
                 self._show(chosen)
 
     def jump(self, finding: Finding, client) -> None:
@@ -231,34 +217,28 @@ class Viewer:
     # ------------------------------------------------------------------ drawing
 
     def _future(self, rollout_id: str) -> Future:
-        """Return a prediction, a new one where it is not known; the oldest ones are dropped."""
-        if rollout_id in self._futures:
-            return self._futures[rollout_id]
-        self._count += 1
-        future = self._futures[rollout_id] = Future(self._count, time.strftime('%H:%M:%S'))
-        while len(self._futures) > self._kept:
-            oldest = next(key for key in self._futures if key not in (self._shown, rollout_id))
-            del self._futures[oldest]
-        if self._panel.follows or self._shown is None:
-            self._show(rollout_id)
-        self._list_history()
+        """Return a prediction, and show it where it is new."""
+        future, is_new = self._history.take(rollout_id)
+        if is_new:
+            if self._panel.follows or self._history.shown is None:
+                self._show(rollout_id)
+            self._list_history()
         return future
 
     def _show(self, rollout_id: str | None) -> None:
-        self._shown, self._on_page, self._bounds = rollout_id, None, None
-        future = self._futures.get(rollout_id)
+        self._history.shown_id, self._on_page = rollout_id, None
+        future = self._history.shown
         self._playback.restart([] if future is None else [one.time for one in future.ordered])
         self._list_history()
         self._show_verdict()
         self._draw()
 
     def _list_history(self) -> None:
-        shown = self._futures.get(self._shown)
-        self._panel.show_history([one.label for one in reversed(self._futures.values())],
-                                 '' if shown is None else shown.label)
+        shown = self._history.shown
+        self._panel.show_history(self._history.labels, '' if shown is None else shown.label)
 
     def _show_verdict(self) -> None:
-        future = self._futures.get(self._shown)
+        future = self._history.shown
         verdict = None if future is None else future.verdict
         if future is None:
             self._panel.show_verdict(None)
@@ -269,9 +249,10 @@ class Viewer:
 
     def _draw(self) -> None:
         """Draw the present frame of the shown prediction; nothing where it is drawn already."""
-        future, playback = self._futures.get(self._shown), self._playback
+        future, playback = self._history.shown, self._playback
         index = playback.index
-        drawn = self._shown, index, len(playback.times), playback.playing, round(playback.time, 2)
+        drawn = (self._history.shown_id, index, len(playback.times), playback.playing,
+                 round(playback.time, 2))
         if drawn == self._on_page:
             return
         before, self._on_page = self._on_page, drawn
@@ -286,7 +267,7 @@ class Viewer:
             return
         with self._server.atomic():
             self._scene.move_shadow(self._poses(frame.joint_positions))
-            colors = self._as_pointmap(frame) if self._panel.pointmap else frame.colors
+            colors = future.pointmap_colors(frame) if self._panel.pointmap else frame.colors
             self._scene.show_predicted(frame.points, colors, frame.T_base_cloud)
             self._draw_pictures()
 
@@ -294,17 +275,9 @@ class Viewer:
         """Return T_base_link (L, 4, 4)."""
         return self._kinematics(self._robot.configuration(joint_positions, strict=False)[None])[0]
 
-    def _as_pointmap(self, frame: FutureFrame) -> np.ndarray:
-        if self._bounds is None:     # those of the first frame hold for all
-            points = self._futures[self._shown].ordered[0].points.astype(np.float32)
-            self._bounds = tuple(np.percentile(points, (2, 98), axis=0))
-        colors = frame.colors.copy()
-        colors[frame.is_robot] = position_colors(frame.points[frame.is_robot], *self._bounds)
-        return colors
-
     def _draw_pictures(self) -> None:
         """Show predicted and real picture side by side, and one of them in the camera."""
-        future, live = self._futures.get(self._shown), self._live
+        future, live = self._history.shown, self._live
         index = self._playback.index
         frame = None if future is None or index < 0 else future.ordered[index]
         shown = []
@@ -325,36 +298,12 @@ class Viewer:
                 live.camera, live.T_base_camera if wants_live else frame.T_base_camera,
                 live.image if wants_live else frame.image)
 
-    # ------------------------------------------------------------------ the live side
-
-    def _follow_execution(self, observation: Observation) -> None:
-        """Keep the image as what really happened, where the robot executes the newest motion."""
+    def _follow_execution(self, look: Look) -> None:
+        """Keep the picture as what really happened, where the newest motion is executed."""
         if self._execution is None:
             return
         rollout_id, execution = self._execution
-        index = execution.match(observation.stamp_ns * 1e-9, observation.joint_positions)
-        future = self._futures.get(rollout_id)
+        index = execution.match(look.stamp_ns * 1e-9, look.joint_positions)
+        future = self._history.get(rollout_id)
         if index is not None and future is not None:
-            future.real[index] = observation.image
-
-    def _scene_cloud(self, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the camera sees without the robot, (N, 3) base frame and colours."""
-        points = pointmap_from_depth(observation.depth, observation.camera)
-        robot, renderer = self._robot, self._renderer
-        if robot is not None:
-            drawn = renderer.render(self._poses(observation.joint_positions)[None],
-                                    observation.camera, observation.T_base_camera)
-            points[grown(drawn.link_id[0] >= 0, observation)] = np.nan
-        points, colors = thin(points, self._budget, observation.image)
-        T = observation.T_base_camera.astype(np.float32)
-        return points @ T[:3, :3].T + T[:3, 3], colors
-
-
-def side_by_side(images: list[np.ndarray]) -> np.ndarray:
-    """Return pictures (H, W, 3) uint8 beside one another, all as high as the first."""
-    height = images[0].shape[0]
-    scaled = [image if image.shape[0] == height else
-              cv2.resize(image, (round(image.shape[1] * height / image.shape[0]), height))
-              for image in images]
-    gap = np.full((height, 6, 3), 255, np.uint8)
-    return np.concatenate([part for image in scaled for part in (image, gap)][:-1], axis=1)
+            future.real[index] = look.image

@@ -146,7 +146,8 @@ class Page:
 
     def picture(self) -> np.ndarray:
         """Return what the page looks like, (H, W, 3) uint8 RGB."""
-        data = base64.b64decode(self.tell('Page.captureScreenshot', limit=60.0, format='png')['data'])
+        told = self.tell('Page.captureScreenshot', limit=60.0, format='png')
+        data = base64.b64decode(told['data'])
         return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), 1), cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:

@@ -1,0 +1,52 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The predictions that can be looked at, and which of them is."""
+from __future__ import annotations
+
+import time
+
+from kinema4d_ros.viewer.future import Future
+
+
+class History:
+    """The newest predictions by rollout id; the one that is shown is never dropped."""
+
+    def __init__(self, kept: int):
+        """:param kept: how many."""
+        self._kept, self._count = kept, 0
+        self._futures: dict[str, Future] = {}
+        self.shown_id: str | None = None
+
+    @property
+    def shown(self) -> Future | None:
+        """The prediction that is shown."""
+        return self._futures.get(self.shown_id)
+
+    @property
+    def labels(self) -> list[str]:
+        """One line for each, newest first."""
+        return [future.label for future in reversed(self._futures.values())]
+
+    def get(self, rollout_id: str) -> Future | None:
+        """Return a prediction that is still known."""
+        return self._futures.get(rollout_id)
+
+    def find(self, label: str) -> str | None:
+        """Return the rollout id behind a line."""
+        return next((key for key, one in self._futures.items() if one.label == label), None)
+
+    def take(self, rollout_id: str) -> tuple[Future, bool]:
+        """Return the prediction, and whether it is new; an old one may be dropped for it."""
+        if rollout_id in self._futures:
+            return self._futures[rollout_id], False
+        self._count += 1
+        future = self._futures[rollout_id] = Future(self._count, time.strftime('%H:%M:%S'))
+        while len(self._futures) > self._kept:
+            del self._futures[next(key for key in self._futures
+                                   if key not in (self.shown_id, rollout_id))]
+        return future, True
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._futures.clear()
+        self.shown_id = None

@@ -1,0 +1,63 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Camera pictures: beside one another, and the last ones kept for what they may turn out to be."""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.types import Observation
+
+_WIDTH = 480        # [px] of kept pictures at most
+_KEPT = 120         # looks; 12 s at 10 Hz
+
+
+class Look(NamedTuple):
+    """A picture and where the robot was."""
+
+    stamp_ns: int
+    image: np.ndarray                      # (H, W, 3) uint8
+    joint_positions: Mapping[str, float]   # [rad or m]
+
+
+class Looks:
+    """
+    The last looks of the camera.
+
+    When a slow world model has finished, its motion may be half executed: what was seen of that
+    meanwhile must still be there.
+    """
+
+    def __init__(self):
+        """Start with none."""
+        self._looks: deque[Look] = deque(maxlen=_KEPT)
+
+    def add(self, observation: Observation) -> Look:
+        """Keep a look, its picture made small."""
+        if self._looks and self._looks[-1].stamp_ns == observation.stamp_ns:
+            return self._looks[-1]
+        image = observation.image
+        if image.shape[1] > _WIDTH:
+            image = cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
+                               interpolation=cv2.INTER_AREA)
+        look = Look(observation.stamp_ns, image, observation.joint_positions)
+        self._looks.append(look)
+        return look
+
+    def since(self, stamp_ns: int) -> Iterator[Look]:
+        """Yield the looks from a stamp on, oldest first."""
+        return (look for look in self._looks if look.stamp_ns >= stamp_ns)
+
+
+def side_by_side(images: list[np.ndarray]) -> np.ndarray:
+    """Return pictures (H, W, 3) uint8 beside one another, all as high as the first."""
+    height = images[0].shape[0]
+    scaled = [image if image.shape[0] == height else
+              cv2.resize(image, (round(image.shape[1] * height / image.shape[0]), height))
+              for image in images]
+    gap = np.full((height, 6, 3), 255, np.uint8)
+    return np.concatenate([part for image in scaled for part in (image, gap)][:-1], axis=1)
