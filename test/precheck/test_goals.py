@@ -1,0 +1,103 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Goal rubrics: margins computed by hand, and files that are not rubrics."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.precheck import Goal, MovedObject, Outcome
+from kinema4d_ros.types import EventKind, WorldEvent
+
+ROOT = Path(__file__).resolve().parents[2]
+BOX = {'low': [0.0, 0.0, 0.0], 'high': [0.2, 0.2, 0.1]}
+
+
+def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
+    """Return the outcome in which one object is moved there."""
+    return Outcome(moved=(MovedObject(np.array(start), np.array([x, y, z]), bottom, 1.0, 2.0),))
+
+
+@pytest.mark.parametrize('rubric, outcome, margin', [
+    ({'inside': {'region': BOX}}, ends(0.1, 0.1, 0.05), 0.05),       # z is 5 cm from both ends
+    ({'inside': {'region': BOX}}, ends(0.19, 0.1, 0.05), 0.01),
+    ({'inside': {'region': BOX}}, ends(0.23, 0.1, 0.05), -0.03),
+    ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=0.0), 0.03),   # bottom + 3 cm
+    ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=-0.05), -0.02),
+    ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.16, bottom=0.1), -0.06),  # held too high
+    ({'lifted': {'height': 0.1}}, ends(z=0.17), 0.02),
+    ({'lifted': {'height': 0.1}}, ends(z=0.05), -0.1),
+    ({'moved_by': {'distance': 0.3}}, ends(0.1, 0.3, 0.05), 0.2),    # 3-4-5: moved by 0.5
+    ({'moved_by': {'distance': 0.3, 'direction': [0, 2, 0]}}, ends(0.1, 0.35, 0.05), 0.05),
+    ({'moved_by': {'distance': 0.3, 'direction': [1, 0, 0]}}, ends(0.1, 0.3, 0.05), -0.7),
+    ({'inside': {'region': BOX}, 'lifted': {'height': 0.1}}, ends(z=0.09), -0.06),
+    ({'inside': {'region': BOX}}, Outcome(), -0.1)])
+def test_margin(rubric, outcome, margin):
+    assert Goal.of(rubric).margin(outcome) == pytest.approx(margin)
+
+
+def test_which_object_is_meant():
+    rubric = {'lifted': {'height': 0.1}, 'starts_in': {'low': [0.4, -1, 0], 'high': [0.6, 1, 1]}}
+    assert Goal.of(rubric).margin(ends(z=0.2)) == pytest.approx(0.05)
+    assert Goal.of(rubric).margin(ends(z=0.2, start=(0.1, 0, 0.05))) == pytest.approx(-0.1)
+
+
+def test_the_best_object_counts():
+    two = Outcome(moved=ends(z=0.0).moved + ends(z=0.2).moved)
+    assert Goal.of({'lifted': {'height': 0.1}}).margin(two) == pytest.approx(0.05)
+
+
+def test_probability():
+    goal = Goal.of({'inside': {'region': BOX}})
+    assert goal.probability(ends(0.2)) == pytest.approx(0.5)          # on the border
+    # one standard deviation (2 cm) inside: 0.02 + 0.96 x 0.8413
+    assert goal.probability(ends(0.18)) == pytest.approx(0.8277, abs=1e-4)
+    assert goal.probability(ends(0.18), blocked=True) == 0.2
+    assert goal.probability(Outcome()) < 0.03
+    assert goal.probability(Outcome(is_known=False)) == 0.5
+    unseen = WorldEvent(EventKind.UNSEEN_SPACE, 1.0, None, 'who knows')
+    assert goal.probability(Outcome((unseen,))) == 0.5
+
+
+@given(st.floats(-1, 1), st.floats(0, 0.3))
+def test_a_smaller_region_is_never_met_more(x, shrink):
+    low, high = np.array(BOX['low']) - 0.3, np.array(BOX['high']) + 0.3
+    small = {'low': (low + shrink).tolist(), 'high': (high - shrink).tolist()}
+    large = {'low': low.tolist(), 'high': high.tolist()}
+    margins = [Goal.of({'inside': {'region': box}}).margin(ends(x)) for box in (small, large)]
+    assert margins[0] <= margins[1] + 1e-12
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'rubrics').glob('*.yaml')),
+                         ids=lambda path: path.stem)
+def test_the_rubrics_of_the_package_load(path):
+    assert Goal.load(path).rules
+
+
+@pytest.mark.parametrize('rubric, words', [
+    ({}, 'must map rules'), ([], 'must map rules'), ({'in': {}}, "unknown rule 'in'; there are"),
+    ({'starts_in': BOX}, 'has no rule'), ({'inside': {}}, 'inside needs region'),
+    ({'inside': {'region': BOX, 'hight': 1}}, 'inside needs region and may have object'),
+    ({'inside': {'region': {'low': [0, 0, 0]}}}, 'a region needs low and high'),
+    ({'inside': {'region': {**BOX, 'low': [1, 0, 0]}}}, 'low must be below high'),
+    ({'inside': {'region': {**BOX, 'low': [0, 0]}}}, r'must be \[x, y, z\]'),
+    ({'inside': {'region': {**BOX, 'low': [0, 0, 'a']}}}, "must be a number, got 'a'"),
+    ({'lifted': {'height': float('nan')}}, 'must be a number'),
+    ({'lifted': {'height': True}}, 'must be a number'),
+    ({'lifted': {'height': 0}}, 'height must be more than 0'),
+    ({'moved_by': {'distance': 1, 'direction': [0, 0, 0]}}, 'direction must not be zero')])
+def test_what_is_no_rubric(rubric, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Goal.of(rubric)
+
+
+@pytest.mark.parametrize('content', [b'a: [', b'\xff\xfe'])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    path = tmp_path / 'goal.yaml'
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r'goal\.yaml cannot be read'):
+        Goal.load(path)
+    with pytest.raises(ConfigurationError, match=r'no\.yaml cannot be read'):
+        Goal.load(tmp_path / 'no.yaml')

@@ -1,0 +1,80 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Self-collision as a rule of tier 0: two boxes of 10 cm that meet where it can be computed."""
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from kinema4d_ros.precheck import check_tier0, Tier0Settings
+from kinema4d_ros.robot import load_meshes, Robot, SelfCollision
+from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
+
+
+def _box(name: str) -> str:
+    return f'<link name="{name}"><visual><geometry><box size="0.1 0.1 0.1"/></geometry></visual></link>'
+
+
+def _slide(name: str, parent: str, child: str, xyz: str, axis: str) -> str:
+    return (f'<joint name="{name}" type="prismatic"><parent link="{parent}"/>'
+            f'<child link="{child}"/><origin xyz="{xyz}"/><axis xyz="{axis}"/>'
+            '<limit lower="-2" upper="2" velocity="1" effort="1"/></joint>')
+
+
+# `probe` is 1 m from `base` along x; `lifter`, which joins them, is high above both.
+ROBOT = Robot.from_urdf(
+    '<robot name="boxes">' + _box('base') + _box('lifter') + _box('probe')
+    + _slide('up', 'base', 'lifter', '0 0 1', '0 0 1')
+    + _slide('along', 'lifter', 'probe', '1 0 -1', '1 0 0') + '</robot>')
+CHECK = SelfCollision(ROBOT, load_meshes(ROBOT))
+
+
+def findings(*along: float, start: float = 0.0, **options):
+    """Return tier 0's findings on the probe moving through these places at 0.5 m/s."""
+    places = np.array([start, *along])
+    times = np.r_[0.0, np.cumsum(np.abs(np.diff(places)) / 0.5)]
+    motion = JointTrajectory(('along',), times, places[:, None])
+    return check_tier0(motion, ROBOT, {'up': 0.0, 'along': start}, Tier0Settings(**options), CHECK)
+
+
+def test_links_that_meet_are_named_with_time_and_place():
+    # Boxes meet when their middles are 10 cm apart: at -0.9, after 1.8 s.
+    (found,) = findings(-1.0)
+    assert (found.code, found.severity) == (FindingCode.SELF_COLLISION, Severity.FAIL)
+    assert (found.link, found.other) == ('base', 'probe')
+    assert 1.8 <= found.time <= 1.8 + 0.02 / 0.5 + 1e-6       # looked at every 2 cm
+    assert abs(found.point_base[0] - 0.05) < 0.03 and found.value == 0.0
+    assert "'base' and 'probe' would touch at" in found.message
+    assert findings(-0.85) == ()
+
+
+def test_margin():
+    # 5 cm of air is left at -0.85, after 1.7 s.
+    (found,) = findings(-0.88, self_margin=0.05)
+    assert 1.7 <= found.time <= 1.74 + 1e-6 and found.limit == 0.05
+    assert found.value == pytest.approx(0.02, abs=1e-3)
+    assert 'within 20 mm of each other (at least 50 mm wanted)' in found.message
+
+
+def test_a_robot_that_stands_in_itself_may_move_out_but_does_not_pass():
+    (found,) = findings(0.0, start=-0.95)
+    assert found.severity == Severity.UNSURE and 'where the motion begins' in found.message
+    (found,) = findings(-0.5, -1.0, start=-0.95)      # and back again
+    assert found.severity == Severity.FAIL
+
+
+def test_a_short_touch_between_far_points_is_found():
+    (found,) = findings(-0.93, 0.0)
+    assert found.severity == Severity.FAIL
+
+
+def test_without_a_check_it_is_left_out():
+    motion = JointTrajectory(('along',), np.array([0.0, 2.0]), np.array([[0.0], [-1.0]]))
+    assert check_tier0(motion, ROBOT, {'up': 0.0, 'along': 0.0}) == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(-1.2, 0.5), st.floats(0.0, 0.3), st.floats(0.0, 0.3))
+def test_a_wider_margin_never_turns_fail_into_pass(place, margin, more):
+    narrow = findings(place, self_margin=margin)
+    wide = findings(place, self_margin=margin + more)
+    assert not narrow or wide
