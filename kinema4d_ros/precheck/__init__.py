@@ -5,8 +5,9 @@ The precheck: rules that look at a trajectory before it moves the robot, and the
 
 Tier 0 (`check_tier0`) needs no scene and takes milliseconds. Tier 1 (`check_tier1`) measures the
 robot's distance to the scene that a depth camera sees, and foresees what is grasped and where it
-ends. `Examiner` holds what both need of one robot. `decide` turns the findings of all tiers into
-a verdict; it is the only way to a PASS. All of it together: `ShadowSimulator.precheck`.
+ends. `Examiner` holds what both need of one robot. Tier 2 (`FutureCheck`) looks at what a world
+model predicts. `decide` turns the findings of all tiers into a verdict; it is the only way to a
+PASS. All of it together: `ShadowSimulator.precheck`.
 """
 from kinema4d_ros.precheck.clearance import Clearance
 from kinema4d_ros.precheck.examiner import Evidence, Examiner, PrecheckSettings
@@ -15,15 +16,17 @@ from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.ranking import rank
-from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, TouchRule, Unseen
+from kinema4d_ros.precheck.settings import (
+    Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen)
 from kinema4d_ros.precheck.slower import at_speed, speed_factor
 from kinema4d_ros.precheck.tier0 import check_tier0
 from kinema4d_ros.precheck.tier1 import check_tier1
+from kinema4d_ros.precheck.tier2 import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
 
 __all__ = [
-    'Clearance', 'Evidence', 'Examiner', 'Goal', 'MovedObject', 'ObservedScene', 'Outcome',
-    'PrecheckSettings', 'Tier0Settings', 'Tier1Settings', 'TouchRule', 'Unseen', 'at_speed',
-    'check_tier0', 'check_tier1', 'decide', 'not_checked', 'rank', 'speed_factor',
-    'trajectory_hash',
+    'Clearance', 'Evidence', 'Examiner', 'FutureCheck', 'Goal', 'MovedObject', 'ObservedScene',
+    'Outcome', 'PrecheckSettings', 'Tier0Settings', 'Tier1Settings', 'Tier2Settings',
+    'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide', 'not_checked',
+    'rank', 'speed_factor', 'trajectory_hash',
 ]

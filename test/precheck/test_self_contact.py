@@ -11,7 +11,8 @@ from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
 
 
 def _box(name: str) -> str:
-    return f'<link name="{name}"><visual><geometry><box size="0.1 0.1 0.1"/></geometry></visual></link>'
+    return (f'<link name="{name}"><visual><geometry><box size="0.1 0.1 0.1"/></geometry></visual>'
+            '</link>')
 
 
 def _slide(name: str, parent: str, child: str, xyz: str, axis: str) -> str:
