@@ -29,6 +29,7 @@ from kinema4d_ros.nodes.frame_memory import FrameMemory
 from kinema4d_ros.nodes.protocol import (Cancel, Ended, Failed, Forget, FrameReady, Predict,
                                          Progress, Ready, Release, Remember, RobotReady, SetRobot,
                                          Stop, WorkerSettings)
+from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import ShadowSimulator
 from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
@@ -154,6 +155,7 @@ class Worker:
             self._pipe.send(Failed(str(error)))
             return
         self._simulator_settings = dict(settings.simulator_settings)
+        _warm_up(self._model)
         self._pipe.send(Ready(self._model.name))
 
     def _set_robot(self, message: SetRobot) -> None:
@@ -164,7 +166,6 @@ class Worker:
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
             self._simulate('')
-            self._warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -184,18 +185,6 @@ class Worker:
                 **self._simulator_settings)
             self._camera_link = camera_link
         return self._simulator
-
-    def _warm_up(self) -> None:
-        """Compile the renderer now, on a picture of a few pixels, not in the first request."""
-        camera = PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5)
-        names = self._robot.joint_names
-        start = self._robot.configuration({}, strict=False)
-        still = JointTrajectory(names, np.array([0.0, 0.1]), np.stack([start, start]))
-        T_base_camera = np.eye(4)
-        T_base_camera[2, 3] = -2.0
-        self._simulator.roll_out(
-            Observation(0, np.zeros((8, 8, 3), np.uint8), None, camera, T_base_camera,
-                        dict(zip(names, start.tolist()))), still)
 
     def _remember(self, message: Remember) -> None:
         """Add a look to the scene memory; a bad one must not end the process."""
@@ -283,6 +272,23 @@ def main(arguments: list[str]) -> None:
         Worker(pipe, FrameMemory(memory_fd)).run()
     except (BrokenPipeError, ConnectionResetError):
         pass   # the node has gone; there is nobody to tell
+
+
+def _warm_up(model: WorldModel) -> None:
+    """
+    Compile the renderer now, with a robot without meshes and a picture of a few pixels.
+
+    It takes some seconds the first time after an installation, and then comes from a cache. The
+    first request, or the first robot, should not wait for it.
+    """
+    robot = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text(encoding='utf-8'))
+    start = robot.configuration({})
+    still = JointTrajectory(robot.joint_names, np.array([0.0, 0.1]), np.stack([start, start]))
+    T_base_camera = np.eye(4)  # noqa: N806
+    T_base_camera[2, 3] = -2.0
+    ShadowSimulator(robot, model, frames=2).roll_out(Observation(
+        0, np.zeros((8, 8, 3), np.uint8), None, PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5),
+        T_base_camera, dict(zip(robot.joint_names, start.tolist()))), still)
 
 
 if __name__ == '__main__':
