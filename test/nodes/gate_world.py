@@ -248,8 +248,16 @@ class Gate:
             return level is not None and (level != DiagnosticStatus.ERROR or any(
                 part in message for part in but))
 
-        self.graph.wait(fine, f'the gate to be ready: {self.status()}')
+        self.wait(fine)
         return self
+
+    def wait(self, condition):
+        """Wait for something that its diagnostics tell."""
+        try:
+            return self.graph.wait(condition, 'the gate')
+        except AssertionError as error:
+            raise AssertionError(f'{error}, which says {self.status()}:\n'
+                                 + self.process.output()) from None
 
     def status(self):
         """Return level and message of its newest diagnostics."""
