@@ -18,8 +18,8 @@ class Execution:
     Follows the live joints along the predicted ones.
 
     Nobody has to tell that or when the motion starts: as soon as the joints have left the start
-    towards a predicted frame, the start is known from that frame's time. From then on a look at
-    the robot belongs to the frame nearest in time, as long as the joints agree.
+    on the predicted path, the start is known from where on the path they are. From then on a look
+    at the robot belongs to the frame nearest in time, as long as the joints agree.
     """
 
     def __init__(self, frames: Sequence[FutureFrame]):
@@ -41,17 +41,28 @@ class Execution:
         if self.is_over or any(name not in joint_positions for name in self._names):
             return None
         live = np.array([joint_positions[name] for name in self._names])
-        distances = np.abs(self._positions - live).max(axis=1)
         if self._start is None:
-            nearest = int(distances.argmin())
             if np.abs(live - self._positions[0]).max() < _MOVED:
                 return 0
-            if nearest == 0 or distances[nearest] > _ON_THE_WAY:
+            on_path, distance = self._time_on_path(live)
+            if distance > _ON_THE_WAY:
                 return None
-            self._start = time - self._times[nearest]
+            self._start = time - on_path
         elapsed = time - self._start
         index = int(np.abs(self._times - elapsed).argmin())
-        if distances[index] > _ON_THE_WAY or elapsed > self._times[-1] + 1.0:
+        off = np.abs(self._positions[index] - live).max()
+        if off > _ON_THE_WAY or elapsed > self._times[-1] + 1.0:
             self.is_over = True
             return None
         return index
+
+    def _time_on_path(self, live: np.ndarray) -> tuple[float, float]:
+        """Return when the prediction comes nearest to (J,) positions [s], and how near."""
+        begin, step = self._positions[:-1], np.diff(self._positions, axis=0)
+        length = (step * step).sum(axis=1)
+        share = ((live - begin) * step).sum(axis=1) / np.where(length > 0, length, 1.0)
+        share = np.clip(share, 0.0, 1.0)
+        distances = np.abs(begin + share[:, None] * step - live).max(axis=1)
+        nearest = int(distances.argmin())
+        time = self._times[nearest] + share[nearest] * np.diff(self._times)[nearest]
+        return float(time), float(distances[nearest])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import socket
 import threading
 from collections.abc import Mapping
 
@@ -50,12 +51,9 @@ class Viewer:
         except ImportError as error:
             raise ConfigurationError('the viewer needs viser, which is not installed: '
                                      'pip install -r requirements/viewer.txt') from error
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):      # the node says the address
-                self._server = viser.ViserServer(host=host, port=port, verbose=False)
-        except OSError as error:
-            raise ConfigurationError(
-                f'cannot listen on {host}:{port}: {error}; choose another host or port') from error
+        _check_host(host)
+        with contextlib.redirect_stdout(io.StringIO()):      # the node says the address
+            self._server = viser.ViserServer(host=host, port=port, verbose=False)
         # What a robot sees is nobody's business: no tunnel out, whatever a browser asks for.
         self._server.request_share_url = lambda *_, **__: None
         self._server.initial_camera.position = (1.35, -0.8, 0.85)
@@ -133,7 +131,7 @@ class Viewer:
         with self._lock:
             future = self._future(rollout_id)
             future.frames[frame.index] = frame
-            if future.is_complete:
+            if future.is_complete and frame.count > 1:
                 self._execution = rollout_id, Execution(future.ordered)
                 for look in self._looks.since(frame.stamp_ns):
                     self._follow_execution(look)
@@ -307,3 +305,13 @@ class Viewer:
         future = self._history.get(rollout_id)
         if index is not None and future is not None:
             future.real[index] = look.image
+
+
+def _check_host(host: str) -> None:
+    """Refuse an address that is not this machine's, on which viser would wait for ever."""
+    try:
+        with socket.create_server((host, 0)):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f'cannot listen on {host}: {error}; 127.0.0.1 is this machine '
+                                 'alone, 0.0.0.0 every network that it is in') from error

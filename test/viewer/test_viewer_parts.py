@@ -1,0 +1,178 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of the viewer that need no browser."""
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.types import Observation, PinholeCamera, Status, Verdict
+from kinema4d_ros.viewer import (Execution, Future, FutureFrame, History, Looks, Playback,
+                                 position_colors, side_by_side, thin, Viewer)
+
+TIMES = np.linspace(0.0, 4.0, 9)
+
+
+def frame(index, position=0.0, count=len(TIMES)):
+    """Return a frame of one joint and two points, the second of them the robot's."""
+    return FutureFrame.thinned(
+        100, points=np.array([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]], np.float32),
+        colors=np.zeros((1, 2, 3), np.uint8), robot_mask=np.array([[False, True]]), index=index,
+        count=count, time=float(TIMES[index]), stamp_ns=0, image=np.zeros((2, 2, 3), np.uint8),
+        T_base_cloud=np.eye(4), T_base_camera=np.eye(4), joint_positions={'a': position})
+
+
+def motion():
+    """Return a motion that waits half a second and then turns a joint by 0.5 rad a second."""
+    return [frame(index, max(0.0, 0.5 * (time - 0.5))) for index, time in enumerate(TIMES)]
+
+
+# ---------------------------------------------------------------------------- playback
+
+def test_playback_without_frames_stays_at_the_start():
+    playback = Playback()
+    playback.toggle()
+    playback.advance(1.0)
+    playback.seek(3.0)
+    assert (playback.time, playback.index, playback.duration) == (0.0, -1, 0.0)
+
+
+def test_playback_goes_round_or_stops_at_the_end_and_plays_again():
+    playback = Playback()
+    playback.restart(TIMES)
+    playback.toggle()
+    playback.speed = 2.0
+    playback.advance(1.0)
+    assert (playback.time, playback.index) == (2.0, 4)
+    playback.advance(1.5)
+    assert playback.time == 0.0 and playback.playing
+    playback.loop = False
+    playback.advance(9.0)
+    assert playback.time == 4.0 and not playback.playing
+    playback.toggle()
+    assert playback.time == 0.0 and playback.playing
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(-10.0, 10.0), max_size=20))
+def test_playback_never_leaves_the_frames(steps):
+    playback = Playback()
+    playback.restart(TIMES)
+    playback.playing = True
+    for step in steps:
+        if step < 0:
+            playback.seek(-step)
+        else:
+            playback.advance(step)
+        assert 0.0 <= playback.time <= 4.0
+        assert abs(TIMES[playback.index] - playback.time) <= 0.25 + 1e-9
+
+
+# ---------------------------------------------------------------------------- points
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 200), st.integers(0, 9))
+def test_thin_keeps_known_points_with_their_attributes(height, width, budget, seed):
+    points = np.arange(height * width * 3, dtype=np.float32).reshape(height, width, 3)
+    mark = points[..., 0].copy()
+    points[np.random.default_rng(seed).random(points.shape) < 0.2] = np.nan
+    kept, marks = thin(points, budget, mark)
+    known = np.isfinite(points).all(axis=2)
+    assert len(kept) == len(marks) == min(budget, known.sum())
+    np.testing.assert_array_equal(kept[:, 0], marks)
+    assert (np.diff(marks) > 0).all()
+
+
+def test_position_colors_are_x_y_z():
+    points = np.array([[0, 0, 0], [1, 2, 4], [9, 9, 9], [0.5, 1, 2]], np.float16)
+    colors = position_colors(points, np.zeros(3), np.array([1.0, 2.0, 4.0]))
+    assert colors.tolist() == [[0, 0, 0], [255] * 3, [255] * 3, [127] * 3]
+
+
+def test_only_the_robot_is_coloured_as_a_pointmap():
+    future = Future(1, '')
+    future.frames[0] = frame(0)
+    colors = future.pointmap_colors(future.frames[0])
+    assert colors[0].tolist() == [0, 0, 0] and colors[1].min() > 200
+    assert not future.frames[0].colors.any()
+
+
+def test_pictures_of_different_size_stand_beside_one_another():
+    wide, tall = np.zeros((10, 20, 3), np.uint8), np.full((40, 20, 3), 255, np.uint8)
+    assert side_by_side([wide, tall]).shape == (10, 20 + 6 + 5, 3)
+
+
+# ---------------------------------------------------------------------------- execution
+
+@pytest.mark.parametrize('begin', [0.0, 7.3])
+def test_looks_at_an_execution_belong_to_their_frames(begin):
+    execution = Execution(motion())
+    for time in np.arange(0.0, 4.2, 0.1):
+        position = max(0.0, 0.5 * (min(time, 4.0) - 0.5))
+        index = execution.match(begin + time, {'a': position, 'other': 1.0})
+        assert index is not None, time
+        assert abs(TIMES[index] - time) <= 0.26 or position < 0.02 and index == 0
+    assert execution.match(begin + 6.0, {'a': 1.75}) is None
+    assert execution.is_over
+
+
+def test_another_motion_is_no_execution():
+    execution = Execution(motion())
+    assert execution.match(0.0, {'a': 0.0}) == 0
+    assert execution.match(0.5, {'b': 0.0}) is None
+    assert execution.match(1.0, {'a': -0.5}) is None
+    assert not execution.is_over
+    assert execution.match(2.0, {'a': 0.5}) is not None
+    assert execution.match(3.0, {'a': 0.0}) is None      # went back in the middle
+    assert execution.is_over
+
+
+def test_looks_are_kept_small_once_and_by_stamp():
+    looks = Looks()
+    for stamp_ns in (1, 2, 2, 3):
+        camera = PinholeCamera(960, 480, 500.0, 500.0, 479.5, 239.5)
+        looks.add(Observation(stamp_ns, np.zeros((480, 960, 3), np.uint8), None, camera,
+                              np.eye(4)))
+    assert [look.stamp_ns for look in looks.since(2)] == [2, 3]
+    assert next(looks.since(0)).image.shape == (240, 480, 3)
+
+
+# ---------------------------------------------------------------------------- history
+
+def test_history_drops_the_oldest_but_never_what_is_shown():
+    history = History(2)
+    first, is_new = history.take('a')
+    history.shown_id = 'a'
+    assert is_new and history.take('a') == (first, False)
+    history.take('b')
+    history.take('c')
+    assert history.get('b') is None and history.shown is first
+    assert [label.split()[0] for label in history.labels] == ['3.', '1.']
+    assert history.find(first.label) == 'a' and history.find('?') is None
+    history.clear()
+    assert history.shown is None and history.labels == []
+
+
+def test_a_future_says_what_it_is():
+    future = Future(3, '12:00:00')
+    assert future.label == '3. 12:00:00 predicting' and not future.is_complete
+    future.frames[1], future.frames[0] = frame(1, count=2), frame(0, count=2)
+    assert future.is_complete and [one.index for one in future.ordered] == [0, 1]
+    future.verdict = Verdict(Status.FAIL, 'x', world_model='kinematic')
+    assert future.label == '3. 12:00:00 FAIL kinematic'
+
+
+# ---------------------------------------------------------------------------- errors
+
+def test_without_viser_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'viser', None)
+    with pytest.raises(ConfigurationError, match='requirements/viewer.txt'):
+        Viewer()
+
+
+def test_an_address_that_is_not_ours_is_named():
+    pytest.importorskip('viser', reason='viser is not installed')
+    with pytest.raises(ConfigurationError, match='cannot listen on 203.0.113.7'):
+        Viewer(host='203.0.113.7')
