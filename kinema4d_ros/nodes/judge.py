@@ -58,6 +58,7 @@ class Judge:
         self.supervisor: Supervisor | None = None
         self.inputs: Inputs | None = None
         self.finder: CameraFinder | None = None
+        self.refusal = ''        # why the present robot description is not used
         self.last_message = None
         self._rollout: _Rollout | None = None
 
@@ -98,6 +99,9 @@ class Judge:
                 if robot is not self.robot:
                     findings[0].append(not_checked('the robot description changed',
                                                    FindingCode.CANCELLED))
+                findings[0] += self._check_time(message, look, values)
+                if request.outcome is not None and _PREDICTION not in findings:
+                    findings[0].append(not_checked(request.reason, _CODES[request.outcome]))
             except InputProblem as problem:
                 findings.setdefault(0, []).append(not_checked(str(problem), problem.code))
             except Kinema4DError as error:   # a malformed message, a setting for no joint
@@ -110,9 +114,13 @@ class Judge:
                                 if finding.code in _EVENTS)
             verdict = decide(findings, required=values['required_tiers'], latencies=latencies,
                              outcome=outcome, **context)
+            message = self._message(verdict, request, index, values)
+            try:
+                self._tell(message)
+            except Exception:   # a verdict that nobody heard still counts for the one who asked
+                self._node.get_logger().error(traceback.format_exc())
             request.verdicts.append(verdict)
-            request.messages.append(self._message(verdict, request, index, values))
-            self._tell(request.messages[-1])
+            request.messages.append(message)
 
     def _tier0(self, request: Request, trajectory: JointTrajectory,
                values: Mapping[str, Any]) -> tuple[Robot | None, list[Finding]]:
@@ -127,6 +135,26 @@ class Judge:
         if robot is not None:
             doubts += check_tier0(trajectory, robot, live, tier0_settings(values))
         return robot, doubts
+
+    def _check_time(self, message, look: Look | InputProblem | None,
+                    values: Mapping[str, Any]) -> list[Finding]:
+        """Return what speaks against acting on the verdict now: old stamp, old look."""
+        found, now = [], self._now_ns()
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        late = (now - stamp) * 1e-9
+        if stamp and values['max_input_age'] and abs(late) > values['max_input_age']:
+            found.append(not_checked(
+                f'the trajectory is stamped {abs(late):.1f} s in the '
+                f'{"past, so the controller would skip its beginning" if late > 0 else "future"}; '
+                'send it with stamp 0, which means now', FindingCode.STALE_INPUT))
+        if isinstance(look, Look):
+            age = (now - look.observation.stamp_ns) * 1e-9
+            if age > values['verdict_lifetime']:
+                found.append(not_checked(
+                    f'the look at the world is {age:.1f} s old by now, and a verdict lives '
+                    f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
+                    FindingCode.STALE_INPUT))
+        return found
 
     def _look(self, request: Request, values: Mapping[str, Any]) -> Look | InputProblem:
         """Observe; a problem is kept, since it is the same for every candidate."""
@@ -150,9 +178,9 @@ class Judge:
             finder, inputs = self.finder, self.inputs
             try:
                 if finder is None or inputs is None:
-                    raise InputProblem(
-                        FindingCode.MISSING_INPUT, 'no robot description has been received: is '
-                        'robot_state_publisher running in this namespace?')
+                    raise InputProblem(FindingCode.MISSING_INPUT, self.refusal or (
+                        'no robot description has been received: is robot_state_publisher '
+                        'running in this namespace?'))
                 return take(finder, inputs)
             except InputProblem:
                 if time.monotonic() > patience:

@@ -117,12 +117,17 @@ class Outputs:
 
     def verdict_message(self, verdict: Verdict, *, rollout_id: str, root_link: str,
                         lifetime: float) -> VerdictMessage:
-        """Return the message of a verdict that may be acted on for `lifetime` seconds from now."""
+        """
+        Return the message of a verdict.
+
+        :param lifetime: [s] that it may be acted on, from the look at the world that it rests on,
+            or from now where it rests on none.
+        """
         header = Header(stamp=time_message(verdict.scene_stamp_ns), frame_id=root_link)
-        now_ns = self._node.get_clock().now().nanoseconds
+        since_ns = verdict.scene_stamp_ns or self._node.get_clock().now().nanoseconds
         message = verdict_message(verdict, header)
         message.rollout_id = rollout_id
-        message.valid_until = time_message(now_ns + round(lifetime * 1e9))
+        message.valid_until = time_message(since_ns + round(lifetime * 1e9))
         return message
 
     def publish_verdict(self, message: VerdictMessage) -> None:

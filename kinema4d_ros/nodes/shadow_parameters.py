@@ -97,8 +97,9 @@ TABLE_ROWS = (
     Parameter('step_time', float, 0.01,
               'A jump of the commanded velocity counts as an acceleration over this time',
               unit='s', minimum=0.0001, maximum=1.0),
-    Parameter('verdict_lifetime', float, 5.0, 'How long a verdict may be acted on', unit='s',
-              minimum=0.1, maximum=3600.0),
+    Parameter('verdict_lifetime', float, 5.0,
+              'How long a verdict may be acted on, from the look at the world that it rests on',
+              unit='s', minimum=0.1, maximum=3600.0),
     # what is told
     Parameter('shadow_prefix', str, 'shadow/',
               'Prefix of the TF frames of the predicted robot; the same as frame_prefix of its '

@@ -212,10 +212,16 @@ class ShadowSim(LifecycleNode):
         except Exception as error:   # whatever a stranger's file does, the node lives on
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
+            finder = None    # the robot of before is not what the topic describes any more
+        judge, runner = self._judge, self._runner
+        if judge is None:    # cleaned up meanwhile
             return
         if self._robot_text:
-            self._runner.stop(Outcome.CANCELLED, 'the robot description changed')
-        self._robot_text, self._judge.finder = message.data, finder
+            runner.stop(Outcome.CANCELLED, 'the robot description changed')
+        self._robot_text, judge.finder = message.data, finder
+        if finder is None:
+            judge.refusal = f'the robot description is refused: {reason}'
+            return
         self._supervisor.set_robot(message.data, paths)
         self._outputs.publish_shadow_root(robot, values['shadow_prefix'])
         for warning in robot.warnings:

@@ -412,6 +412,21 @@ def test_start_state_must_be_the_live_one(bench):
     assert Finding.START_STATE in codes(verdict)
 
 
+def test_a_trajectory_of_another_time_is_unsure(bench):
+    """The controller would skip what lies in the past, so another motion would be executed."""
+    trajectory = swing()
+    trajectory.header.stamp.sec = 1
+    verdict = bench.ask(trajectory)
+    assert verdict.status == Verdict.UNSURE and Finding.STALE_INPUT in codes(verdict)
+    assert 'send it with stamp 0' in verdict.summary
+
+
+def test_a_verdict_lives_from_the_look_it_rests_on(bench):
+    verdict = bench.passes()
+    look, end = verdict.header.stamp, verdict.valid_until
+    assert (end.sec - look.sec) + (end.nanosec - look.nanosec) * 1e-9 == pytest.approx(5.0)
+
+
 def test_changing_the_robot_description(bench):
     bench.robot.describe(URDF)                       # the same again changes nothing
     bench.passes()
@@ -423,8 +438,11 @@ def test_changing_the_robot_description(bench):
     assert 'robot description changed' in result.error_msg
     verdict = bench.passes()
     assert verdict.robot_hash != hash_before
-    bench.robot.describe('<robot/>')                 # refused: the robot stays
-    assert bench.ask().robot_hash == verdict.robot_hash
+    bench.robot.describe('<robot/>')                 # refused, and the robot before is no more
+    bench.graph.wait(lambda: 'description is refused' in bench.process.output(), 'the refusal')
+    refused = bench.ask()
+    assert refused.status == Verdict.UNSURE and refused.robot_hash == ''
+    assert 'the robot description is refused' in refused.summary
     bench.robot.describe(URDF)
     bench.graph.wait(lambda: bench.ask().robot_hash == hash_before, 'the first robot')
 
