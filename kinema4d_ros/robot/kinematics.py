@@ -3,6 +3,8 @@
 """Forward kinematics of every link over a whole trajectory, by KDL."""
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import PyKDL
 
@@ -63,13 +65,15 @@ class ForwardKinematics:
         """Check one bent configuration against ``JntToCart`` for every link of every chain."""
         robot = self.robot
         positions = 0.1 + 0.37 * np.arange(len(robot.joint_names)) % 1.0
-        poses = self(positions[None])[0]
-        for link in robot.link_names:
-            if any(joint.parent == link for joint in robot.joints.values()) \
-                    or link == robot.root_link:
+        poses = dict(zip(robot.link_names, self(positions[None])[0]))
+        parents = {joint.parent for joint in robot.joints.values()}
+        left = set(robot.link_names[1:])      # chains share links; once is enough for each
+        for leaf in robot.link_names[1:]:
+            if leaf in parents:
                 continue
-            for name, pose in solve_chain(robot, self._tree, link, positions).items():
-                off = np.abs(pose - poses[robot.link_names.index(name)]).max()
+            for name, pose in solve_chain(robot, self._tree, leaf, positions, left).items():
+                left.discard(name)
+                off = np.abs(pose - poses[name]).max()
                 if off > 1e-9:
                     raise KinematicsError(
                         f'pose of link "{name}" differs from KDL by {off:.3g}; this is a defect '
@@ -77,11 +81,13 @@ class ForwardKinematics:
 
 
 def solve_chain(robot: Robot, tree: PyKDL.Tree, tip: str,
-                positions: np.ndarray) -> dict[str, np.ndarray]:
+                positions: np.ndarray, links: Collection[str] | None = None
+                ) -> dict[str, np.ndarray]:
     """
     Return the pose of each link from the root to `tip` by KDL's recursive solver.
 
     :param positions: (J,) float64 [rad or m] in the order of ``robot.joint_names``.
+    :param links: only those of these links; None for all.
     :raises KinematicsError: when KDL returns a negative code, with it.
     """
     chain = kdl_chain(tree, robot.root_link, tip)
@@ -94,6 +100,8 @@ def solve_chain(robot: Robot, tree: PyKDL.Tree, tip: str,
     solver, q = PyKDL.ChainFkSolverPos_recursive(chain), joint_array(angles)
     poses = {}
     for i, joint in enumerate(joints, start=1):
+        if links is not None and joint.child not in links:
+            continue
         frame = PyKDL.Frame()
         code = solver.JntToCart(q, frame, i)
         if code < 0:

@@ -7,6 +7,7 @@ import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -180,13 +181,17 @@ class Robot:
 
     def parent_joint(self, link: str) -> Joint | None:
         """Return the joint that carries `link`, None for the root link."""
-        return next((joint for joint in self.joints.values() if joint.child == link), None)
+        return self._carriers.get(link)
 
     def path(self, link: str) -> tuple[Joint, ...]:
         """Return the joints from the root link to `link`, in that order."""
-        parents = {joint.child: joint for joint in self.joints.values()}
         joints = []
-        while link in parents:
-            joints.append(parents[link])
-            link = parents[link].parent
+        while (joint := self._carriers.get(link)) is not None:
+            joints.append(joint)
+            link = joint.parent
         return tuple(reversed(joints))
+
+    @cached_property
+    def _carriers(self) -> dict[str, Joint]:
+        """The joint that carries each link, by the link's name."""
+        return {joint.child: joint for joint in self.joints.values()}

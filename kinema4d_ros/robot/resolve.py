@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from kinema4d_ros.errors import Kinema4DError, MeshError
+from kinema4d_ros.errors import Kinema4DError, MeshError, RobotDescriptionError
 from kinema4d_ros.resources import share_dir
 
 _WALK_UP = 8    # folders above the URDF that may hold the package
@@ -34,6 +34,10 @@ class MeshFinder:
         """Take the folders that the caller trusts."""
         if isinstance(package_paths, (str, Path)):
             package_paths = (package_paths,)
+        if not all(map(str, package_paths)):    # Path('') would be the current folder
+            raise RobotDescriptionError(
+                f'package_paths {list(map(str, package_paths))} hold an empty path; name folders, '
+                "or '.' for the current one")
         self.package_paths = tuple(Path(path).expanduser().absolute() for path in package_paths)
         self.source_dir = None if source_dir is None else Path(source_dir).expanduser().absolute()
 

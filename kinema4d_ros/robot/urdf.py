@@ -26,6 +26,9 @@ from kinema4d_ros.robot.model import JointType
 MAX_BYTES = 10_000_000
 """Largest description accepted; the largest robots that we know need a tenth of it."""
 
+MAX_LINKS = 2000
+"""Most links accepted; a humanoid with both hands has less than a tenth of it."""
+
 # What is copied: element -> attribute -> number of values (0: text). A '?' marks an attribute
 # that may be absent; required ones are reported by name.
 _ATTRIBUTES: Mapping[str, Mapping[str, int]] = {
@@ -69,6 +72,11 @@ def parse_urdf(text: str) -> tuple[urdf_parser.Robot, tuple[str, ...]]:
         raise RobotDescriptionError(
             f'the root element is <{root.tag}>, not <robot>; pass the text of a URDF '
             '(what /robot_description carries)')
+    links = sum(child.tag == 'link' for child in root)
+    if links > MAX_LINKS:
+        raise RobotDescriptionError(
+            f'the robot description has {links} links, more than the {MAX_LINKS} accepted; '
+            'leave out those that this robot does not need')
     warnings: list[str] = []
     cleaned = _clean(root, '<robot>', warnings)
     if not cleaned.get('name'):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forward kinematics against KDL's solver, against Pinocchio, and against hand numbers."""
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -167,3 +168,26 @@ def test_disagreement_with_kdl_is_an_error(monkeypatch):
                         lambda self, q: original(self, q + 1e-6))
     with pytest.raises(KinematicsError, match='differs from KDL'):
         ForwardKinematics(robot)
+
+
+def test_the_work_grows_with_the_number_of_links():
+    """Not with its square: four times the links, four times the calls."""
+    def calls(links):
+        joints = ''.join(
+            f'<link name="l{i}"/><joint name="j{i}" type="fixed"><parent link="base"/>'
+            f'<child link="l{i}"/></joint>' for i in range(links))
+        robot = Robot.from_urdf(f'<robot name="r"><link name="base"/>{joints}</robot>')
+        count = 0
+
+        def note(frame, event, argument):
+            nonlocal count
+            count += event == 'call'
+
+        sys.setprofile(note)
+        try:
+            ForwardKinematics(robot)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(200) < 5 * calls(50)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from robots import example_robots
 
-from kinema4d_ros.errors import Kinema4DError, MeshError
+from kinema4d_ros.errors import Kinema4DError, MeshError, RobotDescriptionError
 from kinema4d_ros.robot import MeshFile, Robot
 from kinema4d_ros.robot.resolve import MeshFinder
 
@@ -162,3 +162,9 @@ def test_meshes_of_robots_of_the_field_are_found(name):
                 assert Path(robot.mesh_finder.find(shape.geometry.uri, link.name)).is_file()
                 files += 1
     assert files > 5
+
+
+def test_an_empty_package_path_is_refused():
+    """It would be the current folder, which nobody named."""
+    with pytest.raises(RobotDescriptionError, match='hold an empty path'):
+        MeshFinder(package_paths=('/opt', ''))

@@ -223,3 +223,10 @@ def test_robots_of_the_field_load(name):
     else:
         robot = Robot.from_urdf(text)
         assert len(robot.link_names) == len(robot.joints) + 1
+
+
+def test_too_many_links_are_refused_before_they_are_parsed():
+    """A description of thousands of links is no robot, and would keep a node busy."""
+    links = ''.join(f'<link name="l{i}"/>' for i in range(urdf_module.MAX_LINKS + 1))
+    with pytest.raises(RobotDescriptionError, match='has 2001 links, more than the 2000 accepted'):
+        Robot.from_urdf(f'<robot name="r">{links}</robot>')
