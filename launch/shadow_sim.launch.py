@@ -10,7 +10,7 @@ The shadow simulator beside a robot, or beside a recorded episode, with RViz2.
 It commands nothing. All logic is in the nodes and their parameter files.
 """
 from launch import LaunchDescription
-from launch.actions import (DeclareLaunchArgument, ExecuteProcess, GroupAction,
+from launch.actions import (DeclareLaunchArgument, ExecuteProcess, GroupAction, OpaqueFunction,
                             SetEnvironmentVariable)
 from launch.conditions import IfCondition
 from launch.substitutions import (Command, FindExecutable, LaunchConfiguration,
@@ -42,12 +42,15 @@ ARGUMENTS = [
     DeclareLaunchArgument('camera_file', default_value=LaunchConfiguration('params_file'),
                           description='A further parameter file, of your camera; see '
                           'config/camera.yaml'),
-    DeclareLaunchArgument('world_model', default_value='kinematic',
-                          description='frozen, kinematic, replay, or your own as module:Class'),
+    DeclareLaunchArgument('world_model', default_value='',
+                          description='frozen, kinematic, kinema4d, replay, or your own as '
+                          'module:Class; empty for what params_file says'),
     DeclareLaunchArgument('device', default_value='',
-                          description='Device of a world model that runs on one, such as cuda:0'),
-    DeclareLaunchArgument('autostart', default_value='true', choices=BOOLEAN,
-                          description='Activate at once; false leaves it to a lifecycle manager'),
+                          description='Device of a world model that runs on one, such as cuda:0; '
+                          'empty for what params_file says'),
+    DeclareLaunchArgument('autostart', default_value='', choices=['', *BOOLEAN],
+                          description='Activate at once; false leaves it to a lifecycle manager; '
+                          'empty for what params_file says'),
     DeclareLaunchArgument('log_level', default_value='info',
                           choices=['debug', 'info', 'warn', 'error', 'fatal'],
                           description='Log level of shadow_sim'),
@@ -94,19 +97,25 @@ def robot_state_publishers(command, condition, description_topic='robot_descript
     return [live, shadow]
 
 
-def generate_launch_description():
-    """Return the arguments and what they start."""
-    episode, urdf = LaunchConfiguration('episode'), LaunchConfiguration('urdf')
-    shadow_sim = Node(
+def shadow_sim(context):
+    """Return the node; only arguments that were given override its parameter file."""
+    given = {name: LaunchConfiguration(name).perform(context)
+             for name in ('world_model', 'device', 'autostart')}
+    given = {name: value for name, value in given.items() if value}
+    if 'autostart' in given:
+        given['autostart'] = given['autostart'] == 'true'
+    return [Node(
         package='kinema4d_ros', executable='shadow_sim', output='screen', emulate_tty=True,
         parameters=[
             ParameterFile(LaunchConfiguration('params_file'), allow_substs=True),
             ParameterFile(LaunchConfiguration('camera_file'), allow_substs=True),
-            {'world_model': LaunchConfiguration('world_model'),
-             'device': LaunchConfiguration('device'),
-             'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
-             'shadow_prefix': SHADOW_PREFIX}],
-        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
+            {**given, 'shadow_prefix': SHADOW_PREFIX}],
+        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])]
+
+
+def generate_launch_description():
+    """Return the arguments and what they start."""
+    episode, urdf = LaunchConfiguration('episode'), LaunchConfiguration('urdf')
     player = Node(
         package='kinema4d_ros', executable='episode_player', output='screen', emulate_tty=True,
         parameters=[{'episode': episode, 'at_end': LaunchConfiguration('at_end')}],
@@ -131,7 +140,7 @@ def generate_launch_description():
             SetRemap('/tf', 'tf'),
             SetRemap('/tf_static', 'tf_static'),
             SetParameter('use_sim_time', LaunchConfiguration('use_sim_time')),
-            shadow_sim,
+            OpaqueFunction(function=shadow_sim),
             player,
             # The player publishes the description itself.
             *robot_state_publishers(of_episode, is_given('episode'), 'played/robot_description'),
