@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from kinema4d_ros.errors import ConfigurationError
@@ -74,10 +75,14 @@ class TrajectoryGate(Node):
             self._gate.answered, self._gate.evidence
         self._front = Front(self, self._gate, self._group, self._post, self._guarded,
                             topic=values['topic_route'] != 'closed')
-        self.create_timer(_TICK, self._guarded(self._on_tick), callback_group=self._group)
-        self.create_timer(1.0 / values['diagnostics_rate'], self._guarded(self._look_around),
-                          callback_group=self._group)
+        self._every(_TICK, self._on_tick)
+        self._every(1.0 / values['diagnostics_rate'], self._look_around)
         self._say_what_it_does(values)
+
+    def _every(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Have it called, also while simulated time stands still."""
+        self.create_timer(seconds, self._guarded(callback), callback_group=self._group,
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _resolve(self, name: str) -> str:
         return self.resolve_topic_name(name)
@@ -167,7 +172,7 @@ class TrajectoryGate(Node):
 
         def end() -> None:
             self._gate.close('the gate is shutting down')
-            self.create_timer(0.01, look, callback_group=self._group)
+            self._every(0.01, look)
 
         self._post(end)
         if not over.wait(_LAST_WORDS):

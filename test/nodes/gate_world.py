@@ -72,6 +72,7 @@ class Arm:
     def __init__(self, node):
         self._node = node
         self.joints, self.push, self.on = dict(READY), {}, True
+        self.stamp_offset = 0.0                 # [s] added to all stamps
         self._path, self._started = None, 0.0
         self._description = node.create_publisher(String, 'robot_description',
                                                   qos.ROBOT_DESCRIPTION)
@@ -95,7 +96,8 @@ class Arm:
         if self.on:
             pushed = {name: value + self.push.get(name, 0.0)
                       for name, value in self.joints.items()}
-            stamp = self._node.get_clock().now().to_msg()
+            stamp = (self._node.get_clock().now()
+                     + rclpy.duration.Duration(seconds=self.stamp_offset)).to_msg()
             self._states.publish(joint_state_message(pushed, Header(stamp=stamp)))
 
 

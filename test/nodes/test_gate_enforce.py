@@ -269,6 +269,24 @@ def test_joints_that_are_silent(world):
     world.arm.on = True
 
 
+def test_joints_that_come_late(world):
+    world.arm.stamp_offset = -3.0
+    try:
+        stamp = time.monotonic()
+        world.graph.wait(lambda: time.monotonic() > stamp + 0.1, 'late joints')
+        world.refused(words='joint_states of shoulder_pan_joint are 3.')
+    finally:
+        world.arm.stamp_offset = 0.0
+
+
+def test_simulated_time_that_nobody_tells(world):
+    world.gate.set(use_sim_time=True)
+    try:
+        world.refused(words='nothing is on /clock')
+    finally:
+        world.gate.set(use_sim_time=False)
+
+
 def test_bytes_that_are_no_trajectory(world):
     before = len(world.gate.decisions)
     world.gate.topic.publish(serialize_message(swing())[:57])

@@ -100,7 +100,7 @@ def is_plain(request, situation, settings):
             and situation.moved <= settings.start_tolerance)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.one_of(worlds, near_good()), st.booleans(), st.none() | st.booleans())
 def test_the_only_ways_through_enforce(world, overridden, approved):
     decision = rule(Mode.ENFORCE, **world, overridden=overridden, approved=approved)
@@ -111,7 +111,7 @@ def test_the_only_ways_through_enforce(world, overridden, approved):
     assert decision.reason
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(worlds, near_good()), st.booleans(), st.none() | st.booleans())
 def test_advise_forwards_only_what_is_approved(world, overridden, approved):
     decision = rule(Mode.ADVISE, **world, overridden=overridden, approved=approved)
@@ -129,7 +129,7 @@ def test_monitor_forwards_whatever_can_be_forwarded(world):
     assert (decision.ruling == Ruling.FORWARD) == (not world['situation'].controller_problem)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(near_good(), st.floats(0.01, 10.0), st.floats(0.0, 0.02))
 def test_tightening_never_lets_more_through(world, age, tolerance):
     tighter = dataclasses.replace(
