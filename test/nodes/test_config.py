@@ -126,7 +126,15 @@ def test_launch_arguments_are_described_and_used():
         assert 'description' in {keyword.arg for keyword in call.keywords}, name
     used = {call.args[0].value for name in ('LaunchConfiguration', 'is_given')
             for call in calls(name) if isinstance(call.args[0], ast.Constant)}
-    assert used == set(declared)
+    overrides = next(node.value.generators[0].iter for node in ast.walk(TREE)
+                     if isinstance(node, ast.Assign) and node.targets[0].id == 'given'
+                     and isinstance(node.value, ast.DictComp)
+                     and isinstance(node.value.generators[0].iter, ast.Tuple))
+    overrides = set(ast.literal_eval(overrides))
+    assert overrides == {'world_model', 'device', 'autostart'} and overrides <= set(TABLE.names)
+    for name in overrides:     # empty: what the parameter file says stays
+        assert keywords(declared[name])['default_value'] == ''
+    assert used | overrides == set(declared)
 
 
 def test_launched_executables_exist_and_their_parameters_too():
