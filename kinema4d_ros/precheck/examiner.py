@@ -23,10 +23,12 @@ from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
                                 RobotRollout)
-from kinema4d_ros.world_model.fingers import can_grasp
+from kinema4d_ros.world_model.fingers import can_grasp, GapMotion
 from kinema4d_ros.world_model.kinematic import Kinematic
 from kinema4d_ros.world_model.scene import StillScene
 from kinema4d_ros.world_model.story import Story
+
+_AROUND = 0.3     # [m] beyond the links, for what they carry
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class Examiner:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         scene, still = self.look(observation)
         motion = self.move(observation, trajectory)
-        story = Story(still, motion, self._grasping) if can_grasp(motion) else None
+        story = QuickStory(still, motion, self._grasping) if can_grasp(motion) else None
+        scene = scene.within(*self._swept(motion))
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
@@ -139,9 +142,35 @@ class Examiner:
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
             np.empty((steps, 0, 0, 3), np.uint8), self.gripper)
 
+    def _swept(self, motion: RobotRollout) -> tuple[np.ndarray, np.ndarray]:
+        """Return the box around all that the robot comes near to: lowest, highest corner [m]."""
+        low, high = np.full(3, np.inf), np.full(3, -np.inf)
+        for name, vertices in self.surfaces.items():
+            if len(vertices):
+                origin = motion.T_base_link[:, motion.link_names.index(name), :3, 3]
+                far = float(np.linalg.norm(vertices, axis=1).max()) + _AROUND
+                low = np.minimum(low, origin.min(0) - far)
+                high = np.maximum(high, origin.max(0) + far)
+        return low, high
+
     def forget(self) -> None:
         """Forget the scene."""
         self._seen = None
+
+
+class QuickStory(Story):
+    """A story that looks for what is between the fingers only where the fingers are."""
+
+    def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
+        reach = np.concatenate([
+            self._fingers.samples(frame, float(self._fingers.gap[motion.first]))
+            for frame in range(motion.first, motion.last + 1)])
+        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
+        with np.errstate(invalid='ignore'):
+            near = ((points >= reach.min(0) - margin) & (points <= reach.max(0) + margin)).all(-1)
+        touched = np.zeros(points.shape[:-1], bool)
+        touched[near] = super()._touched(points[near], motion)
+        return touched
 
 
 def guarded(check: Callable[[], Sequence[Finding]], tier: int) -> Sequence[Finding]:

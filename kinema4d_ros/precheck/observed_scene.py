@@ -3,6 +3,7 @@
 """The scene as one depth image shows it: points that are not the robot, and space not seen."""
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import cv2
@@ -26,8 +27,8 @@ class ObservedScene:
     observation: Observation
 
     @classmethod
-    def of(cls, observation: Observation, robot_mask: np.ndarray, settings: Tier1Settings, *,
-           around: tuple[np.ndarray, np.ndarray] | None = None) -> ObservedScene:
+    def of(cls, observation: Observation, robot_mask: np.ndarray,
+           settings: Tier1Settings) -> ObservedScene:
         """
         Take the robot out of the depth image; what is left is the scene.
 
@@ -35,7 +36,6 @@ class ObservedScene:
 
         :param robot_mask: (H, W) bool, the robot as rendered at the observation; it is grown by
             the calibration uncertainty of the settings.
-        :param around: lowest and highest corner [m] base of the box that matters; None for all.
         """
         side = 2 * settings.mask_growth + 1
         hidden = cv2.dilate(robot_mask.astype(np.uint8),
@@ -54,17 +54,19 @@ class ObservedScene:
         points = np.stack([(columns - camera.cx) / camera.fx * z,
                            (rows - camera.cy) / camera.fy * z, z], axis=1)
         points = (points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]).astype(np.float32)
-        keep = np.ones(len(points), bool)
-        if around is not None:
-            keep = ((points >= around[0]) & (points <= around[1])).all(axis=1)
-        keep = np.flatnonzero(keep)
-        keep = keep[_thinned(points[keep], settings.voxel)]
+        keep = _thinned(points, settings.voxel)
         sigma = np.sqrt(
             (settings.depth_sigma + settings.depth_sigma_square * z[keep] ** 2) ** 2
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
         return cls(points[keep], np.stack([rows, columns], axis=1)[keep].astype(np.int32),
                    sigma.astype(np.float32), depth.astype(np.float32), seen_to.astype(np.float32),
                    observation)
+
+    def within(self, low: np.ndarray, high: np.ndarray) -> ObservedScene:
+        """Return the scene with only the points in a box, from (3,) to (3,) [m] base."""
+        keep = ((self.points_base >= low) & (self.points_base <= high)).all(axis=1)
+        return dataclasses.replace(self, points_base=self.points_base[keep],
+                                   pixels=self.pixels[keep], sigma=self.sigma[keep])
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
