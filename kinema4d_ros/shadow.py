@@ -184,10 +184,11 @@ class ShadowSimulator:
 
     def _restore(self, frame: PredictedFrame) -> PredictedFrame:
         """Return the frame in the camera's own size."""
-        fit = self._fit
+        fit, sigma = self._fit, frame.pointmap_sigma
         return dataclasses.replace(
             frame, image=fit.undo(frame.image),
             pointmap=fit.undo(frame.pointmap, nearest=True, fill=np.nan),
+            pointmap_sigma=None if sigma is None else fit.undo(sigma, nearest=True, fill=np.nan),
             robot_mask=fit.undo(frame.robot_mask.astype(np.uint8), nearest=True).astype(bool))
 
     def _poses(self, observation: Observation, T_base_link: np.ndarray) -> np.ndarray:
