@@ -151,6 +151,13 @@ def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
         graph.close()
 
 
+def is_idle(gate):
+    """Tell whether the newest diagnostics of shadow_sim have its world model ready."""
+    messages = [status.message for array in gate.diagnostics for status in array.status
+                if status.name == 'shadow_sim: world model']
+    return bool(messages) and messages[-1].startswith('idle')
+
+
 def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
     graph, process = Nodes(), start_shadow_sim()
     try:
@@ -161,7 +168,7 @@ def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
                         max_scene_age=60.0, path_tolerance=3.0)
             try:
                 gate.ready()
-                tester.wait(lambda: robot.trajectory.get_subscription_count(), 'shadow_sim')
+                tester.wait(lambda: is_idle(gate), 'the world model')
                 assert tester.set_parameter('shadow_sim', seed=GOOD) == ''
                 robot.wait_shown()
                 status, result = gate.run(swing())
