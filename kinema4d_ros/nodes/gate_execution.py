@@ -93,7 +93,8 @@ class Execution:
             self._sent.append(ticket)
         ticket.handle = handle
         ticket.accepted_at, ticket.accepted_ns = self._clock(), self._state.now_ns()
-        if ticket.stop is None and ticket.accepted_at - ticket.sent_at > _RESPONSE:
+        if ticket.stop is None and ticket.accepted_at - ticket.sent_at > _RESPONSE \
+                and self._may_stop(ticket):
             self.stop(ticket, 'the controller took it too late')
         elif ticket.stop is not None:
             self._cancel(ticket)
@@ -184,13 +185,16 @@ class Execution:
                     self._forget(ticket)          # by topic: nobody tells when it is over
             elif ticket.stop is not None:
                 self._insist(ticket, now)
-            elif not ticket.accepted_at and now > ticket.sent_at + _RESPONSE:
-                self.stop(ticket, 'the controller does not answer, and is sent a cancel should it')
+            elif not ticket.accepted_at and now > ticket.sent_at + _RESPONSE \
+                    and self._may_stop(ticket):
+                self.stop(ticket, 'the controller does not answer; should it wake up, it is sent a '
+                          'cancel')
                 ticket.end(End.ABORT, Result(error_code=Result.INVALID_GOAL,
                                              error_string=ticket.stop.reason))
-            elif ticket.accepted_at and (gone := self._state.controller_problem()):
+            elif gone := self._state.controller_problem():
                 self.stop(ticket, gone)
-            elif ticket.accepted_at and now > self._due(ticket) + ticket.values['overtime']:
+            elif ticket.accepted_at and self._may_stop(ticket) \
+                    and now > self._due(ticket) + ticket.values['overtime']:
                 self.stop(ticket, 'the motion is not over '
                           f'{ticket.values["overtime"]} s after it should be')
         moving = self._moving

@@ -183,6 +183,20 @@ def test_a_motion_that_never_ends_is_cancelled():
     assert 'cancel' in ports.log
 
 
+def test_monitor_never_cancels_by_itself():
+    ports = Ports(mode='monitor', overtime=5.0)
+    ticket = ports.ticket()
+    ports.now += 3.0
+    ports.gate.tick()
+    ports.gate.execution.accepted(ticket, 'handle')
+    ports.joints['elbow_joint'] += 1.0
+    ports.gate.execution.joints_changed()
+    ports.stale = 'silent'
+    ports.now += 60.0
+    ports.gate.tick()
+    assert 'cancel' not in ports.log and 'doubt' in ports.log
+
+
 def test_an_absent_shadow_sim_is_waited_for_only_at_the_start():
     ports = Ports()
     ports.missing, ports.is_settled = 'none there', False

@@ -153,9 +153,8 @@ def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
 
 def is_idle(gate):
     """Tell whether the newest diagnostics of shadow_sim have its world model ready."""
-    messages = [status.message for array in gate.diagnostics for status in array.status
-                if status.name == 'shadow_sim: world model']
-    return bool(messages) and messages[-1].startswith('idle')
+    return next((status.message.startswith('idle') for array in reversed(gate.diagnostics)
+                 for status in array.status if status.name == 'shadow_sim: world model'), False)
 
 
 def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
