@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -81,8 +82,8 @@ class TransformTree:
     """
     The newest transforms of /tf and /tf_static by child frame; safe to use from any thread.
 
-    It keeps no history: enough for a camera that stands still against the robot's base, which is
-    what it is for (a camera on the arm is found by forward kinematics instead).
+    It keeps no history: enough for a camera that stands still against a link of the robot, which
+    is what it is for (how that link moves is known by forward kinematics).
     """
 
     def __init__(self):
@@ -114,6 +115,12 @@ class TransformTree:
         """Forget moving transforms, as tf2 does when time jumps back; static ones stay."""
         with self._lock:
             self._parents = {c: e for c, e in self._parents.items() if e[2] is None}
+
+    def ancestor(self, frame: str, names: Collection[str]) -> str | None:
+        """Return the nearest frame at or above `frame` that is one of `names`."""
+        with self._lock:
+            path = _path(self._parents, _name(frame))
+        return next((above for above in path if above in names), None)
 
     def lookup(self, target: str, source: str) -> Lookup:
         """

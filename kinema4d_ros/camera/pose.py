@@ -33,6 +33,23 @@ class LinkPose:
         self.link = link
         self._T = None if T_link_camera is None else rigid(T_link_camera, 'T_link_camera')
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same place on the same link."""
+        return isinstance(other, LinkPose) and self.link == other.link \
+            and np.array_equal(self._pose, other._pose)
+
+    def __hash__(self) -> int:
+        """Return the hash of the link's name."""
+        return hash(self.link)
+
+    @property
+    def _pose(self) -> np.ndarray:
+        return np.eye(4) if self._T is None else self._T
+
+    def moved(self, T_camera_other: np.ndarray) -> LinkPose:
+        """Return the pose of another camera, fixed to this one."""
+        return LinkPose(self.link, self._pose @ T_camera_other)
+
     def poses(self, link_names: tuple[str, ...], T_base_link: np.ndarray) -> np.ndarray:
         """
         Return T_base_camera for each frame of T_base_link (T, L, 4, 4), (T, 4, 4) float64.

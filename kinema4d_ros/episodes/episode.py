@@ -168,7 +168,8 @@ class Episode:
             stamp_ns=frame.stamp_ns, image=calibration.rectify(frame.image),
             depth=None if frame.depth is None else calibration.rectify_depth(frame.depth),
             camera=calibration.pinhole,
-            T_base_camera=T_base_link[robot.link_names.index(self.camera_frame)],
+            T_base_camera=T_base_link[robot.link_names.index(self.camera_frame)]
+            @ calibration.T_optical_camera,
             joint_positions=frame.joint_positions)
 
     @cached_property

@@ -9,7 +9,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.inputs import InputStatus
-from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
+from kinema4d_ros.nodes.listener import WorkerState
+from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.types import Status
 
 _STALE = 2.0   # [s] an input that was silent for so long is worth a warning

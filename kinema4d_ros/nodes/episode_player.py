@@ -123,7 +123,7 @@ class EpisodePlayer(Node):
         robot, frame = Robot.from_urdf(self._episode.robot_description), self._episode.camera_frame
         pose = CameraFinder(robot, (), TransformTree()).find(
             frame, self._episode.frames[0].joint_positions)
-        if not pose.moving_link:
+        if pose.mount is None:
             header = Header(stamp=self.get_clock().now().to_msg(), frame_id=robot.root_link)
             self._static.publish(TFMessage(transforms=[
                 transform_message(pose.T_base_camera, header, frame)]))

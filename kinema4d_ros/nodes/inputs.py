@@ -17,6 +17,7 @@ from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.bridge.inputs import Entry, merged_positions, StampedBuffer
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
@@ -40,7 +41,7 @@ class Look(NamedTuple):
 
     observation: Observation
     frame: str                   # of the image
-    moving_link: str             # that the camera moves with; '' for a camera that stays
+    mount: LinkPose | None       # of a camera that moves with the robot
     root_link: str               # of the robot
 
 
@@ -213,12 +214,12 @@ class Inputs:
             depth = None
             if depth_message is not None:
                 depth = calibration.rectify_depth(images.depth_to_metres(depth_message))
-            T_base_camera, moving_link = finder.find(frame, positions)
+            pose = finder.find(frame, positions).moved(calibration.T_optical_camera)
             observation = Observation(entry.stamp_ns, image, depth, calibration.pinhole,
-                                      T_base_camera, positions)
+                                      pose.T_base_camera, positions)
         except Kinema4DError as error:
             raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
-        return Look(observation, frame, moving_link, robot.root_link)
+        return Look(observation, frame, pose.mount, robot.root_link)
 
     def _newest_complete(self, robot: Robot, within_ns: int
                          ) -> tuple[Entry, dict[str, float], Any]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.types import JointTrajectory, Observation
 
 
@@ -30,11 +31,11 @@ class Job:
     """
 
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
-                 seed: int, camera_link: str, deadline: float,
+                 seed: int, mount: LinkPose | None, deadline: float,
                  end: Callable[[Job, Outcome, str], None]):
         """Keep the request; `deadline` is on the monotonic clock [s]."""
         self.number, self.observation, self.trajectory = number, observation, trajectory
-        self.seed, self.camera_link, self.deadline = seed, camera_link, deadline
+        self.seed, self.mount, self.deadline = seed, mount, deadline
         self.submitted = time.monotonic()
         self.done = threading.Event()
         self.outcome: Outcome | None = None

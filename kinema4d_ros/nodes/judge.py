@@ -200,7 +200,7 @@ class Judge:
         # Set before submitting: the first frame may come before submit returns.
         rollout = self._rollout = _Rollout(request, request.rollout_id(index), look, values)
         job = self.supervisor.submit(
-            look.observation, trajectory, seed=values['seed'], camera_link=look.moving_link,
+            look.observation, trajectory, seed=values['seed'], mount=look.mount,
             deadline=request.deadline)
         request.run(job)
         latencies.update(job.latencies)
@@ -237,7 +237,7 @@ class Judge:
             self._outputs.publish_frame(
                 frame, rollout_id=rollout.id, stamp_ns=rollout.look.observation.stamp_ns,
                 camera_frame=rollout.look.frame, root_link=rollout.look.root_link,
-                moving=bool(rollout.look.moving_link), values=rollout.values)
+                moving=rollout.look.mount is not None, values=rollout.values)
         except Exception as error:   # must not end the supervisor's thread
             self._node.get_logger().error(traceback.format_exc())
             job.cancel(Outcome.FAILED, f'a frame could not be published: {error}')

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.frame_memory import Layout
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera, WorldEvent
 
@@ -40,7 +41,7 @@ class Predict:
     observation: Mapping[str, Any] | None      # fields of an Observation; None: the same again
     trajectory: JointTrajectory
     seed: int
-    camera_link: str                    # '' when the camera does not move with the robot
+    mount: LinkPose | None              # None when the camera does not move with the robot
     slots: int
     slot_bytes: int
 
@@ -100,6 +101,11 @@ class RobotReady:
     description_hash: str
     warnings: tuple[str, ...] = ()
     error: str = ''
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A Remember was dealt with; the next may come."""
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ class ShadowSim(LifecycleNode):
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
-        if not look.moving_link:
+        if look.mount is None:
             self._supervisor.remember(look.observation)
 
     def _on_diagnostics(self) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import collections
-import enum
 import itertools
 import os
 import threading
@@ -12,47 +11,23 @@ import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import wait
-from typing import Protocol
 
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.nodes.frame_memory import frame_bytes, FrameMemory
 from kinema4d_ros.nodes.job import Job, Outcome
+from kinema4d_ros.nodes.listener import Listener, WorkerState
 from kinema4d_ros.nodes.protocol import (Cancel, Ended, Failed, Forget, Frame, FrameReady, pack,
-                                         Predict, Progress, Ready, Release, Remember, RobotReady,
-                                         SetRobot, WorkerSettings)
-from kinema4d_ros.nodes.worker_process import WorkerHung, WorkerProcess
+                                         Predict, Progress, Ready, Release, Remember, Remembered,
+                                         RobotReady, SetRobot, WorkerSettings)
+from kinema4d_ros.nodes.worker_process import WorkerGarbled, WorkerHung, WorkerProcess
 from kinema4d_ros.types import JointTrajectory, Observation
 
 _STABLE = 30.0                          # [s] a worker that lived so long is started at once again
 _FIRST_RETRY, _LAST_RETRY = 0.5, 10.0   # [s] before starting it again, doubled each time
+_LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
+_BREATH = 0.1                           # [s] after a bug, which may strike again at once
 _ENDING = 'the node is shutting down'
-
-
-class WorkerState(enum.StrEnum):
-    """What the worker process is doing."""
-
-    STOPPED = 'stopped'
-    STARTING = 'starting'        # process and world model are being set up
-    IDLE = 'idle'
-    BUSY = 'busy'
-    RESTARTING = 'restarting'    # it died; waiting before the next start
-    FAILED = 'failed'            # it cannot be set up as configured; no restart will help
-
-
-class Listener(Protocol):
-    """Told what happens, from the supervisor's thread; must not raise and should be quick."""
-
-    def on_frame(self, job: Job, frame: Frame) -> None:
-        """Take a frame; its arrays are valid during the call only."""
-
-    def on_progress(self, job: Job, stage: str, step: int, total: int) -> None:
-        """Take note of how far the job is."""
-
-    def on_end(self, job: Job) -> None:
-        """Take note that the job is over; `job.done` is set right after."""
-
-    def on_state(self, state: WorkerState, message: str) -> None:
-        """Take note of the worker's state."""
 
 
 class Supervisor:
@@ -84,6 +59,7 @@ class Supervisor:
         self._kill_at = self._start_at = None
         self._started_at = 0.0
         self._retry = _FIRST_RETRY
+        self._remembering = False             # the worker has a Remember that it did not answer
         self._ending = False
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = ''                       # id of the model, once the worker is ready
@@ -104,14 +80,14 @@ class Supervisor:
         self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths))))
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
-               camera_link: str = '', deadline: float) -> Job:
+               mount: LinkPose | None = None, deadline: float) -> Job:
         """
         Ask for a prediction.
 
-        :param camera_link: link that the camera moves with, '' for a camera that stays.
+        :param mount: where on the robot the camera is, None for a camera that stays.
         :param deadline: [s] on the monotonic clock.
         """
-        job = Job(next(self._numbers), observation, trajectory, seed=seed, camera_link=camera_link,
+        job = Job(next(self._numbers), observation, trajectory, seed=seed, mount=mount,
                   deadline=deadline,
                   end=lambda *how: self._call(lambda: self._end_early(*how)))
         if not self._call(lambda: self._take_job(job)):
@@ -152,33 +128,43 @@ class Supervisor:
         return True
 
     def _run(self) -> None:
-        try:
-            self._work()
-        except Exception:     # a bug must not leave callers waiting for ever
-            traceback.print_exc()
-        finally:
-            self._shut_down()
-
-    def _work(self) -> None:
-        self._start_worker()
+        self._start_at = time.monotonic()
         while not self._ending:
-            pipe = None if self._process is None else self._process.pipe
-            ready = wait([self._wake_read] + ([pipe] if pipe else []), self._time_left())
-            if self._wake_read in ready:
-                os.read(self._wake_read, 4096)
-            while self._calls:
-                self._calls.popleft()()
-            if pipe in ready and self._process is not None and self._process.pipe is pipe:
-                self._receive()
-            self._check_clock()
-            self._send_next()
+            try:
+                self._check_clock()
+                self._send_next()
+                self._listen()
+            except Exception as error:     # a bug must not leave callers waiting for ever
+                traceback.print_exc()
+                self._break_down(f'internal error: {type(error).__name__}: {error}')
+        self._shut_down()
 
-    def _time_left(self) -> float | None:
+    def _listen(self) -> None:
+        """Wait for calls and for the worker, and do what they want."""
+        pipe = None if self._process is None else self._process.pipe
+        ready = wait([self._wake_read] + ([pipe] if pipe else []), self._time_left())
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        while self._calls:
+            self._calls.popleft()()
+        if pipe in ready and self._process is not None and self._process.pipe is pipe:
+            self._receive()
+
+    def _break_down(self, reason: str) -> None:
+        """After a bug: end everything with the reason, and start the worker again later."""
+        for step in (self._drop_worker, self._plan_start,
+                     lambda: self._set_state(WorkerState.FAILED, reason),
+                     lambda: self._fail_job(reason), lambda: self._fail_pending(reason)):
+            _guarded(step)
+        time.sleep(_BREATH)
+
+    def _time_left(self) -> float:
         times = [self._kill_at, self._start_at]
         times += [job.deadline for job in (self._job, self._pending)
                   if job is not None and job.outcome is None]
         times = [at for at in times if at is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        left = min(times, default=float('inf')) - time.monotonic()
+        return min(max(0.0, left), _LONGEST_WAIT)
 
     def _check_clock(self) -> None:
         now = time.monotonic()
@@ -208,6 +194,8 @@ class Supervisor:
             if job is not None:
                 self._end_early(job, Outcome.CANCELLED, 'the robot description changed')
         self._robot, self._robot_sent = robot, False
+        if self.state == WorkerState.FAILED and self._process is not None:
+            self._set_state(WorkerState.IDLE)     # it was the robot before that failed
 
     def _end_early(self, job: Job, outcome: Outcome, message: str) -> None:
         """End `job` for the caller; when the worker is at it, ask it to stop."""
@@ -221,8 +209,10 @@ class Supervisor:
         self._tell_end(job)
 
     def _tell_end(self, job: Job) -> None:
-        self._listener.on_end(job)
-        job.done.set()
+        try:
+            self._listener.on_end(job)
+        finally:
+            job.done.set()
 
     def _send_next(self) -> None:
         """Give an idle worker what waits for it: first the robot, then the job."""
@@ -253,11 +243,12 @@ class Supervisor:
         again = job.observation is self._sent_observation
         self._sent_observation = job.observation
         self._send(Predict(job.number, None if again else pack(job.observation), job.trajectory,
-                           job.seed, job.camera_link, self._memory.slots,
+                           job.seed, job.mount, self._memory.slots,
                            self._memory.slot_bytes))
 
     def _show(self, observation: Observation) -> None:
-        if self.is_idle:     # a busy worker would only pile them up
+        if self.is_idle and not self._remembering:     # they must not pile up
+            self._remembering = True
             self._send(Remember(pack(observation)))
 
     # ------------------------------------------------------------------ what the worker says
@@ -265,10 +256,12 @@ class Supervisor:
     def _receive(self) -> None:
         process = self._process
         try:
-            while self._process is process and process.pipe.poll():
-                self._handle(process.pipe.recv())
+            while self._process is process and (message := process.receive()) is not None:
+                self._handle(message)
         except (EOFError, OSError):
             self._lose_worker(f'the worker process died ({process.death()})')
+        except WorkerGarbled as error:
+            self._lose_worker(f'{error} and was killed')
 
     def _handle(self, message) -> None:
         match message:
@@ -278,10 +271,19 @@ class Supervisor:
             case Failed(text):
                 self._drop_worker()
                 self._set_state(WorkerState.FAILED, text)
-                self._fail_jobs(text)
+                self._fail_job(text)
+                self._fail_pending(text)
             case RobotReady(_, warnings, error):
                 self._kill_at = None
-                self._set_state(WorkerState.IDLE, error or '; '.join(warnings))
+                if error:
+                    error = f'the robot cannot be simulated: {error}'
+                    self._set_state(WorkerState.FAILED, error)
+                    self._fail_job(error)
+                    self._fail_pending(error)
+                else:
+                    self._set_state(WorkerState.IDLE, '; '.join(warnings))
+            case Remembered():
+                self._remembering = False
             case Progress(number, stage, step, total):
                 if self._is_live(number):
                     self._listener.on_progress(self._job, stage, step, total)
@@ -325,6 +327,7 @@ class Supervisor:
         self._kill_at = self._started_at + self._start_timeout
         self._process = WorkerProcess(self._memory.fd)
         self._robot_sent, self._sent_observation = False, None
+        self._remembering = False
         self._set_state(WorkerState.STARTING, 'loading the world model')
         self._send(self._settings)
 
@@ -338,26 +341,28 @@ class Supervisor:
     def _lose_worker(self, message: str) -> None:
         """Fail what it worked on, and plan its next start."""
         self._drop_worker()
+        self._plan_start()
+        self._set_state(WorkerState.RESTARTING, message)
+        self._fail_job(message)
+
+    def _plan_start(self) -> None:
         if time.monotonic() - self._started_at > _STABLE:
             self._retry = _FIRST_RETRY
         self._start_at = time.monotonic() + self._retry
         self._retry = min(2 * self._retry, _LAST_RETRY)
         self.restarts += 1
-        self._set_state(WorkerState.RESTARTING, message)
-        self._fail_job(message)
 
     def _drop_worker(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-        self._process = self._kill_at = None
+        process, self._process, self._kill_at = self._process, None, None
+        if process is not None:
+            process.kill()
 
     def _fail_job(self, message: str) -> None:
         job, self._job = self._job, None
         if job is not None and job.finish(Outcome.FAILED, message):
             self._tell_end(job)
 
-    def _fail_jobs(self, message: str) -> None:
-        self._fail_job(message)
+    def _fail_pending(self, message: str) -> None:
         if self._pending is not None:
             self._end_early(self._pending, Outcome.FAILED, message)
 
@@ -373,14 +378,22 @@ class Supervisor:
         with self._calls_lock:
             self._closed = True
         while self._calls:                     # a job submitted meanwhile must not hang
-            self._calls.popleft()()
+            _guarded(self._calls.popleft())
         for job in (self._job, self._pending):
             if job is not None and job.finish(Outcome.CANCELLED, _ENDING):
-                self._tell_end(job)
+                _guarded(lambda job=job: self._tell_end(job))
         if self._process is not None:
             self._process.end(self._grace)
         self._process = None
         self._memory.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        self._set_state(WorkerState.STOPPED)
+        _guarded(lambda: self._set_state(WorkerState.STOPPED))
+
+
+def _guarded(step: Callable[[], object]) -> None:
+    """Do one step; what it raises must not keep the next one from being done."""
+    try:
+        step()
+    except Exception:
+        traceback.print_exc()

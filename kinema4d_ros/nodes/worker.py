@@ -27,8 +27,8 @@ from kinema4d_ros.camera import LinkPose, SceneMemory
 from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
 from kinema4d_ros.nodes.frame_memory import FrameMemory
 from kinema4d_ros.nodes.protocol import (Cancel, Ended, Failed, Forget, FrameReady, Predict,
-                                         Progress, Ready, Release, Remember, RobotReady, SetRobot,
-                                         Stop, WorkerSettings)
+                                         Progress, Ready, Release, Remember, Remembered,
+                                         RobotReady, SetRobot, Stop, WorkerSettings)
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import ShadowSimulator
@@ -126,7 +126,7 @@ class Worker:
         self._robot: Robot | None = None
         self._robot_error = 'no robot description has been received'
         self._meshes: dict = {}
-        self._camera_link = ''
+        self._mount: LinkPose | None = None
         self._simulator: ShadowSimulator | None = None
         self._observation: Observation | None = None
         self._scene = SceneMemory()
@@ -151,11 +151,15 @@ class Worker:
     def _build(self, settings: WorkerSettings) -> None:
         try:
             self._model = make_model(settings)
+            self._simulator_settings = dict(settings.simulator_settings)
+            _warm_up(self._model)
         except Kinema4DError as error:
             self._pipe.send(Failed(str(error)))
             return
-        self._simulator_settings = dict(settings.simulator_settings)
-        _warm_up(self._model)
+        except Exception as error:   # the same would happen after each restart
+            traceback.print_exc()
+            self._pipe.send(Failed(f'{type(error).__name__}: {error}'))
+            return
         self._pipe.send(Ready(self._model.name))
 
     def _set_robot(self, message: SetRobot) -> None:
@@ -165,7 +169,7 @@ class Worker:
             robot = Robot.from_urdf(message.urdf, package_paths=message.package_paths)
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate('')
+            self._simulate(None)
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -174,25 +178,26 @@ class Worker:
             return
         self._pipe.send(RobotReady(robot.description_hash, tuple(robot.warnings)))
 
-    def _simulate(self, camera_link: str) -> ShadowSimulator:
-        """Return the simulator for a camera that stays, or that moves with `camera_link`."""
+    def _simulate(self, mount: LinkPose | None) -> ShadowSimulator:
+        """Return the simulator for a camera that is mounted so, None for one that stays."""
         if self._robot is None:
             raise WorldModelError(f'the robot cannot be simulated: {self._robot_error}')
-        if self._simulator is None or camera_link != self._camera_link:
+        if self._simulator is None or mount != self._mount:
             self._simulator = ShadowSimulator(
                 self._robot, self._model, meshes=self._meshes,
-                camera_poses=LinkPose(camera_link).poses if camera_link else None,
+                camera_poses=None if mount is None else mount.poses,
                 **self._simulator_settings)
-            self._camera_link = camera_link
+            self._mount = mount
         return self._simulator
 
     def _remember(self, message: Remember) -> None:
         """Add a look to the scene memory; a bad one must not end the process."""
         try:
             observation = Observation(**message.observation)
-            self._scene.update(observation, self._simulate('').robot_mask(observation))
+            self._scene.update(observation, self._simulate(None).robot_mask(observation))
         except Kinema4DError as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
+        self._pipe.send(Remembered())
 
     def _predict(self, message: Predict) -> None:
         started, latencies = time.perf_counter(), {}
@@ -213,7 +218,7 @@ class Worker:
         job = message.job
         if message.observation is not None:
             observation = Observation(**message.observation)
-            if not message.camera_link:      # the memory is of a camera that stays
+            if message.mount is None:      # the memory is of a camera that stays
                 observation = dataclasses.replace(observation, background=self._scene.background)
             self._observation = observation
         self._memory.attach(message.slots, message.slot_bytes)
@@ -223,7 +228,7 @@ class Worker:
             self._inbox.check(job)
             self._pipe.send(Progress(job, stage, step, total))
 
-        simulator = self._simulate(message.camera_link)
+        simulator = self._simulate(message.mount)
         report('robot', 0, 1)
         robot = simulator.roll_out(self._observation, message.trajectory)
         latencies['robot'] = time.perf_counter() - started

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import struct
 import subprocess
@@ -19,6 +20,10 @@ SEND_TIMEOUT = 5   # [s] a worker that does not read for so long is hung
 
 class WorkerHung(Exception):  # noqa: N818 - a state of the process, handled by the supervisor
     """The worker does not read its pipe."""
+
+
+class WorkerGarbled(Exception):  # noqa: N818 - as above
+    """Something else than this package wrote to the worker's pipe."""
 
 
 class WorkerProcess:
@@ -57,6 +62,22 @@ class WorkerProcess:
             raise WorkerHung(f'the worker did not read for {SEND_TIMEOUT} s') from error
         except OSError:
             pass
+
+    def receive(self):
+        """
+        Return the next message that came, None when there is none.
+
+        :raises WorkerGarbled: it cannot be read.
+        :raises EOFError, OSError: the process is gone.
+        """
+        if not self.pipe.poll():
+            return None
+        data = self.pipe.recv_bytes()
+        try:
+            return pickle.loads(data)
+        except Exception as error:     # unpickling what is none may raise anything
+            raise WorkerGarbled('the worker process sent what cannot be read '
+                                f'({type(error).__name__}: {error})') from error
 
     def death(self) -> str:
         """Return how the process ended, once its end of the pipe is closed."""

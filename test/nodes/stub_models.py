@@ -3,7 +3,9 @@
 """World models that misbehave on request; loaded into the worker as ``stub_models:Scripted``."""
 import os
 import signal
+import sys
 import time
+from multiprocessing.connection import Connection
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from kinema4d_ros.types import PredictedFrame
 from kinema4d_ros.world_model.base import silent, WorldModel
 
 # seeds that make Scripted misbehave at frame AT
-GOOD, STUCK, DEAF, RAISE, DIE, CRASH = range(6)
+GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE = range(7)
 AT = 2
 
 
@@ -46,6 +48,9 @@ class Scripted(WorldModel):
                 os.kill(os.getpid(), signal.SIGKILL)
             case 5:
                 raise RuntimeError('a bug')
+            case 6:                                  # as a library that writes to any descriptor
+                Connection(int(sys.argv[1])).send_bytes(b'nonsense')
+                signal.pause()
 
 
 class Unbuildable(WorldModel):
@@ -60,3 +65,13 @@ class Unbuildable(WorldModel):
     def predict(self, observation, robot, *, seed=0, report=silent):
         """Never called."""
         yield
+
+
+class Broken(Unbuildable):
+    """Cannot be built for a reason that nobody thought of."""
+
+    name = 'broken'
+
+    def __init__(self):
+        """Fail."""
+        raise ZeroDivisionError('a bug')

@@ -10,12 +10,13 @@ import time
 
 import numpy as np
 import pytest
-from stub_models import AT, CRASH, DEAF, DIE, GOOD, RAISE, STUCK
+from stub_models import AT, CRASH, DEAF, DIE, GARBAGE, GOOD, RAISE, STUCK
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.nodes.job import Outcome
-from kinema4d_ros.nodes.protocol import WorkerSettings
-from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
+from kinema4d_ros.nodes.protocol import Remember, Remembered, WorkerSettings
+from kinema4d_ros.nodes.listener import WorkerState
+from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.nodes.worker import make_model
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
 
@@ -205,6 +206,8 @@ def test_a_bad_robot_is_said_and_a_good_one_cures_it(running):
     job = submit(running, GOOD)
     assert finished(job) == Outcome.FAILED
     assert 'the robot cannot be simulated' in job.message
+    assert running[0].state == WorkerState.FAILED      # not idle, as if all were well
+    assert running[0].state_message == job.message == running[1].states[-1][1]
     running[0].set_robot(URDF)
     assert finished(submit(running, GOOD)) == Outcome.DONE
 
@@ -220,6 +223,73 @@ def test_a_model_that_cannot_be_built_is_not_tried_for_ever():
     supervisor.stop()
     late = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
     assert finished(late) == Outcome.CANCELLED
+
+
+def test_a_bug_while_the_model_is_built_is_not_tried_for_ever():
+    log = Log()
+    supervisor = Supervisor(WorkerSettings('stub_models:Broken'), log)
+    log.wait(lambda log: any(state in (WorkerState.FAILED, WorkerState.RESTARTING)
+                             for state, _ in log.states))
+    assert log.states[-1] == (WorkerState.FAILED, 'ZeroDivisionError: a bug')
+    supervisor.stop()
+
+
+def test_a_deadline_in_no_time_or_never(running):
+    for deadline in (float('inf'), 3e6):
+        assert finished(submit(running, GOOD, deadline=deadline)) == Outcome.DONE
+
+
+def test_a_bug_in_the_supervisor_ends_jobs_with_the_reason_and_it_goes_on(running, monkeypatch):
+    supervisor, log = running
+    first = in_trouble(running, STUCK)
+
+    def bug(observation):
+        raise ValueError('who wrote this?')
+
+    monkeypatch.setattr(supervisor, '_show', bug)
+    supervisor.remember(observation())
+    assert finished(first) == Outcome.FAILED
+    assert first.message == 'internal error: ValueError: who wrote this?'
+    assert (WorkerState.FAILED, first.message) in log.states
+    late = submit(running, GOOD)
+    assert finished(late) == Outcome.DONE or late.message == first.message
+    log.wait(lambda _: supervisor.is_idle)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_listener_with_a_bug_keeps_nobody_waiting(running, monkeypatch):
+    supervisor, log = running
+    monkeypatch.setattr(log, 'on_end', lambda job: 1 / 0)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    monkeypatch.undo()
+    log.wait(lambda log: log.states[-1] == (WorkerState.IDLE, '')
+             and (WorkerState.FAILED, 'internal error: ZeroDivisionError: division by zero')
+             in log.states)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_worker_that_sends_nonsense_is_started_again(running):
+    supervisor, log = running
+    restarts = supervisor.restarts
+    job = submit(running, GARBAGE)
+    assert finished(job) == Outcome.FAILED
+    assert 'sent what cannot be read (UnpicklingError' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.restarts == restarts + 1
+
+
+def test_one_look_to_remember_is_under_way_at_a_time(running, monkeypatch):
+    supervisor, _ = running
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    traffic, send, handle = [], supervisor._send, supervisor._handle
+    monkeypatch.setattr(supervisor, '_send', lambda m: (traffic.append(type(m)), send(m)))
+    monkeypatch.setattr(supervisor, '_handle', lambda m: (traffic.append(type(m)), handle(m)))
+    for _ in range(30):
+        supervisor.remember(observation())
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    told = [kind for kind in traffic if kind in (Remember, Remembered)]
+    assert told == [Remember, Remembered] * (len(told) // 2)
+    assert told
 
 
 @pytest.mark.parametrize('name, words', [
