@@ -129,12 +129,16 @@ class ShadowSimulator:
         :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
             a finding, and the verdict UNSURE.
         """
+        return run_precheck(self, self.examiner(settings), observation, trajectory, tiers=tiers,
+                            required=tiers if required is None else required, goal=goal,
+                            seed=seed, report=report)
+
+    def examiner(self, settings: PrecheckSettings | None = None) -> Examiner:
+        """Return what checks this robot by these settings; kept while they stay the same."""
         if self._examiner is None or settings not in (None, self._examiner.settings):
             self._examiner = Examiner(self.robot, self._meshes, self.gripper,
                                       settings or PrecheckSettings(), renderer=self._renderer)
-        return run_precheck(self, self._examiner, observation, trajectory, tiers=tiers,
-                            required=tiers if required is None else required, goal=goal,
-                            seed=seed, report=report)
+        return self._examiner
 
     def precheck_all(self, observation: Observation, trajectories: Sequence[JointTrajectory],
                      **options: Any) -> tuple[list[Verdict], list[int]]:

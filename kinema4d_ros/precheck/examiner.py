@@ -53,6 +53,18 @@ class Evidence:
     clearance: Clearance | None = None
     outcome: Outcome | None = None
 
+    @property
+    def measured(self) -> dict[str, float | str | None]:
+        """The fields of a Verdict that this fills: clearance and outcome."""
+        fields: dict[str, float | str | None] = {}
+        if self.clearance is not None:
+            sigma = self.clearance.minimum_sigma
+            fields |= {'min_clearance': self.clearance.minimum,
+                       'clearance_sigma': None if np.isnan(sigma) else sigma}
+        if self.outcome is not None:
+            fields['outcome'] = self.outcome.sentence
+        return fields
+
 
 class Examiner:
     """

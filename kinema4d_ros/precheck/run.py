@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -38,7 +37,7 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
     """
     findings: dict[int, Sequence[Finding]] = {}
     latencies: dict[str, float] = {}
-    measured: dict[str, float | None] = {}
+    measured: dict[str, Any] = {}
     joints, evidence = observation.joint_positions, Evidence(())
 
     def run(tier: int, check) -> None:
@@ -73,10 +72,7 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
         measured['success'] = goal.probability(evidence.outcome, blocked)
         findings[1] = (*findings[1], goal_finding(goal.margin(evidence.outcome),
                                                   measured['success']))
-    if evidence.clearance is not None:
-        minimum, sigma = evidence.clearance.minimum, evidence.clearance.minimum_sigma
-        measured |= {'min_clearance': minimum,
-                     'clearance_sigma': None if math.isnan(sigma) else sigma}
+    measured |= evidence.measured
     against = [f for found in findings.values() for f in found if f.severity > Severity.INFO]
     if against:
         with contextlib.suppress(Exception):     # help that cannot be had is no finding
@@ -85,7 +81,6 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
     return decide(
         findings, required=required, trajectory_hash=trajectory_hash(trajectory),
         robot_hash=examiner.robot.description_hash, scene_stamp_ns=observation.stamp_ns,
-        outcome='' if evidence.outcome is None else evidence.outcome.sentence,
         latencies=latencies, world_model=simulator.world_model.name, seed=seed, **measured)
 
 
