@@ -101,7 +101,12 @@ class Page:
 
     def reload(self) -> None:
         """Load the page again."""
+        self.show()
         self.tell('Page.reload')
+
+    def show(self) -> None:
+        """Bring it to the front: tabs behind another do not draw."""
+        self.tell('Page.bringToFront')
 
     def run(self, script: str):
         """Return the value of an expression in the page."""

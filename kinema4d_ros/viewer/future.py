@@ -71,6 +71,12 @@ class Future:
         """The frames that are there, by index."""
         return [self.frames[index] for index in sorted(self.frames)]
 
+    def what_happened(self, index: int) -> np.ndarray | None:
+        """Return the picture of the execution at a frame, or the last before it; None without."""
+        if max(self.real, default=0) < max(index, 1):
+            return None
+        return self.real.get(max((seen for seen in self.real if seen <= index), default=-1))
+
     def pointmap_colors(self, frame: FutureFrame) -> np.ndarray:
         """Return the colours of a frame, (N, 3) uint8, with the robot as a pointmap."""
         if self._bounds is None:     # those of the first frame hold for all

@@ -175,7 +175,8 @@ def _facts(verdict: Verdict) -> str:
          verdict.speed_factor),
         ('success', lambda: f'{verdict.success:.0%}', verdict.success),
         ('model', lambda: verdict.world_model, verdict.world_model or None),
-        ('took', lambda: f'{sum(verdict.latencies.values()):.2f} s', verdict.latencies or None)]
+        ('predicted in', lambda: f'{verdict.latencies["total"]:.2f} s',
+         verdict.latencies.get('total'))]
     return '\n'.join(f'{name}: {text()}' for name, text, value in facts if value is not None)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from kinema4d_ros.types import Observation
 
 _WIDTH = 480        # [px] of kept pictures at most
-_KEPT = 120         # looks; 12 s at 10 Hz
+_KEPT = 200         # looks of a moving robot; 20 s at 10 Hz
+_STILL = 1e-4       # [rad or m]
 
 
 class Look(NamedTuple):
@@ -37,8 +38,8 @@ class Looks:
         self._looks: deque[Look] = deque(maxlen=_KEPT)
 
     def add(self, observation: Observation) -> Look:
-        """Keep a look, its picture made small."""
-        if self._looks and self._looks[-1].stamp_ns == observation.stamp_ns:
+        """Keep a look, its picture made small; one look of a robot that stands still is enough."""
+        if self._looks and not _moved(self._looks[-1], observation):
             return self._looks[-1]
         image = observation.image
         if image.shape[1] > _WIDTH:
@@ -51,6 +52,11 @@ class Looks:
     def since(self, stamp_ns: int) -> Iterator[Look]:
         """Yield the looks from a stamp on, oldest first."""
         return (look for look in self._looks if look.stamp_ns >= stamp_ns)
+
+
+def _moved(look: Look, observation: Observation) -> bool:
+    return any(abs(position - look.joint_positions.get(name, np.inf)) > _STILL
+               for name, position in observation.joint_positions.items())
 
 
 def side_by_side(images: list[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import socket
 import threading
 from collections.abc import Mapping
@@ -54,6 +55,8 @@ class Viewer:
         _check_host(host)
         with contextlib.redirect_stdout(io.StringIO()):      # the node says the address
             self._server = viser.ViserServer(host=host, port=port, verbose=False)
+        # Browsers open connections on suspicion and drop them; that is no error.
+        logging.getLogger('websockets.server').setLevel(logging.CRITICAL)
         # What a robot sees is nobody's business: no tunnel out, whatever a browser asks for.
         self._server.request_share_url = lambda *_, **__: None
         self._server.initial_camera.position = (1.35, -0.8, 0.85)
@@ -85,6 +88,12 @@ class Viewer:
     def awaits_execution(self) -> bool:
         """Whether the newest prediction may be executed yet, so that pictures are to be kept."""
         return self._execution is not None and not self._execution[1].is_over
+
+    @property
+    def history(self) -> list[str]:
+        """One line for each prediction that can be chosen, newest first."""
+        with self._lock:
+            return self._history.labels
 
     # ------------------------------------------------------------------ told by the node
 
@@ -281,7 +290,7 @@ class Viewer:
         shown = []
         if frame is not None:
             shown.append(('predicted', frame.image))
-        real = None if frame is None else future.real.get(frame.index)
+        real = None if frame is None else future.what_happened(frame.index)
         if real is not None:
             shown.append(('what really happened', real))
         elif live is not None:

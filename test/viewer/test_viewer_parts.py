@@ -131,11 +131,11 @@ def test_another_motion_is_no_execution():
 
 def test_looks_are_kept_small_once_and_by_stamp():
     looks = Looks()
-    for stamp_ns in (1, 2, 2, 3):
+    for stamp_ns, position in ((1, 0.0), (2, 0.1), (3, 0.1), (4, 0.2)):
         camera = PinholeCamera(960, 480, 500.0, 500.0, 479.5, 239.5)
         looks.add(Observation(stamp_ns, np.zeros((480, 960, 3), np.uint8), None, camera,
-                              np.eye(4)))
-    assert [look.stamp_ns for look in looks.since(2)] == [2, 3]
+                              np.eye(4), {'a': position}))
+    assert [look.stamp_ns for look in looks.since(2)] == [2, 4]       # stood still at 3
     assert next(looks.since(0)).image.shape == (240, 480, 3)
 
 
@@ -160,6 +160,11 @@ def test_a_future_says_what_it_is():
     assert future.label == '3. 12:00:00 predicting' and not future.is_complete
     future.frames[1], future.frames[0] = frame(1, count=2), frame(0, count=2)
     assert future.is_complete and [one.index for one in future.ordered] == [0, 1]
+    assert future.what_happened(0) is None
+    future.real[0] = 'a'
+    assert future.what_happened(0) is None       # only stands at the start
+    future.real[3] = 'd'
+    assert [future.what_happened(index) for index in range(5)] == ['a', 'a', 'a', 'd', None]
     future.verdict = Verdict(Status.FAIL, 'x', world_model='kinematic')
     assert future.label == '3. 12:00:00 FAIL kinematic'
 

@@ -1,0 +1,201 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page in a real browser; the tests tell one story and share its page."""
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
+import browser  # noqa: E402
+
+from kinema4d_ros.camera import pointmap_from_depth  # noqa: E402
+from kinema4d_ros.episodes import Episode  # noqa: E402
+from kinema4d_ros.resources import share_dir  # noqa: E402
+from kinema4d_ros.robot import load_meshes, Robot, sample_trajectory  # noqa: E402
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict  # noqa: E402
+from kinema4d_ros.viewer import FutureFrame, Viewer  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(browser.CHROMIUM is None,
+                       reason='there is no browser: apt-get install chromium'),
+    pytest.mark.timeout(120)]
+PATH = next(iter(sorted((share_dir() / 'data' / 'episodes').glob('*success*.mcap'))), None)
+FRAMES = 5
+
+
+@pytest.fixture(scope='module')
+def episode():
+    return Episode.open(PATH)
+
+
+@pytest.fixture(scope='module')
+def robot(episode):
+    return Robot.from_urdf(episode.robot_description)
+
+
+@pytest.fixture(scope='module')
+def viewer():
+    viewer = Viewer(port=8750, point_budget=8_000)
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture(scope='module')
+def chromium():
+    chromium = browser.Browser(800, 520)
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(scope='module')
+def page(viewer, chromium):
+    page = chromium.page(viewer.address)
+    page.wait_text('no prediction yet')
+    return page
+
+
+def scene(page):
+    """Return the 3D part of the page above the pictures, (H, W, 3) int."""
+    return page.picture()[:250, :400].astype(int)
+
+
+def changed(before, after):
+    """Return the share of pixels that changed visibly."""
+    return (np.abs(before - after).max(axis=2) > 24).mean()
+
+
+def wait_change(page, before, share, what):
+    """Wait until more than a share of the 3D part differs from before; return the part."""
+    return page.wait(lambda: [now for now in [scene(page)] if changed(before, now) > share],
+                     what)[0]
+
+
+def verdict(**changes):
+    """Return a verdict with a finding in the middle of the motion."""
+    finding = Finding(FindingCode.CONTACT, Severity.FAIL, 'link7 touches <the table> here',
+                      link='panda_link7', point_base=(0.5, 0.0, 0.1), time=2.0)
+    return dataclasses.replace(Verdict(Status.FAIL, 'it would hit the table', (finding,),
+                                       world_model='kinematic', min_clearance=0.0), **changes)
+
+
+def add_future(viewer, episode, robot, rollout_id):
+    """Give the viewer a future: the robot moves as planned, all else stays."""
+    observation = episode.observation()
+    times = np.linspace(0.0, episode.trajectory.duration, FRAMES)
+    motion = sample_trajectory(episode.trajectory, robot, times, observation.joint_positions)
+    points = pointmap_from_depth(observation.depth, observation.camera)
+    for index, time in enumerate(times):
+        viewer.add_frame(rollout_id, FutureFrame.thinned(
+            8_000, points=points, colors=observation.image,
+            robot_mask=np.zeros(points.shape[:2], bool), index=index, count=FRAMES,
+            time=float(time), stamp_ns=observation.stamp_ns, image=observation.image,
+            T_base_cloud=observation.T_base_camera, T_base_camera=observation.T_base_camera,
+            joint_positions=dict(zip(motion.joint_names, motion.positions[index]))))
+
+
+def test_page_loads_from_this_machine_alone(viewer, page):
+    assert viewer.is_watched
+    assert re.fullmatch(r'http://127\.0\.0\.1:\d+', viewer.address)
+    elsewhere = [address for address in page.requests
+                 if not address.startswith((viewer.address, 'ws://127.0.0.1:', 'data:',
+                                            f'blob:{viewer.address}'))]
+    assert elsewhere == []
+
+
+def test_robot_and_scene_appear(viewer, page, robot, episode):
+    empty = scene(page)
+    viewer.set_robot(robot, load_meshes(robot, max_faces=6000))
+    observation = episode.observation()
+    viewer.show_joints(observation.joint_positions)
+    with_robot = wait_change(page, empty, 0.01, 'the robot')
+    viewer.show_live(observation, scene=True)
+    wait_change(page, with_robot, 0.03, 'the scene')
+    page.wait_text('live camera')
+
+
+def test_prediction_and_verdict_are_told(viewer, page, robot, episode):
+    before = scene(page)
+    add_future(viewer, episode, robot, 'first')
+    page.wait_text(f'frame 1 of {FRAMES}')
+    page.wait_text('predicting ...')
+    viewer.add_verdict('first', verdict())
+    page.wait_text('it would hit the table')
+    page.wait_text('link7 touches <the table> here')      # as text, whatever it holds
+    assert 'FAIL' in page.text() and 'clearance: 0 mm' in page.text()
+    wait_change(page, before, 0.002, 'shadow and finding')
+
+
+def test_slider_moves_the_shadow_robot(viewer, page):
+    page.wait_text(f'frame 1 of {FRAMES}')
+    before = scene(page)
+    x, y, width = page.wait(lambda: page.run('''(() => {
+        const one = document.querySelector('[role=slider]');
+        const box = one && one.parentElement.getBoundingClientRect();
+        return box && [box.x, box.y + box.height / 2, box.width];
+    })()'''), 'the slider')
+    page.press(x + width / 2, y)
+    page.wait_text(f'frame 3 of {FRAMES}')
+    wait_change(page, before, 0.005, 'the shadow robot to move')
+
+
+def test_finding_leads_to_its_time_and_place(viewer, page):
+    before = scene(page)
+    page.click('2.00 s')
+    page.wait_text('2.00 s of')
+    wait_change(page, before, 0.05, 'the view to move')
+
+
+def test_play_moves_on_with_the_time(viewer, page):
+    page.click('Play')
+    page.wait_text('Pause')
+    viewer.tick(1.0)
+    page.wait_text('3.00 s of')
+    page.click('Pause')
+    page.wait_text('Play')
+    viewer.tick(1.0)
+    assert '3.00 s of' in page.text()
+
+
+def test_what_really_happened_stands_beside_the_prediction(viewer, page, episode):
+    times = np.linspace(0.0, episode.trajectory.duration, FRAMES)
+    begin = episode.observation()
+    for time, frame in zip(times, episode.truth.future(times)):
+        viewer.show_live(dataclasses.replace(
+            begin, image=frame.image, joint_positions=frame.joint_positions,
+            stamp_ns=begin.stamp_ns + round(time * 1e9)), scene=False)
+    page.wait_text('predicted | what really happened')
+
+
+def test_second_browser_and_reload_show_the_same(viewer, page, chromium):
+    second = chromium.page(viewer.address)
+    for one in (second, page):
+        if one is page:
+            one.reload()
+        one.wait_text('it would hit the table')
+        one.wait_text('3.00 s of')
+        one.wait_text('what really happened')
+    assert second.problems == page.problems == []
+    second.close()
+    page.show()
+
+
+def test_history_keeps_both(viewer, page, robot, episode):
+    add_future(viewer, episode, robot, 'second')
+    viewer.add_verdict('second', verdict(status=Status.PASS, summary='nothing wrong', findings=()))
+    page.wait_text('nothing wrong')
+    viewer.choose(next(label for label in viewer.history if 'FAIL' in label))
+    page.wait_text('it would hit the table')
+
+
+def test_a_robot_that_changes(viewer, page):
+    other = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text())
+    before = scene(page)
+    viewer.set_robot(other, load_meshes(other))
+    viewer.show_joints({})
+    page.wait_text('no prediction yet')
+    wait_change(page, before, 0.02, 'the other robot')
+    viewer.show_status('the camera is silent')
+    page.wait_text('the camera is silent')
+    assert page.problems == []
