@@ -241,14 +241,14 @@ class Gate:
                                                  qos.TRAJECTORY)
         self.feedback = []
 
-    def ready(self, *but):
-        """Wait until it knows everybody, except for complaints that contain one of `but`."""
+    def ready(self, but='ready'):
+        """Wait until it knows everybody, or has no complaint but the one that begins so."""
         assert self.client.wait_for_server(LIMIT), self.process.output()
 
         def fine():
             level, message = self.status() or (None, '')
-            return level is not None and (level != DiagnosticStatus.ERROR or any(
-                part in message for part in but))
+            return level is not None and (level != DiagnosticStatus.ERROR or (
+                message.startswith(but) and '; ' not in message))
 
         self.wait(fine)
         return self
