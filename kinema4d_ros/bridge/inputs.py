@@ -44,10 +44,14 @@ class StampedBuffer:
             self._entries.append(Entry(int(stamp_ns), value, float(arrival)))
             return jumped
 
-    def refuse(self) -> None:
-        """Count a message that could not be used, for the diagnostics."""
+    def refuse(self, *, kept: bool = False) -> None:
+        """
+        Count a message that could not be used, for the diagnostics.
+
+        :param kept: it was `put` before that turned out, so it is counted as received already.
+        """
         with self._lock:
-            self.received += 1
+            self.received += not kept
             self.refused += 1
 
     def clear(self) -> None:

@@ -46,7 +46,6 @@ def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
             silent.append(topic)
         if status.problem:
             values[f'{topic} problem'] = status.problem
-        if status.refused or status.problem:
             problems.append(topic)
     message = 'all inputs arrive'
     if silent:

@@ -3,10 +3,12 @@
 """What shadow_sim receives: kept as messages, made into one Observation when it is asked for."""
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
@@ -17,7 +19,7 @@ from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.bridge.inputs import Entry, merged_positions, StampedBuffer
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.bridge.transforms import TransformTree
-from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
@@ -25,6 +27,8 @@ from kinema4d_ros.types import FindingCode, Observation
 
 _NS = 1_000_000_000
 _JOINT_SPREAD_NS = _NS // 2   # arm and gripper may publish their states so far apart
+_RECENT = 5.0                 # [s] a problem is told in the diagnostics after it came up last
+_INFO = 'camera/camera_info'
 
 
 class InputProblem(ObservationError):
@@ -56,6 +60,13 @@ class InputStatus(NamedTuple):
     problem: str                 # why the last one was refused, or what does not match
 
 
+class _Problem(NamedTuple):
+    """What was wrong with a topic last; `until` is on the monotonic clock [s]."""
+
+    text: str
+    until: float
+
+
 class Inputs:
     """
     Subscriptions to camera, joints and TF.
@@ -77,20 +88,20 @@ class Inputs:
         self._reliability = values['camera_reliability']
         self._tree = tree
         self._buffers: dict[str, StampedBuffer] = {}
-        self._problems: dict[str, str] = {}
+        self._problems: dict[str, _Problem] = {}
+        self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
         self._subscriptions: dict[str, Any] = {}
         self._camera_topics: dict[str, tuple[type, Any]] = {}
         self._info: StampedBuffer | None = None
         compressed = values['image_transport'] == 'compressed'
-        self._image = self._camera('camera/image_raw' + ('/compressed' if compressed else ''),
-                                   CompressedImage if compressed else Image, 8)
-        self._info = self._camera('camera/camera_info', CameraInfo, 1)
+        self._image_topic = 'camera/image_raw' + ('/compressed' if compressed else '')
+        self._image = self._camera(self._image_topic, CompressedImage if compressed else Image, 8)
+        self._info = self._camera(_INFO, CameraInfo, 1)
         self._depth = None
         if values['depth_transport'] != 'none':
             raw = values['depth_transport'] == 'raw'
-            self._depth = self._camera('camera/depth/image_raw' + ('' if raw else
-                                                                   '/compressedDepth'),
-                                       Image if raw else CompressedImage, 8)
+            self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
+            self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
         self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
                                        joint_positions)
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
@@ -120,6 +131,8 @@ class Inputs:
                 buffer.refuse()
                 self._complain(topic, str(error))
                 return
+            if topic in self._problems and self._problems[topic].until == math.inf:
+                del self._problems[topic]     # a publisher that fits is there now
             jumped = buffer.put(stamp_ns(message.header.stamp), value, time.monotonic())
             if jumped and buffer is not self._info:
                 self._on_jump(f'the stamps of {topic} jumped back')
@@ -127,16 +140,39 @@ class Inputs:
         events = SubscriptionEventCallbacks(
             incompatible_qos=lambda event: self._complain(
                 topic, f'{event.total_count} publisher(s) offer a QoS that does not match '
-                f'(policy {event.last_policy_kind}); set camera_reliability or the publisher'),
+                f'(policy {event.last_policy_kind}); set camera_reliability or the publisher',
+                math.inf),
             use_default_callbacks=False)
         self._subscriptions[topic] = self._node.create_subscription(
             kind, topic, take, profile, callback_group=self._group, event_callbacks=events)
         return buffer
 
-    def _complain(self, topic: str, problem: str) -> None:
-        if self._problems.get(topic) != problem:
-            self._node.get_logger().warning(f'{topic}: {problem}')
-        self._problems[topic] = problem
+    def _complain(self, topic: str, text: str, lasts: float = _RECENT) -> None:
+        """Keep a problem, and log it unless it was the last one a moment ago."""
+        now, last = time.monotonic(), self._problems.get(topic)
+        if last is None or last.text != text or now > last.until:
+            self._node.get_logger().warning(f'{topic}: {text}')
+        self._problems[topic] = _Problem(text, now + lasts)
+
+    def _problem(self, topic: str) -> str:
+        problem = self._problems.get(topic)
+        return '' if problem is None or time.monotonic() > problem.until else problem.text
+
+    def _read(self, topic: str, entry: Entry, convert: Callable[[Any], Any]) -> Any:
+        """
+        Return what `convert` makes of a message that was kept.
+
+        :raises InputProblem: it raised; the message counts as refused, once.
+        """
+        try:
+            return convert(entry.value)
+        except Kinema4DError as error:
+            if self._unusable.get(topic) is not entry:
+                self._unusable[topic] = entry
+                self._buffers[topic].refuse(kept=True)
+            self._complain(topic, str(error))
+            name = self._node.resolve_topic_name(topic)
+            raise InputProblem(FindingCode.MISSING_INPUT, f'{name}: {error}') from error
 
     def _take_tf(self, message: TFMessage, static: bool) -> None:
         try:
@@ -147,7 +183,8 @@ class Inputs:
     def refresh(self) -> None:
         """Subscribe anew where publishers that came since offer a better QoS."""
         for topic, (kind, reliability) in self._camera_topics.items():
-            if not self._node.count_publishers(topic):
+            # it takes the name as it is, without the remappings of this node
+            if not self._node.count_publishers(self._node.resolve_topic_name(topic)):
                 continue
             profile = self._camera_qos(topic)
             if profile.reliability != reliability:
@@ -175,7 +212,7 @@ class Inputs:
         now = time.monotonic()
         for topic, buffer in self._buffers.items():
             yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
-                              buffer.refused, self._problems.get(topic, ''))
+                              buffer.refused, self._problem(topic))
 
     def joint_positions(self, robot: Robot, now_ns: int,
                         values: Mapping[str, Any]) -> dict[str, float]:
@@ -201,19 +238,22 @@ class Inputs:
         :raises InputProblem: an input is missing, stale or unusable.
         """
         robot = finder.robot
-        entry, positions, depth_message = self._newest_complete(
+        entry, positions, depth_entry = self._newest_complete(
             robot, round(values['sync_tolerance'] * _NS))
         _check_age('camera image', entry, now_ns, values['max_input_age'])
         info = self._info.latest()
         if info is None:
-            raise self._missing('camera/camera_info')
-        frame = values['camera_frame'] or entry.value.header.frame_id
+            raise self._missing(_INFO)
+        stamped = entry.value.header.frame_id
+        frame = values['camera_frame'] or stamped
+        calibration = self._read(_INFO, info, lambda message: _calibration(message, stamped))
+        image = self._read(self._image_topic, entry,
+                           lambda message: calibration.rectify(images.rgb_image(message)))
+        depth = None
+        if depth_entry is not None:
+            depth = self._read(self._depth_topic, depth_entry, lambda message: (
+                calibration.rectify_depth(_registered_depth(message, stamped, image.shape[:2]))))
         try:
-            calibration = calibration_from_message(info.value)
-            image = calibration.rectify(images.rgb_image(entry.value))
-            depth = None
-            if depth_message is not None:
-                depth = calibration.rectify_depth(images.depth_to_metres(depth_message))
             pose = finder.find(frame, positions).moved(calibration.T_optical_camera)
             observation = Observation(entry.stamp_ns, image, depth, calibration.pinhole,
                                       pose.T_base_camera, positions)
@@ -222,7 +262,7 @@ class Inputs:
         return Look(observation, frame, pose.mount, robot.root_link)
 
     def _newest_complete(self, robot: Robot, within_ns: int
-                         ) -> tuple[Entry, dict[str, float], Any]:
+                         ) -> tuple[Entry, dict[str, float], Entry | None]:
         """
         Return the newest image that has joint positions and depth image, both with it.
 
@@ -230,7 +270,7 @@ class Inputs:
         """
         newest = self._image.latest()
         if newest is None:
-            raise self._missing(next(iter(self._buffers)))
+            raise self._missing(self._image_topic)
         best = None
         for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
             try:
@@ -241,7 +281,7 @@ class Inputs:
             if self._depth is not None:
                 depth = self._depth.nearest(entry.stamp_ns, within_ns)
             if depth is not None:
-                return entry, positions, depth.value
+                return entry, positions, depth
             best = best or (entry, positions, None)
         if best is None:     # say what is wrong with the newest
             return newest, self._of_robot(robot, newest.stamp_ns, within_ns), None
@@ -269,8 +309,35 @@ class Inputs:
         text = f'nothing usable has been received on {name}, which has ' \
                f'{self._node.count_publishers(name)} publisher(s)'
         if topic in self._problems:
-            text += f'; last problem: {self._problems[topic]}'
+            text += f'; last problem: {self._problems[topic].text}'
         return InputProblem(FindingCode.MISSING_INPUT, text)
+
+
+def _calibration(message: CameraInfo, image_frame: str) -> CameraCalibration:
+    """Return the calibration; it must be that of the camera which made the image."""
+    frame = message.header.frame_id
+    if frame.lstrip('/') != image_frame.lstrip('/'):
+        raise ObservationError(
+            f'the calibration is of frame {frame!r}, the image of {image_frame!r}; remap '
+            'camera/camera_info to the topic beside that of the image')
+    return calibration_from_message(message)
+
+
+def _registered_depth(message: Image | CompressedImage, image_frame: str,
+                      shape: tuple[int, int]) -> np.ndarray:
+    """Return the depth image (H, W) float32 [m]; its pixels must be those of the image."""
+    cure = 'use the depth that the driver registers to the image (aligned_depth_to_color, ' \
+           'depth_registered, depth_to_rgb or the like), or depth_image_proc/register'
+    frame = message.header.frame_id
+    if frame.lstrip('/') != image_frame.lstrip('/'):
+        raise ObservationError(f'the depth image is of frame {frame!r}, the image of '
+                               f'{image_frame!r}, so their pixels do not match; {cure}')
+    depth = images.depth_to_metres(message)
+    if depth.shape != shape:
+        raise ObservationError(
+            f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels, the image '
+            f'{shape[1]} x {shape[0]}; {cure}')
+    return depth
 
 
 def _check_age(what: str, entry: Entry, now_ns: int, limit: float) -> None:

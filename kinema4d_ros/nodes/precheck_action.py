@@ -13,7 +13,9 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.requests import Request, RequestRunner
+from kinema4d_ros.types import FindingCode, Status
 
+LONGEST_DEADLINE = 86400.0  # [s] that a goal may have
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
 _CANCEL_POLL = 0.02         # [s] between looks whether the client cancelled
 _RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
@@ -87,8 +89,10 @@ class PrecheckAction:
         if wanted.goal_rubric:
             return (Precheck.Result.INVALID_GOAL,
                     f'unknown goal rubric {wanted.goal_rubric!r}; none is configured')
-        if not wanted.deadline >= 0.0:
-            return Precheck.Result.INVALID_GOAL, f'the deadline is {wanted.deadline} s; 0 for none'
+        if not 0.0 <= wanted.deadline <= LONGEST_DEADLINE:     # not for NaN either
+            return (Precheck.Result.INVALID_GOAL,
+                    f'the deadline is {wanted.deadline} s, valid: 0 (the parameter deadline) to '
+                    f'{LONGEST_DEADLINE} s')
         if not set(wanted.tiers) <= required:
             return (Precheck.Result.INVALID_GOAL,
                     f'tiers {sorted(set(wanted.tiers) - required)} are not available; '
@@ -102,13 +106,22 @@ class PrecheckAction:
         if request.outcome is not None:
             result.error_code = _ERRORS[request.outcome]
             result.error_msg = request.reason
+        elif missing := _missing(request):
+            result.error_code, result.error_msg = Precheck.Result.NOT_READY, missing
         if goal.is_cancel_requested:
             goal.canceled()
-        elif request.outcome is not None:
+        elif result.error_code != Precheck.Result.NONE:
             goal.abort()
         else:
             goal.succeed()
         return result
+
+
+def _missing(request: Request) -> str:
+    """Return which input a verdict is UNSURE for want of, '' when there is none."""
+    return next((finding.message for verdict in request.verdicts
+                 if verdict.status is Status.UNSURE for finding in verdict.findings
+                 if finding.code is FindingCode.MISSING_INPUT), '')
 
 
 def ranking(verdicts) -> list[int]:

@@ -168,6 +168,8 @@ def _is_understood(values: Mapping[str, Any]) -> str | None:
         tier0_settings(values)
     except ConfigurationError as error:
         return str(error)
+    if '' in values['package_paths']:
+        return "parameter 'package_paths' holds an empty path; name folders, or leave it out"
     return None
 
 

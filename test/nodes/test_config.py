@@ -58,6 +58,11 @@ def test_a_limit_that_cannot_be_understood(limits, words):
         TABLE.validate({'joint_limits': limits})
 
 
+def test_an_empty_package_path_is_refused():
+    with pytest.raises(ConfigurationError, match='package_paths.*an empty path'):
+        TABLE.validate({'package_paths': ['']})
+
+
 def test_limits_and_workspace_reach_the_rules():
     values = TABLE.validate({'joint_limits': ('a.b.velocity=1', 'a.b.jerk=2.5'),
                              'workspace': (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)})
@@ -140,7 +145,7 @@ def test_launch_arguments_are_described_and_used():
 def test_launched_executables_exist_and_their_parameters_too():
     nodes = [keywords(call) for call in calls('Node')]
     ours = {node['executable'] for node in nodes if node['package'] == 'kinema4d_ros'}
-    assert ours == {'shadow_sim', 'episode_player'}
+    assert ours == {'shadow_sim', 'episode_player', 'viewer'}
     for name in ours:
         assert (ROOT / 'executables' / name).stat().st_mode & 0o111
     assert {node['package'] for node in nodes} == {

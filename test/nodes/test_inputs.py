@@ -1,0 +1,202 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What shadow_sim makes of messages, handed to the callbacks of a real node; nothing spins."""
+import threading
+
+import numpy as np
+import pytest
+import rclpy
+from graph import CAMERA_FRAME, HEIGHT, LIMIT, READY, URDF, WIDTH
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.nodes import inputs as inputs_module
+from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_parameters import TABLE
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import FindingCode, PinholeCamera
+
+ROBOT = Robot.from_urdf(URDF)
+VALUES = TABLE.validate({})
+IMAGE, INFO, DEPTH = 'camera/image_raw', 'camera/camera_info', 'camera/depth/image_raw'
+NOW = 5_000_000_000
+
+
+class Desk:
+    """Inputs whose messages are handed over one by one."""
+
+    def __init__(self, node):
+        self.inputs = Inputs(node, VALUES, TransformTree(), MutuallyExclusiveCallbackGroup(),
+                             lambda reason: None)
+        self.frames = {IMAGE: CAMERA_FRAME, INFO: CAMERA_FRAME, DEPTH: CAMERA_FRAME}
+        self.stamp = NOW
+        self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
+
+    def header(self, topic):
+        """Return a header of this moment."""
+        stamp = rclpy.time.Time(nanoseconds=self.stamp).to_msg()
+        return Header(stamp=stamp, frame_id=self.frames.get(topic, ''))
+
+    def put(self, topic, message):
+        """Hand a message to the callback of its subscription."""
+        self.inputs._subscriptions[topic].callback(message)
+
+    def show(self, image=None, depth=None, info=None):
+        """Hand over one look, the next moment's."""
+        self.stamp += 50_000_000
+        image = np.full((HEIGHT, WIDTH, 3), 7, np.uint8) if image is None else image
+        depth = np.full((HEIGHT, WIDTH), 1.5, np.float32) if depth is None else depth
+        self.put('joint_states', joint_state_message(READY, self.header('joint_states')))
+        self.put(INFO, info or camera_info_message(self.camera, self.header(INFO)))
+        self.put(DEPTH, array_to_image(depth, self.header(DEPTH), '32FC1'))
+        if not isinstance(image, Image):
+            image = array_to_image(image, self.header(IMAGE), 'rgb8')
+        self.put(IMAGE, image)
+
+    def look(self, finder=None):
+        """Return what is observed now."""
+        finder = finder or CameraFinder(ROBOT, (), TransformTree())
+        return self.inputs.observe(finder, self.stamp, VALUES)
+
+    def problem(self) -> str:
+        """Return why nothing can be observed."""
+        with pytest.raises(InputProblem) as caught:
+            self.look()
+        assert caught.value.code == FindingCode.MISSING_INPUT
+        return str(caught.value)
+
+    def status(self, topic):
+        """Return the status of one input."""
+        return next(status for status in self.inputs.status() if status.topic == topic)
+
+
+@pytest.fixture(scope='module')
+def node(module_ros_domain):
+    """Return a node that nobody spins."""
+    with rclpy.Context() as context:
+        made = Node('looker', context=context)
+        yield made
+        made.destroy_node()
+
+
+@pytest.fixture
+def desk(node):
+    """Return inputs that have seen nothing yet."""
+    made = Desk(node)
+    yield made
+    made.inputs.close()
+
+
+def test_a_look(desk):
+    desk.show()
+    look = desk.look()
+    assert (look.frame, look.mount, look.root_link) == (CAMERA_FRAME, None, 'base_link')
+    assert (look.observation.image == 7).all() and (look.observation.depth == 1.5).all()
+
+
+def test_depth_of_another_camera_is_refused_with_both_frames_and_the_cure(desk):
+    desk.frames[DEPTH] = 'camera_depth_optical_frame'
+    desk.show()
+    words = desk.problem()
+    for word in ('camera_depth_optical_frame', CAMERA_FRAME, 'aligned_depth_to_color'):
+        assert word in words
+    assert desk.status(DEPTH).refused == 1
+    desk.frames[DEPTH] = '/' + CAMERA_FRAME        # the slash of ROS 1 days is no difference
+    desk.show()
+    desk.look()
+
+
+def test_depth_of_another_size_is_refused_with_both_sizes(desk):
+    desk.show(depth=np.ones((HEIGHT // 2, WIDTH // 2), np.float32))
+    words = desk.problem()
+    assert f'depth image has {WIDTH // 2} x {HEIGHT // 2} pixels' in words
+    assert f'{WIDTH} x {HEIGHT}; use the depth that' in words
+
+
+def test_a_calibration_of_another_camera_is_refused(desk):
+    desk.frames[INFO] = 'left_optical_frame'
+    desk.show()
+    words = desk.problem()
+    assert "'left_optical_frame'" in words and f"'{CAMERA_FRAME}'" in words
+
+
+def test_an_uncalibrated_camera_is_refused(desk):
+    info = camera_info_message(desk.camera, desk.header(INFO))
+    info.k = [0.0] * 9
+    desk.show(info=info)
+    assert 'not calibrated' in desk.problem()
+
+
+@pytest.mark.parametrize('link', [CAMERA_FRAME, ROBOT.joints['wrist_roll_joint'].child])
+def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one(desk, link):
+    desk.frames = dict.fromkeys(desk.frames, link)
+    info = camera_info_message(desk.camera, desk.header(INFO))
+    info.p[3] = -90.0 * 0.125                      # 0.125 m to the right
+    desk.show(info=info)
+    finder = CameraFinder(ROBOT, (), TransformTree())
+    left, _ = finder.find(link, READY)
+    look = desk.look(finder)
+    beside = np.eye(4)
+    beside[0, 3] = 0.125
+    np.testing.assert_allclose(look.observation.T_base_camera, left @ beside, atol=1e-9)
+    assert look.mount == (None if link == CAMERA_FRAME else LinkPose(link, beside))
+
+
+def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_while(
+        desk, monkeypatch):
+    bad = array_to_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8), desk.header(IMAGE), 'rgb8')
+    bad.encoding = 'bayer_rggb8'
+    desk.show(image=bad)
+    for _ in range(3):
+        assert 'bayer_rggb8' in desk.problem()
+    assert (desk.status(IMAGE).received, desk.status(IMAGE).refused) == (1, 1)
+    assert 'bayer_rggb8' in desk.status(IMAGE).problem
+    desk.show()
+    desk.look()
+    later = inputs_module.time.monotonic() + inputs_module._RECENT
+    monkeypatch.setattr(inputs_module.time, 'monotonic', lambda: later)
+    assert desk.status(IMAGE).problem == ''
+    assert desk.status(IMAGE).refused == 1
+
+
+def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monkeypatch):
+    desk.put('joint_states', joint_state_message({'elbow_joint': float('nan')}, desk.header('')))
+    assert desk.status('joint_states').problem
+    later = inputs_module.time.monotonic() + inputs_module._RECENT
+    monkeypatch.setattr(inputs_module.time, 'monotonic', lambda: later)
+    assert desk.status('joint_states').problem == ''
+
+
+def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_domain):
+    with rclpy.Context() as context:
+        node = Node('looker', context=context, cli_args=[
+            '--ros-args', '-r', 'camera/image_raw:=/eye/color'])
+        desk = Desk(node)
+
+        def reliability():
+            return desk.inputs._camera_topics[IMAGE][1]
+
+        assert reliability() == QoSReliabilityPolicy.BEST_EFFORT     # while nobody offers more
+        node.create_publisher(Image, '/eye/color', 5)
+        graph_changed = threading.Event()
+        for _ in range(int(LIMIT / 0.02)):
+            if node.count_publishers('/eye/color'):
+                break
+            graph_changed.wait(0.02)
+        desk.inputs.refresh()
+        assert reliability() == QoSReliabilityPolicy.RELIABLE
+        assert desk.inputs._subscriptions[IMAGE].topic_name == '/eye/color'
+        node.create_publisher(Image, '/eye/color', qos_profile_sensor_data)
+        desk.inputs.refresh()
+        assert reliability() == QoSReliabilityPolicy.BEST_EFFORT
+        desk.inputs.close()
+        node.destroy_node()
