@@ -66,6 +66,9 @@ ARGUMENTS = [
                           description='Open RViz2'),
     DeclareLaunchArgument('rviz_config', default_value=shared('config', 'shadow_sim.rviz'),
                           description='Configuration of RViz2'),
+    DeclareLaunchArgument('viewer', default_value='false', choices=BOOLEAN,
+                          description='Serve the web page, on http://127.0.0.1:8080; needs viser '
+                          '(requirements/viewer.txt)'),
     DeclareLaunchArgument('record', default_value='',
                           description='Record inputs and predictions into this new bag folder'),
     DeclareLaunchArgument('large_messages', default_value='true', choices=BOOLEAN,
@@ -124,6 +127,12 @@ def generate_launch_description():
         package='rviz2', executable='rviz2', arguments=['-d', LaunchConfiguration('rviz_config')],
         remappings=[('/' + topic, topic) for topic in SHOWN],
         condition=IfCondition(LaunchConfiguration('rviz')))
+    # It looks through the same camera, so the same files say where that is.
+    viewer = Node(
+        package='kinema4d_ros', executable='viewer', output='screen', emulate_tty=True,
+        parameters=[ParameterFile(LaunchConfiguration(name), allow_substs=True)
+                    for name in ('params_file', 'camera_file')],
+        condition=IfCondition(LaunchConfiguration('viewer')))
     record = ExecuteProcess(
         cmd=['ros2', 'bag', 'record', '-s', 'mcap', '-o', LaunchConfiguration('record'),
              *RECORDED], condition=is_given('record'))
@@ -146,6 +155,7 @@ def generate_launch_description():
             *robot_state_publishers(of_episode, is_given('episode'), 'played/robot_description'),
             *robot_state_publishers(of_urdf, is_given('urdf')),
             rviz,
+            viewer,
             record,
         ]),
     ])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_EPISODES = (
     'libero_object_0_0_success', 'libero_spatial_1_0_success', 'libero_object_0_0_missed_grasp',
     'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table')
+#: what the viewer says where its page is
+ADDRESS = re.compile(r'open http\S+ in a browser')
 PATIENCE = 120.0     # [s] for a first frame; the first start compiles numba code
 
 
@@ -40,6 +43,8 @@ def arguments() -> argparse.Namespace:
                         help='folder for the results')
     parser.add_argument('--world-model', default='kinematic', help='which world model predicts')
     parser.add_argument('--frames', type=int, default=49, help='predicted frames')
+    parser.add_argument('--view', action='store_true',
+                        help='show it all on a web page too, which stays open until Ctrl-C')
     return parser.parse_args()
 
 
@@ -125,22 +130,37 @@ def main() -> int:
     listener = Listener()
     rows = []
     try:
-        shadow_log = options.out / 'log' / 'shadow_sim.log'
-        with node('shadow_sim', shadow_log, f'world_model:={options.world_model}',
-                  f'frames:={options.frames}') as shadow:
+        with contextlib.ExitStack() as nodes:
+            running = {}
+            if options.view:
+                log = options.out / 'log' / 'viewer.log'
+                running[log] = nodes.enter_context(node('viewer', log))
+                watch(listener, running, lambda: ADDRESS.search(log.read_text()), PATIENCE,
+                      'the web page')
+                console.print(ADDRESS.search(log.read_text())[0])
+            log = options.out / 'log' / 'shadow_sim.log'
+            running[log] = nodes.enter_context(node(
+                'shadow_sim', log, f'world_model:={options.world_model}',
+                f'frames:={options.frames}'))
             console.print('starting shadow_sim ...')
-            watch(listener, {shadow_log: shadow}, listener.ready, PATIENCE, 'the world model')
+            watch(listener, running, listener.ready, PATIENCE, 'the world model')
             for number, path in enumerate(paths, 1):
                 console.print(f'[{number}/{len(paths)}] {path.stem}: playing ...')
                 listener.begin()
                 player_log = options.out / 'log' / f'player_{path.stem}.log'
                 with node('episode_player', player_log, f'episode:={path.resolve()}') as player:
-                    watch(listener, {shadow_log: shadow, player_log: player},
-                          listener.finished, PATIENCE, 'a prediction')
+                    both = {**running, player_log: player}
+                    watch(listener, both, listener.finished, PATIENCE, 'a prediction')
+                    if options.view:     # what really happens is worth seeing as well
+                        watch(listener, both, lambda: player.poll() is not None, PATIENCE,
+                              'the end of the episode')
                 rows.append(write_results(path, listener.take(), options.out))
                 console.print(f'    {rows[-1].sentence}')
-        console.print(results_table(rows))
-        console.print(f'videos, sheets, clouds and bags: {options.out}')
+            console.print(results_table(rows))
+            console.print(f'videos, sheets, clouds and bags: {options.out}')
+            if options.view:
+                console.print('the page stays open; Ctrl-C ends all')
+                watch(listener, running, lambda: False, float('inf'), 'Ctrl-C')
     except KeyboardInterrupt:
         console.print('stopped; all nodes are ended')
         return 130

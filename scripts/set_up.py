@@ -219,8 +219,8 @@ def _make_venv() -> None:
 
 
 def _packages_key() -> str:
-    used = ('base', 'test', 'constraints-ros') if FROM_ROS else (
-        'base', 'test', 'ros', 'constraints')
+    used = ('base', 'test', 'viewer', 'constraints-ros') if FROM_ROS else (
+        'base', 'test', 'viewer', 'ros', 'constraints')
     return _hash('packages 1', _venv_key(), *_contents(
         ROOT / 'requirements' / f'{name}.txt' for name in used))
 
@@ -234,14 +234,16 @@ def _install_packages() -> None:
     pip = (PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input')
     requirements = ROOT / 'requirements'
     if FROM_ROS:
-        lacking = _lacking(requirements / 'base.txt', requirements / 'test.txt')
+        lacking = _lacking(*(requirements / f'{name}.txt'
+                             for name in ('base', 'test', 'viewer')))
         if lacking:
             _run(*pip, '-c', requirements / 'constraints-ros.txt', *lacking)
         return
     # empy has no wheel: building it needs these two, first.
     _run(*pip, '-c', requirements / 'constraints.txt', 'setuptools', 'wheel')
     _run(*pip, '-c', requirements / 'constraints.txt', *(
-        word for name in ('base', 'ros', 'test') for word in ('-r', requirements / f'{name}.txt')))
+        word for name in ('base', 'ros', 'test', 'viewer')
+        for word in ('-r', requirements / f'{name}.txt')))
     _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -47,7 +48,7 @@ TABLE = ParameterTable((
               maximum=0.1, read_only=True),
     Parameter('kept', int, 4, 'Predictions that can be looked at again', minimum=2, maximum=100,
               read_only=True),
-    *(row for row in TABLE_ROWS if row.name in _SHARED)))
+    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)))
 
 
 class ViewerNode(Node):

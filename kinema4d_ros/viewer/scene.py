@@ -31,6 +31,7 @@ class Scene:
         self._server = server
         scene = server.scene
         scene.set_up_direction('+z')
+        scene.configure_default_lights(cast_shadow=False)    # they double a browser's work
         scene.add_grid('/grid', width=4.0, height=4.0, cell_size=0.1, section_size=0.5,
                        position=(0.0, 0.0, -0.005))
         self.observed = scene.add_point_cloud(

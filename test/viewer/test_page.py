@@ -44,7 +44,7 @@ def viewer():
 
 @pytest.fixture(scope='module')
 def chromium():
-    chromium = browser.Browser(800, 520)
+    chromium = browser.Browser(1000, 640)
     yield chromium
     chromium.close()
 
@@ -58,7 +58,7 @@ def page(viewer, chromium):
 
 def scene(page):
     """Return the 3D part of the page above the pictures, (H, W, 3) int."""
-    return page.picture()[:250, :400].astype(int)
+    return page.picture()[:330, :560].astype(int)
 
 
 def changed(before, after):
