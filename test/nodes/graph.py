@@ -173,7 +173,7 @@ class Graph:
 class FakeRobot:
     """Publishes what a live robot and its camera do, 20 times a second, as the fields say."""
 
-    def __init__(self, graph: Graph, *, image_qos=qos.PREDICTION):
+    def __init__(self, graph: Graph, *, image_qos=qos.PREDICTION, camera='camera'):
         self.graph = graph
         self._node = node = graph.node
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
@@ -183,15 +183,19 @@ class FakeRobot:
         self.make_image = lambda image, header: array_to_image(image, header, 'rgb8')
         self.make_depth = lambda depth, header: array_to_image(depth, header, '32FC1')
         self.make_joints = joint_state_message
+        self.make_info = camera_info_message
+        self.frame = self.depth_frame = CAMERA_FRAME
         self.stamp_offset = 0.0                 # [s] added to all stamps
         self.camera_on = self.joints_on = self.depth_on = self.info_on = True
         self.shown = 0
         self._robot = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
-        self._image = node.create_publisher(Image, 'camera/image_raw', image_qos)
-        self._packed = node.create_publisher(CompressedImage, 'camera/image_raw/compressed',
+        self._image = node.create_publisher(Image, f'{camera}/image_raw', image_qos)
+        self._packed = node.create_publisher(CompressedImage, f'{camera}/image_raw/compressed',
                                              qos.PREDICTION)
-        self._depth = node.create_publisher(Image, 'camera/depth/image_raw', qos.PREDICTION)
-        self._info = node.create_publisher(CameraInfo, 'camera/camera_info', qos.PREDICTION)
+        self._depth = node.create_publisher(Image, f'{camera}/depth/image_raw', qos.PREDICTION)
+        self._packed_depth = node.create_publisher(
+            CompressedImage, f'{camera}/depth/image_raw/compressedDepth', qos.PREDICTION)
+        self._info = node.create_publisher(CameraInfo, f'{camera}/camera_info', qos.PREDICTION)
         self._joints = node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
         self.trajectory = node.create_publisher(JointTrajectory, 'joint_trajectory',
                                                 qos.TRAJECTORY)
@@ -206,14 +210,16 @@ class FakeRobot:
         """Publish one look of everything that is on."""
         now = self._node.get_clock().now().nanoseconds + round(self.stamp_offset * 1e9)
         stamp = rclpy.time.Time(nanoseconds=now).to_msg()
-        header = Header(stamp=stamp, frame_id=CAMERA_FRAME)
+        header = Header(stamp=stamp, frame_id=self.frame)
         if self.joints_on:
             self._joints.publish(self.make_joints(self.joints, Header(stamp=stamp)))
         if self.camera_on:
             if self.info_on:
-                self._info.publish(camera_info_message(self.camera, header))
+                self._info.publish(self.make_info(self.camera, header))
             if self.depth_on:
-                self._depth.publish(self.make_depth(self.depth, header))
+                message = self.make_depth(
+                    self.depth, Header(stamp=stamp, frame_id=self.depth_frame))
+                (self._depth if isinstance(message, Image) else self._packed_depth).publish(message)
             message = self.make_image(self.image, header)
             (self._image if isinstance(message, Image) else self._packed).publish(message)
         self.shown += 1

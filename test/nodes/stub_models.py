@@ -9,12 +9,13 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import PredictedFrame
 from kinema4d_ros.world_model.base import silent, WorldModel
 
 # seeds that make Scripted misbehave at frame AT
-GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE = range(7)
+GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE, SHOW = range(8)
 AT = 2
 
 
@@ -30,9 +31,13 @@ class Scripted(WorldModel):
             report('predict', index, len(robot.times))
             if index == AT:
                 self._misbehave(seed, report)
-            image = np.full_like(observation.image, index)
+            image, points = np.full_like(observation.image, index), robot.pointmap[index]
+            if seed == SHOW:                         # what was observed, to see what arrived
+                image, points = observation.image, np.full_like(points, np.nan)
+                if observation.depth is not None:
+                    points = pointmap_from_depth(observation.depth, observation.camera)
             yield PredictedFrame(index, len(robot.times), float(robot.times[index]), image,
-                                 robot.pointmap[index], robot.link_id[index] >= 0)
+                                 points, robot.link_id[index] >= 0)
 
     def _misbehave(self, seed, report):
         match seed:

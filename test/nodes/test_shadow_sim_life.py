@@ -5,20 +5,30 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import FakeRobot, FRAMES, made, parameters, Process, start_shadow_sim, swing
+from graph import (FakeRobot, FRAMES, made, parameters, Process, READY, start_shadow_sim, swing,
+                   URDF)
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from stub_models import DEAF, STUCK
+from std_msgs.msg import Header
+from stub_models import DEAF, SHOW, STUCK
+from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.clouds import cloud_to_arrays
+from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.transforms import transform_message
+from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from kinema4d_ros.nodes.episode_player import packed_depth, packed_image, time_message
+from kinema4d_ros.robot import ForwardKinematics, Robot
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -81,6 +91,19 @@ def test_without_robot_or_camera_the_verdict_names_what_is_missing(ros_domain):
         graph.wait(lambda: verdicts, 'a verdict')
         assert verdicts[0].status == Verdict.UNSURE
         assert 'robot_state_publisher' in verdicts[0].summary
+        client = graph.action()
+
+        def ask():
+            handle = graph.result(client.send_goal_async(Precheck.Goal(candidates=[swing()])))
+            reply = graph.result(handle.get_result_async())
+            assert reply.status == GoalStatus.STATUS_ABORTED
+            assert reply.result.error_code == Precheck.Result.NOT_READY
+            assert [verdict.status for verdict in reply.result.verdicts] == [Verdict.UNSURE]
+            return reply.result.error_msg
+
+        assert 'robot_state_publisher' in ask()
+        graph.wait(lambda: len(verdicts) == 2, 'its verdict')
+        del verdicts[1]
         robot = FakeRobot(graph)
         robot.camera_on = False
         graph.wait(lambda: 'idle' in process.output() and "robot 'demo_arm'" in process.output(),
@@ -95,6 +118,64 @@ def test_without_robot_or_camera_the_verdict_names_what_is_missing(ros_domain):
         graph.wait(lambda: len(verdicts) == 3, 'a verdict')
         assert verdicts[2].status == Verdict.FAIL
         stopped(process, signal.SIGTERM)
+
+
+def prediction(graph, robot, frames):
+    """Publish a trajectory until its frames come, which is once the node sees the robot."""
+    graph.wait(robot.trajectory.get_subscription_count, 'the node')
+    robot.wait_shown()
+    robot.trajectory.publish(swing(0.5))
+    graph.wait(lambda: len(frames) == FRAMES, 'the frames')
+    return frames
+
+
+def test_compressed_image_and_depth_are_what_is_seen(ros_domain):
+    with made() as graph:
+        _, frames = ears(graph)
+        robot = FakeRobot(graph)
+        robot.make_image, robot.make_depth = packed_image, packed_depth
+        robot.image[:, :40], robot.depth[:, :40] = (200, 30, 60), 1.25
+        robot.depth[:10] = np.nan
+        process = start_shadow_sim(image_transport='compressed',
+                                   depth_transport='compressedDepth', seed=SHOW)
+        frame = prediction(graph, robot, frames)[0]
+        image, (points, _) = image_to_array(frame.image), cloud_to_arrays(frame.points)
+        for columns in (slice(0, 32), slice(48, None)):       # JPEG blurs what is between
+            np.testing.assert_allclose(image[:, columns].astype(int),
+                                       robot.image[:, columns].astype(int), atol=6)
+        np.testing.assert_allclose(points[..., 2], robot.depth, atol=1e-5)
+        stopped(process)
+
+
+def test_remapped_topics_of_a_camera_on_the_arm_that_tf_knows(ros_domain):
+    with made() as graph:
+        _, frames = ears(graph)
+        robot = FakeRobot(graph, camera='eye', image_qos=qos_profile_sensor_data)
+        robot.frame = robot.depth_frame = 'eye_optical_frame'
+        T_flange_eye = np.eye(4)
+        T_flange_eye[:3, 3] = 0.05, 0.0, 0.1
+        for topic, profile, parent, child, T in (
+                ('/tf', qos.TF, 'base_link', 'flange_link', np.eye(4)),      # as of long ago
+                ('/tf_static', qos.TF_STATIC, 'flange_link', robot.frame, T_flange_eye)):
+            publisher = graph.node.create_publisher(TFMessage, topic, profile)
+            message = TFMessage(transforms=[transform_message(T, Header(frame_id=parent), child)])
+            graph.node.create_timer(0.1, lambda p=publisher, m=message: p.publish(m))
+        process = start_shadow_sim(*(part for topic in ('image_raw', 'depth/image_raw',
+                                                        'camera_info')
+                                     for part in ('-r', f'camera/{topic}:=eye/{topic}')),
+                                   seed=SHOW)
+        first, *_, last = prediction(graph, robot, frames)
+        model = Robot.from_urdf(URDF)
+        at = model.link_names.index('flange_link')
+        seen = pointmap_from_depth(robot.depth, robot.camera)
+        for frame, turned in ((first, 0.0), (last, 0.5)):
+            joints = model.configuration({**READY, 'shoulder_pan_joint': turned}, strict=False)
+            T_base_eye = ForwardKinematics(model)(joints[None])[0, at] @ T_flange_eye
+            points, _ = cloud_to_arrays(frame.points)
+            assert frame.points.header.frame_id == 'base_link'
+            np.testing.assert_allclose(
+                points, seen @ T_base_eye[:3, :3].T + T_base_eye[:3, 3], atol=1e-4)
+        stopped(process)
 
 
 def test_two_instances_in_two_namespaces(ros_domain):
