@@ -1,0 +1,98 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node viewer over DDS: what is published is on its page."""
+import re
+import urllib.request
+
+import numpy as np
+import pytest
+from graph import CAMERA_FRAME, FakeRobot, HEIGHT, made, parameters, Process, READY, ROOT, WIDTH
+from rclpy.time import Time
+from std_msgs.msg import Header
+
+pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
+import browser  # noqa: E402
+
+from kinema4d_ros.bridge import qos  # noqa: E402
+from kinema4d_ros.bridge.clouds import cloud_message  # noqa: E402
+from kinema4d_ros.bridge.images import array_to_image  # noqa: E402
+from kinema4d_ros.bridge.motion import joint_state_message  # noqa: E402
+from kinema4d_ros.bridge.verdicts import verdict_message  # noqa: E402
+from kinema4d_ros.msg import PredictedFrame, Verdict as VerdictMessage  # noqa: E402
+from kinema4d_ros.nodes.viewer import TABLE  # noqa: E402
+from kinema4d_ros.types import Status, Verdict  # noqa: E402
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def start(graph, **values):
+    """Start the node; return it and the address it prints."""
+    node = Process('viewer', *parameters(port=8850, **values))
+    told = graph.wait(lambda: re.search(r'open (http\S+) in a browser', node.output()),
+                      'the address')
+    return node, told[1]
+
+
+def predicted_frame(index, count=2):
+    """Return a frame as shadow_sim publishes it, its cloud in the camera's frame."""
+    header = Header(stamp=Time(nanoseconds=10**9).to_msg(), frame_id=CAMERA_FRAME)
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    points = np.full((HEIGHT, WIDTH, 3), (0.0, 0.0, 1.0), np.float32)
+    return PredictedFrame(
+        header=header, rollout_id='r', index=index, count=count, time_from_start=float(index),
+        image=array_to_image(image, header), points=cloud_message(points, image, header, stride=2),
+        mask=array_to_image(np.zeros((HEIGHT, WIDTH), bool), header, 'mono8'),
+        joints=joint_state_message(READY, header))
+
+
+def test_parameter_file_is_complete_and_holds_the_defaults():
+    text = (ROOT / 'config' / 'viewer.yaml').read_text()
+    assert TABLE.check_yaml(text, 'viewer', complete=True) == TABLE.validate({})
+
+
+def test_page_is_served_from_loopback_and_the_node_ends(ros_domain):
+    with made() as graph:
+        node, address = start(graph)
+        assert address.startswith('http://127.0.0.1:')
+        with urllib.request.urlopen(address, timeout=30.0) as reply:
+            assert reply.status == 200 and b'<script' in reply.read()
+        assert node.stop() == 0, node.output()
+    assert 'Traceback' not in node.output()
+
+
+def test_an_address_of_another_machine_ends_the_node(ros_domain):
+    node = Process('viewer', *parameters(host='203.0.113.7'))
+    assert node.process.wait(60.0) == 1
+    assert 'cannot listen on 203.0.113.7' in node.output()
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None,
+                    reason='there is no browser: apt-get install chromium')
+def test_what_is_published_is_on_the_page(ros_domain):
+    with made() as graph:
+        frames = graph.node.create_publisher(PredictedFrame, 'predicted/frame',
+                                             qos.PREDICTED_FRAMES)
+        verdicts = graph.node.create_publisher(VerdictMessage, 'verdict', qos.VERDICT)
+        node, address = start(graph)
+        chromium = browser.Browser(640, 480)
+        try:
+            page = chromium.page(address)
+            page.wait_text('nothing has come on robot_description yet')
+            robot = FakeRobot(graph)
+            page.wait_text('live camera')
+            graph.wait(lambda: frames.get_subscription_count() == 1, 'the viewer')
+            for index in range(2):
+                frames.publish(predicted_frame(index))
+            message = verdict_message(Verdict(Status.UNSURE, 'told by the test'),
+                                      Header(frame_id='base_link'))
+            message.rollout_id = 'r'
+            verdicts.publish(message)
+            page.wait_text('frame 1 of 2')
+            page.wait_text('told by the test')
+            robot.camera_on = False
+            page.wait_text('the newest camera image is')
+            assert page.problems == []
+        finally:
+            chromium.close()
+        assert node.stop() == 0, node.output()
+    assert 'Traceback' not in node.output()
