@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
-from kinema4d_ros.evaluation.prechecks import precheck_episode, PrecheckRow  # noqa: E402
+from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.statistics import (  # noqa: E402
     as_json, markdown, missed_goals, summarize)
 
@@ -44,11 +44,11 @@ def main() -> int:
         given.glob('*.mcap') if given.is_dir() else [given])})
     if not paths:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
-    rows, unread = [], []
+    rows, unread, judge = [], [], EpisodeJudge()
     for number, path in enumerate(paths, 1):
         begun = time.monotonic()
         try:
-            row = precheck_episode(path)
+            row = judge(path)
         except Kinema4DError as error:
             unread.append(str(error))
             print(f'[{number}/{len(paths)}] {path.name}: not judged: {error}', file=sys.stderr)

@@ -50,40 +50,58 @@ class PrecheckRow:
         return self.touched or self.disturbed
 
 
-def precheck_episode(path: str | Path,
-                     settings: PrecheckSettings | None = None) -> PrecheckRow:
-    """
-    Judge the trajectory of an episode from its observation, and look up what came of it.
+class EpisodeJudge:
+    """Judges trajectories of episodes; what belongs to a robot is made once for all of them."""
 
-    :raises EpisodeError: when the file cannot be read.
-    """
-    episode = Episode.open(path)
-    robot = Robot.from_urdf(episode.robot_description)
-    simulator = ShadowSimulator(robot, create('kinematic'))
-    observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
-    settings = settings or PrecheckSettings()
-    # What is computed once for a robot is not part of the time of a verdict.
-    simulator.precheck(observation, episode.trajectory, settings=settings)
-    observation = episode.observation()
-    cpu = time.process_time()
-    verdict = simulator.precheck(observation, episode.trajectory, settings=settings, goal=goal)
-    cpu = time.process_time() - cpu
-    simulator.close()
-    against = tuple(f for f in verdict.findings if f.severity > Severity.INFO)
-    minimum = verdict.min_clearance
-    return PrecheckRow(
-        Path(path).stem, episode.metadata.suite, episode.metadata.kind, verdict.status,
-        verdict.summary, against, verdict.outcome,
-        0.5 if verdict.success is None else verdict.success, episode.metadata.success,
-        any(event.get('kind') == 'robot_touches_surroundings' and event.get('begins')
-            for event in episode.metadata.events),
-        was_disturbed(episode), float('nan') if minimum is None else minimum,
-        dict(verdict.latencies), cpu)
+    def __init__(self, settings: PrecheckSettings | None = None):
+        """:param settings: None for the defaults."""
+        self._settings = settings or PrecheckSettings()
+        self._simulators: dict[str, ShadowSimulator] = {}      # by robot description
+
+    def __call__(self, path: str | Path) -> PrecheckRow:
+        """
+        Judge the trajectory of an episode from its observation, and look up what came of it.
+
+        :raises EpisodeError: when the file cannot be read.
+        """
+        episode = Episode.open(path)
+        observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
+        simulator = self._simulator(episode)
+        cpu = time.process_time()
+        verdict = simulator.precheck(observation, episode.trajectory, settings=self._settings,
+                                     goal=goal)
+        cpu = time.process_time() - cpu
+        minimum = verdict.min_clearance
+        return PrecheckRow(
+            Path(path).stem, episode.metadata.suite, episode.metadata.kind, verdict.status,
+            verdict.summary, tuple(f for f in verdict.findings if f.severity > Severity.INFO),
+            verdict.outcome, 0.5 if verdict.success is None else verdict.success,
+            episode.metadata.success,
+            any(event.get('kind') == 'robot_touches_surroundings' and event.get('begins')
+                for event in episode.metadata.events),
+            was_disturbed(episode), float('nan') if minimum is None else minimum,
+            dict(verdict.latencies), cpu)
+
+    def _simulator(self, episode: Episode) -> ShadowSimulator:
+        """Return the simulator of the episode's robot, made and warm."""
+        text = episode.robot_description
+        if text not in self._simulators:
+            simulator = ShadowSimulator(Robot.from_urdf(text), create('kinematic'))
+            simulator.precheck(episode.observation(), episode.trajectory,
+                               settings=self._settings)
+            self._simulators[text] = simulator
+        return self._simulators[text]
 
 
 def was_disturbed(episode: Episode) -> bool:
-    """Tell whether an object moved that was neither to be carried nor the goal."""
-    meant = {episode.metadata.carried_object, episode.metadata.goal_object}
+    """
+    Tell whether an object was pushed: one that was neither to be carried nor the goal has moved,
+    or one that was to be carried has moved without ever being lifted.
+    """
+    metadata = episode.metadata
+    lifted = any(event.get('kind') == 'object_lifted' and event.get('begins')
+                 for event in metadata.events)
+    meant = {metadata.goal_object, metadata.carried_object if lifted else None}
     for name, (times, poses) in episode.truth.object_poses.items():
         if name in meant:
             continue

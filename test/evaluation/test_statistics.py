@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from kinema4d_ros.evaluation.prechecks import precheck_episode, PrecheckRow
+from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, Rate, summarize
 from kinema4d_ros.types import Status
 
@@ -63,7 +63,7 @@ def test_figures_by_hand():
 
 
 def test_an_episode_pushed_into_the_table():
-    found = precheck_episode(EPISODES / 'libero_spatial_0_0_into_table.mcap')
+    found = EpisodeJudge()(EPISODES / 'libero_spatial_0_0_into_table.mcap')
     assert found.status == Status.FAIL and found.dangerous and not found.predicted
     assert found.kind == 'into_table' and found.against and set(found.seconds) == {
         'tier 0', 'tier 1'}
