@@ -47,6 +47,7 @@ class Look(NamedTuple):
     frame: str                   # of the image
     mount: LinkPose | None       # of a camera that moves with the robot
     root_link: str               # of the robot
+    is_in_frame: bool            # the camera is and stays at `frame`
 
 
 class InputStatus(NamedTuple):
@@ -259,7 +260,8 @@ class Inputs:
                                       pose.T_base_camera, positions)
         except Kinema4DError as error:
             raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
-        return Look(observation, frame, pose.mount, robot.root_link)
+        is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
+        return Look(observation, frame, pose.mount, robot.root_link, is_in_frame)
 
     def _newest_complete(self, robot: Robot, within_ns: int
                          ) -> tuple[Entry, dict[str, float], Entry | None]:

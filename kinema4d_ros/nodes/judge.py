@@ -91,6 +91,7 @@ class Judge:
                            required=values['required_tiers'], **context), request, index, values)
                 request.on_progress(request, 'tier0', 1, 1)
                 if look is None:
+                    self._await_model(request)
                     with _timed(latencies, 'observe'):
                         look = self._look(request, values)
                 if not any(f.code in _NO_MOTION for f in findings[0]):
@@ -155,6 +156,13 @@ class Judge:
                     f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
                     FindingCode.STALE_INPUT))
         return found
+
+    def _await_model(self, request: Request) -> None:
+        """Wait while the worker loads, so that the look is not old by the time it is used."""
+        loading = (WorkerState.STARTING, WorkerState.RESTARTING)
+        while self.supervisor.state in loading and time.monotonic() < request.deadline:
+            if request.stopped.wait(_POLL):
+                return
 
     def _look(self, request: Request, values: Mapping[str, Any]) -> Look | InputProblem:
         """Observe; a problem is kept, since it is the same for every candidate."""
@@ -237,7 +245,7 @@ class Judge:
             self._outputs.publish_frame(
                 frame, rollout_id=rollout.id, stamp_ns=rollout.look.observation.stamp_ns,
                 camera_frame=rollout.look.frame, root_link=rollout.look.root_link,
-                moving=rollout.look.mount is not None, values=rollout.values)
+                in_frame=rollout.look.is_in_frame, values=rollout.values)
         except Exception as error:   # must not end the supervisor's thread
             self._node.get_logger().error(traceback.format_exc())
             job.cancel(Outcome.FAILED, f'a frame could not be published: {error}')

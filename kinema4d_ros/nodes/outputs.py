@@ -67,19 +67,20 @@ class Outputs:
         self._node.destroy_publisher(self._static)
 
     def publish_frame(self, frame: Frame, *, rollout_id: str, stamp_ns: int, camera_frame: str,
-                      root_link: str, moving: bool, values: Mapping[str, Any]) -> None:
+                      root_link: str, in_frame: bool, values: Mapping[str, Any]) -> None:
         """
         Publish one predicted frame.
 
-        :param moving: the camera moves, so points go out in the root link's frame: the camera's
-            own frame is where the camera is now, not where it will be.
+        :param in_frame: the camera is and stays at `camera_frame`. Points go out in the frame of
+            the root link where it moves (its frame is where it is now, not where it will be) or is
+            beside it, as the right one of a stereo pair is.
         """
         header = Header(stamp=time_message(stamp_ns), frame_id=camera_frame)
         wanted = {topic for topic in self._publishers if self._is_wanted(topic)}
         stride = values['cloud_stride']
 
         def cloud(points: np.ndarray) -> PointCloud2:
-            if not moving:
+            if in_frame:
                 return cloud_message(points, frame.image, header, stride=stride)
             T = frame.T_base_camera  # noqa: N806
             points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
