@@ -76,6 +76,7 @@ def test_without_our_own_files_it_is_not_found(monkeypatch):
         raise Kinema4DError('not installed')
 
     monkeypatch.setattr('kinema4d_ros.robot.resolve.share_dir', nowhere)
+    monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
     with pytest.raises(MeshError, match='not found'):
         MeshFinder().find('package://kinema4d_ros/urdf/demo_arm.urdf', 'a_link')
 
