@@ -95,8 +95,10 @@ class EpisodeJudge:
 
 def was_disturbed(episode: Episode) -> bool:
     """
-    Tell whether an object was pushed: one that was neither to be carried nor the goal has moved,
-    or one that was to be carried has moved without ever being lifted.
+    Tell whether an object was pushed.
+
+    That is one that has moved and was neither to be carried nor the goal, or one that was to be
+    carried and has moved without ever being lifted.
     """
     metadata = episode.metadata
     lifted = any(event.get('kind') == 'object_lifted' and event.get('begins')

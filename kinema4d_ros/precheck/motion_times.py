@@ -37,5 +37,5 @@ def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str,
     origins = kinematics_of(robot)(motion.positions)[:, :, :3, 3]
     step = np.linalg.norm(np.diff(origins, axis=0), axis=-1)
     speed = (step.max(axis=1) / np.diff(times)).max() if len(times) > 1 else 0.0
-    count = int(np.clip(np.ceil(speed * duration / travel) + 1, _FEWEST, _MOST))
+    count = int(np.clip(np.ceil(speed * duration / travel - 1e-6) + 1, _FEWEST, _MOST))
     return np.linspace(0.0, duration, count)

@@ -1,0 +1,67 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""When the motion is looked at; and that more scene never makes carrying safer."""
+import dataclasses
+
+import numpy as np
+import pytest
+from gantry import GRIPPER, motion, observe, ROBOT
+from hypothesis import given, settings, strategies as st
+from scenes import can, Path, pick_and_place, RED, World
+
+from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier1Settings
+from kinema4d_ros.precheck.carried import check_carried
+from kinema4d_ros.precheck.motion_times import looking_times
+from kinema4d_ros.robot import load_meshes
+from kinema4d_ros.shadow import with_finger_boxes
+from kinema4d_ros.types import JointTrajectory, Severity
+from kinema4d_ros.world_model.story import Story
+
+GOOD = pick_and_place((0.1, 0.15), (-0.05, -0.2), grip_height=0.07, release_height=0.09,
+                      frames=76)
+
+
+def test_looks_by_hand():
+    # 0.3 m in 3 s; at most 1 cm between looks: 30 steps, and never fewer than 33 looks.
+    path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
+    start = dict(zip(ROBOT.joint_names, motion(path).positions[0]))
+    assert len(looking_times(motion(path), ROBOT, start, 0.02)) == 33
+    times = looking_times(motion(path), ROBOT, start, 0.004)
+    assert len(times) == 76 and times[0] == 0.0 and times[-1] == 3.0
+    assert len(looking_times(motion(path), ROBOT, start, 1e-6)) == 400
+    stays = JointTrajectory(('x',), np.zeros(1), np.zeros((1, 1)))
+    np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02), [0.0])
+
+
+@pytest.fixture(scope='module')
+def carry():
+    """Return scene, motion and story of a good pick-and-place."""
+    meshes = load_meshes(ROBOT)
+    options = PrecheckSettings(tier1=Tier1Settings(depth_sigma=0.0, depth_sigma_square=0.0))
+    examiner = Examiner(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
+    observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
+    scene, still = examiner.look(observation)
+    robot = examiner.move(observation, motion(GOOD))
+    story = Story(still, robot, {'least_contact_points': 4, 'largest_object': 0.25})
+    return scene, robot, story, options.tier1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-0.05, 0.1), st.floats(-0.2, 0.15), st.floats(0.1, 0.4))
+def test_more_scene_never_makes_carrying_safer(carry, x, y, z):
+    scene, robot, story, options = carry
+    cube = np.stack(np.meshgrid(*[np.linspace(-0.03, 0.03, 9)] * 3), -1).reshape(-1, 3)
+    added = (cube + [x, y, z]).astype(np.float32)
+    # A pixel in which the story sees nothing that it takes away: the first of the table.
+    pixels = np.repeat(scene.pixels[:1], len(added), axis=0)
+    more = dataclasses.replace(
+        scene, points_base=np.concatenate([scene.points_base, added]),
+        pixels=np.concatenate([scene.pixels, pixels]),
+        sigma=np.r_[scene.sigma, np.full(len(added), scene.sigma.min(), np.float32)])
+
+    def worst(points):
+        return max((f.severity for f in check_carried(points, robot, story, options)),
+                   default=Severity.INFO)
+    assert worst(scene) == Severity.INFO and worst(more) >= worst(scene)
+    on_the_way = abs(x - 0.025) < 0.01 and abs(y + 0.025) < 0.01 and 0.2 < z < 0.25
+    assert worst(more) == Severity.FAIL if on_the_way else True
