@@ -49,7 +49,7 @@ def measure(repeats: int) -> list[dict]:
 
     seconds = interleave({
         'tier 0': lambda: examiner.tier0(trajectory, observation.joint_positions),
-        'tier 1': ours, 'plain': lambda: plain(observation, trajectory)}, repeats)
+        'tier 1': ours, 'plain': lambda: plain(observation, trajectory)}, min(repeats, 3))
     cpu = time.process_time()
     nearest = np.min([track.distance for track in ours().clearance.tracks], axis=0)
     cpu = time.process_time() - cpu
