@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import queue
 import signal
 import sys
 import threading
@@ -30,9 +31,15 @@ def main(module: str) -> int:
 
     :return: exit code: 0, or 1 when the node could not start or a callback failed.
     """
-    stop = threading.Event()
+    # Not an Event: a signal that comes while the main thread begins to wait for one would find its
+    # lock taken by that same thread, and hang.
+    ends: queue.SimpleQueue = queue.SimpleQueue()
+
+    def stop(*_) -> None:
+        ends.put(None)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, stop)
     keep_freed_memory()
     import rclpy
     from rclpy._rclpy_pybind11 import InvalidHandle
@@ -45,7 +52,7 @@ def main(module: str) -> int:
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node, failed = None, []
     try:
-        node = make_node(stop.set)
+        node = make_node(stop)
     except Kinema4DError as error:
         print(f'{module.rpartition(".")[2]}: {error}', file=sys.stderr)
         failed.append(error)
@@ -65,7 +72,7 @@ def main(module: str) -> int:
             traceback.print_exc()
             failed.append(error)
         finally:
-            stop.set()
+            stop()
 
     if node is not None:
         # Work that makes spin_once return. Shutting the executor down while it spins, which is
@@ -74,7 +81,7 @@ def main(module: str) -> int:
         executor.add_node(node)
         thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
-        stop.wait()
+        ends.get()
         node.quit()
         ending.set()
         wake.trigger()

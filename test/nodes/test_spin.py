@@ -1,0 +1,40 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How every executable ends: also when the signal comes at the worst moment."""
+import subprocess
+import sys
+
+# A node whose process is interrupted while its main thread holds the lock of a condition.
+CODE = """
+import os, signal, sys, threading
+from rclpy.node import Node
+from kinema4d_ros.nodes.spin import main
+
+class Idle(Node):
+    def quit(self):
+        pass
+
+    def close(self):
+        pass
+
+def make_node(stop):
+    def trace(frame, event, argument):
+        if frame.f_code is threading.Condition.wait.__code__:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+
+    node = Idle('idle')
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Thread.start = lambda thread, start=threading.Thread.start: (
+        start(thread), sys.settrace(trace))
+    return node
+
+sys.modules['a_node'] = sys.modules['__main__']
+sys.exit(main('a_node'))
+"""
+
+
+def test_a_signal_that_comes_while_the_main_thread_begins_to_wait(ros_domain):
+    done = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True,
+                          timeout=30.0)
+    assert done.returncode == 0, done.stderr
