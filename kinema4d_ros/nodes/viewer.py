@@ -42,7 +42,8 @@ TABLE = ParameterTable((
               minimum=0.1, maximum=30.0, read_only=True),
     Parameter('scene_rate', float, 2.0, 'How often the observed cloud is; 0.0 never', unit='Hz',
               minimum=0.0, maximum=30.0, read_only=True),
-    Parameter('point_budget', int, 100_000, 'Points of a cloud at most', minimum=100,
+    Parameter('point_budget', int, 100_000, 'Points of a cloud at most; a tenth where the browser '
+              'has no GPU', minimum=100,
               maximum=5_000_000, read_only=True),
     Parameter('point_size', float, 0.004, 'Size of a predicted point', unit='m', minimum=0.0001,
               maximum=0.1, read_only=True),
