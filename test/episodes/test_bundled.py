@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The bundled episodes are whole, small, varied, and honest about their trajectory."""
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -105,3 +106,17 @@ def test_carried_object_ends_where_the_outcome_says(episode):
     inside = (end[:2] >= np.array(region['low'])[:2]).all() \
         and (end[:2] <= np.array(region['high'])[:2]).all()
     assert inside == metadata.success
+
+
+def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one():
+    """Its frame is that of the left one; the fourth column of P says how far it is."""
+    episode = Episode.open(PATHS[0])
+    left = episode.observation().T_base_camera
+    plain = episode.calibration
+    fx = plain.pinhole.fx
+    P = np.array(plain.P if plain.P[0] else np.insert(np.reshape(plain.K, (3, 3)), 3, 0, axis=1))
+    P = P.ravel()
+    P[3] = -0.125 * fx
+    episode.calibration = dataclasses.replace(plain, P=tuple(P))
+    right = episode.observation().T_base_camera
+    np.testing.assert_allclose((np.linalg.inv(left) @ right)[:3, 3], (0.125, 0, 0), atol=1e-9)

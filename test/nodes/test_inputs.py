@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from graph import CAMERA_FRAME, HEIGHT, LIMIT, READY, URDF, WIDTH
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -20,7 +21,8 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes import inputs as inputs_module
 from kinema4d_ros.nodes.camera_pose import CameraFinder
-from kinema4d_ros.nodes.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.diagnostics import diagnostics
+from kinema4d_ros.nodes.inputs import InputProblem, Inputs, InputStatus
 from kinema4d_ros.nodes.shadow_parameters import TABLE
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, PinholeCamera
@@ -202,3 +204,12 @@ def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_dom
         assert reliability() == QoSReliabilityPolicy.BEST_EFFORT
         desk.inputs.close()
         node.destroy_node()
+
+
+def test_diagnostics_warn_of_a_problem_and_not_of_one_long_ago(node):
+    def level(problem):
+        status = InputStatus('joint_states', 20.0, 0.1, 100, 1, problem)
+        return diagnostics(node, '', [status], None, None, {}).status[0].level
+
+    assert level('no name') == DiagnosticStatus.WARN
+    assert level('') == DiagnosticStatus.OK
