@@ -141,7 +141,7 @@ def main() -> int:
             log = options.out / 'log' / 'shadow_sim.log'
             running[log] = nodes.enter_context(node(
                 'shadow_sim', log, f'world_model:={options.world_model}',
-                f'frames:={options.frames}'))
+                f'frames:={options.frames}', 'required_tiers:=[0, 1]'))
             console.print('starting shadow_sim ...')
             watch(listener, running, listener.ready, PATIENCE, 'the world model')
             for number, path in enumerate(paths, 1):

@@ -18,7 +18,7 @@ from kinema4d_ros.msg import PredictedFrame, Verdict
 class Heard:
     """Everything heard about one trajectory, with the times [s] of this machine's steady clock."""
 
-    asked: float | None = None          # the trajectory went by
+    asked: float | None = None          # the trajectory went by; None when it was not heard
     first: float | None = None          # the first predicted frame arrived
     last: float | None = None           # the last one
     frames: dict[int, PredictedFrame] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Listener(Node):
         super().__init__('demo')
         self._heard = Heard()
         self._ready = False
+        self._old: set[str] = set()        # rollouts of the episodes before
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self.create_subscription(JointTrajectory, 'joint_trajectory', self._on_trajectory,
                                  qos.TRAJECTORY)
@@ -45,7 +46,8 @@ class Listener(Node):
         return self._ready
 
     def begin(self) -> None:
-        """Forget what was heard so far."""
+        """Forget what was heard so far; what still comes of it is not taken for something new."""
+        self._old.update(frame.rollout_id for frame in self._heard.frames.values())
         self._heard = Heard()
 
     def finished(self) -> bool:
@@ -69,8 +71,8 @@ class Listener(Node):
 
     def _on_frame(self, message: PredictedFrame) -> None:
         heard = self._heard
-        if heard.asked is None:
-            return      # of an episode before this one
+        if message.rollout_id in self._old:
+            return
         now = time.monotonic()
         if heard.first is None:
             heard.first = now
@@ -78,5 +80,5 @@ class Listener(Node):
         heard.frames[message.index] = message
 
     def _on_verdict(self, message: Verdict) -> None:
-        if self._heard.asked is not None:
+        if message.rollout_id not in self._old:
             self._heard.verdict = message

@@ -70,8 +70,13 @@ def write_results(path: Path, heard: Heard, out: Path) -> Row:
         for message in messages]
     score = score_frames(episode, times, images, clouds, centers)
     sentence = ' '.join(part for part in (verdict.summary, verdict.outcome) if part)
-    return Row(name, model, Status(verdict.status), heard.first - heard.asked,
-               heard.last - heard.asked, len(times), float(times[-1]), score, sentence)
+    asked = heard.asked
+    if asked is None:      # the player does not wait for the demo's own subscription
+        stages = dict(zip(verdict.latency_stages, verdict.latencies))
+        asked = heard.first - sum(stages[key] for key in ('tier 0', 'observe', 'wait',
+                                                          'first frame'))
+    return Row(name, model, Status(verdict.status), heard.first - asked, heard.last - asked,
+               len(times), float(times[-1]), score, sentence)
 
 
 def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],

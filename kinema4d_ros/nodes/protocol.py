@@ -11,7 +11,8 @@ import numpy as np
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.frame_memory import Layout
-from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera, WorldEvent
+from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PinholeCamera,
+                                WorldEvent)
 
 # --------------------------------------------------------------------------- to the worker
 
@@ -42,6 +43,7 @@ class Predict:
     trajectory: JointTrajectory
     seed: int
     mount: LinkPose | None              # None when the camera does not move with the robot
+    tiers: tuple[int, ...]              # of the precheck, wanted beside tier 0
     slots: int
     slot_bytes: int
 
@@ -143,6 +145,8 @@ class Ended:
     cancelled: bool = False
     error: str = ''
     latencies: Mapping[str, float] = field(default_factory=dict)     # [s] per stage
+    findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)    # tier -> found
+    measured: Mapping[str, Any] = field(default_factory=dict)        # fields of a Verdict
 
 
 # --------------------------------------------------------------------------- helpers

@@ -74,7 +74,8 @@ TABLE_ROWS = (
               'Folders searched for package:// meshes after the ament index', read_only=True),
     # what is judged
     Parameter('required_tiers', list[int], (0,),
-              'Tiers that must pass for PASS: 0 kinematic rules', minimum=0, maximum=0),
+              'Tiers that must pass for PASS: 0 the trajectory by itself, 1 its distance to the '
+              'scene that a depth image shows', minimum=0, maximum=1),
     Parameter('start_tolerance', float, 0.01,
               'Distance of each live joint to the first point of a trajectory that starts at time '
               '0', unit='rad or m', minimum=0.0, maximum=10.0),

@@ -80,15 +80,15 @@ class Supervisor:
         self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths))))
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
-               mount: LinkPose | None = None, deadline: float) -> Job:
+               mount: LinkPose | None = None, tiers=(), deadline: float) -> Job:
         """
         Ask for a prediction.
 
-        :param mount: where on the robot the camera is, None for a camera that stays.
-        :param deadline: [s] on the monotonic clock.
+        :param mount: of the camera on the robot, None for a camera that stays.
+        :param tiers: of the precheck, beside tier 0; `deadline` is monotonic [s].
         """
         job = Job(next(self._numbers), observation, trajectory, seed=seed, mount=mount,
-                  deadline=deadline,
+                  tiers=tiers, deadline=deadline,
                   end=lambda *how: self._call(lambda: self._end_early(*how)))
         if not self._call(lambda: self._take_job(job)):
             job.finish(Outcome.CANCELLED, _ENDING)
@@ -243,7 +243,7 @@ class Supervisor:
         again = job.observation is self._sent_observation
         self._sent_observation = job.observation
         self._send(Predict(job.number, None if again else pack(job.observation), job.trajectory,
-                           job.seed, job.mount, self._memory.slots,
+                           job.seed, job.mount, job.tiers, self._memory.slots,
                            self._memory.slot_bytes))
 
     def _show(self, observation: Observation) -> None:
@@ -312,6 +312,7 @@ class Supervisor:
         self._job = self._kill_at = None
         self._set_state(WorkerState.IDLE)
         job.latencies = {**job.latencies, **message.latencies}
+        job.findings, job.measured = message.findings, message.measured
         if message.error:
             ended = job.finish(Outcome.FAILED, message.error)
         else:

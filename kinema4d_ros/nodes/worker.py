@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,13 @@ from kinema4d_ros.nodes.frame_memory import FrameMemory
 from kinema4d_ros.nodes.protocol import (Cancel, Ended, Failed, Forget, FrameReady, Predict,
                                          Progress, Ready, Release, Remember, Remembered,
                                          RobotReady, SetRobot, Stop, WorkerSettings)
+from kinema4d_ros.precheck.examiner import guarded
+from kinema4d_ros.precheck.self_contact import check_self_contact
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import ShadowSimulator
-from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
-                                RobotRollout)
+from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PinholeCamera,
+                                PredictedFrame, RobotRollout)
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
@@ -169,7 +172,7 @@ class Worker:
             robot = Robot.from_urdf(message.urdf, package_paths=message.package_paths)
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None)
+            self._simulate(None).examiner().warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -195,15 +198,15 @@ class Worker:
         try:
             observation = Observation(**message.observation)
             self._scene.update(observation, self._simulate(None).robot_mask(observation))
-        except Kinema4DError as error:
+        except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())
 
     def _predict(self, message: Predict) -> None:
         started, latencies = time.perf_counter(), {}
         try:
-            self._run_job(message, started, latencies)
-            end = Ended(message.job, latencies=latencies)
+            findings, measured = self._run_job(message, started, latencies)
+            end = Ended(message.job, latencies=latencies, findings=findings, measured=measured)
         except PredictionCancelled:
             end = Ended(message.job, cancelled=True, latencies=latencies)
         except Exception as error:   # told to the node; the model stays loaded for the next job
@@ -214,7 +217,9 @@ class Worker:
         latencies['total'] = time.perf_counter() - started
         self._pipe.send(end)
 
-    def _run_job(self, message: Predict, started: float, latencies: dict[str, float]) -> None:
+    def _run_job(self, message: Predict, started: float, latencies: dict[str, float]
+                 ) -> tuple[dict[int, tuple[Finding, ...]], dict[str, Any]]:
+        """Send the frames, then return what the precheck found and measured."""
         job = message.job
         if message.observation is not None:
             observation = Observation(**message.observation)
@@ -241,6 +246,28 @@ class Worker:
                 latencies.setdefault('first frame', time.perf_counter() - started)
         finally:
             frames.close()
+        examining = time.perf_counter()
+        result = self._examine(message, simulator, robot)
+        latencies['examine'] = time.perf_counter() - examining
+        return result
+
+    def _examine(self, message: Predict, simulator: ShadowSimulator, robot: RobotRollout
+                 ) -> tuple[dict[int, tuple[Finding, ...]], dict[str, Any]]:
+        """Run what of the precheck needs meshes or the scene; what fails is a finding."""
+        examiner, measured = simulator.examiner(), {}
+        findings = {0: tuple(guarded(lambda: check_self_contact(
+            robot.times, robot.T_base_link, examiner.self_collision,
+            examiner.settings.tier0.self_margin), 0))}
+
+        def look() -> tuple[Finding, ...]:
+            evidence = examiner.tier1(self._observation, message.trajectory)
+            measured.update(evidence.measured)
+            return evidence.findings
+
+        if 1 in message.tiers:
+            self._inbox.check(message.job)
+            findings[1] = tuple(guarded(look, 1))
+        return findings, measured
 
     def _send(self, job: int, frame: PredictedFrame, robot: RobotRollout) -> None:
         """Write a frame into a free slot and say so."""

@@ -204,7 +204,13 @@ def test_goal_with_candidates_is_ranked_with_feedback(bench):
         Verdict.FAIL, Verdict.PASS, Verdict.PASS]
     assert list(result.ranking) == [1, 2, 0]
     assert len({verdict.header.stamp.nanosec for verdict in result.verdicts}) == 1
-    bench.graph.wait(lambda: {'tier0', 'predict'} <= {f.stage for f in bench.feedback}, 'feedback')
+    # rclpy's client drops feedback that comes before it has seen that its goal was accepted, which
+    # a quick judge can do, so one goal may not show every stage.
+    for _ in range(20):
+        if {'tier0', 'predict'} <= {f.stage for f in bench.feedback}:
+            break
+        bench.outcome(bench.goal(swing(0.2), swing(0.1)))
+    assert {'tier0', 'predict'} <= {f.stage for f in bench.feedback}
     assert {feedback.provisional.status for feedback in bench.feedback} <= {
         Verdict.UNSURE, Verdict.FAIL}
 
