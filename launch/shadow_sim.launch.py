@@ -7,7 +7,7 @@ The shadow simulator beside a robot, or beside a recorded episode, with RViz2.
     ros2 launch kinema4d_ros shadow_sim.launch.py urdf:=my.urdf.xacro # with its shadow in RViz2
     ros2 launch kinema4d_ros shadow_sim.launch.py episode:=libero_object_0_0_success
 
-It commands nothing. All logic is in the nodes and their parameter files.
+Unless `controller` is given it commands nothing. All logic is in the nodes and their parameter files.
 """
 from launch import LaunchDescription
 from launch.actions import (DeclareLaunchArgument, ExecuteProcess, GroupAction, OpaqueFunction,
@@ -62,6 +62,11 @@ ARGUMENTS = [
                           'bundled one'),
     DeclareLaunchArgument('at_end', default_value='loop', choices=['exit', 'loop', 'hold'],
                           description='What the player does after the last frame'),
+    DeclareLaunchArgument('controller', default_value='',
+                          description='Put trajectory_gate in front of this controller, such as '
+                          '/joint_trajectory_controller; it may command it. Empty: no gate'),
+    DeclareLaunchArgument('gate_file', default_value=shared('config', 'trajectory_gate.yaml'),
+                          description='Parameter file of trajectory_gate'),
     DeclareLaunchArgument('rviz', default_value='true', choices=BOOLEAN,
                           description='Open RViz2'),
     DeclareLaunchArgument('rviz_config', default_value=shared('config', 'shadow_sim.rviz'),
@@ -123,6 +128,11 @@ def generate_launch_description():
         package='kinema4d_ros', executable='episode_player', output='screen', emulate_tty=True,
         parameters=[{'episode': episode, 'at_end': LaunchConfiguration('at_end')}],
         condition=is_given('episode'))
+    gate = Node(
+        package='kinema4d_ros', executable='trajectory_gate', output='screen', emulate_tty=True,
+        parameters=[ParameterFile(LaunchConfiguration('gate_file'), allow_substs=True),
+                    {'controller': LaunchConfiguration('controller')}],
+        condition=is_given('controller'))
     rviz = Node(
         package='rviz2', executable='rviz2', arguments=['-d', LaunchConfiguration('rviz_config')],
         remappings=[('/' + topic, topic) for topic in SHOWN],
@@ -151,6 +161,7 @@ def generate_launch_description():
             SetParameter('use_sim_time', LaunchConfiguration('use_sim_time')),
             OpaqueFunction(function=shadow_sim),
             player,
+            gate,
             # The player publishes the description itself.
             *robot_state_publishers(of_episode, is_given('episode'), 'played/robot_description'),
             *robot_state_publishers(of_urdf, is_given('urdf')),
