@@ -7,7 +7,8 @@ The shadow simulator beside a robot, or beside a recorded episode, with RViz2.
     ros2 launch kinema4d_ros shadow_sim.launch.py urdf:=my.urdf.xacro # with its shadow in RViz2
     ros2 launch kinema4d_ros shadow_sim.launch.py episode:=libero_object_0_0_success
 
-Unless `controller` is given it commands nothing. All logic is in the nodes and their parameter files.
+Unless `controller` is given it commands nothing. All logic is in the nodes and their parameter
+files.
 """
 from launch import LaunchDescription
 from launch.actions import (DeclareLaunchArgument, ExecuteProcess, GroupAction, OpaqueFunction,

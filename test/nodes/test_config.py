@@ -13,8 +13,8 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.nodes.gate_parameters import TABLE as GATE_TABLE
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
+from kinema4d_ros.nodes.gate_parameters import TABLE as GATE_TABLE
 from kinema4d_ros.nodes.outputs import TOPICS
 from kinema4d_ros.nodes.shadow_parameters import assignments, TABLE, tier0_settings
 
