@@ -26,7 +26,8 @@ class Browser:
     """One browser process; close it."""
 
     def __init__(self, width: int = 1280, height: int = 800):
-        self._folder = tempfile.TemporaryDirectory(prefix='kinema4d_ros_browser_')
+        self._folder = tempfile.TemporaryDirectory(
+            prefix='kinema4d_ros_browser_', ignore_cleanup_errors=True)   # it writes to the last
         self._process = subprocess.Popen(
             ['nice', '-n', '10', CHROMIUM, *FLAGS, f'--user-data-dir={self._folder.name}',
              f'--window-size={width},{height}', 'about:blank'],

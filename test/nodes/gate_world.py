@@ -273,14 +273,14 @@ class Gate:
         """Send a goal; return its handle."""
         if isinstance(goal, JointTrajectory):
             goal = FollowJointTrajectory.Goal(trajectory=goal)
-        handle = self.graph.result(self.client.send_goal_async(
+        handle = self.graph.ask(lambda: self.client.send_goal_async(
             goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
         assert handle.accepted
         return handle
 
     def outcome(self, handle):
         """Return status and result of a goal."""
-        reply = self.graph.result(handle.get_result_async())
+        reply = self.graph.ask(handle.get_result_async)
         return reply.status, reply.result
 
     def run(self, goal):

@@ -163,6 +163,15 @@ class Graph:
         assert done.wait(limit), 'no answer'
         return future.result()
 
+    def ask(self, send):
+        """
+        Return the answer to a request that an action client sends when `send()` is called.
+
+        From the executor's own thread: rclpy notes the request after it has sent it, so an answer
+        that another thread takes in between is dropped as unexpected.
+        """
+        return self.result(self.result(self._executor.create_task(send)))
+
     def action(self, node: str = 'shadow_sim') -> ActionClient:
         """Return a client of ~/precheck whose server is there."""
         client = ActionClient(self.node, Precheck, f'{node}/precheck')

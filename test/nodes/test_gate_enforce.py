@@ -317,7 +317,7 @@ def test_cancel_before_it_is_forwarded(world):
     before = len(world.controller.goals)
     handle = world.gate.send(swing())
     asked = world.shadow.cancels
-    world.graph.result(handle.cancel_goal_async())
+    world.graph.ask(handle.cancel_goal_async)
     status, result = world.gate.outcome(handle)
     assert status == CANCELED and 'before it was forwarded' in result.error_string
     world.shadow.slow = False

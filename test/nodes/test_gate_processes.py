@@ -133,7 +133,7 @@ def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
                 handle = gate.send(swing())
                 gate.decided('forward')
                 controller.process.send_signal(signal.SIGSTOP)
-                gate.graph.result(handle.cancel_goal_async())
+                gate.graph.ask(handle.cancel_goal_async)
                 controller.process.send_signal(signal.SIGCONT)
                 assert gate.outcome(handle)[1].error_string == 'stopped'
                 controller.process.send_signal(signal.SIGSTOP)

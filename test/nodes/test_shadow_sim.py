@@ -85,14 +85,14 @@ class Bench:
     def goal(self, *candidates, **fields):
         """Send a goal and return its accepted handle."""
         goal = Precheck.Goal(candidates=candidates or [swing()], **fields)
-        handle = self.graph.result(self.client.send_goal_async(
+        handle = self.graph.ask(lambda: self.client.send_goal_async(
             goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
         assert handle.accepted
         return handle
 
     def outcome(self, handle):
         """Return status and result of a goal."""
-        reply = self.graph.result(handle.get_result_async())
+        reply = self.graph.ask(handle.get_result_async)
         return reply.status, reply.result
 
     def in_trouble(self, seed):
@@ -229,7 +229,7 @@ def test_a_goal_that_cannot_be_served_says_why(bench, fields, words):
 
 def test_cancel_in_the_middle_of_a_prediction(bench):
     handle = bench.in_trouble(STUCK)
-    reply = bench.graph.result(handle.cancel_goal_async())
+    reply = bench.graph.ask(handle.cancel_goal_async)
     assert len(reply.goals_canceling) == 1
     status, result = bench.outcome(handle)
     assert status == GoalStatus.STATUS_CANCELED
@@ -241,7 +241,7 @@ def test_cancel_in_the_middle_of_a_prediction(bench):
 
 def test_cancel_of_a_model_that_does_not_listen_kills_it(bench):
     handle = bench.in_trouble(DEAF)
-    bench.graph.result(handle.cancel_goal_async())
+    bench.graph.ask(handle.cancel_goal_async)
     assert bench.outcome(handle)[0] == GoalStatus.STATUS_CANCELED
     bench.passes()
 

@@ -94,8 +94,9 @@ def test_without_robot_or_camera_the_verdict_names_what_is_missing(ros_domain):
         client = graph.action()
 
         def ask():
-            handle = graph.result(client.send_goal_async(Precheck.Goal(candidates=[swing()])))
-            reply = graph.result(handle.get_result_async())
+            handle = graph.ask(
+            lambda: client.send_goal_async(Precheck.Goal(candidates=[swing()])))
+            reply = graph.ask(handle.get_result_async)
             assert reply.status == GoalStatus.STATUS_ABORTED
             assert reply.result.error_code == Precheck.Result.NOT_READY
             assert [verdict.status for verdict in reply.result.verdicts] == [Verdict.UNSURE]
@@ -239,8 +240,9 @@ def test_lifecycle_by_a_manager(ros_domain):
         assert state() == 'unconfigured'
         assert make(Transition.TRANSITION_CONFIGURE)
         client = graph.action()
-        handle = graph.result(client.send_goal_async(Precheck.Goal(candidates=[swing()])))
-        result = graph.result(handle.get_result_async()).result
+        handle = graph.ask(
+            lambda: client.send_goal_async(Precheck.Goal(candidates=[swing()])))
+        result = graph.ask(handle.get_result_async).result
         assert result.error_code == Precheck.Result.NOT_ACTIVE
         verdicts, frames = ears(graph)
         robot = FakeRobot(graph)
