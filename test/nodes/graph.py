@@ -143,7 +143,10 @@ class Graph:
             while not (result := condition()):
                 # woken by messages; the short timeout is for conditions on other things
                 self.changed.wait(0.05)
-                assert time.monotonic() < end, f'waited {limit} s for {what}'
+                if time.monotonic() > end:
+                    said = ''.join(f'\n--- {process.name}:\n{process.output()[-4000:]}'
+                                   for process in Process.running)
+                    raise AssertionError(f'waited {limit} s for {what}{said}')
         return result
 
     def set_parameter(self, node: str, **values) -> str:
