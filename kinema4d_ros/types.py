@@ -24,7 +24,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from kinema4d_ros.errors import CameraError, ObservationError, TrajectoryError
+from kinema4d_ros.errors import CameraError, ObservationError, TrajectoryError, VerdictError
 
 
 def _frozen(array, dtype, shape: tuple, name: str, error: type[Exception]) -> np.ndarray:
@@ -345,3 +345,29 @@ class Verdict:
     clearance_sigma: float | None = None  # [m] its standard deviation
     success: float | None = None          # probability that the goal is met, if one was given
     action_following: float | None = None   # [m] predicted against exact robot
+    checkpoint_hash: str = ''             # fingerprint of the model's weights, '' without any
+    final: bool = True                    # False while a later tier may still change it
+    #: how near the robot comes to the scene over time, at N times; all empty when not measured
+    clearance_times: tuple[float, ...] = ()       # (N,) [s]
+    clearances: tuple[float, ...] = ()            # (N,) [m] smallest distance, negative inside
+    clearance_sigmas: tuple[float, ...] = ()      # (N,) [m] their standard deviations
+    clearance_links: tuple[str, ...] = ()         # (N,) links that are that near
+    clearance_points_base: tuple[tuple[float, float, float], ...] = ()   # (N, 3) [m] scene
+    clearance_robot_points_base: tuple[tuple[float, float, float], ...] = ()   # (N, 3) [m] robot
+
+    def __post_init__(self):
+        """Take arrays for the tuples, and refuse a timeline whose parts differ in length."""
+        for key in ('clearance_times', 'clearances', 'clearance_sigmas'):
+            object.__setattr__(self, key, tuple(map(float, getattr(self, key))))
+        for key in ('clearance_points_base', 'clearance_robot_points_base'):
+            points = tuple(tuple(map(float, point)) for point in getattr(self, key))
+            object.__setattr__(self, key, points)
+        object.__setattr__(self, 'clearance_links', tuple(map(str, self.clearance_links)))
+        lengths = {key: len(getattr(self, key)) for key in CLEARANCE_FIELDS}
+        if len(set(lengths.values())) > 1:
+            raise VerdictError(f'the parts of the clearance timeline differ in length: {lengths}')
+
+
+#: the parallel fields of a Verdict that make up its clearance timeline
+CLEARANCE_FIELDS = ('clearance_times', 'clearances', 'clearance_sigmas', 'clearance_links',
+                    'clearance_points_base', 'clearance_robot_points_base')

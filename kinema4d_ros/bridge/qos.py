@@ -30,6 +30,8 @@ PREDICTION = _profile(ReliabilityPolicy.RELIABLE, 2)
 PREDICTED_FRAMES = _profile(ReliabilityPolicy.RELIABLE, 100)
 #: A late reader sees the last verdict; it is stale by nature, so readers check stamp and hash.
 VERDICT = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
+#: A late reader sees the last candidates and how they were ranked.
+CANDIDATES = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 #: What the gate did lately; a late reader sees the last ones, and quick ones are not lost.
 DECISIONS = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
 #: Markers that stay: whoever opens RViz2 later still sees them.

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from geometry_msgs.msg import Point
 from std_msgs.msg import Header
 
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.transforms import point_message
+from kinema4d_ros.msg import Candidates as CandidatesMessage
 from kinema4d_ros.msg import Finding as FindingMessage
 from kinema4d_ros.msg import Verdict as VerdictMessage
-from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
+from kinema4d_ros.types import CLEARANCE_FIELDS, Finding, FindingCode, Severity, Status, Verdict
 
 _NAN = float('nan')
 # NumPy scalars must not reach a message: with field checks off, the default, they are written as
@@ -39,7 +41,13 @@ def verdict_message(verdict: Verdict, header: Header) -> VerdictMessage:
         success=_number(verdict.success), outcome=str(verdict.outcome),
         latency_stages=[str(stage) for stage in verdict.latencies],
         latencies=[float(seconds) for seconds in verdict.latencies.values()],
-        world_model=str(verdict.world_model), seed=int(verdict.seed))
+        world_model=str(verdict.world_model), seed=int(verdict.seed), final=bool(verdict.final),
+        checkpoint_hash=str(verdict.checkpoint_hash),
+        clearance_times=list(verdict.clearance_times), clearances=list(verdict.clearances),
+        clearance_sigmas=list(verdict.clearance_sigmas),
+        clearance_links=list(verdict.clearance_links),
+        clearance_points=list(map(point_message, verdict.clearance_points_base)),
+        clearance_robot_points=list(map(point_message, verdict.clearance_robot_points_base)))
 
 
 def verdict_from_message(message: VerdictMessage) -> Verdict:
@@ -60,7 +68,21 @@ def verdict_from_message(message: VerdictMessage) -> Verdict:
         world_model=message.world_model, seed=message.seed,
         speed_factor=_known(message.speed_factor), min_clearance=_known(message.min_clearance),
         clearance_sigma=_known(message.clearance_sigma), success=_known(message.success),
-        action_following=_known(message.action_following))
+        action_following=_known(message.action_following), final=message.final,
+        checkpoint_hash=message.checkpoint_hash, **_timeline(message))
+
+
+def candidates_message(rollout_id: str, trajectories: Sequence, verdicts: Sequence[VerdictMessage],
+                       ranking: Sequence[int]) -> CandidatesMessage:
+    """
+    Return the message of the candidates of one goal.
+
+    :param trajectories: trajectory_msgs/JointTrajectory, with a verdict each.
+    """
+    return CandidatesMessage(
+        header=verdicts[0].header if verdicts else Header(), rollout_id=str(rollout_id),
+        trajectories=list(trajectories), verdicts=list(verdicts),
+        ranking=[int(index) for index in ranking])
 
 
 def finding_message(finding: Finding) -> FindingMessage:
@@ -86,6 +108,19 @@ def finding_from_message(message: FindingMessage) -> Finding:
         point_base=None if any(map(math.isnan, point)) else point,
         time=_known(message.time_from_start), value=_known(message.value),
         limit=_known(message.limit), sigma=_known(message.sigma))
+
+
+def _timeline(message: VerdictMessage) -> dict[str, tuple]:
+    """Return the clearance timeline of a message; none when its parts do not belong together."""
+    parts = (message.clearance_times, message.clearances, message.clearance_sigmas,
+             message.clearance_links, map(_place, message.clearance_points),
+             map(_place, message.clearance_robot_points))
+    timeline = dict(zip(CLEARANCE_FIELDS, map(tuple, parts)))
+    return timeline if len(set(map(len, timeline.values()))) == 1 else {}
+
+
+def _place(point: Point) -> tuple[float, float, float]:
+    return point.x, point.y, point.z
 
 
 def _number(value: float | None) -> float:

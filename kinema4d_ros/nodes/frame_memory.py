@@ -19,9 +19,9 @@ _MOST_BYTES = 4 << 30   # the kernel takes memory for any size and then kills wh
 
 
 def frame_bytes(width: int, height: int) -> int:
-    """Return the size of a slot for frames of width x height: the five arrays of `Frame`."""
+    """Return the size of a slot for frames of width x height: the six arrays of `Frame`."""
     pixels = width * height
-    sizes = (3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels)
+    sizes = (3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels, 4 * pixels)
     return sum(_aligned(size) for size in sizes)
 
 

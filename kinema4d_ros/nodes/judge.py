@@ -213,6 +213,7 @@ class Judge:
         request.run(job)
         latencies.update(job.latencies)
         context['world_model'] = self.supervisor.model or values['world_model']
+        context['checkpoint_hash'] = self.supervisor.fingerprint
         if job.outcome == Outcome.DONE:
             findings[0] += job.findings.get(0, ())
             context.update(job.measured)

@@ -23,7 +23,7 @@ from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
-from kinema4d_ros.msg import PredictedFrame, Verdict as VerdictMessage
+from kinema4d_ros.msg import Candidates, PredictedFrame, Verdict as VerdictMessage
 from kinema4d_ros.nodes.markers import verdict_markers
 from kinema4d_ros.nodes.protocol import Frame
 from kinema4d_ros.robot import Robot
@@ -40,6 +40,7 @@ TOPICS = {
     'robot/mask': (Image, qos.PREDICTION),
     'verdict': (VerdictMessage, qos.VERDICT),
     'verdict_markers': (MarkerArray, qos.MARKERS),
+    'candidates': (Candidates, qos.CANDIDATES),
 }
 
 
@@ -96,10 +97,14 @@ class Outputs:
         if 'predicted/frame' in wanted:
             carried = frame.carried_point_base
             x, y, z = (math.nan,) * 3 if carried is None else map(float, carried)
+            sigma = Image() if frame.pointmap_sigma is None else array_to_image(
+                frame.pointmap_sigma, header, '32FC1')
             self._publish('predicted/frame', PredictedFrame(
                 header=header, rollout_id=rollout_id, index=frame.index, count=frame.count,
                 time_from_start=float(frame.time), image=image, points=points,
                 mask=array_to_image(frame.robot_mask, header, 'mono8'), joints=joints,
+                sigma=sigma, action_following=math.nan if frame.action_following is None
+                else float(frame.action_following),
                 carried_point=Point(x=x, y=y, z=z)))
         if 'predicted/image' in wanted:
             self._publish('predicted/image', image)
@@ -135,6 +140,10 @@ class Outputs:
         """Publish a verdict and what RViz2 shows of it; both stay for late readers."""
         self._publish('verdict', message)
         self._publish('verdict_markers', verdict_markers(message))
+
+    def publish_candidates(self, message: Candidates) -> None:
+        """Publish the candidates of a goal; they stay for late readers."""
+        self._publish('candidates', message)
 
     def publish_shadow_root(self, robot: Robot, prefix: str) -> None:
         """

@@ -87,6 +87,7 @@ class Ready:
     """The world model is built."""
 
     model: str                          # id of the model for people and for the verdict
+    fingerprint: str = ''               # of its weights
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ class FrameReady:
     camera: PinholeCamera
     T_base_camera: np.ndarray
     joint_positions: Mapping[str, float]
+    action_following: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,15 @@ class Frame:
     joint_positions: Mapping[str, float]
     events: tuple[WorldEvent, ...] = ()
     carried_point_base: np.ndarray | None = None
+    pointmap_sigma: np.ndarray | None = None    # (H, W) float32 [m], where the model tells it
+    action_following: float | None = None       # [m] predicted robot against the exact one
+
+    @classmethod
+    def of(cls, ready: FrameReady, arrays: Mapping[str, np.ndarray]) -> Frame:
+        """Return the frame that a message announces and its slot holds."""
+        told = {item.name: getattr(ready, item.name) for item in fields(cls)
+                if hasattr(ready, item.name)}
+        return cls(**told, **arrays)
 
 
 def pack(observation: Observation) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Supervisor:
         self._remembering = False             # the worker has a Remember that it did not answer
         self._ending = False
         self.state, self.state_message = WorkerState.STOPPED, ''
-        self.model = ''                       # id of the model, once the worker is ready
+        self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
         self.restarts = 0
         self._thread = threading.Thread(target=self._run, name='supervisor', daemon=True)
         self._thread.start()
@@ -265,8 +265,8 @@ class Supervisor:
 
     def _handle(self, message) -> None:
         match message:
-            case Ready(model):
-                self.model, self._kill_at = model, None
+            case Ready(model, fingerprint):
+                self.model, self.fingerprint, self._kill_at = model, fingerprint, None
                 self._set_state(WorkerState.IDLE, f'{model} is ready')
             case Failed(text):
                 self._drop_worker()
@@ -297,12 +297,9 @@ class Supervisor:
 
     def _deliver(self, message: FrameReady) -> None:
         if self._is_live(message.job):
-            arrays = self._memory.read(message.slot, message.layout)
             self._job.frames += 1
-            self._listener.on_frame(self._job, Frame(
-                message.index, message.count, message.time, camera=message.camera,
-                T_base_camera=message.T_base_camera, joint_positions=message.joint_positions,
-                events=message.events, carried_point_base=message.carried_point_base, **arrays))
+            self._listener.on_frame(self._job, Frame.of(
+                message, self._memory.read(message.slot, message.layout)))
         self._send(Release(message.slot))
 
     def _finish(self, message: Ended) -> None:

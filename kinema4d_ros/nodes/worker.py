@@ -163,7 +163,7 @@ class Worker:
             traceback.print_exc()
             self._pipe.send(Failed(f'{type(error).__name__}: {error}'))
             return
-        self._pipe.send(Ready(self._model.name))
+        self._pipe.send(Ready(self._model.name, str(self._model.fingerprint)))
 
     def _set_robot(self, message: SetRobot) -> None:
         self._robot = self._simulator = self._observation = None
@@ -273,13 +273,16 @@ class Worker:
         """Write a frame into a free slot and say so."""
         slot = self._inbox.free_slot(job)
         at = frame.index
-        layout = self._memory.write(slot, {
+        arrays = {
             'image': frame.image, 'pointmap': frame.pointmap, 'robot_mask': frame.robot_mask,
-            'robot_pointmap': robot.pointmap[at], 'exact_mask': robot.link_id[at] >= 0})
+            'robot_pointmap': robot.pointmap[at], 'exact_mask': robot.link_id[at] >= 0}
+        if frame.pointmap_sigma is not None:
+            arrays['pointmap_sigma'] = frame.pointmap_sigma.astype(np.float32, copy=False)
+        layout = self._memory.write(slot, arrays)
         self._pipe.send(FrameReady(
             job, slot, layout, at, frame.count, frame.time, frame.events,
             frame.carried_point_base, robot.camera, robot.T_base_camera[at],
-            dict(zip(robot.joint_names, robot.positions[at].tolist()))))
+            dict(zip(robot.joint_names, robot.positions[at].tolist())), frame.action_following))
 
 
 def make_model(settings: WorkerSettings) -> WorldModel:

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Verdicts over the wire: round trips, NumPy scalars, numbers of newer senders."""
+import dataclasses
 import math
 
 import numpy as np
@@ -16,8 +17,10 @@ messages = pytest.importorskip(
     'kinema4d_ros.msg', reason='the interfaces are not built (colcon build, then source install)')
 from kinema4d_ros import bridge  # noqa: E402
 from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
+from kinema4d_ros.errors import VerdictError  # noqa: E402
 from kinema4d_ros.precheck import decide, trajectory_hash  # noqa: E402
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status  # noqa: E402
+from kinema4d_ros.types import (  # noqa: E402
+    Finding, FindingCode, JointTrajectory, Severity, Status, Verdict)
 
 HEADER = Header(stamp=Time(sec=7, nanosec=5), frame_id='base')
 NUMBER = st.none() | st.floats(allow_nan=False)
@@ -57,6 +60,53 @@ def test_verdict_round_trip():
     assert message.valid_until == Time() and math.isnan(message.min_clearance)
     assert list(message.latency_stages) == ['tier 0'] and list(message.latencies) == [0.25]
     assert verdicts.verdict_from_message(message) == verdict
+
+
+TIMELINE = {'clearance_times': [0.0, 0.5], 'clearances': [0.25, -0.125],
+            'clearance_sigmas': [0.01, float('inf')], 'clearance_links': ['hand', 'elbow'],
+            'clearance_points_base': [(1, 2, 3), (4, 5, 6)],
+            'clearance_robot_points_base': np.array([[1, 2, 3.5], [4, 5, 6.5]], np.float32)}
+
+
+def test_the_rest_of_a_verdict_round_trip():
+    verdict = decide({0: []}, required=(0, 2), final=False, checkpoint_hash='ef', success=0.75,
+                     min_clearance=-0.125, clearance_sigma=0.01, action_following=0.02,
+                     speed_factor=0.5, outcome='something falls', scene_stamp_ns=7_000_000_005,
+                     **TIMELINE)
+    assert verdict.clearance_robot_points_base == ((1.0, 2.0, 3.5), (4.0, 5.0, 6.5))
+    message = over_the_wire(verdicts.verdict_message(verdict, HEADER))
+    assert not message.final and message.clearance_points[1] == Point(x=4.0, y=5.0, z=6.0)
+    assert verdicts.verdict_from_message(message) == verdict
+
+
+def test_a_clearance_timeline_is_whole_or_none():
+    with pytest.raises(VerdictError, match="differ in length.*'clearance_links': 1"):
+        decide({0: []}, required=(0,), **{**TIMELINE, 'clearance_links': ['hand']})
+    message = verdicts.verdict_message(decide({0: []}, required=(0,), **TIMELINE), HEADER)
+    message.clearance_links.pop()
+    got = verdicts.verdict_from_message(message)
+    assert got.status == Status.PASS and {getattr(got, key) for key in TIMELINE} == {()}
+
+
+def test_candidates_over_the_wire():
+    trajectories = [motion.trajectory_message(JointTrajectory(('a',), [0.0], [[angle]]))
+                    for angle in (0.1, 0.2)]
+    judged = [verdicts.verdict_message(decide({0: []}, required=(0,)), HEADER)] * 2
+    message = over_the_wire(verdicts.candidates_message('7', trajectories, judged,
+                                                        np.array([1, 0])))
+    assert message.header == HEADER and list(message.ranking) == [1, 0]
+    assert message.trajectories == trajectories
+    assert [verdict.tier for verdict in message.verdicts] == [0, 0]
+
+
+def test_every_field_of_a_verdict_has_its_place_in_the_message():
+    ours = {field.name for field in dataclasses.fields(Verdict)}
+    theirs = set(messages.Verdict.get_fields_and_field_types())
+    same = ours & theirs
+    assert ours - same == {'deciding_tier', 'scene_stamp_ns', 'clearance_points_base',
+                           'clearance_robot_points_base'}      # by another name
+    assert theirs - same == {'header', 'rollout_id', 'tier', 'latency_stages', 'valid_until',
+                             'clearance_points', 'clearance_robot_points'}
 
 
 def test_pass_and_nothing_run():

@@ -19,7 +19,8 @@ def frame(seed, width=7, height=5):
         'pointmap': rng.normal(size=(height, width, 3)).astype(np.float32),
         'robot_mask': rng.random((height, width)) > 0.5,
         'robot_pointmap': rng.normal(size=(height, width, 3)).astype(np.float32),
-        'exact_mask': rng.random((height, width)) > 0.5}
+        'exact_mask': rng.random((height, width)) > 0.5,
+        'pointmap_sigma': rng.random((height, width)).astype(np.float32)}
 
 
 @pytest.fixture
