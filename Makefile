@@ -18,7 +18,8 @@ setup:	## Set up everything the others need; they do it themselves.
 demo: setup	## Play recorded episodes into the nodes; results in out/demo/. ARGS='--help' for more.
 	@$(IN_ENV) exec python scripts/demo.py $(ARGS)
 
-test: setup	## Run every test. ARGS='test/robot -k fk' for some.
+test:	## Run every test. ARGS='test/robot -k fk' for some.
+	@$(SETUP) engine
 	@$(IN_ENV) ROS_LOCALHOST_ONLY=1 ROS_PYTHON_CHECK_FIELDS=1 \
 		exec python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
 

