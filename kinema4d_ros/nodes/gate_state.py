@@ -89,6 +89,12 @@ class GateState:
         return ({name: reading.position for name, reading in readings.items()},
                 max((reading.stamp_ns for reading in readings.values()), default=0))
 
+    @property
+    def newest_stamp_ns(self) -> int:
+        """ROS time of the newest measurement of any joint; 0 when there is none."""
+        with self._lock:
+            return max((reading.stamp_ns for reading in self._joints.values()), default=0)
+
     def joints_problem(self, names: Iterable[str], max_age: float) -> str:
         """Return why the joints of a trajectory are not known now, or ''; `max_age` [s]."""
         now, now_ns = time.monotonic(), self.now_ns()

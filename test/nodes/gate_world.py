@@ -74,6 +74,7 @@ class Arm:
         self.joints, self.push, self.on = dict(READY), {}, True
         self.stamp_offset = 0.0                 # [s] added to all stamps
         self._path, self._started = None, 0.0
+        self._lock = threading.Lock()
         self._description = node.create_publisher(String, 'robot_description',
                                                   qos.ROBOT_DESCRIPTION)
         self._states = node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
@@ -82,9 +83,22 @@ class Arm:
 
     def follow(self, message):
         """Move along the straight lines of a trajectory from now on; None stops."""
-        self._path, self._started = message, time.monotonic()
+        with self._lock:
+            self._path, self._started = message, time.monotonic()
+
+    def put(self, joints=None, push=None):
+        """Stop; be where `joints` says, off by `push`; return a stamp [ns] all later ones have."""
+        with self._lock:
+            self._path = None
+            self.joints = dict(self.joints if joints is None else joints)
+            self.push, self.on = dict(push or {}), True
+            return self._node.get_clock().now().nanoseconds
 
     def _tell(self):
+        with self._lock:
+            self._tell_now()
+
+    def _tell_now(self):
         path = self._path
         if path is not None:
             now = time.monotonic() - self._started
@@ -147,14 +161,19 @@ class Controller:
             older.abort()
         if self.arm is not None:
             self.arm.follow(goal.request.trajectory)
+        try:
+            return self._run(goal)
+        finally:
+            if self.arm is not None and self._current is goal:
+                self.arm.follow(None)
+
+    def _run(self, goal):
         for feedback in self.feedback:
             goal.publish_feedback(feedback)
         while self.hold and not self.let_go.wait(0.002):
             if not goal.is_active:
                 return RESULT(error_code=RESULT.INVALID_GOAL, error_string='a newer goal came')
             if goal.is_cancel_requested:
-                if self.arm is not None:
-                    self.arm.follow(None)
                 goal.canceled()
                 return RESULT(error_code=0, error_string='stopped')
         succeeds, result = self.result
@@ -263,11 +282,20 @@ class Gate:
 
     def status(self):
         """Return level and message of its newest diagnostics."""
-        for array in reversed(self.diagnostics):
-            for status in array.status:
-                if status.name == f'{self.name}: gate':
-                    return status.level, status.message
-        return None
+        newest = self._newest()
+        return None if newest is None else (newest.level, newest.message)
+
+    def _newest(self):
+        return next((status for array in reversed(self.diagnostics) for status in array.status
+                     if status.name == f'{self.name}: gate'), None)
+
+    def hears(self, condition):
+        """Wait until `condition` holds for the stamp [ns] of the newest joints it has heard."""
+        def told():
+            newest = self._newest()
+            return newest is not None and condition(int(of(newest)['joint_states stamp [ns]']))
+
+        self.wait(told)
 
     def send(self, goal):
         """Send a goal; return its handle."""

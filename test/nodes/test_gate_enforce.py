@@ -46,13 +46,15 @@ class World:
         self.shadow.let_go.set()
         self.controller.reset()
         self.shadow.reset()
-        self.arm.follow(None)
-        self.arm.joints, self.arm.push, self.arm.on = dict(READY), {}, True
-        self.gate.set(verdict_timeout=20.0, late_evidence='cancel', max_joint_age=2.0,
-                      path_tolerance=0.1)
+        self.put(READY)
+        self.gate.set(verdict_timeout=20.0, late_evidence='cancel', max_joint_age=10.0,
+                      path_tolerance=3.0, path_window=0.3)
         self.gate.feedback.clear()
-        stamp = time.monotonic()
-        self.graph.wait(lambda: time.monotonic() > stamp + 0.1, 'fresh joints')
+
+    def put(self, joints=None, push=None):
+        """Have the arm somewhere, and the gate know it."""
+        stamp = self.arm.put(joints, push)
+        self.gate.hears(lambda heard: heard > stamp)
 
     def refused(self, goal=None, words='', code=RESULT.INVALID_GOAL):
         """Send a goal that must not pass, and return what the client is told."""
@@ -71,10 +73,10 @@ class World:
     def moving(self, goal=None):
         """Return the handle of a goal that the controller is executing."""
         self.controller.hold = True
-        before = len(self.controller.ids)
+        before, since = len(self.controller.ids), len(self.gate.decisions)
         handle = self.gate.send(goal or swing())
+        self.gate.decided('forward', since)
         self.graph.wait(lambda: len(self.controller.ids) > before, 'the controller to execute')
-        self.gate.decided('forward')
         return handle
 
 
@@ -250,11 +252,10 @@ def test_a_start_in_the_past_or_after_the_verdict_expires(world):
 
 def test_a_robot_that_moves_while_it_is_checked(world):
     world.shadow.slow = True
-    handle, asked = world.gate.send(swing()), len(world.shadow.asked)
-    world.graph.wait(lambda: len(world.shadow.asked) > asked or world.shadow.asked, 'the question')
-    world.arm.joints['elbow_joint'] += 0.1
-    stamp = time.monotonic()
-    world.graph.wait(lambda: time.monotonic() > stamp + 0.15, 'the joints to be told')
+    asked = len(world.shadow.asked)
+    handle = world.gate.send(swing())
+    world.graph.wait(lambda: len(world.shadow.asked) > asked, 'the question')
+    world.put(push={'elbow_joint': 0.1})
     world.shadow.let_go.set()
     status, result = world.gate.outcome(handle)
     assert status == ABORTED and 'elbow_joint moved by 0.1' in result.error_string
@@ -270,11 +271,10 @@ def test_joints_that_are_silent(world):
 
 
 def test_joints_that_come_late(world):
-    world.arm.stamp_offset = -3.0
+    world.arm.stamp_offset, stamp = -1000.0, world.arm.put()
     try:
-        stamp = time.monotonic()
-        world.graph.wait(lambda: time.monotonic() > stamp + 0.1, 'late joints')
-        world.refused(words='joint_states of shoulder_pan_joint are 3.')
+        world.gate.hears(lambda heard: heard < stamp - 900 * 10**9)
+        world.refused(words='joint_states of shoulder_pan_joint are 100')
     finally:
         world.arm.stamp_offset = 0.0
 
@@ -327,7 +327,7 @@ def test_cancel_before_it_is_forwarded(world):
 
 
 def test_a_newer_goal_preempts_at_the_controller(world):
-    older = world.moving()
+    older = world.moving(swing(0.001))       # where it is when the newer one comes is the same
     newer = world.moving(swing(0.1))
     status, result = world.gate.outcome(older)
     assert (status, result.error_string) == (ABORTED, 'a newer goal came')
@@ -337,11 +337,10 @@ def test_a_newer_goal_preempts_at_the_controller(world):
 
 def test_a_newer_goal_takes_the_place_of_one_that_waits(world):
     world.shadow.slow = True
-    older = world.gate.send(swing())
-    world.shadow.slow = False
-    newer = world.gate.send(swing(0.1))
+    older, newer = world.gate.send(swing()), world.gate.send(swing(0.1))
     status, result = world.gate.outcome(older)
     assert status == ABORTED and 'replaced by a newer' in result.error_string
+    world.shadow.let_go.set()
     assert world.gate.outcome(newer)[0] == SUCCEEDED
     assert exact(world.controller.goals[-1]) == exact(GOAL(trajectory=swing(0.1)))
 
@@ -394,6 +393,7 @@ def test_late_evidence_that_is_only_reported(world):
 
 
 def test_joints_that_follow_the_trajectory_are_left_alone(world):
+    world.gate.set(path_tolerance=0.1, path_window=5.0)
     handle = world.moving()
     world.graph.wait(lambda: world.arm.joints['shoulder_pan_joint'] == 0.3, 'the end of the path')
     world.controller.let_go.set()
@@ -401,6 +401,7 @@ def test_joints_that_follow_the_trajectory_are_left_alone(world):
 
 
 def test_joints_that_leave_the_trajectory_cancel_it(world):
+    world.gate.set(path_tolerance=0.1, path_window=5.0)
     handle = world.moving()
     world.arm.push = {'elbow_joint': 0.25}
     status, result = world.gate.outcome(handle)

@@ -59,11 +59,11 @@ class World:
         self.arm, self.shadow = Arm(graph.node), ShadowSim(graph.node)
         self.controllers = {name: Controller(graph.node, f'/{name}_controller')
                             for name in ('advise', 'monitor')}
-        self.advise = Gate(tester, '/advise_controller', 'advise_gate', mode='advise')
+        self.advise = Gate(tester, '/advise_controller', 'advise_gate', mode='advise',
+                           max_joint_age=10.0)
         self.monitor = Gate(tester, '/monitor_controller', 'monitor_gate', mode='monitor',
-                            topic_route='topic')
+                            topic_route='topic', max_joint_age=10.0)
         self.gates = {'advise': self.advise, 'monitor': self.monitor}
-        self.reset()
 
     def reset(self):
         self.shadow.let_go.set()
@@ -71,7 +71,13 @@ class World:
         for controller in self.controllers.values():
             controller.let_go.set()
             controller.reset()
-        self.arm.joints, self.arm.push = dict(READY), {}
+        self.put(READY)
+
+    def put(self, joints=None, push=None):
+        """Have the arm somewhere, and the gates know it."""
+        stamp = self.arm.put(joints, push)
+        for gate in self.gates.values():
+            gate.hears(lambda heard: heard > stamp)
 
     def asked(self, gate, trajectory=None):
         """Send a goal and wait until the operator is asked; return its handle."""
@@ -92,7 +98,9 @@ def shared(module_ros_domain):
                     gate.ready()
                 yield world
             finally:
-                world.reset()
+                for controller in world.controllers.values():
+                    controller.let_go.set()
+                world.shadow.let_go.set()
                 for gate in world.gates.values():
                     gate.stop()
     finally:
@@ -169,9 +177,7 @@ def test_an_approval_too_early_or_for_what_has_just_changed(world):
 
 def test_a_robot_that_moved_since_the_operator_looked(world):
     handle = world.asked(world.advise)
-    world.arm.push = {'elbow_joint': 0.1}
-    told = world.graph.node.get_clock().now().nanoseconds + 200_000_000
-    world.graph.wait(lambda: world.graph.node.get_clock().now().nanoseconds > told, 'the joints')
+    world.put(push={'elbow_joint': 0.1})
     done, text = world.advise.call('approve')
     assert not done and 'was refused' in text
     assert 'elbow_joint moved' in world.advise.outcome(handle)[1].error_string

@@ -31,7 +31,7 @@ def world(ros_domain, request):
         if getattr(request, 'param', True):
             ShadowSim(graph.node)
         with made() as tester:
-            gate = Gate(tester, '/arm_controller', max_joint_age=5.0, path_tolerance=3.0)
+            gate = Gate(tester, '/arm_controller', max_joint_age=20.0, path_tolerance=3.0)
             gate.fake = controller
             try:
                 yield gate.ready('there is no shadow_sim')
@@ -162,7 +162,7 @@ def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
         fake = Controller(graph.node, '/arm_controller')
         with made() as tester:
             robot = FakeRobot(tester)
-            gate = Gate(tester, '/arm_controller', max_joint_age=5.0, verdict_timeout=60.0,
+            gate = Gate(tester, '/arm_controller', max_joint_age=20.0, verdict_timeout=60.0,
                         max_scene_age=60.0, path_tolerance=3.0)
             try:
                 gate.ready()
