@@ -15,7 +15,7 @@ import numpy as np
 import open3d
 import trimesh
 
-from bench.timing import interleave, median, median_of_cores
+from bench.timing import interleave, median, median_of_cores, row
 from kinema4d_ros.camera import RobotImages, RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import PinholeCamera
@@ -29,37 +29,31 @@ PANDA = Path(__file__).parents[1] / 'urdf' / 'panda' / 'panda.urdf'
 
 def measure(repeats: int) -> list[dict]:
     """Return one row per number of triangles."""
+    return [compared(repeats, triangles, FRAMES, CAMERA) for triangles in TRIANGLES]
+
+
+def compared(repeats: int, triangles: int, frames: int, camera: PinholeCamera) -> dict:
+    """Return the row for so many triangles."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
-    poses = moving(robot)
+    poses = moving(robot, frames)
     T_base_camera = looking_at((1.3, 0.5, 0.9), (0.15, 0.0, 0.35))
-    rows = []
-    for triangles in TRIANGLES:
-        fine = refined(meshes, triangles)
-        renderer = RobotRenderer(fine, robot.link_names)
-        appearance = observed(renderer, poses, T_base_camera)
-        usual = UsualWay(fine, robot.link_names)
-        seconds = interleave({
-            'ours': lambda r=renderer: r.render(poses, CAMERA, T_base_camera),
-            'observed colours': lambda r=renderer, a=appearance: r.render(
-                poses, CAMERA, T_base_camera, a),
-            'usual': lambda u=usual: u.render(poses, CAMERA, T_base_camera),
-        }, repeats)
-        ours = renderer.render(poses, CAMERA, T_base_camera)
-        same = compare(ours, usual.render(poses, CAMERA, T_base_camera))
-        ratio = median(seconds['ours']) / median(seconds['usual'])
-        rows.append({
-            'case': f'{sum(len(m.faces) for m in fine.values())} triangles, {FRAMES} frames of '
-                    f'{CAMERA.width}x{CAMERA.height}',
-            'robot_share': float((ours.link_id >= 0).mean()),
-            'usual_s': median(seconds['usual']), 'ours_s': median(seconds['ours']),
-            'ratio': ratio, 'goal': GOAL,
-            'ratio_of_core_time': median_of_cores(seconds['ours'])
-            / median_of_cores(seconds['usual']),
-            'with_observed_colours_s': median(seconds['observed colours']), **same,
-            'good': bool(ratio <= GOAL and same['mask_iou'] >= 0.999
-                         and same['median_dxyz_m'] <= 1e-5)})
-    return rows
+    fine = refined(meshes, triangles)
+    renderer, usual = RobotRenderer(fine, robot.link_names), UsualWay(fine, robot.link_names)
+    appearance = observed(renderer, poses, T_base_camera, camera)
+    seconds = interleave({
+        'ours': lambda: renderer.render(poses, camera, T_base_camera),
+        'observed colours': lambda: renderer.render(poses, camera, T_base_camera, appearance),
+        'usual': lambda: usual.render(poses, camera, T_base_camera)}, repeats)
+    ours = renderer.render(poses, camera, T_base_camera)
+    equal = compare(ours, usual.render(poses, camera, T_base_camera))
+    return row(
+        f'render {sum(len(m.faces) for m in fine.values())} triangles, {frames} frames of '
+        f'{camera.width}x{camera.height}', median(seconds['ours']), median(seconds['usual']), GOAL,
+        same=equal['mask_iou'] >= 0.999 and equal['median_dxyz_m'] <= 1e-5, **equal,
+        robot_share=float((ours.link_id >= 0).mean()),
+        ratio_of_core_time=median_of_cores(seconds['ours']) / median_of_cores(seconds['usual']),
+        with_observed_colours_s=median(seconds['observed colours']))
 
 
 class UsualWay:
@@ -106,13 +100,18 @@ def compare(ours: RobotImages, usual: tuple[np.ndarray, np.ndarray]) -> dict:
             'p99_dxyz_m': float(np.percentile(distance, 99))}
 
 
-def moving(robot: Robot) -> np.ndarray:
+def moving(robot: Robot, frames: int = FRAMES) -> np.ndarray:
     """Return link poses of a sweep of all joints through half of their range, (T, L, 4, 4)."""
-    phase = np.linspace(0, 2 * np.pi, FRAMES)[:, None] + np.arange(len(robot.joint_names))
+    return ForwardKinematics(robot)(sweep(robot, frames))
+
+
+def sweep(robot: Robot, frames: int = FRAMES) -> np.ndarray:
+    """Return positions of all joints on that sweep, (T, J) [rad or m]."""
+    phase = np.linspace(0, 2 * np.pi, frames)[:, None] + np.arange(len(robot.joint_names))
     limits = [robot.limits[name] for name in robot.joint_names]
     middle = np.array([(limit.lower + limit.upper) / 2 for limit in limits])
     half = np.array([(limit.upper - limit.lower) / 2 for limit in limits])
-    return ForwardKinematics(robot)(middle + 0.5 * half * np.sin(phase))
+    return middle + 0.5 * half * np.sin(phase)
 
 
 def refined(meshes, triangles: int):
@@ -134,11 +133,12 @@ def refined(meshes, triangles: int):
     return out
 
 
-def observed(renderer: RobotRenderer, poses: np.ndarray, T_base_camera: np.ndarray):
+def observed(renderer: RobotRenderer, poses: np.ndarray, T_base_camera: np.ndarray,
+             camera: PinholeCamera):
     """Return an appearance as the first frame shows it."""
-    first = renderer.render(poses[:1], CAMERA, T_base_camera)
+    first = renderer.render(poses[:1], camera, T_base_camera)
     return renderer.appearance(first.image[0], first.link_id[0], first.pointmap[0], poses[0],
-                               CAMERA, T_base_camera)
+                               camera, T_base_camera)
 
 
 def looking_at(eye, target) -> np.ndarray:

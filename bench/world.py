@@ -1,0 +1,27 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What several measurements share: the environment of their processes."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def ros_environment(domain: int = 0) -> dict[str, str]:
+    """
+    Return the environment for processes on a ROS domain of this run, on this machine only.
+
+    :param domain: 0 to 3, which of the domains of this run.
+    """
+    environment = dict(os.environ)
+    environment['ROS_DOMAIN_ID'] = str(first_domain() + domain)
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    environment.pop('FASTDDS_BUILTIN_TRANSPORTS', None)
+    return environment
+
+
+def first_domain() -> int:
+    """Return the first of the four ROS domains that are for this run, below those of programs."""
+    return 4 + os.getpid() % 24 * 4

@@ -1,0 +1,55 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The measurements at quick sizes: both ways must give the same result; no time is asserted."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinema4d_ros.types import PinholeCamera
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = PinholeCamera(90, 60, 72.0, 72.0, 44.5, 29.5)
+
+
+def are_good(rows) -> None:
+    assert rows
+    for row in rows:
+        assert row['same'], row
+        assert row['ours_s'] > 0.0
+        assert row['usual_s'] is None or row['usual_s'] > 0.0
+
+
+def test_render():
+    from bench.render import compared
+    are_good([compared(1, 50_000, 3, SMALL)])
+
+
+def test_fk():
+    from bench.fk import compare
+    are_good(compare(1, 5, SMALL))
+
+
+def test_message_fill():
+    pytest.importorskip('sensor_msgs')
+    code = ('import json, bench.message_fill as m; print(json.dumps('
+            'm.compare(1, "small image", m.Image, (6, 8, 3))))')
+    unchecked = {name: value for name, value in os.environ.items()
+                 if name != 'ROS_PYTHON_CHECK_FIELDS'}
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=unchecked, text=True,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr
+    are_good(json.loads(done.stdout))
+
+
+def test_latency(ros_domain, monkeypatch):
+    pytest.importorskip('rclpy')
+    from bench import latency, world
+    monkeypatch.setattr(world, 'first_domain', lambda: ros_domain)
+    rows = latency.compare(1, 1600, 1)
+    are_good(rows)
+    for row in rows:     # each pair has the profile that it should have
+        assert row['shared_memory_mb'] > 60.0 > row['default_shared_memory_mb']
