@@ -13,52 +13,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from kinema4d_ros.bridge.arrays import fill
 from kinema4d_ros.bridge.encoded import decode
 from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
 
-MAX_PIXELS = 64_000_000   # a larger picture is a damaged header, not a camera
-
-#: encoding -> (dtype, channels); what cameras and depth cameras of robots send
-_ENCODINGS: dict[str, tuple[str, int]] = {
-    'rgb8': ('u1', 3), 'bgr8': ('u1', 3), 'rgba8': ('u1', 4), 'bgra8': ('u1', 4),
-    'mono8': ('u1', 1), 'mono16': ('u2', 1), '16UC1': ('u2', 1), '32FC1': ('f4', 1)}
-_TO_RGB = {'bgr8': cv2.COLOR_BGR2RGB, 'rgba8': cv2.COLOR_RGBA2RGB, 'bgra8': cv2.COLOR_BGRA2RGB}
-_COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
-_DEPTH = ('16UC1', 'mono16', '32FC1')
-
-
-def image_to_array(message: Image) -> np.ndarray:
-    """
-    Return the pixels of an Image, C-contiguous in native byte order.
-
-    It may share memory with the message, so treat it as read-only.
-
-    :return: (H, W, 3) uint8 RGB for colour, (H, W) uint8 for mono8, (H, W) uint16 for mono16 and
-        16UC1, (H, W) float32 for 32FC1.
-    :raises ObservationError: unknown encoding, or sizes that contradict each other.
-    """
-    encoding, width, height = message.encoding, message.width, message.height
-    if encoding not in _ENCODINGS:
-        raise ObservationError(
-            f'image encoding {encoding!r} is not supported, use one of '
-            f'{", ".join(_ENCODINGS)}; image_proc (debayer, rectify) or image_transport '
-            'republish can convert it')
-    check_size(width, height)
-    dtype, channels = _ENCODINGS[encoding]
-    row_bytes = width * channels * int(dtype[1])
-    if message.step < row_bytes:
-        raise ObservationError(
-            f'image step {message.step} is less than a row of {width} {encoding} pixels '
-            f'({row_bytes} bytes)')
-    data = np.frombuffer(message.data, np.uint8)
-    if data.size != message.step * height:
-        raise ObservationError(
-            f'image of {width}x{height} {encoding} with step {message.step} needs '
-            f'{message.step * height} bytes of data, got {data.size}')
-    order = '>' if message.is_bigendian else '<'
-    pixels = data.reshape(height, message.step)[:, :row_bytes].view(order + dtype)
-    pixels = np.ascontiguousarray(pixels, dtype=dtype)
-    if channels > 1:
-        pixels = pixels.reshape(height, width, channels)
-    return cv2.cvtColor(pixels, _TO_RGB[encoding]) if encoding in _TO_RGB else pixels
+__all__ = ['array_to_image', 'check_size', 'compressed_to_array', 'depth_to_metres',
+           'image_to_array', 'rgb_image']
 
 
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
@@ -95,13 +53,7 @@ def rgb_image(message: Image | CompressedImage) -> np.ndarray:
         pixels, encoding = compressed_to_array(message), message.format.split(';')[0].strip()
     else:
         pixels, encoding = image_to_array(message), message.encoding
-    if encoding in ('16UC1', '32FC1'):
-        raise ObservationError(
-            f'a colour image is needed, got the depth encoding {encoding}; '
-            f'use one of {", ".join(_COLOUR)}')
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+    return to_rgb(pixels, encoding)
 
 
 def depth_to_metres(message: Image | CompressedImage) -> np.ndarray:
@@ -119,15 +71,7 @@ def depth_to_metres(message: Image | CompressedImage) -> np.ndarray:
         encoding = message.format
     else:
         values, encoding = image_to_array(message), message.encoding
-    if values.dtype == np.uint16 and values.ndim == 2:
-        metres = values.astype(np.float32)
-        metres *= np.float32(0.001)
-        metres[values == 0] = np.nan
-        return metres
-    if values.dtype != np.float32:
-        raise ObservationError(
-            f'a depth image is needed, got encoding {encoding!r}; use one of {", ".join(_DEPTH)}')
-    return np.where((values > 0) & (values < np.inf), values, np.float32(np.nan))
+    return to_metres(values, encoding)
 
 
 def array_to_image(array: np.ndarray, header, encoding: str = 'rgb8') -> Image:
@@ -137,10 +81,10 @@ def array_to_image(array: np.ndarray, header, encoding: str = 'rgb8') -> Image:
     :param array: as `image_to_array` returns it (RGB for rgb8; the other colour orders take
         their own), or (H, W) bool with mono8, which becomes 0 and 255.
     """
-    if encoding not in _ENCODINGS:
+    if encoding not in ENCODINGS:
         raise ObservationError(
-            f'image encoding {encoding!r} is not supported, use one of {", ".join(_ENCODINGS)}')
-    dtype, channels = _ENCODINGS[encoding]
+            f'image encoding {encoding!r} is not supported, use one of {", ".join(ENCODINGS)}')
+    dtype, channels = ENCODINGS[encoding]
     if array.dtype == np.bool_ and encoding == 'mono8':
         array = array.view(np.uint8) * np.uint8(255)
     shape = array.shape[:2] + ((channels,) if channels > 1 else ())
@@ -153,13 +97,6 @@ def array_to_image(array: np.ndarray, header, encoding: str = 'rgb8') -> Image:
                     step=int(array.shape[1]) * channels * int(dtype[1]))
     fill(message.data, array)
     return message
-
-
-def check_size(width: int, height: int) -> None:
-    """Refuse an empty picture and one that no camera makes, before memory is taken for it."""
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise ObservationError(
-            f'image size {width}x{height} is refused: it must have 1 to {MAX_PIXELS} pixels')
 
 
 def _compressed_depth(message: CompressedImage) -> np.ndarray:
