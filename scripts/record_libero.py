@@ -10,7 +10,7 @@ simulator is optional and lives in an environment of its own:
   python3 -m venv .venv-sim && .venv-sim/bin/pip install -r requirements/sim.txt
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0 --out out/episodes
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \
-      --task 0-9 --init 0-4 --out out/evaluation      # 100 episodes
+      --task 0-9 --init 0-4 --camera-every 40 --out out/evaluation      # 100 episodes
   .venv-sim/bin/python scripts/record_libero.py --list config/episodes.yaml --out data/episodes
 
 Files that exist are kept, so that an interrupted batch goes on where it stopped. The same
@@ -56,6 +56,9 @@ def arguments() -> argparse.Namespace:
                         help="the simulator's camera: agentview, robot0_eye_in_hand, ...")
     parser.add_argument('--fovy', type=float, help='vertical field of view [deg], to zoom in')
     parser.add_argument('--size', type=int, nargs=2, default=(240, 360), metavar=('H', 'W'))
+    parser.add_argument('--camera-every', type=int, default=2, choices=(2, 4, 10, 40),
+                        help='of the 20 Hz samples: 2 is 10 Hz (default), 40 is an image every '
+                        '2 s, which is all that `evaluate` needs and three times as quick')
     parser.add_argument('--depth-every', type=int, default=2, choices=(2, 4, 10),
                         help='of the 20 Hz samples: 2 is 10 Hz (default), 4 is 5 Hz, 10 is 2 Hz')
     parser.add_argument('--quality', type=int, default=90, help='of the JPEG images, 1-100')
@@ -74,7 +77,8 @@ def wanted(options: argparse.Namespace) -> list:
     from kinema4d_ros.episodes.libero.record import Recording
 
     common = {'height': options.size[0], 'width': options.size[1], 'camera': options.camera,
-              'fovy': options.fovy, 'depth_every': options.depth_every, 'quality': options.quality}
+              'fovy': options.fovy, 'camera_every': options.camera_every,
+              'depth_every': options.depth_every, 'quality': options.quality}
     if options.list is None:
         rows = [dict(zip(('suite', 'task', 'init', 'kind'), row)) for row in itertools.product(
             options.suite.split(','), options.task, options.init, options.kind.split(','))]

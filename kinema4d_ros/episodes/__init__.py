@@ -4,8 +4,8 @@
 from kinema4d_ros.episodes.episode import Episode, EpisodeFrame, EpisodeFrames
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
 from kinema4d_ros.episodes.topics import Topic
-from kinema4d_ros.episodes.truth import EpisodeTruth
+from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.episodes.writer import EpisodeWriter
 
 __all__ = ['Episode', 'EpisodeFrame', 'EpisodeFrames', 'EpisodeMetadata', 'EpisodeTruth',
-           'EpisodeWriter', 'ObjectBox', 'Topic']
+           'EpisodeWriter', 'ObjectBox', 'Topic', 'TrueClearance']

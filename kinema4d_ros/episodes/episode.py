@@ -16,7 +16,7 @@ from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.rotation import matrix_from_quaternion
 from kinema4d_ros.episodes.storage import Messages
 from kinema4d_ros.episodes.topics import Topic
-from kinema4d_ros.episodes.truth import EpisodeTruth
+from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.errors import EpisodeError, TrajectoryError
 from kinema4d_ros.types import JointTrajectory, Observation
 
@@ -200,7 +200,16 @@ class Episode:
             self.metadata.carried_object,
             {name: (np.array(when), np.array(where)) for name, (when, where) in seen.items()},
             _RobotMasks(self._messages, self.frames, (self._info.height, self._info.width)),
-            self.frames)
+            self.frames, self._true_clearance())
+
+    def _true_clearance(self) -> TrueClearance | None:
+        messages = self._messages
+        if not len(messages.stamps(Topic.TRUTH_CLEARANCE)):
+            return None
+        try:
+            return TrueClearance.from_json(messages.only(Topic.TRUTH_CLEARANCE).data)
+        except EpisodeError as error:
+            raise messages.error(Topic.TRUTH_CLEARANCE, 0, str(error)) from error
 
     def _read_trajectory(self) -> JointTrajectory:
         message = self._messages.only(Topic.TRAJECTORY)

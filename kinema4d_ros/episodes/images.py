@@ -11,7 +11,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.errors import EpisodeError, ObservationError
+from kinema4d_ros.pixels import image_to_array, to_metres, to_rgb
 
 JPEG = 'rgb8; jpeg compressed bgr8'
 DEPTH = '16UC1; compressedDepth png'
@@ -56,6 +57,27 @@ def decode_depth(data, height: int, width: int) -> np.ndarray:
 def decode_mask(data, height: int, width: int) -> np.ndarray:
     """Return (H, W) bool."""
     return _decode(data, height, width, np.uint8, 1) > 127
+
+
+def raw_color(message, height: int, width: int) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB of a sensor_msgs/Image."""
+    return _raw(message, height, width, to_rgb)
+
+
+def raw_depth(message, height: int, width: int) -> np.ndarray:
+    """Return (H, W) float32 [m], NaN unknown, of a sensor_msgs/Image."""
+    return _raw(message, height, width, to_metres)
+
+
+def _raw(message, height: int, width: int, convert) -> np.ndarray:
+    try:
+        pixels = convert(image_to_array(message), message.encoding)
+    except ObservationError as error:
+        raise EpisodeError(str(error)) from error
+    if pixels.shape[:2] != (height, width):
+        raise EpisodeError(f'the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, '
+                           f'camera_info says {width} x {height}')
+    return pixels
 
 
 def _encode(suffix: str, image: np.ndarray, options: list[int]) -> np.ndarray:

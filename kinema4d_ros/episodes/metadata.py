@@ -35,7 +35,7 @@ class EpisodeMetadata:
     robot: str                     # name of the robot
     task_text: str                 # the instruction in words
     kind: str                      # what the script set out to do, e.g. 'missed_grasp'
-    success: bool                  # whether the task was solved, judged by the source
+    success: bool | None           # whether the task was solved, judged by the source; None unknown
     camera: str                    # name of the camera in the source
     carried_object: str | None     # what was meant to be moved, None when nothing was
     goal_object: str | None        # where it was meant to go
@@ -90,7 +90,7 @@ class EpisodeMetadata:
         return cls(**values)
 
 
-def _boolean(value) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f'success must be true or false, got {value!r}')
+def _boolean(value) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f'success must be true, false or null, got {value!r}')
     return value

@@ -9,23 +9,31 @@ from pathlib import Path
 import numpy as np
 from rosbags.rosbag2 import Reader
 
+from kinema4d_ros.episodes import recording
+from kinema4d_ros.episodes.images import raw_color, raw_depth
 from kinema4d_ros.episodes.topics import REQUIRED, TYPES, Topic, typestore
 from kinema4d_ros.errors import EpisodeError
 
 MAX_BYTES = 1_000_000_000
-_CURE = 'record it again with scripts/record_libero.py, or fetch the file again'
+_CURE = 'record it again, or fetch the file again'
+_RAW = {Topic.IMAGE: raw_color, Topic.DEPTH: raw_depth}
 
 
 class Messages:
-    """All messages of one file as serialised bytes, deserialised when asked for."""
+    """
+    All messages of one file as serialised bytes, deserialised when asked for.
+
+    A file without the metadata of an episode is taken for a recording of a live robot.
+    """
 
     def __init__(self, path: Path):
         """
         Read the file once, checksums included.
 
+        :param path: of the file, or of a bag's folder with one file.
         :raises EpisodeError: when it is missing, too large, damaged, or lacks a topic.
         """
-        self.path = path
+        self.path = path = in_folder(path)
         try:
             size = path.stat().st_size
         except OSError as error:
@@ -36,16 +44,19 @@ class Messages:
         if size > MAX_BYTES:
             raise EpisodeError(f'episode {path} has {size} bytes, more than the {MAX_BYTES} that '
                                'are read into memory; record fewer or smaller images')
-        known = {str(topic): topic for topic in Topic}
-        self._raw: dict[Topic, list[tuple[int, bytes]]] = {}
+        known = {str(topic): topic for topic in Topic} | recording.RAW
+        self._raw: recording.Stored = {}
+        self._types = dict(TYPES)
         try:
             with Reader(path) as reader:
                 connections = [c for c in reader.connections if c.topic in known]
                 for connection in connections:
-                    topic = known[connection.topic]
-                    if connection.msgtype != TYPES[topic]:
-                        raise EpisodeError(f'episode {path}: topic {topic} has type '
-                                           f'{connection.msgtype}, expected {TYPES[topic]}')
+                    topic, kind = known[connection.topic], connection.msgtype
+                    if connection.topic in recording.RAW:
+                        self._types[topic] = recording.RAW_TYPE
+                    if kind != self._types[topic]:
+                        raise EpisodeError(f'episode {path}: topic {connection.topic} has type '
+                                           f'{kind}, expected {self._types[topic]}')
                 if connections:
                     for connection, stamp_ns, raw in reader.messages(connections=connections):
                         self._raw.setdefault(known[connection.topic], []).append((stamp_ns, raw))
@@ -54,6 +65,8 @@ class Messages:
         except Exception as error:      # a damaged file makes the reader raise almost anything
             raise EpisodeError(f'episode {path} is damaged or no MCAP file of ROS 2 '
                                f'({type(error).__name__}: {error}); {_CURE}') from error
+        if self._raw and Topic.METADATA not in self._raw:
+            self._raw = recording.as_episode(path, self._raw)
         missing = [str(topic) for topic in TYPES if topic in REQUIRED and topic not in self._raw]
         if missing:
             there = ', '.join(sorted(map(str, self._raw))) or 'none'
@@ -72,7 +85,7 @@ class Messages:
         """
         raw = self._raw[topic][index][1]
         try:
-            return typestore.deserialize_cdr(raw, TYPES[topic])
+            return typestore.deserialize_cdr(raw, self._types[topic])
         except Exception as error:      # wrong bytes may fail in any way
             raise self.error(topic, index, f'cannot be deserialised ({error})') from error
 
@@ -89,12 +102,21 @@ class Messages:
         return self.get(topic, 0)
 
     def decode(self, topic: Topic, index: int, how: Callable, *arguments):
-        """Decode the data of a compressed image, telling which one it was when it fails."""
+        """Decode the data of an image, telling which one it was when it fails."""
+        message = self.get(topic, index)
         try:
-            return how(self.get(topic, index).data, *arguments)
+            if self._types[topic] == recording.RAW_TYPE:
+                return _RAW[topic](message, *arguments)
+            return how(message.data, *arguments)
         except EpisodeError as error:
             raise self.error(topic, index, str(error)) from error
 
     def error(self, topic: Topic, index: int, what: str) -> EpisodeError:
         """Return an error that names file, topic and message."""
         return EpisodeError(f'episode {self.path}: topic {topic}, message {index}: {what}; {_CURE}')
+
+
+def in_folder(path: Path) -> Path:
+    """Return the one .mcap file of a folder, as bags are; any other path as it is."""
+    files = sorted(path.glob('*.mcap')) if path.is_dir() else []
+    return files[0] if len(files) == 1 else path

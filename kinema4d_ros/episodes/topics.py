@@ -32,6 +32,7 @@ class Topic(enum.StrEnum):
     TRAJECTORY = '/joint_trajectory'
     TRUTH_TF = '/truth/tf'
     TRUTH_ROBOT_MASK = '/truth/robot_mask/compressed'
+    TRUTH_CLEARANCE = '/truth/clearance'
 
 
 #: topics in the order in which messages of one stamp are stored: the trajectory comes when
@@ -46,6 +47,7 @@ TYPES = {
     Topic.DEPTH: 'sensor_msgs/msg/CompressedImage',
     Topic.TRUTH_TF: 'tf2_msgs/msg/TFMessage',
     Topic.TRUTH_ROBOT_MASK: 'sensor_msgs/msg/CompressedImage',
+    Topic.TRUTH_CLEARANCE: 'std_msgs/msg/String',
     Topic.TRAJECTORY: 'trajectory_msgs/msg/JointTrajectory',
 }
 

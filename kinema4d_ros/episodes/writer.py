@@ -17,6 +17,7 @@ from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.rotation import quaternion_from_matrix
 from kinema4d_ros.episodes.topics import TYPES, Topic, offered_qos, typestore
+from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory, PinholeCamera
 
@@ -103,6 +104,10 @@ class EpisodeWriter:
                          poses: Mapping[str, np.ndarray]) -> None:
         """Add the true T_base_object of the objects."""
         self._add(Topic.TRUTH_TF, stamp_ns, self._transforms(stamp_ns, base_frame, poses))
+
+    def add_clearance(self, stamp_ns: int, clearance: TrueClearance) -> None:
+        """Add the true distances of the whole motion, once."""
+        self._text(Topic.TRUTH_CLEARANCE, stamp_ns, clearance.to_json())
 
     def add_trajectory(self, stamp_ns: int, trajectory: JointTrajectory) -> None:
         """Add the trajectory that starts at this stamp, once."""

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.episodes import EpisodeMetadata, EpisodeWriter, ObjectBox
+from kinema4d_ros.episodes import EpisodeMetadata, EpisodeWriter, ObjectBox, TrueClearance
 from kinema4d_ros.types import JointTrajectory, PinholeCamera
 
 URDF = """<robot name="two">
@@ -61,6 +61,9 @@ def fill(metadata, trajectory, pixels):
             ('add_metadata', first, changed.get('metadata', metadata)),
             ('add_robot_description', first, changed.get('urdf', URDF)),
             ('add_static_transform', first, 'hand', 'eye_optical_frame', pose),
+            ('add_clearance', first, TrueClearance(
+                np.array([0.0, 0.1]), ('arm',), np.array([[0.02], [np.inf]]),
+                np.full((2, 1), np.inf))),
             ('add_trajectory', START_NS, changed.get('trajectory', trajectory))]
         for i in range(3):
             stamp = first + i * STEP_NS

