@@ -8,6 +8,8 @@ once per configuration and link with every frame copied into an array, gives the
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bench.render import CAMERA, FRAMES, looking_at, PANDA, sweep
@@ -31,26 +33,14 @@ def compare(repeats: int, frames: int, camera: PinholeCamera) -> list[dict]:
     """Return the comparisons for a number of configurations."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     positions = sweep(robot, frames)
-    kinematics, tree = ForwardKinematics(robot), kdl_tree(robot)
+    kinematics = ForwardKinematics(robot)
     renderer = RobotRenderer(load_meshes(robot), robot.link_names)
     T_base_link, T_base_camera = kinematics(positions), looking_at((1.3, 0.5, 0.9), (0.1, 0, 0.3))
-    tips = leaves(robot)
-
-    def by_solver() -> np.ndarray:
-        out = np.empty((frames, len(robot.link_names), 4, 4))
-        out[:, 0] = np.eye(4)
-        for frame in range(frames):
-            left = set(robot.link_names[1:])
-            for tip in tips:
-                for name, pose in solve_chain(robot, tree, tip, positions[frame], left).items():
-                    left.discard(name)
-                    out[frame, robot.link_names.index(name)] = pose
-        return out
-
+    solver = by_solver(robot)
     seconds = interleave({
-        'ours': lambda: kinematics(positions), 'solver': by_solver,
+        'ours': lambda: kinematics(positions), 'solver': lambda: solver(positions),
         'render': lambda: renderer.render(T_base_link, camera, T_base_camera)}, repeats)
-    same = np.abs(kinematics(positions) - by_solver()).max() <= SAME
+    same = np.abs(kinematics(positions) - solver(positions)).max() <= SAME
     what = f'FK of {len(robot.link_names)} links, {frames} configurations'
     ours = median(seconds['ours'])
     return [row(f'{what}, against one render of them', ours, median(seconds['render']), GOAL,
@@ -58,7 +48,20 @@ def compare(repeats: int, frames: int, camera: PinholeCamera) -> list[dict]:
             row(f'{what}, against KDL per link', ours, median(seconds['solver']), 1.0, same=same)]
 
 
-def leaves(robot: Robot) -> list[str]:
-    """Return the links that have no child."""
-    parents = {joint.parent for joint in robot.joints.values()}
-    return [link for link in robot.link_names[1:] if link not in parents]
+def by_solver(robot: Robot) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives (T, J) positions their link poses (T, L, 4, 4) by KDL, one by one."""
+    tree, parents = kdl_tree(robot), {joint.parent for joint in robot.joints.values()}
+    tips = [link for link in robot.link_names[1:] if link not in parents]
+
+    def solve(positions: np.ndarray) -> np.ndarray:
+        out = np.empty((len(positions), len(robot.link_names), 4, 4))
+        out[:, 0] = np.eye(4)
+        for frame, angles in enumerate(positions):
+            left = set(robot.link_names[1:])
+            for tip in tips:
+                for name, pose in solve_chain(robot, tree, tip, angles, left).items():
+                    left.discard(name)
+                    out[frame, robot.link_names.index(name)] = pose
+        return out
+
+    return solve

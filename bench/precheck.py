@@ -78,7 +78,7 @@ def motion(robot: Robot) -> JointTrajectory:
     return JointTrajectory(robot.joint_names, share * SECONDS, positions, velocities)
 
 
-def look(robot: Robot, meshes) -> Observation:
+def look(robot: Robot, meshes, camera: PinholeCamera = CAMERA) -> Observation:
     """Return what a camera sees of the robot over a table with blocks."""
     T_base_camera = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
     scene = open3d.t.geometry.RaycastingScene()
@@ -92,13 +92,13 @@ def look(robot: Robot, meshes) -> Observation:
     start = dict(zip(robot.joint_names, START))
     T_base_link = ForwardKinematics(robot)(robot.configuration(start)[None])[0]
     _add(scene, robot, meshes, T_base_link)
-    rays = CAMERA.rays() @ T_base_camera[:3, :3].T
+    rays = camera.rays() @ T_base_camera[:3, :3].T
     origin = np.broadcast_to(T_base_camera[:3, 3], rays.shape)
     depth = scene.cast_rays(open3d.core.Tensor(
         np.concatenate([origin, rays], -1).astype(np.float32)))['t_hit'].numpy()
     depth[np.isinf(depth)] = np.nan
-    image = np.full((CAMERA.height, CAMERA.width, 3), 128, np.uint8)
-    return Observation(0, image, depth, CAMERA, T_base_camera, start)
+    image = np.full((camera.height, camera.width, 3), 128, np.uint8)
+    return Observation(0, image, depth, camera, T_base_camera, start)
 
 
 def finger_tips(robot: Robot, positions) -> np.ndarray:
