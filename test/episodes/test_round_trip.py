@@ -136,11 +136,12 @@ _component = st.floats(-1, 1)
 def test_true_clearance_between_samples():
     times = np.arange(5) / 20
     truth = TrueClearance(times, ('hand', 'finger'),
-                          np.c_[[0.05, 0.04, 0.03, 0.02, np.inf], np.full(5, 0.01)],
+                          np.c_[[np.inf, 0.05, 0.04, 0.03, 0.02], np.full(5, 0.01)],
                           np.c_[np.full(5, 0.02), np.full(5, np.inf)])
     # linear stretches stay linear, the carried object counts until 0.1 s, far is inf
     np.testing.assert_allclose(truth.nearest([0.0, 0.125, 0.15, 0.2], ['hand'], before=0.1),
-                               [0.02, 0.025, 0.02, np.inf], atol=1e-9)
+                               [0.02, 0.035, 0.03, 0.02], atol=1e-9)
+    assert np.isinf(truth.nearest([0.025], ['hand'], before=-1.0)).all()
     np.testing.assert_allclose(truth.nearest([0.05, 0.1], ['hand', 'finger']), [0.01, 0.01])
     assert np.isinf(truth.nearest([0.05], ['none'])).all()
     back = TrueClearance.from_json(truth.to_json())
