@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.precheck.timeline import timeline_of, Timeline
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.types import RobotRollout
 from kinema4d_ros.world_model.story import Story
@@ -50,22 +51,24 @@ class Clearance:
     minimum: float = np.inf         # [m] the smallest distance of a link that must not touch
     minimum_sigma: float = np.nan   # [m] its standard deviation
     minimum_time: float = np.nan    # [s]
+    timeline: Timeline = field(default_factory=Timeline)   # of the links that must not touch
 
     def track(self, name: str, target: bool = False) -> Track:
         """Return the distances of one link."""
         return (self.targets if target else self.tracks)[self.link_names.index(name)]
 
-    def with_minimum_of(self, links: Collection[str]) -> Clearance:
-        """Return this with the minimum over these links filled in."""
-        best = min((track for name in links for track in (self.track(name),
-                                                          self.track(name, target=True))),
-                   key=lambda track: track.distance.min(), default=None)
-        if best is None or not np.isfinite(best.distance.min()):
+    def with_minimum_of(self, links: Collection[str], fields: DistanceFields) -> Clearance:
+        """Return this with minimum and timeline over these links filled in."""
+        tracks = [(name, track) for name in links
+                  for track in (self.track(name), self.track(name, target=True))]
+        timeline = timeline_of(tracks, fields) if tracks else Timeline()
+        if not len(timeline.times):
             return self
-        t = int(best.distance.argmin())
+        worst = int(timeline.distance.argmin())
         return dataclasses.replace(
-            self, minimum=float(best.distance[t]), minimum_sigma=float(best.sigma[t]),
-            minimum_time=float(best.times[t]))
+            self, minimum=float(timeline.distance[worst]),
+            minimum_sigma=float(timeline.sigma[worst]),
+            minimum_time=float(timeline.times[worst]), timeline=timeline)
 
 
 def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: DistanceFields,

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
                                 RobotRollout)
-from kinema4d_ros.world_model.fingers import can_grasp, GapMotion
+from kinema4d_ros.world_model.fingers import can_grasp
 from kinema4d_ros.world_model.kinematic import Kinematic
 from kinema4d_ros.world_model.scene import StillScene
 from kinema4d_ros.world_model.story import Story
@@ -54,13 +55,14 @@ class Evidence:
     outcome: Outcome | None = None
 
     @property
-    def measured(self) -> dict[str, float | str | None]:
-        """The fields of a Verdict that this fills: clearance and outcome."""
-        fields: dict[str, float | str | None] = {}
+    def measured(self) -> dict[str, Any]:
+        """The fields of a Verdict that this fills: clearance, its timeline, and outcome."""
+        fields: dict[str, Any] = {}
         if self.clearance is not None:
             sigma = self.clearance.minimum_sigma
             fields |= {'min_clearance': self.clearance.minimum,
-                       'clearance_sigma': None if np.isnan(sigma) else sigma}
+                       'clearance_sigma': None if np.isnan(sigma) else sigma,
+                       **self.clearance.timeline.as_verdict_fields()}
         if self.outcome is not None:
             fields['outcome'] = self.outcome.sentence
         return fields
@@ -122,7 +124,7 @@ class Examiner:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         scene, still = self.look(observation)
         motion = self.move(observation, trajectory)
-        story = QuickStory(still, motion, self._grasping) if can_grasp(motion) else None
+        story = Story(still, motion, self._grasping) if can_grasp(motion) else None
         scene = scene.within(*self._swept(motion))
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
@@ -168,21 +170,6 @@ class Examiner:
     def forget(self) -> None:
         """Forget the scene."""
         self._seen = None
-
-
-class QuickStory(Story):
-    """A story that looks for what is between the fingers only where the fingers are."""
-
-    def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
-        reach = np.concatenate([
-            self._fingers.samples(frame, float(self._fingers.gap[motion.first]))
-            for frame in range(motion.first, motion.last + 1)])
-        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
-        with np.errstate(invalid='ignore'):
-            near = ((points >= reach.min(0) - margin) & (points <= reach.max(0) + margin)).all(-1)
-        touched = np.zeros(points.shape[:-1], bool)
-        touched[near] = super()._touched(points[near], motion)
-        return touched
 
 
 def guarded(check: Callable[[], Sequence[Finding]], tier: int) -> Sequence[Finding]:

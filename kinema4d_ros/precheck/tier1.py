@@ -54,8 +54,8 @@ def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceField
     findings += check_unseen(scene, robot, clearance.link_names, surfaces, fields, settings)
     if story is not None:
         findings += check_carried(scene, robot, story, settings)
-    allowed = [name for name in clearance.link_names if name not in rules]
-    return tuple(findings), clearance.with_minimum_of(allowed)
+    strict = [name for name in clearance.link_names if name not in rules]
+    return tuple(findings), clearance.with_minimum_of(strict, fields)
 
 
 def _check_contact(name: str, track: Track, settings: Tier1Settings) -> list[Finding]:

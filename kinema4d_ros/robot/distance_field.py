@@ -85,6 +85,29 @@ class DistanceFields:
                   np.float32(self.reach), out)
         return out
 
+    def surface_point(self, link: str, point_base: np.ndarray,
+                      T_base_link: np.ndarray) -> np.ndarray:
+        """
+        Return the point of a link's surface that is closest to a point within reach.
+
+        It follows the field's gradient, and is off by less than half a grid cell.
+
+        :param point_base: (3,) [m].
+        :param T_base_link: (4, 4) float64.
+        :return: (3,) float64 [m] base frame; the point itself where the field has no slope.
+        """
+        grid, low, step = self._fields[self.link_names.index(link)]
+        steps = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]) * step / 2
+        values = np.full(7, np.inf, np.float32)
+        local = np.linalg.solve(T_base_link, np.r_[point_base, 1.0])[:3]
+        _each((local + steps).astype(np.float32), np.eye(4, dtype=np.float32), grid, low, step,
+              np.float32(np.inf), values)
+        slope = values[1:4].astype(np.float64) - values[4:]
+        length = np.linalg.norm(slope)
+        if not np.isfinite(length) or length < 1e-9:
+            return np.array(point_base, np.float64)
+        return T_base_link[:3, :3] @ (local - values[0] * slope / length) + T_base_link[:3, 3]
+
 
 def _field(mesh: LinkMesh, spacing: float, reach: float,
            folder: Path) -> tuple[np.ndarray, np.ndarray, np.float32]:

@@ -17,7 +17,6 @@ from kinema4d_ros.world_model.segment import find_object
 from kinema4d_ros.world_model.support import HeightMap
 
 _GRAVITY = 9.81
-_NEAR = 0.5         # [m] the fingers reach no farther while they close
 _FREE = 0.002       # [m] the fingers let go when they are this much wider than when they closed
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
@@ -97,12 +96,17 @@ class Story:
 
     def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
         """Tell which points (..., 3) are between the fingers at any time of their closing."""
-        touched = np.zeros(points.shape[:-1], bool)
-        middle = self._fingers.middle_base(motion.first)
-        with np.errstate(invalid='ignore'):
-            near = (np.abs(points - middle) < _NEAR).all(-1)     # most of the scene is far away
-        for frame in range(motion.first, motion.last + 1):
-            touched[near] |= self._fingers.between(points[near], frame, margin=0.003)
+        fingers, frames = self._fingers, range(motion.first, motion.last + 1)
+        widest = float(fingers.gap[motion.first])
+        reach = np.concatenate([fingers.samples(frame, widest) for frame in frames])
+        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
+        with np.errstate(invalid='ignore'):                   # most of the scene is far away
+            near = ((points >= reach.min(0) - margin) & (points <= reach.max(0) + margin)).all(-1)
+        touched, close = np.zeros(points.shape[:-1], bool), points[near]
+        found = np.zeros(len(close), bool)
+        for frame in frames:
+            found |= fingers.between(close, frame, margin=0.003)
+        touched[near] = found
         return touched
 
     def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray) -> tuple[int, float]:
