@@ -54,7 +54,7 @@ class Gate:
         self._unanswered: list[Ticket] = []     # forwarded before their verdict: mode monitor
         self._desk = OverrideDesk()
         self._refused: Ticket | None = None     # the last; what an override is for
-        self._seen: deque[str] = deque(maxlen=256)   # rollouts of verdicts that are known
+        self._failed: deque[str] = deque(maxlen=256)   # rollouts that are known to FAIL
         self.closed = ''
         self.counts = {'forwarded': 0, 'refused': 0, 'overridden': 0}
 
@@ -89,6 +89,8 @@ class Gate:
                 ticket.request.trajectory_hash, now)
             if mode is Mode.MONITOR or ticket.overridden or ticket.request.problem:
                 self._judge(ticket)
+            elif mode is Mode.ENFORCE:
+                self.execution.prepare(ticket)
             if not ticket.ended and not ticket.overridden:
                 if mode is Mode.MONITOR:
                     self._unanswered.append(ticket)
@@ -116,15 +118,42 @@ class Gate:
 
     def answered(self, ticket: Ticket, answer: Answer) -> None:
         """Take the answer to a question."""
-        if answer.rollout_id:
-            self._seen.append(answer.rollout_id)
+        self._note(answer)
         with self._protected(ticket):
             if ticket in self._unanswered:
                 self._unanswered.remove(ticket)
                 self._report_unforced(ticket, answer)
             elif ticket is self._waiting and not ticket.shown:
                 ticket.answer = answer
-                self._judge(ticket)
+                self._weigh(ticket)
+
+    def _note(self, answer: Answer) -> bool:
+        """Return whether an answer is a FAIL that was not known, and remember it."""
+        verdict, rollout = answer.verdict, answer.rollout_id
+        if verdict is None or verdict.status != Status.FAIL or rollout and rollout in self._failed:
+            return False
+        self._failed.append(rollout)
+        return True
+
+    def _weigh(self, ticket: Ticket) -> None:
+        """Judge it, or hold what may pass until the robot is where it begins."""
+        if ticket.after is not None and ticket.after.stop is not None:
+            self._refuse(ticket, f'the motion that it continues is cancelled: '
+                         f'{ticket.after.stop.reason}')
+            return
+        if not self.execution.is_ahead(ticket):
+            ticket.held = False
+            self._judge(ticket)
+            return
+        objections = evidence_objections(ticket.request, ticket.answer,
+                                         self._state.situation(ticket),
+                                         gate_settings(ticket.values))
+        if objections:
+            self._refuse(ticket, objections[0].reason, objections[0].error)
+        elif not ticket.held:
+            ticket.held = True
+            self._report.decision('hold', f'PASS: {ticket.name} is held until the robot is where '
+                                  'it begins', ticket)
 
     def _report_unforced(self, ticket: Ticket, answer: Answer) -> None:
         """Mode monitor: say what would have been decided."""
@@ -217,12 +246,26 @@ class Gate:
 
     # ------------------------------------------------------------------ the world
 
-    def evidence(self, verdict, rollout_id: str) -> None:
-        """Take a verdict that anybody published: a FAIL on what is executed is late evidence."""
-        known = bool(rollout_id) and rollout_id in self._seen
-        self._seen.append(rollout_id)
-        if verdict.status == Status.FAIL and not known:
-            self.execution.doubt(verdict)
+    def evidence(self, answer: Answer) -> None:
+        """Take a verdict that anybody published: a FAIL, be it on what passed, is late evidence."""
+        if not self._note(answer):
+            return
+        self.execution.doubt(answer.verdict)
+        ticket = self._waiting
+        if ticket is None or not (ticket.held or ticket.shown) \
+                or answer.verdict.trajectory_hash != ticket.request.asked_hash:
+            return
+        with self._protected(ticket):
+            ticket.answer, ticket.took_place = answer, True     # the operator must look again
+            (self._weigh if ticket.held else self._judge)(ticket)
+
+    def joints_changed(self) -> None:
+        """Compare the robot with what it should do, and with what it is waited for."""
+        self.execution.joints_changed()
+        ticket = self._waiting
+        if ticket is not None and ticket.held and not self.execution.is_ahead(ticket):
+            with self._protected(ticket):
+                self._weigh(ticket)
 
     def tick(self) -> None:
         """Look after what time does."""
@@ -230,7 +273,10 @@ class Gate:
         for ticket in [self._waiting, *self._unanswered]:
             if ticket is None:
                 continue
-            if now < ticket.deadline:
+            if ticket.held:
+                with self._protected(ticket):
+                    self._weigh(ticket)
+            elif now < ticket.deadline:
                 if not ticket.asked and not ticket.shown:
                     self._ask(ticket)
             elif ticket.shown:

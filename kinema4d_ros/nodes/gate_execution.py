@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.gate_handover import find_handover
 from kinema4d_ros.nodes.gate_ticket import End, Result, Ticket
 from kinema4d_ros.nodes.gate_watch import PathWatch
 from kinema4d_ros.precheck.gate_rules import Mode, Objection, Refusal
@@ -16,6 +17,7 @@ _NS = 1e-9
 _RESPONSE = 2.0    # [s] for the controller to take a goal; later it would start a stale motion
 _RETRY = 0.25      # [s] between two attempts to cancel
 _GIVE_UP = 30.0    # [s] a controller that does not end a cancelled goal is waited for
+_EARLY = 0.01      # [s] before a handover, the way to the controller takes that long
 
 
 class Execution:
@@ -140,7 +142,9 @@ class Execution:
         if fails and set(fails) == {FindingCode.START_STATE}:
             return       # of course: it has left its start
         for ticket in self._sent.copy():
-            if verdict.trajectory_hash != ticket.request.trajectory_hash or ticket.overridden:
+            on_this = verdict.trajectory_hash in (ticket.request.trajectory_hash,
+                                                  ticket.request.asked_hash)
+            if not on_this or ticket.overridden:
                 continue
             reason = f'late evidence: FAIL: {verdict.summary}'
             if ticket.values['late_evidence'] == 'cancel' and self._may_stop(ticket):
@@ -149,14 +153,37 @@ class Execution:
                 self._report.decision('doubt', f'{reason}: {ticket.name} goes on', ticket,
                                       warn=True)
 
+    def prepare(self, ticket: Ticket) -> None:
+        """Have a trajectory that begins ahead on the path that is executed continue it."""
+        older = self._moving
+        if older is None or older.stop is not None or older.watch is None \
+                or ticket.trajectory is None or ticket.request.start_ns:
+            return
+        handover = find_handover(older.watch, ticket.trajectory,
+                                 _elapsed(older, self._state.now_ns())[0],
+                                 ticket.values['start_tolerance'])
+        if handover is not None:
+            ticket.continue_from(older, handover)
+
+    def is_ahead(self, ticket: Ticket) -> bool:
+        """Whether the robot is on its way to where the trajectory continues what it executes."""
+        older = ticket.after
+        if older is None or older is not self._moving or older.stop is not None:
+            return False
+        now = _elapsed(older, self._state.now_ns())[1]
+        if now < ticket.handover.time - _EARLY:
+            return True
+        # Joints lag behind what the controller commands.
+        return self._state.situation(ticket).moved > ticket.values['start_tolerance'] \
+            and now < ticket.handover.time + older.values['path_window']
+
     def joints_changed(self) -> None:
         """Compare the moving robot with the checked trajectory."""
         ticket = self._moving
         if ticket is None or ticket.watch is None or ticket.stop is not None:
             return
         positions, stamp = self._state.newest(ticket.watch.names)
-        latest = (stamp - (ticket.request.start_ns or ticket.sent_ns)) * _NS
-        earliest = (stamp - (ticket.request.start_ns or ticket.accepted_ns)) * _NS
+        earliest, latest = _elapsed(ticket, stamp)
         if latest < 0.0:
             return       # measured before it was sent
         joint, value = ticket.watch.deviation(positions, earliest, latest)
@@ -219,3 +246,9 @@ class Execution:
         """Return the steady time [s] at which its motion should be over."""
         ahead = max(0.0, (ticket.request.start_ns - ticket.sent_ns) * _NS)
         return ticket.sent_at + ahead + ticket.duration
+
+
+def _elapsed(ticket: Ticket, now_ns: int) -> tuple[float, float]:
+    """Return how long it has been executed at ROS time `now_ns` [s]: at least, at most."""
+    return tuple((now_ns - (ticket.request.start_ns or began)) * _NS
+                 for began in (ticket.accepted_ns, ticket.sent_ns))

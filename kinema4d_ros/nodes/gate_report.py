@@ -27,8 +27,8 @@ class Report:
         """
         Log and publish a decision about a trajectory.
 
-        :param what: one word for programs: forward, refuse, ask, override, cancel, stop, doubt,
-            monitor, unwatched or done.
+        :param what: one word for programs: forward, hold, refuse, ask, override, cancel, stop,
+            doubt, monitor, unwatched or done.
         """
         logger = self._node.get_logger()
         level = DiagnosticStatus.ERROR if error else \

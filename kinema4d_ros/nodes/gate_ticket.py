@@ -3,6 +3,7 @@
 """One trajectory on its way through the gate."""
 from __future__ import annotations
 
+import dataclasses
 import enum
 import itertools
 from collections.abc import Callable, Mapping
@@ -12,8 +13,10 @@ from control_msgs.action import FollowJointTrajectory
 from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
-from kinema4d_ros.bridge.motion import duration_seconds, stamp_ns, trajectory_from_message
+from kinema4d_ros.bridge.motion import (duration_seconds, stamp_ns, trajectory_from_message,
+                                        trajectory_message)
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.gate_handover import Handover
 from kinema4d_ros.nodes.gate_watch import PathWatch
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.precheck.gate_rules import Answer, Objection, Request
@@ -60,9 +63,14 @@ class Ticket:
         # set by the core
         self.values: Mapping[str, Any] = {}
         self.answer = Answer(problem='no verdict has been asked for')
-        self.start: Mapping[str, float] = {}      # joints when the verdict was asked for
+        self.start: Mapping[str, float] = {}      # joints that the verdict takes it to start at
+        #: what shadow_sim is asked about; more than the trajectory where it continues a motion
+        self.question = None if goal is None else goal.trajectory
+        self.handover: Handover | None = None     # where it continues the motion `after`
+        self.after: Ticket | None = None
         self.deadline = float('inf')              # steady time [s] for a verdict or an approval
         self.asked = self.shown = False           # shadow_sim has it; the operator sees it
+        self.held = False                         # until the robot is where it begins
         self.overridden = False
         self.shown_at = 0.0                       # steady time [s]
         self.refused_at = 0.0                     # steady time [s]
@@ -93,6 +101,13 @@ class Ticket:
         if multi.joint_names or multi.points:
             unchecked = 'the goal has a multi_dof_trajectory'
         return Request(digest, stamp_ns(message.header.stamp), problem, unchecked)
+
+    def continue_from(self, after: Ticket, handover: Handover) -> None:
+        """Make it one that begins where the robot will be on its way along `after`."""
+        self.after, self.handover, self.start = after, handover, {**self.start, **handover.start}
+        self.question = trajectory_message(handover.motion)
+        digest = trajectory_hash(trajectory_from_message(self.question))   # times are rounded
+        self.request = dataclasses.replace(self.request, motion_hash=digest)
 
     @property
     def name(self) -> str:

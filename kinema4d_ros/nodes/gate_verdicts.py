@@ -37,7 +37,7 @@ class Verdicts:
         self._goals: dict[int, object] = {}       # ticket number -> goal handle, None before it
         self._started = time.monotonic()
         self.on_answer: Callable[[Ticket, Answer], None] = lambda *_: None
-        self.on_verdict: Callable[..., None] = lambda *_: None
+        self.on_verdict: Callable[[Answer], None] = lambda _: None
         node.create_subscription(
             VerdictMessage, f'{name.rpartition("/")[0]}/verdict', guarded(self._heard),
             qos.VERDICT, callback_group=group)
@@ -65,7 +65,7 @@ class Verdicts:
     def ask(self, ticket: Ticket, deadline: float) -> None:
         """Ask for a verdict within `deadline` seconds; `on_answer` gets the answer."""
         self._goals[ticket.number] = None
-        goal = Precheck.Goal(candidates=[ticket.goal.trajectory], deadline=float(deadline))
+        goal = Precheck.Goal(candidates=[ticket.question], deadline=float(deadline))
         self._client.send_goal_async(goal).add_done_callback(
             self._posted(lambda done: self._accepted(ticket, done.result())))
 
@@ -93,7 +93,7 @@ class Verdicts:
             self.on_answer(ticket, answer_from(reply.status, reply.result))
 
     def _heard(self, message: VerdictMessage) -> None:
-        self.on_verdict(verdict_from_message(message), message.rollout_id)
+        self.on_verdict(_answer(message))
 
 
 def answer_from(status: int, result: Precheck.Result) -> Answer:
@@ -107,6 +107,9 @@ def answer_from(status: int, result: Precheck.Result) -> Answer:
         problem = f'shadow_sim gave {len(result.verdicts)} verdicts on one trajectory'
     if len(result.verdicts) != 1:
         return Answer(problem=problem)
-    message = result.verdicts[0]
+    return _answer(result.verdicts[0], problem)
+
+
+def _answer(message: VerdictMessage, problem: str = '') -> Answer:
     return Answer(verdict_from_message(message), stamp_ns(message.valid_until), problem,
                   message.rollout_id)

@@ -139,7 +139,7 @@ class TrajectoryGate(Node):
 
     def _watch(self) -> None:
         self._joints_waiting = False
-        self._gate.execution.joints_changed()
+        self._gate.joints_changed()
 
     def _on_tick(self) -> None:
         self._work()

@@ -58,6 +58,13 @@ class Request:
     start_ns: int = 0        # header.stamp: when the controller starts it; 0 at once
     problem: str = ''        # why it cannot be read
     unchecked: str = ''      # what it commands that no verdict covers
+    #: of the motion that was asked about, where that is more: what is executed before it, then it
+    motion_hash: str = ''
+
+    @property
+    def asked_hash(self) -> str:
+        """Hash that the verdict must carry; '' when there is none to trust."""
+        return self.trajectory_hash and (self.motion_hash or self.trajectory_hash)
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,8 @@ class Situation:
     controller_problem: str = ''
     shadow_sim_problem: str = ''
     joints_problem: str = ''
-    moved: float = 0.0       # [rad or m] the most that a joint moved since the verdict was asked
-    moved_joint: str = ''
+    moved: float = 0.0       # [rad or m] the most that a joint is from where the verdict has it
+    moved_joint: str = ''     # when the trajectory starts: where it was, or will be, when asked
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,8 @@ def plain_obstacles(request: Request, situation: Situation,
             'middle; leave it zero to start at once', Refusal.OLD_HEADER_TIMESTAMP))
     if not situation.moved <= settings.start_tolerance:
         found.append(Objection(
-            f'{situation.moved_joint} moved by {situation.moved:.4f} since the trajectory was '
-            f'looked at, limit {settings.start_tolerance}'))
+            f'{situation.moved_joint} moved by {situation.moved:.4f} from where the trajectory was '
+            f'checked to start, limit {settings.start_tolerance}'))
     return found
 
 
@@ -170,10 +177,10 @@ def evidence_objections(request: Request, answer: Answer, situation: Situation,
             Refusal.INVALID_JOINTS if codes & _JOINTS else Refusal.INVALID_GOAL))
     elif any(finding.severity != Severity.INFO for finding in verdict.findings):
         found.append(Objection('the verdict says PASS but its findings do not'))
-    if not request.trajectory_hash or verdict.trajectory_hash != request.trajectory_hash:
+    if not request.asked_hash or verdict.trajectory_hash != request.asked_hash:
         found.append(Objection('the verdict is on another trajectory (hash '
                                f'{verdict.trajectory_hash[:12] or "missing"}, asked '
-                               f'{request.trajectory_hash[:12]})'))
+                               f'{request.asked_hash[:12]})'))
     if not situation.robot_hash:
         found.append(Objection('the gate has no robot description: is robot_state_publisher '
                                'running in this namespace?'))

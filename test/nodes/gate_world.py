@@ -206,7 +206,7 @@ class ShadowSim:
         later = now + rclpy.duration.Duration(seconds=5.0)
         return Verdict(
             header=Header(stamp=now.to_msg(), frame_id='base_link'), status=Verdict.PASS,
-            trajectory_hash=trajectory_hash(trajectory_from_message(trajectory)),
+            final=True, trajectory_hash=trajectory_hash(trajectory_from_message(trajectory)),
             robot_hash=ROBOT_HASH, tiers_passed=[0], tier=0, summary='nothing wrong found',
             rollout_id=f'rollout-{len(self.asked)}', valid_until=later.to_msg(), **fields)
 

@@ -44,13 +44,13 @@ JOINTS = ('shoulder_pan_joint', 'shoulder_lift_joint', 'elbow_joint', 'forearm_r
 READY = dict(zip(JOINTS, (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.02, 0.02)))
 
 
-def swing(angle=0.3, start=None) -> JointTrajectory:
-    """Return a good trajectory: the shoulder turns by `angle` in a second."""
+def swing(angle=0.3, start=None, seconds=1.0) -> JointTrajectory:
+    """Return a good trajectory: the shoulder turns by `angle` in a second, or in `seconds`."""
     names = tuple(READY)
     begin = np.array([(start or READY)[name] for name in names])
     end = begin.copy()
     end[0] += angle
-    return trajectory_message(Trajectory(names, np.array([0.0, 1.0]), np.stack([begin, end])))
+    return trajectory_message(Trajectory(names, np.array([0.0, seconds]), np.stack([begin, end])))
 
 
 class Process:

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The core of the gate without a graph: what happens when its own parts fail, and by the clock."""
+import dataclasses
 import math
 
 import numpy as np
@@ -11,12 +12,14 @@ from hypothesis import given, settings, strategies as st
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.nodes.gate_core import Gate
+from kinema4d_ros.nodes.gate_handover import find_handover
 from kinema4d_ros.nodes.gate_parameters import TABLE
 from kinema4d_ros.nodes.gate_ticket import End, Ticket, ticket_from_topic
 from kinema4d_ros.nodes.gate_watch import PathWatch
+from kinema4d_ros.precheck import check_tier0
 from kinema4d_ros.precheck.gate_rules import Answer, Situation
 from kinema4d_ros.robot import Robot, sample_trajectory
-from kinema4d_ros.types import Status, Verdict
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 ROBOT = Robot.from_urdf(URDF)
 NS = 1_000_000_000
@@ -31,7 +34,7 @@ class Ports:
         self.now, self.log, self.raising = 100.0, [], set()
         self.robot, self.missing, self.stale, self.is_settled, self.is_ready = \
             ROBOT, '', '', True, True
-        self.joints = dict(READY)
+        self.joints, self.problems = dict(READY), {}
         self.gate = Gate(lambda: self.values, self, self, self, lambda: self.now)
         self.gate.execution.controller = self
         self.ends = []
@@ -75,7 +78,10 @@ class Ports:
 
     def situation(self, ticket):
         self.note('situation')
-        return Situation(self.now_ns(), ROBOT.description_hash)
+        moved = max((abs(self.joints[name] - value) for name, value in ticket.start.items()),
+                    default=0.0)
+        return Situation(self.now_ns(), ROBOT.description_hash, moved=moved, moved_joint='it',
+                         **self.problems)
 
     # report
     def decision(self, what, sentence, ticket, **_):
@@ -91,14 +97,15 @@ class Ports:
         self.gate.submit(ticket)
         return ticket
 
-    def pass_(self, ticket):
-        self.gate.answered(ticket, Answer(Verdict(
+    def pass_(self, ticket, seconds=1, rollout_id='', **fields):
+        verdict = Verdict(
             Status.PASS, 'fine', tiers_passed=(0,), scene_stamp_ns=self.now_ns(),
-            trajectory_hash=ticket.request.trajectory_hash,
-            robot_hash=ROBOT.description_hash), self.now_ns() + NS))
+            trajectory_hash=ticket.request.asked_hash, robot_hash=ROBOT.description_hash)
+        self.gate.answered(ticket, Answer(dataclasses.replace(verdict, **fields),
+                                          self.now_ns() + seconds * NS, rollout_id=rollout_id))
 
-    def moving(self):
-        ticket = self.ticket()
+    def moving(self, trajectory=None):
+        ticket = self.ticket(trajectory)
         self.pass_(ticket)
         self.gate.execution.accepted(ticket, 'handle')
         return ticket
@@ -236,6 +243,164 @@ def test_an_override_of_what_was_only_just_refused_after_another():
     ports.now += 61.0                     # too late
     ports.ticket(swing(0.2))
     assert 'send' not in ports.log and ports.log[-1] == 'ask'
+
+
+@pytest.mark.parametrize('mode', ['enforce', 'advise'])
+def test_a_fail_before_it_is_forwarded(mode):
+    ports = Ports(mode=mode)
+    if mode == 'enforce':
+        ports.moving(swing(0.4, seconds=4.0))
+        ticket = ports.ticket(swing(0.1, start=ahead(0.3)))
+    else:
+        ticket = ports.ticket()
+    ports.pass_(ticket, seconds=10, rollout_id='r', final=False)
+    assert ports.log[-1] == {'enforce': 'hold', 'advise': 'ask'}[mode]
+    fail = Verdict(Status.FAIL, 'it spills', trajectory_hash=ticket.request.asked_hash)
+    ports.gate.evidence(Answer(fail, rollout_id='r'))
+    if mode == 'enforce':
+        assert ports.ends[-1][1].error_string == 'FAIL: it spills'
+    else:
+        assert 'look at it first' in ports.gate.decide(True)[1]
+    ports.log.clear()
+    ports.gate.evidence(Answer(fail, rollout_id='r'))      # known by now
+    assert ports.log == []
+
+
+# ---------------------------------------------------------------- streaming
+
+def ahead(angle):
+    return READY | {'shoulder_pan_joint': READY['shoulder_pan_joint'] + angle}
+
+
+def follow(ports, seconds):
+    """Have time go on and the joints follow 0.1 rad/s."""
+    ports.now += seconds
+    ports.joints['shoulder_pan_joint'] += 0.1 * seconds
+    ports.gate.joints_changed()
+
+
+def test_what_continues_a_motion_is_held_until_the_robot_is_there():
+    ports = Ports(path_tolerance=3.0)
+    ports.moving(swing(0.4, seconds=4.0))
+    follow(ports, 1.0)
+    ticket = ports.ticket(swing(-0.1, start=ahead(0.3)))
+    assert ticket.request.asked_hash != ticket.request.trajectory_hash
+    asked = trajectory_from_message(ticket.question)
+    assert asked.times[0] >= 0.25 and asked.times[-2:] == pytest.approx([2.0, 3.0], abs=1e-2)
+    rest = asked.times[:-2]
+    assert asked.positions[:-2, 0] == pytest.approx(0.1 + 0.1 * rest, abs=1e-6)
+    assert np.array_equal(asked.positions[-2:], ticket.trajectory.positions)
+    ports.log.clear()
+    ports.pass_(ticket, seconds=10)
+    for _ in range(9):
+        follow(ports, 0.2)
+    assert 'hold' in ports.log and 'send' not in ports.log
+    follow(ports, 0.2)
+    assert ports.log[-1] == 'send'
+
+
+@pytest.mark.parametrize('what, words', [
+    ('verdict on the chunk alone', 'another trajectory'), ('expiry', 'expired'),
+    ('stopped on the way', 'moved by 0.'), ('motion fails', 'moved by 0.'),
+    ('motion cancelled', 'the motion that it continues is cancelled: cancelled by'),
+    ('doubt about the motion', 'the motion that it continues is cancelled: late evidence')])
+def test_what_continues_a_motion_is_refused_when(what, words):
+    ports = Ports(path_tolerance=3.0)
+    older = ports.moving(swing(0.4, seconds=4.0))
+    ticket = ports.ticket(swing(-0.1, start=ahead(0.3)))
+    if what == 'verdict on the chunk alone':
+        ports.pass_(ticket, trajectory_hash=ticket.request.trajectory_hash)
+    else:
+        ports.pass_(ticket, seconds=1 if what == 'expiry' else 100)
+        follow(ports, 0.5)
+        assert not ticket.ended and ports.log[-1] != 'send'
+    if what == 'expiry':
+        ports.now += 1.0
+    elif what == 'stopped on the way':
+        ports.now += 3.0
+    elif what == 'motion fails':
+        ports.gate.execution.finished(older, False, False, RESULT())
+    elif what == 'motion cancelled':
+        ports.gate.cancel(older)
+    elif what == 'doubt about the motion':
+        ports.gate.evidence(Answer(Verdict(Status.FAIL, 'it spills',
+                                           trajectory_hash=older.request.trajectory_hash)))
+    ports.log.clear()
+    ports.gate.tick()
+    assert 'send' not in ports.log
+    assert any(words in result.error_string for _, result in ports.ends), ports.ends
+
+
+def test_what_does_not_begin_ahead_is_asked_about_by_itself():
+    ports = Ports()
+    late, other = swing(0.1, start=ahead(0.3)), swing(0.1, start=ahead(0.3))
+    late.points[0].time_from_start.nanosec = 1
+    other.points[0].positions[2] += 0.1
+    for trajectory in (swing(0.1), swing(0.1, start=ahead(0.1)), late, other):
+        ports.moving(swing(0.4, seconds=4.0))
+        follow(ports, 1.0)
+        ticket = ports.ticket(trajectory)
+        assert ticket.handover is None and ticket.question is ticket.goal.trajectory
+        ports.joints = dict(READY)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.5, 3.0), st.floats(0.6, 3.9), st.floats(-0.1, 0.1))
+def test_the_motion_that_is_asked_about_is_one_that_the_rules_accept(now, at, later):
+    path = PathWatch(trajectory_from_message(swing(0.4, seconds=4.0)), ROBOT, READY, 0.3)
+    handover = find_handover(path, trajectory_from_message(swing(0.1, start=ahead(0.1 * at))),
+                             now, 0.02)
+    assert (handover is None) == (path.nearest(ahead(0.1 * at), now)[0] < now + 0.25)
+    if handover is not None:       # where shadow_sim, a little later or earlier, sees the robot
+        live = ahead(0.1 * (now + later))
+        assert not [finding for finding in check_tier0(handover.motion, ROBOT, live)
+                    if finding.severity > Severity.INFO]
+
+
+# ---------------------------------------------------------------- whatever comes
+
+def test_ten_thousand_trajectories_of_which_only_a_fresh_full_pass_goes_out():
+    random = np.random.default_rng(0)
+    ports, sent = Ports(required_tiers=[0, 1]), 0
+    bad = {
+        'status': (Status.FAIL, Status.UNSURE), 'tiers_passed': ((), (0,), (1,), (0, 2)),
+        'trajectory_hash': ('', '00', 'f' * 64), 'robot_hash': ('', '00'),
+        'scene_stamp_ns': (0, 1, ports.now_ns() + 100 * NS, ports.now_ns() - 11 * NS),
+        'findings': ((Finding(FindingCode.CONTACT, Severity.FAIL, ''),),
+                     (Finding(FindingCode.NOT_CHECKED, Severity.UNSURE, ''),)),
+        'seconds': (0, -1, -100), 'problem': ('it restarts',),
+        'controller_problem': ('gone',), 'gate_problem': ('two',), 'joints_problem': ('silent',),
+        'shadow_sim_problem': ('two',), 'moved': (0.1, math.nan, math.inf),
+        'numbers': ('short', 'effort', 'twice')}
+    for _ in range(10_000):
+        wrong = set(random.choice(list(bad), random.integers(0, 3), replace=False))
+        chosen = {name: bad[name][random.integers(len(bad[name]))] for name in wrong}
+        message = swing(float(random.uniform(-3, 3)))
+        if 'numbers' in wrong:
+            {'short': message.points[1].positions.pop, 'twice': lambda m=message:
+             m.joint_names.__setitem__(1, m.joint_names[0]), 'effort': lambda m=message:
+             m.points[0].effort.append(1.0)}[chosen['numbers']]()
+        elif random.random() < 0.5:     # numbers of any size are judged by shadow_sim
+            message.points[1].positions[2] = float(random.choice([np.nan, np.inf, -1e308, 1e-320]))
+        ports.log.clear()
+        ticket = ports.ticket(message)
+        ports.problems = {name: value for name, value in chosen.items()
+                          if name.endswith('_problem')}
+        ports.joints = {name: value + chosen.get('moved', 0.0) for name, value in READY.items()}
+        fields = {name: chosen[name] for name in wrong & {
+            'status', 'tiers_passed', 'trajectory_hash', 'robot_hash', 'scene_stamp_ns',
+            'findings'}}
+        if 'problem' in wrong:
+            ports.gate.answered(ticket, Answer(problem='it restarts'))
+        else:
+            ports.pass_(ticket, **{'tiers_passed': (0, 1), **fields,
+                                   'seconds': chosen.get('seconds', 1)})
+        assert ('send' in ports.log) == (not wrong), (wrong, ports.ends[-1:])
+        ports.joints, ports.problems, sent = dict(READY), {}, sent + (not wrong)
+        if not wrong:
+            ports.gate.execution.finished(ticket, True, False, RESULT())
+        assert ports.gate.is_idle
+    assert 1000 < sent < 9000
 
 
 # ---------------------------------------------------------------- the watch

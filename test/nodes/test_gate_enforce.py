@@ -335,6 +335,65 @@ def test_a_newer_goal_preempts_at_the_controller(world):
     assert world.gate.outcome(newer)[0] == SUCCEEDED
 
 
+def ahead(angle):
+    """Return where the shoulder is `angle` further than at the start."""
+    return READY | {'shoulder_pan_joint': READY['shoulder_pan_joint'] + angle}
+
+
+def test_what_continues_a_motion_is_checked_with_it_and_held_until_the_robot_is_there(world):
+    older = world.moving(swing(0.4, seconds=4.0))
+    chunk, since = swing(-0.1, start=ahead(0.3)), len(world.gate.decisions)
+    newer = world.gate.send(chunk)
+    world.gate.decided('hold', since)
+    asked = world.shadow.asked[-1].candidates[0]       # the way to 0.3, and then the chunk
+    assert [list(point.positions) for point in asked.points[-2:]] == [
+        list(point.positions) for point in chunk.points]
+    assert len(asked.points) > 50 and asked.header.stamp.sec == 0
+    angles = [point.positions[0] for point in asked.points[:-1]]
+    assert angles == sorted(angles) and angles[-1] == pytest.approx(0.3)
+    before = len(world.controller.ids)
+    world.gate.decided('forward', since)
+    assert world.arm.joints['shoulder_pan_joint'] > 0.27
+    world.graph.wait(lambda: len(world.controller.ids) > before, 'the controller')
+    assert exact(world.controller.goals[-1]) == exact(GOAL(trajectory=chunk))
+    assert world.gate.outcome(older)[1].error_string == 'a newer goal came'
+    world.controller.let_go.set()
+    assert world.gate.outcome(newer)[0] == SUCCEEDED
+
+
+def test_what_continues_a_motion_goes_down_with_it(world):
+    older, since = world.moving(swing(0.4, seconds=20.0)), len(world.gate.decisions)
+    goals, newer = len(world.controller.goals), world.gate.send(swing(0.1, start=ahead(0.3)))
+    world.gate.decided('hold', since)
+    world.graph.ask(older.cancel_goal_async)
+    assert 'the motion that it continues is cancelled: cancelled by the client' in \
+        world.gate.outcome(newer)[1].error_string
+    assert world.gate.outcome(older)[0] == CANCELED
+    assert len(world.controller.goals) == goals
+
+
+def test_a_fail_that_comes_while_it_is_held(world):
+    world.moving(swing(0.4, seconds=20.0))
+    goals, since = len(world.controller.goals), len(world.gate.decisions)
+    newer = world.gate.send(swing(0.1, start=ahead(0.3)))
+    world.gate.decided('hold', since)
+    asked = world.shadow.asked[-1].candidates[0]
+    world.shadow.verdict.publish(late(world, asked))
+    status, result = world.gate.outcome(newer)
+    assert (status, result.error_string) == (ABORTED, 'FAIL: it will spill')
+    assert len(world.controller.goals) == goals
+
+
+def test_a_later_verdict_on_the_same_rollout_counts(world):
+    rollout = []
+    world.shadow.spoil = lambda verdict, _: (
+        setattr(verdict, 'final', False), rollout.append(verdict.rollout_id))
+    handle = world.moving()                  # what was required has passed: it goes on
+    world.shadow.verdict.publish(late(world, swing(), rollout_id=rollout[0], final=True))
+    status, result = world.gate.outcome(handle)
+    assert (status, result.error_string) == (ABORTED, 'late evidence: FAIL: it will spill')
+
+
 def test_a_newer_goal_takes_the_place_of_one_that_waits(world):
     world.shadow.slow = True
     older, newer = world.gate.send(swing()), world.gate.send(swing(0.1))

@@ -48,7 +48,7 @@ verdicts = st.none() | st.builds(
     tiers_passed=st.sampled_from([(), (0,), (0, 1)]), trajectory_hash=hashes, robot_hash=hashes,
     scene_stamp_ns=stamps)
 worlds = st.fixed_dictionaries({
-    'request': st.builds(Request, hashes, stamps, problems, problems),
+    'request': st.builds(Request, hashes, stamps, problems, problems, hashes),
     'answer': st.builds(Answer, verdicts, stamps, problems),
     'situation': st.builds(Situation, st.sampled_from([0, NOW]), hashes, problems, problems,
                            problems, problems,
@@ -81,7 +81,8 @@ def is_fresh_matching_pass(request, answer, situation, settings):
     return bool(
         verdict is not None and verdict.status == Status.PASS and not answer.problem
         and {finding.severity for finding in verdict.findings} <= {Severity.INFO}
-        and request.trajectory_hash and request.trajectory_hash == verdict.trajectory_hash
+        and request.trajectory_hash
+        and (request.motion_hash or request.trajectory_hash) == verdict.trajectory_hash
         and situation.robot_hash and situation.robot_hash == verdict.robot_hash
         and settings.required_tiers
         and set(settings.required_tiers) <= set(verdict.tiers_passed)
@@ -157,6 +158,7 @@ def test_good_is_good():
     (changed('request', problem='point 3 is short'), 'point 3 is short'),
     (changed('request', unchecked='it commands efforts'), 'efforts, which no verdict covers'),
     (changed('request', trajectory_hash='x'), 'another trajectory (hash t, asked x)'),
+    (changed('request', motion_hash='m'), 'another trajectory (hash t, asked m)'),
     (changed('request', start_ns=NOW - S // 2), 'header.stamp is 0.50 s in the past'),
     (changed('request', start_ns=NOW + 3 * S), 'start 2.00 s after its verdict expires'),
     (changed('answer', verdict=None), 'there is no verdict'),
