@@ -13,6 +13,7 @@ import numpy as np
 
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
+from kinema4d_ros.episodes.recording import KIND
 from kinema4d_ros.episodes.rotation import matrix_from_quaternion
 from kinema4d_ros.episodes.storage import Messages
 from kinema4d_ros.episodes.topics import Topic
@@ -98,6 +99,9 @@ class Episode:
     """
     One recorded episode: what a live robot would have published, one trajectory, the truth.
 
+    A recording of a live robot has no truth and may have further `trajectories`; what is said of
+    "the" trajectory means its first.
+
     Open it with `Episode.open`. The compressed file is held in memory, decoded frames are not.
     """
 
@@ -110,8 +114,12 @@ class Episode:
         except EpisodeError as error:
             raise EpisodeError(f'episode {self.path}: topic {Topic.METADATA}: {error}') from error
         self.robot_description: str = messages.only(Topic.ROBOT_DESCRIPTION).data
-        self.trajectory_stamp_ns = int(messages.stamps(Topic.TRAJECTORY)[0])
-        self.trajectory = self._read_trajectory()
+        if self.metadata.kind != KIND:
+            messages.only(Topic.TRAJECTORY)
+        #: (stamp [ns], trajectory) in order of time
+        self.trajectories = tuple((int(stamp_ns), self._read_trajectory(index)) for index, stamp_ns
+                                  in enumerate(messages.stamps(Topic.TRAJECTORY)))
+        self.trajectory_stamp_ns, self.trajectory = self.trajectories[0]
         info = messages.get(Topic.CAMERA_INFO, 0)
         self.camera_frame: str = info.header.frame_id
         if f'"{self.camera_frame}"' not in self.robot_description:
@@ -211,11 +219,11 @@ class Episode:
         except EpisodeError as error:
             raise messages.error(Topic.TRUTH_CLEARANCE, 0, str(error)) from error
 
-    def _read_trajectory(self) -> JointTrajectory:
-        message = self._messages.only(Topic.TRAJECTORY)
+    def _read_trajectory(self, index: int) -> JointTrajectory:
+        message = self._messages.get(Topic.TRAJECTORY, index)
         points = message.points
         if not points:
-            raise self._messages.error(Topic.TRAJECTORY, 0, 'the trajectory has no points')
+            raise self._messages.error(Topic.TRAJECTORY, index, 'the trajectory has no points')
         times = np.array([p.time_from_start.sec + p.time_from_start.nanosec * 1e-9
                           for p in points])
         rows = {}
@@ -226,9 +234,9 @@ class Episode:
             trajectory = JointTrajectory(tuple(message.joint_names), times, **{
                 key: None if value is None else np.array(value) for key, value in rows.items()})
         except (TrajectoryError, ValueError) as error:
-            raise self._messages.error(Topic.TRAJECTORY, 0, str(error)) from error
+            raise self._messages.error(Topic.TRAJECTORY, index, str(error)) from error
         if not np.isfinite(trajectory.positions).all() or (np.diff(times) <= 0).any():
-            raise self._messages.error(Topic.TRAJECTORY, 0,
+            raise self._messages.error(Topic.TRAJECTORY, index,
                                        'positions are not finite or times do not increase')
         return trajectory
 

@@ -26,6 +26,7 @@ from kinema4d_ros.errors import EpisodeError
 Stored = dict[Topic, list[tuple[int, bytes]]]
 """Topic -> (stamp [ns], serialised message), ascending."""
 
+KIND = 'recording'       # in the metadata that is made up
 RAW_TYPE = 'sensor_msgs/msg/Image'
 #: topics of uncompressed images -> the topic of an episode that they stand for
 RAW = {'/camera/image_raw': Topic.IMAGE, '/camera/depth/image_raw': Topic.DEPTH}
@@ -56,7 +57,7 @@ def as_episode(path: Path, stored: Stored) -> Stored:
     if Topic.JOINT_STATES in out:
         out[Topic.JOINT_STATES] = _merged(out[Topic.JOINT_STATES])
     out[Topic.METADATA] = [(first_ns, _text(EpisodeMetadata(
-        robot='', task_text='', kind='recording', success=None, camera='', carried_object=None,
+        robot='', task_text='', kind=KIND, success=None, camera='', carried_object=None,
         goal_object=None, goal={}, source=f'recording {path.name}', licence='',
         trajectory_note='as it was published').to_json()))]
     return out

@@ -50,6 +50,8 @@ class Messages:
         try:
             with Reader(path) as reader:
                 connections = [c for c in reader.connections if c.topic in known]
+                raw = {recording.RAW.get(c.topic) for c in connections}   # they tell more
+                connections = [c for c in connections if c.topic not in raw]
                 for connection in connections:
                     topic, kind = known[connection.topic], connection.msgtype
                     if connection.topic in recording.RAW:
@@ -67,7 +69,9 @@ class Messages:
                                f'({type(error).__name__}: {error}); {_CURE}') from error
         if self._raw and Topic.METADATA not in self._raw:
             self._raw = recording.as_episode(path, self._raw)
-        missing = [str(topic) for topic in TYPES if topic in REQUIRED and topic not in self._raw]
+        other = {topic: f'{topic} (or {name})' for name, topic in recording.RAW.items()}
+        missing = [other.get(topic, str(topic)) for topic in TYPES
+                   if topic in REQUIRED and topic not in self._raw]
         if missing:
             there = ', '.join(sorted(map(str, self._raw))) or 'none'
             raise EpisodeError(f'episode {path} lacks the topic {", ".join(missing)}; it has: '
@@ -107,6 +111,8 @@ class Messages:
         try:
             if self._types[topic] == recording.RAW_TYPE:
                 return _RAW[topic](message, *arguments)
+            if message.format.startswith('32FC1'):
+                raise EpisodeError(f'depth as {message.format!r} is not read; record the raw topic')
             return how(message.data, *arguments)
         except EpisodeError as error:
             raise self.error(topic, index, str(error)) from error

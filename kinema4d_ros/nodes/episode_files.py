@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kinema4d_ros.episodes.storage import in_folder
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.resources import share_dir
 
@@ -13,13 +14,15 @@ def find_episode(name: str) -> Path:
     """
     Return the path of an episode given as a path or as the name of a bundled one.
 
+    A folder with one .mcap file, as a recording is, stands for that file.
+
     :raises EpisodeError: there is no such file; the message lists what there is.
     """
     bundled_folder = share_dir() / 'data' / 'episodes'
     path = Path(name).expanduser()
     for candidate in (path, bundled_folder / name, bundled_folder / f'{name}.mcap'):
-        if candidate.is_file():
-            return candidate
+        if in_folder(candidate).is_file():
+            return in_folder(candidate)
     folder = path if path.is_dir() else path.parent
     here = sorted(file.name for file in folder.glob('*.mcap')) if folder.is_dir() else []
     bundled = sorted(file.stem for file in bundled_folder.glob('*.mcap'))

@@ -146,7 +146,7 @@ class EpisodePlayer(Node):
     def _play(self) -> bool:
         """Play once; return False when told to stop."""
         episode, rate = self._episode, self._values['rate']
-        first, told, frame = episode.frames[0], False, None
+        first, told, frame = episode.frames[0], 0, None
         start = time.monotonic()
         for at, frame in self._schedule():
             if self._wait_until(start + at):
@@ -154,9 +154,10 @@ class EpisodePlayer(Node):
             stamp_ns = self._stamp_ns(frame, 0 if frame is not first else min(
                 0, round((at - self._values['lead_in']) * 1e9)))
             self._show(frame, stamp_ns)
-            if not told and frame.stamp_ns >= episode.trajectory_stamp_ns:
-                told = True
-                self._trajectory.publish(trajectory_message(episode.trajectory))
+            while told < len(episode.trajectories) \
+                    and frame.stamp_ns >= episode.trajectories[told][0]:
+                self._trajectory.publish(trajectory_message(episode.trajectories[told][1]))
+                told += 1
         self.get_logger().info(
             f'played {len(episode.frames)} frames in {time.monotonic() - start:.1f} s '
             f'({rate:g} times the recorded pace)')

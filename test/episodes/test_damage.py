@@ -77,11 +77,11 @@ def test_flipped_bit_in_a_message_is_noticed(small_episode, share, bit):
 
 
 @pytest.mark.parametrize(('left_out', 'topic'), [
-    ('add_metadata', Topic.METADATA), ('add_robot_description', Topic.ROBOT_DESCRIPTION),
+    ('add_robot_description', Topic.ROBOT_DESCRIPTION),
     ('add_camera_info', Topic.CAMERA_INFO), ('add_image', Topic.IMAGE),
     ('add_joint_state', Topic.JOINT_STATES), ('add_trajectory', Topic.TRAJECTORY)])
 def test_missing_topic(write, left_out, topic):
-    with pytest.raises(EpisodeError, match=f'changed.mcap lacks the topic {topic}; it has: /'):
+    with pytest.raises(EpisodeError, match=f'changed.mcap lacks the topic {topic}.*; it has: /'):
         Episode.open(write(without=(left_out,)))
 
 

@@ -21,9 +21,8 @@ from kinema4d_ros.episodes.libero.plan import OPEN, RATE, Kind, plan_trajectory
 from kinema4d_ros.episodes.libero.render import SceneRenderer
 from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
-from kinema4d_ros.episodes.rotation import rpy_from_matrix
+from kinema4d_ros.episodes.urdf_camera import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
-from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
 BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
@@ -55,20 +54,6 @@ class Recording:
         """File name without suffix."""
         view = '' if self.camera == 'agentview' else f'_{self.camera.replace("robot0_", "")}'
         return f'{self.suite}_{self.task}_{self.init}_{self.kind}{view}'
-
-
-def describe_robot(urdf: str, camera_frame: str, parent: str, T_parent_camera: np.ndarray) -> str:
-    """Return the URDF with the camera's optical frame as a link on `parent`."""
-    numbers = [' '.join(f'{value:.9g}' for value in row) for row in (
-        T_parent_camera[:3, 3], rpy_from_matrix(T_parent_camera[:3, :3]))]
-    link = (f'  <link name="{camera_frame}"/>\n'
-            f'  <joint name="{camera_frame}_joint" type="fixed">\n'
-            f'    <parent link="{parent}"/>\n    <child link="{camera_frame}"/>\n'
-            f'    <origin xyz="{numbers[0]}" rpy="{numbers[1]}"/>\n  </joint>\n')
-    head, end, tail = urdf.rpartition('</robot>')
-    if not end:
-        raise EpisodeError('the robot description has no closing </robot>')
-    return head + link + end + tail
 
 
 class Reference:
@@ -117,7 +102,7 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
         else (BASE_LINK, renderer.T_base_camera)
     boxes = {name: ObjectBox(*(tuple(map(float, corner)) for corner in scene.object_box(name)))
              for name in scene.objects}
-    writer.add_robot_description(STAMP_NS, describe_robot(urdf, frame, parent, mounting))
+    writer.add_robot_description(STAMP_NS, with_camera(urdf, frame, parent, mounting))
     writer.add_static_transform(STAMP_NS, parent, frame, mounting)
     into_table = recording.kind is Kind.INTO_TABLE
     carried = None if into_table else goal.carried

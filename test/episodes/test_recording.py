@@ -1,0 +1,148 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A recording of a live robot, without metadata and with raw images, is read as an episode."""
+import re
+
+import numpy as np
+import pytest
+from conftest import CAMERA, START_NS, STEP_NS, URDF
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from kinema4d_ros.episodes import Episode, EpisodeWriter, Topic
+from kinema4d_ros.episodes.topics import TYPES, typestore
+from kinema4d_ros.errors import EpisodeError
+
+_types = typestore.types
+BARE = re.sub(r'<link name="eye_optical_frame"/>|<joint name="eye".*?</joint>', '', URDF,
+              flags=re.DOTALL)
+LATE_NS = 5_000_000     # [ns] that everything arrives after its stamp
+
+
+@pytest.fixture
+def record(tmp_path, small_episode):
+    """Return a function that records the small episode as the node does; `change` alters it."""
+    from kinema4d_ros.episodes.storage import Messages
+
+    def run(change=lambda topic, message: message, without=()):
+        source, frames = Messages(small_episode), Episode.open(small_episode).frames
+        raw = []
+        for topic in (Topic.ROBOT_DESCRIPTION, Topic.TF_STATIC, Topic.CAMERA_INFO,
+                      Topic.JOINT_STATES, Topic.TRAJECTORY):
+            raw += [(int(stamp), str(topic), TYPES[topic], source.get(topic, i))
+                    for i, stamp in enumerate(source.stamps(topic))]
+        for frame in frames:
+            for name, pixels, encoding in (('/camera/image_raw', frame.image, 'rgb8'),
+                                           ('/camera/depth/image_raw', frame.depth, '32FC1')):
+                if pixels is not None:
+                    header = _types['std_msgs/msg/Header'](_types['builtin_interfaces/msg/Time'](
+                        *divmod(frame.stamp_ns, 10**9)), 'eye_optical_frame')
+                    data = np.frombuffer(pixels.tobytes(), np.uint8)
+                    raw.append((frame.stamp_ns, name, 'sensor_msgs/msg/Image',
+                                _types['sensor_msgs/msg/Image'](
+                                    header, *pixels.shape[:2], encoding, 0,
+                                    len(data) // pixels.shape[0], data)))
+        with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            topics = {}
+            for stamp, topic, kind, message in sorted(raw, key=lambda item: item[0]):
+                for part in np.atleast_1d(change(topic, message)):
+                    if part is None or topic in without:
+                        continue
+                    if topic not in topics:
+                        topics[topic] = writer.add_connection(topic, kind, typestore=typestore)
+                    writer.write(topics[topic], stamp + LATE_NS,
+                                 typestore.serialize_cdr(part, kind))
+        return tmp_path / 'bag'
+    return run
+
+
+def test_it_is_what_was_published(record, small_episode):
+    real, episode = Episode.open(small_episode), Episode.open(record())
+    assert episode.metadata.success is None and episode.metadata.kind == 'recording'
+    assert [stamp for stamp, _ in episode.trajectories] == [START_NS + LATE_NS]
+    np.testing.assert_array_equal(episode.trajectory.positions, real.trajectory.positions)
+    assert [frame.stamp_ns for frame in episode.frames] == \
+        [START_NS + i * STEP_NS for i in (-1, 0, 1)]     # by the header, not when it came
+    for mine, theirs in zip(episode.frames, real.frames):
+        np.testing.assert_array_equal(mine.image, theirs.image)
+        assert (mine.depth is None) == (theirs.depth is None)
+        if mine.depth is not None:
+            np.testing.assert_array_equal(mine.depth, theirs.depth)
+        assert mine.joint_positions == theirs.joint_positions
+    assert not episode.truth.object_poses
+
+
+def test_a_camera_that_only_tf_knows(record, small_episode):
+    pytest.importorskip('PyKDL')
+
+    def bare(topic, message):
+        return _types['std_msgs/msg/String'](BARE) if topic == '/robot_description' else message
+
+    episode = Episode.open(record(bare))
+    T = np.eye(4)  # noqa: N806 - where the fixture says the camera is
+    T[:3, 3] = 0.1, 0.2, 0.3
+    from kinema4d_ros.robot import ForwardKinematics, Robot
+    robot = Robot.from_urdf(episode.robot_description)
+    poses = ForwardKinematics(robot)(robot.configuration({'a': 0.5, 'b': 0.1})[None])[0]
+    links = robot.link_names
+    np.testing.assert_allclose(
+        np.linalg.inv(poses[links.index('hand')]) @ poses[links.index('eye_optical_frame')], T,
+        atol=1e-8)
+    assert episode.observation().camera == CAMERA
+
+
+def test_a_camera_that_nobody_placed(record):
+    def bare(topic, message):
+        return _types['std_msgs/msg/String'](BARE) if topic == '/robot_description' else message
+
+    with pytest.raises(EpisodeError, match="where the camera is was not recorded.*'eye_optical_f"):
+        Episode.open(record(bare, without=('/tf_static',)))
+
+
+def test_states_of_arm_and_gripper_come_apart(record):
+    def apart(topic, message):
+        if topic != '/joint_states':
+            return message
+        kind = _types['sensor_msgs/msg/JointState']
+        return [kind(message.header, message.name[i:i + 1], message.position[i:i + 1],
+                     np.zeros(0), np.zeros(0)) for i in range(2)]
+
+    for frame, a in zip(Episode.open(record(apart)).frames, (0.0, 0.1, 0.2)):
+        assert set(frame.joint_positions) == {'a', 'b'}
+        assert abs(frame.joint_positions['a'] - a) <= 0.1 and frame.joint_positions['b'] == 0.2
+
+
+def test_several_trajectories(record):
+    episode = Episode.open(record(lambda topic, message: (
+        [message, message] if topic == '/joint_trajectory' else message)))
+    assert len(episode.trajectories) == 2
+    assert episode.trajectory is episode.trajectories[0][1]
+
+
+def test_another_robot_meanwhile(record):
+    with pytest.raises(EpisodeError, match='/robot_description changed while it was recorded'):
+        Episode.open(record(lambda topic, message: [
+            message, _types['std_msgs/msg/String'](BARE)] if topic == '/robot_description'
+            else message))
+
+
+@pytest.mark.parametrize('topic', ['/camera/image_raw', '/joint_states', '/joint_trajectory'])
+def test_what_it_lacks(record, topic):
+    with pytest.raises(EpisodeError, match=f'lacks the topic .*{topic}'):
+        Episode.open(record(without=(topic,)))
+
+
+def test_raw_images_of_another_size(record):
+    def halved(topic, message):
+        if topic == '/camera/image_raw':
+            message.height //= 2
+            message.data = message.data[:message.step * message.height]
+        return message
+
+    with pytest.raises(EpisodeError, match='12 x 4 pixels, camera_info says 12 x 8'):
+        _ = Episode.open(record(halved)).frames[0]
+
+
+def test_an_episode_without_its_metadata_is_a_recording(tmp_path, fill):
+    with EpisodeWriter(tmp_path / 'x.mcap') as writer:
+        fill(writer, without=('add_metadata',))
+    assert Episode.open(tmp_path / 'x.mcap').metadata.kind == 'recording'
