@@ -15,7 +15,8 @@ from kinema4d_ros.episodes.topics import REQUIRED, TYPES, Topic, typestore
 from kinema4d_ros.errors import EpisodeError
 
 MAX_BYTES = 1_000_000_000
-_CURE = 'record it again, or fetch the file again'
+_CURE = 'record it again, fetch the file again, or, where its recorder was killed, end it with ' \
+    'kinema4d record --repair FILE'
 _RAW = {Topic.IMAGE: raw_color, Topic.DEPTH: raw_depth}
 
 

@@ -9,6 +9,7 @@ from conftest import CAMERA, START_NS, STEP_NS, URDF
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from kinema4d_ros.episodes import Episode, EpisodeWriter, Topic
+from kinema4d_ros.episodes.repair import repair
 from kinema4d_ros.episodes.topics import TYPES, typestore
 from kinema4d_ros.errors import EpisodeError
 
@@ -146,3 +147,27 @@ def test_an_episode_without_its_metadata_is_a_recording(tmp_path, fill):
     with EpisodeWriter(tmp_path / 'x.mcap') as writer:
         fill(writer, without=('add_metadata',))
     assert Episode.open(tmp_path / 'x.mcap').metadata.kind == 'recording'
+
+
+@pytest.mark.parametrize('lost', [1, 60, 3000])
+def test_a_file_whose_writer_was_killed(record, lost):
+    bag = record()
+    path = bag / 'bag.mcap'
+    whole = path.read_bytes()
+    with pytest.raises(EpisodeError, match='is whole'):
+        repair(path)
+    assert path.read_bytes() == whole
+    chunk = whole.index(b'\x0f\x04' + bytes(7))          # where the data ends
+    path.write_bytes(whole[:-lost] if lost < 3000 else whole[:chunk])
+    with pytest.raises(EpisodeError, match='kinema4d record --repair'):
+        Episode.open(bag)
+    repair(path)
+    assert len(Episode.open(bag).frames) == 3
+
+
+def test_what_is_no_recording_is_not_repaired(tmp_path):
+    (tmp_path / 'x.mcap').write_bytes(b'hello')
+    with pytest.raises(EpisodeError, match='is no MCAP file'):
+        repair(tmp_path / 'x.mcap')
+    with pytest.raises(EpisodeError, match='cannot be repaired: No such file'):
+        repair(tmp_path / 'y.mcap')
