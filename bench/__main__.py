@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 import sys
 import time
 
 from bench import report
 from bench.timing import REPEATS
+from bench.world import ros_environment
 
 
 def main() -> int:
@@ -36,6 +38,7 @@ def main() -> int:
     chosen = arguments.names
     if not chosen and not arguments.readme:
         chosen = [name for name in names if arguments.all or name not in report.STUDIES]
+    os.environ.update(ros_environment())
     good = True
     for name in chosen:
         started = time.perf_counter()

@@ -24,7 +24,6 @@ from bench.world import ROOT, ros_environment
 BYTES = 480 * 720 * 16
 GOAL = 0.5
 BURST = 5       # clouds of one pair before another has its turn
-PROFILE = ROOT / 'config' / 'fastdds.xml'
 
 
 class Pair:
@@ -32,11 +31,7 @@ class Pair:
 
     def __init__(self, domain: int, settings: str, processes: int, size: int):
         """Start the processes; entering waits until they know each other."""
-        environment = ros_environment(domain)
-        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
-            environment.pop(name, None)
-            if settings == 'shipped':
-                environment[name] = str(PROFILE)
+        environment = ros_environment(domain, profile=settings == 'shipped')
         roles = ('both',) if processes == 1 else ('hear', 'send')
         self._peers = [subprocess.Popen(
             [sys.executable, '-m', 'bench.latency_peer', role, settings, str(size)],

@@ -6,7 +6,7 @@ All but the world model: sample, FK, render, scene, tiers 0 and 1, pack, publish
 The usual way is made of the parts at hand: a SciPy spline, KDL called for every link, an Open3D
 scene of the robot built anew for every frame (for the picture, and again for the distances to
 the observed points), and clouds packed by a structured array and assigned as bytes. Tier 0 is
-ours on both sides. Both publish to a reader in the same process, with default settings.
+ours on both sides. Both publish to a reader in the same process, with the same settings.
 """
 from __future__ import annotations
 

@@ -7,18 +7,24 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PROFILE = ROOT / 'config' / 'fastdds.xml'
+_PROFILE_NAMES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
-def ros_environment(domain: int = 0) -> dict[str, str]:
+def ros_environment(domain: int = 0, *, profile: bool = True) -> dict[str, str]:
     """
     Return the environment for processes on a ROS domain of this run, on this machine only.
 
     :param domain: 0 to 3, which of the domains of this run.
+    :param profile: with the Fast DDS profile of this package, as the launch file has it.
     """
     environment = dict(os.environ)
     environment['ROS_DOMAIN_ID'] = str(first_domain() + domain)
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    environment.pop('FASTDDS_BUILTIN_TRANSPORTS', None)
+    for name in ('FASTDDS_BUILTIN_TRANSPORTS', *_PROFILE_NAMES):
+        environment.pop(name, None)
+    if profile:
+        environment |= dict.fromkeys(_PROFILE_NAMES, str(PROFILE))
     return environment
 
 

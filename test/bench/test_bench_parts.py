@@ -53,3 +53,14 @@ def test_latency(ros_domain, monkeypatch):
     are_good(rows)
     for row in rows:     # each pair has the profile that it should have
         assert row['shared_memory_mb'] > 60.0 > row['default_shared_memory_mb']
+
+
+def test_pipeline():
+    pytest.importorskip('rclpy')
+    from bench.pipeline import compare
+    are_good([compare(1, 3, PinholeCamera(180, 120, 144.9, 144.9, 89.5, 59.5))])
+
+
+def test_candidates():
+    from bench.candidates import compare
+    are_good(compare(1, PinholeCamera(180, 120, 144.9, 144.9, 89.5, 59.5), 3))

@@ -1,0 +1,201 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A real graph for measurements: the nodes as processes, a robot that stands still, one client."""
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from trajectory_msgs.msg import JointTrajectory
+
+from bench.precheck import motion
+from bench.render import looking_at, PANDA
+from bench.world import ros_environment, ROOT
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.motion import trajectory_message
+from kinema4d_ros.bridge.transforms import quaternion
+from kinema4d_ros.msg import PredictedFrame, Verdict
+from kinema4d_ros.robot import Robot
+
+PATIENCE = 180.0     # [s] for anything; the first start compiles
+
+
+class Process:
+    """A process of the graph; its errors go to a file, its input ends it where it reads that."""
+
+    def __init__(self, name: str, command: list[str], log: Path):
+        """Start it."""
+        self.name, self.log = name, log
+        with log.open('w') as stream:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=ros_environment(), text=True, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if name == 'robot_feed' else stream, stderr=stream)
+        self.pid = self._process.pid
+
+    def told(self) -> dict:
+        """Return the next line of JSON that it wrote to its output."""
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f'{self.name} ended; see {self.log}')
+        return json.loads(line)
+
+    def check(self) -> None:
+        """:raises RuntimeError: when it has ended."""
+        if self._process.poll() is not None:
+            tail = '\n'.join(self.log.read_text(errors='replace').splitlines()[-15:])
+            raise RuntimeError(f'{self.name} ended with {self._process.returncode}:\n{tail}')
+
+    def end(self, number: int = signal.SIGINT) -> None:
+        """Have it end, or kill it."""
+        self._process.stdin.close()
+        if self.name != 'robot_feed':
+            self._process.send_signal(number)
+        try:
+            self._process.wait(20.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def robot_feed(log_folder: Path, *, size: tuple[int, int], camera_rate: float,
+               joint_rate: float) -> Process:
+    """Start the robot and its camera."""
+    return Process('robot_feed', [
+        sys.executable, '-m', 'bench.robot_feed', '--size', *map(str, size),
+        '--camera-rate', str(camera_rate), '--joint-rate', str(joint_rate)],
+        log_folder / 'robot_feed.log')
+
+
+def shadow_sim(log_folder: Path, **parameters: object) -> Process:
+    """Start shadow_sim, which is told where the camera of `robot_feed` is."""
+    T = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
+    pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
+    given = {'extrinsics': [float(value) for value in pose], **parameters}
+    arguments = [part for name, value in given.items() for part in ('-p', f'{name}:={value}')]
+    return Process('shadow_sim', [sys.executable, str(ROOT / 'executables' / 'shadow_sim'),
+                                  '--ros-args', *arguments], log_folder / 'shadow_sim.log')
+
+
+class Client:
+    """Sends trajectories and hears what comes of them, with the time at which it came."""
+
+    def __init__(self, *, hears_frames: bool):
+        """:param hears_frames: whether predicted/frame is subscribed to."""
+        self._context = rclpy.Context()
+        self._context.init()
+        self.node = rclpy.create_node('bench_client', context=self._context)
+        self._publisher = self.node.create_publisher(JointTrajectory, 'joint_trajectory',
+                                                     qos.TRAJECTORY)
+        self.changed = threading.Condition()
+        self.verdicts: list[tuple[float, Verdict]] = []
+        self.frames: list[tuple[float, PredictedFrame]] = []
+        self.listen(Verdict, 'verdict', self.verdicts, qos.VERDICT)
+        if hears_frames:
+            self.listen(PredictedFrame, 'predicted/frame', self.frames, qos.PREDICTED_FRAMES)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def listen(self, kind: type, topic: str, kept: list, profile) -> None:
+        """Keep (time, message) of a topic."""
+        def take(message) -> None:
+            now = time.perf_counter()
+            with self.changed:
+                kept.append((now, message))
+                self.changed.notify_all()
+
+        self.node.create_subscription(kind, topic, take, profile)
+
+    def send(self, trajectory: JointTrajectory) -> float:
+        """Publish a trajectory and return when that was."""
+        now = time.perf_counter()
+        self._publisher.publish(trajectory)
+        return now
+
+    def wait(self, condition: Callable[[], object], what: str, *processes: Process):
+        """Wait until a condition holds and return what it returned."""
+        until = time.monotonic() + PATIENCE
+        with self.changed:
+            while not (result := condition()):
+                self.changed.wait(0.2)
+                for process in processes:
+                    process.check()
+                if time.monotonic() > until:
+                    raise RuntimeError(f'waited {PATIENCE:.0f} s for {what}')
+        return result
+
+    def wait_ready(self, trajectory: JointTrajectory, *processes: Process) -> None:
+        """Send a trajectory, again and again, until its last verdict rests on an observation."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with self.changed:
+                self.verdicts.clear()
+            self.send(trajectory)
+            _, verdict = self.wait(lambda: self.verdicts and self.verdicts[-1], 'a verdict',
+                                   *processes)
+            if verdict.header.stamp.sec and verdict.final:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f'no verdict rests on an observation: {verdict.summary}')
+
+    def close(self) -> None:
+        """End."""
+        self._context.try_shutdown()
+        self._thread.join(10.0)
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+
+class Graph:
+    """Robot, shadow_sim and client, running and having exchanged a first verdict."""
+
+    def __init__(self, log_folder: Path, *, size=(720, 480), camera_rate=30.0, joint_rate=100.0,
+                 hears_frames=True, **parameters: object):
+        """Start them."""
+        log_folder.mkdir(parents=True, exist_ok=True)
+        self.robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
+        self.trajectory = trajectory_message(motion(self.robot))
+        self._ending = contextlib.ExitStack()
+        self.feed = robot_feed(log_folder, size=size, camera_rate=camera_rate,
+                               joint_rate=joint_rate)
+        self._ending.callback(self.feed.end)
+        self.node = shadow_sim(log_folder, **parameters)
+        self._ending.callback(self.node.end)
+        self.client = Client(hears_frames=hears_frames)
+        self._ending.callback(self.client.close)
+
+    def __enter__(self) -> Self:
+        """Wait until all know each other and what compiles is compiled."""
+        try:
+            self.feed.told()
+            self.client.wait_ready(self.trajectory, self.feed, self.node)
+        except BaseException:
+            self._ending.close()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        """End them."""
+        self._ending.close()
+
+
+def processes_of(pid: int) -> Iterator[int]:
+    """Yield a process and all that descend from it, as /proc tells."""
+    yield pid
+    for task in Path(f'/proc/{pid}/task').glob('*/children'):
+        with contextlib.suppress(OSError):
+            for child in task.read_text().split():
+                yield from processes_of(int(child))

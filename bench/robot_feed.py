@@ -1,0 +1,109 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A Panda at rest and its depth camera as a process: ``python -m bench.robot_feed --help``.
+
+The camera publishes colour (rgb8), depth (16UC1) and calibration at one rate, the joints at
+another, both from schedules that do not drift. It ends with its input, and then tells in a line
+of JSON how many of each it published.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+
+import numpy as np
+import rclpy
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header, String
+
+from bench.precheck import look, START
+from bench.render import PANDA
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.nodes.spin import keep_freed_memory
+from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.types import PinholeCamera
+
+FRAME = 'camera_optical_frame'
+_LENS = 0.68      # focal length in widths, as that of a usual depth camera
+
+
+def pinhole(width: int, height: int) -> PinholeCamera:
+    """Return the camera of that size."""
+    return PinholeCamera(width, height, _LENS * width, _LENS * width, (width - 1) / 2,
+                         (height - 1) / 2)
+
+
+def main() -> None:
+    """Publish until the input ends."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--size', type=int, nargs=2, default=(1280, 720))
+    parser.add_argument('--camera-rate', type=float, default=30.0)
+    parser.add_argument('--joint-rate', type=float, default=500.0)
+    options = parser.parse_args()
+    keep_freed_memory()
+    rclpy.init()
+    node = rclpy.create_node('robot_feed')
+    urdf = PANDA.read_text()
+    robot = Robot.from_urdf(urdf, source_dir=PANDA.parent)
+    camera = pinhole(*options.size)
+    observation = look(robot, load_meshes(robot), camera)
+    depth = np.nan_to_num(observation.depth * 1000.0).astype(np.uint16)
+    header = Header(frame_id=FRAME)
+    messages = [(node.create_publisher(type(message), f'camera/{name}', qos.PREDICTION), message)
+                for name, message in (
+                    ('camera_info', camera_info_message(camera, header)),
+                    ('depth/image_raw', array_to_image(depth, header, '16UC1')),
+                    ('image_raw', array_to_image(observation.image, header)))]
+    joints = node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
+    state = joint_state_message(dict(zip(robot.joint_names, START)), Header())
+    description = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
+    description.publish(String(data=urdf))
+    ending = threading.Event()
+    counts = {'camera': 0, 'joints': 0, 'late': 0}
+
+    def show() -> None:
+        stamp = node.get_clock().now().to_msg()
+        for publisher, message in messages:
+            message.header.stamp = stamp
+            publisher.publish(message)
+        counts['camera'] += 1
+
+    def feel() -> None:
+        state.header.stamp = node.get_clock().now().to_msg()
+        joints.publish(state)
+        counts['joints'] += 1
+
+    def repeat(rate: float, act) -> None:
+        due = time.monotonic()
+        while not ending.is_set():
+            act()
+            due += 1.0 / rate
+            wait = due - time.monotonic()
+            if wait > 0:
+                ending.wait(wait)
+            elif wait < -1.0:        # hopelessly late: give up what was missed, and say so
+                counts['late'] += round(-wait * rate)
+                due = time.monotonic()
+
+    threads = [threading.Thread(target=repeat, args=(rate, act), daemon=True) for rate, act in
+               ((options.joint_rate, feel), (options.camera_rate, show))]
+    for thread in threads:
+        thread.start()
+    print(json.dumps({'ready': True}), flush=True)
+    sys.stdin.read()
+    ending.set()
+    for thread in threads:
+        thread.join()
+    print(json.dumps(counts), flush=True)
+    rclpy.shutdown()
+
+
+if __name__ == '__main__':
+    main()
