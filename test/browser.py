@@ -144,6 +144,26 @@ class Page:
         }})()'''), f'something to click on with the text {text!r}')
         self.press(x, y)
 
+    def choose(self, label: str, option: str) -> None:
+        """Choose from the list with this label."""
+        x, y = self.wait(lambda: self.run(f'''(() => {{
+            const one = [...document.querySelectorAll("label")].find(
+                e => e.innerText.trim() === {json.dumps(label)} && e.htmlFor);
+            const list = one && document.getElementById(one.htmlFor);
+            if (!list) return null;
+            list.scrollIntoView({{block: "center"}});
+            const box = list.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];
+        }})()'''), f'a list with the label {label!r}')
+        self.press(x, y)
+        x, y = self.wait(lambda: self.run(f'''(() => {{
+            const one = [...document.querySelectorAll("[role=option]")].find(
+                e => e.innerText.trim() === {json.dumps(option)});
+            const box = one && one.getBoundingClientRect();
+            return box && [box.x + box.width / 2, box.y + box.height / 2];
+        }})()'''), f'the option {option!r}')
+        self.press(x, y)
+
     def press(self, x: float, y: float) -> None:
         """Press and let go the mouse at a place."""
         for kind in ('mouseMoved', 'mousePressed', 'mouseReleased'):

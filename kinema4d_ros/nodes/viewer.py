@@ -6,24 +6,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
+from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.msg import PredictedFrame, Verdict as VerdictMessage
+from kinema4d_ros.msg import Candidates, PredictedFrame, Verdict as VerdictMessage
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_parameters import TABLE_ROWS
 from kinema4d_ros.robot import load_meshes, Robot
-from kinema4d_ros.viewer import FutureFrame, Viewer
+from kinema4d_ros.types import JointTrajectory
+from kinema4d_ros.viewer import Candidate, FutureFrame, Viewer
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -47,7 +50,10 @@ TABLE = ParameterTable((
               maximum=5_000_000, read_only=True),
     Parameter('point_size', float, 0.004, 'Size of a predicted point', unit='m', minimum=0.0001,
               maximum=0.1, read_only=True),
-    Parameter('kept', int, 4, 'Predictions that can be looked at again', minimum=2, maximum=100,
+    Parameter('kept', int, 6, 'Predictions that can be looked at again', minimum=2, maximum=100,
+              read_only=True),
+    Parameter('shadow_sims', list[str], (), 'Namespaces of the shadow_sim nodes to listen to, '
+              'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
     *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)))
 
@@ -64,6 +70,7 @@ class ViewerNode(Node):
         self._robot: Robot | None = None
         self._robot_text = ''
         self._finder: CameraFinder | None = None
+        self._candidates: dict[str, Candidates] = {}     # the last of each shadow_sim
         self._ticked = self._looked = self._made_scene = time.monotonic()
         self._viewer = Viewer(**{name: values[name] for name in (
             'host', 'port', 'point_budget', 'point_size', 'kept')})
@@ -72,10 +79,14 @@ class ViewerNode(Node):
         self._inputs = Inputs(self, values, self._tree, data, self._on_jump)
         self.create_subscription(String, 'robot_description', self._on_robot_description,
                                  qos.ROBOT_DESCRIPTION, callback_group=slow)
-        self.create_subscription(PredictedFrame, 'predicted/frame', self._on_frame,
-                                 qos.PREDICTED_FRAMES, callback_group=told)
-        self.create_subscription(VerdictMessage, 'verdict', self._on_verdict, qos.VERDICT,
-                                 callback_group=told)
+        for source in values['shadow_sims'] or ('',):
+            for topic, kind, profile, take in (
+                    ('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES, self._on_frame),
+                    ('verdict', VerdictMessage, qos.VERDICT, self._on_verdict),
+                    ('candidates', Candidates, qos.CANDIDATES, self._on_candidates)):
+                self.create_subscription(
+                    kind, f'{source}/{topic}' if source else topic,
+                    partial(take, source=source), profile, callback_group=told)
         self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
         self.create_timer(_REFRESH, self._inputs.refresh, callback_group=data)
         self.get_logger().info(f'open {self._viewer.address} in a browser')
@@ -102,11 +113,14 @@ class ViewerNode(Node):
         except Kinema4DError as error:
             self.get_logger().error(f'robot_description is refused: {error}')
             return
+        is_first = self._robot is None
         self._robot_text, self._finder, self._robot = message.data, finder, robot
+        for source, candidates in self._candidates.items() if is_first else ():
+            self._on_candidates(candidates, source)      # they may have come before the robot
         for warning in meshes.warnings:
             self.get_logger().warning(f'robot_description: {warning}')
 
-    def _on_frame(self, message: PredictedFrame) -> None:
+    def _on_frame(self, message: PredictedFrame, source: str) -> None:
         """Take a predicted frame apart, once."""
         robot, finder = self._robot, self._finder
         if robot is None:
@@ -125,13 +139,30 @@ class ViewerNode(Node):
                 colors=image[::stride, ::stride] if colors is None else colors,
                 robot_mask=mask[::stride, ::stride] > 0, image=image, joint_positions=joints,
                 T_base_cloud=poses[message.points.header.frame_id],
-                T_base_camera=poses[message.header.frame_id]))
+                T_base_camera=poses[message.header.frame_id]), source)
         except Kinema4DError as error:
             self.get_logger().warning(f'a predicted frame is not shown: {error}',
                                       throttle_duration_sec=5.0)
 
-    def _on_verdict(self, message: VerdictMessage) -> None:
-        self._viewer.add_verdict(message.rollout_id, verdict_from_message(message))
+    def _on_verdict(self, message: VerdictMessage, source: str) -> None:
+        self._viewer.add_verdict(message.rollout_id, verdict_from_message(message), source)
+
+    def _on_candidates(self, message: Candidates, source: str) -> None:
+        """Take the candidates of a goal, best first."""
+        self._candidates[source] = message
+        robot = self._robot
+        if robot is None:
+            return
+        try:
+            live = self._inputs.joint_positions(
+                robot, self.get_clock().now().nanoseconds, self._values)
+        except InputProblem:
+            live = {}
+        self._viewer.add_candidates([
+            Candidate.of(message.verdicts[index].rollout_id,
+                         verdict_from_message(message.verdicts[index]),
+                         _trajectory(message.trajectories[index]), robot, live, source)
+            for index in message.ranking])
 
     def _on_tick(self) -> None:
         """Bring the page up to date; the live side only where somebody looks or it is kept."""
@@ -164,6 +195,14 @@ class ViewerNode(Node):
     def _on_jump(self, reason: str) -> None:
         self.get_logger().warning(f'{reason}: inputs are forgotten')
         self._inputs.clear()
+
+
+def _trajectory(message: JointTrajectoryMessage) -> JointTrajectory | None:
+    """Return a trajectory, None for one that is malformed."""
+    try:
+        return trajectory_from_message(message)
+    except Kinema4DError:
+        return None
 
 
 def make_node(on_end: Callable[[], None]) -> ViewerNode:

@@ -20,11 +20,12 @@ from kinema4d_ros.robot.model import (
 )
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
 from kinema4d_ros.robot.shapes import LinkMesh
+from kinema4d_ros.robot.tool import swept_path, tool_path
 from kinema4d_ros.robot.trajectory import SampledMotion, frame_times, sample_trajectory
 
 __all__ = [
     'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics', 'InverseKinematics', 'Joint',
     'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'Robot',
     'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'find_gripper', 'frame_times',
-    'load_meshes', 'sample_trajectory',
+    'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path',
 ]

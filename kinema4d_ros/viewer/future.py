@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.types import Verdict
+
+if TYPE_CHECKING:
+    from kinema4d_ros.viewer.execution import Execution
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +46,47 @@ class FutureFrame:
         return cls(points=known.astype(np.float16), colors=colors, is_robot=is_robot, **others)
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Where the robot would be at a time, and what the camera would see, if that is predicted."""
+
+    time: float                            # [s] from the start of the trajectory
+    joint_positions: Mapping[str, float]   # [rad or m]
+    frame: FutureFrame | None = None
+
+
 @dataclass(eq=False)
 class Future:
     """A rollout and the verdict about it; either may come first, and either may be missing."""
 
     number: int                  # counts what the viewer has seen
     clock: str                   # when it came, for people
+    source: str = ''             # which of the shadow simulators it came from
     frames: dict[int, FutureFrame] = field(default_factory=dict)
+    motion: tuple[Step, ...] = ()     # what is shown where there are no frames
     real: dict[int, np.ndarray] = field(default_factory=dict)    # images of the execution
     verdict: Verdict | None = None
+    execution: Execution | None = None      # while it may be going on
     _bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def label(self) -> str:
         """One line that tells it from others."""
-        verdict = self.verdict
-        word = 'predicting' if verdict is None else verdict.status.name
-        model = '' if verdict is None else verdict.world_model
-        return ' '.join(filter(None, (f'{self.number}.', self.clock, word, model)))
+        word = 'predicting' if self.verdict is None else self.verdict.status.name
+        return ' '.join(filter(None, (f'{self.number}.', self.clock, word, self.model)))
+
+    @property
+    def model(self) -> str:
+        """What predicted it: the name of the world model and where it runs, where that is told."""
+        name = '' if self.verdict is None else self.verdict.world_model
+        return f'{name} ({self.source})' if name and self.source else name or self.source
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What can be shown, in order of time."""
+        if not self.frames:
+            return self.motion
+        return tuple(Step(frame.time, frame.joint_positions, frame) for frame in self.ordered)
 
     @property
     def is_complete(self) -> bool:

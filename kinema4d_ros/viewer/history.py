@@ -23,6 +23,11 @@ class History:
         return self._futures.get(self.shown_id)
 
     @property
+    def all(self) -> list[Future]:
+        """All of them, oldest first."""
+        return list(self._futures.values())
+
+    @property
     def labels(self) -> list[str]:
         """One line for each, newest first."""
         return [future.label for future in reversed(self._futures.values())]
@@ -35,12 +40,27 @@ class History:
         """Return the rollout id behind a line."""
         return next((key for key, one in self._futures.items() if one.label == label), None)
 
-    def take(self, rollout_id: str) -> tuple[Future, bool]:
+    def alternatives(self) -> dict[str, str]:
+        """
+        Return world model -> rollout id: what else was predicted for the motion that is shown.
+
+        Of several predictions by one model the one that is shown counts, or else the newest.
+        """
+        shown = self.shown
+        if shown is None or shown.verdict is None or not shown.verdict.trajectory_hash:
+            return {}
+        same = {future.model: key for key, future in self._futures.items()
+                if future.verdict is not None
+                and future.verdict.trajectory_hash == shown.verdict.trajectory_hash}
+        return {**same, shown.model: self.shown_id}
+
+    def take(self, rollout_id: str, source: str = '') -> tuple[Future, bool]:
         """Return the prediction, and whether it is new; an old one may be dropped for it."""
         if rollout_id in self._futures:
             return self._futures[rollout_id], False
         self._count += 1
-        future = self._futures[rollout_id] = Future(self._count, time.strftime('%H:%M:%S'))
+        future = self._futures[rollout_id] = Future(
+            self._count, time.strftime('%H:%M:%S'), source)
         while len(self._futures) > self._kept:
             del self._futures[next(key for key in self._futures
                                    if key not in (self.shown_id, rollout_id))]

@@ -1,22 +1,24 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The controls of the page: verdict, findings, time, pictures, layers, history."""
+"""The controls of the page: verdict, findings, choices, clearance, time, pictures, layers."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.types import Finding, Verdict
+from kinema4d_ros.viewer.choices import CandidateList, HistoryChoice, line, NOTHING
+from kinema4d_ros.viewer.clearance_plot import ClearancePlot
+from kinema4d_ros.viewer.colors import NEUTRAL, SEVERITY_COLORS, STATUS_COLORS
 from kinema4d_ros.viewer.playback import SPEEDS
-from kinema4d_ros.viewer.scene import LAYERS, SEVERITY_COLORS, STATUS_COLORS
+from kinema4d_ros.viewer.scene import LAYERS
 
 if TYPE_CHECKING:
     from kinema4d_ros.viewer.viewer import Viewer
 
-_NOTHING = 'no prediction yet'
 _MOST_FINDINGS = 30
 _IMAGES = ('predicted', 'live')
 
@@ -31,9 +33,11 @@ class Panel:
         gui.configure_theme(control_width='large', show_logo=False, show_share_button=False)
         gui.set_panel_label('kinema4d_ros')
         gui.main_panel.dock_right()
-        self._verdict = gui.add_html(_card('', (110, 110, 110), _NOTHING, ''))
+        self._verdict = gui.add_html(_card('', NEUTRAL, NOTHING, ''))
         self._findings_folder = gui.add_folder('Findings', visible=False)
         self._findings: list = []
+        self.candidates = CandidateList(gui, listener)
+        self.clearance = ClearancePlot(gui)
         with gui.add_folder('Time'):
             self._clock = gui.add_html('')
             self._slider = gui.add_slider('time [s]', 0.0, 1.0, 0.01, 0.0, disabled=True)
@@ -48,9 +52,7 @@ class Panel:
                 'camera, which is the signal that controls the world model')
             self._in_camera = gui.add_dropdown('in the camera', _IMAGES,
                                                initial_value='predicted')
-        with gui.add_folder('History'):
-            self._follow = gui.add_checkbox('follow the newest', True)
-            self._history = gui.add_dropdown('prediction', [_NOTHING], initial_value=_NOTHING)
+        self.history = HistoryChoice(gui, listener)
         self._status = gui.add_html('')
         pictures = gui.add_panel()
         with pictures.add_tab('Pictures'):
@@ -75,7 +77,6 @@ class Panel:
             by_hand(box, lambda on, layer=layer: listener.set_layer(layer, on))
         by_hand(self._pointmap, lambda _: listener.redraw())
         by_hand(self._in_camera, lambda _: listener.redraw())
-        by_hand(self._history, listener.choose)
 
     # ------------------------------------------------------------------ asked by the viewer
 
@@ -83,11 +84,6 @@ class Panel:
     def pointmap(self) -> bool:
         """Whether the robot is coloured as a pointmap."""
         return self._pointmap.value
-
-    @property
-    def follows(self) -> bool:
-        """Whether the newest prediction is shown when it comes."""
-        return self._follow.value
 
     @property
     def picture_in_camera(self) -> str:
@@ -110,22 +106,22 @@ class Panel:
         label = 'Pause' if playing else 'Play'
         if self._play.label != label:
             self._play.label = label
-        self._clock.content = '' if off else _line(
+        self._clock.content = '' if off else line(
             f'<b>{time:.2f} s</b> of {duration:.2f} s &nbsp; {escape(frame)}')
 
     def show_pictures(self, caption: str, picture: np.ndarray) -> None:
         """Show (H, W, 3) uint8 with a line of text above."""
-        if self._caption.content != (text := _line(escape(caption))):
+        if self._caption.content != (text := line(escape(caption))):
             self._caption.content = text
         self._pictures.image = picture
 
-    def show_verdict(self, verdict: Verdict | None, waiting: str = _NOTHING) -> None:
+    def show_verdict(self, verdict: Verdict | None, waiting: str = NOTHING) -> None:
         """Show a verdict, or what is waited for."""
         for handle in self._findings:
             handle.remove()
         self._findings = []
         if verdict is None:
-            self._verdict.content = _card('', (110, 110, 110), waiting, '')
+            self._verdict.content = _card('', NEUTRAL, waiting, '')
             self._findings_folder.visible = False
             return
         self._verdict.content = _card(verdict.status.name, STATUS_COLORS[verdict.status],
@@ -136,25 +132,18 @@ class Panel:
                 self._add_finding(finding)
             hidden = len(verdict.findings) - _MOST_FINDINGS
             if hidden > 0:
-                self._findings.append(self._server.gui.add_html(_line(f'and {hidden} more')))
+                self._findings.append(self._server.gui.add_html(line(f'and {hidden} more')))
 
     def _add_finding(self, finding: Finding) -> None:
         gui = self._server.gui
         button = gui.add_button(finding_label(finding), color=SEVERITY_COLORS[finding.severity],
                                 hint='Go to this time and place')
         button.on_click(lambda event: self._listener.jump(finding, event.client))
-        self._findings += [button, gui.add_html(_line(escape(finding.message)))]
-
-    def show_history(self, labels: Sequence[str], chosen: str) -> None:
-        """List what can be chosen, newest first."""
-        labels = tuple(labels) or (_NOTHING,)
-        if tuple(self._history.options) != labels:
-            self._history.options = labels
-        self._history.value = chosen or labels[0]
+        self._findings += [button, gui.add_html(line(escape(finding.message)))]
 
     def show_status(self, problem: str) -> None:
         """Say what is missing, or nothing."""
-        text = _line(f'&#9888; {escape(problem)}') if problem else ''
+        text = line(f'&#9888; {escape(problem)}') if problem else ''
         if self._status.content != text:
             self._status.content = text
 
@@ -186,7 +175,3 @@ def _card(word: str, color: tuple[int, int, int], sentence: str, facts: str) -> 
     return (f'<div style="margin:0.5em;padding:0.7em;border-radius:6px;color:white;'
             f'overflow-wrap:anywhere;background:rgb{color}">{badge}{escape(sentence)}'
             f'<div style="font-size:0.85em;margin-top:0.4em">{lines}</div></div>')
-
-
-def _line(html: str) -> str:
-    return f'<div style="margin:0 0.8em;font-size:0.85em;overflow-wrap:anywhere">{html}</div>'

@@ -1,26 +1,23 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The 3D part of the page: two robots, two clouds, the camera, and the evidence."""
+"""The 3D part of the page: two robots, two clouds, the camera, what a verdict rests on."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from kinema4d_ros.robot import LinkMesh, Robot
-from kinema4d_ros.types import Finding, PinholeCamera, Severity, Status
+from kinema4d_ros.types import PinholeCamera
+from kinema4d_ros.viewer.evidence import Evidence, EVIDENCE_LAYERS
 from kinema4d_ros.viewer.robot_model import RobotModel
 
-STATUS_COLORS = {Status.PASS: (26, 127, 55), Status.FAIL: (207, 34, 46),
-                 Status.UNSURE: (191, 97, 0)}
-SEVERITY_COLORS = {Severity.INFO: (9, 105, 218), Severity.UNSURE: STATUS_COLORS[Status.UNSURE],
-                   Severity.FAIL: STATUS_COLORS[Status.FAIL]}
 _SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours it
 _EMPTY = np.zeros((0, 3))
 #: what can be switched on and off -> whether it is on at first
-LAYERS = {'robot': True, 'shadow': True, 'scene': True, 'prediction': True, 'camera': True,
-          'findings': True}
+LAYERS = {**dict.fromkeys(('robot', 'shadow', 'scene', 'prediction', 'camera'), True),
+          **dict.fromkeys(EVIDENCE_LAYERS, True)}
 
 
 class Scene:
@@ -44,7 +41,7 @@ class Scene:
         self._shadow: RobotModel | None = None
         self._camera = None
         self._camera_model: PinholeCamera | None = None
-        self._findings: list = []
+        self.evidence = Evidence(server)
         self._visible = dict(LAYERS)
 
     # ------------------------------------------------------------------ robots
@@ -106,40 +103,16 @@ class Scene:
         self._camera.image = image
         _place(self._camera, T_base_camera)
 
-    # ------------------------------------------------------------------ evidence
-
-    def show_findings(self, findings: Sequence[Finding],
-                      on_click: Callable[[Finding, object], None]) -> None:
-        """Show a ball where a finding is; `on_click` is told it and the browser."""
-        for handle in self._findings:
-            handle.remove()
-        self._findings = []
-        for number, finding in enumerate(findings):
-            if finding.point_base is None:
-                continue
-            ball = self._server.scene.add_icosphere(
-                f'/findings/{number}', radius=0.018, color=SEVERITY_COLORS[finding.severity],
-                position=finding.point_base, cast_shadow=False,
-                visible=self._visible['findings'])
-            ball.on_click(lambda event, finding=finding: on_click(finding, event.client))
-            self._findings.append(ball)
-
-    def point_at(self, finding: Finding | None) -> None:
-        """Write a finding's message where it is, or nothing."""
-        self._server.scene.remove_by_name('/told')
-        if finding is not None and finding.point_base is not None:
-            x, y, z = finding.point_base
-            self._server.scene.add_label('/told', finding.message, position=(x, y, z + 0.03),
-                                         anchor='bottom-center')
-
     # ------------------------------------------------------------------ what is visible
 
     def set_layer(self, layer: str, on: bool) -> None:
         """Switch one of LAYERS; the shadow robot only appears with a future."""
         self._visible[layer] = on
+        if layer in EVIDENCE_LAYERS:
+            self.evidence.set_visible(layer, on)
+            return
         nodes = {'robot': [self._live and self._live.root], 'scene': [self.observed],
-                 'prediction': [self.predicted], 'camera': [self._camera],
-                 'findings': self._findings, 'shadow': []}[layer]
+                 'prediction': [self.predicted], 'camera': [self._camera], 'shadow': []}[layer]
         for node in filter(None, nodes):
             node.visible = on
         if layer == 'shadow' and self._shadow is not None and not on:

@@ -15,7 +15,7 @@ from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.resources import share_dir  # noqa: E402
 from kinema4d_ros.robot import load_meshes, Robot, sample_trajectory  # noqa: E402
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict  # noqa: E402
-from kinema4d_ros.viewer import FutureFrame, Viewer  # noqa: E402
+from kinema4d_ros.viewer import Candidate, FutureFrame, Viewer  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(browser.CHROMIUM is None,
@@ -72,6 +72,12 @@ def wait_change(page, before, share, what):
                      what)[0]
 
 
+TIMELINE = {'clearance_times': (0.0, 2.0, 4.0), 'clearances': (0.2, -0.004, 0.03),
+            'clearance_sigmas': (0.002, 0.001, 0.002), 'clearance_links': ('panda_hand',) * 3,
+            'clearance_points_base': ((0.5, 0.0, 0.0),) * 3,
+            'clearance_robot_points_base': ((0.5, 0.0, 0.2), (0.5, 0.0, 0.06), (0.5, 0.0, 0.03))}
+
+
 def verdict(**changes):
     """Return a verdict with a finding in the middle of the motion."""
     finding = Finding(FindingCode.CONTACT, Severity.FAIL, 'link7 touches <the table> here',
@@ -80,7 +86,7 @@ def verdict(**changes):
                                        world_model='kinematic', min_clearance=0.0), **changes)
 
 
-def add_future(viewer, episode, robot, rollout_id):
+def add_future(viewer, episode, robot, rollout_id, source=''):
     """Give the viewer a future: the robot moves as planned, all else stays."""
     observation = episode.observation()
     times = np.linspace(0.0, episode.trajectory.duration, FRAMES)
@@ -92,11 +98,11 @@ def add_future(viewer, episode, robot, rollout_id):
             robot_mask=np.zeros(points.shape[:2], bool), index=index, count=FRAMES,
             time=float(time), stamp_ns=observation.stamp_ns, image=observation.image,
             T_base_cloud=observation.T_base_camera, T_base_camera=observation.T_base_camera,
-            joint_positions=dict(zip(motion.joint_names, motion.positions[index]))))
+            joint_positions=dict(zip(motion.joint_names, motion.positions[index]))), source)
 
 
 def test_page_loads_from_this_machine_alone(viewer, page):
-    assert viewer.is_watched
+    page.wait(lambda: viewer.is_watched, 'the viewer to know that somebody looks')
     assert re.fullmatch(r'http://127\.0\.0\.1:\d+', viewer.address)
     elsewhere = [address for address in page.requests
                  if not address.startswith((viewer.address, 'ws://127.0.0.1:', 'data:',
@@ -147,6 +153,25 @@ def test_finding_leads_to_its_time_and_place(viewer, page):
     wait_change(page, before, 0.05, 'the view to move')
 
 
+def test_clearance_follows_the_time(viewer, page):
+    """Text, arrow and plot; the band of 4 mm inside is contact."""
+    viewer.add_verdict('first', verdict(**TIMELINE))
+    page.wait_text('-4 ± 1 mm from the scene: panda_hand')
+    assert page.run("document.querySelectorAll('.uplot canvas').length") == 1
+    before = scene(page)
+    viewer.set_layer('clearance', False)
+    wait_change(page, before, 0.0003, 'the arrow to vanish')
+    viewer.set_layer('clearance', True)
+    viewer.seek(4.0)
+    page.wait_text('30 ± 2 mm from the scene: panda_hand')
+    before = scene(page)
+    viewer.set_layer('tool path', False)
+    wait_change(page, before, 0.0003, 'the path of the tool to vanish')
+    viewer.set_layer('tool path', True)
+    viewer.seek(2.0)
+    page.wait_text('2.00 s of')
+
+
 def test_play_moves_on_with_the_time(viewer, page):
     page.click('Play')
     page.wait_text('Pause')
@@ -187,6 +212,44 @@ def test_history_keeps_both(viewer, page, robot, episode):
     page.wait_text('nothing wrong')
     viewer.choose(next(label for label in viewer.history if 'FAIL' in label))
     page.wait_text('it would hit the table')
+
+
+def test_other_world_models_predict_the_same_motion(viewer, page, robot, episode):
+    for source, model in (('left', 'kinematic'), ('right', 'frozen')):
+        add_future(viewer, episode, robot, source, source)
+        viewer.add_verdict(source, verdict(trajectory_hash='one', summary=f'told by {model}',
+                                           world_model=model), source)
+    viewer.choose(next(label for label in viewer.history if 'left' in label))
+    page.wait_text('told by kinematic')
+    viewer.seek(2.0)
+    page.wait_text('2.00 s of')
+    page.choose('world model', 'frozen (right)')
+    page.wait_text('told by frozen')
+    assert '2.00 s of' in page.text()
+    add_future(viewer, episode, robot, 'later', 'left')       # is not followed: right is chosen
+    assert 'told by frozen' in page.text()
+
+
+def test_one_of_several_candidates(viewer, page, robot, episode):
+    other = dataclasses.replace(episode.trajectory, positions=episode.trajectory.positions * 0.9)
+    told = [(Status.PASS, 'free all the way', episode.trajectory),
+            (Status.FAIL, 'hits the shelf', other), (Status.FAIL, 'makes no sense', None)]
+    start = episode.observation().joint_positions
+    viewer.add_candidates([
+        Candidate.of(f'goal-{index}', verdict(status=status, summary=summary), trajectory, robot,
+                     start, 'right') for index, (status, summary, trajectory) in enumerate(told)])
+    page.wait_text('1. PASS (shown)')
+    page.wait_text('makes no sense')
+    viewer.seek(2.0)
+    page.wait_text('2.00 s of')
+    before = scene(page)
+    page.click('2. FAIL')
+    page.wait_text('2. FAIL (shown)')
+    viewer.seek(2.0)
+    wait_change(page, before, 0.005, 'the other motion')
+    page.click('3. FAIL')
+    page.wait_text('3. FAIL (shown)')
+    assert page.problems == []
 
 
 def test_a_robot_that_changes(viewer, page):

@@ -1,0 +1,57 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The distance to the scene over time, as a small plot with the present time in it."""
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from kinema4d_ros.viewer.colors import BAND_COLORS, NEUTRAL
+from kinema4d_ros.viewer.timeline import Timeline
+
+_EMPTY = np.zeros(1)
+
+
+class ClearancePlot:
+    """A folder of the panel; it hides where nothing was measured."""
+
+    def __init__(self, gui):
+        """Add it at this place of the panel."""
+        self._folder = gui.add_folder('Clearance', visible=False)
+        with self._folder:
+            self._text = gui.add_html('')
+            self._plot = gui.add_uplot(
+                (_EMPTY, _EMPTY, _EMPTY),
+                ({'label': 's'}, {'label': 'mm to the scene', 'width': 2, 'stroke': 'gray'},
+                 {'label': 'now', 'stroke': 'black', 'points': {'show': True, 'size': 9}}),
+                scales={'x': {'time': False}}, legend={'show': False}, height=130,
+                axes=({'size': 30}, {'size': 40}), cursor={'drag': {'x': False, 'y': False}})
+        self._timeline = Timeline(None)
+
+    def show(self, timeline: Timeline) -> None:
+        """Show another timeline, in the colour of its smallest distance."""
+        self._timeline = timeline
+        self._folder.visible = bool(timeline.all)
+        if timeline.all:
+            series = [dict(one) for one in self._plot.series]
+            series[1]['stroke'] = _css(BAND_COLORS[timeline.smallest.band])
+            self._plot.series = tuple(series)
+            self.move(timeline.all[0].time)
+
+    def move(self, time: float) -> None:
+        """Mark a time [s]."""
+        nearest = self._timeline.at(time)
+        if nearest is None:
+            return
+        times = np.array([one.time for one in self._timeline.all])
+        distances = np.array([one.distance * 1000 for one in self._timeline.all])
+        self._plot.data = times, distances, np.where(times == nearest.time, distances, np.nan)
+        color = _css(BAND_COLORS[nearest.band] if nearest.band is not None else NEUTRAL)
+        self._text.content = (
+            f'<div style="margin:0 0.8em;font-size:0.85em"><b style="color:{color}">'
+            f'{nearest.text}</b> from the scene: {escape(nearest.link)}</div>')
+
+
+def _css(color: tuple[int, int, int]) -> str:
+    return 'rgb({}, {}, {})'.format(*color)

@@ -1,0 +1,174 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Draws what the viewer shows: one time of one prediction, beside what is there now."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from kinema4d_ros.camera import RobotRenderer
+from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
+from kinema4d_ros.types import Finding, Observation
+from kinema4d_ros.viewer.colors import NEUTRAL, STATUS_COLORS
+from kinema4d_ros.viewer.future import Future, Step
+from kinema4d_ros.viewer.observed import ObservedScene
+from kinema4d_ros.viewer.panel import Panel
+from kinema4d_ros.viewer.pictures import side_by_side
+from kinema4d_ros.viewer.playback import Playback
+from kinema4d_ros.viewer.scene import Scene
+from kinema4d_ros.viewer.timeline import Timeline
+
+
+class Stage:
+    """Sends to the browsers what changed since it was drawn last; the caller holds a lock."""
+
+    def __init__(self, server, panel: Panel, playback: Playback, *, point_size: float,
+                 point_budget: int, on_finding: Callable[[Finding, object], None]):
+        """
+        Draw the empty scene.
+
+        :param playback: says which time is drawn.
+        :param on_finding: told a finding that was clicked on, and the browser.
+        """
+        self._server, self._panel, self._playback = server, panel, playback
+        self._point_budget, self._on_finding = point_budget, on_finding
+        self.scene = Scene(server, point_size)
+        self.future: Future | None = None           # what is drawn
+        self.live: Observation | None = None
+        self._steps: tuple[Step, ...] = ()
+        self._timeline = Timeline(None)
+        self._drawn: tuple | None = None
+        self._robot: Robot | None = None
+        self._kinematics: ForwardKinematics | None = None
+        self._observed: ObservedScene | None = None
+
+    @property
+    def has_robot(self) -> bool:
+        """Whether there is a robot to draw."""
+        return self._robot is not None
+
+    def set_robot(self, robot: Robot, meshes: Mapping[str, LinkMesh]) -> None:
+        """Take another robot."""
+        self._kinematics = ForwardKinematics(robot)
+        self._observed = ObservedScene(RobotRenderer(meshes, robot.link_names),
+                                       self._point_budget)
+        self._robot, self.live = robot, None
+        self.scene.set_robot(robot, meshes)
+
+    def move_live(self, joint_positions: Mapping[str, float]) -> None:
+        """Draw the robot where it is."""
+        if self._robot is not None:
+            self.scene.move_live(self._poses([joint_positions])[0])
+
+    def show_observed(self, observation: Observation) -> None:
+        """Draw the scene where it is; the observation has depth."""
+        poses = self._poses([observation.joint_positions])[0]
+        self.scene.show_observed(*self._observed.cloud(observation, poses))
+
+    # ------------------------------------------------------------------ a prediction
+
+    def show(self, future: Future | None) -> None:
+        """Draw another prediction, or none."""
+        self.future, self._drawn = future, None
+        self._steps = () if future is None else future.steps
+        self.take_verdict()
+        self.draw()
+
+    def take_frames(self) -> None:
+        """Take what has come to the prediction since."""
+        self._steps = self.future.steps
+        self._playback.extend([step.time for step in self._steps])
+        if self.future.is_complete:
+            self._show_path()
+        self.draw()
+
+    def take_verdict(self) -> None:
+        """Draw the verdict and what it rests on."""
+        verdict = None if self.future is None else self.future.verdict
+        if self.future is None:
+            self._panel.show_verdict(None)
+        else:
+            self._panel.show_verdict(verdict, 'predicting ...')
+        self._timeline = Timeline(verdict)
+        self._panel.clearance.show(self._timeline)
+        evidence = self.scene.evidence
+        evidence.show_findings(() if verdict is None else verdict.findings, self._on_finding)
+        evidence.point_at(None)
+        self._show_path()
+        self._show_clearance()
+
+    def redraw(self) -> None:
+        """Draw anew what depends on a choice."""
+        self._drawn = None
+        self.draw()
+        self.draw_pictures()
+
+    def draw(self) -> None:
+        """Draw the present time; nothing where it is drawn already."""
+        playback, steps = self._playback, self._steps
+        index = playback.index
+        drawn = index, len(steps), playback.playing, round(playback.time, 2)
+        if drawn == self._drawn:
+            return
+        before, self._drawn = self._drawn, drawn
+        step = steps[index] if 0 <= index < len(steps) else None
+        frame = None if step is None else step.frame
+        text = '' if frame is None else f'frame {frame.index + 1} of {frame.count}'
+        self._panel.show_time(playback.time, playback.duration, text, playback.playing)
+        if before is not None and before[0] == index and step is not None:
+            return      # between two frames
+        with self._server.atomic():
+            self._show_clearance()
+            if step is None:
+                self.scene.move_shadow(None)
+            elif self._robot is not None:
+                self.scene.move_shadow(self._poses([step.joint_positions])[0])
+            if frame is None:
+                self.scene.clear_predicted()
+            else:
+                colors = frame.colors if not self._panel.pointmap else \
+                    self.future.pointmap_colors(frame)
+                self.scene.show_predicted(frame.points, colors, frame.T_base_cloud)
+            self.draw_pictures()
+
+    def draw_pictures(self) -> None:
+        """Show predicted and real picture side by side, and one of them in the camera."""
+        index, live = self._playback.index, self.live
+        frame = self._steps[index].frame if 0 <= index < len(self._steps) else None
+        shown = []
+        if frame is not None:
+            shown.append(('predicted', frame.image))
+        real = None if frame is None else self.future.what_happened(frame.index)
+        if real is not None:
+            shown.append(('what really happened', real))
+        elif live is not None:
+            shown.append(('live camera', live.image))
+        if not shown:
+            return
+        self._panel.show_pictures(' | '.join(name for name, _ in shown),
+                                  side_by_side([image for _, image in shown]))
+        if live is not None:
+            wants_live = self._panel.picture_in_camera == 'live' or frame is None
+            self.scene.show_camera(
+                live.camera, live.T_base_camera if wants_live else frame.T_base_camera,
+                live.image if wants_live else frame.image)
+
+    def _show_path(self) -> None:
+        """Draw the path of the tool in the colour of the verdict."""
+        path = np.zeros((0, 3))
+        if self._robot is not None and len(self._steps) > 1:
+            path = tool_path(self._robot, self._poses(
+                [step.joint_positions for step in self._steps]))
+        verdict = None if self.future is None else self.future.verdict
+        self.scene.evidence.show_path(
+            path, NEUTRAL if verdict is None else STATUS_COLORS[verdict.status])
+
+    def _show_clearance(self) -> None:
+        self._panel.clearance.move(self._playback.time)
+        self.scene.evidence.show_clearance(self._timeline.at(self._playback.time))
+
+    def _poses(self, joint_positions: list[Mapping[str, float]]) -> np.ndarray:
+        """Return T_base_link (T, L, 4, 4)."""
+        return self._kinematics(np.array([
+            self._robot.configuration(one, strict=False) for one in joint_positions]))

@@ -1,0 +1,63 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How near the robot comes to the scene over time, as a verdict tells it."""
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from kinema4d_ros.precheck.bands import clearance_band
+from kinema4d_ros.types import Severity, Verdict
+
+
+class Nearest(NamedTuple):
+    """The smallest distance at one time."""
+
+    time: float                     # [s]
+    distance: float                 # [m], negative inside
+    sigma: float                    # [m]
+    link: str
+    point_base: np.ndarray          # (3,) [m], of the scene
+    robot_point_base: np.ndarray    # (3,) [m]
+
+    @property
+    def band(self) -> Severity | None:
+        """What the distance means; None when clear."""
+        return clearance_band(self.distance, self.sigma)
+
+    @property
+    def text(self) -> str:
+        """The distance for people."""
+        sigma = '' if math.isnan(self.sigma) else f' \u00b1 {self.sigma * 1000:.0f}'
+        return f'{self.distance * 1000:.0f}{sigma} mm'
+
+    @property
+    def arrow(self) -> np.ndarray | None:
+        """From the robot to the scene, (2, 3) [m]; None where a point is not known."""
+        arrow = np.array([self.robot_point_base, self.point_base])
+        return arrow if np.isfinite(arrow).all() else None
+
+
+class Timeline:
+    """The times at which something was within reach; may be empty."""
+
+    def __init__(self, verdict: Verdict | None):
+        """Take what was measured."""
+        rows = () if verdict is None else zip(
+            verdict.clearance_times, verdict.clearances, verdict.clearance_sigmas,
+            verdict.clearance_links, verdict.clearance_points_base,
+            verdict.clearance_robot_points_base, strict=True)
+        self.all = [Nearest(*row[:4], *map(np.array, row[4:])) for row in rows
+                    if math.isfinite(row[1])]
+        self._times = np.array([nearest.time for nearest in self.all])
+
+    def at(self, time: float) -> Nearest | None:
+        """Return what was measured nearest to a time [s]."""
+        return self.all[int(np.abs(self._times - time).argmin())] if self.all else None
+
+    @property
+    def smallest(self) -> Nearest | None:
+        """The smallest distance of all."""
+        return min(self.all, key=lambda nearest: nearest.distance, default=None)
