@@ -32,16 +32,15 @@ class Engine:
     transformer's blocks come and go one by one, and VAE and CLIP as with 'model'.
     """
 
-    def __init__(self, setting: Mapping[str, Any]):
+    def __init__(self, setting: Mapping[str, Any], checkpoint: Checkpoint):
         """
-        Check, load and accelerate.
+        Load and accelerate.
 
         :param setting: the settings of `Kinema4D`.
         """
         self.device = pick_device(setting['device'])
         self.dtype = pick_dtype(setting['dtype'], self.device)
-        self.checkpoint = Checkpoint(setting['base'], setting['weights'], setting['variant'])
-        config = self.checkpoint.config
+        self.checkpoint, config = checkpoint, checkpoint.config
         self.sampling = sampling_settings(setting, config.sampling)
         wanted = Acceleration(
             setting['attention_backend'], setting['cache'], setting['cache_threshold'],

@@ -11,6 +11,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
 from kinema4d_ros.world_model.base import Report, silent, WorldModel
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
+from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.kinema4d.windows import plan_windows, Window
@@ -64,14 +65,17 @@ class Kinema4D(WorldModel):
             match, too little memory, or an option that does not take effect.
         """
         super().__init__(**values)
-        require_stack()
         self._normaliser = self._pick_normaliser()
         for key, low, high in (('pointmap_background', -1.0, 1.0), ('soft_mask', 0.0, 1.0)):
             if not low <= self.setting[key] <= high:
                 raise WorldModelError(
                     f'{key} must be from {low:g} to {high:g}, got {self.setting[key]:g}')
+        # Before torch is imported, which takes seconds: a wrong or damaged folder is told at once.
+        checkpoint = Checkpoint(*(self.setting[key] for key in ('base', 'weights', 'variant')))
+        require_stack()
         from kinema4d_ros.world_model.kinema4d.engine import Engine
-        self.engine: Engine | None = Engine(self.setting)
+        self.engine: Engine | None = Engine(self.setting, checkpoint)
+        self.fingerprint = checkpoint.fingerprint
         self._seen: tuple[Observation, object] | None = None
 
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,

@@ -43,12 +43,12 @@ def memory_guard(doing: str) -> Iterator[None]:
     torch = require_stack()
     try:
         yield
-    except RuntimeError as error:
-        # torch raises a plain RuntimeError when the *host* has no memory left.
-        if not isinstance(error, torch.OutOfMemoryError) \
+    except (RuntimeError, MemoryError) as error:
+        # torch raises a plain RuntimeError when the *host* has no memory left, NumPy a MemoryError.
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) \
                 and "can't allocate memory" not in str(error):
             raise
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise WorldModelError(
