@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""JPEG and PNG from memory; the size is read from the file's header before it is unpacked."""
+"""JPEG and PNG in memory; the size is read from the file's header before it is unpacked."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -30,6 +30,15 @@ def decode(data, check_size: Callable[[int, int], None]) -> np.ndarray:
     if pixels is None:
         raise ObservationError(f'compressed image of {encoded.size} bytes is damaged')
     return pixels
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB as the bytes of a JPEG file, (N,) uint8; quality 1 to 100."""
+    done, encoded = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+                                 [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ObservationError(f'an image of {image.shape} {image.dtype} cannot be made a JPEG')
+    return encoded.ravel()
 
 
 def _size(head: bytes) -> tuple[int, int]:

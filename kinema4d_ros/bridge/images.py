@@ -11,12 +11,12 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from kinema4d_ros.bridge.arrays import fill
-from kinema4d_ros.bridge.encoded import decode
+from kinema4d_ros.bridge.encoded import decode, encode_jpeg
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
 
-__all__ = ['array_to_image', 'check_size', 'compressed_to_array', 'depth_to_metres',
-           'image_to_array', 'rgb_image']
+__all__ = ['array_to_image', 'check_size', 'compressed_message', 'compressed_to_array',
+           'depth_to_metres', 'image_to_array', 'rgb_image']
 
 
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
@@ -96,6 +96,22 @@ def array_to_image(array: np.ndarray, header, encoding: str = 'rgb8') -> Image:
                     encoding=encoding, is_bigendian=int(sys.byteorder == 'big'),
                     step=int(array.shape[1]) * channels * int(dtype[1]))
     fill(message.data, array)
+    return message
+
+
+def compressed_message(image: np.ndarray, header, quality: int = 90) -> CompressedImage:
+    """
+    Return a colour image as image_transport's compressed topics carry it: JPEG.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param quality: 1 (small) to 100 (good).
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ObservationError(
+            f'a compressed image takes an array (H, W, 3) of uint8, got {image.shape} of '
+            f'{image.dtype}')
+    message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
+    fill(message.data, encode_jpeg(image, quality))
     return message
 
 

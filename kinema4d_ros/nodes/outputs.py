@@ -11,7 +11,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from rclpy.time import Time as RosTime
-from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -19,7 +19,7 @@ from visualization_msgs.msg import MarkerArray
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.clouds import cloud_message
-from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.images import array_to_image, compressed_message
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
@@ -33,7 +33,9 @@ from kinema4d_ros.types import Verdict
 TOPICS = {
     'predicted/frame': (PredictedFrame, qos.PREDICTED_FRAMES),
     'predicted/image': (Image, qos.PREDICTION),
+    'predicted/image/compressed': (CompressedImage, qos.PREDICTION),
     'predicted/points': (PointCloud2, qos.PREDICTION),
+    'predicted/points/decimated': (PointCloud2, qos.PREDICTION),
     'predicted/camera_info': (CameraInfo, qos.PREDICTION),
     'predicted/joint_states': (JointState, qos.PREDICTION),
     'robot/points': (PointCloud2, qos.PREDICTION),
@@ -42,6 +44,9 @@ TOPICS = {
     'verdict_markers': (MarkerArray, qos.MARKERS),
     'candidates': (Candidates, qos.CANDIDATES),
 }
+#: what becomes of one predicted frame; without a reader of any of these it need not be made
+OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
+_DECIMATION = 4      # rows and columns of predicted/points for one of predicted/points/decimated
 
 
 class Outputs:
@@ -77,10 +82,10 @@ class Outputs:
             beside it, as the right one of a stereo pair is.
         """
         header = Header(stamp=time_message(stamp_ns), frame_id=camera_frame)
-        wanted = {topic for topic in self._publishers if self._is_wanted(topic)}
-        stride = values['cloud_stride']
+        wanted = self.wanted_of_frames()
 
-        def cloud(points: np.ndarray) -> PointCloud2:
+        def cloud(points: np.ndarray, times_less: int = 1) -> PointCloud2:
+            stride = values['cloud_stride'] * times_less
             if in_frame:
                 return cloud_message(points, frame.image, header, stride=stride)
             T = frame.T_base_camera  # noqa: N806
@@ -88,7 +93,6 @@ class Outputs:
             return cloud_message(points, frame.image,
                                  Header(stamp=header.stamp, frame_id=root_link), stride=stride)
 
-        joints = joint_state_message(dict(frame.joint_positions), Header(stamp=header.stamp))
         image = points = None
         if wanted & {'predicted/image', 'predicted/frame'}:
             image = array_to_image(frame.image, header)
@@ -102,14 +106,20 @@ class Outputs:
             self._publish('predicted/frame', PredictedFrame(
                 header=header, rollout_id=rollout_id, index=frame.index, count=frame.count,
                 time_from_start=float(frame.time), image=image, points=points,
-                mask=array_to_image(frame.robot_mask, header, 'mono8'), joints=joints,
+                mask=array_to_image(frame.robot_mask, header, 'mono8'),
+                joints=joint_state_message(dict(frame.joint_positions),
+                                           Header(stamp=header.stamp)),
                 sigma=sigma, action_following=math.nan if frame.action_following is None
                 else float(frame.action_following),
                 carried_point=Point(x=x, y=y, z=z)))
         if 'predicted/image' in wanted:
             self._publish('predicted/image', image)
+        if 'predicted/image/compressed' in wanted:
+            self._publish('predicted/image/compressed', compressed_message(frame.image, header))
         if 'predicted/points' in wanted:
             self._publish('predicted/points', points)
+        if 'predicted/points/decimated' in wanted:
+            self._publish('predicted/points/decimated', cloud(frame.pointmap, _DECIMATION))
         if 'predicted/camera_info' in wanted:
             self._publish('predicted/camera_info', camera_info_message(frame.camera, header))
         if 'robot/points' in wanted:
@@ -157,8 +167,10 @@ class Outputs:
         self._static.publish(TFMessage(transforms=[
             transform_message(np.eye(4), header, prefix + name) for name in sorted(names)]))
 
-    def _is_wanted(self, topic: str) -> bool:
-        return self._publishers[topic].get_subscription_count() > 0
+    def wanted_of_frames(self) -> frozenset[str]:
+        """Return which of the topics that frames go to have readers now."""
+        return frozenset(topic for topic in OF_FRAMES
+                         if self._publishers[topic].get_subscription_count())
 
     def _publish(self, topic: str, message) -> None:
         self._publishers[topic].publish(message)

@@ -235,3 +235,19 @@ def test_same_bytes_as_cv_bridge_where_ros_has_it():
         ours = images.array_to_image(array, Header(), encoding)
         assert bytes(theirs.data) == bytes(ours.data) and theirs.step == ours.step
         np.testing.assert_array_equal(images.image_to_array(theirs), array)
+
+
+def test_a_compressed_message_comes_back():
+    header = Header(frame_id='camera')
+    rows, columns = np.mgrid[:24, :40]
+    image = np.stack([4 * rows, 4 * columns, np.full_like(rows, 90)], -1).astype(np.uint8)
+    good, small = (images.compressed_message(image, header, quality) for quality in (95, 10))
+    assert good.header == header and good.format == 'rgb8; jpeg compressed bgr8'
+    assert np.abs(images.compressed_to_array(good).astype(int) - image).mean() < 2.0
+    assert len(small.data) < len(good.data) < image.nbytes
+
+
+@pytest.mark.parametrize('image', [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
+def test_only_colour_is_compressed(image):
+    with pytest.raises(ObservationError, match='uint8'):
+        images.compressed_message(image, Header())
