@@ -4,7 +4,8 @@
 The world around a gate: an arm, its controller and a shadow_sim that says what a test wants.
 
 Run as a program it is one of them in a process of its own, to be killed or stopped:
-``gate_world.py shadow_sim`` or ``gate_world.py controller``.
+``gate_world.py shadow_sim``, ``gate_world.py controller``, or a gate with a bug:
+``gate_world.py gate Gate.answered``.
 """
 import os
 import signal
@@ -138,6 +139,10 @@ class Controller:
         self.feedback = []
         self.let_go = threading.Event()
 
+    def close(self):
+        """Leave the graph."""
+        self._server.destroy()
+
     def _note(self, kept, what):
         with self.changed:
             kept.append(what)
@@ -244,14 +249,28 @@ class Nodes(Graph):
         self._thread.start()
 
 
+def break_gate():
+    """Run a gate in which the method `sys.argv[2]` of its core raises whenever it is called."""
+    from kinema4d_ros.nodes import gate_core, gate_execution, spin
+
+    def broken(*_):
+        raise ZeroDivisionError('a bug')
+
+    kind, _, method = sys.argv[2].partition('.')
+    setattr({'Gate': gate_core.Gate, 'Execution': gate_execution.Execution}[kind], method, broken)
+    del sys.argv[1:3]
+    sys.exit(spin.main('kinema4d_ros.nodes.trajectory_gate'))
+
+
 class Gate:
     """A running gate and its clients."""
 
-    def __init__(self, graph, controller, name='trajectory_gate', *arguments, **values):
+    def __init__(self, graph, controller, name='trajectory_gate', *arguments, broken='', **values):
         self.graph, self.controller, self.name = graph, controller, name
         self.process = Process(
             'trajectory_gate', *parameters(controller=controller, diagnostics_rate=10.0, **values),
-            '-r', f'__node:={name}', *arguments)
+            '-r', f'__node:={name}', *arguments,
+            program=(__file__, 'gate', broken) if broken else ())
         self.decisions = graph.listen(f'{name}/decision', DiagnosticStatus, qos.DECISIONS)
         self.diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
         self.client = ActionClient(graph.node, FollowJointTrajectory,
@@ -388,4 +407,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    break_gate() if sys.argv[1] == 'gate' else main()

@@ -58,11 +58,12 @@ class Process:
 
     running: ClassVar[set] = set()
 
-    def __init__(self, name: str, *arguments: str):
+    def __init__(self, name: str, *arguments: str, program: tuple[str, ...] = ()):
         self.name, self._log = name, tempfile.TemporaryFile('w+')
         paths = [str(ROOT), str(ROOT / 'test' / 'nodes'), os.environ.get('PYTHONPATH', '')]
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / 'executables' / name), '--ros-args', *arguments],
+            [sys.executable, *(program or (str(ROOT / 'executables' / name),)), '--ros-args',
+             *arguments],
             stdout=self._log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))})
         Process.running.add(self)
@@ -99,7 +100,8 @@ def parameters(**values) -> list[str]:
 def start_shadow_sim(*arguments: str, **values) -> Process:
     """Start shadow_sim with the scripted world model and few frames."""
     values = {'world_model': 'stub_models:Scripted', 'frames': FRAMES, 'cancel_grace': 0.5,
-              'memory_rate': 0.0, 'diagnostics_rate': 10.0, **values}
+              'memory_rate': 0.0, 'diagnostics_rate': 10.0, 'required_tiers': [0],
+              'separate_checks': 'false', **values}
     return Process('shadow_sim', *parameters(**values), *arguments)
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """trajectory_gate in mode enforce, as a process on a real graph: what passes and what does not."""
+import signal
 import time
 
 import pytest
@@ -21,11 +22,14 @@ from gate_world import (
     ShadowSim,
     SUCCEEDED,
 )
-from graph import made, READY, swing
+from graph import made, READY, swing, URDF
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectoryPoint
 
 from kinema4d_ros.action import Precheck
+from kinema4d_ros.bridge import qos
 from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(120)
@@ -295,6 +299,60 @@ def test_bytes_that_are_no_trajectory(world):
     world.passes()
 
 
+@pytest.mark.parametrize('topic, kind, profile', [
+    ('joint_states', JointState, qos.PREDICTION), ('verdict', Verdict, qos.VERDICT),
+    ('robot_description', String, qos.ROBOT_DESCRIPTION)])
+def test_bytes_that_are_no_message_on_what_it_listens_to(world, topic, kind, profile):
+    with made() as other:
+        publisher = other.node.create_publisher(kind, topic, profile)
+        other.wait(lambda: publisher.get_subscription_count() >= 1, 'the gate')
+        for _ in range(3):
+            publisher.publish(b'\x00\x01\x00\x00' + bytes(range(37)))
+        world.passes()
+    assert world.gate.process.process.poll() is None
+
+
+def test_a_robot_description_that_is_none(world):
+    with made() as other:
+        publisher = other.node.create_publisher(String, 'robot_description',
+                                                qos.ROBOT_DESCRIPTION)
+        publisher.publish(String(data='<robot name="half"'))
+        world.gate.wait(lambda: 'no robot description' in world.gate.status()[1])
+        world.refused(words='the gate has no robot description')
+        publisher.publish(String(data=URDF))
+        world.gate.wait(lambda: 'no robot description' not in world.gate.status()[1])
+    world.passes()
+
+
+def test_a_gate_that_was_stopped_while_the_answer_came(world):
+    def soon(verdict, _):
+        verdict.valid_until = (world.graph.node.get_clock().now()
+                               + rclpy.duration.Duration(seconds=0.2)).to_msg()
+
+    world.shadow.slow, world.shadow.spoil = True, soon
+    goals, asked = len(world.controller.goals), len(world.shadow.asked)
+    handle = world.gate.send(swing())
+    world.graph.wait(lambda: len(world.shadow.asked) > asked, 'the question')
+    world.gate.process.process.send_signal(signal.SIGSTOP)
+    world.shadow.let_go.set()
+    resumed = time.monotonic() + 0.5
+    world.graph.wait(lambda: time.monotonic() > resumed, 'the verdict to expire')
+    world.gate.process.process.send_signal(signal.SIGCONT)
+    status, result = world.gate.outcome(handle)
+    assert status == ABORTED and len(world.controller.goals) == goals
+    assert 'expired' in result.error_string
+
+
+def test_two_controllers(world):
+    with made() as other:
+        double = Controller(other.node, '/arm_controller')
+        world.gate.wait(lambda: '2 nodes offer /arm_controller' in world.gate.status()[1])
+        world.refused(words='2 nodes offer /arm_controller/follow_joint_trajectory')
+        double.close()
+        assert double.goals == double.messages == []
+    world.gate.wait(lambda: '2 nodes' not in world.gate.status()[1])
+
+
 # ---------------------------------------------------------------- while it moves
 
 def test_cancel_reaches_the_controller_and_the_client_gets_its_result(world, record_property):
@@ -506,3 +564,15 @@ def test_side_doors_are_named(world):
         assert 'tester (publishes /arm_controller/joint_trajectory)' in message
     output = world.gate.process.output()
     assert 'can be commanded past the gate' in output and 'by a remap' in output
+
+
+def test_nothing_has_reached_the_controller_but_what_was_forwarded(world):
+    """Of all that the tests above have tried; the gate's own words against the controller's."""
+    world.passes()
+    forwarded = {of(decision)['goal_id'] for decision in world.gate.decisions
+                 if of(decision)['decision'] == 'forward' and of(decision)['source'] == 'action'}
+    by_topic = [decision for decision in world.gate.decisions if
+                of(decision)['decision'] == 'forward' and of(decision)['source'] == 'topic']
+    assert len(world.controller.goals) <= len(forwarded) + len(by_topic)
+    assert len({goal.hex() for goal in world.controller.ids} - forwarded) <= len(by_topic)
+    assert world.controller.messages == []
