@@ -64,3 +64,9 @@ def test_pipeline():
 def test_candidates():
     from bench.candidates import compare
     are_good(compare(1, PinholeCamera(180, 120, 144.9, 144.9, 89.5, 59.5), 3))
+
+
+@pytest.mark.parametrize('starter', ['launch/shadow_sim.launch.py', 'scripts/demo.py'])
+def test_what_starts_nodes_switches_the_profile_on(starter):
+    text = (ROOT / starter).read_text()
+    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' in text and 'fastdds.xml' in text
