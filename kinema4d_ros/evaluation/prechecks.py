@@ -3,41 +3,69 @@
 """The verdict on a recorded trajectory, next to what its execution did."""
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.shadow import ShadowSimulator
-from kinema4d_ros.types import Finding, Severity, Status
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 from kinema4d_ros.world_model import create
 
 _DISTURBED = 0.001        # [m] an object that moved by this was pushed; resting ones stay within
 _TURNED = np.radians(1.0)   # or turned by this
+_CLOSES = 1e-4            # [m] a finger that moves by less between two points stands
+_NEAR = 0.05              # [m] clearances up to this are compared with the truth
 
 
 @dataclass(frozen=True)
 class PrecheckRow:
-    """One episode: what was said before, and what happened."""
+    """One episode: what was said before, and what happened. It can be sent between processes."""
 
-    name: str
+    path: str                    # of the recording
     suite: str
     kind: str                    # what the recording set out to show
-    status: Status
-    summary: str
-    against: tuple[Finding, ...]   # findings that speak against the motion
-    outcome: str                 # one sentence
-    probability: float           # of success, foreseen
+    task_text: str               # the instruction in words
+    verdict: Verdict             # all that was said, with the clearance over time
     success: bool                # as the source judged
     touched: bool                # the robot touched table or fixtures
     disturbed: bool              # it moved something that it was neither to carry nor to fill
-    min_clearance: float         # [m]
-    seconds: dict[str, float]    # per tier
-    cpu_seconds: float           # of tiers 0 and 1 together
+    #: [m] what the clearance truly was at `verdict.clearance_times`, NaN where it is not known
+    true_clearances: tuple[float, ...] = ()
+    cpu_seconds: float = 0.0     # of tiers 0 and 1 together
+
+    @property
+    def name(self) -> str:
+        """Name of the episode."""
+        return Path(self.path).stem
+
+    @property
+    def status(self) -> Status:
+        """The decision."""
+        return self.verdict.status
+
+    @property
+    def against(self) -> tuple[Finding, ...]:
+        """The findings that speak against the motion."""
+        return tuple(f for f in self.verdict.findings if f.severity > Severity.INFO)
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long each tier took [s]."""
+        return self.verdict.latencies
+
+    @property
+    def probability(self) -> float:
+        """Of success, as foreseen; 0.5 when nothing was."""
+        return 0.5 if self.verdict.success is None else self.verdict.success
 
     @property
     def predicted(self) -> bool:
@@ -48,6 +76,33 @@ class PrecheckRow:
     def dangerous(self) -> bool:
         """Whether the execution touched or moved what it should not have."""
         return self.touched or self.disturbed
+
+    @property
+    def clearance_errors(self) -> tuple[float, ...]:
+        """Measured minus true clearance [m] where the truth is below 5 cm; see `_error`."""
+        errors = map(_error, self.verdict.clearances, self.true_clearances)
+        return tuple(error for error in errors if error is not None)
+
+    @property
+    def least_clearance_error(self) -> float | None:
+        """The same [m] at the time of the smallest measured clearance; None unknown."""
+        said = self.verdict.clearances
+        if not said or not self.true_clearances:
+            return None
+        worst = int(np.argmin(said))
+        return _error(said[worst], self.true_clearances[worst])
+
+
+def _error(said: float, true: float) -> float | None:
+    """
+    Return the error of a clearance [m]; None where the truth is unknown or far away.
+
+    The truth knows no depth: what touches is at 0, and where both say so there is no error to
+    speak of.
+    """
+    if not true < _NEAR or (said <= 0 and true <= 0):
+        return None
+    return max(said, 0.0) - true
 
 
 class EpisodeJudge:
@@ -62,25 +117,24 @@ class EpisodeJudge:
         """
         Judge the trajectory of an episode from its observation, and look up what came of it.
 
-        :raises EpisodeError: when the file cannot be read.
+        :raises EpisodeError: when the file cannot be read, or does not say how it ended.
         """
         episode = Episode.open(path)
+        if episode.metadata.success is None:
+            raise EpisodeError(f'{path} does not say whether the task was solved, so there is '
+                               'nothing to compare with; give episodes with a label')
         observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
         simulator = self._simulator(episode)
         cpu = time.process_time()
         verdict = simulator.precheck(observation, episode.trajectory, settings=self._settings,
                                      goal=goal)
         cpu = time.process_time() - cpu
-        minimum = verdict.min_clearance
+        metadata = episode.metadata
         return PrecheckRow(
-            Path(path).stem, episode.metadata.suite, episode.metadata.kind, verdict.status,
-            verdict.summary, tuple(f for f in verdict.findings if f.severity > Severity.INFO),
-            verdict.outcome, 0.5 if verdict.success is None else verdict.success,
-            episode.metadata.success,
-            any(event.get('kind') == 'robot_touches_surroundings' and event.get('begins')
-                for event in episode.metadata.events),
-            was_disturbed(episode), float('nan') if minimum is None else minimum,
-            dict(verdict.latencies), cpu)
+            str(path), metadata.suite, metadata.kind, metadata.task_text,
+            dataclasses.replace(verdict, latencies=dict(verdict.latencies)), metadata.success,
+            math.isfinite(first_touch(episode)), was_disturbed(episode),
+            true_clearances(episode, verdict, simulator), cpu)
 
     def _simulator(self, episode: Episode) -> ShadowSimulator:
         """Return the simulator of the episode's robot, made and warm."""
@@ -91,6 +145,43 @@ class EpisodeJudge:
                                settings=self._settings)
             self._simulators[text] = simulator
         return self._simulators[text]
+
+
+def first_touch(episode: Episode) -> float:
+    """Return when the robot first touched table or fixtures [s], inf for never."""
+    return min((event['time'] for event in episode.metadata.events
+                if event.get('kind') == 'robot_touches_surroundings' and event.get('begins')),
+               default=math.inf)
+
+
+def true_clearances(episode: Episode, verdict: Verdict,
+                    simulator: ShadowSimulator) -> tuple[float, ...]:
+    """
+    Return the true clearance [m] at each of the verdict's `clearance_times`.
+
+    It is that of the links that must not touch. Where the verdict says that something is grasped,
+    that is no obstacle from when the fingers begin to close, as for the verdict. NaN where the
+    recording does not know, or the arm has run into something and left its trajectory; inf beyond
+    10 cm. () for a recording without this truth.
+    """
+    truth, times = episode.truth.clearance, np.array(verdict.clearance_times)
+    if truth is None or not len(times):
+        return ()
+    fingers = set() if simulator.gripper is None else set(simulator.gripper.finger_links)
+    grasps = any(f.code == FindingCode.GRASP for f in verdict.findings)
+    true = truth.nearest(times, set(truth.link_names) - fingers,
+                         before=fingers_close(episode, simulator) if grasps else np.inf)
+    left = (times >= first_touch(episode)) | (times > truth.times[-1])
+    return tuple(np.where(left, np.nan, true).tolist())
+
+
+def fingers_close(episode: Episode, simulator: ShadowSimulator) -> float:
+    """Return when the fingers first begin to close in the trajectory [s], inf for never."""
+    trajectory = episode.trajectory
+    joints = [trajectory.joint_names.index(name) for name in simulator.gripper.finger_joints
+              if name in trajectory.joint_names]
+    closing = (np.diff(trajectory.positions[:, joints], axis=0) < -_CLOSES).any(axis=1)
+    return float(trajectory.times[closing.argmax()]) if closing.any() else np.inf
 
 
 def was_disturbed(episode: Episode) -> bool:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from kinema4d_ros.evaluation.prechecks import PrecheckRow
 from kinema4d_ros.types import Status
@@ -50,6 +52,39 @@ class Rate:
                 'value': self.value if self.tries else None, 'interval_95': self.interval}
 
 
+@dataclass(frozen=True)
+class ErrorFigures:
+    """How far measurements are from the truth, measured minus true [m]; NaN without any."""
+
+    count: int
+    bias: float              # mean
+    spread: float            # standard deviation
+    median_size: float       # of the error's size
+    largest_usual: float     # 95 of 100 errors are smaller than this
+
+    @classmethod
+    def of(cls, errors: Sequence[float]) -> ErrorFigures:
+        """Summarize errors [m]."""
+        if not len(errors):
+            return cls(0, *[math.nan] * 4)
+        sizes = np.abs(errors)
+        return cls(len(errors), float(np.mean(errors)), float(np.std(errors)),
+                   float(np.median(sizes)), float(np.percentile(sizes, 95)))
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        if not self.count:
+            return 'no truth recorded'
+        return (f'bias {1000 * self.bias:+.1f} mm, spread {1000 * self.spread:.1f} mm, median '
+                f'size {1000 * self.median_size:.1f} mm, 95 % below '
+                f'{1000 * self.largest_usual:.1f} mm ({self.count} distances)')
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {key: None if isinstance(value, float) and math.isnan(value) else value
+                for key, value in asdict(self).items()}
+
+
 def rate(rows: Sequence[PrecheckRow], holds) -> Rate:
     """Count the rows for which `holds(row)`."""
     return Rate(sum(map(bool, map(holds, rows))), len(rows))
@@ -61,7 +96,9 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
 
     *agreement*: foreseen success equals the source's label. *false alarms*: FAIL on a motion that
     neither touched nor moved anything it should not have; *held back*: UNSURE on such a motion.
-    *missed danger*: PASS on one that did.
+    *missed danger*: PASS on one that did. *clearance error*: measured minus true distance of the
+    links that must not touch to the scene, where it truly is below 5 cm and not both say that
+    they touch; the truth knows all sides of things, the camera one.
     """
     clean = [row for row in rows if not row.dangerous]
     dangerous = [row for row in rows if row.dangerous]
@@ -88,6 +125,11 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
         'held_back': rate(clean, lambda row: row.status == Status.UNSURE),
         'missed_danger': rate(dangerous, lambda row: row.status == Status.PASS),
         'missed_into_table': rate(into_table, lambda row: row.status != Status.FAIL),
+        'clearance_error': ErrorFigures.of(
+            [error for row in rows for error in row.clearance_errors]),
+        'least_clearance_error': ErrorFigures.of(
+            [row.least_clearance_error for row in rows
+             if row.least_clearance_error is not None]),
         'tier_0_seconds': _median([row.seconds.get('tier 0', math.nan) for row in rows]),
         'tier_1_seconds': _median([row.seconds.get('tier 1', math.nan) for row in rows]),
         'cpu_seconds': _median([row.cpu_seconds for row in rows])}
@@ -111,11 +153,11 @@ def missed_goals(figures: dict[str, Any]) -> list[str]:
 
 def as_json(value: Any) -> Any:
     """Return figures with their rates spelled out."""
-    if isinstance(value, Rate):
+    if isinstance(value, Rate | ErrorFigures):
         return value.as_dict()
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
-    return value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def markdown(title: str, figures: dict[str, Any]) -> str:
@@ -131,6 +173,8 @@ def markdown(title: str, figures: dict[str, Any]) -> str:
              f'| held back (UNSURE) without danger | {figures["held_back"]} | |',
              f'| missed danger (PASS) | {figures["missed_danger"]} | |',
              f'| pushed into the table, not FAIL | {figures["missed_into_table"]} | 0 |',
+             f'| clearance error over time | {figures["clearance_error"]} | |',
+             f'| error of the smallest clearance | {figures["least_clearance_error"]} | |',
              f'| median tier 0 | {1000 * figures["tier_0_seconds"]:.1f} ms | 10 ms |',
              f'| median tier 1 | {figures["tier_1_seconds"]:.2f} s | 1 s |',
              f'| median CPU time of both | {figures["cpu_seconds"]:.2f} s | |', '',

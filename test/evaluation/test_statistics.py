@@ -2,16 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates, intervals and the report of make evaluate, against numbers computed by hand."""
 import json
+import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow
+from kinema4d_ros.episodes import TrueClearance
+from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow, true_clearances
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, Rate, summarize
-from kinema4d_ros.types import Status
+from kinema4d_ros.types import FindingCode, Status, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 EPISODES = ROOT / 'data' / 'episodes'
@@ -31,10 +36,17 @@ def test_the_share_is_in_its_interval(hits, misses):
         assert 0 <= low <= rate.value + 1e-12 and rate.value <= high + 1e-12 <= 1 + 1e-9
 
 
-def row(kind='success', status=Status.PASS, probability=0.9, success=True, touched=False):
+def row(kind='success', status=Status.PASS, probability=0.9, success=True, touched=False,
+        said=(), true=()):
     """Return an episode."""
-    return PrecheckRow('name', 'suite', kind, status, 'because', (), '', probability, success,
-                       touched, False, 0.02, {'tier 0': 0.004, 'tier 1': 0.5}, 0.3)
+    n = len(said)
+    verdict = Verdict(
+        status, 'because', success=probability, latencies={'tier 0': 0.004, 'tier 1': 0.5},
+        clearance_times=tuple(range(n)), clearances=said, clearance_sigmas=(0.001,) * n,
+        clearance_links=('hand',) * n, clearance_points_base=((0, 0, 0),) * n,
+        clearance_robot_points_base=((0, 0, 0),) * n)
+    return PrecheckRow('folder/name.mcap', 'suite', kind, 'do it', verdict, success, touched,
+                       False, true, 0.3)
 
 
 ROWS = [row(), row(), row(probability=0.2), row(status=Status.FAIL),
@@ -60,6 +72,52 @@ def test_figures_by_hand():
     assert missed_goals(summarize(ROWS[:2])) == []
     assert json.loads(json.dumps(as_json(figures)))['agreement']['hits'] == 6
     assert '| outcome agreement | 6/8 (40.9 to 92.9 %) |' in markdown('All', figures)
+
+
+def test_clearance_error_by_hand():
+    nan, inf = math.nan, math.inf
+    one = row(said=(0.010, 0.020, 0.060, -0.004, 0.030, -0.001),
+              true=(0.008, 0.021, 0.055, 0.0, inf, 0.003))
+    # far and both touching are left out; what is said to touch and does not is 3 mm off
+    assert one.clearance_errors == pytest.approx((0.002, -0.001, -0.003))
+    assert one.least_clearance_error is None                        # both touch there
+    two = row(said=(0.010, 0.020, 0.015), true=(0.007, nan, 0.0))
+    assert two.clearance_errors == pytest.approx((0.003, 0.015))
+    assert two.least_clearance_error == pytest.approx(0.003)
+    figures = summarize([one, two, row()])
+    error = figures['clearance_error']
+    assert error.count == 5 and error.bias == pytest.approx(0.016 / 5)
+    assert error.median_size == pytest.approx(0.003)
+    assert figures['least_clearance_error'].count == 1
+    assert 'bias +3.2 mm' in markdown('All', figures)
+    assert 'no truth recorded' in markdown('All', summarize([row()]))
+    json.dumps(as_json(summarize([row()])), allow_nan=False)
+
+
+def test_rows_travel_between_processes():
+    assert pickle.loads(pickle.dumps(row(said=(0.01,), true=(0.01,)))).name == 'name'
+
+
+def test_the_truth_is_taken_where_it_is_known():
+    episode = SimpleNamespace(
+        metadata=SimpleNamespace(events=[
+            {'time': 0.5, 'kind': 'robot_touches_surroundings', 'begins': True}]),
+        trajectory=SimpleNamespace(joint_names=('arm', 'grip'),
+                                   times=np.array([0.0, 0.1, 0.2, 0.3]),
+                                   positions=np.array([[0, 4], [0, 4], [1, 2], [1, 2]])),
+        truth=SimpleNamespace(clearance=TrueClearance(
+            np.linspace(0, 1, 11), ('hand', 'finger'),
+            np.tile([0.03, 0.001], (11, 1)), np.tile([0.01, 0.001], (11, 1)))))
+    gripper = SimpleNamespace(finger_links=('finger',), finger_joints=('grip',))
+    simulator = SimpleNamespace(gripper=gripper)
+    times = (0.0, 0.2, 0.45, 0.5, 2.0)
+    for grasps, want in (((), [0.01, 0.01, 0.01]), ((FindingCode.GRASP,), [0.01, 0.03, 0.03])):
+        verdict = SimpleNamespace(clearance_times=times, findings=[
+            SimpleNamespace(code=code) for code in grasps])
+        true = true_clearances(episode, verdict, simulator)
+        assert true[:3] == pytest.approx(want) and all(map(math.isnan, true[3:]))
+    episode.truth.clearance = None
+    assert true_clearances(episode, verdict, simulator) == ()
 
 
 def test_an_episode_pushed_into_the_table():
