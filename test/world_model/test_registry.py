@@ -3,6 +3,8 @@
 """The registry and the settings of world models."""
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
 from kinema4d_ros.errors import WorldModelError
@@ -28,6 +30,32 @@ def test_a_model_whose_dependency_is_missing_says_which(monkeypatch):
     monkeypatch.setitem(registry._MODELS, 'magic', ('kinema4d_ros.no_such_module:Magic', 'x'))
     with pytest.raises(WorldModelError, match="'magic' cannot be loaded here: .*no_such_module"):
         create('magic')
+
+
+class Entry:
+    """What importlib.metadata tells of a model that another package registered."""
+
+    dist = metadata.distribution('numpy')
+
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('mine', 'numpy:ndarray', 'is numpy:ndarray, which is no subclass of .*WorldModel'),
+    ('mine', 'numpy:nonsense', "'mine' cannot be loaded here: .*nonsense"),
+    ('mine', 'nonsense:Mine', "'mine' cannot be loaded here: No module named 'nonsense'")])
+def test_a_bad_entry_point_of_another_package_is_told(monkeypatch, name, value, message):
+    monkeypatch.setattr(registry.metadata, 'entry_points', lambda group: [Entry(name, value)])
+    assert available()[name] == 'from the package numpy'
+    with pytest.raises(WorldModelError, match=message):
+        create(name)
+
+
+def test_another_package_cannot_take_a_name_of_ours(monkeypatch):
+    monkeypatch.setattr(registry.metadata, 'entry_points',
+                        lambda group: [Entry('frozen', 'numpy:ndarray')])
+    assert create('frozen').name == 'frozen'
 
 
 def test_settings_are_checked_by_name_and_type():

@@ -1,0 +1,37 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Plug in a world model of your own: a package with one class, found by its entry point.
+
+`Ghost` shows the robot of the future as a tint over the present image. A real model replaces the
+few lines in `predict`; everything around it (the process that owns it, cancelling, shared memory,
+topics, verdicts) stays as it is. What a model promises: kinema4d_ros/world_model/registry.py.
+
+    pip install --no-deps examples/02_a_world_model_of_your_own
+    ros2 run kinema4d_ros shadow_sim --ros-args -p world_model:=ghost
+"""
+from collections.abc import Iterator
+
+import numpy as np
+
+from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
+from kinema4d_ros.world_model import Report, silent, WorldModel
+
+
+class Ghost(WorldModel):
+    """Tints the pixels that the robot will cover."""
+
+    name = 'ghost'
+    settings = {'opacity': (0.6, 'share of the tint, 0 to 1')}
+
+    def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
+                report: Report = silent) -> Iterator[PredictedFrame]:
+        """Yield one frame per time of the rollout, each as soon as it is ready."""
+        opacity, count = self.setting['opacity'], len(robot.times)
+        for index, time in enumerate(robot.times):
+            report('ghost', index, count)        # raises when the prediction is to stop
+            mask = robot.mask[index]
+            image = observation.image.copy()
+            tint = (1 - opacity) * image[mask] + opacity * np.array([80, 160, 255])
+            image[mask] = tint.astype(np.uint8)
+            yield PredictedFrame(index, count, float(time), image, robot.pointmap[index], mask)
