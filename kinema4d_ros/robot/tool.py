@@ -30,7 +30,7 @@ def tool_path(robot: Robot, T_base_link: np.ndarray) -> np.ndarray:
     :param T_base_link: (T, L, 4, 4) float64, as `ForwardKinematics` returns it.
     """
     index = [robot.link_names.index(link) for link in tool_links(robot)]
-    return T_base_link[:, index, :3, 3].mean(axis=1)
+    return T_base_link[:, index][..., :3, 3].mean(axis=1)
 
 
 def swept_path(robot: Robot, trajectory: JointTrajectory, start: Mapping[str, float],

@@ -34,6 +34,12 @@ class ClearancePlot:
         self._timeline = timeline
         self._folder.visible = bool(timeline.all)
         if timeline.all:
+            distances = [1000 * one.distance for one in timeline.all]
+            # Stated, since the plot cannot find a range where there are gaps.
+            low, high = min(*distances, 0.0), max(*distances, 10.0)
+            margin = 0.08 * (high - low)
+            self._plot.scales = {'x': {'time': False},
+                                 'y': {'range': [low - margin, high + margin]}}
             series = [dict(one) for one in self._plot.series]
             series[1]['stroke'] = _css(BAND_COLORS[timeline.smallest.band])
             self._plot.series = tuple(series)
