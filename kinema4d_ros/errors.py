@@ -46,6 +46,10 @@ class EpisodeError(Kinema4DError):
     """A recorded episode is damaged or lacks a topic."""
 
 
+class IncidentError(Kinema4DError):
+    """An incident packet cannot be written, or is damaged; the message names file and part."""
+
+
 class WorldModelError(Kinema4DError):
     """A world model is unknown, wrongly configured, or failed while predicting."""
 
