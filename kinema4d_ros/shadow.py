@@ -34,13 +34,14 @@ class ShadowSimulator:
     rollout is alive at a time: T x H x W x 17 bytes, 290 MB for 49 frames of 480x720.
     """
 
-    def __init__(self, robot: Robot, world_model: WorldModel, *, frames: int = 49,
+    def __init__(self, robot: Robot, world_model: WorldModel | None, *, frames: int = 49,
                  camera_poses: CameraPoses | None = None, fit: ImageFit | None = None,
                  meshes: dict[str, LinkMesh] | None = None,
                  gripper: Gripper | None = None):
         """
         Load the robot's meshes.
 
+        :param world_model: None for a simulator that only looks and checks.
         :param frames: number of predicted frames, evenly from 0 to the trajectory's duration.
         :param camera_poses: how the camera moves with the robot; None for a camera that stays
             where the observation says.
@@ -154,7 +155,8 @@ class ShadowSimulator:
 
     def close(self) -> None:
         """Close the world model and forget what was cached."""
-        self.world_model.close()
+        if self.world_model is not None:
+            self.world_model.close()
         self._seen = self._examiner = None
 
     def _see(self, observation: Observation) -> tuple[Observation, Appearance]:

@@ -53,7 +53,7 @@ class Listener(Node):
     def finished(self) -> bool:
         """Tell whether all frames and the verdict about them are here."""
         heard = self._heard
-        if not heard.frames or heard.verdict is None:
+        if not heard.frames or heard.verdict is None or not heard.verdict.final:
             return False
         frame = next(iter(heard.frames.values()))
         return len(heard.frames) == frame.count and heard.verdict.rollout_id == frame.rollout_id

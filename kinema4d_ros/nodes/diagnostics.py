@@ -3,7 +3,7 @@
 """How shadow_sim does, as diagnostic_msgs; plain messages, so that no further package is needed."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
@@ -19,16 +19,20 @@ _WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: Diagn
 
 
 def diagnostics(node, robot_name: str, inputs: Iterable[InputStatus],
-                supervisor: Supervisor | None, last: Verdict | None,
+                workers: Sequence[Supervisor], last: Verdict | None,
                 counts: dict[str, int]) -> DiagnosticArray:
     """
-    Return one status for the inputs, one for the worker and one for the verdicts.
+    Return one status for the inputs, one for each worker and one for the verdicts.
 
+    :param workers: that of the world model, and that of the checks where they are apart.
     :param counts: further numbers for the last one, such as requests replaced.
     """
     array = DiagnosticArray()
     array.header.stamp = node.get_clock().now().to_msg()
-    array.status = [_inputs(inputs), _worker(supervisor), _verdicts(last, counts)]
+    states = [_worker(name, supervisor)
+              for name, supervisor in zip(('world model', 'checks'), workers)] or [
+        _status('world model', DiagnosticStatus.STALE, 'not configured', {})]
+    array.status = [_inputs(inputs), *states, _verdicts(last, counts)]
     for status in array.status:
         status.name = f'{node.get_fully_qualified_name().lstrip("/")}: {status.name}'
         status.hardware_id = robot_name or 'no robot yet'
@@ -56,12 +60,10 @@ def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
     return _status('inputs', level, message, values)
 
 
-def _worker(supervisor: Supervisor | None) -> DiagnosticStatus:
-    if supervisor is None:
-        return _status('world model', DiagnosticStatus.STALE, 'not configured', {})
+def _worker(name: str, supervisor: Supervisor) -> DiagnosticStatus:
     state = supervisor.state
     return _status(
-        'world model', _WORKER_LEVELS.get(state, DiagnosticStatus.ERROR),
+        name, _WORKER_LEVELS.get(state, DiagnosticStatus.ERROR),
         f'{state}: {supervisor.state_message}' if supervisor.state_message else str(state),
         {'model': supervisor.model, 'state': str(state), 'pid': supervisor.pid or '',
          'restarts': supervisor.restarts})

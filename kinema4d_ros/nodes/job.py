@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One prediction that was asked of the worker process, and how it ended."""
+"""One task that was given to the worker process, and how it ended."""
 from __future__ import annotations
 
 import enum
@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.nodes.frame_memory import FrameMemory
+from kinema4d_ros.nodes.protocol import Check, pack, Prediction, Work
 from kinema4d_ros.types import Finding, JointTrajectory, Observation
 
 
 class Outcome(enum.StrEnum):
     """How a job ended."""
 
-    DONE = 'done'              # every frame was delivered
+    DONE = 'done'              # all was done, and every frame delivered
     CANCELLED = 'cancelled'    # on request
     REPLACED = 'replaced'      # a newer job took its place
     DEADLINE = 'deadline'      # it took longer than it was given
@@ -32,12 +34,11 @@ class Job:
     """
 
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
-                 seed: int, mount: LinkPose | None, tiers: tuple[int, ...], deadline: float,
-                 end: Callable[[Job, Outcome, str], None]):
+                 task: Check | Prediction, rules: Mapping[str, Any], mount: LinkPose | None,
+                 deadline: float, end: Callable[[Job, Outcome, str], None]):
         """Keep the request; `deadline` is on the monotonic clock [s]."""
         self.number, self.observation, self.trajectory = number, observation, trajectory
-        self.seed, self.mount, self.deadline = seed, mount, deadline
-        self.tiers = tiers
+        self.task, self.rules, self.mount, self.deadline = task, rules, mount, deadline
         self.submitted = time.monotonic()
         self.done = threading.Event()
         self.outcome: Outcome | None = None
@@ -48,6 +49,12 @@ class Job:
         self.measured: Mapping[str, Any] = {}                     # fields of a Verdict
         self._end = end
         self._lock = threading.Lock()
+
+    def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
+        """Return what the worker is told; without the observation where it is the last one."""
+        return Work(self.number, pack(self.observation) if with_observation else None,
+                    self.trajectory, self.mount, self.task, dict(self.rules), memory.slots,
+                    memory.slot_bytes)
 
     def cancel(self, outcome: Outcome = Outcome.CANCELLED, message: str = 'cancelled') -> None:
         """End the job now; no frame is delivered after this returns to the supervisor's thread."""

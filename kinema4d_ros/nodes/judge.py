@@ -1,279 +1,265 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a request becomes verdicts: rules, one look at the world, a prediction, the decision."""
+"""How a request becomes verdicts: rules, one look at the world, checks, predictions, decision."""
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
+from kinema4d_ros.bridge.verdicts import candidates_message
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.nodes.camera_pose import CameraFinder
-from kinema4d_ros.nodes.inputs import InputProblem, Inputs, Look
+from kinema4d_ros.nodes.candidate import Candidate, CODES
+from kinema4d_ros.nodes.inputs import InputProblem, Look
 from kinema4d_ros.nodes.job import Job, Outcome
+from kinema4d_ros.nodes.looker import Looker
 from kinema4d_ros.nodes.outputs import Outputs
-from kinema4d_ros.nodes.protocol import Frame
+from kinema4d_ros.nodes.protocol import Check, Prediction
 from kinema4d_ros.nodes.requests import Request
-from kinema4d_ros.nodes.shadow_parameters import tier0_settings
-from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
-from kinema4d_ros.precheck import check_tier0, decide, not_checked, trajectory_hash
-from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity,
-                                Status, WorldEvent)
+from kinema4d_ros.nodes.rollouts import Rollout, Rollouts
+from kinema4d_ros.nodes.rubrics import load_rubric
+from kinema4d_ros.nodes.rules import rules_in, tier0_settings
+from kinema4d_ros.nodes.supervisor import Supervisor
+from kinema4d_ros.precheck import check_tier0, not_checked, rank, trajectory_hash
+from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.precheck.outcome import event_finding
+from kinema4d_ros.types import FindingCode, Status, Verdict
 
-_CODES = {Outcome.CANCELLED: FindingCode.CANCELLED, Outcome.REPLACED: FindingCode.CANCELLED,
-          Outcome.DEADLINE: FindingCode.DEADLINE, Outcome.FAILED: FindingCode.MODEL_FAILED}
-#: findings of tier 0 that leave no motion to predict
-_NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
-                        FindingCode.TIMES_NOT_INCREASING, FindingCode.EMPTY_TRAJECTORY))
-_EVENTS = frozenset(FindingCode[kind.name] for kind in EventKind)
-_POLL = 0.02      # [s] between looks for an input that is waited for
-_PREDICTION = 2   # the tier that a failed prediction speaks against
+_PREDICTED = 2    # the tier that looks at what the world model predicts
 
 
-@dataclass
-class _Rollout:
-    """What the frames of the running job need, and what they leave."""
+class Worker(NamedTuple):
+    """A worker process, and what listens to it."""
 
-    request: Request
-    id: str
-    look: Look
-    values: Mapping[str, Any]
-    events: list[WorldEvent] = field(default_factory=list)
+    supervisor: Supervisor
+    rollouts: Rollouts
+
+
+class _Plan(NamedTuple):
+    """What is to be done for a request."""
+
+    values: Mapping[str, Any]           # the parameters when it came; it keeps them to its end
+    rules: Mapping[str, Any]
+    goal: Goal | None
+    wanted: frozenset[int]              # tiers that the answer waits for
+    is_judged: bool                     # whether tier 2 looks at the predictions
 
 
 class Judge:
     """
-    Judges requests in the thread of the RequestRunner; frames pass in the supervisor's thread.
+    Judges requests in the thread of the RequestRunner.
 
-    The node sets `finder`, which knows the robot, and `inputs` (None while there is none).
+    All candidates are checked first, from one look at the world. The answer comes as soon as the
+    tiers that it waits for have run; what is predicted after that is shown, and may still make
+    the verdict worse: a second verdict, the final one, then follows the first.
     """
 
-    def __init__(self, node, outputs: Outputs, snapshot: Callable[[], Mapping[str, Any]]):
-        """:param snapshot: returns the parameters as they are now; one request keeps one."""
-        self._node, self._outputs, self._snapshot = node, outputs, snapshot
-        self.supervisor: Supervisor | None = None
-        self.inputs: Inputs | None = None
-        self.finder: CameraFinder | None = None
-        self.refusal = ''        # why the present robot description is not used
+    def __init__(self, node, outputs: Outputs, looker: Looker,
+                 snapshot: Callable[[], Mapping[str, Any]]):
+        """:param snapshot: returns the parameters as they are now."""
+        self._node, self._outputs, self._looker = node, outputs, looker
+        self._snapshot = snapshot
+        self.checks: Worker | None = None         # both may be the same
+        self.predictions: Worker | None = None
         self.last_message = None
-        self._rollout: _Rollout | None = None
-
-    @property
-    def robot(self) -> Robot | None:
-        """The present robot."""
-        finder = self.finder
-        return None if finder is None else finder.robot
-
-    # ------------------------------------------------------------------ in the runner's thread
 
     def __call__(self, request: Request) -> None:
         """Give every candidate its verdict and publish it; never raises."""
-        values = self._snapshot()
-        look: Look | InputProblem | None = None
-        for index, message in enumerate(request.candidates):
-            latencies: dict[str, float] = {}
-            findings: dict[int, list[Finding]] = {}
-            context = {'trajectory_hash': '', 'seed': values['seed'], 'scene_stamp_ns': 0}
-            try:
-                if request.outcome is not None:
-                    raise InputProblem(_CODES[request.outcome], request.reason)
-                trajectory = trajectory_from_message(message)
-                context['trajectory_hash'] = trajectory_hash(trajectory)
-                with _timed(latencies, 'tier 0'):
-                    robot, findings[0] = self._tier0(request, trajectory, values)
-                context['robot_hash'] = '' if robot is None else robot.description_hash
-                request.provisional = self._message(
-                    decide({**findings, _PREDICTION: [not_checked('not predicted yet')]},
-                           required=values['required_tiers'], **context), request, index, values)
-                request.on_progress(request, 'tier0', 1, 1)
-                if look is None:
-                    self._await_model(request)
-                    with _timed(latencies, 'observe'):
-                        look = self._look(request, values)
-                if not any(f.code in _NO_MOTION for f in findings[0]):
-                    self._predict(request, index, trajectory, look, values, findings, context,
-                                  latencies)
-                if robot is not self.robot:
-                    findings[0].append(not_checked('the robot description changed',
-                                                   FindingCode.CANCELLED))
-                findings[0] += self._check_time(message, look, values)
-                if request.outcome is not None and _PREDICTION not in findings:
-                    findings[0].append(not_checked(request.reason, _CODES[request.outcome]))
-            except InputProblem as problem:
-                findings.setdefault(0, []).append(not_checked(str(problem), problem.code))
-            except Kinema4DError as error:   # a malformed message, a setting for no joint
-                findings.setdefault(0, []).append(not_checked(str(error)))
-            except Exception as error:   # whatever it is, it must end in UNSURE and in the log
-                self._node.get_logger().error(traceback.format_exc())
-                findings.setdefault(0, []).append(
-                    not_checked(f'internal error: {type(error).__name__}: {error}'))
-            context.setdefault('outcome', '; '.join(
-                finding.message for finding in findings.get(0, ()) if finding.code in _EVENTS))
-            verdict = decide(findings, required=values['required_tiers'], latencies=latencies,
-                             **context)
-            message = self._message(verdict, request, index, values)
-            try:
-                self._tell(message)
-            except Exception:   # a verdict that nobody heard still counts for the one who asked
-                self._node.get_logger().error(traceback.format_exc())
-            request.verdicts.append(verdict)
-            request.messages.append(message)
-
-    def _tier0(self, request: Request, trajectory: JointTrajectory,
-               values: Mapping[str, Any]) -> tuple[Robot | None, list[Finding]]:
-        """Return what the rules say of the trajectory, and the robot they looked at."""
-        live, doubts = {}, []
-        try:
-            robot, live = self._await(request, values, lambda finder, inputs: (
-                finder.robot, inputs.joint_positions(finder.robot, self._now_ns(), values)))
-        except InputProblem as problem:
-            robot = self.robot
-            doubts.append(not_checked(str(problem), problem.code))
-        if robot is not None:
-            doubts += check_tier0(trajectory, robot, live, tier0_settings(values))
-        return robot, doubts
-
-    def _check_time(self, message, look: Look | InputProblem | None,
-                    values: Mapping[str, Any]) -> list[Finding]:
-        """Return what speaks against acting on the verdict now: old stamp, old look."""
-        found, now = [], self._now_ns()
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        late = (now - stamp) * 1e-9
-        if stamp and values['max_input_age'] and abs(late) > values['max_input_age']:
-            found.append(not_checked(
-                f'the trajectory is stamped {abs(late):.1f} s in the '
-                f'{"past, so the controller would skip its beginning" if late > 0 else "future"}; '
-                'send it with stamp 0, which means now', FindingCode.STALE_INPUT))
-        if isinstance(look, Look):
-            age = (now - look.observation.stamp_ns) * 1e-9
-            if age > values['verdict_lifetime']:
-                found.append(not_checked(
-                    f'the look at the world is {age:.1f} s old by now, and a verdict lives '
-                    f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
-                    FindingCode.STALE_INPUT))
-        return found
-
-    def _await_model(self, request: Request) -> None:
-        """Wait while the worker loads, so that the look is not old by the time it is used."""
-        loading = (WorkerState.STARTING, WorkerState.RESTARTING)
-        while self.supervisor.state in loading and time.monotonic() < request.deadline:
-            if request.stopped.wait(_POLL):
-                return
-
-    def _look(self, request: Request, values: Mapping[str, Any]) -> Look | InputProblem:
-        """Observe; a problem is kept, since it is the same for every candidate."""
-        try:
-            return self._await(request, values, lambda finder, inputs: inputs.observe(
-                finder, self._now_ns(), values))
-        except InputProblem as problem:
-            return problem
-
-    def _await(self, request: Request, values: Mapping[str, Any],
-               take: Callable[[CameraFinder, Inputs], Any]) -> Any:
-        """
-        Return what `take` gets from the inputs, waiting a little for what is missing or stale.
-
-        A node that is asked in its first second has often not heard everything yet.
-
-        :raises InputProblem: an input is missing, stale or unusable.
-        """
-        patience = request.started + values['input_wait']
-        while True:
-            finder, inputs = self.finder, self.inputs
-            try:
-                if finder is None or inputs is None:
-                    raise InputProblem(FindingCode.MISSING_INPUT, self.refusal or (
-                        'no robot description has been received: is robot_state_publisher '
-                        'running in this namespace?'))
-                return take(finder, inputs)
-            except InputProblem:
-                if time.monotonic() > patience:
-                    raise
-            if request.stopped.wait(_POLL):
-                raise InputProblem(_CODES[request.outcome], request.reason)
-
-    def _predict(self, request: Request, index: int, trajectory: JointTrajectory,
-                 look: Look | InputProblem, values: Mapping[str, Any],
-                 findings: dict[int, list[Finding]], context: dict[str, Any],
-                 latencies: dict[str, float]) -> None:
-        """Predict and publish the frames; a failure speaks against the verdict, as tier 2."""
-        if isinstance(look, InputProblem):
-            findings[_PREDICTION] = [not_checked(str(look), look.code)]
+        candidates = [Candidate(index, request.rollout_id(index), message)
+                      for index, message in enumerate(request.candidates)]
+        plan = look = None
+        for candidate in candidates:
+            with self._doubts_in(candidate):
+                plan = plan or self._plan(request)
+                self._begin(request, candidate, plan)
+        if plan is None:
+            plan = _Plan(self._snapshot(), {}, None, frozenset(), False)
+        predicts_first = _PREDICTED in plan.wanted
+        for candidate in candidates:
+            with self._doubts_in(candidate):
+                look = look or self._look(request, plan)
+                self._check(request, candidate, look, plan)
+            if not predicts_first:
+                self._conclude(request, candidate, look, plan,
+                               final=not self._is_predictable(candidate, look))
+        if predicts_first:
+            for candidate in candidates:
+                with self._doubts_in(candidate):
+                    self._predict(request, candidate, look, plan)
+                self._conclude(request, candidate, look, plan, final=True)
+            self._answer(request, candidates)
             return
-        context['scene_stamp_ns'] = look.observation.stamp_ns
-        # Set before submitting: the first frame may come before submit returns.
-        rollout = self._rollout = _Rollout(request, request.rollout_id(index), look, values)
-        job = self.supervisor.submit(
-            look.observation, trajectory, seed=values['seed'], mount=look.mount,
-            tiers=values['required_tiers'], deadline=request.deadline)
-        request.run(job)
-        latencies.update(job.latencies)
-        context['world_model'] = self.supervisor.model or values['world_model']
-        context['checkpoint_hash'] = self.supervisor.fingerprint
-        if job.outcome == Outcome.DONE:
-            findings[0] += job.findings.get(0, ())
-            context.update(job.measured)
-            if 1 in job.findings:     # it foresees the same events, from the same geometry
-                findings[1] = list(job.findings[1])
-            else:
-                findings[0] += [_told(event) for event in rollout.events]
-        else:
-            findings[_PREDICTION] = [not_checked(job.message, _CODES[job.outcome])]
-            if request.outcome is None:
-                request.outcome, request.reason = job.outcome, job.message
+        for index in self._answer(request, candidates):
+            candidate = candidates[index]
+            if self._is_predictable(candidate, look):
+                with self._doubts_in(candidate):
+                    self._predict(request, candidate, look, plan)
+                verdict = self._verdict(candidate, plan, final=True)
+                self._tell(self._message(verdict, candidate, plan))
 
-    def _message(self, verdict, request: Request, index: int, values: Mapping[str, Any]):
+    # ------------------------------------------------------------------ the steps
+
+    def _plan(self, request: Request) -> _Plan:
+        values = self._snapshot()
+        goal = load_rubric(request.goal_rubric or values['goal_rubric'], values['rubric_dir'])
+        wanted = {*values['required_tiers'], *request.tiers}
+        if goal is not None:
+            wanted.add(1)       # which foresees the outcome
+        return _Plan(values, rules_in(values), goal, frozenset(wanted),
+                     _PREDICTED in wanted or _PREDICTED in values['late_tiers'])
+
+    def _begin(self, request: Request, candidate: Candidate, plan: _Plan) -> None:
+        """Apply the rules that need nothing but the trajectory and the live joints."""
+        values = plan.values
+        candidate.fields |= {'seed': values['seed']}
+        if request.outcome is not None:
+            raise InputProblem(CODES[request.outcome], request.reason)
+        candidate.trajectory = trajectory_from_message(candidate.message)
+        candidate.fields['trajectory_hash'] = trajectory_hash(candidate.trajectory)
+        with _timed(candidate.latencies, 'tier 0'):
+            robot, live, doubts = self._looker.joints(request, values)
+            candidate.robot, candidate.joints = robot, live
+            candidate.add(0, *doubts)
+            if robot is not None:
+                candidate.fields['robot_hash'] = robot.description_hash
+                candidate.add(0, *check_tier0(candidate.trajectory, robot, live,
+                                              tier0_settings(plan.rules)))
+        self._foretell(request, candidate, plan, 'tier0')
+
+    def _look(self, request: Request, plan: _Plan) -> Look | InputProblem:
+        workers = [self.checks] + [self.predictions] * (_PREDICTED in plan.wanted)
+        self._looker.await_ready(request, *(worker.supervisor for worker in workers))
+        return self._looker.look(request, plan.values)
+
+    def _check(self, request: Request, candidate: Candidate, look: Look | InputProblem,
+               plan: _Plan) -> None:
+        """Run tiers 0 and 1 in the worker process; a failure leaves them in doubt."""
+        if not candidate.moves:
+            return
+        if isinstance(look, InputProblem):
+            raise look
+        candidate.fields['scene_stamp_ns'] = look.observation.stamp_ns
+        job = self._have_done(request, candidate, look, plan, self.checks,
+                              Check(tuple(sorted(plan.wanted)), plan.goal), request.deadline)
+        candidate.take_check(job)
+        if job.outcome != Outcome.DONE:
+            request.fail(job.outcome, job.message)
+        if _PREDICTED in plan.wanted:
+            self._foretell(request, candidate, plan, 'checked')
+
+    def _predict(self, request: Request, candidate: Candidate, look: Look | InputProblem | None,
+                 plan: _Plan) -> None:
+        """Predict and publish the frames; a failure speaks against the verdict, as tier 2."""
+        if not self._is_predictable(candidate, look):
+            return
+        waits = _PREDICTED in plan.wanted
+        deadline = request.deadline
+        if not waits:
+            deadline = max(deadline, request.started + plan.values['deadline'])
+        supervisor, rollouts = self.predictions
+        job = self._have_done(request, candidate, look, plan, self.predictions,
+                              Prediction(plan.values['seed'], plan.is_judged), deadline)
+        candidate.fields |= {'world_model': supervisor.model or plan.values['world_model'],
+                             'checkpoint_hash': supervisor.fingerprint}
+        candidate.take_prediction(job, is_evidence=plan.is_judged)
+        if job.outcome == Outcome.DONE and 1 not in candidate.findings:
+            # Tier 1 would foresee the same events, from the same geometry.
+            candidate.add(0, *map(event_finding, rollouts.current.events))
+        if waits and job.outcome != Outcome.DONE:
+            request.fail(job.outcome, job.message)
+
+    def _have_done(self, request: Request, candidate: Candidate, look: Look, plan: _Plan,
+                   worker: Worker, task: Check | Prediction, deadline: float) -> Job:
+        # Set before submitting: the first frame may come before submit returns.
+        worker.rollouts.current = Rollout(request, candidate.rollout_id, look, plan.values)
+        job = worker.supervisor.submit(
+            look.observation, candidate.trajectory, task=task, rules=plan.rules, mount=look.mount,
+            deadline=deadline)
+        request.run(job)
+        return job
+
+    @staticmethod
+    def _is_predictable(candidate: Candidate, look: Look | InputProblem | None) -> bool:
+        return candidate.moves and isinstance(look, Look)
+
+    @contextlib.contextmanager
+    def _doubts_in(self, candidate: Candidate) -> Iterator[None]:
+        """Turn whatever is raised into a finding that forbids a PASS."""
+        try:
+            yield
+        except InputProblem as problem:
+            candidate.add(0, not_checked(str(problem), problem.code))
+        except Kinema4DError as error:   # a malformed message, a setting for no joint
+            candidate.add(0, not_checked(str(error)))
+        except Exception as error:   # whatever it is, it must end in UNSURE and in the log
+            self._node.get_logger().error(traceback.format_exc())
+            candidate.add(0, not_checked(f'internal error: {type(error).__name__}: {error}'))
+
+    # ------------------------------------------------------------------ telling
+
+    def _conclude(self, request: Request, candidate: Candidate,
+                  look: Look | InputProblem | None, plan: _Plan, *, final: bool) -> None:
+        """Give the verdict that the request waits for."""
+        with self._doubts_in(candidate):
+            if candidate.robot is not self._looker.robot:
+                candidate.add(0, not_checked('the robot description changed',
+                                             FindingCode.CANCELLED))
+            candidate.add(0, *self._looker.check_time(candidate.message, look, plan.values))
+            if request.outcome is not None and not candidate.has(CODES[request.outcome]):
+                candidate.add(0, not_checked(request.reason, CODES[request.outcome]))
+        candidate.latencies['verdict'] = time.monotonic() - request.started
+        verdict = self._verdict(candidate, plan, final=final)
+        request.verdicts.append(verdict)
+        request.messages.append(self._message(verdict, candidate, plan))
+        self._tell(request.messages[-1])
+
+    def _answer(self, request: Request, candidates: list[Candidate]) -> list[int]:
+        """Rank the candidates and end the wait of the one who asked; return the ranking."""
+        ranking = rank(request.verdicts, [
+            float('inf') if candidate.trajectory is None else candidate.trajectory.duration
+            for candidate in candidates])
+        if len(candidates) > 1:
+            self._outputs.publish_candidates(candidates_message(
+                request.id, request.candidates, request.messages, ranking))
+        request.answer(ranking)
+        return ranking
+
+    def _foretell(self, request: Request, candidate: Candidate, plan: _Plan, stage: str) -> None:
+        """Tell the provisional verdict by the tiers done so far."""
+        so_far = Candidate(candidate.index, candidate.rollout_id, candidate.message,
+                           findings={tier: list(found)
+                                     for tier, found in candidate.findings.items()},
+                           fields=candidate.fields, latencies=candidate.latencies)
+        so_far.add(0, not_checked('not all tiers have run yet'))
+        request.provisional = self._message(self._verdict(so_far, plan, final=False), so_far,
+                                            plan)
+        request.on_progress(request, stage, 1, 1)
+
+    @staticmethod
+    def _verdict(candidate: Candidate, plan: _Plan, *, final: bool) -> Verdict:
+        settings = tier0_settings(plan.rules) if plan.rules else None
+        return candidate.verdict(plan.values['required_tiers'], settings, final=final)
+
+    def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan):
+        robot = self._looker.robot
         return self._outputs.verdict_message(
-            verdict, rollout_id=request.rollout_id(index), lifetime=values['verdict_lifetime'],
-            root_link='' if self.robot is None else self.robot.root_link)
+            verdict, rollout_id=candidate.rollout_id, lifetime=plan.values['verdict_lifetime'],
+            root_link='' if robot is None else robot.root_link)
 
     def _tell(self, message) -> None:
-        word = Status(message.status).name
+        """Log and publish a verdict; one that nobody heard still counts for the one who asked."""
+        word = Status(message.status).name + ('' if message.final else ' so far')
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
-        self._node.get_logger().info(f'{word}: {message.summary}{outcome}')
-        self.last_message = message
-        self._outputs.publish_verdict(message)
-
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
-
-    # ------------------------------------------------------------------ supervisor's listener
-
-    def on_frame(self, job: Job, frame: Frame) -> None:
-        """Publish a frame."""
-        rollout = self._rollout
-        rollout.events += frame.events
-        try:
-            self._outputs.publish_frame(
-                frame, rollout_id=rollout.id, stamp_ns=rollout.look.observation.stamp_ns,
-                camera_frame=rollout.look.frame, root_link=rollout.look.root_link,
-                in_frame=rollout.look.is_in_frame, values=rollout.values)
-        except Exception as error:   # must not end the supervisor's thread
-            self._node.get_logger().error(traceback.format_exc())
-            job.cancel(Outcome.FAILED, f'a frame could not be published: {error}')
-
-    def on_progress(self, job: Job, stage: str, step: int, total: int) -> None:
-        """Pass progress on to whoever asked."""
-        request = self._rollout.request
-        try:
-            request.on_progress(request, stage, step, total)
-        except Exception:   # feedback to a client that left is no reason to stop
-            self._node.get_logger().warning(traceback.format_exc(), throttle_duration_sec=5.0)
-
-    def on_end(self, job: Job) -> None:
-        """Nothing: `Request.run` waits for it."""
-
-    def on_state(self, state: WorkerState, message: str) -> None:
-        """Log what matters."""
         logger = self._node.get_logger()
-        if state in (WorkerState.FAILED, WorkerState.RESTARTING):
-            logger.error(f'world model {state}: {message}')
-        elif message:
-            logger.info(f'world model {state}: {message}')
+        logger.info(f'{word}: {message.summary}{outcome}')
+        self.last_message = message
+        try:
+            self._outputs.publish_verdict(message)
+        except Exception:
+            logger.error(traceback.format_exc())
 
 
 class _timed:  # noqa: N801 - reads as a statement
@@ -287,10 +273,3 @@ class _timed:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_):
         self._latencies[self._stage] = time.perf_counter() - self._started
-
-
-def _told(event: WorldEvent) -> Finding:
-    """Return a predicted event as a finding that moves nothing: tier 2 will judge it."""
-    point = None if event.point_base is None else tuple(map(float, event.point_base))
-    return Finding(FindingCode[event.kind.name], Severity.INFO, event.message, other='scene',
-                   point_base=point, time=float(event.time))

@@ -11,10 +11,13 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 
 from kinema4d_ros.action import Precheck
+from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.requests import Request, RequestRunner
+from kinema4d_ros.nodes.rubrics import load_rubric
 from kinema4d_ros.types import FindingCode, Status
 
+TIERS = frozenset((0, 1, 2))
 LONGEST_DEADLINE = 86400.0  # [s] that a goal may have
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
 _CANCEL_POLL = 0.02         # [s] between looks whether the client cancelled
@@ -70,11 +73,12 @@ class PrecheckAction:
                 goal.publish_feedback(feedback)
 
         deadline = goal.request.deadline or self._snapshot()['deadline']
-        request = Request(goal.request.candidates, deadline=deadline, on_progress=tell)
+        request = Request(goal.request.candidates, deadline=deadline, tiers=goal.request.tiers,
+                          goal_rubric=goal.request.goal_rubric, on_progress=tell)
         self._runner.submit(request)
         # Not stopped from the cancel callback: the goal could then end before rclpy has noted that
         # it is being cancelled, and the client would be told that nothing was.
-        while not request.done.wait(_CANCEL_POLL):
+        while not request.answered.wait(_CANCEL_POLL):
             if goal.is_cancel_requested:
                 request.stop(Outcome.CANCELLED, 'cancelled by the client')
         return self._finish(goal, request)
@@ -83,29 +87,29 @@ class PrecheckAction:
         """Return error code and text for a goal that cannot be served."""
         if not self._is_active():
             return Precheck.Result.NOT_ACTIVE, 'the node is not active; activate it first'
-        required = set(self._snapshot()['required_tiers'])
         if not wanted.candidates:
             return Precheck.Result.INVALID_GOAL, 'the goal has no candidate trajectory'
-        if wanted.goal_rubric:
-            return (Precheck.Result.INVALID_GOAL,
-                    f'unknown goal rubric {wanted.goal_rubric!r}; none is configured')
+        try:
+            load_rubric(wanted.goal_rubric, self._snapshot()['rubric_dir'])
+        except ConfigurationError as error:
+            return Precheck.Result.INVALID_GOAL, str(error)
         if not 0.0 <= wanted.deadline <= LONGEST_DEADLINE:     # not for NaN either
             return (Precheck.Result.INVALID_GOAL,
                     f'the deadline is {wanted.deadline} s, valid: 0 (the parameter deadline) to '
                     f'{LONGEST_DEADLINE} s')
-        if not set(wanted.tiers) <= required:
+        if not set(wanted.tiers) <= TIERS:
             return (Precheck.Result.INVALID_GOAL,
-                    f'tiers {sorted(set(wanted.tiers) - required)} are not available; '
-                    f'available: {sorted(required)}')
+                    f'tiers {sorted(set(wanted.tiers) - TIERS)} are not available; '
+                    f'available: {sorted(TIERS)}')
         return None
 
     @staticmethod
     def _finish(goal, request: Request) -> Precheck.Result:
         """Set the goal's end and return its result."""
-        result = Precheck.Result(verdicts=request.messages, ranking=ranking(request.messages))
-        if request.outcome is not None:
-            result.error_code = _ERRORS[request.outcome]
-            result.error_msg = request.reason
+        result = Precheck.Result(verdicts=request.messages, ranking=request.ranking)
+        if request.complaint is not None:
+            outcome, result.error_msg = request.complaint
+            result.error_code = _ERRORS[outcome]
         elif missing := _missing(request):
             result.error_code, result.error_msg = Precheck.Result.NOT_READY, missing
         if goal.is_cancel_requested:
@@ -123,13 +127,3 @@ def _missing(request: Request) -> str:
                  if verdict.status is Status.UNSURE for finding in verdict.findings
                  if finding.code is FindingCode.MISSING_INPUT), '')
 
-
-def ranking(verdicts) -> list[int]:
-    """Return the indices of the verdicts, best first: status, then the longer safe prefix."""
-    order = {0: 0, 2: 1, 1: 2}      # PASS, UNSURE, FAIL
-
-    def key(index: int):
-        prefix = verdicts[index].safe_prefix
-        return order[verdicts[index].status], -prefix if prefix == prefix else 0.0, index
-
-    return sorted(range(len(verdicts)), key=key)

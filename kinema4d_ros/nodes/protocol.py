@@ -11,6 +11,7 @@ import numpy as np
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.frame_memory import Layout
+from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PinholeCamera,
                                 WorldEvent)
 
@@ -21,9 +22,10 @@ from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PinholeCa
 class WorkerSettings:
     """All that the worker builds its world model and simulator from; the first message."""
 
-    world_model: str                                       # name, or module:Class
+    world_model: str                    # name, or module:Class; '' for a worker that only checks
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     simulator_settings: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)   # as Work.rules, to prepare for them
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,31 @@ class SetRobot:
 
 
 @dataclass(frozen=True)
-class Predict:
+class Check:
+    """Look for contact of the robot with itself and, where `tiers` has 1, with the scene."""
+
+    tiers: tuple[int, ...] = ()
+    goal: Goal | None = None            # what the motion is meant to achieve; needs tier 1
+
+
+@dataclass(frozen=True)
+class Prediction:
     """Predict one future; frames go into the slots of the shared memory."""
+
+    seed: int = 0
+    is_judged: bool = False             # whether tier 2 looks at it
+
+
+@dataclass(frozen=True)
+class Work:
+    """Do `task` for one trajectory."""
 
     job: int
     observation: Mapping[str, Any] | None      # fields of an Observation; None: the same again
     trajectory: JointTrajectory
-    seed: int
     mount: LinkPose | None              # None when the camera does not move with the robot
-    tiers: tuple[int, ...]              # of the precheck, wanted beside tier 0
+    task: Check | Prediction
+    rules: Mapping[str, Any]            # the parameters that nodes/rules.py reads
     slots: int
     slot_bytes: int
 
@@ -62,7 +80,7 @@ class Forget:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop predicting `job`."""
+    """Stop working on `job`."""
 
     job: int
 
@@ -84,9 +102,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Ready:
-    """The world model is built."""
+    """The world model, if there is to be one, is built."""
 
-    model: str                          # id of the model for people and for the verdict
+    model: str = ''                     # id of the model for people and for the verdict
     fingerprint: str = ''               # of its weights
 
 
@@ -141,11 +159,12 @@ class FrameReady:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job is over: `error` is empty when all frames were sent, `cancelled` on request."""
+    """A job is over: `error` is empty when all was done, `cancelled` on request."""
 
     job: int
     cancelled: bool = False
     error: str = ''
+    is_worn_out: bool = False           # the process must be started again
     latencies: Mapping[str, float] = field(default_factory=dict)     # [s] per stage
     findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)    # tier -> found
     measured: Mapping[str, Any] = field(default_factory=dict)        # fields of a Verdict

@@ -21,32 +21,41 @@ class Request:
     """
     Trajectories to be judged from one start, asked by a topic message or by an action goal.
 
-    `done` is set once `verdicts` holds one verdict for each candidate. `stop` ends it early, with
-    the reason in every verdict that is not there yet.
+    `answered` is set once `verdicts` holds one verdict for each candidate, and `done` when nothing
+    is done for it any more. `stop` ends it early, with the reason in every verdict that is not
+    there yet.
     """
 
     _numbers = itertools.count(1)
 
-    def __init__(self, candidates: tuple, *, deadline: float,
+    def __init__(self, candidates: tuple, *, deadline: float, tiers: tuple[int, ...] = (),
+                 goal_rubric: str = '',
                  on_progress: Callable[[Request, str, int, int], None] = lambda *_: None):
         """
         Keep the request.
 
         :param candidates: trajectory_msgs/JointTrajectory, one or more.
-        :param deadline: [s] from now.
+        :param deadline: [s] from now, for the answer.
+        :param tiers: that the answer waits for, beside those that the node requires.
+        :param goal_rubric: name of what the motion is to achieve; '' for the node's.
         :param on_progress: told the stage, its step and their total; quick.
         """
         self.candidates = tuple(candidates)
         self.started = time.monotonic()
         self.deadline = self.started + deadline
+        self.tiers, self.goal_rubric = tuple(tiers), goal_rubric
         self.on_progress = on_progress
         self.id = f'{next(self._numbers)}-{uuid.uuid4().hex[:8]}'
         self.verdicts: list[Verdict] = []
         self.messages: list = []               # msg/Verdict of each, as published
+        self.ranking: list[int] = []           # of the verdicts, best first
         self.provisional = None                # msg/Verdict of the tiers done so far
         self.stopped, self.done = threading.Event(), threading.Event()
-        self.outcome: Outcome | None = None
+        self.answered = threading.Event()
+        self.outcome: Outcome | None = None    # why it was stopped, if it was
         self.reason = ''
+        self.failure: tuple[Outcome, str] | None = None    # what a verdict is UNSURE for
+        self.complaint: tuple[Outcome, str] | None = None  # the one of these, at the answer
         self._job: Job | None = None
         self._lock = threading.Lock()
 
@@ -64,6 +73,26 @@ class Request:
             job = self._job
         if job is not None:
             job.cancel(outcome, reason)
+
+    def fail(self, outcome: Outcome, reason: str) -> None:
+        """Note why a verdict is in doubt; the first reason stays, the other candidates go on."""
+        if self.failure is None:
+            self.failure = outcome, reason
+
+    def answer(self, ranking: list[int]) -> None:
+        """End the wait of the one who asked; what comes later does not change the answer."""
+        with self._lock:
+            self.ranking = ranking
+            if not self.answered.is_set():
+                self.complaint = self.failure
+                if self.outcome is not None:
+                    self.complaint = self.outcome, self.reason
+            self.answered.set()
+
+    def end(self) -> None:
+        """Nothing is done for it any more."""
+        self.answer(self.ranking)
+        self.done.set()
 
     def run(self, job: Job) -> None:
         """Wait for a job to end, passing on a stop."""
@@ -98,7 +127,7 @@ class RequestRunner:
         with self._changed:
             if self._closing:
                 request.stop(Outcome.CANCELLED, _ENDING)
-                request.done.set()
+                request.end()
                 return
             self.replaced += len(self._queue)
             self._stop_all(Outcome.REPLACED, 'replaced by a newer request')
@@ -135,4 +164,4 @@ class RequestRunner:
                 traceback.print_exc()
             with self._changed:
                 self._queue.popleft()
-            request.done.set()
+            request.end()

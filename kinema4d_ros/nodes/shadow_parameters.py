@@ -3,24 +3,21 @@
 """Every parameter of shadow_sim; config/shadow_sim.yaml and the README are made from this."""
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
-from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import Tier0Settings
-from kinema4d_ros.types import JointLimit
-
-_LIMITS = ('lower', 'upper', 'velocity', 'acceleration', 'jerk')
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.rubrics import load_rubric
+from kinema4d_ros.nodes.rule_parameters import RULE_ROWS
+from kinema4d_ros.nodes.rules import assignments, precheck_settings, rules_in
 
 TABLE_ROWS = (
     # what predicts
     Parameter('world_model', str, 'kinematic',
-              'World model: frozen, kinematic, replay, or one of your own as module:Class',
+              'World model: frozen, kinematic, kinema4d, replay, or one of your own as '
+              'module:Class',
               read_only=True),
     Parameter('world_model_settings', list[str], (),
               'Settings of the world model, each as name=value', read_only=True),
@@ -35,7 +32,13 @@ TABLE_ROWS = (
               minimum=0.1, maximum=86400.0),
     Parameter('cancel_grace', float, 2.0,
               'Time a world model has to stop when asked, before its process is killed',
-              unit='s', minimum=0.1, maximum=60.0, read_only=True),
+              unit='s', minimum=0.1, maximum=600.0, read_only=True),
+    Parameter('start_timeout', float, 900.0,
+              'Time a world model has to load, before its process is killed and started again',
+              unit='s', minimum=1.0, maximum=86400.0, read_only=True),
+    Parameter('separate_checks', bool, True,
+              'Check contacts in a process of their own, so that verdicts neither wait for a slow '
+              'world model nor end with it; false saves its memory', read_only=True),
     Parameter('frame_slots', int, 4,
               'Frames that may wait in shared memory between world model and node', minimum=2,
               maximum=64, read_only=True),
@@ -73,34 +76,23 @@ TABLE_ROWS = (
     Parameter('package_paths', list[str], (),
               'Folders searched for package:// meshes after the ament index', read_only=True),
     # what is judged
-    Parameter('required_tiers', list[int], (0,),
+    Parameter('required_tiers', list[int], (0, 1),
               'Tiers that must pass for PASS: 0 the trajectory by itself, 1 its distance to the '
-              'scene that a depth image shows', minimum=0, maximum=1),
-    Parameter('start_tolerance', float, 0.01,
-              'Distance of each live joint to the first point of a trajectory that starts at time '
-              '0', unit='rad or m', minimum=0.0, maximum=10.0),
-    Parameter('position_tolerance', float, 0.001,
-              'How far beyond its position limits a joint may be commanded', unit='rad or m',
-              minimum=0.0, maximum=1.0),
-    Parameter('velocity_scale', float, 1.0,
-              "Share of the robot's velocity limits that may be used", minimum=0.001, maximum=10.0),
-    Parameter('joint_limits', list[str], (),
-              'Further limits, each as joint.kind=value with kind lower, upper, velocity, '
-              'acceleration or jerk [rad or m, s]; the tighter of these and the URDF holds'),
-    Parameter('required_joints', list[str], (),
-              'Joints that every trajectory must name; those of a controller that refuses partial '
-              'goals'),
-    Parameter('workspace', list[float], (),
-              'Box x0 y0 z0 x1 y1 z1 in the root link that the moving links must not leave; empty '
-              'for no box', unit='m', length=6),
-    Parameter('allow_end_velocity', bool, False,
-              'Accept a trajectory that still moves at its last point'),
-    Parameter('step_time', float, 0.01,
-              'A jump of the commanded velocity counts as an acceleration over this time',
-              unit='s', minimum=0.0001, maximum=1.0),
+              'scene that a depth image shows, 2 what the world model predicts', minimum=0,
+              maximum=2),
+    Parameter('late_tiers', list[int], (),
+              'Tiers to run after the verdict, as late evidence: a final verdict follows the '
+              'first; 2, or empty for none', minimum=2, maximum=2),
+    Parameter('goal_rubric', str, '',
+              'Name of what a motion is to achieve, where a request names nothing else; empty for '
+              'nothing. It makes tier 1 run'),
+    Parameter('rubric_dir', str, '',
+              'Folder with further goal rubrics, one NAME.yaml each; empty for those of the '
+              'package', read_only=True),
     Parameter('verdict_lifetime', float, 5.0,
               'How long a verdict may be acted on, from the look at the world that it rests on',
               unit='s', minimum=0.1, maximum=3600.0),
+    *RULE_ROWS,
     # what is told
     Parameter('shadow_prefix', str, 'shadow/',
               'Prefix of the TF frames of the predicted robot; the same as frame_prefix of its '
@@ -115,59 +107,18 @@ TABLE_ROWS = (
 )
 
 
-def assignments(parameter: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """
-    Return name -> value of `name=value` texts; values are read as YAML.
-
-    :raises ConfigurationError: for a text without '=' or a value that is not YAML.
-    """
-    values = {}
-    for text in texts:
-        name, sign, value = text.partition('=')
-        if not sign or not name.strip():
-            raise ConfigurationError(f'{parameter}: {text!r} is not of the form name=value')
-        try:
-            values[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigurationError(
-                f'{parameter}: the value of {text!r} is not YAML: {error}') from error
-    return values
-
-
 def world_model_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the world model in a snapshot of the parameters."""
     settings = assignments('world_model_settings', values['world_model_settings'])
     return settings | ({'device': values['device']} if values['device'] else {})
 
 
-def tier0_settings(values: Mapping[str, Any]) -> Tier0Settings:
-    """
-    Return the settings of tier 0 in a snapshot of the parameters.
-
-    :raises ConfigurationError: a limit or the workspace cannot be understood.
-    """
-    limits: dict[str, dict[str, float]] = {}
-    for name, value in assignments('joint_limits', values['joint_limits']).items():
-        joint, _, kind = name.rpartition('.')
-        if not joint or kind not in _LIMITS or isinstance(value, bool) \
-                or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ConfigurationError(
-                f'joint_limits: {name}={value} is not joint.kind=number with kind one of '
-                f'{", ".join(_LIMITS)}')
-        limits.setdefault(joint, {})[kind] = float(value)
-    return Tier0Settings(
-        limits={joint: JointLimit(**kinds) for joint, kinds in limits.items()},
-        workspace=values['workspace'] or None,
-        **{name: values[name] for name in (
-            'start_tolerance', 'position_tolerance', 'velocity_scale', 'required_joints',
-            'allow_end_velocity', 'step_time')})
-
-
 def _is_understood(values: Mapping[str, Any]) -> str | None:
     try:
         world_model_settings(values)
-        tier0_settings(values)
-    except ConfigurationError as error:
+        precheck_settings(rules_in(values))
+        load_rubric(values['goal_rubric'], values['rubric_dir'])
+    except Kinema4DError as error:
         return str(error)
     if '' in values['package_paths']:
         return "parameter 'package_paths' holds an empty path; name folders, or leave it out"

@@ -22,16 +22,20 @@ from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.diagnostics import diagnostics
 from kinema4d_ros.nodes.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.job import Outcome
-from kinema4d_ros.nodes.judge import Judge
+from kinema4d_ros.nodes.judge import Judge, Worker
+from kinema4d_ros.nodes.looker import Looker
 from kinema4d_ros.nodes.outputs import Outputs
 from kinema4d_ros.nodes.precheck_action import PrecheckAction
 from kinema4d_ros.nodes.protocol import WorkerSettings
 from kinema4d_ros.nodes.requests import Request, RequestRunner
+from kinema4d_ros.nodes.rollouts import Rollouts
+from kinema4d_ros.nodes.rules import rules_in
 from kinema4d_ros.nodes.shadow_parameters import TABLE, world_model_settings
 from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.world_model import registry
 
+_CHECK_GRACE = 10.0     # [s] checks take a second or so, and do not look up before they end
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -70,7 +74,8 @@ class ShadowSim(LifecycleNode):
         self._on_failure = on_failure
         self.failures: list[Exception] = []
         self._active = False
-        self._supervisor: Supervisor | None = None
+        self._workers: dict[Supervisor, None] = {}     # in order, the world model's first
+        self._looker: Looker | None = None
         self._runner: RequestRunner | None = None
         self._outputs: Outputs | None = None
         self._judge: Judge | None = None
@@ -113,12 +118,9 @@ class ShadowSim(LifecycleNode):
                 f"parameter 'world_model' is {values['world_model']!r}, valid: "
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
         self._outputs = Outputs(self)
-        self._judge = Judge(self, self._outputs, self._snapshot)
-        self._supervisor = Supervisor(
-            WorkerSettings(values['world_model'], world_model_settings(values),
-                           {'frames': values['frames']}),
-            self._judge, slots=values['frame_slots'], cancel_grace=values['cancel_grace'])
-        self._judge.supervisor = self._supervisor
+        self._looker = Looker(lambda: self.get_clock().now().nanoseconds)
+        self._judge = Judge(self, self._outputs, self._looker, self._snapshot)
+        self._start_workers(values)
         self._runner = RequestRunner(self._judge)
         self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
         self._robot_subscription = self.create_subscription(
@@ -129,12 +131,31 @@ class ShadowSim(LifecycleNode):
         self._warn_of_opt_outs(values)
         return SUCCESS
 
+    def _start_workers(self, values) -> None:
+        """Start the process of the world model, and that of the checks where they are apart."""
+        def started(settings: WorkerSettings, name: str, cancel_grace: float) -> Worker:
+            rollouts = Rollouts(self, self._outputs, name)
+            return Worker(Supervisor(
+                settings, rollouts, slots=values['frame_slots'], cancel_grace=cancel_grace,
+                start_timeout=values['start_timeout']), rollouts)
+
+        common = {'simulator_settings': {'frames': values['frames']}, 'rules': rules_in(values)}
+        grace = values['cancel_grace']
+        self._judge.predictions = self._judge.checks = started(
+            WorkerSettings(values['world_model'], world_model_settings(values), **common),
+            'world model', grace)
+        if values['separate_checks']:
+            self._judge.checks = started(WorkerSettings('', **common), 'checks',
+                                         max(grace, _CHECK_GRACE))
+        self._workers = {worker.supervisor: None
+                         for worker in (self._judge.predictions, self._judge.checks)}
+
     @transition
     def on_activate(self, state):
         """Listen to the world and to requests."""
         values = self._snapshot()
         self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
-        self._judge.inputs = self._inputs
+        self._looker.inputs = self._inputs
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=self._data)]
@@ -174,7 +195,7 @@ class ShadowSim(LifecycleNode):
                 self.destroy_subscription(thing)
         self._made = []
         if self._inputs is not None:
-            self._judge.inputs = None
+            self._looker.inputs = None
             self._inputs.close()
             self._inputs = None
 
@@ -184,10 +205,12 @@ class ShadowSim(LifecycleNode):
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)
         self._runner.close()
-        self._supervisor.stop()
+        for worker in self._workers:
+            worker.stop()
         self._action.close()
         self._outputs.close()
-        self._runner = self._supervisor = self._action = self._outputs = self._judge = None
+        self._runner = self._action = self._outputs = self._judge = self._looker = None
+        self._workers = {}
         self._robot_text = ''
 
     def _snapshot(self):
@@ -213,16 +236,17 @@ class ShadowSim(LifecycleNode):
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
             finder = None    # the robot of before is not what the topic describes any more
-        judge, runner = self._judge, self._runner
-        if judge is None:    # cleaned up meanwhile
+        looker, runner = self._looker, self._runner
+        if looker is None:    # cleaned up meanwhile
             return
         if self._robot_text:
             runner.stop(Outcome.CANCELLED, 'the robot description changed')
-        self._robot_text, judge.finder = message.data, finder
+        self._robot_text, looker.finder = message.data, finder
         if finder is None:
-            judge.refusal = f'the robot description is refused: {reason}'
+            looker.refusal = f'the robot description is refused: {reason}'
             return
-        self._supervisor.set_robot(message.data, paths)
+        for worker in self._workers:
+            worker.set_robot(message.data, paths)
         self._outputs.publish_shadow_root(robot, values['shadow_prefix'])
         for warning in robot.warnings:
             self.get_logger().warning(f'robot_description: {warning}')
@@ -235,8 +259,9 @@ class ShadowSim(LifecycleNode):
 
     def _on_remember(self) -> None:
         """Show the worker the scene while nothing else is to do."""
-        finder, inputs = self._judge.finder, self._inputs
-        if finder is None or inputs is None or not self._supervisor.is_idle:
+        finder, inputs = self._looker.finder, self._inputs
+        idle = [worker for worker in self._workers if worker.is_idle]
+        if finder is None or inputs is None or not idle:
             return
         try:
             look = inputs.observe(finder, self.get_clock().now().nanoseconds, self._snapshot())
@@ -244,16 +269,17 @@ class ShadowSim(LifecycleNode):
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
         if look.mount is None:
-            self._supervisor.remember(look.observation)
+            for worker in idle:
+                worker.remember(look.observation)
 
     def _on_diagnostics(self) -> None:
         inputs, judge, runner = self._inputs, self._judge, self._runner
         if inputs is not None:
             inputs.refresh()
-        robot = None if judge is None else judge.robot
+        robot = None if self._looker is None else self._looker.robot
         self._diagnostics.publish(diagnostics(
             self, '' if robot is None else robot.name,
-            () if inputs is None else inputs.status(), self._supervisor,
+            () if inputs is None else inputs.status(), tuple(self._workers),
             None if judge is None else judge.last_message,
             {} if runner is None else {'requests replaced': runner.replaced}))
 
@@ -276,7 +302,8 @@ class ShadowSim(LifecycleNode):
             self._inputs.clear()
         if self._runner is not None:
             self._runner.stop(Outcome.CANCELLED, reason)
-            self._supervisor.forget()
+            for worker in self._workers:
+                worker.forget()
 
 
 def make_node(on_failure: Callable[[], None]) -> ShadowSim:

@@ -9,22 +9,22 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
+from typing import Any
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.nodes.frame_memory import frame_bytes, FrameMemory
 from kinema4d_ros.nodes.job import Job, Outcome
 from kinema4d_ros.nodes.listener import Listener, WorkerState
-from kinema4d_ros.nodes.protocol import (Cancel, Ended, Failed, Forget, Frame, FrameReady, pack,
-                                         Predict, Progress, Ready, Release, Remember, Remembered,
-                                         RobotReady, SetRobot, WorkerSettings)
+from kinema4d_ros.nodes.pause import Pause
+from kinema4d_ros.nodes.protocol import (Cancel, Check, Ended, Failed, Forget, Frame, FrameReady,
+                                         pack, Prediction, Progress, Ready, Release, Remember,
+                                         Remembered, RobotReady, SetRobot, WorkerSettings)
 from kinema4d_ros.nodes.worker_process import WorkerGarbled, WorkerHung, WorkerProcess
 from kinema4d_ros.types import JointTrajectory, Observation
 
-_STABLE = 30.0                          # [s] a worker that lived so long is started at once again
-_FIRST_RETRY, _LAST_RETRY = 0.5, 10.0   # [s] before starting it again, doubled each time
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BREATH = 0.1                           # [s] after a bug, which may strike again at once
 _ENDING = 'the node is shutting down'
@@ -58,7 +58,7 @@ class Supervisor:
         self._sent_observation: Observation | None = None
         self._kill_at = self._start_at = None
         self._started_at = 0.0
-        self._retry = _FIRST_RETRY
+        self._pause = Pause()
         self._remembering = False             # the worker has a Remember that it did not answer
         self._ending = False
         self.state, self.state_message = WorkerState.STOPPED, ''
@@ -79,16 +79,18 @@ class Supervisor:
         """Predict with this robot from now on; a running job is ended."""
         self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths))))
 
-    def submit(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
-               mount: LinkPose | None = None, tiers=(), deadline: float) -> Job:
+    def submit(self, observation: Observation, trajectory: JointTrajectory, *,
+               task: Check | Prediction = Prediction(), rules: Mapping[str, Any] | None = None,
+               mount: LinkPose | None = None, deadline: float) -> Job:
         """
-        Ask for a prediction.
+        Have a task done.
 
+        :param rules: the parameters that nodes/rules.py reads; none for the defaults.
         :param mount: of the camera on the robot, None for a camera that stays.
-        :param tiers: of the precheck, beside tier 0; `deadline` is monotonic [s].
+        :param deadline: on the monotonic clock [s].
         """
-        job = Job(next(self._numbers), observation, trajectory, seed=seed, mount=mount,
-                  tiers=tiers, deadline=deadline,
+        job = Job(next(self._numbers), observation, trajectory, task=task, rules=rules or {},
+                  mount=mount, deadline=deadline,
                   end=lambda *how: self._call(lambda: self._end_early(*how)))
         if not self._call(lambda: self._take_job(job)):
             job.finish(Outcome.CANCELLED, _ENDING)
@@ -233,7 +235,8 @@ class Supervisor:
     def _send_job(self, job: Job) -> None:
         camera = job.observation.camera
         try:
-            self._memory.reserve(self._slots, frame_bytes(camera.width, camera.height))
+            if isinstance(job.task, Prediction):
+                self._memory.reserve(self._slots, frame_bytes(camera.width, camera.height))
         except WorldModelError as error:
             self._job = None
             self._set_state(WorkerState.IDLE)
@@ -242,9 +245,7 @@ class Supervisor:
             return
         again = job.observation is self._sent_observation
         self._sent_observation = job.observation
-        self._send(Predict(job.number, None if again else pack(job.observation), job.trajectory,
-                           job.seed, job.mount, job.tiers, self._memory.slots,
-                           self._memory.slot_bytes))
+        self._send(job.work(self._memory, with_observation=not again))
 
     def _show(self, observation: Observation) -> None:
         if self.is_idle and not self._remembering:     # they must not pile up
@@ -267,7 +268,7 @@ class Supervisor:
         match message:
             case Ready(model, fingerprint):
                 self.model, self.fingerprint, self._kill_at = model, fingerprint, None
-                self._set_state(WorkerState.IDLE, f'{model} is ready')
+                self._set_state(WorkerState.IDLE, f'{model or "what checks"} is ready')
             case Failed(text):
                 self._drop_worker()
                 self._set_state(WorkerState.FAILED, text)
@@ -316,6 +317,8 @@ class Supervisor:
             ended = job.finish(Outcome.DONE)
         if ended:
             self._tell_end(job)
+        if message.is_worn_out:
+            self._lose_worker(f'the worker process is started again after {message.error}')
 
     # ------------------------------------------------------------------ the process
 
@@ -344,10 +347,8 @@ class Supervisor:
         self._fail_job(message)
 
     def _plan_start(self) -> None:
-        if time.monotonic() - self._started_at > _STABLE:
-            self._retry = _FIRST_RETRY
-        self._start_at = time.monotonic() + self._retry
-        self._retry = min(2 * self._retry, _LAST_RETRY)
+        now = time.monotonic()
+        self._start_at = now + self._pause.after(now - self._started_at)
         self.restarts += 1
 
     def _drop_worker(self) -> None:

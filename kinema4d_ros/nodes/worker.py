@@ -3,117 +3,42 @@
 """
 The process that owns the world model: ``python -m kinema4d_ros.nodes.worker PIPE MEMORY``.
 
-It imports no ROS. Its main thread builds the model and does all the predicting; a second thread
+It imports no ROS. Its main thread builds the model and does all the work; a second thread
 reads the pipe, so that cancelling and giving slots back work during a prediction. It ends when
 the pipe does. Ctrl-C is left to the node, which then ends this process.
 """
 from __future__ import annotations
 
-import collections
 import dataclasses
 import importlib
-import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera import LinkPose, SceneMemory
 from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
+from kinema4d_ros.nodes import tasks
 from kinema4d_ros.nodes.frame_memory import FrameMemory
-from kinema4d_ros.nodes.protocol import (Cancel, Ended, Failed, Forget, FrameReady, Predict,
-                                         Progress, Ready, Release, Remember, Remembered,
-                                         RobotReady, SetRobot, Stop, WorkerSettings)
-from kinema4d_ros.precheck.examiner import guarded
-from kinema4d_ros.precheck.self_contact import check_self_contact
+from kinema4d_ros.nodes.inbox import Inbox
+from kinema4d_ros.nodes.protocol import (Check, Ended, Failed, Forget, FrameReady, Progress, Ready,
+                                         Remember, Remembered, RobotReady, SetRobot, Work,
+                                         WorkerSettings)
+from kinema4d_ros.nodes.rules import precheck_settings
+from kinema4d_ros.nodes.tasks import Found
+from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import ShadowSimulator
-from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PinholeCamera,
-                                PredictedFrame, RobotRollout)
+from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
+                                RobotRollout)
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
-_LAST_CHANCE = 5.0   # [s] the main thread has to end when the node is gone
-
-
-class Inbox(threading.Thread):
-    """Reads the pipe: work is queued for the main thread, the rest takes effect at once."""
-
-    def __init__(self, pipe: Connection):
-        """Prepare the thread; `start` it."""
-        super().__init__(name='inbox', daemon=True)
-        self._pipe = pipe
-        self._changed = threading.Condition()
-        self._work: collections.deque = collections.deque()
-        self._free: set[int] = set()
-        self._cancelled = -1
-        self._stopped = False
-
-    def run(self) -> None:
-        """Read until the pipe ends or says stop."""
-        try:
-            while self._take(self._pipe.recv()):
-                pass
-        except (EOFError, OSError):
-            pass
-        # Nobody is there to kill this process any more, should the model never look up again.
-        alarm = threading.Timer(_LAST_CHANCE, os._exit, (1,))
-        alarm.daemon = True
-        alarm.start()
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def _take(self, message) -> bool:
-        with self._changed:
-            match message:
-                case Stop():
-                    return False
-                case Cancel(job):
-                    self._cancelled = max(self._cancelled, job)
-                case Release(slot):
-                    self._free.add(slot)
-                case _:
-                    self._work.append(message)
-            self._changed.notify_all()
-        return True
-
-    def next_work(self):
-        """Wait for and return the next message of work; None when it is time to end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._work or self._stopped)
-            return None if self._stopped else self._work.popleft()
-
-    def slots_free(self, slots: int) -> None:
-        """Declare slots 0..slots-1 free, at the begin of a job."""
-        with self._changed:
-            self._free = set(range(slots))
-
-    def free_slot(self, job: int) -> int:
-        """Wait for a slot and take it."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free or self._is_over(job))
-            self._check(job)
-            return self._free.pop()
-
-    def check(self, job: int) -> None:
-        """:raises PredictionCancelled: when `job` is to stop."""
-        with self._changed:
-            self._check(job)
-
-    def _check(self, job: int) -> None:
-        if self._is_over(job):
-            raise PredictionCancelled(f'job {job} was asked to stop')
-
-    def _is_over(self, job: int) -> bool:
-        return self._stopped or self._cancelled >= job
 
 
 class Worker:
@@ -126,6 +51,7 @@ class Worker:
         self._inbox.start()
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping = {}
+        self._rules = PrecheckSettings()     # to prepare for; each job brings its own
         self._robot: Robot | None = None
         self._robot_error = 'no robot description has been received'
         self._meshes: dict = {}
@@ -142,8 +68,8 @@ class Worker:
                     self._build(message)
                 case SetRobot():
                     self._set_robot(message)
-                case Predict():
-                    self._predict(message)
+                case Work():
+                    self._work(message)
                 case Remember():
                     self._remember(message)
                 case Forget():
@@ -153,8 +79,10 @@ class Worker:
 
     def _build(self, settings: WorkerSettings) -> None:
         try:
-            self._model = make_model(settings)
+            if settings.world_model:
+                self._model = make_model(settings)
             self._simulator_settings = dict(settings.simulator_settings)
+            self._rules = precheck_settings(settings.rules)
             _warm_up(self._model)
         except Kinema4DError as error:
             self._pipe.send(Failed(str(error)))
@@ -163,7 +91,8 @@ class Worker:
             traceback.print_exc()
             self._pipe.send(Failed(f'{type(error).__name__}: {error}'))
             return
-        self._pipe.send(Ready(self._model.name, str(self._model.fingerprint)))
+        model = self._model
+        self._pipe.send(Ready() if model is None else Ready(model.name, str(model.fingerprint)))
 
     def _set_robot(self, message: SetRobot) -> None:
         self._robot = self._simulator = self._observation = None
@@ -172,7 +101,7 @@ class Worker:
             robot = Robot.from_urdf(message.urdf, package_paths=message.package_paths)
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None).examiner().warm_up()
+            self._simulate(None).examiner(self._rules).warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -202,72 +131,52 @@ class Worker:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())
 
-    def _predict(self, message: Predict) -> None:
+    def _work(self, message: Work) -> None:
         started, latencies = time.perf_counter(), {}
         try:
-            findings, measured = self._run_job(message, started, latencies)
-            end = Ended(message.job, latencies=latencies, findings=findings, measured=measured)
+            found = self._do(message, started, latencies)
+            latencies |= found.latencies
+            end = Ended(message.job, latencies=latencies, findings=found.findings,
+                        measured=found.measured)
         except PredictionCancelled:
             end = Ended(message.job, cancelled=True, latencies=latencies)
         except Exception as error:   # told to the node; the model stays loaded for the next job
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
             end = Ended(message.job, error=f'{type(error).__name__}: {error}',
-                        latencies=latencies)
+                        is_worn_out=_is_out_of_memory(error), latencies=latencies)
         latencies['total'] = time.perf_counter() - started
         self._pipe.send(end)
 
-    def _run_job(self, message: Predict, started: float, latencies: dict[str, float]
-                 ) -> tuple[dict[int, tuple[Finding, ...]], dict[str, Any]]:
-        """Send the frames, then return what the precheck found and measured."""
-        job = message.job
+    def _do(self, message: Work, started: float, latencies: dict[str, float]) -> Found:
+        job, task = message.job, message.task
         if message.observation is not None:
             observation = Observation(**message.observation)
             if message.mount is None:      # the memory is of a camera that stays
                 observation = dataclasses.replace(observation, background=self._scene.background)
             self._observation = observation
-        self._memory.attach(message.slots, message.slot_bytes)
-        self._inbox.slots_free(message.slots)
+        simulator = self._simulate(message.mount)
+        examiner = simulator.examiner(precheck_settings(message.rules))
 
         def report(stage: str, step: int, total: int) -> None:
             self._inbox.check(job)
             self._pipe.send(Progress(job, stage, step, total))
+            if (stage, step) == ('robot', total):
+                latencies.setdefault('robot', time.perf_counter() - started)
 
-        simulator = self._simulate(message.mount)
-        report('robot', 0, 1)
-        robot = simulator.roll_out(self._observation, message.trajectory)
-        latencies['robot'] = time.perf_counter() - started
-        frames = simulator.predict_around(self._observation, robot, seed=message.seed,
-                                          report=report)
-        try:
-            for frame in frames:
-                self._inbox.check(job)
-                self._send(job, frame, robot)
-                latencies.setdefault('first frame', time.perf_counter() - started)
-        finally:
-            frames.close()
-        examining = time.perf_counter()
-        result = self._examine(message, simulator, robot)
-        latencies['examine'] = time.perf_counter() - examining
-        return result
+        def show(robot: RobotRollout, frame: PredictedFrame) -> None:
+            self._inbox.check(job)
+            self._send(job, frame, robot)
+            latencies.setdefault('first frame', time.perf_counter() - started)
 
-    def _examine(self, message: Predict, simulator: ShadowSimulator, robot: RobotRollout
-                 ) -> tuple[dict[int, tuple[Finding, ...]], dict[str, Any]]:
-        """Run what of the precheck needs meshes or the scene; what fails is a finding."""
-        examiner, measured = simulator.examiner(), {}
-        findings = {0: tuple(guarded(lambda: check_self_contact(
-            robot.times, robot.T_base_link, examiner.self_collision,
-            examiner.settings.tier0.self_margin), 0))}
-
-        def look() -> tuple[Finding, ...]:
-            evidence = examiner.tier1(self._observation, message.trajectory)
-            measured.update(evidence.measured)
-            return evidence.findings
-
-        if 1 in message.tiers:
-            self._inbox.check(message.job)
-            findings[1] = tuple(guarded(look, 1))
-        return findings, measured
+        if isinstance(task, Check):
+            return tasks.check(examiner, self._observation, message.trajectory, task, report)
+        if self._model is None:
+            raise WorldModelError('this process has no world model')
+        self._memory.attach(message.slots, message.slot_bytes)
+        self._inbox.slots_free(message.slots)
+        return tasks.predict(simulator, examiner, self._observation, message.trajectory, task,
+                             report, show)
 
     def _send(self, job: int, frame: PredictedFrame, robot: RobotRollout) -> None:
         """Write a frame into a free slot and say so."""
@@ -309,7 +218,13 @@ def main(arguments: list[str]) -> None:
         pass   # the node has gone; there is nobody to tell
 
 
-def _warm_up(model: WorldModel) -> None:
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether memory is short, on whatever device; by name, to import no library for it."""
+    return any(kind.__name__ in ('MemoryError', 'OutOfMemoryError')
+               for kind in type(error).__mro__)
+
+
+def _warm_up(model: WorldModel | None) -> None:
     """
     Compile the renderer now, with a robot without meshes and a picture of a few pixels.
 

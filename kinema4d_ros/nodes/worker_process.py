@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import struct
 import subprocess
@@ -85,6 +86,8 @@ class WorkerProcess:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             return 'it closed its pipe'
+        if code == -signal.SIGKILL:
+            return 'signal 9: killed; the kernel does that where memory is short'
         return f'signal {-code}' if code < 0 else f'exit code {code}'
 
     def end(self, grace: float) -> None:

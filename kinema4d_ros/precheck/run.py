@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +13,19 @@ import numpy as np
 from kinema4d_ros.precheck.examiner import Evidence, Examiner, guarded
 from kinema4d_ros.precheck.fingerprint import trajectory_hash
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.precheck.outcome import event_finding
+from kinema4d_ros.precheck.outcome import event_finding, Outcome
 from kinema4d_ros.precheck.slower import speed_factor
 from kinema4d_ros.precheck.tier2 import FutureCheck
 from kinema4d_ros.precheck.verdict import decide
-from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, Severity,
-                                Verdict)
+from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation,
+                                PredictedFrame, RobotRollout, Severity, Verdict)
 from kinema4d_ros.world_model.base import Report, silent
 
 #: findings of tier 0 that leave no motion to look at
 NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
                        FindingCode.TIMES_NOT_INCREASING, FindingCode.EMPTY_TRAJECTORY))
+
+Show = Callable[[RobotRollout, PredictedFrame], None]
 
 
 def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
@@ -67,11 +69,8 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
     if 2 in tiers and moves:
         run(2, predict)
     if goal is not None and evidence.outcome is not None:
-        blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL
-                      for f in findings[1])
-        measured['success'] = goal.probability(evidence.outcome, blocked)
-        findings[1] = (*findings[1], goal_finding(goal.margin(evidence.outcome),
-                                                  measured['success']))
+        measured['success'], told = judge_goal(goal, evidence.outcome, findings[1])
+        findings[1] = (*findings[1], told)
     measured |= evidence.measured
     against = [f for found in findings.values() for f in found if f.severity > Severity.INFO]
     if against:
@@ -85,23 +84,26 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
 
 
 def check_future(simulator: Any, examiner: Examiner, observation: Observation,
-                 trajectory: JointTrajectory, seed: int,
-                 report: Report) -> tuple[FutureCheck, tuple[Finding, ...]]:
+                 trajectory: JointTrajectory, seed: int, report: Report,
+                 show: Show = lambda *_: None) -> tuple[FutureCheck, tuple[Finding, ...]]:
     """
     Predict, with as many seeds and counterfactuals as the settings say, and look at it.
 
+    :param show: told of the robot's motion with each frame of the first prediction.
     :return: the check of the first prediction, and the findings of all.
     """
     settings = examiner.settings.tier2
 
-    def look_at(motion: JointTrajectory, number: int) -> FutureCheck:
+    def look_at(motion: JointTrajectory, number: int,
+                show: Show = lambda *_: None) -> FutureCheck:
         robot, frames = simulator.future(observation, motion, seed=number, report=report)
         check = FutureCheck(robot, examiner.surfaces, examiner.fields, settings)
         for frame in frames:
+            show(robot, frame)
             check.add(frame)
         return check
 
-    first = look_at(trajectory, seed)
+    first = look_at(trajectory, seed, show)
     others = [look_at(trajectory, seed + number).views for number in range(1, settings.seeds)]
     still = None
     if settings.hold_still:
@@ -114,6 +116,14 @@ def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTr
     here = [observation.joint_positions[name] for name in trajectory.joint_names]
     return JointTrajectory(trajectory.joint_names, np.array([0.0, trajectory.duration]),
                            np.array([here, here]))
+
+
+def judge_goal(goal: Goal, outcome: Outcome,
+               findings: Sequence[Finding]) -> tuple[float, Finding]:
+    """Return how likely the goal is reached, 0 to 1, and that as a finding; given tier 1's."""
+    blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL for f in findings)
+    probability = goal.probability(outcome, blocked)
+    return probability, goal_finding(goal.margin(outcome), probability)
 
 
 def goal_finding(margin: float, probability: float) -> Finding:

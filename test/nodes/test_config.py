@@ -16,7 +16,9 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
 from kinema4d_ros.nodes.gate_parameters import TABLE as GATE_TABLE
 from kinema4d_ros.nodes.outputs import TOPICS
-from kinema4d_ros.nodes.shadow_parameters import assignments, TABLE, tier0_settings
+from kinema4d_ros.nodes.recorder import TABLE as RECORDER_TABLE
+from kinema4d_ros.nodes.rules import assignments, tier0_settings
+from kinema4d_ros.nodes.shadow_parameters import TABLE
 
 CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
 RVIZ = yaml.safe_load((CONFIG / 'shadow_sim.rviz').read_text())
@@ -146,15 +148,16 @@ def test_launch_arguments_are_described_and_used():
 def test_launched_executables_exist_and_their_parameters_too():
     nodes = [keywords(call) for call in calls('Node')]
     ours = {node['executable'] for node in nodes if node['package'] == 'kinema4d_ros'}
-    assert ours == {'shadow_sim', 'episode_player', 'viewer', 'trajectory_gate'}
+    assert ours == {'shadow_sim', 'episode_player', 'viewer', 'trajectory_gate', 'recorder'}
     for name in ours:
         assert (ROOT / 'executables' / name).stat().st_mode & 0o111
     assert {node['package'] for node in nodes} == {
         'kinema4d_ros', 'robot_state_publisher', 'rviz2'}
     set_here = {key.value for node in ast.walk(TREE) if isinstance(node, ast.Dict)
                 for key in node.keys if isinstance(key, ast.Constant)}
-    known = set(TABLE.names) | set(PLAYER_TABLE.names) | set(GATE_TABLE.names) | {
-        'robot_description', 'frame_prefix', 'ignore_timestamp', 'publish_frequency'}
+    known = set(TABLE.names) | set(PLAYER_TABLE.names) | set(GATE_TABLE.names) \
+        | set(RECORDER_TABLE.names) | {
+            'robot_description', 'frame_prefix', 'ignore_timestamp', 'publish_frequency'}
     assert set_here <= known
 
 

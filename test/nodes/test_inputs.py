@@ -209,7 +209,7 @@ def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_dom
 def test_diagnostics_warn_of_a_problem_and_not_of_one_long_ago(node):
     def level(problem):
         status = InputStatus('joint_states', 20.0, 0.1, 100, 1, problem)
-        return diagnostics(node, '', [status], None, None, {}).status[0].level
+        return diagnostics(node, '', [status], (), None, {}).status[0].level
 
     assert level('no name') == DiagnosticStatus.WARN
     assert level('') == DiagnosticStatus.OK

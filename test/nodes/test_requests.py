@@ -1,13 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The queue of requests, and the ranking of candidates; no graph."""
+"""The queue of requests; no graph."""
 import threading
 
 from graph import LIMIT
 
-from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.job import Outcome
-from kinema4d_ros.nodes.precheck_action import ranking
 from kinema4d_ros.nodes.requests import Request, RequestRunner
 
 
@@ -59,12 +57,12 @@ def test_the_first_reason_to_stop_stays():
     assert (request.outcome, request.reason) == (Outcome.DEADLINE, 'too late')
 
 
-def test_ranking_pass_before_unsure_before_fail_and_the_longer_safe_part_first():
-    def verdict(status, safe_prefix):
-        return Verdict(status=status, safe_prefix=safe_prefix)
-
-    nan = float('nan')
-    verdicts = [verdict(Verdict.FAIL, 0.5), verdict(Verdict.UNSURE, 0.0),
-                verdict(Verdict.PASS, nan), verdict(Verdict.FAIL, 2.0), verdict(Verdict.PASS, nan)]
-    assert ranking(verdicts) == [2, 4, 1, 3, 0]
-    assert ranking([]) == []
+def test_what_comes_after_the_answer_does_not_change_it():
+    request = Request((), deadline=LIMIT)
+    request.fail(Outcome.FAILED, 'out of memory')
+    request.fail(Outcome.FAILED, 'again')
+    request.answer([1, 0])
+    request.stop(Outcome.REPLACED, 'replaced by a newer request')
+    request.end()
+    assert request.complaint == (Outcome.FAILED, 'out of memory')
+    assert (request.ranking, request.outcome) == ([1, 0], Outcome.REPLACED)

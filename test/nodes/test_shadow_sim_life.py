@@ -34,9 +34,17 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def ears(graph):
-    """Listen to verdicts and frames."""
-    return (graph.listen('verdict', Verdict, qos.VERDICT),
-            graph.listen('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES))
+    """Listen to final verdicts and to frames."""
+    final = []
+
+    def take(message) -> None:
+        if message.final:
+            with graph.changed:
+                final.append(message)
+                graph.changed.notify_all()
+
+    graph.node.create_subscription(Verdict, 'verdict', take, qos.VERDICT)
+    return final, graph.listen('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES)
 
 
 def stopped(process, number=signal.SIGINT):

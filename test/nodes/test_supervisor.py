@@ -14,7 +14,7 @@ from stub_models import AT, CRASH, DEAF, DIE, GARBAGE, GOOD, RAISE, STUCK
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.nodes.job import Outcome
-from kinema4d_ros.nodes.protocol import Remember, Remembered, WorkerSettings
+from kinema4d_ros.nodes.protocol import Prediction, Remember, Remembered, WorkerSettings
 from kinema4d_ros.nodes.listener import WorkerState
 from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.nodes.worker import make_model
@@ -94,7 +94,7 @@ def running():
 
 def submit(running, seed, *, look=None, deadline=LIMIT):
     """Submit a job."""
-    return running[0].submit(look or observation(), TRAJECTORY, seed=seed,
+    return running[0].submit(look or observation(), TRAJECTORY, task=Prediction(seed),
                              deadline=time.monotonic() + deadline)
 
 

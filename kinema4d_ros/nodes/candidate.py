@@ -1,0 +1,99 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One trajectory of a request, what was found out about it so far, and the verdict on that."""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kinema4d_ros.nodes.job import Job, Outcome
+from kinema4d_ros.precheck import decide, not_checked, speed_factor, Tier0Settings
+from kinema4d_ros.precheck.run import NO_MOTION
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity,
+                                Verdict)
+
+CODES = {Outcome.CANCELLED: FindingCode.CANCELLED, Outcome.REPLACED: FindingCode.CANCELLED,
+         Outcome.DEADLINE: FindingCode.DEADLINE, Outcome.FAILED: FindingCode.MODEL_FAILED}
+_EVENTS = frozenset(FindingCode[kind.name] for kind in EventKind)
+
+
+@dataclass
+class Candidate:
+    """
+    Collects findings; they are only ever added, so a verdict can only become worse.
+
+    A tier is in `findings` from the moment it ran, or could not.
+    """
+
+    index: int                          # in the request
+    rollout_id: str
+    message: Any                        # trajectory_msgs/JointTrajectory
+    trajectory: JointTrajectory | None = None
+    robot: Robot | None = None
+    joints: Mapping[str, float] = field(default_factory=dict)     # live ones [rad or m]
+    findings: dict[int, list[Finding]] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)          # of the Verdict
+    latencies: dict[str, float] = field(default_factory=dict)     # [s] per stage
+
+    def add(self, tier: int, *findings: Finding) -> None:
+        """Add findings of a tier, which has run thereby."""
+        self.findings.setdefault(tier, []).extend(findings)
+
+    @property
+    def moves(self) -> bool:
+        """Whether there is a motion to look at."""
+        return self.trajectory is not None and 0 in self.findings and not any(
+            finding.code in NO_MOTION for finding in self.findings[0])
+
+    def has(self, code: FindingCode) -> bool:
+        """Whether any tier found this."""
+        return any(finding.code == code for found in self.findings.values() for finding in found)
+
+    def take_check(self, job: Job) -> None:
+        """Add what a Check found; one that was not done leaves tier 0 in doubt."""
+        self.latencies |= {stage: seconds for stage, seconds in job.latencies.items()
+                           if stage not in ('wait', 'total')}
+        if job.outcome != Outcome.DONE:
+            self.add(0, not_checked(job.message, CODES[job.outcome]))
+            return
+        for tier, found in job.findings.items():
+            self.add(tier, *found)
+        self.fields |= job.measured
+
+    def take_prediction(self, job: Job, *, is_evidence: bool) -> None:
+        """
+        Add what came of a Prediction.
+
+        :param is_evidence: tier 2 was to look at it. Otherwise it is only shown, and that it gave
+            way to a newer request or took too long speaks against nothing. That the world model
+            failed does, and that the world is not the one any more that was looked at.
+        """
+        self.latencies |= job.latencies
+        if job.outcome == Outcome.DONE:
+            for tier, found in job.findings.items():
+                self.add(tier, *found)
+            self.fields |= job.measured
+        elif is_evidence or job.outcome not in (Outcome.REPLACED, Outcome.DEADLINE):
+            self.add(2, not_checked(job.message, CODES[job.outcome]))
+        else:
+            self.add(0, Finding(CODES[job.outcome], Severity.INFO,
+                                f'the prediction was not shown to its end: {job.message}'))
+
+    def verdict(self, required: Collection[int], tier0: Tier0Settings | None = None, *,
+                final: bool = True) -> Verdict:
+        """Return the verdict on what was found so far; with `tier0`, also what speed would do."""
+        fields = dict(self.fields)
+        told = [finding for tier in (0, 2) for finding in self.findings.get(tier, ())]
+        fields['outcome'] = fields.get('outcome') or '; '.join(
+            finding.message for finding in told if finding.code in _EVENTS)
+        against = [finding for found in self.findings.values() for finding in found
+                   if finding.severity > Severity.INFO]
+        if against and tier0 is not None and self.moves and self.robot is not None:
+            with contextlib.suppress(Exception):     # help that cannot be had is no finding
+                fields['speed_factor'] = speed_factor(self.trajectory, self.robot, self.joints,
+                                                      tier0, against)
+        return decide(self.findings, required=required, latencies=self.latencies, final=final,
+                      **fields)

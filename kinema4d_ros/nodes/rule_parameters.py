@@ -1,0 +1,116 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of shadow_sim that are rules of the precheck, tier by tier."""
+from __future__ import annotations
+
+from kinema4d_ros.bridge.parameters import Parameter
+from kinema4d_ros.precheck import Tier1Settings, Tier2Settings, Unseen
+
+_1, _2 = Tier1Settings(), Tier2Settings()
+
+RULE_ROWS = (
+    # tier 0: the trajectory by itself
+    Parameter('start_tolerance', float, 0.01,
+              'Distance of each live joint to the first point of a trajectory that starts at time '
+              '0', unit='rad or m', minimum=0.0, maximum=10.0),
+    Parameter('position_tolerance', float, 0.001,
+              'How far beyond its position limits a joint may be commanded', unit='rad or m',
+              minimum=0.0, maximum=1.0),
+    Parameter('velocity_scale', float, 1.0,
+              "Share of the robot's velocity limits that may be used", minimum=0.001, maximum=10.0),
+    Parameter('joint_limits', list[str], (),
+              'Further limits, each as joint.kind=value with kind lower, upper, velocity, '
+              'acceleration or jerk [rad or m, s]; the tighter of these and the URDF holds'),
+    Parameter('required_joints', list[str], (),
+              'Joints that every trajectory must name; those of a controller that refuses partial '
+              'goals'),
+    Parameter('workspace', list[float], (),
+              'Box x0 y0 z0 x1 y1 z1 in the root link that the moving links must not leave; empty '
+              'for no box', unit='m', length=6),
+    Parameter('allow_end_velocity', bool, False,
+              'Accept a trajectory that still moves at its last point'),
+    Parameter('step_time', float, 0.01,
+              'A jump of the commanded velocity counts as an acceleration over this time',
+              unit='s', minimum=0.0001, maximum=1.0),
+    Parameter('self_margin', float, 0.0,
+              'Links of the robot that come closer than this to each other fail', unit='m',
+              minimum=0.0, maximum=1.0),
+    Parameter('srdf', str, '',
+              'SRDF, as text or as the path of a file; the pairs of links that it disables may '
+              'touch. Empty for none', read_only=True),
+    Parameter('allowed_contacts', list[str], (),
+              'Further pairs of links that may touch, each as link,link', read_only=True),
+    # tier 1: the scene that the depth camera sees
+    Parameter('touch', list[str], (),
+              'Links that may touch the scene, each as link={depth: m, speed: m/s, within: [x0, '
+              'y0, z0, x1, y1, z1]}, each of which may be left out; empty for the fingers of the '
+              'gripper'),
+    Parameter('tier1.near_miss', float, _1.near_miss, 'A link that comes closer is told',
+              unit='m', minimum=0.0, maximum=0.06),
+    Parameter('tier1.confidence', float, _1.confidence,
+              'Standard deviations of a distance that a decision keeps away', minimum=0.0,
+              maximum=10.0),
+    Parameter('tier1.depth_sigma', float, _1.depth_sigma,
+              'Standard deviation of the depth camera, at any distance', unit='m', minimum=0.0,
+              maximum=0.5),
+    Parameter('tier1.depth_sigma_square', float, _1.depth_sigma_square,
+              'What the distance adds to it: this times the distance squared', unit='1/m',
+              minimum=0.0, maximum=0.5),
+    Parameter('tier1.calibration_sigma', float, _1.calibration_sigma,
+              'Standard deviation of the camera pose against the robot', unit='m', minimum=0.0,
+              maximum=0.5),
+    Parameter('tier1.mesh_sigma', float, _1.mesh_sigma,
+              "Standard deviation of the robot's meshes, which are reduced", unit='m',
+              minimum=0.0, maximum=0.5),
+    Parameter('tier1.mask_growth', int, _1.mask_growth,
+              'Pixels around the rendered robot that are taken for the robot', unit='px',
+              minimum=0, maximum=50),
+    Parameter('tier1.voxel', float, _1.voxel,
+              'Size of the cells of which the scene keeps one point each', unit='m',
+              minimum=0.0005, maximum=0.1),
+    Parameter('tier1.least_neighbours', int, _1.least_neighbours,
+              'Pixels beside one that must see the same surface, for it to be an obstacle',
+              minimum=0, maximum=8),
+    Parameter('tier1.travel', float, _1.travel,
+              'How far a link moves between two looks at it, at most', unit='m', minimum=0.001,
+              maximum=0.2),
+    Parameter('tier1.carried_depth', float, _1.carried_depth,
+              'How far what is carried may be pressed into the scene', unit='m', minimum=0.0,
+              maximum=0.2),
+    Parameter('tier1.carried_sigma', float, _1.carried_sigma,
+              'Standard deviation of the shape of what is carried', unit='m', minimum=0.0,
+              maximum=0.2),
+    Parameter('tier1.unseen', str, str(_1.unseen),
+              'What it means when the robot moves into space that the camera has not seen: told '
+              '(report), or no PASS (unsure)', choices=tuple(map(str, Unseen))),
+    Parameter('tier1.unseen_share', float, _1.unseen_share,
+              "Share of a link's surface in unseen space, from which on that holds", minimum=0.0,
+              maximum=1.0),
+    # tier 2: what the world model predicts
+    Parameter('tier2.residual', float, _2.residual,
+              'Predicted against exact robot, median over its pixels; more is not believed',
+              unit='m', minimum=0.0, maximum=1.0),
+    Parameter('tier2.moved', float, _2.moved,
+              'A surface that is this far from where it was has moved', unit='m', minimum=0.001,
+              maximum=1.0),
+    Parameter('tier2.least_area', float, _2.least_area,
+              'Smaller patches of change are noise', unit='m^2', minimum=0.00001, maximum=1.0),
+    Parameter('tier2.reach', float, _2.reach,
+              'What was this close to the robot may have been touched', unit='m', minimum=0.001,
+              maximum=1.0),
+    Parameter('tier2.vanished', float, _2.vanished,
+              'Share of its area that a touched object must show somewhere', minimum=0.0,
+              maximum=1.0),
+    Parameter('tier2.sigma', float, _2.sigma, 'Standard deviation of predicted points',
+              unit='m', minimum=0.0, maximum=1.0),
+    Parameter('tier2.confidence', float, _2.confidence,
+              'Standard deviations of a distance that a decision keeps away', minimum=0.0,
+              maximum=10.0),
+    Parameter('tier2.spread', float, _2.spread,
+              'Predictions with several seeds may differ by this much', unit='m', minimum=0.0,
+              maximum=1.0),
+    Parameter('tier2.seeds', int, _2.seeds,
+              'Predictions of one motion, with a seed each', minimum=1, maximum=16),
+    Parameter('tier2.hold_still', bool, _2.hold_still,
+              'Predict also what happens when the robot does not move: nothing should'),
+)
