@@ -22,7 +22,8 @@ from kinema4d_ros.nodes.shadow_parameters import TABLE
 
 CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
 RVIZ = yaml.safe_load((CONFIG / 'shadow_sim.rviz').read_text())
-DISPLAYS = RVIZ['Visualization Manager']['Displays']
+DISPLAYS = [display for item in RVIZ['Visualization Manager']['Displays']
+            for display in item.get('Displays', [item])]     # those in groups too
 #: what RViz2's displays subscribe to
 TYPES = {'PointCloud2': 'PointCloud2', 'Image': 'Image', 'MarkerArray': 'MarkerArray',
          'RobotModel': 'String'}
