@@ -3,18 +3,27 @@
 """
 The full-size transformer with random weights on a GPU: the released way against each option.
 
+    python -m bench.kinema4d_gpu
+
+needs a GPU of 80 GB, a quarter of an hour, and of this project's requirements only numpy, pillow
+and those in requirements/model.txt. `--only` measures a part, the reference and the plain single
+pass always among it; `--tiny` runs everything on whatever there is, to see that it can run.
+
 One process, one GPU, the same weights and noise for all. Two models do not fit side by side, so
 the ways run one after the other, each after a warm-up, and the reference runs again at the end to
 show the drift. `rollout_s` scales the measured steps to 50; encoding and decoding (about 6 s) come
 on top. `difference` is the RMS difference of the latents to the plain single pass over the same
 steps, relative to their RMS. With random weights it says nothing of how good a cache is: that,
 and how much it skips, needs the released ones.
+
+The file is written after every way, so that a run that is cut off leaves what it measured.
 """
 from __future__ import annotations
 
 import argparse
-import dataclasses
+from collections.abc import Callable, Sequence
 import gc
+import importlib.metadata
 import json
 from pathlib import Path
 import statistics
@@ -26,9 +35,10 @@ from kinema4d_ros.world_model.kinema4d.config import (Geometry, Guidance, ModelC
                                                       Variant)
 from kinema4d_ros.world_model.kinema4d.estimate import forward_flops
 from kinema4d_ros.world_model.kinema4d.stack import require_stack
+from kinema4d_ros.world_model.kinema4d.tiny import model_config
 
-STEPS, FULL_ROLLOUT = 4, 50
-REFERENCE = 'reference (two passes)'
+STEPS, FULL_ROLLOUT = 2, 50
+REFERENCE, PLAIN, AGAIN = 'reference (two passes)', 'single pass', 'reference again'
 GOALS = {'lossless stack': 2.5, 'quantised stack': 4.0}   # times faster than the reference
 
 
@@ -37,7 +47,7 @@ def ways() -> dict[str, dict]:
     lossless = {'attention_backend': '_native_cudnn', 'compile': 'inductor'}
     return {
         REFERENCE: {'guidance': Guidance.REFERENCE},
-        'single pass': {},
+        PLAIN: {},
         'cuDNN attention': {'attention_backend': '_native_cudnn'},
         'FlashAttention 3': {'attention_backend': '_flash_3'},
         'SageAttention': {'attention_backend': 'sage'},
@@ -48,7 +58,7 @@ def ways() -> dict[str, dict]:
         'first-block cache 0.1': {'cache': 'first_block', 'cache_threshold': 0.1},
         'lossless stack': lossless,
         'quantised stack': {**lossless, 'quantization': 'float8'},
-        'reference again': {'guidance': Guidance.REFERENCE},
+        AGAIN: {'guidance': Guidance.REFERENCE},
     }
 
 
@@ -77,22 +87,37 @@ def measure(repeats: int) -> list[dict]:
     return compare(full_size(), 'cuda', torch.bfloat16, repeats)
 
 
-def compare(config: ModelConfig, device: str, dtype, repeats: int) -> list[dict]:
-    """Measure all ways on a device."""
+def compare(config: ModelConfig, device: str, dtype, repeats: int, *, only: Sequence[str] = (),
+            tell: Callable[[list[dict]], None] = lambda rows: None) -> list[dict]:
+    """
+    Measure the ways on a device.
+
+    :param only: names of those wanted; all when empty.
+    :param tell: called with the rows so far, after each way.
+    """
     rows, plain = [], None
-    for name, options in ways().items():
+    chosen = {name: options for name, options in ways().items()
+              if not only or name in (REFERENCE, PLAIN, *only)}
+    for name, options in chosen.items():
+        tell(_even(rows))
         try:
             row, latents = measure_way(config, name, options, device, dtype, repeats)
         except WorldModelError as error:
             rows.append({'case': name, 'told': str(error)[:160], 'good': True})
             continue
-        plain = latents if name == 'single pass' else plain
+        plain = latents if name == PLAIN else plain
         row['difference'] = (None if plain is None else float(
             (latents - plain).square().mean().sqrt() / plain.square().mean().sqrt()))
         row['times_faster'] = rows[0]['rollout_s'] / row['rollout_s'] if rows else 1.0
         row['goal'] = GOALS.get(name)
         row['good'] = row['goal'] is None or row['times_faster'] >= row['goal']
         rows.append(row)
+    tell(_even(rows))
+    return _even(rows)
+
+
+def _even(rows: list[dict]) -> list[dict]:
+    """Give all rows the same keys."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return [{key: row.get(key, '') for key in keys} for row in rows]
 
@@ -109,10 +134,12 @@ def measure_way(config: ModelConfig, name: str, options: dict, device: str, dtyp
     wanted = Acceleration(**{key: value for key, value in options.items() if key != 'guidance'})
     cuda = device.startswith('cuda')
     gc.collect()
+    model = random_model(config, device, dtype)
+    if wanted.offload == 'group':
+        model.to('cpu')
     if cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    model = random_model(config, 'cpu' if wanted.offload == 'group' else device, dtype)
     for line in accelerate(model, wanted, device, dtype):
         print(f'{name}: {line}', flush=True)
     from diffusers import UniPCMultistepScheduler
@@ -165,22 +192,52 @@ def random_model(config: ModelConfig, device: str, dtype):
     return model.eval().requires_grad_(False)
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Measure and write the results with the hardware named; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(prog='python -m bench.kinema4d_gpu', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--repeats', type=int, default=3, help='timed rollouts (%(default)s)')
+    parser.add_argument('--only', nargs='+', choices=ways(), default=(), metavar='WAY',
+                        help=f'some of: {", ".join(ways())}')
+    parser.add_argument('--tiny', action='store_true',
+                        help='a model of two small layers, in float32; its figures mean nothing')
     parser.add_argument('--out', type=Path, default=Path('out/bench/kinema4d_gpu.json'))
-    arguments = parser.parse_args()
-    rows = measure(arguments.repeats)
+    arguments = parser.parse_args(words)
     torch = require_stack()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    cuda = torch.cuda.is_available()
+    if not cuda and not arguments.tiny:
+        parser.error('there is no GPU here that torch can use; --tiny runs without')
+    config = model_config(Variant.POINTMAP) if arguments.tiny else full_size()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(
-        {'gpu': gpu, 'torch': torch.__version__, 'model': dataclasses.asdict(full_size().geometry),
-         'rows': rows}, indent=2) + '\n')
-    print(arguments.out.read_text())
-    return 0 if all(row['good'] for row in rows) else 1
+
+    def tell(rows: list[dict]) -> None:
+        arguments.out.write_text(json.dumps(
+            {'gpu': torch.cuda.get_device_name() if cuda else None,
+             'versions': {name: importlib.metadata.version(name)
+                          for name in ('torch', 'diffusers')},
+             'tokens': config.video_tokens, 'layers': config.transformer['num_layers'],
+             'rows': rows}, indent=2) + '\n')
+
+    rows = compare(config, 'cuda' if cuda else 'cpu',
+                   torch.float32 if arguments.tiny else torch.bfloat16, arguments.repeats,
+                   only=arguments.only, tell=tell)
+    print(as_markdown(rows))
+    print(f'written to {arguments.out}')
+    return 0 if all(row['good'] for row in rows) or arguments.tiny else 1
+
+
+def as_markdown(rows: list[dict]) -> str:
+    """Return the table for the README."""
+    columns = {'case': 'Way', 'forward_s': 's per forward', 'rollout_s': 's per rollout',
+               'times_faster': 'times faster', 'tflop_per_s': 'TFLOP/s', 'peak_gib': 'peak GiB',
+               'difference': 'difference', 'told': 'not measured'}
+    lines = ['| ' + ' | '.join(columns.values()) + ' |', '|---' * len(columns) + '|']
+    for row in rows:
+        cells = [row.get(key, '') for key in columns]
+        lines.append('| ' + ' | '.join(
+            f'{cell:.3g}' if isinstance(cell, float) else str('' if cell is None else cell)
+            for cell in cells) + ' |')
+    return '\n'.join(lines)
 
 
 if __name__ == '__main__':

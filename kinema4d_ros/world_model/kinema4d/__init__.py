@@ -3,9 +3,9 @@
 """
 The Kinema4D engine: an action-conditioned 4D diffusion transformer, checkpoint-compatible.
 
-Nothing here imports torch until a model is made, so that the package works without it.
+The world model is `model.Kinema4D`. It is not imported here, and nothing here imports torch, so
+that sizes can be read, and the network be measured, where the rest is not installed.
 """
 from kinema4d_ros.world_model.kinema4d.config import Geometry, Guidance, ModelConfig, Variant
-from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
-__all__ = ['Geometry', 'Guidance', 'Kinema4D', 'ModelConfig', 'Variant']
+__all__ = ['Geometry', 'Guidance', 'ModelConfig', 'Variant']

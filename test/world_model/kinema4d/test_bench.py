@@ -3,6 +3,10 @@
 """The GPU measurement runs, at tiny size on the CPU; its figures mean nothing here."""
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 torch = pytest.importorskip('torch', reason='needs the [model] extra')
@@ -26,6 +30,28 @@ def test_every_way_is_measured_or_says_why_not(monkeypatch):
     assert by_name['single pass']['difference'] == 0
     assert by_name['compiled blocks']['difference'] < 1e-4
     assert all(row['rollout_s'] > 0 for row in rows if row['rollout_s'] != '')
+
+
+def test_the_command_writes_a_file_and_a_table(tmp_path, capsys):
+    from bench import kinema4d_gpu
+    path = tmp_path / 'results.json'
+    assert kinema4d_gpu.main(['--tiny', '--only', 'group offload', 'first-block cache 0.1',
+                              '--repeats', '1', '--out', str(path)]) == 0
+    told = json.loads(path.read_text())
+    assert told['versions']['torch'] == torch.__version__ and told['layers'] == 2
+    assert [row['case'] for row in told['rows']] == [
+        kinema4d_gpu.REFERENCE, 'single pass', 'group offload', 'first-block cache 0.1']
+    assert told['rows'][2]['difference'] < 1e-5
+    table = capsys.readouterr().out
+    assert '| Way | s per forward |' in table and '\n| group offload | ' in table
+
+
+def test_it_needs_nothing_but_the_model_stack():
+    done = subprocess.run(
+        [sys.executable, '-c', 'import sys; from bench import kinema4d_gpu as b; '
+         'print(*({"cv2", "numba", "open3d", "rclpy", "scipy", "trimesh"} & set(sys.modules)))'],
+        capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == ''
 
 
 def test_without_a_gpu_it_says_that_nothing_was_measured():
