@@ -39,6 +39,8 @@ class ActionFormat:
     joints: tuple[str, ...]
     reference: Reference = Reference.ABSOLUTE
     absolute_joints: tuple[str, ...] = ()   # of `joints`, that are absolute in any case
+    #: of `joints`, that go as fast as they may where the policy asks for more, as grippers do
+    limited_joints: tuple[str, ...] = ()
     tip_link: str = ''
     in_tip_frame: bool = False              # changes of place are along the tip's own axes
 
@@ -49,9 +51,10 @@ class ActionFormat:
             raise ConfigurationError(f'rate must be more than 0 Hz, got {self.rate}')
         if len(set(self.joints)) != len(self.joints):
             raise ConfigurationError(f'a joint is named twice: {", ".join(self.joints)}')
-        if strange := sorted(set(self.absolute_joints) - set(self.joints)):
-            raise ConfigurationError(f'absolute_joints {", ".join(strange)} are not among joints '
-                                     f'{", ".join(self.joints)}')
+        for key in ('absolute_joints', 'limited_joints'):
+            if strange := sorted(set(getattr(self, key)) - set(self.joints)):
+                raise ConfigurationError(f'{key} {", ".join(strange)} are not among joints '
+                                         f'{", ".join(self.joints)}')
 
 
 class ActionReader:
@@ -63,7 +66,8 @@ class ActionReader:
 
         :raises UnknownJointError: the robot lacks one of the joints.
         :raises KinematicsError: the tip link is unknown or does not move.
-        :raises ConfigurationError: a joint is commanded both by its position and by the tip.
+        :raises ConfigurationError: a joint is commanded both by its position and by the tip, or is
+            to be limited and has no velocity limit.
         """
         unknown = tuple(name for name in form.joints if name not in robot.joint_names)
         if unknown:
@@ -76,6 +80,10 @@ class ActionReader:
             raise ConfigurationError(
                 f'{", ".join(both)} moves {form.tip_link}, so its place commands it already; take '
                 'it out of joints')
+        free = [name for name in form.limited_joints if robot.limits[name].velocity is None]
+        if free:
+            raise ConfigurationError(f'limited_joints {", ".join(free)} have no velocity limit in '
+                                     'the robot description')
         self.joint_names = arm + form.joints
 
     def trajectory(self, actions: np.ndarray, start: Mapping[str, float]) -> JointTrajectory:
@@ -117,9 +125,17 @@ class ActionReader:
 
     def _positions(self, name: str, numbers: np.ndarray, here: float) -> np.ndarray:
         """Return the positions of one joint [rad or m], (N,)."""
-        if self.form.reference is Reference.ABSOLUTE or name in self.form.absolute_joints:
+        if self.form.reference is Reference.PREVIOUS and name not in self.form.absolute_joints:
+            numbers = np.cumsum(numbers)
+        if self.form.reference is not Reference.ABSOLUTE and name not in self.form.absolute_joints:
+            numbers = here + numbers
+        if name not in self.form.limited_joints:
             return numbers
-        return here + (numbers if self.form.reference is Reference.START else np.cumsum(numbers))
+        most, limited = self.robot.limits[name].velocity / self.form.rate, []
+        for number in numbers:
+            here += float(np.clip(number - here, -most, most))
+            limited.append(here)
+        return np.array(limited)
 
     def _poses(self, numbers: np.ndarray, here: np.ndarray) -> np.ndarray:
         """Return T_base_tip of each action, (N, 4, 4)."""

@@ -51,7 +51,7 @@ def as_actions(poses, reference, in_tip, quaternion):
 @pytest.mark.parametrize('quaternion', [False, True])
 def test_places_of_the_tip(reference, in_tip, quaternion):
     wanted = motion()
-    form = ActionFormat(RATE, FINGERS, reference, FINGERS, TIP, in_tip)
+    form = ActionFormat(RATE, FINGERS, reference, FINGERS, tip_link=TIP, in_tip_frame=in_tip)
     actions = np.hstack([as_actions(places(wanted), reference, in_tip, quaternion),
                          wanted[1:, len(ARM):]])
     got = ActionReader(ROBOT, form).trajectory(actions, READY)
@@ -85,7 +85,19 @@ def test_a_chunk_continues_where_another_ends():
                                whole.positions, atol=1e-12)
 
 
+def test_a_gripper_goes_as_fast_as_it_may():
+    form = ActionFormat(RATE, FINGERS, absolute_joints=FINGERS, limited_joints=FINGERS[:1])
+    fast = ROBOT.limits[FINGERS[0]].velocity / RATE
+    actions = np.full((3, len(FINGERS)), 0.02 + 1.5 * fast)
+    got = ActionReader(ROBOT, form).trajectory(actions, READY)
+    assert got.positions[:, 0] == pytest.approx(
+        [0.02, 0.02 + fast, 0.02 + 1.5 * fast, 0.02 + 1.5 * fast])
+    assert got.positions[1:, 1:] == pytest.approx(0.02 + 1.5 * fast)
+
+
 @pytest.mark.parametrize('form, error, words', [
+    ({'rate': 1.0, 'joints': ARM, 'limited_joints': ('nose',)}, ConfigurationError,
+     'limited_joints nose are not'),
     ({'rate': 0.0, 'joints': ARM}, ConfigurationError, 'more than 0 Hz, got 0.0'),
     ({'rate': float('nan'), 'joints': ARM}, ConfigurationError, 'got nan'),
     ({'rate': 1.0, 'joints': (*ARM, ARM[0])}, ConfigurationError, 'named twice'),
@@ -98,6 +110,14 @@ def test_a_chunk_continues_where_another_ends():
 def test_formats_that_cannot_be(form, error, words):
     with pytest.raises(error, match=words):
         ActionReader(ROBOT, ActionFormat(**form))
+
+
+def test_a_joint_without_a_limit_cannot_be_limited():
+    free = Robot.from_urdf('''<robot name="free"><link name="a"/><link name="b"/>
+        <joint name="turn" type="continuous"><parent link="a"/><child link="b"/></joint>
+        </robot>''')
+    with pytest.raises(ConfigurationError, match='turn have no velocity limit'):
+        ActionReader(free, ActionFormat(RATE, ('turn',), limited_joints=('turn',)))
 
 
 @pytest.mark.parametrize('actions, start, error, words', [
