@@ -26,6 +26,7 @@ class Metric:
     unit: str = ''
     scale: float = 1.0       # value x scale is what is shown in `unit`
     digits: int = 2          # behind the point
+    group: str = 'Image'
 
 
 #: in the order of a report; the names are the keys of a Comparison
@@ -43,21 +44,23 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
     'flip_still': Metric('FLIP, still', 'Difference that a person sees elsewhere.', False,
                          digits=3),
     'abs_rel': Metric('Depth AbsRel', 'Relative error of depth where the image changed.', False,
-                      '%', 100.0, 2),
+                      '%', 100.0, 2, 'Depth'),
     'delta': Metric('Depth δ<1.25', 'Share of changed pixels whose depth is right within the '
-                    'factor 1.25.', True, '%', 100.0, 1),
+                    'factor 1.25.', True, '%', 100.0, 1, 'Depth'),
     'chamfer': Metric('Chamfer', 'Mean distance between predicted and true surface, where the '
-                      'image changed.', False, 'mm', 1000.0, 1),
+                      'image changed.', False, 'mm', 1000.0, 1, 'Surface'),
     **{f'f_{1000 * d:.0f}mm': Metric(
         f'F-score {1000 * d:.0f} mm', f'How much of the two surfaces lies within {1000 * d:.0f} '
-        'mm of the other, where the image changed.', True, '%', 100.0, 1)
+        'mm of the other, where the image changed.', True, '%', 100.0, 1, 'Surface')
        for d in F_SCORE_DISTANCES},
     'robot_residual': Metric('Robot residual', 'Predicted robot against the computed, exact one.',
-                             False, 'mm', 1000.0, 2),
+                             False, 'mm', 1000.0, 2, 'Robot'),
     'robot_iou': Metric('Robot mask, exact', 'Overlap (IoU) of the predicted robot with the '
-                        'computed one; what stands before it lowers it.', True, '%', 100.0, 1),
+                        'computed one; what stands before it lowers it.', True, '%', 100.0, 1,
+                        'Robot'),
     'robot_iou_true': Metric('Robot mask, true', 'Overlap (IoU) of the predicted robot with the '
-                             'recorded one, where a mask was recorded.', True, '%', 100.0, 1),
+                             'recorded one, where a mask was recorded.', True, '%', 100.0, 1,
+                             'Robot'),
 })
 
 

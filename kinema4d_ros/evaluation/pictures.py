@@ -85,11 +85,13 @@ def write_png(path: Path, image: np.ndarray) -> None:
     Image.fromarray(image).save(path, optimize=True)
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float,
+                quality: int = 20) -> None:
     """
     Write (H, W, 3) uint8 frames of one even size as an H.264 MP4 that browsers play.
 
     :param fps: frames per second of motion.
+    :param quality: constant rate factor of H.264, 0 to 51; less is better and larger.
     """
     import av
 
@@ -99,7 +101,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
             if stream is None:
                 rate = Fraction(fps).limit_denominator(1000)
                 stream = container.add_stream('libx264', rate=rate,
-                                              options={'crf': '20', 'preset': 'veryfast'})
+                                              options={'crf': str(quality), 'preset': 'veryfast'})
                 stream.height, stream.width = frame.shape[:2]
                 stream.pix_fmt = 'yuv420p'
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24')

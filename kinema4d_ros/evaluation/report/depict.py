@@ -1,0 +1,136 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From an episode, its verdict and predicted frames to what a report shows of it."""
+from __future__ import annotations
+
+import dataclasses
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.evaluation import pictures
+from kinema4d_ros.evaluation.comparison import compare, frames_to_compare
+from kinema4d_ros.evaluation.prechecks import was_disturbed
+from kinema4d_ros.evaluation.report.content import EpisodeReport, Pictures
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.types import PredictedFrame, RobotRollout, Verdict
+from kinema4d_ros.world_model import create
+
+FRAMES = 49
+_WIDTH = 360             # [px] of a video
+_STRIP = 6, 232          # key frames, and the width of each [px]
+_HOLD = 0.5              # [s] that a video stays at its last frame
+_TOUCH = 'robot_touches_surroundings'
+
+
+class Foreteller:
+    """Predicts episodes with a world model; what belongs to a robot is made once."""
+
+    def __init__(self, world_model: str, frames: int = FRAMES):
+        """:param frames: how many are predicted."""
+        self.world_model, self._frames = world_model, frames
+        self._simulators: dict[tuple[str, str], ShadowSimulator] = {}
+
+    def __call__(self, episode: Episode) -> tuple[RobotRollout, list[PredictedFrame]]:
+        """Return the exact robot and the predicted frames, in the size of the camera."""
+        key = episode.robot_description, episode.camera_frame
+        if key not in self._simulators:
+            self._simulators[key] = ShadowSimulator(
+                Robot.from_urdf(episode.robot_description), create(self.world_model),
+                frames=self._frames, camera_poses=LinkPose(episode.camera_frame).poses)
+        simulator, observation = self._simulators[key], episode.observation()
+        robot = simulator.roll_out(observation, episode.trajectory)
+        return robot, list(simulator.predict_around(observation, robot))
+
+
+def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
+           futures: Mapping[str, Sequence[PredictedFrame]], *, moving: bool,
+           **more) -> EpisodeReport:
+    """
+    Return what a report shows of an episode.
+
+    :param robot: the exact robot at the frames of all futures.
+    :param futures: world model -> predicted frames; the last one is shown.
+    :param moving: show it as a video; else as a strip of key frames.
+    :param more: further fields of EpisodeReport.
+    """
+    chosen = frames_to_compare(episode, robot.times)
+    comparisons = tuple(compare(episode, [frames[index] for index in chosen], robot, name)
+                        for name, frames in futures.items())
+    shown = list(futures.values())[-1]
+    images = [frame.image for frame in shown]
+    truth = [episode.calibration.rectify(frame.image)
+             for frame in episode.truth.future(robot.times)]
+    metadata = episode.metadata
+    alt = (f'Prediction above, recording below: {metadata.task_text}. Predicted: '
+           f'{verdict.outcome or "nothing is moved."}')
+    touched = any(event.get('kind') == _TOUCH and event.get('begins')
+                  for event in metadata.events)
+    return dataclasses.replace(EpisodeReport(
+        name=Path(episode.path).stem, verdict=verdict, duration=float(robot.times[-1]),
+        task=metadata.task_text, happened=happened(episode), success=metadata.success,
+        dangerous=touched or was_disturbed(episode), comparisons=comparisons,
+        pictures=film(images, truth, robot.times, alt) if moving else
+        strip(images, truth, robot.times, alt)), **more)
+
+
+def happened(episode: Episode) -> str:
+    """Return one or two sentences on what the execution of an episode did."""
+    metadata = episode.metadata
+    said = ['The task was solved.' if metadata.success else
+            f'The task was not solved ({metadata.kind.replace("_", " ")}).']
+    touched = min((event['time'] for event in metadata.events
+                   if event.get('kind') == _TOUCH and event.get('begins')), default=None)
+    if touched is not None:
+        said.append(f'The robot touched table or fixtures at {touched:.1f} s.')
+    if was_disturbed(episode):
+        said.append('An object that was not meant was pushed.')
+    return ' '.join(said)
+
+
+def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
+         alt: str) -> Pictures:
+    """
+    Return a video of the prediction above the truth, as long as the motion.
+
+    :param predicted: T images (H, W, 3) uint8; :param true: as many.
+    :param times: (T,) [s]
+    """
+    height = round(_WIDTH * predicted[0].shape[0] / predicted[0].shape[1] / 2) * 2
+
+    def stacked(index: int) -> np.ndarray:
+        return np.concatenate([np.asarray(Image.fromarray(image).resize(
+            (_WIDTH, height), Image.Resampling.LANCZOS)) for image in (
+                predicted[index], true[index])])
+
+    fps = (len(times) - 1) / times[-1] if times[-1] > 0 else 10.0
+    order = [*range(len(times)), *[len(times) - 1] * round(_HOLD * fps)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'film.mp4')
+        pictures.write_video(path, map(stacked, order), fps, quality=26)
+        data = path.read_bytes()
+    return Pictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
+
+
+def strip(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
+          alt: str) -> Pictures:
+    """Return a sheet of key frames: the prediction above the truth."""
+    count, width = _STRIP
+    chosen = np.linspace(0, len(times) - 1, count).round().astype(int)
+    page = pictures.sheet([('predicted', [predicted[i] for i in chosen]),
+                           ('real', [true[i] for i in chosen])], times[chosen], width=width)
+    return Pictures(_jpeg(page), 'image/jpeg', alt)
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    """Return an (H, W, 3) uint8 image as JPEG."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, 'JPEG', quality=72, optimize=True, progressive=True)
+    return out.getvalue()
