@@ -11,7 +11,7 @@ Unless `controller` is given it commands nothing. All logic is in the nodes and 
 files.
 """
 from launch import LaunchDescription
-from launch.actions import (DeclareLaunchArgument, ExecuteProcess, GroupAction, OpaqueFunction,
+from launch.actions import (DeclareLaunchArgument, GroupAction, OpaqueFunction,
                             SetEnvironmentVariable)
 from launch.conditions import IfCondition
 from launch.substitutions import (Command, FindExecutable, LaunchConfiguration,
@@ -21,8 +21,6 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHADOW_PREFIX = 'shadow/'
-RECORDED = ['robot_description', 'joint_states', 'joint_trajectory', 'camera/camera_info',
-            'camera/image_raw', 'camera/depth/image_raw', 'predicted/frame', 'verdict']
 # Topics in config/shadow_sim.rviz, which must follow the namespace
 SHOWN = ['robot_description', 'predicted/points', 'predicted/image', 'robot/points',
          'verdict_markers', 'camera/image_raw', 'camera/depth/image_raw', 'camera/camera_info']
@@ -75,8 +73,11 @@ ARGUMENTS = [
     DeclareLaunchArgument('viewer', default_value='false', choices=BOOLEAN,
                           description='Serve the web page, on http://127.0.0.1:8080; needs viser '
                           '(requirements/viewer.txt)'),
-    DeclareLaunchArgument('record', default_value='',
-                          description='Record inputs and predictions into this new bag folder'),
+    DeclareLaunchArgument('record', default_value='false', choices=BOOLEAN,
+                          description='Record inputs, predictions and verdicts as a bag (MCAP) '
+                          'for Foxglove and episode_player'),
+    DeclareLaunchArgument('recording', default_value='',
+                          description='New folder of that bag; empty for recording_ and the time'),
     DeclareLaunchArgument('large_messages', default_value='true', choices=BOOLEAN,
                           description='Give Fast DDS room for clouds in shared memory '
                           '(config/fastdds.xml)'),
@@ -144,9 +145,10 @@ def generate_launch_description():
         parameters=[ParameterFile(LaunchConfiguration(name), allow_substs=True)
                     for name in ('params_file', 'camera_file')],
         condition=IfCondition(LaunchConfiguration('viewer')))
-    record = ExecuteProcess(
-        cmd=['ros2', 'bag', 'record', '-s', 'mcap', '-o', LaunchConfiguration('record'),
-             *RECORDED], condition=is_given('record'))
+    record = Node(
+        package='kinema4d_ros', executable='recorder', output='screen', emulate_tty=True,
+        parameters=[{'output': ParameterValue(LaunchConfiguration('recording'), value_type=str)}],
+        condition=IfCondition(LaunchConfiguration('record')))
     of_episode = [FindExecutable(name='python3'), ' -m kinema4d_ros.nodes.description "', episode,
                   '"']
     of_urdf = [FindExecutable(name='xacro'), ' "', urdf, '"']

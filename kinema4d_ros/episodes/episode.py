@@ -131,7 +131,9 @@ class Episode:
         self._info = info
         self._check_joint_states()
         self.frames = EpisodeFrames(messages, self.trajectory_stamp_ns, (info.height, info.width))
-        self.start_index = _nearest(self.frames.stamps_ns, self.trajectory_stamp_ns)
+        #: the last frame before the trajectory
+        self.start_index = max(0, int(np.searchsorted(
+            self.frames.stamps_ns, self.trajectory_stamp_ns, 'right')) - 1)
 
     @classmethod
     def open(cls, path: str | Path) -> Episode:

@@ -11,7 +11,7 @@ import sys
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.nodes.episode_files import find_episode
+from kinema4d_ros.episodes.files import find_episode
 
 
 def main(arguments: list[str]) -> int:

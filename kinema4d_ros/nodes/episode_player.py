@@ -3,6 +3,7 @@
 """The node episode_player: a recorded episode as if it were the live robot."""
 from __future__ import annotations
 
+import math
 import threading
 import time
 import traceback
@@ -28,7 +29,7 @@ from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.errors import EpisodeError, Kinema4DError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
-from kinema4d_ros.nodes.episode_files import find_episode
+from kinema4d_ros.episodes.files import find_episode
 from kinema4d_ros.robot import Robot
 
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
@@ -146,7 +147,9 @@ class EpisodePlayer(Node):
     def _play(self) -> bool:
         """Play once; return False when told to stop."""
         episode, rate = self._episode, self._values['rate']
-        first, told, frame = episode.frames[0], 0, None
+        first, frame, told = episode.frames[0], None, 0
+        # A trajectory is published with the last frame before it: the robot is still at its start.
+        followed = dict(zip(episode.frames.stamps_ns, [*episode.frames.stamps_ns[1:], math.inf]))
         start = time.monotonic()
         for at, frame in self._schedule():
             if self._wait_until(start + at):
@@ -155,7 +158,7 @@ class EpisodePlayer(Node):
                 0, round((at - self._values['lead_in']) * 1e9)))
             self._show(frame, stamp_ns)
             while told < len(episode.trajectories) \
-                    and frame.stamp_ns >= episode.trajectories[told][0]:
+                    and episode.trajectories[told][0] < followed[frame.stamp_ns]:
                 self._trajectory.publish(trajectory_message(episode.trajectories[told][1]))
                 told += 1
         self.get_logger().info(

@@ -19,7 +19,7 @@ from kinema4d_ros.bridge.transforms import matrix
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
-from kinema4d_ros.nodes.episode_files import find_episode
+from kinema4d_ros.episodes.files import find_episode
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.resources import share_dir
 

@@ -1,0 +1,75 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`kinema4d evaluate`: verdicts on recorded episodes against what happened."""
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from kinema4d_ros.cli.exits import Exit
+
+HELP = 'judge recorded episodes and compare with what their execution did'
+EPILOG = """\
+An episode tells how it ended (see data/README.md); a recording of a live robot does not, and is
+left out. `make evaluate` does the same with several processes and a report for people.
+
+examples:
+  kinema4d evaluate data/episodes
+  kinema4d evaluate out/evaluation --strict --json > figures.json"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('folders', metavar='DIR', type=Path, nargs='+',
+                        help='folders of .mcap files, or such files')
+    parser.add_argument('--strict', action='store_true',
+                        help='exit code 1 when a goal of the evaluation is missed')
+    parser.add_argument('--json', action='store_true', help='the figures as JSON on stdout')
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Judge and summarize."""
+    from rich.markdown import Markdown
+    from rich.markup import escape
+
+    from kinema4d_ros.cli import show
+    from kinema4d_ros.errors import EpisodeError, Kinema4DError
+    from kinema4d_ros.evaluation.prechecks import EpisodeJudge
+    from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize
+
+    paths = sorted({path for given in options.folders for path in (
+        given.glob('*.mcap') if given.is_dir() else [given])})
+    if not paths:
+        raise EpisodeError(f'no .mcap file in {", ".join(map(str, options.folders))}')
+    judge, rows, unread = EpisodeJudge(), [], []
+    out = show.console()
+    with show.progress('evaluate') as report:
+        for number, path in enumerate(paths):
+            report(path.stem, number, len(paths))
+            try:
+                rows.append(judge(path))
+            except Kinema4DError as error:
+                unread.append(f'{path.name}: {error}')
+                continue
+            row = rows[-1]
+            if not options.json:
+                mark = '[green]as foreseen[/]' if row.predicted == row.success else \
+                    '[red]not as foreseen[/]'
+                out.print(f'[{show.COLORS[row.status]}]{row.status.name:6}[/] {escape(row.name)}: '
+                          f'success {row.success}, {mark}; {escape(row.verdict.summary)}')
+    sections = {'all': summarize(rows)} if rows else {}
+    missed = missed_goals(sections['all']) if rows else []
+    if options.json:
+        print(json.dumps({'figures': as_json(sections), 'missed_goals': missed,
+                          'unread': unread}, indent=2))
+    else:
+        for line in unread:
+            out.print(f'not judged: {line}', style='yellow', markup=False)
+        if rows:
+            out.print(Markdown(markdown('All', sections['all'])))
+        for line in missed:
+            out.print(f'goal missed: {line}', style='red', markup=False)
+    if not rows:
+        return Exit.USAGE
+    return Exit.FAIL if options.strict and missed else Exit.PASS

@@ -1,0 +1,135 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`kinema4d precheck`: the verdict on a recorded trajectory, without ROS."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kinema4d_ros.cli.exits import Exit
+
+HELP = 'judge the trajectory of an episode or recording before it is executed'
+EPILOG = """\
+examples:
+  kinema4d precheck libero_object_0_0_success
+  kinema4d precheck recording_20260101_120000 --tiers 0,1 --json
+  kinema4d precheck mine.mcap --goal lift --incident-dir incidents
+  kinema4d precheck mine.mcap --tiers 0,1,2 --world-model kinema4d --set device=cuda:0"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('episode', metavar='EPISODE',
+                        help='.mcap file, folder of a bag, or name of a bundled episode')
+    parser.add_argument('--tiers', type=tiers, default=(0, 1), metavar='0,1,2',
+                        help='that must find nothing wrong for a PASS: 0 the trajectory by itself, '
+                             '1 against the scene, 2 what a world model predicts (default 0,1)')
+    parser.add_argument('--goal', default='', metavar='RUBRIC',
+                        help='what the motion is meant to achieve: a YAML file, the name of one '
+                             'in config/rubrics, or "episode" for that of the episode')
+    parser.add_argument('--world-model', default='kinematic', metavar='NAME',
+                        help='of tier 2 (default kinematic)')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                        help='a setting of the world model; may be repeated')
+    parser.add_argument('--frames', type=int, default=49, help='of tier 2 (default 49)')
+    parser.add_argument('--seed', type=int, default=0, help='of tier 2 (default 0)')
+    parser.add_argument('--incident-dir', type=Path, metavar='FOLDER',
+                        help='write an incident packet there on FAIL')
+    parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
+                        help='where mesh packages are; may be repeated')
+    parser.add_argument('--json', action='store_true', help='the verdict as JSON on stdout')
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Judge, show, and say it with the exit code."""
+    from kinema4d_ros.cli import show
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.incident import IncidentPacket, IncidentRules
+    from kinema4d_ros.incident_mesh import mesh_hashes
+    from kinema4d_ros.episodes.files import find_episode
+    from kinema4d_ros.robot import Robot
+    from kinema4d_ros.shadow import ShadowSimulator
+    from kinema4d_ros.world_model import create
+
+    settings = settings_of(options.set)
+    with show.progress('precheck') as report:
+        report('reading', 0, 0)
+        episode = Episode.open(find_episode(options.episode))
+        goal = goal_of(options.goal, episode.metadata.goal)
+        robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
+        observation, trajectory = episode.observation(), episode.trajectory
+        report('loading the robot', 0, 0)
+        simulator = ShadowSimulator(robot, create(options.world_model, **settings),
+                                    frames=options.frames)
+        checkpoint = str(simulator.world_model.fingerprint)
+        try:
+            verdict = simulator.precheck(observation, trajectory, tiers=options.tiers, goal=goal,
+                                         seed=options.seed, report=report)
+        finally:
+            simulator.close()
+    packet_path = None
+    if options.incident_dir is not None and verdict.status.name == 'FAIL':
+        rules = IncidentRules(
+            tiers=options.tiers, required=options.tiers, goal=goal, seed=options.seed,
+            world_model=options.world_model, model_settings=settings, frames=options.frames,
+            checkpoint_hash=checkpoint)
+        packet_path = options.incident_dir / f'{episode.path.stem}_{options.seed}.zip'
+        IncidentPacket(observation, episode.robot_description, trajectory, rules, verdict,
+                       meshes=mesh_hashes(robot)).write(packet_path)
+    if options.json:
+        show.write_json(verdict)
+    else:
+        show.print_verdict(verdict)
+        if packet_path is not None:
+            show.console().print(f'written: {packet_path}')
+    return Exit.of(verdict.status)
+
+
+def tiers(text: str) -> tuple[int, ...]:
+    """Read tiers such as 0,1,2."""
+    try:
+        found = tuple(sorted({int(word) for word in text.split(',')}))
+    except ValueError:
+        found = (-1,)
+    if not set(found) <= {0, 1, 2}:
+        raise argparse.ArgumentTypeError(f'{text!r}; give some of 0,1,2')
+    return found
+
+
+def settings_of(texts: list[str]) -> dict[str, Any]:
+    """Read NAME=VALUE texts, values as YAML."""
+    from kinema4d_ros.errors import ConfigurationError
+
+    values = {}
+    for text in texts:
+        name, sign, value = text.partition('=')
+        if not sign:
+            raise ConfigurationError(f'--set {text!r} is not of the form NAME=VALUE')
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f'--set {text!r}: the value is not YAML: {error}') from error
+    return values
+
+
+def goal_of(name: str, of_episode: Mapping[str, Any]):
+    """Return the goal that is named, None for ''."""
+    from kinema4d_ros.errors import ConfigurationError
+    from kinema4d_ros.precheck import Goal
+    from kinema4d_ros.resources import share_dir
+
+    if not name:
+        return None
+    if name == 'episode':
+        return Goal.of(of_episode, 'the goal of the episode')
+    rubrics = share_dir() / 'config' / 'rubrics'
+    for path in (Path(name), rubrics / f'{name}.yaml'):
+        if path.is_file():
+            return Goal.load(path)
+    raise ConfigurationError(
+        f'there is no goal {name!r}; name a YAML file, episode, or one of '
+        f'{", ".join(sorted(path.stem for path in rubrics.glob("*.yaml")))}')

@@ -1,0 +1,81 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Running the nodes of this package, where ROS is there."""
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+from kinema4d_ros.cli.main import Lacking
+from kinema4d_ros.resources import share_dir
+
+_PATIENCE = 15.0     # [s] that a node gets to end
+_RUN = 'import sys; from kinema4d_ros.nodes.spin import main; sys.exit(main(sys.argv.pop(1)))'
+
+
+def need_ros() -> None:
+    """:raises Lacking: without ROS, or without the interfaces of this package."""
+    if importlib.util.find_spec('rclpy') is None:
+        raise Lacking('there is no ROS in this environment; source a ROS 2 Jazzy '
+                      '(/opt/ros/jazzy/setup.bash), or `source install/setup.bash` after '
+                      '`make setup`')
+    if importlib.util.find_spec('kinema4d_ros.msg') is None:
+        raise Lacking('the interfaces of kinema4d_ros are not built; `colcon build` and source '
+                      'install/setup.bash, or `make setup`')
+
+
+def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str]) -> int:
+    """
+    Run a node in this process until it ends; return its exit code.
+
+    :param parameters: such as 'rate:=2.0'.
+    :param ros_arguments: from the command line, beginning with --ros-args, or none.
+    """
+    need_ros()
+    use_large_messages()
+    from kinema4d_ros.nodes.spin import main
+
+    sys.argv[1:] = _words(parameters, ros_arguments)
+    return main(f'kinema4d_ros.nodes.{name}')
+
+
+@contextlib.contextmanager
+def beside(name: str, *parameters: str) -> Iterator[subprocess.Popen]:
+    """Run a node as a process of its own; it is asked to stop, then made to."""
+    # A session of its own: Ctrl-C reaches this process, which ends the others in order.
+    process = subprocess.Popen(
+        [sys.executable, '-c', _RUN, f'kinema4d_ros.nodes.{name}', *_words(parameters, ())],
+        stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def use_large_messages() -> None:
+    """Give Fast DDS room for clouds, unless the user has a profile."""
+    profile = str(share_dir() / 'config' / 'fastdds.xml')
+    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        os.environ.setdefault(name, profile)
+
+
+def stay_alone() -> None:
+    """Keep to this machine and to a domain of our own, so that no live robot is disturbed."""
+    os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+
+
+def _words(parameters: Sequence[str], ros_arguments: Sequence[str]) -> list[str]:
+    words = [word for parameter in parameters for word in ('-p', parameter)]
+    return ['--ros-args', *words, *ros_arguments[1:]]

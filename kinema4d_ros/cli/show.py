@@ -1,0 +1,93 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What commands show: results on stdout, progress on stderr, JSON where asked for."""
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from kinema4d_ros.plain import to_plain
+from kinema4d_ros.types import Severity, Status, Verdict
+
+COLORS = {Status.PASS: 'green', Status.FAIL: 'red', Status.UNSURE: 'yellow'}
+_MARKS = {Severity.FAIL: '[red]FAIL[/]', Severity.UNSURE: '[yellow]UNSURE[/]',
+          Severity.INFO: 'info'}
+
+
+def console() -> Console:
+    """Return the console of results; wide where nobody looks at a terminal."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """
+    Show how far something is, on stderr, in a terminal only.
+
+    :return: ``report(stage, step, total)``; total 0 for what has no measure.
+    """
+    columns = (SpinnerColumn(), TextColumn('{task.description}'), BarColumn(),
+               TextColumn('{task.completed:.0f}/{task.total}', style='dim'), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(what), total=None)
+
+        def report(stage: str, step: int, total: int) -> None:
+            bar.update(task, description=escape(f'{what}: {stage}'), completed=step,
+                       total=total or None)
+
+        yield report
+
+
+def write_json(value: Any) -> None:
+    """Write JSON to stdout; what is not finite becomes null, which every reader knows."""
+    print(json.dumps(_finite(to_plain(value)), indent=2))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print a verdict for people: the decision first, then its evidence."""
+    out, color = console(), COLORS[verdict.status]
+    out.print(f'[bold {color}]{verdict.status.name}[/]  {escape(verdict.summary)}')
+    if verdict.outcome:
+        out.print(f'Foreseen: {escape(verdict.outcome)}')
+    for label, text in (
+            ('nearest to the scene', _millimetres(verdict.min_clearance, verdict.clearance_sigma)),
+            ('safe from the start for', _with(verdict.safe_prefix, '{:.2f} s')),
+            ('would pass at', _with(verdict.speed_factor, '{:.0%} of the speed')),
+            ('goal is met with', _with(verdict.success, '{:.0%} probability')),
+            ('computed in', _with(sum(verdict.latencies.values()) or None, '{:.2f} s'))):
+        if text:
+            out.print(f'{label} {text}')
+    if verdict.findings:
+        table = Table(box=None, pad_edge=False)
+        for heading in ('', 'finding', 'link', 'at [s]', ''):
+            table.add_column(heading)
+        for finding in sorted(verdict.findings, key=lambda item: -item.severity):
+            table.add_row(_MARKS[finding.severity], finding.code.name, escape(finding.link),
+                          _with(finding.time, '{:.2f}'), escape(finding.message))
+        out.print(table)
+
+
+def _millimetres(value: float | None, sigma: float | None) -> str:
+    text = _with(value and 1000 * value, '{:.0f}')
+    return text and text + (f' +- {1000 * sigma:.0f} mm' if sigma is not None else ' mm')
+
+
+def _with(value: float | None, template: str) -> str:
+    return '' if value is None else template.format(value)
