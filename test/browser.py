@@ -3,6 +3,7 @@
 """A real browser without a screen: Debian's chromium, told what to do by its DevTools protocol."""
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -45,6 +46,18 @@ class Browser:
             page = Page(json.load(reply)['webSocketDebuggerUrl'])
         page.open(address)
         return page
+
+    def core_seconds(self) -> float:
+        """Return the time that all its processes together have computed [s]."""
+        ticks = 0
+        for process in Path('/proc').glob('[0-9]*'):
+            try:
+                if self._folder.name in (process / 'cmdline').read_text():
+                    fields = (process / 'stat').read_text().rpartition(')')[2].split()
+                    ticks += int(fields[11]) + int(fields[12])       # in user and system mode
+            except OSError:
+                pass      # it ended meanwhile
+        return ticks / os.sysconf('SC_CLK_TCK')
 
     def close(self) -> None:
         """End it."""
@@ -144,7 +157,7 @@ class Page:
         }})()'''), f'something to click on with the text {text!r}')
         self.press(x, y)
 
-    def choose(self, label: str, option: str) -> None:
+    def choose(self, label: str, option: str, limit: float = 30.0) -> None:
         """Choose from the list with this label."""
         x, y = self.wait(lambda: self.run(f'''(() => {{
             const one = [...document.querySelectorAll("label")].find(
@@ -154,7 +167,7 @@ class Page:
             list.scrollIntoView({{block: "center"}});
             const box = list.getBoundingClientRect();
             return [box.x + box.width / 2, box.y + box.height / 2];
-        }})()'''), f'a list with the label {label!r}')
+        }})()'''), f'a list with the label {label!r}', limit)
         self.press(x, y)
         x, y = self.wait(lambda: self.run(f'''(() => {{
             const one = [...document.querySelectorAll("[role=option]")].find(

@@ -8,10 +8,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from kinema4d_ros.nodes.job import Job, Outcome
 from kinema4d_ros.precheck import decide, not_checked, speed_factor, Tier0Settings
 from kinema4d_ros.precheck.run import NO_MOTION
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import Robot, swept_path
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity,
                                 Verdict)
 
@@ -51,6 +53,13 @@ class Candidate:
     def has(self, code: FindingCode) -> bool:
         """Whether any tier found this."""
         return any(finding.code == code for found in self.findings.values() for finding in found)
+
+    @property
+    def tool_path(self) -> np.ndarray | None:
+        """Where the motion takes the tool, (T, 3) [m] in the root link, if there is a motion."""
+        if not self.moves or self.robot is None:
+            return None
+        return swept_path(self.robot, self.trajectory, self.joints)
 
     def take_check(self, job: Job) -> None:
         """Add what a Check found; one that was not done leaves tier 0 in doubt."""

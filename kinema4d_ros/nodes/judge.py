@@ -98,7 +98,7 @@ class Judge:
                 with self._doubts_in(candidate):
                     self._predict(request, candidate, look, plan)
                 verdict = self._verdict(candidate, plan, final=True)
-                self._tell(self._message(verdict, candidate, plan))
+                self._tell(candidate, self._message(verdict, candidate, plan))
 
     # ------------------------------------------------------------------ the steps
 
@@ -214,7 +214,7 @@ class Judge:
         verdict = self._verdict(candidate, plan, final=final)
         request.verdicts.append(verdict)
         request.messages.append(self._message(verdict, candidate, plan))
-        self._tell(request.messages[-1])
+        self._tell(candidate, request.messages[-1])
 
     def _answer(self, request: Request, candidates: list[Candidate]) -> list[int]:
         """Rank the candidates and end the wait of the one who asked; return the ranking."""
@@ -249,7 +249,7 @@ class Judge:
             verdict, rollout_id=candidate.rollout_id, lifetime=plan.values['verdict_lifetime'],
             root_link='' if robot is None else robot.root_link)
 
-    def _tell(self, message) -> None:
+    def _tell(self, candidate: Candidate, message) -> None:
         """Log and publish a verdict; one that nobody heard still counts for the one who asked."""
         word = Status(message.status).name + ('' if message.final else ' so far')
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
@@ -257,7 +257,7 @@ class Judge:
         logger.info(f'{word}: {message.summary}{outcome}')
         self.last_message = message
         try:
-            self._outputs.publish_verdict(message)
+            self._outputs.publish_verdict(message, candidate.tool_path)
         except Exception:
             logger.error(traceback.format_exc())
 

@@ -83,8 +83,8 @@ class Future:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What can be shown, in order of time."""
-        if not self.frames:
+        """What can be shown, in order of time: frames as they come, or first the whole motion."""
+        if self.motion and not self.is_complete:
             return self.motion
         return tuple(Step(frame.time, frame.joint_positions, frame) for frame in self.ordered)
 

@@ -124,7 +124,8 @@ class Panel:
             self._verdict.content = _card('', NEUTRAL, waiting, '')
             self._findings_folder.visible = False
             return
-        self._verdict.content = _card(verdict.status.name, STATUS_COLORS[verdict.status],
+        word = verdict.status.name + ('' if verdict.final else ' so far')
+        self._verdict.content = _card(word, STATUS_COLORS[verdict.status],
                                       verdict.summary, _facts(verdict))
         self._findings_folder.visible = bool(verdict.findings)
         with self._findings_folder:

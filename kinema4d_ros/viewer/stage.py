@@ -108,15 +108,16 @@ class Stage:
         """Draw the present time; nothing where it is drawn already."""
         playback, steps = self._playback, self._steps
         index = playback.index
-        drawn = index, len(steps), playback.playing, round(playback.time, 2)
+        step = steps[index] if 0 <= index < len(steps) else None
+        frame = None if step is None else step.frame
+        what = index, frame is not None
+        drawn = what, len(steps), playback.playing, round(playback.time, 2)
         if drawn == self._drawn:
             return
         before, self._drawn = self._drawn, drawn
-        step = steps[index] if 0 <= index < len(steps) else None
-        frame = None if step is None else step.frame
         text = '' if frame is None else f'frame {frame.index + 1} of {frame.count}'
         self._panel.show_time(playback.time, playback.duration, text, playback.playing)
-        if before is not None and before[0] == index and step is not None:
+        if before is not None and before[0] == what and step is not None:
             return      # between two frames
         with self._server.atomic():
             self._show_clearance()

@@ -193,13 +193,10 @@ class Viewer:
     def choose_candidate(self, rollout_id: str) -> None:
         """Show a candidate: its prediction where there is one, else its motion alone."""
         with self._lock:
-            candidate = next((one for one in self._candidates
-                              if one.rollout_id == rollout_id), None)
-            if candidate is None:
-                return
-            future, _ = self._history.take(rollout_id, candidate.source)
-            future.verdict, future.motion = candidate.verdict, candidate.motion
-            self._show(rollout_id)
+            candidate = self._candidate(rollout_id)
+            if candidate is not None:
+                self._future(rollout_id, candidate.source)
+                self._show(rollout_id)
 
     def choose_model(self, model: str) -> None:
         """Show what another world model predicts for the same motion, at the same time."""
@@ -227,14 +224,21 @@ class Viewer:
     # ------------------------------------------------------------------ what is shown
 
     def _future(self, rollout_id: str, source: str) -> Future:
-        """Return a prediction, and show it where it is new."""
+        """Return a prediction, and show it where it is new; a candidate waits to be chosen."""
         follows = self._follows(source)
         future, is_new = self._history.take(rollout_id, source)
+        candidate = self._candidate(rollout_id)
+        if candidate is not None:
+            future.motion = candidate.motion
+            future.verdict = future.verdict or candidate.verdict
         if is_new:
-            if follows:
+            if follows and candidate is None:
                 self._show(rollout_id)
             self._list_history()
         return future
+
+    def _candidate(self, rollout_id: str) -> Candidate | None:
+        return next((one for one in self._candidates if one.rollout_id == rollout_id), None)
 
     def _follows(self, source: str) -> bool:
         """Tell whether what is new from a source is shown: not what others say meanwhile."""

@@ -4,11 +4,17 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import yaml
-from graph import FakeRobot, made, ROOT, start_shadow_sim
+from graph import FakeRobot, made, ROOT, start_shadow_sim, swing
 from rclpy.qos import (DurabilityPolicy, LivelinessPolicy, qos_check_compatible,
                        QoSCompatibility, QoSProfile, ReliabilityPolicy)
+from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.msg import Verdict
 
 RVIZ = yaml.safe_load((ROOT / 'config' / 'shadow_sim.rviz').read_text())['Visualization Manager']
 LAYOUT = json.loads((ROOT / 'config' / 'foxglove.json').read_text())
@@ -70,18 +76,24 @@ def in_foxglove():
 
 
 @pytest.fixture(scope='module')
-def published(module_ros_domain):
-    """Return topic -> its publishers, on a graph with a robot, its camera and shadow_sim."""
+def graph(module_ros_domain):
+    """Give a graph with a robot, its camera and shadow_sim."""
     with made() as graph:
         FakeRobot(graph)
         node = start_shadow_sim()
-        wanted = {topic for topic, *_ in (*in_rviz(), *in_foxglove())}
         try:
-            yield graph.wait(lambda: (lambda found: all(found.values()) and found)({
-                topic: graph.node.get_publishers_info_by_topic(topic) for topic in wanted}),
-                f'publishers of all of {sorted(wanted)}')
+            yield graph
         finally:
             node.stop()
+
+
+@pytest.fixture(scope='module')
+def published(graph):
+    """Return topic -> its publishers."""
+    wanted = {topic for topic, *_ in (*in_rviz(), *in_foxglove())}
+    return graph.wait(lambda: (lambda found: all(found.values()) and found)({
+        topic: graph.node.get_publishers_info_by_topic(topic) for topic in wanted}),
+        f'publishers of all of {sorted(wanted)}')
 
 
 def test_rviz_shows_what_is_published_with_a_qos_that_matches(published):
@@ -108,14 +120,27 @@ def test_rviz_switches_the_namespaces_that_markers_have():
     assert set(evidence['Namespaces']) == set(re.findall(r"_marker\(header, '(\w+)'", source))
 
 
+def test_markers_show_the_path_of_the_tool(graph, published):
+    heard = graph.listen('verdict_markers', MarkerArray, qos.MARKERS)
+    commands = graph.node.create_publisher(JointTrajectory, 'joint_trajectory', qos.TRAJECTORY)
+    graph.wait(lambda: commands.get_subscription_count() > 0, 'shadow_sim to listen')
+    commands.publish(swing())
+    kinds = {marker.ns: marker for marker in graph.wait(
+        lambda: heard and heard[-1].markers, 'markers')}
+    assert kinds['sentence'].header.frame_id == 'base_link'
+    path = np.array([(point.x, point.y, point.z) for point in kinds['tool_path'].points])
+    radius = np.linalg.norm(path[:, :2], axis=1)
+    np.testing.assert_allclose(radius, radius[0], atol=1e-6)      # the shoulder turns
+    turned = np.arctan2(path[:, 1], path[:, 0])
+    np.testing.assert_allclose(turned[-1] - turned[0], 0.3, atol=1e-6)
+
+
 def test_foxglove_shows_what_is_published(published):
     for topic, kind in in_foxglove():
         assert {publisher.topic_type for publisher in published[topic]} == {kind}, topic
 
 
 def test_foxglove_plots_fields_that_a_verdict_has():
-    from kinema4d_ros.msg import Verdict
-
     paths = [path['value'] for name, panel in PANELS.items() if name.startswith('Plot!')
              for path in (*panel['paths'], panel['xAxisPath'])]
     assert paths

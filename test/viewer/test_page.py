@@ -249,6 +249,13 @@ def test_one_of_several_candidates(viewer, page, robot, episode):
     wait_change(page, before, 0.005, 'the other motion')
     page.click('3. FAIL')
     page.wait_text('3. FAIL (shown)')
+    page.click('1. PASS')
+    page.wait_text('1. PASS (shown)')
+    assert f'frame 1 of {FRAMES}' not in page.text()
+    add_future(viewer, episode, robot, 'goal-1', 'right')      # comes late, and is not chosen
+    assert '1. PASS (shown)' in page.text()
+    add_future(viewer, episode, robot, 'goal-0', 'right')
+    page.wait_text(f'frame 1 of {FRAMES}')
     assert page.problems == []
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.types import Observation, PinholeCamera, Status, Verdict
+from kinema4d_ros.precheck.bands import clearance_band
+from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
 from kinema4d_ros.viewer import (Execution, Future, FutureFrame, History, Looks, Playback,
-                                 position_colors, side_by_side, thin, Viewer)
+                                 position_colors, side_by_side, Step, thin, Timeline, Viewer)
 
 TIMES = np.linspace(0.0, 4.0, 9)
 
@@ -167,6 +168,57 @@ def test_a_future_says_what_it_is():
     assert [future.what_happened(index) for index in range(5)] == ['a', 'a', 'a', 'd', None]
     future.verdict = Verdict(Status.FAIL, 'x', world_model='kinematic')
     assert future.label == '3. 12:00:00 FAIL kinematic'
+
+
+def test_a_future_shows_its_motion_until_all_frames_are_there():
+    future = Future(1, '')
+    assert future.steps == ()
+    future.frames[0] = frame(0, count=2)
+    assert [step.frame.index for step in future.steps] == [0]
+    future.motion = (Step(0.0, {'a': 0.0}), Step(1.0, {'a': 1.0}), Step(2.0, {'a': 2.0}))
+    assert future.steps == future.motion
+    future.frames[1] = frame(1, count=2)
+    assert [step.frame.index for step in future.steps] == [0, 1]
+
+
+def test_alternatives_are_of_the_same_motion_and_one_for_each_model():
+    history = History(9)
+    for key, source, model, motion in (
+            ('a', 'left', 'kinematic', 'x'), ('b', 'right', 'frozen', 'x'),
+            ('c', 'right', 'frozen', 'x'), ('d', 'right', 'frozen', 'y'), ('e', 'left', '', '')):
+        history.take(key, source)[0].verdict = Verdict(
+            Status.PASS, '', world_model=model, trajectory_hash=motion)
+    assert history.alternatives() == {}
+    history.shown_id = 'a'
+    assert history.alternatives() == {'kinematic (left)': 'a', 'frozen (right)': 'c'}
+    history.shown_id = 'b'
+    assert history.alternatives() == {'kinematic (left)': 'a', 'frozen (right)': 'b'}
+    history.shown_id = 'e'
+    assert history.alternatives() == {}
+
+
+# ---------------------------------------------------------------------------- clearance
+
+def test_the_clearance_at_a_time_is_the_nearest_that_was_measured():
+    timeline = Timeline(Verdict(
+        Status.PASS, '', clearance_times=(0.0, 1.0, 2.0), clearances=(0.2, np.inf, 0.004),
+        clearance_sigmas=(0.001, np.nan, 0.003), clearance_links=('a', '', 'b'),
+        clearance_points_base=((0, 0, 0), (np.nan,) * 3, (0, 0, 0)),
+        clearance_robot_points_base=((0, 0, 0.2), (np.nan,) * 3, (np.nan,) * 3)))
+    assert [timeline.at(time).link for time in (0.0, 0.9, 1.1, 9.0)] == ['a', 'a', 'b', 'b']
+    assert timeline.at(0.0).band is None and timeline.at(0.0).text == '200 \u00b1 1 mm'
+    np.testing.assert_array_equal(timeline.at(0.0).arrow, [(0, 0, 0.2), (0, 0, 0)])
+    assert timeline.smallest.link == 'b' and timeline.smallest.arrow is None
+    assert timeline.smallest.band is Severity.UNSURE
+    assert Timeline(None).at(0.0) is None and Timeline(None).smallest is None
+
+
+@pytest.mark.parametrize('distance, sigma, band', [
+    (-0.01, 0.001, Severity.FAIL), (-0.001, 0.001, Severity.UNSURE),
+    (0.001, 0.001, Severity.UNSURE), (0.005, 0.001, Severity.INFO), (0.02, 0.001, None),
+    (0.02, 0.02, Severity.UNSURE), (0.02, np.nan, None), (-0.001, np.nan, Severity.FAIL)])
+def test_bands_are_those_of_tier_1(distance, sigma, band):
+    assert clearance_band(distance, sigma) is band
 
 
 # ---------------------------------------------------------------------------- errors
