@@ -112,8 +112,13 @@ def check_future(simulator: Any, examiner: Examiner, observation: Observation,
 
 
 def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:
-    """Return the trajectory of the same length in which nothing moves."""
-    here = [observation.joint_positions[name] for name in trajectory.joint_names]
+    """
+    Return the trajectory of the same length in which nothing moves.
+
+    A joint that is not observed, as one that mimics another, stays where it is to begin.
+    """
+    here = [observation.joint_positions.get(name, float(begin))
+            for name, begin in zip(trajectory.joint_names, trajectory.positions[0])]
     return JointTrajectory(trajectory.joint_names, np.array([0.0, trajectory.duration]),
                            np.array([here, here]))
 

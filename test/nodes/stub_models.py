@@ -15,15 +15,28 @@ from kinema4d_ros.types import PredictedFrame
 from kinema4d_ros.world_model.base import silent, WorldModel
 
 # seeds that make Scripted misbehave at frame AT
-GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE, SHOW = range(8)
+GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE, SHOW, HUNGRY, HUNGRY_DEVICE, GHOST = range(11)
 AT = 2
+
+
+class OutOfMemoryError(RuntimeError):
+    """As a library for a device has it."""
 
 
 class Scripted(WorldModel):
     """The seed says what goes wrong at frame AT; the image tells the frame's index."""
 
     name = 'scripted'
-    settings = {'unused': (1.0, 'nothing [m], any')}
+    settings = {'unused': (1.0, 'nothing [m], any'), 'words': ('', 'nothing'),
+                'slow_start': (False, 'never get ready')}
+    fingerprint = '5eed'
+
+    def __init__(self, **values):
+        """Take the settings."""
+        super().__init__(**values)
+        if self.setting['slow_start']:
+            print('loading for ever', flush=True)
+            signal.pause()
 
     def predict(self, observation, robot, *, seed=0, report=silent):
         """Yield frames of one colour until the script says otherwise."""
@@ -36,8 +49,17 @@ class Scripted(WorldModel):
                 image, points = observation.image, np.full_like(points, np.nan)
                 if observation.depth is not None:
                     points = pointmap_from_depth(observation.depth, observation.camera)
+            if seed >= GHOST:                        # a part of the wall comes closer by itself
+                points = pointmap_from_depth(observation.depth, observation.camera)
+                points[:20, :20] *= 1.0 - 0.1 * (seed - GHOST + 1) * (index >= AT)
+                points = np.where(np.isfinite(robot.pointmap[index]), robot.pointmap[index],
+                                  points)
+            told = {}
+            if seed == SHOW:
+                told = {'pointmap_sigma': np.full(points.shape[:2], 0.25, np.float32),
+                        'action_following': 0.125}
             yield PredictedFrame(index, len(robot.times), float(robot.times[index]), image,
-                                 points, robot.link_id[index] >= 0)
+                                 points, robot.link_id[index] >= 0, **told)
 
     def _misbehave(self, seed, report):
         match seed:
@@ -56,6 +78,10 @@ class Scripted(WorldModel):
             case 6:                                  # as a library that writes to any descriptor
                 Connection(int(sys.argv[1])).send_bytes(b'nonsense')
                 signal.pause()
+            case 8:
+                raise MemoryError('nothing left')
+            case 9:
+                raise OutOfMemoryError('CUDA out of memory')
 
 
 class Unbuildable(WorldModel):

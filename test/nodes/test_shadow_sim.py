@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""shadow_sim as a process on a real graph: what goes in, what comes out, what goes wrong."""
+"""shadow_sim as a process on a real graph: what is asked of it, and what it says."""
 import os
 import re
 import signal
@@ -8,109 +8,18 @@ import signal
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from graph import (CAMERA_FRAME, FakeRobot, FRAMES, HEIGHT, made, READY, start_shadow_sim, swing,
-                   URDF, WIDTH)
-from stub_models import DEAF, GOOD, RAISE, SHOW, STUCK
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
+from graph import (CAMERA_FRAME, FRAMES, HEIGHT, made, start_shadow_sim, swing,
+                   WIDTH)
+from shadow_bench import Bench, codes
+from stub_models import DEAF, RAISE, STUCK
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.images import array_to_image, image_to_array
-from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.msg import Finding, Verdict
-from kinema4d_ros.nodes.outputs import TOPICS
 
 pytestmark = pytest.mark.timeout(180)
-
-
-class Bench:
-    """shadow_sim with a robot in front of it, and what it says."""
-
-    def __init__(self, graph, process):
-        self.graph, self.process = graph, process
-        self.heard = {topic: graph.listen(topic, kind, profile)
-                      for topic, (kind, profile) in TOPICS.items()}
-        self.verdicts, self.frames = self.heard['verdict'], self.heard['predicted/frame']
-        self.diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
-        self.robot = FakeRobot(graph)
-        self.client = graph.action()
-        self.feedback = []
-        graph.wait(lambda: self.robot.trajectory.get_subscription_count(), 'shadow_sim')
-        self.reset()
-
-    def reset(self):
-        """Bring robot and settings back to what is good."""
-        robot = self.robot
-        robot.joints, robot.stamp_offset = dict(READY), 0.0
-        robot.image = np.full((HEIGHT, WIDTH, 3), (10, 120, 240), np.uint8)
-        robot.depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
-        robot.make_image = lambda image, header: array_to_image(image, header, 'rgb8')
-        robot.make_depth = lambda depth, header: array_to_image(depth, header, '32FC1')
-        robot.make_joints, robot.make_info = joint_state_message, camera_info_message
-        robot.frame = robot.depth_frame = CAMERA_FRAME
-        robot.camera_on = robot.joints_on = robot.depth_on = robot.info_on = True
-        self.set(seed=GOOD, deadline=60.0, input_wait=0.2)
-
-    def set(self, **values):
-        """Set parameters of the node."""
-        assert self.graph.set_parameter('shadow_sim', **values) == ''
-
-    def ask(self, trajectory=None) -> Verdict:
-        """Publish a trajectory and return the verdict on it."""
-        before = len(self.verdicts)
-        self.robot.trajectory.publish(trajectory or swing())
-        self.graph.wait(lambda: [v for v in self.verdicts[before:] if v.final], 'a final verdict')
-        return self.verdicts[-1]
-
-    def passes(self, trajectory=None) -> Verdict:
-        """Ask, and insist on a PASS."""
-        verdict = self.ask(trajectory)
-        assert verdict.status == Verdict.PASS, verdict.summary
-        return verdict
-
-    def shown(self):
-        """Return image (H, W, 3) and points (H, W, 3) of a prediction that shows what was seen."""
-        self.set(seed=SHOW)
-        before = len(self.frames)
-        verdict = self.passes()
-        self.graph.wait(lambda: len(self.frames) >= before + FRAMES, 'the frames')
-        frame = self.frames[-1]
-        assert frame.rollout_id == verdict.rollout_id
-        return image_to_array(frame.image), cloud_to_arrays(frame.points)[0]
-
-    def goal(self, *candidates, **fields):
-        """Send a goal and return its accepted handle."""
-        goal = Precheck.Goal(candidates=candidates or [swing()], **fields)
-        handle = self.graph.ask(lambda: self.client.send_goal_async(
-            goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
-        assert handle.accepted
-        return handle
-
-    def outcome(self, handle):
-        """Return status and result of a goal."""
-        reply = self.graph.ask(handle.get_result_async)
-        return reply.status, reply.result
-
-    def in_trouble(self, seed):
-        """Start a goal that gets stuck, and return its handle once frames have come."""
-        self.set(seed=seed)
-        before = len(self.frames)
-        handle = self.goal(tiers=[2])
-        self.graph.wait(lambda: len(self.frames) >= before + 2, 'the first frames')
-        self.set(seed=GOOD)
-        return handle
-
-    def status(self, name):
-        """Return the newest diagnostic status of that name, as level, message and values."""
-        for array in reversed(self.diagnostics):
-            for status in array.status:
-                if status.name.endswith(name):
-                    return status.level, status.message, {v.key: v.value for v in status.values}
-        return None
 
 
 @pytest.fixture(scope='module')
@@ -132,11 +41,6 @@ def bench(shared):
     yield shared
     shared.reset()
     shared.robot.wait_shown()
-
-
-def codes(verdict):
-    """Return the codes of a verdict's findings."""
-    return [finding.code for finding in verdict.findings]
 
 
 def test_a_good_trajectory_passes_and_every_topic_tells_the_prediction(bench):
@@ -307,188 +211,6 @@ def test_worker_killed_in_the_middle_of_a_prediction(bench):
                      'diagnostics to tell the restart')
 
 
-def padded(image, header):
-    """Return an rgb8 image with 5 bytes of padding after each row."""
-    message = array_to_image(image, header, 'rgb8')
-    rows = np.full((HEIGHT, WIDTH * 3 + 5), 99, np.uint8)
-    rows[:, :WIDTH * 3] = image.reshape(HEIGHT, -1)
-    message.step = WIDTH * 3 + 5
-    message.data = rows.tobytes()
-    return message
-
-
-@pytest.mark.parametrize('make', [
-    lambda image, header: array_to_image(image[..., ::-1].copy(), header, 'bgr8'),
-    lambda image, header: array_to_image(np.dstack([image, image[..., :1]]), header, 'rgba8'),
-    lambda image, header: array_to_image(image[..., 0].copy(), header, 'mono8'), padded],
-    ids=['bgr8', 'rgba8', 'mono8', 'padded rows'])
-def test_image_encodings(bench, make):
-    bench.robot.image[:, :WIDTH // 3] = (200, 30, 60)
-    bench.robot.image[:HEIGHT // 3] = (90, 250, 0)
-    bench.robot.make_image = make
-    bench.robot.wait_shown()
-    expected = bench.robot.image
-    if make(bench.robot.image, Header()).encoding == 'mono8':
-        expected = np.repeat(expected[..., :1], 3, axis=2)
-    np.testing.assert_array_equal(bench.shown()[0], expected)
-
-
-#: [m] a different one for each column, and nothing in the upper rows
-SLOPE = np.broadcast_to(np.float32(1.0) + np.float32(0.01) * np.arange(WIDTH, dtype=np.float32),
-                        (HEIGHT, WIDTH)).copy()
-SLOPE[:10] = np.nan
-
-
-@pytest.mark.parametrize('make', [
-    lambda depth, header: array_to_image(depth, header, '32FC1'),
-    lambda depth, header: array_to_image(
-        np.rint(np.nan_to_num(depth) * 1000).astype(np.uint16), header, '16UC1'),
-    ], ids=['32FC1', '16UC1'])
-def test_depth_encodings_with_holes(bench, make):
-    bench.robot.depth, bench.robot.make_depth = SLOPE, make
-    bench.robot.wait_shown()
-    _, points = bench.shown()
-    np.testing.assert_allclose(points[..., 2], SLOPE, atol=1e-5)     # NaN where there is none
-    column, row = WIDTH - 1, HEIGHT - 1
-    camera = bench.robot.camera
-    np.testing.assert_allclose(points[row, column, :2] / SLOPE[row, column], (
-        (column - camera.cx) / camera.fx, (row - camera.cy) / camera.fy), atol=1e-5)
-
-
-def test_no_depth_at_all(bench):
-    bench.robot.depth_on = False
-    bench.robot.wait_shown(20)
-    assert np.isnan(bench.shown()[1]).all()
-
-
-@pytest.mark.parametrize('spoil, words', [
-    (lambda robot: setattr(robot, 'depth_frame', 'infra_optical_frame'), 'infra_optical_frame'),
-    (lambda robot: setattr(robot, 'depth', np.ones((HEIGHT // 2, WIDTH), np.float32)),
-     f'depth image has {WIDTH} x {HEIGHT // 2} pixels'),
-    (lambda robot: setattr(robot, 'make_info', lambda camera, header: CameraInfo(
-        header=header, width=WIDTH, height=HEIGHT)), 'not calibrated')],
-    ids=['depth of another frame', 'depth of another size', 'uncalibrated'])
-def test_inputs_that_do_not_fit_are_unsure_and_no_goal_is_ready(bench, spoil, words):
-    spoil(bench.robot)
-    bench.robot.wait_shown(12)
-    status, result = bench.outcome(bench.goal())
-    assert status == GoalStatus.STATUS_ABORTED
-    assert result.error_code == Precheck.Result.NOT_READY
-    assert words in result.error_msg
-    assert [verdict.status for verdict in result.verdicts] == [Verdict.UNSURE]
-    assert words in result.verdicts[0].summary
-
-
-def test_a_robot_that_cannot_be_simulated_is_an_error_that_a_good_one_cures(bench):
-    def worker():
-        return bench.status('world model') or (None, '', {})
-
-    bench.robot.describe(URDF.replace('</robot>', '''
-        <link name="hat"><visual><geometry><mesh filename="package://nowhere/hat.stl"/></geometry>
-        </visual></link><joint name="hat" type="fixed"><parent link="base_link"/>
-        <child link="hat"/></joint></robot>'''))
-    bench.graph.wait(lambda: worker()[0] == DiagnosticStatus.ERROR, 'the error')
-    assert 'the robot cannot be simulated' in worker()[1] and 'hat.stl' in worker()[1]
-    assert re.search(r'\[ERROR\].*the robot cannot be simulated', bench.process.output())
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    assert 'hat.stl' in verdict.summary
-    bench.robot.describe(URDF)
-    bench.graph.wait(lambda: worker()[0] == DiagnosticStatus.OK, 'the cure')
-    bench.passes()
-
-
-@pytest.mark.parametrize('spoil, words', [
-    (lambda m: setattr(m, 'encoding', 'bayer_rggb8'), 'bayer_rggb8'),
-    (lambda m: setattr(m, 'encoding', '32FC1'), 'step'),
-    (lambda m: setattr(m, 'height', HEIGHT - 1), 'bytes of data')],
-    ids=['unknown encoding', 'wrong encoding', 'wrong size'])
-def test_an_image_that_cannot_be_read_is_named_and_the_next_good_one_cures_it(bench, spoil, words):
-    def make(image, header):
-        message = array_to_image(image, header, 'rgb8')
-        spoil(message)
-        return message
-
-    bench.robot.make_image = make
-    bench.robot.wait_shown(12)
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    assert words in verdict.summary
-    bench.reset()
-    bench.robot.wait_shown(12)
-    bench.passes()
-
-
-def test_a_camera_of_another_size_than_its_calibration(bench):
-    bench.robot.image = np.zeros((HEIGHT // 2, WIDTH, 3), np.uint8)
-    bench.robot.wait_shown(12)
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    assert f'its calibration is for {WIDTH} x {HEIGHT}' in verdict.summary
-
-
-def test_camera_that_stops_and_comes_back(bench):
-    bench.set(max_input_age=0.3)
-    bench.robot.camera_on = False
-    bench.robot.wait_shown(10)
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    assert codes(verdict) == [Finding.STALE_INPUT]
-    bench.robot.camera_on = True
-    bench.robot.wait_shown()
-    bench.passes()
-    bench.set(max_input_age=1.0)
-
-
-def test_old_and_future_stamps_are_stale(bench):
-    for offset, words in ((5.0, 'in the future'), (-5.0, '5.'), (-1e6, 'use_sim_time')):
-        bench.robot.stamp_offset = offset
-        bench.robot.wait_shown(6)
-        verdict = bench.ask()
-        assert verdict.status == Verdict.UNSURE
-        assert set(codes(verdict)) & {Finding.STALE_INPUT}
-        assert any(words in finding.message for finding in verdict.findings)
-    bench.reset()
-    bench.robot.wait_shown()
-    bench.passes()
-
-
-def test_joint_states_with_more_joints_in_another_order(bench):
-    def make(positions, header):
-        shuffled = dict(sorted({**positions, 'wheel': 3.0, 'a_light': 0.0}.items()))
-        return joint_state_message(shuffled, header)
-
-    bench.robot.make_joints = make
-    bench.robot.wait_shown()
-    bench.passes()
-
-
-def test_joint_states_that_lack_a_joint_or_are_not_finite(bench):
-    bench.robot.make_joints = lambda positions, header: joint_state_message(
-        {**positions, 'elbow_joint': float('nan')}, header)
-    bench.set(max_input_age=0.3)
-    bench.robot.wait_shown(10)
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    _, _, values = bench.graph.wait(lambda: bench.status('inputs'), 'diagnostics')
-    bench.graph.wait(lambda: int(bench.status('inputs')[2]['joint_states refused']) > 0, 'refusal')
-    bench.robot.make_joints = lambda positions, header: joint_state_message(
-        {name: value for name, value in positions.items() if name != 'elbow_joint'}, header)
-    bench.robot.wait_shown(25)
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    assert any('lack elbow_joint' in finding.message for finding in verdict.findings)
-    bench.set(max_input_age=1.0)
-
-
-def test_start_state_must_be_the_live_one(bench):
-    bench.robot.joints['elbow_joint'] += 0.2
-    bench.robot.wait_shown(15)
-    verdict = bench.ask()
-    assert verdict.status == Verdict.FAIL
-    assert Finding.START_STATE in codes(verdict)
-
-
 def test_a_trajectory_of_another_time_is_unsure(bench):
     """The controller would skip what lies in the past, so another motion would be executed."""
     trajectory = swing()
@@ -502,55 +224,6 @@ def test_a_verdict_lives_from_the_look_it_rests_on(bench):
     verdict = bench.passes()
     look, end = verdict.header.stamp, verdict.valid_until
     assert (end.sec - look.sec) + (end.nanosec - look.nanosec) * 1e-9 == pytest.approx(5.0)
-
-
-def test_changing_the_robot_description(bench):
-    bench.robot.describe(URDF)                       # the same again changes nothing
-    bench.passes()
-    hash_before = bench.verdicts[-1].robot_hash
-    handle = bench.in_trouble(STUCK)
-    bench.robot.describe(URDF.replace('name="demo_arm"', 'name="other_arm"'))
-    status, result = bench.outcome(handle)
-    assert status == GoalStatus.STATUS_ABORTED
-    assert 'robot description changed' in result.error_msg
-    verdict = bench.passes()
-    assert verdict.robot_hash != hash_before
-    bench.robot.describe('<robot/>')                 # refused, and the robot before is no more
-    bench.graph.wait(lambda: 'description is refused' in bench.process.output(), 'the refusal')
-    refused = bench.ask()
-    assert refused.status == Verdict.UNSURE and refused.robot_hash == ''
-    assert 'the robot description is refused' in refused.summary
-    bench.robot.describe(URDF)
-    bench.graph.wait(lambda: bench.ask().robot_hash == hash_before, 'the first robot')
-
-
-def test_points_of_a_camera_on_the_arm_are_in_the_root_link(bench):
-    """The camera turns with the shoulder, so it always sees the same of the arm."""
-    before, robots = len(bench.frames), bench.process.output().count("robot 'demo_arm'")
-
-    def described(count):
-        bench.graph.wait(lambda: bench.process.output().count("robot 'demo_arm'")
-                         == robots + count, 'the robot')
-
-    bench.robot.describe(URDF.replace(
-        '<parent link="base_link"/>\n    <child link="camera_link"/>',
-        '<parent link="shoulder_link"/>\n    <child link="camera_link"/>'))
-    described(1)
-    verdict = bench.passes(swing(0.5))
-    bench.graph.wait(lambda: len(bench.frames) >= before + FRAMES, 'the frames')
-    first, last = bench.frames[before], bench.frames[before + FRAMES - 1]
-    assert first.rollout_id == verdict.rollout_id
-    assert {first.points.header.frame_id, last.points.header.frame_id} == {'base_link'}
-    assert first.image.header.frame_id == CAMERA_FRAME
-    there, here = (cloud_to_arrays(frame.points)[0].reshape(-1, 3) for frame in (last, first))
-    seen = np.isfinite(here[:, 0]) & np.isfinite(there[:, 0])
-    assert seen.sum() > 50
-    turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
-    moved = here[seen, :2] @ turn.T
-    on_arm = np.linalg.norm(moved - there[seen, :2], axis=1) < 0.01
-    assert on_arm.mean() > 0.7          # all but the base, which stays
-    bench.robot.describe(URDF)
-    described(2)
 
 
 def test_parameters_are_checked_and_hold_from_the_next_request_on(bench):

@@ -10,15 +10,17 @@ import time
 
 import numpy as np
 import pytest
-from stub_models import AT, CRASH, DEAF, DIE, GARBAGE, GOOD, RAISE, STUCK
+from stub_models import (AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE,
+                         STUCK)
 
-from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.nodes.job import Outcome
-from kinema4d_ros.nodes.protocol import Prediction, Remember, Remembered, WorkerSettings
+from kinema4d_ros.nodes.protocol import Check, Prediction, Remember, Remembered, WorkerSettings
 from kinema4d_ros.nodes.listener import WorkerState
 from kinema4d_ros.nodes.supervisor import Supervisor
+from kinema4d_ros.nodes.rules import assignments
 from kinema4d_ros.nodes.worker import make_model
-from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
+from kinema4d_ros.types import FindingCode, JointTrajectory, Observation, PinholeCamera
 
 FRAMES = 6
 LIMIT = 60.0   # [s] nothing below takes so long unless it is broken
@@ -170,6 +172,21 @@ def test_a_bug_in_a_model_fails_the_job_only(running):
     assert finished(submit(running, GOOD)) == Outcome.DONE
 
 
+@pytest.mark.parametrize('seed, words', [
+    (HUNGRY, 'MemoryError: nothing left'),
+    (HUNGRY_DEVICE, 'OutOfMemoryError: CUDA out of memory')])
+def test_a_worker_without_memory_says_so_and_is_started_again(running, seed, words):
+    supervisor, log = running
+    pid, restarts = supervisor.pid, supervisor.restarts
+    job = submit(running, seed)
+    assert finished(job) == Outcome.FAILED
+    assert job.message == words
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.pid != pid and supervisor.restarts == restarts + 1
+    assert (WorkerState.RESTARTING, f'the worker process is started again after {words}') \
+        in log.states
+
+
 def test_a_deaf_model_is_killed_and_started_again(running):
     supervisor, _ = running
     pid, restarts = supervisor.pid, supervisor.restarts
@@ -300,6 +317,22 @@ def test_an_unknown_model_is_named(name, words):
         make_model(WorkerSettings(name))
 
 
+@pytest.mark.parametrize('text, words', [
+    ('unused=much', "must be a float, got 'much'"), ('unused=true', 'must be a float, got True'),
+    ('words=[a', None), ('words=[a]', "must be a str, got .'a'.")])
+def test_settings_of_a_model_keep_their_types(text, words):
+    if words is None:
+        with pytest.raises(ConfigurationError, match='not YAML'):
+            assignments('world_model_settings', (text,))
+        return
+    with pytest.raises(WorldModelError, match=words):
+        make_model(WorkerSettings('stub_models:Scripted',
+                                  assignments('world_model_settings', (text,))))
+    good = assignments('world_model_settings', ('unused=3', 'words=a=b'))
+    assert make_model(WorkerSettings('stub_models:Scripted', good)).setting == {
+        'unused': 3.0, 'words': 'a=b', 'slow_start': False}
+
+
 def test_stopping_ends_the_worker_in_the_middle_of_a_job():
     log = Log()
     supervisor = Supervisor(
@@ -313,6 +346,22 @@ def test_stopping_ends_the_worker_in_the_middle_of_a_job():
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert log.states[-1][0] == WorkerState.STOPPED
+
+
+def test_a_worker_without_model_checks_and_cannot_predict():
+    log = Log()
+    supervisor = Supervisor(WorkerSettings('', simulator_settings={'frames': FRAMES}), log)
+    supervisor.set_robot(URDF)
+    late = time.monotonic() + LIMIT
+    job = supervisor.submit(observation(), TRAJECTORY, task=Check((0, 1)), deadline=late)
+    assert finished(job) == Outcome.DONE, job.message
+    assert job.findings[0] == ()
+    assert [finding.code for finding in job.findings[1]] == [FindingCode.NO_DEPTH]
+    assert {'self-collision', 'tier 1'} <= set(job.latencies)
+    job = supervisor.submit(observation(), TRAJECTORY, deadline=late)
+    assert finished(job) == Outcome.FAILED
+    assert 'this process has no world model' in job.message
+    supervisor.stop()
 
 
 def test_the_worker_knows_no_ros():
