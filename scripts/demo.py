@@ -6,7 +6,8 @@ Play recorded episodes as a live robot into the real nodes, and show what they p
 
 Each node is a process of its own; they talk over DDS on this machine only. For each episode the
 folder out/demo/ gets a video of the prediction beside what really happened, a sheet of key
-frames, the last predicted point cloud, and a bag of the predictions. A table closes the run.
+frames, the last predicted point cloud, and a bag of the predictions. A table closes the run, and
+report.html shows it all on one page.
 """
 from __future__ import annotations
 
@@ -124,11 +125,14 @@ def main() -> int:
     from demo_listener import Listener
     from demo_results import results_table, write_results
 
+    from kinema4d_ros.evaluation.report import write_report
+    from kinema4d_ros.evaluation.report.depict import Foreteller
+
     console = Console(width=None if sys.stdout.isatty() else 120)
     (options.out / 'log').mkdir(parents=True, exist_ok=True)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     listener = Listener()
-    rows = []
+    rows, reports, baseline = [], [], Foreteller('frozen', options.frames)
     try:
         with contextlib.ExitStack() as nodes:
             running = {}
@@ -154,10 +158,16 @@ def main() -> int:
                     if options.view:     # what really happens is worth seeing as well
                         watch(listener, both, lambda: player.poll() is not None, PATIENCE,
                               'the end of the episode')
-                rows.append(write_results(path, listener.take(), options.out))
-                console.print(f'    {rows[-1].sentence}')
+                row, report = write_results(path, listener.take(), options.out, baseline)
+                rows.append(row)
+                reports.append(report)
+                console.print(f'    {row.sentence}')
             console.print(results_table(rows))
-            console.print(f'videos, sheets, clouds and bags: {options.out}')
+            page = options.out / 'report.html'
+            write_report(page, reports, title='Predicted motions against what really happened',
+                         note='Recorded episodes, played as a live robot into the nodes.')
+            console.print(f'videos, sheets, clouds and bags: {options.out}\n'
+                          f'all of it on one page: {page}')
             if options.view:
                 console.print('the page stays open; Ctrl-C ends all')
                 watch(listener, running, lambda: False, float('inf'), 'Ctrl-C')

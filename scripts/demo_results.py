@@ -18,10 +18,13 @@ from sensor_msgs.msg import CompressedImage
 
 from kinema4d_ros.bridge.clouds import cloud_message, cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
+from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import EpisodeScore, pictures, score_frames
+from kinema4d_ros.evaluation.report import EpisodeReport
+from kinema4d_ros.evaluation.report.depict import depict, Foreteller
 from kinema4d_ros.resources import share_dir
-from kinema4d_ros.types import Status
+from kinema4d_ros.types import PredictedFrame, Status
 
 SHEET_FRAMES = 7
 _STATUS = {Status.PASS: '[green]PASS[/]', Status.FAIL: '[red]FAIL[/]',
@@ -43,8 +46,14 @@ class Row:
     sentence: str         # the verdict's, and what the world model says happens
 
 
-def write_results(path: Path, heard: Heard, out: Path) -> Row:
-    """Write video, sheet, cloud and bag of one episode; return its line of the table."""
+def write_results(path: Path, heard: Heard, out: Path,
+                  baseline: Foreteller) -> tuple[Row, EpisodeReport]:
+    """
+    Write video, sheet, cloud and bag of one episode.
+
+    :param baseline: predicts as many frames.
+    :return: its line of the table, and its part of the report.
+    """
     episode = Episode.open(path)
     messages = [heard.frames[index] for index in sorted(heard.frames)]
     times = np.array([message.time_from_start for message in messages])
@@ -75,8 +84,17 @@ def write_results(path: Path, heard: Heard, out: Path) -> Row:
         stages = dict(zip(verdict.latency_stages, verdict.latencies))
         asked = heard.first - sum(stages[key] for key in ('tier 0', 'observe', 'wait',
                                                           'first frame'))
-    return Row(name, model, Status(verdict.status), heard.first - asked, heard.last - asked,
-               len(times), float(times[-1]), score, sentence)
+    row = Row(name, model, Status(verdict.status), heard.first - asked, heard.last - asked,
+              len(times), float(times[-1]), score, sentence)
+    robot, still = baseline(episode)
+    frames = [PredictedFrame(message.index, message.count, message.time_from_start, image, points,
+                             image_to_array(message.mask) > 0)
+              for message, image, points in zip(messages, images, clouds)]
+    return row, depict(
+        episode, verdict_from_message(verdict), robot,
+        {baseline.world_model: still, model: frames}, moving=True,
+        foreseen=score.predicted_success,
+        delays={'first frame': row.first, 'all frames': row.last})
 
 
 def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],

@@ -41,7 +41,7 @@ def comparison(model: str, value: float) -> Comparison:
 def episode(name='one', status=Status.PASS, **more) -> EpisodeReport:
     return EpisodeReport(**{
         'name': name, 'verdict': verdict(status), 'duration': 2.0, 'task': 'pick it up',
-        'success': True, 'dangerous': False, **more})
+        'foreseen': True, 'success': True, 'dangerous': False, **more})
 
 
 class Tags(HTMLParser):
@@ -113,7 +113,7 @@ def test_what_the_page_says(tmp_path):
                 Finding(FindingCode.CONTACT, Severity.FAIL, 'hand hits the table', time=1.0))
     failed = episode('two', verdict=verdict(
         Status.FAIL, summary='contact', findings=findings, safe_prefix=0.9, speed_factor=0.5,
-        success=0.1), happened='The task was solved.')
+        success=0.1), foreseen=False, happened='The task was solved.')
     text = Tags(written(tmp_path, [episode(), failed], metrics=[
         comparison('frozen', 0.5), comparison('kinematic', 0.75)])).text
     for said in ('1PASS', '1FAIL', '0UNSURE', '1 of 2', 'Pick it up.', 'first 0.90 s',

@@ -30,6 +30,7 @@ class EpisodeReport:
     duration: float                  # [s] of motion
     task: str = ''                   # the instruction in words
     happened: str = ''               # one sentence on what the execution did
+    foreseen: bool | None = None     # whether success was foreseen; None nothing was said
     success: bool | None = None      # whether the task was solved; None unknown
     dangerous: bool | None = None    # whether it touched or moved what it should not; None unknown
     #: [m] the true distance at `verdict.clearance_times`, NaN unknown; () without that truth
@@ -39,11 +40,6 @@ class EpisodeReport:
     delays: Mapping[str, float] = field(default_factory=dict)   # [s] what a user waited for
     comparisons: tuple[Comparison, ...] = ()     # one for each world model
     pictures: Pictures | None = None
-
-    @property
-    def foreseen(self) -> bool | None:
-        """Whether success was foreseen; None when nothing was said."""
-        return None if self.verdict.success is None else self.verdict.success >= 0.5
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
     return dataclasses.replace(EpisodeReport(
         name=Path(episode.path).stem, verdict=verdict, duration=float(robot.times[-1]),
         task=metadata.task_text, happened=happened(episode), success=metadata.success,
+        foreseen=None if verdict.success is None else verdict.success >= 0.5,
         dangerous=touched or was_disturbed(episode), comparisons=comparisons,
         pictures=film(images, truth, robot.times, alt) if moving else
         strip(images, truth, robot.times, alt)), **more)
