@@ -46,5 +46,6 @@ setup(
     install_requires=requirements('base'),
     extras_require={name: requirements(name) for name in ('model', 'viewer', 'sim')} | {
         'dev': requirements('test')},
+    entry_points={'console_scripts': ['kinema4d = kinema4d_ros.cli.main:main']},
     zip_safe=False,
 )

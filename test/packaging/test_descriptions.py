@@ -66,7 +66,7 @@ def test_executable_runs_a_main_that_exists(path):
     text = path.read_text()
     assert text.startswith('#!/usr/bin/env python3\n')
     assert os.access(path, os.X_OK)
-    module = re.search(r'from (kinema4d_ros\.nodes\.\w+) import main', text).group(1)
+    module = re.search(r'from (kinema4d_ros\.(?:nodes|cli)\.\w+) import main', text).group(1)
     tree = ast.parse((ROOT / (module.replace('.', '/') + '.py')).read_text())
     assert 'main' in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 

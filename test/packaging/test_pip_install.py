@@ -53,3 +53,21 @@ def test_description_names_extras(installed):
     extras = {line.split(': ')[1] for line in metadata.read_text().splitlines()
               if line.startswith('Provides-Extra')}
     assert extras == {'model', 'viewer', 'sim', 'dev'}
+
+
+def test_command_is_installed_and_says_what_it_lacks(installed):
+    script = installed / 'bin' / 'kinema4d'
+    env = {'PYTHONPATH': str(installed), 'HOME': '/tmp', 'COLUMNS': '100'}
+    done = subprocess.run([script, '--help'], text=True, capture_output=True, env=env)
+    assert done.returncode == 0 and 'replay-incident' in done.stdout, done.stderr
+    code = """
+import sys
+sys.modules['rclpy'] = None
+from kinema4d_ros.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+    for command in (['view'], ['record', 'x']):
+        done = subprocess.run([sys.executable, '-c', code, *command], text=True,
+                              capture_output=True, env=env, cwd=installed)
+        assert done.returncode == 4
+        assert len(done.stderr.splitlines()) == 1 and 'source a ROS 2 Jazzy' in done.stderr

@@ -1,0 +1,122 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The doctor on real graphs: a robot that is fine, and one thing wrong after another."""
+import json
+
+import numpy as np
+import pytest
+from graph import FakeRobot, made, parameters, Process
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.camera.robot_agreement import robot_agreement
+from kinema4d_ros.cli.checks import Level
+from kinema4d_ros.cli.main import main
+from kinema4d_ros.nodes.graph_examiner import examine_graph
+
+pytestmark = pytest.mark.timeout(180)
+EPISODE = 'libero_spatial_0_0_into_table'
+
+
+def examined(seconds=1.0, arguments=(), must=True) -> dict:
+    """Return the checks of the graph by name."""
+    return {check.name: check
+            for check in examine_graph(arguments, seconds, must, lambda *_: None)}
+
+
+def errors(checks: dict) -> set:
+    """Return the names of what will not work."""
+    return {name for name, check in checks.items() if check.level == Level.ERROR}
+
+
+def test_an_episode_is_all_fine(ros_domain, capsys):
+    with made() as graph:
+        player = Process('episode_player', *parameters(
+            episode=EPISODE, at_end='hold', rate=10.0, wait_for_subscribers=0.0))
+        graph.wait(lambda: 'played' in player.output(), 'the player')
+        assert main(['doctor', '--graph', '--json', '--seconds', '2']) == 0
+        out = json.loads(capsys.readouterr().out)
+        player.stop()
+    checks = {check['name']: check for check in out['checks']}
+    assert out['problems'] == 0
+    for name in ('topics', 'QoS', 'joint names', 'camera calibration', 'camera place', 'clock',
+                 'robot description', 'meshes', 'robot in the image'):
+        assert checks[name]['level'] == 'ok', checks[name]
+    assert 'IoU 0.9' in checks['robot in the image']['message']
+
+
+def test_nothing_is_running(ros_domain, capsys):
+    checks = examined(must=False)
+    assert checks['ROS graph'].level == Level.INFO
+    assert f'domain {ros_domain}' in checks['ROS graph'].message
+    assert main(['doctor', '--graph', '--seconds', '0']) == 1
+    text = ' '.join(capsys.readouterr().out.split())
+    assert 'ROS graph' in text and '-> start the robot' in text
+
+
+def test_one_thing_wrong_after_another(ros_domain):
+    """All on one graph, since finding each other is what takes time."""
+    with made() as graph:
+        robot = FakeRobot(graph)
+        robot.wait_shown()
+        checks = examined()
+        assert errors(checks) == {'robot in the image'}, checks     # a wall is no robot
+        assert 'IoU 0.0' in checks['robot in the image'].message
+        assert 'pose of the camera' in checks['robot in the image'].cure
+
+        robot.make_info = lambda camera, header: _uncalibrated(camera, header)
+        robot.make_joints = lambda joints, header: joint_state_message(
+            {'left_' + name: value for name, value in joints.items()}, header)
+        robot.stamp_offset = -5.0
+        robot.depth_on = False
+        robot.wait_shown()
+        checks = examined()
+        assert {'camera calibration', 'joint names', 'clock'} <= errors(checks)
+        assert 'calibrate it' in checks['camera calibration'].cure
+        assert 'left_elbow_joint' in checks['joint names'].message
+        assert 'lack elbow_joint' in checks['joint names'].message
+        assert '5.0 s in the past' in checks['clock'].message
+
+        robot.info_on = robot.joints_on = False
+        robot.describe('<robot name="x"><link')
+        # shadow_sim asks for reliable, and the second wants what the first does not keep
+        node = graph.node
+        best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        node.create_subscription(String, 'robot_description', lambda message: None, 1)
+        node.create_publisher(String, 'robot_description', best_effort)
+        node.create_publisher(Image, 'd435/image', 1)
+        robot.wait_shown()
+        checks = examined(arguments=[
+            '--ros-args', '-r', 'camera/image_raw:=/other',
+            '-r', 'camera/image_raw/compressed:=/other/compressed'])
+        assert 'QoS of /robot_description' in errors(checks)
+        assert checks['robot description'].level == Level.ERROR
+        assert checks['topic /other'].level == Level.ERROR
+        assert '/d435/image' in checks['topic /other'].cure
+        assert checks['rate of joint_states'].message == 'has a publisher, but nothing came'
+
+
+def _uncalibrated(camera, header):
+    message = camera_info_message(camera, header)
+    message.k = [0.0] * 9
+    return message
+
+
+def test_agreement_of_masks():
+    rendered = np.full((60, 100), np.nan, np.float32)
+    rendered[20:40, 30:60] = 1.0
+    live = np.where(np.isfinite(rendered), rendered, 2.0).astype(np.float32)
+    assert robot_agreement(live, rendered).iou == 1.0
+    moved = robot_agreement(np.roll(live, 3, axis=1), rendered)
+    assert moved.iou == pytest.approx(27 / 33)
+    assert robot_agreement(np.full_like(live, 2.0), rendered).iou == 0.0
+    nearer = robot_agreement(live - np.float32(0.01), rendered)
+    assert nearer.offset == pytest.approx(-0.01, abs=1e-6)
+    live[:, 30:45] = 0.5                     # something in front of half of it
+    hidden = robot_agreement(live, rendered)
+    assert hidden.iou == 1.0 and hidden.rendered == 300
+    assert np.isnan(robot_agreement(np.full_like(live, np.nan), rendered).iou)
+    assert np.isnan(robot_agreement(live, np.full_like(live, np.nan)).iou)
