@@ -30,7 +30,8 @@ FORMAT = 1
 MAX_FILE = 200 << 20             # [bytes] of a packet
 _MAX_UNPACKED = 1 << 30          # [bytes] of all its parts
 _MAX_PIXELS = 64_000_000
-_FRAME_WIDTH, _MAX_FRAMES = 240, 60     # a prediction is kept for looking at, not for computing
+MAX_FRAMES = 60                  # of the prediction, which is kept for looking at only
+_FRAME_WIDTH = 240               # [px]
 #: name -> largest size unpacked [bytes]
 _TEXTS = {'incident.json': 4 << 20, 'verdict.json': 4 << 20, 'rules.json': 16 << 20,
           'robot.urdf': 64 << 20}
@@ -106,7 +107,7 @@ def _parts(packet: IncidentPacket):
     yield 'incident.json', _json({
         'format': FORMAT, 'stamp_ns': seen.stamp_ns, 'camera': to_plain(seen.camera),
         'joint_positions': dict(seen.joint_positions), 'joint_names': list(motion.joint_names),
-        'frame_times': list(packet.frame_times)[:_MAX_FRAMES], 'meshes': dict(packet.meshes)})
+        'frame_times': list(packet.frame_times)[:MAX_FRAMES], 'meshes': dict(packet.meshes)})
     yield 'verdict.json', _json(to_plain(packet.verdict))
     yield 'rules.json', _json(to_plain(packet.rules))
     yield 'robot.urdf', packet.robot_description.encode('utf-8', 'surrogatepass')
@@ -125,7 +126,7 @@ def _parts(packet: IncidentPacket):
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
             yield f'{name}.npy', buffer.getvalue()
-    for number, frame in enumerate(packet.frames[:_MAX_FRAMES]):
+    for number, frame in enumerate(packet.frames[:MAX_FRAMES]):
         yield f'prediction/{number:04d}.jpg', _encoded('.jpg', smaller(frame)[..., ::-1])
 
 
@@ -162,8 +163,8 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
         raise IncidentError(f'it lacks {", ".join(missing)}')
-    if len(names) - len(set(names) & set(_LIMITS)) > _MAX_FRAMES:
-        raise IncidentError(f'it holds more than {_MAX_FRAMES} predicted frames')
+    if len(names) - len(set(names) & set(_LIMITS)) > MAX_FRAMES:
+        raise IncidentError(f'it holds more than {MAX_FRAMES} predicted frames')
     return sorted(names)
 
 

@@ -293,7 +293,7 @@ def test_bombs(parts, tmp_path, monkeypatch):
     head['camera'] |= {'width': 100_000, 'height': 100_000}
     with pytest.raises(IncidentError, match='the camera has 100000 x 100000 pixels'):
         read_changed({'incident.json': json.dumps(head)})
-    monkeypatch.setattr(incident_file, '_MAX_FRAMES', 0)
+    monkeypatch.setattr(incident_file, 'MAX_FRAMES', 0)
     with pytest.raises(IncidentError, match='more than 0 predicted frames'):
         read_changed({})
 

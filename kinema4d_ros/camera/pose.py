@@ -36,19 +36,20 @@ class LinkPose:
     def __eq__(self, other: object) -> bool:
         """Return whether it is the same place on the same link."""
         return isinstance(other, LinkPose) and self.link == other.link \
-            and np.array_equal(self._pose, other._pose)
+            and np.array_equal(self.T_link_camera, other.T_link_camera)
 
     def __hash__(self) -> int:
         """Return the hash of the link's name."""
         return hash(self.link)
 
     @property
-    def _pose(self) -> np.ndarray:
+    def T_link_camera(self) -> np.ndarray:  # noqa: N802 - a transform
+        """The camera's pose in the link, (4, 4) float64."""
         return np.eye(4) if self._T is None else self._T
 
     def moved(self, T_camera_other: np.ndarray) -> LinkPose:
         """Return the pose of another camera, fixed to this one."""
-        return LinkPose(self.link, self._pose @ T_camera_other)
+        return LinkPose(self.link, self.T_link_camera @ T_camera_other)
 
     def poses(self, link_names: tuple[str, ...], T_base_link: np.ndarray) -> np.ndarray:
         """
