@@ -12,6 +12,7 @@ import numpy as np
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.types import Observation
 
+_FARTHEST = 100.0        # [m] a depth beyond this, or not above 0, is no measurement
 _SAME_SURFACE = 0.015    # [m] neighbouring pixels whose depth differs by less see one surface
 
 
@@ -40,8 +41,9 @@ class ObservedScene:
         side = 2 * settings.mask_growth + 1
         hidden = cv2.dilate(robot_mask.astype(np.uint8),
                             cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-        depth = np.where(hidden, np.float32(np.nan), observation.depth)
-        seen_to = observation.depth
+        measured = (observation.depth > 0) & (observation.depth < _FARTHEST)
+        seen_to = np.where(measured, observation.depth, np.float32(np.nan))
+        depth = np.where(hidden, np.float32(np.nan), seen_to)
         memory = observation.background
         if memory is not None:
             depth = np.where(hidden & memory.known, memory.depth, depth)

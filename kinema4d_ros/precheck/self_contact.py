@@ -21,7 +21,7 @@ def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: Self
     :param T_base_link: (T, L, 4, 4) float64 in the order of the robot's links.
     """
     contacts: dict[tuple[str, str], list[LinkContact]] = {}
-    for contact in checker(T_base_link, margin):
+    for contact in checker(T_base_link, margin, until_touch=True):
         contacts.setdefault(contact.links, []).append(contact)
     found = []
     for (one, other), of_pair in contacts.items():

@@ -138,6 +138,7 @@ def _check_live(trajectory: JointTrajectory, robot: Robot, live: Mapping[str, fl
         found.append(Finding(
             FindingCode.MISSING_INPUT, Severity.UNSURE,
             f'the live position of {", ".join(missing)} is not known', link=missing[0]))
+    found += _check_resting(trajectory, robot, live, settings)
     if trajectory.times[0] > 0:
         return found   # the controller blends from the live state; the limits judge how fast
     for index, name in enumerate(trajectory.joint_names):
@@ -155,6 +156,25 @@ def _check_live(trajectory: JointTrajectory, robot: Robot, live: Mapping[str, fl
                 f'{wanted:.3f} {unit}, {abs(difference):.3f} {unit} away (allowed '
                 f'{settings.start_tolerance:g})', link=name, time=0.0, value=abs(difference),
                 limit=settings.start_tolerance, unit=unit))
+    return found
+
+
+def _check_resting(trajectory: JointTrajectory, robot: Robot, live: Mapping[str, float],
+                   settings: Tier0Settings) -> list[Finding]:
+    """Check that the joints that are not to move stand within their limits."""
+    found = []
+    for name in sorted(set(live) - set(trajectory.joint_names)):
+        limit, value = robot.limits[name], live[name]
+        low = -np.inf if limit.lower is None else limit.lower
+        high = np.inf if limit.upper is None else limit.upper
+        if low - settings.start_tolerance <= value <= high + settings.start_tolerance:
+            continue
+        bound, unit = low if value < low else high, _unit(robot, name)
+        found.append(Finding(
+            FindingCode.POSITION_LIMIT, Severity.UNSURE,
+            f"joint '{name}' is said to be at {value:.3g} {unit}, beyond its limit of "
+            f'{bound:.3f}; is the joint state right?', link=name, time=0.0, value=value,
+            limit=bound, unit=unit))
     return found
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import coal
@@ -75,12 +75,15 @@ class SelfCollision:
         """Pairs of links that are checked."""
         return tuple((self._links[a], self._links[b]) for a, b in self._pairs)
 
-    def __call__(self, T_base_link: np.ndarray, margin: float = 0.0) -> list[LinkContact]:
+    def __call__(self, T_base_link: np.ndarray, margin: float = 0.0, *,
+                 until_touch: bool = False) -> list[LinkContact]:
         """
         Return the contacts of all configurations, in their order.
 
         :param T_base_link: (T, L, 4, 4) float64 in the order of ``robot.link_names``.
         :param margin: [m] >= 0; pairs closer than this are told as well.
+        :param until_touch: of each pair, leave out what follows its first touch; one in which it
+            stands from the first configuration on does not count as that.
         """
         poses = T_base_link[:, self._index]
         contacts = []
@@ -91,36 +94,73 @@ class SelfCollision:
         radii = np.array([body.radius for body in self._bodies])
         a, b = self._pairs.T
         gap = np.linalg.norm(centers[:, a] - centers[:, b], axis=-1) - radii[a] - radii[b]
-        for t, pair in np.argwhere(gap <= margin):
+        for pair in np.flatnonzero((gap <= margin).any(axis=0)):
+            frames = np.flatnonzero(gap[:, pair] <= margin)
             first, second = self._pairs[pair]
-            contact = self._examine(poses[t, first], first, poses[t, second], second, margin)
+            links = self._links[first], self._links[second]
+            contacts += [LinkContact(int(frames[at]), links, *contact) for at, contact in
+                         self._along(poses[frames, first], first, poses[frames, second], second,
+                                     centers[frames, second], margin, until_touch, frames)]
+        return sorted(contacts, key=lambda contact: contact.index)
+
+    def _along(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
+               center_b: np.ndarray, margin: float, until_touch: bool,
+               frames: np.ndarray) -> Iterator[tuple]:
+        """
+        Yield (which, (distance [m], point between)) where the pair is within the margin.
+
+        Between two configurations no point of one body moves farther against the other than its
+        middle does and its radius turns, so those that this cannot bring together are passed over.
+        """
+        turned = np.swapaxes(T_base_a[:, :3, :3], 1, 2)
+        middle = np.einsum('tij,tj->ti', turned, center_b - T_base_a[:, :3, 3])
+        turned = turned @ T_base_b[:, :3, :3]
+        radius, at, stands = self._bodies[b].radius, 0, frames[0] == 0
+        while at < len(T_base_a):
+            free, contact = self._examine(T_base_a[at], a, T_base_b[at], b, margin)
             if contact is not None:
-                contacts.append(LinkContact(
-                    int(t), (self._links[first], self._links[second]), *contact))
-        return contacts
+                yield at, contact
+                stands &= bool(frames[at] == at)
+                if until_touch and not stands and contact[0] <= 0.0:
+                    return
+            else:
+                stands = False
+            if free > margin + _TINY:
+                way = np.linalg.norm(middle[at + 1:] - middle[at], axis=1) + radius \
+                    * np.linalg.norm(turned[at + 1:] - turned[at], axis=(1, 2)) / np.sqrt(2)
+                near = np.flatnonzero(way >= free - margin - _TINY)
+                at += int(near[0]) if len(near) else len(way)
+            at += 1
 
     def _examine(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
-                 margin: float) -> tuple[float, np.ndarray] | None:
-        """Return (distance [m], point between) when the pair is within the margin."""
+                 margin: float) -> tuple[float, tuple[float, np.ndarray] | None]:
+        """
+        Look at one configuration of a pair.
+
+        :return: how far apart they are at least [m]; (distance [m], point between) when that is
+            within the margin.
+        """
         pose_a, pose_b = _transform(T_base_a), _transform(T_base_b)
         body_a, body_b = self._bodies[a], self._bodies[b]
-        if body_a.hull and body_b.hull and coal.distance(
-                body_a.hull, pose_a, body_b.hull, pose_b, _DISTANCE,
-                coal.DistanceResult()) > margin:
-            return None
+        if body_a.hull and body_b.hull:
+            apart = coal.distance(body_a.hull, pose_a, body_b.hull, pose_b, _DISTANCE,
+                                  coal.DistanceResult())
+            if apart > margin:
+                return apart, None
         touch = coal.CollisionResult()
         if coal.collide(body_a.mesh, pose_a, body_b.mesh, pose_b, _TOUCH, touch):
-            return 0.0, np.array(touch.getContact(0).pos, np.float64).reshape(3)
+            return 0.0, (0.0, np.array(touch.getContact(0).pos, np.float64).reshape(3))
         if margin <= 0.0:
-            return None
+            return 0.0, None
         result = coal.DistanceResult()
         distance = coal.distance(body_a.mesh, pose_a, body_b.mesh, pose_b, _DISTANCE, result)
         if distance > margin:
-            return None
+            return distance, None
         between = (np.array(result.getNearestPoint1()) + np.array(result.getNearestPoint2())) / 2
-        return max(float(distance), 0.0), between.astype(np.float64).reshape(3)
+        return 0.0, (max(float(distance), 0.0), between.astype(np.float64).reshape(3))
 
 
+_TINY = 1e-4     # [m] that coal's distances may be off
 _DISTANCE = coal.DistanceRequest()
 _TOUCH = coal.CollisionRequest(coal.CollisionRequestFlag.CONTACT, 1)
 

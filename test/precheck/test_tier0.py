@@ -153,6 +153,14 @@ def test_unknown_live_joint_is_unsure(live):
     assert 'elbow' in found.message
 
 
+def test_a_joint_that_rests_beyond_its_limits_is_unsure():
+    # shoulder moves; elbow may be within 1.5 rad, and 0.01 of tolerance
+    found = only(check(SLOW, {**LIVE, 'elbow': -1.52}), FindingCode.POSITION_LIMIT,
+                 Severity.UNSURE)
+    assert (found.link, found.value, found.limit) == ('elbow', -1.52, -1.5)
+    assert check(SLOW, {**LIVE, 'elbow': 1.505, 'spin': 99.0}) == []
+
+
 def test_limits_are_checked_even_without_live_joints():
     codes = [f.code for f in check(trajectory([0.5, 1.0], positions=[0, 1]), {})]
     assert codes == [FindingCode.MISSING_INPUT, FindingCode.VELOCITY_LIMIT]

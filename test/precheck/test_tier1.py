@@ -215,6 +215,19 @@ def test_a_single_flying_pixel_is_no_obstacle_but_a_post_is(world):
     assert worst(check(world, motion, observation=post)) == Severity.FAIL
 
 
+@pytest.mark.parametrize('nonsense', [0.0, -1.0, np.inf, 1e30])
+def test_depths_that_are_none_are_unseen_and_spoil_nothing(world, nonsense):
+    observation = table()
+    depth = observation.depth.copy()
+    depth[:, :40] = nonsense      # x < -0.4 m
+    spoilt = dataclasses.replace(observation, depth=depth)
+    clearance = check(world, rollout(world[0], [0.3, 0.06], finger=0.5), observation=spoilt)
+    assert clearance.minimum == pytest.approx(0.01, abs=1e-4)
+    scene = ObservedScene.of(spoilt, np.zeros(depth.shape, bool), EXACT)
+    assert scene.unseen(np.array([[-0.6, 0.0, 0.5], [0.0, 0.0, 0.5]]), 0.0).tolist() == [True,
+                                                                                        False]
+
+
 def test_unseen_space_is_told_and_can_forbid_a_pass(world):
     below = rollout(world[0], [0.3, -0.2], finger=0.5)
     told = [f for f in check(world, below).findings if f.code is FindingCode.UNSEEN_SPACE]
