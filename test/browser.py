@@ -158,24 +158,24 @@ class Page:
         self.press(x, y)
 
     def choose(self, label: str, option: str, limit: float = 30.0) -> None:
-        """Choose from the list with this label."""
-        x, y = self.wait(lambda: self.run(f'''(() => {{
+        """Choose from the list with this label, again where the page was redrawn meanwhile."""
+        self.wait(lambda: self._try_to_choose(label, option),
+                  f'{option!r} in the list {label!r}', limit)
+
+    def _try_to_choose(self, label: str, option: str) -> bool:
+        """Open the list or press the option, whichever is next; tell whether it is chosen."""
+        return self.run(f'''(() => {{
             const one = [...document.querySelectorAll("label")].find(
                 e => e.innerText.trim() === {json.dumps(label)} && e.htmlFor);
             const list = one && document.getElementById(one.htmlFor);
-            if (!list) return null;
-            list.scrollIntoView({{block: "center"}});
-            const box = list.getBoundingClientRect();
-            return [box.x + box.width / 2, box.y + box.height / 2];
-        }})()'''), f'a list with the label {label!r}', limit)
-        self.press(x, y)
-        x, y = self.wait(lambda: self.run(f'''(() => {{
-            const one = [...document.querySelectorAll("[role=option]")].find(
+            if (!list) return false;
+            if (list.value === {json.dumps(option)}) return true;
+            const open = [...document.querySelectorAll("[role=option]")].find(
                 e => e.innerText.trim() === {json.dumps(option)});
-            const box = one && one.getBoundingClientRect();
-            return box && [box.x + box.width / 2, box.y + box.height / 2];
-        }})()'''), f'the option {option!r}')
-        self.press(x, y)
+            if (open) open.click();
+            else if (list.getAttribute("aria-expanded") !== "true") list.click();
+            return false;
+        }})()''')
 
     def press(self, x: float, y: float) -> None:
         """Press and let go the mouse at a place."""

@@ -6,13 +6,16 @@ import urllib.request
 
 import numpy as np
 import pytest
-from graph import CAMERA_FRAME, FakeRobot, HEIGHT, made, parameters, Process, READY, ROOT, WIDTH
+from graph import (CAMERA_FRAME, FakeRobot, HEIGHT, made, parameters, Process, READY, ROOT,
+                   start_shadow_sim, swing, WIDTH)
 from rclpy.time import Time
 from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory
 
 pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
 import browser  # noqa: E402
 
+from kinema4d_ros.action import Precheck  # noqa: E402
 from kinema4d_ros.bridge import qos  # noqa: E402
 from kinema4d_ros.bridge.clouds import cloud_message  # noqa: E402
 from kinema4d_ros.bridge.images import array_to_image  # noqa: E402
@@ -95,4 +98,44 @@ def test_what_is_published_is_on_the_page(ros_domain):
         finally:
             chromium.close()
         assert node.stop() == 0, node.output()
+    assert 'Traceback' not in node.output()
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None,
+                    reason='there is no browser: apt-get install chromium')
+def test_two_shadow_sims_are_compared_and_candidates_listed(ros_domain):
+    inputs = ('robot_description', 'joint_states', 'camera/image_raw', 'camera/camera_info',
+              'camera/depth/image_raw', 'joint_trajectory')
+    shared = [part for topic in inputs for part in ('-r', f'{topic}:=/{topic}')]
+    models = {'left': 'kinematic', 'right': 'frozen'}
+    with made() as graph:
+        FakeRobot(graph)
+        sims = [start_shadow_sim('-r', f'__ns:=/{name}', *shared, world_model=model,
+                                 sync_tolerance=5.0, max_input_age=30.0)     # busy machines
+                for name, model in models.items()]
+        node, address = start(graph, shadow_sims=list(models))
+        chromium = browser.Browser(640, 480)
+        try:
+            page = chromium.page(address)
+            goals = graph.action('/left/shadow_sim')
+            graph.wait(lambda: graph.node.count_subscribers('/joint_trajectory') == 2, 'both')
+            commands = graph.node.create_publisher(JointTrajectory, 'joint_trajectory',
+                                                   qos.TRAJECTORY)
+            graph.wait(lambda: commands.get_subscription_count() == 2, 'both')
+            commands.publish(swing())
+            for name, model in models.items():
+                page.choose('world model', f'{model} ({name})', limit=60.0)
+                page.wait_text(f'model: {model}')
+            goal = Precheck.Goal(candidates=[swing(9.0), swing(0.2)])
+            handle = graph.ask(lambda: goals.send_goal_async(goal))
+            result = graph.result(handle.get_result_async()).result
+            assert list(result.ranking) == [1, 0]
+            page.choose('world model', 'kinematic (left)')
+            page.wait_text('2. FAIL')
+            page.click('1. PASS')
+            page.wait_text('1. PASS (shown)')
+            assert page.problems == []
+        finally:
+            chromium.close()
+        assert [process.stop() for process in (node, *sims)] == [0, 0, 0], node.output()
     assert 'Traceback' not in node.output()
