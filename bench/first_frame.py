@@ -41,7 +41,7 @@ def follow(repeats: int, frames: int, size: tuple[int, int], log_folder: Path) -
             if number:       # the first is not counted
                 seconds['first'].append((client.frames[0][0] - sent,) * 2)
                 seconds['last'].append((client.frames[-1][0] - sent,) * 2)
-                seconds['verdict'].append((client.verdicts[-1][0] - sent,) * 2)
+                seconds['verdict'].append((client.verdicts[0][0] - sent,) * 2)
             complete &= [frame.index for _, frame in client.frames] == list(range(frames))
     what = f'{frames} frames of {size[0]}x{size[1]}, `kinematic`'
     return [row(f'trajectory published to {end}, {what}', median(seconds[name]), None, None,

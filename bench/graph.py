@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.publisher import Publisher
 from trajectory_msgs.msg import JointTrajectory
 
 from bench.precheck import motion
@@ -33,12 +34,13 @@ PATIENCE = 180.0     # [s] for anything; the first start compiles
 class Process:
     """A process of the graph; its errors go to a file, its input ends it where it reads that."""
 
-    def __init__(self, name: str, command: list[str], log: Path):
-        """Start it."""
+    def __init__(self, name: str, command: list[str], log: Path, domain: int = 0):
+        """Start it, on one of the domains of this run."""
         self.name, self.log = name, log
         with log.open('w') as stream:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=ros_environment(), text=True, stdin=subprocess.PIPE,
+                command, cwd=ROOT, env=ros_environment(domain), text=True,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if name == 'robot_feed' else stream, stderr=stream)
         self.pid = self._process.pid
 
@@ -76,14 +78,19 @@ def robot_feed(log_folder: Path, *, size: tuple[int, int], camera_rate: float,
         log_folder / 'robot_feed.log')
 
 
+def node(log_folder: Path, name: str, domain: int = 0, **parameters: object) -> Process:
+    """Start a node of this package."""
+    arguments = [part for key, value in parameters.items() for part in ('-p', f'{key}:={value}')]
+    return Process(name, [sys.executable, str(ROOT / 'executables' / name), '--ros-args',
+                          *arguments], log_folder / f'{name}.log', domain)
+
+
 def shadow_sim(log_folder: Path, **parameters: object) -> Process:
     """Start shadow_sim, which is told where the camera of `robot_feed` is."""
     T = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
     pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
-    given = {'extrinsics': [float(value) for value in pose], **parameters}
-    arguments = [part for name, value in given.items() for part in ('-p', f'{name}:={value}')]
-    return Process('shadow_sim', [sys.executable, str(ROOT / 'executables' / 'shadow_sim'),
-                                  '--ros-args', *arguments], log_folder / 'shadow_sim.log')
+    return node(log_folder, 'shadow_sim', extrinsics=[float(value) for value in pose],
+                **parameters)
 
 
 class Client:
@@ -94,8 +101,7 @@ class Client:
         self._context = rclpy.Context()
         self._context.init()
         self.node = rclpy.create_node('bench_client', context=self._context)
-        self._publisher = self.node.create_publisher(JointTrajectory, 'joint_trajectory',
-                                                     qos.TRAJECTORY)
+        self._publisher = self.publisher('joint_trajectory')
         self.changed = threading.Condition()
         self.verdicts: list[tuple[float, Verdict]] = []
         self.frames: list[tuple[float, PredictedFrame]] = []
@@ -116,6 +122,10 @@ class Client:
                 self.changed.notify_all()
 
         self.node.create_subscription(kind, topic, take, profile)
+
+    def publisher(self, topic: str) -> Publisher:
+        """Return a publisher of trajectories."""
+        return self.node.create_publisher(JointTrajectory, topic, qos.TRAJECTORY)
 
     def send(self, trajectory: JointTrajectory) -> float:
         """Publish a trajectory and return when that was."""
@@ -190,12 +200,3 @@ class Graph:
     def __exit__(self, *_) -> None:
         """End them."""
         self._ending.close()
-
-
-def processes_of(pid: int) -> Iterator[int]:
-    """Yield a process and all that descend from it, as /proc tells."""
-    yield pid
-    for task in Path(f'/proc/{pid}/task').glob('*/children'):
-        with contextlib.suppress(OSError):
-            for child in task.read_text().split():
-                yield from processes_of(int(child))
