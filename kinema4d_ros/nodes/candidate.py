@@ -37,12 +37,18 @@ class Candidate:
     robot: Robot | None = None
     joints: Mapping[str, float] = field(default_factory=dict)     # live ones [rad or m]
     findings: dict[int, list[Finding]] = field(default_factory=dict)
+    notes: list[Finding] = field(default_factory=list)    # told with the verdict, of no tier
     fields: dict[str, Any] = field(default_factory=dict)          # of the Verdict
     latencies: dict[str, float] = field(default_factory=dict)     # [s] per stage
 
     def add(self, tier: int, *findings: Finding) -> None:
         """Add findings of a tier, which has run thereby."""
         self.findings.setdefault(tier, []).extend(findings)
+
+    def doubt(self, *findings: Finding) -> None:
+        """Add what speaks against tier 0, if anything does."""
+        if findings:
+            self.add(0, *findings)
 
     @property
     def moves(self) -> bool:
@@ -66,7 +72,7 @@ class Candidate:
         self.latencies |= {stage: seconds for stage, seconds in job.latencies.items()
                            if stage not in ('wait', 'total')}
         if job.outcome != Outcome.DONE:
-            self.add(0, not_checked(job.message, CODES[job.outcome]))
+            self.doubt(not_checked(job.message, CODES[job.outcome]))
             return
         for tier, found in job.findings.items():
             self.add(tier, *found)
@@ -88,21 +94,25 @@ class Candidate:
         elif is_evidence or job.outcome not in (Outcome.REPLACED, Outcome.DEADLINE):
             self.add(2, not_checked(job.message, CODES[job.outcome]))
         else:
-            self.add(0, Finding(CODES[job.outcome], Severity.INFO,
-                                f'the prediction was not shown to its end: {job.message}'))
+            self.notes.append(Finding(
+                CODES[job.outcome], Severity.INFO,
+                f'the prediction was not shown to its end: {job.message}'))
 
     def verdict(self, required: Collection[int], tier0: Tier0Settings | None = None, *,
                 final: bool = True) -> Verdict:
         """Return the verdict on what was found so far; with `tier0`, also what speed would do."""
         fields = dict(self.fields)
-        told = [finding for tier in (0, 2) for finding in self.findings.get(tier, ())]
         fields['outcome'] = fields.get('outcome') or '; '.join(
-            finding.message for finding in told if finding.code in _EVENTS)
+            finding.message for finding in self.notes if finding.code in _EVENTS)
         against = [finding for found in self.findings.values() for finding in found
                    if finding.severity > Severity.INFO]
         if against and tier0 is not None and self.moves and self.robot is not None:
             with contextlib.suppress(Exception):     # help that cannot be had is no finding
                 fields['speed_factor'] = speed_factor(self.trajectory, self.robot, self.joints,
                                                       tier0, against)
-        return decide(self.findings, required=required, latencies=self.latencies, final=final,
+        findings = dict(self.findings)
+        if findings and self.notes:      # with a tier that ran, so that they make none of one
+            ran = min(findings)
+            findings[ran] = [*findings[ran], *self.notes]
+        return decide(findings, required=required, latencies=self.latencies, final=final,
                       **fields)

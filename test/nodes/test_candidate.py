@@ -1,0 +1,121 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A candidate's findings into verdicts: no PASS without all required tiers, whatever happens."""
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinema4d_ros.nodes.candidate import Candidate, CODES
+from kinema4d_ros.nodes.job import Outcome
+from kinema4d_ros.precheck import not_checked, Tier0Settings
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status
+
+FINDING = st.builds(Finding, st.sampled_from(FindingCode), st.sampled_from(Severity),
+                    st.just('said'))
+FINDINGS = st.lists(FINDING, max_size=2).map(tuple)
+TIERS = st.sets(st.integers(0, 2))
+
+
+def job(outcome, findings=None, measured=None):
+    """Return what a supervisor hands back."""
+    return types.SimpleNamespace(outcome=outcome, message='said why', latencies={'total': 1.0},
+                                 findings=findings or {}, measured=measured or {})
+
+
+CHECKS = st.builds(job, st.sampled_from(Outcome),
+                   st.dictionaries(st.integers(0, 1), FINDINGS))
+PREDICTIONS = st.builds(job, st.sampled_from(Outcome), st.dictionaries(st.just(2), FINDINGS))
+STEPS = st.lists(st.one_of(
+    st.tuples(st.just('rules'), FINDINGS), st.tuples(st.just('check'), CHECKS),
+    st.tuples(st.just('prediction'), st.tuples(PREDICTIONS, st.booleans()))), max_size=5)
+
+
+def candidate():
+    """Return a fresh one."""
+    return Candidate(0, '1-0', None)
+
+
+@given(STEPS, TIERS)
+def test_pass_takes_every_required_tier_and_nothing_against_it(steps, required):
+    one, ran, doubted = candidate(), set(), False
+    last = one.verdict(required).status
+    for kind, what in steps:
+        if kind == 'rules':
+            one.add(0, *what)
+            ran.add(0)
+            found = what
+        else:
+            result = what if kind == 'check' else what[0]
+            if kind == 'check':
+                one.take_check(result)
+            else:
+                one.take_prediction(result, is_evidence=what[1])
+            found = ()
+            if result.outcome == Outcome.DONE:
+                found = [f for each in result.findings.values() for f in each]
+                ran |= set(result.findings)
+            elif kind == 'check' or what[1] or result.outcome in (Outcome.FAILED,
+                                                                  Outcome.CANCELLED):
+                doubted = True
+        doubted |= any(f.severity > Severity.INFO for f in found)
+        verdict = one.verdict(required)
+        if verdict.status == Status.PASS:
+            assert required and required <= ran and not doubted
+        if last == Status.FAIL:
+            assert verdict.status == Status.FAIL          # it can only become worse
+        last = verdict.status
+    if required and required <= ran and not doubted and 0 in one.findings:
+        assert last == Status.PASS
+
+
+@pytest.mark.parametrize('outcome', [Outcome.CANCELLED, Outcome.REPLACED, Outcome.DEADLINE,
+                                     Outcome.FAILED])
+@pytest.mark.parametrize('is_evidence', [True, False])
+def test_what_the_end_of_a_prediction_says(outcome, is_evidence):
+    one = candidate()
+    one.add(0)
+    one.add(1)
+    one.take_prediction(job(outcome), is_evidence=is_evidence)
+    verdict = one.verdict((0, 1))
+    harmless = not is_evidence and outcome in (Outcome.REPLACED, Outcome.DEADLINE)
+    assert verdict.status == (Status.PASS if harmless else Status.UNSURE)
+    assert [finding.code for finding in verdict.findings] == [CODES[outcome]]
+    assert 2 not in verdict.tiers_passed and verdict.tiers_passed == (0, 1)
+
+
+def test_a_check_that_did_not_end_leaves_tier_0_in_doubt():
+    one = candidate()
+    one.add(0)
+    one.take_check(job(Outcome.DEADLINE))
+    verdict = one.verdict((0,))
+    assert (verdict.status, verdict.tiers_passed) == (Status.UNSURE, ())
+
+
+def test_fields_and_latencies_of_both_come_together():
+    one = candidate()
+    one.add(0)
+    first, second = (job(Outcome.DONE, {1: ()}, {'min_clearance': 0.1, 'outcome': 'it falls'}),
+                     job(Outcome.DONE, {2: ()}, {'action_following': 0.01}))
+    first.latencies = {'wait': 9.0, 'tier 1': 0.4, 'total': 9.0}
+    second.latencies = {'wait': 0.1, 'total': 1.5}
+    one.take_check(first)
+    early = one.verdict((0, 1), final=False)
+    one.take_prediction(second, is_evidence=True)
+    verdict = one.verdict((0, 1))
+    assert (early.final, early.action_following) == (False, None)
+    assert early.latencies == {'tier 1': 0.4}
+    assert verdict.latencies == {'tier 1': 0.4, 'wait': 0.1, 'total': 1.5}
+    assert (verdict.min_clearance, verdict.action_following, verdict.outcome, verdict.final) == (
+        0.1, 0.01, 'it falls', True)
+
+
+def test_help_that_cannot_be_had_is_no_reason_to_fail():
+    one = candidate()
+    one.trajectory, one.robot = object(), object()       # of which nothing can be computed
+    one.add(0, Finding(FindingCode.VELOCITY_LIMIT, Severity.FAIL, 'too fast'))
+    verdict = one.verdict((0,), Tier0Settings())
+    assert (verdict.status, verdict.speed_factor) == (Status.FAIL, None)
+    one.add(0, not_checked('and more'))
+    assert one.verdict((0,)).status == Status.FAIL

@@ -1,0 +1,83 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of shadow_sim into the rules of the precheck, and goals by name."""
+import dataclasses
+import pickle
+
+import pytest
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.pause import Pause
+from kinema4d_ros.nodes.rubrics import load_rubric, rubrics
+from kinema4d_ros.nodes.rules import precheck_settings, rules_in
+from kinema4d_ros.nodes.shadow_parameters import TABLE
+from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier1Settings, Tier2Settings, TouchRule
+
+
+def settings(**values):
+    """Return the settings that parameters stand for, as the worker reads them."""
+    rules = rules_in(TABLE.validate(values))
+    return precheck_settings(pickle.loads(pickle.dumps(rules)))
+
+
+def test_the_defaults_of_the_parameters_are_those_of_the_precheck():
+    assert settings() == PrecheckSettings() == precheck_settings({})
+
+
+@pytest.mark.parametrize('kind, prefix', [(Tier1Settings, 'tier1.'), (Tier2Settings, 'tier2.')])
+def test_every_setting_has_its_parameter(kind, prefix):
+    ours = {f'{prefix}{field.name}' for field in dataclasses.fields(kind)} - {'tier1.touch'}
+    assert ours == {name for name in TABLE.names if name.startswith(prefix)}
+
+
+def test_values_arrive():
+    got = settings(**{
+        'tier1.near_miss': 0.02, 'tier1.unseen': 'unsure', 'tier2.seeds': 3, 'self_margin': 0.01,
+        'touch': ['finger={depth: 0.002, speed: 0.1, within: [0, 0, 0, 1, 1, 1]}', 'tool={}'],
+        'allowed_contacts': ['hand, finger'], 'srdf': '<robot name="x"/>',
+        'world_model_settings': ['palm=hand']})
+    assert (got.tier1.near_miss, got.tier1.unseen, got.tier2.seeds) == (0.02, 'unsure', 3)
+    assert got.tier0.self_margin == 0.01
+    assert dict(got.tier1.touch) == {
+        'finger': TouchRule(0.002, 0.1, (0, 0, 0, 1, 1, 1)), 'tool': TouchRule()}
+    assert got.allowed_contacts == (('hand', 'finger'),)
+    assert got.srdf == '<robot name="x"/>'
+    assert got.grasping == {'palm': 'hand'}
+    assert settings(world_model='frozen', world_model_settings=['a=1']).grasping == {}
+
+
+def test_an_srdf_from_a_file(tmp_path):
+    path = tmp_path / 'arm.srdf'
+    path.write_text('<robot name="y"/>')
+    assert settings(srdf=str(path)).srdf == '<robot name="y"/>'
+
+
+@pytest.mark.parametrize('values, words', [
+    ({'touch': ['finger']}, 'name=value'), ({'touch': ['finger=3']}, 'link={depth'),
+    ({'touch': ['finger={force: 3.0}']}, 'link={depth'),
+    ({'touch': ['finger={depth: deep}']}, 'link={depth'),
+    ({'touch': ['finger={depth: -1.0}']}, 'depth must be at least 0'),
+    ({'touch': ['finger={within: [1, 2]}']}, 'within must be x0'),
+    ({'allowed_contacts': ['hand']}, 'link,link'), ({'allowed_contacts': ['a,b,c']}, 'link,link'),
+    ({'srdf': '/nowhere'}, 'neither the text of an SRDF nor a file'),
+    ({'goal_rubric': 'tidy'}, 'unknown goal rubric .*known: into_basket, lift, onto_plate')])
+def test_what_cannot_be_understood_is_named(values, words):
+    with pytest.raises(ConfigurationError, match=words):
+        TABLE.validate(values)
+
+
+def test_rubrics_of_the_user_come_before_those_of_the_package(tmp_path):
+    (tmp_path / 'lift.yaml').write_text('lifted: {height: 0.3}\n')
+    (tmp_path / 'broken.yaml').write_text('lifted: high\n')
+    assert load_rubric('') is None
+    assert load_rubric('lift') != load_rubric('lift', str(tmp_path)) == Goal.of(
+        {'lifted': {'height': 0.3}})
+    assert {'broken', 'into_basket', 'lift'} <= set(rubrics(str(tmp_path)))
+    with pytest.raises(ConfigurationError, match='broken.yaml'):
+        load_rubric('broken', str(tmp_path))
+
+
+def test_a_process_that_keeps_dying_is_started_less_and_less_often():
+    pause = Pause()
+    assert [pause.after(1.0) for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
+    assert pause.after(31.0) == 0.5
