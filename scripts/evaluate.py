@@ -9,8 +9,9 @@ Judge recorded trajectories and compare with what their execution did; writes ou
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \
       --task 0-9 --init 0-4 --camera-every 40 --out out/evaluation      # makes such a folder
 
-Latencies are those of as many processes at once as --jobs says; `make bench` measures one alone.
-Exit status 1 when a goal is missed (--strict).
+report.html shows it all on one page, with what the world models predict; report.json has the
+figures. Latencies are those of as many processes at once as --jobs says; `make bench` measures one
+alone. Exit status 1 when a goal is missed (--strict).
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed, ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
+from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow  # noqa: E402
+from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
+from kinema4d_ros.evaluation.report.depict import depict, Foreteller  # noqa: E402
+from kinema4d_ros.evaluation.report.rates import figures_of  # noqa: E402
 from kinema4d_ros.evaluation.statistics import (  # noqa: E402
     as_json, markdown, missed_goals, summarize)
 
@@ -50,7 +55,8 @@ def main() -> int:
         given.glob('*.mcap') if given.is_dir() else [given])})
     if not paths:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
-    rows, unread = judged(paths, max(1, min(options.jobs, len(paths))))
+    jobs = max(1, min(options.jobs, len(paths)))
+    rows, unread = judged(paths, jobs)
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -70,21 +76,20 @@ def main() -> int:
     print(markdown('All', sections['all']))
     for line in missed:
         print(f'goal missed: {line}')
-    print(f'written to {options.out / "report.json"} and {options.out / "report.md"}')
+    write_report(
+        options.out / 'report.html', depicted(rows, jobs), title='Verdicts on recorded episodes',
+        note='What was said of a trajectory before it was executed, and what came of it.',
+        figures=[figures_of(name, figures) for name, figures in sections.items()])
+    print(f'written to {options.out}: report.html, report.md and report.json')
     return 1 if options.strict and missed else 0
 
 
 def judged(paths: list[Path], jobs: int) -> tuple[list[PrecheckRow], list[str]]:
     """Return the rows in order of the paths, and why some episodes have none; shows progress."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     found, unread = {}, []
-    console = Console(stderr=True)
-    with Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(),
-                  TimeRemainingColumn(), console=console, transient=True) as progress:
-        bar = progress.add_task('judging', total=len(paths))
-        for path, answer in answers(paths, jobs):
+    with progress_bar() as progress:
+        bar, console = progress.add_task('judging', total=len(paths)), progress.console
+        for path, answer in answers(judge, paths, jobs):
             if isinstance(answer, str):
                 unread.append(answer)
                 console.print(f'{path.name}: not judged: {answer}', soft_wrap=True, markup=False)
@@ -97,15 +102,36 @@ def judged(paths: list[Path], jobs: int) -> tuple[list[PrecheckRow], list[str]]:
     return [found[path] for path in paths if path in found], sorted(unread)
 
 
-def answers(paths: list[Path], jobs: int) -> Iterator[tuple[Path, PrecheckRow | str]]:
-    """Yield each path with its row, or with why there is none, as they are done."""
+def depicted(rows: list[PrecheckRow], jobs: int) -> list[EpisodeReport]:
+    """Return what the page shows of each episode; shows progress."""
+    found = {}
+    with progress_bar() as progress:
+        bar = progress.add_task('predicting', total=len(rows))
+        for row, report in answers(predict, rows, jobs):
+            found[row.path] = report
+            progress.advance(bar)
+    return [found[row.path] for row in rows]
+
+
+def progress_bar():
+    """Return a bar that counts and says how long it takes, and goes when it is done."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    return Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(),
+                    TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+
+
+def answers(work: Callable, tasks: list, jobs: int) -> Iterator[tuple]:
+    """Yield each task with its answer, as they are done."""
     if jobs == 1:
-        yield from ((path, judge(path)) for path in paths)
+        yield from ((task, work(task)) for task in tasks)
         return
     # Two processes of one thread each share two cores better than one with two threads.
-    os.environ.setdefault('NUMBA_NUM_THREADS', '1')
+    for library in ('NUMBA', 'OMP'):
+        os.environ.setdefault(f'{library}_NUM_THREADS', '1')
     with ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn')) as pool:
-        waiting = {pool.submit(judge, path): path for path in paths}
+        waiting = {pool.submit(work, task): task for task in tasks}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
@@ -122,6 +148,21 @@ def judge(path: Path) -> PrecheckRow | str:
         return the_judge()(path)
     except Kinema4DError as error:
         return str(error)
+
+
+@cache
+def foretellers() -> tuple[Foreteller, ...]:
+    """Return the world models of this process, the baseline first."""
+    return Foreteller('frozen'), Foreteller('kinematic')
+
+
+def predict(row: PrecheckRow) -> EpisodeReport:
+    """Return what the page shows of a judged episode."""
+    episode, futures = Episode.open(row.path), {}
+    for foretell in foretellers():
+        robot, futures[foretell.world_model] = foretell(episode)
+    return depict(episode, row.verdict, robot, futures, moving=False,
+                  true_clearances=row.true_clearances)
 
 
 def described(row: PrecheckRow) -> dict:

@@ -113,22 +113,35 @@ def compare(episode: Episode, predicted: Sequence[PredictedFrame], robot: RobotR
     return Comparison(world_model, average(rows), len(rows))
 
 
+def frames_with_truth(episode: Episode, times: np.ndarray) -> np.ndarray:
+    """
+    Return the indices of predicted frames at whose time there is a recorded image, (N,) int.
+
+    :param times: (T,) [s] of the predicted frames.
+    """
+    step = times[-1] / max(len(times) - 1, 1)
+    off = np.abs(episode.frames.times[None] - times[:, None]).min(axis=1)
+    return np.nonzero(off <= 0.5 * step + 1e-6)[0]
+
+
 def frames_to_compare(episode: Episode, times: np.ndarray, most: int = 6) -> list[int]:
     """
     Choose frames, spread over the motion, that are worth the time that all metrics take.
 
     :param times: (T,) [s] of the predicted frames.
     :return: indices, where possible of frames for which the robot's mask was recorded; the last
-        one always, the first never.
+        one that can be compared always, the first never.
     """
-    there = episode.frames.times
-    masked = np.array([there[index] for index in sorted(episode.truth.robot_masks)])
-    wanted = masked[(masked > 0) & (masked < times[-1])]
-    if not len(wanted):
-        wanted = np.linspace(0, times[-1], most + 1)[1:]
+    there = frames_with_truth(episode, times)
+    there = there[there > 0]
+    if not len(there):
+        return []
+    masked = [episode.frames.times[index] for index in episode.truth.robot_masks]
+    good = [int(there[np.abs(times[there] - time).argmin()]) for time in masked
+            if 0 < time < times[-1]]
+    wanted = np.array(sorted({*good} or {*there.tolist()}))
     kept = wanted[np.linspace(0, len(wanted) - 1, min(most - 1, len(wanted))).round().astype(int)]
-    near = {int(np.abs(times - time).argmin()) for time in kept} | {len(times) - 1}
-    return sorted(near - {0})
+    return sorted({*kept.tolist(), int(there[-1])})
 
 
 def average(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

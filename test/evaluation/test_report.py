@@ -135,7 +135,7 @@ def test_without_any_measurement(tmp_path):
 def test_the_drawing_by_hand():
     frame = Frame(2.0, -0.05, 0.05)
     assert (frame.x(0.0), frame.x(1.0), frame.x(2.0), frame.x(9.0)) == (58, 343, 628, 628)
-    assert (frame.y(-0.05), frame.y(0.0), frame.y(0.05), frame.y(1.0)) == (210, 120, 30, 30)
+    assert (frame.y(-0.05), frame.y(0.0), frame.y(0.05), frame.y(1.0)) == (230, 130, 30, 30)
     finding = Finding(FindingCode.GRASP, Severity.INFO, 'grasp', time=0.5)
     drawing = Tags(timeline(episode(true_clearances=(0.05, 0.02, np.nan, 0.03, np.inf)),
                             [(1, finding)]))

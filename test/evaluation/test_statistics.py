@@ -138,6 +138,8 @@ def test_the_script_writes_its_report(tmp_path):
     report = json.loads((tmp_path / 'report.json').read_text())
     assert report['figures']['all']['agreement']['value'] == 1.0 and len(report['unread']) == 1
     assert '# Verdicts on recorded episodes' in (tmp_path / 'report.md').read_text()
+    page = (tmp_path / 'report.html').read_text()
+    assert 'data:image/jpeg;base64,' in page and 'FLIP, changed' in page and '2 of 2' in page
 
 
 def test_the_script_says_when_there_is_nothing(tmp_path):

@@ -105,7 +105,7 @@ def _findings(shown: list[tuple[int, Finding]], count: int) -> Html | None:
     return join(
         tag('div', tag('table', tag('thead', tag('tr', [tag('th', name, scope='col') for name in (
             '#', 'weight', 'finding', 'what it says', 'when')])), tag('tbody', rows)),
-            class_='wide', tabindex=0),
+            class_='wide findings', tabindex=0),
         tag('p', f'and {more} more', class_='soft') if more > 0 else None)
 
 
@@ -118,7 +118,8 @@ def _latency(episode: EpisodeReport) -> Html | None:
     rows = [join(tag('dt', stage), tag('dd', tag('i', style=f'width:{100 * value / longest:.1f}%'),
                                        tag('b', seconds(value))))
             for stage, value in latencies.items()]
-    return tag('details', tag('summary', 'Latency per stage'), tag('dl', rows, class_='bars'))
+    return tag('details', tag('summary', 'Latency per stage'), tag('dl', rows, class_='bars'),
+               open=True)
 
 
 def _metrics(episode: EpisodeReport) -> Html | None:

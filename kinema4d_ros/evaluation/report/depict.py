@@ -15,7 +15,8 @@ from PIL import Image
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
-from kinema4d_ros.evaluation.comparison import compare, frames_to_compare
+from kinema4d_ros.evaluation.comparison import (
+    compare, frames_to_compare, frames_with_truth)
 from kinema4d_ros.evaluation.prechecks import was_disturbed
 from kinema4d_ros.evaluation.report.content import EpisodeReport, Pictures
 from kinema4d_ros.robot import Robot
@@ -25,7 +26,8 @@ from kinema4d_ros.world_model import create
 
 FRAMES = 49
 _WIDTH = 360             # [px] of a video
-_STRIP = 6, 232          # key frames, and the width of each [px]
+_KEY_FRAMES = 6          # of a strip
+_KEY_WIDTH = 232         # [px] of each
 _HOLD = 0.5              # [s] that a video stays at its last frame
 _TOUCH = 'robot_touches_surroundings'
 
@@ -65,9 +67,9 @@ def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
     comparisons = tuple(compare(episode, [frames[index] for index in chosen], robot, name)
                         for name, frames in futures.items())
     shown = list(futures.values())[-1]
-    images = [frame.image for frame in shown]
-    truth = [episode.calibration.rectify(frame.image)
-             for frame in episode.truth.future(robot.times)]
+    use = np.arange(len(shown)) if moving else _key_frames(episode, robot.times)
+    times, images = robot.times[use], [shown[index].image for index in use]
+    truth = [episode.calibration.rectify(frame.image) for frame in episode.truth.future(times)]
     metadata = episode.metadata
     alt = (f'Prediction above, recording below: {metadata.task_text}. Predicted: '
            f'{verdict.outcome or "nothing is moved."}')
@@ -78,8 +80,8 @@ def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
         task=metadata.task_text, happened=happened(episode), success=metadata.success,
         foreseen=None if verdict.success is None else verdict.success >= 0.5,
         dangerous=touched or was_disturbed(episode), comparisons=comparisons,
-        pictures=film(images, truth, robot.times, alt) if moving else
-        strip(images, truth, robot.times, alt)), **more)
+        pictures=film(images, truth, times, alt) if moving else
+        strip(images, truth, times, alt)), **more)
 
 
 def happened(episode: Episode) -> str:
@@ -122,12 +124,15 @@ def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.
 
 def strip(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
           alt: str) -> Pictures:
-    """Return a sheet of key frames: the prediction above the truth."""
-    count, width = _STRIP
-    chosen = np.linspace(0, len(times) - 1, count).round().astype(int)
-    page = pictures.sheet([('predicted', [predicted[i] for i in chosen]),
-                           ('real', [true[i] for i in chosen])], times[chosen], width=width)
+    """Return a sheet of some frames: the prediction above the truth."""
+    page = pictures.sheet([('predicted', predicted), ('real', true)], times, width=_KEY_WIDTH)
     return Pictures(_jpeg(page), 'image/jpeg', alt)
+
+
+def _key_frames(episode: Episode, times: np.ndarray) -> np.ndarray:
+    """Return the indices of a few frames, spread over the motion, that were recorded too."""
+    there = frames_with_truth(episode, times)
+    return there[np.linspace(0, len(there) - 1, min(_KEY_FRAMES, len(there))).round().astype(int)]
 
 
 def _jpeg(image: np.ndarray) -> bytes:

@@ -14,7 +14,7 @@ from kinema4d_ros.evaluation.report.html import Html, tag
 from kinema4d_ros.evaluation.report.words import millimetres
 from kinema4d_ros.types import Finding
 
-WIDTH, HEIGHT = 640, 250
+WIDTH, HEIGHT = 640, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 30, 40
 _HIGHEST, _LOWEST = 0.15, -0.05     # [m] what lies beyond is drawn at the rim
 _GAP = 4.0                          # times the usual step is a gap in time
@@ -158,7 +158,13 @@ def _marks(frame: Frame, marks: Sequence[tuple[int, Finding]]) -> list[Html]:
             groups.append((x, [number]))
         out.append(tag('line', x1=x, x2=x, y1=_TOP, y2=HEIGHT - _BOTTOM, class_='mark'))
     for x, numbers in groups:
-        text = ','.join(map(str, sorted(numbers))) if len(numbers) < 3 else \
-            f'{min(numbers)}..{max(numbers)}'
-        out.append(tag('text', text, x=x, y=_TOP - 10, text_anchor='middle', class_='mark-name'))
+        out.append(tag('text', _numbers(sorted(numbers)), x=x, y=_TOP - 10,
+                       text_anchor='middle', class_='mark-name'))
     return out
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Return numbers in order; three or more in a row by the first and the last."""
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f'{numbers[0]}..{numbers[-1]}'
+    return ','.join(map(str, numbers))
