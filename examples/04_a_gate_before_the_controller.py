@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Put trajectory_gate in front of a controller, over real DDS, without a robot.
+
+shadow_sim and trajectory_gate run as processes of their own; mock_robot.py stands in for the robot,
+its camera and its controller, which notes what arrives. The client sends a good trajectory, and
+then one that is pressed into the table.
+
+    python examples/04_a_gate_before_the_controller.py data/episodes/libero_object_0_0_success.mcap
+"""
+import argparse
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from ament_index_python import get_package_prefix
+from control_msgs.action import FollowJointTrajectory
+from mock_robot import MockRobot
+from rclpy.action import ActionClient
+from rclpy.executors import MultiThreadedExecutor
+
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.bridge.motion import trajectory_message
+from kinema4d_ros.episodes import Episode
+
+PROGRAMS = Path(get_package_prefix('kinema4d_ros'), 'lib', 'kinema4d_ros')
+TIERS = 'required_tiers:=[0, 1]'     # the scene counts
+
+
+@contextlib.contextmanager
+def program(name: str, *parameters: str):
+    """Run a node of this package as a process of its own."""
+    arguments = [part for parameter in parameters for part in ('-p', parameter)]
+    process = subprocess.Popen([sys.executable, PROGRAMS / name, '--ros-args', *arguments])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def client(node: MockRobot, kind, name: str) -> ActionClient:
+    """Return a client whose server is there."""
+    made = ActionClient(node, kind, name)
+    if not made.wait_for_server(60.0):
+        raise SystemExit(f'{name} does not come up; see above')
+    return made
+
+
+def answer(future):
+    """Wait for what a future brings."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if not done.wait(120.0):
+        raise SystemExit('no answer came in two minutes')
+    return future.result()
+
+
+def main() -> None:
+    """Send two trajectories through the gate."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
+    parser.add_argument('episode', type=Path, help='episode file (.mcap)')
+    episode = Episode.open(parser.parse_args().episode)
+    os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))     # disturb no real robot
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    rclpy.init()
+    robot, executor = MockRobot(episode), MultiThreadedExecutor(num_threads=4)
+    executor.add_node(robot)
+    threading.Thread(target=executor.spin, daemon=True).start()
+
+    good = episode.trajectory
+    press = np.zeros_like(good.positions)
+    press[:, 1] = np.linspace(0.0, 0.8, len(press))       # the second joint leans forward
+    bad = dataclasses.replace(good, positions=good.positions + press, velocities=None,
+                              accelerations=None)
+    with program('shadow_sim', TIERS, 'frames:=5'):
+        client(robot, Precheck, 'shadow_sim/precheck')
+        with program('trajectory_gate', TIERS, 'controller:=/arm_controller', 'mode:=enforce',
+                     'verdict_timeout:=60.0'):
+            gate = client(robot, FollowJointTrajectory, 'trajectory_gate/follow_joint_trajectory')
+            for name, trajectory in (('good', good), ('bad', bad)):
+                goal = FollowJointTrajectory.Goal(trajectory=trajectory_message(trajectory))
+                send = executor.create_task(lambda g=goal: gate.send_goal_async(g))
+                reply = answer(answer(answer(send)).get_result_async())
+                print(f'the client of the {name} trajectory is told: {reply.result.error_string}')
+    same = robot.arrived == [trajectory_message(good)]
+    print(f'{len(robot.arrived)} trajectory arrived at the controller'
+          + (', and it is the good one, unchanged' if same else ''))
+    executor.shutdown()
+    rclpy.shutdown()
+
+
+if __name__ == '__main__':
+    main()

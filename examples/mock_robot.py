@@ -1,0 +1,45 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A robot that is not there: its topics as in the first moment of an episode."""
+from control_msgs.action import FollowJointTrajectory
+from rclpy.action import ActionServer
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header, String
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.episodes import Episode
+
+
+class MockRobot(Node):
+    """An arm that stands still before a camera, and a controller that only notes its goals."""
+
+    def __init__(self, episode: Episode):
+        """Begin to publish."""
+        super().__init__('mock_robot')
+        self._look, self._frame, self.arrived = episode.observation(), episode.camera_frame, []
+        self._joints, self._info, self._image, self._depth = (
+            self.create_publisher(kind, topic, qos.PREDICTION) for kind, topic in (
+                (JointState, 'joint_states'), (CameraInfo, 'camera/camera_info'),
+                (Image, 'camera/image_raw'), (Image, 'camera/depth/image_raw')))
+        self._robot = self.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
+        self._robot.publish(String(data=episode.robot_description))
+        self.create_timer(0.1, self._tell)
+        self._server = ActionServer(self, FollowJointTrajectory,
+                                    '/arm_controller/follow_joint_trajectory', self._execute)
+
+    def _tell(self) -> None:
+        look, header = self._look, Header(stamp=self.get_clock().now().to_msg(),
+                                          frame_id=self._frame)
+        self._joints.publish(joint_state_message(look.joint_positions, header))
+        self._info.publish(camera_info_message(look.camera, header))
+        self._depth.publish(array_to_image(look.depth, header, '32FC1'))
+        self._image.publish(array_to_image(look.image, header, 'rgb8'))
+
+    def _execute(self, goal) -> FollowJointTrajectory.Result:
+        self.arrived.append(goal.request.trajectory)
+        goal.succeed()
+        return FollowJointTrajectory.Result(error_string='executed')
