@@ -38,8 +38,8 @@ from kinema4d_ros.world_model.kinema4d.config import Variant  # noqa: E402
 from kinema4d_ros.world_model.kinema4d.tiny import write_tiny_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.timeout(240)
-FRAMES = 12            # two chained windows of the tiny model, which has 9
-MIB = 1 << 20
+FRAMES = 10            # two chained windows of the tiny model, which has 9
+STEPS, MIB = 60, 1 << 20
 
 
 class Bench:
@@ -55,17 +55,20 @@ class Bench:
         graph.wait(self.robot.trajectory.get_subscription_count, 'shadow_sim')
 
     def ask(self, trajectory=None) -> Verdict:
-        """Show the world as it is set now, publish a trajectory and return the verdict on it."""
+        """Show the world as it is set now, publish a trajectory and return the last verdict."""
         self.robot.wait_shown()
         before = len(self.verdicts)
         self.robot.trajectory.publish(trajectory or swing())
-        self.graph.wait(lambda: len(self.verdicts) > before, 'a verdict')
-        return self.verdicts[before]
+        self.graph.wait(lambda: any(verdict.final for verdict in self.verdicts[before:]),
+                        'a final verdict')
+        return self.verdicts[-1]
 
     def predicted(self, trajectory=None) -> tuple[Verdict, list[PredictedFrame]]:
-        """Ask, insist on a PASS, and return it with its frames."""
+        """Ask, insist on a future that is not believed, and return it: the weights are random."""
         verdict = self.ask(trajectory)
-        assert verdict.status == Verdict.PASS, verdict.summary
+        codes = [finding.code for finding in verdict.findings]
+        assert verdict.status == Verdict.UNSURE and Finding.ACTION_FOLLOWING in codes, verdict
+        assert Finding.MODEL_FAILED not in codes, verdict.summary
 
         def frames():
             return [frame for frame in self.frames if frame.rollout_id == verdict.rollout_id]
@@ -76,7 +79,7 @@ class Bench:
 
     def unsure(self, verdict: Verdict, code: int, message: str) -> None:
         """Insist on an UNSURE for a reason, from a worker that lives on."""
-        assert verdict.status == Verdict.UNSURE, verdict.summary
+        assert verdict.status == Verdict.UNSURE and verdict.final, verdict.summary
         assert code in [finding.code for finding in verdict.findings]
         assert message in verdict.summary
 
@@ -101,7 +104,7 @@ class Bench:
         """Send a goal and return its handle once it is being sampled."""
         self.robot.wait_shown()
         handle = self.graph.ask(lambda: self.client.send_goal_async(
-            Precheck.Goal(candidates=[swing()]), feedback_callback=feedback.append))
+            Precheck.Goal(candidates=[swing()], tiers=[2]), feedback_callback=feedback.append))
         self.graph.wait(lambda: any(message.feedback.stage == 'denoise'
                                     and message.feedback.step > 1 for message in list(feedback)),
                         'the sampling')
@@ -119,7 +122,7 @@ def node(**values):
     with pytest.MonkeyPatch.context() as patch, made() as graph:
         patch.setenv('OMP_NUM_THREADS', '1')   # of the worker; the model is too small to share
         process = start_shadow_sim(world_model='kinema4d', device='cpu', cancel_grace=20.0,
-                                   verdict_lifetime=100.0, **values)
+                                   verdict_lifetime=100.0, late_tiers='[2]', **values)
         try:
             yield Bench(graph, process)
         finally:
@@ -132,7 +135,7 @@ def bench(module_ros_domain, tmp_path_factory):
     """Return a bench with the pointmap-only variant."""
     base, weights = write_tiny_checkpoint(tmp_path_factory.mktemp('tiny'), Variant.POINTMAP)
     with node(frames=FRAMES, world_model_settings=settings(
-            base=base, weights=weights, steps=100)) as made_bench:
+            base=base, weights=weights, steps=STEPS)) as made_bench:
         yield made_bench
 
 
@@ -164,7 +167,11 @@ def test_a_trajectory_becomes_frames_in_metres_with_their_uncertainty(bench):
         assert 0 < frame.action_following < 10
         assert (image_to_array(frame.mask) == 255).any()
     assert verdict.world_model == 'kinema4d' and len(verdict.checkpoint_hash) == 16
-    assert {'robot', 'first frame', 'total'} <= set(verdict.latency_stages)
+    assert 0 < verdict.action_following < 10       # [m]
+    first, = [other for other in bench.verdicts if other.rollout_id == verdict.rollout_id
+              and not other.final]
+    assert first.status == Verdict.PASS            # which did not wait for the model
+    assert first.trajectory_hash == verdict.trajectory_hash
 
 
 def test_the_seed_of_the_node_decides_the_future(bench):
@@ -228,7 +235,7 @@ def test_a_cancel_ends_within_a_step_and_keeps_the_loaded_model(bench):
     assert result.error_code == Precheck.Result.CANCELLED
     assert len(bench.frames) == frames             # nothing was decoded
     steps = [message.feedback.step for message in feedback if message.feedback.stage == 'denoise']
-    assert steps == sorted(steps) and steps[-1] < 100
+    assert steps == sorted(steps) and steps[-1] < STEPS
     bench.predicted()
     assert bench.pid() == before
 

@@ -32,17 +32,23 @@ def require_stack() -> ModuleType:
     return importlib.import_module('torch')
 
 
+class ModelOutOfMemory(WorldModelError, MemoryError):
+    """There is not enough memory for the model, on whatever device."""
+
+
 @contextlib.contextmanager
 def memory_guard(doing: str) -> Iterator[None]:
     """
     Turn an exhausted device into an error that says what to change.
 
     :param doing: what was being done, for the message.
-    :raises WorldModelError: instead of torch's out-of-memory errors.
+    :raises ModelOutOfMemory: instead of the errors of torch and NumPy.
     """
     torch = require_stack()
     try:
         yield
+    except ModelOutOfMemory:
+        raise
     except (RuntimeError, MemoryError) as error:
         # torch raises a plain RuntimeError when the *host* has no memory left, NumPy a MemoryError.
         if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) \
@@ -51,7 +57,7 @@ def memory_guard(doing: str) -> Iterator[None]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        raise WorldModelError(
+        raise ModelOutOfMemory(
             f'out of memory while {doing}: {reason}; use offload=group, a quantization, or a '
             'device with more memory (--doctor estimates what is needed)') from error
 

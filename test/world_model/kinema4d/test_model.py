@@ -124,6 +124,30 @@ def test_four_candidates_encode_the_observation_once(models, variant, scene):
         engine.encode_image, engine.sample = original, sample
 
 
+def test_few_step_weights_bring_their_own_scheduler_and_step_count(tmp_path, scene, monkeypatch):
+    from kinema4d_ros.world_model.kinema4d.tiny import write_json, write_tiny_checkpoint
+    base, weights = write_tiny_checkpoint(tmp_path, steps=4)
+    write_json(base / 'scheduler' / 'scheduler_config.json', {
+        '_class_name': 'FlowMatchEulerDiscreteScheduler', 'shift': 5.0,
+        'num_train_timesteps': 1000})
+    model = create('kinema4d', base=str(base), weights=str(weights), device='cpu')
+    pipeline, seen, evaluate = model.engine.pipeline, [], model.engine.pipeline._evaluate
+
+    def recorded(name, inputs, times):
+        velocity = evaluate(name, inputs, times)
+        seen.append((inputs[0][:, :16].clone(), int(inputs[1][0]), velocity.clone()))
+        return velocity
+
+    monkeypatch.setattr(pipeline, '_evaluate', recorded)
+    assert len(list(model.predict(*scene()))) == 9
+    assert pipeline.forwards == 4
+    levels = [time / 1000 for _, time, _ in seen]
+    assert levels[0] == 1.0 and levels == sorted(levels, reverse=True)
+    for (latent, _, velocity), (after, _, _), level, lower in zip(
+            seen, seen[1:], levels, levels[1:]):
+        assert torch.allclose(after, latent + (lower - level) * velocity, atol=2e-2)    # Euler
+
+
 @pytest.mark.parametrize('stop_at', [0, 1, STEPS])
 def test_a_cancel_ends_within_one_step_without_decoding_and_the_next_works(model, scene, stop_at):
     observation, robot = scene()
