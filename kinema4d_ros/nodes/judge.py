@@ -13,6 +13,7 @@ from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.bridge.verdicts import candidates_message
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.candidate import Candidate, CODES
+from kinema4d_ros.nodes.incidents import IncidentKeeper, Pictures
 from kinema4d_ros.nodes.inputs import InputProblem, Look
 from kinema4d_ros.nodes.job import Job, Outcome
 from kinema4d_ros.nodes.looker import Looker
@@ -52,9 +53,10 @@ class Judge:
     """
     Judges requests in the thread of the RequestRunner.
 
-    All candidates are checked first, from one look at the world. The answer comes as soon as the
-    tiers that it waits for have run; what is predicted after that is shown, and may still make
-    the verdict worse: a second verdict, the final one, then follows the first.
+    All candidates are checked first, from one look at the world, and then predicted in the order
+    of their ranking; a single one is predicted while it is checked, where processes allow. The
+    answer comes as soon as the tiers that it waits for have run; what is predicted after that is
+    shown, and may still make the verdict worse: a second verdict, the final one, then follows.
     """
 
     def __init__(self, node, outputs: Outputs, looker: Looker,
@@ -64,6 +66,7 @@ class Judge:
         self._snapshot = snapshot
         self.checks: Worker | None = None         # both may be the same
         self.predictions: Worker | None = None
+        self.incidents = IncidentKeeper(node.get_logger())
         self.last_message = None
 
     def __call__(self, request: Request) -> None:
@@ -78,9 +81,12 @@ class Judge:
         if plan is None:
             plan = _Plan(self._snapshot(), {}, None, frozenset(), False)
         predicts_first = _PREDICTED in plan.wanted
+        ahead: Job | None = None
         for candidate in candidates:
             with self._doubts_in(candidate):
                 look = look or self._look(request, plan)
+                if len(candidates) == 1 and self.checks is not self.predictions:
+                    ahead = self._start_prediction(request, candidate, look, plan)
                 self._check(request, candidate, look, plan)
             if not predicts_first:
                 self._conclude(request, candidate, look, plan,
@@ -88,7 +94,7 @@ class Judge:
         if predicts_first:
             for candidate in candidates:
                 with self._doubts_in(candidate):
-                    self._predict(request, candidate, look, plan)
+                    self._predict(request, candidate, look, plan, ahead)
                 self._conclude(request, candidate, look, plan, final=True)
             self._answer(request, candidates)
             return
@@ -96,9 +102,10 @@ class Judge:
             candidate = candidates[index]
             if self._is_predictable(candidate, look):
                 with self._doubts_in(candidate):
-                    self._predict(request, candidate, look, plan)
+                    self._predict(request, candidate, look, plan, ahead)
                 verdict = self._verdict(candidate, plan, final=True)
                 self._tell(candidate, self._message(verdict, candidate, plan))
+                self._keep(candidate, look, plan, verdict)
 
     # ------------------------------------------------------------------ the steps
 
@@ -122,7 +129,7 @@ class Judge:
         with _timed(candidate.latencies, 'tier 0'):
             robot, live, doubts = self._looker.joints(request, values)
             candidate.robot, candidate.joints = robot, live
-            candidate.add(0, *doubts)
+            candidate.doubt(*doubts)
             if robot is not None:
                 candidate.fields['robot_hash'] = robot.description_hash
                 candidate.add(0, *check_tier0(candidate.trajectory, robot, live,
@@ -142,43 +149,56 @@ class Judge:
         if isinstance(look, InputProblem):
             raise look
         candidate.fields['scene_stamp_ns'] = look.observation.stamp_ns
-        job = self._have_done(request, candidate, look, plan, self.checks,
-                              Check(tuple(sorted(plan.wanted)), plan.goal), request.deadline)
+        job = self._submit(request, candidate, look, plan, self.checks,
+                           Check(tuple(sorted(plan.wanted)), plan.goal), request.deadline)
+        request.wait(job)
         candidate.take_check(job)
         if job.outcome != Outcome.DONE:
             request.fail(job.outcome, job.message)
         if _PREDICTED in plan.wanted:
             self._foretell(request, candidate, plan, 'checked')
 
-    def _predict(self, request: Request, candidate: Candidate, look: Look | InputProblem | None,
-                 plan: _Plan) -> None:
-        """Predict and publish the frames; a failure speaks against the verdict, as tier 2."""
+    def _start_prediction(self, request: Request, candidate: Candidate,
+                          look: Look | InputProblem | None, plan: _Plan) -> Job | None:
+        """Have the future predicted, unless there is none."""
         if not self._is_predictable(candidate, look):
-            return
-        waits = _PREDICTED in plan.wanted
+            return None
         deadline = request.deadline
-        if not waits:
+        if _PREDICTED not in plan.wanted:
             deadline = max(deadline, request.started + plan.values['deadline'])
+        return self._submit(request, candidate, look, plan, self.predictions,
+                            Prediction(plan.values['seed'], plan.is_judged), deadline)
+
+    def _predict(self, request: Request, candidate: Candidate, look: Look | InputProblem | None,
+                 plan: _Plan, ahead: Job | None) -> None:
+        """
+        Wait until the frames are published; a failure speaks against the verdict, as tier 2.
+
+        :param ahead: the prediction, when it was started already.
+        """
+        job = ahead or self._start_prediction(request, candidate, look, plan)
+        if job is None:
+            return
+        request.wait(job)
         supervisor, rollouts = self.predictions
-        job = self._have_done(request, candidate, look, plan, self.predictions,
-                              Prediction(plan.values['seed'], plan.is_judged), deadline)
         candidate.fields |= {'world_model': supervisor.model or plan.values['world_model'],
                              'checkpoint_hash': supervisor.fingerprint}
         candidate.take_prediction(job, is_evidence=plan.is_judged)
         if job.outcome == Outcome.DONE and 1 not in candidate.findings:
             # Tier 1 would foresee the same events, from the same geometry.
-            candidate.add(0, *map(event_finding, rollouts.current.events))
-        if waits and job.outcome != Outcome.DONE:
+            candidate.notes += map(event_finding, rollouts.current.events)
+        if job.outcome != Outcome.DONE and _PREDICTED in plan.wanted:
             request.fail(job.outcome, job.message)
 
-    def _have_done(self, request: Request, candidate: Candidate, look: Look, plan: _Plan,
-                   worker: Worker, task: Check | Prediction, deadline: float) -> Job:
+    @staticmethod
+    def _submit(request: Request, candidate: Candidate, look: Look, plan: _Plan, worker: Worker,
+                task: Check | Prediction, deadline: float) -> Job:
         # Set before submitting: the first frame may come before submit returns.
         worker.rollouts.current = Rollout(request, candidate.rollout_id, look, plan.values)
         job = worker.supervisor.submit(
             look.observation, candidate.trajectory, task=task, rules=plan.rules, mount=look.mount,
             deadline=deadline)
-        request.run(job)
+        request.add(job)
         return job
 
     @staticmethod
@@ -191,12 +211,12 @@ class Judge:
         try:
             yield
         except InputProblem as problem:
-            candidate.add(0, not_checked(str(problem), problem.code))
+            candidate.doubt(not_checked(str(problem), problem.code))
         except Kinema4DError as error:   # a malformed message, a setting for no joint
-            candidate.add(0, not_checked(str(error)))
+            candidate.doubt(not_checked(str(error)))
         except Exception as error:   # whatever it is, it must end in UNSURE and in the log
             self._node.get_logger().error(traceback.format_exc())
-            candidate.add(0, not_checked(f'internal error: {type(error).__name__}: {error}'))
+            candidate.doubt(not_checked(f'internal error: {type(error).__name__}: {error}'))
 
     # ------------------------------------------------------------------ telling
 
@@ -205,16 +225,18 @@ class Judge:
         """Give the verdict that the request waits for."""
         with self._doubts_in(candidate):
             if candidate.robot is not self._looker.robot:
-                candidate.add(0, not_checked('the robot description changed',
-                                             FindingCode.CANCELLED))
-            candidate.add(0, *self._looker.check_time(candidate.message, look, plan.values))
+                candidate.doubt(not_checked('the robot description changed',
+                                            FindingCode.CANCELLED))
+            candidate.doubt(*self._looker.check_time(candidate.message, look, plan.values))
             if request.outcome is not None and not candidate.has(CODES[request.outcome]):
-                candidate.add(0, not_checked(request.reason, CODES[request.outcome]))
+                candidate.doubt(not_checked(request.reason, CODES[request.outcome]))
         candidate.latencies['verdict'] = time.monotonic() - request.started
         verdict = self._verdict(candidate, plan, final=final)
         request.verdicts.append(verdict)
         request.messages.append(self._message(verdict, candidate, plan))
         self._tell(candidate, request.messages[-1])
+        if final:
+            self._keep(candidate, look, plan, verdict)
 
     def _answer(self, request: Request, candidates: list[Candidate]) -> list[int]:
         """Rank the candidates and end the wait of the one who asked; return the ranking."""
@@ -248,6 +270,14 @@ class Judge:
         return self._outputs.verdict_message(
             verdict, rollout_id=candidate.rollout_id, lifetime=plan.values['verdict_lifetime'],
             root_link='' if robot is None else robot.root_link)
+
+    def _keep(self, candidate: Candidate, look: Look | InputProblem | None, plan: _Plan,
+              verdict: Verdict) -> None:
+        """Have an incident packet written, where that is wanted."""
+        rollout = self.predictions.rollouts.current
+        predicted = rollout is not None and rollout.id == candidate.rollout_id
+        self.incidents.keep(candidate, look, verdict, plan.values, plan.goal,
+                            rollout.pictures if predicted else Pictures())
 
     def _tell(self, candidate: Candidate, message) -> None:
         """Log and publish a verdict; one that nobody heard still counts for the one who asked."""

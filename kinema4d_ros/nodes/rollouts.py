@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kinema4d_ros.nodes.incidents import Pictures
 from kinema4d_ros.nodes.inputs import Look
 from kinema4d_ros.nodes.job import Job, Outcome
 from kinema4d_ros.nodes.listener import WorkerState
@@ -26,6 +27,7 @@ class Rollout:
     look: Look
     values: Mapping[str, Any]
     events: list[WorldEvent] = field(default_factory=list)
+    pictures: Pictures = field(default_factory=Pictures)      # for an incident packet
 
 
 class Rollouts:
@@ -41,6 +43,8 @@ class Rollouts:
         rollout = self.current
         rollout.events += frame.events
         try:
+            if rollout.values['incident_dir']:
+                rollout.pictures.add(frame)
             self._outputs.publish_frame(
                 frame, rollout_id=rollout.id, stamp_ns=rollout.look.observation.stamp_ns,
                 camera_frame=rollout.look.frame, root_link=rollout.look.root_link,
@@ -58,7 +62,7 @@ class Rollouts:
             self._node.get_logger().warning(traceback.format_exc(), throttle_duration_sec=5.0)
 
     def on_end(self, job: Job) -> None:
-        """Nothing: `Request.run` waits for it."""
+        """Nothing: `Request.wait` waits for it."""
 
     def on_state(self, state: WorkerState, message: str) -> None:
         """Log what matters."""

@@ -28,7 +28,7 @@ TABLE_ROWS = (
               minimum=2, maximum=1000, read_only=True),
     Parameter('seed', int, 0, 'Seed of world models that draw random numbers', minimum=0),
     Parameter('deadline', float, 120.0,
-              'A prediction that takes longer is stopped and the verdict is UNSURE', unit='s',
+              'A verdict that takes longer is UNSURE, and a prediction that does is stopped', unit='s',
               minimum=0.1, maximum=86400.0),
     Parameter('cancel_grace', float, 2.0,
               'Time a world model has to stop when asked, before its process is killed',
@@ -99,6 +99,9 @@ TABLE_ROWS = (
               'robot_state_publisher', read_only=True),
     Parameter('cloud_stride', int, 1, 'Publish every n-th row and column of clouds', minimum=1,
               maximum=64),
+    Parameter('incident_dir', str, '',
+              'Folder for incident packets, one for each FAIL, which `kinema4d replay-incident` '
+              'judges again; empty for none'),
     Parameter('diagnostics_rate', float, 1.0, 'Rate of /diagnostics', unit='Hz', minimum=0.1,
               maximum=10.0, read_only=True),
     Parameter('autostart', bool, True,

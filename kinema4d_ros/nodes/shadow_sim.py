@@ -208,6 +208,7 @@ class ShadowSim(LifecycleNode):
         for worker in self._workers:
             worker.stop()
         self._action.close()
+        self._judge.incidents.close()
         self._outputs.close()
         self._runner = self._action = self._outputs = self._judge = self._looker = None
         self._workers = {}
@@ -242,6 +243,7 @@ class ShadowSim(LifecycleNode):
         if self._robot_text:
             runner.stop(Outcome.CANCELLED, 'the robot description changed')
         self._robot_text, looker.finder = message.data, finder
+        self._judge.incidents.robot_text = message.data
         if finder is None:
             looker.refusal = f'the robot description is refused: {reason}'
             return
@@ -281,7 +283,8 @@ class ShadowSim(LifecycleNode):
             self, '' if robot is None else robot.name,
             () if inputs is None else inputs.status(), tuple(self._workers),
             None if judge is None else judge.last_message,
-            {} if runner is None else {'requests replaced': runner.replaced}))
+            {} if runner is None or judge is None else {
+                'requests replaced': runner.replaced, **judge.incidents.counts()}))
 
     # ------------------------------------------------------------------ time
 
