@@ -56,7 +56,7 @@ class Request:
         self.reason = ''
         self.failure: tuple[Outcome, str] | None = None    # what a verdict is UNSURE for
         self.complaint: tuple[Outcome, str] | None = None  # the one of these, at the answer
-        self._job: Job | None = None
+        self._jobs: list[Job] = []             # that are being done
         self._lock = threading.Lock()
 
     def rollout_id(self, index: int) -> str:
@@ -70,8 +70,8 @@ class Request:
                 return
             self.outcome, self.reason = outcome, reason
             self.stopped.set()
-            job = self._job
-        if job is not None:
+            jobs = list(self._jobs)
+        for job in jobs:
             job.cancel(outcome, reason)
 
     def fail(self, outcome: Outcome, reason: str) -> None:
@@ -94,15 +94,19 @@ class Request:
         self.answer(self.ranking)
         self.done.set()
 
-    def run(self, job: Job) -> None:
-        """Wait for a job to end, passing on a stop."""
+    def add(self, job: Job) -> None:
+        """Take charge of a job: a stop is passed on to it."""
         with self._lock:
-            self._job, stopped = job, self.outcome is not None
+            self._jobs.append(job)
+            stopped = self.outcome is not None
         if stopped:
             job.cancel(self.outcome, self.reason)
+
+    def wait(self, job: Job) -> None:
+        """Wait for a job of this request to end."""
         job.done.wait()
         with self._lock:
-            self._job = None
+            self._jobs.remove(job)
 
 
 class RequestRunner:
