@@ -79,7 +79,8 @@ def main() -> int:
     write_report(
         options.out / 'report.html', depicted(rows, jobs), title='Verdicts on recorded episodes',
         note='What was said of a trajectory before it was executed, and what came of it.',
-        figures=[figures_of(name, figures) for name, figures in sections.items()])
+        figures=[figures_of('All episodes' if name == 'all' else name, section)
+                 for name, section in sections.items()])
     print(f'written to {options.out}: report.html, report.md and report.json')
     return 1 if options.strict and missed else 0
 

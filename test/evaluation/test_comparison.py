@@ -11,7 +11,7 @@ import pytest
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.comparison import (
-    average, compare, Comparison, frames_to_compare, METRICS)
+    average, compare, Comparison, frames_to_compare, frames_with_truth, METRICS)
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.shadow import ShadowSimulator
 from kinema4d_ros.world_model import create
@@ -74,6 +74,25 @@ def test_frames_are_those_with_a_recorded_mask(predicted):
     assert sum(index in episode.truth.robot_masks for index in near) >= 8
     assert len(frames_to_compare(episode, rollout.times, 3)) == 3
     assert frames_to_compare(episode, np.array([0.0, 5.0])) == [1]
+
+
+class Sparse:
+    """An episode with few images, the last of them before the end of the motion."""
+
+    class frames:  # noqa: N801 - stands for an attribute
+        times = np.array([-1.0, 0.0, 2.0, 4.0])
+
+    class truth:  # noqa: N801
+        robot_masks: dict = {}
+
+
+def test_only_frames_that_were_recorded_too_are_compared():
+    times = np.linspace(0, 6, 25)
+    assert frames_with_truth(Sparse, times).tolist() == [0, 8, 16]
+    assert frames_to_compare(Sparse, times) == [8, 16]
+    Sparse.truth.robot_masks = {2: None}
+    assert frames_to_compare(Sparse, times) == [8, 16]
+    assert frames_to_compare(Sparse, np.array([0.0, 0.9])) == []
 
 
 def test_what_is_unknown_does_not_count_in_a_mean():

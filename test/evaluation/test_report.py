@@ -16,7 +16,8 @@ from kinema4d_ros.evaluation.report.depict import film, strip
 from kinema4d_ros.evaluation.report.html import Html, join, tag
 from kinema4d_ros.evaluation.report.page import within_bounds, worst
 from kinema4d_ros.evaluation.report.timeline import Frame, timeline
-from kinema4d_ros.evaluation.statistics import Rate
+from kinema4d_ros.evaluation.report.rates import figures_of
+from kinema4d_ros.evaluation.statistics import ErrorFigures, Rate
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 TIMES = np.linspace(0.0, 2.0, 9)
@@ -157,6 +158,25 @@ def test_of_many_episodes_the_worst_are_shown(tmp_path):
     page = Tags(written(tmp_path, many))
     assert sum(name == 'article' for name, _ in page.found) == 16
     assert all(e.name in page.text for e in many) and '16 of 120 episodes' in page.text
+
+
+def test_figures_of_an_evaluation(tmp_path):
+    one = {'agreement': Rate(1, 1)}
+    found = figures_of('All', {
+        'agreement': Rate(9, 10), 'false_alarms': Rate(0, 8), 'held_back': Rate(1, 8),
+        'missed_danger': Rate(1, 2), 'missed_into_table': Rate(0, 0), 'kinds': {'bad_grasp': one},
+        'success_rate_bias': 0.1, 'brier': 0.04, 'clearance_error': ErrorFigures.of([0.001]),
+        'least_clearance_error': ErrorFigures.of([]), 'tier_0_seconds': 0.004,
+        'tier_1_seconds': float('nan'), 'cpu_seconds': 0.3})
+    assert [what for what, _, _ in found.rates] == [
+        'outcome foreseen', 'FAIL without danger', 'UNSURE without danger', 'PASS with danger',
+        'bad grasp: outcome foreseen']
+    assert ('success-rate bias', '+0.100', 'at most 0.04') in found.numbers
+    assert [what for what, _, _ in found.numbers][2:] == [
+        'clearance error over time', 'tier 0, median', 'CPU time of both, median']
+    page = Tags(written(tmp_path, [episode()], figures=[found, Figures('Other', [])]))
+    assert '9 of 10' in page.text and '60-98 %' in page.text
+    assert page.text.count('95 % interval') == 2
 
 
 def test_pictures_keep_to_the_bound():

@@ -69,14 +69,20 @@ def confusion(episodes: Sequence[EpisodeReport]) -> Html | None:
     return tag('div', tables, class_='pair') if tables else None
 
 
-def rates(figures: Figures) -> Html:
-    """Return rates with their 95 % Wilson intervals drawn, and further numbers."""
+def rates(figures: Figures, fold: bool = False) -> Html:
+    """
+    Return rates with their 95 % Wilson intervals drawn, and further numbers.
+
+    :param fold: show the title alone until it is asked for.
+    """
     rows = [tag('tr', tag('th', what, scope='row'), tag('td', f'{rate.hits} of {rate.tries}'),
                 tag('td', _interval(rate)), tag('td', goal)) for what, rate, goal in figures.rates]
     rows += [tag('tr', tag('th', what, scope='row'), tag('td', value), tag('td'), tag('td', goal))
              for what, value, goal in figures.numbers]
-    return tag('section', tag('h3', figures.title),
-               _table(('figure', 'value', '95 % interval', 'goal'), rows))
+    table = _table(('figure', 'value', '95 % interval', 'goal'), rows)
+    if fold:
+        return tag('details', tag('summary', figures.title), table)
+    return tag('section', tag('h3', figures.title), table)
 
 
 def metrics(comparisons: Sequence[Comparison]) -> Html | None:

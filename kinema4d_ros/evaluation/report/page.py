@@ -46,7 +46,9 @@ def write_report(path: Path, episodes: Sequence[EpisodeReport],
     parts = {
         'episodes': ('Episodes', overview.listing(episodes, {e.name for e in chosen})),
         'rates': ('Verdicts against what happened',
-                  join(said, map(overview.rates, figures)) if said or figures else None),
+                  join(said, [overview.rates(section, fold=number > 0)
+                              for number, section in enumerate(figures)])
+                  if said or figures else None),
         'models': ('World models', compared),
         'details': ('In detail', join(
             tag('p', f'{len(chosen)} of {len(episodes)} episodes: wrong verdicts first, then '

@@ -9,7 +9,7 @@ from typing import Any
 
 from kinema4d_ros.evaluation.report.content import Figures
 from kinema4d_ros.evaluation.report.words import seconds
-from kinema4d_ros.evaluation.statistics import GOALS, Rate
+from kinema4d_ros.evaluation.statistics import GOALS
 
 _LABELS = {
     'agreement': ('outcome foreseen', f'at least {100 * GOALS["agreement"]:.0f} %'),
@@ -37,7 +37,7 @@ def figures_of(title: str, summary: Mapping[str, Any]) -> Figures:
                ('Brier score', f'{summary["brier"]:.3f}', '')]
     numbers += [(label, str(summary[key]), '') for key, label in (
         ('clearance_error', 'clearance error over time'),
-        ('least_clearance_error', 'error of the smallest clearance')) if key in summary]
+        ('least_clearance_error', 'error of the smallest clearance')) if summary[key].count]
     numbers += [(label, seconds(summary[key]), goal) for key, (label, goal) in _SECONDS.items()
                 if not math.isnan(summary[key])]
-    return Figures(title, [rate for rate in rates if isinstance(rate[1], Rate)], numbers)
+    return Figures(title, [rate for rate in rates if rate[1].tries], numbers)
