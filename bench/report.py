@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 OUT = Path('out/bench')
 README = FOLDER.parent / 'README.md'
 #: measurements that take minutes and are made when they are asked for
-STUDIES = ('load', 'memory', 'scale')
+STUDIES = ('load', 'memory', 'scale', 'viewer')
 BEGIN, END = '<!-- made by python -m bench --readme -->', '<!-- end of what the bench made -->'
 _HEAD = ('Measurement', 'What', 'Ours', 'Usual way', 'Ratio', 'Goal')
 
