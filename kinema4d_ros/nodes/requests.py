@@ -133,7 +133,7 @@ class RequestRunner:
                 request.stop(Outcome.CANCELLED, _ENDING)
                 request.end()
                 return
-            self.replaced += len(self._queue)
+            self.replaced += sum(waiting.outcome is None for waiting in self._queue)
             self._stop_all(Outcome.REPLACED, 'replaced by a newer request')
             self._queue.append(request)
             self._changed.notify_all()

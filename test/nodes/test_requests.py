@@ -28,6 +28,8 @@ def test_the_newest_of_many_is_judged_and_all_others_are_stopped():
     assert [request for request, _ in judged] == requests
     assert {outcome for _, outcome in judged[:1]} == {Outcome.REPLACED}
     assert judged[-1][1] is None
+    # each is counted once, however often a newer one comes before its end
+    assert runner.replaced == sum(request.outcome == Outcome.REPLACED for request in requests)
     runner.close()
 
 
