@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.types import JointLimit
 
 
@@ -81,7 +82,7 @@ class Tier1Settings:
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
     unseen: Unseen = Unseen.REPORT
-    unseen_share: float = 0.25          # of a link's surface, more than this is told
+    unseen_share: float = 0.25          # 0..1 of a link's surface, more than this is told
 
     def __post_init__(self):
         """Refuse values that would switch a rule off or turn it round."""
@@ -89,6 +90,9 @@ class Tier1Settings:
                        'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
                        'carried_sigma', 'least_neighbours', 'unseen_share')
         _above_zero(self, 'voxel', 'travel')
+        _at_most(self, 'near_miss', REACH)       # nothing farther away is measured
+        _at_most(self, 'least_neighbours', 8)
+        _at_most(self, 'unseen_share', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
@@ -102,7 +106,7 @@ class Tier2Settings:
     moved: float = 0.03          # [m] a surface that is this far from where it was has moved
     least_area: float = 0.0008   # [m^2] smaller patches of change are noise
     reach: float = 0.05          # [m] what was this close to the robot may have been touched
-    vanished: float = 0.1        # share of its area that a touched object must show somewhere
+    vanished: float = 0.1        # 0..1, share of its area that a touched object must show somewhere
     sigma: float = 0.01          # [m] of predicted points
     confidence: float = 2.0      # standard deviations that a decision keeps away
     spread: float = 0.05         # [m] between predictions of several seeds
@@ -113,6 +117,7 @@ class Tier2Settings:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread')
         _above_zero(self, 'moved', 'least_area', 'reach', 'seeds')
+        _at_most(self, 'vanished', 1.0)
 
 
 def _at_least_zero(settings, *names: str) -> None:
@@ -127,6 +132,11 @@ def _above_zero(settings, *names: str) -> None:
         value = getattr(settings, name)
         if not (np.isfinite(value) and value > 0):
             raise ConfigurationError(f'{name} must be more than 0, got {value}')
+
+
+def _at_most(settings, name: str, most: float) -> None:
+    if getattr(settings, name) > most:
+        raise ConfigurationError(f'{name} must be at most {most:g}, got {getattr(settings, name)}')
 
 
 def _box(settings, name: str) -> None:

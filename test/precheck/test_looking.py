@@ -47,6 +47,25 @@ def carry():
 
 
 @settings(max_examples=15, deadline=None)
+@given(st.floats(0.0, 0.05), st.floats(0.0, 1.0), st.floats(0.0, 0.02))
+def test_a_tighter_limit_of_carrying_never_helps(carry, depth, share, sigma):
+    scene, robot, story, options = carry
+    cube = np.stack(np.meshgrid(*[np.linspace(-0.01, 0.01, 5)] * 3), -1).reshape(-1, 3)
+    added = (cube + [0.025, -0.025, 0.21]).astype(np.float32)      # on the way of what is carried
+    more = dataclasses.replace(
+        scene, points_base=np.concatenate([scene.points_base, added]),
+        pixels=np.concatenate([scene.pixels, np.repeat(scene.pixels[:1], len(added), axis=0)]),
+        sigma=np.r_[scene.sigma, np.full(len(added), 0.001, np.float32)])
+
+    def worst(**changed):
+        limits = dataclasses.replace(options, carried_sigma=sigma, **changed)
+        return max((f.severity for f in check_carried(more, robot, story, limits)),
+                   default=Severity.INFO)
+    assert worst(carried_depth=share * depth) >= worst(carried_depth=depth)
+    assert worst(carried_depth=0.0) > Severity.INFO
+
+
+@settings(max_examples=15, deadline=None)
 @given(st.floats(-0.05, 0.1), st.floats(-0.2, 0.15), st.floats(0.1, 0.4))
 def test_more_scene_never_makes_carrying_safer(carry, x, y, z):
     scene, robot, story, options = carry

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from kinema4d_ros.precheck import check_tier0, Tier0Settings
-from kinema4d_ros.robot import load_meshes, Robot, SelfCollision
+from kinema4d_ros.precheck.self_contact import check_self_contact
+from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot, SelfCollision
 from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
 
 
@@ -79,3 +80,19 @@ def test_a_wider_margin_never_turns_fail_into_pass(place, margin, more):
     narrow = findings(place, self_margin=margin)
     wide = findings(place, self_margin=margin + more)
     assert not narrow or wide
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-1.3, 0.3), min_size=2, max_size=5),
+       st.lists(st.floats(-1.2, 0.2), min_size=2, max_size=5), st.sampled_from([0.0, 0.03]))
+def test_passing_over_what_cannot_touch_changes_nothing(along, up, margin):
+    steps = np.linspace(0, 1, 40)
+    motion = np.stack([np.interp(steps, np.linspace(0, 1, len(way)), way) for way in (up, along)],
+                      axis=1)
+    T_base_link = ForwardKinematics(ROBOT)(motion)
+    at_once = [(c.index, c.links, c.distance) for c in CHECK(T_base_link, margin)]
+    one_by_one = [(i, c.links, c.distance) for i in range(len(motion))
+                  for c in CHECK(T_base_link[i:i + 1], margin)]
+    assert at_once == one_by_one
+    whole = check_self_contact(steps, T_base_link, lambda T, m, until_touch: CHECK(T, m), margin)
+    assert check_self_contact(steps, T_base_link, CHECK, margin) == whole

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError, UnknownJointError
@@ -348,7 +348,8 @@ def status(motion, options):
 @settings(max_examples=60, deadline=None)
 @given(motions(), st.floats(0.1, 4), st.floats(0.1, 4), st.floats(1, 50), st.floats(0.1, 1))
 def test_a_tighter_limit_never_turns_fail_into_pass(motion, upper, velocity, acceleration, share):
-    loose = JointLimit(upper=upper, lower=-upper, velocity=velocity, acceleration=acceleration)
+    loose = JointLimit(upper=upper, lower=-upper, velocity=velocity, acceleration=acceleration,
+                       jerk=20 * acceleration)
     tight = JointLimit(*(None if value is None else value * share
                          for value in dataclasses.astuple(loose)))
     box = (-2.0, -2.0, -1.0, 2.5, 1.5, 1.0)
@@ -356,9 +357,36 @@ def test_a_tighter_limit_never_turns_fail_into_pass(motion, upper, velocity, acc
                          allow_end_velocity=True, start_tolerance=1.0)
     narrow = Tier0Settings(limits={'shoulder': tight, 'elbow': tight}, velocity_scale=share,
                            workspace=tuple(share * x for x in box),
-                           start_tolerance=share, position_tolerance=1e-3 * share)
+                           start_tolerance=share, position_tolerance=1e-3 * share,
+                           step_time=0.01 * share)
     if status(motion, wide) == Status.FAIL:
         assert status(motion, narrow) == Status.FAIL
+
+
+@settings(max_examples=40, deadline=None)
+@given(motions(), st.floats(0.2, 5.0))
+def test_time_scaling(motion, factor):
+    # Positions stay, speeds go with 1 / factor, accelerations with its square, jerks with its cube.
+    assume(len(motion.times) > 1)
+    if motion.times[0] > 0:      # the way from the live joints is a part of it
+        motion = dataclasses.replace(motion, times=motion.times - motion.times[0])
+    slower = JointTrajectory(
+        motion.joint_names, motion.times * factor, motion.positions,
+        None if motion.velocities is None else motion.velocities / factor,
+        None if motion.accelerations is None else motion.accelerations / factor ** 2)
+    tight = JointLimit(lower=-1e-3, upper=1e-3, velocity=1e-9, acceleration=1e-9, jerk=1e-9)
+
+    def worst(moved, step):
+        options = Tier0Settings(limits={'shoulder': tight, 'elbow': tight}, step_time=step,
+                                start_tolerance=9, allow_end_velocity=True)
+        return {(f.code, f.link): abs(f.value) for f in check_tier0(moved, ROBOT, LIVE, options)
+                if f.value is not None}
+    one, other = worst(motion, 0.01), worst(slower, 0.01 * factor)
+    power = {FindingCode.VELOCITY_LIMIT: 1, FindingCode.ACCELERATION_LIMIT: 2,
+             FindingCode.JERK_LIMIT: 3}
+    for key, value in one.items():
+        scaled = value / factor ** power.get(key[0], 0)
+        assert other.get(key, 0.0) == pytest.approx(scaled, rel=1e-6, abs=1e-6)
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,7 +13,7 @@ from kinema4d_ros.precheck import (
     check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen)
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import (
-    FindingCode, Gripper, Observation, PinholeCamera, RobotRollout, Severity)
+    CLEARANCE_FIELDS, FindingCode, Gripper, Observation, PinholeCamera, RobotRollout, Severity)
 
 HALF = 0.05       # [m] of the boxes
 URDF = '''<robot name="lift">
@@ -76,7 +76,7 @@ def check(world, motion, settings=EXACT, observation=None, story=None):
     findings, clearance = check_tier1(scene, motion, fields, surfaces, settings, story=story)
     return SimpleNamespace(findings=findings, link_names=clearance.link_names,
                            track=clearance.track, minimum=clearance.minimum,
-                           minimum_sigma=clearance.minimum_sigma)
+                           minimum_sigma=clearance.minimum_sigma, timeline=clearance.timeline)
 
 
 def taken_away(observation, frame, where):
@@ -240,6 +240,41 @@ def test_unseen_space_is_told_and_can_forbid_a_pass(world):
     assert not [f for f in in_view.findings if f.code is FindingCode.UNSEEN_SPACE]
 
 
+def test_the_clearance_over_time_by_hand(world):
+    heights = np.array([0.3, 0.1, 0.07, 0.09])       # at 0, 1, 2, 3 s; 25 cm away at first
+    timeline = check(world, rollout(world[0], heights, finger=0.5, seconds=3.0)).timeline
+    np.testing.assert_allclose(timeline.times, [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(timeline.distance, heights[1:] - HALF, atol=1e-4)
+    np.testing.assert_allclose(timeline.sigma, 0.001, atol=1e-6)
+    assert timeline.link_names == ('hand',) * 3
+    np.testing.assert_allclose(timeline.points_base[:, 2], 0.0, atol=1e-6)
+    np.testing.assert_allclose(timeline.robot_points_base[:, 2], heights[1:] - HALF, atol=1e-3)
+    np.testing.assert_allclose(timeline.robot_points_base[:, :2], timeline.points_base[:, :2],
+                               atol=1e-3)
+    assert set(timeline.as_verdict_fields()) == set(CLEARANCE_FIELDS)
+
+
+def test_a_long_timeline_is_thinned_and_keeps_the_smallest(world):
+    heights = np.full(300, 0.1)
+    heights[137] = 0.0712
+    clearance = check(world, rollout(world[0], heights, finger=0.5))
+    assert len(clearance.timeline.times) <= 50
+    assert clearance.timeline.distance.min() == clearance.minimum == pytest.approx(0.0212, abs=1e-4)
+    high = check(world, rollout(world[0], [0.5, 0.4], finger=0.5)).timeline
+    assert len(high.times) == 0 and high.link_names == ()
+
+
+@pytest.mark.parametrize('point, on_surface', [
+    ((0.08, 0.01, -0.02), (0.05, 0.01, -0.02)), ((0.01, 0.0, 0.04), (0.01, 0.0, 0.05)),
+    ((-0.02, -0.09, 0.01), (-0.02, -0.05, 0.01))])
+def test_the_nearest_point_on_a_box(world, point, on_surface):
+    place = np.eye(4)
+    place[:3, :3], place[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], (1, 2, 3)
+    moved = place[:3, :3] @ point + place[:3, 3]
+    found = world[1].surface_point('hand', moved, place)
+    np.testing.assert_allclose(place[:3, :3].T @ (found - place[:3, 3]), on_surface, atol=1e-3)
+
+
 def test_the_robot_is_taken_out_and_memory_stands_in(world):
     observation, mask = table(), np.zeros((120, 160), bool)
     mask[40:80, 60:100] = True
@@ -262,6 +297,49 @@ def test_tightening_never_helps(world, height, near, sigma):
     assert (worst(wide) is Severity.INFO) or (worst(check(world, motion, tight)) > Severity.INFO)
 
 
+@hypothesis_settings(max_examples=10, deadline=None)
+@given(height=st.floats(0.02, 0.07), seconds=st.floats(0.2, 5.0), depth=st.floats(0.0, 0.03),
+       speed=st.floats(0.0, 1.0), share=st.floats(0.0, 1.0))
+def test_a_tighter_touch_rule_never_helps(world, height, seconds, depth, speed, share):
+    motion = rollout(world[0], [0.6, 0.6, 0.6], finger=np.array([0.2, 0.1, height]) - 0.6,
+                     seconds=seconds)
+
+    def by(**rule):
+        touch = {'finger': TouchRule(**rule)}
+        return worst(check(world, motion, dataclasses.replace(EXACT, touch=touch)))
+    box, smaller = (-1, -1, -1, 1, 1, 1), (-1, -1, -1, 1, 0.3, 1)
+    loose = by(depth=depth, speed=speed, within=box)
+    assert by(depth=share * depth, speed=speed, within=box) >= loose
+    assert by(depth=depth, speed=share * speed, within=box) >= loose
+    assert by(depth=depth, speed=speed, within=smaller) >= loose
+
+
+@hypothesis_settings(max_examples=8, deadline=None)
+@given(height=st.floats(-0.2, 0.1), share=st.floats(0.0, 0.9), more=st.floats(0.0, 0.1))
+def test_less_unseen_space_allowed_never_tells_less(world, height, share, more):
+    motion = rollout(world[0], [0.3, height], finger=0.5)
+
+    def told(limit):
+        settings = dataclasses.replace(EXACT, unseen=Unseen.UNSURE, unseen_share=limit)
+        return any(f.code is FindingCode.UNSEEN_SPACE
+                   for f in check(world, motion, settings).findings)
+    assert told(share) or not told(share + more)
+
+
+@hypothesis_settings(max_examples=8, deadline=None)
+@given(height=st.floats(0.02, 0.1), factor=st.floats(0.2, 5.0))
+def test_a_slower_motion_has_the_same_clearance_and_slower_touches(world, height, factor):
+    places = np.array([0.2, 0.1, height]) - 0.6
+    one, other = (check(world, rollout(world[0], [0.6] * 3, finger=places, seconds=seconds))
+                  for seconds in (1.0, factor))
+    a, b = one.track('finger'), other.track('finger')
+    np.testing.assert_array_equal(a.distance, b.distance)
+    np.testing.assert_allclose(a.speed, b.speed * factor, rtol=1e-9)
+    np.testing.assert_allclose(a.times * factor, b.times, rtol=1e-9)
+    if factor > 1:
+        assert worst(other) <= worst(one)
+
+
 @hypothesis_settings(max_examples=25, deadline=None)
 @given(height=st.floats(0.06, 0.12), block=st.floats(0.005, 0.1))
 def test_more_scene_never_gives_more_clearance(world, height, block):
@@ -271,7 +349,8 @@ def test_more_scene_never_gives_more_clearance(world, height, block):
 
 
 @pytest.mark.parametrize('bad', [
-    {'near_miss': -1.0}, {'confidence': float('nan')}, {'voxel': 0.0}, {'least_neighbours': -1}])
+    {'near_miss': -1.0}, {'near_miss': 0.07}, {'unseen_share': 1.1}, {'least_neighbours': 9},
+    {'confidence': float('nan')}, {'voxel': 0.0}, {'least_neighbours': -1}])
 def test_settings_that_switch_a_rule_off_are_refused(bad):
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         Tier1Settings(**bad)
