@@ -20,6 +20,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.cli.checks import Check, Level
+from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.inputs import Inputs, InputStatus
 from kinema4d_ros.nodes.outputs import TOPICS as OUTPUTS
 from kinema4d_ros.nodes.robot_examiner import examine_camera, examine_robot
@@ -131,7 +132,12 @@ def _running(arguments: Sequence[str]) -> Iterator[GraphExaminer]:
     """Give the node, spinning in a thread."""
     context = rclpy.Context()
     context.init(args=['kinema4d'])
-    node = GraphExaminer(context, arguments)
+    try:
+        node = GraphExaminer(context, arguments)
+    except Exception as error:      # of several kinds, some not public
+        context.try_shutdown()
+        raise ConfigurationError(
+            f'{" ".join(arguments)} cannot be understood: {error}') from error
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 

@@ -142,6 +142,13 @@ def test_ends_cleanly(monkeypatch, capsys, raised, code):
     assert 'Traceback' not in err and ('stopped' in err or 'get it' in err)
 
 
+def test_view_without_viser(monkeypatch, capsys):
+    monkeypatch.setattr('kinema4d_ros.cli.ros.need_ros', lambda: None)
+    monkeypatch.setitem(sys.modules, 'viser', None)
+    assert main(['view']) == Exit.LACKING
+    assert 'pip install kinema4d_ros[viewer]' in capsys.readouterr().err
+
+
 def test_ctrl_c_of_the_real_thing():
     import signal
 

@@ -57,6 +57,11 @@ def test_nothing_is_running(ros_domain, capsys):
     assert 'ROS graph' in text and '-> start the robot' in text
 
 
+def test_ros_arguments_that_cannot_be_understood(ros_domain, capsys):
+    assert main(['doctor', '--ros-args', '-r', 'nonsense']) == 2
+    assert '-r nonsense cannot be understood' in capsys.readouterr().err
+
+
 def test_one_thing_wrong_after_another(ros_domain):
     """All on one graph, since finding each other is what takes time."""
     with made() as graph:

@@ -1,11 +1,14 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """recorder: what it wrote is what was said, and played again it gives the same verdict."""
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from graph import FakeRobot, made, parameters, Process, swing
+from graph import FakeRobot, made, parameters, Process, ROOT, swing
 from rclpy.serialization import deserialize_message
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
@@ -120,6 +123,27 @@ def test_nothing_to_record_and_a_folder_that_is_there(ros_domain, tmp_path):
     assert again.process.wait(60.0) == 1
     assert 'is there already; name another folder' in again.output()
     assert 'Traceback' not in again.output()
+
+
+def test_the_command_records_what_is_remapped(ros_domain, tmp_path):
+    log = tmp_path / 'log'
+    with made() as graph, log.open('w') as output:
+        robot = FakeRobot(graph, camera='d435')
+        robot.wait_shown()
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / 'executables' / 'kinema4d'), 'record',
+             str(tmp_path / 'bag'), '--topics', 'camera/image_raw', 'joint_states', '--ros-args',
+             '-r', 'camera/image_raw:=/d435/image_raw'], stdout=output, stderr=output,
+            env={**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'})
+        try:
+            graph.wait(lambda: 'recording 2 topics' in log.read_text(), 'the recorder')
+            robot.wait_shown(10)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30.0) == 0, log.read_text()
+        finally:
+            process.kill()
+    kept = contents(tmp_path / 'bag')
+    assert set(kept) == {'/camera/image_raw', '/joint_states'}
 
 
 @pytest.fixture
