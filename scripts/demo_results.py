@@ -87,6 +87,7 @@ def write_results(path: Path, heard: Heard, out: Path,
     row = Row(name, model, Status(verdict.status), heard.first - asked, heard.last - asked,
               len(times), float(times[-1]), score, sentence)
     robot, still = baseline(episode)
+    baseline.remember(episode)
     frames = [PredictedFrame(message.index, message.count, message.time_from_start, image, points,
                              image_to_array(message.mask) > 0)
               for message, image, points in zip(messages, images, clouds)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.camera import LinkPose, SceneMemory
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import (
@@ -28,6 +28,7 @@ FRAMES = 49
 _WIDTH = 360             # [px] of a video
 _KEY_FRAMES = 6          # of a strip
 _KEY_WIDTH = 232         # [px] of each
+_REMEMBERED = 5          # every so many frames are looked at to remember the scene
 _HOLD = 0.5              # [s] that a video stays at its last frame
 _TOUCH = 'robot_touches_surroundings'
 
@@ -39,17 +40,37 @@ class Foreteller:
         """:param frames: how many are predicted."""
         self.world_model, self._frames = world_model, frames
         self._simulators: dict[tuple[str, str], ShadowSimulator] = {}
+        self._memory = SceneMemory()
 
     def __call__(self, episode: Episode) -> tuple[RobotRollout, list[PredictedFrame]]:
         """Return the exact robot and the predicted frames, in the size of the camera."""
+        simulator, observation = self._simulator(episode), episode.observation()
+        if self._memory.background is not None:
+            self._memory.update(observation, simulator.robot_mask(observation))
+            observation = dataclasses.replace(observation, background=self._memory.background)
+        robot = simulator.roll_out(observation, episode.trajectory)
+        return robot, list(simulator.predict_around(observation, robot))
+
+    def remember(self, episode: Episode) -> None:
+        """
+        Keep what an episode shows of the scene behind the robot, for the episodes after it.
+
+        A live system that is shown one after another does the same; without this, it would be
+        compared with a baseline that knows less.
+        """
+        simulator = self._simulator(episode)
+        for index in range(0, len(episode.frames), _REMEMBERED):
+            observation = episode.observation(index - episode.start_index)
+            self._memory.update(observation, simulator.robot_mask(observation))
+
+    def _simulator(self, episode: Episode) -> ShadowSimulator:
+        """Return the simulator of the episode's robot and camera."""
         key = episode.robot_description, episode.camera_frame
         if key not in self._simulators:
             self._simulators[key] = ShadowSimulator(
                 Robot.from_urdf(episode.robot_description), create(self.world_model),
                 frames=self._frames, camera_poses=LinkPose(episode.camera_frame).poses)
-        simulator, observation = self._simulators[key], episode.observation()
-        robot = simulator.roll_out(observation, episode.trajectory)
-        return robot, list(simulator.predict_around(observation, robot))
+        return self._simulators[key]
 
 
 def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
