@@ -17,7 +17,8 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Finding, FindingCode
 
 _POLL = 0.02      # [s] between looks for an input that is waited for
-_LOADING = (WorkerState.STARTING, WorkerState.RESTARTING)
+#: states of a worker that is loading, or has not ended yet what it was asked to stop
+_COMING = (WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.BUSY)
 
 
 class Looker:
@@ -59,8 +60,8 @@ class Looker:
             return problem
 
     def await_ready(self, request: Request, *workers: Supervisor) -> None:
-        """Wait while workers load, so that the look is not old by the time it is used."""
-        while any(worker.state in _LOADING for worker in workers) \
+        """Wait for workers that will be free, so that the look is not old when it is used."""
+        while any(worker.state in _COMING for worker in workers) \
                 and time.monotonic() < request.deadline:
             if request.stopped.wait(_POLL):
                 return
