@@ -152,9 +152,9 @@ class Client:
             with self.changed:
                 self.verdicts.clear()
             self.send(trajectory)
-            _, verdict = self.wait(lambda: self.verdicts and self.verdicts[-1], 'a verdict',
-                                   *processes)
-            if verdict.header.stamp.sec and verdict.final:
+            _, verdict = self.wait(lambda: self.verdicts and self.verdicts[-1][1].final
+                                   and self.verdicts[-1], 'a verdict', *processes)
+            if verdict.header.stamp.sec:
                 return
             time.sleep(0.2)
         raise RuntimeError(f'no verdict rests on an observation: {verdict.summary}')

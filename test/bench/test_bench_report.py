@@ -1,0 +1,60 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The runner, its JSON, and the table that the README has from it."""
+import json
+
+import pytest
+
+from bench import report, timing
+
+
+def test_helpers_are_no_measurements():
+    names = report.available()
+    assert set(report.STUDIES) < set(names)
+    assert {'render', 'fk', 'latency', 'kinema4d_gpu'} < set(names)
+    assert not {'timing', 'report', 'world', '__main__'} & set(names)
+
+
+def test_interleaving_runs_all_ways_equally_often_and_drops_the_first_round():
+    calls = []
+    seconds = timing.interleave({name: lambda name=name: calls.append(name) for name in 'abc'}, 4)
+    assert {name: len(times) for name, times in seconds.items()} == dict.fromkeys('abc', 4)
+    assert [sorted(calls[i:i + 3]) for i in range(0, 15, 3)] == [list('abc')] * 5
+    assert len({tuple(calls[i:i + 3]) for i in range(0, 15, 3)}) > 1     # in changing order
+
+
+@pytest.mark.parametrize(('same', 'goal', 'good'), [
+    (True, 0.5, True), (True, 0.4, False), (False, 0.5, False), (True, None, True)])
+def test_a_row_is_good_when_results_are_equal_and_the_goal_is_met(same, goal, good):
+    assert timing.row('x', 1.0, 2.0, goal, same=same)['good'] is good
+
+
+def test_the_table_says_what_was_measured_and_on_what(tmp_path, monkeypatch):
+    report.write(tmp_path, 'fk', [timing.row('all links', 0.0002, 0.4, 0.02, same=True)], 7)
+    report.write(tmp_path, 'render', [timing.row('only told', 1.5, None, None, same=True)], 9)
+    told = json.loads((tmp_path / 'fk.json').read_text())
+    assert told['machine']['cores'] >= 1 and told['machine']['processor']
+    text = report.markdown(tmp_path)
+    assert '| `fk` | all links | 200 µs | 400 ms | 0.0005 | ≤ 0.02 |' in text
+    assert '| `render` | only told | 1.5 s |  |  |  |' in text
+    assert told['machine']['processor'] in text and 'at least 7' in text
+    readme = tmp_path / 'README.md'
+    readme.write_text(f'before\n{report.BEGIN}\nold\n{report.END}\nafter\n')
+    monkeypatch.setattr(report, 'README', readme)
+    report.update_readme(tmp_path)
+    assert readme.read_text() == f'before\n{report.BEGIN}\n{text}{report.END}\nafter\n'
+
+
+def test_nothing_measured_is_said(tmp_path):
+    with pytest.raises(SystemExit, match='make bench'):
+        report.markdown(tmp_path)
+
+
+def test_the_table_in_the_readme_names_measurements_that_exist():
+    text = report.README.read_text()
+    table = text.partition(report.BEGIN)[2].partition(report.END)[0].strip()
+    lines = [line for line in table.splitlines() if line.startswith('|')]
+    assert [cell.strip() for cell in lines[0].strip('|').split('|')] == list(report._HEAD)
+    names = [line.split('|')[1].strip().strip('`') for line in lines[2:]]
+    assert names and set(names) <= set(report.available())
+    assert all(len(line.strip('|').split('|')) == len(report._HEAD) for line in lines)
