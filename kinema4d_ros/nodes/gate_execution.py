@@ -113,6 +113,7 @@ class Execution:
         """Relay how it ended."""
         self._forget(ticket)
         if succeeded:
+            ticket.done = True
             self._report.decision('done', f'{ticket.name} is done', ticket)
             ticket.end(End.SUCCEED, result)
             return
@@ -168,11 +169,11 @@ class Execution:
     def is_ahead(self, ticket: Ticket) -> bool:
         """Whether the robot is on its way to where the trajectory continues what it executes."""
         older = ticket.after
-        if older is None or older is not self._moving or older.stop is not None:
+        if older is None or older.stop is not None or not (older is self._moving or older.done):
             return False
         now = _elapsed(older, self._state.now_ns())[1]
         if now < ticket.handover.time - _EARLY:
-            return True
+            return not older.done
         # Joints lag behind what the controller commands.
         return self._state.situation(ticket).moved > ticket.values['start_tolerance'] \
             and now < ticket.handover.time + older.values['path_window']

@@ -32,8 +32,8 @@ TABLE = ParameterTable((
               'Age of the scene that a verdict rests on when the trajectory is forwarded; 0.0 '
               'accepts any age (unsafe)', unit='s', minimum=0.0, maximum=3600.0),
     Parameter('start_tolerance', float, 0.02,
-              'How far a joint may be from where the trajectory was checked to start', unit='rad or m',
-              minimum=0.0, maximum=1.0),
+              'How far a joint may be from where the trajectory was checked to start',
+              unit='rad or m', minimum=0.0, maximum=1.0),
     # operators
     Parameter('approval_timeout', float, 60.0,
               'Mode advise: a trajectory that nobody approves in this time is refused', unit='s',

@@ -77,7 +77,8 @@ class Ticket:
         self.took_place = False                   # of another that the operator may mean
         self.stop: Objection | None = None        # why it is being stopped
         self.cancelled = False                    # by the client
-        self.ended = False
+        self.done = False                         # the controller has executed it to its end
+        self.ended = False                        # the client knows how it ended
         # set by the core once it is forwarded
         self.handle = None                        # the controller's goal
         self.sent_at = self.accepted_at = 0.0     # steady time [s]

@@ -87,6 +87,11 @@ def main(module: str) -> int:
         wake.trigger()
         thread.join(_PATIENCE)
         executor.shutdown(timeout_sec=_PATIENCE)
+        # rclpy's shutdown means to wait for callbacks that run in threads, but does not.
+        last = threading.Thread(target=executor._executor.shutdown,
+                                kwargs={'cancel_futures': True}, daemon=True)
+        last.start()
+        last.join(_PATIENCE)
         node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()

@@ -299,6 +299,23 @@ def test_what_continues_a_motion_is_held_until_the_robot_is_there():
     assert ports.log[-1] == 'send'
 
 
+def test_what_continues_at_the_end_goes_out_when_the_motion_is_over():
+    ports = Ports(path_tolerance=3.0)
+    older = ports.moving(swing(0.4, seconds=4.0))
+    ticket = ports.ticket(swing(0.1, start=ahead(0.4)))
+    assert ticket.handover.time == 4.0
+    ports.pass_(ticket, seconds=10)
+    follow(ports, 3.7)
+    assert ports.log[-1] != 'send'
+    ports.now += 0.3                                   # the joints lag behind
+    ports.gate.execution.finished(older, True, False, RESULT())
+    ports.gate.tick()
+    assert 'refuse' not in ports.log and 'send' not in ports.log[-2:]
+    ports.joints = ahead(0.4)
+    ports.gate.joints_changed()
+    assert ports.log[-1] == 'send'
+
+
 @pytest.mark.parametrize('what, words', [
     ('verdict on the chunk alone', 'another trajectory'), ('expiry', 'expired'),
     ('stopped on the way', 'moved by 0.'), ('motion fails', 'moved by 0.'),

@@ -38,3 +38,42 @@ def test_a_signal_that_comes_while_the_main_thread_begins_to_wait(ros_domain):
     done = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True,
                           timeout=30.0)
     assert done.returncode == 0, done.stderr
+
+
+# A node that is told to stop by a callback which then takes its time.
+SLOW = """
+import os, signal, sys, threading
+from rclpy.node import Node
+from std_msgs.msg import Empty
+from kinema4d_ros.nodes.spin import main
+
+class Slow(Node):
+    def __init__(self):
+        super().__init__('slow')
+        self.quits, self.finished = threading.Event(), False
+        self.publisher = self.create_publisher(Empty, 'slow', 1)
+        self.create_timer(0.01, self.work)
+
+    def work(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        self.quits.wait()
+        threading.Event().wait(0.5)
+        self.publisher.publish(Empty())
+        self.finished = True
+
+    def quit(self):
+        self.quits.set()
+
+    def close(self):
+        print('all is done' if self.finished else 'a callback still runs')
+
+sys.modules['a_node'] = sys.modules['__main__']
+make_node = lambda stop: Slow()
+sys.exit(main('a_node'))
+"""
+
+
+def test_what_runs_is_finished_before_the_node_goes(ros_domain):
+    done = subprocess.run([sys.executable, '-c', SLOW], capture_output=True, text=True,
+                          timeout=60.0)
+    assert (done.returncode, done.stdout.strip()) == (0, 'all is done'), done.stderr
