@@ -22,7 +22,8 @@ def shared(module_ros_domain, tmp_path_factory):
     """Start one node for the module, with the checks in a process of their own."""
     folder = tmp_path_factory.mktemp('rubrics')
     (folder / 'pick.yaml').write_text('lifted: {height: 0.1}\n')
-    process = start_shadow_sim(required_tiers=[0, 1], separate_checks='true', rubric_dir=folder)
+    process = start_shadow_sim(required_tiers=[0, 1], separate_checks='true', rubric_dir=folder,
+                               verdict_lifetime=60.0)
     with made() as graph:
         try:
             bench = Bench(graph, process)
@@ -47,6 +48,15 @@ def bench(shared):
 def against(verdict):
     """Return the codes of what speaks against a PASS."""
     return [finding.code for finding in verdict.findings if finding.severity != Finding.INFO]
+
+
+def frames_of(bench, verdict):
+    """Wait for the frames that belong to a verdict and return them."""
+    def frames():
+        return [frame for frame in bench.frames if frame.rollout_id == verdict.rollout_id]
+
+    bench.graph.wait(lambda: len(frames()) >= FRAMES, 'the frames')
+    return frames()
 
 
 def early_and_final(bench, trajectory=None):
@@ -130,14 +140,13 @@ def test_tier_2_looks_at_what_is_predicted(bench):
     assert verdict.status == Verdict.PASS and verdict.final, verdict.summary
     assert list(verdict.tiers_passed) == [0, 1, 2]
     bench.set(**{'seed': GHOST, 'tier2.seeds': 2, 'tier2.hold_still': True})
-    before = len(bench.frames)
     status, result = bench.outcome(bench.goal(tiers=[2]))
     assert status == GoalStatus.STATUS_SUCCEEDED, result.error_msg
     (verdict,) = result.verdicts
     assert verdict.status == Verdict.UNSURE and verdict.tier == 2
     assert {Finding.GHOST_MOTION, Finding.SPREAD, Finding.NO_REACTION} <= set(codes(verdict))
     assert list(verdict.tiers_passed) == [0, 1]
-    bench.graph.wait(lambda: len(bench.frames) == before + FRAMES, 'the frames')
+    assert len(frames_of(bench, verdict)) == FRAMES       # of one prediction
     assert bench.feedback[-1].provisional.status == Verdict.UNSURE
     provisional = [f.provisional for f in bench.feedback if f.provisional.tiers_passed]
     assert not any(verdict.final for verdict in provisional)
@@ -155,17 +164,13 @@ def test_tier_2_that_does_not_come_is_unsure(bench, seed, code, deadline):
 
 def test_what_a_model_knows_of_its_own_errors_arrives(bench):
     bench.set(seed=SHOW)
-    before = len(bench.frames)
-    early_and_final(bench)
-    bench.graph.wait(lambda: len(bench.frames) == before + FRAMES, 'the frames')
-    frame = bench.frames[-1]
+    frame = frames_of(bench, early_and_final(bench)[1])[-1]
     assert frame.action_following == 0.125
     sigma = image_to_array(frame.sigma)
     assert sigma.shape == image_to_array(frame.image).shape[:2] and (sigma == 0.25).all()
     bench.set(seed=GOOD)
-    early_and_final(bench)
-    bench.graph.wait(lambda: len(bench.frames) == before + 2 * FRAMES, 'the frames')
-    assert math.isnan(bench.frames[-1].action_following) and not bench.frames[-1].sigma.data
+    frame = frames_of(bench, early_and_final(bench)[1])[-1]
+    assert math.isnan(frame.action_following) and not frame.sigma.data
 
 
 def test_candidates_with_their_ranking_are_published(bench):
