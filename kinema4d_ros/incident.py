@@ -38,6 +38,8 @@ class IncidentRules:
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_hash: str = ''
     frames: int = 49
+    #: [rad or m] that tier 0 compared the start with; empty for those of the observation
+    live_joints: Mapping[str, float] = field(default_factory=dict)
     camera_link: str = ''                 # that carries the camera; '' for one that stays
     #: the camera in that link, rows of a (4, 4) matrix
     T_link_camera: tuple[tuple[float, ...], ...] = ()
@@ -119,7 +121,8 @@ def replay(packet: IncidentPacket, *, package_paths: Sequence[str | Path] = (),
     try:
         verdict = simulator.precheck(
             packet.observation, packet.trajectory, tiers=rules.tiers, required=rules.required,
-            settings=rules.settings, goal=rules.goal, seed=rules.seed, report=report)
+            settings=rules.settings, goal=rules.goal, seed=rules.seed, report=report,
+            live_joints=rules.live_joints)
     finally:
         simulator.close()
     return Replay(verdict, packet.verdict, differences(packet.verdict, verdict), tuple(notes))

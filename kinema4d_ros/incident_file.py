@@ -116,8 +116,8 @@ def _parts(packet: IncidentPacket):
               **{f'trajectory_{name}': getattr(motion, name) for name in (
                   'times', 'positions', 'velocities', 'accelerations')}}
     if seen.depth is not None:      # for looking at; the array is what counts
-        millimetres = np.nan_to_num(seen.depth * 1000.0, nan=0.0, posinf=0.0, neginf=0.0)
-        yield 'depth.png', _encoded('.png', millimetres.clip(0, 65535).astype(np.uint16))
+        metres = np.nan_to_num(seen.depth, nan=0.0, posinf=0.0, neginf=0.0).clip(0.0, 65.535)
+        yield 'depth.png', _encoded('.png', np.rint(1000.0 * metres).astype(np.uint16))
     if scene is not None:
         yield 'background.png', _encoded('.png', scene.image[..., ::-1])
         arrays |= {'background_depth': scene.depth, 'background_known': scene.known}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,8 @@ class ShadowSimulator:
     def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
                  tiers: Collection[int] = (0, 1), required: Collection[int] | None = None,
                  settings: PrecheckSettings | None = None, goal: Goal | None = None,
-                 seed: int = 0, report: Report = silent) -> Verdict:
+                 seed: int = 0, report: Report = silent,
+                 live_joints: Mapping[str, float] | None = None) -> Verdict:
         """
         Judge a trajectory before it moves the robot.
 
@@ -127,12 +128,13 @@ class ShadowSimulator:
         :param settings: what is allowed; None for those of the call before, at first the defaults.
         :param goal: for the probability that it is reached.
         :param report: told of the stages 'tier 0', 'tier 1', 'robot', and those of the model.
+        :param live_joints: newer positions than the observation's, for tier 0 [rad or m].
         :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
             a finding, and the verdict UNSURE.
         """
         return run_precheck(self, self.examiner(settings), observation, trajectory, tiers=tiers,
                             required=tiers if required is None else required, goal=goal,
-                            seed=seed, report=report)
+                            seed=seed, report=report, live_joints=live_joints)
 
     def examiner(self, settings: PrecheckSettings | None = None) -> Examiner:
         """Return what checks this robot by these settings; kept while they stay the same."""

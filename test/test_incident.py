@@ -156,6 +156,14 @@ def test_numbers_within_their_tolerance(judged):
         judged.verdict, dataclasses.replace(judged.verdict, trajectory_hash='x'))[0]
 
 
+def test_the_start_is_compared_with_the_live_joints(judged):
+    joints = {**judged.observation.joint_positions}
+    joints['panda_joint1'] += 0.1
+    rules = dataclasses.replace(judged.rules, live_joints=joints)
+    again = replay(dataclasses.replace(judged, rules=rules))
+    assert any('FAIL START_STATE' in line and 'is new' in line for line in again.differences)
+
+
 def test_another_mesh_and_a_missing_one(judged):
     uri = next(iter(judged.meshes))
     other = dataclasses.replace(judged, meshes={**judged.meshes, uri: 'x', 'gone.stl': 'y'},

@@ -114,6 +114,7 @@ class IncidentKeeper:
             settings=precheck_settings(rules_in(values)), goal=goal, seed=values['seed'],
             world_model=values['world_model'], model_settings=world_model_settings(values),
             checkpoint_hash=verdict.checkpoint_hash, frames=values['frames'],
+            live_joints=dict(candidate.joints),
             camera_link='' if mount is None else mount.link,
             T_link_camera=() if mount is None else tuple(map(tuple, mount.T_link_camera.tolist())))
         name = f'{time.strftime("%Y%m%d_%H%M%S")}_{candidate.rollout_id}.zip'

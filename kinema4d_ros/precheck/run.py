@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ Show = Callable[[RobotRollout, PredictedFrame], None]
 def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
                  trajectory: JointTrajectory, *, tiers: Collection[int],
                  required: Collection[int], goal: Goal | None, seed: int = 0,
-                 report: Report = silent) -> Verdict:
+                 report: Report = silent,
+                 live_joints: Mapping[str, float] | None = None) -> Verdict:
     """
     Judge one trajectory; see ShadowSimulator.precheck.
 
@@ -40,7 +41,7 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
     findings: dict[int, Sequence[Finding]] = {}
     latencies: dict[str, float] = {}
     measured: dict[str, Any] = {}
-    joints, evidence = observation.joint_positions, Evidence(())
+    joints, evidence = live_joints or observation.joint_positions, Evidence(())
 
     def run(tier: int, check) -> None:
         report(f'tier {tier}', 0, 1)
