@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / 'kinema4d_ros'
 RING_A = ('types', 'errors', 'resources', 'pixels', 'plain', 'shadow', 'incident',
           'incident_file', 'incident_mesh', 'cli', 'robot', 'camera', 'world_model', 'precheck',
-          'episodes', 'viewer')
+          'episodes', 'evaluation', 'viewer')
 # Packages that an extra brings; a module that needs one imports it when it is used.
 EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'robosuite', 'safetensors', 'torch',
           'transformers', 'viser'}
