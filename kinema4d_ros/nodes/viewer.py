@@ -10,6 +10,7 @@ from functools import partial
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
@@ -31,6 +32,9 @@ from kinema4d_ros.viewer import Candidate, FutureFrame, Viewer
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
            'extrinsics', 'max_input_age', 'sync_tolerance', 'package_paths')
+#: as verdicts are published, but none is lost where several come at once
+_VERDICTS = QoSProfile(depth=50, reliability=qos.VERDICT.reliability,
+                       durability=qos.VERDICT.durability)
 _REFRESH = 1.0      # [s] between looks for publishers that came since
 
 TABLE = ParameterTable((
@@ -82,7 +86,7 @@ class ViewerNode(Node):
         for source in values['shadow_sims'] or ('',):
             for topic, kind, profile, take in (
                     ('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES, self._on_frame),
-                    ('verdict', VerdictMessage, qos.VERDICT, self._on_verdict),
+                    ('verdict', VerdictMessage, _VERDICTS, self._on_verdict),
                     ('candidates', Candidates, qos.CANDIDATES, self._on_candidates)):
                 self.create_subscription(
                     kind, f'{source}/{topic}' if source else topic,

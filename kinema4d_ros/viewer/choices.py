@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kinema4d_ros.viewer.candidates import Candidate
 from kinema4d_ros.viewer.colors import STATUS_COLORS
+from kinema4d_ros.viewer.text import line
 
 if TYPE_CHECKING:
     from kinema4d_ros.viewer.viewer import Viewer
@@ -94,8 +95,3 @@ class HistoryChoice:
             if tuple(self._model.options) != tuple(models):
                 self._model.options = tuple(models)
             self._model.value = model
-
-
-def line(html: str) -> str:
-    """Return a line of small text for the panel."""
-    return f'<div style="margin:0 0.8em;font-size:0.85em;overflow-wrap:anywhere">{html}</div>'

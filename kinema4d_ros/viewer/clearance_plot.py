@@ -7,10 +7,13 @@ from html import escape
 
 import numpy as np
 
-from kinema4d_ros.viewer.colors import BAND_COLORS, NEUTRAL
+from kinema4d_ros.viewer.colors import BAND_COLORS
+from kinema4d_ros.viewer.text import line
 from kinema4d_ros.viewer.timeline import Timeline
 
 _EMPTY = np.zeros(1)
+_FAR = 1e4           # [mm] far above the plot
+_BESIDE = 1e-3       # [s]
 
 
 class ClearancePlot:
@@ -47,16 +50,25 @@ class ClearancePlot:
 
     def move(self, time: float) -> None:
         """Mark a time [s]."""
-        nearest = self._timeline.at(time)
-        if nearest is None:
+        timeline = self._timeline
+        if not timeline.all:
             return
-        times = np.array([one.time for one in self._timeline.all])
-        distances = np.array([one.distance * 1000 for one in self._timeline.all])
-        self._plot.data = times, distances, np.where(times == nearest.time, distances, np.nan)
-        color = _css(BAND_COLORS[nearest.band] if nearest.band is not None else NEUTRAL)
-        self._text.content = (
-            f'<div style="margin:0 0.8em;font-size:0.85em"><b style="color:{color}">'
-            f'{nearest.text}</b> from the scene: {escape(nearest.link)}</div>')
+        nearest = timeline.at(time)
+        times = np.array([one.time for one in timeline.all])
+        distances = np.array([one.distance * 1000 for one in timeline.all])
+        now = np.where([one is nearest for one in timeline.all], distances, np.nan)
+        # Where nothing is within reach, the line leaves the plot; it cannot have gaps.
+        breaks = np.flatnonzero(np.diff(times) > timeline.gap) + 1
+        at, edges = np.repeat(breaks, 2), np.stack([times[breaks - 1], times[breaks]], axis=1)
+        self._plot.data = (np.insert(times, at, (edges + (_BESIDE, -_BESIDE)).ravel()),
+                           np.insert(distances, at, _FAR), np.insert(now, at, np.nan))
+        if nearest is None:
+            text = 'nothing within reach now'
+        else:
+            color = _css(BAND_COLORS[nearest.band])
+            text = f'<b style="color:{color}">{nearest.text}</b> from the scene: ' \
+                f'{escape(nearest.link)}'
+        self._text.content = line(text)
 
 
 def _css(color: tuple[int, int, int]) -> str:

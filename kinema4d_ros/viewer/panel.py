@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.types import Finding, Verdict
-from kinema4d_ros.viewer.choices import CandidateList, HistoryChoice, line, NOTHING
+from kinema4d_ros.types import Finding, Status, Verdict
+from kinema4d_ros.viewer.choices import CandidateList, HistoryChoice, NOTHING
 from kinema4d_ros.viewer.clearance_plot import ClearancePlot
 from kinema4d_ros.viewer.colors import NEUTRAL, SEVERITY_COLORS, STATUS_COLORS
 from kinema4d_ros.viewer.playback import SPEEDS
 from kinema4d_ros.viewer.scene import LAYERS
+from kinema4d_ros.viewer.text import card, line
 
 if TYPE_CHECKING:
     from kinema4d_ros.viewer.viewer import Viewer
@@ -33,7 +34,7 @@ class Panel:
         gui.configure_theme(control_width='large', show_logo=False, show_share_button=False)
         gui.set_panel_label('kinema4d_ros')
         gui.main_panel.dock_right()
-        self._verdict = gui.add_html(_card('', NEUTRAL, NOTHING, ''))
+        self._verdict = gui.add_html(card('', NEUTRAL, NOTHING, ''))
         self._findings_folder = gui.add_folder('Findings', visible=False)
         self._findings: list = []
         self.candidates = CandidateList(gui, listener)
@@ -121,11 +122,13 @@ class Panel:
             handle.remove()
         self._findings = []
         if verdict is None:
-            self._verdict.content = _card('', NEUTRAL, waiting, '')
+            self._verdict.content = card('', NEUTRAL, waiting, '')
             self._findings_folder.visible = False
             return
-        word = verdict.status.name + ('' if verdict.final else ' so far')
-        self._verdict.content = _card(word, STATUS_COLORS[verdict.status],
+        # A later tier can only make it worse, so a FAIL stays.
+        word = verdict.status.name + (
+            '' if verdict.final or verdict.status == Status.FAIL else ' so far')
+        self._verdict.content = card(word, STATUS_COLORS[verdict.status],
                                       verdict.summary, _facts(verdict))
         self._findings_folder.visible = bool(verdict.findings)
         with self._findings_folder:
@@ -168,11 +171,3 @@ def _facts(verdict: Verdict) -> str:
         ('predicted in', lambda: f'{verdict.latencies["total"]:.2f} s',
          verdict.latencies.get('total'))]
     return '\n'.join(f'{name}: {text()}' for name, text, value in facts if value is not None)
-
-
-def _card(word: str, color: tuple[int, int, int], sentence: str, facts: str) -> str:
-    lines = ''.join(f'<div>{escape(line)}</div>' for line in facts.splitlines())
-    badge = f'<b style="font-size:1.3em">{word}</b><br>' if word else ''
-    return (f'<div style="margin:0.5em;padding:0.7em;border-radius:6px;color:white;'
-            f'overflow-wrap:anywhere;background:rgb{color}">{badge}{escape(sentence)}'
-            f'<div style="font-size:0.85em;margin-top:0.4em">{lines}</div></div>')

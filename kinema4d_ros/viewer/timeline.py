@@ -41,7 +41,12 @@ class Nearest(NamedTuple):
 
 
 class Timeline:
-    """The times at which something was within reach; may be empty."""
+    """
+    The times at which something was within reach; may be empty.
+
+    `gap` [s] is the longest time between two that belong together; in a longer one nothing was
+    within reach.
+    """
 
     def __init__(self, verdict: Verdict | None):
         """Take what was measured."""
@@ -52,10 +57,14 @@ class Timeline:
         self.all = [Nearest(*row[:4], *map(np.array, row[4:])) for row in rows
                     if math.isfinite(row[1])]
         self._times = np.array([nearest.time for nearest in self.all])
+        self.gap = 2.5 * float(np.median(np.diff(self._times))) if len(self.all) > 1 else 0.1
 
     def at(self, time: float) -> Nearest | None:
-        """Return what was measured nearest to a time [s]."""
-        return self.all[int(np.abs(self._times - time).argmin())] if self.all else None
+        """Return what was measured at a time [s]; None where nothing was within reach."""
+        if not self.all:
+            return None
+        nearest = self.all[int(np.abs(self._times - time).argmin())]
+        return nearest if abs(nearest.time - time) <= self.gap else None
 
     @property
     def smallest(self) -> Nearest | None:

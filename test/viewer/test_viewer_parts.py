@@ -205,12 +205,25 @@ def test_the_clearance_at_a_time_is_the_nearest_that_was_measured():
         clearance_sigmas=(0.001, np.nan, 0.003), clearance_links=('a', '', 'b'),
         clearance_points_base=((0, 0, 0), (np.nan,) * 3, (0, 0, 0)),
         clearance_robot_points_base=((0, 0, 0.2), (np.nan,) * 3, (np.nan,) * 3)))
-    assert [timeline.at(time).link for time in (0.0, 0.9, 1.1, 9.0)] == ['a', 'a', 'b', 'b']
+    assert [timeline.at(time).link for time in (0.0, 0.9, 1.1, 3.0)] == ['a', 'a', 'b', 'b']
+    assert timeline.at(9.0) is None
     assert timeline.at(0.0).band is None and timeline.at(0.0).text == '200 \u00b1 1 mm'
     np.testing.assert_array_equal(timeline.at(0.0).arrow, [(0, 0, 0.2), (0, 0, 0)])
     assert timeline.smallest.link == 'b' and timeline.smallest.arrow is None
     assert timeline.smallest.band is Severity.UNSURE
     assert Timeline(None).at(0.0) is None and Timeline(None).smallest is None
+
+
+def test_in_a_gap_nothing_was_within_reach():
+    times = (1.0, 1.1, 1.2, 4.0, 4.1)
+    points = ((0.0, 0.0, 0.0),) * 5
+    timeline = Timeline(Verdict(
+        Status.PASS, '', clearance_times=times, clearances=(0.1,) * 5, clearance_sigmas=(0.0,) * 5,
+        clearance_links=('a',) * 5, clearance_points_base=points,
+        clearance_robot_points_base=points))
+    assert timeline.gap == pytest.approx(0.25)
+    assert [timeline.at(time) is not None for time in (0.5, 0.8, 1.4, 2.5, 3.9, 4.2)] == [
+        False, True, True, False, True, True]
 
 
 @pytest.mark.parametrize('distance, sigma, band', [
