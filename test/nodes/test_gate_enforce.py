@@ -400,7 +400,7 @@ def ahead(angle):
 
 def test_what_continues_a_motion_is_checked_with_it_and_held_until_the_robot_is_there(world):
     older = world.moving(swing(0.4, seconds=4.0))
-    chunk, since = swing(-0.1, start=ahead(0.3)), len(world.gate.decisions)
+    chunk, since = swing(0.1, start=ahead(0.3)), len(world.gate.decisions)
     newer = world.gate.send(chunk)
     world.gate.decided('hold', since)
     asked = world.shadow.asked[-1].candidates[0]       # the way to 0.3, and then the chunk

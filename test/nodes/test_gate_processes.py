@@ -225,3 +225,41 @@ def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
     finally:
         process.kill()
         graph.close()
+
+
+def test_a_stream_of_chunks_through_the_real_shadow_sim(ros_domain):
+    graph, process = Nodes(), start_shadow_sim(required_tiers=[0])
+    try:
+        arm = Arm(graph.node)
+        fake = Controller(graph.node, '/arm_controller', arm)
+        fake.hold = True
+        with made() as tester:
+            robot = FakeRobot(tester)
+            robot.joints_on = False          # the arm tells them
+            gate = Gate(tester, '/arm_controller', max_joint_age=20.0, verdict_timeout=60.0,
+                        path_tolerance=3.0, max_scene_age=60.0)
+            try:
+                gate.ready()
+                tester.wait(lambda: is_idle(gate), 'the world model')
+                assert gate.run(swing(angle=9.0))[0] == ABORTED         # all know each other
+                first = swing(0.3, seconds=4.0)
+                end = dict(zip(first.joint_names, first.points[-1].positions))
+                second, since = swing(0.2, start=end), len(gate.decisions)
+                gate.send(first)
+                gate.decided('forward', since)
+                tester.wait(lambda: fake.goals, 'the controller')
+                since, handle = len(gate.decisions), gate.send(second)
+                gate.decided('hold', since)
+                assert len(fake.goals) == 1
+                gate.decided('forward', since)
+                assert arm.joints['shoulder_pan_joint'] > 0.27
+                tester.wait(lambda: len(fake.goals) == 2, 'the controller')
+                assert [goal.trajectory for goal in fake.goals] == [first, second]
+                fake.let_go.set()
+                assert gate.outcome(handle)[0] == SUCCEEDED
+            finally:
+                fake.let_go.set()
+                gate.stop()
+    finally:
+        process.stop()
+        graph.close()
