@@ -27,7 +27,7 @@ def main() -> int:
                         help='timed rounds, at least 3 (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=report.OUT)
     parser.add_argument('--readme', action='store_true',
-                        help='write the table of the README from what is in --out; measure only '
+                        help='write README and docs/measured.md from --out; measure only '
                         'what is named')
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(names))
@@ -49,6 +49,7 @@ def main() -> int:
         print(f'written to {path}; took {time.perf_counter() - started:.0f} s', flush=True)
     if arguments.readme:
         report.update_readme(arguments.out)
+        report.write_page(arguments.out)
     return 0 if good else 1
 
 

@@ -25,6 +25,7 @@ from bench.timing import interleave, median, row
 from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.qos import PREDICTION
+from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import ShadowSimulator
 from kinema4d_ros.types import PinholeCamera
@@ -41,13 +42,14 @@ def measure(repeats: int) -> list[dict]:
     return [compare(repeats, FRAMES, CAMERA)]
 
 
-def compare(repeats: int, frames: int, camera: PinholeCamera) -> dict:
+def compare(repeats: int, frames: int, camera: PinholeCamera,
+            settings: PrecheckSettings = PrecheckSettings()) -> dict:
     """Return the row for so many frames of a camera."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     trajectory, observation = motion(robot), look(robot, meshes, camera)
     with Publishers() as publish:
-        ours = Ours(robot, meshes, frames, publish)
+        ours = Ours(robot, meshes, frames, publish, settings)
         usual = Usual(robot, meshes, frames, publish, ours.simulator.examiner())
         seconds = interleave({
             'ours': lambda: ours(dataclasses.replace(observation), trajectory),
@@ -85,11 +87,12 @@ class Publishers:
 class Ours:
     """As shadow_sim does it."""
 
-    def __init__(self, robot: Robot, meshes, frames: int, publish: Publishers):
+    def __init__(self, robot: Robot, meshes, frames: int, publish: Publishers,
+                 settings: PrecheckSettings):
         """Load what a running node has loaded."""
         self.simulator = ShadowSimulator(robot, registry.create('frozen'), frames=frames,
                                          meshes=meshes)
-        self.simulator.examiner().warm_up()
+        self.simulator.examiner(settings).warm_up()
         self._publish = publish
 
     def __call__(self, observation, trajectory) -> dict:

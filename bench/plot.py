@@ -3,7 +3,7 @@
 """Plain line charts as SVG, side by side in rows; no library needed to make or to show them."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 import math
@@ -45,23 +45,24 @@ def write_svg(path: Path, panels: Sequence[Panel], columns: int = 3) -> None:
 
 def _panel(panel: Panel, colors: Mapping[str, str]) -> list[str]:
     points = [point for series in panel.series.values() for point in series]
+    legend, top = _legend(panel.series, colors)
     x_axis = _Axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT, panel.logarithmic, False)
-    y_axis = _Axis([y for _, y in points], _HEIGHT - _BOTTOM, _TOP, panel.logarithmic,
+    y_axis = _Axis([y for _, y in points], _HEIGHT - _BOTTOM, top, panel.logarithmic,
                    panel.from_zero)
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     parts = [_text((_LEFT + right) / 2, 18, panel.title, size=13, weight='bold'),
              _text((_LEFT + right) / 2, _HEIGHT - 8, panel.x_label),
-             _text(14, (_TOP + bottom) / 2, panel.y_label, turned=True)]
+             _text(14, (top + bottom) / 2, panel.y_label, turned=True)]
     for value in x_axis.ticks:
         at = x_axis(value)
-        parts += [_line(at, bottom, at, _TOP, '#e4e4e4'), _text(at, bottom + 15, _told(value))]
+        parts += [_line(at, bottom, at, top, '#e4e4e4'), _text(at, bottom + 15, _told(value))]
     for value in y_axis.ticks:
         at = y_axis(value)
         parts += [_line(_LEFT, at, right, at, '#e4e4e4'),
                   _text(_LEFT - 5, at + 4, _told(value), anchor='end')]
     parts += [_line(_LEFT, bottom, right, bottom, '#444'),
-              _line(_LEFT, bottom, _LEFT, _TOP, '#444')]
-    for number, (name, series) in enumerate(panel.series.items()):
+              _line(_LEFT, bottom, _LEFT, top, '#444'), *legend]
+    for name, series in panel.series.items():
         color = colors[name]
         drawn = ' '.join(f'{x_axis(x):.1f},{y_axis(y):.1f}' for x, y in series)
         parts.append(f'<polyline points="{drawn}" fill="none" stroke="{color}" '
@@ -69,10 +70,20 @@ def _panel(panel: Panel, colors: Mapping[str, str]) -> list[str]:
         if len(series) <= 12:
             parts += [f'<circle cx="{x_axis(x):.1f}" cy="{y_axis(y):.1f}" r="2.4" '
                       f'fill="{color}"/>' for x, y in series]
-        at = _TOP + 10 + 13 * number
-        parts += [_line(_LEFT + 8, at - 4, _LEFT + 22, at - 4, color, 2.5),
-                  _text(_LEFT + 26, at, name, anchor='start')]
     return parts
+
+
+def _legend(names: Iterable[str], colors: Mapping[str, str]) -> tuple[list[str], float]:
+    """Return the legend, in as many lines as it needs, and where the drawing begins below it."""
+    parts, x, y = [], _LEFT, _TOP
+    for name in names:
+        width = 32 + 6.2 * len(name)
+        if x > _LEFT and x + width > _WIDTH:
+            x, y = _LEFT, y + 14
+        parts += [_line(x, y - 4, x + 14, y - 4, colors[name], 2.5),
+                  _text(x + 18, y, name, anchor='start')]
+        x += width
+    return parts, y + 10
 
 
 class _Axis:
@@ -90,7 +101,7 @@ class _Axis:
                           for step in steps if low <= step * 10.0 ** power <= high]
         else:
             low = 0.0 if from_zero else low
-            high = high * 1.25 if from_zero else high      # room for the legend
+            high = high * 1.1 if from_zero else high
             high = high if high > low else low + 1.0
             step = _round_step((high - low) / 5)
             count = math.floor((high - low) / step + 1e-9)

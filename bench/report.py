@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of measured rows: a table on the terminal, a JSON file, the table of the README."""
+"""What becomes of measured rows: tables on the terminal, JSON, README.md and docs/measured.md."""
 from __future__ import annotations
 
 from datetime import datetime, UTC
@@ -16,8 +16,16 @@ from rich.table import Table
 FOLDER = Path(__file__).parent
 OUT = Path('out/bench')
 README = FOLDER.parent / 'README.md'
-#: measurements that take minutes and are made when they are asked for
-STUDIES = ('load', 'memory', 'scale', 'viewer')
+PAGE = FOLDER.parent / 'docs' / 'measured.md'
+#: measurements that take minutes and are made when they are asked for -> what their table shows
+STUDIES = {
+    'scale': 'How cost grows: CPU time of all cores, and the exponent fitted to it; 1 is linear.'
+             '\n\n![Cost over frames, pixels, triangles, scene points and links](scale.svg)',
+    'memory': 'Resident memory of every node over many rollouts.\n\n'
+              '![Memory over rollouts](memory.svg)',
+    'load': 'Sustained load on the real graph: a camera of 1280x720 with depth at 30 Hz, joint '
+            'states at 500 Hz,\na new trajectory every 200 ms.',
+    'viewer': 'How often the viewer brings its page up to date.'}
 BEGIN, END = '<!-- made by python -m bench --readme -->', '<!-- end of what the bench made -->'
 _HEAD = ('Measurement', 'What', 'Ours', 'Usual way', 'Ratio', 'Goal')
 
@@ -63,6 +71,45 @@ def update_readme(folder: Path) -> None:
         raise SystemExit(f'{README} lacks the lines {BEGIN!r} and {END!r}')
     README.write_text(f'{before}{BEGIN}\n{markdown(folder)}{END}{after}', encoding='utf-8')
     print(f'wrote the table of {README.name}')
+
+
+def write_page(folder: Path) -> None:
+    """Write the page of the studies that lie in a folder; those that do not stay as they are."""
+    sections = dict(part.split('\n', 1) for part in _page().split('\n## ')[1:])
+    for name, said in STUDIES.items():
+        path = folder / f'{name}.json'
+        if path.is_file():
+            report = json.loads(path.read_text(encoding='utf-8'))
+            sections[name] = f'\n{said}\n\n{_machine_line(report)}\n\n{_rows(report["rows"])}'
+    text = ['# Measured: growth, memory, load\n\nMade by `python -m bench --readme` from what '
+            '`make bench ARGS="scale memory load"` measured.\n']
+    text += [f'\n## {name}\n{sections[name].rstrip()}\n' for name in STUDIES if name in sections]
+    PAGE.write_text(''.join(text), encoding='utf-8')
+    print(f'wrote {PAGE.name}')
+
+
+def _page() -> str:
+    return PAGE.read_text(encoding='utf-8') if PAGE.is_file() else ''
+
+
+def _machine_line(report: dict) -> str:
+    on = report['machine']
+    return (f'{on["time"][:10]}, {on["cores"]} cores of {on["processor"]}, '
+            f'load average {on["load"]}.')
+
+
+def _rows(rows: list[dict]) -> str:
+    lines = ['| ' + ' | '.join(key.replace('_', ' ') for key in rows[0]) + ' |',
+             '|---' * len(rows[0]) + '|']
+    lines += ['| ' + ' | '.join(_short(value) for value in row.values()) + ' |' for row in rows]
+    return '\n'.join(lines)
+
+
+def _short(value) -> str:
+    if isinstance(value, bool):
+        return 'yes' if value else 'NO'
+    return f'{value:.3g}' if isinstance(value, float) and abs(value) < 1e3 else (
+        f'{value:.0f}' if isinstance(value, float) else str(value))
 
 
 def markdown(folder: Path) -> str:

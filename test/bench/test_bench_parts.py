@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kinema4d_ros.precheck import PrecheckSettings, Tier1Settings
 from kinema4d_ros.types import PinholeCamera
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,8 @@ def test_latency(ros_domain, monkeypatch):
 def test_pipeline():
     pytest.importorskip('rclpy')
     from bench.pipeline import compare
-    are_good([compare(1, 3, PinholeCamera(180, 120, 144.9, 144.9, 89.5, 59.5))])
+    rarely = PrecheckSettings(tier1=Tier1Settings(travel=0.2))
+    are_good([compare(1, 3, PinholeCamera(180, 120, 144.9, 144.9, 89.5, 59.5), rarely)])
 
 
 def test_candidates():

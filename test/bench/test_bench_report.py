@@ -45,6 +45,19 @@ def test_the_table_says_what_was_measured_and_on_what(tmp_path, monkeypatch):
     assert readme.read_text() == f'before\n{report.BEGIN}\n{text}{report.END}\nafter\n'
 
 
+def test_the_page_takes_the_studies_that_were_made_and_keeps_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, 'PAGE', tmp_path / 'measured.md')
+    for value in (1.0, 2.0):
+        report.write(tmp_path, 'scale', [{'case': 'x', 'exponent': value, 'good': True}], 7)
+        if value == 1.0:
+            report.write(tmp_path, 'load', [{'case': 'y', 'value': '5', 'good': False}], 7)
+        report.write_page(tmp_path)
+        (tmp_path / 'load.json').unlink(missing_ok=True)
+    text = report.PAGE.read_text()
+    assert text.index('## scale') < text.index('| x | 2 | yes |') < text.index('## load')
+    assert '| y | 5 | NO |' in text and '| x | 1' not in text and 'scale.svg' in text
+
+
 def test_nothing_measured_is_said(tmp_path):
     with pytest.raises(SystemExit, match='make bench'):
         report.markdown(tmp_path)
