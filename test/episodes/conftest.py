@@ -3,22 +3,10 @@
 """A small episode made by hand: three frames, two joints, one object."""
 import numpy as np
 import pytest
+from hand_made import CAMERA, START_NS, STEP_NS, URDF
 
 from kinema4d_ros.episodes import EpisodeMetadata, EpisodeWriter, ObjectBox, TrueClearance
-from kinema4d_ros.types import JointTrajectory, PinholeCamera
-
-URDF = """<robot name="two">
-  <link name="base"/><link name="arm"/><link name="hand"/><link name="eye_optical_frame"/>
-  <joint name="a" type="revolute"><parent link="base"/><child link="arm"/>
-    <axis xyz="0 0 1"/><limit lower="-2" upper="2" velocity="1" effort="1"/></joint>
-  <joint name="b" type="prismatic"><parent link="arm"/><child link="hand"/>
-    <axis xyz="1 0 0"/><limit lower="0" upper="1" velocity="1" effort="1"/></joint>
-  <joint name="eye" type="fixed"><parent link="hand"/><child link="eye_optical_frame"/>
-    <origin xyz="0.1 0.2 0.3" rpy="-1.5707963 0 0"/></joint>
-</robot>"""
-STEP_NS = 100_000_000
-START_NS = 1_000 * 10**9
-CAMERA = PinholeCamera(12, 8, 20.0, 20.0, 5.5, 3.5)
+from kinema4d_ros.types import JointTrajectory
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import CAMERA, START_NS, STEP_NS, URDF
+from hand_made import CAMERA, START_NS, STEP_NS, URDF
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from kinema4d_ros.episodes import Episode, EpisodeWriter, Topic
