@@ -228,7 +228,7 @@ def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
 
 
 def test_a_stream_of_chunks_through_the_real_shadow_sim(ros_domain):
-    graph, process = Nodes(), start_shadow_sim(required_tiers=[0])
+    graph, process = Nodes(), start_shadow_sim(required_tiers=[0], verdict_lifetime=30.0)
     try:
         arm = Arm(graph.node)
         fake = Controller(graph.node, '/arm_controller', arm)
