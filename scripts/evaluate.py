@@ -22,7 +22,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import as_completed, ProcessPoolExecutor
+from concurrent.futures import as_completed, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -55,8 +55,9 @@ def main() -> int:
         given.glob('*.mcap') if given.is_dir() else [given])})
     if not paths:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
-    jobs = max(1, min(options.jobs, len(paths)))
-    rows, unread = judged(paths, jobs)
+    with workers(max(1, min(options.jobs, len(paths)))) as pool:
+        rows, unread = judged(paths, pool)
+        reports = depicted(rows, pool)
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -77,7 +78,7 @@ def main() -> int:
     for line in missed:
         print(f'goal missed: {line}')
     write_report(
-        options.out / 'report.html', depicted(rows, jobs), title='Verdicts on recorded episodes',
+        options.out / 'report.html', reports, title='Verdicts on recorded episodes',
         note='What was said of a trajectory before it was executed, and what came of it.',
         figures=[figures_of('All episodes' if name == 'all' else name, section)
                  for name, section in sections.items()])
@@ -85,12 +86,12 @@ def main() -> int:
     return 1 if options.strict and missed else 0
 
 
-def judged(paths: list[Path], jobs: int) -> tuple[list[PrecheckRow], list[str]]:
+def judged(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], list[str]]:
     """Return the rows in order of the paths, and why some episodes have none; shows progress."""
     found, unread = {}, []
     with progress_bar() as progress:
         bar, console = progress.add_task('judging', total=len(paths)), progress.console
-        for path, answer in answers(judge, paths, jobs):
+        for path, answer in answers(judge, paths, pool):
             if isinstance(answer, str):
                 unread.append(answer)
                 console.print(f'{path.name}: not judged: {answer}', soft_wrap=True, markup=False)
@@ -103,12 +104,12 @@ def judged(paths: list[Path], jobs: int) -> tuple[list[PrecheckRow], list[str]]:
     return [found[path] for path in paths if path in found], sorted(unread)
 
 
-def depicted(rows: list[PrecheckRow], jobs: int) -> list[EpisodeReport]:
+def depicted(rows: list[PrecheckRow], pool: Executor) -> list[EpisodeReport]:
     """Return what the page shows of each episode; shows progress."""
     found = {}
     with progress_bar() as progress:
         bar = progress.add_task('predicting', total=len(rows))
-        for row, report in answers(predict, rows, jobs):
+        for row, report in answers(predict, rows, pool):
             found[row.path] = report
             progress.advance(bar)
     return [found[row.path] for row in rows]
@@ -123,18 +124,25 @@ def progress_bar():
                     TimeRemainingColumn(), console=Console(stderr=True), transient=True)
 
 
-def answers(work: Callable, tasks: list, jobs: int) -> Iterator[tuple]:
-    """Yield each task with its answer, as they are done."""
+def workers(jobs: int) -> Executor:
+    """Return what does so many things at once: processes, or for one this process."""
     if jobs == 1:
-        yield from ((task, work(task)) for task in tasks)
-        return
+        return ThreadPoolExecutor(1)
     # Two processes of one thread each share two cores better than one with two threads.
     for library in ('NUMBA', 'OMP'):
         os.environ.setdefault(f'{library}_NUM_THREADS', '1')
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn')) as pool:
-        waiting = {pool.submit(work, task): task for task in tasks}
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'))
+
+
+def answers(work: Callable, tasks: list, pool: Executor) -> Iterator[tuple]:
+    """Yield each task with its answer, as they are done."""
+    waiting = {pool.submit(work, task): task for task in tasks}
+    try:
         for future in as_completed(waiting):
             yield waiting[future], future.result()
+    finally:
+        for future in waiting:       # after Ctrl-C nothing new is begun
+            future.cancel()
 
 
 @cache
