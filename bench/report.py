@@ -11,6 +11,7 @@ import platform
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 FOLDER = Path(__file__).parent
@@ -42,7 +43,7 @@ def show(name: str, rows: list[dict]) -> None:
     for key in rows[0]:
         table.add_column(key.replace('_', ' '), justify='left' if key == 'case' else 'right')
     for row in rows:
-        table.add_row(*(_number(value) for value in row.values()))
+        table.add_row(*(escape(_number(value)) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

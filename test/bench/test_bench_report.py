@@ -58,6 +58,11 @@ def test_the_page_takes_the_studies_that_were_made_and_keeps_the_others(tmp_path
     assert '| y | 5 | NO |' in text and '| x | 1' not in text and 'scale.svg' in text
 
 
+def test_units_in_brackets_are_shown(capsys):
+    report.show('x', [{'case': 'time [s]', 'value': 1.5, 'good': True}])
+    assert 'time [s]' in capsys.readouterr().out
+
+
 def test_nothing_measured_is_said(tmp_path):
     with pytest.raises(SystemExit, match='make bench'):
         report.markdown(tmp_path)
