@@ -67,7 +67,8 @@ class Bench:
         """Ask, insist on a future that is not believed, and return it: the weights are random."""
         verdict = self.ask(trajectory)
         codes = [finding.code for finding in verdict.findings]
-        assert verdict.status == Verdict.UNSURE and Finding.ACTION_FOLLOWING in codes, verdict
+        assert verdict.status == Verdict.UNSURE and Finding.ACTION_FOLLOWING in codes, \
+            verdict.summary + self.process.output()[-4000:]
         assert Finding.MODEL_FAILED not in codes, verdict.summary
 
         def frames():
@@ -241,6 +242,7 @@ def test_a_cancel_ends_within_a_step_and_keeps_the_loaded_model(bench):
 
 
 def test_out_of_memory_is_unsure_and_the_next_request_works(bench):
+    bench.predicted()                              # so it is loaded
     pid = bench.pid()
     size = int(Path(f'/proc/{pid}/statm').read_text().split()[0]) * resource.getpagesize()
     unlimited = resource.prlimit(pid, resource.RLIMIT_AS)
