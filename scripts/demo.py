@@ -29,6 +29,8 @@ DEFAULT_EPISODES = (
     'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table')
 #: what the viewer says where its page is
 ADDRESS = re.compile(r'open http\S+ in a browser')
+#: [s] the robot stands still first, so that shadow_sim has loaded it when it is asked
+LEAD_IN = 2.5
 PATIENCE = 120.0     # [s] for a first frame; the first start compiles numba code
 
 
@@ -152,7 +154,8 @@ def main() -> int:
                 console.print(f'[{number}/{len(paths)}] {path.stem}: playing ...')
                 listener.begin()
                 player_log = options.out / 'log' / f'player_{path.stem}.log'
-                with node('episode_player', player_log, f'episode:={path.resolve()}') as player:
+                with node('episode_player', player_log, f'episode:={path.resolve()}',
+                          f'lead_in:={LEAD_IN}') as player:
                     both = {**running, player_log: player}
                     watch(listener, both, listener.finished, PATIENCE, 'a prediction')
                     if options.view:     # what really happens is worth seeing as well

@@ -74,8 +74,10 @@ class Candidate:
         if job.outcome != Outcome.DONE:
             self.doubt(not_checked(job.message, CODES[job.outcome]))
             return
+        known = self.has(FindingCode.START_STATE)     # and not to be told twice
         for tier, found in job.findings.items():
-            self.add(tier, *found)
+            self.add(tier, *(finding for finding in found
+                             if not (known and finding.code == FindingCode.START_STATE)))
         self.fields |= job.measured
 
     def take_prediction(self, job: Job, *, is_evidence: bool) -> None:

@@ -16,8 +16,9 @@ from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observati
                                 PredictedFrame, RobotRollout)
 from kinema4d_ros.world_model.base import Report
 
-#: what the node, which knows no meshes, cannot find itself
-_MINE = frozenset((FindingCode.SELF_COLLISION, FindingCode.NOT_CHECKED))
+#: what the node, which knows no meshes, cannot find itself; and the start once more, since the
+#: robot may have moved between the node's first look at its joints and the look at the world
+_MINE = frozenset((FindingCode.SELF_COLLISION, FindingCode.START_STATE, FindingCode.NOT_CHECKED))
 
 
 @dataclass(frozen=True)

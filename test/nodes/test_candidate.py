@@ -93,6 +93,16 @@ def test_a_check_that_did_not_end_leaves_tier_0_in_doubt():
     assert (verdict.status, verdict.tiers_passed) == (Status.UNSURE, ())
 
 
+def test_that_the_robot_is_not_at_the_start_is_told_once():
+    away = Finding(FindingCode.START_STATE, Severity.FAIL, 'elsewhere')
+    for before, told in (((away,), 1), ((), 1)):      # seen at the request, or only at the look
+        one = candidate()
+        one.add(0, *before)
+        one.take_check(job(Outcome.DONE, {0: (away,)}))
+        verdict = one.verdict((0,))
+        assert (verdict.status, len(verdict.findings)) == (Status.FAIL, told)
+
+
 def test_fields_and_latencies_of_both_come_together():
     one = candidate()
     one.add(0)

@@ -1,6 +1,8 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What the worker process does for a trajectory, without the process."""
+import dataclasses
+
 import numpy as np
 import pytest
 from graph import CAMERA_FRAME, HEIGHT, READY, swing, URDF, WIDTH
@@ -65,6 +67,13 @@ def test_only_what_is_asked_for_is_checked(simulator, robot):
 def test_of_tier_0_only_what_takes_meshes(simulator, robot):
     found = checked(simulator, look(robot), motion(9.0), Check((0,)))     # beyond its limits
     assert all(f.code == FindingCode.SELF_COLLISION for f in found.findings[0])
+
+
+def test_a_robot_that_moved_before_the_look_is_not_where_the_trajectory_starts(simulator, robot):
+    moved = dataclasses.replace(look(robot), joint_positions={**READY, 'elbow_joint': 1.5})
+    (finding,) = checked(simulator, moved, motion(), Check((0,))).findings[0]
+    assert (finding.code, finding.severity) == (FindingCode.START_STATE, Severity.FAIL)
+    assert 'elbow_joint' in finding.message
 
 
 def test_a_goal_is_judged_from_the_foreseen_outcome(simulator, robot):
