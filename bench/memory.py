@@ -7,7 +7,8 @@ The robot stands still, the camera is small so that the rollouts are quick, and 
 sent through trajectory_gate (mode monitor) when the one before has its verdict and its frames.
 Viewer and recorder follow all of it; episode_player plays an episode over and over on a domain
 of its own. Resident memory of each process is sampled, and compared between the second quarter,
-when buffers and histories are full, and the last. A run draws docs/memory.svg.
+when buffers and histories are full, and the last. (shadow_sim keeps results of its action for a
+minute, so that it grows by a few MB until then.) A run draws docs/memory.svg.
 """
 from __future__ import annotations
 
@@ -40,6 +41,13 @@ SHARED = '/dev/shm of Fast DDS'
 def measure(repeats: int) -> list[dict]:
     """Return a row per process, and draw what they used; `repeats` plays no part."""
     rows, series = follow(ROLLOUTS, SAMPLES, OUT / 'log')
+    draw(series)
+    print(f'drawn: {PLOT}')
+    return rows
+
+
+def draw(series: dict[str, list[tuple[float, float]]]) -> None:
+    """Draw what `follow` returned."""
     write_svg(PLOT, [
         Panel(f'{title}, {SIZE[0]}x{SIZE[1]} pixels, {FRAMES} frames', 'rollouts',
               'resident memory [MB]',
@@ -47,8 +55,6 @@ def measure(repeats: int) -> list[dict]:
         for title, chosen in (
             ('shadow_sim', lambda name: name.startswith('shadow_sim')),
             ('other nodes', lambda name: not name.startswith('shadow_sim')))], columns=2)
-    print(f'drawn: {PLOT}')
-    return rows
 
 
 def follow(rollouts: int, samples: int, log_folder: Path
