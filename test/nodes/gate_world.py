@@ -299,14 +299,14 @@ class Gate:
             raise AssertionError(f'{error}, which says {self.status()}:\n'
                                  + self.process.output()) from None
 
-    def status(self):
-        """Return level and message of its newest diagnostics."""
-        newest = self._newest()
+    def status(self, mode=''):
+        """Return level and message of its newest diagnostics, or of those of a gate in `mode`."""
+        newest = self._newest(mode)
         return None if newest is None else (newest.level, newest.message)
 
-    def _newest(self):
+    def _newest(self, mode=''):
         return next((status for array in reversed(self.diagnostics) for status in array.status
-                     if status.name == f'{self.name}: gate'), None)
+                     if status.name == f'{self.name}: gate' and mode in of(status)['mode']), None)
 
     def hears(self, condition):
         """Wait until `condition` holds for the stamp [ns] of the newest joints it has heard."""

@@ -90,9 +90,10 @@ def test_shadow_sim_absent_killed_stopped_and_doubled(world):
 
 def test_a_second_gate_of_the_same_name(world):
     settle(world)
-    double = Gate(world.graph, '/arm_controller')
+    double = Gate(world.graph, '/arm_controller', mode='advise')
     try:
-        world.wait(lambda: 'more than one' in world.status()[1])
+        for mode in ('enforce', 'advise'):           # each has found the other
+            world.wait(lambda m=mode: 'more than one' in (world.status(m) or ('', ''))[1])
         before = len(world.fake.goals)
         assert world.run(swing())[0] == ABORTED       # one of the two answers first
         world.graph.wait(lambda: any(
