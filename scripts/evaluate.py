@@ -33,7 +33,8 @@ from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
-from kinema4d_ros.evaluation.report.depict import depict, Foreteller  # noqa: E402
+from kinema4d_ros.evaluation.report.depict import (  # noqa: E402
+    depict, described, Foreteller)
 from kinema4d_ros.evaluation.report.rates import figures_of  # noqa: E402
 from kinema4d_ros.evaluation.statistics import (  # noqa: E402
     as_json, markdown, missed_goals, summarize)
@@ -49,6 +50,9 @@ def main() -> int:
     parser.add_argument('--out', type=Path, default=Path('out/evaluate'), help='folder')
     parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1),
                         help='processes at once (default: %(default)s)')
+    parser.add_argument('--predict', type=int, default=24, metavar='N',
+                        help='episodes that the world models predict, for pictures and metrics; '
+                        'wrong verdicts first (default: %(default)s)')
     parser.add_argument('--strict', action='store_true', help='exit status 1 for a missed goal')
     options = parser.parse_args()
     paths = sorted({path for given in options.episodes for path in (
@@ -57,7 +61,7 @@ def main() -> int:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
     with workers(max(1, min(options.jobs, len(paths)))) as pool:
         rows, unread = judged(paths, pool)
-        reports = depicted(rows, pool)
+        reports = depicted(rows, pool, max(0, options.predict))
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -68,7 +72,7 @@ def main() -> int:
     missed = missed_goals(sections['all'])
     options.out.mkdir(parents=True, exist_ok=True)
     report = {'figures': as_json(sections), 'missed_goals': missed,
-              'unread': unread, 'episodes': [described(row) for row in rows]}
+              'unread': unread, 'episodes': [as_record(row) for row in rows]}
     (options.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(['# Verdicts on recorded episodes', '', summarize.__doc__.strip(), '',
                       *(markdown(name, figures) for name, figures in sections.items()),
@@ -104,15 +108,20 @@ def judged(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], list[s
     return [found[path] for path in paths if path in found], sorted(unread)
 
 
-def depicted(rows: list[PrecheckRow], pool: Executor) -> list[EpisodeReport]:
-    """Return what the page shows of each episode; shows progress."""
+def depicted(rows: list[PrecheckRow], pool: Executor, most: int) -> list[EpisodeReport]:
+    """Return what the page shows of each episode, `most` with predictions; shows progress."""
+    wrong = [row for row in rows if faults(row)]
+    right = [row for row in rows if not faults(row)]
+    rest = max(0, most - len(wrong))
+    spread = right[::max(1, math.ceil(len(right) / rest))] if rest else []
+    chosen = (wrong + spread)[:most]
     found = {}
     with progress_bar() as progress:
-        bar = progress.add_task('predicting', total=len(rows))
-        for row, report in answers(predict, rows, pool):
+        bar = progress.add_task('predicting', total=len(chosen))
+        for row, report in answers(predict, chosen, pool):
             found[row.path] = report
             progress.advance(bar)
-    return [found[row.path] for row in rows]
+    return [found.get(row.path) or told(row) for row in rows]
 
 
 def progress_bar():
@@ -166,7 +175,7 @@ def foretellers() -> tuple[Foreteller, ...]:
 
 
 def predict(row: PrecheckRow) -> EpisodeReport:
-    """Return what the page shows of a judged episode."""
+    """Return what the page shows of a judged episode that is predicted."""
     episode, futures = Episode.open(row.path), {}
     for foretell in foretellers():
         robot, futures[foretell.world_model] = foretell(episode)
@@ -174,7 +183,12 @@ def predict(row: PrecheckRow) -> EpisodeReport:
                   true_clearances=row.true_clearances)
 
 
-def described(row: PrecheckRow) -> dict:
+def told(row: PrecheckRow) -> EpisodeReport:
+    """Return what the page says of a judged episode that is not predicted."""
+    return described(Episode.open(row.path), row.verdict, true_clearances=row.true_clearances)
+
+
+def as_record(row: PrecheckRow) -> dict:
     """Return a row for JSON."""
     verdict = row.verdict
     return {'name': row.name, 'suite': row.suite, 'kind': row.kind, 'status': row.status.name,
@@ -199,17 +213,20 @@ def details(rows: list[PrecheckRow]) -> str:
     """Return what was foreseen wrongly, or judged against the truth."""
     lines = ['## Episodes to look at', '']
     for row in rows:
-        wrong = row.predicted != row.success
-        alarm = row.status.name != 'PASS' and not row.dangerous
-        missed = row.status.name == 'PASS' and row.dangerous
-        if wrong or alarm or missed:
-            why = ', '.join(word for word, holds in (
-                ('outcome foreseen wrongly', wrong), ('stopped without danger', alarm),
-                ('danger not seen', missed)) if holds)
-            lines += [f'* {row.name}: {why}. {row.status.name}: {row.verdict.summary}. Foreseen: '
-                      f'{row.verdict.outcome or "nothing moves"} ({row.probability:.2f}); '
-                      f'success: {row.success}']
+        if why := faults(row):
+            lines += [f'* {row.name}: {", ".join(why)}. {row.status.name}: {row.verdict.summary}. '
+                      f'Foreseen: {row.verdict.outcome or "nothing moves"} '
+                      f'({row.probability:.2f}); success: {row.success}']
     return '\n'.join(lines) + '\n'
+
+
+def faults(row: PrecheckRow) -> list[str]:
+    """Return what was foreseen wrongly or judged against the truth, in words."""
+    passed = row.status.name == 'PASS'
+    return [word for word, holds in (
+        ('outcome foreseen wrongly', row.predicted != row.success),
+        ('stopped without danger', not passed and not row.dangerous),
+        ('danger not seen', passed and row.dangerous)) if holds]
 
 
 if __name__ == '__main__':

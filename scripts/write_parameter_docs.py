@@ -12,6 +12,7 @@ DOCUMENT = Path(__file__).resolve().parents[1] / 'docs' / 'parameters.md'
 #: node -> module that holds its TABLE
 TABLES = {
     'shadow_sim': 'kinema4d_ros.nodes.shadow_parameters',
+    'trajectory_gate': 'kinema4d_ros.nodes.gate_parameters',
     'episode_player': 'kinema4d_ros.nodes.episode_player',
     'recorder': 'kinema4d_ros.nodes.recorder',
     'viewer': 'kinema4d_ros.nodes.viewer',

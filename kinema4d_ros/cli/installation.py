@@ -30,10 +30,12 @@ def examine_installation() -> Iterator[Check]:
     yield Check('kinema4d_ros', Level.OK, f'{kinema4d_ros.__version__}, Python '
                 f'{platform.python_version()}, {Path(kinema4d_ros.__file__).parent}')
     missing = [module for module in _NEEDED if not _is_there(module)]
+    # A sourced ROS is built on NumPy 1, which pip must not replace.
+    constraints = 'constraints-ros' if os.environ.get('ROS_DISTRO') else 'constraints'
     if missing:
         yield Check('Python packages', Level.ERROR, f'missing: {", ".join(missing)}',
                     'pip install ' + ' '.join(_NEEDED[name] or name for name in missing)
-                    + ' -c requirements/constraints.txt, or make setup')
+                    + f' -c requirements/{constraints}.txt, or make setup')
     else:
         yield Check('Python packages', Level.OK, ', '.join(
             f'{name} {_version(_NEEDED[name] or name)}' for name in ('numpy', 'numba', 'coal',
@@ -43,7 +45,7 @@ def examine_installation() -> Iterator[Check]:
     yield from _torch()
     yield Check('viser', Level.OK, _version('viser')) if _is_there('viser') else Check(
         'viser', Level.INFO, 'not installed; `kinema4d view` needs it',
-        'pip install kinema4d_ros[viewer], or -r requirements/viewer.txt')
+        "pip install '.[viewer]' in a clone, or -r requirements/viewer.txt")
     yield Check('malloc', Level.OK, 'keeps the memory of large messages (mallopt)') \
         if hasattr(ctypes.CDLL(None), 'mallopt') else Check(
             'malloc', Level.WARNING, 'this C library has no mallopt: large messages cost more',
@@ -76,7 +78,7 @@ def _compiled() -> Check:
 def _torch() -> Iterator[Check]:
     if not _is_there('torch'):
         yield Check('torch', Level.INFO, 'not installed; only the world model kinema4d needs it',
-                    'pip install kinema4d_ros[model], or -r requirements/model.txt')
+                    "pip install '.[model]' in a clone, or -r requirements/model.txt")
         driver = shutil.which('nvidia-smi')
         yield Check('GPU', Level.INFO, 'an NVIDIA driver is there, torch is not' if driver
                     else 'none found; only the world model kinema4d needs one')

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> Exit:
     try:
         import viser  # noqa: F401 - to be told now and not by the node
     except ImportError as error:
-        raise Lacking(f'viser is not installed ({error}); pip install kinema4d_ros[viewer], or '
+        raise Lacking(f'viser is not installed ({error}); pip install \'.[viewer]\' in a clone, or '
                       'pip install -r requirements/viewer.txt') from error
     with contextlib.ExitStack() as others:
         if options.episode:

@@ -27,6 +27,7 @@ from kinema4d_ros.nodes.robot_examiner import examine_camera, examine_robot
 from kinema4d_ros.nodes.shadow_parameters import TABLE
 
 _DISCOVERY = 2.0       # [s] that the others get to be found
+_PATIENCE = 10.0       # [s] the same, where there must be others
 _IMAGE_RATE, _JOINT_RATE = 1.0, 5.0     # [Hz] less is told
 #: topic -> (type, QoS that shadow_sim asks for, None for what the publisher offers; needed)
 _INPUTS = {
@@ -104,7 +105,7 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
     """
     with _running(ros_arguments) as node:
         report('ROS graph', 0, 0)
-        end = time.monotonic() + _DISCOVERY
+        end = time.monotonic() + (_PATIENCE if must_be_there else _DISCOVERY)
         while node.is_silent() and time.monotonic() < end:
             time.sleep(0.05)
         if node.is_silent():

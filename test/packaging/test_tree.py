@@ -31,7 +31,7 @@ def tracked() -> list[Path]:
 def test_source_files_have_their_header():
     lacking = []
     for path in tracked():
-        is_source = path.suffix in {'.py', '.msg', '.action'} or path.name in {
+        is_source = path.suffix in {'.py', '.msg', '.action', '.yaml', '.toml'} or path.name in {
             'CMakeLists.txt', 'Makefile', 'package.xml'} or path.parent.name == 'executables'
         if is_source and 'SPDX-License-Identifier: Apache-2.0' not in path.read_text()[:400]:
             lacking.append(str(path.relative_to(ROOT)))

@@ -73,11 +73,27 @@ class Foreteller:
         return self._simulators[key]
 
 
+def described(episode: Episode, verdict: Verdict, **more) -> EpisodeReport:
+    """
+    Return what a report says of an episode without any prediction.
+
+    :param more: further fields of EpisodeReport.
+    """
+    metadata = episode.metadata
+    touched = any(event.get('kind') == _TOUCH and event.get('begins')
+                  for event in metadata.events)
+    return dataclasses.replace(EpisodeReport(
+        name=Path(episode.path).stem, verdict=verdict, duration=episode.trajectory.duration,
+        task=metadata.task_text, happened=happened(episode), success=metadata.success,
+        foreseen=None if verdict.success is None else verdict.success >= 0.5,
+        dangerous=touched or was_disturbed(episode)), **more)
+
+
 def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
            futures: Mapping[str, Sequence[PredictedFrame]], *, moving: bool,
            **more) -> EpisodeReport:
     """
-    Return what a report shows of an episode.
+    Return what a report says and shows of an episode.
 
     :param robot: the exact robot at the frames of all futures.
     :param futures: world model -> predicted frames; the last one is shown.
@@ -91,18 +107,11 @@ def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
     use = np.arange(len(shown)) if moving else _key_frames(episode, robot.times)
     times, images = robot.times[use], [shown[index].image for index in use]
     truth = [episode.calibration.rectify(frame.image) for frame in episode.truth.future(times)]
-    metadata = episode.metadata
-    alt = (f'Prediction above, recording below: {metadata.task_text}. Predicted: '
+    alt = (f'Prediction above, recording below: {episode.metadata.task_text}. Predicted: '
            f'{verdict.outcome or "nothing is moved."}')
-    touched = any(event.get('kind') == _TOUCH and event.get('begins')
-                  for event in metadata.events)
-    return dataclasses.replace(EpisodeReport(
-        name=Path(episode.path).stem, verdict=verdict, duration=float(robot.times[-1]),
-        task=metadata.task_text, happened=happened(episode), success=metadata.success,
-        foreseen=None if verdict.success is None else verdict.success >= 0.5,
-        dangerous=touched or was_disturbed(episode), comparisons=comparisons,
-        pictures=film(images, truth, times, alt) if moving else
-        strip(images, truth, times, alt)), **more)
+    return described(
+        episode, verdict, comparisons=comparisons,
+        pictures=(film if moving else strip)(images, truth, times, alt), **more)
 
 
 def happened(episode: Episode) -> str:

@@ -156,6 +156,8 @@ def test_ctrl_c_of_the_real_thing():
     with subprocess.Popen(
             [sys.executable, str(root / 'executables' / 'kinema4d'), 'evaluate', str(EPISODES)],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A test run that a shell put into the background would have it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**os.environ, 'PYTHONPATH': str(root)}) as process:
         assert 'success' in process.stdout.readline()      # of the first episode
         process.send_signal(signal.SIGINT)
