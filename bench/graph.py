@@ -29,6 +29,7 @@ from kinema4d_ros.msg import PredictedFrame, Verdict
 from kinema4d_ros.robot import Robot
 
 PATIENCE = 180.0     # [s] for anything; the first start compiles
+_AGAIN = 30.0        # [s] after which a trajectory that nobody answered is sent again
 
 
 class Process:
@@ -133,31 +134,42 @@ class Client:
         self._publisher.publish(trajectory)
         return now
 
-    def wait(self, condition: Callable[[], object], what: str, *processes: Process):
-        """Wait until a condition holds and return what it returned."""
-        until = time.monotonic() + PATIENCE
+    def wait(self, condition: Callable[[], object], what: str, *processes: Process,
+             patience: float = PATIENCE):
+        """
+        Wait until a condition holds and return what it returned.
+
+        :raises TimeoutError: it did not within `patience` seconds.
+        """
+        until = time.monotonic() + patience
         with self.changed:
             while not (result := condition()):
                 self.changed.wait(0.2)
                 for process in processes:
                     process.check()
                 if time.monotonic() > until:
-                    raise RuntimeError(f'waited {PATIENCE:.0f} s for {what}')
+                    raise TimeoutError(f'waited {patience:.0f} s for {what}')
         return result
 
     def wait_ready(self, trajectory: JointTrajectory, *processes: Process) -> None:
         """Send a trajectory, again and again, until its last verdict rests on an observation."""
-        deadline = time.monotonic() + PATIENCE
+        self.wait(self._publisher.get_subscription_count, 'shadow_sim to listen', *processes)
+        verdict, deadline = None, time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with self.changed:
                 self.verdicts.clear()
             self.send(trajectory)
-            _, verdict = self.wait(lambda: self.verdicts and self.verdicts[-1][1].final
-                                   and self.verdicts[-1], 'a verdict', *processes)
+            try:
+                _, verdict = self.wait(lambda: self.verdicts and self.verdicts[-1][1].final
+                                       and self.verdicts[-1], 'a verdict', *processes,
+                                       patience=_AGAIN)
+            except TimeoutError:      # sent before both knew of each other
+                continue
             if verdict.header.stamp.sec:
                 return
             time.sleep(0.2)
-        raise RuntimeError(f'no verdict rests on an observation: {verdict.summary}')
+        raise RuntimeError('no verdict rests on an observation: '
+                           + (verdict.summary if verdict else 'there is none'))
 
     def close(self) -> None:
         """End."""
