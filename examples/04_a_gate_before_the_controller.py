@@ -32,7 +32,6 @@ from kinema4d_ros.bridge.motion import trajectory_message
 from kinema4d_ros.episodes import Episode
 
 PROGRAMS = Path(get_package_prefix('kinema4d_ros'), 'lib', 'kinema4d_ros')
-TIERS = 'required_tiers:=[0, 1]'     # the scene counts
 
 
 @contextlib.contextmanager
@@ -81,9 +80,9 @@ def main() -> None:
     press[:, 1] = np.linspace(0.0, 0.8, len(press))       # the second joint leans forward
     bad = dataclasses.replace(good, positions=good.positions + press, velocities=None,
                               accelerations=None)
-    with program('shadow_sim', TIERS, 'frames:=5'):
+    with program('shadow_sim', 'frames:=5'):
         client(robot, Precheck, 'shadow_sim/precheck')
-        with program('trajectory_gate', TIERS, 'controller:=/arm_controller', 'mode:=enforce',
+        with program('trajectory_gate', 'controller:=/arm_controller', 'mode:=enforce',
                      'verdict_timeout:=60.0'):
             gate = client(robot, FollowJointTrajectory, 'trajectory_gate/follow_joint_trajectory')
             for name, trajectory in (('good', good), ('bad', bad)):

@@ -28,8 +28,9 @@ TRAJECTORY = _profile(ReliabilityPolicy.RELIABLE, 10)
 PREDICTION = _profile(ReliabilityPolicy.RELIABLE, 2)
 #: One frame message per predicted frame; a rollout must arrive whole at a slow reader.
 PREDICTED_FRAMES = _profile(ReliabilityPolicy.RELIABLE, 100)
-#: A late reader sees the last verdict; it is stale by nature, so readers check stamp and hash.
-VERDICT = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
+#: A FAIL must not be lost to a verdict that follows at once. A late reader sees the last ones,
+#: oldest first; they are stale by nature, so readers check stamp and hash.
+VERDICT = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
 #: A late reader sees the last candidates and how they were ranked.
 CANDIDATES = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 #: What the gate did lately; a late reader sees the last ones, and quick ones are not lost.

@@ -10,9 +10,9 @@ decides what a newer goal does to an older one.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +32,7 @@ from kinema4d_ros.precheck.gate_rules import (
 from kinema4d_ros.types import Status
 
 _LOOK = 1.0      # [s] nobody has read what changed more recently, so nobody can approve it
+_REMEMBERED = 256    # rollouts
 
 
 class Gate:
@@ -54,7 +55,8 @@ class Gate:
         self._unanswered: list[Ticket] = []     # forwarded before their verdict: mode monitor
         self._desk = OverrideDesk()
         self._refused: Ticket | None = None     # the last; what an override is for
-        self._failed: deque[str] = deque(maxlen=256)   # rollouts that are known to FAIL
+        #: the worst that is known of a rollout and trajectory, where that is no PASS
+        self._known: dict[tuple[str, str], Answer] = {}
         self.closed = ''
         self.counts = {'forwarded': 0, 'refused': 0, 'overridden': 0}
 
@@ -85,8 +87,8 @@ class Gate:
             names = ticket.trajectory.joint_names if ticket.trajectory is not None else ()
             ticket.start = self._state.positions(names)
             ticket.deadline = now + ticket.values['verdict_timeout']
-            ticket.overridden = mode is Mode.ENFORCE and self._desk.take(
-                ticket.request.trajectory_hash, now)
+            ticket.overridden = mode is Mode.ENFORCE and self._desk.is_used and \
+                self._desk.take(ticket.goal_digest, now)
             if mode is Mode.MONITOR or ticket.overridden or ticket.request.problem:
                 self._judge(ticket)
             elif mode is Mode.ENFORCE:
@@ -119,6 +121,9 @@ class Gate:
     def answered(self, ticket: Ticket, answer: Answer) -> None:
         """Take the answer to a question."""
         self._note(answer)
+        known = self._known.get(_key(answer))      # it may have been published before
+        if known is not None and _badness(known) > _badness(answer):
+            answer = known
         with self._protected(ticket):
             if ticket in self._unanswered:
                 self._unanswered.remove(ticket)
@@ -128,11 +133,15 @@ class Gate:
                 self._weigh(ticket)
 
     def _note(self, answer: Answer) -> bool:
-        """Return whether an answer is a FAIL that was not known, and remember it."""
-        verdict, rollout = answer.verdict, answer.rollout_id
-        if verdict is None or verdict.status != Status.FAIL or rollout and rollout in self._failed:
+        """Return whether an answer is worse than what was known of its rollout; remember it."""
+        key = _key(answer)
+        known = self._known.get(key)
+        if _badness(answer) <= (0 if known is None else _badness(known)):
             return False
-        self._failed.append(rollout)
+        if answer.rollout_id:
+            self._known[key] = answer
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
         return True
 
     def _weigh(self, ticket: Ticket) -> None:
@@ -169,7 +178,9 @@ class Gate:
     def _judge(self, ticket: Ticket, approved: bool | None = None) -> None:
         """Decide on the waiting trajectory, and do it."""
         mode = Mode(ticket.values['mode'])
-        decision = rule(mode, ticket.request, ticket.answer, self._state.situation(ticket),
+        situation = dataclasses.replace(self._state.situation(ticket),
+                                        watch_problem=self.execution.watch(ticket))
+        decision = rule(mode, ticket.request, ticket.answer, situation,
                         gate_settings(ticket.values), overridden=ticket.overridden,
                         approved=approved)
         match decision.ruling:
@@ -197,8 +208,7 @@ class Gate:
             return
         self.counts['refused'] += 1
         last, self._refused, ticket.refused_at = self._refused, ticket, self._clock()
-        ticket.took_place = last is not None and \
-            last.request.trajectory_hash != ticket.request.trajectory_hash
+        ticket.took_place = last is not None and last.goal_digest != ticket.goal_digest
         self._report.decision('refuse', f'{reason}: {ticket.name} is refused', ticket, error=True)
         ticket.end(End.ABORT, Result(error_code=int(error), error_string=reason))
 
@@ -238,7 +248,7 @@ class Gate:
         if ticket.took_place and self._clock() < ticket.refused_at + _LOOK:
             return False, f'{ticket.name} has only just been refused, after another; look first'
         lifetime = values['override_lifetime']
-        self._desk.grant(ticket.request.trajectory_hash, self._clock() + lifetime)
+        self._desk.grant(ticket.goal_digest, self._clock() + lifetime)
         text = f'an operator overrides the refusal of {ticket.name}: sent again within ' \
                f'{lifetime} s, it is forwarded once'
         self._report.decision('override', text, ticket, warn=True)
@@ -247,13 +257,20 @@ class Gate:
     # ------------------------------------------------------------------ the world
 
     def evidence(self, answer: Answer) -> None:
-        """Take a verdict that anybody published: a FAIL, be it on what passed, is late evidence."""
+        """
+        Take a verdict that anybody published.
+
+        Be it on what is executed, a FAIL is late evidence. Be it on what waits, whatever is worse
+        than its answer becomes its answer.
+        """
         if not self._note(answer):
             return
-        self.execution.doubt(answer.verdict)
+        if answer.verdict.status == Status.FAIL:
+            self.execution.doubt(answer.verdict)
         ticket = self._waiting
         if ticket is None or not (ticket.held or ticket.shown) \
-                or answer.verdict.trajectory_hash != ticket.request.asked_hash:
+                or answer.verdict.trajectory_hash != ticket.request.asked_hash \
+                or _badness(answer) <= _badness(ticket.answer):
             return
         with self._protected(ticket):
             ticket.answer, ticket.took_place = answer, True     # the operator must look again
@@ -296,3 +313,15 @@ class Gate:
         if waiting is not None:
             self._verdicts.abandon(waiting)
             self._refuse(waiting, reason)
+
+
+def _key(answer: Answer) -> tuple[str, str]:
+    """Return what the verdict is on; the rollout is '' where that is unknown."""
+    digest = '' if answer.verdict is None else answer.verdict.trajectory_hash
+    return answer.rollout_id, digest
+
+
+def _badness(answer: Answer) -> int:
+    """Return how bad a verdict is: more for UNSURE than for PASS or none, most for FAIL."""
+    status = None if answer.verdict is None else answer.verdict.status
+    return {Status.UNSURE: 1, Status.FAIL: 2}.get(status, 0)

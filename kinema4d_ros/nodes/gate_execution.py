@@ -45,21 +45,26 @@ class Execution:
     def send(self, ticket: Ticket) -> None:
         """Hand it to the controller."""
         ticket.sent_at, ticket.sent_ns = self._clock(), self._state.now_ns()
-        ticket.watch = self._watch(ticket)
+        if ticket.watch is None:
+            self._report.decision('unwatched', f'{ticket.name} is not watched: '
+                                  f'{self.watch(ticket)}', ticket, warn=True)
         self._sent.append(ticket)
         ticket.on_forwarded()
         self.controller.send(ticket)
 
-    def _watch(self, ticket: Ticket) -> PathWatch | None:
+    def watch(self, ticket: Ticket) -> str:
+        """Make what compares the robot with it; return why that cannot be done, or ''."""
         robot = self._state.robot
+        if ticket.watch is not None:
+            return ''
+        if robot is None or ticket.trajectory is None:
+            return ticket.request.problem or 'the gate has no robot description'
         try:
-            if robot is None or ticket.trajectory is None:
-                raise Kinema4DError('the gate has no robot description')
-            return PathWatch(ticket.trajectory, robot, ticket.start, ticket.values['path_window'])
+            ticket.watch = PathWatch(ticket.trajectory, robot, ticket.start,
+                                     ticket.values['path_window'])
         except Kinema4DError as error:
-            self._report.decision('unwatched', f'{ticket.name} is not watched: {error}', ticket,
-                                  warn=True)
-            return None
+            return str(error)
+        return ''
 
     def stop(self, ticket: Ticket, reason: str,
              error: Refusal = Refusal.INVALID_GOAL) -> None:
@@ -119,9 +124,8 @@ class Execution:
             return
         if ticket.stop is not None and not ticket.cancelled:
             result = Result(error_code=int(ticket.stop.error), error_string=ticket.stop.reason)
-        self._report.decision('done', f'{ticket.name} ended: '
-                              f'{result.error_string or "cancelled" if cancelled else "aborted"}',
-                              ticket)
+        how = result.error_string or ('cancelled' if cancelled else 'aborted')
+        self._report.decision('done', f'{ticket.name} ended: {how}', ticket)
         # CANCELED is legal only for a goal that its client cancelled.
         ticket.end(End.CANCEL if cancelled and ticket.cancelled else End.ABORT, result)
 

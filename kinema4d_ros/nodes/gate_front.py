@@ -36,13 +36,15 @@ class _Server(ActionServer):
 class Front:
     """The action ~/follow_joint_trajectory, the topic ~/joint_trajectory, and the services."""
 
-    def __init__(self, node, gate: Gate, group, post: Callable, guarded: Callable, *,
-                 topic: bool):
+    def __init__(self, node, gate: Gate, group, post: Callable, guarded: Callable,
+                 relayed: Callable, *, topic: bool):
         """
         Open.
 
         :param group: the gate's callback group, in which services and topic are served.
         :param post: has a method of the gate called in that group.
+        :param guarded: wraps a callback of that group, so that a failure of ours cancels first.
+        :param relayed: does so for callbacks of other groups.
         :param topic: whether there is a topic.
         """
         self._gate, self._post = gate, post
@@ -51,7 +53,8 @@ class Front:
         self._lock = threading.Lock()
         self._server = _Server(
             node, FollowJointTrajectory, '~/follow_joint_trajectory', lambda _: None,
-            handle_accepted_callback=self._accept, cancel_callback=self._cancel,
+            handle_accepted_callback=relayed(self._accept),
+            cancel_callback=relayed(self._cancel),
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
         self._node = node
         if topic:

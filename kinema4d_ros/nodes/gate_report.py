@@ -67,11 +67,13 @@ class Report:
                 self._node.get_logger().info('the controller cannot be commanded past the gate '
                                              'any more')
 
-    def diagnostics(self, problems: list[str], values: dict[str, object]) -> None:
-        """Publish how the gate does."""
+    def diagnostics(self, problems: list[str], warnings: list[str],
+                    values: dict[str, object]) -> None:
+        """Publish how the gate does; an empty warning is none."""
         level, message = DiagnosticStatus.OK, 'ready'
-        if self._doors:
-            level, message = DiagnosticStatus.WARN, f'side door: {", ".join(self._doors)}'
+        doors = f'side door: {", ".join(self._doors)}' if self._doors else ''
+        if warnings := [warning for warning in (doors, *warnings) if warning]:
+            level, message = DiagnosticStatus.WARN, '; '.join(warnings)
         if problems:
             level, message = DiagnosticStatus.ERROR, '; '.join(problems)
         array = DiagnosticArray(status=[DiagnosticStatus(

@@ -16,7 +16,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.gate_ticket import Ticket
-from kinema4d_ros.precheck.gate_rules import Situation
+from kinema4d_ros.precheck.gate_rules import farthest, Situation
 from kinema4d_ros.robot import Robot
 
 _NS = 1e-9
@@ -31,8 +31,13 @@ class _Reading(NamedTuple):
 class GateState:
     """Robot, joints and neighbours, as they are when asked. `joints_changed` is told of news."""
 
-    def __init__(self, node, front_action: str, joints_changed: Callable[[], None]):
-        """Listen to robot_description and joint_states."""
+    def __init__(self, node, front_action: str, joints_changed: Callable[[], None],
+                 relayed: Callable):
+        """
+        Listen to robot_description and joint_states.
+
+        :param relayed: wraps a callback of another group, so that a failure of ours cancels first.
+        """
         self._node, self._front_action = node, front_action
         self._joints_changed = joints_changed
         self.controller = self.verdicts = None      # set by the node: its other ports
@@ -41,10 +46,11 @@ class GateState:
         self._complaint = ''
         self._lock = threading.Lock()
         # Groups of their own: neither parsing nor quick joints may hold up a cancel.
-        node.create_subscription(String, 'robot_description', self._take_robot,
+        node.create_subscription(String, 'robot_description', relayed(self._take_robot),
                                  qos.ROBOT_DESCRIPTION,
                                  callback_group=MutuallyExclusiveCallbackGroup())
-        node.create_subscription(JointState, 'joint_states', self._take_joints, qos.JOINT_STATES,
+        node.create_subscription(JointState, 'joint_states', relayed(self._take_joints),
+                                 qos.JOINT_STATES,
                                  callback_group=MutuallyExclusiveCallbackGroup())
 
     # ------------------------------------------------------------------ received
@@ -52,8 +58,8 @@ class GateState:
     def _take_robot(self, message: String) -> None:
         try:
             self.robot = Robot.from_urdf(message.data)
-        except Kinema4DError as error:
-            self.robot = None      # the old one is no longer what is there
+        except Exception as error:   # foreseen or not: the old one is no longer what is there
+            self.robot = None
             self._node.get_logger().error(f'robot_description is refused: {error}')
 
     def _take_joints(self, message: JointState) -> None:
@@ -129,14 +135,11 @@ class GateState:
     def situation(self, ticket: Ticket) -> Situation:
         """Return what a decision about `ticket` is to be based on."""
         names = ticket.trajectory.joint_names if ticket.trajectory is not None else ()
-        live = self.positions(names)
-        moved = {name: abs(live[name] - ticket.start[name]) for name in names
-                 if name in live and name in ticket.start}
-        joint = max(moved, key=moved.get, default='')
+        joint, moved = farthest(names, ticket.start, self.positions({*names, *ticket.start}))
         robot = self.robot
         return Situation(
             now_ns=self.now_ns(), robot_hash='' if robot is None else robot.description_hash,
             gate_problem=self.gate_problem(), controller_problem=self.controller_problem(),
             shadow_sim_problem=self.verdicts.problem(),
             joints_problem=self.joints_problem(names, ticket.values['max_joint_age']),
-            moved=moved.get(joint, 0.0), moved_joint=joint)
+            moved=moved, moved_joint=joint)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
+import hashlib
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -115,6 +117,17 @@ class Ticket:
         """How people tell it from others."""
         digest = self.request.trajectory_hash[:12] or 'unreadable'
         return f'trajectory {self.number} ({digest}, by {self.source})'
+
+    @functools.cached_property
+    def goal_digest(self) -> str:
+        """Digest of all that the goal commands, whenever it is to start; '' without a goal."""
+        if self.goal is None:
+            return ''
+        rest = [getattr(self.goal, name) for name in self.goal.get_fields_and_field_types()
+                if name != 'trajectory']
+        message = self.goal.trajectory
+        parts = message.header.frame_id, message.joint_names, message.points, rest
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @property
     def duration(self) -> float:

@@ -38,9 +38,9 @@ class Verdicts:
         self._started = time.monotonic()
         self.on_answer: Callable[[Ticket, Answer], None] = lambda *_: None
         self.on_verdict: Callable[[Answer], None] = lambda _: None
-        node.create_subscription(
-            VerdictMessage, f'{name.rpartition("/")[0]}/verdict', guarded(self._heard),
-            qos.VERDICT, callback_group=group)
+        self._topic = f'{name.rpartition("/")[0]}/verdict'
+        node.create_subscription(VerdictMessage, self._topic, guarded(self._heard), qos.VERDICT,
+                                 callback_group=group)
 
     def problem(self) -> str:
         """Return what is wrong with shadow_sim as the graph shows it, or ''."""
@@ -51,6 +51,12 @@ class Verdicts:
             return f'{servers} nodes offer {self._name}/precheck; one that died is forgotten ' \
                    'after some seconds, others must be ended'
         return ''
+
+    def deafness(self) -> str:
+        """Return why no late evidence can be heard, or ''."""
+        if self._node.count_publishers(self._topic):
+            return ''
+        return f'nobody publishes {self._topic}: there is no late evidence'
 
     @property
     def is_settled(self) -> bool:

@@ -58,7 +58,8 @@ class TrajectoryGate(Node):
         self._wake = self.create_guard_condition(self._work, callback_group=self._group)
         self._report = Report(self)
         self._front_action = self._resolve('~/follow_joint_trajectory')
-        self._state = GateState(self, self._front_action, self._on_joints)
+        self._state = GateState(self, self._front_action, self._on_joints,
+                                self._relayed)
         self._verdicts = Verdicts(self, self._resolve(values['shadow_sim']), self._group,
                                   self._guarded, self._posted)
         self._gate = Gate(lambda: TABLE.snapshot(self), self._verdicts, self._state, self._report)
@@ -74,7 +75,7 @@ class TrajectoryGate(Node):
         self._verdicts.on_answer, self._verdicts.on_verdict = \
             self._gate.answered, self._gate.evidence
         self._front = Front(self, self._gate, self._group, self._post, self._guarded,
-                            topic=values['topic_route'] != 'closed')
+                            self._relayed, topic=values['topic_route'] != 'closed')
         self._every(_TICK, self._on_tick)
         self._every(1.0 / values['diagnostics_rate'], self._look_around)
         self._say_what_it_does(values)
@@ -123,8 +124,17 @@ class TrajectoryGate(Node):
                 self._fail(error)
         return guarded
 
+    def _relayed(self, callback: Callable) -> Callable:
+        """Return a callback of another group: should it raise, the gate fails in its own."""
+        def relayed(*arguments):
+            try:
+                return callback(*arguments)
+            except Exception as error:
+                self._post(self._fail, error)
+        return relayed
+
     def _fail(self, error: Exception) -> None:
-        text = traceback.format_exc()
+        text = ''.join(traceback.format_exception(error))
         self.failures.append(error)
         try:
             self._gate.close(f'the gate failed ({type(error).__name__}: {error})')
@@ -155,7 +165,7 @@ class TrajectoryGate(Node):
             self._state.gate_problem(), self._state.controller_problem(),
             self._verdicts.problem(),
             '' if self._state.robot is not None else 'no robot description') if problem]
-        self._report.diagnostics(problems, {
+        self._report.diagnostics(problems, [self._verdicts.deafness()], {
             'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
             'joint_states stamp [ns]': self._state.newest_stamp_ns, **self._gate.counts})
 

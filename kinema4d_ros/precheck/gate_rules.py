@@ -9,6 +9,8 @@ fresh matching PASS, or an operator's override for exactly this trajectory, whic
 from __future__ import annotations
 
 import enum
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kinema4d_ros.types import FindingCode, Severity, Status, Verdict
@@ -89,13 +91,14 @@ class Situation:
     joints_problem: str = ''
     moved: float = 0.0       # [rad or m] the most that a joint is from where the verdict has it
     moved_joint: str = ''     # when the trajectory starts: where it was, or will be, when asked
+    watch_problem: str = ''  # why its execution cannot be watched
 
 
 @dataclass(frozen=True)
 class GateSettings:
     """What the gate insists on."""
 
-    required_tiers: tuple[int, ...] = (0,)
+    required_tiers: tuple[int, ...] = (0, 1)
     max_scene_age: float = 10.0     # [s] 0.0: any age
     start_tolerance: float = 0.02   # [rad or m]
 
@@ -142,6 +145,23 @@ def rule(mode: Mode, request: Request, answer: Answer, situation: Situation,
     return _refuse(obstacles + objections)
 
 
+def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str, float]
+             ) -> tuple[str, float]:
+    """
+    Return the joint that is farthest from where the verdict takes it to start, and how far.
+
+    :param names: joints of the trajectory; those that `start` or `live` lacks are inf away.
+    :param start: [rad or m] all joints that the verdict relied on, those of the trajectory or not.
+    :param live: [rad or m] where they are now.
+    """
+    moved = {}
+    for name in (*names, *start):
+        distance = abs(live.get(name, math.nan) - start.get(name, math.nan))
+        moved[name] = math.inf if math.isnan(distance) else distance
+    joint = max(moved, key=moved.get, default='')
+    return joint, moved.get(joint, 0.0)
+
+
 def plain_obstacles(request: Request, situation: Situation,
                     settings: GateSettings) -> list[Objection]:
     """Return what no operator can wave through: what goes out would not be what was looked at."""
@@ -154,7 +174,11 @@ def plain_obstacles(request: Request, situation: Situation,
         found.append(Objection(
             f'header.stamp is {late:.2f} s in the past, so the controller would begin in the '
             'middle; leave it zero to start at once', Refusal.OLD_HEADER_TIMESTAMP))
-    if not situation.moved <= settings.start_tolerance:
+    if situation.moved == math.inf:
+        found.append(Objection(
+            f'joint_states do not tell how far {situation.moved_joint} is from where the '
+            'trajectory was checked to start', Refusal.INVALID_JOINTS))
+    elif not situation.moved <= settings.start_tolerance:
         found.append(Objection(
             f'{situation.moved_joint} moved by {situation.moved:.4f} from where the trajectory was '
             f'checked to start, limit {settings.start_tolerance}'))
@@ -166,7 +190,9 @@ def evidence_objections(request: Request, answer: Answer, situation: Situation,
     """Return what keeps the answer from being a fresh PASS for this trajectory and robot."""
     found = [Objection(problem) for problem in (
         request.unchecked and f'{request.unchecked}, which no verdict covers',
-        situation.shadow_sim_problem, answer.problem, situation.joints_problem) if problem]
+        situation.shadow_sim_problem, answer.problem, situation.joints_problem,
+        situation.watch_problem and f'it cannot be watched: {situation.watch_problem}')
+        if problem]
     verdict = answer.verdict
     if verdict is None:
         return found or [Objection('there is no verdict')]
@@ -225,19 +251,24 @@ def _sentence(objections: list[Objection]) -> str:
 
 
 class OverrideDesk:
-    """Overrides that an operator granted: each for one trajectory, once, and not for long."""
+    """Overrides that an operator granted: each for one goal, once, and not for long."""
 
     def __init__(self):
         """Hold none."""
-        self._hash, self._until = '', 0.0
+        self._digest, self._until = '', 0.0
 
-    def grant(self, trajectory_hash: str, until: float) -> None:
-        """Let this trajectory pass once until the steady time `until` [s]; the last grant holds."""
-        self._hash, self._until = trajectory_hash, until
+    @property
+    def is_used(self) -> bool:
+        """Whether there is an override."""
+        return bool(self._digest)
 
-    def take(self, trajectory_hash: str, now: float) -> bool:
-        """Return whether this trajectory may pass at steady time `now` [s]; that uses it up."""
-        if not trajectory_hash or trajectory_hash != self._hash:
+    def grant(self, digest: str, until: float) -> None:
+        """Let this goal pass once until the steady time `until` [s]; the last grant holds."""
+        self._digest, self._until = digest, until
+
+    def take(self, digest: str, now: float) -> bool:
+        """Return whether this goal may pass at steady time `now` [s]; that uses it up."""
+        if not digest or digest != self._digest:
             return False
-        self._hash = ''
+        self._digest = ''
         return now < self._until

@@ -212,7 +212,7 @@ class ShadowSim:
         return Verdict(
             header=Header(stamp=now.to_msg(), frame_id='base_link'), status=Verdict.PASS,
             final=True, trajectory_hash=trajectory_hash(trajectory_from_message(trajectory)),
-            robot_hash=ROBOT_HASH, tiers_passed=[0], tier=0, summary='nothing wrong found',
+            robot_hash=ROBOT_HASH, tiers_passed=[0, 1], tier=1, summary='nothing wrong found',
             rollout_id=f'rollout-{len(self.asked)}', valid_until=later.to_msg(), **fields)
 
     def _cancel(self, _):
@@ -250,14 +250,15 @@ class Nodes(Graph):
 
 
 def break_gate():
-    """Run a gate in which the method `sys.argv[2]` of its core raises whenever it is called."""
-    from kinema4d_ros.nodes import gate_core, gate_execution, spin
+    """Run a gate of which a method, `sys.argv[2]`, raises whenever it is called."""
+    from kinema4d_ros.nodes import gate_core, gate_execution, gate_front, gate_state, spin
 
     def broken(*_):
         raise ZeroDivisionError('a bug')
 
     kind, _, method = sys.argv[2].partition('.')
-    setattr({'Gate': gate_core.Gate, 'Execution': gate_execution.Execution}[kind], method, broken)
+    setattr({'Gate': gate_core.Gate, 'Execution': gate_execution.Execution,
+             'Front': gate_front.Front, 'GateState': gate_state.GateState}[kind], method, broken)
     del sys.argv[1:3]
     sys.exit(spin.main('kinema4d_ros.nodes.trajectory_gate'))
 

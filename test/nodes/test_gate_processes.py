@@ -119,7 +119,8 @@ def test_a_gate_that_is_ended_cancels_first_and_says_so(world):
     assert 'Traceback' not in world.process.output()
 
 
-@pytest.mark.parametrize('broken, goals', [('Gate.answered', 0), ('Execution.doubt', 1)])
+@pytest.mark.parametrize('broken, goals', [
+    ('Gate.answered', 0), ('Execution.doubt', 1), ('Front._cancel', 1)])
 def test_a_gate_with_a_bug_cancels_what_moves_and_ends(ros_domain, broken, goals):
     graph = Nodes()
     try:
@@ -136,12 +137,27 @@ def test_a_gate_with_a_bug_cancels_what_moves_and_ends(ros_domain, broken, goals
                 tester.wait(lambda: controller.ids, 'the controller to execute')
                 fail = shadow.pass_of(swing())
                 fail.status, fail.rollout_id = Verdict.FAIL, 'late'
-                shadow.verdict.publish(fail)
+                if broken == 'Front._cancel':
+                    handle.cancel_goal_async()
+                else:
+                    shadow.verdict.publish(fail)
             status, result = gate.outcome(handle)
             assert status == ABORTED
             assert result.error_string == 'the gate failed (ZeroDivisionError: a bug)'
             assert gate.process.process.wait(20.0) == 1
             assert len(controller.cancels) == len(controller.goals) == goals
+            assert 'the gate failed and ends' in gate.process.output()
+    finally:
+        graph.close()
+
+
+def test_a_gate_with_a_bug_in_reading_joints_ends(ros_domain):
+    graph = Nodes()
+    try:
+        Arm(graph.node)
+        with made() as tester:
+            gate = Gate(tester, '/arm_controller', broken='GateState._take_joints')
+            assert gate.process.process.wait(20.0) == 1
             assert 'the gate failed and ends' in gate.process.output()
     finally:
         graph.close()
@@ -198,7 +214,7 @@ def test_with_the_real_shadow_sim_and_the_demo_arm(ros_domain):
         with made() as tester:
             robot = FakeRobot(tester)
             gate = Gate(tester, '/arm_controller', max_joint_age=20.0, verdict_timeout=60.0,
-                        max_scene_age=60.0, path_tolerance=3.0)
+                        max_scene_age=60.0, path_tolerance=3.0, required_tiers=[0])
             try:
                 gate.ready()
                 tester.wait(lambda: is_idle(gate), 'the world model')
@@ -238,7 +254,7 @@ def test_a_stream_of_chunks_through_the_real_shadow_sim(ros_domain):
             robot = FakeRobot(tester)
             robot.joints_on = False          # the arm tells them
             gate = Gate(tester, '/arm_controller', max_joint_age=20.0, verdict_timeout=60.0,
-                        path_tolerance=3.0, max_scene_age=60.0)
+                        path_tolerance=3.0, max_scene_age=60.0, required_tiers=[0])
             try:
                 gate.ready()
                 tester.wait(lambda: is_idle(gate), 'the world model')

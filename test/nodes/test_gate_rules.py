@@ -29,7 +29,7 @@ ANY = gate_rules.GateSettings()
 GOOD = {
     'request': Request(trajectory_hash='t'),
     'answer': Answer(
-        Verdict(Status.PASS, 'nothing found', tiers_passed=(0,), trajectory_hash='t',
+        Verdict(Status.PASS, 'nothing found', tiers_passed=(0, 1), trajectory_hash='t',
                 robot_hash='r', scene_stamp_ns=NOW - S), valid_until_ns=NOW + S),
     'situation': Situation(NOW, 'r'),
     'settings': GateSettings(),
@@ -52,7 +52,8 @@ worlds = st.fixed_dictionaries({
     'answer': st.builds(Answer, verdicts, stamps, problems),
     'situation': st.builds(Situation, st.sampled_from([0, NOW]), hashes, problems, problems,
                            problems, problems,
-                           st.sampled_from([0.0, 0.02, 0.03, math.nan]), st.just('elbow')),
+                           st.sampled_from([0.0, 0.02, 0.03, math.nan, math.inf]), st.just('elbow'),
+                           problems),
     'settings': st.builds(GateSettings, st.sampled_from([(), (0,), (0, 1)]),
                           st.sampled_from([0.0, 10.0])),
 })
@@ -90,6 +91,7 @@ def is_fresh_matching_pass(request, answer, situation, settings):
         and (settings.max_scene_age == 0.0 or (verdict.scene_stamp_ns and abs(
             now - verdict.scene_stamp_ns) <= settings.max_scene_age * 1e9))
         and not request.unchecked and not situation.joints_problem
+        and not situation.watch_problem
         and not situation.shadow_sim_problem and request.start_ns <= answer.valid_until_ns)
 
 
@@ -175,8 +177,10 @@ def test_good_is_good():
     (changed('situation', joints_problem='elbow is silent'), 'elbow is silent'),
     (changed('situation', moved=0.03, moved_joint='elbow'), 'elbow moved by 0.0300'),
     (changed('situation', moved=math.nan, moved_joint='elbow'), 'elbow moved'),
+    (changed('situation', moved=math.inf, moved_joint='elbow'), 'not tell how far elbow is'),
+    (changed('situation', watch_problem='no robot'), 'cannot be watched: no robot'),
     (changed('settings', required_tiers=()), 'tier none did not pass'),
-    (changed('settings', required_tiers=(0, 1)), 'tier 1 did not pass'),
+    (changed('settings', required_tiers=(0, 1, 2)), 'tier 2 did not pass'),
     (verdict(status=Status.FAIL), 'FAIL: nothing found'),
     (verdict(status=Status.UNSURE), 'UNSURE: nothing found'),
     (verdict(findings=(dataclasses.replace(INFO, severity=Severity.FAIL),)), 'findings do not'),
@@ -189,6 +193,25 @@ def test_every_reason_is_said(world, words):
     decision = rule(Mode.ENFORCE, **world)
     assert decision.ruling == Ruling.REFUSE
     assert words in decision.reason
+
+
+def test_the_scene_must_have_been_checked_unless_somebody_says_otherwise():
+    assert GateSettings().required_tiers == (0, 1)
+    assert rule(Mode.ENFORCE, **verdict(tiers_passed=(0,))).ruling == Ruling.REFUSE
+
+
+@pytest.mark.parametrize('names, start, live, expected', [
+    (('a',), {'a': 1.0}, {'a': 1.5}, ('a', 0.5)),
+    (('a',), {'a': 1.0}, {}, ('a', math.inf)),                       # fell silent
+    (('a',), {}, {'a': 1.0}, ('a', math.inf)),                       # unknown when asked
+    (('a',), {'a': math.nan}, {'a': 1.0}, ('a', math.inf)),
+    (('a',), {'a': 1.0, 'b': 0.0}, {'a': 1.0, 'b': 0.3}, ('b', 0.3)),   # not in the trajectory
+    (('a',), {'a': 1.0, 'b': 0.0}, {'a': 1.0}, ('b', math.inf)),
+    (('a',), {'a': 1.0}, {'a': 1.0, 'b': 9.0}, ('a', 0.0)),          # nobody relied on it
+    ((), {}, {}, ('', 0.0)),
+])
+def test_how_far_the_joints_are_from_where_they_were(names, start, live, expected):
+    assert gate_rules.farthest(names, start, live) == expected
 
 
 def test_error_codes_are_those_of_the_action():
