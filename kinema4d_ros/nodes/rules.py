@@ -70,7 +70,8 @@ def tier0_settings(rules: Mapping[str, Any]) -> Tier0Settings:
         limits.setdefault(joint, {})[kind] = float(value)
     return Tier0Settings(
         limits={joint: JointLimit(**kinds) for joint, kinds in limits.items()},
-        workspace=rules['workspace'] or None, **{name: rules[name] for name in _TIER0})
+        workspace=rules['workspace'] or None, travel=rules['tier1.travel'],
+        **{name: rules[name] for name in _TIER0})
 
 
 def assignments(parameter: str, texts: tuple[str, ...]) -> dict[str, Any]:

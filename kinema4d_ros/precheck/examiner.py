@@ -20,7 +20,7 @@ from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, Tier2Settings
 from kinema4d_ros.precheck.tier0 import check_tier0
 from kinema4d_ros.precheck.tier1 import check_tier1
-from kinema4d_ros.precheck.verdict import not_checked
+from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
                                 RobotRollout)
@@ -122,14 +122,23 @@ class Examiner:
         if observation.depth is None:
             return Evidence((not_checked(
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
+        if not any(len(vertices) for vertices in self.surfaces.values()):
+            return Evidence((not_checked(NO_SHAPE),))
         scene, still = self.look(observation)
-        motion = self.move(observation, trajectory)
+        least = self.settings.tier1.least_measured
+        if scene.measured < least or not len(scene.points_base):
+            return Evidence((not_checked(
+                f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
+                f'and {len(scene.points_base)} points of the scene are known: is the depth camera '
+                f'working? At least {100 * least:g} % and some points are needed',
+                FindingCode.NO_DEPTH),))
+        motion, too_long = self._move(observation, trajectory)
         story = Story(still, motion, self._grasping) if can_grasp(motion) else None
         scene = scene.within(*self._swept(motion))
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
-        return Evidence(findings + outcome.findings(), clearance, outcome)
+        return Evidence(findings + too_long + outcome.findings(), clearance, outcome)
 
     def look(self, observation: Observation) -> tuple[ObservedScene, StillScene]:
         """Return the observed scene without the robot; kept for the same Observation object."""
@@ -144,9 +153,14 @@ class Examiner:
         return self._seen[1:]
 
     def move(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
-        """Return the motion at times close enough to miss nothing; its images are empty."""
+        """Return the motion at times close to each other; its images are empty."""
+        return self._move(observation, trajectory)[0]
+
+    def _move(self, observation: Observation,
+              trajectory: JointTrajectory) -> tuple[RobotRollout, tuple[Finding, ...]]:
         robot, start = self.robot, observation.joint_positions
-        times = looking_times(trajectory, robot, start, self.settings.tier1.travel)
+        times, too_long = looking_times(trajectory, robot, start, self.settings.tier1.travel,
+                                        self.surfaces)
         motion = sample_trajectory(trajectory, robot, times, start)
         T_base_link = kinematics_of(robot)(motion.positions)
         steps = len(times)
@@ -154,7 +168,7 @@ class Examiner:
             times, motion.joint_names, motion.positions, robot.link_names, T_base_link,
             observation.camera, np.repeat(observation.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
-            np.empty((steps, 0, 0, 3), np.uint8), self.gripper)
+            np.empty((steps, 0, 0, 3), np.uint8), self.gripper), too_long
 
     def _swept(self, motion: RobotRollout) -> tuple[np.ndarray, np.ndarray]:
         """Return the box around all that the robot comes near to: lowest, highest corner [m]."""

@@ -3,16 +3,19 @@
 """When to look at a motion so that nothing moves far between two looks."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 
+from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import ForwardKinematics, Robot, sample_trajectory
-from kinema4d_ros.types import JointTrajectory
+from kinema4d_ros.types import Finding, JointTrajectory
 
 _FEWEST, _MOST = 33, 400
 _COARSE = 64            # samples that measure the way
+_CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))     # of a box, (8, 3)
 
 
 @lru_cache(maxsize=4)
@@ -22,20 +25,43 @@ def kinematics_of(robot: Robot) -> ForwardKinematics:
 
 
 def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],
-                  travel: float) -> np.ndarray:
+                  travel: float, surfaces: Mapping[str, np.ndarray],
+                  ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """
     Return evenly spaced times at which to look at the motion, (T,) float64 [s], 33 to 400.
 
-    :param travel: [m] how far a link's origin moves between two looks, at most; more where the
-        limit of 400 is reached.
+    :param travel: [m] how far any point of a link moves between two looks, at most.
+    :param surfaces: vertices (V, 3) [m] of the links that have a shape, link frame.
+    :return: the times, and a finding that forbids a PASS where 400 looks are too few.
     """
     duration = trajectory.duration
     if duration <= 0:
-        return np.zeros(1)
+        return np.zeros(1), ()
     times = np.union1d(np.linspace(0.0, duration, _COARSE), trajectory.times)
     motion = sample_trajectory(trajectory, robot, times, start)
-    origins = kinematics_of(robot)(motion.positions)[:, :, :3, 3]
-    step = np.linalg.norm(np.diff(origins, axis=0), axis=-1)
-    speed = (step.max(axis=1) / np.diff(times)).max() if len(times) > 1 else 0.0
-    count = int(np.clip(np.ceil(speed * duration / travel - 1e-6) + 1, _FEWEST, _MOST))
-    return np.linspace(0.0, duration, count)
+    step = _farthest_steps(kinematics_of(robot)(motion.positions), robot, surfaces)
+    speed = (step / np.diff(times)).max() if len(times) > 1 else 0.0
+    count = int(max(np.ceil(speed * duration / travel - 1e-6) + 1, _FEWEST))
+    found = () if count <= _MOST else (not_checked(
+        f'looking at the robot whenever it has moved by {travel:g} m would take {count} looks at '
+        f'this motion, more than {_MOST}: send a shorter trajectory, or choose a larger '
+        'tier1.travel'),)
+    return np.linspace(0.0, duration, min(count, _MOST)), found
+
+
+def _farthest_steps(T_base_link: np.ndarray, robot: Robot,
+                    surfaces: Mapping[str, np.ndarray]) -> np.ndarray:
+    """
+    Return how far the farthest point of any link moves in each step, (T - 1,) [m].
+
+    The way of a point is a convex function of its place in the link, so within the box around a
+    link no point moves farther than the farthest corner.
+    """
+    steps = np.diff(T_base_link[:, :, :3], axis=0)                 # (T - 1, L, 3, 4)
+    corners = np.zeros((len(robot.link_names), 8, 3))              # a frame is its origin
+    for link, name in enumerate(robot.link_names):
+        if len(surfaces.get(name, ())):
+            ends = np.stack([surfaces[name].min(axis=0), surfaces[name].max(axis=0)])
+            corners[link] = ends[_CORNERS, range(3)]
+    ways = np.einsum('tlij,lkj->tlki', steps[..., :3], corners) + steps[..., None, :, 3]
+    return np.linalg.norm(ways, axis=-1).max(axis=(1, 2))

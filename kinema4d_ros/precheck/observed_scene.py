@@ -25,6 +25,7 @@ class ObservedScene:
     sigma: np.ndarray         # (N,) float32 [m], standard deviation of each point's place
     depth: np.ndarray         # (H, W) float32 [m], NaN where unknown or hidden by the robot
     seen_to: np.ndarray       # (H, W) float32 [m], how far the camera looked, NaN not at all
+    measured: float           # 0..1 of the pixels beside the robot have a depth
     observation: Observation
 
     @classmethod
@@ -48,6 +49,7 @@ class ObservedScene:
         if memory is not None:
             depth = np.where(hidden & memory.known, memory.depth, depth)
             seen_to = np.fmax(seen_to, depth)
+        beside = measured[~hidden]
         camera = observation.camera
         rows, columns = np.nonzero(
             np.isfinite(depth) & _supported(depth, camera.fx, settings.least_neighbours))
@@ -62,7 +64,7 @@ class ObservedScene:
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
         return cls(points[keep], np.stack([rows, columns], axis=1)[keep].astype(np.int32),
                    sigma.astype(np.float32), depth.astype(np.float32), seen_to.astype(np.float32),
-                   observation)
+                   float(beside.mean()) if beside.size else 0.0, observation)
 
     def within(self, low: np.ndarray, high: np.ndarray) -> ObservedScene:
         """Return the scene with only the points in a box, from (3,) to (3,) [m] base."""

@@ -31,7 +31,7 @@ class Tier0Settings:
     #: [s] a jump of the commanded velocity counts as an acceleration over this time
     step_time: float = 0.01
     self_margin: float = 0.0            # [m] links of the robot that come closer than this fail
-    travel: float = 0.02                # [m] a link moves between two looks at it, at most
+    travel: float = 0.02                # [m] a point of a link moves between two looks, at most
 
     def __post_init__(self):
         """Refuse values that would switch a rule off or turn it round."""
@@ -76,7 +76,9 @@ class Tier1Settings:
     mask_growth: int = 3                # [px] the robot's rendered mask is grown by
     voxel: float = 0.003                # [m] of the thinned scene
     least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
-    travel: float = 0.02                # [m] a link moves between two looks at it, at most
+    #: 0..1 of the pixels beside the robot, fewer with a depth tell nothing of the scene
+    least_measured: float = 0.05
+    travel: float = 0.02                # [m] a point of a link moves between two looks, at most
     #: links that may touch the scene, each in its way; None: the fingers of the gripper
     touch: Mapping[str, TouchRule] | None = None
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
@@ -88,10 +90,11 @@ class Tier1Settings:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
-                       'carried_sigma', 'least_neighbours', 'unseen_share')
+                       'carried_sigma', 'least_neighbours', 'least_measured', 'unseen_share')
         _above_zero(self, 'voxel', 'travel')
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured
         _at_most(self, 'least_neighbours', 8)
+        _at_most(self, 'least_measured', 1.0)
         _at_most(self, 'unseen_share', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
         if self.touch is not None:

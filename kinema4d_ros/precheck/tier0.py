@@ -13,7 +13,7 @@ from kinema4d_ros.precheck.motion_times import kinematics_of, looking_times
 from kinema4d_ros.precheck.self_contact import check_self_contact
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.splines import MotionSplines
-from kinema4d_ros.precheck.verdict import not_checked
+from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.precheck.workspace import check_workspace
 from kinema4d_ros.robot import JointType, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
@@ -53,7 +53,11 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
         if settings.workspace is not None:
             found += check_workspace(trajectory, robot, assumed, settings.workspace)
         if self_collision is not None:
-            times = looking_times(trajectory, robot, assumed, settings.travel)
+            if not self_collision.surfaces:
+                found.append(not_checked(NO_SHAPE))
+            times, too_long = looking_times(trajectory, robot, assumed, settings.travel,
+                                            self_collision.surfaces)
+            found += too_long
             motion = sample_trajectory(trajectory, robot, times, assumed)
             found += check_self_contact(times, kinematics_of(robot)(motion.positions),
                                         self_collision, settings.self_margin)

@@ -10,6 +10,7 @@ import numpy as np
 from kinema4d_ros.precheck.future import (
     Change, FutureView, robot_residual, SceneChanges, spread_of)
 from kinema4d_ros.precheck.settings import Tier2Settings
+from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, PredictedFrame, RobotRollout,
                                 Severity)
@@ -94,6 +95,8 @@ class FutureCheck:
         if not self._still_camera:
             found.append(Finding(FindingCode.NOT_CHECKED, Severity.INFO, 'the camera moves, so '
                                  'what moves in the prediction was not looked at'))
+        if not self._residuals and not self.views:
+            found.append(not_checked('nothing of the prediction could be examined'))
         found += self._ghost_findings()
         if others and self.views:
             apart, when = spread_of([self.views, *map(list, others)], s.moved)

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
+NO_SHAPE = 'no link of the robot has a shape, so nothing is known of what it may touch'
+
 
 def not_checked(reason: str, code: FindingCode = FindingCode.NOT_CHECKED) -> Finding:
     """Return the finding of a tier that could not do its work: stale input, crash, deadline."""

@@ -29,7 +29,9 @@ class LinkMeshes(dict[str, LinkMesh]):
 def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
                 cache_dir: str | Path | None = None) -> LinkMeshes:
     """
-    Load what the robot looks like: visual shapes, else collision shapes where meshes miss.
+    Load what the robot looks like: visual shapes, else collision shapes.
+
+    Collision shapes stand in where a link has no visual ones, and where a mesh file misses.
 
     :param max_faces: triangles of all mesh files of the robot together. Each file is reduced to
         its equal share of them, unless its surface would move by more than a millimetre.
@@ -42,12 +44,12 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
         raise MeshError(f'max_faces must be at least 1, got {max_faces}')
     folder = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
     files = sum(isinstance(shape.geometry, MeshFile)
-                for link in robot.links.values() for shape in link.visuals)
+                for link in robot.links.values() for shape in link.visuals or link.collisions)
     share = max(_FEWEST_FACES, max_faces // max(files, 1))
     out = LinkMeshes()
     for name in robot.link_names:
         link = robot.links[name]
-        shapes, error = _load_shapes(robot, name, link.visuals, share, folder)
+        shapes, error = _load_shapes(robot, name, link.visuals or link.collisions, share, folder)
         if error is not None:
             stand_ins, second = _load_shapes(robot, name, link.collisions, share, folder)
             if second is not None or not stand_ins:

@@ -52,6 +52,8 @@ class SelfCollision:
         self._links = [name for name in robot.link_names
                        if name in meshes and len(meshes[name].faces)]
         self._index = np.array([robot.link_names.index(name) for name in self._links], int)
+        #: vertices (V, 3) float32 [m] of the links with a shape, link frame
+        self.surfaces = {name: meshes[name].vertices for name in self._links}
         self._bodies = [_Body(meshes[name]) for name in self._links]
         excluded = _neighbours(robot)
         for pair in itertools.chain(allowed, _disabled(srdf)):

@@ -9,12 +9,12 @@ from gantry import GRIPPER, motion, observe, ROBOT
 from hypothesis import given, settings, strategies as st
 from scenes import can, Path, pick_and_place, RED, World
 
-from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier1Settings
+from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier0Settings, Tier1Settings
 from kinema4d_ros.precheck.carried import check_carried
 from kinema4d_ros.precheck.motion_times import looking_times
-from kinema4d_ros.robot import load_meshes
+from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import with_finger_boxes
-from kinema4d_ros.types import JointTrajectory, Severity
+from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
 from kinema4d_ros.world_model.story import Story
 
 GOOD = pick_and_place((0.1, 0.15), (-0.05, -0.2), grip_height=0.07, release_height=0.09,
@@ -25,12 +25,64 @@ def test_looks_by_hand():
     # 0.3 m in 3 s; at most 1 cm between looks: 30 steps, and never fewer than 33 looks.
     path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
     start = dict(zip(ROBOT.joint_names, motion(path).positions[0]))
-    assert len(looking_times(motion(path), ROBOT, start, 0.02)) == 33
-    times = looking_times(motion(path), ROBOT, start, 0.004)
-    assert len(times) == 76 and times[0] == 0.0 and times[-1] == 3.0
-    assert len(looking_times(motion(path), ROBOT, start, 1e-6)) == 400
+    times, found = looking_times(motion(path), ROBOT, start, 0.02, {})
+    assert (len(times), found) == (33, ())
+    times, found = looking_times(motion(path), ROBOT, start, 0.004, {})
+    assert len(times) == 76 and times[0] == 0.0 and times[-1] == 3.0 and not found
     stays = JointTrajectory(('x',), np.zeros(1), np.zeros((1, 1)))
-    np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02), [0.0])
+    np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02, {})[0], [0.0])
+
+
+def test_a_motion_too_long_to_look_at_does_not_pass():
+    path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
+    start = dict(zip(ROBOT.joint_names, motion(path).positions[0]))
+    times, (finding,) = looking_times(motion(path), ROBOT, start, 0.0005, {})
+    assert len(times) == 400
+    assert (finding.code, finding.severity) == (FindingCode.NOT_CHECKED, Severity.UNSURE)
+    assert '601 looks' in finding.message and 'tier1.travel' in finding.message
+    short = PrecheckSettings(tier0=Tier0Settings(travel=0.0005),
+                             tier1=Tier1Settings(travel=0.0005))
+    examiner = Examiner(ROBOT, load_meshes(ROBOT), GRIPPER, short)
+    observation = observe(World(), path)
+    for told in (examiner.tier0(motion(path), start),
+                 examiner.tier1(observation, motion(path)).findings):
+        assert any('601 looks' in f.message and f.severity == Severity.UNSURE for f in told)
+
+
+def test_a_link_that_turns_moves_as_far_as_its_end():
+    robot = Robot.from_urdf('''<robot name="pole"><link name="base"/><link name="pole"><visual>
+        <origin xyz="0.45 0 0"/><geometry><box size="0.9 0.02 0.02"/></geometry></visual></link>
+        <joint name="turn" type="continuous"><parent link="base"/><child link="pole"/>
+        <axis xyz="0 0 1"/><limit effort="1" velocity="9"/></joint></robot>''')
+    surfaces = {name: mesh.vertices for name, mesh in load_meshes(robot).items()}
+    turn = JointTrajectory(('turn',), np.array([0.0, 2.0]), np.array([[0.0], [1.5]]))
+    times, _ = looking_times(turn, robot, {'turn': 0.0}, 0.02, surfaces)
+    assert 0.9 * 1.5 / (len(times) - 1) <= 0.02 < 0.9 * 1.5 / (len(times) - 3)
+    assert len(looking_times(turn, robot, {'turn': 0.0}, 0.02, {})[0]) == 33    # the origin rests
+
+
+@pytest.mark.parametrize('depth', [np.nan, 0.0, np.inf])
+def test_a_depth_camera_that_measures_nothing_leaves_the_scene_unknown(depth):
+    observation, examiner = observe(World(), GOOD), Examiner(ROBOT, load_meshes(ROBOT), GRIPPER)
+    dead = np.full_like(observation.depth, depth)
+    nearly = dead.copy()
+    nearly[:, :len(dead[0]) // 50] = 1.0         # 2 % of it
+    for image in (dead, nearly):
+        found = examiner.tier1(dataclasses.replace(observation, depth=image), motion(GOOD))
+        (finding,) = found.findings
+        assert (finding.code, finding.severity) == (FindingCode.NO_DEPTH, Severity.UNSURE)
+    fewer = PrecheckSettings(tier1=Tier1Settings(least_measured=0.0))
+    found = Examiner(ROBOT, load_meshes(ROBOT), GRIPPER, fewer).tier1(
+        dataclasses.replace(observation, depth=dead), motion(GOOD))      # even so
+    assert [f.code for f in found.findings] == [FindingCode.NO_DEPTH]
+
+
+def test_a_robot_without_shapes_does_not_pass():
+    examiner = Examiner(ROBOT, {}, GRIPPER)
+    observation = observe(World(), GOOD)
+    for told in (examiner.tier0(motion(GOOD), observation.joint_positions),
+                 examiner.tier1(observation, motion(GOOD)).findings):
+        assert any(f.severity == Severity.UNSURE and 'has a shape' in f.message for f in told)
 
 
 @pytest.fixture(scope='module')

@@ -9,8 +9,10 @@ from gantry import motion, observe, simulator
 from scenes import BLUE, box, can, Path, pick_and_place, RED, World
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import PrecheckSettings, Tier1Settings, Tier2Settings
-from kinema4d_ros.types import FindingCode, Severity, Status
+from kinema4d_ros.precheck import FutureCheck, PrecheckSettings, Tier1Settings, Tier2Settings
+from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.types import (
+    FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity, Status)
 from kinema4d_ros.world_model import create
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import Kinematic
@@ -120,6 +122,24 @@ def test_a_fault_is_named_and_the_verdict_unsure(model, code, words):
     if code is FindingCode.GHOST_MOTION:
         finding = next(f for f in verdict.findings if f.code == code)
         assert finding.time == pytest.approx(1.0) and finding.unit == 'm^2'
+
+
+def test_a_prediction_of_which_nothing_could_be_examined_does_not_pass():
+    still = np.tile(np.eye(4), (2, 1, 1))
+    moving = still.copy()
+    moving[1, 0, 3] = 0.1
+    for poses, severity in ((moving, Severity.UNSURE), (still, Severity.INFO)):
+        robot = RobotRollout(
+            np.array([0.0, 1.0]), ('j',), np.zeros((2, 1)), ('base',), still[:, None],
+            PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5), poses, np.full((2, 8, 8, 3), np.nan, 'f4'),
+            np.full((2, 8, 8), -1, np.int16), np.zeros((2, 8, 8, 3), np.uint8))
+        check = FutureCheck(robot, {'base': np.full((1, 3), 9.0)}, DistanceFields({}))
+        for index in range(2):         # the robot is in no picture
+            check.add(PredictedFrame(
+                index, 2, float(index), np.zeros((8, 8, 3), np.uint8),
+                np.dstack([np.zeros((8, 8, 2)), np.ones((8, 8))]).astype(np.float32),
+                np.zeros((8, 8), bool)))
+        assert max(finding.severity for finding in check.finish()) == severity
 
 
 def test_residual_by_hand():

@@ -265,6 +265,15 @@ def test_collision_shape_stands_in_for_a_missing_mesh(load, tmp_path):
         assert part in meshes.warnings[0]
 
 
+def test_collision_shapes_stand_in_for_visual_ones_that_are_not_there(load):
+    """Else contacts of the link would be missed; a frame stays one."""
+    meshes = load(Robot.from_urdf(
+        '<robot name="r"><link name="a"><collision><geometry><box size="1 1 1"/></geometry>'
+        '</collision></link><link name="frame"/><joint name="j" type="fixed"><parent link="a"/>'
+        '<child link="frame"/></joint></robot>'))
+    assert set(meshes) == {'a'} and len(meshes['a'].faces) == 12 and not meshes.warnings
+
+
 @pytest.mark.parametrize('content, name, message', [
     (None, 'gone.stl', 'link "a": mesh gone.stl not found'),
     (b'rubbish', 'x.stl', 'holds no triangle'), (b'', 'x.dae', 'is damaged'),
