@@ -74,10 +74,13 @@ class Candidate:
         if job.outcome != Outcome.DONE:
             self.doubt(not_checked(job.message, CODES[job.outcome]))
             return
-        known = self.has(FindingCode.START_STATE)     # and not to be told twice
+        told: dict[tuple, Severity] = {}      # the node's own tier 0, not to be told twice
+        for finding in self.findings.get(0, ()):
+            about = _about(finding)
+            told[about] = max(finding.severity, told.get(about, finding.severity))
         for tier, found in job.findings.items():
-            self.add(tier, *(finding for finding in found
-                             if not (known and finding.code == FindingCode.START_STATE)))
+            self.add(tier, *(finding for finding in found if tier != 0
+                             or finding.severity > told.get(_about(finding), -1)))
         self.fields |= job.measured
 
     def take_prediction(self, job: Job, *, is_evidence: bool) -> None:
@@ -118,3 +121,9 @@ class Candidate:
             findings[ran] = [*findings[ran], *self.notes]
         return decide(findings, required=required, latencies=self.latencies, final=final,
                       **fields)
+
+
+def _about(finding: Finding) -> tuple:
+    """Return what a finding is about, however the joints were when it was found."""
+    parts = (finding.link, finding.other)
+    return (finding.code, *(parts if any(parts) else (finding.message,)))

@@ -34,6 +34,7 @@ class SetRobot:
 
     urdf: str
     package_paths: tuple[str, ...] = ()
+    description_hash: str = ''     # of the robot that the node reads in this; '' does not matter
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ class ShadowSim(LifecycleNode):
             looker.refusal = f'the robot description is refused: {reason}'
             return
         for worker in self._workers:
-            worker.set_robot(message.data, paths)
+            worker.set_robot(message.data, paths, robot.description_hash)
         self._outputs.publish_shadow_root(robot, values['shadow_prefix'])
         for warning in robot.warnings:
             self.get_logger().warning(f'robot_description: {warning}')

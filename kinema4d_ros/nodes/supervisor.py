@@ -75,9 +75,10 @@ class Supervisor:
         process = self._process
         return None if process is None else process.pid
 
-    def set_robot(self, urdf: str, package_paths: tuple[str, ...] = ()) -> None:
+    def set_robot(self, urdf: str, package_paths: tuple[str, ...] = (), description_hash: str = '',
+                  ) -> None:
         """Predict with this robot from now on; a running job is ended."""
-        self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths))))
+        self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths), description_hash)))
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *,
                task: Check | Prediction = Prediction(), rules: Mapping[str, Any] | None = None,
@@ -276,13 +277,13 @@ class Supervisor:
                 self._fail_pending(text)
             case RobotReady(_, warnings, error):
                 self._kill_at = None
-                if error:
+                if error and self._robot_sent:     # else another one waits already
                     error = f'the robot cannot be simulated: {error}'
                     self._set_state(WorkerState.FAILED, error)
                     self._fail_job(error)
                     self._fail_pending(error)
                 else:
-                    self._set_state(WorkerState.IDLE, '; '.join(warnings))
+                    self._set_state(WorkerState.IDLE, error or '; '.join(warnings))
             case Remembered():
                 self._remembering = False
             case Progress(number, stage, step, total):

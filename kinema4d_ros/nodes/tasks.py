@@ -12,13 +12,9 @@ from kinema4d_ros.nodes.protocol import Check, Prediction
 from kinema4d_ros.precheck.examiner import Evidence, Examiner, guarded
 from kinema4d_ros.precheck.run import check_future, judge_goal
 from kinema4d_ros.shadow import ShadowSimulator
-from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation,
-                                PredictedFrame, RobotRollout)
+from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PredictedFrame,
+                                RobotRollout)
 from kinema4d_ros.world_model.base import Report
-
-#: what the node, which knows no meshes, cannot find itself; and the start once more, since the
-#: robot may have moved between the node's first look at its joints and the look at the world
-_MINE = frozenset((FindingCode.SELF_COLLISION, FindingCode.START_STATE, FindingCode.NOT_CHECKED))
 
 
 @dataclass(frozen=True)
@@ -33,16 +29,18 @@ class Found:
 def check(examiner: Examiner, observation: Observation, trajectory: JointTrajectory, task: Check,
           report: Report) -> Found:
     """
-    Run what of tiers 0 and 1 needs meshes or the scene; what fails is a finding.
+    Run tiers 0 and 1; what fails is a finding.
+
+    The node has run what of tier 0 needs no meshes, but with the joints of a moment before: the
+    robot may have moved since.
 
     :raises PredictionCancelled: as raised by `report`.
     """
     latencies: dict[str, float] = {}
     started = time.perf_counter()
     report('self-collision', 0, 1)
-    findings = {0: tuple(guarded(lambda: [
-        finding for finding in examiner.tier0(trajectory, observation.joint_positions)
-        if finding.code in _MINE], 0))}
+    findings = {0: tuple(guarded(
+        lambda: examiner.tier0(trajectory, observation.joint_positions), 0))}
     evidence = Evidence(())
 
     def look() -> tuple[Finding, ...]:

@@ -40,7 +40,6 @@ from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
 
-
 class Worker:
     """Does what the messages say, one at a time, in the thread that made it."""
 
@@ -99,6 +98,10 @@ class Worker:
         self._scene.clear()
         try:
             robot = Robot.from_urdf(message.urdf, package_paths=message.package_paths)
+            if message.description_hash not in ('', robot.description_hash):
+                raise WorldModelError(
+                    f'the process read a robot with hash {robot.description_hash}, the node one '
+                    f'with {message.description_hash}; publish robot_description again')
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
             self._simulate(None).examiner(self._rules).warm_up()

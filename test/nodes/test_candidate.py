@@ -93,14 +93,25 @@ def test_a_check_that_did_not_end_leaves_tier_0_in_doubt():
     assert (verdict.status, verdict.tiers_passed) == (Status.UNSURE, ())
 
 
-def test_that_the_robot_is_not_at_the_start_is_told_once():
-    away = Finding(FindingCode.START_STATE, Severity.FAIL, 'elsewhere')
-    for before, told in (((away,), 1), ((), 1)):      # seen at the request, or only at the look
-        one = candidate()
-        one.add(0, *before)
-        one.take_check(job(Outcome.DONE, {0: (away,)}))
-        verdict = one.verdict((0,))
-        assert (verdict.status, len(verdict.findings)) == (Status.FAIL, told)
+def test_what_the_node_found_already_is_told_once():
+    for code in (FindingCode.START_STATE, FindingCode.VELOCITY_LIMIT):
+        first, again, another = (Finding(code, Severity.FAIL, said, link=joint) for said, joint in (
+            ('0.1 rad away', 'j1'), ('0.2 rad away', 'j1'), ('too', 'j2')))
+        for before, found, told in (((first,), (again,), (first,)), ((), (again,), (again,)),
+                                    ((first,), (again, another), (first, another))):
+            one = candidate()
+            one.add(0, *before)
+            one.take_check(job(Outcome.DONE, {0: found}))
+            verdict = one.verdict((0,))
+            assert (verdict.status, verdict.findings) == (Status.FAIL, told)
+
+
+def test_what_has_become_worse_since_is_told():
+    one = candidate()
+    one.add(0, Finding(FindingCode.POSITION_LIMIT, Severity.UNSURE, 'near', link='j1'))
+    one.take_check(job(Outcome.DONE, {0: (
+        Finding(FindingCode.POSITION_LIMIT, Severity.FAIL, 'beyond', link='j1'),)}))
+    assert one.verdict((0,)).status == Status.FAIL
 
 
 def test_fields_and_latencies_of_both_come_together():

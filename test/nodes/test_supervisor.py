@@ -20,6 +20,7 @@ from kinema4d_ros.nodes.listener import WorkerState
 from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.nodes.rules import assignments
 from kinema4d_ros.nodes.worker import make_model
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, JointTrajectory, Observation, PinholeCamera
 
 FRAMES = 6
@@ -226,6 +227,32 @@ def test_a_bad_robot_is_said_and_a_good_one_cures_it(running):
     assert running[0].state == WorkerState.FAILED      # not idle, as if all were well
     assert running[0].state_message == job.message == running[1].states[-1][1]
     running[0].set_robot(URDF)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_robot_that_waits_is_taken_though_the_one_before_fails(running, monkeypatch):
+    supervisor, log = running
+    seen, told, robots = len(log.states), log.on_state, iter([URDF])
+
+    def on_state(state, message):
+        told(state, message)
+        if message == 'loading the robot':       # the second comes while the first is loading
+            for urdf in robots:
+                supervisor.set_robot(urdf)
+
+    monkeypatch.setattr(log, 'on_state', on_state)
+    supervisor.set_robot('<robot/>')
+    log.wait(lambda log: [message for _, message in log.states[seen:]].count(
+        'loading the robot') == 2)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert WorkerState.FAILED not in [state for state, _ in log.states[seen:]]
+
+
+def test_a_robot_that_is_not_the_one_of_the_node_is_refused(running):
+    running[0].set_robot(URDF, (), 'f00d')
+    job = submit(running, GOOD)
+    assert finished(job) == Outcome.FAILED and 'f00d' in job.message
+    running[0].set_robot(URDF, (), Robot.from_urdf(URDF).description_hash)
     assert finished(submit(running, GOOD)) == Outcome.DONE
 
 

@@ -64,9 +64,13 @@ def test_only_what_is_asked_for_is_checked(simulator, robot):
     assert found.measured['min_clearance'] < 0.0
 
 
-def test_of_tier_0_only_what_takes_meshes(simulator, robot):
-    found = checked(simulator, look(robot), motion(9.0), Check((0,)))     # beyond its limits
-    assert all(f.code == FindingCode.SELF_COLLISION for f in found.findings[0])
+def test_limits_hold_from_where_the_robot_is_at_the_look(simulator, robot):
+    moved = dataclasses.replace(look(robot), joint_positions={**READY, 'elbow_joint': -1.5})
+    late = motion()          # which begins a little later, so that the controller blends into it
+    late = dataclasses.replace(late, times=late.times + 0.05)
+    assert not checked(simulator, look(robot), late, Check((0,))).findings[0]
+    found = checked(simulator, moved, late, Check((0,))).findings[0]
+    assert FindingCode.VELOCITY_LIMIT in [f.code for f in found]
 
 
 def test_a_robot_that_moved_before_the_look_is_not_where_the_trajectory_starts(simulator, robot):
