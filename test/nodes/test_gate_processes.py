@@ -264,7 +264,7 @@ def test_a_stream_of_chunks_through_the_real_shadow_sim(ros_domain):
                 second, since = swing(0.2, start=end), len(gate.decisions)
                 gate.send(first)
                 gate.decided('forward', since)
-                tester.wait(lambda: fake.goals, 'the controller')
+                tester.wait(lambda: arm.joints['shoulder_pan_joint'] > 0.01, 'the arm')
                 since, handle = len(gate.decisions), gate.send(second)
                 gate.decided('hold', since)
                 assert len(fake.goals) == 1

@@ -255,12 +255,12 @@ def test_diagnostics_tell_rates_worker_and_last_verdict(bench):
     assert bench.status('world model')[2]['model'] == 'scripted'
 
 
-def test_a_late_reader_gets_the_last_verdict(bench):
+def test_a_late_reader_gets_the_last_verdicts(bench):
     verdict = bench.ask()
     with made() as other:
         late = other.listen('verdict', Verdict, qos.VERDICT)
-        other.wait(lambda: late, 'the latched verdict')
-        assert late[0].rollout_id == verdict.rollout_id
+        other.wait(lambda: late and late[-1].rollout_id == verdict.rollout_id,
+                   'the latched verdict')
 
 
 def test_no_command_can_leave_the_process(bench):
