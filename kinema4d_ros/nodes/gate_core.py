@@ -110,11 +110,15 @@ class Gate:
             self._refuse(ticket, reason)
 
     def _ask(self, ticket: Ticket) -> None:
-        """Ask for a verdict, now or, while shadow_sim has not been found yet, at the next tick."""
-        problem = self._verdicts.problem()
-        if problem and self._verdicts.is_settled:
+        """Ask for a verdict, now or, while shadow_sim or joints are yet to be heard, at a tick."""
+        problem, settled = self._verdicts.problem(), self._verdicts.is_settled
+        names = ticket.trajectory.joint_names if ticket.trajectory is not None else ()
+        if not set(names) <= set(ticket.start):
+            ticket.start = self._state.positions(names)
+        if problem and settled:
             self.answered(ticket, Answer(problem=problem))
-        elif not problem and self._verdicts.is_ready:
+        elif not problem and self._verdicts.is_ready and (settled or set(names) <= set(
+                ticket.start)):
             ticket.asked = True
             self._verdicts.ask(ticket, ticket.deadline - self._clock())
 

@@ -219,6 +219,20 @@ def test_an_absent_shadow_sim_is_waited_for_only_at_the_start():
     assert 'none there' in ports.ends[-1][1].error_string
 
 
+def test_joints_that_have_not_been_heard_are_waited_for_only_at_the_start():
+    ports = Ports()
+    ports.joints, ports.is_settled = {}, False
+    ticket = ports.ticket()
+    ports.gate.tick()
+    assert 'ask' not in ports.log
+    ports.joints = dict(READY)
+    ports.gate.tick()
+    assert ports.log[-1] == 'ask' and ticket.start == READY
+    ports.joints, ports.is_settled = {}, True
+    ports.ticket()
+    assert ports.log[-1] == 'ask'
+
+
 def test_bytes_that_are_no_message_and_things_that_are_no_trajectory():
     ticket = ticket_from_topic(b'\x00\x01\x00\x00nonsense')
     assert 'cannot be read' in ticket.request.problem
