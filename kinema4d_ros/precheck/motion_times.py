@@ -13,7 +13,7 @@ from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import ForwardKinematics, Robot, sample_trajectory
 from kinema4d_ros.types import Finding, JointTrajectory
 
-_FEWEST, _MOST = 33, 400
+_FEWEST, _MOST = 33, 2000
 _COARSE = 64            # samples that measure the way
 _CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))     # of a box, (8, 3)
 
@@ -28,11 +28,11 @@ def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str,
                   travel: float, surfaces: Mapping[str, np.ndarray],
                   ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """
-    Return evenly spaced times at which to look at the motion, (T,) float64 [s], 33 to 400.
+    Return evenly spaced times at which to look at the motion, (T,) float64 [s], 33 to 2000.
 
     :param travel: [m] how far any point of a link moves between two looks, at most.
     :param surfaces: vertices (V, 3) [m] of the links that have a shape, link frame.
-    :return: the times, and a finding that forbids a PASS where 400 looks are too few.
+    :return: the times, and a finding that forbids a PASS where 2000 looks are too few.
     """
     duration = trajectory.duration
     if duration <= 0:

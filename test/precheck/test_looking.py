@@ -11,6 +11,7 @@ from scenes import can, Path, pick_and_place, RED, World
 
 from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier0Settings, Tier1Settings
 from kinema4d_ros.precheck.carried import check_carried
+from kinema4d_ros.precheck import motion_times
 from kinema4d_ros.precheck.motion_times import looking_times
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import with_finger_boxes
@@ -33,7 +34,8 @@ def test_looks_by_hand():
     np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02, {})[0], [0.0])
 
 
-def test_a_motion_too_long_to_look_at_does_not_pass():
+def test_a_motion_too_long_to_look_at_does_not_pass(monkeypatch):
+    monkeypatch.setattr(motion_times, '_MOST', 400)
     path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
     start = dict(zip(ROBOT.joint_names, motion(path).positions[0]))
     times, (finding,) = looking_times(motion(path), ROBOT, start, 0.0005, {})
