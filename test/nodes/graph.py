@@ -238,6 +238,11 @@ class FakeRobot:
             (self._image if isinstance(message, Image) else self._packed).publish(message)
         self.shown += 1
 
+    def wait_heard(self) -> None:
+        """Wait until somebody listens to its image and its joints."""
+        self.graph.wait(lambda: self._image.get_subscription_count()
+                        and self._joints.get_subscription_count(), 'somebody to listen')
+
     def wait_shown(self, count: int = 4) -> None:
         """Wait until what is set now has been published some times."""
         target = self.shown + count

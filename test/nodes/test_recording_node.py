@@ -138,6 +138,7 @@ def test_the_command_records_what_is_remapped(ros_domain, tmp_path):
             env={**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'})
         try:
             graph.wait(lambda: 'recording 2 topics' in log.read_text(), 'the recorder')
+            robot.wait_heard()
             robot.wait_shown(10)
             process.send_signal(signal.SIGINT)
             assert process.wait(30.0) == 0, log.read_text()
