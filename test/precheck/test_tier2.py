@@ -8,9 +8,13 @@ import pytest
 from gantry import motion, observe, simulator
 from scenes import BLUE, box, can, Path, pick_and_place, RED, World
 
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import FutureCheck, PrecheckSettings, Tier1Settings, Tier2Settings
-from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.robot import DistanceFields, Robot
+from kinema4d_ros.shadow import ShadowSimulator
 from kinema4d_ros.types import (
     FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity, Status)
 from kinema4d_ros.world_model import create
@@ -107,6 +111,22 @@ def test_a_prediction_without_fault_passes(name, path):
     verdict = judge(create(name), path, seeds=2, hold_still=True)
     assert verdict.status == Status.PASS and verdict.tiers_passed == (0, 1, 2), verdict.summary
     assert verdict.action_following < 1e-4 and 'tier 2' in verdict.latencies
+
+
+@pytest.mark.parametrize('name, passed, told', [
+    ('libero_object_0_0_success', (0, 1, 2), None),
+    ('libero_spatial_0_0_into_table', (0, 2), FindingCode.CONTACT),
+    ('libero_object_3_0_slip', (0, 1), FindingCode.GHOST_MOTION)])     # it slips off the fingers
+def test_the_recorded_future_of_a_real_episode(name, passed, told):
+    path = share_dir() / 'data' / 'episodes' / f'{name}.mcap'
+    episode = Episode.open(path)
+    shadow = ShadowSimulator(
+        Robot.from_urdf(episode.robot_description), create('replay', episode=str(path)),
+        frames=13, camera_poses=LinkPose(episode.camera_frame).poses)
+    verdict = shadow.precheck(episode.observation(), episode.trajectory, tiers=(0, 1, 2))
+    assert verdict.tiers_passed == passed, verdict.summary
+    assert (told in doubts(verdict)) if told else (verdict.status == Status.PASS)
+    assert 0.0 < verdict.action_following < 0.02      # the arm follows its plan, not quite
 
 
 @pytest.mark.parametrize('model, code, words', [
