@@ -61,18 +61,25 @@ class ShadowSimulator:
         self._examiner: Examiner | None = None
         self._seen: tuple[Observation, Observation, Appearance] | None = None
 
-    def roll_out(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
+    def roll_out(self, observation: Observation, trajectory: JointTrajectory,
+                 report: Report = silent) -> RobotRollout:
         """
         Return the exact part of the future: where the robot is, and how the camera sees it.
 
         Frame 0 is the observed state; joints that the trajectory does not name stay.
+
+        :param report: told of the stage 'robot', again and again while it is drawn.
+        :raises PredictionCancelled: as raised by `report`.
         """
+        report('robot', 0, 1)
         fitted, appearance = self._see(observation)
         times = frame_times(trajectory, self.frames)
         motion = sample_trajectory(trajectory, self.robot, times, observation.joint_positions)
         T_base_link = self._kinematics(motion.positions)
         T_base_camera = self._poses(observation, T_base_link)
-        images = self._renderer.render(T_base_link, fitted.camera, T_base_camera, appearance)
+        images = self._renderer.render(T_base_link, fitted.camera, T_base_camera, appearance,
+                                       check=lambda: report('robot', 0, 1))
+        report('robot', 1, 1)
         return RobotRollout(
             times, motion.joint_names, motion.positions, self.robot.link_names, T_base_link,
             fitted.camera, T_base_camera, images.pointmap, images.link_id, images.image,
@@ -86,9 +93,7 @@ class ShadowSimulator:
         :param report: as WorldModel.predict; the stage 'robot' comes first.
         :raises PredictionCancelled: as raised by `report`.
         """
-        report('robot', 0, 1)
-        robot = self.roll_out(observation, trajectory)
-        report('robot', 1, 1)
+        robot = self.roll_out(observation, trajectory, report)
         yield from self.predict_around(observation, robot, seed=seed, report=report)
 
     def predict_around(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
@@ -101,9 +106,7 @@ class ShadowSimulator:
     def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                report: Report = silent) -> tuple[RobotRollout, Iterator[PredictedFrame]]:
         """Return the robot's motion and the predicted frames, both in the model's size."""
-        report('robot', 0, 1)
-        robot = self.roll_out(observation, trajectory)
-        report('robot', 1, 1)
+        robot = self.roll_out(observation, trajectory, report)
         fitted, _ = self._see(observation)
         return robot, self.world_model.predict(fitted, robot, seed=seed, report=report)
 

@@ -104,11 +104,19 @@ def test_the_fingers_shapes_are_known(episode, robot):
     assert ((high - low) > 0.005).all() and ((high - low) < 0.1).all()
 
 
-def test_a_report_that_cancels_is_heard_before_the_robot_is_rendered(episode, robot):
+@pytest.mark.parametrize('calls', [1, 2])
+def test_a_report_that_cancels_is_heard_before_and_while_the_robot_is_rendered(episode, robot,
+                                                                               calls):
+    told, shadow = [], simulator(robot)
+
     def report(stage, step, total):
-        raise PredictionCancelled('newer request')
+        told.append((stage, step))
+        if len(told) == calls:
+            raise PredictionCancelled('newer request')
     with pytest.raises(PredictionCancelled, match='newer request'):
-        next(simulator(robot).predict(episode.observation(), episode.trajectory, report=report))
+        next(shadow.predict(episode.observation(), episode.trajectory, report=report))
+    assert told == [('robot', 0)] * calls      # not yet done
+    assert next(shadow.predict(episode.observation(), episode.trajectory)).index == 0
 
 
 def test_the_precheck_judges_by_tier_0(episode, robot):

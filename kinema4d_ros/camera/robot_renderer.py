@@ -3,9 +3,9 @@
 """The 4D control signal: a moving robot as a camera sees it, exact to the pixel."""
 from __future__ import annotations
 
-import itertools
+import collections
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -96,13 +96,16 @@ class RobotRenderer:
         self._face_link = _stack(owner, (0,), np.int16)
 
     def render(self, T_base_link: np.ndarray, camera: PinholeCamera, T_base_camera: np.ndarray,
-               appearance: Appearance | None = None) -> RobotImages:
+               appearance: Appearance | None = None,
+               check: Callable[[], object] = lambda: None) -> RobotImages:
         """
         Draw the robot at each frame.
 
         :param T_base_link: (T, L, 4, 4) in order of `link_names`.
         :param T_base_camera: (4, 4), or (T, 4, 4) for a camera that moves.
         :param appearance: colours as observed; None for those of the meshes.
+        :param check: called in this thread before each frame that it draws; what it raises ends
+            the drawing as soon as the frames that are being drawn are done, and is passed on.
         :raises CameraError: poses have the wrong shape or are not finite.
         """
         T_camera_link = self._in_camera(T_base_link, T_base_camera)
@@ -113,18 +116,23 @@ class RobotRenderer:
                               f'{len(appearance.T_camera_link)} links, this one has '
                               f'{len(self.link_names)}')
         texture = _texture(appearance, len(self.link_names))
-        todo = itertools.count()
+        todo = iter(range(frames))       # shared: whoever is free draws the next one
 
-        def work():
-            self._draw_frames(todo, T_camera_link, camera, texture, out)
+        def work(check: Callable[[], object] = lambda: None):
+            self._draw_frames(todo, check, T_camera_link, camera, texture, out)
 
-        threads = min(len(os.sched_getaffinity(0)), frames)
-        if threads <= 1:
-            work()
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(work) for _ in range(threads)]:
-                    done.result()
+        helpers = min(len(os.sched_getaffinity(0)), frames) - 1
+        if helpers <= 0:
+            work(check)
+            return out
+        with ThreadPoolExecutor(helpers) as pool:
+            others = [pool.submit(work) for _ in range(helpers)]
+            try:
+                work(check)
+            finally:
+                collections.deque(todo, maxlen=0)    # none is left for the others
+            for other in others:
+                other.result()
         return out
 
     def appearance(self, image: np.ndarray, link_id: np.ndarray, pointmap: np.ndarray,
@@ -146,15 +154,15 @@ class RobotRenderer:
         T_camera_link = self._in_camera(poses, T_base_camera)[0]
         return observe(image, link_id, pointmap, shaded, T_camera_link, camera, depth)
 
-    def _draw_frames(self, todo, T_camera_link, camera, texture, out: RobotImages) -> None:
+    def _draw_frames(self, todo: Iterator[int], check: Callable[[], object], T_camera_link,
+                     camera, texture, out: RobotImages) -> None:
         """Draw frames as long as `todo` has some; one z-buffer serves them all."""
         inverse_depth = np.zeros((camera.height, camera.width), np.float32)
         face_id = np.empty((camera.height, camera.width), np.int32)
         points, screen = np.empty_like(self._vertices), np.empty_like(self._vertices)
         pinhole = pinhole_of(camera)
         for t in todo:
-            if t >= len(T_camera_link):
-                return
+            check()
             box = empty_box(camera)
             for link, first, last in self._parts:
                 move_and_project(self._vertices, first, last, T_camera_link[t, link], pinhole,

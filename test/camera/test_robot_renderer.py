@@ -1,14 +1,17 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The robot renderer: many links, moving cameras, observed colours."""
+from concurrent.futures import ThreadPoolExecutor
+import os
+import threading
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import trimesh
 
-from kinema4d_ros.camera import rasterize, RobotRenderer
-from kinema4d_ros.errors import CameraError, MeshError
+from kinema4d_ros.camera import rasterize, robot_renderer, RobotRenderer
+from kinema4d_ros.errors import CameraError, MeshError, PredictionCancelled
 from kinema4d_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
@@ -123,6 +126,51 @@ def test_memory_of_a_result_that_is_gone_is_used_again(renderer):
     fresh = renderer.render(poses(), CAMERA, np.eye(4))
     assert fresh.pointmap.ctypes.data != place
     assert np.array_equal(np.isnan(fresh.pointmap[..., 0]), fresh.link_id < 0)
+
+
+def test_drawing_ends_when_the_check_between_frames_says_so(renderer, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0})     # no thread but this one
+    calls = []
+
+    def check():
+        calls.append(threading.current_thread())
+        if len(calls) == 3:
+            raise PredictionCancelled('not wanted any more')
+
+    with pytest.raises(PredictionCancelled, match='not wanted'):
+        renderer.render(poses(), CAMERA, np.eye(4), check=check)
+    assert calls == [threading.current_thread()] * 3
+    whole = renderer.render(poses(), CAMERA, np.eye(4), check=lambda: calls.append(None))
+    assert len(calls) == 3 + len(poses()) and (whole.link_id >= 0).any(axis=(1, 2)).all()
+
+
+def test_threads_that_help_stop_after_their_present_frame(renderer, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1})
+    begun, ended, painted = threading.Event(), threading.Event(), []
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *args, **more):
+            ended.set()       # this comes once nothing is left to draw
+            super().shutdown(*args, **more)
+
+    def paint(*args):
+        painted.append(threading.current_thread())
+        begun.set()
+        assert ended.wait(20)
+
+    def check():
+        assert begun.wait(20)
+        raise PredictionCancelled('not wanted any more')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(robot_renderer, 'ThreadPoolExecutor', Pool)
+        patch.setattr(robot_renderer, 'paint', paint)
+        with pytest.raises(PredictionCancelled):
+            renderer.render(poses(50), CAMERA, np.eye(4), check=check)
+    assert len(painted) == 1 and painted[0] is not threading.current_thread()
+    usual = renderer.render(poses(), CAMERA, np.eye(4))
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0})
+    np.testing.assert_array_equal(renderer.render(poses(), CAMERA, np.eye(4)).image, usual.image)
 
 
 def test_faces_towards_the_light_are_brighter_and_curved_ones_smooth(renderer):
