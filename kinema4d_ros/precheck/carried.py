@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree, ConvexHull, QhullError
+from scipy.spatial import ConvexHull, QhullError
 
-from kinema4d_ros.precheck.clearance import still_there
+from kinema4d_ros.precheck.clearance import gone_from
 from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
@@ -38,10 +38,10 @@ def check_carried(scene: ObservedScene, robot: RobotRollout, story: Story,
     support or neighbours and do not count. Being put down touches the scene, so it may reach
     `carried_depth` deep.
     """
-    alive, _ = still_there(scene, story, len(robot.times))
+    gone = gone_from(scene, story, len(robot.times))
     found = []
     for body, _, poses in story.bodies:
-        track = hull_track(scene, robot, body, poses, alive)
+        track = hull_track(scene, robot, body, poses, gone)
         if track is None or not len(track.frames):
             continue
         sigma = np.hypot(track.sigma, settings.carried_sigma)
@@ -65,7 +65,7 @@ def check_carried(scene: ObservedScene, robot: RobotRollout, story: Story,
 
 
 def hull_track(scene: ObservedScene, robot: RobotRollout, body: Body, poses: np.ndarray,
-               alive: np.ndarray) -> HullTrack | None:
+               gone: np.ndarray) -> HullTrack | None:
     """Measure while the body follows the hand; None when its points span no volume."""
     planes = _hull(body)
     if planes is None or not len(scene.points_base):
@@ -74,18 +74,17 @@ def hull_track(scene: ObservedScene, robot: RobotRollout, body: Body, poses: np.
     if not len(frames):
         return HullTrack(frames, np.empty(0), np.empty(0), np.empty((0, 3)))
     points = scene.points_base.astype(np.float64)
-    tree = cKDTree(points)
     center = body.vertices.mean(0)
     radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + _GRID
     before = poses[frames[0] - 1]
     stands = np.zeros(len(points), bool)
-    near = tree.query_ball_point(body.moved(center, before), radius)
+    near = _around(scene, body.moved(center, before), radius)
     stands[near] = _depth(points[near], planes, before) <= _GRID
     distance = np.full(len(frames), np.inf)
     sigma, place = np.full(len(frames), np.nan), np.full((len(frames), 3), np.nan)
     for number, frame in enumerate(frames):
-        near = np.array(tree.query_ball_point(body.moved(center, poses[frame]), radius), int)
-        near = near[alive[frame, near] & ~stands[near]]
+        near = _around(scene, body.moved(center, poses[frame]), radius)
+        near = near[(frame < gone[near]) & ~stands[near]]
         if not len(near):
             continue
         depth = _depth(points[near], planes, poses[frame])
@@ -94,6 +93,12 @@ def hull_track(scene: ObservedScene, robot: RobotRollout, body: Body, poses: np.
         sigma[number] = scene.sigma[near[deepest]]
         place[number] = points[near[deepest]]
     return HullTrack(frames, distance, sigma, place)
+
+
+def _around(scene: ObservedScene, center: np.ndarray, radius: float) -> np.ndarray:
+    """Return the indices of the scene's points in a ball."""
+    near = scene.cubes.within(center - radius, center + radius)
+    return near[np.linalg.norm(scene.points_base[near] - center, axis=1) <= radius]
 
 
 def _hull(body: Body) -> np.ndarray | None:

@@ -82,45 +82,43 @@ def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: Distanc
     index = [robot.link_names.index(name) for name in fields.link_names]
     T_base_link = robot.T_base_link[:, index]
     moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
-    own = fields.depth_of(scene.points_base, T_base_link[0]) < 0.0
-    alive, target = still_there(scene, story, len(robot.times))
-    alive &= ~own
+    own = fields.depth_of(scene.cubes, T_base_link[0]) < 0.0
+    gone = gone_from(scene, story, len(robot.times))
+    target = gone < len(robot.times)
+    gone[own] = 0
     names = tuple(np.array(fields.link_names)[moves].tolist())
     speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
-    tracks = _tracks(scene, robot.times, fields, T_base_link, alive & ~target, moves, speeds)
-    gripper = robot.gripper
-    if not target.any() or gripper is None:
-        nothing = tuple(track.where(np.zeros(len(robot.times), bool)) for track in tracks)
-        return Clearance(names, tracks, nothing)
-    return Clearance(names, tracks,
-                     _tracks(scene, robot.times, fields, T_base_link, alive & target, moves,
-                             speeds))
+
+    def tracks(of: ObservedScene, gone: np.ndarray) -> tuple[Track, ...]:
+        return _tracks(of, robot.times, fields, T_base_link, gone, moves, speeds)
+
+    if robot.gripper is None or not target.any():
+        all_tracks = tracks(scene, gone)
+        nothing = tuple(track.where(np.zeros(len(robot.times), bool)) for track in all_tracks)
+        return Clearance(names, all_tracks, nothing)
+    return Clearance(names, tracks(scene, np.where(target, 0, gone)),
+                     tracks(scene.only(target), gone[target]))
 
 
-def still_there(scene: ObservedScene, story: Story | None,
-                steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Tell which scene points are where they were seen, and which the fingers will take away.
-
-    :return: (T, N) bool, and (N,) bool.
-    """
-    alive = np.ones((steps, len(scene.points_base)), bool)
-    if story is not None:
-        rows, columns = scene.pixels.T
-        for first, _, depth in story.backgrounds[1:]:
-            alive[first:] &= np.isfinite(depth[rows, columns])
-        # What the robot hides now is unknown in every background, but was known to the scene.
-        alive |= ~np.isfinite(story.backgrounds[0][2][rows, columns])
-    return alive, ~alive[-1]
+def gone_from(scene: ObservedScene, story: Story | None, steps: int) -> np.ndarray:
+    """Return from which frame on the fingers have taken each scene point away, (N,); else steps."""
+    gone = np.full(len(scene.points_base), steps)
+    if story is None or len(story.backgrounds) < 2:
+        return gone
+    rows, columns = scene.pixels.T
+    for first, _, depth in story.backgrounds[:0:-1]:
+        gone[~np.isfinite(depth[rows, columns])] = first
+    # What the robot hides now is unknown in every background, but was known to the scene.
+    gone[~np.isfinite(story.backgrounds[0][2][rows, columns])] = steps
+    return gone
 
 
 def _tracks(scene: ObservedScene, times: np.ndarray, fields: DistanceFields,
-            T_base_link: np.ndarray, alive: np.ndarray, moves: np.ndarray,
+            T_base_link: np.ndarray, gone: np.ndarray, moves: np.ndarray,
             speeds: list[np.ndarray]) -> tuple[Track, ...]:
-    """Return the distance to the points that are alive, for the links that move."""
-    some = alive.any(axis=0)
-    points, sigmas = scene.points_base[some], scene.sigma[some]
-    distance, nearest = fields.closest(points, T_base_link, alive[:, some])
+    """Return the distance to the points that are not gone, for the links that move."""
+    points, sigmas = scene.points_base, scene.sigma
+    distance, nearest = fields.closest(scene.cubes, T_base_link, gone)
     distance, nearest = distance[:, moves], nearest[:, moves]
     known = nearest >= 0
     sigma = np.full(distance.shape, np.nan, np.float32)

@@ -29,8 +29,6 @@ from kinema4d_ros.world_model.kinematic import Kinematic
 from kinema4d_ros.world_model.scene import StillScene
 from kinema4d_ros.world_model.story import Story
 
-_AROUND = 0.3     # [m] beyond the links, for what they carry
-
 
 @dataclass(frozen=True)
 class PrecheckSettings:
@@ -133,8 +131,9 @@ class Examiner:
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
         motion, too_long = self._move(observation, trajectory)
-        story = Story(still, motion, self._grasping) if can_grasp(motion) else None
-        scene = scene.within(*self._swept(motion))
+        story = None
+        if can_grasp(motion):
+            story = Story(still, motion, self._grasping, pictures=False)
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
@@ -169,17 +168,6 @@ class Examiner:
             observation.camera, np.repeat(observation.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
             np.empty((steps, 0, 0, 3), np.uint8), self.gripper), too_long
-
-    def _swept(self, motion: RobotRollout) -> tuple[np.ndarray, np.ndarray]:
-        """Return the box around all that the robot comes near to: lowest, highest corner [m]."""
-        low, high = np.full(3, np.inf), np.full(3, -np.inf)
-        for name, vertices in self.surfaces.items():
-            if len(vertices):
-                origin = motion.T_base_link[:, motion.link_names.index(name), :3, 3]
-                far = float(np.linalg.norm(vertices, axis=1).max()) + _AROUND
-                low = np.minimum(low, origin.min(0) - far)
-                high = np.maximum(high, origin.max(0) + far)
-        return low, high
 
     def forget(self) -> None:
         """Forget the scene."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
+import numba
 import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.robot import PointCubes
 from kinema4d_ros.types import Observation
 
 _FARTHEST = 100.0        # [m] a depth beyond this, or not above 0, is no measurement
@@ -51,24 +54,28 @@ class ObservedScene:
             seen_to = np.fmax(seen_to, depth)
         beside = measured[~hidden]
         camera = observation.camera
-        rows, columns = np.nonzero(
-            np.isfinite(depth) & _supported(depth, camera.fx, settings.least_neighbours))
-        z = depth[rows, columns]
         T_base_camera = observation.T_base_camera
-        points = np.stack([(columns - camera.cx) / camera.fx * z,
-                           (rows - camera.cy) / camera.fy * z, z], axis=1)
-        points = (points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]).astype(np.float32)
-        keep = _thinned(points, settings.voxel)
+        depth = depth.astype(np.float32, copy=False)
+        points, pixels = _points(
+            depth, camera.fx, camera.fy, camera.cx, camera.cy,
+            np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
+        keep = _thinned(points, pixels, settings.voxel)
+        points, pixels = points[keep], pixels[keep]
+        z = depth[pixels[:, 0], pixels[:, 1]]
         sigma = np.sqrt(
-            (settings.depth_sigma + settings.depth_sigma_square * z[keep] ** 2) ** 2
+            (settings.depth_sigma + settings.depth_sigma_square * z ** 2) ** 2
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
-        return cls(points[keep], np.stack([rows, columns], axis=1)[keep].astype(np.int32),
-                   sigma.astype(np.float32), depth.astype(np.float32), seen_to.astype(np.float32),
+        return cls(points, pixels, sigma.astype(np.float32), depth,
+                   seen_to.astype(np.float32, copy=False),
                    float(beside.mean()) if beside.size else 0.0, observation)
 
-    def within(self, low: np.ndarray, high: np.ndarray) -> ObservedScene:
-        """Return the scene with only the points in a box, from (3,) to (3,) [m] base."""
-        keep = ((self.points_base >= low) & (self.points_base <= high)).all(axis=1)
+    @cached_property
+    def cubes(self) -> PointCubes:
+        """The points, sorted."""
+        return PointCubes(self.points_base)
+
+    def only(self, keep: np.ndarray) -> ObservedScene:
+        """Return the scene with only some of its points, (N,) bool."""
         return dataclasses.replace(self, points_base=self.points_base[keep],
                                    pixels=self.pixels[keep], sigma=self.sigma[keep])
 
@@ -92,33 +99,73 @@ class ObservedScene:
         return ~(inside & (z <= self.seen_to[v, u] + tolerance))
 
 
-def _thinned(points: np.ndarray, voxel: float) -> np.ndarray:
-    """Return indices of one point per voxel."""
+def _thinned(points: np.ndarray, pixels: np.ndarray, voxel: float) -> np.ndarray:
+    """Return indices of one point per voxel, the first in the image."""
     if not len(points):
         return np.empty(0, int)
-    cells = np.floor((points - points.min(0)) / voxel).astype(np.int64)
-    size = cells.max(0) + 1
-    keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
-    return np.unique(keys, return_index=True)[1]
+    low, high = points.min(0), points.max(0)
+    size = np.floor((high - low) / voxel).astype(np.int64) + 1
+    keys, first = _keys(points, pixels, low, np.float32(voxel), size)
+    return first[np.unique(keys, return_index=True)[1]]
 
 
-def _supported(depth: np.ndarray, focal: float, least: int) -> np.ndarray:
+@numba.njit(cache=True, nogil=True)
+def _points(depth, fx, fy, cx, cy, T_base_camera, least):
     """
-    Tell which pixels have neighbours that see the same surface, (H, W) bool.
+    Return the points (N, 3) float32 [m] base of the pixels (N, 2) int32 that are no stray ones.
 
-    A single pixel between two surfaces ("flying") must not be an obstacle, but a thin one that is
-    seen by several pixels is.
-
-    :param focal: [px].
-    :param least: of the 8 neighbours.
+    A single pixel between two surfaces ("flying") must not be an obstacle, but a thin one that
+    `least` of its 8 neighbours see as well is.
     """
-    tolerance = np.fmax(_SAME_SURFACE, 3 * depth / focal)
-    padded = np.pad(depth, 1, constant_values=np.nan)
     height, width = depth.shape
-    count = np.zeros(depth.shape, np.uint8)
-    for row in range(3):
-        for column in range(3):
-            if (row, column) != (1, 1):
-                beside = padded[row:row + height, column:column + width]
-                count += np.abs(beside - depth) <= tolerance
-    return count >= least
+    points = np.empty((height * width, 3), np.float32)
+    pixels = np.empty((height * width, 2), np.int32)
+    count, T = 0, T_base_camera
+    for v in range(height):
+        for u in range(width):
+            z = depth[v, u]
+            if not np.isfinite(z):
+                continue
+            tolerance = max(np.float32(_SAME_SURFACE), np.float32(3.0) * z / np.float32(fx))
+            around = 0
+            for row in range(max(v - 1, 0), min(v + 2, height)):
+                for column in range(max(u - 1, 0), min(u + 2, width)):
+                    around += abs(depth[row, column] - z) <= tolerance
+            if around <= least:      # of which one is itself
+                continue
+            x, y, far = (u - cx) / fx * z, (v - cy) / fy * z, np.float64(z)
+            for k in range(3):
+                points[count, k] = T[k, 0] * x + T[k, 1] * y + T[k, 2] * far + T[k, 3]
+            pixels[count, 0], pixels[count, 1] = v, u
+            count += 1
+    return points[:count].copy(), pixels[:count].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _keys(points, pixels, low, voxel, size):
+    """
+    Return the voxels (M,) of points and which point (M,) it is, all but most of the doubles.
+
+    Left out are points in the same voxel as the pixel to the left or the one above, which is
+    what most are.
+    """
+    keys, first = np.empty(len(points), np.int64), np.empty(len(points), np.int64)
+    width = pixels[:, 1].max() + 2
+    above, here = np.full(width, -1, np.int64), np.full(width, -1, np.int64)
+    count, row = 0, np.int64(-1)
+    for n in range(len(points)):
+        v, u = pixels[n, 0], pixels[n, 1]
+        if v != row:
+            above, here = here, above
+            if v != row + 1:
+                above[:] = -1
+            here[:] = -1
+            row = np.int64(v)
+        key = np.int64(0)
+        for k in range(3):
+            key = key * size[k] + np.int64(np.floor((points[n, k] - low[k]) / voxel))
+        here[u + 1] = key          # shifted by one, so that there is a left of the first
+        if key != above[u + 1] and key != here[u]:
+            keys[count], first[count] = key, n
+            count += 1
+    return keys[:count], first[:count]

@@ -30,7 +30,7 @@ def pressed(track: Track, scene: ObservedScene) -> Track:
     camera = scene.observation.T_base_camera[:3, 3]
     for frame, end in zip(touching, ends):
         point = track.point_base[frame].astype(np.float64)
-        normal = _normal(scene.points_base, point, camera)
+        normal = _normal(scene, point, camera)
         if normal is None:
             continue
         place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
@@ -47,9 +47,9 @@ def _run_ends(frames: np.ndarray) -> np.ndarray:
     return frames[breaks[np.searchsorted(breaks, np.arange(len(frames)))]]
 
 
-def _normal(points: np.ndarray, at: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
-    """Return the unit normal, toward the camera, of the surface that points (N, 3) show there."""
-    near = points[(np.abs(points - at) <= _AROUND).all(axis=1)].astype(np.float64)
+def _normal(scene: ObservedScene, at: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
+    """Return the unit normal, toward the camera, of the surface that the scene has there."""
+    near = scene.points_base[scene.cubes.within(at - _AROUND, at + _AROUND)].astype(np.float64)
     if len(near) < _FEWEST:
         return None
     normal = np.linalg.svd(near - near.mean(0), full_matrices=False)[2][2]

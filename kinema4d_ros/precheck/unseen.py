@@ -30,8 +30,10 @@ def check_unseen(scene: ObservedScene, robot: RobotRollout, names: tuple[str, ..
         T_base_link = robot.T_base_link[looks, robot.link_names.index(name)]
         points = np.einsum('tij,vj->tvi', T_base_link[:, :3, :3], vertices) \
             + T_base_link[:, None, :3, 3]
-        inside = fields.depth_of(points.reshape(-1, 3), robot.T_base_link[0, index]) < _HIDDEN
-        share = (scene.unseen(points, _HIDDEN) & ~inside.reshape(points.shape[:2])).mean(axis=1)
+        unseen = scene.unseen(points, _HIDDEN)
+        # Space that the robot takes up at first is its own.
+        unseen[unseen] = fields.depth_of(points[unseen], robot.T_base_link[0, index]) >= _HIDDEN
+        share = unseen.mean(axis=1)
         bad = share > settings.unseen_share
         if bad.any():
             worst.append(float(share.max()))

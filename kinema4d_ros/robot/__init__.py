@@ -19,6 +19,7 @@ from kinema4d_ros.robot.model import (
     Shape,
     Sphere,
 )
+from kinema4d_ros.robot.point_cubes import PointCubes
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
 from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.tool import swept_path, tool_path
@@ -27,6 +28,7 @@ from kinema4d_ros.robot.trajectory import SampledMotion, frame_times, sample_tra
 __all__ = [
     'ActionFormat', 'ActionReader', 'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes',
-    'MeshFile', 'Mimic', 'Reference', 'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere',
-    'find_gripper', 'frame_times', 'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path',
+    'MeshFile', 'Mimic', 'PointCubes', 'Reference', 'Robot', 'SampledMotion', 'SelfCollision',
+    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'load_meshes', 'sample_trajectory',
+    'swept_path', 'tool_path',
 ]

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numba
@@ -12,12 +14,13 @@ import numpy as np
 from scipy import ndimage
 
 from kinema4d_ros.robot.mesh_file import default_cache_dir
+from kinema4d_ros.robot.point_cubes import PointCubes
 from kinema4d_ros.robot.shapes import LinkMesh
 
 SPACING = 0.005    # [m]
 REACH = 0.06       # [m] how far outside a link distances are known
 _MOST_CELLS = 2_000_000
-_CELL = 0.05       # [m] of the cubes that points are sorted into
+_ROUNDING = 1e-5   # [m] that poses in single precision are off by
 
 
 class DistanceFields:
@@ -42,35 +45,52 @@ class DistanceFields:
         self.link_names = tuple(name for name, mesh in meshes.items() if len(mesh.faces))
         self._fields = [_field(meshes[name], spacing, reach, folder) for name in self.link_names]
 
-    def closest(self, points_base: np.ndarray, T_base_link: np.ndarray,
-                alive: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
+                gone: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """
         Find the point closest to each link at each time.
 
-        :param points_base: (N, 3) float [m].
+        :param points_base: (N, 3) float [m]; given as cubes, they need not be sorted again.
         :param T_base_link: (T, L, 4, 4) float64 of the links in `link_names`, in that order.
-        :param alive: (T, N) bool, points that are there at each time; None for all, always.
+        :param gone: (N,) int, time from which on each point is not there any more (0 for never
+            there, T for always); None when all stay.
         :return: distances (T, L) float32 [m], negative inside, inf where nothing is within
             reach; index of the closest point (T, L) int32, -1 there.
         """
         steps, links = len(T_base_link), len(self.link_names)
-        distance = np.full((steps, links), np.inf, np.float32)
-        index = np.full((steps, links), -1, np.int32)
-        points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
-        if not len(points):
-            return distance, index
-        order, starts, centers, radii = _cells(points)
-        points = points[order]
-        alive = np.ones((1, len(points)), np.bool_) if alive is None \
-            else np.ascontiguousarray(alive[:, order], np.bool_)
-        for link, (grid, low, step) in enumerate(self._fields):
-            T_link_base = np.linalg.inv(T_base_link[:, link]).astype(np.float32)
-            _closest(points, alive, starts, centers, radii, np.ascontiguousarray(T_link_base),
-                     grid, low, step, np.float32(self.reach), distance[:, link], index[:, link])
-        index[index >= 0] = order[index[index >= 0]]
-        return distance, index
+        # By links first, so that what is written for one link lies together.
+        distance = np.full((links, steps), np.inf, np.float32)
+        index = np.full((links, steps), -1, np.int32)
+        cubes = points_base if isinstance(points_base, PointCubes) else PointCubes(points_base)
+        if not len(cubes.points) or not links:
+            return distance.T, index.T
+        gone = np.full(len(cubes.points), steps, np.int32) if gone is None \
+            else np.ascontiguousarray(gone, np.int32)[cubes.order]
+        T_link_base = np.linalg.inv(np.swapaxes(T_base_link, 0, 1)).astype(np.float32)
 
-    def depth_of(self, points_base: np.ndarray, T_base_link: np.ndarray) -> np.ndarray:
+        def search(share: int) -> None:
+            for link, (field, near) in enumerate(zip(self._fields, found)):
+                _closest(cubes.points, gone, near, cubes.starts, cubes.centers, cubes.radii,
+                         T_link_base[link], *field, np.float32(self.reach), share, threads,
+                         distance[link], index[link])
+
+        found = [cubes.near(*_swept(field, T_base_link[:, link]))
+                 for link, field in enumerate(self._fields)]
+        threads = min(len(os.sched_getaffinity(0)), steps)
+        if threads == 1:
+            search(0)
+        else:
+            with ThreadPoolExecutor(threads - 1) as pool:
+                others = [pool.submit(search, share) for share in range(1, threads)]
+                search(0)
+                for other in others:
+                    other.result()
+        known = index >= 0
+        index[known] = cubes.order[index[known]]
+        return distance.T, index.T
+
+    def depth_of(self, points_base: np.ndarray | PointCubes,
+                 T_base_link: np.ndarray) -> np.ndarray:
         """
         Return the distance of each point to the link closest to it.
 
@@ -78,11 +98,20 @@ class DistanceFields:
         :param T_base_link: (L, 4, 4) float64 of the links in `link_names`.
         :return: (N,) float32 [m], negative inside, inf beyond reach.
         """
-        points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
-        out = np.full(len(points), np.inf, np.float32)
-        for (grid, low, step), T in zip(self._fields, T_base_link):
-            _each(points, np.linalg.inv(T).astype(np.float32), grid, low, step,
-                  np.float32(self.reach), out)
+        if isinstance(points_base, PointCubes):
+            points, starts, order = points_base.points, points_base.starts, points_base.order
+            near = [points_base.near(*_swept(field, T[None]))
+                    for field, T in zip(self._fields, T_base_link)]
+        else:
+            points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
+            starts, order = np.array([0, len(points)]), slice(None)
+            near = [np.zeros(1, np.int64)] * len(self._fields)
+        found = np.full(len(points), np.inf, np.float32)
+        for field, T, cubes in zip(self._fields, T_base_link, near):
+            _each(points, cubes, starts, np.linalg.inv(T).astype(np.float32), *field,
+                  np.float32(self.reach), found)
+        out = np.empty_like(found)
+        out[order] = found
         return out
 
     def surface_point(self, link: str, point_base: np.ndarray,
@@ -100,8 +129,8 @@ class DistanceFields:
         steps = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]) * step / 2
         values = np.full(7, np.inf, np.float32)
         local = np.linalg.solve(T_base_link, np.r_[point_base, 1.0])[:3]
-        _each((local + steps).astype(np.float32), np.eye(4, dtype=np.float32), grid, low, step,
-              np.float32(np.inf), values)
+        _each((local + steps).astype(np.float32), np.zeros(1, np.int64), np.array([0, 7]),
+              np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), values)
         slope = values[1:4].astype(np.float64) - values[4:]
         length = np.linalg.norm(slope)
         if not np.isfinite(length) or length < 1e-9:
@@ -157,22 +186,13 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
     return np.where(inside | (shell & behind), -distance, distance)
 
 
-def _cells(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """
-    Sort points (N, 3) into cubes, so that whole cubes can be passed over.
-
-    :return: order (N,), where each cube starts in it (C + 1,), spheres around the cubes' points:
-        centers (C, 3) float32, radii (C,) float32 [m].
-    """
-    cells = np.floor((points - points.min(0)) / _CELL).astype(np.int64)
-    size = cells.max(0) + 1
-    keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
-    order = np.argsort(keys, kind='stable')
-    starts = np.flatnonzero(np.r_[True, np.diff(keys[order]) > 0])
-    ordered = points[order]
-    low, high = (f.reduceat(ordered, starts, axis=0) for f in (np.minimum, np.maximum))
-    radii = np.linalg.norm(high - low, axis=1) / 2 + np.float32(1e-6)
-    return order, np.r_[starts, len(points)], (low + high) / 2, radii.astype(np.float32)
+def _swept(field: tuple, T_base_link: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the box that a grid stays in at all of its poses (T, 4, 4): two corners (3,) [m]."""
+    grid, low, step = field
+    half = (np.array(grid.shape) - 1) * np.float64(step) / 2
+    centers = T_base_link[:, :3, :3] @ (low + half) + T_base_link[:, :3, 3]
+    reach = np.abs(T_base_link[:, :3, :3]) @ half + _ROUNDING
+    return (centers - reach).min(0), (centers + reach).max(0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -207,17 +227,17 @@ def _far(p, radius, T, grid, low, spacing):
     return False
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
-def _closest(points, alive, starts, centers, radii, T_link_base, grid, low, spacing, reach,
-             distance, index):
-    for t in numba.prange(len(T_link_base)):
-        row = np.int64(t) if len(alive) > 1 else np.int64(0)   # (prange counts unsigned)
+@numba.njit(cache=True, nogil=True)
+def _closest(points, gone, near, starts, centers, radii, T_link_base, grid, low, spacing, reach,
+             first, stride, distance, index):
+    """Fill in every `stride`-th time from `first` on; of the cubes, only `near` are looked at."""
+    for t in range(first, len(T_link_base), stride):
         best, found = reach, -1
-        for cell in range(len(centers)):
-            if _far(centers[cell], radii[cell], T_link_base[t], grid, low, spacing):
+        for cube in near:
+            if _far(centers[cube], radii[cube], T_link_base[t], grid, low, spacing):
                 continue
-            for n in range(starts[cell], starts[cell + 1]):
-                if alive[row, n]:
+            for n in range(starts[cube], starts[cube + 1]):
+                if t < gone[n]:
                     value = _look_up(points[n], T_link_base[t], grid, low, spacing)
                     if value < best:
                         best, found = value, n
@@ -226,8 +246,9 @@ def _closest(points, alive, starts, centers, radii, T_link_base, grid, low, spac
 
 
 @numba.njit(cache=True, nogil=True)
-def _each(points, T_link_base, grid, low, spacing, reach, out):
-    for n in range(len(points)):
-        value = _look_up(points[n], T_link_base, grid, low, spacing)
-        if value < reach and value < out[n]:
-            out[n] = value
+def _each(points, near, starts, T_link_base, grid, low, spacing, reach, out):
+    for cube in near:
+        for n in range(starts[cube], starts[cube + 1]):
+            value = _look_up(points[n], T_link_base, grid, low, spacing)
+            if value < reach and value < out[n]:
+                out[n] = value

@@ -3,13 +3,14 @@
 """An object that was seen standing and now moves rigidly: its surface, size and poses."""
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 
 from kinema4d_ros.camera import rasterize, shade
 from kinema4d_ros.types import PinholeCamera
 from kinema4d_ros.world_model.surface import grid_mesh
-import itertools
 
 _FOOT = 0.012       # [m] a surface that ends this far above the bottom has a hidden foot
 _STEP = 0.015       # [m] neighbours farther apart than this are not one surface
@@ -33,18 +34,20 @@ class Body:
     A pose of a body is how it has moved since it was observed, (4, 4), identity at first.
     """
 
-    def __init__(self, image: np.ndarray, depth: np.ndarray, mask: np.ndarray,
+    def __init__(self, image: np.ndarray | None, depth: np.ndarray, mask: np.ndarray,
                  camera: PinholeCamera, T_base_camera: np.ndarray, bottom: float):
         """
         Cut the object out of a picture.
 
-        :param image: (H, W, 3) uint8.
+        :param image: (H, W, 3) uint8; None for a black body.
         :param depth: (H, W) float32 [m].
         :param mask: (H, W) bool, pixels of the object.
         :param bottom: [m] base frame, height of what it stands on.
         """
         points, faces, pixel = grid_mesh(depth, mask, camera)
-        self.colors, self.faces = image[pixel[:, 0], pixel[:, 1]], faces
+        self.faces, self.colors = faces, np.zeros((len(pixel), 3), np.uint8)
+        if image is not None:
+            self.colors = image[pixel[:, 0], pixel[:, 1]]
         self.vertices = points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]    # (V, 3) base
         self.bottom = float(bottom)
         self.top = float(np.percentile(self.vertices[:, 2], 99))

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Merge pictures of things by depth, in place: what is nearer to the camera is seen."""
+"""Loops over the pixels of one picture: merge by depth, back-project, move, select."""
 from __future__ import annotations
 
 import numba
@@ -53,3 +53,27 @@ def pointmap(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float) -> n
             points[v, u, 1] = y * z
             points[v, u, 2] = z
     return points
+
+
+@numba.njit(cache=True, nogil=True)
+def move(points: np.ndarray, T: np.ndarray) -> None:
+    """Move points (H, W, 3) float32 [m] by T (3, 4) float64, in place; NaN stays NaN."""
+    height, width, _ = points.shape
+    for v in range(height):
+        for u in range(width):
+            x, y, z = points[v, u]
+            for k in range(3):
+                points[v, u, k] = T[k, 0] * x + T[k, 1] * y + T[k, 2] * z + T[k, 3]
+
+
+@numba.njit(cache=True, nogil=True)
+def inside_box(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return which of points (N, 3) are within the corners (3,), (M,) int64; no NaN is."""
+    found = np.empty(len(points), np.int64)
+    count = 0
+    for n in range(len(points)):
+        x, y, z = points[n]
+        if low[0] <= x <= high[0] and low[1] <= y <= high[1] and low[2] <= z <= high[2]:
+            found[count] = n
+            count += 1
+    return found[:count].copy()

@@ -3,11 +3,14 @@
 """The observed world without its robot: what stays when the robot moves away."""
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import EventKind, Observation, RobotRollout, WorldEvent
+from kinema4d_ros.world_model.compose import move, pointmap
 
 _REACH = 3      # [px] neighbourhood that in-painting looks at
 
@@ -33,19 +36,31 @@ class StillScene:
         # blur), and a rim of robot colour left behind looks like a ghost.
         reach = max(2, round(observation.camera.height / 160))
         self.robot_mask = grow(robot_mask, reach)
-        self.image = observation.image.copy()
         size = self.robot_mask.shape
         self.depth = (np.full(size, np.nan, np.float32) if observation.depth is None
                       else observation.depth.copy())
         self.depth[self.robot_mask] = np.nan
-        unknown = self.robot_mask.copy()
         memory = observation.background
+        self._remembered = self.robot_mask & (False if memory is None else memory.known)
         if memory is not None:
-            remembered = self.robot_mask & memory.known
-            self.image[remembered] = memory.image[remembered]
-            self.depth[remembered] = memory.depth[remembered]
-            unknown &= ~remembered
-        self.image = in_paint(self.image, unknown)
+            np.copyto(self.depth, memory.depth, where=self._remembered)
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """The picture without the robot, (H, W, 3) uint8; painted when first asked for."""
+        image, memory = self.observation.image.copy(), self.observation.background
+        if memory is not None:
+            np.copyto(image, memory.image, where=self._remembered[..., None])
+        return in_paint(image, self.robot_mask & ~self._remembered)
+
+    @cached_property
+    def points_base(self) -> np.ndarray:
+        """The point that each pixel shows, (H, W, 3) float32 [m], NaN unknown; read-only."""
+        camera = self.observation.camera
+        points = pointmap(self.depth, camera.fx, camera.fy, camera.cx, camera.cy)
+        move(points, np.ascontiguousarray(self.observation.T_base_camera[:3], np.float64))
+        points.flags.writeable = False
+        return points
 
     def is_of(self, observation: Observation, robot_mask: np.ndarray) -> bool:
         """Tell whether this is the scene of that observation, so that it can serve again."""

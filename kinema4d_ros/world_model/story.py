@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
 from kinema4d_ros.world_model.body import Body
-from kinema4d_ros.world_model.compose import pointmap
+from kinema4d_ros.world_model.compose import inside_box
 from kinema4d_ros.world_model.fingers import Fingers, GapMotion
 from kinema4d_ros.world_model.scene import grow, in_paint, StillScene
 from kinema4d_ros.world_model.segment import find_object
@@ -33,19 +33,23 @@ class Story:
     * ``backgrounds``: (first frame, image, depth), the scene without robot and moved objects.
     """
 
-    def __init__(self, scene: StillScene, robot: RobotRollout, setting: Mapping[str, Any]):
-        """Foresee; `setting` is that of the kinematic model."""
+    def __init__(self, scene: StillScene, robot: RobotRollout, setting: Mapping[str, Any], *,
+                 pictures: bool = True):
+        """
+        Foresee.
+
+        :param setting: that of the kinematic model.
+        :param pictures: whether bodies and backgrounds are to be drawn; otherwise bodies are
+            black, and the images of `backgrounds` None.
+        """
         self._scene, self._robot, self._setting = scene, robot, setting
         self._camera = robot.camera
         self._T_base_camera = scene.observation.T_base_camera
         self._fingers = Fingers(robot)
-        points = pointmap(scene.depth, self._camera.fx, self._camera.fy, self._camera.cx,
-                          self._camera.cy)
-        self._points = (points @ self._T_base_camera[:3, :3].T
-                        + self._T_base_camera[:3, 3]).astype(np.float32)
+        self._points = scene.points_base
         self.events: list[tuple[int, WorldEvent]] = []
         self.bodies: list[tuple[Body, int, np.ndarray]] = []
-        self.backgrounds = [(0, scene.image, scene.depth)]
+        self.backgrounds = [(0, scene.image if pictures else None, scene.depth)]
         held: tuple[int, float] | None = None            # (number of the body, gap at the grasp)
         for motion in self._fingers.motions():
             if motion.closing and held is None:
@@ -85,12 +89,13 @@ class Story:
             self._closed_on_nothing(motion)
             return None
         touched &= segment.mask
-        body = Body(self._scene.image, self._scene.depth, segment.mask, self._camera,
+        body = Body(self.backgrounds[0][1], self._scene.depth, segment.mask, self._camera,
                     self._T_base_camera, segment.support_height)
         poses = np.repeat(np.eye(4)[None], len(self._robot.times), axis=0)
         self.bodies.append((body, motion.first, poses))
         held = self._grasp(len(self.bodies) - 1, motion, self._points[touched])
         self._uncover(body, segment.mask, motion.first)
+        self._points = self._points.copy()      # the scene keeps its own
         self._points[segment.mask] = np.nan
         return held
 
@@ -100,13 +105,13 @@ class Story:
         widest = float(fingers.gap[motion.first])
         reach = np.concatenate([fingers.samples(frame, widest) for frame in frames])
         margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
-        with np.errstate(invalid='ignore'):                   # most of the scene is far away
-            near = ((points >= reach.min(0) - margin) & (points <= reach.max(0) + margin)).all(-1)
-        touched, close = np.zeros(points.shape[:-1], bool), points[near]
+        near = inside_box(points.reshape(-1, 3), reach.min(0) - margin, reach.max(0) + margin)
+        close = points.reshape(-1, 3)[near]
         found = np.zeros(len(close), bool)
         for frame in frames:
             found |= fingers.between(close, frame, margin=0.003)
-        touched[near] = found
+        touched = np.zeros(points.shape[:-1], bool)
+        touched.reshape(-1)[near[found]] = True
         return touched
 
     def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray) -> tuple[int, float]:
@@ -155,10 +160,12 @@ class Story:
         _, image, depth = self.backgrounds[-1]
         depth = depth.copy()
         hole = grow(mask, 1)         # edge pixels show a mixture of the object and what is behind
-        # What appears is the ground or farther away than the body, not what stands before it.
-        before = (self._points[..., 2] > body.bottom + _HIDDEN) \
-            & (depth < np.nanmedian(depth[mask]))
-        image, depth[hole] = in_paint(image, hole, ~before), np.nan
+        if image is not None:
+            # What appears is the ground or farther away than the body, not what stands before it.
+            before = (self._points[..., 2] > body.bottom + _HIDDEN) \
+                & (depth < np.nanmedian(depth[mask]))
+            image = in_paint(image, hole, ~before)
+        depth[hole] = np.nan
         self.backgrounds.append((frame, image, depth))
 
     def _release(self, number: int, frame: int) -> None:

@@ -1,0 +1,51 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Points in space, sorted into cubes so that whole cubes can be passed over."""
+from __future__ import annotations
+
+import numpy as np
+
+SIDE = 0.05        # [m] of a cube
+
+
+class PointCubes:
+    """
+    N points, cube by cube, with a sphere around those of each of the C cubes.
+
+    Attributes:
+    * ``points`` (N, 3) float32 [m], and ``order`` (N,): which of the given points each one is.
+    * ``starts`` (C + 1,): where each cube's points begin.
+    * ``centers`` (C, 3) float32, ``radii`` (C,) float32 [m] of the spheres.
+
+    """
+
+    def __init__(self, points: np.ndarray):
+        """Sort points (N, 3) [m]."""
+        points = np.ascontiguousarray(points, np.float32).reshape(-1, 3)
+        if not len(points):
+            self.points, self.order, self.starts = points, np.empty(0, np.int64), np.zeros(1, int)
+            self.centers, self.radii = points, np.empty(0, np.float32)
+            return
+        cells = np.floor((points - points.min(0)) / SIDE).astype(np.int64)
+        size = cells.max(0) + 1
+        keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+        self.order = np.argsort(keys, kind='stable')
+        keys, self.points = keys[self.order], points[self.order]
+        starts = np.flatnonzero(np.r_[True, np.diff(keys) > 0])
+        low, high = (f.reduceat(self.points, starts, axis=0) for f in (np.minimum, np.maximum))
+        self.starts, self.centers = np.r_[starts, len(points)], (low + high) / 2
+        self.radii = np.linalg.norm(high - low, axis=1).astype(np.float32) / 2 + np.float32(1e-6)
+
+    def near(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Return the numbers of the cubes whose sphere reaches into a box, corners (3,) [m]."""
+        reach = self.radii[:, None]
+        return np.flatnonzero(((self.centers + reach >= low)
+                               & (self.centers - reach <= high)).all(axis=1))
+
+    def within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Return which of the given points are in a box, corners (3,) [m], ascending."""
+        cubes = self.near(low, high)
+        places = np.concatenate([np.empty(0, int), *map(
+            np.arange, self.starts[cubes], self.starts[cubes + 1])])
+        points = self.points[places]
+        return np.sort(self.order[places[((points >= low) & (points <= high)).all(axis=1)]])
