@@ -14,7 +14,9 @@ from kinema4d_ros.viewer.evidence import Evidence, EVIDENCE_LAYERS
 from kinema4d_ros.viewer.robot_model import RobotModel
 
 _SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours it
-_EMPTY = np.zeros((0, 3))
+# A cloud of nothing is two points far below: the browser builds its point shader anew with each
+# update of the only cloud that has any.
+_NOTHING = np.full((2, 3), -1e4, np.float16), np.zeros((2, 3), np.uint8)
 #: what can be switched on and off -> whether it is on at first
 LAYERS = {**dict.fromkeys(('robot', 'shadow', 'scene', 'prediction', 'camera'), True),
           **dict.fromkeys(EVIDENCE_LAYERS, True)}
@@ -32,10 +34,10 @@ class Scene:
         scene.add_grid('/grid', width=4.0, height=4.0, cell_size=0.1, section_size=0.5,
                        position=(0.0, 0.0, -0.005))
         self.observed = scene.add_point_cloud(
-            '/observed', _EMPTY, np.zeros((0, 3), np.uint8), point_size=0.6 * point_size,
+            '/observed', *_NOTHING, point_size=0.6 * point_size,
             point_shading='flat', precision='float16')
         self.predicted = scene.add_point_cloud(
-            '/predicted', _EMPTY, np.zeros((0, 3), np.uint8), point_size=point_size,
+            '/predicted', *_NOTHING, point_size=point_size,
             point_shading='flat', precision='float16')
         self._live: RobotModel | None = None
         self._shadow: RobotModel | None = None
@@ -85,7 +87,7 @@ class Scene:
 
     def clear_predicted(self) -> None:
         """Show no predicted cloud."""
-        self.show_predicted(_EMPTY.astype(np.float16), np.zeros((0, 3), np.uint8), np.eye(4))
+        self.show_predicted(*_NOTHING, np.eye(4))
 
     # ------------------------------------------------------------------ camera
 

@@ -9,6 +9,7 @@ import logging
 import socket
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.viewer.page import own_page
 
 
 def open_server(host: str, port: int):
@@ -23,7 +24,7 @@ def open_server(host: str, port: int):
         raise ConfigurationError('the viewer needs viser, which is not installed: '
                                  'pip install -r requirements/viewer.txt') from error
     _check_host(host)
-    with contextlib.redirect_stdout(io.StringIO()):      # the node says the address
+    with own_page(), contextlib.redirect_stdout(io.StringIO()):      # the node says the address
         server = viser.ViserServer(host=host, port=port, verbose=False)
     # Browsers open connections on suspicion and drop them; that is no error.
     logging.getLogger('websockets.server').setLevel(logging.CRITICAL)

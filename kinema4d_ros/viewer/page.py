@@ -1,0 +1,70 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The web page that is served: viser's own, told to spare a browser that has no GPU."""
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+_HEAD = '<head>'
+# Without a GPU a browser draws each sample of each pixel on the processor. The page asks for four
+# samples a pixel; three quarters of the work are saved where it gets one. Runs before the page.
+_SCRIPT = '''
+<title>Kinema4D</title>
+<script>
+(() => {
+    const probe = document.createElement('canvas').getContext('webgl2');
+    if (!probe) return;
+    const info = probe.getExtension('WEBGL_debug_renderer_info');
+    const name = probe.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : probe.RENDERER);
+    const lose = probe.getExtension('WEBGL_lose_context');
+    if (lose) lose.loseContext();
+    if (!/swiftshader|llvmpipe|softpipe|lavapipe|basic render|software/i.test(name)) return;
+    const original = HTMLCanvasElement.prototype.getContext;
+    HTMLCanvasElement.prototype.getContext = function (kind, wishes) {
+        const is3D = kind === 'webgl' || kind === 'webgl2';
+        return original.call(this, kind, is3D ? {...wishes, antialias: false} : wishes);
+    };
+})();
+</script>
+'''
+
+
+@contextlib.contextmanager
+def own_page() -> Iterator[None]:
+    """
+    Have viser servers that are started meanwhile serve this page.
+
+    viser has no option for it: the folder that it serves is exchanged where it hands it on. Where
+    a newer viser does not do that any more, its own page is served, which only is slower.
+    """
+    from viser import infra
+
+    class WebsockServer(infra.WebsockServer):
+        def __init__(self, *args, http_server_root: Path | None = None, **more):
+            self._folder = tempfile.TemporaryDirectory(prefix='kinema4d_ros_viewer_')
+            super().__init__(*args, http_server_root=_copy(http_server_root,
+                                                           Path(self._folder.name)), **more)
+
+        def stop(self) -> None:
+            super().stop()
+            self._folder.cleanup()
+
+    with patch.object(infra, 'WebsockServer', WebsockServer):
+        yield
+
+
+def _copy(root: Path | None, folder: Path) -> Path | None:
+    """Make the folder like viser's, with the script in its page; return viser's if it has none."""
+    page = None if root is None else root / 'index.html'
+    text = page.read_text(encoding='utf-8') if page is not None and page.is_file() else ''
+    if _HEAD not in text:
+        return root
+    for entry in root.iterdir():
+        if entry != page:
+            (folder / entry.name).symlink_to(entry)
+    (folder / page.name).write_text(text.replace(_HEAD, _HEAD + _SCRIPT, 1), encoding='utf-8')
+    return folder
