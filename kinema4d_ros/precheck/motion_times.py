@@ -63,5 +63,5 @@ def _farthest_steps(T_base_link: np.ndarray, robot: Robot,
         if len(surfaces.get(name, ())):
             ends = np.stack([surfaces[name].min(axis=0), surfaces[name].max(axis=0)])
             corners[link] = ends[_CORNERS, range(3)]
-    ways = np.einsum('tlij,lkj->tlki', steps[..., :3], corners) + steps[..., None, :, 3]
+    ways = corners @ np.swapaxes(steps[..., :3], -1, -2) + steps[..., None, :, 3]
     return np.linalg.norm(ways, axis=-1).max(axis=(1, 2))

@@ -45,29 +45,25 @@ class ObservedScene:
         side = 2 * settings.mask_growth + 1
         hidden = cv2.dilate(robot_mask.astype(np.uint8),
                             cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-        measured = (observation.depth > 0) & (observation.depth < _FARTHEST)
-        seen_to = np.where(measured, observation.depth, np.float32(np.nan))
-        depth = np.where(hidden, np.float32(np.nan), seen_to)
+        depth, seen_to, measured = _without(
+            np.ascontiguousarray(observation.depth, np.float32), hidden)
         memory = observation.background
         if memory is not None:
-            depth = np.where(hidden & memory.known, memory.depth, depth)
+            np.copyto(depth, memory.depth, where=hidden & memory.known)
             seen_to = np.fmax(seen_to, depth)
-        beside = measured[~hidden]
         camera = observation.camera
         T_base_camera = observation.T_base_camera
-        depth = depth.astype(np.float32, copy=False)
-        points, pixels = _points(
+        points, pixels, low, high = _points(
             depth, camera.fx, camera.fy, camera.cx, camera.cy,
             np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
-        keep = _thinned(points, pixels, settings.voxel)
+        keep = _thinned(points, pixels, low, high, settings.voxel)
         points, pixels = points[keep], pixels[keep]
         z = depth[pixels[:, 0], pixels[:, 1]]
         sigma = np.sqrt(
             (settings.depth_sigma + settings.depth_sigma_square * z ** 2) ** 2
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
-        return cls(points, pixels, sigma.astype(np.float32), depth,
-                   seen_to.astype(np.float32, copy=False),
-                   float(beside.mean()) if beside.size else 0.0, observation)
+        return cls(points, pixels, sigma.astype(np.float32), depth, seen_to, measured,
+                   observation)
 
     @cached_property
     def cubes(self) -> PointCubes:
@@ -99,27 +95,57 @@ class ObservedScene:
         return ~(inside & (z <= self.seen_to[v, u] + tolerance))
 
 
-def _thinned(points: np.ndarray, pixels: np.ndarray, voxel: float) -> np.ndarray:
-    """Return indices of one point per voxel, the first in the image."""
+def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.ndarray,
+             voxel: float) -> np.ndarray:
+    """Return indices of one point per voxel, the first in the image; low, high: all points'."""
     if not len(points):
         return np.empty(0, int)
-    low, high = points.min(0), points.max(0)
     size = np.floor((high - low) / voxel).astype(np.int64) + 1
     keys, first = _keys(points, pixels, low, np.float32(voxel), size)
     return first[np.unique(keys, return_index=True)[1]]
 
 
 @numba.njit(cache=True, nogil=True)
+def _without(depth, hidden):
+    """Return depth without what is hidden, all that was measured, the share of it beside that."""
+    height, width = depth.shape
+    left, measured = np.empty_like(depth), np.empty_like(depth)
+    beside, known = 0, 0
+    for v in range(height):
+        for u in range(width):
+            z = depth[v, u]
+            z = z if 0.0 < z < _FARTHEST else np.float32(np.nan)
+            measured[v, u] = z
+            left[v, u] = np.float32(np.nan) if hidden[v, u] else z
+            beside += not hidden[v, u]
+            known += left[v, u] == left[v, u]
+    return left, measured, known / max(beside, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_surface(depth, v, u, tolerance, least):
+    """Tell whether `least` of the 8 pixels beside one see something as far away."""
+    around = 0
+    for row in range(max(v - 1, 0), min(v + 2, depth.shape[0])):
+        for column in range(max(u - 1, 0), min(u + 2, depth.shape[1])):
+            around += abs(depth[row, column] - depth[v, u]) <= tolerance
+        if around > least:      # one is the pixel itself
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _points(depth, fx, fy, cx, cy, T_base_camera, least):
     """
-    Return the points (N, 3) float32 [m] base of the pixels (N, 2) int32 that are no stray ones.
+    Return points (N, 3) float32 [m] base, their pixels (N, 2) int32, and the box around them.
 
-    A single pixel between two surfaces ("flying") must not be an obstacle, but a thin one that
-    `least` of its 8 neighbours see as well is.
+    A single pixel between two surfaces ("flying") must not be an obstacle and is left out, but
+    what `least` of its 8 neighbours see as well is one, however thin.
     """
     height, width = depth.shape
     points = np.empty((height * width, 3), np.float32)
     pixels = np.empty((height * width, 2), np.int32)
+    low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
     count, T = 0, T_base_camera
     for v in range(height):
         for u in range(width):
@@ -127,18 +153,16 @@ def _points(depth, fx, fy, cx, cy, T_base_camera, least):
             if not np.isfinite(z):
                 continue
             tolerance = max(np.float32(_SAME_SURFACE), np.float32(3.0) * z / np.float32(fx))
-            around = 0
-            for row in range(max(v - 1, 0), min(v + 2, height)):
-                for column in range(max(u - 1, 0), min(u + 2, width)):
-                    around += abs(depth[row, column] - z) <= tolerance
-            if around <= least:      # of which one is itself
+            if not _is_surface(depth, v, u, tolerance, least):
                 continue
             x, y, far = (u - cx) / fx * z, (v - cy) / fy * z, np.float64(z)
             for k in range(3):
                 points[count, k] = T[k, 0] * x + T[k, 1] * y + T[k, 2] * far + T[k, 3]
+                low[k] = min(low[k], points[count, k])
+                high[k] = max(high[k], points[count, k])
             pixels[count, 0], pixels[count, 1] = v, u
             count += 1
-    return points[:count].copy(), pixels[:count].copy()
+    return points[:count], pixels[:count], low, high
 
 
 @numba.njit(cache=True, nogil=True)

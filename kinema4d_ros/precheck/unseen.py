@@ -28,7 +28,7 @@ def check_unseen(scene: ObservedScene, robot: RobotRollout, names: tuple[str, ..
         vertices = surfaces[name]
         vertices = vertices[:: max(1, len(vertices) // _SURFACE_POINTS)]
         T_base_link = robot.T_base_link[looks, robot.link_names.index(name)]
-        points = np.einsum('tij,vj->tvi', T_base_link[:, :3, :3], vertices) \
+        points = vertices @ np.swapaxes(T_base_link[:, :3, :3], 1, 2) \
             + T_base_link[:, None, :3, 3]
         unseen = scene.unseen(points, _HIDDEN)
         # Space that the robot takes up at first is its own.

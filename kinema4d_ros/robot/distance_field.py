@@ -107,9 +107,9 @@ class DistanceFields:
             starts, order = np.array([0, len(points)]), slice(None)
             near = [np.zeros(1, np.int64)] * len(self._fields)
         found = np.full(len(points), np.inf, np.float32)
-        for field, T, cubes in zip(self._fields, T_base_link, near):
-            _each(points, cubes, starts, np.linalg.inv(T).astype(np.float32), *field,
-                  np.float32(self.reach), found)
+        for field, T, cubes in zip(self._fields, np.linalg.inv(T_base_link), near):
+            _each(points, cubes, starts, T.astype(np.float32), *field, np.float32(self.reach),
+                  found)
         out = np.empty_like(found)
         out[order] = found
         return out

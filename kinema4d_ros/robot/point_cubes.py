@@ -3,6 +3,7 @@
 """Points in space, sorted into cubes so that whole cubes can be passed over."""
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 SIDE = 0.05        # [m] of a cube
@@ -26,12 +27,15 @@ class PointCubes:
             self.points, self.order, self.starts = points, np.empty(0, np.int64), np.zeros(1, int)
             self.centers, self.radii = points, np.empty(0, np.float32)
             return
-        cells = np.floor((points - points.min(0)) / SIDE).astype(np.int64)
-        size = cells.max(0) + 1
-        keys = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
-        self.order = np.argsort(keys, kind='stable')
+        # Neighbours in a picture are mostly in one cube: whole runs are sorted, not points.
+        keys = _keys(points, np.float32(SIDE))
+        runs = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+        sizes, chosen = np.diff(np.r_[runs, len(keys)]), np.argsort(keys[runs], kind='stable')
+        ends = np.cumsum(sizes[chosen])
+        self.order = np.repeat(runs[chosen] - ends + sizes[chosen], sizes[chosen]) \
+            + np.arange(len(keys))
         keys, self.points = keys[self.order], points[self.order]
-        starts = np.flatnonzero(np.r_[True, np.diff(keys) > 0])
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
         low, high = (f.reduceat(self.points, starts, axis=0) for f in (np.minimum, np.maximum))
         self.starts, self.centers = np.r_[starts, len(points)], (low + high) / 2
         self.radii = np.linalg.norm(high - low, axis=1).astype(np.float32) / 2 + np.float32(1e-6)
@@ -49,3 +53,22 @@ class PointCubes:
             np.arange, self.starts[cubes], self.starts[cubes + 1])])
         points = self.points[places]
         return np.sort(self.order[places[((points >= low) & (points <= high)).all(axis=1)]])
+
+
+@numba.njit(cache=True, nogil=True)
+def _keys(points, side):
+    """Return a number for the cube that each point (N, 3) float32 is in, (N,) int64."""
+    low, high = points[0].copy(), points[0].copy()
+    for n in range(len(points)):
+        for k in range(3):
+            low[k], high[k] = min(low[k], points[n, k]), max(high[k], points[n, k])
+    size = np.empty(3, np.int64)
+    for k in range(3):
+        size[k] = np.int64(np.floor((high[k] - low[k]) / side)) + 1
+    keys = np.empty(len(points), np.int64)
+    for n in range(len(points)):
+        key = np.int64(0)
+        for k in range(3):
+            key = key * size[k] + np.int64(np.floor((points[n, k] - low[k]) / side))
+        keys[n] = key
+    return keys
