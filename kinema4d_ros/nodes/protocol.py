@@ -26,6 +26,7 @@ class WorkerSettings:
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     simulator_settings: Mapping[str, Any] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)   # as Work.rules, to prepare for them
+    niceness: int = 0                   # added to that of the node: more lets others go first
 
 
 @dataclass(frozen=True)

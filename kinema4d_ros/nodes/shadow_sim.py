@@ -35,6 +35,7 @@ from kinema4d_ros.nodes.supervisor import Supervisor
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.world_model import registry
 
+_NICENESS = 10          # of what predicts: robots wait for checks, people for pictures
 _CHECK_GRACE = 10.0     # [s] checks take a second or so, and do not look up before they end
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -141,9 +142,10 @@ class ShadowSim(LifecycleNode):
 
         common = {'simulator_settings': {'frames': values['frames']}, 'rules': rules_in(values)}
         grace = values['cancel_grace']
+        niceness = _NICENESS if values['separate_checks'] else 0
         self._judge.predictions = self._judge.checks = started(
-            WorkerSettings(values['world_model'], world_model_settings(values), **common),
-            'world model', grace)
+            WorkerSettings(values['world_model'], world_model_settings(values),
+                           niceness=niceness, **common), 'world model', grace)
         if values['separate_checks']:
             self._judge.checks = started(WorkerSettings('', **common), 'checks',
                                          max(grace, _CHECK_GRACE))

@@ -256,9 +256,10 @@ class Supervisor:
     # ------------------------------------------------------------------ what the worker says
 
     def _receive(self) -> None:
+        """Take one message; frames may come without a pause, and calls must not wait for that."""
         process = self._process
         try:
-            while self._process is process and (message := process.receive()) is not None:
+            if (message := process.receive()) is not None:
                 self._handle(message)
         except (EOFError, OSError):
             self._lose_worker(f'the worker process died ({process.death()})')

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import signal
 import sys
 import time
@@ -77,6 +78,7 @@ class Worker:
             self._model.close()
 
     def _build(self, settings: WorkerSettings) -> None:
+        os.nice(settings.niceness)   # of this thread and those that it starts; the pipe is read on
         try:
             if settings.world_model:
                 self._model = make_model(settings)

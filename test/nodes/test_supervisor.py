@@ -142,6 +142,25 @@ def test_cancel_ends_the_job_at_once_and_keeps_the_worker(running):
     assert supervisor.pid == pid
 
 
+def test_cancelling_does_not_wait_for_frames_that_come_without_a_pause(running):
+    supervisor, log = running
+
+    class Slow(Log):       # publishing takes longer than predicting
+        def on_frame(self, job, frame):
+            time.sleep(0.05)
+            super().on_frame(job, frame)
+            job.cancel(message='seen enough')
+
+    slow = Slow()
+    supervisor._listener = slow
+    try:
+        job = submit(running, GOOD)
+        assert finished(job) == Outcome.CANCELLED
+    finally:
+        supervisor._listener = log
+    assert slow.indices(job) == [0]
+
+
 def test_newest_wins(running):
     jobs = [in_trouble(running, STUCK), submit(running, STUCK), submit(running, GOOD)]
     assert [finished(job) for job in jobs] == [
