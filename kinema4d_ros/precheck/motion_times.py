@@ -15,6 +15,7 @@ from kinema4d_ros.types import Finding, JointTrajectory
 
 _FEWEST, _MOST = 33, 2000
 _COARSE = 64            # samples that measure the way
+_SAME = 1e-9            # [of the duration] closer samples are one
 _CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))     # of a box, (8, 3)
 
 
@@ -37,7 +38,12 @@ def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str,
     duration = trajectory.duration
     if duration <= 0:
         return np.zeros(1), ()
-    times = np.union1d(np.linspace(0.0, duration, _COARSE), trajectory.times)
+    # Two samples that differ by rounding alone would give any speed.
+    even = np.linspace(0.0, duration, _COARSE)
+    after = np.searchsorted(trajectory.times, even - _SAME * duration)
+    doubles = trajectory.times[np.minimum(after, len(trajectory.times) - 1)]
+    even = even[np.abs(even - doubles) > _SAME * duration]
+    times = np.union1d(even, trajectory.times)
     motion = sample_trajectory(trajectory, robot, times, start)
     step = _farthest_steps(kinematics_of(robot)(motion.positions), robot, surfaces)
     speed = (step / np.diff(times)).max() if len(times) > 1 else 0.0

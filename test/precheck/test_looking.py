@@ -34,6 +34,15 @@ def test_looks_by_hand():
     np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02, {})[0], [0.0])
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 7.0), st.integers(2, 130))
+def test_the_same_way_takes_as_many_looks_at_any_speed(slowness, points):
+    ways = np.linspace(0, 1, points)
+    steady = JointTrajectory(('x',), 3 * ways * slowness, 0.3 * ways[:, None])
+    start = dict.fromkeys(ROBOT.joint_names, 0.0)
+    assert len(looking_times(steady, ROBOT, start, 0.0041, {})[0]) == 75
+
+
 def test_a_motion_too_long_to_look_at_does_not_pass(monkeypatch):
     monkeypatch.setattr(motion_times, '_MOST', 400)
     path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
