@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The worker process of the tests must find `stub_models`."""
+"""Nodes that a module's tests share; the worker process of the tests finds `stub_models`."""
 import os
 import sys
 from pathlib import Path
@@ -23,3 +23,19 @@ def leave_no_process():
     yield
     for process in running() - before:
         process.kill()
+
+
+@pytest.fixture(scope='module')
+def shared_bench(module_ros_domain):
+    """Start one shadow_sim for the module."""
+    from shadow_bench import running       # imports ROS, which not every test here needs
+    with running() as bench:
+        yield bench
+
+
+@pytest.fixture
+def bench(shared_bench):
+    """Give the module's bench, and bring it back to a good state."""
+    yield shared_bench
+    shared_bench.reset()
+    shared_bench.robot.wait_shown()

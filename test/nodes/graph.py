@@ -184,6 +184,25 @@ class Graph:
         return client
 
 
+class Asker:
+    """What sends goals by `client`, keeps their feedback and waits for their outcome."""
+
+    def __init__(self, graph: Graph, client: ActionClient):
+        self.graph, self.client, self.feedback = graph, client, []
+
+    def send(self, goal):
+        """Send a goal and return its accepted handle."""
+        handle = self.graph.ask(lambda: self.client.send_goal_async(
+            goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
+        assert handle.accepted
+        return handle
+
+    def outcome(self, handle):
+        """Return status and result of a goal."""
+        reply = self.graph.ask(handle.get_result_async)
+        return reply.status, reply.result
+
+
 class FakeRobot:
     """Publishes what a live robot and its camera do, 20 times a second, as the fields say."""
 

@@ -1,9 +1,12 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """shadow_sim with a robot in front of it, for the tests that ask it things."""
+import contextlib
+
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import CAMERA_FRAME, FakeRobot, FRAMES, HEIGHT, READY, swing, WIDTH
+from graph import (Asker, CAMERA_FRAME, FakeRobot, FRAMES, HEIGHT, made, READY, start_shadow_sim,
+                   swing, WIDTH)
 from stub_models import GOOD, SHOW
 
 from kinema4d_ros.action import Precheck
@@ -15,18 +18,17 @@ from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.outputs import TOPICS
 
 
-class Bench:
+class Bench(Asker):
     """shadow_sim with a robot in front of it, and what it says."""
 
     def __init__(self, graph, process):
-        self.graph, self.process = graph, process
+        self.process = process
         self.heard = {topic: graph.listen(topic, kind, profile)
                       for topic, (kind, profile) in TOPICS.items()}
         self.verdicts, self.frames = self.heard['verdict'], self.heard['predicted/frame']
         self.diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
         self.robot = FakeRobot(graph)
-        self.client = graph.action()
-        self.feedback = []
+        super().__init__(graph, graph.action())
         graph.wait(lambda: self.robot.trajectory.get_subscription_count(), 'shadow_sim')
         self.reset()
 
@@ -72,16 +74,7 @@ class Bench:
 
     def goal(self, *candidates, **fields):
         """Send a goal and return its accepted handle."""
-        goal = Precheck.Goal(candidates=candidates or [swing()], **fields)
-        handle = self.graph.ask(lambda: self.client.send_goal_async(
-            goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
-        assert handle.accepted
-        return handle
-
-    def outcome(self, handle):
-        """Return status and result of a goal."""
-        reply = self.graph.ask(handle.get_result_async)
-        return reply.status, reply.result
+        return self.send(Precheck.Goal(candidates=candidates or [swing()], **fields))
 
     def in_trouble(self, seed):
         """Start a goal that gets stuck, and return its handle once frames have come."""
@@ -99,6 +92,19 @@ class Bench:
                 if status.name.endswith(name):
                     return status.level, status.message, {v.key: v.value for v in status.values}
         return None
+
+
+@contextlib.contextmanager
+def running(*, tracebacks: int = 0, **values):
+    """Give a bench whose shadow_sim is started with `values`, and insist on a clean end."""
+    process = start_shadow_sim(**values)
+    with made() as graph:
+        try:
+            yield Bench(graph, process)
+        finally:
+            code = process.stop()
+    assert code == 0, process.output()
+    assert process.output().count('Traceback') <= tracebacks, process.output()
 
 
 def codes(verdict):

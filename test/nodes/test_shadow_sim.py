@@ -8,9 +8,8 @@ import signal
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from graph import (CAMERA_FRAME, FRAMES, HEIGHT, made, start_shadow_sim, swing,
-                   WIDTH)
-from shadow_bench import Bench, codes
+from graph import CAMERA_FRAME, FRAMES, HEIGHT, made, swing, WIDTH
+from shadow_bench import codes
 from stub_models import DEAF, RAISE, STUCK
 
 from kinema4d_ros.action import Precheck
@@ -20,27 +19,6 @@ from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope='module')
-def shared(module_ros_domain):
-    """Start one node for the module."""
-    process = start_shadow_sim()
-    with made() as graph:
-        try:
-            yield Bench(graph, process)
-        finally:
-            code = process.stop()
-    assert code == 0, process.output()
-    assert 'Traceback' not in process.output()
-
-
-@pytest.fixture
-def bench(shared):
-    """Return the module's bench, brought back to a good state."""
-    yield shared
-    shared.reset()
-    shared.robot.wait_shown()
 
 
 def test_a_good_trajectory_passes_and_every_topic_tells_the_prediction(bench):

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
-from graph import (CAMERA_FRAME, FRAMES, HEIGHT, made, start_shadow_sim, swing,
-                   URDF, WIDTH)
-from shadow_bench import Bench, codes
+from graph import CAMERA_FRAME, FRAMES, HEIGHT, swing, URDF, WIDTH
+from shadow_bench import codes
 from stub_models import STUCK
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -21,27 +20,6 @@ from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope='module')
-def shared(module_ros_domain):
-    """Start one node for the module."""
-    process = start_shadow_sim()
-    with made() as graph:
-        try:
-            yield Bench(graph, process)
-        finally:
-            code = process.stop()
-    assert code == 0, process.output()
-    assert 'Traceback' not in process.output()
-
-
-@pytest.fixture
-def bench(shared):
-    """Return the module's bench, brought back to a good state."""
-    yield shared
-    shared.reset()
-    shared.robot.wait_shown()
 
 
 def padded(image, header):

@@ -7,7 +7,7 @@ import re
 import pytest
 from action_msgs.msg import GoalStatus
 from graph import FakeRobot, FRAMES, made, start_shadow_sim, swing
-from shadow_bench import Bench, codes
+from shadow_bench import codes, running
 from stub_models import DEAF, GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK
 
 from kinema4d_ros.bridge import qos
@@ -19,31 +19,25 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope='module')
-def shared(module_ros_domain, tmp_path_factory):
+def shared_bench(module_ros_domain, tmp_path_factory):
     """Start one node for the module, with the checks in a process of their own."""
     folder = tmp_path_factory.mktemp('rubrics')
     (folder / 'pick.yaml').write_text('lifted: {height: 0.1}\n')
-    process = start_shadow_sim(required_tiers=[0, 1], separate_checks='true', rubric_dir=folder,
-                               verdict_lifetime=60.0)
-    with made() as graph:
-        try:
-            bench = Bench(graph, process)
-            graph.wait(lambda: "robot 'demo_arm'" in process.output(), 'the robot')
-            yield bench
-        finally:
-            code = process.stop()
-    assert code == 0, process.output()
-    assert process.output().count('Traceback') <= 1      # of the model that had no memory
+    with running(required_tiers=[0, 1], separate_checks='true', rubric_dir=folder,
+                 verdict_lifetime=60.0,
+                 tracebacks=1) as bench:      # of the model that had no memory
+        bench.graph.wait(lambda: "robot 'demo_arm'" in bench.process.output(), 'the robot')
+        yield bench
 
 
 @pytest.fixture
-def bench(shared):
-    """Return the module's bench, brought back to a good state."""
-    yield shared
-    shared.set(**{'self_margin': 0.0, 'tier2.seeds': 1, 'tier2.hold_still': False,
-                  'goal_rubric': ''})
-    shared.reset()
-    shared.robot.wait_shown()
+def bench(shared_bench):
+    """Give the module's bench, and bring it back to a good state."""
+    yield shared_bench
+    shared_bench.set(**{'self_margin': 0.0, 'tier2.seeds': 1, 'tier2.hold_still': False,
+                        'goal_rubric': ''})
+    shared_bench.reset()
+    shared_bench.robot.wait_shown()
 
 
 def against(verdict):
