@@ -23,17 +23,22 @@ def check_unseen(scene: ObservedScene, robot: RobotRollout, names: tuple[str, ..
     """Tell which links enter space that the camera has not seen, beyond where the robot stands."""
     index = [robot.link_names.index(name) for name in fields.link_names]
     looks = np.unique(np.linspace(0, len(robot.times) - 1, _LOOKS).round().astype(int))
-    worst, begins, where = [], [], []
+    parts, points = [], [np.empty((len(looks), 0, 3))]       # slices of the points of each link
     for name in names:
         vertices = surfaces[name]
         vertices = vertices[:: max(1, len(vertices) // _SURFACE_POINTS)]
         T_base_link = robot.T_base_link[looks, robot.link_names.index(name)]
-        points = vertices @ np.swapaxes(T_base_link[:, :3, :3], 1, 2) \
-            + T_base_link[:, None, :3, 3]
-        unseen = scene.unseen(points, _HIDDEN)
-        # Space that the robot takes up at first is its own.
-        unseen[unseen] = fields.depth_of(points[unseen], robot.T_base_link[0, index]) >= _HIDDEN
-        share = unseen.mean(axis=1)
+        begin = parts[-1].stop if parts else 0
+        parts.append(slice(begin, begin + len(vertices)))
+        points.append(vertices @ np.swapaxes(T_base_link[:, :3, :3], 1, 2)
+                      + T_base_link[:, None, :3, 3])
+    points = np.concatenate(points, axis=1)                           # (looks, points, 3)
+    unseen = scene.unseen(points, _HIDDEN)
+    # Space that the robot takes up at first is its own.
+    unseen[unseen] = fields.depth_of(points[unseen], robot.T_base_link[0, index]) >= _HIDDEN
+    worst, begins, where = [], [], []
+    for name, part in zip(names, parts):
+        share = unseen[:, part].mean(axis=1)
         bad = share > settings.unseen_share
         if bad.any():
             worst.append(float(share.max()))
