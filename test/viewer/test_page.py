@@ -92,10 +92,12 @@ def add_future(viewer, episode, robot, rollout_id, source=''):
     times = np.linspace(0.0, episode.trajectory.duration, FRAMES)
     motion = sample_trajectory(episode.trajectory, robot, times, observation.joint_positions)
     points = pointmap_from_depth(observation.depth, observation.camera)
+    robot_mask = np.zeros(points.shape[:2], bool)
+    robot_mask[:, ::2] = True
     for index, time in enumerate(times):
         viewer.add_frame(rollout_id, FutureFrame.thinned(
             8_000, points=points, colors=observation.image,
-            robot_mask=np.zeros(points.shape[:2], bool), index=index, count=FRAMES,
+            robot_mask=robot_mask, index=index, count=FRAMES,
             time=float(time), stamp_ns=observation.stamp_ns, image=observation.image,
             T_base_cloud=observation.T_base_camera, T_base_camera=observation.T_base_camera,
             joint_positions=dict(zip(motion.joint_names, motion.positions[index]))), source)
@@ -108,6 +110,15 @@ def test_page_loads_from_this_machine_alone(viewer, page):
                  if not address.startswith((viewer.address, 'ws://127.0.0.1:', 'data:',
                                             f'blob:{viewer.address}'))]
     assert elsewhere == []
+    assert page.run('document.title') == 'Kinema4D'
+
+
+def test_without_a_gpu_one_sample_a_pixel_is_drawn(page):
+    asked = page.run('''(() => {
+        const gl = document.querySelector('canvas').getContext('webgl2');
+        return [gl.getContextAttributes().antialias, gl.getParameter(gl.SAMPLES)];
+    })()''')
+    assert asked == [False, 0]      # this browser draws in software: browser.FLAGS
 
 
 def test_robot_and_scene_appear(viewer, page, robot, episode):
@@ -151,6 +162,14 @@ def test_finding_leads_to_its_time_and_place(viewer, page):
     page.click('2.00 s')
     page.wait_text('2.00 s of')
     wait_change(page, before, 0.05, 'the view to move')
+
+
+def test_robot_as_pointmap(page):
+    before = scene(page)
+    page.click('pointmap')
+    coloured = wait_change(page, before, 0.005, 'the colours of the pointmap')
+    page.click('pointmap')
+    wait_change(page, coloured, 0.005, 'the colours as they were')
 
 
 def test_clearance_follows_the_time(viewer, page):
