@@ -62,6 +62,19 @@ def parts(checkpoints):
     return made
 
 
+@pytest.fixture(scope='session')
+def models(checkpoints):
+    """One loaded model of two steps per variant; do not close, leave as they were."""
+    from kinema4d_ros.world_model import create
+    return {name: create('kinema4d', steps=2, **paths) for name, paths in checkpoints.items()}
+
+
+@pytest.fixture
+def model(models):
+    """Return the cheaper of the two."""
+    return models['pmcond']
+
+
 def make_scene(count=9, width=48, height=32, seed=0, depth=True):
     """Return an observation of a wall, and a box-like robot that slides in front of it."""
     camera = PinholeCamera(width, height, 40.0, 40.0, (width - 1) / 2, (height - 1) / 2)
