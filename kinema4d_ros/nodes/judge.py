@@ -54,9 +54,9 @@ class Judge:
     Judges requests in the thread of the RequestRunner.
 
     All candidates are checked first, from one look at the world, and then predicted in the order
-    of their ranking; a single one is predicted while it is checked, where processes allow. The
-    answer comes as soon as the tiers that it waits for have run; what is predicted after that is
-    shown, and may still make the verdict worse: a second verdict, the final one, then follows.
+    of their ranking: a robot that waits for the checks does not wait for pictures. The answer
+    comes as soon as the tiers that it waits for have run; what is predicted after that is shown,
+    and may still make the verdict worse: a second verdict, the final one, then follows.
     """
 
     def __init__(self, node, outputs: Outputs, looker: Looker,
@@ -81,12 +81,9 @@ class Judge:
         if plan is None:
             plan = _Plan(self._snapshot(), {}, None, frozenset(), False)
         predicts_first = _PREDICTED in plan.wanted
-        ahead: Job | None = None
         for candidate in candidates:
             with self._doubts_in(candidate):
                 look = look or self._look(request, plan)
-                if len(candidates) == 1 and self.checks is not self.predictions:
-                    ahead = self._start_prediction(request, candidate, look, plan)
                 self._check(request, candidate, look, plan)
             if not predicts_first:
                 self._conclude(request, candidate, look, plan,
@@ -94,7 +91,7 @@ class Judge:
         if predicts_first:
             for candidate in candidates:
                 with self._doubts_in(candidate):
-                    self._predict(request, candidate, look, plan, ahead)
+                    self._predict(request, candidate, look, plan)
                 self._conclude(request, candidate, look, plan, final=True)
             self._answer(request, candidates)
             return
@@ -102,7 +99,7 @@ class Judge:
             candidate = candidates[index]
             if self._is_predictable(candidate, look):
                 with self._doubts_in(candidate):
-                    self._predict(request, candidate, look, plan, ahead)
+                    self._predict(request, candidate, look, plan)
                 verdict = self._verdict(candidate, plan, final=True)
                 self._tell(candidate, self._message(verdict, candidate, plan))
                 self._keep(candidate, look, plan, verdict)
@@ -158,27 +155,20 @@ class Judge:
         if _PREDICTED in plan.wanted:
             self._foretell(request, candidate, plan, 'checked')
 
-    def _start_prediction(self, request: Request, candidate: Candidate,
-                          look: Look | InputProblem | None, plan: _Plan) -> Job | None:
-        """Have the future predicted, unless there is none."""
+    def _predict(self, request: Request, candidate: Candidate, look: Look | InputProblem | None,
+                 plan: _Plan) -> None:
+        """
+        Have the future predicted, unless there is none, and wait until it is published.
+
+        A failure speaks against the verdict, as tier 2.
+        """
         if not self._is_predictable(candidate, look):
-            return None
+            return
         deadline = request.deadline
         if _PREDICTED not in plan.wanted:
             deadline = max(deadline, request.started + plan.values['deadline'])
-        return self._submit(request, candidate, look, plan, self.predictions,
-                            Prediction(plan.values['seed'], plan.is_judged), deadline)
-
-    def _predict(self, request: Request, candidate: Candidate, look: Look | InputProblem | None,
-                 plan: _Plan, ahead: Job | None) -> None:
-        """
-        Wait until the frames are published; a failure speaks against the verdict, as tier 2.
-
-        :param ahead: the prediction, when it was started already.
-        """
-        job = ahead or self._start_prediction(request, candidate, look, plan)
-        if job is None:
-            return
+        job = self._submit(request, candidate, look, plan, self.predictions,
+                           Prediction(plan.values['seed'], plan.is_judged), deadline)
         request.wait(job)
         supervisor, rollouts = self.predictions
         candidate.fields |= {'world_model': supervisor.model or plan.values['world_model'],

@@ -1,6 +1,17 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Requests for a verdict, one at a time: the newest wins."""
+"""
+Requests for a verdict, one at a time: the newest wins.
+
+Whoever asked for an older one is told that it was replaced: its verdict is FAIL or UNSURE, never
+PASS, whatever was found out about it. What is done for it is stopped, with one exception. In a
+stream of trajectories on a topic the next one comes while a check still runs; were that stopped
+each time, a policy that is quicker than the check would never be judged. So between two
+requests that are both of a stream a running check comes to its end, and its findings are told
+with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all that is not yet
+being checked is replaced. An action's goal stops everything, and is stopped by anything: who asks
+for a newer one does not wait for the older any more.
+"""
 from __future__ import annotations
 
 import collections
@@ -12,6 +23,7 @@ import uuid
 from collections.abc import Callable
 
 from kinema4d_ros.nodes.job import Job, Outcome
+from kinema4d_ros.nodes.protocol import Check
 from kinema4d_ros.types import Verdict
 
 _ENDING = 'the node is shutting down'
@@ -29,7 +41,7 @@ class Request:
     _numbers = itertools.count(1)
 
     def __init__(self, candidates: tuple, *, deadline: float, tiers: tuple[int, ...] = (),
-                 goal_rubric: str = '',
+                 goal_rubric: str = '', is_streamed: bool = False,
                  on_progress: Callable[[Request, str, int, int], None] = lambda *_: None):
         """
         Keep the request.
@@ -38,13 +50,14 @@ class Request:
         :param deadline: [s] from now, for the answer.
         :param tiers: that the answer waits for, beside those that the node requires.
         :param goal_rubric: name of what the motion is to achieve; '' for the node's.
+        :param is_streamed: one of many, each of which the next one outdates.
         :param on_progress: told the stage, its step and their total; quick.
         """
         self.candidates = tuple(candidates)
         self.started = time.monotonic()
         self.deadline = self.started + deadline
         self.tiers, self.goal_rubric = tuple(tiers), goal_rubric
-        self.on_progress = on_progress
+        self.is_streamed, self.on_progress = is_streamed, on_progress
         self.id = f'{next(self._numbers)}-{uuid.uuid4().hex[:8]}'
         self.verdicts: list[Verdict] = []
         self.messages: list = []               # msg/Verdict of each, as published
@@ -63,14 +76,20 @@ class Request:
         """Return the id of the rollout of candidate `index`."""
         return f'{self.id}-{index}'
 
-    def stop(self, outcome: Outcome, reason: str) -> None:
-        """End it early; the first reason stays."""
+    def stop(self, outcome: Outcome, reason: str, *, but_check: bool = False) -> None:
+        """
+        End it early; the first reason stays.
+
+        :param but_check: a check that runs may come to its end.
+        """
         with self._lock:
-            if self.outcome is not None or self.done.is_set():
+            if self.done.is_set():
                 return
-            self.outcome, self.reason = outcome, reason
-            self.stopped.set()
-            jobs = list(self._jobs)
+            if self.outcome is None:
+                self.outcome, self.reason = outcome, reason
+                self.stopped.set()
+            jobs = [job for job in self._jobs
+                    if not (but_check and isinstance(job.task, Check))]
         for job in jobs:
             job.cancel(outcome, reason)
 
@@ -113,7 +132,7 @@ class RequestRunner:
     """
     Has `judge(request)` called for one request after the other, from a thread of its own.
 
-    A new request stops all older ones, so the newest never waits long.
+    A new request stops all older ones, so the newest never waits for more than one check.
     """
 
     def __init__(self, judge: Callable[[Request], None]):
@@ -134,7 +153,9 @@ class RequestRunner:
                 request.end()
                 return
             self.replaced += sum(waiting.outcome is None for waiting in self._queue)
-            self._stop_all(Outcome.REPLACED, 'replaced by a newer request')
+            for older in self._queue:
+                older.stop(Outcome.REPLACED, 'replaced by a newer request',
+                           but_check=older.is_streamed and request.is_streamed)
             self._queue.append(request)
             self._changed.notify_all()
 

@@ -259,7 +259,8 @@ class ShadowSim(LifecycleNode):
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         if self._active:
-            self._runner.submit(Request((message,), deadline=self._snapshot()['deadline']))
+            self._runner.submit(Request((message,), deadline=self._snapshot()['deadline'],
+                                        is_streamed=True))
 
     def _on_remember(self) -> None:
         """Show the worker the scene while nothing else is to do."""

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue of requests; no graph."""
 import threading
+import time
 
 from graph import LIMIT
+import pytest
 
-from kinema4d_ros.nodes.job import Outcome
+from kinema4d_ros.nodes.job import Job, Outcome
+from kinema4d_ros.nodes.protocol import Check, Prediction
 from kinema4d_ros.nodes.requests import Request, RequestRunner
 
 
@@ -68,3 +71,48 @@ def test_what_comes_after_the_answer_does_not_change_it():
     request.end()
     assert request.complaint == (Outcome.FAILED, 'out of memory')
     assert (request.ranking, request.outcome) == ([1, 0], Outcome.REPLACED)
+
+
+def job_of(task, cancelled):
+    """Return a job that notes when it is cancelled."""
+    return Job(1, None, None, task=task, rules={}, mount=None, deadline=time.monotonic() + LIMIT,
+               end=lambda job, *_: cancelled.append(job))
+
+
+@pytest.mark.parametrize('older, newer, is_spared', [
+    (True, True, True), (True, False, False), (False, True, False), (False, False, False)])
+def test_only_between_requests_of_a_stream_a_check_comes_to_its_end(older, newer, is_spared):
+    judging, cancelled = threading.Event(), []
+    check, prediction = job_of(Check((0, 1)), cancelled), job_of(Prediction(), cancelled)
+    first, second = (Request((), deadline=LIMIT, is_streamed=each) for each in (older, newer))
+
+    def judge(request):
+        if request is first:
+            request.add(check)
+            request.add(prediction)
+            judging.set()
+            assert request.stopped.wait(LIMIT)
+
+    runner = RequestRunner(judge)
+    runner.submit(first)
+    assert judging.wait(LIMIT)
+    runner.submit(second)
+    assert second.done.wait(LIMIT)
+    # whatever the check finds, the older one is told that it was replaced
+    assert (first.outcome, second.outcome) == (Outcome.REPLACED, None)
+    assert cancelled == ([prediction] if is_spared else [check, prediction])
+    runner.close()
+
+
+def test_a_check_that_was_spared_ends_when_the_node_is_deactivated_and_none_begins():
+    cancelled = []
+    check, late = job_of(Check((0, 1)), cancelled), job_of(Check((0, 1)), cancelled)
+    request = Request((), deadline=LIMIT, is_streamed=True)
+    request.add(check)
+    request.stop(Outcome.REPLACED, 'replaced by a newer request', but_check=True)
+    assert cancelled == []
+    request.add(late)
+    assert cancelled == [late]
+    request.stop(Outcome.CANCELLED, 'the node was deactivated')
+    assert check in cancelled
+    assert request.outcome == Outcome.REPLACED
