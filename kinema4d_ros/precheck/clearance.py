@@ -82,7 +82,7 @@ def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: Distanc
     index = [robot.link_names.index(name) for name in fields.link_names]
     T_base_link = robot.T_base_link[:, index]
     moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
-    own = fields.depth_of(scene.cubes, T_base_link[0]) < 0.0
+    own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
     gone = gone_from(scene, story, len(robot.times))
     target = gone < len(robot.times)
     gone[own] = 0

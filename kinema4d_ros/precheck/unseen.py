@@ -9,7 +9,7 @@ import numpy as np
 
 from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.settings import Tier1Settings, Unseen
-from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.robot import DistanceFields, PointCubes
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
 
 _HIDDEN = 0.01        # [m] behind what the camera saw by more than this is unseen
@@ -35,7 +35,8 @@ def check_unseen(scene: ObservedScene, robot: RobotRollout, names: tuple[str, ..
     points = np.concatenate(points, axis=1)                           # (looks, points, 3)
     unseen = scene.unseen(points, _HIDDEN)
     # Space that the robot takes up at first is its own.
-    unseen[unseen] = fields.depth_of(points[unseen], robot.T_base_link[0, index]) >= _HIDDEN
+    unseen[unseen] = np.isinf(fields.depth_of(
+        PointCubes(points[unseen]), robot.T_base_link[0, index], below=_HIDDEN))
     worst, begins, where = [], [], []
     for name, part in zip(names, parts):
         share = unseen[:, part].mean(axis=1)

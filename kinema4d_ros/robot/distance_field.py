@@ -89,18 +89,20 @@ class DistanceFields:
         index[known] = cubes.order[index[known]]
         return distance.T, index.T
 
-    def depth_of(self, points_base: np.ndarray | PointCubes,
-                 T_base_link: np.ndarray) -> np.ndarray:
+    def depth_of(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
+                 below: float | None = None) -> np.ndarray:
         """
         Return the distance of each point to the link closest to it.
 
         :param points_base: (N, 3) float [m].
         :param T_base_link: (L, 4, 4) float64 of the links in `link_names`.
-        :return: (N,) float32 [m], negative inside, inf beyond reach.
+        :param below: [m] only smaller distances are told; None for all within reach.
+        :return: (N,) float32 [m], negative inside, inf for what is not told.
         """
+        below = self.reach if below is None else below
         if isinstance(points_base, PointCubes):
             points, starts, order = points_base.points, points_base.starts, points_base.order
-            near = [points_base.near(*_swept(field, T[None]))
+            near = [points_base.near(*_swept(field, T[None], self.reach - below))
                     for field, T in zip(self._fields, T_base_link)]
         else:
             points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
@@ -108,8 +110,7 @@ class DistanceFields:
             near = [np.zeros(1, np.int64)] * len(self._fields)
         found = np.full(len(points), np.inf, np.float32)
         for field, T, cubes in zip(self._fields, np.linalg.inv(T_base_link), near):
-            _each(points, cubes, starts, T.astype(np.float32), *field, np.float32(self.reach),
-                  found)
+            _each(points, cubes, starts, T.astype(np.float32), *field, np.float32(below), found)
         out = np.empty_like(found)
         out[order] = found
         return out
@@ -186,12 +187,18 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
     return np.where(inside | (shell & behind), -distance, distance)
 
 
-def _swept(field: tuple, T_base_link: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the box that a grid stays in at all of its poses (T, 4, 4): two corners (3,) [m]."""
+def _swept(field: tuple, T_base_link: np.ndarray,
+           rim: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return the box that a grid stays in at all of its poses (T, 4, 4): two corners (3,) [m].
+
+    :param rim: [m] of true distance, at the grid's border, that does not matter.
+    """
     grid, low, step = field
     half = (np.array(grid.shape) - 1) * np.float64(step) / 2
     centers = T_base_link[:, :3, :3] @ (low + half) + T_base_link[:, :3, 3]
-    reach = np.abs(T_base_link[:, :3, :3]) @ half + _ROUNDING
+    # What is looked up differs from the true distance by less than the diagonal of a cell or two.
+    reach = np.abs(T_base_link[:, :3, :3]) @ (half - max(rim - 3 * step, 0.0)) + _ROUNDING
     return (centers - reach).min(0), (centers + reach).max(0)
 
 

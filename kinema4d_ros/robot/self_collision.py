@@ -94,11 +94,18 @@ class SelfCollision:
         centers = np.einsum('tlij,lj->tli', poses[..., :3, :3],
                             np.array([body.center for body in self._bodies])) + poses[..., :3, 3]
         radii = np.array([body.radius for body in self._bodies])
+        # First by spheres around all that a body's own sphere sweeps through: most pairs of a robot
+        # of many links never meet, and must not cost something at every configuration.
+        low, high = centers.min(axis=0), centers.max(axis=0)
+        middle, ranges = (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2 + radii
         a, b = self._pairs.T
+        pairs = self._pairs[np.linalg.norm(middle[a] - middle[b], axis=1)
+                            <= ranges[a] + ranges[b] + margin]
+        a, b = pairs.T
         gap = np.linalg.norm(centers[:, a] - centers[:, b], axis=-1) - radii[a] - radii[b]
         for pair in np.flatnonzero((gap <= margin).any(axis=0)):
             frames = np.flatnonzero(gap[:, pair] <= margin)
-            first, second = self._pairs[pair]
+            first, second = pairs[pair]
             links = self._links[first], self._links[second]
             contacts += [LinkContact(int(frames[at]), links, *contact) for at, contact in
                          self._along(poses[frames, first], first, poses[frames, second], second,

@@ -1,0 +1,96 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Distances of points to links: sorting, passing over and threads change nothing."""
+import os
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given, settings, strategies as st
+
+from kinema4d_ros.robot import DistanceFields, LinkMesh, PointCubes
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def link(shape) -> LinkMesh:
+    return LinkMesh(shape.vertices.astype(np.float32), shape.faces.astype(np.int32),
+                    np.full(shape.vertices.shape, 200, np.uint8))
+
+
+@pytest.fixture(scope='module')
+def fields(tmp_path_factory):
+    """Return the fields of a box and of a ball."""
+    meshes = {'box': link(trimesh.creation.box((0.2, 0.1, 0.1))),
+              'ball': link(trimesh.creation.icosphere(2, 0.08))}
+    return DistanceFields(meshes, spacing=0.01, cache_dir=tmp_path_factory.mktemp('fields'))
+
+
+def world(seed: int):
+    """Return points (N, 3), poses (T, 2, 4, 4), and when each point is gone (N,)."""
+    random = np.random.default_rng(seed)
+    points = random.uniform(-0.4, 0.4, (random.integers(0, 300), 3)).astype(np.float32)
+    poses = np.tile(np.eye(4), (random.integers(1, 7), 2, 1, 1))
+    poses[..., :3, :3] = np.linalg.qr(random.normal(size=(*poses.shape[:2], 3, 3)))[0]
+    poses[..., :3, :3] *= np.sign(np.linalg.det(poses[..., :3, :3]))[..., None, None]
+    poses[..., :3, 3] = random.uniform(-0.3, 0.3, poses[..., :3, 3].shape)
+    return points, poses, random.integers(0, len(poses) + 1, len(points))
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_the_closest_point_is_that_of_each_point_by_itself(fields, seed):
+    points, poses, gone = world(seed)
+    distance, nearest = fields.closest(points, poses, gone)
+    again = fields.closest(PointCubes(points), poses, gone)
+    np.testing.assert_array_equal(distance, again[0])
+    np.testing.assert_array_equal(nearest, again[1])
+    for t, (box, ball) in enumerate(poses):
+        far = np.eye(4)
+        far[0, 3] = 9.0
+        for number, pair in enumerate(([box, far], [far, ball])):
+            each = np.where(t < gone, fields.depth_of(points, np.array(pair)), np.inf)
+            assert distance[t, number] == each.min(initial=np.inf)
+            if np.isinf(distance[t, number]):
+                assert nearest[t, number] == -1
+            else:
+                assert each[nearest[t, number]] == distance[t, number]
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.floats(0.0, 0.06))
+def test_only_what_is_near_enough_is_told(fields, seed, below):
+    points, poses, _ = world(seed)
+    whole = fields.depth_of(points, poses[0])
+    told = np.where(whole < np.float32(below), whole, np.inf)
+    np.testing.assert_array_equal(fields.depth_of(PointCubes(points), poses[0], below), told)
+    np.testing.assert_array_equal(fields.depth_of(points, poses[0], below), told)
+
+
+def test_threads_share_the_times(fields, monkeypatch):
+    points, poses, gone = world(7)
+    found = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr(os, 'sched_getaffinity', lambda _, cores=cores: set(range(cores)))
+        found.append(fields.closest(points, poses, gone))
+    assert np.isfinite(found[0][0]).any()
+    for distance, nearest in found[1:]:
+        np.testing.assert_array_equal(distance, found[0][0])
+        np.testing.assert_array_equal(nearest, found[0][1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_cubes_hold_every_point_once_and_find_those_in_a_box(seed):
+    points, poses, _ = world(seed)
+    cubes = PointCubes(points)
+    np.testing.assert_array_equal(np.sort(cubes.order), np.arange(len(points)))
+    np.testing.assert_array_equal(cubes.points, points[cubes.order])
+    for begin, end, center, radius in zip(cubes.starts, cubes.starts[1:], cubes.centers,
+                                          cubes.radii):
+        assert end > begin
+        assert np.linalg.norm(cubes.points[begin:end] - center, axis=1).max() <= radius
+    low = poses[0, 0, :3, 3]
+    high = low + 0.2
+    np.testing.assert_array_equal(cubes.within(low, high), np.flatnonzero(
+        ((points >= low) & (points <= high)).all(axis=1)))
