@@ -39,3 +39,18 @@ def bench(shared_bench):
     yield shared_bench
     shared_bench.reset()
     shared_bench.robot.wait_shown()
+
+
+@pytest.fixture(scope='module')
+def shared_world(module_ros_domain):
+    """Start one gate for the module, in mode enforce."""
+    from gate_bench import enforcing
+    with enforcing() as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared_world):
+    """Give the module's gate and what is around it, and bring them back to a good state."""
+    yield shared_world
+    shared_world.reset()

@@ -9,7 +9,6 @@ Run as a program it is one of them in a process of its own, to be killed or stop
 """
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -19,14 +18,12 @@ import time
 import rclpy
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from graph import Graph, LIMIT, parameters, Process, READY, ROOT, URDF
-from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from graph import Graph, Process, READY, ROOT, URDF
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
-from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.action import Precheck
@@ -36,7 +33,7 @@ from kinema4d_ros.bridge.motion import (
     joint_state_message,
     trajectory_from_message,
 )
-from kinema4d_ros.msg import Finding, Verdict
+from kinema4d_ros.msg import Verdict
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.robot import Robot
 
@@ -44,27 +41,6 @@ ROBOT_HASH = Robot.from_urdf(URDF).description_hash
 RESULT = FollowJointTrajectory.Result
 SUCCEEDED, ABORTED, CANCELED = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_ABORTED,
                                 GoalStatus.STATUS_CANCELED)
-
-
-def exact(message) -> bytes:
-    """
-    Return every field of a message, bit by bit.
-
-    What serialize_message returns will not do: the bytes that align fields are whatever was in
-    memory, and differ from call to call.
-    """
-    if hasattr(message, 'get_fields_and_field_types'):
-        return b''.join(exact(getattr(message, name))
-                        for name in message.get_fields_and_field_types())
-    if isinstance(message, str):
-        return exact(message.encode())
-    if isinstance(message, bytes):
-        return struct.pack('<Q', len(message)) + message
-    if isinstance(message, float):
-        return struct.pack('<d', message)
-    if isinstance(message, int):
-        return struct.pack('<q', message)
-    return struct.pack('<Q', len(message)) + b''.join(exact(item) for item in message)
 
 
 class Arm:
@@ -261,121 +237,6 @@ def break_gate():
              'Front': gate_front.Front, 'GateState': gate_state.GateState}[kind], method, broken)
     del sys.argv[1:3]
     sys.exit(spin.main('kinema4d_ros.nodes.trajectory_gate'))
-
-
-class Gate:
-    """A running gate and its clients."""
-
-    def __init__(self, graph, controller, name='trajectory_gate', *arguments, broken='', **values):
-        self.graph, self.controller, self.name = graph, controller, name
-        self.process = Process(
-            'trajectory_gate', *parameters(controller=controller, diagnostics_rate=10.0, **values),
-            '-r', f'__node:={name}', *arguments,
-            program=(__file__, 'gate', broken) if broken else ())
-        self.decisions = graph.listen(f'{name}/decision', DiagnosticStatus, qos.DECISIONS)
-        self.diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
-        self.client = ActionClient(graph.node, FollowJointTrajectory,
-                                   f'{name}/follow_joint_trajectory')
-        self.topic = graph.node.create_publisher(JointTrajectory, f'{name}/joint_trajectory',
-                                                 qos.TRAJECTORY)
-        self.feedback = []
-
-    def ready(self, but='ready'):
-        """Wait until it knows everybody, or has no complaint but the one that begins so."""
-        assert self.client.wait_for_server(LIMIT), self.process.output()
-
-        def fine():
-            level, message = self.status() or (None, '')
-            return level is not None and (level != DiagnosticStatus.ERROR or (
-                message.startswith(but) and '; ' not in message))
-
-        self.wait(fine)
-        return self
-
-    def wait(self, condition):
-        """Wait for something that its diagnostics tell."""
-        try:
-            return self.graph.wait(condition, 'the gate')
-        except AssertionError as error:
-            raise AssertionError(f'{error}, which says {self.status()}:\n'
-                                 + self.process.output()) from None
-
-    def status(self, mode=''):
-        """Return level and message of its newest diagnostics, or of those of a gate in `mode`."""
-        newest = self._newest(mode)
-        return None if newest is None else (newest.level, newest.message)
-
-    def _newest(self, mode=''):
-        return next((status for array in reversed(self.diagnostics) for status in array.status
-                     if status.name == f'{self.name}: gate' and mode in of(status)['mode']), None)
-
-    def hears(self, condition):
-        """Wait until `condition` holds for the stamp [ns] of the newest joints it has heard."""
-        def told():
-            newest = self._newest()
-            return newest is not None and condition(int(of(newest)['joint_states stamp [ns]']))
-
-        self.wait(told)
-
-    def send(self, goal):
-        """Send a goal; return its handle."""
-        if isinstance(goal, JointTrajectory):
-            goal = FollowJointTrajectory.Goal(trajectory=goal)
-        handle = self.graph.ask(lambda: self.client.send_goal_async(
-            goal, feedback_callback=lambda message: self.feedback.append(message.feedback)))
-        assert handle.accepted
-        return handle
-
-    def outcome(self, handle):
-        """Return status and result of a goal."""
-        reply = self.graph.ask(handle.get_result_async)
-        return reply.status, reply.result
-
-    def run(self, goal):
-        """Send a goal and return status and result."""
-        return self.outcome(self.send(goal))
-
-    def decided(self, what, since=0):
-        """Wait for a decision of a kind and return it."""
-        return self.graph.wait(
-            lambda: next((d for d in self.decisions[since:] if of(d)['decision'] == what), None),
-            f'decision {what} in {[d.message for d in self.decisions[since:]]}')
-
-    def call(self, service):
-        """Call one of the operator's services; return success and message."""
-        client = self.graph.node.create_client(Trigger, f'{self.name}/{service}')
-        assert client.wait_for_service(LIMIT)
-        reply = self.graph.result(client.call_async(Trigger.Request()))
-        self.graph.node.destroy_client(client)
-        return reply.success, reply.message
-
-    def insist(self, service):
-        """Call a service until it does its work; return the message."""
-        end, pause = time.monotonic() + LIMIT, threading.Event()
-        while not (reply := self.call(service))[0]:
-            assert time.monotonic() < end, reply[1]
-            pause.wait(0.05)
-        return reply[1]
-
-    def set(self, **values):
-        """Set parameters."""
-        assert self.graph.set_parameter(self.name, **values) == ''
-
-    def stop(self):
-        """End it, and insist on a clean end."""
-        code = self.process.stop()
-        assert code == 0, self.process.output()
-        assert 'Traceback' not in self.process.output(), self.process.output()
-
-
-def of(status):
-    """Return the values of a decision."""
-    return {pair.key: pair.value for pair in status.values}
-
-
-def finding(severity=Finding.FAIL, code=Finding.CONTACT):
-    """Return a finding."""
-    return Finding(code=code, severity=severity, message='the wrist touches the scene')
 
 
 class OtherProcess(Process):

@@ -53,6 +53,11 @@ def swing(angle=0.3, start=None, seconds=1.0) -> JointTrajectory:
     return trajectory_message(Trajectory(names, np.array([0.0, seconds]), np.stack([begin, end])))
 
 
+def ahead(angle: float) -> dict[str, float]:
+    """Return joints whose shoulder is `angle` further than at the start."""
+    return READY | {'shoulder_pan_joint': READY['shoulder_pan_joint'] + angle}
+
+
 class Process:
     """One executable of the package, its output in a file."""
 

@@ -4,19 +4,8 @@
 import pytest
 from control_msgs.action import FollowJointTrajectory
 from diagnostic_msgs.msg import DiagnosticStatus
-from gate_world import (
-    ABORTED,
-    Arm,
-    Controller,
-    exact,
-    finding,
-    Gate,
-    Nodes,
-    of,
-    RESULT,
-    ShadowSim,
-    SUCCEEDED,
-)
+from gate_bench import exact, finding, Gate, of
+from gate_world import ABORTED, Arm, Controller, Nodes, RESULT, ShadowSim, SUCCEEDED
 from graph import made, parameters, Process, READY, ROOT, swing
 from rclpy.serialization import serialize_message
 

@@ -4,11 +4,11 @@
 import signal
 
 import pytest
+from gate_bench import Gate
 from gate_world import (
     ABORTED,
     Arm,
     Controller,
-    Gate,
     Nodes,
     OtherProcess,
     RESULT,
