@@ -38,10 +38,11 @@ class ClearancePlot:
         self._folder.visible = bool(timeline.all)
         if timeline.all:
             distances = [1000 * one.distance for one in timeline.all]
-            # Stated, since the plot cannot find a range where there are gaps.
+            # Stated, since the plot finds no range where there are gaps, nor one for later data.
+            first, last = timeline.all[0].time, timeline.all[-1].time
             low, high = min(*distances, 0.0), max(*distances, 10.0)
-            margin = 0.08 * (high - low)
-            self._plot.scales = {'x': {'time': False},
+            margin = 0.12 * (high - low)
+            self._plot.scales = {'x': {'time': False, 'range': [first, max(last, first + 0.1)]},
                                  'y': {'range': [low - margin, high + margin]}}
             series = [dict(one) for one in self._plot.series]
             series[1]['stroke'] = _css(BAND_COLORS[timeline.smallest.band])
