@@ -259,7 +259,7 @@ def test_a_stream_of_chunks_through_the_real_shadow_sim(ros_domain):
                 gate.ready()
                 tester.wait(lambda: is_idle(gate), 'the world model')
                 assert gate.run(swing(angle=9.0))[0] == ABORTED         # all know each other
-                first = swing(0.3, seconds=4.0)
+                first = swing(0.1, seconds=4.0)     # slow: a busy machine's arm lags behind
                 end = dict(zip(first.joint_names, first.points[-1].positions))
                 second, since = swing(0.2, start=end), len(gate.decisions)
                 gate.send(first)
@@ -269,7 +269,7 @@ def test_a_stream_of_chunks_through_the_real_shadow_sim(ros_domain):
                 gate.decided('hold', since)
                 assert len(fake.goals) == 1
                 gate.decided('forward', since)
-                assert arm.joints['shoulder_pan_joint'] > 0.27
+                assert arm.joints['shoulder_pan_joint'] > 0.07
                 tester.wait(lambda: len(fake.goals) == 2, 'the controller')
                 assert [goal.trajectory for goal in fake.goals] == [first, second]
                 fake.let_go.set()

@@ -3,8 +3,6 @@
 """The supervisor with a real worker process and world models that misbehave; no ROS."""
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -13,13 +11,10 @@ import pytest
 from stub_models import (AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE,
                          STUCK)
 
-from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.protocol import Check, Prediction, Remember, Remembered, WorkerSettings
 from kinema4d_ros.nodes.listener import WorkerState
 from kinema4d_ros.nodes.supervisor import Supervisor
-from kinema4d_ros.nodes.rules import assignments
-from kinema4d_ros.nodes.worker import make_model
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, JointTrajectory, Observation, PinholeCamera
 
@@ -355,30 +350,6 @@ def test_one_look_to_remember_is_under_way_at_a_time(running, monkeypatch):
     assert told
 
 
-@pytest.mark.parametrize('name, words', [
-    ('stub_models:Missing', 'cannot be imported'), ('no_such_module:X', 'cannot be imported'),
-    ('nothing', 'unknown world model')])
-def test_an_unknown_model_is_named(name, words):
-    with pytest.raises(WorldModelError, match=words):
-        make_model(WorkerSettings(name))
-
-
-@pytest.mark.parametrize('text, words', [
-    ('unused=much', "must be a float, got 'much'"), ('unused=true', 'must be a float, got True'),
-    ('words=[a', None), ('words=[a]', "must be a str, got .'a'.")])
-def test_settings_of_a_model_keep_their_types(text, words):
-    if words is None:
-        with pytest.raises(ConfigurationError, match='not YAML'):
-            assignments('world_model_settings', (text,))
-        return
-    with pytest.raises(WorldModelError, match=words):
-        make_model(WorkerSettings('stub_models:Scripted',
-                                  assignments('world_model_settings', (text,))))
-    good = assignments('world_model_settings', ('unused=3', 'words=a=b'))
-    assert make_model(WorkerSettings('stub_models:Scripted', good)).setting == {
-        'unused': 3.0, 'words': 'a=b', 'slow_start': False}
-
-
 def test_stopping_ends_the_worker_in_the_middle_of_a_job():
     log = Log()
     supervisor = Supervisor(
@@ -408,10 +379,3 @@ def test_a_worker_without_model_checks_and_cannot_predict():
     assert finished(job) == Outcome.FAILED
     assert 'this process has no world model' in job.message
     supervisor.stop()
-
-
-def test_the_worker_knows_no_ros():
-    code = ('import sys, kinema4d_ros.nodes.worker; '
-            'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name] or 0)')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -1,0 +1,43 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker process by itself: the model that it makes, and what it does not import."""
+import subprocess
+import sys
+
+import pytest
+
+from kinema4d_ros.errors import ConfigurationError, WorldModelError
+from kinema4d_ros.nodes.protocol import WorkerSettings
+from kinema4d_ros.nodes.rules import assignments
+from kinema4d_ros.nodes.worker import make_model
+
+
+@pytest.mark.parametrize('name, words', [
+    ('stub_models:Missing', 'cannot be imported'), ('no_such_module:X', 'cannot be imported'),
+    ('nothing', 'unknown world model')])
+def test_an_unknown_model_is_named(name, words):
+    with pytest.raises(WorldModelError, match=words):
+        make_model(WorkerSettings(name))
+
+
+@pytest.mark.parametrize('text, words', [
+    ('unused=much', "must be a float, got 'much'"), ('unused=true', 'must be a float, got True'),
+    ('words=[a', None), ('words=[a]', "must be a str, got .'a'.")])
+def test_settings_of_a_model_keep_their_types(text, words):
+    if words is None:
+        with pytest.raises(ConfigurationError, match='not YAML'):
+            assignments('world_model_settings', (text,))
+        return
+    with pytest.raises(WorldModelError, match=words):
+        make_model(WorkerSettings('stub_models:Scripted',
+                                  assignments('world_model_settings', (text,))))
+    good = assignments('world_model_settings', ('unused=3', 'words=a=b'))
+    assert make_model(WorkerSettings('stub_models:Scripted', good)).setting == {
+        'unused': 3.0, 'words': 'a=b', 'slow_start': False}
+
+
+def test_the_worker_knows_no_ros():
+    code = ('import sys, kinema4d_ros.nodes.worker; '
+            'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name] or 0)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
