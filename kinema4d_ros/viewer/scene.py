@@ -30,7 +30,10 @@ class Scene:
         self._server = server
         scene = server.scene
         scene.set_up_direction('+z')
-        scene.configure_default_lights(cast_shadow=False)    # they double a browser's work
+        # Shadows, and a sky that is mirrored, double the work of a browser without a GPU.
+        scene.configure_default_lights(cast_shadow=False)
+        scene.configure_environment_map(hdri=None)
+        scene.add_light_hemisphere('/sky', ground_color=(150, 150, 150), intensity=1.6)
         scene.add_grid('/grid', width=4.0, height=4.0, cell_size=0.1, section_size=0.5,
                        position=(0.0, 0.0, -0.005))
         self.observed = scene.add_point_cloud(
