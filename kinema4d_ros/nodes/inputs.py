@@ -22,6 +22,7 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation
 
@@ -103,8 +104,10 @@ class Inputs:
             raw = values['depth_transport'] == 'raw'
             self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
-        self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
-                                       joint_positions)
+        # by the hundred; and best effort fits every publisher, so no QoS event is missed
+        self._joints = self._subscribe('joint_states', JointState, qos.POLLED_JOINT_STATES, 200,
+                                       joint_positions, Aside())
+        self._poller = Poller(self._subscriptions['joint_states'])
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
             self._subscriptions[topic] = node.create_subscription(
                 TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
@@ -122,7 +125,8 @@ class Inputs:
                           self._reliability)
 
     def _subscribe(self, topic: str, kind: type, profile, depth: int,
-                   convert: Callable[[Any], Any] = lambda message: message) -> StampedBuffer:
+                   convert: Callable[[Any], Any] = lambda message: message,
+                   group: CallbackGroup | None = None) -> StampedBuffer:
         buffer = self._buffers.setdefault(topic, StampedBuffer(depth))
 
         def take(message) -> None:
@@ -145,7 +149,8 @@ class Inputs:
                 math.inf),
             use_default_callbacks=False)
         self._subscriptions[topic] = self._node.create_subscription(
-            kind, topic, take, profile, callback_group=self._group, event_callbacks=events)
+            kind, topic, take, profile, callback_group=group or self._group,
+            event_callbacks=events)
         return buffer
 
     def _complain(self, topic: str, text: str, lasts: float = _RECENT) -> None:
@@ -195,6 +200,7 @@ class Inputs:
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._poller.close()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
