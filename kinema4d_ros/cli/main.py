@@ -47,6 +47,17 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _do(words)
+        finally:
+            sys.stdout.flush()      # or a reader that has gone is only noticed after this
+    except BrokenPipeError:         # `kinema4d ... | head`
+        _close_for_good()
+        return 128 + signal.SIGPIPE     # as the shell tells of a program that it ended
+
+
+def _do(words: list[str]) -> int:
     # What follows --ros-args is for the nodes.
     at = words.index('--ros-args') if '--ros-args' in words else len(words)
     options = make_parser().parse_args(words[:at])
@@ -56,15 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('\nkinema4d: stopped', file=sys.stderr)
         return int(Exit.INTERRUPTED)
-    except BrokenPipeError:      # `kinema4d ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except Lacking as error:
         print(f'kinema4d {options.command}: {error}', file=sys.stderr)
         return int(Exit.LACKING)
     except Kinema4DError as error:
         print(f'kinema4d {options.command}: {error}', file=sys.stderr)
         return int(Exit.USAGE)
+
+
+def _close_for_good() -> None:
+    """Write the rest to nowhere, so that nothing complains when Python flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
 
 
 class Lacking(Exception):  # noqa: N818 - it is no error of the user's

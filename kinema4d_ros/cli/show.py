@@ -23,9 +23,14 @@ _MARKS = {Severity.FAIL: '[red]FAIL[/]', Severity.UNSURE: '[yellow]UNSURE[/]',
           Severity.INFO: 'info'}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise      # the BrokenPipeError, which `main` answers for all commands; rich would exit
+
+
 def console() -> Console:
     """Return the console of results; wide where nobody looks at a terminal."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+    return _Console(width=None if sys.stdout.isatty() else 120)
 
 
 @contextlib.contextmanager
@@ -37,7 +42,8 @@ def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
     """
     columns = (SpinnerColumn(), TextColumn('{task.description}'), BarColumn(),
                TextColumn('{task.completed:.0f}/{task.total}', style='dim'), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=_Console(stderr=True), transient=True,
+                  disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(escape(what), total=None)
 
         def report(stage: str, step: int, total: int) -> None:

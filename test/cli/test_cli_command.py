@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -149,20 +150,40 @@ def test_view_without_viser(monkeypatch, capsys):
     assert "pip install '.[viewer]' in a clone" in capsys.readouterr().err
 
 
-def test_ctrl_c_of_the_real_thing():
-    import signal
-
+def started(*words, **options):
+    """Start the command as a process of its own."""
     root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(
-            [sys.executable, str(root / 'executables' / 'kinema4d'), 'evaluate', str(EPISODES)],
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            # A test run that a shell put into the background would have it ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            env={**os.environ, 'PYTHONPATH': str(root)}) as process:
+    return subprocess.Popen(
+        [sys.executable, str(root / 'executables' / 'kinema4d'), *words], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, 'PYTHONPATH': str(root)}, **options)
+
+
+def test_ctrl_c_of_the_real_thing():
+    # A test run that a shell put into the background would have it ignored.
+    with started('evaluate', str(EPISODES), preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL)) as process:
         assert 'success' in process.stdout.readline()      # of the first episode
         process.send_signal(signal.SIGINT)
         assert 'Traceback' not in process.communicate(timeout=60)[1]
         assert process.returncode == Exit.INTERRUPTED
+
+
+@pytest.mark.parametrize('words', [
+    ['--help'], ['precheck', TABLE, '--tiers', '0'], ['precheck', TABLE, '--tiers', '0', '--json']],
+    ids=['help', 'for people', 'JSON'])
+def test_a_reader_that_has_gone_ends_it_quietly(words):
+    with started(*words) as process:
+        process.stdout.close()          # as head does when it has read enough
+        assert process.stderr.read() == ''
+        assert process.wait(60) == 128 + signal.SIGPIPE
+
+
+def test_a_reader_of_everything_that_has_gone():
+    with started('precheck', 'nothing_like_it') as process:
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 def test_json_has_no_nan(capsys):
