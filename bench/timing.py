@@ -3,7 +3,7 @@
 """Time several ways to do one thing so that the comparison is fair."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 import random
 import statistics
 import time
@@ -13,8 +13,8 @@ Seconds = list[tuple[float, float]]
 """One pair per repeat: by the clock, and of all cores together [s]."""
 
 
-def interleave(ways: Mapping[str, Callable[[], object]], repeats: int = REPEATS,
-               seed: int = 0) -> dict[str, Seconds]:
+def interleave(ways: Mapping[Hashable, Callable[[], object]], repeats: int = REPEATS,
+               seed: int = 0) -> dict[Hashable, Seconds]:
     """
     Return the seconds of each repeat of each way: by the clock, and of all cores together.
 
@@ -32,8 +32,8 @@ def interleave(ways: Mapping[str, Callable[[], object]], repeats: int = REPEATS,
     return seconds
 
 
-def rounds(names: Sequence[str] | Mapping[str, object], repeats: int,
-           seed: int = 0) -> Iterator[tuple[bool, str]]:
+def rounds(names: Sequence[Hashable] | Mapping[Hashable, object], repeats: int,
+           seed: int = 0) -> Iterator[tuple[bool, Hashable]]:
     """Yield (counts, name): all names in random order, once to warm up and then `repeats` times."""
     order, shuffle = list(names), random.Random(seed).shuffle
     for number in range(repeats + 1):
@@ -50,6 +50,11 @@ def median(seconds: Seconds) -> float:
 def median_of_cores(seconds: Seconds) -> float:
     """Return the median of the time of all cores together [s]; what a busy machine moves less."""
     return statistics.median(cores for _, cores in seconds)
+
+
+def least_of_cores(seconds: Seconds) -> float:
+    """Return the least time of all cores together [s]; other work only ever adds to it."""
+    return min(cores for _, cores in seconds)
 
 
 def row(case: str, ours_s: float, usual_s: float | None, goal: float | None, *, same: bool,
