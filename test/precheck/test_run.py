@@ -127,6 +127,10 @@ def test_candidates_are_ranked_from_one_observation(shadow):
                                           settings=EXACT)
     assert [v.status for v in verdicts] == [Status.FAIL, Status.PASS, Status.PASS]
     assert order == [2, 1, 0]
+    for verdict, trajectory in zip(verdicts, [motion(low), slow, motion(GOOD)]):
+        alone = shadow.precheck(dataclasses.replace(observation), trajectory)
+        assert dataclasses.replace(alone, latencies={}) == dataclasses.replace(
+            verdict, latencies={})
 
 
 # ------------------------------------------------------------------ denied by default
