@@ -45,6 +45,12 @@ class Process:
                 stdout=subprocess.PIPE if name == 'robot_feed' else stream, stderr=stream)
         self.pid = self._process.pid
 
+    def asked(self) -> dict:
+        """Ask for a line of JSON, and return it."""
+        self._process.stdin.write('\n')
+        self._process.stdin.flush()
+        return self.told()
+
     def told(self) -> dict:
         """Return the next line of JSON that it wrote to its output."""
         line = self._process.stdout.readline()
@@ -114,12 +120,13 @@ class Client:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
-    def listen(self, kind: type, topic: str, kept: list, profile) -> None:
-        """Keep (time, message) of a topic."""
+    def listen(self, kind: type, topic: str, kept: list, profile,
+               keep: Callable = lambda message: message) -> None:
+        """Keep (time, what `keep` returns of the message) of a topic."""
         def take(message) -> None:
-            now = time.perf_counter()
+            item = time.perf_counter(), keep(message)
             with self.changed:
-                kept.append((now, message))
+                kept.append(item)
                 self.changed.notify_all()
 
         self.node.create_subscription(kind, topic, take, profile)

@@ -4,22 +4,25 @@
 Sustained load on the real graph: ``python -m bench.load --seconds 600``.
 
 A camera of 1280x720 with depth at 30 Hz, joint states at 500 Hz, and a new trajectory every 200 ms
-whether or not the last one is answered. What must hold: how far answers are behind does not grow;
-a verdict or a frame never comes for a trajectory after one of a newer trajectory (that would be a
-cancel that was missed); each that did not come to its end is counted as replaced; the last one of
-all gets its verdict. Processor time and memory of each process are told.
+whether or not the last one is answered. What must hold: no queue grows; a PASS never comes once a
+newer trajectory is out; no verdict and no frame comes after one of a newer trajectory, and no frame
+long after a newer trajectory was sent (that would be a cancel that was missed); each trajectory
+that did not come to its end is counted as replaced; the last one of all gets its verdict. What is
+told beside: how many were judged, how soon, what was dropped, processor time and memory of each
+process.
 """
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import os
-import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 
 from bench import report
@@ -27,12 +30,36 @@ from bench.graph import Graph
 from bench.precheck import motion
 from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
+from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_from_message, trajectory_message
-from kinema4d_ros.msg import Finding, Verdict
+from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from kinema4d_ros.precheck import trajectory_hash
 
 SECONDS, PERIOD = 60.0, 0.2
 SIZE, CAMERA_RATE, JOINT_RATE, FRAMES = (1280, 720), 30.0, 500.0, 49
+ON_THE_WAY = 0.25     # [s] a PASS may be under way when the next trajectory is sent
+CANCELLED = 2.0       # [s] after which a prediction that does not stop is killed (cancel_grace)
+
+
+class Answer(NamedTuple):
+    """What one verdict told, and when it came."""
+
+    when: float              # [s]
+    number: int              # of the trajectory
+    is_replaced: bool        # it says that a newer trajectory took its place
+    is_checked: bool = True  # tiers 0 and 1 ran to their end
+    is_pass: bool = False
+
+
+class Sample(NamedTuple):
+    """What the diagnostics told at a time, in seconds."""
+
+    when: float
+    values: Mapping[str, str]
+
+    def number(self, key: str) -> float:
+        """Return a value that is a number; NaN when it is not told."""
+        return float(self.values.get(key, 'nan'))
 
 
 @dataclasses.dataclass
@@ -40,34 +67,58 @@ class Heard:
     """What came back, by the number of the trajectory, in the order in which it came."""
 
     sent_at: list[float]
-    verdicts: list[tuple[float, int, bool]]     # time, number, whether it was replaced
+    answers: list[Answer]
     frames: list[tuple[float, int]]             # time, number
-    counted_replaced: int                       # by the diagnostics
-    rates: dict[str, float]                     # [Hz] as the node receives its inputs
+    samples: list[Sample]                       # from before the first to after the last
+    published: Mapping[str, float]              # [Hz] by the robot, as it was able to
+    whole: int = FRAMES                         # frames of a prediction
 
     def behind(self) -> list[int]:
         """Return how many trajectories the newest answer was behind, each time one was sent."""
-        behind, newest, answers = [], -1, iter([*self.verdicts, (float('inf'), 0, True)])
-        when, number, _ = next(answers)
+        behind, newest, at = [], -1, 0
         for index, now in enumerate(self.sent_at):
-            while when < now:
-                newest = max(newest, number)
-                when, number, _ = next(answers)
+            while at < len(self.answers) and self.answers[at].when < now:
+                newest = max(newest, self.answers[at].number)
+                at += 1
             behind.append(index - 1 - newest)
         return behind
 
+    def first(self, *, judged: bool) -> dict[int, Answer]:
+        """
+        Return the first verdict of each trajectory.
+
+        :param judged: leave out what does not rest on tiers 0 and 1, or came too late.
+        """
+        first: dict[int, Answer] = {}
+        for answer in self.answers:
+            if not judged or answer.is_checked and not answer.is_replaced:
+                first.setdefault(answer.number, answer)
+        return first
+
     def overtaken(self) -> tuple[int, int]:
         """Return how many verdicts, and frames, came after those of a newer trajectory."""
-        return (_backwards([number for _, number, _ in self.verdicts]),
+        return (_backwards([answer.number for answer in self.answers]),
                 _backwards([number for _, number in self.frames]))
 
-    def latencies(self) -> list[float]:
-        """Return the time to the first verdict of each trajectory that got a real one [s]."""
-        first: dict[int, float] = {}
-        for when, number, replaced in self.verdicts:
-            if not replaced:
-                first.setdefault(number, when - self.sent_at[number])
-        return list(first.values())
+    def outdated_passes(self) -> int:
+        """Return how many trajectories first passed after the next one had been sent."""
+        passes: dict[int, float] = {}
+        for answer in self.answers:
+            if answer.is_pass:
+                passes.setdefault(answer.number, answer.when)
+        return sum(self._late(when, number) > ON_THE_WAY for number, when in passes.items())
+
+    def cancelled(self) -> list[float]:
+        """Return for each prediction that was cut short how long frames still came [s]."""
+        last: dict[int, tuple[float, int]] = {}
+        for when, number in self.frames:
+            last[number] = when, last.get(number, (0.0, 0))[1] + 1
+        return [max(0.0, self._late(when, number)) for number, (when, count) in last.items()
+                if count < self.whole and number + 1 < len(self.sent_at)]
+
+    def _late(self, when: float, number: int) -> float:
+        """Return how long after the next trajectory a moment is [s]."""
+        return when - self.sent_at[number + 1] if number + 1 < len(self.sent_at) else -np.inf
 
 
 def measure(repeats: int) -> list[dict]:
@@ -79,9 +130,10 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
            camera_rate: float = CAMERA_RATE, joint_rate: float = JOINT_RATE) -> list[dict]:
     """Return a row per thing that must hold, and one per process."""
     with Graph(log_folder, size=size, camera_rate=camera_rate, joint_rate=joint_rate,
-               world_model='kinematic', frames=frames, required_tiers=[0, 1]) as graph:
+               hears_frames=False, world_model='kinematic', frames=frames,
+               required_tiers=[0, 1]) as graph:
         started, before = time.perf_counter(), used(graph)
-        heard = press(graph, seconds)
+        heard = dataclasses.replace(press(graph, seconds), whole=frames)
         took, after = time.perf_counter() - started, used(graph)
     return [*judged(heard), {
         'case': 'worker processes that had to be started again',
@@ -95,86 +147,122 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
 
 def used(graph: Graph) -> dict[tuple[str, int], tuple[float, float]]:
     """Return (name, process id) -> processor time [s] and memory [MB], of every process."""
-    pids = {**labelled('shadow_sim', graph.node.pid), 'robot_feed': graph.feed.pid}
+    pids = {**labelled('shadow_sim', graph.node.pid), 'robot_feed': graph.feed.pid,
+            'this script, which asks and listens': os.getpid()}
     return {(name, pid): (cpu_seconds(pid), resident_mb(pid)) for name, pid in pids.items()}
 
 
 def press(graph: Graph, seconds: float) -> Heard:
     """Send trajectories for so long, wait for the last answer, and return what was heard."""
-    client, diagnostics = graph.client, []
-    client.listen(DiagnosticArray, '/diagnostics', diagnostics, 10)
-    client.wait(lambda: _replaced(diagnostics) is not None, 'diagnostics', graph.node)
-    counted = _replaced(diagnostics)
-    with client.changed:
-        client.verdicts.clear()
-        client.frames.clear()
-    numbers, sent_at, due = {}, [], time.perf_counter()
+    client, samples, told, frames = graph.client, [], [], []
+    client.listen(DiagnosticArray, '/diagnostics', samples, 10, _values)
+    client.listen(Verdict, 'verdict', told, qos.VERDICT, _kept)
+    client.listen(PredictedFrame, 'predicted/frame', frames, qos.PREDICTED_FRAMES,
+                  lambda frame: frame.rollout_id)
+    client.wait(lambda: any(_REPLACED in values for _, values in samples), 'diagnostics',
+                graph.node)
+    begin, numbers, sent_at = graph.feed.asked(), {}, []
+    due = time.perf_counter()
     for message in distinct(graph, round(seconds / PERIOD)):
         numbers[trajectory_hash(trajectory_from_message(message))] = len(sent_at)
         sent_at.append(client.send(message))
         due += PERIOD
         time.sleep(max(0.0, due - time.perf_counter()))
-    last = len(sent_at) - 1
-    client.wait(lambda: any(numbers.get(verdict.trajectory_hash) == last and verdict.final
-                            for _, verdict in client.verdicts), 'the last verdict', graph.node)
-    until = len(diagnostics)
-    client.wait(lambda: len(diagnostics) >= until + 3, 'diagnostics', graph.node)
+    end, last = graph.feed.asked(), len(sent_at) - 1
+    client.wait(lambda: any(numbers.get(digest) == last and final
+                            for _, (digest, _, final, *_) in told), 'the last verdict', graph.node)
+    until = len(samples)
+    client.wait(lambda: len(samples) >= until + 3, 'diagnostics', graph.node)
     with client.changed:
-        verdicts = [(when, numbers[verdict.trajectory_hash], is_replaced(verdict))
-                    for when, verdict in client.verdicts if verdict.trajectory_hash in numbers]
-        rollouts = {verdict.rollout_id: numbers[verdict.trajectory_hash]
-                    for _, verdict in client.verdicts if verdict.trajectory_hash in numbers}
-        frames = [(when, rollouts[frame.rollout_id]) for when, frame in client.frames
-                  if frame.rollout_id in rollouts]
-    return Heard(sent_at, verdicts, frames, _replaced(diagnostics) - counted, _rates(diagnostics))
+        answers = [Answer(when, numbers[digest], *what)
+                   for when, (digest, _, _, *what) in told if digest in numbers]
+        rollouts = {rollout: numbers[digest] for _, (digest, rollout, *_) in told
+                    if digest in numbers}
+        shown = [(when, rollouts[rollout]) for when, rollout in frames if rollout in rollouts]
+        sampled = [Sample(when, values) for when, values in samples if _REPLACED in values]
+    return Heard(sent_at, answers, shown, sampled, {
+        name: (end[name] - begin[name]) / (end['seconds'] - begin['seconds'])
+        for name in ('camera', 'joints')})
 
 
 def judged(heard: Heard) -> list[dict]:
-    """Return a row for each thing that must hold."""
-    sent, behind = len(heard.sent_at), heard.behind()
-    third = max(1, sent // 3)
-    early, late = max(behind[:third]), max(behind[-third:])
-    finished = {number for _, number, replaced in heard.verdicts if not replaced} - {
-        number for _, number, replaced in heard.verdicts if replaced}
-    with_verdict = {number for _, number, replaced in heard.verdicts if not replaced}
+    """Return a row for each thing that must hold, and what is worth telling."""
+    sent, first, real = len(heard.sent_at), heard.first(judged=False), heard.first(judged=True)
+    doomed = {answer.number for answer in heard.answers if answer.is_replaced}
+    checked = {answer.number for answer in heard.answers if answer.is_checked}
+    finished = real.keys() - doomed
+    replaced = (heard.samples[-1].number(_REPLACED) - heard.samples[0].number(_REPLACED)
+                if heard.samples else 0)
+    behind = [*_thirds(heard.behind())]
+    waiting = [*_thirds([sample.number('requests waiting') for sample in heard.samples])]
     late_verdicts, late_frames = heard.overtaken()
-    latencies = sorted(heard.latencies()) or [float('nan')]
-    inputs = ', '.join(f'{topic} {rate:.0f}' for topic, rate in heard.rates.items())
+    cancelled, passes = heard.cancelled(), heard.outdated_passes()
     return [
-        {'case': 'trajectories: sent, judged, judged and predicted to the end',
-         'value': f'{sent}, {len(with_verdict)}, {len(finished)}', 'wanted': 'the last one',
-         'good': sent - 1 in finished},
-        {'case': 'counted as replaced by the diagnostics', 'value': str(heard.counted_replaced),
-         'wanted': f'at least {sent - len(finished)}',     # some are replaced at their very end
-         'good': sent - len(finished) <= heard.counted_replaced < sent},
-        {'case': 'most trajectories that answers were behind, first and last third',
-         'value': f'{early}, {late}', 'wanted': 'no growth', 'good': late <= early + 1},
-        {'case': 'verdicts, and how many came after one of a newer trajectory',
-         'value': f'{len(heard.verdicts)}, {late_verdicts}', 'wanted': '0 after',
-         'good': late_verdicts == 0},
-        {'case': 'frames, and how many came after one of a newer trajectory',
-         'value': f'{len(heard.frames)}, {late_frames}', 'wanted': '0 after',
-         'good': late_frames == 0},
-        {'case': 'time to a real verdict [s]: median, longest',
-         'value': f'{statistics.median(latencies):.3f}, {latencies[-1]:.3f}', 'wanted': '',
-         'good': True},
-        {'case': 'inputs as they are received [Hz]', 'value': inputs, 'wanted': '', 'good': True}]
+        _row('trajectories: asked, judged while newest, judged but replaced by then, replaced '
+             'before', f'{sent}, {len(real)}, {len(checked - real.keys())}, '
+             f'{len(first.keys() - checked)}', 'all answered, the last judged',
+             len(first) == sent and sent - 1 in finished),
+        _row('PASS that came when a newer one was out', passes, '0', passes == 0),
+        _row('counted as replaced by the diagnostics', f'{replaced:.0f}',
+             f'at least {sent - len(finished)}',     # some are replaced at their very end
+             sent - len(finished) <= replaced < sent),
+        _row('most trajectories that answers were behind, first and last third',
+             f'{behind[0]:.0f}, {behind[1]:.0f}', 'no growth', behind[1] <= behind[0] + 1),
+        _row('most requests that waited in shadow_sim, first and last third',
+             f'{waiting[0]:.0f}, {waiting[1]:.0f}', 'no growth', waiting[1] <= waiting[0] + 1),
+        _row('verdicts, and how many came after one of a newer trajectory',
+             f'{len(heard.answers)}, {late_verdicts}', '0 after', late_verdicts == 0),
+        _row('frames, and how many came after one of a newer trajectory',
+             f'{len(heard.frames)}, {late_frames}', '0 after', late_frames == 0),
+        _row('predictions cancelled, and the longest that frames still came [s]',
+             f'{len(cancelled)}, {max(cancelled, default=0.0):.2f}', f'at most {CANCELLED:g}',
+             max(cancelled, default=0.0) <= CANCELLED),
+        _row('time to a verdict while newest [s]: median, 95 %, longest',
+             _spread(heard, real.values()), '', True),
+        _row('time to any verdict [s]: median, 95 %, longest', _spread(heard, first.values()),
+             '', True),
+        *(_row(f'{topic} [Hz]: published, received', f'{rate:.1f}, '
+               f'{_rate(heard.samples, f"{topic} received"):.1f}', '', True)
+          for topic, rate in (('camera/image_raw', heard.published.get('camera', np.nan)),
+                              ('camera/depth/image_raw', heard.published.get('camera', np.nan)),
+                              ('joint_states', heard.published.get('joints', np.nan))))]
 
 
 def distinct(graph: Graph, count: int) -> Iterator:
     """Yield so many trajectories, each a little slower than the one before."""
     trajectory = motion(graph.robot)
     for number in range(count):
-        slower = 1 + 1e-4 * number
+        slower = 1 + 1e-4 * (number + 1)
         yield trajectory_message(dataclasses.replace(
             trajectory, times=trajectory.times * slower,
             velocities=trajectory.velocities / slower))
 
 
-def is_replaced(verdict: Verdict) -> bool:
-    """Tell whether a verdict says that its trajectory was replaced by a newer one."""
-    return verdict.status == Verdict.UNSURE and any(
+_REPLACED = 'requests replaced'
+
+
+def _row(case: str, value: object, wanted: str, good: bool) -> dict:
+    return {'case': case, 'value': str(value), 'wanted': wanted, 'good': bool(good)}
+
+
+def _kept(verdict: Verdict) -> tuple:
+    """Return hash, rollout and finality of a verdict, and what an Answer tells of it."""
+    is_replaced = verdict.status != Verdict.PASS and any(
         finding.code == Finding.CANCELLED for finding in verdict.findings)
+    return (verdict.trajectory_hash, verdict.rollout_id, verdict.final, is_replaced,
+            'tier 1' in verdict.latency_stages, verdict.status == Verdict.PASS)
+
+
+def _values(array: DiagnosticArray) -> dict[str, str]:
+    return {value.key: value.value for status in array.status if 'shadow_sim' in status.name
+            for value in status.values}
+
+
+def _thirds(values: Sequence[float]) -> Iterator[float]:
+    """Yield the largest value of the first and of the last third."""
+    third = max(1, len(values) // 3)
+    yield max(values[:third], default=0)
+    yield max(values[-third:], default=0)
 
 
 def _backwards(numbers: list[int]) -> int:
@@ -186,19 +274,19 @@ def _backwards(numbers: list[int]) -> int:
     return count
 
 
-def _values(diagnostics: list) -> dict[str, str]:
-    return {value.key: value.value for _, array in diagnostics[-3:] for status in array.status
-            if 'shadow_sim' in status.name for value in status.values}
+def _spread(heard: Heard, answers) -> str:
+    took = [answer.when - heard.sent_at[answer.number] for answer in answers]
+    if not took:
+        return 'none'
+    return ', '.join(f'{np.quantile(took, share):.3f}' for share in (0.5, 0.95, 1.0))
 
 
-def _replaced(diagnostics: list) -> int | None:
-    told = _values(diagnostics).get('requests replaced')
-    return None if told is None else int(told)
-
-
-def _rates(diagnostics: list) -> dict[str, float]:
-    return {key.removesuffix(' rate [Hz]'): float(value)
-            for key, value in _values(diagnostics).items() if key.endswith(' rate [Hz]')}
+def _rate(samples: Sequence[Sample], key: str) -> float:
+    """Return how quickly a counter grew [Hz]."""
+    if len(samples) < 2:
+        return np.nan
+    return ((samples[-1].number(key) - samples[0].number(key))
+            / (samples[-1].when - samples[0].when))
 
 
 def main() -> int:

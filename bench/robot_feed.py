@@ -4,8 +4,8 @@
 A Panda at rest and its depth camera as a process: ``python -m bench.robot_feed --help``.
 
 The camera publishes colour (rgb8), depth (16UC1) and calibration at one rate, the joints at
-another, both from schedules that do not drift. It ends with its input, and then tells in a line
-of JSON how many of each it published.
+another, both from schedules that do not drift. It tells how many of each it published in a line of
+JSON for each line of its input, and ends with it.
 """
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def main() -> None:
     for thread in threads:
         thread.start()
     print(json.dumps({'ready': True}), flush=True)
-    sys.stdin.read()
+    for _ in sys.stdin:
+        print(json.dumps(counts | {'seconds': time.perf_counter()}), flush=True)
     ending.set()
     for thread in threads:
         thread.join()
-    print(json.dumps(counts), flush=True)
     rclpy.shutdown()
 
 

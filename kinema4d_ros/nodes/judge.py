@@ -86,8 +86,9 @@ class Judge:
                 look = look or self._look(request, plan)
                 self._check(request, candidate, look, plan)
             if not predicts_first:
-                self._conclude(request, candidate, look, plan,
-                               final=not self._is_predictable(candidate, look))
+                # One that was replaced meanwhile is not predicted, so nothing more will follow.
+                self._conclude(request, candidate, look, plan, final=request.stopped.is_set()
+                               or not self._is_predictable(candidate, look))
         if predicts_first:
             for candidate in candidates:
                 with self._doubts_in(candidate):
@@ -97,7 +98,7 @@ class Judge:
             return
         for index in self._answer(request, candidates):
             candidate = candidates[index]
-            if self._is_predictable(candidate, look):
+            if not request.verdicts[index].final:
                 with self._doubts_in(candidate):
                     self._predict(request, candidate, look, plan)
                 verdict = self._verdict(candidate, plan, final=True)
@@ -119,10 +120,11 @@ class Judge:
         """Apply the rules that need nothing but the trajectory and the live joints."""
         values = plan.values
         candidate.fields |= {'seed': values['seed']}
-        if request.outcome is not None:
+        trajectory = trajectory_from_message(candidate.message)
+        candidate.fields['trajectory_hash'] = trajectory_hash(trajectory)
+        if request.outcome is not None:     # without a motion nothing more is done for it
             raise InputProblem(CODES[request.outcome], request.reason)
-        candidate.trajectory = trajectory_from_message(candidate.message)
-        candidate.fields['trajectory_hash'] = trajectory_hash(candidate.trajectory)
+        candidate.trajectory = trajectory
         with _timed(candidate.latencies, 'tier 0'):
             robot, live, doubts = self._looker.joints(request, values)
             candidate.robot, candidate.joints = robot, live

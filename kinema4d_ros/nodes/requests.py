@@ -145,6 +145,11 @@ class RequestRunner:
         self._thread = threading.Thread(target=self._run, name='requests', daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait: at most one that will be judged, and some to be told that it will not."""
+        return max(0, len(self._queue) - 1)
+
     def submit(self, request: Request) -> None:
         """Judge this next; what is older is stopped with that reason."""
         with self._changed:

@@ -287,7 +287,8 @@ class ShadowSim(LifecycleNode):
             () if inputs is None else inputs.status(), tuple(self._workers),
             None if judge is None else judge.last_message,
             {} if runner is None or judge is None else {
-                'requests replaced': runner.replaced, **judge.incidents.counts()}))
+                'requests replaced': runner.replaced, 'requests waiting': runner.waiting,
+                **judge.incidents.counts()}))
 
     # ------------------------------------------------------------------ time
 

@@ -25,18 +25,50 @@ def test_under_load_only_the_newest_counts_and_nothing_piles_up(own_domain, tmp_
     assert {'shadow_sim', 'robot_feed'} <= {row['case'].split(':')[0] for row in rows}
 
 
-def test_what_was_heard_is_counted():
-    heard = load.Heard(
-        sent_at=[0.0, 1.0, 2.0, 3.0],
-        verdicts=[(0.5, 0, False), (1.1, 0, True), (2.5, 2, False), (2.6, 1, True),
-                  (3.5, 3, False)],
-        frames=[(0.6, 0), (2.7, 2), (2.8, 0), (3.6, 3)], counted_replaced=0, rates={})
-    assert heard.behind() == [0, 0, 1, 0]
-    assert heard.overtaken() == (1, 1)
-    assert heard.latencies() == [0.5, 0.5, 0.5]
-    good = {row['case'].split(',')[0]: row['good'] for row in load.judged(heard)}
-    assert not good['verdicts'] and not good['frames']
-    assert not good['counted as replaced by the diagnostics']
+def heard(answers=(), frames=(), replaced=0, waiting=(0,)):
+    """Return what was heard of four trajectories, one a second."""
+    samples = [load.Sample(float(at), {'requests replaced': str(at and replaced),
+                                       'requests waiting': str(count)})
+               for at, count in enumerate((0, *waiting))]
+    return load.Heard([0.0, 1.0, 2.0, 3.0], [load.Answer(*each) for each in answers],
+                      list(frames), samples, {}, whole=2)
+
+
+def bad(what):
+    """Return the beginnings of the rows that are not good."""
+    return {row['case'].split(':')[0].split(',')[0] for row in load.judged(what)
+            if not row['good']}
+
+
+def test_a_run_in_which_all_holds():
+    good = heard([(0.5, 0, False), (1.1, 0, False), (2.1, 1, True), (2.5, 2, True, False),
+                  (3.5, 3, False, True, True)], [(0.6, 0), (3.6, 3), (3.7, 3)], replaced=2)
+    assert bad(good) == set()
+    assert good.behind() == [0, 0, 1, 0]
+    assert set(good.first(judged=True)) == {0, 3} and set(good.first(judged=False)) == {0, 1, 2, 3}
+    assert 'None' not in str(load.judged(good))
+
+
+def test_what_must_not_happen_is_seen():
+    last = (3.5, 3, False, True, True)
+    order = heard([(0.5, 0, False), (2.5, 2, False), (2.6, 1, False), last],
+                  [(0.6, 0), (2.7, 2), (2.8, 0), (3.6, 3), (3.7, 3)], replaced=0)
+    assert order.overtaken() == (1, 1)
+    assert bad(order) == {'verdicts', 'frames'}
+    # heard late, but of the same trajectory that passed before: not a second chance
+    assert heard([(0.5, 0, False, True, True), (2.5, 0, False, True, True)]
+                 ).outdated_passes() == 0
+    assert heard([(1.9, 0, False, True, True)]).outdated_passes() == 1
+    missed = heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False), last],
+                   [(0.6, 0), (1.0 + load.CANCELLED + 0.1, 0)], replaced=0)
+    assert bad(missed) == set()           # that one was shown to its end
+    missed = heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False), last],
+                   [(1.0 + load.CANCELLED + 0.1, 0)], replaced=0)
+    assert bad(missed) == {'predictions cancelled'}
+    growing = heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False), last],
+                    waiting=(0, 1, 2, 3, 4, 5))
+    assert bad(growing) == {'most requests that waited in shadow_sim'}
+    assert 'trajectories' in bad(heard([(0.5, 0, False), last], replaced=2))   # two unanswered
 
 
 def test_memory_that_grows_is_told_from_memory_that_was_filled_at_first():
