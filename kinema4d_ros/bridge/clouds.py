@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
-from kinema4d_ros.bridge.arrays import fill
 from kinema4d_ros.bridge.images import check_size
 from kinema4d_ros.errors import ObservationError
 
 _POINT_STEP = 16
+_BLOCK = 1 << 15      # points
 _DTYPES = {
     PointField.INT8: 'i1', PointField.UINT8: 'u1', PointField.INT16: 'i2',
     PointField.UINT16: 'u2', PointField.INT32: 'i4', PointField.UINT32: 'u4',
@@ -35,29 +35,45 @@ def cloud_message(points: np.ndarray, colors: np.ndarray | None, header, *,
             'a cloud takes points (H, W, 3), colors (H, W, 3) uint8 or None and stride >= 1, got '
             f'{points.shape}, {None if colors is None else (colors.shape, str(colors.dtype))}, '
             f'{stride}')
-    points = np.ascontiguousarray(points[::stride, ::stride], np.float32)
+    points, colors = points[::stride, ::stride], None if colors is None else \
+        colors[::stride, ::stride]
     height, width = points.shape[:2]
     check_size(width, height)
+    names = ('x', 'y', 'z') if colors is None else ('x', 'y', 'z', 'rgb')
+    message = PointCloud2(
+        header=header, height=int(height), width=int(width), point_step=_POINT_STEP,
+        row_step=_POINT_STEP * int(width), is_bigendian=sys.byteorder == 'big', is_dense=True,
+        fields=[PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+                for index, name in enumerate(names)])
+    # The message's own memory is written, in blocks of rows that the caches hold. It is made as
+    # long as it must be in place: assigned, it would be copied.
+    data = message.data
+    data.frombytes(bytes(message.row_step))
+    data *= height
+    packed = np.frombuffer(data, np.float32).reshape(height, width, 4)
+    rows = max(1, _BLOCK // width)
+    for top in range(0, height, rows):
+        block = np.s_[top:top + rows]
+        if not _interleave(points[block], None if colors is None else colors[block],
+                           packed[block]):
+            message.is_dense = False
+    return message
+
+
+def _interleave(points: np.ndarray, colors: np.ndarray | None, packed: np.ndarray) -> bool:
+    """Write points (H, W, 3) and colours to `packed` (H, W, 4) float32; tell if all are finite."""
+    points = np.ascontiguousarray(points, np.float32)
     # OpenCV's colour conversions are the quickest way to interleave 3 channels with a fourth.
-    packed = cv2.cvtColor(points, cv2.COLOR_RGB2RGBA)
+    cv2.cvtColor(points, cv2.COLOR_RGB2RGBA, dst=packed)
     bits = packed.view(np.uint32)[..., 3]
-    names = ['x', 'y', 'z']
     if colors is None:
         bits[...] = 0
     else:
         # Through integers, never float arithmetic: these bits are a denormal as a float, which
         # some code rounds to zero, that is to black.
-        bgra = cv2.cvtColor(np.ascontiguousarray(colors[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
+        bgra = cv2.cvtColor(np.ascontiguousarray(colors), cv2.COLOR_RGB2BGRA)
         np.bitwise_and(bgra.view('<u4')[..., 0], 0x00FFFFFF, out=bits)
-        names.append('rgb')
-    message = PointCloud2(
-        header=header, height=int(height), width=int(width), point_step=_POINT_STEP,
-        row_step=_POINT_STEP * int(width), is_bigendian=sys.byteorder == 'big',
-        is_dense=bool(np.isfinite(points).all()),
-        fields=[PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-                for index, name in enumerate(names)])
-    fill(message.data, packed)
-    return message
+    return bool(np.isfinite(points).all())
 
 
 def cloud_to_arrays(message: PointCloud2) -> tuple[np.ndarray, np.ndarray | None]:
