@@ -151,6 +151,8 @@ def test_numbers_within_their_tolerance(judged):
     near = dataclasses.replace(judged.verdict, min_clearance=judged.verdict.min_clearance + 1e-3)
     far = dataclasses.replace(judged.verdict, min_clearance=judged.verdict.min_clearance + 1e-2)
     assert differences(judged.verdict, near) == ()
+    alone = dataclasses.replace(judged.verdict, min_clearance=np.inf)      # nothing is near
+    assert differences(alone, alone) == () != differences(alone, near)
     assert 'min_clearance' in differences(judged.verdict, far)[0]
     assert 'trajectory_hash differs' in differences(
         judged.verdict, dataclasses.replace(judged.verdict, trajectory_hash='x'))[0]

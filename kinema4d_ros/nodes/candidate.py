@@ -14,8 +14,8 @@ from kinema4d_ros.nodes.job import Job, Outcome
 from kinema4d_ros.precheck import decide, not_checked, speed_factor, Tier0Settings
 from kinema4d_ros.precheck.run import NO_MOTION
 from kinema4d_ros.robot import Robot, swept_path
-from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity,
-                                Verdict)
+from kinema4d_ros.types import (Background, EventKind, Finding, FindingCode, JointTrajectory,
+                                Severity, Verdict)
 
 CODES = {Outcome.CANCELLED: FindingCode.CANCELLED, Outcome.REPLACED: FindingCode.CANCELLED,
          Outcome.DEADLINE: FindingCode.DEADLINE, Outcome.FAILED: FindingCode.MODEL_FAILED}
@@ -40,6 +40,7 @@ class Candidate:
     notes: list[Finding] = field(default_factory=list)    # told with the verdict, of no tier
     fields: dict[str, Any] = field(default_factory=dict)          # of the Verdict
     latencies: dict[str, float] = field(default_factory=dict)     # [s] per stage
+    background: Background | None = None      # that its FAIL rests on, for an incident packet
 
     def add(self, tier: int, *findings: Finding) -> None:
         """Add findings of a tier, which has run thereby."""
@@ -74,6 +75,7 @@ class Candidate:
         if job.outcome != Outcome.DONE:
             self.doubt(not_checked(job.message, CODES[job.outcome]))
             return
+        self.background = job.background
         told: dict[tuple, Severity] = {}      # the node's own tier 0, not to be told twice
         for finding in self.findings.get(0, ()):
             about = _about(finding)
@@ -93,6 +95,7 @@ class Candidate:
         """
         self.latencies |= job.latencies
         if job.outcome == Outcome.DONE:
+            self.background = self.background or job.background
             for tier, found in job.findings.items():
                 self.add(tier, *found)
             self.fields |= job.measured

@@ -108,7 +108,9 @@ class IncidentKeeper:
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
         if digest != candidate.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')
-        mount = look.mount
+        seen, mount = look.observation, look.mount
+        if candidate.background is not None:      # the node does not know what a worker remembers
+            seen = dataclasses.replace(seen, background=candidate.background)
         rules = IncidentRules(
             tiers=tuple(sorted(candidate.findings)), required=tuple(values['required_tiers']),
             settings=precheck_settings(rules_in(values)), goal=goal, seed=values['seed'],
@@ -119,7 +121,7 @@ class IncidentKeeper:
             T_link_camera=() if mount is None else tuple(map(tuple, mount.T_link_camera.tolist())))
         name = f'{time.strftime("%Y%m%d_%H%M%S")}_{candidate.rollout_id}.zip'
         return (Path(values['incident_dir']).expanduser() / name, candidate.robot, IncidentPacket(
-            look.observation, text, candidate.trajectory, rules, verdict, tuple(pictures.images),
+            seen, text, candidate.trajectory, rules, verdict, tuple(pictures.images),
             tuple(pictures.times)))
 
     def _run(self) -> None:

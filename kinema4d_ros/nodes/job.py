@@ -11,8 +11,8 @@ from typing import Any
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.frame_memory import FrameMemory
-from kinema4d_ros.nodes.protocol import Check, pack, Prediction, Work
-from kinema4d_ros.types import Finding, JointTrajectory, Observation
+from kinema4d_ros.nodes.protocol import Check, Ended, pack, Prediction, Work
+from kinema4d_ros.types import Background, Finding, JointTrajectory, Observation
 
 
 class Outcome(enum.StrEnum):
@@ -47,6 +47,7 @@ class Job:
         self.latencies: Mapping[str, float] = {}
         self.findings: Mapping[int, tuple[Finding, ...]] = {}     # of what the worker examined
         self.measured: Mapping[str, Any] = {}                     # fields of a Verdict
+        self.background: Background | None = None                 # see `Ended`
         self._end = end
         self._lock = threading.Lock()
 
@@ -55,6 +56,12 @@ class Job:
         return Work(self.number, pack(self.observation) if with_observation else None,
                     self.trajectory, self.mount, self.task, dict(self.rules), memory.slots,
                     memory.slot_bytes)
+
+    def take(self, message: Ended) -> None:
+        """Keep what the worker says at its end."""
+        self.latencies = {**self.latencies, **message.latencies}
+        self.findings, self.measured = message.findings, message.measured
+        self.background = message.background
 
     def cancel(self, outcome: Outcome = Outcome.CANCELLED, message: str = 'cancelled') -> None:
         """End the job now; no frame is delivered after this returns to the supervisor's thread."""

@@ -149,7 +149,8 @@ class Judge:
             raise look
         candidate.fields['scene_stamp_ns'] = look.observation.stamp_ns
         job = self._submit(request, candidate, look, plan, self.checks,
-                           Check(tuple(sorted(plan.wanted)), plan.goal), request.deadline)
+                           Check(tuple(sorted(plan.wanted)), plan.goal,
+                                 bool(plan.values['incident_dir'])), request.deadline)
         request.wait(job)
         candidate.take_check(job)
         if job.outcome != Outcome.DONE:
@@ -170,7 +171,8 @@ class Judge:
         if _PREDICTED not in plan.wanted:
             deadline = max(deadline, request.started + plan.values['deadline'])
         job = self._submit(request, candidate, look, plan, self.predictions,
-                           Prediction(plan.values['seed'], plan.is_judged), deadline)
+                           Prediction(plan.values['seed'], plan.is_judged,
+                                      bool(plan.values['incident_dir'])), deadline)
         request.wait(job)
         supervisor, rollouts = self.predictions
         candidate.fields |= {'world_model': supervisor.model or plan.values['world_model'],

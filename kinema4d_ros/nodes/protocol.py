@@ -12,7 +12,7 @@ import numpy as np
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.frame_memory import Layout
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PinholeCamera,
+from kinema4d_ros.types import (Background, Finding, JointTrajectory, Observation, PinholeCamera,
                                 WorldEvent)
 
 # --------------------------------------------------------------------------- to the worker
@@ -44,6 +44,7 @@ class Check:
 
     tiers: tuple[int, ...] = ()
     goal: Goal | None = None            # what the motion is meant to achieve; needs tier 1
+    tells_background: bool = False      # where it finds a FAIL, for an incident packet
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Prediction:
 
     seed: int = 0
     is_judged: bool = False             # whether tier 2 looks at it
+    tells_background: bool = False      # as of a Check
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class Ended:
     latencies: Mapping[str, float] = field(default_factory=dict)     # [s] per stage
     findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)    # tier -> found
     measured: Mapping[str, Any] = field(default_factory=dict)        # fields of a Verdict
+    background: Background | None = None     # that it rested on, where the task asks for it
 
 
 # --------------------------------------------------------------------------- helpers

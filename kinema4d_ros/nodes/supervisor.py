@@ -311,8 +311,7 @@ class Supervisor:
             return
         self._job = self._kill_at = None
         self._set_state(WorkerState.IDLE)
-        job.latencies = {**job.latencies, **message.latencies}
-        job.findings, job.measured = message.findings, message.measured
+        job.take(message)
         if message.error:
             ended = job.finish(Outcome.FAILED, message.error)
         else:

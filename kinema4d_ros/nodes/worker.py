@@ -36,7 +36,7 @@ from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.shadow import ShadowSimulator
 from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
-                                RobotRollout)
+                                RobotRollout, Severity)
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
@@ -141,8 +141,11 @@ class Worker:
         try:
             found = self._do(message, started, latencies)
             latencies |= found.latencies
+            fails = any(finding.severity == Severity.FAIL for tier in found.findings.values()
+                        for finding in tier)
             end = Ended(message.job, latencies=latencies, findings=found.findings,
-                        measured=found.measured)
+                        measured=found.measured, background=self._observation.background
+                        if fails and message.task.tells_background else None)
         except PredictionCancelled:
             end = Ended(message.job, cancelled=True, latencies=latencies)
         except Exception as error:   # told to the node; the model stays loaded for the next job

@@ -18,10 +18,11 @@ FINDINGS = st.lists(FINDING, max_size=2).map(tuple)
 TIERS = st.sets(st.integers(0, 2))
 
 
-def job(outcome, findings=None, measured=None):
+def job(outcome, findings=None, measured=None, background=None):
     """Return what a supervisor hands back."""
     return types.SimpleNamespace(outcome=outcome, message='said why', latencies={'total': 1.0},
-                                 findings=findings or {}, measured=measured or {})
+                                 findings=findings or {}, measured=measured or {},
+                                 background=background)
 
 
 CHECKS = st.builds(job, st.sampled_from(Outcome),
@@ -130,6 +131,15 @@ def test_fields_and_latencies_of_both_come_together():
     assert verdict.latencies == {'tier 1': 0.4, 'wait': 0.1, 'total': 1.5}
     assert (verdict.min_clearance, verdict.action_following, verdict.outcome, verdict.final) == (
         0.1, 0.01, 'it falls', True)
+
+
+@pytest.mark.parametrize('checked, predicted, kept', [
+    ('a', 'b', 'a'), (None, 'b', 'b'), ('a', None, 'a'), (None, None, None)])
+def test_the_background_kept_is_the_one_that_the_first_fail_rests_on(checked, predicted, kept):
+    one = candidate()
+    one.take_check(job(Outcome.DONE, background=checked))
+    one.take_prediction(job(Outcome.DONE, background=predicted), is_evidence=True)
+    assert one.background == kept
 
 
 def test_help_that_cannot_be_had_is_no_reason_to_fail():

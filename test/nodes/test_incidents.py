@@ -1,16 +1,17 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Incident packets of the running node: what is written, and that it is never in the way."""
+import dataclasses
 import types
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
-from graph import FakeRobot, FRAMES, made, parameters, Process, start_shadow_sim, swing
+from graph import FRAMES, HEIGHT, made, parameters, Process, READY, swing, WIDTH
+from shadow_bench import codes, running
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.incident import IncidentPacket, replay
-from kinema4d_ros.msg import Verdict
+from kinema4d_ros.msg import Finding, Verdict
 from kinema4d_ros.nodes.incidents import IncidentKeeper, Pictures
 from kinema4d_ros.types import Status
 
@@ -38,43 +39,64 @@ def test_a_push_into_the_table_is_judged_again_from_its_packet(ros_domain, tmp_p
     assert again.is_reproduced, again.differences
 
 
-def test_what_goes_wrong_is_told_and_changes_no_verdict(ros_domain, tmp_path):
+@pytest.fixture(scope='module')
+def shared_bench(module_ros_domain):
+    """Start one node for the module, that remembers what it sees between the questions."""
+    with running(required_tiers=[0, 1], memory_rate=10.0) as bench:
+        yield bench
+
+
+def counted(bench, key):
+    """Return the newest value of a key in the diagnostics."""
+    return next((item.value for array in reversed(bench.diagnostics) for status in array.status
+                 for item in status.values if item.key == key), None)
+
+
+def written(bench, folder):
+    """Wait for the one packet in a folder and return it."""
+    bench.graph.wait(lambda: list(folder.glob('*.zip')), 'the packet')
+    path, = folder.glob('*.zip')
+    return IncidentPacket.read(path)
+
+
+def test_what_goes_wrong_is_told_and_changes_no_verdict(bench, tmp_path):
     in_the_way = tmp_path / 'file'
     in_the_way.touch()
-    with made() as graph:
-        verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
-        diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
-        node = start_shadow_sim(*parameters(incident_dir=in_the_way, input_wait=0.2))
-        robot = FakeRobot(graph)
-        graph.wait(lambda: 'is ready' in node.output() and robot.trajectory
-                   .get_subscription_count(), 'shadow_sim')
-        robot.wait_shown()
-
-        def ask(trajectory):
-            before = len(verdicts)
-            robot.trajectory.publish(trajectory)
-            return graph.wait(lambda: next((v for v in verdicts[before:] if v.final), None),
-                              'a verdict')
-
-        def counted(key):
-            for array in reversed(diagnostics):
-                for status in array.status:
-                    for item in status.values:
-                        if item.key == key:
-                            return item.value
-            return None
-
-        assert ask(swing(angle=9.0)).status == Verdict.FAIL
-        graph.wait(lambda: counted('incidents failed') == '1', 'the diagnostics')
-        assert 'cannot be written' in counted('incident problem')
-        assert graph.set_parameter('shadow_sim', incident_dir=str(tmp_path / 'good')) == ''
-        assert ask(swing()).status == Verdict.PASS
-        assert ask(swing(angle=9.0)).status == Verdict.FAIL
-        graph.wait(lambda: counted('incidents written') == '1', 'the packet')
-        assert node.stop() == 0, node.output()
-    path, = (tmp_path / 'good').iterdir()
-    again = replay(IncidentPacket.read(path))
+    bench.set(incident_dir=str(in_the_way))
+    assert bench.ask(swing(angle=9.0)).status == Verdict.FAIL
+    bench.graph.wait(lambda: counted(bench, 'incidents failed') == '1', 'the diagnostics')
+    assert 'cannot be written' in counted(bench, 'incident problem')
+    bench.set(incident_dir=str(tmp_path / 'good'))
+    bench.passes()
+    assert bench.ask(swing(angle=9.0)).status == Verdict.FAIL
+    bench.graph.wait(lambda: counted(bench, 'incidents written') == '1', 'the packet')
+    again = replay(written(bench, tmp_path / 'good'))
     assert again.is_reproduced, again.differences
+
+
+def test_a_packet_knows_what_the_camera_saw_before_the_robot_hid_it(bench, tmp_path):
+    """A wall that is gone but where the robot hides it; turning back, the arm would meet it."""
+    robot, away = bench.robot, READY | {'shoulder_pan_joint': 1.2}
+
+    def ask():
+        robot.joints, robot.depth = away, np.full((HEIGHT, WIDTH), 1.0, np.float32)
+        robot.wait_shown(20)                  # some of which are remembered
+        robot.joints = dict(READY)
+        robot.wait_shown()                    # the joints have come when the depth changes
+        robot.depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
+        robot.wait_shown(20)
+        return bench.ask(swing(-0.3))
+
+    bench.set(incident_dir=str(tmp_path))
+    verdict = next((verdict for verdict in (ask() for _ in range(5))
+                    if verdict.status == Verdict.FAIL), None)     # a busy node may look too seldom
+    assert verdict is not None and Finding.CONTACT in codes(verdict)
+    packet = written(bench, tmp_path)
+    again = replay(packet)
+    assert again.is_reproduced, again.differences
+    forgetful = dataclasses.replace(packet, observation=dataclasses.replace(
+        packet.observation, background=None))
+    assert replay(forgetful).verdict.status == Status.PASS
 
 
 def keeper():
