@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from ament_index_python import get_package_prefix
+from kinema4d_ros.cli.ros import beside, stay_alone, use_large_messages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_EPISODES = (
@@ -57,33 +55,10 @@ def bundled(everything: bool) -> list[Path]:
     return [path for path in paths if everything or path.stem in DEFAULT_EPISODES]
 
 
-@contextlib.contextmanager
-def node(name: str, log: Path, *parameters: str):
-    """Run a node of this package as a process; it is asked to stop, then made to."""
-    command = [str(Path(get_package_prefix('kinema4d_ros'), 'lib', 'kinema4d_ros', name)),
-               '--ros-args']
-    for parameter in parameters:
-        command += ['-p', parameter]
-    with log.open('w') as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, start_new_session=True)
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(15.0)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
 def failed(process: subprocess.Popen, log: Path) -> str:
     """Describe a node that ended on its own, with the last lines it wrote."""
     tail = '\n'.join(log.read_text(errors='replace').splitlines()[-15:])
-    name = Path(process.args[0]).name
-    return f'{name} ended with exit code {process.returncode}; from {log}:\n{tail}'
+    return f'{log.stem} ended with exit code {process.returncode}; from {log}:\n{tail}'
 
 
 def watch(listener, processes: dict[Path, subprocess.Popen], until, seconds: float,
@@ -112,12 +87,8 @@ def main() -> int:
         print(f'no such episode: {", ".join(map(str, missing)) or "none is bundled"}\n'
               f'bundled in data/episodes: {there}', file=sys.stderr)
         return 2
-    # A domain of its own and discovery on this machine only, so that no robot is disturbed.
-    os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    profile = REPOSITORY / 'config' / 'fastdds.xml'
-    os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(profile))
-    os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(profile))
+    stay_alone()
+    use_large_messages()
 
     import rclpy
     from rclpy.signals import SignalHandlerOptions
@@ -140,22 +111,22 @@ def main() -> int:
             running = {}
             if options.view:
                 log = options.out / 'log' / 'viewer.log'
-                running[log] = nodes.enter_context(node('viewer', log))
+                running[log] = nodes.enter_context(beside('viewer', log=log))
                 watch(listener, running, lambda: ADDRESS.search(log.read_text()), PATIENCE,
                       'the web page')
                 console.print(ADDRESS.search(log.read_text())[0])
             log = options.out / 'log' / 'shadow_sim.log'
-            running[log] = nodes.enter_context(node(
-                'shadow_sim', log, f'world_model:={options.world_model}',
-                f'frames:={options.frames}', 'required_tiers:=[0, 1]'))
+            running[log] = nodes.enter_context(beside(
+                'shadow_sim', f'world_model:={options.world_model}', f'frames:={options.frames}',
+                'required_tiers:=[0, 1]', log=log))
             console.print('starting shadow_sim ...')
             watch(listener, running, listener.ready, PATIENCE, 'the world model')
             for number, path in enumerate(paths, 1):
                 console.print(f'[{number}/{len(paths)}] {path.stem}: playing ...')
                 listener.begin()
                 player_log = options.out / 'log' / f'player_{path.stem}.log'
-                with node('episode_player', player_log, f'episode:={path.resolve()}',
-                          f'lead_in:={LEAD_IN}') as player:
+                with beside('episode_player', f'episode:={path.resolve()}',
+                            f'lead_in:={LEAD_IN}', log=player_log) as player:
                     both = {**running, player_log: player}
                     watch(listener, both, listener.finished, PATIENCE, 'a prediction')
                     if options.view:     # what really happens is worth seeing as well

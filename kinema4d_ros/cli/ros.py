@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from kinema4d_ros.cli.main import Lacking
 from kinema4d_ros.resources import share_dir
@@ -45,22 +46,29 @@ def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str])
 
 
 @contextlib.contextmanager
-def beside(name: str, *parameters: str) -> Iterator[subprocess.Popen]:
-    """Run a node as a process of its own; it is asked to stop, then made to."""
-    # A session of its own: Ctrl-C reaches this process, which ends the others in order.
-    process = subprocess.Popen(
-        [sys.executable, '-c', _RUN, f'kinema4d_ros.nodes.{name}', *_words(parameters, ())],
-        stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+def beside(name: str, *parameters: str, log: Path | None = None) -> Iterator[subprocess.Popen]:
+    """
+    Run a node as a process of its own; it is asked to stop, then made to.
+
+    :param parameters: such as 'rate:=2.0'.
+    :param log: file for what it writes; None for where this process writes.
+    """
+    with contextlib.ExitStack() as open_files:
+        out = None if log is None else open_files.enter_context(log.open('w'))
+        # A session of its own: Ctrl-C reaches this process, which ends the others in order.
+        process = subprocess.Popen(
+            [sys.executable, '-c', _RUN, f'kinema4d_ros.nodes.{name}', *_words(parameters, ())],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 def use_large_messages() -> None:

@@ -68,7 +68,15 @@ def test_candidates():
     are_good(compare(1, PinholeCamera(180, 120, 144.9, 144.9, 89.5, 59.5), 3))
 
 
-@pytest.mark.parametrize('starter', ['launch/shadow_sim.launch.py', 'scripts/demo.py'])
-def test_what_starts_nodes_switches_the_profile_on(starter):
-    text = (ROOT / starter).read_text()
+def test_what_starts_nodes_switches_the_profile_on(monkeypatch):
+    from kinema4d_ros.cli.ros import use_large_messages
+    text = (ROOT / 'launch' / 'shadow_sim.launch.py').read_text()
     assert 'FASTRTPS_DEFAULT_PROFILES_FILE' in text and 'fastdds.xml' in text
+    assert 'use_large_messages()' in (ROOT / 'scripts' / 'demo.py').read_text()
+    name = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+    monkeypatch.setattr(os, 'environ', {})
+    use_large_messages()
+    assert Path(os.environ[name]).is_file()
+    monkeypatch.setattr(os, 'environ', {name: 'of the user'})
+    use_large_messages()
+    assert os.environ[name] == 'of the user'
