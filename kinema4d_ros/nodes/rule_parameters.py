@@ -3,10 +3,21 @@
 """The parameters of shadow_sim that are rules of the precheck, tier by tier."""
 from __future__ import annotations
 
+from typing import Any
+
 from kinema4d_ros.bridge.parameters import Parameter
 from kinema4d_ros.precheck import Tier1Settings, Tier2Settings, Unseen
 
-_1, _2 = Tier1Settings(), Tier2Settings()
+_DEFAULTS = {'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
+
+
+def _rule(name: str, description: str, **more: Any) -> Parameter:
+    """Return the row of a setting as its class has it; `minimum` is 0 unless given."""
+    tier, _, item = name.partition('.')
+    default = getattr(_DEFAULTS[tier], item)
+    return Parameter(name, type(default), default, description,
+                     **{'minimum': type(default)(0)} | more)
+
 
 RULE_ROWS = (
     # tier 0: the trajectory by itself
@@ -45,75 +56,55 @@ RULE_ROWS = (
               'Links that may touch the scene, each as link={depth: m, speed: m/s, within: [x0, '
               'y0, z0, x1, y1, z1]}, each of which may be left out; empty for the fingers of the '
               'gripper'),
-    Parameter('tier1.near_miss', float, _1.near_miss, 'A link that comes closer is told',
-              unit='m', minimum=0.0, maximum=0.06),
-    Parameter('tier1.confidence', float, _1.confidence,
-              'Standard deviations of a distance that a decision keeps away', minimum=0.0,
-              maximum=10.0),
-    Parameter('tier1.depth_sigma', float, _1.depth_sigma,
-              'Standard deviation of the depth camera, at any distance', unit='m', minimum=0.0,
-              maximum=0.5),
-    Parameter('tier1.depth_sigma_square', float, _1.depth_sigma_square,
-              'What the distance adds to it: this times the distance squared', unit='1/m',
-              minimum=0.0, maximum=0.5),
-    Parameter('tier1.calibration_sigma', float, _1.calibration_sigma,
-              'Standard deviation of the camera pose against the robot', unit='m', minimum=0.0,
-              maximum=0.5),
-    Parameter('tier1.mesh_sigma', float, _1.mesh_sigma,
-              "Standard deviation of the robot's meshes, which are reduced", unit='m',
-              minimum=0.0, maximum=0.5),
-    Parameter('tier1.mask_growth', int, _1.mask_growth,
-              'Pixels around the rendered robot that are taken for the robot', unit='px',
-              minimum=0, maximum=50),
-    Parameter('tier1.voxel', float, _1.voxel,
-              'Size of the cells of which the scene keeps one point each', unit='m',
-              minimum=0.0005, maximum=0.1),
-    Parameter('tier1.least_neighbours', int, _1.least_neighbours,
-              'Pixels beside one that must see the same surface, for it to be an obstacle',
-              minimum=0, maximum=8),
-    Parameter('tier1.least_measured', float, _1.least_measured,
-              'Share of the pixels beside the robot that must have a depth, for the scene to be '
-              'known', minimum=0.0, maximum=1.0),
-    Parameter('tier1.travel', float, _1.travel,
-              'How far a point of a link moves between two looks at it, at most',
-              unit='m', minimum=0.001, maximum=0.2),
-    Parameter('tier1.carried_depth', float, _1.carried_depth,
-              'How far what is carried may be pressed into the scene', unit='m', minimum=0.0,
-              maximum=0.2),
-    Parameter('tier1.carried_sigma', float, _1.carried_sigma,
-              'Standard deviation of the shape of what is carried', unit='m', minimum=0.0,
-              maximum=0.2),
-    Parameter('tier1.unseen', str, str(_1.unseen),
+    _rule('tier1.near_miss', 'A link that comes closer is told', unit='m', maximum=0.06),
+    _rule('tier1.confidence', 'Standard deviations of a distance that a decision keeps away',
+          maximum=10.0),
+    _rule('tier1.depth_sigma', 'Standard deviation of the depth camera, at any distance', unit='m',
+          maximum=0.5),
+    _rule('tier1.depth_sigma_square',
+          'What the distance adds to it: this times the distance squared', unit='1/m', maximum=0.5),
+    _rule('tier1.calibration_sigma', 'Standard deviation of the camera pose against the robot',
+          unit='m', maximum=0.5),
+    _rule('tier1.mesh_sigma', "Standard deviation of the robot's meshes, which are reduced",
+          unit='m', maximum=0.5),
+    _rule('tier1.mask_growth', 'Pixels around the rendered robot that are taken for the robot',
+          unit='px', maximum=50),
+    _rule('tier1.voxel', 'Size of the cells of which the scene keeps one point each', unit='m',
+          minimum=0.0005, maximum=0.1),
+    _rule('tier1.least_neighbours',
+          'Pixels beside one that must see the same surface, for it to be an obstacle', maximum=8),
+    _rule('tier1.least_measured',
+          'Share of the pixels beside the robot that must have a depth, for the scene to be known',
+          maximum=1.0),
+    _rule('tier1.travel', 'How far a point of a link moves between two looks at it, at most',
+          unit='m', minimum=0.001, maximum=0.2),
+    _rule('tier1.carried_depth', 'How far what is carried may be pressed into the scene', unit='m',
+          maximum=0.2),
+    _rule('tier1.carried_sigma', 'Standard deviation of the shape of what is carried', unit='m',
+          maximum=0.2),
+    Parameter('tier1.unseen', str, str(_DEFAULTS['tier1'].unseen),
               'What it means when the robot moves into space that the camera has not seen: told '
               '(report), or no PASS (unsure)', choices=tuple(map(str, Unseen))),
-    Parameter('tier1.unseen_share', float, _1.unseen_share,
-              "Share of a link's surface in unseen space, from which on that holds", minimum=0.0,
-              maximum=1.0),
+    _rule('tier1.unseen_share',
+          "Share of a link's surface in unseen space, from which on that holds", maximum=1.0),
     # tier 2: what the world model predicts
-    Parameter('tier2.residual', float, _2.residual,
-              'Predicted against exact robot, median over its pixels; more is not believed',
-              unit='m', minimum=0.0, maximum=1.0),
-    Parameter('tier2.moved', float, _2.moved,
-              'A surface that is this far from where it was has moved', unit='m', minimum=0.001,
-              maximum=1.0),
-    Parameter('tier2.least_area', float, _2.least_area,
-              'Smaller patches of change are noise', unit='m^2', minimum=0.00001, maximum=1.0),
-    Parameter('tier2.reach', float, _2.reach,
-              'What was this close to the robot may have been touched', unit='m', minimum=0.001,
-              maximum=1.0),
-    Parameter('tier2.vanished', float, _2.vanished,
-              'Share of its area that a touched object must show somewhere', minimum=0.0,
-              maximum=1.0),
-    Parameter('tier2.sigma', float, _2.sigma, 'Standard deviation of predicted points',
-              unit='m', minimum=0.0, maximum=1.0),
-    Parameter('tier2.confidence', float, _2.confidence,
-              'Standard deviations of a distance that a decision keeps away', minimum=0.0,
-              maximum=10.0),
-    Parameter('tier2.spread', float, _2.spread,
-              'Predictions with several seeds may differ by this much', unit='m', minimum=0.0,
-              maximum=1.0),
-    Parameter('tier2.seeds', int, _2.seeds,
-              'Predictions of one motion, with a seed each', minimum=1, maximum=16),
-    Parameter('tier2.hold_still', bool, _2.hold_still,
+    _rule('tier2.residual',
+          'Predicted against exact robot, median over its pixels; more is not believed', unit='m',
+          maximum=1.0),
+    _rule('tier2.moved', 'A surface that is this far from where it was has moved', unit='m',
+          minimum=0.001, maximum=1.0),
+    _rule('tier2.least_area', 'Smaller patches of change are noise', unit='m^2', minimum=0.00001,
+          maximum=1.0),
+    _rule('tier2.reach', 'What was this close to the robot may have been touched', unit='m',
+          minimum=0.001, maximum=1.0),
+    _rule('tier2.vanished', 'Share of its area that a touched object must show somewhere',
+          maximum=1.0),
+    _rule('tier2.sigma', 'Standard deviation of predicted points', unit='m', maximum=1.0),
+    _rule('tier2.confidence', 'Standard deviations of a distance that a decision keeps away',
+          maximum=10.0),
+    _rule('tier2.spread', 'Predictions with several seeds may differ by this much', unit='m',
+          maximum=1.0),
+    _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
+    Parameter('tier2.hold_still', bool, _DEFAULTS['tier2'].hold_still,
               'Predict also what happens when the robot does not move: nothing should'),
 )
