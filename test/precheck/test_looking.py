@@ -109,6 +109,20 @@ def carry():
     return scene, robot, story, options.tier1
 
 
+def test_what_a_check_foresees_needs_no_picture():
+    meshes = load_meshes(ROBOT)
+    examiner = Examiner(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
+    observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
+    outcome = examiner.tier1(observation, motion(GOOD)).outcome
+    _, still = examiner.look(observation)
+    assert outcome.moved and 'image' not in vars(still)       # which is painted when asked for
+    story = Story(still, examiner.move(observation, motion(GOOD)),
+                  {'least_contact_points': 4, 'largest_object': 0.25})
+    assert [event.message for event in outcome.events] == [
+        event.message for _, event in story.events]
+    assert story.backgrounds[-1][1].any() and story.bodies[0][0].colors.any()
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0.0, 0.05), st.floats(0.0, 1.0), st.floats(0.0, 0.02))
 def test_a_tighter_limit_of_carrying_never_helps(carry, depth, share, sigma):
