@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conditions import random_conditions
 
 from kinema4d_ros.errors import WorldModelError
 
@@ -24,16 +25,10 @@ def model(parts, variant):
 @pytest.fixture
 def sample(parts, variant):
     """Return the function that samples with a transformer: (latents, network evaluations)."""
-    from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
     from kinema4d_ros.world_model.kinema4d.config import Guidance
     from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline, SamplingSettings
     part = parts[variant]
-    generator = torch.Generator().manual_seed(5)
-    size = part.config.geometry
-    image = ImageCondition(torch.randn(1, 20, *size.joint_latent, generator=generator),
-                           torch.randn(1, part.config.image_tokens, 32, generator=generator))
-    arm = torch.randn(1, 20, size.latent_frames, size.latent_height,
-                      part.transformer.halves * size.latent_width, generator=generator)
+    image, arm = random_conditions(part)
 
     def run(transformer, steps=6, guidance=Guidance.SINGLE_PASS, **more):
         pipeline = Pipeline(transformer, part.checkpoint.make_scheduler(), 'cpu', torch.float32)

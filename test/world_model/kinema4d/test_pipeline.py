@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conditions import random_conditions
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
 from kinema4d_ros.world_model.base import silent
@@ -21,16 +22,9 @@ def setting(steps=3, guidance=Guidance.SINGLE_PASS, scale=5.0):
 
 def prepared(part):
     """Return (pipeline, image condition, robot condition)."""
-    from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
     from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline
-    generator = torch.Generator().manual_seed(5)
-    size = part.config.geometry
-    image = ImageCondition(torch.randn(1, 20, *size.joint_latent, generator=generator),
-                           torch.randn(1, part.config.image_tokens, 32, generator=generator))
-    arm = torch.randn(1, 20, size.latent_frames, size.latent_height,
-                      part.transformer.halves * size.latent_width, generator=generator)
     return Pipeline(part.transformer, part.checkpoint.make_scheduler(), 'cpu',
-                    torch.float32), image, arm
+                    torch.float32), *random_conditions(part)
 
 
 def sampled(part, how, seed=0, report=silent):
