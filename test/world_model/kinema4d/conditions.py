@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a tiny transformer is conditioned on in the tests of sampling: random, the same each time."""
+"""What the tests of sampling condition a tiny transformer on: random, the same each time."""
 from __future__ import annotations
 
 
