@@ -218,7 +218,7 @@ class Judge:
                   look: Look | InputProblem | None, plan: _Plan, *, final: bool) -> None:
         """Give the verdict that the request waits for."""
         with self._doubts_in(candidate):
-            if candidate.robot is not self._looker.robot:
+            if candidate.robot is not None and candidate.robot is not self._looker.robot:
                 candidate.doubt(not_checked('the robot description changed',
                                             FindingCode.CANCELLED))
             candidate.doubt(*self._looker.check_time(candidate.message, look, plan.values))

@@ -1,8 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Tiers 1 and 2 through the node: when verdicts come, what they rest on, what sets the rules."""
+import contextlib
 import math
+import os
 import re
+import signal
 
 import pytest
 from action_msgs.msg import GoalStatus
@@ -12,8 +15,9 @@ from stub_models import DEAF, GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.images import image_to_array
-from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.motion import stamp_ns, trajectory_from_message
 from kinema4d_ros.msg import Finding, Verdict
+from kinema4d_ros.precheck import trajectory_hash
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -79,6 +83,53 @@ def test_verdict_before_the_frames_and_a_final_one_after_them(bench):
     assert {'tier 0', 'self-collision', 'tier 1', 'verdict'} <= set(early.latency_stages)
     assert 'first frame' not in early.latency_stages
     assert {'first frame', 'total'} <= set(final.latency_stages)
+
+
+@contextlib.contextmanager
+def slow_check(bench, trajectory):
+    """Have a trajectory checked, by a process that sleeps meanwhile."""
+    bench.graph.wait(lambda: bench.status('checks')[2]['state'] == 'idle', 'an idle worker')
+    pid = int(bench.status('checks')[2]['pid'])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        bench.robot.trajectory.publish(trajectory)
+        bench.graph.wait(lambda: bench.status('checks')[2]['state'] == 'busy', 'its check')
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def verdicts_on(bench, trajectory):
+    """Return the verdicts on a trajectory so far."""
+    digest = trajectory_hash(trajectory_from_message(trajectory))
+    return [verdict for verdict in bench.verdicts if verdict.trajectory_hash == digest]
+
+
+def test_in_a_stream_a_check_comes_to_its_end_but_what_it_checks_never_passes(bench):
+    oldest, between, newest = swing(0.11), swing(0.12), swing(0.13)
+    with slow_check(bench, oldest):
+        bench.robot.trajectory.publish(between)
+        bench.robot.trajectory.publish(newest)
+        bench.graph.wait(lambda: bench.status('verdict')[2]['requests waiting'] == '2', 'both')
+    bench.graph.wait(lambda: [v for v in verdicts_on(bench, newest) if v.final], 'the verdict')
+    (outdated,), (skipped,) = verdicts_on(bench, oldest), verdicts_on(bench, between)
+    for verdict in (outdated, skipped):
+        assert (verdict.status, verdict.final) == (Verdict.UNSURE, True)
+        assert against(verdict) == [Finding.CANCELLED]
+    # the one has been looked at, and tells what was found; the other has not
+    assert 'tier 1' in outdated.latency_stages and not math.isnan(outdated.min_clearance)
+    assert 'tier 1' not in skipped.latency_stages
+    assert {verdict.status for verdict in verdicts_on(bench, newest)} == {Verdict.PASS}
+
+
+def test_a_goal_does_not_wait_for_the_answer_to_a_stream(bench):
+    streamed = swing(0.14)
+    with slow_check(bench, streamed):
+        handle = bench.goal(swing(0.15))
+        bench.graph.wait(lambda: verdicts_on(bench, streamed), 'its end')
+    (verdict,) = verdicts_on(bench, streamed)
+    assert against(verdict) == [Finding.CANCELLED] and 'tier 1' not in verdict.latency_stages
+    assert bench.outcome(handle)[0] == GoalStatus.STATUS_SUCCEEDED
 
 
 @pytest.mark.parametrize('seed', [STUCK, DEAF])
