@@ -135,10 +135,11 @@ def test_monitor_forwards_whatever_can_be_forwarded(world):
 @settings(max_examples=150, deadline=None)
 @given(near_good(), st.floats(0.01, 10.0), st.floats(0.0, 0.02))
 def test_tightening_never_lets_more_through(world, age, tolerance):
+    required = world['settings'].required_tiers      # without any, nothing passes
     tighter = dataclasses.replace(
         world['settings'], start_tolerance=min(tolerance, world['settings'].start_tolerance),
         max_scene_age=min(age, world['settings'].max_scene_age or age),
-        required_tiers=(*world['settings'].required_tiers, 1))
+        required_tiers=(*required, 1) if required else ())
     if rule(Mode.ENFORCE, **world).ruling == Ruling.REFUSE:
         assert rule(Mode.ENFORCE, **{**world, 'settings': tighter}).ruling == Ruling.REFUSE
 
