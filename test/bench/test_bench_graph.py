@@ -64,7 +64,10 @@ def test_what_must_not_happen_is_seen():
     assert bad(missed) == set()           # that one was shown to its end
     missed = heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False), last],
                    [(1.0 + load.CANCELLED + 0.1, 0)], replaced=0)
-    assert bad(missed) == {'predictions cancelled'}
+    assert bad(missed) == {'predictions cut short between frames'}
+    assert bad(heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False),
+                      (1.1 + load.CANCELLED, 0, True), last], replaced=1)
+               ) == {'verdicts', 'given up for a newer trajectory'}
     growing = heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False), last],
                     waiting=(0, 1, 2, 3, 4, 5))
     assert bad(growing) == {'most requests that waited in shadow_sim'}
