@@ -18,7 +18,7 @@ from kinema4d_ros.types import Status
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_a_push_into_the_table_is_judged_again_from_its_packet(ros_domain, tmp_path):
+def test_a_push_into_the_table_is_a_contact_and_judged_again_from_its_packet(ros_domain, tmp_path):
     with made() as graph:
         verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
         node = Process('shadow_sim', *parameters(
@@ -32,6 +32,8 @@ def test_a_push_into_the_table_is_judged_again_from_its_packet(ros_domain, tmp_p
     path, = tmp_path.iterdir()
     packet, said = IncidentPacket.read(path), verdicts[-1]
     assert packet.verdict.status == Status.FAIL == said.status
+    contacts = [finding for finding in said.findings if finding.code == Finding.CONTACT]
+    assert contacts[0].severity == Finding.FAIL and 'finger' in contacts[0].link
     assert packet.verdict.trajectory_hash == said.trajectory_hash and packet.verdict.final
     assert len(packet.frames) == len(packet.frame_times) == FRAMES
     assert packet.meshes and all(packet.meshes.values())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from graph import FakeRobot, made, parameters, Process, ROOT, swing
 from rclpy.serialization import deserialize_message
@@ -95,6 +96,7 @@ def test_parts_stand_alone_and_carry_their_definitions(ros_domain, tmp_path):
     with made() as graph:
         recorder = record(graph, tmp_path / 'bag', part_size=1, compression='false')
         robot = FakeRobot(graph)
+        robot.image = np.zeros((480, 640, 3), np.uint8)      # which fills a part with two
         robot.wait_shown()
         robot.trajectory.publish(swing())
         graph.wait(lambda: recorder.output().count('is full') >= 2, 'the second part')
