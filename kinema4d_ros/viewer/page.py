@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 _HEAD = '<head>'
 # Without a GPU a browser draws each sample of each pixel on the processor. The page asks for four
-# samples a pixel; three quarters of the work are saved where it gets one. Runs before the page.
+# samples a pixel, and lowers the resolution only after it has been slow for long; here it gets one
+# sample, and the lower resolution at once. Runs before the page's own code.
 _SCRIPT = '''
 <title>Kinema4D</title>
 <script>
@@ -23,6 +24,11 @@ _SCRIPT = '''
     const lose = probe.getExtension('WEBGL_lose_context');
     if (lose) lose.loseContext();
     if (!/swiftshader|llvmpipe|softpipe|lavapipe|basic render|software/i.test(name)) return;
+    const address = new URL(location.href);
+    if (!address.searchParams.has('fixedDpr')) {
+        address.searchParams.set('fixedDpr', '0.75');
+        history.replaceState(null, '', address);
+    }
     const original = HTMLCanvasElement.prototype.getContext;
     HTMLCanvasElement.prototype.getContext = function (kind, wishes) {
         const is3D = kind === 'webgl' || kind === 'webgl2';
