@@ -4,12 +4,12 @@
 Sustained load on the real graph: ``python -m bench.load --seconds 600``.
 
 A camera of 1280x720 with depth at 30 Hz, joint states at 500 Hz, and a new trajectory every 200 ms
-whether or not the last one is answered. What must hold: no queue grows; a PASS never comes once a
-newer trajectory is out; no verdict and no frame comes after one of a newer trajectory, and neither
-long after a newer trajectory was sent (that would be a cancel that was missed); each trajectory
-that did not come to its end is counted as replaced; the last one of all gets its verdict. What is
-told beside: how many were judged, how soon, what was dropped, processor time and memory of each
-process.
+whether or not the last one is answered. What must hold: no queue grows; no trajectory first passes
+once a newer one is out (0.25 s are granted to messages under way); no verdict and no frame comes
+after one of a newer trajectory, and neither long after a newer trajectory was sent (that would be a
+cancel that was missed); each trajectory that did not come to its end is counted as replaced; the
+last one of all gets its verdict. What is told beside: how many were judged, how soon, what was
+dropped, processor time and memory of each process.
 """
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def judged(heard: Heard) -> list[dict]:
              'before', f'{sent}, {len(real)}, {len(checked - real.keys())}, '
              f'{len(first.keys() - checked)}', 'all answered, the last judged',
              len(first) == sent and sent - 1 in finished),
-        _row('PASS that came when a newer one was out', passes, '0', passes == 0),
+        _row('trajectories that first passed when a newer one was out', passes, '0', passes == 0),
         _row('counted as replaced by the diagnostics', f'{replaced:.0f}',
              f'at least {sent - len(finished)}',     # some are replaced at their very end
              sent - len(finished) <= replaced < sent),

@@ -15,8 +15,11 @@ import statistics
 import sys
 import time
 
+import cv2
 import numpy as np
 
+from kinema4d_ros.camera import pointmap_from_depth
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.viewer import FutureFrame, Viewer
 
@@ -25,9 +28,11 @@ GOAL = 10.0            # [1/s]
 FRAMES = 20            # different clouds, shown in turn
 SECONDS = 3.0          # of one round
 WINDOW = (1280, 800)   # [px]
+SIZE = (720, 480)      # [px] of the recorded pictures, enlarged
 #: case -> points, whether both robots and the ground are shown as well
 CASES = {'100k points': (POINTS, True), '100k points, no robots': (POINTS, False),
          '10k points': (POINTS // 10, True), '10k points, no robots': (POINTS // 10, False)}
+EPISODE = Path(__file__).parents[1] / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 PANDA = Path(__file__).parents[1] / 'urdf' / 'panda' / 'panda.urdf'
 # Counts uploads of clouds and fences after draw calls of clouds; runs before the page's own code.
 COUNTER = '''
@@ -90,7 +95,7 @@ def _alone(robot: Robot, repeats: int) -> dict:
         for _ in range(repeats):
             started = time.perf_counter()
             for index in range(FRAMES):
-                viewer.add_frame('0', _frame(index, **arrays))
+                viewer.add_frame('0', _frame(index, POINTS, T_base_cloud=np.eye(4), **arrays))
                 viewer.seek(float(index))
             rates.append(FRAMES / (time.perf_counter() - started))
     finally:
@@ -101,15 +106,14 @@ def _alone(robot: Robot, repeats: int) -> dict:
 def _in_browser(browser, robot: Robot, case: str, points: int, is_full: bool,
                 repeats: int) -> dict:
     """Return how many updates a browser draws when it is told more than it can."""
-    random = np.random.default_rng(0)
+    cloud, T_base_cloud, picture = _recorded()
     viewer = _viewer(robot, points)
     chromium = browser.Browser(*WINDOW)
     try:
         for index in range(FRAMES):
-            cloud = random.random((1, points, 3), np.float32) - (0.0, 0.5, 0.0)
-            colors = np.broadcast_to(random.integers(0, 255, 3, np.uint8), cloud.shape)
-            viewer.add_frame('0', _frame(index, points=cloud, colors=colors,
-                                         robot_mask=np.zeros(cloud.shape[:2], bool)))
+            viewer.add_frame('0', _frame(
+                index, points, points=cloud + np.float32(0.001 * index), colors=picture,
+                robot_mask=np.zeros(cloud.shape[:2], bool), T_base_cloud=T_base_cloud))
         for layer in ('robot', 'shadow'):
             viewer.set_layer(layer, is_full)
         page = chromium.page('about:blank')
@@ -142,12 +146,19 @@ def _viewer(robot: Robot, points: int) -> Viewer:
     return viewer
 
 
-def _frame(index: int, **arrays) -> FutureFrame:
+def _recorded() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cloud of a recorded scene as 720x480 pixels show it, its frame, its colours."""
+    seen = Episode.open(EPISODE).observation()
+    points = pointmap_from_depth(seen.depth, seen.camera)
+    return (cv2.resize(points, SIZE), seen.T_base_camera, cv2.resize(seen.image, SIZE))
+
+
+def _frame(index: int, budget: int, *, T_base_cloud: np.ndarray, **arrays) -> FutureFrame:
     """Return a frame in which the robot turns a little further."""
     return FutureFrame.thinned(
-        POINTS, **arrays, index=index, count=FRAMES, time=float(index), stamp_ns=0,
-        image=np.zeros((240, 360, 3), np.uint8), T_base_cloud=np.eye(4), T_base_camera=np.eye(4),
-        joint_positions={'panda_joint1': 0.05 * index})
+        budget, **arrays, index=index, count=FRAMES, time=float(index), stamp_ns=0,
+        image=np.zeros((240, 360, 3), np.uint8), T_base_cloud=T_base_cloud,
+        T_base_camera=np.eye(4), joint_positions={'panda_joint1': 0.05 * index})
 
 
 def _row(case: str, updates: float, frames: float = float('nan'),

@@ -143,7 +143,7 @@ class Judge:
     def _check(self, request: Request, candidate: Candidate, look: Look | InputProblem,
                plan: _Plan) -> None:
         """Run tiers 0 and 1 in the worker process; a failure leaves them in doubt."""
-        if not candidate.moves:
+        if not candidate.moves or request.stopped.is_set():
             return
         if isinstance(look, InputProblem):
             raise look
@@ -165,7 +165,7 @@ class Judge:
 
         A failure speaks against the verdict, as tier 2.
         """
-        if not self._is_predictable(candidate, look):
+        if not self._is_predictable(candidate, look) or request.stopped.is_set():
             return
         deadline = request.deadline
         if _PREDICTED not in plan.wanted:

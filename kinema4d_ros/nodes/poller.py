@@ -37,6 +37,7 @@ class Poller:
     For each message that it takes, an executor of rclpy makes anew the list of all that its nodes
     wait for. That is a millisecond, half a core with joint states at 500 Hz; to take every 10 ms
     what has come costs a tenth. The subscription's depth bounds what waits: the oldest drop.
+    What waits while time jumps back is taken after the jump, as with an executor.
     """
 
     def __init__(self, subscription: Subscription):

@@ -3,14 +3,15 @@
 """
 Requests for a verdict, one at a time: the newest wins.
 
-Whoever asked for an older one is told that it was replaced: its verdict is FAIL or UNSURE, never
-PASS, whatever was found out about it. What is done for it is stopped, with one exception. In a
-stream of trajectories on a topic the next one comes while a check still runs; were that stopped
-each time, a policy that is quicker than the check would never be judged. So between two
-requests that are both of a stream a running check comes to its end, and its findings are told
-with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all that is not yet
-being checked is replaced. An action's goal stops everything, and is stopped by anything: who asks
-for a newer one does not wait for the older any more.
+Whoever asked for an older one is told that it was replaced: a verdict that was not told before is
+then FAIL or UNSURE, never PASS, whatever was found out. One that was told before stays: where only
+the prediction after it was cut short, it is repeated as the final one. What is done for it is
+stopped, with one exception. In a stream of trajectories on a topic the next one comes while a check
+still runs; were that stopped each time, a policy that is quicker than the check would never be
+judged. So between two requests that are both of a stream a running check comes to its end, and its
+findings are told with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all
+that is not yet being checked is replaced. An action's goal stops everything, and is stopped by
+anything: who asks for a newer one does not wait for the older any more.
 """
 from __future__ import annotations
 

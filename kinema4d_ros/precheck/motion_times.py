@@ -38,11 +38,12 @@ def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str,
     duration = trajectory.duration
     if duration <= 0:
         return np.zeros(1), ()
-    # Two samples that differ by rounding alone would give any speed.
+    # Two samples that differ by rounding alone would give any speed. The start is no double: the
+    # robot may be elsewhere than where the trajectory begins.
     even = np.linspace(0.0, duration, _COARSE)
     after = np.searchsorted(trajectory.times, even - _SAME * duration)
     doubles = trajectory.times[np.minimum(after, len(trajectory.times) - 1)]
-    even = even[np.abs(even - doubles) > _SAME * duration]
+    even = even[(even == 0.0) | (np.abs(even - doubles) > _SAME * duration)]
     times = np.union1d(even, trajectory.times)
     motion = sample_trajectory(trajectory, robot, times, start)
     step = _farthest_steps(kinematics_of(robot)(motion.positions), robot, surfaces)

@@ -49,7 +49,8 @@ class ObservedScene:
             np.ascontiguousarray(observation.depth, np.float32), hidden)
         memory = observation.background
         if memory is not None:
-            np.copyto(depth, memory.depth, where=hidden & memory.known)
+            is_measured = (memory.depth > 0.0) & (memory.depth < _FARTHEST)
+            np.copyto(depth, memory.depth, where=hidden & memory.known & is_measured)
             seen_to = np.fmax(seen_to, depth)
         camera = observation.camera
         T_base_camera = observation.T_base_camera

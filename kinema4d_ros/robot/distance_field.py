@@ -66,7 +66,8 @@ class DistanceFields:
             return distance.T, index.T
         gone = np.full(len(cubes.points), steps, np.int32) if gone is None \
             else np.ascontiguousarray(gone, np.int32)[cubes.order]
-        T_link_base = np.linalg.inv(np.swapaxes(T_base_link, 0, 1)).astype(np.float32)
+        T_link_base = np.ascontiguousarray(np.linalg.inv(np.swapaxes(T_base_link, 0, 1)),
+                                           np.float32)
 
         def search(share: int) -> None:
             for link, (field, near) in enumerate(zip(self._fields, found)):

@@ -47,13 +47,21 @@ def own_page() -> Iterator[None]:
     viser has no option for it: the folder that it serves is exchanged where it hands it on. Where
     a newer viser does not do that any more, its own page is served, which only is slower.
     """
-    from viser import infra
+    import viser
 
-    class WebsockServer(infra.WebsockServer):
-        def __init__(self, *args, http_server_root: Path | None = None, **more):
+    infra = getattr(viser, 'infra', None)
+    original = getattr(infra, 'WebsockServer', None)
+    if original is None:
+        yield
+        return
+
+    class WebsockServer(original):
+        def __init__(self, *args, **more):
             self._folder = tempfile.TemporaryDirectory(prefix='kinema4d_ros_viewer_')
-            super().__init__(*args, http_server_root=_copy(http_server_root,
-                                                           Path(self._folder.name)), **more)
+            if 'http_server_root' in more:
+                more['http_server_root'] = _copy(more['http_server_root'],
+                                                 Path(self._folder.name))
+            super().__init__(*args, **more)
 
         def stop(self) -> None:
             super().stop()

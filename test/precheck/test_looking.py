@@ -34,6 +34,13 @@ def test_looks_by_hand():
     np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02, {})[0], [0.0])
 
 
+def test_the_way_to_where_the_trajectory_begins_is_looked_at_however_short_its_time():
+    start = dict.fromkeys(ROBOT.joint_names, 0.0)
+    jump = JointTrajectory(('x',), np.array([1e-9, 2.0]), np.full((2, 1), 0.3))
+    times, (finding,) = looking_times(jump, ROBOT, start, 0.02, {})
+    assert (finding.code, finding.severity) == (FindingCode.NOT_CHECKED, Severity.UNSURE)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 7.0), st.integers(2, 130))
 def test_the_same_way_takes_as_many_looks_at_any_speed(slowness, points):

@@ -285,6 +285,14 @@ def test_the_robot_is_taken_out_and_memory_stands_in(world):
     memory = Background(observation.image, observation.depth, np.ones((120, 160), bool))
     scene = ObservedScene.of(dataclasses.replace(observation, background=memory), mask, grown)
     assert np.isfinite(scene.depth).all()
+    # What a driver writes where nothing came back is no depth, remembered or not: far points
+    # would leave the near ones no precision.
+    for nothing in (0.0, -1.0, 1e7, np.finfo(np.float32).max):
+        told = np.full_like(observation.depth, nothing)
+        bad = Background(observation.image, told, np.ones((120, 160), bool))
+        scene = ObservedScene.of(dataclasses.replace(observation, background=bad), mask, grown)
+        assert np.isnan(scene.depth[36:84, 60:100]).all() and len(scene.points_base)
+        assert np.abs(scene.points_base).max() < 100.0
 
 
 @hypothesis_settings(max_examples=25, deadline=None)
