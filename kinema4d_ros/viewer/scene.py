@@ -30,10 +30,11 @@ class Scene:
         self._server = server
         scene = server.scene
         scene.set_up_direction('+z')
-        # Shadows, and a sky that is mirrored, double the work of a browser without a GPU.
-        scene.configure_default_lights(cast_shadow=False)
+        # viser's own lights, shadows and mirrored sky double the work of a browser without a GPU.
+        scene.configure_default_lights(enabled=False)
         scene.configure_environment_map(hdri=None)
         scene.add_light_hemisphere('/sky', ground_color=(150, 150, 150), intensity=1.6)
+        scene.add_light_directional('/sun', intensity=2.5, position=(-0.2, -0.3, 1.0))
         scene.add_grid('/grid', width=4.0, height=4.0, cell_size=0.1, section_size=0.5,
                        position=(0.0, 0.0, -0.005))
         self.observed = scene.add_point_cloud(
