@@ -68,6 +68,8 @@ class Judge:
         self.predictions: Worker | None = None
         self.incidents = IncidentKeeper(node.get_logger())
         self.last_message = None
+        #: Takes trajectories that wait to be heard: what they outdate must not pass.
+        self.catch_up: Callable[[], None] = lambda: None
 
     def __call__(self, request: Request) -> None:
         """Give every candidate its verdict and publish it; never raises."""
@@ -218,6 +220,8 @@ class Judge:
                   look: Look | InputProblem | None, plan: _Plan, *, final: bool) -> None:
         """Give the verdict that the request waits for."""
         with self._doubts_in(candidate):
+            if request.is_streamed:
+                self.catch_up()
             if candidate.robot is not None and candidate.robot is not self._looker.robot:
                 candidate.doubt(not_checked('the robot description changed',
                                             FindingCode.CANCELLED))

@@ -15,19 +15,24 @@ _PERIOD = 0.01   # [s] messages are at most this late
 
 class Aside(CallbackGroup):
     """
-    Keeps the executor away from a subscription and from its QoS events.
+    Keeps the executor away from a subscription, and from its QoS events unless they are wanted.
 
-    From the latter too: Fast DDS wakes who waits for them whenever there are messages.
+    Fast DDS wakes who waits for these events whenever there are messages: not for a quick topic.
     """
 
+    def __init__(self, *, has_events: bool = False):
+        """:param has_events: the executor tells of publishers whose QoS does not fit."""
+        super().__init__()
+        self._has_events = has_events
+
     def can_execute(self, entity) -> bool:
-        """Never."""
-        return False
+        """Tell whether this is an event that is wanted."""
+        return self._has_events and not isinstance(entity, Subscription)
 
     beginning_execution = can_execute
 
     def ending_execution(self, entity) -> None:
-        """Nothing, since nothing begins."""
+        """Nothing, since nothing excludes another."""
 
 
 class Poller:
@@ -43,7 +48,7 @@ class Poller:
     def __init__(self, subscription: Subscription):
         """Start."""
         self._subscription = subscription
-        self._ending = threading.Event()
+        self._ending, self._taking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name='poller', daemon=True)
         self._thread.start()
 
@@ -51,15 +56,22 @@ class Poller:
         """Stop; no callback runs after this returns, and the subscription may be destroyed."""
         self._ending.set()
         self._thread.join()
+        with self._taking:      # by who caught up meanwhile
+            pass
 
-    def _run(self) -> None:
-        while not self._ending.wait(_PERIOD):
+    def catch_up(self) -> None:
+        """Take in this thread what has come so far, in order; not from the callback itself."""
+        with self._taking:
             try:
                 self._take_all()
             except InvalidHandle:     # the node is gone
-                return
+                self._ending.set()
             except Exception:         # one strange message must not make this deaf
                 traceback.print_exc()
+
+    def _run(self) -> None:
+        while not self._ending.wait(_PERIOD):
+            self.catch_up()
 
     def _take_all(self) -> None:
         subscription = self._subscription

@@ -25,6 +25,7 @@ from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.judge import Judge, Worker
 from kinema4d_ros.nodes.looker import Looker
 from kinema4d_ros.nodes.outputs import Outputs
+from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.nodes.precheck_action import PrecheckAction
 from kinema4d_ros.nodes.protocol import WorkerSettings
 from kinema4d_ros.nodes.requests import Request, RequestRunner
@@ -82,6 +83,7 @@ class ShadowSim(LifecycleNode):
         self._judge: Judge | None = None
         self._action: PrecheckAction | None = None
         self._inputs: Inputs | None = None
+        self._poller: Poller | None = None
         self._robot_text = ''
         self._tree = TransformTree()
         self._made: list = []              # subscriptions and timers of the present state
@@ -160,12 +162,14 @@ class ShadowSim(LifecycleNode):
         self._looker.inputs = self._inputs
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
-            callback_group=self._data)]
+            callback_group=Aside(has_events=True))]
         if values['memory_rate'] > 0:
             self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
                                                 callback_group=self._slow))
         result = super().on_activate(state)
         self._active = result == SUCCESS
+        self._poller = Poller(self._made[0])
+        self._judge.catch_up = self._poller.catch_up
         return result
 
     @transition
@@ -190,6 +194,9 @@ class ShadowSim(LifecycleNode):
         self._active = False
         if self._runner is not None:
             self._runner.stop(Outcome.CANCELLED, 'the node was deactivated')
+        if self._poller is not None:
+            self._poller.close()
+            self._poller = None
         for thing in self._made:
             if hasattr(thing, 'timer_period_ns'):
                 self.destroy_timer(thing)
