@@ -20,8 +20,8 @@ import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.robot import load_meshes, Robot
-from kinema4d_ros.viewer import FutureFrame, Viewer
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.viewer import FutureFrame, meshes_to_show, Viewer
 
 POINTS = 100_000
 GOAL = 10.0            # [1/s]
@@ -142,7 +142,7 @@ def _in_browser(browser, robot: Robot, case: str, points: int, is_full: bool,
 
 def _viewer(robot: Robot, points: int) -> Viewer:
     viewer = Viewer(port=8900, point_budget=points)
-    viewer.set_robot(robot, load_meshes(robot))
+    viewer.set_robot(robot, meshes_to_show(robot))
     viewer.show_joints({})
     return viewer
 

@@ -25,9 +25,9 @@ from kinema4d_ros.msg import Candidates, PredictedFrame, Verdict as VerdictMessa
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_parameters import TABLE_ROWS
-from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
-from kinema4d_ros.viewer import Candidate, FutureFrame, Viewer
+from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -111,7 +111,7 @@ class ViewerNode(Node):
             return
         try:
             robot = Robot.from_urdf(message.data, package_paths=self._values['package_paths'])
-            meshes = load_meshes(robot)
+            meshes = meshes_to_show(robot)
             finder = CameraFinder(robot, self._values['extrinsics'], self._tree)
             self._viewer.set_robot(robot, meshes)
         except Kinema4DError as error:

@@ -26,7 +26,7 @@ class LinkMeshes(dict[str, LinkMesh]):
         self.warnings: list[str] = []
 
 
-def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
+def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = TOLERANCE,
                 cache_dir: str | Path | None = None) -> LinkMeshes:
     """
     Load what the robot looks like: visual shapes, else collision shapes.
@@ -34,7 +34,8 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
     Collision shapes stand in where a link has no visual ones, and where a mesh file misses.
 
     :param max_faces: triangles of all mesh files of the robot together. Each file is reduced to
-        its equal share of them, unless its surface would move by more than a millimetre.
+        its equal share of them, unless that would move its surface by more than `tolerance`.
+    :param tolerance: [m] above 0.
     :param cache_dir: folder for reduced meshes, default in the user's cache folder.
     :return: only links that have a shape.
     :raises MeshError: naming link, URI and the places searched, when a mesh is missing and the
@@ -42,6 +43,8 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
     """
     if max_faces < 1:
         raise MeshError(f'max_faces must be at least 1, got {max_faces}')
+    if not tolerance > 0:
+        raise MeshError(f'tolerance must be a positive distance [m], got {tolerance}')
     folder = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
     files = sum(isinstance(shape.geometry, MeshFile)
                 for link in robot.links.values() for shape in link.visuals or link.collisions)
@@ -49,9 +52,11 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
     out = LinkMeshes()
     for name in robot.link_names:
         link = robot.links[name]
-        shapes, error = _load_shapes(robot, name, link.visuals or link.collisions, share, folder)
+        shapes, error = _load_shapes(robot, name, link.visuals or link.collisions, share,
+                                     tolerance, folder)
         if error is not None:
-            stand_ins, second = _load_shapes(robot, name, link.collisions, share, folder)
+            stand_ins, second = _load_shapes(robot, name, link.collisions, share, tolerance,
+                                             folder)
             if second is not None or not stand_ins:
                 raise error
             shapes = stand_ins
@@ -62,22 +67,23 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES,
 
 
 def _load_shapes(robot: Robot, link: str, shapes: tuple[Shape, ...], share: int,
-                 folder: Path) -> tuple[list[LinkMesh], MeshError | None]:
+                 tolerance: float, folder: Path) -> tuple[list[LinkMesh], MeshError | None]:
     meshes = []
     for shape in shapes:
         try:
-            meshes.append(_load(robot, link, shape, share, folder))
+            meshes.append(_load(robot, link, shape, share, tolerance, folder))
         except MeshError as error:
             return [], error
     return meshes, None
 
 
-def _load(robot: Robot, link: str, shape: Shape, share: int, folder: Path) -> LinkMesh:
+def _load(robot: Robot, link: str, shape: Shape, share: int, tolerance: float,
+          folder: Path) -> LinkMesh:
     geometry = shape.geometry
     if isinstance(geometry, MeshFile):
         path = robot.mesh_finder.find(geometry.uri, link)
         unit = max(map(abs, geometry.scale))
-        vertices, faces, colors = load_mesh_file(path, link, share, TOLERANCE / unit, folder)
+        vertices, faces, colors = load_mesh_file(path, link, share, tolerance / unit, folder)
         vertices = vertices * np.float64(geometry.scale)
         if np.prod(geometry.scale) < 0:
             faces = faces[:, ::-1]      # a mirrored mesh is inside out

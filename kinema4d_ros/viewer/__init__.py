@@ -7,8 +7,10 @@ from kinema4d_ros.viewer.future import Future, FutureFrame, position_colors, Ste
 from kinema4d_ros.viewer.history import History
 from kinema4d_ros.viewer.pictures import Looks, side_by_side
 from kinema4d_ros.viewer.playback import Playback
+from kinema4d_ros.viewer.robot_model import meshes_to_show
 from kinema4d_ros.viewer.timeline import Timeline
 from kinema4d_ros.viewer.viewer import Viewer
 
 __all__ = ['Candidate', 'Execution', 'Future', 'FutureFrame', 'History', 'Looks', 'Playback',
-           'Step', 'Timeline', 'Viewer', 'position_colors', 'side_by_side', 'thin']
+           'Step', 'Timeline', 'Viewer', 'meshes_to_show', 'position_colors', 'side_by_side',
+           'thin']

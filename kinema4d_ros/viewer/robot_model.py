@@ -9,7 +9,14 @@ import numpy as np
 import trimesh
 from trimesh.visual.material import PBRMaterial
 
-from kinema4d_ros.robot import LinkMesh
+from kinema4d_ros.robot import LinkMesh, LinkMeshes, load_meshes, Robot
+
+_MAX_FACES, _TOLERANCE = 6000, 0.004      # triangles, [m]: finer cannot be seen from afar
+
+
+def meshes_to_show(robot: Robot) -> LinkMeshes:
+    """Load what a robot looks like, coarse enough for a browser that has no GPU."""
+    return load_meshes(robot, max_faces=_MAX_FACES, tolerance=_TOLERANCE)
 
 
 class RobotModel:

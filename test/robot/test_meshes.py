@@ -167,10 +167,15 @@ def test_open_surfaces_keep_their_borders(load, tmp_path):
 def test_shape_goes_before_budget(load, tmp_path):
     """A sphere of 50 faces would be off by centimetres, so it gets more, also in millimetres."""
     SPHERE.copy().apply_scale(1000).export(tmp_path / 'sphere.stl')
-    mesh = load(file_robot(tmp_path / 'sphere.stl', '', 'scale="0.001 0.001 0.001"'),
-                max_faces=50)['a']
+    robot = file_robot(tmp_path / 'sphere.stl', '', 'scale="0.001 0.001 0.001"')
+    mesh = load(robot, max_faces=50)['a']
     assert 200 < len(mesh.faces) < 4000
     assert np.abs(np.linalg.norm(surface(mesh).triangles_center, axis=1) - 0.1).max() < 1.5e-3
+    coarse = load(robot, max_faces=50, tolerance=0.01)['a']
+    assert len(coarse.faces) < len(mesh.faces)
+    assert np.abs(np.linalg.norm(surface(coarse).triangles_center, axis=1) - 0.1).max() < 1.5e-2
+    with pytest.raises(MeshError, match='tolerance must be a positive distance .* got 0'):
+        load(robot, tolerance=0)
 
 
 def test_a_heavy_robot_is_reduced(load):

@@ -13,9 +13,9 @@ import browser  # noqa: E402
 from kinema4d_ros.camera import pointmap_from_depth  # noqa: E402
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.resources import share_dir  # noqa: E402
-from kinema4d_ros.robot import load_meshes, Robot, sample_trajectory  # noqa: E402
+from kinema4d_ros.robot import Robot, sample_trajectory  # noqa: E402
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict  # noqa: E402
-from kinema4d_ros.viewer import Candidate, FutureFrame, Viewer  # noqa: E402
+from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(browser.CHROMIUM is None,
@@ -125,7 +125,7 @@ def test_without_a_gpu_less_is_drawn(page):
 
 def test_robot_and_scene_appear(viewer, page, robot, episode):
     empty = scene(page)
-    viewer.set_robot(robot, load_meshes(robot, max_faces=6000))
+    viewer.set_robot(robot, meshes_to_show(robot))
     observation = episode.observation()
     viewer.show_joints(observation.joint_positions)
     with_robot = wait_change(page, empty, 0.01, 'the robot')
@@ -283,7 +283,7 @@ def test_one_of_several_candidates(viewer, page, robot, episode):
 def test_a_robot_that_changes(viewer, page):
     other = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text())
     before = scene(page)
-    viewer.set_robot(other, load_meshes(other))
+    viewer.set_robot(other, meshes_to_show(other))
     viewer.show_joints({})
     page.wait_text('no prediction yet')
     wait_change(page, before, 0.02, 'the other robot')
