@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node viewer over DDS: what is published is on its page."""
 import re
+import time
 import urllib.request
 
 import numpy as np
 import pytest
-from graph import (CAMERA_FRAME, FakeRobot, HEIGHT, made, parameters, Process, READY, ROOT,
+from graph import (CAMERA_FRAME, FakeRobot, HEIGHT, LIMIT, made, parameters, Process, READY, ROOT,
                    start_shadow_sim, swing, WIDTH)
 from rclpy.time import Time
 from std_msgs.msg import Header
-from trajectory_msgs.msg import JointTrajectory
 
 pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
 import browser  # noqa: E402
@@ -109,7 +109,7 @@ def test_two_shadow_sims_are_compared_and_candidates_listed(ros_domain):
     shared = [part for topic in inputs for part in ('-r', f'{topic}:=/{topic}')]
     models = {'left': 'kinematic', 'right': 'frozen'}
     with made() as graph:
-        FakeRobot(graph)
+        robot = FakeRobot(graph)
         sims = [start_shadow_sim('-r', f'__ns:=/{name}', *shared, world_model=model,
                                  sync_tolerance=5.0, max_input_age=30.0)     # busy machines
                 for name, model in models.items()]
@@ -118,11 +118,21 @@ def test_two_shadow_sims_are_compared_and_candidates_listed(ros_domain):
         try:
             page = chromium.page(address)
             goals = graph.action('/left/shadow_sim')
-            graph.wait(lambda: graph.node.count_subscribers('/joint_trajectory') == 2, 'both')
-            commands = graph.node.create_publisher(JointTrajectory, 'joint_trajectory',
-                                                   qos.TRAJECTORY)
-            graph.wait(lambda: commands.get_subscription_count() == 2, 'both')
-            commands.publish(swing())
+            told = [graph.listen(f'/{name}/verdict', VerdictMessage, qos.VERDICT)
+                    for name in models]
+            graph.wait(lambda: robot.trajectory.get_subscription_count() == 2, 'both')
+
+            def both_predict():
+                robot.wait_shown()
+                before = [len(heard) for heard in told]
+                robot.trajectory.publish(swing())
+                graph.wait(lambda: all(any(verdict.final for verdict in heard[count:])
+                                       for heard, count in zip(told, before, strict=True)), 'both')
+                return all(heard[-1].world_model for heard in told)
+
+            end = time.monotonic() + LIMIT
+            while not both_predict():       # not before they have seen the robot
+                assert time.monotonic() < end
             for name, model in models.items():
                 page.choose('world model', f'{model} ({name})', limit=60.0)
                 page.wait_text(f'model: {model}')
