@@ -15,7 +15,7 @@ from launch.actions import (DeclareLaunchArgument, GroupAction, OpaqueFunction,
                             SetEnvironmentVariable)
 from launch.conditions import IfCondition
 from launch.substitutions import (Command, FindExecutable, LaunchConfiguration,
-                                  NotEqualsSubstitution, PathJoinSubstitution)
+                                  NotEqualsSubstitution, PathJoinSubstitution, PythonExpression)
 from launch_ros.actions import Node, PushROSNamespace, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -128,7 +128,11 @@ def generate_launch_description():
     episode, urdf = LaunchConfiguration('episode'), LaunchConfiguration('urdf')
     player = Node(
         package='kinema4d_ros', executable='episode_player', output='screen', emulate_tty=True,
-        parameters=[{'episode': episode, 'at_end': LaunchConfiguration('at_end')}],
+        parameters=[{
+            'episode': episode, 'at_end': LaunchConfiguration('at_end'),
+            # the recorder must hear the trajectory too
+            'subscribers': ParameterValue(PythonExpression(
+                ["2 if '", LaunchConfiguration('record'), "' == 'true' else 1"]), value_type=int)}],
         condition=is_given('episode'))
     gate = Node(
         package='kinema4d_ros', executable='trajectory_gate', output='screen', emulate_tty=True,

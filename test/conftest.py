@@ -12,6 +12,10 @@ import pytest
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 os.environ['ROS_LOCALHOST_ONLY'] = '1'
 os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0')
+# As in the launch file: where images overflow the small default segment, Fast DDS drops what comes
+# next, be it a trajectory or a discovery, and tells it again after seconds.
+os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE',
+                      str(Path(__file__).resolve().parents[1] / 'config' / 'fastdds.xml'))
 
 # Domains above 101 overlap with the ports that Linux hands out to programs; 0 is the user's own.
 _DOMAINS = range(1, 102)

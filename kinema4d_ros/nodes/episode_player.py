@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
@@ -32,6 +33,8 @@ from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.episodes.files import find_episode
 from kinema4d_ros.robot import Robot
 
+_PATIENCE = 7.0             # [s] Fast DDS asks every 3 s for what is not acknowledged
+_ACK_PERIOD = Duration(seconds=0.1)
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
 _LISTENERS = ('camera', 'joint_states', 'joint_trajectory')
 
@@ -52,8 +55,11 @@ TABLE = ParameterTable((
               'How long the first frame is shown before the episode starts', unit='s', minimum=0.0,
               maximum=60.0, read_only=True),
     Parameter('wait_for_subscribers', float, 30.0,
-              'How long to wait for somebody to subscribe to camera, joints and trajectory; '
+              'How long to wait for subscribers of camera, joints and trajectory; '
               '0.0 starts at once', unit='s', minimum=0.0, maximum=3600.0, read_only=True),
+    Parameter('subscribers', int, 1,
+              'How many subscribers of each of these to wait for: shadow_sim, and one more for '
+              'each recorder', minimum=1, maximum=100, read_only=True),
     Parameter('publish_clock', bool, False,
               'Publish /clock and keep the recorded stamps; otherwise stamps are the present time',
               read_only=True),
@@ -111,6 +117,7 @@ class EpisodePlayer(Node):
             self._wait_for_subscribers()
             while self._play() and self._values['at_end'] == 'loop':
                 self.get_logger().info('the episode starts again')
+            self._wait_for_acknowledgement()
         except Kinema4DError as error:
             self.get_logger().error(str(error))
             self.failures.append(error)
@@ -131,17 +138,18 @@ class EpisodePlayer(Node):
 
     def _wait_for_subscribers(self) -> None:
         """Wait until camera, joints and trajectory are listened to, or the time is over."""
-        patience = self._values['wait_for_subscribers']
+        patience, wanted = self._values['wait_for_subscribers'], self._values['subscribers']
         listened = dict(zip(_LISTENERS, (self._image, self._joints, self._trajectory)))
         end = time.monotonic() + patience
         while patience > 0 and not self._stop.wait(0.02):
             lonely = [name for name, publisher in listened.items()
-                      if not publisher.get_subscription_count()]
+                      if publisher.get_subscription_count() < wanted]
             if not lonely:
                 return
             if time.monotonic() > end:
                 self.get_logger().warning(
-                    f'nobody subscribed to {", ".join(lonely)} within {patience} s; playing on')
+                    f'fewer than {wanted} subscribed to {", ".join(lonely)} within {patience} s; '
+                    'playing on')
                 return
 
     def _play(self) -> bool:
@@ -169,6 +177,15 @@ class EpisodePlayer(Node):
                 return False
             self._show(frame, self._stamp_ns(frame, 0))
         return True
+
+    def _wait_for_acknowledgement(self) -> None:
+        """Wait until who listens has the trajectory: one that was lost is sent again later."""
+        end = time.monotonic() + _PATIENCE
+        while not self._trajectory.wait_for_all_acked(_ACK_PERIOD) and not self._stop.is_set():
+            if time.monotonic() > end:
+                self.get_logger().warning(
+                    f'a subscriber of joint_trajectory does not have it after {_PATIENCE} s')
+                return
 
     def _schedule(self) -> Iterator[tuple[float, EpisodeFrame]]:
         """Yield (time from the start [s], frame): the first one held, then all at their pace."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import queue
+import os
 import signal
 import sys
 import threading
@@ -31,15 +31,17 @@ def main(module: str) -> int:
 
     :return: exit code: 0, or 1 when the node could not start or a callback failed.
     """
-    # Not an Event: a signal that comes while the main thread begins to wait for one would find its
-    # lock taken by that same thread, and hang.
-    ends: queue.SimpleQueue = queue.SimpleQueue()
+    # A pipe, and no lock, queue or event: a signal that comes while the main thread begins to wait
+    # for one of these is noted, but does not end the wait.
+    told_to_end, tells_to_end = os.pipe()
+    os.set_blocking(tells_to_end, False)
 
-    def stop(*_) -> None:
-        ends.put(None)
+    def stop() -> None:
+        os.write(tells_to_end, b'.')
 
+    signal.set_wakeup_fd(tells_to_end, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: None)     # the wake-up descriptor tells
     keep_freed_memory()
     import rclpy
     from rclpy._rclpy_pybind11 import InvalidHandle
@@ -81,7 +83,7 @@ def main(module: str) -> int:
         executor.add_node(node)
         thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
-        ends.get()
+        os.read(told_to_end, 1)
         node.quit()
         ending.set()
         wake.trigger()

@@ -124,7 +124,7 @@ def test_an_episode_into_shadow_sim(ros_domain):
         player = play(rate=2.0, lead_in=2.0)
         graph.wait(lambda: verdicts and verdicts[-1].final, 'the final verdict')
         graph.wait(lambda: len(heard) == frames or verdicts[-1].status, 'the frames')
-        assert player.stop() == 0, player.output()
+        assert player.process.wait(60.0) == 0, player.output()
         assert node.stop() == 0, node.output()
     verdict = verdicts[-1]
     assert verdict.status == Verdict.PASS, verdict.summary

@@ -39,7 +39,7 @@ from kinema4d_ros.world_model.kinema4d.tiny import write_tiny_checkpoint  # noqa
 
 pytestmark = pytest.mark.timeout(240)
 FRAMES = 10            # two chained windows of the tiny model, which has 9
-STEPS, MIB = 60, 1 << 20
+STEPS, MIB = 120, 1 << 20
 
 
 class Bench:
@@ -229,13 +229,19 @@ def test_a_trajectory_without_length_gets_a_verdict(bench):
 
 
 def test_a_cancel_ends_within_a_step_and_keeps_the_loaded_model(bench):
-    before, frames, feedback = bench.pid(), len(bench.frames), []
-    handle = bench.sampling(feedback)
-    bench.graph.ask(handle.cancel_goal_async)
-    result = bench.graph.ask(handle.get_result_async).result
+    before = bench.pid()
+    for _ in range(5):       # a busy machine may tell of the sampling when that is over
+        feedback = []
+        handle = bench.sampling(feedback)
+        bench.graph.ask(handle.cancel_goal_async)
+        result = bench.graph.ask(handle.get_result_async).result
+        steps = [message.feedback.step for message in feedback
+                 if message.feedback.stage == 'denoise']
+        if steps[-1] < STEPS:
+            break
     assert result.error_code == Precheck.Result.CANCELLED
-    assert len(bench.frames) == frames             # nothing was decoded
-    steps = [message.feedback.step for message in feedback if message.feedback.stage == 'denoise']
+    cancelled = result.verdicts[0].rollout_id
+    assert cancelled and not any(frame.rollout_id == cancelled for frame in bench.frames)
     assert steps == sorted(steps) and steps[-1] < STEPS
     bench.predicted()
     assert bench.pid() == before

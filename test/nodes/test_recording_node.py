@@ -60,7 +60,7 @@ def test_a_recording_played_again_gets_the_same_verdict(ros_domain, tmp_path):
         recorder = record(graph, first)
         graph.wait(lambda: 'is ready' in node.output(), 'the world model')
         player = Process('episode_player', *parameters(
-            episode='libero_spatial_0_0_into_table', lead_in=2.0))
+            episode='libero_spatial_0_0_into_table', lead_in=2.0, subscribers=2))
         assert player.process.wait(60.0) == 0, player.output()
         graph.wait(lambda: any(v.final for v in verdicts) and len(frames) >= FRAMES, 'a verdict')
         said = verdicts[-1]
@@ -78,7 +78,8 @@ def test_a_recording_played_again_gets_the_same_verdict(ros_domain, tmp_path):
 
         before = len(verdicts)
         recorder = record(graph, second)
-        player = Process('episode_player', *parameters(episode=first, lead_in=2.0))
+        player = Process('episode_player', *parameters(
+            episode=first, lead_in=2.0, subscribers=2))
         assert player.process.wait(60.0) == 0, player.output()
         graph.wait(lambda: any(v.final for v in verdicts[before:]), 'a verdict again')
         recorder.kill()
