@@ -40,6 +40,36 @@ def test_a_signal_that_comes_while_the_main_thread_begins_to_wait(ros_domain):
     assert done.returncode == 0, done.stderr
 
 
+# The same that the kernel may do to a thread between its last instruction and its wait: the signal
+# is noted, by another thread, and the main thread waits on.
+ELSEWHERE = """
+import os, signal, sys, threading
+from rclpy.node import Node
+from kinema4d_ros.nodes.spin import main
+
+class Idle(Node):
+    def quit(self):
+        pass
+
+    close = quit
+
+def make_node(stop):
+    node = Idle('idle')
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    return node
+
+sys.modules['a_node'] = sys.modules['__main__']
+sys.exit(main('a_node'))
+"""
+
+
+def test_a_signal_that_does_not_wake_the_main_thread(ros_domain):
+    done = subprocess.run([sys.executable, '-c', ELSEWHERE], capture_output=True, text=True,
+                          timeout=30.0)
+    assert done.returncode == 0, done.stderr
+
+
 # A node that is told to stop by a callback which then takes its time.
 SLOW = """
 import os, signal, sys, threading
