@@ -97,8 +97,9 @@ def test_parts_stand_alone_and_carry_their_definitions(ros_domain, tmp_path):
     with made() as graph:
         recorder = record(graph, tmp_path / 'bag', part_size=1, compression='false')
         robot = FakeRobot(graph)
+        robot.wait_heard()
+        robot.wait_shown()                   # so the recorder knows what robot it is
         robot.image = np.zeros((480, 640, 3), np.uint8)      # which fills a part with two
-        robot.wait_shown()
         robot.trajectory.publish(swing())
         graph.wait(lambda: recorder.output().count('is full') >= 2, 'the second part')
         assert recorder.stop(signal.SIGINT) == 0, recorder.output()
