@@ -36,6 +36,11 @@ class Execution:
         return not self._sent
 
     @property
+    def executing(self) -> str:
+        """Name of the trajectory that the controller took last and has not ended; '' for none."""
+        return '' if self._moving is None else self._moving.name
+
+    @property
     def _moving(self) -> Ticket | None:
         accepted = [ticket for ticket in self._sent if ticket.accepted_at]
         return accepted[-1] if accepted else None

@@ -167,6 +167,7 @@ class TrajectoryGate(Node):
             '' if self._state.robot is not None else 'no robot description') if problem]
         self._report.diagnostics(problems, [self._verdicts.deafness()], {
             'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
+            'executing': self._gate.execution.executing,
             'joint_states stamp [ns]': self._state.newest_stamp_ns, **self._gate.counts})
 
     # ------------------------------------------------------------------ the end

@@ -93,6 +93,11 @@ class Gate(Asker):
 
         self.wait(told)
 
+    def executes(self, number):
+        """Wait until it knows that the controller has taken the trajectory of this number."""
+        self.wait(lambda: (newest := self._newest()) is not None
+                  and of(newest)['executing'].startswith(f'trajectory {number} '))
+
     def send(self, goal):
         """Send a goal; return its handle."""
         if isinstance(goal, JointTrajectory):
@@ -199,6 +204,8 @@ class World:
         handle = self.gate.send(goal or swing())
         self.gate.decided('forward', since)
         self.graph.wait(lambda: len(self.controller.ids) > before, 'the controller to execute')
+        number = of(self.gate.decided('forward', since))['trajectory']
+        self.gate.executes(number)
         return handle
 
     def insist_on_what_was_forwarded(self):
