@@ -123,13 +123,14 @@ class Client:
     def listen(self, kind: type, topic: str, kept: list, profile,
                keep: Callable = lambda message: message) -> None:
         """Keep (time, what `keep` returns of the message) of a topic."""
-        def take(message) -> None:
-            item = time.perf_counter(), keep(message)
-            with self.changed:
-                kept.append(item)
-                self.changed.notify_all()
+        self.node.create_subscription(kind, topic, lambda message: self.keep(
+            kept, (time.perf_counter(), keep(message))), profile)
 
-        self.node.create_subscription(kind, topic, take, profile)
+    def keep(self, kept: list, item) -> None:
+        """Keep what came, and wake who waits for it."""
+        with self.changed:
+            kept.append(item)
+            self.changed.notify_all()
 
     def publisher(self, topic: str) -> Publisher:
         """Return a publisher of trajectories."""

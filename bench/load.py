@@ -50,6 +50,7 @@ class Answer(NamedTuple):
     is_checked: bool = True  # tiers 0 and 1 ran to their end
     is_pass: bool = False
     is_final: bool = True
+    told: float | None = None    # [s] when shadow_sim published it, where that is known
 
 
 class Sample(NamedTuple):
@@ -102,11 +103,16 @@ class Heard:
                 _backwards([number for _, number in self.frames]))
 
     def outdated_passes(self) -> int:
-        """Return how many trajectories first passed after the next one had been sent."""
+        """
+        Return how many trajectories first passed after the next one had been sent.
+
+        When they passed is when shadow_sim said so: it does not know what becomes of its message.
+        """
         passes: dict[int, float] = {}
         for answer in self.answers:
             if answer.is_pass:
-                passes.setdefault(answer.number, answer.when)
+                passes.setdefault(answer.number,
+                                  answer.when if answer.told is None else answer.told)
         return sum(self._late(when, number) > ON_THE_WAY for number, when in passes.items())
 
     def given_up(self) -> list[float]:
@@ -162,7 +168,8 @@ def press(graph: Graph, seconds: float) -> Heard:
     """Send trajectories for so long, wait for the last answer, and return what was heard."""
     client, samples, told, frames = graph.client, [], [], []
     client.listen(DiagnosticArray, '/diagnostics', samples, 10, _values)
-    client.listen(Verdict, 'verdict', told, qos.VERDICT, _kept)
+    client.node.create_subscription(Verdict, 'verdict', lambda message, info: client.keep(
+        told, (time.perf_counter(), (*_kept(message), _moment(info)))), qos.VERDICT)
     client.listen(PredictedFrame, 'predicted/frame', frames, qos.PREDICTED_FRAMES,
                   lambda frame: frame.rollout_id)
     client.wait(lambda: any(_REPLACED in values for _, values in samples), 'diagnostics',
@@ -175,8 +182,9 @@ def press(graph: Graph, seconds: float) -> Heard:
         due += PERIOD
         time.sleep(max(0.0, due - time.perf_counter()))
     end, last = graph.feed.asked(), len(sent_at) - 1
-    client.wait(lambda: any(numbers.get(digest) == last and what[-1]
-                            for _, (digest, *what) in told), 'the last verdict', graph.node)
+    client.wait(lambda: any(numbers.get(digest) == last and is_final
+                            for _, (digest, *_, is_final, _) in told), 'the last verdict',
+                graph.node)
     until = len(samples)
     client.wait(lambda: len(samples) >= until + 3, 'diagnostics', graph.node)
     with client.changed:
@@ -260,6 +268,11 @@ def _kept(verdict: Verdict) -> tuple:
         finding.code == Finding.CANCELLED for finding in verdict.findings)
     return (verdict.trajectory_hash, verdict.rollout_id, is_replaced,
             'tier 1' in verdict.latency_stages, verdict.status == Verdict.PASS, verdict.final)
+
+
+def _moment(info: Mapping) -> float:
+    """Return when a message was published, as `time.perf_counter` would have told it [s]."""
+    return time.perf_counter() - (time.time_ns() - info['source_timestamp']) * 1e-9
 
 
 def _values(array: DiagnosticArray) -> dict[str, str]:

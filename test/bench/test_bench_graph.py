@@ -59,6 +59,8 @@ def test_what_must_not_happen_is_seen():
     assert heard([(0.5, 0, False, True, True), (2.5, 0, False, True, True)]
                  ).outdated_passes() == 0
     assert heard([(1.9, 0, False, True, True)]).outdated_passes() == 1
+    assert heard([(1.9, 0, False, True, True, True, 1.1)]).outdated_passes() == 0     # on its way
+    assert heard([(1.9, 0, False, True, True, True, 1.8)]).outdated_passes() == 1
     missed = heard([(0.5, 0, False), (1.5, 1, False), (2.5, 2, False), last],
                    [(0.6, 0), (1.0 + load.CANCELLED + 0.1, 0)], replaced=0)
     assert bad(missed) == set()           # that one was shown to its end
