@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -181,11 +182,15 @@ class EpisodePlayer(Node):
     def _wait_for_acknowledgement(self) -> None:
         """Wait until who listens has the trajectory: one that was lost is sent again later."""
         end = time.monotonic() + _PATIENCE
-        while not self._trajectory.wait_for_all_acked(_ACK_PERIOD) and not self._stop.is_set():
-            if time.monotonic() > end:
-                self.get_logger().warning(
-                    f'a subscriber of joint_trajectory does not have it after {_PATIENCE} s')
-                return
+        try:
+            while not self._trajectory.wait_for_all_acked(_ACK_PERIOD) \
+                    and not self._stop.is_set():
+                if time.monotonic() > end:
+                    self.get_logger().warning(
+                        f'a subscriber of joint_trajectory does not have it after {_PATIENCE} s')
+                    return
+        except RCLError as error:     # not every RMW can tell
+            self.get_logger().debug(f'nothing is known of acknowledgements: {error}')
 
     def _schedule(self) -> Iterator[tuple[float, EpisodeFrame]]:
         """Yield (time from the start [s], frame): the first one held, then all at their pace."""

@@ -4,8 +4,9 @@
 import subprocess
 import sys
 
-# A node whose process is interrupted while its main thread holds the lock of a condition.
-CODE = """
+import pytest
+
+IDLE = """
 import os, signal, sys, threading
 from rclpy.node import Node
 from kinema4d_ros.nodes.spin import main
@@ -14,9 +15,16 @@ class Idle(Node):
     def quit(self):
         pass
 
-    def close(self):
-        pass
+    close = quit
 
+{make_node}
+
+sys.modules['a_node'] = sys.modules['__main__']
+sys.exit(main('a_node'))
+"""
+
+# Its process is interrupted while its main thread holds the lock of a condition.
+LOCKED = """
 def make_node(stop):
     def trace(frame, event, argument):
         if frame.f_code is threading.Condition.wait.__code__:
@@ -28,44 +36,23 @@ def make_node(stop):
     threading.Thread.start = lambda thread, start=threading.Thread.start: (
         start(thread), sys.settrace(trace))
     return node
-
-sys.modules['a_node'] = sys.modules['__main__']
-sys.exit(main('a_node'))
 """
-
-
-def test_a_signal_that_comes_while_the_main_thread_begins_to_wait(ros_domain):
-    done = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True,
-                          timeout=30.0)
-    assert done.returncode == 0, done.stderr
-
 
 # The same that the kernel may do to a thread between its last instruction and its wait: the signal
 # is noted, by another thread, and the main thread waits on.
 ELSEWHERE = """
-import os, signal, sys, threading
-from rclpy.node import Node
-from kinema4d_ros.nodes.spin import main
-
-class Idle(Node):
-    def quit(self):
-        pass
-
-    close = quit
-
 def make_node(stop):
     node = Idle('idle')
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     return node
-
-sys.modules['a_node'] = sys.modules['__main__']
-sys.exit(main('a_node'))
 """
 
 
-def test_a_signal_that_does_not_wake_the_main_thread(ros_domain):
-    done = subprocess.run([sys.executable, '-c', ELSEWHERE], capture_output=True, text=True,
+@pytest.mark.parametrize('make_node', [LOCKED, ELSEWHERE], ids=['locked', 'elsewhere'])
+def test_a_signal_that_comes_while_the_main_thread_begins_to_wait(ros_domain, make_node):
+    code = IDLE.replace('{make_node}', make_node)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
                           timeout=30.0)
     assert done.returncode == 0, done.stderr
 
