@@ -11,6 +11,7 @@ from rclpy.action import ActionClient
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.endpoints import owner
 from kinema4d_ros.nodes.gate_ticket import Ticket
 
 
@@ -84,5 +85,5 @@ class Controller:
                             (clients, f'is a client of {self.action}')):
             for info in infos:
                 if (info.node_name, info.node_namespace) != own:
-                    doors.append(f'{info.node_namespace.rstrip("/")}/{info.node_name} ({what})')
+                    doors.append(f'{owner(info)} ({what})')
         return sorted(set(doors))

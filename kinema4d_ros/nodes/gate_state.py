@@ -16,6 +16,8 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.gate_ticket import Ticket
+from kinema4d_ros.nodes.misfits import NO_EVENTS
+from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.precheck.gate_rules import farthest, Situation
 from kinema4d_ros.robot import Robot
 
@@ -45,13 +47,17 @@ class GateState:
         self._joints: dict[str, _Reading] = {}
         self._complaint = ''
         self._lock = threading.Lock()
-        # Groups of their own: neither parsing nor quick joints may hold up a cancel.
+        # Neither parsing nor quick joints may hold up a cancel.
         node.create_subscription(String, 'robot_description', relayed(self._take_robot),
-                                 qos.ROBOT_DESCRIPTION,
+                                 qos.ROBOT_DESCRIPTION, event_callbacks=NO_EVENTS,
                                  callback_group=MutuallyExclusiveCallbackGroup())
-        node.create_subscription(JointState, 'joint_states', relayed(self._take_joints),
-                                 qos.JOINT_STATES,
-                                 callback_group=MutuallyExclusiveCallbackGroup())
+        self._poller = Poller(node.create_subscription(
+            JointState, 'joint_states', relayed(self._take_joints), qos.POLLED_JOINT_STATES,
+            callback_group=Aside(), event_callbacks=NO_EVENTS))
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._poller.close()
 
     # ------------------------------------------------------------------ received
 

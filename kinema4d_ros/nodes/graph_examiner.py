@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.endpoints import owner
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.cli.checks import Check, Level
@@ -193,7 +194,7 @@ def _qos(node: GraphExaminer) -> Iterator[Check]:
     forms = [topic for each in _FORMS.values() for _, topic, _ in each]
     for topic in (*_INPUTS, *forms, *OUTPUTS):
         name = node.resolve_topic_name(topic)
-        readers = [(_full(info), info.qos_profile)
+        readers = [(owner(info), info.qos_profile)
                    for info in node.get_subscriptions_info_by_topic(name)]
         asked: QoSProfile | None = _INPUTS.get(topic, (None, None))[1]
         if asked is not None:
@@ -202,7 +203,7 @@ def _qos(node: GraphExaminer) -> Iterator[Check]:
             for reader, profile in readers:
                 compatible, reason = qos_check_compatible(publisher.qos_profile, profile)
                 if compatible == QoSCompatibility.ERROR and 'kinema4d_doctor' not in reader:
-                    found.add((name, _full(publisher), reader, reason.strip(' ;')))
+                    found.add((name, owner(publisher), reader, reason.strip(' ;')))
     for name, publisher, reader, reason in sorted(found):
         yield Check(f'QoS of {name}', Level.ERROR,
                     f'{reader} never hears {publisher}: {reason}',
@@ -250,12 +251,7 @@ def _clock(node: GraphExaminer) -> Iterator[Check]:
 def _shadow_sim(node: GraphExaminer) -> Iterator[Check]:
     running = node.publishers('verdict')
     if running:
-        yield Check('shadow_sim', Level.OK, f'{", ".join(map(_full, running))} publishes verdicts')
+        yield Check('shadow_sim', Level.OK, f'{", ".join(map(owner, running))} publishes verdicts')
     else:
         yield Check('shadow_sim', Level.INFO, 'is not running in this namespace',
                     'ros2 launch kinema4d_ros shadow_sim.launch.py')
-
-
-def _full(info) -> str:
-    """Return the name of the node that an endpoint belongs to."""
-    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -3,14 +3,12 @@
 """What shadow_sim receives: kept as messages, made into one Observation when it is asked for."""
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.callback_groups import CallbackGroup
-from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from tf2_msgs.msg import TFMessage
 
@@ -22,6 +20,7 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.misfits import Misfits, NO_EVENTS
 from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation
@@ -59,7 +58,7 @@ class InputStatus(NamedTuple):
     age: float | None            # [s] since the last message
     received: int
     refused: int
-    problem: str                 # why the last one was refused, or what does not match
+    problem: str                 # why the last one was refused, or none can come
 
 
 class _Problem(NamedTuple):
@@ -91,6 +90,7 @@ class Inputs:
         self._tree = tree
         self._buffers: dict[str, StampedBuffer] = {}
         self._problems: dict[str, _Problem] = {}
+        self._misfits = Misfits(node)
         self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
         self._subscriptions: dict[str, Any] = {}
         self._camera_topics: dict[str, tuple[type, Any]] = {}
@@ -104,14 +104,14 @@ class Inputs:
             raw = values['depth_transport'] == 'raw'
             self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
-        # by the hundred; and best effort fits every publisher, so no QoS event is missed
+        # by the hundred
         self._joints = self._subscribe('joint_states', JointState, qos.POLLED_JOINT_STATES, 200,
                                        joint_positions, Aside())
         self._poller = Poller(self._subscriptions['joint_states'])
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
             self._subscriptions[topic] = node.create_subscription(
                 TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
-                profile, callback_group=group)
+                profile, callback_group=group, event_callbacks=NO_EVENTS)
 
     # ------------------------------------------------------------------ subscribing
 
@@ -136,33 +136,27 @@ class Inputs:
                 buffer.refuse()
                 self._complain(topic, str(error))
                 return
-            if topic in self._problems and self._problems[topic].until == math.inf:
-                del self._problems[topic]     # a publisher that fits is there now
             jumped = buffer.put(stamp_ns(message.header.stamp), value, time.monotonic())
             if jumped and buffer is not self._info:
                 self._on_jump(f'the stamps of {topic} jumped back')
 
-        events = SubscriptionEventCallbacks(
-            incompatible_qos=lambda event: self._complain(
-                topic, f'{event.total_count} publisher(s) offer a QoS that does not match '
-                f'(policy {event.last_policy_kind}); set camera_reliability or the publisher',
-                math.inf),
-            use_default_callbacks=False)
         self._subscriptions[topic] = self._node.create_subscription(
             kind, topic, take, profile, callback_group=group or self._group,
-            event_callbacks=events)
+            event_callbacks=NO_EVENTS)
         return buffer
 
-    def _complain(self, topic: str, text: str, lasts: float = _RECENT) -> None:
+    def _complain(self, topic: str, text: str) -> None:
         """Keep a problem, and log it unless it was the last one a moment ago."""
         now, last = time.monotonic(), self._problems.get(topic)
         if last is None or last.text != text or now > last.until:
             self._node.get_logger().warning(f'{topic}: {text}')
-        self._problems[topic] = _Problem(text, now + lasts)
+        self._problems[topic] = _Problem(text, now + _RECENT)
 
     def _problem(self, topic: str) -> str:
         problem = self._problems.get(topic)
-        return '' if problem is None or time.monotonic() > problem.until else problem.text
+        if problem is not None and time.monotonic() <= problem.until:
+            return problem.text
+        return self._misfits.problem(topic)
 
     def _read(self, topic: str, entry: Entry, convert: Callable[[Any], Any]) -> Any:
         """
@@ -187,7 +181,7 @@ class Inputs:
             self._complain('/tf', str(error))
 
     def refresh(self) -> None:
-        """Subscribe anew where publishers that came since offer a better QoS."""
+        """Subscribe anew where publishers that came offer a better QoS; log who is not heard."""
         for topic, (kind, reliability) in self._camera_topics.items():
             # it takes the name as it is, without the remappings of this node
             if not self._node.count_publishers(self._node.resolve_topic_name(topic)):
@@ -197,6 +191,7 @@ class Inputs:
                 self._node.destroy_subscription(self._subscriptions[topic])
                 self._camera_topics[topic] = kind, profile.reliability
                 self._subscribe(topic, kind, profile, 0)
+        self._misfits.look()
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -318,6 +313,8 @@ class Inputs:
                f'{self._node.count_publishers(name)} publisher(s)'
         if topic in self._problems:
             text += f'; last problem: {self._problems[topic].text}'
+        if misfit := self._misfits.problem(topic):
+            text += f'; {misfit}'
         return InputProblem(FindingCode.MISSING_INPUT, text)
 
 

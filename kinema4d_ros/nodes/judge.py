@@ -278,16 +278,19 @@ class Judge:
                             rollout.pictures if predicted else Pictures())
 
     def _tell(self, candidate: Candidate, message) -> None:
-        """Log and publish a verdict; one that nobody heard still counts for the one who asked."""
+        """Publish and log a verdict; one that nobody heard still counts for the one who asked."""
         word = Status(message.status).name + ('' if message.final else ' so far')
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
         logger = self._node.get_logger()
-        logger.info(f'{word}: {message.summary}{outcome}')
         self.last_message = message
-        try:
-            self._outputs.publish_verdict(message, candidate.tool_path)
-        except Exception:
-            logger.error(traceback.format_exc())
+        # Published first: what outdates it may come at any moment.
+        for tell in (lambda: self._outputs.publish_verdict(message),
+                     lambda: logger.info(f'{word}: {message.summary}{outcome}'),
+                     lambda: self._outputs.publish_markers(message, candidate.tool_path)):
+            try:
+                tell()
+            except Exception:
+                logger.error(traceback.format_exc())
 
 
 class _timed:  # noqa: N801 - reads as a statement

@@ -146,14 +146,17 @@ class Outputs:
         message.valid_until = time_message(since_ns + round(lifetime * 1e9))
         return message
 
-    def publish_verdict(self, message: VerdictMessage,
-                        tool_path: np.ndarray | None = None) -> None:
+    def publish_verdict(self, message: VerdictMessage) -> None:
+        """Publish a verdict; it stays for late readers."""
+        self._publish('verdict', message)
+
+    def publish_markers(self, message: VerdictMessage, tool_path: np.ndarray | None = None
+                        ) -> None:
         """
-        Publish a verdict and what RViz2 shows of it; both stay for late readers.
+        Publish what RViz2 shows of a verdict; it stays for late readers.
 
         :param tool_path: where the motion takes the tool, (T, 3) [m] in the root link.
         """
-        self._publish('verdict', message)
         self._publish('verdict_markers', verdict_markers(message, tool_path))
 
     def publish_candidates(self, message: Candidates) -> None:

@@ -14,20 +14,11 @@ _PERIOD = 0.01   # [s] messages are at most this late
 
 
 class Aside(CallbackGroup):
-    """
-    Keeps the executor away from a subscription, and from its QoS events unless they are wanted.
-
-    Fast DDS wakes who waits for these events whenever there are messages: not for a quick topic.
-    """
-
-    def __init__(self, *, has_events: bool = False):
-        """:param has_events: the executor tells of publishers whose QoS does not fit."""
-        super().__init__()
-        self._has_events = has_events
+    """Keeps the executor away from a subscription."""
 
     def can_execute(self, entity) -> bool:
-        """Tell whether this is an event that is wanted."""
-        return self._has_events and not isinstance(entity, Subscription)
+        """Tell that it may not."""
+        return False
 
     beginning_execution = can_execute
 

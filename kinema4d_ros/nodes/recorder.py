@@ -15,8 +15,10 @@ from tf2_msgs.msg import TFMessage
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.endpoints import type_name
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.nodes.bag import Bag, BagTopic
+from kinema4d_ros.nodes.misfits import Misfits, NO_EVENTS
 from kinema4d_ros.nodes.outputs import TOPICS as OUTPUTS
 
 _DEEP = 200          # messages that wait for this node, so that a moment of load loses none
@@ -70,6 +72,7 @@ class Recorder(Node):
         self._bag = Bag(folder.absolute(), queue_bytes=values['queue_size'] << 20,
                         part_bytes=values['part_size'] << 20, compressed=values['compression'])
         self._told: int = 0
+        self._misfits = Misfits(self)
         self._parts: int = 1
         self._open: dict[str, tuple[ReliabilityPolicy, object]] = {}
         for topic in values['topics']:
@@ -101,13 +104,13 @@ class Recorder(Node):
     def _subscribe(self, topic: str) -> None:
         kind, profile = {**TOPICS, **_OPTIONAL}[topic]
         asked = _deep(profile or qos.camera(self, self.resolve_topic_name(topic)))
-        in_bag = BagTopic('/' + topic.lstrip('/'), _type_name(kind), profile or asked)
+        in_bag = BagTopic('/' + topic.lstrip('/'), type_name(kind), profile or asked)
 
         def take(raw: bytes) -> None:
             self._bag.put(in_bag, self.get_clock().now().nanoseconds, raw)
 
         self._open[topic] = asked.reliability, self.create_subscription(
-            kind, topic, take, asked, raw=True)
+            kind, topic, take, asked, raw=True, event_callbacks=NO_EVENTS)
 
     def _watch(self) -> None:
         """Ask for reliable where it is offered by now; tell of drops, new parts and failures."""
@@ -117,6 +120,7 @@ class Recorder(Node):
                     and qos.camera(self, name).reliability != reliability:
                 self.destroy_subscription(subscription)
                 self._subscribe(topic)
+        self._misfits.look()
         bag, logger = self._bag, self.get_logger()
         if len(bag.parts) > self._parts:
             self._parts = len(bag.parts)
@@ -146,11 +150,6 @@ def _deep(profile: QoSProfile) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, reliability=profile.reliability,
                       durability=profile.durability,
                       depth=profile.depth if latched else max(profile.depth, _DEEP))
-
-
-def _type_name(kind: type) -> str:
-    """Return a message class's name as bags have it."""
-    return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
 
 
 def make_node(on_end: Callable[[], None]) -> Recorder:

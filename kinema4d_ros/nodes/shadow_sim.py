@@ -24,6 +24,7 @@ from kinema4d_ros.nodes.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.judge import Judge, Worker
 from kinema4d_ros.nodes.looker import Looker
+from kinema4d_ros.nodes.misfits import NO_EVENTS
 from kinema4d_ros.nodes.outputs import Outputs
 from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.nodes.precheck_action import PrecheckAction
@@ -128,7 +129,7 @@ class ShadowSim(LifecycleNode):
         self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
         self._robot_subscription = self.create_subscription(
             String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
-            callback_group=self._slow)
+            callback_group=self._slow, event_callbacks=NO_EVENTS)
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data)
         self._warn_of_opt_outs(values)
@@ -162,7 +163,7 @@ class ShadowSim(LifecycleNode):
         self._looker.inputs = self._inputs
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
-            callback_group=Aside(has_events=True))]
+            callback_group=Aside(), event_callbacks=NO_EVENTS)]
         if values['memory_rate'] > 0:
             self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
                                                 callback_group=self._slow))

@@ -25,6 +25,7 @@ from kinema4d_ros.nodes.gate_parameters import TABLE
 from kinema4d_ros.nodes.gate_report import Report
 from kinema4d_ros.nodes.gate_state import GateState
 from kinema4d_ros.nodes.gate_verdicts import Verdicts
+from kinema4d_ros.nodes.misfits import Misfits
 from kinema4d_ros.precheck.gate_rules import Mode
 
 _TICK = 0.05         # [s] between looks at deadlines
@@ -56,7 +57,7 @@ class TrajectoryGate(Node):
         self._events: deque[Callable[[], None]] = deque()
         self._joints_waiting = False
         self._wake = self.create_guard_condition(self._work, callback_group=self._group)
-        self._report = Report(self)
+        self._report, self._misfits = Report(self), Misfits(self)
         self._front_action = self._resolve('~/follow_joint_trajectory')
         self._state = GateState(self, self._front_action, self._on_joints,
                                 self._relayed)
@@ -156,6 +157,7 @@ class TrajectoryGate(Node):
         self._gate.tick()
 
     def _look_around(self) -> None:
+        self._misfits.look()
         self._report.side_doors(
             self._controller.side_doors(),
             f'Have them use {self._front_action} or {self._resolve("~/joint_trajectory")} '
@@ -190,7 +192,8 @@ class TrajectoryGate(Node):
             self._gate.close('the gate is shutting down')   # callbacks are stuck, or no more
 
     def close(self) -> None:
-        """Nothing is left to close: the node's entities go with it."""
+        """Listen no more."""
+        self._state.close()
 
 
 def make_node(on_failure: Callable[[], None]) -> TrajectoryGate:

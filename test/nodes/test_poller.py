@@ -6,13 +6,13 @@ import time
 
 import rclpy
 from graph import LIMIT
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
 from kinema4d_ros.nodes import poller
+from kinema4d_ros.nodes.misfits import NO_EVENTS
 from kinema4d_ros.nodes.poller import Aside, Poller
 
 
@@ -50,34 +50,62 @@ def test_messages_come_in_order_whatever_the_callback_raises_and_none_after_the_
     assert 'ZeroDivisionError: a bug' in capfd.readouterr().err
 
 
-def test_who_cannot_wait_catches_up_and_hears_of_publishers_that_do_not_fit(
-        module_ros_domain, monkeypatch):
+def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
     monkeypatch.setattr(poller, '_PERIOD', 3600.0)
-    heard, misfits = [], []
-    events = SubscriptionEventCallbacks(incompatible_qos=misfits.append)
+    heard = []
     with rclpy.Context() as context:
         node = Node('caught_up', context=context)
         subscription = node.create_subscription(
             String, 'orders', lambda message: heard.append(message.data), 10,
-            callback_group=Aside(has_events=True), event_callbacks=events)
+            callback_group=Aside(), event_callbacks=NO_EVENTS)
         publisher = node.create_publisher(String, 'orders', 10)
         aside = Poller(subscription)
         for number in range(5):
             publisher.publish(String(data=str(number)))
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
         end = time.monotonic() + LIMIT
         while len(heard) < 5:
             assert time.monotonic() < end
-            executor.spin_once(timeout_sec=0.0)
             aside.catch_up()
+            time.sleep(0.001)
         assert heard == ['0', '1', '2', '3', '4']
-        node.create_publisher(String, 'orders', qos_profile_sensor_data)
-        while not misfits:
-            assert time.monotonic() < end
-            executor.spin_once(timeout_sec=0.1)
         aside.close()
         publisher.publish(String(data='late'))
         aside.catch_up()
         node.destroy_node()
     assert len(heard) == 5
+
+
+class Counted(Aside):
+    """Counts how often an executor asks for the subscription: once each time it waits."""
+
+    looks = 0
+
+    def can_execute(self, entity):
+        """Count, and let it wait for events if there are any."""
+        self.looks += isinstance(entity, Subscription)
+        return not isinstance(entity, Subscription)
+
+
+def test_the_executor_sleeps_while_a_message_waits_for_another_thread(
+        module_ros_domain, monkeypatch):
+    """With QoS events it would wait and wake without end, and keep the GIL from that thread."""
+    monkeypatch.setattr(poller, '_PERIOD', 3600.0)
+    heard, group = [], Counted()
+    with rclpy.Context() as context:
+        node = Node('left_waiting', context=context)
+        subscription = node.create_subscription(String, 'orders', heard.append, 10,
+                                                callback_group=group, event_callbacks=NO_EVENTS)
+        aside = Poller(subscription)
+        publisher = node.create_publisher(String, 'orders', 10)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        publisher.publish(String(data='wait'))
+        executor.spin_once(timeout_sec=0.5)
+        looks = group.looks
+        end = time.monotonic() + LIMIT
+        while not heard:                 # it had come, or comes now
+            assert time.monotonic() < end
+            aside.catch_up()
+        aside.close()
+        node.destroy_node()
+    assert looks < 10

@@ -227,7 +227,7 @@ def test_a_camera_that_offers_less_than_is_asked_for(ros_domain, reliability):
             assert verdicts[0].status == Verdict.PASS, verdicts[0].summary
         else:
             assert verdicts[0].status == Verdict.UNSURE
-            assert 'QoS that does not match' in verdicts[0].summary
+            assert 'its QoS does not fit' in verdicts[0].summary
         stopped(process)
 
 
