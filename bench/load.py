@@ -9,11 +9,12 @@ once a newer one is out (0.25 s are granted to messages under way); no verdict a
 after one of a newer trajectory, and neither long after a newer trajectory was sent (that would be a
 cancel that was missed); each trajectory that did not come to its end is counted as replaced; the
 last one of all gets its verdict. What is told beside: how many were judged, how soon, what was
-dropped, processor time and memory of each process.
+dropped, processor time and memory of each process, a gate's too that has nothing to let through.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
@@ -26,7 +27,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 
 from bench import report
-from bench.graph import Graph
+from bench.graph import Graph, node, Process
 from bench.precheck import motion
 from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
@@ -143,10 +144,12 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
     """Return a row per thing that must hold, and one per process."""
     with Graph(log_folder, size=size, camera_rate=camera_rate, joint_rate=joint_rate,
                hears_frames=False, world_model='kinematic', frames=frames,
-               required_tiers=[0, 1]) as graph:
-        started, before = time.perf_counter(), used(graph)
+               required_tiers=[0, 1]) as graph, contextlib.ExitStack() as ending:
+        gate = node(log_folder, 'trajectory_gate', controller='/arm_controller')
+        ending.callback(gate.end)
+        started, before = time.perf_counter(), used(graph, gate)
         heard = dataclasses.replace(press(graph, seconds), whole=frames)
-        took, after = time.perf_counter() - started, used(graph)
+        took, after = time.perf_counter() - started, used(graph, gate)
     return [*judged(heard), {
         'case': 'worker processes that had to be started again',
         'value': str(len(after.keys() - before.keys())), 'wanted': '0',
@@ -157,9 +160,10 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
         for (name, pid), (cpu, mb) in before.items() if (name, pid) in after)]
 
 
-def used(graph: Graph) -> dict[tuple[str, int], tuple[float, float]]:
+def used(graph: Graph, gate: Process) -> dict[tuple[str, int], tuple[float, float]]:
     """Return (name, process id) -> processor time [s] and memory [MB], of every process."""
-    pids = {**labelled('shadow_sim', graph.node.pid), 'robot_feed': graph.feed.pid,
+    pids = {**labelled('shadow_sim', graph.node.pid), gate.name: gate.pid,
+            'robot_feed': graph.feed.pid,
             'this script, which asks and listens': os.getpid()}
     return {(name, pid): (cpu_seconds(pid), resident_mb(pid)) for name, pid in pids.items()}
 
