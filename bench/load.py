@@ -147,6 +147,8 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
                required_tiers=[0, 1]) as graph, contextlib.ExitStack() as ending:
         gate = node(log_folder, 'trajectory_gate', controller='/arm_controller')
         ending.callback(gate.end)
+        graph.client.wait(lambda: graph.client.node.count_publishers('trajectory_gate/decision'),
+                          'the gate', gate)
         started, before = time.perf_counter(), used(graph, gate)
         heard = dataclasses.replace(press(graph, seconds), whole=frames)
         took, after = time.perf_counter() - started, used(graph, gate)

@@ -33,8 +33,14 @@ def misfit(publisher, kind: type, asked: QoSProfile) -> str:
     :param asked: by the subscriber.
     """
     if publisher.topic_type != type_name(kind):
-        return f'it publishes {publisher.topic_type}, not {type_name(kind)}'
-    compatible, reason = qos_check_compatible(publisher.qos_profile, asked)
+        return f'it publishes {publisher.topic_type}, not {type_name(kind)}; remap one of the two'
+    reason = qos_misfit(publisher.qos_profile, asked)
+    return reason and f'its QoS does not fit ({reason}); have it offer what is asked for'
+
+
+def qos_misfit(offered: QoSProfile, asked: QoSProfile) -> str:
+    """Return which policies keep a publisher and a subscriber apart, or ''."""
+    compatible, reason = qos_check_compatible(offered, asked)
     if compatible != QoSCompatibility.ERROR:
         return ''
-    return f'its QoS does not fit: {reason.removeprefix("ERROR: ").strip(" ;")}'
+    return reason.replace('ERROR: ', '').strip(' ;')

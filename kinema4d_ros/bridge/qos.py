@@ -20,10 +20,9 @@ def _profile(reliability: ReliabilityPolicy, depth: int, *, latched: bool = Fals
 
 #: robot_state_publisher publishes the description once; a late subscriber must still get it.
 ROBOT_DESCRIPTION = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
-#: Best effort matches drivers of either kind (REP-2003); only the newest states matter.
-JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 5)
-#: The same for whoever takes them some times a second: 0.1 s at 1 kHz.
-POLLED_JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 100)
+#: Best effort matches drivers of either kind (REP-2003). They are taken by the dozen: 0.1 s at
+#: 1 kHz may wait.
+JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 100)
 #: A command must not be lost.
 TRAJECTORY = _profile(ReliabilityPolicy.RELIABLE, 10)
 #: Large messages are lost by the dozen when sent best effort, and RViz2 asks for reliable.

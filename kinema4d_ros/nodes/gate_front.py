@@ -18,7 +18,6 @@ from trajectory_msgs.msg import JointTrajectory
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.nodes.gate_core import Gate
 from kinema4d_ros.nodes.gate_ticket import End, Result, Ticket, ticket_from_topic
-from kinema4d_ros.nodes.misfits import NO_EVENTS
 
 _RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
 
@@ -63,7 +62,7 @@ class Front:
             node.create_subscription(
                 JointTrajectory, '~/joint_trajectory',
                 guarded(lambda raw: gate.submit(ticket_from_topic(raw))), qos.TRAJECTORY, raw=True,
-                callback_group=group, event_callbacks=NO_EVENTS)
+                callback_group=group)
         for name, act in (('approve', lambda: gate.decide(True)),
                           ('deny', lambda: gate.decide(False)), ('override', gate.override)):
             node.create_service(Trigger, f'~/{name}', self._serve(name, act),

@@ -16,7 +16,6 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.gate_ticket import Ticket
-from kinema4d_ros.nodes.misfits import NO_EVENTS
 from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.precheck.gate_rules import farthest, Situation
 from kinema4d_ros.robot import Robot
@@ -31,14 +30,19 @@ class _Reading(NamedTuple):
 
 
 class GateState:
-    """Robot, joints and neighbours, as they are when asked. `joints_changed` is told of news."""
+    """
+    Robot, joints and neighbours, as they are when asked. `joints_changed` is told of news.
+
+    What is asked about joints takes first what has come of them since the last look.
+    """
 
     def __init__(self, node, front_action: str, joints_changed: Callable[[], None],
                  relayed: Callable):
         """
         Listen to robot_description and joint_states.
 
-        :param relayed: wraps a callback of another group, so that a failure of ours cancels first.
+        :param relayed: wraps a callback that the gate's own group does not call, so that a failure
+            of ours cancels first.
         """
         self._node, self._front_action = node, front_action
         self._joints_changed = joints_changed
@@ -49,11 +53,20 @@ class GateState:
         self._lock = threading.Lock()
         # Neither parsing nor quick joints may hold up a cancel.
         node.create_subscription(String, 'robot_description', relayed(self._take_robot),
-                                 qos.ROBOT_DESCRIPTION, event_callbacks=NO_EVENTS,
+                                 qos.ROBOT_DESCRIPTION,
                                  callback_group=MutuallyExclusiveCallbackGroup())
-        self._poller = Poller(node.create_subscription(
-            JointState, 'joint_states', relayed(self._take_joints), qos.POLLED_JOINT_STATES,
-            callback_group=Aside(), event_callbacks=NO_EVENTS))
+        self._joint_states = node.create_subscription(
+            JointState, 'joint_states', relayed(self._take_joints), qos.JOINT_STATES,
+            callback_group=Aside())
+        self._poller: Poller | None = None
+
+    def start(self) -> None:
+        """
+        Begin to take joint_states, in a thread beside the executor.
+
+        Should that ever come to nothing, the joints grow stale, and what moves is cancelled.
+        """
+        self._poller = Poller(self._joint_states)
 
     def close(self) -> None:
         """Listen no more."""
@@ -90,6 +103,7 @@ class GateState:
 
     def positions(self, names: Iterable[str]) -> dict[str, float]:
         """Return the last known position [rad or m] of each joint of the robot that has one."""
+        self._poller.catch_up()
         wanted = set(names) | set(self.robot.joint_names if self.robot is not None else ())
         with self._lock:
             return {name: self._joints[name].position for name in wanted if name in self._joints}
@@ -109,6 +123,7 @@ class GateState:
 
     def joints_problem(self, names: Iterable[str], max_age: float) -> str:
         """Return why the joints of a trajectory are not known now, or ''; `max_age` [s]."""
+        self._poller.catch_up()
         now, now_ns = time.monotonic(), self.now_ns()
         for name in names:
             with self._lock:

@@ -15,7 +15,7 @@ from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.gate_ticket import Ticket
-from kinema4d_ros.nodes.misfits import NO_EVENTS
+from kinema4d_ros.nodes.misfits import deafness
 from kinema4d_ros.precheck.gate_rules import Answer
 
 _SETTLE = 3.0    # [s] after its start in which a node may not know all others yet
@@ -41,7 +41,7 @@ class Verdicts:
         self.on_verdict: Callable[[Answer], None] = lambda _: None
         self._topic = f'{name.rpartition("/")[0]}/verdict'
         node.create_subscription(VerdictMessage, self._topic, guarded(self._heard), qos.VERDICT,
-                                 callback_group=group, event_callbacks=NO_EVENTS)
+                                 callback_group=group)
 
     def problem(self) -> str:
         """Return what is wrong with shadow_sim as the graph shows it, or ''."""
@@ -55,9 +55,9 @@ class Verdicts:
 
     def deafness(self) -> str:
         """Return why no late evidence can be heard, or ''."""
-        if self._node.count_publishers(self._topic):
-            return ''
-        return f'nobody publishes {self._topic}: there is no late evidence'
+        if not self._node.count_publishers(self._topic):
+            return f'nobody publishes {self._topic}: there is no late evidence'
+        return deafness(self._node, self._topic)
 
     @property
     def is_settled(self) -> bool:

@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.endpoints import owner
+from kinema4d_ros.bridge.endpoints import owner, qos_misfit
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.cli.checks import Check, Level
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.inputs import Inputs, InputStatus
 from kinema4d_ros.nodes.outputs import TOPICS as OUTPUTS
+from kinema4d_ros.nodes.quiet import Quiet
 from kinema4d_ros.nodes.robot_examiner import examine_camera, examine_robot
 from kinema4d_ros.nodes.shadow_parameters import TABLE
 
@@ -46,7 +47,7 @@ _FORMS = {
                          'sensor_msgs/msg/CompressedImage'))}
 
 
-class GraphExaminer(Node):
+class GraphExaminer(Quiet, Node):
     """Listens as shadow_sim would, and says what it heard; commands and publishes nothing."""
 
     def __init__(self, context: rclpy.Context, arguments: Sequence[str]):
@@ -201,9 +202,9 @@ def _qos(node: GraphExaminer) -> Iterator[Check]:
             readers.append(('shadow_sim', asked))
         for publisher in node.publishers(topic):
             for reader, profile in readers:
-                compatible, reason = qos_check_compatible(publisher.qos_profile, profile)
-                if compatible == QoSCompatibility.ERROR and 'kinema4d_doctor' not in reader:
-                    found.add((name, owner(publisher), reader, reason.strip(' ;')))
+                reason = qos_misfit(publisher.qos_profile, profile)
+                if reason and 'kinema4d_doctor' not in reader:
+                    found.add((name, owner(publisher), reader, reason))
     for name, publisher, reader, reason in sorted(found):
         yield Check(f'QoS of {name}', Level.ERROR,
                     f'{reader} never hears {publisher}: {reason}',

@@ -20,7 +20,7 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
-from kinema4d_ros.nodes.misfits import Misfits, NO_EVENTS
+from kinema4d_ros.nodes.misfits import deafness
 from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation
@@ -90,7 +90,6 @@ class Inputs:
         self._tree = tree
         self._buffers: dict[str, StampedBuffer] = {}
         self._problems: dict[str, _Problem] = {}
-        self._misfits = Misfits(node)
         self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
         self._subscriptions: dict[str, Any] = {}
         self._camera_topics: dict[str, tuple[type, Any]] = {}
@@ -104,14 +103,13 @@ class Inputs:
             raw = values['depth_transport'] == 'raw'
             self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
-        # by the hundred
-        self._joints = self._subscribe('joint_states', JointState, qos.POLLED_JOINT_STATES, 200,
+        self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
                                        joint_positions, Aside())
         self._poller = Poller(self._subscriptions['joint_states'])
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
             self._subscriptions[topic] = node.create_subscription(
                 TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
-                profile, callback_group=group, event_callbacks=NO_EVENTS)
+                profile, callback_group=group)
 
     # ------------------------------------------------------------------ subscribing
 
@@ -141,8 +139,7 @@ class Inputs:
                 self._on_jump(f'the stamps of {topic} jumped back')
 
         self._subscriptions[topic] = self._node.create_subscription(
-            kind, topic, take, profile, callback_group=group or self._group,
-            event_callbacks=NO_EVENTS)
+            kind, topic, take, profile, callback_group=group or self._group)
         return buffer
 
     def _complain(self, topic: str, text: str) -> None:
@@ -156,7 +153,14 @@ class Inputs:
         problem = self._problems.get(topic)
         if problem is not None and time.monotonic() <= problem.until:
             return problem.text
-        return self._misfits.problem(topic)
+        return self._deafness(topic)
+
+    def _deafness(self, topic: str) -> str:
+        """Return why nothing can come on a topic, or ''."""
+        reason = deafness(self._node, topic)
+        if reason and topic in self._camera_topics and self._reliability == 'reliable':
+            reason += ', or set camera_reliability to auto'
+        return reason
 
     def _read(self, topic: str, entry: Entry, convert: Callable[[Any], Any]) -> Any:
         """
@@ -181,7 +185,7 @@ class Inputs:
             self._complain('/tf', str(error))
 
     def refresh(self) -> None:
-        """Subscribe anew where publishers that came offer a better QoS; log who is not heard."""
+        """Subscribe anew where publishers that came since offer a better QoS."""
         for topic, (kind, reliability) in self._camera_topics.items():
             # it takes the name as it is, without the remappings of this node
             if not self._node.count_publishers(self._node.resolve_topic_name(topic)):
@@ -191,7 +195,6 @@ class Inputs:
                 self._node.destroy_subscription(self._subscriptions[topic])
                 self._camera_topics[topic] = kind, profile.reliability
                 self._subscribe(topic, kind, profile, 0)
-        self._misfits.look()
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -274,6 +277,8 @@ class Inputs:
         newest = self._image.latest()
         if newest is None:
             raise self._missing(self._image_topic)
+        if robot.joint_names and self._joints.latest() is None:
+            raise self._missing('joint_states')
         best = None
         for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
             try:
@@ -313,8 +318,8 @@ class Inputs:
                f'{self._node.count_publishers(name)} publisher(s)'
         if topic in self._problems:
             text += f'; last problem: {self._problems[topic].text}'
-        if misfit := self._misfits.problem(topic):
-            text += f'; {misfit}'
+        if deaf := self._deafness(topic):
+            text += f'; {deaf}'
         return InputProblem(FindingCode.MISSING_INPUT, text)
 
 

@@ -283,14 +283,12 @@ class Judge:
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
         logger = self._node.get_logger()
         self.last_message = message
-        # Published first: what outdates it may come at any moment.
-        for tell in (lambda: self._outputs.publish_verdict(message),
-                     lambda: logger.info(f'{word}: {message.summary}{outcome}'),
-                     lambda: self._outputs.publish_markers(message, candidate.tool_path)):
-            try:
-                tell()
-            except Exception:
-                logger.error(traceback.format_exc())
+        try:
+            self._outputs.publish_verdict(message)     # first: it may be outdated at any moment
+            self._outputs.publish_markers(message, candidate.tool_path)
+        except Exception:
+            logger.error(traceback.format_exc())
+        logger.info(f'{word}: {message.summary}{outcome}')
 
 
 class _timed:  # noqa: N801 - reads as a statement

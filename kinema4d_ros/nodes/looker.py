@@ -10,6 +10,7 @@ from typing import Any
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.candidate import CODES
 from kinema4d_ros.nodes.inputs import InputProblem, Inputs, Look
+from kinema4d_ros.nodes.misfits import deafness
 from kinema4d_ros.nodes.requests import Request
 from kinema4d_ros.nodes.supervisor import Supervisor, WorkerState
 from kinema4d_ros.precheck import not_checked
@@ -28,9 +29,9 @@ class Looker:
     The node sets `finder`, which knows the robot, and `inputs` (None while there is none).
     """
 
-    def __init__(self, now_ns: Callable[[], int]):
-        """:param now_ns: the node's clock."""
-        self._now_ns = now_ns
+    def __init__(self, node):
+        """:param node: whose clock counts, and which hears of the robot."""
+        self._node = node
         self.inputs: Inputs | None = None
         self.finder: CameraFinder | None = None
         self.refusal = ''        # why the present robot description is not used
@@ -40,6 +41,9 @@ class Looker:
         """The present robot."""
         finder = self.finder
         return None if finder is None else finder.robot
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
 
     def joints(self, request: Request,
                values: Mapping[str, Any]) -> tuple[Robot | None, dict, list[Finding]]:
@@ -101,8 +105,9 @@ class Looker:
             try:
                 if finder is None or inputs is None:
                     raise InputProblem(FindingCode.MISSING_INPUT, self.refusal or (
-                        'no robot description has been received: is robot_state_publisher '
-                        'running in this namespace?'))
+                        'no robot description has been received: '
+                        + (deafness(self._node, 'robot_description')
+                           or 'is robot_state_publisher running in this namespace?')))
                 return take(finder, inputs)
             except InputProblem:
                 if time.monotonic() > patience:

@@ -18,8 +18,9 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.endpoints import type_name
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.nodes.bag import Bag, BagTopic
-from kinema4d_ros.nodes.misfits import Misfits, NO_EVENTS
+from kinema4d_ros.nodes.misfits import Misfits
 from kinema4d_ros.nodes.outputs import TOPICS as OUTPUTS
+from kinema4d_ros.nodes.quiet import Quiet
 
 _DEEP = 200          # messages that wait for this node, so that a moment of load loses none
 _WATCH = 0.5         # [s] between looks at publishers, failures and drops
@@ -58,7 +59,7 @@ TABLE = ParameterTable((
 ))
 
 
-class Recorder(Node):
+class Recorder(Quiet, Node):
     """Writes serialised messages as they come, under the names of this package's topics."""
 
     def __init__(self, on_end: Callable[[], None]):
@@ -110,7 +111,7 @@ class Recorder(Node):
             self._bag.put(in_bag, self.get_clock().now().nanoseconds, raw)
 
         self._open[topic] = asked.reliability, self.create_subscription(
-            kind, topic, take, asked, raw=True, event_callbacks=NO_EVENTS)
+            kind, topic, take, asked, raw=True)
 
     def _watch(self) -> None:
         """Ask for reliable where it is offered by now; tell of drops, new parts and failures."""

@@ -24,11 +24,12 @@ from kinema4d_ros.nodes.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.job import Outcome
 from kinema4d_ros.nodes.judge import Judge, Worker
 from kinema4d_ros.nodes.looker import Looker
-from kinema4d_ros.nodes.misfits import NO_EVENTS
+from kinema4d_ros.nodes.misfits import Misfits
 from kinema4d_ros.nodes.outputs import Outputs
 from kinema4d_ros.nodes.poller import Aside, Poller
 from kinema4d_ros.nodes.precheck_action import PrecheckAction
 from kinema4d_ros.nodes.protocol import WorkerSettings
+from kinema4d_ros.nodes.quiet import Quiet
 from kinema4d_ros.nodes.requests import Request, RequestRunner
 from kinema4d_ros.nodes.rollouts import Rollouts
 from kinema4d_ros.nodes.rules import rules_in
@@ -58,7 +59,7 @@ def transition(method):
     return guarded
 
 
-class ShadowSim(LifecycleNode):
+class ShadowSim(Quiet, LifecycleNode):
     """
     Answers requests while it is active.
 
@@ -86,7 +87,7 @@ class ShadowSim(LifecycleNode):
         self._inputs: Inputs | None = None
         self._poller: Poller | None = None
         self._robot_text = ''
-        self._tree = TransformTree()
+        self._tree, self._misfits = TransformTree(), Misfits(self)
         self._made: list = []              # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
@@ -122,14 +123,14 @@ class ShadowSim(LifecycleNode):
                 f"parameter 'world_model' is {values['world_model']!r}, valid: "
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
         self._outputs = Outputs(self)
-        self._looker = Looker(lambda: self.get_clock().now().nanoseconds)
+        self._looker = Looker(self)
         self._judge = Judge(self, self._outputs, self._looker, self._snapshot)
         self._start_workers(values)
         self._runner = RequestRunner(self._judge)
         self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
         self._robot_subscription = self.create_subscription(
             String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
-            callback_group=self._slow, event_callbacks=NO_EVENTS)
+            callback_group=self._slow)
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data)
         self._warn_of_opt_outs(values)
@@ -163,7 +164,7 @@ class ShadowSim(LifecycleNode):
         self._looker.inputs = self._inputs
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
-            callback_group=Aside(), event_callbacks=NO_EVENTS)]
+            callback_group=Aside())]
         if values['memory_rate'] > 0:
             self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
                                                 callback_group=self._slow))
@@ -289,6 +290,7 @@ class ShadowSim(LifecycleNode):
         inputs, judge, runner = self._inputs, self._judge, self._runner
         if inputs is not None:
             inputs.refresh()
+        self._misfits.look()
         robot = None if self._looker is None else self._looker.robot
         self._diagnostics.publish(diagnostics(
             self, '' if robot is None else robot.name,

@@ -52,6 +52,9 @@ def main(module: str) -> int:
     from kinema4d_ros.errors import Kinema4DError
 
     make_node = importlib.import_module(module).make_node
+    # Modules stay to the end. The garbage collector need not look through them again and again,
+    # with all threads of the process standing still.
+    gc.freeze()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     node, failed = None, []
     try:
@@ -59,10 +62,6 @@ def main(module: str) -> int:
     except Kinema4DError as error:
         print(f'{module.rpartition(".")[2]}: {error}', file=sys.stderr)
         failed.append(error)
-    # What is loaded by now stays to the end. The garbage collector need not look through it again
-    # and again, each time with every thread of the process standing still.
-    gc.collect()
-    gc.freeze()
     executor = MultiThreadedExecutor(num_threads=_THREADS)
     ending = threading.Event()
 
@@ -72,7 +71,7 @@ def main(module: str) -> int:
                 try:
                     executor.spin_once()
                 except InvalidHandle:
-                    pass   # rclpy: a subscription was destroyed while its events were waited for
+                    pass   # rclpy: something was destroyed while it was waited for
         except ExternalShutdownException:
             pass
         except Exception as error:   # a callback failed in a way nobody foresaw: end, loudly

@@ -25,7 +25,8 @@ from kinema4d_ros.nodes.gate_parameters import TABLE
 from kinema4d_ros.nodes.gate_report import Report
 from kinema4d_ros.nodes.gate_state import GateState
 from kinema4d_ros.nodes.gate_verdicts import Verdicts
-from kinema4d_ros.nodes.misfits import Misfits
+from kinema4d_ros.nodes.misfits import deafness, Misfits
+from kinema4d_ros.nodes.quiet import Quiet
 from kinema4d_ros.precheck.gate_rules import Mode
 
 _TICK = 0.05         # [s] between looks at deadlines
@@ -33,7 +34,7 @@ _QUIET_LOOKS = 5    # at the end, 10 ms apart
 _LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
 
 
-class TrajectoryGate(Node):
+class TrajectoryGate(Quiet, Node):
     """
     Wires the parts of the gate.
 
@@ -80,6 +81,7 @@ class TrajectoryGate(Node):
         self._every(_TICK, self._on_tick)
         self._every(1.0 / values['diagnostics_rate'], self._look_around)
         self._say_what_it_does(values)
+        self._state.start()
 
     def _every(self, seconds: float, callback: Callable[[], None]) -> None:
         """Have it called, also while simulated time stands still."""
@@ -166,11 +168,17 @@ class TrajectoryGate(Node):
         problems = [problem for problem in (
             self._state.gate_problem(), self._state.controller_problem(),
             self._verdicts.problem(),
-            '' if self._state.robot is not None else 'no robot description') if problem]
+            self._robot_problem()) if problem]
         self._report.diagnostics(problems, [self._verdicts.deafness()], {
             'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
             'executing': self._gate.execution.executing,
             'joint_states stamp [ns]': self._state.newest_stamp_ns, **self._gate.counts})
+
+    def _robot_problem(self) -> str:
+        if self._state.robot is not None:
+            return ''
+        deaf = deafness(self, 'robot_description')
+        return 'no robot description' + (f': {deaf}' if deaf else '')
 
     # ------------------------------------------------------------------ the end
 

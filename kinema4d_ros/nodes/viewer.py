@@ -24,7 +24,8 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Candidates, PredictedFrame, Verdict as VerdictMessage
 from kinema4d_ros.nodes.camera_pose import CameraFinder
 from kinema4d_ros.nodes.inputs import InputProblem, Inputs
-from kinema4d_ros.nodes.misfits import NO_EVENTS
+from kinema4d_ros.nodes.misfits import Misfits
+from kinema4d_ros.nodes.quiet import Quiet
 from kinema4d_ros.nodes.shadow_parameters import TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
@@ -63,7 +64,7 @@ TABLE = ParameterTable((
     *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)))
 
 
-class ViewerNode(Node):
+class ViewerNode(Quiet, Node):
     """Hands what comes to the page; it publishes and commands nothing."""
 
     def __init__(self):
@@ -83,8 +84,7 @@ class ViewerNode(Node):
         self._tree = TransformTree()
         self._inputs = Inputs(self, values, self._tree, data, self._on_jump)
         self.create_subscription(String, 'robot_description', self._on_robot_description,
-                                 qos.ROBOT_DESCRIPTION, callback_group=slow,
-                                 event_callbacks=NO_EVENTS)
+                                 qos.ROBOT_DESCRIPTION, callback_group=slow)
         for source in values['shadow_sims'] or ('',):
             for topic, kind, profile, take in (
                     ('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES, self._on_frame),
@@ -92,10 +92,10 @@ class ViewerNode(Node):
                     ('candidates', Candidates, qos.CANDIDATES, self._on_candidates)):
                 self.create_subscription(
                     kind, f'{source}/{topic}' if source else topic,
-                    partial(take, source=source), profile, callback_group=told,
-                    event_callbacks=NO_EVENTS)
+                    partial(take, source=source), profile, callback_group=told)
         self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
         self.create_timer(_REFRESH, self._inputs.refresh, callback_group=data)
+        self.create_timer(_REFRESH, Misfits(self).look, callback_group=slow)
         self.get_logger().info(f'open {self._viewer.address} in a browser')
 
     def quit(self) -> None:

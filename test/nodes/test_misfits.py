@@ -11,8 +11,14 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.endpoints import owner
-from kinema4d_ros.nodes.misfits import Misfits, NO_EVENTS
+from kinema4d_ros.nodes.misfits import deafness, Misfits
+from kinema4d_ros.nodes.quiet import Quiet
+
+
+class QuietNode(Quiet, Node):
+    """A node as those of the package."""
 
 
 class Log(list):
@@ -27,11 +33,11 @@ class Log(list):
 def graph(module_ros_domain, monkeypatch):
     """Give a node that hears reliable words under another name, its log, and a second node."""
     with rclpy.Context() as context, rclpy.Context() as elsewhere:
-        node = Node('listener', context=context,
+        node = QuietNode('listener', context=context,
                     cli_args=['--ros-args', '-r', 'words:=/said'])
         log = Log()
         monkeypatch.setattr(node, 'get_logger', lambda: log)
-        node.create_subscription(String, 'words', lambda _: None, 10, event_callbacks=NO_EVENTS)
+        node.create_subscription(String, 'words', lambda _: None, 10)
         other = Node('speaker', namespace='/lab', context=elsewhere)
         yield node, log, other
         other.destroy_node()
@@ -50,23 +56,25 @@ def seen(node, count):
 
 
 @pytest.mark.parametrize(('kind', 'profile', 'reason'), [
-    (String, qos_profile_sensor_data, 'its QoS does not fit: Best effort publisher and reliable '
-                                      'subscription'),
-    (Image, 10, 'it publishes sensor_msgs/msg/Image, not std_msgs/msg/String')])
+    (String, qos_profile_sensor_data,
+     'its QoS does not fit (Best effort publisher and reliable subscription); '
+     'have it offer what is asked for'),
+    (Image, 10, 'it publishes sensor_msgs/msg/Image, not std_msgs/msg/String; '
+                'remap one of the two')])
 def test_a_publisher_that_does_not_fit_is_told_once_and_why(graph, kind, profile, reason):
     node, log, other = graph
     misfits = Misfits(node)
-    assert misfits.problem('words') == ''              # nobody is there
+    assert deafness(node, 'words') == ''              # nobody is there
     wrong = other.create_publisher(kind, '/said', profile)
     seen(node, 1)
     for _ in range(4):
         misfits.look()
-    assert log == [f'/said: /lab/speaker is not heard: {reason}']
-    assert misfits.problem('words') == f'/lab/speaker is not heard: {reason}'
+    assert log == [f'/said: a publisher of /lab/speaker is not heard: {reason}']
+    assert deafness(node, 'words') == f'a publisher of /lab/speaker is not heard: {reason}'
     other.destroy_publisher(wrong)
     seen(node, 0)
     misfits.look()
-    assert misfits.problem('words') == ''
+    assert deafness(node, 'words') == ''
     other.create_publisher(kind, '/said', profile)     # it comes back
     seen(node, 1)
     misfits.look()
@@ -83,18 +91,28 @@ def test_one_that_fits_beside_it_is_no_problem_but_the_other_is_told(graph):
     misfits = Misfits(node)
     misfits.look()
     misfits.look()
-    assert misfits.problem('words') == ''
+    assert deafness(node, 'words') == ''
     assert len(log) == 1
-    assert log[0].startswith('/said: /lab/speaker is not heard: its QoS')
+    assert log[0].startswith('/said: a publisher of /lab/speaker is not heard: its QoS')
 
 
-def test_subscriptions_that_go_meanwhile_are_left_out(graph):
+def test_every_policy_that_does_not_fit_is_named(graph):
     node, log, other = graph
-    other.create_publisher(Image, '/said', 10)
-    seen(node, 1)
-    (subscription,) = [each for each in node.subscriptions if each.topic_name == '/said']
-    subscription.handle.destroy_when_not_in_use()
+    node.create_subscription(String, '/description', lambda _: None, qos.ROBOT_DESCRIPTION)
+    other.create_publisher(String, '/description', qos_profile_sensor_data)
+    end = time.monotonic() + LIMIT
+    while not (deaf := deafness(node, '/description')):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert 'ERROR' not in deaf
+    assert 'Best effort publisher and reliable subscription' in deaf
+    assert 'Volatile publisher and transient local subscription' in deaf
+
+
+def test_a_publisher_that_cannot_be_told_does_not_end_the_node(graph, monkeypatch):
+    node, log, _ = graph
+    monkeypatch.setattr(node, 'get_publishers_info_by_topic', lambda _: 1 / 0)
     misfits = Misfits(node)
     misfits.look()
     misfits.look()
-    assert log == []
+    assert log == ['/said: its publishers cannot be told: ZeroDivisionError: division by zero']

@@ -15,7 +15,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 from stub_models import DEAF, SHOW, STUCK
 from tf2_msgs.msg import TFMessage
 
@@ -113,6 +113,12 @@ def test_without_robot_or_camera_the_verdict_names_what_is_missing(ros_domain):
         assert 'robot_state_publisher' in ask()
         graph.wait(lambda: len(verdicts) == 2, 'its verdict')
         del verdicts[1]
+        fleeting = graph.node.create_publisher(String, 'robot_description', 1)
+        graph.wait(lambda: 'is not heard: its QoS does not fit' in process.output(), 'a warning')
+        assert 'Volatile publisher and transient local subscription' in ask()
+        graph.wait(lambda: len(verdicts) == 2, 'its verdict')
+        del verdicts[1]
+        graph.node.destroy_publisher(fleeting)
         robot = FakeRobot(graph)
         robot.camera_on = False
         graph.wait(lambda: 'idle' in process.output() and "robot 'demo_arm'" in process.output(),
