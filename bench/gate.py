@@ -3,9 +3,9 @@
 """
 What trajectory_gate costs: a goal's and a cancel's way from client to controller, with and without.
 
-The gate is a process of its own in mode enforce. Robot, controller, client, and a shadow_sim that
-says PASS at once, so that its time is not in the figures, are threads of this one. The issue's
-limit for the cancel is 100 ms at the median of at least 20 tries.
+The gate is a process of its own in mode enforce, and hears joint states at 500 Hz meanwhile. Robot,
+controller, client, and a shadow_sim that says PASS at once, so that its time is not in the figures,
+are threads of this one. The limit for the cancel is 100 ms at the median of at least 20 tries.
 """
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 
 TRIES, LIMIT = 20, 0.1      # at least; [s]
+JOINT_RATE = 500.0          # [Hz] of joint_states, which the gate watches beside
 PATIENCE = 60.0             # [s]
 CONTROLLER = '/bench_controller'
 
@@ -66,7 +67,7 @@ class World:
                                                        qos.ROBOT_DESCRIPTION)
         self._description.publish(String(data=urdf))
         self._joints = self.node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
-        self.node.create_timer(0.02, self._tell)
+        self.node.create_timer(1.0 / JOINT_RATE, self._tell)
         self._servers = (
             ActionServer(self.node, FollowJointTrajectory,
                          f'{CONTROLLER}/follow_joint_trajectory', self._execute,
@@ -192,9 +193,12 @@ def measure(repeats: int) -> list[dict]:
     finally:
         world.close()
         gate.end()
-    rows = [row(f'{what} from client to controller, through the gate and without',
-                median(seconds['gate', what]), median(seconds['direct', what]), None, same=same,
-                tries=tries, worst_s=max(took for took, _ in seconds['gate', what]))
-            for what in ('goal', 'cancel')]
-    rows[1]['good'] &= rows[1]['ours_s'] <= LIMIT
+    rows = []
+    for what in ('goal', 'cancel'):
+        ours, usual = seconds['gate', what], seconds['direct', what]
+        case = f'{what} from client to controller, through the gate and without'
+        rows += [row(case, median(ours), median(usual), None, same=same, tries=tries),
+                 row(f'... the slowest of {tries}', max(ours)[0], max(usual)[0], None, same=same,
+                     tries=tries)]
+    rows[2]['good'] &= rows[2]['ours_s'] <= LIMIT
     return rows

@@ -109,6 +109,8 @@ def _rows(rows: list[dict]) -> str:
 def _short(value) -> str:
     if isinstance(value, bool):
         return 'yes' if value else 'NO'
+    if value != value:      # NaN: it does not apply
+        return ''
     return f'{value:.3g}' if isinstance(value, float) and abs(value) < 1e3 else (
         f'{value:.0f}' if isinstance(value, float) else str(value))
 

@@ -55,6 +55,7 @@ def test_the_page_takes_the_studies_that_were_made_and_keeps_the_others(tmp_path
         (tmp_path / 'load.json').unlink(missing_ok=True)
     text = report.PAGE.read_text()
     assert text.index('## scale') < text.index('| x | 2 | yes |') < text.index('## load')
+    assert report._rows([{'case': 'z', 'value': float('nan')}]).endswith('| z |  |')
     assert '| y | 5 | NO |' in text and '| x | 1' not in text and 'scale.svg' in text
 
 
