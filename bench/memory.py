@@ -7,8 +7,9 @@ The robot stands still, the camera is small so that the rollouts are quick, and 
 sent through trajectory_gate (mode monitor) when the one before has its verdict and its frames.
 Viewer and recorder follow all of it; episode_player plays an episode over and over on a domain
 of its own. Resident memory of each process is sampled, and compared between the second quarter,
-when buffers and histories are full, and the last. (shadow_sim keeps results of its action for a
-minute, so that it grows by a few MB until then.) A run draws docs/memory.svg.
+when buffers and histories are full, and the last. The rollouts count from when the action servers
+drop results, which they keep for a minute: until then shadow_sim grows. A run draws
+docs/memory.svg.
 """
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ import contextlib
 import dataclasses
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
 from control_msgs.action import FollowJointTrajectory
@@ -32,6 +34,7 @@ from kinema4d_ros.bridge.motion import trajectory_message
 
 PLOT = Path(__file__).parents[1] / 'docs' / 'memory.svg'
 ROLLOUTS, FRAMES, SIZE, SAMPLES = 1000, 4, (96, 72), 100
+SETTLED = 70.0      # [s] before they count: action servers keep results for 60
 EPISODE = Path(__file__).parents[1] / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 ALLOWED_SHARE, ALLOWED_MB = 0.03, 4.0     # growth that is still flat: of the memory, and at least
 CONTROLLER = '/bench_controller'         # one that does nothing
@@ -75,15 +78,20 @@ def follow(rollouts: int, samples: int, log_folder: Path
         trajectories = distinct(graph, 10)
         topic = client.publisher('trajectory_gate/joint_trajectory')
         client.wait(topic.get_subscription_count, 'trajectory_gate', *others.values())
-        every = max(1, rollouts // samples)
-        for number in range(rollouts + 1):
+        every, settled = max(1, rollouts // samples), time.monotonic() + SETTLED
+        number, first = 0, None
+        while first is None or number <= first + rollouts:
             one_rollout(client, topic, trajectories[number % len(trajectories)], graph.node,
                         *others.values())
             if number % every == 0:
+                if first is None and time.monotonic() > settled:
+                    first = number
                 for label, pid in processes(graph, others).items():
                     series.setdefault(label, []).append((number, resident_mb(pid)))
                 series.setdefault(SHARED, []).append((number, shared_memory_mb()))
-    return [grown(label, points) for label, points in series.items()], series
+            number += 1
+    return [grown(label, [point for point in points if point[0] >= first])
+            for label, points in series.items()], series
 
 
 def start_others(graph: Graph, log_folder: Path,
@@ -133,6 +141,6 @@ def grown(label: str, points: list[tuple[float, float]]) -> dict:
     quarter = max(1, len(used) // 4)
     early, late = statistics.median(used[quarter:2 * quarter]), statistics.median(used[-quarter:])
     allowed = max(ALLOWED_MB, ALLOWED_SHARE * early)
-    return {'case': label, 'rollouts': points[-1][0], 'second_quarter_mb': early,
+    return {'case': label, 'rollouts': points[-1][0] - points[0][0], 'second_quarter_mb': early,
             'last_quarter_mb': late, 'growth_mb': late - early, 'allowed_mb': allowed,
             'good': late - early <= allowed}

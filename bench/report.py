@@ -82,8 +82,8 @@ def write_page(folder: Path) -> None:
         if path.is_file():
             report = json.loads(path.read_text(encoding='utf-8'))
             sections[name] = f'\n{said}\n\n{_machine_line(report)}\n\n{_rows(report["rows"])}'
-    text = ['# Measured: growth, memory, load\n\nMade by `python -m bench --readme` from what '
-            '`make bench ARGS="scale memory load"` measured.\n']
+    text = ['# Measured: growth, memory, load, web page\n\nMade by `python -m bench --readme` from '
+            'what `make bench ARGS="scale memory load viewer"` measured.\n']
     text += [f'\n## {name}\n{sections[name].rstrip()}\n' for name in STUDIES if name in sections]
     PAGE.write_text(''.join(text), encoding='utf-8')
     print(f'wrote {PAGE.name}')

@@ -31,6 +31,7 @@ from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.errors import EpisodeError, Kinema4DError
 from kinema4d_ros.nodes.camera_pose import CameraFinder
+from kinema4d_ros.nodes.quiet import Quiet
 from kinema4d_ros.episodes.files import find_episode
 from kinema4d_ros.robot import Robot
 
@@ -67,7 +68,7 @@ TABLE = ParameterTable((
 ))
 
 
-class EpisodePlayer(Node):
+class EpisodePlayer(Quiet, Node):
     """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
 
     def __init__(self, on_end: Callable[[], None]):

@@ -19,7 +19,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.nodes.gate_core import Gate
 from kinema4d_ros.nodes.gate_ticket import End, Result, Ticket, ticket_from_topic
 
-_RESULT_TIMEOUT = 10      # [s] a result is kept for a client that asks late; as newer rclpy does
+_RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
 
 
 class _Server(ActionServer):

@@ -156,11 +156,13 @@ class GateState:
     def situation(self, ticket: Ticket) -> Situation:
         """Return what a decision about `ticket` is to be based on."""
         names = ticket.trajectory.joint_names if ticket.trajectory is not None else ()
+        # Before the positions, which are then as new as what is found fresh, or newer.
+        joints_problem = self.joints_problem(names, ticket.values['max_joint_age'])
         joint, moved = farthest(names, ticket.start, self.positions({*names, *ticket.start}))
         robot = self.robot
         return Situation(
             now_ns=self.now_ns(), robot_hash='' if robot is None else robot.description_hash,
             gate_problem=self.gate_problem(), controller_problem=self.controller_problem(),
             shadow_sim_problem=self.verdicts.problem(),
-            joints_problem=self.joints_problem(names, ticket.values['max_joint_age']),
+            joints_problem=joints_problem,
             moved=moved, moved_joint=joint)

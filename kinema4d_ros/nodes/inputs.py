@@ -158,7 +158,7 @@ class Inputs:
     def _deafness(self, topic: str) -> str:
         """Return why nothing can come on a topic, or ''."""
         reason = deafness(self._node, topic)
-        if reason and topic in self._camera_topics and self._reliability == 'reliable':
+        if 'QoS' in reason and topic in self._camera_topics and self._reliability == 'reliable':
             reason += ', or set camera_reliability to auto'
         return reason
 

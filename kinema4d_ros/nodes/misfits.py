@@ -18,14 +18,9 @@ class Misfits:
 
     def look(self) -> None:
         """Log what the last look saw too: at the first a publisher's node may be unknown yet."""
-        seen = set()
-        for subscription in tuple(self._node.subscriptions):
-            try:
-                told, _ = _misfits(self._node, subscription)
-            except Exception as error:      # whatever a stranger offers, the node lives on
-                told = [f'its publishers cannot be told: {type(error).__name__}: {error}']
-            name = self._node.resolve_topic_name(subscription.topic)
-            seen |= {f'{name}: {text}' for text in told}
+        seen = {f'{self._node.resolve_topic_name(subscription.topic)}: {text}'
+                for subscription in tuple(self._node.subscriptions)
+                for text in _misfits(self._node, subscription)[0]}
         self._looks = {text: self._looks.get(text, 0) + 1 for text in sorted(seen)}
         for text, looks in self._looks.items():
             if looks == 2:
@@ -38,19 +33,21 @@ def deafness(node, topic: str) -> str:
 
     :param topic: as the node named it when it subscribed.
     """
-    reasons = []
-    for subscription in tuple(node.subscriptions):
-        if subscription.topic == topic:
-            told, hears = _misfits(node, subscription)
-            reasons += [] if hears else told
-    return '; '.join(reasons)
+    found = [_misfits(node, subscription) for subscription in tuple(node.subscriptions)
+             if subscription.topic == topic]
+    if any(hears for _, hears in found):
+        return ''
+    return '; '.join(sorted({text for told, _ in found for text in told}))
 
 
 def _misfits(node, subscription: Subscription) -> tuple[list[str], bool]:
     """Return who is not heard and why, and whether somebody is heard."""
     topic = node.resolve_topic_name(subscription.topic)
-    reasons = [(owner(publisher), misfit(publisher, subscription.msg_type,
-                                         subscription.qos_profile))
-               for publisher in node.get_publishers_info_by_topic(topic)]
+    try:
+        reasons = [(owner(publisher), misfit(publisher, subscription.msg_type,
+                                             subscription.qos_profile))
+                   for publisher in node.get_publishers_info_by_topic(topic)]
+    except Exception as error:      # whatever a stranger offers, the node lives on
+        return [f'its publishers cannot be told: {type(error).__name__}: {error}'], False
     return (sorted({f'a publisher of {who} is not heard: {why}' for who, why in reasons if why}),
             not all(why for _, why in reasons))

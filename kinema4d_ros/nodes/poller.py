@@ -66,7 +66,10 @@ class Poller:
 
     def _take_all(self) -> None:
         subscription = self._subscription
-        while not self._ending.is_set():
+        # No more than can wait at a time: whoever catches up is not held by a flood.
+        for _ in range(subscription.qos_profile.depth):
+            if self._ending.is_set():
+                return
             with subscription.handle:
                 taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
             if taken is None:

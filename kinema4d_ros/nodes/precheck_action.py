@@ -21,7 +21,7 @@ TIERS = frozenset((0, 1, 2))
 LONGEST_DEADLINE = 86400.0  # [s] that a goal may have
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
 _CANCEL_POLL = 0.02         # [s] between looks whether the client cancelled
-_RESULT_TIMEOUT = 10        # [s] a result is kept for a client that asks late; as newer rclpy does
+_RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
 _ERRORS = {Outcome.REPLACED: Precheck.Result.PREEMPTED,
            Outcome.CANCELLED: Precheck.Result.CANCELLED,
            Outcome.DEADLINE: Precheck.Result.DEADLINE_EXCEEDED,

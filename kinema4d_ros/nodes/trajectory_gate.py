@@ -115,8 +115,10 @@ class TrajectoryGate(Quiet, Node):
         return functools.partial(self._post, callback)
 
     def _work(self) -> None:
-        while self._events:
+        for _ in range(len(self._events)):      # what comes of these waits its turn
             self._guarded(self._events.popleft())()
+        if self._events:
+            self._wake.trigger()
 
     def _guarded(self, callback: Callable) -> Callable:
         """Return a callback that, should it raise, cancels downstream and ends the node."""
@@ -167,8 +169,8 @@ class TrajectoryGate(Quiet, Node):
             f'{self._controller.topic} and to call {self._controller.action}')
         problems = [problem for problem in (
             self._state.gate_problem(), self._state.controller_problem(),
-            self._verdicts.problem(),
-            self._robot_problem()) if problem]
+            self._verdicts.problem(), self._robot_problem(),
+            deafness(self, 'joint_states')) if problem]
         self._report.diagnostics(problems, [self._verdicts.deafness()], {
             'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
             'executing': self._gate.execution.executing,

@@ -16,6 +16,7 @@ from gate_world import (
     SUCCEEDED,
 )
 from graph import FakeRobot, made, start_shadow_sim, swing
+from std_msgs.msg import String
 from stub_models import GOOD
 
 from kinema4d_ros.msg import Verdict
@@ -161,6 +162,17 @@ def test_a_gate_with_a_bug_in_reading_joints_ends(ros_domain):
             assert 'the gate failed and ends' in gate.process.output()
     finally:
         graph.close()
+
+
+def test_publishers_that_the_gate_cannot_hear_are_named(ros_domain):
+    with made() as tester:
+        gate = Gate(tester, '/arm_controller')
+        tester.node.create_publisher(String, 'robot_description', 1)     # not latched
+        gate.wait(lambda: 'no robot description: a publisher of /tester is not heard: its QoS '
+                  'does not fit' in (gate.status() or ('', ''))[1])
+        gate.wait(lambda: '/robot_description: a publisher of /tester is not heard'
+                  in gate.process.output())
+        gate.stop()
 
 
 def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):

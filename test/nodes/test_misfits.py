@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishers that are not heard, on a real graph."""
 import time
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -11,6 +13,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from kinema4d_ros import nodes
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.endpoints import owner
 from kinema4d_ros.nodes.misfits import deafness, Misfits
@@ -115,4 +118,25 @@ def test_a_publisher_that_cannot_be_told_does_not_end_the_node(graph, monkeypatc
     misfits = Misfits(node)
     misfits.look()
     misfits.look()
-    assert log == ['/said: its publishers cannot be told: ZeroDivisionError: division by zero']
+    words = 'its publishers cannot be told: ZeroDivisionError: division by zero'
+    assert log == [f'/said: {words}']
+    assert deafness(node, 'words') == words
+
+
+def test_one_of_two_subscriptions_that_hears_is_enough(graph):
+    node, _, other = graph
+    other.create_publisher(String, '/said', qos_profile_sensor_data)
+    seen(node, 1)
+    node.create_subscription(String, 'words', lambda _: None, 10)
+    assert deafness(node, 'words').count('its QoS does not fit') == 1      # both, told once
+    node.create_subscription(String, 'words', lambda _: None, qos_profile_sensor_data)
+    assert deafness(node, 'words') == ''
+
+
+def test_every_node_of_the_package_is_quiet():
+    kinds = {kind for path in Path(nodes.__path__[0]).glob('*.py')
+             for kind in vars(import_module(f'kinema4d_ros.nodes.{path.stem}')).values()
+             if isinstance(kind, type) and issubclass(kind, Node)
+             and kind.__module__.startswith('kinema4d_ros.')}
+    assert len(kinds) >= 6
+    assert all(issubclass(kind, Quiet) for kind in kinds)

@@ -8,6 +8,7 @@ import rclpy
 from graph import LIMIT
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
@@ -118,3 +119,37 @@ def test_the_executor_sleeps_while_a_message_waits_for_another_thread(
         aside.close()
         node.destroy_node()
     assert looks < 20                    # 5, and hundreds with events
+
+
+class Flood:
+    """Stands for a subscription on which messages come quicker than they are taken."""
+
+    msg_type, raw, qos_profile = String, False, QoSProfile(depth=7)
+
+    def __init__(self):
+        self.taken = 0
+        self.handle = self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Nothing is held."""
+
+    def take_message(self, *_):
+        """There is always one more."""
+        return String(), {}
+
+    def callback(self, _):
+        """Count."""
+        self.taken += 1
+
+
+def test_a_flood_does_not_hold_who_catches_up(monkeypatch):
+    monkeypatch.setattr(poller, '_PERIOD', 3600.0)
+    flood = Flood()
+    aside = Poller(flood)
+    for calls in (1, 2):
+        aside.catch_up()
+        assert flood.taken == 7 * calls
+    aside.close()

@@ -88,7 +88,10 @@ def test_verdict_before_the_frames_and_a_final_one_after_them(bench):
 @contextlib.contextmanager
 def slow_check(bench, trajectory):
     """Have a trajectory checked, by a process that sleeps meanwhile."""
-    bench.graph.wait(lambda: bench.status('checks')[2]['state'] == 'idle', 'an idle worker')
+    bench.outcome(bench.goal())       # by then it has its robot, for which it is not idle once
+    bench.diagnostics.clear()
+    bench.graph.wait(lambda: (bench.status('checks') or ({},) * 3)[2].get('state') == 'idle',
+                     'an idle worker')
     pid = int(bench.status('checks')[2]['pid'])
     os.kill(pid, signal.SIGSTOP)
     try:
