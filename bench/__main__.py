@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from pathlib import Path
 import sys
 import time
+from pathlib import Path
 
 from bench import report
 from bench.timing import REPEATS

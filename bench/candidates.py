@@ -20,7 +20,7 @@ from bench.precheck import look, motion
 from bench.render import PANDA
 from bench.timing import interleave, median, row
 from kinema4d_ros.robot import load_meshes, Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, PinholeCamera, Verdict
 from kinema4d_ros.world_model import registry
 

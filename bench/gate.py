@@ -15,10 +15,11 @@ import time
 
 import rclpy
 from control_msgs.action import FollowJointTrajectory
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Verdict
 from rclpy.action import ActionClient, ActionServer, CancelResponse
 from rclpy.duration import Duration
-from rclpy.executors import (ExternalShutdownException, MultiThreadedExecutor,
-                             SingleThreadedExecutor)
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 
@@ -26,11 +27,12 @@ from bench.graph import node, Process
 from bench.report import OUT
 from bench.timing import median, rounds, row
 from bench.world import ROOT
-from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_message,
-                                        trajectory_message)
-from kinema4d_ros.msg import Verdict
+from kinema4d_ros.bridge.motion import (
+    joint_state_message,
+    trajectory_from_message,
+    trajectory_message,
+)
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory

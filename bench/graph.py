@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Self
 
 import rclpy
+from kinema4d_ros.msg import PredictedFrame, Verdict
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.publisher import Publisher
 from trajectory_msgs.msg import JointTrajectory
 
 from bench.precheck import motion
 from bench.render import looking_at, PANDA
-from bench.world import ros_environment, ROOT
+from bench.world import ROOT, ros_environment
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_message
 from kinema4d_ros.bridge.transforms import quaternion
-from kinema4d_ros.msg import PredictedFrame, Verdict
 from kinema4d_ros.robot import Robot
 
 PATIENCE = 180.0     # [s] for anything; the first start compiles

@@ -21,18 +21,23 @@ The file is written after every way, so that a run that is cut off leaves what i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
 import gc
 import importlib.metadata
 import json
-from pathlib import Path
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.kinema4d.config import (Geometry, Guidance, ModelConfig, Sampling,
-                                                      Variant)
+from kinema4d_ros.world_model.kinema4d.config import (
+    Geometry,
+    Guidance,
+    ModelConfig,
+    Sampling,
+    Variant,
+)
 from kinema4d_ros.world_model.kinema4d.estimate import forward_flops
 from kinema4d_ros.world_model.kinema4d.stack import require_stack
 from kinema4d_ros.world_model.kinema4d.tiny import model_config

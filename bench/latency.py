@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from pathlib import Path
 import subprocess
 import sys
-from typing import Self
 import zlib
+from pathlib import Path
+from typing import Self
 
 from bench.latency_peer import payload
 from bench.timing import median, rounds, row

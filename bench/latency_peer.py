@@ -23,7 +23,7 @@ from sensor_msgs.msg import PointCloud2
 
 from kinema4d_ros.bridge.arrays import fill
 from kinema4d_ros.bridge.qos import PREDICTION
-from kinema4d_ros.nodes.spin import keep_freed_memory
+from kinema4d_ros.nodes.run import keep_freed_memory
 
 
 def payload(size: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 
 from bench import report
 from bench.graph import Graph, node, Process
@@ -33,7 +34,6 @@ from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_from_message, trajectory_message
-from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from kinema4d_ros.precheck import trajectory_hash
 
 SECONDS, PERIOD = 60.0, 0.2

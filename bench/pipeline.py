@@ -20,14 +20,15 @@ from std_msgs.msg import Header
 
 from bench.fk import by_solver
 from bench.precheck import look, motion, PlainWay
-from bench.render import compare as compare_images, PANDA, UsualWay
+from bench.render import compare as compare_images
+from bench.render import PANDA, UsualWay
 from bench.timing import interleave, median, row
 from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.qos import PREDICTION
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.robot import load_meshes, Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import PinholeCamera
 from kinema4d_ros.world_model import registry
 

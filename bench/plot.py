@@ -3,10 +3,10 @@
 """Plain line charts as SVG, side by side in rows; no library needed to make or to show them."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-import math
 from pathlib import Path
 
 _COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8a6d00', '#56b4e9', '#000000')

@@ -20,7 +20,7 @@ from bench.render import looking_at, PANDA
 from bench.timing import interleave, median, median_of_cores, REPEATS, row
 from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier1Settings
 from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.shadow import with_finger_boxes
+from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
 
 CAMERA = PinholeCamera(720, 480, 579.4, 579.4, 359.5, 239.5)     # 45 degrees high

@@ -3,12 +3,12 @@
 """What becomes of measured rows: tables on the terminal, JSON, README.md and docs/measured.md."""
 from __future__ import annotations
 
-from datetime import datetime, UTC
 import json
 import os
-from pathlib import Path
 import platform
 import sys
+from datetime import datetime, UTC
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape

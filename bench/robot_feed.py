@@ -26,7 +26,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.nodes.spin import keep_freed_memory
+from kinema4d_ros.nodes.run import keep_freed_memory
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.types import PinholeCamera
 

@@ -34,10 +34,10 @@ from bench.timing import interleave, least_of_cores
 from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.nodes.spin import keep_freed_memory
+from kinema4d_ros.nodes.run import keep_freed_memory
 from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier1Settings
 from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.shadow import with_finger_boxes
+from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory
 
 PLOT = Path(__file__).parents[1] / 'docs' / 'scale.svg'

@@ -3,10 +3,10 @@
 """Time several ways to do one thing so that the comparison is fair."""
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 import random
 import statistics
 import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 REPEATS = 7
 Seconds = list[tuple[float, float]]

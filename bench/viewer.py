@@ -10,10 +10,10 @@ tells). Goal: 10 updates a second of 100 000 points.
 """
 from __future__ import annotations
 
-from pathlib import Path
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np

@@ -16,7 +16,7 @@ from pathlib import Path
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model import available, create
 
 

@@ -23,11 +23,11 @@ import numpy as np
 import rclpy
 from ament_index_python import get_package_prefix
 from control_msgs.action import FollowJointTrajectory
+from kinema4d_ros.action import Precheck
 from mock_robot import MockRobot
 from rclpy.action import ActionClient
 from rclpy.executors import MultiThreadedExecutor
 
-from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge.motion import trajectory_message
 from kinema4d_ros.episodes import Episode
 

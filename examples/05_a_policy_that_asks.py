@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.robot import (ActionFormat, ActionReader, find_gripper, Reference, Robot,
-                                sample_trajectory)
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.policy import ActionFormat, ActionReader, Reference
+from kinema4d_ros.robot import find_gripper, Robot, sample_trajectory
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, Status
 from kinema4d_ros.world_model import create
 

@@ -20,7 +20,7 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.precheck import at_speed, Goal
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory
 from kinema4d_ros.world_model import create
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -243,6 +243,18 @@ class PredictedFrame:
     carried_point_base: np.ndarray | None = None  # (3,) [m] centre of what was moved, once known
     pointmap_sigma: np.ndarray | None = None      # (H, W) float32 [m], 1 sigma per axis, if known
     action_following: float | None = None         # [m] generated robot against the exact one
+
+
+Report = Callable[[str, int, int], None]
+"""
+``report(stage, step, total)``: told by whoever works long, from the thread that does the work.
+
+It raises PredictionCancelled when the work is to stop; whoever is asked lets that pass through.
+"""
+
+
+def silent(stage: str, step: int, total: int) -> None:
+    """Report to nobody and never cancel."""
 
 
 # --------------------------------------------------------------------------- the verdict

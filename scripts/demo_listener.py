@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray
+from kinema4d_ros.msg import PredictedFrame, Verdict
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.msg import PredictedFrame, Verdict
 
 
 @dataclass

@@ -29,15 +29,13 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
 from kinema4d_ros.episodes import Episode  # noqa: E402
+from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
 from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
-from kinema4d_ros.evaluation.report.depict import (  # noqa: E402
-    depict, described, Foreteller)
+from kinema4d_ros.evaluation.report.depict import depict, described, Foreteller  # noqa: E402
 from kinema4d_ros.evaluation.report.rates import figures_of  # noqa: E402
-from kinema4d_ros.evaluation.statistics import (  # noqa: E402
-    as_json, markdown, missed_goals, summarize)
+from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 
 
 def main() -> int:

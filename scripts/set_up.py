@@ -302,7 +302,7 @@ def _build() -> None:
     if not mark.is_file() or mark.read_text(encoding='utf-8') != str(ROOT):
         # CMake's cache names absolute paths; a moved or copied tree starts afresh.
         shutil.rmtree(ROOT / 'build', ignore_errors=True)
-        shutil.rmtree(INSTALL, ignore_errors=True)
+    shutil.rmtree(INSTALL, ignore_errors=True)     # colcon keeps links to files that have gone
     _lay_out_workspace()
     mark.write_text(str(ROOT), encoding='utf-8')
     env = os.environ | {'PATH': f'{VENV / "bin"}{os.pathsep}{os.environ["PATH"]}'}

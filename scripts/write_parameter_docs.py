@@ -11,10 +11,10 @@ from pathlib import Path
 DOCUMENT = Path(__file__).resolve().parents[1] / 'docs' / 'parameters.md'
 #: node -> module that holds its TABLE
 TABLES = {
-    'shadow_sim': 'kinema4d_ros.nodes.shadow_parameters',
-    'trajectory_gate': 'kinema4d_ros.nodes.gate_parameters',
+    'shadow_sim': 'kinema4d_ros.nodes.shadow_sim.parameters',
+    'trajectory_gate': 'kinema4d_ros.nodes.trajectory_gate.parameters',
     'episode_player': 'kinema4d_ros.nodes.episode_player',
-    'recorder': 'kinema4d_ros.nodes.recorder',
+    'recorder': 'kinema4d_ros.nodes.recorder.node',
     'viewer': 'kinema4d_ros.nodes.viewer',
 }
 

@@ -17,6 +17,10 @@ os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0')
 os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE',
                       str(Path(__file__).resolve().parents[1] / 'config' / 'fastdds.xml'))
 
+# Processes that a test starts find its helpers too, such as the world models of `stub_models`.
+os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [
+    str(Path(__file__).resolve().parent / 'support'), os.environ.get('PYTHONPATH', '')]))
+
 # Domains above 101 overlap with the ports that Linux hands out to programs; 0 is the user's own.
 _DOMAINS = range(1, 102)
 _next_domain = 0

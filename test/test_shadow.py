@@ -13,7 +13,7 @@ from kinema4d_ros.camera import ImageFit, LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Status
 from kinema4d_ros.world_model import create
 

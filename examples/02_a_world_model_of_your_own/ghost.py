@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
-from kinema4d_ros.world_model import Report, silent, WorldModel
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model import WorldModel
 
 
 class Ghost(WorldModel):

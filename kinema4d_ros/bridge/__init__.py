@@ -9,7 +9,7 @@ and whoever only decodes images should not.
 """
 import importlib
 
-__all__ = ['cameras', 'clouds', 'images', 'inputs', 'motion', 'parameters', 'qos', 'transforms',
+__all__ = ['cameras', 'clouds', 'images', 'motion', 'parameters', 'qos', 'received', 'transforms',
            'verdicts']
 
 

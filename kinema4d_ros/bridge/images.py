@@ -12,8 +12,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from kinema4d_ros.bridge.arrays import fill
 from kinema4d_ros.bridge.encoded import decode, encode_jpeg
+from kinema4d_ros.camera.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
 from kinema4d_ros.errors import ObservationError
-from kinema4d_ros.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
 
 __all__ = ['array_to_image', 'check_size', 'compressed_message', 'compressed_to_array',
            'depth_to_metres', 'image_to_array', 'rgb_image']

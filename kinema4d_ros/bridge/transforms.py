@@ -58,13 +58,6 @@ def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamp
         translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
 
 
-def pose_message(T: np.ndarray) -> Pose:
-    """Return T_frame_body as a Pose in that frame."""
-    qx, qy, qz, qw = quaternion(T[:3, :3])
-    return Pose(position=point_message(T[:3, 3]),
-                orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
-
-
 def point_message(point) -> Point:
     """Return three numbers [m] as a Point."""
     x, y, z = (float(value) for value in point)

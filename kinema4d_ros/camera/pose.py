@@ -1,23 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the camera is: fixed to the base, or on a link and moving with it."""
+"""Where a camera on a link is while the robot moves."""
 from __future__ import annotations
 
 import numpy as np
 
 from kinema4d_ros.errors import CameraError
-
-
-class FixedPose:
-    """A camera that stays; from a parameter, or looked up in TF."""
-
-    def __init__(self, T_base_camera: np.ndarray):
-        """:raises CameraError: not a rigid transform."""
-        self._T = rigid(T_base_camera, 'T_base_camera')
-
-    def poses(self, link_names: tuple[str, ...], T_base_link: np.ndarray) -> np.ndarray:
-        """Return T_base_camera for each frame of T_base_link (T, L, 4, 4), (T, 4, 4) float64."""
-        return np.repeat(self._T[None], len(T_base_link), axis=0)
 
 
 class LinkPose:

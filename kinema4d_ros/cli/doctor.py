@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from kinema4d_ros.cli.checks import Check, Level
 from kinema4d_ros.cli.exits import Exit
+from kinema4d_ros.diagnosis import Check, Level
 
 HELP = 'look for problems of the installation, the GPU and the running robot'
 EPILOG = """\
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> Exit:
         checks = list(examine_installation())
         if importlib.util.find_spec('rclpy') and importlib.util.find_spec('kinema4d_ros.msg'):
             ros.use_large_messages()
-            from kinema4d_ros.nodes.graph_examiner import examine_graph
+            from kinema4d_ros.nodes.doctor.graph import examine_graph
 
             checks += examine_graph(options.ros_arguments, options.seconds, options.graph, report)
     if options.json:

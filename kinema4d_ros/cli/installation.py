@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kinema4d_ros
-from kinema4d_ros.cli.checks import Check, Level
+from kinema4d_ros.diagnosis import Check, Level
 
 #: module -> what pip calls it, where that differs
 _NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml':

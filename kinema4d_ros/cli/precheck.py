@@ -48,11 +48,11 @@ def run(options: argparse.Namespace) -> Exit:
     """Judge, show, and say it with the exit code."""
     from kinema4d_ros.cli import show
     from kinema4d_ros.episodes import Episode
-    from kinema4d_ros.incident import IncidentPacket, IncidentRules
-    from kinema4d_ros.incident_mesh import mesh_hashes
     from kinema4d_ros.episodes.files import find_episode
+    from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
+    from kinema4d_ros.incident.meshes import mesh_hashes
     from kinema4d_ros.robot import Robot
-    from kinema4d_ros.shadow import ShadowSimulator
+    from kinema4d_ros.simulator import ShadowSimulator
     from kinema4d_ros.world_model import create
 
     settings = settings_of(options.set)
@@ -78,8 +78,9 @@ def run(options: argparse.Namespace) -> Exit:
             world_model=options.world_model, model_settings=settings, frames=options.frames,
             checkpoint_hash=checkpoint)
         packet_path = options.incident_dir / f'{episode.path.stem}_{options.seed}.zip'
-        IncidentPacket(observation, episode.robot_description, trajectory, rules, verdict,
-                       meshes=mesh_hashes(robot)).write(packet_path)
+        write_packet(packet_path, IncidentPacket(
+            observation, episode.robot_description, trajectory, rules, verdict,
+            meshes=mesh_hashes(robot)))
     if options.json:
         show.write_json(verdict)
     else:

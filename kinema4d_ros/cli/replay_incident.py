@@ -29,11 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Exit:
     """Replay and compare."""
     from kinema4d_ros.cli import show
-    from kinema4d_ros.incident import IncidentPacket, replay
+    from kinema4d_ros.incident import read_packet, replay
 
     with show.progress('replay') as report:
         report('reading', 0, 0)
-        packet = IncidentPacket.read(options.packet)
+        packet = read_packet(options.packet)
         again = replay(packet, package_paths=options.package_path, report=report)
     if options.json:
         show.write_json({'reproduced': again.is_reproduced, 'differences': again.differences,

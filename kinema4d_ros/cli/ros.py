@@ -16,7 +16,7 @@ from kinema4d_ros.cli.main import Lacking
 from kinema4d_ros.resources import share_dir
 
 _PATIENCE = 15.0     # [s] that a node gets to end
-_RUN = 'import sys; from kinema4d_ros.nodes.spin import main; sys.exit(main(sys.argv.pop(1)))'
+_RUN = 'import sys; from kinema4d_ros.nodes.run import main; sys.exit(main(sys.argv.pop(1)))'
 
 
 def need_ros() -> None:
@@ -39,7 +39,7 @@ def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str])
     """
     need_ros()
     use_large_messages()
-    from kinema4d_ros.nodes.spin import main
+    from kinema4d_ros.nodes.run import main
 
     sys.argv[1:] = _words(parameters, ros_arguments)
     return main(f'kinema4d_ros.nodes.{name}')

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from kinema4d_ros.plain import to_plain
+from kinema4d_ros.serialization import to_plain
 from kinema4d_ros.types import Severity, Status, Verdict
 
 COLORS = {Status.PASS: 'green', Status.FAIL: 'red', Status.UNSURE: 'yellow'}

@@ -11,8 +11,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from kinema4d_ros.camera.pixels import image_to_array, to_metres, to_rgb
 from kinema4d_ros.errors import EpisodeError, ObservationError
-from kinema4d_ros.pixels import image_to_array, to_metres, to_rgb
 
 JPEG = 'rgb8; jpeg compressed bgr8'
 DEPTH = '16UC1; compressedDepth png'

@@ -19,7 +19,7 @@ from defusedxml import DefusedXmlException
 
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.rotation import matrix_from_quaternion
-from kinema4d_ros.episodes.topics import TYPES, Topic, typestore
+from kinema4d_ros.episodes.topics import Topic, TYPES, typestore
 from kinema4d_ros.episodes.urdf_camera import with_camera
 from kinema4d_ros.errors import EpisodeError
 

@@ -11,7 +11,7 @@ from rosbags.rosbag2 import Reader
 
 from kinema4d_ros.episodes import recording
 from kinema4d_ros.episodes.images import raw_color, raw_depth
-from kinema4d_ros.episodes.topics import REQUIRED, TYPES, Topic, typestore
+from kinema4d_ros.episodes.topics import REQUIRED, Topic, TYPES, typestore
 from kinema4d_ros.errors import EpisodeError
 
 MAX_BYTES = 1_000_000_000

@@ -13,7 +13,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import get_typestore, Stores
 
 #: message definitions of ROS 2 Jazzy; makes and (de)serialises messages without ROS
 typestore = get_typestore(Stores.ROS2_JAZZY)

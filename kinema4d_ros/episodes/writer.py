@@ -16,7 +16,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.rotation import quaternion_from_matrix
-from kinema4d_ros.episodes.topics import TYPES, Topic, offered_qos, typestore
+from kinema4d_ros.episodes.topics import offered_qos, Topic, TYPES, typestore
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory, PinholeCamera

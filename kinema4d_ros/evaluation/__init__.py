@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predicted futures against true ones: metrics, scores per episode, pictures (ring a)."""
 from kinema4d_ros.evaluation.scores import (
-    EpisodeScore, evaluate_episode, goal_met, score_frames, table)
+    EpisodeScore,
+    evaluate_episode,
+    goal_met,
+    score_frames,
+    table,
+)
 
 __all__ = ['EpisodeScore', 'evaluate_episode', 'goal_met', 'score_frames', 'table']

@@ -71,7 +71,7 @@ def flip_map(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     FLIP (Andersson et al. 2020) by its authors' package; both images (H, W, 3) uint8 sRGB. Less
     is better.
     """
-    import flip_evaluator      # on no ROS installation; only reports need it
+    import flip_evaluator  # on no ROS installation; only reports need it
 
     error, _, _ = flip_evaluator.evaluate(
         np.float32(true) / 255, np.float32(predicted) / 255, 'LDR', applyMagma=False,

@@ -16,7 +16,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 from kinema4d_ros.world_model import create
 

@@ -15,7 +15,7 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.metrics import changed_region, depth_abs_rel, psnr, ssim
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import WorldEvent
 from kinema4d_ros.world_model import create
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.episodes.files import find_episode
+from kinema4d_ros.errors import Kinema4DError
 
 
 def main(arguments: list[str]) -> int:

@@ -16,17 +16,18 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
+from kinema4d_ros.bridge.incompatible_publishers import Misfits
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
+from kinema4d_ros.bridge.node_base import Quiet
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.msg import Candidates, PredictedFrame, Verdict as VerdictMessage
-from kinema4d_ros.nodes.camera_pose import CameraFinder
-from kinema4d_ros.nodes.inputs import InputProblem, Inputs
-from kinema4d_ros.nodes.misfits import Misfits
-from kinema4d_ros.nodes.quiet import Quiet
-from kinema4d_ros.nodes.shadow_parameters import TABLE_ROWS
+from kinema4d_ros.msg import Candidates, PredictedFrame
+from kinema4d_ros.msg import Verdict as VerdictMessage
+from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer

@@ -9,20 +9,25 @@ ends. `Examiner` holds what both need of one robot. Tier 2 (`FutureCheck`) looks
 model predicts. `decide` turns the findings of all tiers into a verdict; it is the only way to a
 PASS. All of it together: `ShadowSimulator.precheck`.
 """
-from kinema4d_ros.precheck.clearance import Clearance
-from kinema4d_ros.precheck.examiner import Evidence, Examiner, PrecheckSettings
-from kinema4d_ros.precheck.fingerprint import trajectory_hash
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.precheck.observed_scene import ObservedScene
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.ranking import rank
+from kinema4d_ros.precheck.robot_checker import Evidence, Examiner, PrecheckSettings
 from kinema4d_ros.precheck.settings import (
-    Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen)
-from kinema4d_ros.precheck.slower import at_speed, speed_factor
-from kinema4d_ros.precheck.tier0 import check_tier0
-from kinema4d_ros.precheck.tier1 import check_tier1
-from kinema4d_ros.precheck.tier2 import FutureCheck
+    Tier0Settings,
+    Tier1Settings,
+    Tier2Settings,
+    TouchRule,
+    Unseen,
+)
+from kinema4d_ros.precheck.speed_scaling import at_speed, speed_factor
+from kinema4d_ros.precheck.tier0.check import check_tier0
+from kinema4d_ros.precheck.tier1.check import check_tier1
+from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
+from kinema4d_ros.robot.trajectory_hash import trajectory_hash
+from kinema4d_ros.scene.observed import ObservedScene
 
 __all__ = [
     'Clearance', 'Evidence', 'Examiner', 'FutureCheck', 'Goal', 'MovedObject', 'ObservedScene',

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.precheck.clearance import Clearance
-from kinema4d_ros.precheck.observed_scene import ObservedScene
+from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.scene.segment import find_object
 from kinema4d_ros.types import EventKind, Finding, FindingCode, Severity, WorldEvent
-from kinema4d_ros.world_model.segment import find_object
-from kinema4d_ros.world_model.story import Story
 
 _AROUND = 0.01      # [m] scene pixels this close to a contact are what is touched
 _FEWEST = 4         # pixels

@@ -10,16 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.precheck.examiner import Evidence, Examiner, guarded
-from kinema4d_ros.precheck.fingerprint import trajectory_hash
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import event_finding, Outcome
-from kinema4d_ros.precheck.slower import speed_factor
-from kinema4d_ros.precheck.tier2 import FutureCheck
+from kinema4d_ros.precheck.robot_checker import Evidence, Examiner, guarded
+from kinema4d_ros.precheck.speed_scaling import speed_factor
+from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide
-from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation,
-                                PredictedFrame, RobotRollout, Severity, Verdict)
-from kinema4d_ros.world_model.base import Report, silent
+from kinema4d_ros.robot.trajectory_hash import trajectory_hash
+from kinema4d_ros.types import (
+    Finding,
+    FindingCode,
+    JointTrajectory,
+    Observation,
+    PredictedFrame,
+    Report,
+    RobotRollout,
+    Severity,
+    silent,
+    Verdict,
+)
 
 #: findings of tier 0 that leave no motion to look at
 NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot.model import Joint, JointType, Robot
+from kinema4d_ros.robot.description import Joint, JointType
+from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import Gripper
 
 _FINGER = re.compile(r'finger|jaw|knuckle|fingertip|claw|gripper', re.IGNORECASE)

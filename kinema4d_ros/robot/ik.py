@@ -10,8 +10,9 @@ import numpy as np
 import PyKDL
 
 from kinema4d_ros.errors import KinematicsError
+from kinema4d_ros.robot.description import JointType
 from kinema4d_ros.robot.kdl_tree import joint_array, kdl_chain, kdl_frame, kdl_tree
-from kinema4d_ros.robot.model import JointType, Robot
+from kinema4d_ros.robot.robot import Robot
 
 POSITION_TOLERANCE = 1e-5    # [m]
 ROTATION_TOLERANCE = 1e-4    # [rad]

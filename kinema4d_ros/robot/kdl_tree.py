@@ -7,7 +7,8 @@ import numpy as np
 import PyKDL
 
 from kinema4d_ros.errors import KinematicsError
-from kinema4d_ros.robot.model import Joint, JointType, Robot
+from kinema4d_ros.robot.description import Joint, JointType
+from kinema4d_ros.robot.robot import Robot
 
 
 def kdl_tree(robot: Robot) -> PyKDL.Tree:

@@ -9,8 +9,9 @@ import numpy as np
 import PyKDL
 
 from kinema4d_ros.errors import KinematicsError
+from kinema4d_ros.robot.description import Joint, JointType
 from kinema4d_ros.robot.kdl_tree import joint_array, kdl_chain, kdl_tree, matrix
-from kinema4d_ros.robot.model import Joint, JointType, Robot
+from kinema4d_ros.robot.robot import Robot
 
 
 class ForwardKinematics:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kinema4d_ros.errors import MeshError
-from kinema4d_ros.robot.mesh_file import GREY, default_cache_dir, load_mesh_file
-from kinema4d_ros.robot.model import MeshFile, Robot, Shape
+from kinema4d_ros.robot.description import MeshFile, Shape
+from kinema4d_ros.robot.mesh_file import default_cache_dir, GREY, load_mesh_file
+from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.shapes import LinkMesh, merge, triangles
 
 MAX_FACES = 40_000

@@ -13,8 +13,9 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.robot.description import JointType
 from kinema4d_ros.robot.kinematics import ForwardKinematics
-from kinema4d_ros.robot.model import JointType, Robot
+from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.shapes import LinkMesh
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.robot.model import Box, Cylinder, Sphere
+from kinema4d_ros.robot.description import Box, Cylinder, Sphere
 
 _AROUND = 32    # edges of a circle; a 10 cm radius is met within 0.5 mm
 

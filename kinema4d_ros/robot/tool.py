@@ -10,7 +10,7 @@ import numpy as np
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.robot.gripper import find_gripper
 from kinema4d_ros.robot.kinematics import ForwardKinematics
-from kinema4d_ros.robot.model import Robot
+from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.trajectory import frame_times, sample_trajectory
 from kinema4d_ros.types import JointTrajectory
 

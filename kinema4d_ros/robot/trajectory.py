@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.errors import TrajectoryError, UnknownJointError
-from kinema4d_ros.robot.model import JointType, Robot
+from kinema4d_ros.robot.description import JointType
+from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 
 

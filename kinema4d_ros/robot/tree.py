@@ -11,7 +11,7 @@ import numpy as np
 from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot.model import (
+from kinema4d_ros.robot.description import (
     Box,
     Cylinder,
     Joint,

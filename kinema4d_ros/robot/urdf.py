@@ -21,7 +21,7 @@ from defusedxml.expatreader import DefusedExpatParser
 from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot.model import JointType
+from kinema4d_ros.robot.description import JointType
 
 MAX_BYTES = 10_000_000
 """Largest description accepted; the largest robots that we know need a tenth of it."""

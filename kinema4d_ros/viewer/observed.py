@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
-from kinema4d_ros.camera.cloud import grown
+from kinema4d_ros.scene.cloud import grown
 from kinema4d_ros.types import Observation
 from kinema4d_ros.viewer.future import thin
 

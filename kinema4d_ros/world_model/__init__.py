@@ -1,7 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """World models: predictors of what the scene does while the robot moves exactly."""
-from kinema4d_ros.world_model.base import Report, silent, WorldModel
+from kinema4d_ros.world_model.base import WorldModel
 from kinema4d_ros.world_model.registry import available, create, model_class
 
-__all__ = ['Report', 'WorldModel', 'available', 'create', 'model_class', 'silent']
+__all__ = ['WorldModel', 'available', 'create', 'model_class']

@@ -4,23 +4,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
-
-Report = Callable[[str, int, int], None]
-"""
-``report(stage, step, total)``: told by the model as it works, from the model's own thread.
-
-It raises PredictionCancelled when the prediction is to stop; a model lets that pass through.
-"""
-
-
-def silent(stage: str, step: int, total: int) -> None:
-    """Report to nobody and never cancel."""
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 
 
 class WorldModel(abc.ABC):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
-from kinema4d_ros.world_model.base import Report, WorldModel, silent
-from kinema4d_ros.world_model.compose import merge, pointmap
-from kinema4d_ros.world_model.scene import check_views, no_depth_event, StillScene
-from kinema4d_ros.world_model.surface import SceneView
+from kinema4d_ros.camera.compose import merge, pointmap
+from kinema4d_ros.scene.still import check_views, no_depth_event, StillScene
+from kinema4d_ros.scene.surface import SceneView
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model.base import WorldModel
 
 
 class Frozen(WorldModel):

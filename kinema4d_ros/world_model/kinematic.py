@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-
-from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
-from kinema4d_ros.world_model.base import Report, silent
-from kinema4d_ros.world_model.compose import merge
-from kinema4d_ros.world_model.fingers import can_grasp
+from kinema4d_ros.camera.compose import merge
+from kinema4d_ros.foresight.fingers import can_grasp
+from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.scene.surface import SceneView
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.frozen import draw_robot, Frozen
-from kinema4d_ros.world_model.story import Story
-from kinema4d_ros.world_model.surface import SceneView
 
 
 class Kinematic(Frozen):

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kinema4d_ros.camera.compose import pointmap
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
-from kinema4d_ros.world_model.base import Report, silent, WorldModel
-from kinema4d_ros.world_model.compose import pointmap
-from kinema4d_ros.world_model.scene import check_views
+from kinema4d_ros.scene.still import check_views
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model.base import WorldModel
 
 
 class Replay(WorldModel):
@@ -33,7 +33,7 @@ class Replay(WorldModel):
         :raises WorldModelError: when no episode is named.
         :raises EpisodeError: when it cannot be read.
         """
-        from kinema4d_ros.episodes import Episode     # heavy, and only this model reads files
+        from kinema4d_ros.episodes import Episode  # heavy, and only this model reads files
 
         super().__init__(**values)
         if not self.setting['episode']:

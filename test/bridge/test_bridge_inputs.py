@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema4d_ros.bridge.inputs import StampedBuffer, merged_positions
+from kinema4d_ros.bridge.received import merged_positions, StampedBuffer
 
 S = 1_000_000_000
 

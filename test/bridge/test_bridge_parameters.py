@@ -13,7 +13,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from kinema4d_ros.bridge.parameters import REQUIRED, Parameter, ParameterTable
+from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.errors import ConfigurationError
 
 

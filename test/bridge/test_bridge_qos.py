@@ -7,10 +7,10 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
+    qos_check_compatible,
     QoSCompatibility,
     QoSProfile,
     ReliabilityPolicy,
-    qos_check_compatible,
 )
 from sensor_msgs.msg import Image
 from std_msgs.msg import String

@@ -38,7 +38,6 @@ def test_matrix_round_trip(seed):
     message = transforms.transform_message(T, Header(frame_id='a'), 'b')
     assert (message.header.frame_id, message.child_frame_id) == ('a', 'b')
     np.testing.assert_allclose(transforms.matrix(message.transform), T, atol=1e-12)
-    np.testing.assert_allclose(transforms.matrix(transforms.pose_message(T)), T, atol=1e-12)
 
 
 @given(SEEDS)

@@ -19,8 +19,7 @@ from kinema4d_ros import bridge  # noqa: E402
 from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
 from kinema4d_ros.errors import VerdictError  # noqa: E402
 from kinema4d_ros.precheck import decide, trajectory_hash  # noqa: E402
-from kinema4d_ros.types import (  # noqa: E402
-    Finding, FindingCode, JointTrajectory, Severity, Status, Verdict)
+from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status, Verdict  # noqa: E402
 
 HEADER = Header(stamp=Time(sec=7, nanosec=5), frame_id='base')
 NUMBER = st.none() | st.floats(allow_nan=False)

@@ -4,10 +4,10 @@
 import dataclasses
 
 import cv2
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.errors import CameraError

@@ -1,10 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Resizing and cropping: the camera follows exactly, and the way back is the way back."""
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.camera import ImageFit, project
 from kinema4d_ros.errors import CameraError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.robot import ForwardKinematics, Robot, load_meshes
+from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import PinholeCamera
 
 ROOT = Path(__file__).parents[2]

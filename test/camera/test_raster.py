@@ -1,12 +1,12 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The z-buffer against hand numbers, analytic surfaces and Embree."""
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 import open3d
 import pytest
 import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.camera import rasterize, shade
 from kinema4d_ros.errors import CameraError, MeshError

@@ -1,9 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The robot renderer: many links, moving cameras, observed colours."""
-from concurrent.futures import ThreadPoolExecutor
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np

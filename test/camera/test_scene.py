@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.camera import (FixedPose, LinkPose, pointmap_from_depth, project, scene_cloud,
-                                 SceneMemory)
+from kinema4d_ros.camera import LinkPose, pointmap_from_depth, project
 from kinema4d_ros.errors import CameraError, ObservationError
+from kinema4d_ros.scene import scene_cloud, SceneMemory
 from kinema4d_ros.types import Observation, PinholeCamera
 
 CAMERA = PinholeCamera(160, 120, 150.0, 155.0, 79.0, 60.0)
@@ -61,14 +61,9 @@ def test_a_camera_on_a_link_moves_with_it():
     assert T[0, 1, 3, 3] == 1, 'the link poses are not changed by who changes the camera poses'
 
 
-def test_a_fixed_camera_stays():
-    poses = FixedPose(at(1, 2, 3)).poses(('base',), np.zeros((5, 1, 4, 4)))
-    assert poses.shape == (5, 4, 4) and (poses[:, :3, 3] == [1, 2, 3]).all()
-
-
 def test_camera_poses_that_cannot_be_are_refused():
-    with pytest.raises(CameraError, match='T_base_camera must be a .* rotation'):
-        FixedPose(2 * np.eye(4))
+    with pytest.raises(CameraError, match='T_link_camera must be a .* rotation'):
+        LinkPose('link', 2 * np.eye(4))
     with pytest.raises(CameraError, match='T_link_camera must be a .* rotation'):
         LinkPose('link', np.diag([1.0, 1, -1, 1]))
     with pytest.raises(CameraError, match="no link 'eye'.* optical frames wrist_optical; name"):

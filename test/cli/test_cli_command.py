@@ -15,10 +15,10 @@ import pytest
 pytest.importorskip('PyKDL')
 
 from kinema4d_ros.cli import installation, precheck, show
-from kinema4d_ros.cli.checks import Level
 from kinema4d_ros.cli.exits import Exit, HELP
 from kinema4d_ros.cli.main import COMMANDS, Lacking, main, make_parser
-from kinema4d_ros.incident import IncidentPacket
+from kinema4d_ros.diagnosis import Level
+from kinema4d_ros.incident import read_packet, write_packet
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.types import Status, Verdict
 
@@ -81,7 +81,7 @@ def test_precheck_fails_with_a_packet_that_replays(tmp_path, capsys):
     assert verdict['status'] == 'FAIL'
     assert {'CONTACT'} <= {finding['code'] for finding in verdict['findings']}
     packet, = tmp_path.iterdir()
-    assert IncidentPacket.read(packet).verdict.status == Status.FAIL
+    assert read_packet(packet).verdict.status == Status.FAIL
 
     assert main(['replay-incident', str(packet)]) == Exit.PASS
     text = capsys.readouterr().out
@@ -96,9 +96,9 @@ def test_a_replay_that_differs(tmp_path, capsys, monkeypatch):
     assert main(['precheck', TABLE, '--tiers', '0,1', '--incident-dir', str(tmp_path)]) == 1
     assert 'written: ' in capsys.readouterr().out
     path, = tmp_path.iterdir()
-    packet = IncidentPacket.read(path)
-    dataclasses.replace(packet, verdict=dataclasses.replace(
-        packet.verdict, status=Status.UNSURE, min_clearance=1.0)).write(path)
+    packet = read_packet(path)
+    write_packet(path, dataclasses.replace(packet, verdict=dataclasses.replace(
+        packet.verdict, status=Status.UNSURE, min_clearance=1.0)))
     assert main(['replay-incident', str(path)]) == Exit.FAIL
     text = capsys.readouterr().out
     assert 'differs: status: UNSURE then, FAIL now' in text and 'differs: min_clearance' in text

@@ -7,11 +7,11 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import Episode, EpisodeMetadata, EpisodeWriter, storage
-from kinema4d_ros.episodes.topics import TYPES, Topic
+from kinema4d_ros.episodes.topics import Topic, TYPES
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory, PinholeCamera
 

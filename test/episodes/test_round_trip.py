@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import (
-    Episode, EpisodeMetadata, EpisodeWriter, images, Topic, TrueClearance)
+    Episode,
+    EpisodeMetadata,
+    EpisodeWriter,
+    images,
+    Topic,
+    TrueClearance,
+)
 from kinema4d_ros.episodes.rotation import (
     matrix_from_quaternion,
     quaternion_from_matrix,

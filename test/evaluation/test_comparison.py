@@ -11,10 +11,16 @@ import pytest
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.comparison import (
-    average, compare, Comparison, frames_to_compare, frames_with_truth, METRICS)
+    average,
+    compare,
+    Comparison,
+    frames_to_compare,
+    frames_with_truth,
+    METRICS,
+)
 from kinema4d_ros.evaluation.report.depict import Foreteller
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model import create
 
 EPISODE = Path(__file__).parents[2] / 'data/episodes/libero_object_0_0_success.mcap'

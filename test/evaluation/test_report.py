@@ -15,8 +15,8 @@ from kinema4d_ros.evaluation.report import EpisodeReport, Figures, Pictures, wri
 from kinema4d_ros.evaluation.report.depict import film, strip
 from kinema4d_ros.evaluation.report.html import Html, join, tag
 from kinema4d_ros.evaluation.report.page import within_bounds, worst
-from kinema4d_ros.evaluation.report.timeline import Frame, timeline
 from kinema4d_ros.evaluation.report.rates import figures_of
+from kinema4d_ros.evaluation.report.timeline import Frame, timeline
 from kinema4d_ros.evaluation.statistics import ErrorFigures, Rate
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import TrueClearance
 from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow, true_clearances

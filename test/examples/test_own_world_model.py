@@ -14,7 +14,7 @@ EPISODE = ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 PREDICT = f'''
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model import available, create
 print(available()['ghost'])
 episode = Episode.open({str(EPISODE)!r})

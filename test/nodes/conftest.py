@@ -1,15 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes that a module's tests share; the worker process of the tests finds `stub_models`."""
-import os
+"""Nodes that a module's tests share."""
 import sys
-from pathlib import Path
 
 import pytest
-
-HERE = str(Path(__file__).parent)
-os.environ['PYTHONPATH'] = os.pathsep.join(
-    filter(None, [HERE, os.environ.get('PYTHONPATH', '')]))
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +22,7 @@ def leave_no_process():
 @pytest.fixture(scope='module')
 def shared_bench(module_ros_domain):
     """Start one shadow_sim for the module."""
-    from shadow_bench import running       # imports ROS, which not every test here needs
+    from shadow_bench import running  # imports ROS, which not every test here needs
     with running() as bench:
         yield bench
 

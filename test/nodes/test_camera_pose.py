@@ -10,7 +10,7 @@ from tf2_msgs.msg import TFMessage
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import CameraError
-from kinema4d_ros.nodes.camera_pose import CameraFinder, moves
+from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder, moves
 from kinema4d_ros.robot import ForwardKinematics, Robot
 
 ROBOT = Robot.from_urdf(URDF)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema4d_ros.nodes.candidate import Candidate, CODES
-from kinema4d_ros.nodes.job import Outcome
+from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, CODES
 from kinema4d_ros.precheck import not_checked, Tier0Settings
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status
+from kinema4d_ros.worker.job import Outcome
 
 FINDING = st.builds(Finding, st.sampled_from(FindingCode), st.sampled_from(Severity),
                     st.just('said'))

@@ -14,11 +14,11 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
-from kinema4d_ros.nodes.gate_parameters import TABLE as GATE_TABLE
-from kinema4d_ros.nodes.outputs import TOPICS
-from kinema4d_ros.nodes.recorder import TABLE as RECORDER_TABLE
-from kinema4d_ros.nodes.rules import assignments, tier0_settings
-from kinema4d_ros.nodes.shadow_parameters import TABLE
+from kinema4d_ros.nodes.recorder.node import TABLE as RECORDER_TABLE
+from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
+from kinema4d_ros.precheck.from_parameters import assignments, tier0_settings
 
 CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
 RVIZ = yaml.safe_load((CONFIG / 'shadow_sim.rviz').read_text())

@@ -13,9 +13,9 @@ from std_msgs.msg import String
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.camera.robot_agreement import robot_agreement
-from kinema4d_ros.cli.checks import Level
 from kinema4d_ros.cli.main import main
-from kinema4d_ros.nodes import graph_examiner
+from kinema4d_ros.diagnosis import Level
+from kinema4d_ros.nodes.doctor import graph as graph_examiner
 
 pytestmark = pytest.mark.timeout(180)
 EPISODE = 'libero_spatial_0_0_into_table'

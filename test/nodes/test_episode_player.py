@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from graph import made, parameters, Process
+from kinema4d_ros.msg import PredictedFrame, Verdict
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
@@ -17,9 +18,8 @@ from kinema4d_ros.bridge.images import depth_to_metres, rgb_image
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
 from kinema4d_ros.bridge.transforms import matrix
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.errors import EpisodeError
-from kinema4d_ros.msg import PredictedFrame, Verdict
 from kinema4d_ros.episodes.files import find_episode
+from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.resources import share_dir
 

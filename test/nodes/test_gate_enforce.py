@@ -11,14 +11,14 @@ from control_msgs.msg import JointTolerance
 from gate_bench import exact, finding, of, spoil_field
 from gate_world import ABORTED, Controller, RESULT, SUCCEEDED
 from graph import made, swing, URDF
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Finding, Verdict
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectoryPoint
 
-from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(120)
 GOAL = FollowJointTrajectory.Goal

@@ -7,11 +7,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from gate_bench import exact, finding, Gate, of
 from gate_world import ABORTED, Arm, Controller, Nodes, RESULT, ShadowSim, SUCCEEDED
 from graph import made, parameters, Process, READY, ROOT, swing
+from kinema4d_ros.msg import Verdict
 from rclpy.serialization import serialize_message
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.msg import Verdict
-from kinema4d_ros.nodes.gate_parameters import TABLE
+from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE
 
 pytestmark = pytest.mark.timeout(120)
 GOAL = FollowJointTrajectory.Goal

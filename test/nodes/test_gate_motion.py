@@ -9,9 +9,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from gate_bench import exact, finding, spoil_field
 from gate_world import ABORTED, CANCELED, RESULT, SUCCEEDED
 from graph import ahead, swing
+from kinema4d_ros.msg import Finding, Verdict
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(120)
 GOAL = FollowJointTrajectory.Goal

@@ -16,10 +16,9 @@ from gate_world import (
     SUCCEEDED,
 )
 from graph import FakeRobot, made, start_shadow_sim, swing
+from kinema4d_ros.msg import Verdict
 from std_msgs.msg import String
 from stub_models import GOOD
-
-from kinema4d_ros.msg import Verdict
 
 pytestmark = pytest.mark.timeout(180)
 

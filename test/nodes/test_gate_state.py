@@ -8,9 +8,9 @@ from graph import LIMIT
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from kinema4d_ros.nodes import poller
-from kinema4d_ros.nodes.gate_state import GateState
-from kinema4d_ros.nodes.quiet import Quiet
+from kinema4d_ros.bridge import subscription_thread as poller
+from kinema4d_ros.bridge.node_base import Quiet
+from kinema4d_ros.nodes.trajectory_gate.live_state import GateState
 
 
 class QuietNode(Quiet, Node):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from gate_ports import ROBOT
 from graph import READY, swing
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
-from kinema4d_ros.nodes.gate_watch import PathWatch
+from kinema4d_ros.gate.path_monitor import PathWatch
 from kinema4d_ros.robot import sample_trajectory
 
 

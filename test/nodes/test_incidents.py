@@ -7,12 +7,12 @@ import types
 import numpy as np
 import pytest
 from graph import FRAMES, HEIGHT, made, parameters, Process, READY, swing, WIDTH
+from kinema4d_ros.msg import Finding, Verdict
 from shadow_bench import codes, running
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.incident import IncidentPacket, replay
-from kinema4d_ros.msg import Finding, Verdict
-from kinema4d_ros.nodes.incidents import IncidentKeeper, Pictures
+from kinema4d_ros.incident import read_packet, replay
+from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
 from kinema4d_ros.types import Status
 
 pytestmark = pytest.mark.timeout(180)
@@ -30,7 +30,7 @@ def test_a_push_into_the_table_is_a_contact_and_judged_again_from_its_packet(ros
         player.stop()
         assert node.stop() == 0, node.output()
     path, = tmp_path.iterdir()
-    packet, said = IncidentPacket.read(path), verdicts[-1]
+    packet, said = read_packet(path), verdicts[-1]
     assert packet.verdict.status == Status.FAIL == said.status
     contacts = [finding for finding in said.findings if finding.code == Finding.CONTACT]
     assert contacts[0].severity == Finding.FAIL and 'finger' in contacts[0].link
@@ -58,7 +58,7 @@ def written(bench, folder):
     """Wait for the one packet in a folder and return it."""
     bench.graph.wait(lambda: list(folder.glob('*.zip')), 'the packet')
     path, = folder.glob('*.zip')
-    return IncidentPacket.read(path)
+    return read_packet(path)
 
 
 def test_what_goes_wrong_is_told_and_changes_no_verdict(bench, tmp_path):

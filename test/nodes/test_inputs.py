@@ -19,11 +19,11 @@ from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import LinkPose
-from kinema4d_ros.nodes import inputs as inputs_module
-from kinema4d_ros.nodes.camera_pose import CameraFinder
-from kinema4d_ros.nodes.diagnostics import diagnostics
-from kinema4d_ros.nodes.inputs import InputProblem, Inputs, InputStatus
-from kinema4d_ros.nodes.shadow_parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim import inputs as inputs_module
+from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
+from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, PinholeCamera
 

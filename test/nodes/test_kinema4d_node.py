@@ -19,18 +19,18 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, HEIGHT, made, READY, start_shadow_sim, swing, WIDTH
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.time import Time
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.transforms import transform_message
-from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from kinema4d_ros.types import PinholeCamera
 
 pytest.importorskip('torch', reason='needs the [model] extra')

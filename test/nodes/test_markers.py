@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from kinema4d_ros.bridge.verdicts import verdict_message
-from kinema4d_ros.nodes.markers import verdict_markers
+from kinema4d_ros.nodes.shadow_sim.markers import verdict_markers
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 RED, ORANGE, BLUE, GREEN = (0.9, 0.1, 0.1), (1.0, 0.6, 0.0), (0.3, 0.6, 1.0), (0.1, 0.8, 0.2)

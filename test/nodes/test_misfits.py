@@ -15,9 +15,9 @@ from std_msgs.msg import String
 
 from kinema4d_ros import nodes
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.endpoints import owner
-from kinema4d_ros.nodes.misfits import deafness, Misfits
-from kinema4d_ros.nodes.quiet import Quiet
+from kinema4d_ros.bridge.graph import owner
+from kinema4d_ros.bridge.incompatible_publishers import deafness, Misfits
+from kinema4d_ros.bridge.node_base import Quiet
 
 
 class QuietNode(Quiet, Node):

@@ -8,10 +8,10 @@ from rclpy.lifecycle import LifecycleNode
 
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import compressed_to_array
-from kinema4d_ros.nodes import outputs
-from kinema4d_ros.nodes.outputs import OF_FRAMES, Outputs, TOPICS
-from kinema4d_ros.nodes.protocol import Frame
+from kinema4d_ros.nodes.shadow_sim import outputs
+from kinema4d_ros.nodes.shadow_sim.outputs import OF_FRAMES, Outputs, TOPICS
 from kinema4d_ros.types import PinholeCamera
+from kinema4d_ros.worker.protocol import Frame
 
 HEIGHT, WIDTH = 24, 40
 MAKERS = ('array_to_image', 'cloud_message', 'compressed_message', 'camera_info_message',

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graph import FakeRobot, made, parameters, Process, ROOT, swing
+from kinema4d_ros.msg import PredictedFrame, Verdict
 from rclpy.serialization import deserialize_message
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
@@ -19,9 +20,8 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.episodes.repair import repair
 from kinema4d_ros.errors import ConfigurationError, EpisodeError
-from kinema4d_ros.msg import PredictedFrame, Verdict
-from kinema4d_ros.nodes import bag as bags
-from kinema4d_ros.nodes.recorder import TOPICS
+from kinema4d_ros.nodes.recorder import bag as bags
+from kinema4d_ros.nodes.recorder.node import TOPICS
 
 pytestmark = pytest.mark.timeout(240)
 FRAMES = 5

@@ -4,12 +4,12 @@
 import threading
 import time
 
-from graph import LIMIT
 import pytest
+from graph import LIMIT
 
-from kinema4d_ros.nodes.job import Job, Outcome
-from kinema4d_ros.nodes.protocol import Check, Prediction
-from kinema4d_ros.nodes.requests import Request, RequestRunner
+from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
+from kinema4d_ros.worker.job import Job, Outcome
+from kinema4d_ros.worker.protocol import Check, Prediction
 
 
 def test_the_newest_of_many_is_judged_and_all_others_are_stopped():

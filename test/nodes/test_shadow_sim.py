@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from graph import CAMERA_FRAME, FRAMES, HEIGHT, made, swing, WIDTH
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Finding, Verdict
 from shadow_bench import codes
 from stub_models import DEAF, RAISE, STUCK
 
-from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
-from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(180)
 

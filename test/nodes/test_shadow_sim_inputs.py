@@ -8,16 +8,16 @@ import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import CAMERA_FRAME, FRAMES, HEIGHT, swing, URDF, WIDTH
-from shadow_bench import codes
-from stub_models import STUCK
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
-
 from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Finding, Verdict
+from sensor_msgs.msg import CameraInfo
+from shadow_bench import codes
+from std_msgs.msg import Header
+from stub_models import STUCK
+
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.msg import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(180)
 

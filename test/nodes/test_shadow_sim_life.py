@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import (FakeRobot, FRAMES, made, parameters, Process, READY, start_shadow_sim, swing,
-                   URDF)
+from graph import FakeRobot, FRAMES, made, parameters, Process, READY, start_shadow_sim, swing, URDF
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import qos_profile_sensor_data
@@ -19,14 +20,12 @@ from std_msgs.msg import Header, String
 from stub_models import DEAF, SHOW, STUCK
 from tf2_msgs.msg import TFMessage
 
-from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from kinema4d_ros.nodes.episode_player import packed_depth, packed_image, time_message
 from kinema4d_ros.robot import ForwardKinematics, Robot
 

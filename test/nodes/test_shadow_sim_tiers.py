@@ -10,13 +10,13 @@ import signal
 import pytest
 from action_msgs.msg import GoalStatus
 from graph import FakeRobot, FRAMES, made, start_shadow_sim, swing
+from kinema4d_ros.msg import Finding, Verdict
 from shadow_bench import codes, running
 from stub_models import DEAF, GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.motion import stamp_ns, trajectory_from_message
-from kinema4d_ros.msg import Finding, Verdict
 from kinema4d_ros.precheck import trajectory_hash
 
 pytestmark = pytest.mark.timeout(180)

@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 import yaml
 from graph import FakeRobot, made, ROOT, start_shadow_sim, swing
-from rclpy.qos import (DurabilityPolicy, LivelinessPolicy, qos_check_compatible,
-                       QoSCompatibility, QoSProfile, ReliabilityPolicy)
+from kinema4d_ros.msg import Verdict
+from rclpy.qos import (
+    DurabilityPolicy,
+    LivelinessPolicy,
+    qos_check_compatible,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.msg import Verdict
 
 RVIZ = yaml.safe_load((ROOT / 'config' / 'shadow_sim.rviz').read_text())['Visualization Manager']
 LAYOUT = json.loads((ROOT / 'config' / 'foxglove.json').read_text())

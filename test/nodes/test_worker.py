@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
-from kinema4d_ros.nodes.protocol import WorkerSettings
-from kinema4d_ros.nodes.rules import assignments
-from kinema4d_ros.nodes.worker import make_model
+from kinema4d_ros.precheck.from_parameters import assignments
+from kinema4d_ros.worker.main import make_model
+from kinema4d_ros.worker.protocol import WorkerSettings
 
 
 @pytest.mark.parametrize('name, words', [
@@ -37,7 +37,7 @@ def test_settings_of_a_model_keep_their_types(text, words):
 
 
 def test_the_worker_knows_no_ros():
-    code = ('import sys, kinema4d_ros.nodes.worker; '
+    code = ('import sys, kinema4d_ros.worker.main; '
             'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name] or 0)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

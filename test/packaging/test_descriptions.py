@@ -4,13 +4,13 @@
 import ast
 import importlib.util
 import os
-from pathlib import Path
 import re
 import subprocess
 import sys
+from pathlib import Path
 
-from catkin_pkg.package import parse_package
 import pytest
+from catkin_pkg.package import parse_package
 
 import kinema4d_ros
 from kinema4d_ros import types

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package's files are found wherever the package lies."""
 import importlib.util
-from pathlib import Path
 import shutil
+from pathlib import Path
 
 import pytest
 

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every file of the tree keeps to."""
 import importlib
-from pathlib import Path
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 

@@ -3,13 +3,14 @@
 """Near misses in a predicted scene: a block that appears beside a box, distances by hand."""
 import numpy as np
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.precheck import FutureCheck, Tier2Settings
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import (
-    FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity)
+from kinema4d_ros.types import FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity
 
 ROBOT = Robot.from_urdf(
     '<robot name="lift"><link name="base"/><link name="arm"><visual><geometry>'

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.precheck import PrecheckSettings, Tier0Settings, Tier1Settings, Unseen
 from kinema4d_ros.robot import Robot, sample_trajectory
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera, Severity, Status
 from kinema4d_ros.world_model import create
 

@@ -6,17 +6,18 @@ import dataclasses
 import numpy as np
 import pytest
 from gantry import GRIPPER, motion, observe, ROBOT
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scenes import can, Path, pick_and_place, RED, World
 
+from kinema4d_ros.foresight.story import Story
 from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier0Settings, Tier1Settings
-from kinema4d_ros.precheck.carried import check_carried
-from kinema4d_ros.precheck import motion_times
-from kinema4d_ros.precheck.motion_times import looking_times
+from kinema4d_ros.precheck import sampling_times as motion_times
+from kinema4d_ros.precheck.sampling_times import looking_times
+from kinema4d_ros.precheck.tier1.carried import check_carried
 from kinema4d_ros.robot import load_meshes, Robot
-from kinema4d_ros.shadow import with_finger_boxes
+from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
-from kinema4d_ros.world_model.story import Story
 
 GOOD = pick_and_place((0.1, 0.15), (-0.05, -0.2), grip_height=0.07, release_height=0.09,
                       frames=76)

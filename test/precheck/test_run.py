@@ -12,7 +12,13 @@ from scenes import pick_and_place as coarse_pick_and_place
 
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.precheck import (
-    at_speed, Goal, PrecheckSettings, Tier0Settings, Tier1Settings, trajectory_hash)
+    at_speed,
+    Goal,
+    PrecheckSettings,
+    Tier0Settings,
+    Tier1Settings,
+    trajectory_hash,
+)
 from kinema4d_ros.types import FindingCode, JointLimit, Severity, Status
 from kinema4d_ros.world_model import create
 

@@ -3,10 +3,11 @@
 """Self-collision as a rule of tier 0: two boxes of 10 cm that meet where it can be computed."""
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.precheck import check_tier0, Tier0Settings
-from kinema4d_ros.precheck.self_contact import check_self_contact
+from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot, SelfCollision
 from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema4d_ros.precheck.splines import exceedances
+from kinema4d_ros.precheck.tier0.splines import exceedances
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,14 +6,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import (
-    check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen)
+from kinema4d_ros.precheck import check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import (
-    CLEARANCE_FIELDS, FindingCode, Gripper, Observation, PinholeCamera, RobotRollout, Severity)
+    CLEARANCE_FIELDS,
+    FindingCode,
+    Gripper,
+    Observation,
+    PinholeCamera,
+    RobotRollout,
+    Severity,
+)
 
 HALF = 0.05       # [m] of the boxes
 URDF = '''<robot name="lift">

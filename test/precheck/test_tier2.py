@@ -14,9 +14,15 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import FutureCheck, PrecheckSettings, Tier1Settings, Tier2Settings
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import DistanceFields, Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (
-    FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity, Status)
+    FindingCode,
+    PinholeCamera,
+    PredictedFrame,
+    RobotRollout,
+    Severity,
+    Status,
+)
 from kinema4d_ros.world_model import create
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import Kinematic

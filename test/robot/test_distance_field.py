@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.robot import DistanceFields, LinkMesh, PointCubes
 

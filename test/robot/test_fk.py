@@ -9,7 +9,7 @@ import pytest
 from robots import DEMO_ARM, example_robots, one_joint
 
 from kinema4d_ros.errors import KinematicsError
-from kinema4d_ros.robot import ForwardKinematics, Robot, kinematics
+from kinema4d_ros.robot import ForwardKinematics, kinematics, Robot
 from kinema4d_ros.robot.kdl_tree import kdl_chain, kdl_tree
 
 

@@ -5,7 +5,7 @@ import pytest
 from robots import DEMO_ARM, example_robots
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot import Robot, find_gripper
+from kinema4d_ros.robot import find_gripper, Robot
 from kinema4d_ros.types import Gripper
 
 

@@ -6,7 +6,7 @@ import pytest
 from robots import DEMO_ARM, example_robots
 
 from kinema4d_ros.errors import KinematicsError
-from kinema4d_ros.robot import ForwardKinematics, InverseKinematics, Robot, ik
+from kinema4d_ros.robot import ForwardKinematics, ik, InverseKinematics, Robot
 
 READY = np.array([0, 0.35, 1.75, 0, 1.04, 0, 0.02])
 

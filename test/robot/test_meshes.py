@@ -9,7 +9,7 @@ import trimesh
 from robots import DEMO_ARM, example_robots
 
 from kinema4d_ros.errors import MeshError
-from kinema4d_ros.robot import Robot, load_meshes, mesh_file
+from kinema4d_ros.robot import load_meshes, mesh_file, Robot
 
 SPHERE = trimesh.creation.icosphere(subdivisions=4, radius=0.1)     # 5120 faces
 

@@ -3,7 +3,8 @@
 """Self-collision against distances computed by hand, and the pairs that are left out."""
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.errors import RobotDescriptionError
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot, SelfCollision

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from robots import DEMO_ARM, one_joint
 
 from kinema4d_ros.errors import TrajectoryError, UnknownJointError
-from kinema4d_ros.robot import Robot, frame_times, sample_trajectory
+from kinema4d_ros.robot import frame_times, Robot, sample_trajectory
 from kinema4d_ros.types import JointTrajectory
 
 LIMITED = Robot.from_urdf(one_joint('<limit lower="-9" upper="9"/>'))

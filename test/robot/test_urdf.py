@@ -43,7 +43,7 @@ def test_links_come_after_their_parents():
         '<joint name="ab" type="fixed"><parent link="a"/><child link="b"/></joint></robot>')
     assert robot.link_names == ('a', 'b', 'c')
     assert [joint.name for joint in robot.path('c')] == ['ab', 'bc']
-    assert robot.parent_joint('b').name == 'ab' and robot.parent_joint('a') is None
+    assert [joint.name for joint in robot.path('b')] == ['ab'] and robot.path('a') == ()
 
 
 @pytest.mark.parametrize('kind', JointType)

@@ -5,13 +5,26 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck.bands import clearance_band
+from kinema4d_ros.precheck.clearance_band import clearance_band
 from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
-from kinema4d_ros.viewer import (Execution, Future, FutureFrame, History, Looks, Playback,
-                                 position_colors, side_by_side, Step, thin, Timeline, Viewer)
+from kinema4d_ros.viewer import (
+    Execution,
+    Future,
+    FutureFrame,
+    History,
+    Looks,
+    Playback,
+    position_colors,
+    side_by_side,
+    Step,
+    thin,
+    Timeline,
+    Viewer,
+)
 
 TIMES = np.linspace(0.0, 4.0, 9)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from hypothesis import given, settings
-from hypothesis.extra.numpy import arrays
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.extra.numpy import arrays
 from scenes import box, looking_at, Path, pick_and_place, RED, STEEL, T_BASE_CAMERA, World
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
+from kinema4d_ros.scene.still import in_paint
 from kinema4d_ros.types import EventKind, PinholeCamera
 from kinema4d_ros.world_model import create
-from kinema4d_ros.world_model.scene import in_paint
 
 PATH = pick_and_place((0.1, 0.15), (-0.05, -0.2), frames=9)
 WORLD = World().add(RED, box((0.06, 0.05, 0.07), (0.1, 0.15, 0)))

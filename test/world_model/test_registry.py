@@ -8,8 +8,7 @@ from importlib import metadata
 import pytest
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model import available, create, model_class, WorldModel
-from kinema4d_ros.world_model import registry
+from kinema4d_ros.world_model import available, create, model_class, registry, WorldModel
 
 
 @pytest.mark.parametrize('name', sorted(available()))

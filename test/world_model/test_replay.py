@@ -13,7 +13,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import EpisodeError, WorldModelError
 from kinema4d_ros.evaluation import evaluate_episode
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model import create
 
 EPISODE = Path(__file__).parents[2] / 'data/episodes/libero_object_0_0_success.mcap'

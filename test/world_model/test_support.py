@@ -3,11 +3,12 @@
 """Where something that is let go comes to rest, on heights made by hand."""
 from __future__ import annotations
 
-from hypothesis import given, strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kinema4d_ros.world_model.support import HeightMap
+from kinema4d_ros.scene.support import HeightMap
 
 
 def ground(height, keep=lambda x, y: np.ones_like(x, bool)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.scene import LiberoScene, base_aligned
+from kinema4d_ros.episodes.libero.scene import base_aligned, LiberoScene
 from kinema4d_ros.errors import EpisodeError
 
 ABOVE = 0.15      # [m] how far above a support something may be to count as above it

@@ -17,7 +17,7 @@ import numpy as np
 
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
 from kinema4d_ros.episodes.libero.goal import task_goal
-from kinema4d_ros.episodes.libero.plan import OPEN, RATE, Kind, plan_trajectory
+from kinema4d_ros.episodes.libero.plan import Kind, OPEN, plan_trajectory, RATE
 from kinema4d_ros.episodes.libero.render import SceneRenderer
 from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kinema4d_ros.camera import LinkPose, SceneMemory
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
-from kinema4d_ros.evaluation.comparison import (
-    compare, frames_to_compare, frames_with_truth)
+from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
 from kinema4d_ros.evaluation.prechecks import was_disturbed
 from kinema4d_ros.evaluation.report.content import EpisodeReport, Pictures
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.shadow import ShadowSimulator
+from kinema4d_ros.scene import SceneMemory
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import PredictedFrame, RobotRollout, Verdict
 from kinema4d_ros.world_model import create
 

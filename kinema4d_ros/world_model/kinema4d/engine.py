@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.base import Report
+from kinema4d_ros.types import Report
 from kinema4d_ros.world_model.kinema4d.acceleration import accelerate, Acceleration
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.conditioning import ConditionEncoder, ImageCondition
 from kinema4d_ros.world_model.kinema4d.config import Guidance
-from kinema4d_ros.world_model.kinema4d.estimate import (check_memory, estimate_memory,
-                                                        free_memory)
+from kinema4d_ros.world_model.kinema4d.estimate import check_memory, estimate_memory, free_memory
 from kinema4d_ros.world_model.kinema4d.image_encoder import ImageEncoder
 from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline, SamplingSettings
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, pick_device, pick_dtype

@@ -11,8 +11,11 @@ from kinema4d_ros.camera import ImageFit
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
 from kinema4d_ros.world_model.kinema4d.config import Geometry
-from kinema4d_ros.world_model.kinema4d.pointmap_codec import (following_error, Normalisation,
-                                                              RobotFit)
+from kinema4d_ros.world_model.kinema4d.pointmap_codec import (
+    following_error,
+    Normalisation,
+    RobotFit,
+)
 
 FITS = ('crop', 'pad', 'stretch')
 

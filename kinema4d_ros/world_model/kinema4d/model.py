@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
-from kinema4d_ros.world_model.base import Report, silent, WorldModel
+from kinema4d_ros.scene.still import check_views
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model.base import WorldModel
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.kinema4d.windows import plan_windows, Window
-from kinema4d_ros.world_model.scene import check_views
 
 
 class Kinema4D(WorldModel):

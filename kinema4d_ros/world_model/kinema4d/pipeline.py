@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.base import Report, silent
+from kinema4d_ros.types import Report, silent
 from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
 from kinema4d_ros.world_model.kinema4d.config import Guidance
 

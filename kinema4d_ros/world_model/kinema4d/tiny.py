@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kinema4d_ros.world_model.kinema4d.config import ModelConfig, Sampling, Variant, Geometry
+from kinema4d_ros.world_model.kinema4d.config import Geometry, ModelConfig, Sampling, Variant
 from kinema4d_ros.world_model.kinema4d.stack import require_stack
 
 GEOMETRY = Geometry(latent_frames=3, latent_height=4, latent_width=6, arm_patch=2)

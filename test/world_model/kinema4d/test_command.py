@@ -20,7 +20,7 @@ EPISODE = ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 @pytest.fixture
 def command():
     """Return the command as a function of its arguments; it returns the exit status."""
-    from kinema4d_ros.world_model.kinema4d.__main__ import main
+    from kinema4d_ros.cli.engine import main
     return lambda *arguments: main([str(argument) for argument in arguments])
 
 
@@ -32,7 +32,7 @@ def directories(checkpoints):
 
 
 def test_help_names_every_setting():
-    done = subprocess.run([sys.executable, '-m', 'kinema4d_ros.world_model.kinema4d', '--help'],
+    done = subprocess.run([sys.executable, '-m', 'kinema4d_ros.cli.engine', '--help'],
                           cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     for name in Kinema4D.settings:

@@ -8,7 +8,7 @@ import pytest
 from conditions import random_conditions
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
-from kinema4d_ros.world_model.base import silent
+from kinema4d_ros.types import silent
 from kinema4d_ros.world_model.kinema4d.config import Guidance
 
 torch = pytest.importorskip('torch', reason='needs the [model] extra')

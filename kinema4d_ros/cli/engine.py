@@ -1,0 +1,160 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Predict the future of a recorded episode with a Kinema4D checkpoint, without ROS.
+
+  python -m kinema4d_ros.cli.engine EPISODE --base DIR --weights DIR --out DIR
+  python -m kinema4d_ros.cli.engine --doctor --base DIR --weights DIR
+  torchrun --nproc-per-node 2 -m kinema4d_ros.cli.engine ... --context-parallel 2
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.types import PredictedFrame
+from kinema4d_ros.world_model.kinema4d.doctor import examine
+from kinema4d_ros.world_model.kinema4d.model import Kinema4D
+from kinema4d_ros.world_model.kinema4d.stack import require_stack
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 when all went well, 1 for an error that is told, 2 for bad usage."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    setting = {name: getattr(options, name) for name in Kinema4D.settings}
+    if options.doctor:
+        good = True
+        for fine, what, finding in examine(setting):
+            print(f'{"ok " if fine else "BAD"} {what:<11}{finding}')
+            good &= fine
+        return 0 if good else 1
+    if options.episode is None:
+        parser.error('name an episode file (.mcap), or use --doctor')
+    if options.calibrate:
+        setting['cache'] = 'mag_calibrate'
+    try:
+        leads = join_processes(setting)
+        predict(options, setting, leads)
+    except Kinema4DError as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser; every setting of the model is an option."""
+    parser = argparse.ArgumentParser(
+        prog='python -m kinema4d_ros.cli.engine', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('episode', type=Path, nargs='?', help='episode file (.mcap)')
+    parser.add_argument('--doctor', action='store_true',
+                        help='check machine and checkpoint, estimate memory and time, and stop')
+    parser.add_argument('--out', type=Path, default=Path('out/kinema4d'),
+                        help='where video, key frames, cloud and summary go (%(default)s)')
+    parser.add_argument('--frames', type=int, default=49, help='predicted frames (%(default)s)')
+    parser.add_argument('--seed', type=int, default=42, help='of the noise (%(default)s)')
+    parser.add_argument('--calibrate', action='store_true',
+                        help="measure MagCache's ratios and write them to OUT/kinema4d.json")
+    group = parser.add_argument_group('settings of the model')
+    for name, (default, meaning) in Kinema4D.settings.items():
+        flag = f'--{name.replace("_", "-")}'
+        text = f'{meaning} ({default!r})'.replace('%', '%%')
+        if isinstance(default, bool):
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=default,
+                               help=text)
+        else:
+            group.add_argument(flag, type=type(default), default=default, help=text)
+    return parser
+
+
+def join_processes(setting: dict) -> bool:
+    """Join the other processes of torchrun, where there are some; tell whether we lead."""
+    rank = int(os.environ.get('RANK', '0'))
+    if setting['context_parallel'] > 1 and 'WORLD_SIZE' in os.environ:
+        torch = require_stack()
+        cuda = torch.cuda.is_available() and setting['device'] != 'cpu'
+        if cuda:
+            torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+        setting['device'] = f'cuda:{os.environ["LOCAL_RANK"]}' if cuda else 'cpu'
+        torch.distributed.init_process_group('nccl' if cuda else 'gloo')
+    return rank == 0
+
+
+def predict(options: argparse.Namespace, setting: dict, leads: bool) -> None:
+    """Predict the episode's trajectory and write what came out."""
+    from kinema4d_ros.camera import LinkPose
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.robot import Robot
+    from kinema4d_ros.simulator import ShadowSimulator
+    episode = Episode.open(options.episode)
+    started = time.perf_counter()
+    model = Kinema4D(**setting)
+    loaded = time.perf_counter() - started
+    for line in model.engine.active if leads else ():
+        print(line)
+    simulator = ShadowSimulator(
+        Robot.from_urdf(episode.robot_description), model, frames=options.frames,
+        camera_poses=LinkPose(episode.camera_frame).poses)
+    started, first, frames = time.perf_counter(), None, []
+
+    def report(stage: str, step: int, total: int) -> None:
+        if leads:
+            end = '\n' if step == total else ''
+            print(f'\r{stage} {step}/{total}  {time.perf_counter() - started:.1f} s ', end=end,
+                  flush=True)
+
+    for frame in simulator.predict(episode.observation(), episode.trajectory, seed=options.seed,
+                                   report=report):
+        first = first or time.perf_counter() - started
+        frames.append(frame)
+    seconds = {'loading': loaded, 'first_frame': first,
+               'all_frames': time.perf_counter() - started}
+    if leads:
+        write(options, model, episode, frames, seconds)
+
+
+def write(options: argparse.Namespace, model: Kinema4D, episode, frames: list[PredictedFrame],
+          seconds: dict[str, float]) -> None:
+    """Write video, key frames beside the real ones, the last frame's cloud, and a summary."""
+    from kinema4d_ros.evaluation import pictures
+    out, engine = options.out, model.engine
+    out.mkdir(parents=True, exist_ok=True)
+    duration = max(frames[-1].time, 1e-3)
+    pictures.write_video(out / 'prediction.mp4', (frame.image for frame in frames),
+                         max(1.0, (len(frames) - 1) / duration))
+    chosen = frames[::max(1, (len(frames) - 1) // 6)]
+    real = episode.truth.future([frame.time for frame in chosen])
+    pictures.write_png(out / 'key_frames.png', pictures.sheet(
+        [('predicted', [frame.image for frame in chosen]),
+         ('real', [frame.image for frame in real])],
+        [frame.time for frame in chosen], episode.metadata.task_text))
+    known = np.isfinite(frames[-1].pointmap[..., 2])
+    pictures.write_cloud(out / 'last_frame.ply', frames[-1].pointmap[known],
+                         frames[-1].image[known])
+    errors = [frame.action_following for frame in frames if frame.action_following is not None]
+    summary = {
+        'episode': options.episode.name, 'frames': len(frames), 'seed': options.seed,
+        'variant': str(engine.checkpoint.config.variant),
+        'fingerprint': engine.checkpoint.fingerprint, 'steps': engine.sampling.steps,
+        'guidance': str(engine.sampling.guidance), 'active': engine.active, 'seconds': seconds,
+        'action_following_median_m': float(np.median(errors)) if errors else None,
+        'action_following_worst_m': max(errors, default=None)}
+    (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    if options.calibrate:
+        from kinema4d_ros.world_model.kinema4d.acceleration import measured_ratios
+        (out / 'kinema4d.json').write_text(json.dumps(
+            {'mag_ratios': measured_ratios(engine.transformer)}, indent=2) + '\n')
+    print(json.dumps(summary, indent=2))
+    print(f'written to {out}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

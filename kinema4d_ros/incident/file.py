@@ -1,0 +1,274 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The file of an incident packet: a zip of pictures, text and arrays that any tool can look into.
+
+A packet may come from anywhere, so the reader unpacks nothing to disk, knows every name and every
+largest size beforehand, reads no pickles, and checks what it got against each other.
+"""
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from kinema4d_ros.errors import IncidentError, Kinema4DError
+from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
+from kinema4d_ros.serialization import from_plain, to_plain
+from kinema4d_ros.types import Background, JointTrajectory, Observation, PinholeCamera, Verdict
+
+FORMAT = 1
+MAX_FILE = 200 << 20             # [bytes] of a packet
+_MAX_UNPACKED = 1 << 30          # [bytes] of all its parts
+_MAX_PIXELS = 64_000_000
+MAX_FRAMES = 60                  # of the prediction, which is kept for looking at only
+_FRAME_WIDTH = 240               # [px]
+#: name -> largest size unpacked [bytes]
+_TEXTS = {'incident.json': 4 << 20, 'verdict.json': 4 << 20, 'rules.json': 16 << 20,
+          'robot.urdf': 64 << 20}
+_PICTURES = {'image.png': 256 << 20, 'background.png': 256 << 20}
+_ARRAYS = {name + '.npy': 256 << 20 for name in (
+    'depth', 'background_depth', 'background_known', 'T_base_camera', 'trajectory_times',
+    'trajectory_positions', 'trajectory_velocities', 'trajectory_accelerations')}
+_FRAME = re.compile(r'prediction/\d{4}\.jpg')
+_LIMITS = {**_TEXTS, **_PICTURES, **_ARRAYS, 'depth.png': 256 << 20}
+_REQUIRED = ('incident.json', 'verdict.json', 'rules.json', 'robot.urdf', 'image.png',
+             'T_base_camera.npy', 'trajectory_times.npy', 'trajectory_positions.npy')
+_ADVICE = 'was it copied whole? a packet is written by shadow_sim (parameter incident_dir)'
+
+
+def write_packet(path: str | Path, packet: IncidentPacket) -> None:
+    """
+    Write a packet under a temporary name, and give it its own once it is whole.
+
+    :raises IncidentError: it cannot be written, or is larger than a packet may be.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix='.incident_',
+                                         delete=False) as file:
+            try:
+                with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+                    for name, data in _parts(packet):
+                        archive.writestr(name, data)
+                        if file.tell() > MAX_FILE:
+                            raise IncidentError(f'incident packet {path}: it would be larger than '
+                                                f'{MAX_FILE >> 20} MB')
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise IncidentError(f'incident packet {path} cannot be written: {error}') from error
+
+
+def read_packet(path: str | Path) -> IncidentPacket:
+    """
+    Read a packet, trusting nothing in it.
+
+    :raises IncidentError: naming the file, the part, and what is wrong with it: it is none, is
+        damaged, or holds what does not belong together.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise IncidentError(f'incident packet {path} is larger than {MAX_FILE >> 20} MB')
+        with zipfile.ZipFile(path) as archive:
+            parts, total = {}, 0
+            for name in _names(archive):
+                parts[name] = _part(archive, name)
+                total += len(parts[name])
+                if total > _MAX_UNPACKED:
+                    raise IncidentError(f'it unpacks to more than {_MAX_UNPACKED >> 20} MB')
+        return _packet(parts)
+    except (IncidentError, OSError) as error:
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise IncidentError(f'incident packet {path}: {problem}; {_ADVICE}') from error
+    except Exception as error:      # a damaged zip raises almost anything
+        raise IncidentError(f'incident packet {path} is damaged or none '
+                            f'({type(error).__name__}: {error}); {_ADVICE}') from error
+
+
+# --------------------------------------------------------------------------- writing
+
+def _parts(packet: IncidentPacket):
+    """Yield (name, bytes) of everything that the file holds."""
+    seen, motion, scene = packet.observation, packet.trajectory, packet.observation.background
+    yield 'incident.json', _json({
+        'format': FORMAT, 'stamp_ns': seen.stamp_ns, 'camera': to_plain(seen.camera),
+        'joint_positions': dict(seen.joint_positions), 'joint_names': list(motion.joint_names),
+        'frame_times': list(packet.frame_times)[:MAX_FRAMES], 'meshes': dict(packet.meshes)})
+    yield 'verdict.json', _json(to_plain(packet.verdict))
+    yield 'rules.json', _json(to_plain(packet.rules))
+    yield 'robot.urdf', packet.robot_description.encode('utf-8', 'surrogatepass')
+    yield 'image.png', _encoded('.png', seen.image[..., ::-1])
+    arrays = {'T_base_camera': seen.T_base_camera, 'depth': seen.depth,
+              **{f'trajectory_{name}': getattr(motion, name) for name in (
+                  'times', 'positions', 'velocities', 'accelerations')}}
+    if seen.depth is not None:      # for looking at; the array is what counts
+        metres = np.nan_to_num(seen.depth, nan=0.0, posinf=0.0, neginf=0.0).clip(0.0, 65.535)
+        yield 'depth.png', _encoded('.png', np.rint(1000.0 * metres).astype(np.uint16))
+    if scene is not None:
+        yield 'background.png', _encoded('.png', scene.image[..., ::-1])
+        arrays |= {'background_depth': scene.depth, 'background_known': scene.known}
+    for name, array in arrays.items():
+        if array is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            yield f'{name}.npy', buffer.getvalue()
+    for number, frame in enumerate(packet.frames[:MAX_FRAMES]):
+        yield f'prediction/{number:04d}.jpg', _encoded('.jpg', smaller(frame)[..., ::-1])
+
+
+def smaller(frame: np.ndarray) -> np.ndarray:
+    """Return a predicted image (H, W, 3) uint8 in the size that a packet keeps."""
+    height, width = frame.shape[:2]
+    if width <= _FRAME_WIDTH:
+        return frame
+    size = _FRAME_WIDTH, max(1, round(height * _FRAME_WIDTH / width))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1).encode()
+
+
+def _encoded(suffix: str, pixels: np.ndarray) -> bytes:
+    done, data = cv2.imencode(suffix, np.ascontiguousarray(pixels))
+    if not done:
+        raise IncidentError(f'an image of shape {pixels.shape} cannot be stored as {suffix}')
+    return data.tobytes()
+
+
+# --------------------------------------------------------------------------- reading
+
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names in the archive, each of which is known and there once."""
+    names = archive.namelist()
+    strange = [name for name in names if name not in _LIMITS and not _FRAME.fullmatch(name)]
+    if strange:
+        raise IncidentError(f'it holds {strange[0][:80]!r}, which is no part of a packet')
+    if len(set(names)) != len(names):
+        raise IncidentError('it holds a part twice')
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        raise IncidentError(f'it lacks {", ".join(missing)}')
+    if len(names) - len(set(names) & set(_LIMITS)) > MAX_FRAMES:
+        raise IncidentError(f'it holds more than {MAX_FRAMES} predicted frames')
+    return sorted(names)
+
+
+def _part(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a part; never more of it than it may have, whatever its header says."""
+    limit = _LIMITS.get(name, 1 << 20)
+    with archive.open(name) as stream:
+        data = stream.read(limit + 1)       # to the end, where its checksum is compared
+    if len(data) > limit:
+        raise IncidentError(f'{name} unpacks to more than {limit} bytes')
+    return data
+
+
+def _packet(parts: dict[str, bytes]) -> IncidentPacket:
+    head = _document(parts, 'incident.json')
+    if not isinstance(head, dict) or head.get('format') != FORMAT:
+        version = head.get('format') if isinstance(head, dict) else None
+        raise IncidentError(f'incident.json has format {version!r}, this reader knows {FORMAT}')
+    try:
+        camera = from_plain(PinholeCamera, head['camera'], 'incident.json: camera')
+        size = camera.height, camera.width
+        if camera.height * camera.width > _MAX_PIXELS:
+            raise IncidentError(f'the camera has {camera.width} x {camera.height} pixels')
+        background = None
+        if 'background.png' in parts:
+            background = Background(
+                _picture(parts, 'background.png', size),
+                _array(parts, 'background_depth', np.float32, size),
+                _array(parts, 'background_known', np.bool_, size))
+        observation = Observation(
+            from_plain(int, head['stamp_ns'], 'incident.json: stamp_ns'),
+            _picture(parts, 'image.png', size),
+            _array(parts, 'depth', np.float32, size) if 'depth.npy' in parts else None,
+            camera, _array(parts, 'T_base_camera', np.float64, (4, 4)),
+            _numbers(head['joint_positions'], 'joint_positions'), background)
+        names = from_plain(tuple[str, ...], head['joint_names'], 'incident.json: joint_names')
+        shape = (None, len(names))
+        trajectory = JointTrajectory(
+            names, _array(parts, 'trajectory_times', np.float64, (None,)),
+            *(_array(parts, f'trajectory_{name}', np.float64, shape)
+              if f'trajectory_{name}.npy' in parts else None
+              for name in ('positions', 'velocities', 'accelerations')))
+        times = from_plain(tuple[float, ...], head['frame_times'], 'incident.json: frame_times')
+        frames = tuple(_frame(parts[name]) for name in sorted(parts) if _FRAME.fullmatch(name))
+        if len(times) != len(frames):
+            raise IncidentError(f'it has {len(frames)} predicted frames for {len(times)} times')
+        meshes = {str(uri): str(value) for uri, value in dict(head['meshes']).items()}
+        return IncidentPacket(
+            observation, parts['robot.urdf'].decode('utf-8', 'surrogatepass'), trajectory,
+            from_plain(IncidentRules, _document(parts, 'rules.json'), 'rules.json'),
+            from_plain(Verdict, _document(parts, 'verdict.json'), 'verdict.json'),
+            frames, times, meshes)
+    except KeyError as error:
+        raise IncidentError(f'incident.json lacks {error}') from error
+    except Kinema4DError as error:
+        raise IncidentError(str(error)) from error
+
+
+def _document(parts: dict[str, bytes], name: str) -> Any:
+    try:
+        return json.loads(parts[name])
+    except (ValueError, RecursionError) as error:
+        raise IncidentError(f'{name} is not JSON: {error}') from error
+
+
+def _numbers(value: Any, where: str) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise IncidentError(f'{where} must map names to numbers')
+    return {name: from_plain(float, number, f'{where}.{name}') for name, number in value.items()}
+
+
+def _array(parts: dict[str, bytes], name: str, dtype: type, shape: tuple) -> np.ndarray:
+    """Return an array whose type and shape are as they must be; no pickles, no surprises."""
+    if f'{name}.npy' not in parts:
+        raise IncidentError(f'it lacks {name}.npy')
+    stream = io.BytesIO(parts[f'{name}.npy'])
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise IncidentError(f'{name}.npy is of another version of the format')
+        got, fortran, kind = np.lib.format.read_array_header_1_0(stream)
+    except ValueError as error:
+        raise IncidentError(f'{name}.npy is damaged: {error}') from error
+    data = stream.read()
+    fits = len(got) == len(shape) and all(want in (None, n) for want, n in zip(shape, got))
+    if kind != np.dtype(dtype) or not fits or kind.itemsize * int(np.prod(got)) != len(data):
+        raise IncidentError(f'{name}.npy must be {np.dtype(dtype)} of shape '
+                            f'{tuple("*" if n is None else n for n in shape)}, got {kind} {got}')
+    return np.frombuffer(data, kind).reshape(got, order='F' if fortran else 'C')
+
+
+def _picture(parts: dict[str, bytes], name: str, size: tuple[int, int]) -> np.ndarray:
+    """Return a PNG as (H, W, 3) uint8 RGB; its size is looked at before it is unpacked."""
+    with Image.open(io.BytesIO(parts[name]), formats=('PNG',)) as picture:
+        if picture.size != (size[1], size[0]) or picture.mode != 'RGB':
+            raise IncidentError(f'{name} is {picture.mode} of {picture.size[0]} x '
+                                f'{picture.size[1]} pixels, the camera has {size[1]} x {size[0]}')
+        return np.array(picture)
+
+
+def _frame(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data), formats=('JPEG',)) as picture:
+        if picture.size[0] > _FRAME_WIDTH or picture.size[1] > 8 * _FRAME_WIDTH:
+            raise IncidentError(f'a predicted frame has {picture.size} pixels')
+        return np.array(picture.convert('RGB'))

@@ -1,0 +1,86 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How shadow_sim does, as diagnostic_msgs; plain messages, so that no further package is needed."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from kinema4d_ros.msg import Verdict
+from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
+from kinema4d_ros.types import Status
+from kinema4d_ros.worker.events import WorkerState
+from kinema4d_ros.worker.supervisor import Supervisor
+
+_STALE = 2.0   # [s] an input that was silent for so long is worth a warning
+_WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: DiagnosticStatus.OK,
+                  WorkerState.STARTING: DiagnosticStatus.WARN}
+
+
+def diagnostics(node, robot_name: str, inputs: Iterable[InputStatus],
+                workers: Sequence[Supervisor], last: Verdict | None,
+                counts: dict[str, int]) -> DiagnosticArray:
+    """
+    Return one status for the inputs, one for each worker and one for the verdicts.
+
+    :param workers: that of the world model, and that of the checks where they are apart.
+    :param counts: further numbers for the last one, such as requests replaced.
+    """
+    array = DiagnosticArray()
+    array.header.stamp = node.get_clock().now().to_msg()
+    states = [_worker(name, supervisor)
+              for name, supervisor in zip(('world model', 'checks'), workers)] or [
+        _status('world model', DiagnosticStatus.STALE, 'not configured', {})]
+    array.status = [_inputs(inputs), *states, _verdicts(last, counts)]
+    for status in array.status:
+        status.name = f'{node.get_fully_qualified_name().lstrip("/")}: {status.name}'
+        status.hardware_id = robot_name or 'no robot yet'
+    return array
+
+
+def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
+    values, silent, problems = {}, [], []
+    for status in inputs:
+        topic = status.topic
+        values |= {f'{topic} rate [Hz]': f'{status.rate:.1f}',
+                   f'{topic} age [s]': 'never' if status.age is None else f'{status.age:.2f}',
+                   f'{topic} received': status.received, f'{topic} refused': status.refused}
+        if status.age is None or status.age > _STALE:
+            silent.append(topic)
+        if status.problem:
+            values[f'{topic} problem'] = status.problem
+            problems.append(topic)
+    message = 'all inputs arrive'
+    if silent:
+        message = f'nothing comes on {", ".join(silent)}'
+    elif problems:
+        message = f'problems on {", ".join(problems)}'
+    level = DiagnosticStatus.WARN if silent or problems else DiagnosticStatus.OK
+    return _status('inputs', level, message, values)
+
+
+def _worker(name: str, supervisor: Supervisor) -> DiagnosticStatus:
+    state = supervisor.state
+    return _status(
+        name, _WORKER_LEVELS.get(state, DiagnosticStatus.ERROR),
+        f'{state}: {supervisor.state_message}' if supervisor.state_message else str(state),
+        {'model': supervisor.model, 'state': str(state), 'pid': supervisor.pid or '',
+         'restarts': supervisor.restarts})
+
+
+def _verdicts(last: Verdict | None, counts: dict[str, int]) -> DiagnosticStatus:
+    values: dict = dict(counts)
+    message = 'no verdict yet'
+    if last is not None:
+        message = f'{Status(last.status).name}: {last.summary}'
+        values |= {f'latency {stage} [s]': f'{seconds:.3f}'
+                   for stage, seconds in zip(last.latency_stages, last.latencies)}
+        values |= {'rollout_id': last.rollout_id, 'trajectory_hash': last.trajectory_hash}
+    return _status('verdict', DiagnosticStatus.OK, message, values)
+
+
+def _status(name: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=level, name=name, message=message,
+        values=[KeyValue(key=str(key), value=str(value)) for key, value in values.items()])

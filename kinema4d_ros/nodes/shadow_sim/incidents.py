@@ -1,0 +1,155 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Incident packets of a running node: written beside its work, never in the way of a verdict."""
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema4d_ros.errors import IncidentError, Kinema4DError
+from kinema4d_ros.incident.file import MAX_FRAMES, smaller, write_packet
+from kinema4d_ros.incident.meshes import mesh_hashes
+from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
+from kinema4d_ros.nodes.shadow_sim.candidate import Candidate
+from kinema4d_ros.nodes.shadow_sim.inputs import Look
+from kinema4d_ros.nodes.shadow_sim.parameters import world_model_settings
+from kinema4d_ros.precheck import Goal
+from kinema4d_ros.precheck.from_parameters import precheck_settings, rules_in
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import Status, Verdict
+from kinema4d_ros.worker.protocol import Frame
+
+_WAITING = 3         # packets that may wait for the disk; further ones are dropped, and counted
+_MOST = 500          # packets in a folder; nobody looks at more, and disks are finite
+_PATIENCE = 10.0     # [s] that writing gets when the node ends
+
+
+class Pictures:
+    """Keeps small copies of the frames of one prediction, in the supervisor's thread."""
+
+    def __init__(self):
+        """Start with none."""
+        self.images: list[np.ndarray] = []
+        self.times: list[float] = []
+
+    def add(self, frame: Frame) -> None:
+        """Keep a frame, or skip it where there are too many for a packet."""
+        if frame.index % -(-frame.count // MAX_FRAMES) == 0:
+            small = smaller(frame.image)
+            self.images.append(small.copy() if small is frame.image else small)
+            self.times.append(frame.time)
+
+
+class IncidentKeeper:
+    """Writes packets in a thread of its own; `keep` returns at once and raises nothing."""
+
+    def __init__(self, logger):
+        """:param logger: of the node."""
+        self._logger = logger
+        self.robot_text = ''         # of the present robot, set by the node
+        self._written = self._failed = 0
+        self._problem = ''
+        self._changed = threading.Condition()
+        self._waiting: collections.deque = collections.deque()
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    def keep(self, candidate: Candidate, look: object, verdict: Verdict,
+             values: Mapping[str, Any], goal: Goal | None, pictures: Pictures) -> None:
+        """Have a packet written where the verdict is FAIL and the parameters want it."""
+        if verdict.status != Status.FAIL or not values['incident_dir']:
+            return
+        try:
+            work = self._work(candidate, look, verdict, values, goal, pictures)
+        except Exception as error:      # whatever it is, the verdict goes out
+            self._fail(error)
+            return
+        with self._changed:
+            if self._ended or len(self._waiting) >= _WAITING:
+                self._fail(IncidentError('the disk is too slow: a packet was not written'))
+                return
+            self._waiting.append(work)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name='incidents', daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def counts(self) -> dict[str, Any]:
+        """Return what the diagnostics tell."""
+        told: dict[str, Any] = {'incidents written': self._written,
+                                'incidents failed': self._failed}
+        return told | ({'incident problem': self._problem} if self._problem else {})
+
+    def close(self) -> None:
+        """Write what waits, within some seconds."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+
+    def _work(self, candidate: Candidate, look: object, verdict: Verdict,
+              values: Mapping[str, Any], goal: Goal | None, pictures: Pictures
+              ) -> tuple[Path, Robot, IncidentPacket]:
+        """Return what the thread needs; nothing here is copied, since nothing of it changes."""
+        if not isinstance(look, Look) or candidate.trajectory is None or candidate.robot is None:
+            raise IncidentError('there is no packet of this FAIL: without a look at the world, a '
+                                'robot and a readable trajectory it cannot be judged again')
+        text = self.robot_text
+        digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
+        if digest != candidate.robot.description_hash:
+            raise IncidentError('there is no packet of this FAIL: the robot has changed since')
+        seen, mount = look.observation, look.mount
+        if candidate.background is not None:      # the node does not know what a worker remembers
+            seen = dataclasses.replace(seen, background=candidate.background)
+        rules = IncidentRules(
+            tiers=tuple(sorted(candidate.findings)), required=tuple(values['required_tiers']),
+            settings=precheck_settings(rules_in(values)), goal=goal, seed=values['seed'],
+            world_model=values['world_model'], model_settings=world_model_settings(values),
+            checkpoint_hash=verdict.checkpoint_hash, frames=values['frames'],
+            live_joints=dict(candidate.joints),
+            camera_link='' if mount is None else mount.link,
+            T_link_camera=() if mount is None else tuple(map(tuple, mount.T_link_camera.tolist())))
+        name = f'{time.strftime("%Y%m%d_%H%M%S")}_{candidate.rollout_id}.zip'
+        return (Path(values['incident_dir']).expanduser() / name, candidate.robot, IncidentPacket(
+            seen, text, candidate.trajectory, rules, verdict, tuple(pictures.images),
+            tuple(pictures.times)))
+
+    def _run(self) -> None:
+        meshes: tuple[Robot | None, dict[str, str]] = None, {}
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if not self._waiting:
+                    return
+                path, robot, packet = self._waiting[0]
+            try:
+                if sum(1 for _ in path.parent.glob('*.zip')) >= _MOST:
+                    raise IncidentError(f'{path.parent} holds {_MOST} packets; move some away, and '
+                                        'new ones will be written')
+                if meshes[0] is not robot:
+                    meshes = robot, mesh_hashes(robot)
+                write_packet(path, dataclasses.replace(packet, meshes=meshes[1]))
+                self._written += 1
+                self._logger.info(f'incident packet {path}: kinema4d replay-incident judges it '
+                                  'again')
+            except Exception as error:
+                self._fail(error)
+            with self._changed:      # only now, so that no more wait than may
+                self._waiting.popleft()
+
+    def _fail(self, error: Exception) -> None:
+        self._failed += 1
+        self._problem = str(error) if isinstance(error, Kinema4DError) else \
+            f'{type(error).__name__}: {error}'
+        self._logger.error(self._problem if isinstance(error, Kinema4DError)
+                           else traceback.format_exc())

@@ -1,0 +1,99 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A verdict as markers for RViz2: its sentence above the robot, its evidence where it happens."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, Vector3
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from kinema4d_ros.bridge.transforms import point_message
+from kinema4d_ros.msg import Finding, Verdict
+from kinema4d_ros.precheck.clearance_band import clearance_band
+from kinema4d_ros.types import Severity, Status
+
+_COLORS = {Verdict.PASS: (0.1, 0.8, 0.2), Verdict.FAIL: (0.9, 0.1, 0.1),
+           Verdict.UNSURE: (1.0, 0.6, 0.0)}
+_SEVERITY_COLORS = {Finding.INFO: (0.3, 0.6, 1.0), Finding.UNSURE: _COLORS[Verdict.UNSURE],
+                    Finding.FAIL: _COLORS[Verdict.FAIL]}
+_HEIGHT = 1.2        # [m] of the sentence above the root link
+_TEXT, _POINT = 0.06, 0.04   # [m] sizes
+_SHAFT = 0.003       # [m] of a clearance arrow; that of the smallest clearance is thicker
+_LINE = 0.006        # [m] of the path of the tool
+
+
+def verdict_markers(verdict: Verdict, tool_path: np.ndarray | None = None) -> MarkerArray:
+    """
+    Return markers that replace those of the verdict before.
+
+    Their namespaces can be switched in RViz2: sentence, contact_points, findings, clearance,
+    clearance_text, tool_path.
+
+    :param tool_path: where the motion takes the tool, (T, 3) [m] in the verdict's frame.
+    """
+    # Stamp zero: RViz2 then takes the newest transform, since the evidence stays on display
+    # long after the observation's own transforms have left its buffer.
+    header = Header(stamp=Time(), frame_id=verdict.header.frame_id)
+    markers = [Marker(header=header, action=Marker.DELETEALL)]
+    if not header.frame_id:
+        return MarkerArray(markers=markers)
+    color = _COLORS.get(verdict.status, _COLORS[Verdict.UNSURE])
+    text = f'{Status(verdict.status).name}: {verdict.summary}'
+    markers.append(_marker(header, 'sentence', 0, Marker.TEXT_VIEW_FACING, color, _TEXT,
+                           at=(0.0, 0.0, _HEIGHT), text=text))
+    markers += _findings(header, verdict)
+    markers += _clearances(header, verdict)
+    if tool_path is not None and len(tool_path) > 1:
+        markers.append(_marker(header, 'tool_path', 0, Marker.LINE_STRIP, color, _LINE,
+                               points=[point_message(place) for place in tool_path]))
+    return MarkerArray(markers=markers)
+
+
+def _findings(header: Header, verdict: Verdict) -> Iterator[Marker]:
+    """Yield a ball and a text for each finding that is somewhere."""
+    for number, finding in enumerate(verdict.findings):
+        at = finding.point.x, finding.point.y, finding.point.z
+        if all(map(math.isfinite, at)):
+            color = _SEVERITY_COLORS.get(finding.severity, _COLORS[Verdict.FAIL])
+            yield _marker(header, 'contact_points', number, Marker.SPHERE, color, _POINT, at=at)
+            yield _marker(header, 'findings', number, Marker.TEXT_VIEW_FACING, color, _TEXT / 2,
+                          at=(at[0], at[1], at[2] + _TEXT), text=finding.message)
+
+
+def _clearances(header: Header, verdict: Verdict) -> Iterator[Marker]:
+    """Yield an arrow from the robot to the scene for each time; the smallest has its distance."""
+    rows = [row for row in zip(verdict.clearances, verdict.clearance_sigmas,
+                               verdict.clearance_times, verdict.clearance_links,
+                               verdict.clearance_robot_points, verdict.clearance_points)
+            if math.isfinite(row[0]) and all(
+                math.isfinite(value) for at in row[4:] for value in (at.x, at.y, at.z))]
+    smallest = min(rows, key=lambda row: row[0], default=None)
+    for number, row in enumerate(rows):
+        distance, sigma, time, link, begin, end = row
+        band = clearance_band(distance, sigma)
+        color = _COLORS[Verdict.PASS] if band is None else _SEVERITY_COLORS[Severity(band)]
+        is_smallest = row is smallest
+        yield _marker(header, 'clearance', number, Marker.ARROW, color,
+                      _SHAFT * (3 if is_smallest else 1), points=[begin, end])
+        if is_smallest:
+            yield _marker(header, 'clearance_text', number, Marker.TEXT_VIEW_FACING, color,
+                          _TEXT / 2, at=(end.x, end.y, end.z + _TEXT / 2),
+                          text=f'{link}: {distance * 1000:.0f} mm at {time:.2f} s')
+
+
+def _marker(header: Header, kind: str, number: int, shape: int,
+            color: tuple[float, float, float], size: float, *,
+            at: tuple[float, float, float] = (0.0, 0.0, 0.0), text: str = '',
+            points: list[Point] | None = None) -> Marker:
+    red, green, blue = color
+    # For an arrow between points x is the shaft's diameter, y that of the head, z its length.
+    scale = Vector3(x=size, y=2 * size, z=3 * size) if shape == Marker.ARROW else Vector3(
+        x=size, y=size, z=size)
+    return Marker(header=header, ns=kind, id=number, type=shape, action=Marker.ADD, scale=scale,
+                  color=ColorRGBA(r=red, g=green, b=blue, a=0.9), text=text, points=points or [],
+                  pose=Pose(position=Point(x=float(at[0]), y=float(at[1]), z=float(at[2]))))

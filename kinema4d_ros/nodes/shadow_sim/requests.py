@@ -1,0 +1,198 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Requests for a verdict, one at a time: the newest wins.
+
+Whoever asked for an older one is told that it was replaced: a verdict that was not told before is
+then FAIL or UNSURE, never PASS, whatever was found out. One that was told before stays: where only
+the prediction after it was cut short, it is repeated as the final one. What is done for it is
+stopped, with one exception. In a stream of trajectories on a topic the next one comes while a check
+still runs; were that stopped each time, a policy that is quicker than the check would never be
+judged. So between two requests that are both of a stream a running check comes to its end, and its
+findings are told with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all
+that is not yet being checked is replaced. An action's goal stops everything, and is stopped by
+anything: who asks for a newer one does not wait for the older any more.
+"""
+from __future__ import annotations
+
+import collections
+import itertools
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+
+from kinema4d_ros.types import Verdict
+from kinema4d_ros.worker.job import Job, Outcome
+from kinema4d_ros.worker.protocol import Check
+
+_ENDING = 'the node is shutting down'
+
+
+class Request:
+    """
+    Trajectories to be judged from one start, asked by a topic message or by an action goal.
+
+    `answered` is set once `verdicts` holds one verdict for each candidate, and `done` when nothing
+    is done for it any more. `stop` ends it early, with the reason in every verdict that is not
+    there yet.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, candidates: tuple, *, deadline: float, tiers: tuple[int, ...] = (),
+                 goal_rubric: str = '', is_streamed: bool = False,
+                 on_progress: Callable[[Request, str, int, int], None] = lambda *_: None):
+        """
+        Keep the request.
+
+        :param candidates: trajectory_msgs/JointTrajectory, one or more.
+        :param deadline: [s] from now, for the answer.
+        :param tiers: that the answer waits for, beside those that the node requires.
+        :param goal_rubric: name of what the motion is to achieve; '' for the node's.
+        :param is_streamed: one of many, each of which the next one outdates.
+        :param on_progress: told the stage, its step and their total; quick.
+        """
+        self.candidates = tuple(candidates)
+        self.started = time.monotonic()
+        self.deadline = self.started + deadline
+        self.tiers, self.goal_rubric = tuple(tiers), goal_rubric
+        self.is_streamed, self.on_progress = is_streamed, on_progress
+        self.id = f'{next(self._numbers)}-{uuid.uuid4().hex[:8]}'
+        self.verdicts: list[Verdict] = []
+        self.messages: list = []               # msg/Verdict of each, as published
+        self.ranking: list[int] = []           # of the verdicts, best first
+        self.provisional = None                # msg/Verdict of the tiers done so far
+        self.stopped, self.done = threading.Event(), threading.Event()
+        self.answered = threading.Event()
+        self.outcome: Outcome | None = None    # why it was stopped, if it was
+        self.reason = ''
+        self.failure: tuple[Outcome, str] | None = None    # what a verdict is UNSURE for
+        self.complaint: tuple[Outcome, str] | None = None  # the one of these, at the answer
+        self._jobs: list[Job] = []             # that are being done
+        self._lock = threading.Lock()
+
+    def rollout_id(self, index: int) -> str:
+        """Return the id of the rollout of candidate `index`."""
+        return f'{self.id}-{index}'
+
+    def stop(self, outcome: Outcome, reason: str, *, but_check: bool = False) -> None:
+        """
+        End it early; the first reason stays.
+
+        :param but_check: a check that runs may come to its end.
+        """
+        with self._lock:
+            if self.done.is_set():
+                return
+            if self.outcome is None:
+                self.outcome, self.reason = outcome, reason
+                self.stopped.set()
+            jobs = [job for job in self._jobs
+                    if not (but_check and isinstance(job.task, Check))]
+        for job in jobs:
+            job.cancel(outcome, reason)
+
+    def fail(self, outcome: Outcome, reason: str) -> None:
+        """Note why a verdict is in doubt; the first reason stays, the other candidates go on."""
+        if self.failure is None:
+            self.failure = outcome, reason
+
+    def answer(self, ranking: list[int]) -> None:
+        """End the wait of the one who asked; what comes later does not change the answer."""
+        with self._lock:
+            self.ranking = ranking
+            if not self.answered.is_set():
+                self.complaint = self.failure
+                if self.outcome is not None:
+                    self.complaint = self.outcome, self.reason
+            self.answered.set()
+
+    def end(self) -> None:
+        """Nothing is done for it any more."""
+        self.answer(self.ranking)
+        self.done.set()
+
+    def add(self, job: Job) -> None:
+        """Take charge of a job: a stop is passed on to it."""
+        with self._lock:
+            self._jobs.append(job)
+            stopped = self.outcome is not None
+        if stopped:
+            job.cancel(self.outcome, self.reason)
+
+    def wait(self, job: Job) -> None:
+        """Wait for a job of this request to end."""
+        job.done.wait()
+        with self._lock:
+            self._jobs.remove(job)
+
+
+class RequestRunner:
+    """
+    Has `judge(request)` called for one request after the other, from a thread of its own.
+
+    A new request stops all older ones, so the newest never waits for more than one check.
+    """
+
+    def __init__(self, judge: Callable[[Request], None]):
+        """Start the thread; `judge` returns soon for a request that was stopped."""
+        self._judge = judge
+        self._changed = threading.Condition()
+        self._queue: collections.deque[Request] = collections.deque()   # [0] is being judged
+        self._closing = False
+        self.replaced = 0
+        self._thread = threading.Thread(target=self._run, name='requests', daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait: at most one that will be judged, and some to be told that it will not."""
+        return max(0, len(self._queue) - 1)
+
+    def submit(self, request: Request) -> None:
+        """Judge this next; what is older is stopped with that reason."""
+        with self._changed:
+            if self._closing:
+                request.stop(Outcome.CANCELLED, _ENDING)
+                request.end()
+                return
+            self.replaced += sum(waiting.outcome is None for waiting in self._queue)
+            for older in self._queue:
+                older.stop(Outcome.REPLACED, 'replaced by a newer request',
+                           but_check=older.is_streamed and request.is_streamed)
+            self._queue.append(request)
+            self._changed.notify_all()
+
+    def stop(self, outcome: Outcome, reason: str) -> None:
+        """Stop whatever is judged or waits."""
+        with self._changed:
+            self._stop_all(outcome, reason)
+
+    def close(self) -> None:
+        """Stop everything and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._stop_all(Outcome.CANCELLED, _ENDING)
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _stop_all(self, outcome: Outcome, reason: str) -> None:
+        for request in self._queue:
+            request.stop(outcome, reason)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                if not self._queue:
+                    return
+                request = self._queue[0]
+            try:
+                self._judge(request)
+            except Exception:     # this thread must outlive it; without a verdict nothing passes
+                traceback.print_exc()
+            with self._changed:
+                self._queue.popleft()
+            request.end()

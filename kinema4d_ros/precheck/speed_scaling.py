@@ -1,0 +1,66 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The share of its speed at which a motion that is too fast would pass."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from kinema4d_ros.precheck.settings import Tier0Settings
+from kinema4d_ros.precheck.tier0.check import check_tier0
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
+
+SLOWEST = 0.05           # a smaller share of the speed is no help
+_HALVINGS = 12
+_ROOM = 1 - 1e-3         # of the limit, so that the proposal does not fail by rounding
+_OF_SPEED = frozenset((FindingCode.VELOCITY_LIMIT, FindingCode.ACCELERATION_LIMIT,
+                       FindingCode.JERK_LIMIT))
+
+
+def at_speed(trajectory: JointTrajectory, factor: float) -> JointTrajectory:
+    """Return the same way at that share of the speed."""
+    def scaled(values, power):
+        return None if values is None else values * factor ** power
+    return dataclasses.replace(
+        trajectory, times=trajectory.times / factor,
+        velocities=scaled(trajectory.velocities, 1),
+        accelerations=scaled(trajectory.accelerations, 2))
+
+
+def speed_factor(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapping[str, float],
+                 settings: Tier0Settings, findings: Sequence[Finding]) -> float | None:
+    """
+    Return the largest share of the speed at which nothing of `findings` would be left, or None.
+
+    Velocity, acceleration, jerk and the speed of a touch shrink with the speed; the way stays the
+    same, so whatever else speaks against a motion speaks against a slower one, too.
+
+    :param findings: of all tiers.
+    :return: from 0.05 to below 1; None when there is nothing against the motion, or something
+        that slowness does not cure.
+    """
+    against = [f for f in findings if f.severity > Severity.INFO]
+    if not against or not all(f.code in _OF_SPEED or is_touch_speed(f) for f in against):
+        return None
+    touch = min((f.limit / f.value for f in against if is_touch_speed(f)), default=1.0)
+
+    def passes(factor: float) -> bool:
+        found = check_tier0(at_speed(trajectory, factor), robot, joint_positions, settings)
+        return not any(f.severity > Severity.INFO for f in found)
+
+    high = min(1.0, touch * _ROOM)
+    if high >= SLOWEST and high < 1.0 and passes(high):
+        return high
+    low = SLOWEST
+    if high <= low or not passes(low):
+        return None
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if passes(middle) else (low, middle)
+    return low
+
+
+def is_touch_speed(finding: Finding) -> bool:
+    """Tell whether a finding is about touching too fast."""
+    return finding.code == FindingCode.CONTACT and finding.unit == 'm/s' and bool(finding.value)

@@ -1,0 +1,142 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tier 1: the robot's exact motion against the scene that the depth camera sees now."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
+from kinema4d_ros.precheck.tier1.carried import check_carried
+from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance, Track
+from kinema4d_ros.precheck.tier1.penetration import pressed
+from kinema4d_ros.precheck.tier1.unseen import check_unseen
+from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
+
+
+def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceFields,
+                surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
+                story: Story | None = None) -> tuple[tuple[Finding, ...], Clearance]:
+    """
+    Measure each moving link's distance to the scene in each frame, and judge it.
+
+    The distance d of a link, known to +- sigma, is judged with k = `confidence`: contact where
+    d + k sigma <= 0 (FAIL), doubtful where d - k sigma <= 0 (UNSURE), near miss below
+    `near_miss` (told). Links that may touch fail when pressed in deeper than allowed, or when
+    they are faster than allowed at their first touch. What the fingers are about to close on is
+    approached as closely as that takes, so there only d <= 0 makes the palm doubtful.
+
+    :param surfaces: vertices (V, 3) [m] of each link, link frame.
+    :param story: what the fingers do in this rollout: what they take away is no obstacle from
+        the moment they begin to close, and is itself checked against what is left.
+    :return: the findings, and the distances that they come from.
+    """
+    clearance = measure_clearance(scene, robot, fields, settings, story)
+    rules = settings.touch
+    if rules is None:
+        fingers = () if robot.gripper is None else robot.gripper.finger_links
+        rules = dict.fromkeys(fingers, TouchRule())
+    palm = '' if robot.gripper is None else robot.gripper.palm_link
+    findings: list[Finding] = []
+    for name in clearance.link_names:
+        track, target = clearance.track(name), clearance.track(name, target=True)
+        if name in rules:
+            for touched in (pressed(track, scene), pressed(target, scene)):
+                findings += _check_touch(name, touched, rules[name], settings)
+        else:
+            findings += _check_contact(name, track, settings)
+            approach = _check_approach if name == palm else _check_contact
+            findings += approach(name, target, settings)
+    findings += check_unseen(scene, robot, clearance.link_names, surfaces, fields, settings)
+    if story is not None:
+        findings += check_carried(scene, robot, story, settings)
+    strict = [name for name in clearance.link_names if name not in rules]
+    return tuple(findings), clearance.with_minimum_of(strict, fields)
+
+
+def _check_contact(name: str, track: Track, settings: Tier1Settings) -> list[Finding]:
+    """Judge a link that must not touch."""
+    certain, doubtful = _bands(track, 0.0, settings.confidence)
+    near = track.distance < settings.near_miss
+    if certain.any():
+        return [_finding(FindingCode.CONTACT, Severity.FAIL, name, 'would touch the scene',
+                         certain, track, 0.0)]
+    if doubtful.any():
+        return [_finding(FindingCode.NEAR_MISS, Severity.UNSURE, name, 'comes so close to the '
+                         'scene that touching cannot be excluded', doubtful, track, 0.0)]
+    if near.any():
+        return [_finding(FindingCode.NEAR_MISS, Severity.INFO, name, 'passes the scene closely',
+                         near, track, settings.near_miss)]
+    return []
+
+
+def _check_approach(name: str, track: Track, settings: Tier1Settings) -> list[Finding]:
+    """Judge how the palm approaches what the fingers are about to close on."""
+    certain, _ = _bands(track, 0.0, settings.confidence)
+    touching = track.distance <= 0
+    if not touching.any():
+        return []
+    severity = Severity.FAIL if certain.any() else Severity.UNSURE
+    return [_finding(FindingCode.CONTACT, severity, name,
+                     f'{"would" if certain.any() else "may"} touch what the fingers close on',
+                     certain if certain.any() else touching, track, 0.0)]
+
+
+def _check_touch(name: str, track: Track, rule: TouchRule,
+                 settings: Tier1Settings) -> list[Finding]:
+    """Judge a link that may touch: where, how deep, and how fast."""
+    findings = []
+    if rule.within is not None:
+        low, high = np.array(rule.within[:3]), np.array(rule.within[3:])
+        with np.errstate(invalid='ignore'):
+            allowed = ((track.point_base >= low) & (track.point_base <= high)).all(-1)
+        findings += _check_contact(name, track.where(~allowed), settings)
+        track = track.where(allowed)
+    certain, doubtful = _bands(track, -rule.depth, settings.confidence)
+    if certain.any():
+        findings.append(_finding(
+            FindingCode.CONTACT, Severity.FAIL, name, 'would be pressed into the scene', certain,
+            track, -rule.depth))
+    elif doubtful.any():
+        findings.append(_finding(
+            FindingCode.CONTACT, Severity.UNSURE, name, 'may be pressed into the scene', doubtful,
+            track, -rule.depth))
+    touching = track.distance <= 0
+    starts = np.flatnonzero(touching & ~np.r_[False, touching[:-1]])
+    fast = [t for t in starts if track.speed[t] > rule.speed]
+    if fast:
+        t = fast[0]
+        findings.append(Finding(
+            FindingCode.CONTACT, Severity.FAIL,
+            f"'{name}' would touch the scene at {track.speed[t]:.2f} m/s at "
+            f'{track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s', link=name, other='scene',
+            point_base=tuple(map(float, track.point_base[t])), time=float(track.times[t]),
+            value=float(track.speed[t]), limit=rule.speed, unit='m/s'))
+    return findings
+
+
+def _bands(track: Track, limit: float, k: float) -> tuple[np.ndarray, np.ndarray]:
+    """Tell where the distance is certainly, and where it is perhaps, not above the limit."""
+    with np.errstate(invalid='ignore'):
+        return (track.distance + k * track.sigma <= limit,
+                track.distance - k * track.sigma <= limit)
+
+
+def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: np.ndarray,
+             track: Track, limit: float) -> Finding:
+    """Return the finding; `time` is when it begins, value and place are the worst ones."""
+    first = int(bad.argmax())
+    worst = int(np.where(bad, track.distance, np.inf).argmin())
+    distance, sigma, times = track.distance[worst], track.sigma[worst], track.times
+    message = (f"'{name}' {said}: {1000 * distance:.0f} mm (+-{1000 * sigma:.0f}) at "
+               f'{times[worst]:.2f} s')
+    if worst != first:
+        message += f', beginning at {times[first]:.2f} s'
+    return Finding(code, severity, message, link=name, other='scene',
+                   point_base=tuple(map(float, track.point_base[worst])),
+                   time=float(times[first]), value=float(distance), limit=limit,
+                   sigma=float(sigma), unit='m')

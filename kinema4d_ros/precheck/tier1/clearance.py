@@ -1,0 +1,119 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far each link of the robot stays from the scene, at each time of a motion."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.precheck.tier1.timeline import Timeline, timeline_of, Track
+from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.types import RobotRollout
+
+_STILL = 1e-4         # [m] a link that moves less has not moved
+
+
+@dataclass(frozen=True, eq=False)
+class Clearance:
+    """
+    The distances of the moving links to the scene.
+
+    Apart from the rest are the points of what the fingers are about to close on: `target`.
+    """
+
+    link_names: tuple[str, ...]   # L links that move
+    tracks: tuple[Track, ...]
+    targets: tuple[Track, ...]
+    minimum: float = np.inf         # [m] the smallest distance of a link that must not touch
+    minimum_sigma: float = np.nan   # [m] its standard deviation
+    minimum_time: float = np.nan    # [s]
+    timeline: Timeline = field(default_factory=Timeline)   # of the links that must not touch
+
+    def track(self, name: str, target: bool = False) -> Track:
+        """Return the distances of one link."""
+        return (self.targets if target else self.tracks)[self.link_names.index(name)]
+
+    def with_minimum_of(self, links: Collection[str], fields: DistanceFields) -> Clearance:
+        """Return this with minimum and timeline over these links filled in."""
+        tracks = [(name, track) for name in links
+                  for track in (self.track(name), self.track(name, target=True))]
+        timeline = timeline_of(tracks, fields) if tracks else Timeline()
+        if not len(timeline.times):
+            return self
+        worst = int(timeline.distance.argmin())
+        return dataclasses.replace(
+            self, minimum=float(timeline.distance[worst]),
+            minimum_sigma=float(timeline.sigma[worst]),
+            minimum_time=float(timeline.times[worst]), timeline=timeline)
+
+
+def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: DistanceFields,
+                      settings: Tier1Settings, story: Story | None) -> Clearance:
+    """
+    Measure.
+
+    Points inside the robot as it stands at frame 0 are taken for the robot: they are what the
+    mask missed. Points that the fingers take away count until the fingers begin to close.
+    """
+    index = [robot.link_names.index(name) for name in fields.link_names]
+    T_base_link = robot.T_base_link[:, index]
+    moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
+    own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
+    gone = gone_from(scene, story, len(robot.times))
+    target = gone < len(robot.times)
+    gone[own] = 0
+    names = tuple(np.array(fields.link_names)[moves].tolist())
+    speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
+
+    def tracks(of: ObservedScene, gone: np.ndarray) -> tuple[Track, ...]:
+        return _tracks(of, robot.times, fields, T_base_link, gone, moves, speeds)
+
+    if robot.gripper is None or not target.any():
+        all_tracks = tracks(scene, gone)
+        nothing = tuple(track.where(np.zeros(len(robot.times), bool)) for track in all_tracks)
+        return Clearance(names, all_tracks, nothing)
+    return Clearance(names, tracks(scene, np.where(target, 0, gone)),
+                     tracks(scene.only(target), gone[target]))
+
+
+def gone_from(scene: ObservedScene, story: Story | None, steps: int) -> np.ndarray:
+    """Return from which frame on the fingers have taken each scene point away, (N,); else steps."""
+    gone = np.full(len(scene.points_base), steps)
+    if story is None or len(story.backgrounds) < 2:
+        return gone
+    rows, columns = scene.pixels.T
+    for first, _, depth in story.backgrounds[:0:-1]:
+        gone[~np.isfinite(depth[rows, columns])] = first
+    # What the robot hides now is unknown in every background, but was known to the scene.
+    gone[~np.isfinite(story.backgrounds[0][2][rows, columns])] = steps
+    return gone
+
+
+def _tracks(scene: ObservedScene, times: np.ndarray, fields: DistanceFields,
+            T_base_link: np.ndarray, gone: np.ndarray, moves: np.ndarray,
+            speeds: list[np.ndarray]) -> tuple[Track, ...]:
+    """Return the distance to the points that are not gone, for the links that move."""
+    points, sigmas = scene.points_base, scene.sigma
+    distance, nearest = fields.closest(scene.cubes, T_base_link, gone)
+    distance, nearest = distance[:, moves], nearest[:, moves]
+    known = nearest >= 0
+    sigma = np.full(distance.shape, np.nan, np.float32)
+    point = np.full((*distance.shape, 3), np.nan, np.float32)
+    sigma[known], point[known] = sigmas[nearest[known]], points[nearest[known]]
+    poses = T_base_link[:, moves]
+    return tuple(Track(times, distance[:, link], sigma[:, link], point[:, link], speed,
+                       poses[:, link]) for link, speed in enumerate(speeds))
+
+
+def _speed(robot: RobotRollout, link: int) -> np.ndarray:
+    """Return the speed of a link's origin in each frame, (T,) [m/s], against the frame before."""
+    place = robot.T_base_link[:, link, :3, 3]
+    step = np.linalg.norm(np.diff(place, axis=0), axis=1)
+    time = np.diff(robot.times)
+    return np.r_[0.0, np.divide(step, time, out=np.zeros_like(step), where=time > 0)]

@@ -1,0 +1,56 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How deep a link that may touch the scene is pressed into it."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from kinema4d_ros.precheck.tier1.clearance import Track
+from kinema4d_ros.scene.observed import ObservedScene
+
+_AROUND = 0.02      # [m] scene points this close give the direction of the surface
+_FEWEST = 6
+
+
+def pressed(track: Track, scene: ObservedScene) -> Track:
+    """
+    Return the track with the distance of touching frames lowered to minus the way pressed in.
+
+    A camera sees surfaces, not how deep things are, and a thin link is never deeper in a surface
+    than half its own thickness. What tells is how far the place of the link that touches has gone
+    on against the surface's normal, since it touched there.
+    """
+    touching = np.flatnonzero(track.distance <= 0)
+    if not len(touching):
+        return track
+    distance = track.distance.astype(np.float64)
+    ends = _run_ends(touching)
+    camera = scene.observation.T_base_camera[:3, 3]
+    for frame, end in zip(touching, ends):
+        point = track.point_base[frame].astype(np.float64)
+        normal = _normal(scene, point, camera)
+        if normal is None:
+            continue
+        place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
+        way = point - (track.T_base_link[frame:end + 1] @ place)[:, :3]
+        deep = way @ normal + max(0.0, -float(track.distance[frame]))
+        window = slice(frame, end + 1)
+        distance[window] = np.minimum(distance[window], -deep)
+    return dataclasses.replace(track, distance=distance.astype(np.float32))
+
+
+def _run_ends(frames: np.ndarray) -> np.ndarray:
+    """Return for each of some ascending frames the last of its run without a gap."""
+    breaks = np.flatnonzero(np.r_[np.diff(frames) > 1, True])
+    return frames[breaks[np.searchsorted(breaks, np.arange(len(frames)))]]
+
+
+def _normal(scene: ObservedScene, at: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
+    """Return the unit normal, toward the camera, of the surface that the scene has there."""
+    near = scene.points_base[scene.cubes.within(at - _AROUND, at + _AROUND)].astype(np.float64)
+    if len(near) < _FEWEST:
+        return None
+    normal = np.linalg.svd(near - near.mean(0), full_matrices=False)[2][2]
+    return normal if normal @ (camera - at) >= 0 else -normal

@@ -1,0 +1,272 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The process that owns the world model: ``python -m kinema4d_ros.worker.main PIPE MEMORY``.
+
+It imports no ROS. Its main thread builds the model and does all the work; a second thread
+reads the pipe, so that cancelling and giving slots back work during a prediction. It ends when
+the pipe does. Ctrl-C is left to the node, which then ends this process.
+"""
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
+from kinema4d_ros.precheck import PrecheckSettings
+from kinema4d_ros.precheck.from_parameters import precheck_settings
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.scene import SceneMemory
+from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.types import (
+    JointTrajectory,
+    Observation,
+    PinholeCamera,
+    PredictedFrame,
+    RobotRollout,
+    Severity,
+)
+from kinema4d_ros.worker import tasks
+from kinema4d_ros.worker.frame_memory import FrameMemory
+from kinema4d_ros.worker.pipe_reader import Inbox
+from kinema4d_ros.worker.protocol import (
+    Check,
+    Ended,
+    Failed,
+    Forget,
+    FrameReady,
+    Progress,
+    Ready,
+    Remember,
+    Remembered,
+    RobotReady,
+    SetRobot,
+    Work,
+    WorkerSettings,
+)
+from kinema4d_ros.worker.tasks import Found
+from kinema4d_ros.world_model import registry
+from kinema4d_ros.world_model.base import WorldModel
+
+
+class Worker:
+    """Does what the messages say, one at a time, in the thread that made it."""
+
+    def __init__(self, pipe: Connection, memory: FrameMemory):
+        """Start reading the pipe."""
+        self._pipe, self._memory = pipe, memory
+        self._inbox = Inbox(pipe)
+        self._inbox.start()
+        self._model: WorldModel | None = None
+        self._simulator_settings: Mapping = {}
+        self._rules = PrecheckSettings()     # to prepare for; each job brings its own
+        self._robot: Robot | None = None
+        self._robot_error = 'no robot description has been received'
+        self._meshes: dict = {}
+        self._mount: LinkPose | None = None
+        self._simulator: ShadowSimulator | None = None
+        self._observation: Observation | None = None
+        self._scene = SceneMemory()
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        while (message := self._inbox.next_work()) is not None:
+            match message:
+                case WorkerSettings():
+                    self._build(message)
+                case SetRobot():
+                    self._set_robot(message)
+                case Work():
+                    self._work(message)
+                case Remember():
+                    self._remember(message)
+                case Forget():
+                    self._scene.clear()
+        if self._model is not None:
+            self._model.close()
+
+    def _build(self, settings: WorkerSettings) -> None:
+        os.nice(settings.niceness)   # of this thread and those that it starts; the pipe is read on
+        try:
+            if settings.world_model:
+                self._model = make_model(settings)
+            self._simulator_settings = dict(settings.simulator_settings)
+            self._rules = precheck_settings(settings.rules)
+            _warm_up(self._model)
+        except Kinema4DError as error:
+            self._pipe.send(Failed(str(error)))
+            return
+        except Exception as error:   # the same would happen after each restart
+            traceback.print_exc()
+            self._pipe.send(Failed(f'{type(error).__name__}: {error}'))
+            return
+        model = self._model
+        self._pipe.send(Ready() if model is None else Ready(model.name, str(model.fingerprint)))
+
+    def _set_robot(self, message: SetRobot) -> None:
+        self._robot = self._simulator = self._observation = None
+        self._scene.clear()
+        try:
+            robot = Robot.from_urdf(message.urdf, package_paths=message.package_paths)
+            if message.description_hash not in ('', robot.description_hash):
+                raise WorldModelError(
+                    f'the process read a robot with hash {robot.description_hash}, the node one '
+                    f'with {message.description_hash}; publish robot_description again')
+            self._meshes = load_meshes(robot)
+            self._robot, self._robot_error = robot, ''
+            self._simulate(None).examiner(self._rules).warm_up()
+        except Exception as error:   # told to the node, which decides; the process stays usable
+            if not isinstance(error, Kinema4DError):
+                traceback.print_exc()
+            self._robot, self._robot_error = None, f'{type(error).__name__}: {error}'
+            self._pipe.send(RobotReady('', (), self._robot_error))
+            return
+        self._pipe.send(RobotReady(robot.description_hash, tuple(robot.warnings)))
+
+    def _simulate(self, mount: LinkPose | None) -> ShadowSimulator:
+        """Return the simulator for a camera that is mounted so, None for one that stays."""
+        if self._robot is None:
+            raise WorldModelError(f'the robot cannot be simulated: {self._robot_error}')
+        if self._simulator is None or mount != self._mount:
+            self._simulator = ShadowSimulator(
+                self._robot, self._model, meshes=self._meshes,
+                camera_poses=None if mount is None else mount.poses,
+                **self._simulator_settings)
+            self._mount = mount
+        return self._simulator
+
+    def _remember(self, message: Remember) -> None:
+        """Add a look to the scene memory; a bad one must not end the process."""
+        try:
+            observation = Observation(**message.observation)
+            self._scene.update(observation, self._simulate(None).robot_mask(observation))
+        except Exception as error:
+            print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
+        self._pipe.send(Remembered())
+
+    def _work(self, message: Work) -> None:
+        started, latencies = time.perf_counter(), {}
+        try:
+            found = self._do(message, started, latencies)
+            latencies |= found.latencies
+            fails = any(finding.severity == Severity.FAIL for tier in found.findings.values()
+                        for finding in tier)
+            end = Ended(message.job, latencies=latencies, findings=found.findings,
+                        measured=found.measured, background=self._observation.background
+                        if fails and message.task.tells_background else None)
+        except PredictionCancelled:
+            end = Ended(message.job, cancelled=True, latencies=latencies)
+        except Exception as error:   # told to the node; the model stays loaded for the next job
+            if not isinstance(error, Kinema4DError):
+                traceback.print_exc()
+            end = Ended(message.job, error=f'{type(error).__name__}: {error}',
+                        is_worn_out=_is_out_of_memory(error), latencies=latencies)
+        latencies['total'] = time.perf_counter() - started
+        self._pipe.send(end)
+
+    def _do(self, message: Work, started: float, latencies: dict[str, float]) -> Found:
+        job, task = message.job, message.task
+        if message.observation is not None:
+            observation = Observation(**message.observation)
+            if message.mount is None:      # the memory is of a camera that stays
+                observation = dataclasses.replace(observation, background=self._scene.background)
+            self._observation = observation
+        simulator = self._simulate(message.mount)
+        examiner = simulator.examiner(precheck_settings(message.rules))
+
+        def report(stage: str, step: int, total: int) -> None:
+            self._inbox.check(job)
+            self._pipe.send(Progress(job, stage, step, total))
+            if (stage, step) == ('robot', total):
+                latencies.setdefault('robot', time.perf_counter() - started)
+
+        def show(robot: RobotRollout, frame: PredictedFrame) -> None:
+            self._inbox.check(job)
+            self._send(job, frame, robot)
+            latencies.setdefault('first frame', time.perf_counter() - started)
+
+        if isinstance(task, Check):
+            return tasks.check(examiner, self._observation, message.trajectory, task, report)
+        if self._model is None:
+            raise WorldModelError('this process has no world model')
+        self._memory.attach(message.slots, message.slot_bytes)
+        self._inbox.slots_free(message.slots)
+        return tasks.predict(simulator, examiner, self._observation, message.trajectory, task,
+                             report, show)
+
+    def _send(self, job: int, frame: PredictedFrame, robot: RobotRollout) -> None:
+        """Write a frame into a free slot and say so."""
+        slot = self._inbox.free_slot(job)
+        at = frame.index
+        arrays = {
+            'image': frame.image, 'pointmap': frame.pointmap, 'robot_mask': frame.robot_mask,
+            'robot_pointmap': robot.pointmap[at], 'exact_mask': robot.link_id[at] >= 0}
+        if frame.pointmap_sigma is not None:
+            arrays['pointmap_sigma'] = frame.pointmap_sigma.astype(np.float32, copy=False)
+        layout = self._memory.write(slot, arrays)
+        self._pipe.send(FrameReady(
+            job, slot, layout, at, frame.count, frame.time, frame.events,
+            frame.carried_point_base, robot.camera, robot.T_base_camera[at],
+            dict(zip(robot.joint_names, robot.positions[at].tolist())), frame.action_following))
+
+
+def make_model(settings: WorkerSettings) -> WorldModel:
+    """Return a registered world model, or one of the user's own given as module:Class."""
+    name = settings.world_model
+    if ':' not in name:
+        return registry.create(name, **settings.model_settings)
+    module, _, attribute = name.partition(':')
+    try:
+        model_class = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise WorldModelError(f'world model {name!r} cannot be imported: {error}') from error
+    return model_class(**settings.model_settings)
+
+
+def main(arguments: list[str]) -> None:
+    """Take over the two inherited file descriptors and work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe_fd, memory_fd = (int(argument) for argument in arguments)
+    pipe = Connection(pipe_fd)
+    try:
+        Worker(pipe, FrameMemory(memory_fd)).run()
+    except (BrokenPipeError, ConnectionResetError):
+        pass   # the node has gone; there is nobody to tell
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether memory is short, on whatever device; by name, to import no library for it."""
+    return any(kind.__name__ in ('MemoryError', 'OutOfMemoryError')
+               for kind in type(error).__mro__)
+
+
+def _warm_up(model: WorldModel | None) -> None:
+    """
+    Compile the renderer now, with a robot without meshes and a picture of a few pixels.
+
+    It takes some seconds the first time after an installation, and then comes from a cache. The
+    first request, or the first robot, should not wait for it.
+    """
+    robot = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text(encoding='utf-8'))
+    start = robot.configuration({})
+    still = JointTrajectory(robot.joint_names, np.array([0.0, 0.1]), np.stack([start, start]))
+    T_base_camera = np.eye(4)  # noqa: N806
+    T_base_camera[2, 3] = -2.0
+    ShadowSimulator(robot, model, frames=2).roll_out(Observation(
+        0, np.zeros((8, 8, 3), np.uint8), None, PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5),
+        T_base_camera, dict(zip(robot.joint_names, start.tolist()))), still)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

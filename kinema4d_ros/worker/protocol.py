@@ -1,0 +1,225 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node and its worker process say to each other over their pipe (pickled)."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.types import (
+    Background,
+    Finding,
+    JointTrajectory,
+    Observation,
+    PinholeCamera,
+    WorldEvent,
+)
+from kinema4d_ros.worker.frame_memory import Layout
+
+# --------------------------------------------------------------------------- to the worker
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """All that the worker builds its world model and simulator from; the first message."""
+
+    world_model: str                    # name, or module:Class; '' for a worker that only checks
+    model_settings: Mapping[str, Any] = field(default_factory=dict)
+    simulator_settings: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)   # as Work.rules, to prepare for them
+    niceness: int = 0                   # added to that of the node: more lets others go first
+
+
+@dataclass(frozen=True)
+class SetRobot:
+    """From now on predict with this robot, and forget the scene."""
+
+    urdf: str
+    package_paths: tuple[str, ...] = ()
+    description_hash: str = ''     # of the robot that the node reads in this; '' does not matter
+
+
+@dataclass(frozen=True)
+class Check:
+    """Look for contact of the robot with itself and, where `tiers` has 1, with the scene."""
+
+    tiers: tuple[int, ...] = ()
+    goal: Goal | None = None            # what the motion is meant to achieve; needs tier 1
+    tells_background: bool = False      # where it finds a FAIL, for an incident packet
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predict one future; frames go into the slots of the shared memory."""
+
+    seed: int = 0
+    is_judged: bool = False             # whether tier 2 looks at it
+    tells_background: bool = False      # as of a Check
+
+
+@dataclass(frozen=True)
+class Work:
+    """Do `task` for one trajectory."""
+
+    job: int
+    observation: Mapping[str, Any] | None      # fields of an Observation; None: the same again
+    trajectory: JointTrajectory
+    mount: LinkPose | None              # None when the camera does not move with the robot
+    task: Check | Prediction
+    rules: Mapping[str, Any]            # the parameters that nodes/rules.py reads
+    slots: int
+    slot_bytes: int
+
+
+@dataclass(frozen=True)
+class Remember:
+    """Look at the scene in between, so that what the robot hides later is known."""
+
+    observation: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Forget the scene: time jumped, or the camera moved."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop working on `job`."""
+
+    job: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """A slot may be written again."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the process."""
+
+
+# --------------------------------------------------------------------------- from the worker
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The world model, if there is to be one, is built."""
+
+    model: str = ''                     # id of the model for people and for the verdict
+    fingerprint: str = ''               # of its weights
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Setting up failed for a reason that a restart does not cure."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class RobotReady:
+    """The robot is known; `error` says why it is not."""
+
+    description_hash: str
+    warnings: tuple[str, ...] = ()
+    error: str = ''
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A Remember was dealt with; the next may come."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    job: int
+    stage: str
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class FrameReady:
+    """A slot holds the next frame of a job."""
+
+    job: int
+    slot: int
+    layout: Layout
+    index: int
+    count: int
+    time: float
+    events: tuple[WorldEvent, ...]
+    carried_point_base: np.ndarray | None
+    camera: PinholeCamera
+    T_base_camera: np.ndarray
+    joint_positions: Mapping[str, float]
+    action_following: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job is over: `error` is empty when all was done, `cancelled` on request."""
+
+    job: int
+    cancelled: bool = False
+    error: str = ''
+    is_worn_out: bool = False           # the process must be started again
+    latencies: Mapping[str, float] = field(default_factory=dict)     # [s] per stage
+    findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)    # tier -> found
+    measured: Mapping[str, Any] = field(default_factory=dict)        # fields of a Verdict
+    background: Background | None = None     # that it rested on, where the task asks for it
+
+
+# --------------------------------------------------------------------------- helpers
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """
+    One predicted frame as the node gets it: a view on shared memory, valid during the call.
+
+    Arrays are read-only, in the camera frame: `image` (H, W, 3) uint8, `pointmap` and
+    `robot_pointmap` (H, W, 3) float32 [m], `robot_mask` (predicted) and `exact_mask` (rendered
+    from the kinematics) (H, W) bool.
+    """
+
+    index: int
+    count: int
+    time: float                         # [s] from the start of the trajectory
+    image: np.ndarray
+    pointmap: np.ndarray
+    robot_mask: np.ndarray
+    robot_pointmap: np.ndarray
+    exact_mask: np.ndarray
+    camera: PinholeCamera
+    T_base_camera: np.ndarray           # (4, 4) at this frame
+    joint_positions: Mapping[str, float]
+    events: tuple[WorldEvent, ...] = ()
+    carried_point_base: np.ndarray | None = None
+    pointmap_sigma: np.ndarray | None = None    # (H, W) float32 [m], where the model tells it
+    action_following: float | None = None       # [m] predicted robot against the exact one
+
+    @classmethod
+    def of(cls, ready: FrameReady, arrays: Mapping[str, np.ndarray]) -> Frame:
+        """Return the frame that a message announces and its slot holds."""
+        told = {item.name: getattr(ready, item.name) for item in fields(cls)
+                if hasattr(ready, item.name)}
+        return cls(**told, **arrays)
+
+
+def pack(observation: Observation) -> dict[str, Any]:
+    """Return the fields of an observation so that they can be pickled."""
+    packed = {item.name: getattr(observation, item.name) for item in fields(observation)}
+    packed['joint_positions'] = dict(observation.joint_positions)
+    return packed

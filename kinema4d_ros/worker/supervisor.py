@@ -1,0 +1,415 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the worker process alive and gives it one job at a time, the newest."""
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import wait
+from typing import Any
+
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.types import JointTrajectory, Observation
+from kinema4d_ros.worker.backoff import Pause
+from kinema4d_ros.worker.events import Listener, WorkerState
+from kinema4d_ros.worker.frame_memory import frame_bytes, FrameMemory
+from kinema4d_ros.worker.job import Job, Outcome
+from kinema4d_ros.worker.process import WorkerGarbled, WorkerHung, WorkerProcess
+from kinema4d_ros.worker.protocol import (
+    Cancel,
+    Check,
+    Ended,
+    Failed,
+    Forget,
+    Frame,
+    FrameReady,
+    pack,
+    Prediction,
+    Progress,
+    Ready,
+    Release,
+    Remember,
+    Remembered,
+    RobotReady,
+    SetRobot,
+    WorkerSettings,
+)
+
+_LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
+_BREATH = 0.1                           # [s] after a bug, which may strike again at once
+_ENDING = 'the node is shutting down'
+
+
+class Supervisor:
+    """
+    Owns the worker process from a thread of its own; every method may be called from any thread.
+
+    A job that is submitted while another runs replaces it. Cancelling ends a job for the caller
+    at once; the worker gets `cancel_grace` seconds to stop by itself, then it is killed and
+    started again. A worker that dies fails its job and is started again.
+    """
+
+    def __init__(self, settings: WorkerSettings, listener: Listener, *, slots: int = 4,
+                 cancel_grace: float = 2.0, start_timeout: float = 300.0):
+        """Start the worker process."""
+        self._settings, self._listener = settings, listener
+        self._slots, self._grace, self._start_timeout = slots, cancel_grace, start_timeout
+        self._memory = FrameMemory()
+        self._process: WorkerProcess | None = None
+        self._calls: collections.deque[Callable[[], None]] = collections.deque()
+        self._calls_lock, self._closed = threading.Lock(), False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._numbers = itertools.count(1)
+        self._robot: SetRobot | None = None
+        self._robot_sent = False
+        self._job: Job | None = None          # what the worker works on, perhaps already over
+        self._pending: Job | None = None
+        self._sent_observation: Observation | None = None
+        self._kill_at = self._start_at = None
+        self._started_at = 0.0
+        self._pause = Pause()
+        self._remembering = False             # the worker has a Remember that it did not answer
+        self._ending = False
+        self.state, self.state_message = WorkerState.STOPPED, ''
+        self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
+        self.restarts = 0
+        self._thread = threading.Thread(target=self._run, name='supervisor', daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------ asked by others
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker, None when there is none."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def set_robot(self, urdf: str, package_paths: tuple[str, ...] = (), description_hash: str = '',
+                  ) -> None:
+        """Predict with this robot from now on; a running job is ended."""
+        self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths), description_hash)))
+
+    def submit(self, observation: Observation, trajectory: JointTrajectory, *,
+               task: Check | Prediction = Prediction(), rules: Mapping[str, Any] | None = None,
+               mount: LinkPose | None = None, deadline: float) -> Job:
+        """
+        Have a task done.
+
+        :param rules: the parameters that nodes/rules.py reads; none for the defaults.
+        :param mount: of the camera on the robot, None for a camera that stays.
+        :param deadline: on the monotonic clock [s].
+        """
+        job = Job(next(self._numbers), observation, trajectory, task=task, rules=rules or {},
+                  mount=mount, deadline=deadline,
+                  end=lambda *how: self._call(lambda: self._end_early(*how)))
+        if not self._call(lambda: self._take_job(job)):
+            job.finish(Outcome.CANCELLED, _ENDING)
+            job.done.set()
+        return job
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the worker waits for something to do."""
+        return self.state == WorkerState.IDLE
+
+    def remember(self, observation: Observation) -> None:
+        """Show the worker the scene, if it is idle."""
+        self._call(lambda: self._show(observation))
+
+    def forget(self) -> None:
+        """Forget the remembered scene."""
+        self._call(lambda: self._send(Forget()))
+
+    def stop(self) -> None:
+        """End jobs, worker process and thread; nothing happens after this returns."""
+        self._call(self._begin_end)
+        self._thread.join()
+
+    # ------------------------------------------------------------------ the thread
+
+    def _call(self, function: Callable[[], None]) -> bool:
+        """Have the supervisor's thread call `function`; return False when it has ended."""
+        with self._calls_lock:
+            if self._closed:
+                return False
+            self._calls.append(function)
+            try:
+                os.write(self._wake_write, b'.')
+            except BlockingIOError:
+                pass   # it is awake already
+        return True
+
+    def _run(self) -> None:
+        self._start_at = time.monotonic()
+        while not self._ending:
+            try:
+                self._check_clock()
+                self._send_next()
+                self._listen()
+            except Exception as error:     # a bug must not leave callers waiting for ever
+                traceback.print_exc()
+                self._break_down(f'internal error: {type(error).__name__}: {error}')
+        self._shut_down()
+
+    def _listen(self) -> None:
+        """Wait for calls and for the worker, and do what they want."""
+        pipe = None if self._process is None else self._process.pipe
+        ready = wait([self._wake_read] + ([pipe] if pipe else []), self._time_left())
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        while self._calls:
+            self._calls.popleft()()
+        if pipe in ready and self._process is not None and self._process.pipe is pipe:
+            self._receive()
+
+    def _break_down(self, reason: str) -> None:
+        """After a bug: end everything with the reason, and start the worker again later."""
+        for step in (self._drop_worker, self._plan_start,
+                     lambda: self._set_state(WorkerState.FAILED, reason),
+                     lambda: self._fail_job(reason), lambda: self._fail_pending(reason)):
+            _guarded(step)
+        time.sleep(_BREATH)
+
+    def _time_left(self) -> float:
+        times = [self._kill_at, self._start_at]
+        times += [job.deadline for job in (self._job, self._pending)
+                  if job is not None and job.outcome is None]
+        times = [at for at in times if at is not None]
+        left = min(times, default=float('inf')) - time.monotonic()
+        return min(max(0.0, left), _LONGEST_WAIT)
+
+    def _check_clock(self) -> None:
+        now = time.monotonic()
+        for job in (self._job, self._pending):
+            if job is not None and job.outcome is None and now >= job.deadline:
+                self._end_early(job, Outcome.DEADLINE,
+                                f'not finished within {job.deadline - job.submitted:.1f} s')
+        if self._kill_at is not None and now >= self._kill_at:
+            doing = 'start' if self.state == WorkerState.STARTING else 'stop when asked'
+            self._lose_worker(f'the worker did not {doing} in time and was killed')
+        if self._start_at is not None and now >= self._start_at:
+            self._start_worker()
+
+    # ------------------------------------------------------------------ jobs
+
+    def _take_job(self, job: Job) -> None:
+        message = 'replaced by a newer request'
+        for older in (self._job, self._pending):
+            if older is not None:
+                self._end_early(older, Outcome.REPLACED, message)
+        self._pending = job
+        if self.state == WorkerState.FAILED:
+            self._end_early(job, Outcome.FAILED, self.state_message)
+
+    def _take_robot(self, robot: SetRobot) -> None:
+        for job in (self._job, self._pending):
+            if job is not None:
+                self._end_early(job, Outcome.CANCELLED, 'the robot description changed')
+        self._robot, self._robot_sent = robot, False
+        if self.state == WorkerState.FAILED and self._process is not None:
+            self._set_state(WorkerState.IDLE)     # it was the robot before that failed
+
+    def _end_early(self, job: Job, outcome: Outcome, message: str) -> None:
+        """End `job` for the caller; when the worker is at it, ask it to stop."""
+        if not job.finish(outcome, message):
+            return
+        if job is self._pending:
+            self._pending = None
+        if job is self._job:
+            self._kill_at = time.monotonic() + self._grace
+            self._send(Cancel(job.number))
+        self._tell_end(job)
+
+    def _tell_end(self, job: Job) -> None:
+        try:
+            self._listener.on_end(job)
+        finally:
+            job.done.set()
+
+    def _send_next(self) -> None:
+        """Give an idle worker what waits for it: first the robot, then the job."""
+        if not self.is_idle:
+            return
+        if self._robot is not None and not self._robot_sent:
+            self._robot_sent, self._sent_observation = True, None
+            self._set_state(WorkerState.STARTING, 'loading the robot')
+            self._kill_at = time.monotonic() + self._start_timeout
+            self._send(self._robot)
+        elif self._pending is not None:
+            job, self._pending = self._pending, None
+            self._job = job
+            self._set_state(WorkerState.BUSY)
+            job.latencies = {'wait': time.monotonic() - job.submitted}
+            self._send_job(job)
+
+    def _send_job(self, job: Job) -> None:
+        camera = job.observation.camera
+        try:
+            if isinstance(job.task, Prediction):
+                self._memory.reserve(self._slots, frame_bytes(camera.width, camera.height))
+        except WorldModelError as error:
+            self._job = None
+            self._set_state(WorkerState.IDLE)
+            if job.finish(Outcome.FAILED, str(error)):
+                self._tell_end(job)
+            return
+        again = job.observation is self._sent_observation
+        self._sent_observation = job.observation
+        self._send(job.work(self._memory, with_observation=not again))
+
+    def _show(self, observation: Observation) -> None:
+        if self.is_idle and not self._remembering:     # they must not pile up
+            self._remembering = True
+            self._send(Remember(pack(observation)))
+
+    # ------------------------------------------------------------------ what the worker says
+
+    def _receive(self) -> None:
+        """Take one message; frames may come without a pause, and calls must not wait for that."""
+        process = self._process
+        try:
+            if (message := process.receive()) is not None:
+                self._handle(message)
+        except (EOFError, OSError):
+            self._lose_worker(f'the worker process died ({process.death()})')
+        except WorkerGarbled as error:
+            self._lose_worker(f'{error} and was killed')
+
+    def _handle(self, message) -> None:
+        match message:
+            case Ready(model, fingerprint):
+                self.model, self.fingerprint, self._kill_at = model, fingerprint, None
+                self._set_state(WorkerState.IDLE, f'{model or "what checks"} is ready')
+            case Failed(text):
+                self._drop_worker()
+                self._set_state(WorkerState.FAILED, text)
+                self._fail_job(text)
+                self._fail_pending(text)
+            case RobotReady(_, warnings, error):
+                self._kill_at = None
+                if error and self._robot_sent:     # else another one waits already
+                    error = f'the robot cannot be simulated: {error}'
+                    self._set_state(WorkerState.FAILED, error)
+                    self._fail_job(error)
+                    self._fail_pending(error)
+                else:
+                    self._set_state(WorkerState.IDLE, error or '; '.join(warnings))
+            case Remembered():
+                self._remembering = False
+            case Progress(number, stage, step, total):
+                if self._is_live(number):
+                    self._listener.on_progress(self._job, stage, step, total)
+            case FrameReady():
+                self._deliver(message)
+            case Ended():
+                self._finish(message)
+
+    def _is_live(self, number: int) -> bool:
+        return self._job is not None and self._job.number == number and self._job.outcome is None
+
+    def _deliver(self, message: FrameReady) -> None:
+        if self._is_live(message.job):
+            self._job.frames += 1
+            self._listener.on_frame(self._job, Frame.of(
+                message, self._memory.read(message.slot, message.layout)))
+        self._send(Release(message.slot))
+
+    def _finish(self, message: Ended) -> None:
+        job = self._job
+        if job is None or job.number != message.job:
+            return
+        self._job = self._kill_at = None
+        self._set_state(WorkerState.IDLE)
+        job.take(message)
+        if message.error:
+            ended = job.finish(Outcome.FAILED, message.error)
+        else:
+            ended = job.finish(Outcome.DONE)
+        if ended:
+            self._tell_end(job)
+        if message.is_worn_out:
+            self._lose_worker(f'the worker process is started again after {message.error}')
+
+    # ------------------------------------------------------------------ the process
+
+    def _start_worker(self) -> None:
+        self._start_at = None
+        self._started_at = time.monotonic()
+        self._kill_at = self._started_at + self._start_timeout
+        self._process = WorkerProcess(self._memory.fd)
+        self._robot_sent, self._sent_observation = False, None
+        self._remembering = False
+        self._set_state(WorkerState.STARTING, 'loading the world model')
+        self._send(self._settings)
+
+    def _send(self, message) -> None:
+        if self._process is not None:
+            try:
+                self._process.send(message)
+            except WorkerHung as error:
+                self._lose_worker(f'{error} and was killed')
+
+    def _lose_worker(self, message: str) -> None:
+        """Fail what it worked on, and plan its next start."""
+        self._drop_worker()
+        self._plan_start()
+        self._set_state(WorkerState.RESTARTING, message)
+        self._fail_job(message)
+
+    def _plan_start(self) -> None:
+        now = time.monotonic()
+        self._start_at = now + self._pause.after(now - self._started_at)
+        self.restarts += 1
+
+    def _drop_worker(self) -> None:
+        process, self._process, self._kill_at = self._process, None, None
+        if process is not None:
+            process.kill()
+
+    def _fail_job(self, message: str) -> None:
+        job, self._job = self._job, None
+        if job is not None and job.finish(Outcome.FAILED, message):
+            self._tell_end(job)
+
+    def _fail_pending(self, message: str) -> None:
+        if self._pending is not None:
+            self._end_early(self._pending, Outcome.FAILED, message)
+
+    def _set_state(self, state: WorkerState, message: str = '') -> None:
+        self.state, self.state_message = state, message
+        self._listener.on_state(state, message)
+
+    def _begin_end(self) -> None:
+        self._ending = True
+
+    def _shut_down(self) -> None:
+        """End jobs and worker, and free everything."""
+        with self._calls_lock:
+            self._closed = True
+        while self._calls:                     # a job submitted meanwhile must not hang
+            _guarded(self._calls.popleft())
+        for job in (self._job, self._pending):
+            if job is not None and job.finish(Outcome.CANCELLED, _ENDING):
+                _guarded(lambda job=job: self._tell_end(job))
+        if self._process is not None:
+            self._process.end(self._grace)
+        self._process = None
+        self._memory.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        _guarded(lambda: self._set_state(WorkerState.STOPPED))
+
+
+def _guarded(step: Callable[[], object]) -> None:
+    """Do one step; what it raises must not keep the next one from being done."""
+    try:
+        step()
+    except Exception:
+        traceback.print_exc()

@@ -1,0 +1,380 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor with a real worker process and world models that misbehave; no ROS."""
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from stub_models import AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE, STUCK
+
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import FindingCode, JointTrajectory, Observation, PinholeCamera
+from kinema4d_ros.worker.events import WorkerState
+from kinema4d_ros.worker.job import Outcome
+from kinema4d_ros.worker.protocol import Check, Prediction, Remember, Remembered, WorkerSettings
+from kinema4d_ros.worker.supervisor import Supervisor
+
+FRAMES = 6
+LIMIT = 60.0   # [s] nothing below takes so long unless it is broken
+
+URDF = """
+<robot name="stick">
+  <link name="base"/>
+  <link name="tip"><visual><geometry><box size="0.1 0.1 0.4"/></geometry></visual></link>
+  <joint name="swing" type="revolute">
+    <parent link="base"/><child link="tip"/><axis xyz="0 1 0"/>
+    <limit lower="-2" upper="2" velocity="2" effort="1"/>
+  </joint>
+</robot>
+"""
+TRAJECTORY = JointTrajectory(('swing',), np.array([0.0, 1.0]), np.array([[0.0], [0.5]]))
+
+
+def observation(width=24, height=16, **joints):
+    """Return a look at the stick from 1 m along x."""
+    camera = PinholeCamera(width, height, 20.0, 20.0, (width - 1) / 2, (height - 1) / 2)
+    T_base_camera = np.array([[0, 0, -1.0, 1], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
+    return Observation(1, np.zeros((height, width, 3), np.uint8), None, camera, T_base_camera,
+                       {'swing': 0.0, **joints})
+
+
+class Log:
+    """Keeps what the supervisor tells, and waits for it."""
+
+    def __init__(self):
+        self.frames, self.ends, self.states = [], [], []
+        self.changed = threading.Condition()
+
+    def on_frame(self, job, frame):
+        self._add(self.frames, (job.number, frame.index, int(frame.image[0, 0, 0]),
+                                float(np.nanmean(frame.robot_pointmap[..., 2]))))
+
+    def on_progress(self, job, stage, step, total):
+        with self.changed:
+            self.changed.notify_all()
+
+    def on_end(self, job):
+        self._add(self.ends, job)
+
+    def on_state(self, state, message):
+        self._add(self.states, (state, message))
+
+    def _add(self, target, item):
+        with self.changed:
+            target.append(item)
+            self.changed.notify_all()
+
+    def wait(self, condition):
+        """Wait for a condition on this log."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: condition(self), LIMIT)
+
+    def indices(self, job):
+        """Return the indices of the frames that arrived of a job."""
+        return [index for number, index, *_ in self.frames if number == job.number]
+
+
+@pytest.fixture(scope='module')
+def running():
+    """Return a supervisor with its log, shared by the tests of this module."""
+    log = Log()
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}), log,
+        slots=2, cancel_grace=0.3)
+    supervisor.set_robot(URDF)
+    yield supervisor, log
+    supervisor.stop()
+
+
+def submit(running, seed, *, look=None, deadline=LIMIT):
+    """Submit a job."""
+    return running[0].submit(look or observation(), TRAJECTORY, task=Prediction(seed),
+                             deadline=time.monotonic() + deadline)
+
+
+def finished(job):
+    """Wait for the end of a job and return how it ended."""
+    assert job.done.wait(LIMIT)
+    return job.outcome
+
+
+def in_trouble(running, seed, **more):
+    """Submit a job and return it once its last frame before the trouble has arrived."""
+    job = submit(running, seed, **more)
+    running[1].wait(lambda log: AT - 1 in log.indices(job))
+    return job
+
+
+def test_frames_arrive_whole_and_in_order(running):
+    job = submit(running, GOOD)
+    assert finished(job) == Outcome.DONE, job.message
+    frames = [frame for frame in running[1].frames if frame[0] == job.number]
+    assert [index for _, index, *_ in frames] == list(range(FRAMES))
+    assert [colour for _, _, colour, _ in frames] == list(range(FRAMES))
+    assert all(0.8 < depth < 1.1 for *_, depth in frames)        # the stick, 1 m away
+    assert job.frames == FRAMES
+    assert 0 <= job.latencies['first frame'] <= job.latencies['total']
+
+
+def test_same_observation_is_sent_once_and_a_larger_one_makes_the_memory_grow(running):
+    look, large = observation(), observation(120, 80)
+    for each in (look, look, large, look):
+        assert finished(submit(running, GOOD, look=each)) == Outcome.DONE
+
+
+def test_cancel_ends_the_job_at_once_and_keeps_the_worker(running):
+    supervisor, _ = running
+    job = in_trouble(running, STUCK)
+    pid = supervisor.pid
+    job.cancel(message='asked to')
+    assert finished(job) == Outcome.CANCELLED
+    assert job.message == 'asked to'
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.pid == pid
+
+
+def test_cancelling_does_not_wait_for_frames_that_come_without_a_pause(running):
+    supervisor, log = running
+
+    class Slow(Log):       # publishing takes longer than predicting
+        def on_frame(self, job, frame):
+            time.sleep(0.05)
+            super().on_frame(job, frame)
+            job.cancel(message='seen enough')
+
+    slow = Slow()
+    supervisor._listener = slow
+    try:
+        job = submit(running, GOOD)
+        assert finished(job) == Outcome.CANCELLED
+    finally:
+        supervisor._listener = log
+    assert slow.indices(job) == [0]
+
+
+def test_newest_wins(running):
+    jobs = [in_trouble(running, STUCK), submit(running, STUCK), submit(running, GOOD)]
+    assert [finished(job) for job in jobs] == [
+        Outcome.REPLACED, Outcome.REPLACED, Outcome.DONE]
+    assert 'newer request' in jobs[0].message
+    assert running[1].indices(jobs[1]) == []
+
+
+def test_deadline(running):
+    job = submit(running, STUCK, deadline=0.4)
+    assert finished(job) == Outcome.DEADLINE
+    assert '0.4 s' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_model_that_says_no_fails_the_job_only(running):
+    pid = running[0].pid
+    job = submit(running, RAISE)
+    assert finished(job) == Outcome.FAILED
+    assert 'nothing can be predicted from this' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert running[0].pid == pid
+
+
+def test_a_bug_in_a_model_fails_the_job_only(running):
+    job = submit(running, CRASH)
+    assert finished(job) == Outcome.FAILED
+    assert 'RuntimeError: a bug' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+@pytest.mark.parametrize('seed, words', [
+    (HUNGRY, 'MemoryError: nothing left'),
+    (HUNGRY_DEVICE, 'OutOfMemoryError: CUDA out of memory')])
+def test_a_worker_without_memory_says_so_and_is_started_again(running, seed, words):
+    supervisor, log = running
+    pid, restarts = supervisor.pid, supervisor.restarts
+    job = submit(running, seed)
+    assert finished(job) == Outcome.FAILED
+    assert job.message == words
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.pid != pid and supervisor.restarts == restarts + 1
+    assert (WorkerState.RESTARTING, f'the worker process is started again after {words}') \
+        in log.states
+
+
+def test_a_deaf_model_is_killed_and_started_again(running):
+    supervisor, _ = running
+    pid, restarts = supervisor.pid, supervisor.restarts
+    job = in_trouble(running, DEAF)
+    job.cancel()
+    assert finished(job) == Outcome.CANCELLED
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.pid != pid
+    assert supervisor.restarts == restarts + 1
+
+
+@pytest.mark.parametrize('how', ['by itself', 'from outside'])
+def test_a_worker_that_is_killed_fails_the_job_and_comes_back(running, how):
+    if how == 'by itself':
+        job = submit(running, DIE)
+    else:
+        job = in_trouble(running, STUCK)
+        os.kill(running[0].pid, signal.SIGKILL)
+    assert finished(job) == Outcome.FAILED
+    assert 'signal 9' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_changing_the_robot_ends_the_job(running):
+    job = in_trouble(running, STUCK)
+    running[0].set_robot(URDF.replace('0.4', '0.5'))
+    assert finished(job) == Outcome.CANCELLED
+    assert 'robot description changed' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_bad_robot_is_said_and_a_good_one_cures_it(running):
+    running[0].set_robot('<robot/>')
+    job = submit(running, GOOD)
+    assert finished(job) == Outcome.FAILED
+    assert 'the robot cannot be simulated' in job.message
+    assert running[0].state == WorkerState.FAILED      # not idle, as if all were well
+    assert running[0].state_message == job.message == running[1].states[-1][1]
+    running[0].set_robot(URDF)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_robot_that_waits_is_taken_though_the_one_before_fails(running, monkeypatch):
+    supervisor, log = running
+    seen, told, robots = len(log.states), log.on_state, iter([URDF])
+
+    def on_state(state, message):
+        told(state, message)
+        if message == 'loading the robot':       # the second comes while the first is loading
+            for urdf in robots:
+                supervisor.set_robot(urdf)
+
+    monkeypatch.setattr(log, 'on_state', on_state)
+    supervisor.set_robot('<robot/>')
+    log.wait(lambda log: [message for _, message in log.states[seen:]].count(
+        'loading the robot') == 2)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert WorkerState.FAILED not in [state for state, _ in log.states[seen:]]
+
+
+def test_a_robot_that_is_not_the_one_of_the_node_is_refused(running):
+    running[0].set_robot(URDF, (), 'f00d')
+    job = submit(running, GOOD)
+    assert finished(job) == Outcome.FAILED and 'f00d' in job.message
+    running[0].set_robot(URDF, (), Robot.from_urdf(URDF).description_hash)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_model_that_cannot_be_built_is_not_tried_for_ever():
+    log = Log()
+    supervisor = Supervisor(WorkerSettings('stub_models:Unbuildable'), log)
+    log.wait(lambda log: any(state == WorkerState.FAILED for state, _ in log.states))
+    job = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
+    assert finished(job) == Outcome.FAILED
+    assert job.message == 'weights are missing'
+    assert supervisor.pid is None
+    supervisor.stop()
+    late = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
+    assert finished(late) == Outcome.CANCELLED
+
+
+def test_a_bug_while_the_model_is_built_is_not_tried_for_ever():
+    log = Log()
+    supervisor = Supervisor(WorkerSettings('stub_models:Broken'), log)
+    log.wait(lambda log: any(state in (WorkerState.FAILED, WorkerState.RESTARTING)
+                             for state, _ in log.states))
+    assert log.states[-1] == (WorkerState.FAILED, 'ZeroDivisionError: a bug')
+    supervisor.stop()
+
+
+def test_a_deadline_in_no_time_or_never(running):
+    for deadline in (float('inf'), 3e6):
+        assert finished(submit(running, GOOD, deadline=deadline)) == Outcome.DONE
+
+
+def test_a_bug_in_the_supervisor_ends_jobs_with_the_reason_and_it_goes_on(running, monkeypatch):
+    supervisor, log = running
+    first = in_trouble(running, STUCK)
+
+    def bug(observation):
+        raise ValueError('who wrote this?')
+
+    monkeypatch.setattr(supervisor, '_show', bug)
+    supervisor.remember(observation())
+    assert finished(first) == Outcome.FAILED
+    assert first.message == 'internal error: ValueError: who wrote this?'
+    assert (WorkerState.FAILED, first.message) in log.states
+    late = submit(running, GOOD)
+    assert finished(late) == Outcome.DONE or late.message == first.message
+    log.wait(lambda _: supervisor.is_idle)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_listener_with_a_bug_keeps_nobody_waiting(running, monkeypatch):
+    supervisor, log = running
+    monkeypatch.setattr(log, 'on_end', lambda job: 1 / 0)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    monkeypatch.undo()
+    log.wait(lambda log: log.states[-1] == (WorkerState.IDLE, '')
+             and (WorkerState.FAILED, 'internal error: ZeroDivisionError: division by zero')
+             in log.states)
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+
+
+def test_a_worker_that_sends_nonsense_is_started_again(running):
+    supervisor, log = running
+    restarts = supervisor.restarts
+    job = submit(running, GARBAGE)
+    assert finished(job) == Outcome.FAILED
+    assert 'sent what cannot be read (UnpicklingError' in job.message
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert supervisor.restarts == restarts + 1
+
+
+def test_one_look_to_remember_is_under_way_at_a_time(running, monkeypatch):
+    supervisor, _ = running
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    traffic, send, handle = [], supervisor._send, supervisor._handle
+    monkeypatch.setattr(supervisor, '_send', lambda m: (traffic.append(type(m)), send(m)))
+    monkeypatch.setattr(supervisor, '_handle', lambda m: (traffic.append(type(m)), handle(m)))
+    for _ in range(30):
+        supervisor.remember(observation())
+    assert finished(submit(running, GOOD)) == Outcome.DONE
+    told = [kind for kind in traffic if kind in (Remember, Remembered)]
+    assert told == [Remember, Remembered] * (len(told) // 2)
+    assert told
+
+
+def test_stopping_ends_the_worker_in_the_middle_of_a_job():
+    log = Log()
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}), log,
+        cancel_grace=0.2)
+    supervisor.set_robot(URDF)
+    job = in_trouble((supervisor, log), DEAF)
+    pid = supervisor.pid
+    supervisor.stop()
+    assert finished(job) == Outcome.CANCELLED
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert log.states[-1][0] == WorkerState.STOPPED
+
+
+def test_a_worker_without_model_checks_and_cannot_predict():
+    log = Log()
+    supervisor = Supervisor(WorkerSettings('', simulator_settings={'frames': FRAMES}), log)
+    supervisor.set_robot(URDF)
+    late = time.monotonic() + LIMIT
+    job = supervisor.submit(observation(), TRAJECTORY, task=Check((0, 1)), deadline=late)
+    assert finished(job) == Outcome.DONE, job.message
+    assert job.findings[0] == ()
+    assert [finding.code for finding in job.findings[1]] == [FindingCode.NO_DEPTH]
+    assert {'self-collision', 'tier 1'} <= set(job.latencies)
+    job = supervisor.submit(observation(), TRAJECTORY, deadline=late)
+    assert finished(job) == Outcome.FAILED
+    assert 'this process has no world model' in job.message
+    supervisor.stop()
