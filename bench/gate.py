@@ -28,11 +28,8 @@ from bench.report import OUT
 from bench.timing import median, rounds, row
 from bench.world import ROOT
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.motion import (
-    joint_state_message,
-    trajectory_from_message,
-    trajectory_message,
-)
+from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_message,
+                                        trajectory_message)
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory

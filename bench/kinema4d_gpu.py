@@ -31,13 +31,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.kinema4d.config import (
-    Geometry,
-    Guidance,
-    ModelConfig,
-    Sampling,
-    Variant,
-)
+from kinema4d_ros.world_model.kinema4d.config import (Geometry, Guidance, ModelConfig, Sampling,
+                                                      Variant)
 from kinema4d_ros.world_model.kinema4d.estimate import forward_flops
 from kinema4d_ros.world_model.kinema4d.stack import require_stack
 from kinema4d_ros.world_model.kinema4d.tiny import model_config

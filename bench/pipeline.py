@@ -131,11 +131,11 @@ class Usual:
         spline = CubicHermiteSpline(trajectory.times, trajectory.positions, trajectory.velocities)
         positions = spline(times)
         poses = self._by_solver(positions)
-        pointmap, link_id = self._renderer.render(poses, observation.camera,
-                                                  observation.T_base_camera)
+        pointmap, link_id = self._renderer.render(poses, observation.view.camera,
+                                                  observation.view.T_base_camera)
         header, clouds = Header(frame_id='camera'), []
         for points, links in zip(pointmap, link_id):
-            clouds.append(packed(points, observation.image, header))
+            clouds.append(packed(points, observation.view.image, header))
             self._publish(clouds[-1])
             height, width = links.shape
             self._publish(Image(header=header, height=height, width=width, encoding='mono8',

@@ -18,7 +18,7 @@ import open3d
 
 from bench.render import looking_at, PANDA
 from bench.timing import interleave, median, median_of_cores, REPEATS, row
-from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier1Settings
+from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier1Settings
 from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
@@ -36,7 +36,7 @@ def measure(repeats: int) -> list[dict]:
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     gripper = with_finger_boxes(find_gripper(robot), meshes)
-    examiner = Examiner(robot, meshes, gripper,
+    examiner = RobotChecker(robot, meshes, gripper,
                         PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
     examiner.warm_up()
     trajectory, observation = motion(robot), look(robot, meshes)
@@ -99,7 +99,7 @@ def look(robot: Robot, meshes, camera: PinholeCamera = CAMERA) -> Observation:
         np.concatenate([origin, rays], -1).astype(np.float32)))['t_hit'].numpy()
     depth[np.isinf(depth)] = np.nan
     image = np.full((camera.height, camera.width, 3), 128, np.uint8)
-    return Observation(0, image, depth, camera, T_base_camera, start)
+    return Observation.from_rgbd(image, depth, camera, T_base_camera, start)
 
 
 def finger_tips(robot: Robot, positions) -> np.ndarray:
@@ -112,7 +112,7 @@ def finger_tips(robot: Robot, positions) -> np.ndarray:
 class PlainWay:
     """The nearest points of a thinned point cloud to points sampled on the links."""
 
-    def __init__(self, robot: Robot, meshes, examiner: Examiner):
+    def __init__(self, robot: Robot, meshes, examiner: RobotChecker):
         """Sample the links that move."""
         self._examiner = examiner
         moving = {name: _open3d_mesh(mesh) for name, mesh in meshes.items()
@@ -128,9 +128,9 @@ class PlainWay:
         """Return the distance of scene and moving links in each frame, (T,) [m]."""
         motion = self._examiner.move(observation, trajectory)
         mask = self._examiner.look(observation)[1].robot_mask
-        points = observation.camera.rays() * observation.depth[..., None]
-        points = points[np.isfinite(observation.depth) & ~mask]
-        T = observation.T_base_camera
+        points = observation.view.camera.rays() * observation.view.depth[..., None]
+        points = points[np.isfinite(observation.view.depth) & ~mask]
+        T = observation.view.T_base_camera
         cloud = open3d.geometry.PointCloud(
             open3d.utility.Vector3dVector(points @ T[:3, :3].T + T[:3, 3]))
         search = open3d.core.nns.NearestNeighborSearch(open3d.core.Tensor(

@@ -54,13 +54,13 @@ def main() -> None:
     robot = Robot.from_urdf(urdf, source_dir=PANDA.parent)
     camera = pinhole(*options.size)
     observation = look(robot, load_meshes(robot), camera)
-    depth = np.nan_to_num(observation.depth * 1000.0).astype(np.uint16)
+    depth = np.nan_to_num(observation.view.depth * 1000.0).astype(np.uint16)
     header = Header(frame_id=FRAME)
     messages = [(node.create_publisher(type(message), f'camera/{name}', qos.PREDICTION), message)
                 for name, message in (
                     ('camera_info', camera_info_message(camera, header)),
                     ('depth/image_raw', array_to_image(depth, header, '16UC1')),
-                    ('image_raw', array_to_image(observation.image, header)))]
+                    ('image_raw', array_to_image(observation.view.image, header)))]
     joints = node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
     state = joint_state_message(dict(zip(robot.joint_names, START)), Header())
     description = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)

@@ -35,7 +35,7 @@ from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.nodes.run import keep_freed_memory
-from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier1Settings
+from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier1Settings
 from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory
@@ -206,23 +206,23 @@ def panda() -> tuple[Robot, dict]:
     return robot, load_meshes(robot)
 
 
-def make_examiner(robot: Robot, meshes, voxel: float = 0.005) -> Examiner:
+def make_examiner(robot: Robot, meshes, voxel: float = 0.005) -> RobotChecker:
     """Return what checks this robot, warmed up."""
     gripper = find_gripper(robot)
-    examiner = Examiner(robot, meshes, None if gripper is None else with_finger_boxes(
+    examiner = RobotChecker(robot, meshes, None if gripper is None else with_finger_boxes(
         gripper, meshes), PrecheckSettings(tier1=Tier1Settings(voxel=voxel)))
     examiner.warm_up()
     return examiner
 
 
-def make_kept(robot: Robot, meshes, voxel: float, observation) -> Examiner:
+def make_kept(robot: Robot, meshes, voxel: float, observation) -> RobotChecker:
     """Return an examiner that has looked at the scene already."""
     examiner = make_examiner(robot, meshes, voxel)
     examiner.look(observation)
     return examiner
 
 
-def look_anew(examiner: Examiner, observation) -> None:
+def look_anew(examiner: RobotChecker, observation) -> None:
     """Do all that depends on the look at the scene alone."""
     scene, still = examiner.look(dataclasses.replace(observation))
     _ = scene.cubes, still.points_base

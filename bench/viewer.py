@@ -150,8 +150,8 @@ def _viewer(robot: Robot, points: int) -> Viewer:
 def _recorded() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the cloud of a recorded scene as 720x480 pixels show it, its frame, its colours."""
     seen = Episode.open(EPISODE).observation()
-    points = pointmap_from_depth(seen.depth, seen.camera)
-    return (cv2.resize(points, SIZE), seen.T_base_camera, cv2.resize(seen.image, SIZE))
+    points = pointmap_from_depth(seen.view.depth, seen.view.camera)
+    return (cv2.resize(points, SIZE), seen.view.T_base_camera, cv2.resize(seen.view.image, SIZE))
 
 
 def _frame(index: int, budget: int, *, T_base_cloud: np.ndarray, **arrays) -> FutureFrame:

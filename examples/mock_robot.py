@@ -35,9 +35,9 @@ class MockRobot(Node):
         look, header = self._look, Header(stamp=self.get_clock().now().to_msg(),
                                           frame_id=self._frame)
         self._joints.publish(joint_state_message(look.joint_positions, header))
-        self._info.publish(camera_info_message(look.camera, header))
-        self._depth.publish(array_to_image(look.depth, header, '32FC1'))
-        self._image.publish(array_to_image(look.image, header, 'rgb8'))
+        self._info.publish(camera_info_message(look.view.camera, header))
+        self._depth.publish(array_to_image(look.view.depth, header, '32FC1'))
+        self._image.publish(array_to_image(look.view.image, header, 'rgb8'))
 
     def _execute(self, goal) -> FollowJointTrajectory.Result:
         self.arrived.append(goal.request.trajectory)

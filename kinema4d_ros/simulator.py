@@ -9,30 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera import Appearance, ImageFit, RobotRenderer
+from kinema4d_ros.camera import Appearance, RobotRenderer
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.ranking import rank
-from kinema4d_ros.precheck.robot_checker import Examiner, PrecheckSettings
+from kinema4d_ros.precheck.robot_checker import RobotChecker, PrecheckSettings
 from kinema4d_ros.precheck.run import run_precheck
-from kinema4d_ros.robot import (
-    find_gripper,
-    ForwardKinematics,
-    frame_times,
-    LinkMesh,
-    load_meshes,
-    Robot,
-    sample_trajectory,
-)
-from kinema4d_ros.types import (
-    Gripper,
-    JointTrajectory,
-    Observation,
-    PredictedFrame,
-    Report,
-    RobotRollout,
-    silent,
-    Verdict,
-)
+from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
+                                Robot, sample_trajectory)
+from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame, Report,
+                                RobotRollout, silent, Verdict)
 from kinema4d_ros.world_model.base import WorldModel
 
 CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
@@ -50,9 +35,8 @@ class ShadowSimulator:
     """
 
     def __init__(self, robot: Robot, world_model: WorldModel | None, *, frames: int = 49,
-                 camera_poses: CameraPoses | None = None, fit: ImageFit | None = None,
-                 meshes: dict[str, LinkMesh] | None = None,
-                 gripper: Gripper | None = None):
+                 camera_poses: CameraPoses | None = None,
+                 meshes: dict[str, LinkMesh] | None = None, gripper: Gripper | None = None):
         """
         Load the robot's meshes.
 
@@ -60,21 +44,19 @@ class ShadowSimulator:
         :param frames: number of predicted frames, evenly from 0 to the trajectory's duration.
         :param camera_poses: how the camera moves with the robot; None for a camera that stays
             where the observation says.
-        :param fit: how images are brought to the world model's size; what comes out is brought
-            back. None to work at the camera's size.
         :param meshes: of the robot's links; None to load them.
         :param gripper: None to find it in the robot.
         """
         self.robot, self.world_model, self.frames = robot, world_model, frames
-        self._camera_poses, self._fit = camera_poses, fit
+        self._camera_poses = camera_poses
         meshes = load_meshes(robot) if meshes is None else meshes
         gripper = find_gripper(robot) if gripper is None else gripper
         self.gripper = None if gripper is None else with_finger_boxes(gripper, meshes)
         self._kinematics = ForwardKinematics(robot)
         self._renderer = RobotRenderer(meshes, robot.link_names)
         self._meshes = meshes
-        self._examiner: Examiner | None = None
-        self._seen: tuple[Observation, Observation, Appearance] | None = None
+        self._examiner: RobotChecker | None = None
+        self._seen: tuple[Observation, Appearance] | None = None
 
     def roll_out(self, observation: Observation, trajectory: JointTrajectory,
                  report: Report = silent) -> RobotRollout:
@@ -87,49 +69,39 @@ class ShadowSimulator:
         :raises PredictionCancelled: as raised by `report`.
         """
         report('robot', 0, 1)
-        fitted, appearance = self._see(observation)
+        appearance, camera = self._appearance(observation), observation.view.camera
         times = frame_times(trajectory, self.frames)
         motion = sample_trajectory(trajectory, self.robot, times, observation.joint_positions)
         T_base_link = self._kinematics(motion.positions)
         T_base_camera = self._poses(observation, T_base_link)
-        images = self._renderer.render(T_base_link, fitted.camera, T_base_camera, appearance,
+        images = self._renderer.render(T_base_link, camera, T_base_camera, appearance,
                                        check=lambda: report('robot', 0, 1))
         report('robot', 1, 1)
         return RobotRollout(
             times, motion.joint_names, motion.positions, self.robot.link_names, T_base_link,
-            fitted.camera, T_base_camera, images.pointmap, images.link_id, images.image,
-            self.gripper)
+            camera, T_base_camera, images.pointmap, images.link_id, images.image, self.gripper)
 
     def predict(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """
-        Yield the predicted frames in the size of the observation, each as soon as it is ready.
+        Yield the predicted frames, each as soon as it is ready.
 
         :param report: as WorldModel.predict; the stage 'robot' comes first.
         :raises PredictionCancelled: as raised by `report`.
         """
-        robot = self.roll_out(observation, trajectory, report)
-        yield from self.predict_around(observation, robot, seed=seed, report=report)
-
-    def predict_around(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
-                       report: Report = silent) -> Iterator[PredictedFrame]:
-        """Yield the frames of `predict` for what `roll_out` returned from this observation."""
-        fitted, _ = self._see(observation)
-        for frame in self.world_model.predict(fitted, robot, seed=seed, report=report):
-            yield frame if self._fit is None else self._restore(frame)
+        yield from self.future(observation, trajectory, seed=seed, report=report)[1]
 
     def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                report: Report = silent) -> tuple[RobotRollout, Iterator[PredictedFrame]]:
-        """Return the robot's motion and the predicted frames, both in the model's size."""
+        """Return the robot's motion, and the predicted frames as `predict` yields them."""
         robot = self.roll_out(observation, trajectory, report)
-        fitted, _ = self._see(observation)
-        return robot, self.world_model.predict(fitted, robot, seed=seed, report=report)
+        return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
 
     def robot_mask(self, observation: Observation) -> np.ndarray:
         """Return where the robot hides the scene in this observation, (H, W) bool."""
         start = self.robot.configuration(observation.joint_positions, strict=False)
-        images = self._renderer.render(self._kinematics(start[None]), observation.camera,
-                                       observation.T_base_camera)
+        images = self._renderer.render(self._kinematics(start[None]), observation.view.camera,
+                                       observation.view.T_base_camera)
         return images.link_id[0] >= 0
 
     def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
@@ -154,17 +126,17 @@ class ShadowSimulator:
                             required=tiers if required is None else required, goal=goal,
                             seed=seed, report=report, live_joints=live_joints)
 
-    def examiner(self, settings: PrecheckSettings | None = None) -> Examiner:
+    def examiner(self, settings: PrecheckSettings | None = None) -> RobotChecker:
         """Return what checks this robot by these settings; kept while they stay the same."""
         if self._examiner is None or settings not in (None, self._examiner.settings):
-            self._examiner = Examiner(self.robot, self._meshes, self.gripper,
+            self._examiner = RobotChecker(self.robot, self._meshes, self.gripper,
                                       settings or PrecheckSettings(), renderer=self._renderer)
         return self._examiner
 
     def precheck_all(self, observation: Observation, trajectories: Sequence[JointTrajectory],
                      **options: Any) -> tuple[list[Verdict], list[int]]:
         """
-        Judge candidates from one observation; what they share is computed once.
+        PrecheckPipeline candidates from one observation; what they share is computed once.
 
         :param options: of `precheck`.
         :return: a verdict for each, and their indices, best first.
@@ -179,48 +151,23 @@ class ShadowSimulator:
             self.world_model.close()
         self._seen = self._examiner = None
 
-    def _see(self, observation: Observation) -> tuple[Observation, Appearance]:
-        """Return the observation in working size and the robot's colours in it; kept."""
+    def _appearance(self, observation: Observation) -> Appearance:
+        """Return the robot's colours in the observation; kept."""
         if self._seen is None or self._seen[0] is not observation:
-            fitted = self._fitted(observation)
+            view = observation.view
             start = self.robot.configuration(observation.joint_positions, strict=False)
             T_base_link = self._kinematics(start[None])
-            pose = fitted.T_base_camera
-            seen = self._renderer.render(T_base_link, fitted.camera, pose)
+            seen = self._renderer.render(T_base_link, view.camera, view.T_base_camera)
             appearance = self._renderer.appearance(
-                fitted.image, seen.link_id[0], seen.pointmap[0], T_base_link[0], fitted.camera,
-                pose, fitted.depth)
-            self._seen = observation, fitted, appearance
-        return self._seen[1:]
-
-    def _fitted(self, observation: Observation) -> Observation:
-        """Return the observation in the working size."""
-        fit = self._fit
-        if fit is None:
-            return observation
-        memory = observation.background
-        if memory is not None:
-            memory = dataclasses.replace(
-                memory, image=fit.apply(memory.image), depth=fit.apply(memory.depth, nearest=True),
-                known=fit.apply(memory.known.astype(np.uint8), nearest=True).astype(bool))
-        depth = observation.depth
-        return dataclasses.replace(
-            observation, image=fit.apply(observation.image), camera=fit.camera, background=memory,
-            depth=None if depth is None else fit.apply(depth, nearest=True))
-
-    def _restore(self, frame: PredictedFrame) -> PredictedFrame:
-        """Return the frame in the camera's own size."""
-        fit, sigma = self._fit, frame.pointmap_sigma
-        return dataclasses.replace(
-            frame, image=fit.undo(frame.image),
-            pointmap=fit.undo(frame.pointmap, nearest=True, fill=np.nan),
-            pointmap_sigma=None if sigma is None else fit.undo(sigma, nearest=True, fill=np.nan),
-            robot_mask=fit.undo(frame.robot_mask.astype(np.uint8), nearest=True).astype(bool))
+                view.image, seen.link_id[0], seen.pointmap[0], T_base_link[0], view.camera,
+                view.T_base_camera, view.depth)
+            self._seen = observation, appearance
+        return self._seen[1]
 
     def _poses(self, observation: Observation, T_base_link: np.ndarray) -> np.ndarray:
         """Return the camera's pose of each frame, (T, 4, 4) float64."""
         if self._camera_poses is None:
-            return np.repeat(observation.T_base_camera[None], len(T_base_link), axis=0)
+            return np.repeat(observation.view.T_base_camera[None], len(T_base_link), axis=0)
         return self._camera_poses(self.robot.link_names, T_base_link)
 
 

@@ -10,21 +10,11 @@ The shadow simulator beside a robot, or beside a recorded episode, with RViz2.
 Unless `controller` is given it commands nothing. All logic is in the nodes and their parameter
 files.
 """
-from launch.actions import (
-    DeclareLaunchArgument,
-    GroupAction,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-)
+from launch.actions import (DeclareLaunchArgument, GroupAction, OpaqueFunction,
+                            SetEnvironmentVariable)
 from launch.conditions import IfCondition
-from launch.substitutions import (
-    Command,
-    FindExecutable,
-    LaunchConfiguration,
-    NotEqualsSubstitution,
-    PathJoinSubstitution,
-    PythonExpression,
-)
+from launch.substitutions import (Command, FindExecutable, LaunchConfiguration,
+                                  NotEqualsSubstitution, PathJoinSubstitution, PythonExpression)
 from launch_ros.actions import Node, PushROSNamespace, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare

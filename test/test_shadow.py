@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema4d_ros.camera import ImageFit, LinkPose
+from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.robot import Robot
@@ -43,32 +43,19 @@ def test_frames_come_in_order_and_in_the_size_of_the_camera(episode, robot):
                                            report=lambda *told: stages.append(told)))
     assert [frame.index for frame in frames] == [0, 1, 2, 3]
     assert frames[-1].time == pytest.approx(episode.trajectory.duration)
-    assert all(frame.image.shape == observation.image.shape for frame in frames)
+    assert all(frame.image.shape == observation.view.image.shape for frame in frames)
     assert stages[0] == ('robot', 0, 1) and stages[-1] == ('predict', 3, 4)
 
 
 def test_frame_0_is_the_observation(episode, robot):
     observation = episode.observation()
     frame = next(simulator(robot).predict(observation, episode.trajectory))
-    difference = np.abs(frame.image.astype(int) - observation.image).max(-1)
+    difference = np.abs(frame.image.astype(int) - observation.view.image).max(-1)
     assert np.mean(difference > 40) < 0.01
     depth = frame.pointmap[..., 2]
-    use = np.isfinite(depth) & np.isfinite(observation.depth)
+    use = np.isfinite(depth) & np.isfinite(observation.view.depth)
     assert use.mean() > 0.95
-    assert np.quantile(np.abs(depth - observation.depth)[use], 0.99) < 0.005
-
-
-def test_a_fitted_prediction_comes_back_in_the_size_of_the_camera(episode, robot):
-    observation = episode.observation()
-    fit = ImageFit(observation.camera, 180, 160, 'pad')
-    small, = [frame for frame in simulator(robot, fit=fit).predict(
-        observation, episode.trajectory) if frame.index == 3]
-    large = list(simulator(robot).predict(observation, episode.trajectory))[3]
-    assert small.image.shape == large.image.shape
-    both = small.robot_mask & large.robot_mask
-    assert both.sum() > 0.9 * (small.robot_mask | large.robot_mask).sum()
-    both &= np.isfinite(small.pointmap[..., 2])
-    assert np.median(np.linalg.norm(small.pointmap - large.pointmap, axis=-1)[both]) < 0.01
+    assert np.quantile(np.abs(depth - observation.view.depth)[use], 0.99) < 0.005
 
 
 def test_what_depends_on_the_observation_is_computed_once(episode, robot, monkeypatch):

@@ -31,7 +31,7 @@ class Ghost(WorldModel):
         for index, time in enumerate(robot.times):
             report('ghost', index, count)        # raises when the prediction is to stop
             mask = robot.mask[index]
-            image = observation.image.copy()
+            image = observation.view.image.copy()
             tint = (1 - opacity) * image[mask] + opacity * np.array([80, 160, 255])
             image[mask] = tint.astype(np.uint8)
             yield PredictedFrame(index, count, float(time), image, robot.pointmap[index], mask)

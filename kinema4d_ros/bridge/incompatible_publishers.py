@@ -8,7 +8,7 @@ from rclpy.subscription import Subscription
 from kinema4d_ros.bridge.graph import misfit, owner
 
 
-class Misfits:
+class IncompatiblePublishers:
     """Logs the publishers that a node never hears, each once."""
 
     def __init__(self, node):
@@ -27,7 +27,7 @@ class Misfits:
                 self._node.get_logger().warning(text)
 
 
-def deafness(node, topic: str) -> str:
+def why_silent(node, topic: str) -> str:
     """
     Return why a node can hear nothing on a topic, or '' where it can or nobody publishes.
 

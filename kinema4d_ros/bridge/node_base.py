@@ -9,7 +9,7 @@ from rclpy.subscription import Subscription
 NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
-class Quiet:
+class NoQosEvents:
     """
     To be named before a Node among the bases: subscriptions get no QoS events, rclpy's default.
 

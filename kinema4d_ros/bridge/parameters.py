@@ -15,17 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
-from rclpy.exceptions import (
-    InvalidParameterTypeException,
-    ParameterException,
-    ParameterUninitializedException,
-)
+from rcl_interfaces.msg import (FloatingPointRange, IntegerRange, ParameterDescriptor,
+                                SetParametersResult)
+from rclpy.exceptions import (InvalidParameterTypeException, ParameterException,
+                              ParameterUninitializedException)
 from rclpy.parameter import Parameter as RosParameter
 
 from kinema4d_ros.errors import ConfigurationError

@@ -13,7 +13,7 @@ from rclpy.subscription import Subscription
 _PERIOD = 0.01   # [s] messages are at most this late
 
 
-class Aside(CallbackGroup):
+class NotForExecutor(CallbackGroup):
     """Keeps the executor away from a subscription."""
 
     def can_execute(self, entity) -> bool:
@@ -26,9 +26,9 @@ class Aside(CallbackGroup):
         """Nothing, since nothing excludes another."""
 
 
-class Poller:
+class SubscriptionThread:
     """
-    Calls the callback of a subscription in group `Aside` from a thread of its own.
+    Calls the callback of a subscription in group `NotForExecutor` from a thread of its own.
 
     For each message that it takes, an executor of rclpy makes anew the list of all that its nodes
     wait for. That is a millisecond, half a core with joint states at 500 Hz; to take every 10 ms

@@ -174,13 +174,12 @@ class Episode:
         robot = Robot.from_urdf(self.robot_description)
         joints = robot.configuration(frame.joint_positions)
         T_base_link = ForwardKinematics(robot)(joints[None])[0]
-        return Observation(
-            stamp_ns=frame.stamp_ns, image=calibration.rectify(frame.image),
-            depth=None if frame.depth is None else calibration.rectify_depth(frame.depth),
-            camera=calibration.pinhole,
-            T_base_camera=T_base_link[robot.link_names.index(self.camera_frame)]
-            @ calibration.T_optical_camera,
-            joint_positions=frame.joint_positions)
+        T_base_optical = T_base_link[robot.link_names.index(self.camera_frame)]
+        return Observation.from_rgbd(
+            calibration.rectify(frame.image),
+            None if frame.depth is None else calibration.rectify_depth(frame.depth),
+            calibration.pinhole, T_base_optical @ calibration.T_optical_camera,
+            frame.joint_positions, stamp_ns=frame.stamp_ns)
 
     @cached_property
     def joint_states(self) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:

@@ -5,14 +5,8 @@ from __future__ import annotations
 
 import enum
 
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import (Qos, QosDurability, QosHistory, QosLiveliness, QosReliability,
+                                QosTime)
 from rosbags.typesys import get_typestore, Stores
 
 #: message definitions of ROS 2 Jazzy; makes and (de)serialises messages without ROS

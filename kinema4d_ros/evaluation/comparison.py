@@ -10,19 +10,9 @@ from types import MappingProxyType
 import numpy as np
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.evaluation.metrics import (
-    changed_region,
-    cloud_score,
-    depth_abs_rel,
-    depth_delta,
-    F_SCORE_DISTANCES,
-    flip_map,
-    mask_iou,
-    psnr,
-    region_mean,
-    robot_residual,
-    ssim,
-)
+from kinema4d_ros.evaluation.metrics import (changed_region, cloud_score, depth_abs_rel,
+                                             depth_delta, F_SCORE_DISTANCES, flip_map, mask_iou,
+                                             psnr, region_mean, robot_residual, ssim)
 from kinema4d_ros.types import PredictedFrame, RobotRollout
 
 

@@ -44,7 +44,7 @@ class Story:
         """
         self._scene, self._robot, self._setting = scene, robot, setting
         self._camera = robot.camera
-        self._T_base_camera = scene.observation.T_base_camera
+        self._T_base_camera = scene.observation.view.T_base_camera
         self._fingers = Fingers(robot)
         self._points = scene.points_base
         self.events: list[tuple[int, WorldEvent]] = []

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate's decisions, without ROS: what may go to the controller, and what must be stopped."""
 from kinema4d_ros.gate.handover import find_handover, Handover
-from kinema4d_ros.gate.path_monitor import PathWatch
+from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.rules import Mode, rule
 
 __all__ = ['Handover', 'Mode', 'PathWatch', 'find_handover', 'rule']

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.gate.path_monitor import PathWatch
+from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.types import JointTrajectory
 
 _LEAD = 0.25     # [s] in which shadow_sim's look at the robot may be later than the question
@@ -33,7 +33,7 @@ class Handover:
     motion: JointTrajectory      # all that the robot does from the question on
 
 
-def find_handover(path: PathWatch, newer: JointTrajectory, now: float,
+def find_handover(path: PathMonitor, newer: JointTrajectory, now: float,
                   tolerance: float) -> Handover | None:
     """
     Return where `newer` takes over from `path`, None where it does not begin ahead on it.

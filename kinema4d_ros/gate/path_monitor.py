@@ -13,7 +13,7 @@ from kinema4d_ros.types import JointTrajectory
 _STEP, _MOST = 0.005, 100_000    # [s] between samples; how many there are at most
 
 
-class PathWatch:
+class PathMonitor:
     """Compares live joints with a trajectory as the controller interpolates it."""
 
     def __init__(self, trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],

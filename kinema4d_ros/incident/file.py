@@ -106,10 +106,12 @@ def read_packet(path: str | Path) -> IncidentPacket:
 
 def _parts(packet: IncidentPacket):
     """Yield (name, bytes) of everything that the file holds."""
-    seen, motion, scene = packet.observation, packet.trajectory, packet.observation.background
+    observation, motion = packet.observation, packet.trajectory
+    seen, scene = observation.view, observation.view.background
     yield 'incident.json', _json({
-        'format': FORMAT, 'stamp_ns': seen.stamp_ns, 'camera': to_plain(seen.camera),
-        'joint_positions': dict(seen.joint_positions), 'joint_names': list(motion.joint_names),
+        'format': FORMAT, 'stamp_ns': observation.stamp_ns, 'camera': to_plain(seen.camera),
+        'joint_positions': dict(observation.joint_positions),
+        'joint_names': list(motion.joint_names),
         'frame_times': list(packet.frame_times)[:MAX_FRAMES], 'meshes': dict(packet.meshes)})
     yield 'verdict.json', _json(to_plain(packet.verdict))
     yield 'rules.json', _json(to_plain(packet.rules))
@@ -197,12 +199,13 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
                 _picture(parts, 'background.png', size),
                 _array(parts, 'background_depth', np.float32, size),
                 _array(parts, 'background_known', np.bool_, size))
-        observation = Observation(
-            from_plain(int, head['stamp_ns'], 'incident.json: stamp_ns'),
+        observation = Observation.from_rgbd(
             _picture(parts, 'image.png', size),
             _array(parts, 'depth', np.float32, size) if 'depth.npy' in parts else None,
             camera, _array(parts, 'T_base_camera', np.float64, (4, 4)),
-            _numbers(head['joint_positions'], 'joint_positions'), background)
+            _numbers(head['joint_positions'], 'joint_positions'),
+            stamp_ns=from_plain(int, head['stamp_ns'], 'incident.json: stamp_ns'),
+            background=background)
         names = from_plain(tuple[str, ...], head['joint_names'], 'incident.json: joint_names')
         shape = (None, len(names))
         trajectory = JointTrajectory(

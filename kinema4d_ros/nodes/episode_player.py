@@ -26,7 +26,7 @@ from kinema4d_ros.bridge.arrays import fill
 from kinema4d_ros.bridge.cameras import calibration_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
-from kinema4d_ros.bridge.node_base import Quiet
+from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
@@ -68,7 +68,7 @@ TABLE = ParameterTable((
 ))
 
 
-class EpisodePlayer(Quiet, Node):
+class EpisodePlayer(NoQosEvents, Node):
     """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
 
     def __init__(self, on_end: Callable[[], None]):

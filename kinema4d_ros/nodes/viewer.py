@@ -16,9 +16,9 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.incompatible_publishers import Misfits
+from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
-from kinema4d_ros.bridge.node_base import Quiet
+from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.bridge.verdicts import verdict_from_message
@@ -65,7 +65,7 @@ TABLE = ParameterTable((
     *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)))
 
 
-class ViewerNode(Quiet, Node):
+class ViewerNode(NoQosEvents, Node):
     """Hands what comes to the page; it publishes and commands nothing."""
 
     def __init__(self):
@@ -96,7 +96,7 @@ class ViewerNode(Quiet, Node):
                     partial(take, source=source), profile, callback_group=told)
         self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
         self.create_timer(_REFRESH, self._inputs.refresh, callback_group=data)
-        self.create_timer(_REFRESH, Misfits(self).look, callback_group=slow)
+        self.create_timer(_REFRESH, IncompatiblePublishers(self).look, callback_group=slow)
         self.get_logger().info(f'open {self._viewer.address} in a browser')
 
     def quit(self) -> None:

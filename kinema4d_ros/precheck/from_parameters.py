@@ -16,13 +16,8 @@ from typing import Any
 import yaml
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import (
-    PrecheckSettings,
-    Tier0Settings,
-    Tier1Settings,
-    Tier2Settings,
-    TouchRule,
-)
+from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
+                                   TouchRule)
 from kinema4d_ros.types import JointLimit
 
 _LIMITS = ('lower', 'upper', 'velocity', 'acceleration', 'jerk')

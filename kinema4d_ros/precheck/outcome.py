@@ -103,8 +103,8 @@ def swept_objects(scene: ObservedScene, clearance: Clearance, largest: float = 0
     if not hits:
         return ()
     observation = scene.observation
-    points = pointmap_from_depth(scene.depth, observation.camera)
-    T = observation.T_base_camera
+    points = pointmap_from_depth(scene.depth, observation.view.camera)
+    T = observation.view.T_base_camera
     points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
     found: list[Finding] = []
     for time, name, place in sorted(hits, key=lambda hit: hit[0]):

@@ -25,14 +25,8 @@ from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.scene.observed import ObservedScene
 from kinema4d_ros.scene.still import StillScene
-from kinema4d_ros.types import (
-    Finding,
-    FindingCode,
-    Gripper,
-    JointTrajectory,
-    Observation,
-    RobotRollout,
-)
+from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
+                                RobotRollout)
 from kinema4d_ros.world_model.kinematic import Kinematic
 
 
@@ -72,7 +66,7 @@ class Evidence:
         return fields
 
 
-class Examiner:
+class RobotChecker:
     """
     Checks trajectories of one robot without predicting pictures.
 
@@ -123,7 +117,7 @@ class Examiner:
 
     def tier1(self, observation: Observation, trajectory: JointTrajectory) -> Evidence:
         """Check the motion against the scene that the observation shows."""
-        if observation.depth is None:
+        if observation.view.depth is None:
             return Evidence((not_checked(
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
@@ -150,7 +144,7 @@ class Examiner:
         if self._seen is None or self._seen[0] is not observation:
             start = self.robot.configuration(observation.joint_positions, strict=False)
             images = self._renderer.render(kinematics_of(self.robot)(start[None]),
-                                           observation.camera, observation.T_base_camera)
+                                           observation.view.camera, observation.view.T_base_camera)
             mask = images.link_id[0] >= 0
             self._seen = (observation,
                           ObservedScene.of(observation, mask, self.settings.tier1),
@@ -171,7 +165,7 @@ class Examiner:
         steps = len(times)
         return RobotRollout(
             times, motion.joint_names, motion.positions, robot.link_names, T_base_link,
-            observation.camera, np.repeat(observation.T_base_camera[None], steps, axis=0),
+            observation.view.camera, np.repeat(observation.view.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
             np.empty((steps, 0, 0, 3), np.uint8), self.gripper), too_long
 

@@ -12,23 +12,13 @@ import numpy as np
 
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import event_finding, Outcome
-from kinema4d_ros.precheck.robot_checker import Evidence, Examiner, guarded
+from kinema4d_ros.precheck.robot_checker import Evidence, RobotChecker, guarded
 from kinema4d_ros.precheck.speed_scaling import speed_factor
 from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
-from kinema4d_ros.types import (
-    Finding,
-    FindingCode,
-    JointTrajectory,
-    Observation,
-    PredictedFrame,
-    Report,
-    RobotRollout,
-    Severity,
-    silent,
-    Verdict,
-)
+from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
+                                Report, RobotRollout, Severity, silent, Verdict)
 
 #: findings of tier 0 that leave no motion to look at
 NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
@@ -37,7 +27,7 @@ NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
 
-def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
+def run_precheck(simulator: Any, examiner: RobotChecker, observation: Observation,
                  trajectory: JointTrajectory, *, tiers: Collection[int],
                  required: Collection[int], goal: Goal | None, seed: int = 0,
                  report: Report = silent,
@@ -93,7 +83,7 @@ def run_precheck(simulator: Any, examiner: Examiner, observation: Observation,
         latencies=latencies, world_model=simulator.world_model.name, seed=seed, **measured)
 
 
-def check_future(simulator: Any, examiner: Examiner, observation: Observation,
+def check_future(simulator: Any, examiner: RobotChecker, observation: Observation,
                  trajectory: JointTrajectory, seed: int, report: Report,
                  show: Show = lambda *_: None) -> tuple[FutureCheck, tuple[Finding, ...]]:
     """

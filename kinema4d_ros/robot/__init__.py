@@ -1,17 +1,8 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it (ring a)."""
-from kinema4d_ros.robot.description import (
-    Box,
-    Cylinder,
-    Joint,
-    JointType,
-    Link,
-    MeshFile,
-    Mimic,
-    Shape,
-    Sphere,
-)
+from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
+                                            Shape, Sphere)
 from kinema4d_ros.robot.distance_field import DistanceFields
 from kinema4d_ros.robot.gripper import find_gripper
 from kinema4d_ros.robot.ik import InverseKinematics

@@ -11,17 +11,8 @@ import numpy as np
 from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot.description import (
-    Box,
-    Cylinder,
-    Joint,
-    JointType,
-    Link,
-    MeshFile,
-    Mimic,
-    Shape,
-    Sphere,
-)
+from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
+                                            Shape, Sphere)
 from kinema4d_ros.types import JointLimit
 
 

@@ -27,20 +27,21 @@ def scene_cloud(observation: Observation, robot_mask: np.ndarray, *, voxel: floa
     :raises ObservationError: there is no depth image.
     :raises CameraError: the mask does not have the size of the image.
     """
-    if observation.depth is None:
+    view = observation.view
+    if view.depth is None:
         raise ObservationError('a scene cloud needs a depth image and the observation has none; '
                                'connect the depth topic')
     if not voxel > 0:
         raise CameraError(f'voxel must be a positive size [m], got {voxel}')
-    keep = np.isfinite(observation.depth) & ~grown(robot_mask, observation, margin)
-    points = pointmap_from_depth(observation.depth, observation.camera)[keep].astype(np.float64)
-    T = observation.T_base_camera
+    keep = np.isfinite(view.depth) & ~grown(robot_mask, observation, margin)
+    points = pointmap_from_depth(view.depth, view.camera)[keep].astype(np.float64)
+    T = view.T_base_camera
     points = points @ T[:3, :3].T + T[:3, 3]
     if not len(points):
         return np.empty((0, 3)), np.empty((0, 3), np.uint8)
     import open3d  # takes a second to import, and only this needs it
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
-    cloud.colors = open3d.utility.Vector3dVector(observation.image[keep] / 255.0)
+    cloud.colors = open3d.utility.Vector3dVector(view.image[keep] / 255.0)
     cloud = cloud.voxel_down_sample(voxel)
     cloud, _ = cloud.remove_radius_outlier(nb_points=4, radius=3 * voxel)
     return (np.array(cloud.points).reshape(-1, 3),
@@ -54,7 +55,8 @@ def grown(robot_mask: np.ndarray, observation: Observation,
 
     :raises CameraError: the mask does not have the size of the image.
     """
-    height, width = observation.camera.height, observation.camera.width
+    camera = observation.view.camera
+    height, width = camera.height, camera.width
     if robot_mask.shape != (height, width):
         raise CameraError(f'robot_mask {robot_mask.shape} does not have the size of the image, '
                           f'{(height, width)}')

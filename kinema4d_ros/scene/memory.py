@@ -36,18 +36,18 @@ class SceneMemory:
         :param robot_mask: (H, W) bool, pixels of the robot; a rim around it is left out too.
         :raises CameraError: the mask does not have the size of the image.
         """
-        scene = ~grown(robot_mask, observation)
-        if self._camera != observation.camera or self._has_moved(observation.T_base_camera):
-            size = (observation.camera.height, observation.camera.width)
-            self._camera, self._T = observation.camera, observation.T_base_camera
+        scene, view = ~grown(robot_mask, observation), observation.view
+        if self._camera != view.camera or self._has_moved(view.T_base_camera):
+            size = (view.camera.height, view.camera.width)
+            self._camera, self._T = view.camera, view.T_base_camera
             self._image = np.zeros((*size, 3), np.uint8)
             self._depth = np.full(size, np.nan, np.float32)
             self._known = np.zeros(size, bool)
-        np.copyto(self._image, observation.image, where=scene[..., None])
+        np.copyto(self._image, view.image, where=scene[..., None])
         self._known |= scene
-        if observation.depth is not None:
-            np.copyto(self._depth, observation.depth,
-                      where=scene & np.isfinite(observation.depth))
+        if view.depth is not None:
+            np.copyto(self._depth, view.depth,
+                      where=scene & np.isfinite(view.depth))
         self._snapshot = None
 
     @property

@@ -46,14 +46,14 @@ class ObservedScene:
         hidden = cv2.dilate(robot_mask.astype(np.uint8),
                             cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
         depth, seen_to, measured = _without(
-            np.ascontiguousarray(observation.depth, np.float32), hidden)
-        memory = observation.background
+            np.ascontiguousarray(observation.view.depth, np.float32), hidden)
+        memory = observation.view.background
         if memory is not None:
             is_measured = (memory.depth > 0.0) & (memory.depth < _FARTHEST)
             np.copyto(depth, memory.depth, where=hidden & memory.known & is_measured)
             seen_to = np.fmax(seen_to, depth)
-        camera = observation.camera
-        T_base_camera = observation.T_base_camera
+        camera = observation.view.camera
+        T_base_camera = observation.view.T_base_camera
         points, pixels, low, high = _points(
             depth, camera.fx, camera.fy, camera.cx, camera.cy,
             np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
@@ -83,9 +83,9 @@ class ObservedScene:
         That is outside the image, behind what it saw by more than `tolerance` [m], or where it
         measured nothing.
         """
-        T_camera_base = np.linalg.inv(self.observation.T_base_camera)
+        T_camera_base = np.linalg.inv(self.observation.view.T_base_camera)
         local = points_base @ T_camera_base[:3, :3].T + T_camera_base[:3, 3]
-        camera = self.observation.camera
+        camera = self.observation.view.camera
         z = local[..., 2]
         with np.errstate(divide='ignore', invalid='ignore'):
             u = np.round(local[..., 0] / z * camera.fx + camera.cx)

@@ -34,13 +34,13 @@ class StillScene:
         self._given_mask = robot_mask
         # The rendered silhouette misses the true edge by a pixel or two (calibration, meshes,
         # blur), and a rim of robot colour left behind looks like a ghost.
-        reach = max(2, round(observation.camera.height / 160))
+        reach = max(2, round(observation.view.camera.height / 160))
         self.robot_mask = grow(robot_mask, reach)
         size = self.robot_mask.shape
-        self.depth = (np.full(size, np.nan, np.float32) if observation.depth is None
-                      else observation.depth.copy())
+        self.depth = (np.full(size, np.nan, np.float32) if observation.view.depth is None
+                      else observation.view.depth.copy())
         self.depth[self.robot_mask] = np.nan
-        memory = observation.background
+        memory = observation.view.background
         self._remembered = self.robot_mask & (False if memory is None else memory.known)
         if memory is not None:
             np.copyto(self.depth, memory.depth, where=self._remembered)
@@ -48,7 +48,7 @@ class StillScene:
     @cached_property
     def image(self) -> np.ndarray:
         """The picture without the robot, (H, W, 3) uint8; painted when first asked for."""
-        image, memory = self.observation.image.copy(), self.observation.background
+        image, memory = self.observation.view.image.copy(), self.observation.view.background
         if memory is not None:
             np.copyto(image, memory.image, where=self._remembered[..., None])
         return in_paint(image, self.robot_mask & ~self._remembered)
@@ -56,9 +56,9 @@ class StillScene:
     @cached_property
     def points_base(self) -> np.ndarray:
         """The point that each pixel shows, (H, W, 3) float32 [m], NaN unknown; read-only."""
-        camera = self.observation.camera
+        camera = self.observation.view.camera
         points = pointmap(self.depth, camera.fx, camera.fy, camera.cx, camera.cy)
-        move(points, np.ascontiguousarray(self.observation.T_base_camera[:3], np.float64))
+        move(points, np.ascontiguousarray(self.observation.view.T_base_camera[:3], np.float64))
         points.flags.writeable = False
         return points
 
@@ -75,10 +75,10 @@ def check_views(observation: Observation, robot: RobotRollout) -> None:
     """
     if not len(robot.times):
         raise WorldModelError('the robot rollout has no frame; sample the trajectory first')
-    if observation.camera != robot.camera:
+    if observation.view.camera != robot.camera:
         raise WorldModelError(
             f'the robot was rendered for {robot.camera}, the observation is of '
-            f'{observation.camera}; fit the observation and render with the same camera')
+            f'{observation.view.camera}; fit the observation and render with the same camera')
 
 
 def no_depth_event() -> WorldEvent:

@@ -27,10 +27,10 @@ class ObservedScene:
         :param T_base_link: (L, 4, 4), where the robot is in it.
         :return: (N, 3) float32 [m] base frame, (N, 3) uint8.
         """
-        robot = self._renderer.render(T_base_link[None], observation.camera,
-                                      observation.T_base_camera).link_id[0] >= 0
-        points = pointmap_from_depth(observation.depth, observation.camera)
+        robot = self._renderer.render(T_base_link[None], observation.view.camera,
+                                      observation.view.T_base_camera).link_id[0] >= 0
+        points = pointmap_from_depth(observation.view.depth, observation.view.camera)
         points[grown(robot, observation)] = np.nan
-        points, colors = thin(points, self._budget, observation.image)
-        T = observation.T_base_camera.astype(np.float32)
+        points, colors = thin(points, self._budget, observation.view.image)
+        T = observation.view.T_base_camera.astype(np.float32)
         return points @ T[:3, :3].T + T[:3, 3], colors

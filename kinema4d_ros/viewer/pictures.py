@@ -41,7 +41,7 @@ class Looks:
         """Keep a look, its picture made small; one look of a robot that stands still is enough."""
         if self._looks and not _moved(self._looks[-1], observation):
             return self._looks[-1]
-        image = observation.image
+        image = observation.view.image
         if image.shape[1] > _WIDTH:
             image = cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
                                interpolation=cv2.INTER_AREA)

@@ -135,7 +135,8 @@ class Stage:
 
     def draw_pictures(self) -> None:
         """Show predicted and real picture side by side, and one of them in the camera."""
-        index, live = self._playback.index, self.live
+        index = self._playback.index
+        live = None if self.live is None else self.live.view
         frame = self._steps[index].frame if 0 <= index < len(self._steps) else None
         shown = []
         if frame is not None:

@@ -105,7 +105,7 @@ class Viewer:
             self._stage.live = observation
             self._follow_executions(self._looks.add(observation))
             self._stage.draw_pictures()
-            if scene and observation.depth is not None:
+            if scene and observation.view.depth is not None:
                 self._stage.show_observed(observation)
 
     def show_status(self, problem: str) -> None:

@@ -7,7 +7,7 @@ _STABLE = 30.0                # [s] a process that lived so long is started agai
 _FIRST, _LAST = 0.5, 10.0     # [s]
 
 
-class Pause:
+class Backoff:
     """Doubles with each death in a row, so that a process that cannot live costs little."""
 
     def __init__(self):

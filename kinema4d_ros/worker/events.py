@@ -21,7 +21,7 @@ class WorkerState(enum.StrEnum):
     FAILED = 'failed'            # model or robot cannot be set up, or a bug; the message says
 
 
-class Listener(Protocol):
+class WorkerEvents(Protocol):
     """Told what happens, from the supervisor's thread; must not raise and should be quick."""
 
     def on_frame(self, job: Job, frame: Frame) -> None:

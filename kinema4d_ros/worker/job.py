@@ -12,7 +12,7 @@ from typing import Any
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.types import Background, Finding, JointTrajectory, Observation
 from kinema4d_ros.worker.frame_memory import FrameMemory
-from kinema4d_ros.worker.protocol import Check, Ended, pack, Prediction, Work
+from kinema4d_ros.worker.protocol import Check, Ended, Prediction, Work
 
 
 class Outcome(enum.StrEnum):
@@ -53,7 +53,7 @@ class Job:
 
     def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
         """Return what the worker is told; without the observation where it is the last one."""
-        return Work(self.number, pack(self.observation) if with_observation else None,
+        return Work(self.number, self.observation if with_observation else None,
                     self.trajectory, self.mount, self.task, dict(self.rules), memory.slots,
                     memory.slot_bytes)
 

@@ -9,7 +9,6 @@ the pipe does. Ctrl-C is left to the node, which then ends this process.
 """
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import signal
@@ -29,32 +28,14 @@ from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (
-    JointTrajectory,
-    Observation,
-    PinholeCamera,
-    PredictedFrame,
-    RobotRollout,
-    Severity,
-)
+from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
+                                RobotRollout, Severity)
 from kinema4d_ros.worker import tasks
 from kinema4d_ros.worker.frame_memory import FrameMemory
-from kinema4d_ros.worker.pipe_reader import Inbox
-from kinema4d_ros.worker.protocol import (
-    Check,
-    Ended,
-    Failed,
-    Forget,
-    FrameReady,
-    Progress,
-    Ready,
-    Remember,
-    Remembered,
-    RobotReady,
-    SetRobot,
-    Work,
-    WorkerSettings,
-)
+from kinema4d_ros.worker.pipe_reader import PipeReader
+from kinema4d_ros.worker.protocol import (Check, Ended, Failed, Forget, FrameReady, Progress, Ready,
+                                          Remember, Remembered, RobotReady, SetRobot, Work,
+                                          WorkerSettings)
 from kinema4d_ros.worker.tasks import Found
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
@@ -66,7 +47,7 @@ class Worker:
     def __init__(self, pipe: Connection, memory: FrameMemory):
         """Start reading the pipe."""
         self._pipe, self._memory = pipe, memory
-        self._inbox = Inbox(pipe)
+        self._inbox = PipeReader(pipe)
         self._inbox.start()
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping = {}
@@ -149,7 +130,7 @@ class Worker:
     def _remember(self, message: Remember) -> None:
         """Add a look to the scene memory; a bad one must not end the process."""
         try:
-            observation = Observation(**message.observation)
+            observation = message.observation
             self._scene.update(observation, self._simulate(None).robot_mask(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
@@ -163,7 +144,7 @@ class Worker:
             fails = any(finding.severity == Severity.FAIL for tier in found.findings.values()
                         for finding in tier)
             end = Ended(message.job, latencies=latencies, findings=found.findings,
-                        measured=found.measured, background=self._observation.background
+                        measured=found.measured, background=self._observation.view.background
                         if fails and message.task.tells_background else None)
         except PredictionCancelled:
             end = Ended(message.job, cancelled=True, latencies=latencies)
@@ -178,9 +159,9 @@ class Worker:
     def _do(self, message: Work, started: float, latencies: dict[str, float]) -> Found:
         job, task = message.job, message.task
         if message.observation is not None:
-            observation = Observation(**message.observation)
+            observation = message.observation
             if message.mount is None:      # the memory is of a camera that stays
-                observation = dataclasses.replace(observation, background=self._scene.background)
+                observation = observation.with_view(background=self._scene.background)
             self._observation = observation
         simulator = self._simulate(message.mount)
         examiner = simulator.examiner(precheck_settings(message.rules))
@@ -263,8 +244,8 @@ def _warm_up(model: WorldModel | None) -> None:
     still = JointTrajectory(robot.joint_names, np.array([0.0, 0.1]), np.stack([start, start]))
     T_base_camera = np.eye(4)  # noqa: N806
     T_base_camera[2, 3] = -2.0
-    ShadowSimulator(robot, model, frames=2).roll_out(Observation(
-        0, np.zeros((8, 8, 3), np.uint8), None, PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5),
+    ShadowSimulator(robot, model, frames=2).roll_out(Observation.from_rgbd(
+        np.zeros((8, 8, 3), np.uint8), None, PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5),
         T_base_camera, dict(zip(robot.joint_names, start.tolist()))), still)
 
 

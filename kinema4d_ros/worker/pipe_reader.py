@@ -14,7 +14,7 @@ from kinema4d_ros.worker.protocol import Cancel, Release, Stop
 _LAST_CHANCE = 5.0   # [s] the main thread has to end when the node is gone
 
 
-class Inbox(threading.Thread):
+class PipeReader(threading.Thread):
     """Reads the pipe: work is queued for the main thread, the rest takes effect at once."""
 
     def __init__(self, pipe: Connection):

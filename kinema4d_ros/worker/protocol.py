@@ -11,14 +11,8 @@ import numpy as np
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.types import (
-    Background,
-    Finding,
-    JointTrajectory,
-    Observation,
-    PinholeCamera,
-    WorldEvent,
-)
+from kinema4d_ros.types import (Background, Finding, JointTrajectory, Observation, PinholeCamera,
+                                WorldEvent)
 from kinema4d_ros.worker.frame_memory import Layout
 
 # --------------------------------------------------------------------------- to the worker
@@ -67,7 +61,7 @@ class Work:
     """Do `task` for one trajectory."""
 
     job: int
-    observation: Mapping[str, Any] | None      # fields of an Observation; None: the same again
+    observation: Observation | None     # None: the same again
     trajectory: JointTrajectory
     mount: LinkPose | None              # None when the camera does not move with the robot
     task: Check | Prediction
@@ -80,7 +74,7 @@ class Work:
 class Remember:
     """Look at the scene in between, so that what the robot hides later is known."""
 
-    observation: Mapping[str, Any]
+    observation: Observation
 
 
 @dataclass(frozen=True)
@@ -216,10 +210,3 @@ class Frame:
         told = {item.name: getattr(ready, item.name) for item in fields(cls)
                 if hasattr(ready, item.name)}
         return cls(**told, **arrays)
-
-
-def pack(observation: Observation) -> dict[str, Any]:
-    """Return the fields of an observation so that they can be pickled."""
-    packed = {item.name: getattr(observation, item.name) for item in fields(observation)}
-    packed['joint_positions'] = dict(observation.joint_positions)
-    return packed

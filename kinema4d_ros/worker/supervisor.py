@@ -16,30 +16,14 @@ from typing import Any
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import JointTrajectory, Observation
-from kinema4d_ros.worker.backoff import Pause
-from kinema4d_ros.worker.events import Listener, WorkerState
+from kinema4d_ros.worker.backoff import Backoff
+from kinema4d_ros.worker.events import WorkerEvents, WorkerState
 from kinema4d_ros.worker.frame_memory import frame_bytes, FrameMemory
 from kinema4d_ros.worker.job import Job, Outcome
 from kinema4d_ros.worker.process import WorkerGarbled, WorkerHung, WorkerProcess
-from kinema4d_ros.worker.protocol import (
-    Cancel,
-    Check,
-    Ended,
-    Failed,
-    Forget,
-    Frame,
-    FrameReady,
-    pack,
-    Prediction,
-    Progress,
-    Ready,
-    Release,
-    Remember,
-    Remembered,
-    RobotReady,
-    SetRobot,
-    WorkerSettings,
-)
+from kinema4d_ros.worker.protocol import (Cancel, Check, Ended, Failed, Forget, Frame, FrameReady,
+                                           Prediction, Progress, Ready, Release, Remember,
+                                           Remembered, RobotReady, SetRobot, WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BREATH = 0.1                           # [s] after a bug, which may strike again at once
@@ -55,7 +39,7 @@ class Supervisor:
     started again. A worker that dies fails its job and is started again.
     """
 
-    def __init__(self, settings: WorkerSettings, listener: Listener, *, slots: int = 4,
+    def __init__(self, settings: WorkerSettings, listener: WorkerEvents, *, slots: int = 4,
                  cancel_grace: float = 2.0, start_timeout: float = 300.0):
         """Start the worker process."""
         self._settings, self._listener = settings, listener
@@ -74,7 +58,7 @@ class Supervisor:
         self._sent_observation: Observation | None = None
         self._kill_at = self._start_at = None
         self._started_at = 0.0
-        self._pause = Pause()
+        self._pause = Backoff()
         self._remembering = False             # the worker has a Remember that it did not answer
         self._ending = False
         self.state, self.state_message = WorkerState.STOPPED, ''
@@ -250,7 +234,7 @@ class Supervisor:
             self._send_job(job)
 
     def _send_job(self, job: Job) -> None:
-        camera = job.observation.camera
+        camera = job.observation.view.camera
         try:
             if isinstance(job.task, Prediction):
                 self._memory.reserve(self._slots, frame_bytes(camera.width, camera.height))
@@ -267,7 +251,7 @@ class Supervisor:
     def _show(self, observation: Observation) -> None:
         if self.is_idle and not self._remembering:     # they must not pile up
             self._remembering = True
-            self._send(Remember(pack(observation)))
+            self._send(Remember(observation))
 
     # ------------------------------------------------------------------ what the worker says
 

@@ -8,17 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kinema4d_ros.precheck.robot_checker import Evidence, Examiner, guarded
+from kinema4d_ros.precheck.robot_checker import Evidence, RobotChecker, guarded
 from kinema4d_ros.precheck.run import check_future, judge_goal
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (
-    Finding,
-    JointTrajectory,
-    Observation,
-    PredictedFrame,
-    Report,
-    RobotRollout,
-)
+from kinema4d_ros.types import (Finding, JointTrajectory, Observation, PredictedFrame, Report,
+                                RobotRollout)
 from kinema4d_ros.worker.protocol import Check, Prediction
 
 
@@ -31,8 +25,8 @@ class Found:
     latencies: dict[str, float] = field(default_factory=dict)                # [s] per stage
 
 
-def check(examiner: Examiner, observation: Observation, trajectory: JointTrajectory, task: Check,
-          report: Report) -> Found:
+def check(examiner: RobotChecker, observation: Observation, trajectory: JointTrajectory,
+          task: Check, report: Report) -> Found:
     """
     Run tiers 0 and 1; what fails is a finding.
 
@@ -66,7 +60,7 @@ def check(examiner: Examiner, observation: Observation, trajectory: JointTraject
     return Found(findings, measured, latencies)
 
 
-def predict(simulator: ShadowSimulator, examiner: Examiner, observation: Observation,
+def predict(simulator: ShadowSimulator, examiner: RobotChecker, observation: Observation,
             trajectory: JointTrajectory, task: Prediction, report: Report,
             show: Callable[[RobotRollout, PredictedFrame], None]) -> Found:
     """

@@ -32,8 +32,9 @@ class Frozen(WorldModel):
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
         scene, count = self._scene_of(observation, robot), len(robot.times)
-        view = SceneView(scene.image, scene.depth, observation.camera, observation.T_base_camera)
-        events = (no_depth_event(),) if observation.depth is None else ()
+        seen = observation.view
+        view = SceneView(scene.image, scene.depth, seen.camera, seen.T_base_camera)
+        events = (no_depth_event(),) if observation.view.depth is None else ()
         for index in range(count):
             report('predict', index, count)
             image, depth = view.from_pose(robot.T_base_camera[index])

@@ -36,14 +36,14 @@ class Kinematic(Frozen):
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
         scene = self._scene_of(observation, robot)
-        if observation.depth is None or not can_grasp(robot):
+        if observation.view.depth is None or not can_grasp(robot):
             yield from super().predict(observation, robot, seed=seed, report=report)
             return
         count, tolerance = len(robot.times), self.setting['robot_depth_tolerance']
         report('foresee', 0, 1)
         story = Story(scene, robot, self.setting)
         report('foresee', 1, 1)
-        views = [(first, SceneView(image, depth, robot.camera, observation.T_base_camera))
+        views = [(first, SceneView(image, depth, robot.camera, observation.view.T_base_camera))
                  for first, image, depth in story.backgrounds]
         for index in range(count):
             report('predict', index, count)

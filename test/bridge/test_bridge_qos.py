@@ -5,13 +5,8 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy,
-    qos_check_compatible,
-    QoSCompatibility,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import (DurabilityPolicy, qos_check_compatible, QoSCompatibility, QoSProfile,
+                       ReliabilityPolicy)
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 

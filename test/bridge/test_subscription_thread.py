@@ -13,8 +13,8 @@ from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
 from kinema4d_ros.bridge import subscription_thread as poller
-from kinema4d_ros.bridge.node_base import Quiet
-from kinema4d_ros.bridge.subscription_thread import Aside, Poller
+from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 
 
 def test_messages_come_in_order_whatever_the_callback_raises_and_none_after_the_end(
@@ -32,10 +32,11 @@ def test_messages_come_in_order_whatever_the_callback_raises_and_none_after_the_
     with rclpy.Context() as context:
         node = Node('polled', context=context)
         publisher = node.create_publisher(String, 'words', 10)
-        subscription = node.create_subscription(String, 'words', take, 10, callback_group=Aside())
+        subscription = node.create_subscription(String, 'words', take, 10,
+                                                callback_group=NotForExecutor())
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        poller = Poller(subscription)
+        poller = SubscriptionThread(subscription)
         with changed:
             for number in range(5):
                 publisher.publish(String(data=str(number)))
@@ -58,9 +59,9 @@ def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
         node = Node('caught_up', context=context)
         subscription = node.create_subscription(
             String, 'orders', lambda message: heard.append(message.data), 10,
-            callback_group=Aside())
+            callback_group=NotForExecutor())
         publisher = node.create_publisher(String, 'orders', 10)
-        aside = Poller(subscription)
+        aside = SubscriptionThread(subscription)
         for number in range(5):
             publisher.publish(String(data=str(number)))
         end = time.monotonic() + LIMIT
@@ -76,11 +77,11 @@ def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
     assert len(heard) == 5
 
 
-class QuietNode(Quiet, Node):
+class QuietNode(NoQosEvents, Node):
     """A node as those of the package."""
 
 
-class Counted(Aside):
+class Counted(NotForExecutor):
     """Counts how often an executor asks for the subscription: once each time it waits."""
 
     looks = 0
@@ -100,7 +101,7 @@ def test_the_executor_sleeps_while_a_message_waits_for_another_thread(
         node = QuietNode('left_waiting', context=context)
         subscription = node.create_subscription(String, 'orders', heard.append, 10,
                                                 callback_group=group)
-        aside = Poller(subscription)
+        aside = SubscriptionThread(subscription)
         publisher = node.create_publisher(String, 'orders', 10)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
@@ -148,7 +149,7 @@ class Flood:
 def test_a_flood_does_not_hold_who_catches_up(monkeypatch):
     monkeypatch.setattr(poller, '_PERIOD', 3600.0)
     flood = Flood()
-    aside = Poller(flood)
+    aside = SubscriptionThread(flood)
     for calls in (1, 2):
         aside.catch_up()
         assert flood.taken == 7 * calls

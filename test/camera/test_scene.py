@@ -16,8 +16,8 @@ SIZE = (120, 160)
 def look(value=0, depth=1.0, T=None, camera=CAMERA):
     size = (camera.height, camera.width)
     depth = None if depth is None else np.full(size, depth, np.float32)
-    return Observation(0, np.full((*size, 3), value, np.uint8), depth, camera,
-                       np.eye(4) if T is None else T)
+    return Observation.from_rgbd(np.full((*size, 3), value, np.uint8), depth, camera,
+                                 np.eye(4) if T is None else T)
 
 
 def at(x, y, z):
@@ -74,10 +74,10 @@ def test_camera_poses_that_cannot_be_are_refused():
 
 def test_the_scene_cloud_is_in_base_without_robot_and_lone_points():
     observation = look(77, 1.0, at(0, 0, 2.0))
-    depth = observation.depth.copy()
+    depth = observation.view.depth.copy()
     depth[20, 120] = 0.5      # between two surfaces
     depth[50] = np.nan
-    observation = Observation(0, observation.image, depth, CAMERA, at(0, 0, 2.0))
+    observation = Observation.from_rgbd(observation.view.image, depth, CAMERA, at(0, 0, 2.0))
     points, colors = scene_cloud(observation, robot(40, 60), voxel=0.01)
     assert len(points) == len(colors) > 1000 and colors.dtype == np.uint8
     assert np.abs(points[:, 2] - 3.0).max() < 1e-6 and (colors == 77).all()
@@ -131,7 +131,7 @@ def test_the_memory_keeps_depth_where_the_newer_has_none():
 def test_the_memory_starts_again_when_the_camera_is_another(other):
     memory = SceneMemory()
     memory.update(look(1), robot(0, 0))
-    mask = np.zeros(other.depth.shape, bool)
+    mask = np.zeros(other.view.depth.shape, bool)
     mask[20:30, 20:30] = True
     memory.update(other, mask)
     assert not memory.background.known[25, 25]

@@ -111,12 +111,12 @@ def test_carried_object_ends_where_the_outcome_says(episode):
 def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one():
     """Its frame is that of the left one; the fourth column of P says how far it is."""
     episode = Episode.open(PATHS[0])
-    left = episode.observation().T_base_camera
+    left = episode.observation().view.T_base_camera
     plain = episode.calibration
     fx = plain.pinhole.fx
     P = np.array(plain.P if plain.P[0] else np.insert(np.reshape(plain.K, (3, 3)), 3, 0, axis=1))
     P = P.ravel()
     P[3] = -0.125 * fx
     episode.calibration = dataclasses.replace(plain, P=tuple(P))
-    right = episode.observation().T_base_camera
+    right = episode.observation().view.T_base_camera
     np.testing.assert_allclose((np.linalg.inv(left) @ right)[:3, 3], (0.125, 0, 0), atol=1e-9)

@@ -88,7 +88,7 @@ def test_a_camera_that_only_tf_knows(record, small_episode):
     np.testing.assert_allclose(
         np.linalg.inv(poses[links.index('hand')]) @ poses[links.index('eye_optical_frame')], T,
         atol=1e-8)
-    assert episode.observation().camera == CAMERA
+    assert episode.observation().view.camera == CAMERA
 
 
 def test_a_camera_that_nobody_placed(record):

@@ -6,19 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema4d_ros.episodes import (
-    Episode,
-    EpisodeMetadata,
-    EpisodeWriter,
-    images,
-    Topic,
-    TrueClearance,
-)
-from kinema4d_ros.episodes.rotation import (
-    matrix_from_quaternion,
-    quaternion_from_matrix,
-    rpy_from_matrix,
-)
+from kinema4d_ros.episodes import (Episode, EpisodeMetadata, EpisodeWriter, images, Topic,
+                                   TrueClearance)
+from kinema4d_ros.episodes.rotation import (matrix_from_quaternion, quaternion_from_matrix,
+                                            rpy_from_matrix)
 from kinema4d_ros.episodes.topics import TYPES
 from kinema4d_ros.errors import EpisodeError
 
@@ -76,12 +67,13 @@ def test_observation(small_episode):
     episode = Episode.open(small_episode)
     observation = episode.observation()
     assert observation.stamp_ns == episode.trajectory_stamp_ns
-    assert observation.camera.K == pytest.approx(np.array([[20, 0, 5.5], [0, 20, 3.5], [0, 0, 1]]))
+    assert observation.view.camera.K == pytest.approx(
+        np.array([[20, 0, 5.5], [0, 20, 3.5], [0, 0, 1]]))
     # joint a turns by 0.1, joint b reaches 0.2, the eye sits 0.1 0.2 0.3 beyond
     c, s = np.cos(0.1), np.sin(0.1)
-    np.testing.assert_allclose(observation.T_base_camera[:3, 3],
+    np.testing.assert_allclose(observation.view.T_base_camera[:3, 3],
                                [0.3 * c - 0.2 * s, 0.3 * s + 0.2 * c, 0.3], atol=1e-9)
-    np.testing.assert_allclose(observation.T_base_camera[:3, 2], [-s, c, 0], atol=1e-7)
+    np.testing.assert_allclose(observation.view.T_base_camera[:3, 2], [-s, c, 0], atol=1e-7)
     assert episode.observation(-1).stamp_ns == episode.frames[0].stamp_ns
 
 

@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.evaluation.comparison import (
-    average,
-    compare,
-    Comparison,
-    frames_to_compare,
-    frames_with_truth,
-    METRICS,
-)
+from kinema4d_ros.evaluation.comparison import (average, compare, Comparison, frames_to_compare,
+                                                frames_with_truth, METRICS)
 from kinema4d_ros.evaluation.report.depict import Foreteller
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
@@ -35,7 +29,7 @@ def predicted():
         simulator = ShadowSimulator(robot, create(model), frames=49)
         observation = episode.observation()
         rollout = simulator.roll_out(observation, episode.trajectory)
-        made = list(simulator.predict_around(observation, rollout))
+        made = list(simulator.world_model.predict(observation, rollout))
         frames[model] = [made[index] for index in frames_to_compare(episode, rollout.times)]
     return episode, rollout, frames
 

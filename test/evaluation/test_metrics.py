@@ -9,18 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from kinema4d_ros.evaluation.metrics import (
-    changed_region,
-    cloud_score,
-    depth_abs_rel,
-    depth_delta,
-    flip_map,
-    mask_iou,
-    psnr,
-    region_mean,
-    robot_residual,
-    ssim,
-)
+from kinema4d_ros.evaluation.metrics import (changed_region, cloud_score, depth_abs_rel,
+                                             depth_delta, flip_map, mask_iou, psnr, region_mean,
+                                             robot_residual, ssim)
 
 RNG = np.random.default_rng(7)
 TRUE = RNG.integers(0, 255, (32, 40, 3), np.uint8)

@@ -22,7 +22,7 @@ with_ghost = ShadowSimulator(Robot.from_urdf(episode.robot_description),
                              create('ghost', opacity=0.5), frames=3)
 seen = episode.observation()
 for frame in with_ghost.predict(seen, episode.trajectory):
-    changed = (frame.image != seen.image).any(axis=-1)
+    changed = (frame.image != seen.view.image).any(axis=-1)
     assert changed.any() and not (changed & ~frame.robot_mask).any()
     print(frame.index, frame.count)
 '''

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.gate.handover import find_handover
-from kinema4d_ros.gate.path_monitor import PathWatch
+from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.rules import Answer
 from kinema4d_ros.precheck import check_tier0
 from kinema4d_ros.types import Severity, Status, Verdict
@@ -108,7 +108,7 @@ def test_what_does_not_begin_ahead_is_asked_about_by_itself():
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.5, 3.0), st.floats(0.6, 3.9), st.floats(-0.1, 0.1))
 def test_the_motion_that_is_asked_about_is_one_that_the_rules_accept(now, at, later):
-    path = PathWatch(trajectory_from_message(swing(0.4, seconds=4.0)), ROBOT, READY, 0.3)
+    path = PathMonitor(trajectory_from_message(swing(0.4, seconds=4.0)), ROBOT, READY, 0.3)
     handover = find_handover(path, trajectory_from_message(swing(0.1, start=ahead(0.1 * at))),
                              now, 0.02)
     assert (handover is None) == (path.nearest(ahead(0.1 * at), now)[0] < now + 0.25)

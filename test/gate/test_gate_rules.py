@@ -12,17 +12,8 @@ from hypothesis.stateful import invariant, RuleBasedStateMachine
 from hypothesis.stateful import rule as step
 
 from kinema4d_ros.gate import rules as gate_rules
-from kinema4d_ros.gate.rules import (
-    Answer,
-    GateSettings,
-    Mode,
-    OverrideDesk,
-    Refusal,
-    Request,
-    rule,
-    Ruling,
-    Situation,
-)
+from kinema4d_ros.gate.rules import (Answer, GateSettings, Mode, OverrideDesk, Refusal, Request,
+                                     rule, Ruling, Situation)
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 NOW = 1_000_000_000_000

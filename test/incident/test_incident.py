@@ -24,18 +24,8 @@ from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier0Settings, Tier1Se
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (
-    Background,
-    Finding,
-    FindingCode,
-    JointLimit,
-    JointTrajectory,
-    Observation,
-    PinholeCamera,
-    Severity,
-    Status,
-    Verdict,
-)
+from kinema4d_ros.types import (Background, Finding, FindingCode, JointLimit, JointTrajectory,
+                                Observation, PinholeCamera, Severity, Status, Verdict)
 from kinema4d_ros.world_model import create
 
 EPISODES = share_dir() / 'data' / 'episodes'
@@ -51,8 +41,8 @@ names = st.text(min_size=1, max_size=8)
 def small(**changed) -> IncidentPacket:
     """Return a packet of a few pixels."""
     values = {
-        'observation': Observation(5, np.zeros((4, 6, 3), np.uint8), None, CAMERA, np.eye(4),
-                                   {'a': 0.5}),
+        'observation': Observation.from_rgbd(
+            np.zeros((4, 6, 3), np.uint8), None, CAMERA, np.eye(4), {'a': 0.5}, stamp_ns=5),
         'robot_description': '<robot name="x"><link name="base"/></robot>',
         'trajectory': JointTrajectory(('a',), [0.0, 1.0], [[0.0], [1.0]]),
         'rules': IncidentRules(), 'verdict': Verdict(Status.FAIL, 'no')}
@@ -71,11 +61,11 @@ def packets(draw) -> IncidentPacket:
     joints = tuple(draw(st.lists(names, min_size=1, max_size=3, unique=True)))
     count = draw(st.integers(0, 3))
     table = arrays.arrays(np.float64, (count, len(joints)), elements=floats)
-    observation = Observation(
-        draw(st.integers(0, 2**62)), pixels(), draw(st.none() | st.just(depth())), CAMERA,
+    observation = Observation.from_rgbd(
+        pixels(), draw(st.none() | st.just(depth())), CAMERA,
         draw(arrays.arrays(np.float64, (4, 4), elements=floats)),
-        draw(st.dictionaries(names, floats, max_size=3)),
-        draw(st.none() | st.just(Background(pixels(), depth(), depth() > 0))))
+        draw(st.dictionaries(names, floats, max_size=3)), stamp_ns=draw(st.integers(0, 2**62)),
+        background=draw(st.none() | st.just(Background(pixels(), depth(), depth() > 0))))
     trajectory = JointTrajectory(joints, draw(arrays.arrays(np.float64, count)), draw(table),
                                  draw(st.none() | table), draw(st.none() | table))
     finding = Finding(draw(st.sampled_from(FindingCode)), draw(st.sampled_from(Severity)),

@@ -53,8 +53,8 @@ def test_what_is_published_is_what_was_recorded(ros_domain):
     assert calibration_from_message(infos[0]) == episode.calibration
     transform = statics[0].transforms[0]
     assert transform.child_frame_id == episode.camera_frame
-    np.testing.assert_allclose(matrix(transform.transform), episode.observation().T_base_camera,
-                               atol=1e-9)
+    np.testing.assert_allclose(
+        matrix(transform.transform), episode.observation().view.T_base_camera, atol=1e-9)
     first = episode.frames[0]
     np.testing.assert_array_equal(rgb_image(images[0]), first.image)
     np.testing.assert_array_equal(depth_to_metres(depths[0]), first.depth)

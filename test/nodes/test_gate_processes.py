@@ -5,16 +5,7 @@ import signal
 
 import pytest
 from gate_bench import Gate
-from gate_world import (
-    ABORTED,
-    Arm,
-    Controller,
-    Nodes,
-    OtherProcess,
-    RESULT,
-    ShadowSim,
-    SUCCEEDED,
-)
+from gate_world import ABORTED, Arm, Controller, Nodes, OtherProcess, RESULT, ShadowSim, SUCCEEDED
 from graph import FakeRobot, made, start_shadow_sim, swing
 from kinema4d_ros.msg import Verdict
 from std_msgs.msg import String

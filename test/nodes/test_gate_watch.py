@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
-from kinema4d_ros.gate.path_monitor import PathWatch
+from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.robot import sample_trajectory
 
 
 def watch(window=0.3):
-    return PathWatch(trajectory_from_message(swing()), ROBOT, READY, window)
+    return PathMonitor(trajectory_from_message(swing()), ROBOT, READY, window)
 
 
 def test_deviation_by_hand():

@@ -103,7 +103,7 @@ def test_a_look(desk):
     look = desk.look()
     assert (look.frame, look.mount, look.root_link) == (CAMERA_FRAME, None, 'base_link')
     assert look.is_in_frame
-    assert (look.observation.image == 7).all() and (look.observation.depth == 1.5).all()
+    assert (look.observation.view.image == 7).all() and (look.observation.view.depth == 1.5).all()
 
 
 def test_depth_of_another_camera_is_refused_with_both_frames_and_the_cure(desk):
@@ -150,7 +150,7 @@ def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one(desk, link):
     look = desk.look(finder)
     beside = np.eye(4)
     beside[0, 3] = 0.125
-    np.testing.assert_allclose(look.observation.T_base_camera, left @ beside, atol=1e-9)
+    np.testing.assert_allclose(look.observation.view.T_base_camera, left @ beside, atol=1e-9)
     assert look.mount == (None if link == CAMERA_FRAME else LinkPose(link, beside))
     assert not look.is_in_frame        # its points would be told 0.125 m off
 

@@ -16,11 +16,11 @@ from std_msgs.msg import String
 from kinema4d_ros import nodes
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner
-from kinema4d_ros.bridge.incompatible_publishers import deafness, Misfits
-from kinema4d_ros.bridge.node_base import Quiet
+from kinema4d_ros.bridge.incompatible_publishers import why_silent, IncompatiblePublishers
+from kinema4d_ros.bridge.node_base import NoQosEvents
 
 
-class QuietNode(Quiet, Node):
+class QuietNode(NoQosEvents, Node):
     """A node as those of the package."""
 
 
@@ -66,18 +66,18 @@ def seen(node, count):
                 'remap one of the two')])
 def test_a_publisher_that_does_not_fit_is_told_once_and_why(graph, kind, profile, reason):
     node, log, other = graph
-    misfits = Misfits(node)
-    assert deafness(node, 'words') == ''              # nobody is there
+    misfits = IncompatiblePublishers(node)
+    assert why_silent(node, 'words') == ''              # nobody is there
     wrong = other.create_publisher(kind, '/said', profile)
     seen(node, 1)
     for _ in range(4):
         misfits.look()
     assert log == [f'/said: a publisher of /lab/speaker is not heard: {reason}']
-    assert deafness(node, 'words') == f'a publisher of /lab/speaker is not heard: {reason}'
+    assert why_silent(node, 'words') == f'a publisher of /lab/speaker is not heard: {reason}'
     other.destroy_publisher(wrong)
     seen(node, 0)
     misfits.look()
-    assert deafness(node, 'words') == ''
+    assert why_silent(node, 'words') == ''
     other.create_publisher(kind, '/said', profile)     # it comes back
     seen(node, 1)
     misfits.look()
@@ -91,10 +91,10 @@ def test_one_that_fits_beside_it_is_no_problem_but_the_other_is_told(graph):
     node.create_publisher(String, 'words', 10)
     other.create_publisher(String, '/said', qos_profile_sensor_data)
     seen(node, 2)
-    misfits = Misfits(node)
+    misfits = IncompatiblePublishers(node)
     misfits.look()
     misfits.look()
-    assert deafness(node, 'words') == ''
+    assert why_silent(node, 'words') == ''
     assert len(log) == 1
     assert log[0].startswith('/said: a publisher of /lab/speaker is not heard: its QoS')
 
@@ -104,7 +104,7 @@ def test_every_policy_that_does_not_fit_is_named(graph):
     node.create_subscription(String, '/description', lambda _: None, qos.ROBOT_DESCRIPTION)
     other.create_publisher(String, '/description', qos_profile_sensor_data)
     end = time.monotonic() + LIMIT
-    while not (deaf := deafness(node, '/description')):
+    while not (deaf := why_silent(node, '/description')):
         assert time.monotonic() < end
         time.sleep(0.01)
     assert 'ERROR' not in deaf
@@ -115,12 +115,12 @@ def test_every_policy_that_does_not_fit_is_named(graph):
 def test_a_publisher_that_cannot_be_told_does_not_end_the_node(graph, monkeypatch):
     node, log, _ = graph
     monkeypatch.setattr(node, 'get_publishers_info_by_topic', lambda _: 1 / 0)
-    misfits = Misfits(node)
+    misfits = IncompatiblePublishers(node)
     misfits.look()
     misfits.look()
     words = 'its publishers cannot be told: ZeroDivisionError: division by zero'
     assert log == [f'/said: {words}']
-    assert deafness(node, 'words') == words
+    assert why_silent(node, 'words') == words
 
 
 def test_one_of_two_subscriptions_that_hears_is_enough(graph):
@@ -128,9 +128,9 @@ def test_one_of_two_subscriptions_that_hears_is_enough(graph):
     other.create_publisher(String, '/said', qos_profile_sensor_data)
     seen(node, 1)
     node.create_subscription(String, 'words', lambda _: None, 10)
-    assert deafness(node, 'words').count('its QoS does not fit') == 1      # both, told once
+    assert why_silent(node, 'words').count('its QoS does not fit') == 1      # both, told once
     node.create_subscription(String, 'words', lambda _: None, qos_profile_sensor_data)
-    assert deafness(node, 'words') == ''
+    assert why_silent(node, 'words') == ''
 
 
 def test_every_node_of_the_package_is_quiet():
@@ -139,4 +139,4 @@ def test_every_node_of_the_package_is_quiet():
              if isinstance(kind, type) and issubclass(kind, Node)
              and kind.__module__.startswith('kinema4d_ros.')}
     assert len(kinds) >= 6
-    assert all(issubclass(kind, Quiet) for kind in kinds)
+    assert all(issubclass(kind, NoQosEvents) for kind in kinds)

@@ -11,7 +11,7 @@ from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier1Settings, Tier2Settings, TouchRule
 from kinema4d_ros.precheck.from_parameters import precheck_settings, rules_in
 from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
-from kinema4d_ros.worker.backoff import Pause
+from kinema4d_ros.worker.backoff import Backoff
 
 
 def settings(**values):
@@ -78,6 +78,6 @@ def test_rubrics_of_the_user_come_before_those_of_the_package(tmp_path):
 
 
 def test_a_process_that_keeps_dying_is_started_less_and_less_often():
-    pause = Pause()
+    pause = Backoff()
     assert [pause.after(1.0) for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
     assert pause.after(31.0) == 0.5

@@ -9,14 +9,8 @@ import pytest
 import yaml
 from graph import FakeRobot, made, ROOT, start_shadow_sim, swing
 from kinema4d_ros.msg import Verdict
-from rclpy.qos import (
-    DurabilityPolicy,
-    LivelinessPolicy,
-    qos_check_compatible,
-    QoSCompatibility,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import (DurabilityPolicy, LivelinessPolicy, qos_check_compatible, QoSCompatibility,
+                       QoSProfile, ReliabilityPolicy)
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 

@@ -7,20 +7,8 @@ import urllib.request
 
 import numpy as np
 import pytest
-from graph import (
-    CAMERA_FRAME,
-    FakeRobot,
-    HEIGHT,
-    LIMIT,
-    made,
-    parameters,
-    Process,
-    READY,
-    ROOT,
-    start_shadow_sim,
-    swing,
-    WIDTH,
-)
+from graph import (CAMERA_FRAME, FakeRobot, HEIGHT, LIMIT, made, parameters, Process, READY, ROOT,
+                   start_shadow_sim, swing, WIDTH)
 from rclpy.time import Time
 from std_msgs.msg import Header
 

@@ -8,12 +8,8 @@ from hypothesis import strategies as st
 from robots import ROOT
 from scipy.spatial.transform import Rotation
 
-from kinema4d_ros.errors import (
-    ConfigurationError,
-    KinematicsError,
-    TrajectoryError,
-    UnknownJointError,
-)
+from kinema4d_ros.errors import (ConfigurationError, KinematicsError, TrajectoryError,
+                                 UnknownJointError)
 from kinema4d_ros.policy import ActionFormat, ActionReader, Reference
 from kinema4d_ros.robot import ForwardKinematics, Robot
 

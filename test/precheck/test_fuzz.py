@@ -109,8 +109,8 @@ def observed(rng: np.random.Generator, motion: JointTrajectory) -> Observation:
         case 3:
             depth[:] = np.nan
     image = rng.integers(0, 255, (48, 64, 3)).astype(np.uint8)
-    return Observation(0, image, None if rng.random() < 0.1 else depth, CAMERA, T_BASE_CAMERA,
-                       live)
+    return Observation.from_rgbd(image, None if rng.random() < 0.1 else depth, CAMERA,
+                                 T_BASE_CAMERA, live)
 
 
 def unearned(verdict, motion: JointTrajectory, observation: Observation, tiers,
@@ -120,7 +120,7 @@ def unearned(verdict, motion: JointTrajectory, observation: Observation, tiers,
         return 'a required tier did not pass'
     if any(f.severity > Severity.INFO for f in verdict.findings):
         return 'a finding speaks against it'
-    if 1 in required and (1 not in tiers or observation.depth is None):
+    if 1 in required and (1 not in tiers or observation.view.depth is None):
         return 'the scene was not looked at'
     live = observation.joint_positions
     if not all(math.isfinite(live.get(name, math.nan)) for name in JOINTS):

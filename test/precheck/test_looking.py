@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scenes import can, Path, pick_and_place, RED, World
 
 from kinema4d_ros.foresight.story import Story
-from kinema4d_ros.precheck import Examiner, PrecheckSettings, Tier0Settings, Tier1Settings
+from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier0Settings, Tier1Settings
 from kinema4d_ros.precheck import sampling_times as motion_times
 from kinema4d_ros.precheck.sampling_times import looking_times
 from kinema4d_ros.precheck.tier1.carried import check_carried
@@ -61,7 +61,7 @@ def test_a_motion_too_long_to_look_at_does_not_pass(monkeypatch):
     assert '601 looks' in finding.message and 'tier1.travel' in finding.message
     short = PrecheckSettings(tier0=Tier0Settings(travel=0.0005),
                              tier1=Tier1Settings(travel=0.0005))
-    examiner = Examiner(ROBOT, load_meshes(ROBOT), GRIPPER, short)
+    examiner = RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER, short)
     observation = observe(World(), path)
     for told in (examiner.tier0(motion(path), start),
                  examiner.tier1(observation, motion(path)).findings):
@@ -82,22 +82,22 @@ def test_a_link_that_turns_moves_as_far_as_its_end():
 
 @pytest.mark.parametrize('depth', [np.nan, 0.0, np.inf])
 def test_a_depth_camera_that_measures_nothing_leaves_the_scene_unknown(depth):
-    observation, examiner = observe(World(), GOOD), Examiner(ROBOT, load_meshes(ROBOT), GRIPPER)
-    dead = np.full_like(observation.depth, depth)
+    observation, examiner = observe(World(), GOOD), RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER)
+    dead = np.full_like(observation.view.depth, depth)
     nearly = dead.copy()
     nearly[:, :len(dead[0]) // 50] = 1.0         # 2 % of it
     for image in (dead, nearly):
-        found = examiner.tier1(dataclasses.replace(observation, depth=image), motion(GOOD))
+        found = examiner.tier1(observation.with_view(depth=image), motion(GOOD))
         (finding,) = found.findings
         assert (finding.code, finding.severity) == (FindingCode.NO_DEPTH, Severity.UNSURE)
     fewer = PrecheckSettings(tier1=Tier1Settings(least_measured=0.0))
-    found = Examiner(ROBOT, load_meshes(ROBOT), GRIPPER, fewer).tier1(
-        dataclasses.replace(observation, depth=dead), motion(GOOD))      # even so
+    found = RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER, fewer).tier1(
+        observation.with_view(depth=dead), motion(GOOD))      # even so
     assert [f.code for f in found.findings] == [FindingCode.NO_DEPTH]
 
 
 def test_a_robot_without_shapes_does_not_pass():
-    examiner = Examiner(ROBOT, {}, GRIPPER)
+    examiner = RobotChecker(ROBOT, {}, GRIPPER)
     observation = observe(World(), GOOD)
     for told in (examiner.tier0(motion(GOOD), observation.joint_positions),
                  examiner.tier1(observation, motion(GOOD)).findings):
@@ -109,7 +109,7 @@ def carry():
     """Return scene, motion and story of a good pick-and-place."""
     meshes = load_meshes(ROBOT)
     options = PrecheckSettings(tier1=Tier1Settings(depth_sigma=0.0, depth_sigma_square=0.0))
-    examiner = Examiner(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
+    examiner = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
     scene, still = examiner.look(observation)
     robot = examiner.move(observation, motion(GOOD))
@@ -119,7 +119,7 @@ def carry():
 
 def test_what_a_check_foresees_needs_no_picture():
     meshes = load_meshes(ROBOT)
-    examiner = Examiner(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
+    examiner = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
     outcome = examiner.tier1(observation, motion(GOOD)).outcome
     _, still = examiner.look(observation)

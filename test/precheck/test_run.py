@@ -11,14 +11,8 @@ from scenes import BLUE, box, can, Path, RED, World
 from scenes import pick_and_place as coarse_pick_and_place
 
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.precheck import (
-    at_speed,
-    Goal,
-    PrecheckSettings,
-    Tier0Settings,
-    Tier1Settings,
-    trajectory_hash,
-)
+from kinema4d_ros.precheck import (at_speed, Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
+                                   trajectory_hash)
 from kinema4d_ros.types import FindingCode, JointLimit, Severity, Status
 from kinema4d_ros.world_model import create
 
@@ -154,11 +148,11 @@ def test_a_required_tier_that_is_not_run_is_no_pass(shadow):
 
 @pytest.mark.parametrize('what, tier', [('tier0', 0), ('tier1', 1)])
 def test_an_exception_in_a_tier_is_unsure_with_its_reason(what, tier, monkeypatch):
-    from kinema4d_ros.precheck import Examiner
+    from kinema4d_ros.precheck import RobotChecker
 
     def broken(*_):
         raise RuntimeError('the wheels came off')
-    monkeypatch.setattr(Examiner, what, broken)
+    monkeypatch.setattr(RobotChecker, what, broken)
     verdict = judge(simulator(create('frozen')), can_world(), GOOD)
     assert verdict.status == Status.UNSURE
     assert f'tier {tier} failed: RuntimeError: the wheels came off' in verdict.summary

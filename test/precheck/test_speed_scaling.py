@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 
 from kinema4d_ros.precheck import at_speed, check_tier0, rank, speed_factor, Tier0Settings
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import (
-    Finding,
-    FindingCode,
-    JointLimit,
-    JointTrajectory,
-    Severity,
-    Status,
-    Verdict,
-)
+from kinema4d_ros.types import (Finding, FindingCode, JointLimit, JointTrajectory, Severity, Status,
+                                Verdict)
 
 ROBOT = Robot.from_urdf('''<robot name="one"><link name="base"/><link name="arm"/>
 <joint name="turn" type="revolute"><parent link="base"/><child link="arm"/><axis xyz="0 0 1"/>

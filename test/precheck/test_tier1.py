@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import (
-    CLEARANCE_FIELDS,
-    FindingCode,
-    Gripper,
-    Observation,
-    PinholeCamera,
-    RobotRollout,
-    Severity,
-)
+from kinema4d_ros.types import (CLEARANCE_FIELDS, FindingCode, Gripper, Observation, PinholeCamera,
+                                RobotRollout, Severity)
 
 HALF = 0.05       # [m] of the boxes
 URDF = '''<robot name="lift">
@@ -58,7 +51,7 @@ def table(block: float = 0.0) -> Observation:
         u = np.arange(160)
         at = (u - CAMERA.cx) / CAMERA.fx * (1.5 - block)
         depth[:, at > 0.15] = 1.5 - block
-    return Observation(0, image, depth, CAMERA, T_BASE_CAMERA)
+    return Observation.from_rgbd(image, depth, CAMERA, T_BASE_CAMERA)
 
 
 def rollout(robot: Robot, hand, finger=0.0, seconds: float = 1.0) -> RobotRollout:
@@ -89,10 +82,11 @@ def check(world, motion, settings=EXACT, observation=None, story=None):
 
 def taken_away(observation, frame, where):
     """Return a story in which the fingers begin to close at `frame` on the pixels `where`."""
-    gone = observation.depth.copy()
+    gone = observation.view.depth.copy()
     gone[where] = np.nan
     return SimpleNamespace(
-        backgrounds=[(0, observation.image, observation.depth), (frame, observation.image, gone)],
+        backgrounds=[(0, observation.view.image, observation.view.depth),
+                     (frame, observation.view.image, gone)],
         bodies=[], events=[])
 
 
@@ -182,7 +176,7 @@ def test_a_thin_link_is_pressed_in_as_far_as_it_went_on(world):
 def test_what_is_taken_away_is_an_obstacle_until_the_fingers_close(world):
     observation = table(block=0.05)
     motion = rollout(world[0], [0.3, 0.3, 0.06], finger=0.5)
-    block = observation.depth < 1.46
+    block = observation.view.depth < 1.46
     beside = dataclasses.replace(motion, T_base_link=motion.T_base_link.copy())
     beside.T_base_link[..., 0, 3] += 0.25      # over the block, 4 cm in it at last
     assert worst(check(world, beside, observation=observation)) == Severity.FAIL
@@ -194,7 +188,7 @@ def test_what_is_taken_away_is_an_obstacle_until_the_fingers_close(world):
 
 def test_the_palm_may_come_close_to_what_the_fingers_take(world):
     observation = table(block=0.05)
-    block = observation.depth < 1.46
+    block = observation.view.depth < 1.46
     for height, without, with_story in ((0.101, Severity.UNSURE, Severity.INFO),
                                         (0.0995, Severity.UNSURE, Severity.UNSURE),
                                         (0.095, Severity.FAIL, Severity.FAIL)):
@@ -213,22 +207,22 @@ def test_what_the_mask_missed_of_the_robot_is_no_obstacle(world):
 
 def test_a_single_flying_pixel_is_no_obstacle_but_a_post_is(world):
     observation = table()
-    depth = observation.depth.copy()
+    depth = observation.view.depth.copy()
     depth[60, 80] = 1.2
     motion = rollout(world[0], [0.5, 0.3], finger=0.5)
-    flying = dataclasses.replace(observation, depth=depth)
+    flying = observation.with_view(depth=depth)
     assert worst(check(world, motion, observation=flying)) == Severity.INFO
     depth[58:62, 78:82] = 1.2
-    post = dataclasses.replace(observation, depth=depth)
+    post = observation.with_view(depth=depth)
     assert worst(check(world, motion, observation=post)) == Severity.FAIL
 
 
 @pytest.mark.parametrize('nonsense', [0.0, -1.0, np.inf, 1e30])
 def test_depths_that_are_none_are_unseen_and_spoil_nothing(world, nonsense):
     observation = table()
-    depth = observation.depth.copy()
+    depth = observation.view.depth.copy()
     depth[:, :40] = nonsense      # x < -0.4 m
-    spoilt = dataclasses.replace(observation, depth=depth)
+    spoilt = observation.with_view(depth=depth)
     clearance = check(world, rollout(world[0], [0.3, 0.06], finger=0.5), observation=spoilt)
     assert clearance.minimum == pytest.approx(0.01, abs=1e-4)
     scene = ObservedScene.of(spoilt, np.zeros(depth.shape, bool), EXACT)
@@ -290,15 +284,15 @@ def test_the_robot_is_taken_out_and_memory_stands_in(world):
     scene = ObservedScene.of(observation, mask, grown)
     assert np.isnan(scene.depth[36:84, 60:100]).all() and np.isfinite(scene.depth[:35]).all()
     from kinema4d_ros.types import Background
-    memory = Background(observation.image, observation.depth, np.ones((120, 160), bool))
-    scene = ObservedScene.of(dataclasses.replace(observation, background=memory), mask, grown)
+    memory = Background(observation.view.image, observation.view.depth, np.ones((120, 160), bool))
+    scene = ObservedScene.of(observation.with_view(background=memory), mask, grown)
     assert np.isfinite(scene.depth).all()
     # What a driver writes where nothing came back is no depth, remembered or not: far points
     # would leave the near ones no precision.
     for nothing in (0.0, -1.0, 1e7, np.finfo(np.float32).max):
-        told = np.full_like(observation.depth, nothing)
-        bad = Background(observation.image, told, np.ones((120, 160), bool))
-        scene = ObservedScene.of(dataclasses.replace(observation, background=bad), mask, grown)
+        told = np.full_like(observation.view.depth, nothing)
+        bad = Background(observation.view.image, told, np.ones((120, 160), bool))
+        scene = ObservedScene.of(observation.with_view(background=bad), mask, grown)
         assert np.isnan(scene.depth[36:84, 60:100]).all() and len(scene.points_base)
         assert np.abs(scene.points_base).max() < 100.0
 

@@ -15,14 +15,8 @@ from kinema4d_ros.precheck import FutureCheck, PrecheckSettings, Tier1Settings, 
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import DistanceFields, Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (
-    FindingCode,
-    PinholeCamera,
-    PredictedFrame,
-    RobotRollout,
-    Severity,
-    Status,
-)
+from kinema4d_ros.types import (FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity,
+                                Status)
 from kinema4d_ros.world_model import create
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import Kinematic

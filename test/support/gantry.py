@@ -3,6 +3,8 @@
 """The hand of the ray-cast worlds (scenes.py) as a robot: a gantry with two fingers."""
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from scenes import Path
 
@@ -47,8 +49,7 @@ def observe(world, path: Path, depth: bool = True) -> Observation:
     """Return what the camera sees of the world, with the joints at the start of the path."""
     seen = world.observe(path, depth)
     start = dict(zip(JOINTS, motion(path).positions[0]))
-    return Observation(seen.stamp_ns, seen.image, seen.depth, seen.camera, seen.T_base_camera,
-                       start)
+    return dataclasses.replace(seen, joint_positions=start)
 
 
 def simulator(model: WorldModel, frames: int = 17) -> ShadowSimulator:

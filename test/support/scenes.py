@@ -90,7 +90,7 @@ class World:
     def observe(self, path, depth=True):
         """Return the observation with the hand at the start of `path`."""
         image, seen, _ = self.look([(STEEL, hand(path.positions[0], path.gaps[0]))])
-        return Observation(0, image, seen if depth else None, CAMERA, T_BASE_CAMERA)
+        return Observation.from_rgbd(image, seen if depth else None, CAMERA, T_BASE_CAMERA)
 
 
 def hand(tip, gap) -> list[o3d.geometry.TriangleMesh]:

@@ -5,18 +5,8 @@ import contextlib
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import (
-    Asker,
-    CAMERA_FRAME,
-    FakeRobot,
-    FRAMES,
-    HEIGHT,
-    made,
-    READY,
-    start_shadow_sim,
-    swing,
-    WIDTH,
-)
+from graph import (Asker, CAMERA_FRAME, FakeRobot, FRAMES, HEIGHT, made, READY, start_shadow_sim,
+                   swing, WIDTH)
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Verdict
 from stub_models import GOOD, SHOW

@@ -44,13 +44,13 @@ class Scripted(WorldModel):
             report('predict', index, len(robot.times))
             if index == AT:
                 self._misbehave(seed, report)
-            image, points = np.full_like(observation.image, index), robot.pointmap[index]
+            image, points = np.full_like(observation.view.image, index), robot.pointmap[index]
             if seed == SHOW:                         # what was observed, to see what arrived
-                image, points = observation.image, np.full_like(points, np.nan)
-                if observation.depth is not None:
-                    points = pointmap_from_depth(observation.depth, observation.camera)
+                image, points = observation.view.image, np.full_like(points, np.nan)
+                if observation.view.depth is not None:
+                    points = pointmap_from_depth(observation.view.depth, observation.view.camera)
             if seed >= GHOST:                        # a part of the wall comes closer by itself
-                points = pointmap_from_depth(observation.depth, observation.camera)
+                points = pointmap_from_depth(observation.view.depth, observation.view.camera)
                 points[:20, :20] *= 1.0 - 0.1 * (seed - GHOST + 1) * (index >= AT)
                 points = np.where(np.isfinite(robot.pointmap[index]), robot.pointmap[index],
                                   points)

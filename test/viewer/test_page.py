@@ -91,15 +91,16 @@ def add_future(viewer, episode, robot, rollout_id, source=''):
     observation = episode.observation()
     times = np.linspace(0.0, episode.trajectory.duration, FRAMES)
     motion = sample_trajectory(episode.trajectory, robot, times, observation.joint_positions)
-    points = pointmap_from_depth(observation.depth, observation.camera)
+    points = pointmap_from_depth(observation.view.depth, observation.view.camera)
     robot_mask = np.zeros(points.shape[:2], bool)
     robot_mask[:, ::2] = True
     for index, time in enumerate(times):
         viewer.add_frame(rollout_id, FutureFrame.thinned(
-            8_000, points=points, colors=observation.image,
+            8_000, points=points, colors=observation.view.image,
             robot_mask=robot_mask, index=index, count=FRAMES,
-            time=float(time), stamp_ns=observation.stamp_ns, image=observation.image,
-            T_base_cloud=observation.T_base_camera, T_base_camera=observation.T_base_camera,
+            time=float(time), stamp_ns=observation.stamp_ns, image=observation.view.image,
+            T_base_cloud=observation.view.T_base_camera,
+            T_base_camera=observation.view.T_base_camera,
             joint_positions=dict(zip(motion.joint_names, motion.positions[index]))), source)
 
 

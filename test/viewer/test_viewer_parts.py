@@ -11,20 +11,8 @@ from hypothesis import strategies as st
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck.clearance_band import clearance_band
 from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
-from kinema4d_ros.viewer import (
-    Execution,
-    Future,
-    FutureFrame,
-    History,
-    Looks,
-    Playback,
-    position_colors,
-    side_by_side,
-    Step,
-    thin,
-    Timeline,
-    Viewer,
-)
+from kinema4d_ros.viewer import (Execution, Future, FutureFrame, History, Looks, Playback,
+                                 position_colors, side_by_side, Step, thin, Timeline, Viewer)
 
 TIMES = np.linspace(0.0, 4.0, 9)
 
@@ -147,8 +135,9 @@ def test_looks_are_kept_small_once_and_by_stamp():
     looks = Looks()
     for stamp_ns, position in ((1, 0.0), (2, 0.1), (3, 0.1), (4, 0.2)):
         camera = PinholeCamera(960, 480, 500.0, 500.0, 479.5, 239.5)
-        looks.add(Observation(stamp_ns, np.zeros((480, 960, 3), np.uint8), None, camera,
-                              np.eye(4), {'a': position}))
+        looks.add(Observation.from_rgbd(
+            np.zeros((480, 960, 3), np.uint8), None, camera, np.eye(4), {'a': position},
+            stamp_ns=stamp_ns))
     assert [look.stamp_ns for look in looks.since(2)] == [2, 4]       # stood still at 3
     assert next(looks.since(0)).image.shape == (240, 480, 3)
 

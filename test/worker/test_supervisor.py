@@ -37,8 +37,8 @@ def observation(width=24, height=16, **joints):
     """Return a look at the stick from 1 m along x."""
     camera = PinholeCamera(width, height, 20.0, 20.0, (width - 1) / 2, (height - 1) / 2)
     T_base_camera = np.array([[0, 0, -1.0, 1], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
-    return Observation(1, np.zeros((height, width, 3), np.uint8), None, camera, T_base_camera,
-                       {'swing': 0.0, **joints})
+    return Observation.from_rgbd(np.zeros((height, width, 3), np.uint8), None, camera,
+                                 T_base_camera, {'swing': 0.0, **joints}, stamp_ns=1)
 
 
 class Log:

@@ -37,9 +37,9 @@ def look(robot, depth=1.5):
     """Return a look at the arm before a wall."""
     here = ForwardKinematics(robot)(robot.configuration(READY)[None])[0]
     camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
-    return Observation(1, np.zeros((HEIGHT, WIDTH, 3), np.uint8),
-                       np.full((HEIGHT, WIDTH), depth, np.float32), camera,
-                       here[robot.link_names.index(CAMERA_FRAME)], READY)
+    return Observation.from_rgbd(
+        np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.full((HEIGHT, WIDTH), depth, np.float32),
+        camera, here[robot.link_names.index(CAMERA_FRAME)], READY, stamp_ns=1)
 
 
 def motion(angle=0.3):

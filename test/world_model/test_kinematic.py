@@ -3,8 +3,6 @@
 """The kinematic model on ray-cast worlds, whose true future is known exactly."""
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scenes import BLUE, bowl, box, can, container, hand, Path, pick_and_place, RED, STEEL, World
@@ -115,7 +113,7 @@ def test_the_prediction_looks_like_the_future():
     path = pick_and_place(STILL, goal, release_height=0.03)
     robot = path.rollout()
     empty, behind, _ = world.look()
-    start = dataclasses.replace(world.observe(path), background=Background(
+    start = world.observe(path).with_view(background=Background(
         empty, behind, np.ones(behind.shape, bool)))
     true = World().add(RED, box((0.06, 0.05, 0.07), (*goal, 0)))
     image, depth, _ = true.look([(STEEL, hand(path.positions[-1], path.gaps[-1]))])
@@ -125,7 +123,7 @@ def test_the_prediction_looks_like_the_future():
         first[name] = frames[0]
         last[name] = np.abs(frames[-1].image.astype(int) - image).max(-1) > 40
     for frame in first.values():
-        assert (np.abs(frame.image.astype(int) - start.image).max(-1) > 40).mean() < 0.002
+        assert (np.abs(frame.image.astype(int) - start.view.image).max(-1) > 40).mean() < 0.002
     assert last['kinematic'].sum() < 0.35 * last['frozen'].sum()
     predicted = frames[-1].pointmap[..., 2]
     known = np.isfinite(predicted) & np.isfinite(depth)

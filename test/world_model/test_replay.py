@@ -3,7 +3,6 @@
 """Replay of a bundled episode: the recorded frames come back, and only for their own camera."""
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,8 @@ def test_another_camera_is_refused():
     robot = Robot.from_urdf(episode.robot_description)
     simulator = ShadowSimulator(robot, create('replay', episode=str(EPISODE)), frames=2)
     observation = episode.observation()
-    half = observation.camera.resized(180, 120)
-    small = dataclasses.replace(observation, camera=half, image=observation.image[::2, ::2],
-                                depth=None)
+    half = observation.view.camera.resized(180, 120)
+    small = observation.with_view(camera=half, image=observation.view.image[::2, ::2], depth=None)
     with pytest.raises(WorldModelError, match='replay works with the observations of its own'):
         next(simulator.predict(small, episode.trajectory))
 

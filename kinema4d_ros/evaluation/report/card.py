@@ -10,16 +10,8 @@ from kinema4d_ros.evaluation.comparison import METRICS
 from kinema4d_ros.evaluation.report.content import EpisodeReport, Pictures
 from kinema4d_ros.evaluation.report.html import data_uri, Html, join, tag
 from kinema4d_ros.evaluation.report.timeline import timeline
-from kinema4d_ros.evaluation.report.words import (
-    anchor,
-    badge,
-    measured,
-    millimetres,
-    seconds,
-    sentence,
-    SEVERITY,
-    status_badge,
-)
+from kinema4d_ros.evaluation.report.words import (anchor, badge, measured, millimetres, seconds,
+                                                  sentence, SEVERITY, status_badge)
 from kinema4d_ros.types import Finding
 
 _MOST_FINDINGS = 12

@@ -47,9 +47,9 @@ class Foreteller:
         simulator, observation = self._simulator(episode), episode.observation()
         if self._memory.background is not None:
             self._memory.update(observation, simulator.robot_mask(observation))
-            observation = dataclasses.replace(observation, background=self._memory.background)
+            observation = observation.with_view(background=self._memory.background)
         robot = simulator.roll_out(observation, episode.trajectory)
-        return robot, list(simulator.predict_around(observation, robot))
+        return robot, list(simulator.world_model.predict(observation, robot))
 
     def remember(self, episode: Episode) -> None:
         """

@@ -9,14 +9,8 @@ from collections.abc import Collection, Sequence
 from kinema4d_ros.evaluation.comparison import average, Comparison, Metric, METRICS
 from kinema4d_ros.evaluation.report.content import EpisodeReport, Figures
 from kinema4d_ros.evaluation.report.html import Html, join, tag
-from kinema4d_ros.evaluation.report.words import (
-    anchor,
-    measured,
-    millimetres,
-    seconds,
-    status_badge,
-    yes_no,
-)
+from kinema4d_ros.evaluation.report.words import (anchor, measured, millimetres, seconds,
+                                                  status_badge, yes_no)
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.types import Status
 

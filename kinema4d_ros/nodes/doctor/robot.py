@@ -79,7 +79,7 @@ def examine_camera(node) -> Iterator[Check]:
     except Kinema4DError as error:
         yield Check('look at the world', Level.ERROR, str(error))
         return
-    x, y, z = look.observation.T_base_camera[:3, 3]
+    x, y, z = look.observation.view.T_base_camera[:3, 3]
     yield Check('camera place', Level.OK, f'{look.frame} at ({x:.2f}, {y:.2f}, {z:.2f}) m in '
                 f'{look.root_link}' + (', moves with the robot' if look.mount else ''))
     yield _in_image(robot, look)
@@ -88,17 +88,17 @@ def examine_camera(node) -> Iterator[Check]:
 def _in_image(robot: Robot, look: Look) -> Check:
     """Compare the rendered robot with the live depth image."""
     name, seen = 'robot in the image', look.observation
-    if seen.depth is None:
+    if seen.view.depth is None:
         return Check(name, Level.INFO, 'not compared: there is no depth image with the image')
     try:
         renderer = RobotRenderer(load_meshes(robot), robot.link_names)
     except Kinema4DError:      # told above
         return Check(name, Level.INFO, 'not compared: a mesh is missing')
     positions = robot.configuration(seen.joint_positions)
-    images = renderer.render(ForwardKinematics(robot)(positions[None]), seen.camera,
-                             seen.T_base_camera)
+    images = renderer.render(ForwardKinematics(robot)(positions[None]), seen.view.camera,
+                             seen.view.T_base_camera)
     rendered = np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.nan)
-    return _judged(name, robot_agreement(seen.depth, rendered.astype(np.float32)))
+    return _judged(name, robot_agreement(seen.view.depth, rendered.astype(np.float32)))
 
 
 def _judged(name: str, found: RobotAgreement) -> Check:

@@ -16,8 +16,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import type_name
-from kinema4d_ros.bridge.incompatible_publishers import Misfits
-from kinema4d_ros.bridge.node_base import Quiet
+from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
+from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.nodes.recorder.bag import Bag, BagTopic
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
@@ -59,7 +59,7 @@ TABLE = ParameterTable((
 ))
 
 
-class Recorder(Quiet, Node):
+class Recorder(NoQosEvents, Node):
     """Writes serialised messages as they come, under the names of this package's topics."""
 
     def __init__(self, on_end: Callable[[], None]):
@@ -73,7 +73,7 @@ class Recorder(Quiet, Node):
         self._bag = Bag(folder.absolute(), queue_bytes=values['queue_size'] << 20,
                         part_bytes=values['part_size'] << 20, compressed=values['compression'])
         self._told: int = 0
-        self._misfits = Misfits(self)
+        self._misfits = IncompatiblePublishers(self)
         self._parts: int = 1
         self._open: dict[str, tuple[ReliabilityPolicy, object]] = {}
         for topic in values['topics']:

@@ -13,15 +13,8 @@ import numpy as np
 from kinema4d_ros.precheck import decide, not_checked, speed_factor, Tier0Settings
 from kinema4d_ros.precheck.run import NO_MOTION
 from kinema4d_ros.robot import Robot, swept_path
-from kinema4d_ros.types import (
-    Background,
-    EventKind,
-    Finding,
-    FindingCode,
-    JointTrajectory,
-    Severity,
-    Verdict,
-)
+from kinema4d_ros.types import (Background, EventKind, Finding, FindingCode, JointTrajectory,
+                                Severity, Verdict)
 from kinema4d_ros.worker.job import Job, Outcome
 
 CODES = {Outcome.CANCELLED: FindingCode.CANCELLED, Outcome.REPLACED: FindingCode.CANCELLED,

@@ -14,10 +14,10 @@ from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.cameras import calibration_from_message
-from kinema4d_ros.bridge.incompatible_publishers import deafness
+from kinema4d_ros.bridge.incompatible_publishers import why_silent
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.bridge.received import Entry, merged_positions, StampedBuffer
-from kinema4d_ros.bridge.subscription_thread import Aside, Poller
+from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
@@ -104,8 +104,8 @@ class Inputs:
             self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
         self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
-                                       joint_positions, Aside())
-        self._poller = Poller(self._subscriptions['joint_states'])
+                                       joint_positions, NotForExecutor())
+        self._poller = SubscriptionThread(self._subscriptions['joint_states'])
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
             self._subscriptions[topic] = node.create_subscription(
                 TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
@@ -157,7 +157,7 @@ class Inputs:
 
     def _deafness(self, topic: str) -> str:
         """Return why nothing can come on a topic, or ''."""
-        reason = deafness(self._node, topic)
+        reason = why_silent(self._node, topic)
         if 'QoS' in reason and topic in self._camera_topics and self._reliability == 'reliable':
             reason += ', or set camera_reliability to auto'
         return reason
@@ -260,8 +260,9 @@ class Inputs:
                 calibration.rectify_depth(_registered_depth(message, stamped, image.shape[:2]))))
         try:
             pose = finder.find(frame, positions).moved(calibration.T_optical_camera)
-            observation = Observation(entry.stamp_ns, image, depth, calibration.pinhole,
-                                      pose.T_base_camera, positions)
+            observation = Observation.from_rgbd(
+                image, depth, calibration.pinhole, pose.T_base_camera, positions,
+                stamp_ns=entry.stamp_ns)
         except Kinema4DError as error:
             raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kinema4d_ros.bridge.incompatible_publishers import deafness
+from kinema4d_ros.bridge.incompatible_publishers import why_silent
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.candidate import CODES
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, Look
@@ -106,7 +106,7 @@ class Looker:
                 if finder is None or inputs is None:
                     raise InputProblem(FindingCode.MISSING_INPUT, self.refusal or (
                         'no robot description has been received: '
-                        + (deafness(self._node, 'robot_description')
+                        + (why_silent(self._node, 'robot_description')
                            or 'is robot_state_publisher running in this namespace?')))
                 return take(finder, inputs)
             except InputProblem:

@@ -16,9 +16,9 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.incompatible_publishers import Misfits
-from kinema4d_ros.bridge.node_base import Quiet
-from kinema4d_ros.bridge.subscription_thread import Aside, Poller
+from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
+from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
@@ -28,9 +28,9 @@ from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE, world_model_settings
-from kinema4d_ros.nodes.shadow_sim.pipeline import Judge, Worker
+from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, Worker
 from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
-from kinema4d_ros.nodes.shadow_sim.rollout_publisher import Rollouts
+from kinema4d_ros.nodes.shadow_sim.rollout_publisher import RolloutPublisher
 from kinema4d_ros.precheck.from_parameters import rules_in
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import Outcome
@@ -59,7 +59,7 @@ def transition(method):
     return guarded
 
 
-class ShadowSim(Quiet, LifecycleNode):
+class ShadowSim(NoQosEvents, LifecycleNode):
     """
     Answers requests while it is active.
 
@@ -82,12 +82,12 @@ class ShadowSim(Quiet, LifecycleNode):
         self._looker: Looker | None = None
         self._runner: RequestRunner | None = None
         self._outputs: Outputs | None = None
-        self._judge: Judge | None = None
+        self._judge: PrecheckPipeline | None = None
         self._action: PrecheckAction | None = None
         self._inputs: Inputs | None = None
-        self._poller: Poller | None = None
+        self._poller: SubscriptionThread | None = None
         self._robot_text = ''
-        self._tree, self._misfits = TransformTree(), Misfits(self)
+        self._tree, self._misfits = TransformTree(), IncompatiblePublishers(self)
         self._made: list = []              # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
@@ -124,7 +124,7 @@ class ShadowSim(Quiet, LifecycleNode):
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
         self._outputs = Outputs(self)
         self._looker = Looker(self)
-        self._judge = Judge(self, self._outputs, self._looker, self._snapshot)
+        self._judge = PrecheckPipeline(self, self._outputs, self._looker, self._snapshot)
         self._start_workers(values)
         self._runner = RequestRunner(self._judge)
         self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
@@ -139,7 +139,7 @@ class ShadowSim(Quiet, LifecycleNode):
     def _start_workers(self, values) -> None:
         """Start the process of the world model, and that of the checks where they are apart."""
         def started(settings: WorkerSettings, name: str, cancel_grace: float) -> Worker:
-            rollouts = Rollouts(self, self._outputs, name)
+            rollouts = RolloutPublisher(self, self._outputs, name)
             return Worker(Supervisor(
                 settings, rollouts, slots=values['frame_slots'], cancel_grace=cancel_grace,
                 start_timeout=values['start_timeout']), rollouts)
@@ -164,13 +164,13 @@ class ShadowSim(Quiet, LifecycleNode):
         self._looker.inputs = self._inputs
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
-            callback_group=Aside())]
+            callback_group=NotForExecutor())]
         if values['memory_rate'] > 0:
             self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
                                                 callback_group=self._slow))
         result = super().on_activate(state)
         self._active = result == SUCCESS
-        self._poller = Poller(self._made[0])
+        self._poller = SubscriptionThread(self._made[0])
         self._judge.catch_up = self._poller.catch_up
         return result
 

@@ -18,7 +18,7 @@ from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Look
 from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.requests import Request
-from kinema4d_ros.nodes.shadow_sim.rollout_publisher import Rollout, Rollouts
+from kinema4d_ros.nodes.shadow_sim.rollout_publisher import Rollout, RolloutPublisher
 from kinema4d_ros.precheck import check_tier0, not_checked, rank, trajectory_hash
 from kinema4d_ros.precheck.from_parameters import rules_in, tier0_settings
 from kinema4d_ros.precheck.goals import Goal
@@ -36,7 +36,7 @@ class Worker(NamedTuple):
     """A worker process, and what listens to it."""
 
     supervisor: Supervisor
-    rollouts: Rollouts
+    rollouts: RolloutPublisher
 
 
 class _Plan(NamedTuple):
@@ -49,7 +49,7 @@ class _Plan(NamedTuple):
     is_judged: bool                     # whether tier 2 looks at the predictions
 
 
-class Judge:
+class PrecheckPipeline:
     """
     Judges requests in the thread of the RequestRunner.
 

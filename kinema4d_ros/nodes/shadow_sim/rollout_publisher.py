@@ -30,7 +30,7 @@ class Rollout:
     pictures: Pictures = field(default_factory=Pictures)      # for an incident packet
 
 
-class Rollouts:
+class RolloutPublisher:
     """The listener of a supervisor, in its thread; `current` is set before a job is submitted."""
 
     def __init__(self, node, outputs: Outputs, name: str):

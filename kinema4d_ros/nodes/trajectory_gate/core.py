@@ -16,16 +16,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kinema4d_ros.gate.rules import (
-    Answer,
-    Decision,
-    evidence_objections,
-    Mode,
-    OverrideDesk,
-    Refusal,
-    rule,
-    Ruling,
-)
+from kinema4d_ros.gate.rules import (Answer, Decision, evidence_objections, Mode, OverrideDesk,
+                                     Refusal, rule, Ruling)
 from kinema4d_ros.nodes.trajectory_gate.execution import Execution
 from kinema4d_ros.nodes.trajectory_gate.parameters import gate_settings
 from kinema4d_ros.nodes.trajectory_gate.ticket import End, Result, Ticket

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate.handover import find_handover
-from kinema4d_ros.gate.path_monitor import PathWatch
+from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.rules import Mode, Objection, Refusal
 from kinema4d_ros.nodes.trajectory_gate.ticket import End, Result, Ticket
 from kinema4d_ros.types import FindingCode, Severity
@@ -65,7 +65,7 @@ class Execution:
         if robot is None or ticket.trajectory is None:
             return ticket.request.problem or 'the gate has no robot description'
         try:
-            ticket.watch = PathWatch(ticket.trajectory, robot, ticket.start,
+            ticket.watch = PathMonitor(ticket.trajectory, robot, ticket.start,
                                      ticket.values['path_window'])
         except Kinema4DError as error:
             return str(error)

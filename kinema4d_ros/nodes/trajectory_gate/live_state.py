@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
-from kinema4d_ros.bridge.subscription_thread import Aside, Poller
+from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate.rules import farthest, Situation
 from kinema4d_ros.nodes.trajectory_gate.ticket import Ticket
@@ -57,8 +57,8 @@ class GateState:
                                  callback_group=MutuallyExclusiveCallbackGroup())
         self._joint_states = node.create_subscription(
             JointState, 'joint_states', relayed(self._take_joints), qos.JOINT_STATES,
-            callback_group=Aside())
-        self._poller: Poller | None = None
+            callback_group=NotForExecutor())
+        self._poller: SubscriptionThread | None = None
 
     def start(self) -> None:
         """
@@ -66,7 +66,7 @@ class GateState:
 
         Should that ever come to nothing, the joints grow stale, and what moves is cancelled.
         """
-        self._poller = Poller(self._joint_states)
+        self._poller = SubscriptionThread(self._joint_states)
 
     def close(self) -> None:
         """Listen no more."""

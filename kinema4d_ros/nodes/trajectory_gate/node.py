@@ -17,8 +17,8 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from kinema4d_ros.bridge.incompatible_publishers import deafness, Misfits
-from kinema4d_ros.bridge.node_base import Quiet
+from kinema4d_ros.bridge.incompatible_publishers import why_silent, IncompatiblePublishers
+from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.gate.rules import Mode
 from kinema4d_ros.nodes.trajectory_gate.controller import Controller
@@ -34,7 +34,7 @@ _QUIET_LOOKS = 5    # at the end, 10 ms apart
 _LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
 
 
-class TrajectoryGate(Quiet, Node):
+class TrajectoryGate(NoQosEvents, Node):
     """
     Wires the parts of the gate.
 
@@ -58,7 +58,7 @@ class TrajectoryGate(Quiet, Node):
         self._events: deque[Callable[[], None]] = deque()
         self._joints_waiting = False
         self._wake = self.create_guard_condition(self._work, callback_group=self._group)
-        self._report, self._misfits = Report(self), Misfits(self)
+        self._report, self._misfits = Report(self), IncompatiblePublishers(self)
         self._front_action = self._resolve('~/follow_joint_trajectory')
         self._state = GateState(self, self._front_action, self._on_joints,
                                 self._relayed)
@@ -170,8 +170,8 @@ class TrajectoryGate(Quiet, Node):
         problems = [problem for problem in (
             self._state.gate_problem(), self._state.controller_problem(),
             self._verdicts.problem(), self._robot_problem(),
-            deafness(self, 'joint_states')) if problem]
-        self._report.diagnostics(problems, [self._verdicts.deafness()], {
+            why_silent(self, 'joint_states')) if problem]
+        self._report.diagnostics(problems, [self._verdicts.why_silent()], {
             'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
             'executing': self._gate.execution.executing,
             'joint_states stamp [ns]': self._state.newest_stamp_ns, **self._gate.counts})
@@ -179,7 +179,7 @@ class TrajectoryGate(Quiet, Node):
     def _robot_problem(self) -> str:
         if self._state.robot is not None:
             return ''
-        deaf = deafness(self, 'robot_description')
+        deaf = why_silent(self, 'robot_description')
         return 'no robot description' + (f': {deaf}' if deaf else '')
 
     # ------------------------------------------------------------------ the end

@@ -15,15 +15,11 @@ from control_msgs.action import FollowJointTrajectory
 from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
-from kinema4d_ros.bridge.motion import (
-    duration_seconds,
-    stamp_ns,
-    trajectory_from_message,
-    trajectory_message,
-)
+from kinema4d_ros.bridge.motion import (duration_seconds, stamp_ns, trajectory_from_message,
+                                        trajectory_message)
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate.handover import Handover
-from kinema4d_ros.gate.path_monitor import PathWatch
+from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.rules import Answer, Objection, Request
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.types import JointTrajectory
@@ -89,7 +85,7 @@ class Ticket:
         self.handle = None                        # the controller's goal
         self.sent_at = self.accepted_at = 0.0     # steady time [s]
         self.sent_ns = self.accepted_ns = 0       # ROS time
-        self.watch: PathWatch | None = None
+        self.watch: PathMonitor | None = None
 
     def _read(self, problem: str) -> Request:
         if self.goal is None:

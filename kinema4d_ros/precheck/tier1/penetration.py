@@ -27,7 +27,7 @@ def pressed(track: Track, scene: ObservedScene) -> Track:
         return track
     distance = track.distance.astype(np.float64)
     ends = _run_ends(touching)
-    camera = scene.observation.T_base_camera[:3, 3]
+    camera = scene.observation.view.T_base_camera[:3, 3]
     for frame, end in zip(touching, ends):
         point = track.point_base[frame].astype(np.float64)
         normal = _normal(scene, point, camera)

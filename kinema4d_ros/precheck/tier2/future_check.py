@@ -8,23 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier2Settings
-from kinema4d_ros.precheck.tier2.scene_changes import (
-    Change,
-    FutureView,
-    robot_residual,
-    SceneChanges,
-    spread_of,
-)
+from kinema4d_ros.precheck.tier2.scene_changes import (Change, FutureView, robot_residual,
+                                                       SceneChanges, spread_of)
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.types import (
-    EventKind,
-    Finding,
-    FindingCode,
-    PredictedFrame,
-    RobotRollout,
-    Severity,
-)
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, PredictedFrame, RobotRollout,
+                                Severity)
 
 _LEAST_PIXELS = 100      # of the robot, to tell how well it is followed
 _RIM = 0.04              # [m] a patch that is nowhere farther from the robot is its own rim

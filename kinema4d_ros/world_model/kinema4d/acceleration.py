@@ -92,11 +92,8 @@ def backends() -> tuple[str, ...]:
 def quantize(transformer, kind: str) -> str:
     """Quantise the weights (and, when computing, the inputs) of all linears of the blocks."""
     try:
-        from torchao.quantization import (
-            Float8DynamicActivationFloat8WeightConfig,
-            Int8DynamicActivationInt8WeightConfig,
-            quantize_,
-        )
+        from torchao.quantization import (Float8DynamicActivationFloat8WeightConfig,
+                                          Int8DynamicActivationInt8WeightConfig, quantize_)
     except ImportError as error:
         raise WorldModelError(
             f'quantization={kind} needs torchao ({error}); pip install torchao') from error

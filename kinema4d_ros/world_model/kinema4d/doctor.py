@@ -58,11 +58,8 @@ def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str, dtyp
     """Yield what there is to say about the checkpoint, memory and time."""
     from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
     from kinema4d_ros.world_model.kinema4d.engine import sampling_settings
-    from kinema4d_ros.world_model.kinema4d.estimate import (
-        check_memory,
-        estimate_memory,
-        free_memory,
-    )
+    from kinema4d_ros.world_model.kinema4d.estimate import (check_memory, estimate_memory,
+                                                            free_memory)
     from kinema4d_ros.world_model.kinema4d.weights import WeightFiles
     try:
         checkpoint = Checkpoint(setting['base'], setting['weights'], setting['variant'])

@@ -11,11 +11,8 @@ from kinema4d_ros.camera import ImageFit
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout
 from kinema4d_ros.world_model.kinema4d.config import Geometry
-from kinema4d_ros.world_model.kinema4d.pointmap_codec import (
-    following_error,
-    Normalisation,
-    RobotFit,
-)
+from kinema4d_ros.world_model.kinema4d.pointmap_codec import (following_error, Normalisation,
+                                                              RobotFit)
 
 FITS = ('crop', 'pad', 'stretch')
 
@@ -41,11 +38,11 @@ class ModelView:
         if fit not in FITS:
             raise WorldModelError(
                 f'image_fit {fit!r} does not exist; choose one of: {", ".join(FITS)}')
-        camera = observation.camera
+        camera = observation.view.camera
         self.observation, self.robot = observation, robot
         same = (camera.width, camera.height) == (size.width, size.height)
         self._fit = None if same else ImageFit(camera, size.width, size.height, fit)
-        self.image = self._in(observation.image)
+        self.image = self._in(observation.view.image)
 
     def robot_frames(self, indices: np.ndarray) -> RobotFrames:
         """Return the robot at frames of the rollout (repeats allowed) in the model's size."""
@@ -62,11 +59,11 @@ class ModelView:
 
     def scene_points(self) -> np.ndarray:
         """Return the observed points that are not the robot, (N, 3) float64 [m] camera frame."""
-        depth = self.observation.depth
+        depth = self.observation.view.depth
         if depth is None:
             return np.zeros((0, 3))
         seen = np.isfinite(depth) & (self.robot.link_id[0] < 0)
-        points = self.observation.camera.rays()[seen] * depth[seen][:, None]
+        points = self.observation.view.camera.rays()[seen] * depth[seen][:, None]
         return points[::max(1, len(points) // 50_000)].astype(np.float64)
 
     def image_out(self, image: np.ndarray) -> np.ndarray:
@@ -75,7 +72,7 @@ class ModelView:
             return image
         everywhere = np.ones(image.shape[:2], np.uint8)
         seen = self._fit.undo(everywhere, nearest=True).astype(bool)
-        return np.where(seen[..., None], self._fit.undo(image), self.observation.image)
+        return np.where(seen[..., None], self._fit.undo(image), self.observation.view.image)
 
     def values_out(self, values: np.ndarray) -> np.ndarray:
         """Bring float32 values to the camera's size, NaN where the model cannot see."""

@@ -81,7 +81,7 @@ def make_scene(count=9, width=48, height=32, seed=0, depth=True):
     random = np.random.default_rng(seed)
     image = random.integers(0, 255, (height, width, 3), np.uint8)
     wall = np.full((height, width), 1.5, np.float32)
-    observation = Observation(0, image, wall if depth else None, camera, np.eye(4))
+    observation = Observation.from_rgbd(image, wall if depth else None, camera, np.eye(4))
     link_id = np.full((count, height, width), -1, np.int16)
     for frame in range(count):
         left = 5 + round(20 * frame / max(count - 1, 1))

@@ -8,21 +8,11 @@ import dataclasses
 import pytest
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.kinema4d.config import (
-    Geometry,
-    Guidance,
-    ModelConfig,
-    Sampling,
-    Variant,
-)
-from kinema4d_ros.world_model.kinema4d.estimate import (
-    check_memory,
-    estimate_memory,
-    forward_flops,
-    GIB,
-    MemoryEstimate,
-    rollout_flops,
-)
+from kinema4d_ros.world_model.kinema4d.config import (Geometry, Guidance, ModelConfig, Sampling,
+                                                      Variant)
+from kinema4d_ros.world_model.kinema4d.estimate import (check_memory, estimate_memory,
+                                                        forward_flops, GIB, MemoryEstimate,
+                                                        rollout_flops)
 
 
 def full_size(variant=Variant.DEFAULT):

@@ -178,7 +178,7 @@ def test_a_second_window_starts_from_the_last_predicted_image(model, scene):
         frames = list(model.predict(observation, robot))
     finally:
         model.engine.encode_image = original
-    assert np.array_equal(seen[0], observation.image)
+    assert np.array_equal(seen[0], observation.view.image)
     assert np.array_equal(seen[1], frames[8].image)
 
 
@@ -198,7 +198,7 @@ def test_any_image_size_comes_back_in_its_own(models, scene, width, height, fit)
     assert np.array_equal(known, np.isfinite(frame.pointmap_sigma))
     assert known.all() if fit != 'crop' else known.any()
     # What a crop cannot see keeps its pixels, and its points stay unknown.
-    assert np.array_equal(frame.image[~known], observation.image[~known])
+    assert np.array_equal(frame.image[~known], observation.view.image[~known])
 
 
 def test_a_fit_keeps_points_metric(scene):

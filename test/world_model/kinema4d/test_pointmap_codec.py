@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.kinema4d.pointmap_codec import (
-    fixed,
-    following_error,
-    Normalisation,
-    per_clip,
-    per_frame,
-    QUANTISATION,
-    RobotFit,
-)
+from kinema4d_ros.world_model.kinema4d.pointmap_codec import (fixed, following_error, Normalisation,
+                                                              per_clip, per_frame, QUANTISATION,
+                                                              RobotFit)
 from kinema4d_ros.world_model.kinema4d.windows import plan_windows
 
 

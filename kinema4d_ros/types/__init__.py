@@ -1,0 +1,44 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The vocabulary of the package: small frozen dataclasses and enums. Read this file first.
+
+Conventions, everywhere in the package:
+
+* SI units and REP-103 axes; angles in rad. Times are seconds from the start of a trajectory.
+* ``T_a_b`` is a ``(4, 4) float64`` homogeneous transform that maps coordinates in frame b to
+  frame a: ``p_a = T_a_b @ p_b``.
+* ``base`` is the root link of the URDF. ``camera`` is the camera's *optical* frame
+  (x right, y down, z forward; REP-103 suffix ``_optical``).
+* Images are ``(H, W, C)``, pointmaps ``(T, H, W, 3) float32`` metres in the camera frame, NaN
+  where nothing is known. Pixel (0, 0) is the *centre* of the upper left pixel.
+* Arrays held by these classes are read-only views; copy before writing.
+"""
+from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Report, RobotRollout,
+                                       silent, WorldEvent)
+from kinema4d_ros.types.motion import JointLimit, JointTrajectory
+from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
+from kinema4d_ros.types.verdict import (CLEARANCE_FIELDS, Finding, FindingCode, Severity, Status,
+                                        Verdict)
+
+__all__ = [
+    'CLEARANCE_FIELDS',
+    'Background',
+    'CameraView',
+    'EventKind',
+    'Finding',
+    'FindingCode',
+    'Gripper',
+    'JointLimit',
+    'JointTrajectory',
+    'Observation',
+    'PinholeCamera',
+    'PredictedFrame',
+    'Report',
+    'RobotRollout',
+    'Severity',
+    'Status',
+    'Verdict',
+    'WorldEvent',
+    'silent',
+]

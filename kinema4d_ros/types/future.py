@@ -1,0 +1,99 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The future: exactly, of the robot; as predicted, of the world."""
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.types.observation import PinholeCamera
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """
+    Which links are fingers, and which joints drive them; what the world models grasp with.
+
+    `finger_boxes` bounds each finger link's mesh in its link frame: ((x, y, z) lowest corner,
+    (x, y, z) highest corner) [m], in order of `finger_links`, None for a link without a mesh;
+    empty when the meshes are unknown.
+    """
+
+    palm_link: str
+    finger_links: tuple[str, ...]
+    finger_joints: tuple[str, ...]
+    finger_boxes: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RobotRollout:
+    """The exact part of the future: the robot at T frames, and how the camera would see it."""
+
+    times: np.ndarray             # (T,) float64 [s] from the start of the trajectory
+    joint_names: tuple[str, ...]
+    positions: np.ndarray         # (T, J) float64 [rad or m]
+    link_names: tuple[str, ...]
+    T_base_link: np.ndarray       # (T, L, 4, 4) float64
+    camera: PinholeCamera
+    T_base_camera: np.ndarray     # (T, 4, 4) float64; constant unless the camera moves
+    pointmap: np.ndarray          # (T, H, W, 3) float32 [m] camera frame, NaN where no robot
+    link_id: np.ndarray           # (T, H, W) int16, index into link_names, -1 where no robot
+    image: np.ndarray             # (T, H, W, 3) uint8, shaded robot, black elsewhere
+    gripper: Gripper | None = None
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Occupancy of the robot, (T, H, W) bool."""
+        return self.link_id >= 0
+
+
+class EventKind(enum.StrEnum):
+    """What a world model says happens to the world; names are those of FindingCode."""
+
+    GRASP = 'grasp'                          # the fingers closed on something, which now follows
+    CLOSED_ON_NOTHING = 'closed_on_nothing'  # the fingers closed and nothing was between them
+    RELEASE = 'release'                      # what was held is let go
+    REST = 'rest'                            # what was released came to rest
+    NO_DEPTH = 'no_depth'                    # without depth the model cannot tell what moves
+    UNSEEN_SPACE = 'unseen_space'            # the fingers close where the camera saw nothing
+
+
+@dataclass(frozen=True, eq=False)
+class WorldEvent:
+    """One thing that happens to the world in a predicted future."""
+
+    kind: EventKind
+    time: float                    # [s] from the start of the trajectory
+    point_base: np.ndarray | None  # (3,) float64 [m], base frame; where it happens, if anywhere
+    message: str                   # one sentence for people
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedFrame:
+    """One frame of a predicted future, in the camera of the robot rollout."""
+
+    index: int
+    count: int
+    time: float                    # [s] from the start of the trajectory
+    image: np.ndarray              # (H, W, 3) uint8
+    pointmap: np.ndarray           # (H, W, 3) float32 [m] camera frame, NaN unknown
+    robot_mask: np.ndarray         # (H, W) bool, pixels that show the robot
+    events: tuple[WorldEvent, ...] = ()          # events that happen at this frame
+    carried_point_base: np.ndarray | None = None  # (3,) [m] centre of what was moved, once known
+    pointmap_sigma: np.ndarray | None = None      # (H, W) float32 [m], 1 sigma per axis, if known
+    action_following: float | None = None         # [m] generated robot against the exact one
+
+
+Report = Callable[[str, int, int], None]
+"""
+``report(stage, step, total)``: told by whoever works long, from the thread that does the work.
+
+It raises PredictionCancelled when the work is to stop; whoever is asked lets that pass through.
+"""
+
+
+def silent(stage: str, step: int, total: int) -> None:
+    """Report to nobody and never cancel."""

@@ -1,0 +1,60 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Joint trajectories, and what joints are limited to."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.errors import TrajectoryError
+from kinema4d_ros.types.arrays import frozen
+
+
+@dataclass(frozen=True, eq=False)
+class JointTrajectory:
+    """
+    A joint trajectory as trajectory_msgs/JointTrajectory means it, as arrays.
+
+    Only the shapes are checked here; NaN, unordered times and unknown names are findings of the
+    precheck (tier 0), which must be able to look at them.
+    """
+
+    joint_names: tuple[str, ...]
+    times: np.ndarray                       # (N,) float64 [s] from the start
+    positions: np.ndarray                   # (N, J) float64 [rad or m]
+    velocities: np.ndarray | None = None    # (N, J) float64 [rad/s or m/s]
+    accelerations: np.ndarray | None = None  # (N, J) float64 [rad/s^2 or m/s^2]
+
+    def __post_init__(self):
+        """Check shapes and make the arrays read-only."""
+        names = tuple(str(name) for name in self.joint_names)
+        object.__setattr__(self, 'joint_names', names)
+        if len(set(names)) != len(names):
+            raise TrajectoryError(f'a joint is named twice: {", ".join(names)}')
+        times = frozen(self.times, np.float64, (None,), 'times', TrajectoryError)
+        object.__setattr__(self, 'times', times)
+        for key in ('positions', 'velocities', 'accelerations'):
+            value = getattr(self, key)
+            if value is not None:
+                value = frozen(value, np.float64, (len(times), len(names)), key, TrajectoryError)
+                object.__setattr__(self, key, value)
+        if self.positions is None:
+            raise TrajectoryError('a trajectory needs positions')
+
+    @property
+    def duration(self) -> float:
+        """Time of the last point [s]; 0.0 for an empty trajectory."""
+        return float(self.times[-1]) if len(self.times) else 0.0
+
+
+@dataclass(frozen=True)
+class JointLimit:
+    """Limits of one joint; None where the robot does not state one."""
+
+    lower: float | None = None          # [rad or m]
+    upper: float | None = None          # [rad or m]
+    velocity: float | None = None       # [rad/s or m/s]
+    acceleration: float | None = None   # [rad/s^2 or m/s^2]
+    jerk: float | None = None           # [rad/s^3 or m/s^3]
+    effort: float | None = None         # [N m or N]

@@ -1,0 +1,148 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is seen: cameras, views, one look at the world."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from kinema4d_ros.errors import CameraError, ObservationError
+from kinema4d_ros.types.arrays import frozen
+
+
+@dataclass(frozen=True)
+class PinholeCamera:
+    """A rectified pinhole camera: ``u = fx x/z + cx``, ``v = fy y/z + cy``, all in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self):
+        """Refuse a camera that cannot project."""
+        values = (self.fx, self.fy, self.cx, self.cy)
+        if self.width < 1 or self.height < 1 or not np.all(np.isfinite(values)) \
+                or self.fx <= 0 or self.fy <= 0:
+            raise CameraError(f'not a usable pinhole camera (is it calibrated?): {self}')
+
+    @property
+    def K(self) -> np.ndarray:  # noqa: N802 - the field calls it K
+        """Intrinsic matrix, (3, 3) float64 [px]."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    def resized(self, width: int, height: int) -> PinholeCamera:
+        """Return the camera of this image resized to width x height."""
+        sx, sy = width / self.width, height / self.height
+        return PinholeCamera(width, height, self.fx * sx, self.fy * sy,
+                             (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5)
+
+    def cropped(self, x: int, y: int, width: int, height: int) -> PinholeCamera:
+        """Return the camera of the window (x, y, width, height); it may reach outside (padding)."""
+        return dataclasses.replace(self, width=width, height=height,
+                                   cx=self.cx - x, cy=self.cy - y)
+
+    def rays(self) -> np.ndarray:
+        """Return the ray of each pixel with z = 1, (H, W, 3) float32; times depth = pointmap."""
+        u = (np.arange(self.width, dtype=np.float64) - self.cx) / self.fx
+        v = (np.arange(self.height, dtype=np.float64) - self.cy) / self.fy
+        rays = np.ones((self.height, self.width, 3), np.float32)
+        rays[..., 0], rays[..., 1] = u[None, :], v[:, None]
+        return rays
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What is known of the scene without the robot, remembered over earlier frames."""
+
+    image: np.ndarray    # (H, W, 3) uint8
+    depth: np.ndarray    # (H, W) float32 [m], NaN unknown
+    known: np.ndarray    # (H, W) bool, where `image` has ever been seen without the robot
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """What one camera sees at one stamp: rectified image, and depth if it measures that."""
+
+    image: np.ndarray                        # (H, W, 3) uint8 RGB
+    depth: np.ndarray | None                 # (H, W) float32 [m] along optical z, NaN unknown
+    camera: PinholeCamera
+    T_base_camera: np.ndarray                # (4, 4) float64, at this stamp
+    stamp_ns: int = 0
+    name: str = 'camera'
+    background: Background | None = None
+
+    def __post_init__(self):
+        """Check sizes against the camera and freeze."""
+        size = (self.camera.height, self.camera.width)
+        fix = {'image': (np.uint8, (*size, 3)), 'T_base_camera': (np.float64, (4, 4))}
+        if self.depth is not None:
+            fix['depth'] = (np.float32, size)
+        for key, (dtype, shape) in fix.items():
+            value = frozen(getattr(self, key), dtype, shape, key, ObservationError)
+            object.__setattr__(self, key, value)
+
+    def __reduce__(self):
+        """Pickle by the constructor, which makes arrays read-only again."""
+        return CameraView, tuple(getattr(self, item.name) for item in dataclasses.fields(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One look at the world at one stamp: a view for each camera, and the joints."""
+
+    stamp_ns: int
+    views: tuple[CameraView, ...]
+    joint_positions: Mapping[str, float] = field(default_factory=dict)   # [rad or m]
+
+    def __post_init__(self):
+        """Refuse an observation that shows nothing, or two views under one name."""
+        object.__setattr__(self, 'views', tuple(self.views))
+        object.__setattr__(self, 'joint_positions', MappingProxyType(dict(self.joint_positions)))
+        names = [view.name for view in self.views]
+        if not names or len(set(names)) != len(names):
+            raise ObservationError('an observation needs one view or more, each with a name of its '
+                                   f'own, got {", ".join(map(repr, names)) or "none"}')
+
+    @classmethod
+    def from_rgbd(cls, image: np.ndarray, depth: np.ndarray | None, camera: PinholeCamera,
+                  T_base_camera: np.ndarray, joint_positions: Mapping[str, float] | None = None,
+                  *, stamp_ns: int = 0, background: Background | None = None) -> Observation:
+        """
+        Return the observation of a single camera.
+
+        :param image: (H, W, 3) uint8 RGB, rectified.
+        :param depth: (H, W) [m] along optical z, NaN unknown; None where there is no depth camera.
+        :param T_base_camera: (4, 4), camera (optical frame) to the root link.
+        :param joint_positions: [rad or m] by joint name.
+        :raises ObservationError: the sizes contradict the camera.
+        """
+        view = CameraView(image, depth, camera, T_base_camera, stamp_ns, background=background)
+        return cls(stamp_ns, (view,), joint_positions or {})
+
+    @property
+    def view(self) -> CameraView:
+        """
+        The view of an observation that has one.
+
+        :raises ObservationError: there are several, so that somebody must say which.
+        """
+        if len(self.views) != 1:
+            raise ObservationError(f'this works with one camera, the observation is of '
+                                   f'{", ".join(view.name for view in self.views)}')
+        return self.views[0]
+
+    def with_view(self, **changes: Any) -> Observation:
+        """Return it with fields of its one view replaced."""
+        return dataclasses.replace(self, views=(dataclasses.replace(self.view, **changes),))
+
+    def __reduce__(self):
+        """Pickle by the constructor: read-only mappings are not pickled."""
+        return Observation, (self.stamp_ns, self.views, dict(self.joint_positions))
