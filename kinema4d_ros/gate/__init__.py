@@ -5,4 +5,4 @@ from kinema4d_ros.gate.handover import find_handover, Handover
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.rules import Mode, rule
 
-__all__ = ['Handover', 'Mode', 'PathWatch', 'find_handover', 'rule']
+__all__ = ['Handover', 'Mode', 'PathMonitor', 'find_handover', 'rule']

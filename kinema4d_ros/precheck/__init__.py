@@ -25,8 +25,8 @@ from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.scene.observed import ObservedScene
 
 __all__ = [
-    'Clearance', 'Evidence', 'Examiner', 'FutureCheck', 'Goal', 'MovedObject', 'ObservedScene',
-    'Outcome', 'PrecheckSettings', 'Tier0Settings', 'Tier1Settings', 'Tier2Settings',
+    'Clearance', 'Evidence', 'FutureCheck', 'Goal', 'MovedObject', 'ObservedScene', 'Outcome',
+    'PrecheckSettings', 'RobotChecker', 'Tier0Settings', 'Tier1Settings', 'Tier2Settings',
     'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide', 'not_checked',
     'rank', 'speed_factor', 'trajectory_hash',
 ]
