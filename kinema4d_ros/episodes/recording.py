@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import defusedxml.ElementTree
@@ -19,10 +18,10 @@ import numpy as np
 from defusedxml import DefusedXmlException
 
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
+from kinema4d_ros.episodes.rotation import matrix_from_quaternion
 from kinema4d_ros.episodes.topics import Topic, TYPES, typestore
 from kinema4d_ros.episodes.urdf_camera import with_camera
-from kinema4d_ros.errors import CameraError, EpisodeError
-from kinema4d_ros.robot.transforms import transform_from_quaternion
+from kinema4d_ros.errors import EpisodeError
 
 Stored = dict[Topic, list[tuple[int, bytes]]]
 """Topic -> (stamp [ns], serialised message), ascending."""
@@ -113,23 +112,16 @@ def _placed(path: Path, urdf: str, stored: Stored) -> str:
                 f'it to one (it ends at {at!r}); publish the mounting on /tf_static, or add the '
                 'optical frame to the URDF, and record again')
         seen.add(at)
-        try:
-            T = transform_from_message(parents[at].transform) @ T  # noqa: N806
-        except CameraError as error:
-            raise EpisodeError(f'recording {path}: {at!r} on {Topic.TF_STATIC}: {error}; publish '
-                               'a whole transform, and record again') from error
-        at = parents[at].header.frame_id
+        T, at = _matrix(parents[at].transform) @ T, parents[at].header.frame_id  # noqa: N806
     return with_camera(urdf, frame, at, T)
 
 
-def transform_from_message(transform: Any) -> np.ndarray:
-    """
-    Return a geometry_msgs/Transform, as rosbags reads it, as (4, 4) float64.
-
-    :raises CameraError: it is no pose.
-    """
-    t, q = transform.translation, transform.rotation
-    return transform_from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+def _matrix(transform) -> np.ndarray:
+    """Return a transform message as (4, 4) float64."""
+    t, q, T = transform.translation, transform.rotation, np.eye(4)  # noqa: N806
+    T[:3, :3] = matrix_from_quaternion(np.array([q.x, q.y, q.z, q.w]))
+    T[:3, 3] = t.x, t.y, t.z
+    return T
 
 
 def _read(raw: bytes, topic: Topic):

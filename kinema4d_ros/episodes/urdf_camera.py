@@ -7,14 +7,14 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from kinema4d_ros.episodes.rotation import rpy_from_matrix
 from kinema4d_ros.errors import EpisodeError
-from kinema4d_ros.robot.transforms import rpy
 
 
 def with_camera(urdf: str, camera_frame: str, parent: str, T_parent_camera: np.ndarray) -> str:
     """Return the URDF with the camera's optical frame as a link on `parent`."""
     numbers = [' '.join(f'{value:.9g}' for value in row) for row in (
-        T_parent_camera[:3, 3], rpy(T_parent_camera[:3, :3]))]
+        T_parent_camera[:3, 3], rpy_from_matrix(T_parent_camera[:3, :3]))]
     frame, joint = quoteattr(camera_frame), quoteattr(f'{camera_frame}_joint')
     link = (f'  <link name={frame}/>\n'
             f'  <joint name={joint} type="fixed">\n'

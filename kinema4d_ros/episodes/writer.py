@@ -15,10 +15,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
+from kinema4d_ros.episodes.rotation import quaternion_from_matrix
 from kinema4d_ros.episodes.topics import offered_qos, Topic, TYPES, typestore
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
-from kinema4d_ros.robot.transforms import quaternion
 from kinema4d_ros.types import JointTrajectory, PinholeCamera
 
 _types = typestore.types
@@ -132,13 +132,13 @@ class EpisodeWriter:
             _header(stamp_ns, frame_id), layout, data))
 
     def _transforms(self, stamp_ns: int, parent: str, poses: Mapping[str, np.ndarray]):
-        vector, rotation = _types['geometry_msgs/msg/Vector3'], \
+        vector, quaternion = _types['geometry_msgs/msg/Vector3'], \
             _types['geometry_msgs/msg/Quaternion']
         return _types['tf2_msgs/msg/TFMessage']([
             _types['geometry_msgs/msg/TransformStamped'](
                 _header(stamp_ns, parent), child, _types['geometry_msgs/msg/Transform'](
                     vector(*map(float, T[:3, 3])),
-                    rotation(*quaternion(T[:3, :3]))))
+                    quaternion(*map(float, quaternion_from_matrix(T[:3, :3])))))
             for child, T in poses.items()])
 
     def _add(self, topic: Topic, stamp_ns: int, message) -> None:

@@ -3,10 +3,13 @@
 """What goes into an episode comes out of it, for us and for any other ROS tool."""
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import (Episode, EpisodeMetadata, EpisodeWriter, images, Topic,
                                    TrueClearance)
+from kinema4d_ros.episodes.rotation import (matrix_from_quaternion, quaternion_from_matrix,
+                                            rpy_from_matrix)
 from kinema4d_ros.episodes.topics import TYPES
 from kinema4d_ros.errors import EpisodeError
 
@@ -144,3 +147,18 @@ def test_true_clearance_between_samples():
     for text in ('[', '{}', '{"times": [0], "links": ["a"], "to_scene": [[]]}'):
         with pytest.raises(EpisodeError, match='not as it is written'):
             TrueClearance.from_json(text)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.tuples(*[_component] * 4).filter(lambda q: np.linalg.norm(q) > 1e-3))
+def test_rotations(q):
+    R = matrix_from_quaternion(np.array(q))
+    np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(matrix_from_quaternion(quaternion_from_matrix(R)), R, atol=1e-9)
+    roll, pitch, yaw = rpy_from_matrix(R)
+    cr, sr, cp, sp = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch)
+    cy, sy = np.cos(yaw), np.sin(yaw)
+    built = (np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+             @ np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+             @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]]))
+    np.testing.assert_allclose(built, R, atol=3e-6)      # as good as gimbal lock lets it be
