@@ -6,9 +6,10 @@ from __future__ import annotations
 import threading
 import traceback
 
-from rclpy._rclpy_pybind11 import InvalidHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.subscription import Subscription
+
+from kinema4d_ros.bridge.rclpy_compat import InvalidHandle, take
 
 PERIOD = 0.01   # [s] messages are at most this late
 
@@ -70,8 +71,7 @@ class SubscriptionThread:
         for _ in range(subscription.qos_profile.depth):
             if self._ending.is_set():
                 return
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-            if taken is None:
+            message = take(subscription)
+            if message is None:
                 return
-            subscription.callback(taken[0])
+            subscription.callback(message)
