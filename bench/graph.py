@@ -25,8 +25,8 @@ from bench.render import looking_at, PANDA
 from bench.world import ROOT, ros_environment
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_message
-from kinema4d_ros.bridge.transforms import quaternion
 from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot.transforms import quaternion
 
 PATIENCE = 180.0     # [s] for anything; the first start compiles
 _AGAIN = 30.0        # [s] after which a trajectory that nobody answered is sent again

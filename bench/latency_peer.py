@@ -21,7 +21,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import PointCloud2
 
-from kinema4d_ros.bridge.arrays import fill
+from kinema4d_ros.bridge.images import fill
 from kinema4d_ros.bridge.qos import PREDICTION
 from kinema4d_ros.nodes.run import keep_freed_memory
 

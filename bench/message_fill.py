@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 
 from bench.timing import interleave, median, row
-from kinema4d_ros.bridge.arrays import fill
+from kinema4d_ros.bridge.images import fill
 
 ARRAY, BYTES = 0.02, 2.0     # goals
 MESSAGES = {'5.5 MB PointCloud2': (PointCloud2, (480, 720, 16)),

@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import types
-import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin, TypeVar
 
 import numpy as np
+from cattrs import BaseValidationError, Converter, ForbiddenExtraKeysError, transform_error
+from cattrs.cols import (homogenous_tuple_structure_factory, is_mapping,
+                         mapping_structure_factory)
+from cattrs.gen import make_dict_structure_fn, make_hetero_tuple_structure_fn
 
 from kinema4d_ros.errors import Kinema4DError
+
+Hook = Callable[[Any, Any], Any]
+HookFactory = Callable[[Any, Converter], Hook]
+_Kind = TypeVar('_Kind')
 
 
 class PlainError(Kinema4DError):
@@ -24,14 +30,14 @@ def to_plain(value: Any) -> Any:
     Return dicts, lists, numbers, strings, booleans and None that say what `value` says.
 
     Enums become their values (findings' codes, severities and statuses their names).
+
+    :raises PlainError: something in it has no plain form.
     """
     if dataclasses.is_dataclass(value):
         return {field.name: to_plain(getattr(value, field.name))
                 for field in dataclasses.fields(value)}
-    if isinstance(value, enum.IntEnum):
-        return value.name
     if isinstance(value, enum.Enum):
-        return value.value
+        return _plain_enum(value)
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):
@@ -43,82 +49,83 @@ def to_plain(value: Any) -> Any:
     raise PlainError(f'{type(value).__name__} has no plain form')
 
 
-def from_plain(kind: Any, value: Any, where: str = 'document') -> Any:
+def from_plain(kind: type[_Kind], value: Any, where: str = 'document') -> _Kind:
     """
     Return the `kind` that `to_plain` was given.
 
-    :param kind: a dataclass, an enum, a builtin, or tuple[...], Mapping[str, ...] or a union of
-        such.
-    :param where: for messages.
-    :raises PlainError: the value is of another type, or has an unknown field.
+    :param kind: a dataclass, an enum, a builtin, or tuple[...], Mapping[str, ...] or an optional
+        one of such.
+    :param where: what the messages begin the path with.
+    :raises PlainError: naming every place where the value is of another type, lacks a field or has
+        an unknown one.
     """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any or kind is object:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return _one_of(arguments, value, where)
-    if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, value, where)
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return _enum(kind, value, where)
-    if origin is tuple:
-        _check(isinstance(value, list), 'a list', value, where)
-        if arguments[-1] is Ellipsis:
-            arguments = (arguments[0],) * len(value)
-        _check(len(arguments) == len(value), f'{len(arguments)} values', value, where)
-        return tuple(from_plain(item, part, f'{where}[{number}]')
-                     for number, (item, part) in enumerate(zip(arguments, value)))
-    if origin is not None and issubclass(origin, Mapping):
-        _check(isinstance(value, dict), 'an object', value, where)
-        return {key: from_plain(arguments[1], part, f'{where}.{key}')
-                for key, part in value.items()}
-    if kind is type(None):
-        _check(value is None, 'null', value, where)
-        return None
-    if kind is float:
-        _check(isinstance(value, (int, float)) and not isinstance(value, bool), 'a number', value,
-               where)
-        return float(value)
-    if kind in (bool, int, str):
-        _check(type(value) is kind, kind.__name__, value, where)
-        return value
-    raise PlainError(f'{where}: {kind} cannot be read')
-
-
-def _dataclass(kind: type, value: Any, where: str) -> Any:
-    _check(isinstance(value, dict), 'an object', value, where)
-    hints = typing.get_type_hints(kind)
-    known = [field.name for field in dataclasses.fields(kind)]
-    unknown = sorted(set(value) - set(known))
-    if unknown:
-        raise PlainError(f'{where} has the unknown field {", ".join(unknown)}; {kind.__name__} has '
-                         f'{", ".join(known)}. Was it written by another version?')
-    fields = {name: from_plain(hints[name], value[name], f'{where}.{name}')
-              for name in known if name in value}
     try:
-        return kind(**fields)
-    except (Kinema4DError, TypeError, ValueError) as error:
-        raise PlainError(f'{where}: {error}') from error
+        return _STRICT.structure(value, kind)
+    except (BaseValidationError, Kinema4DError, TypeError, ValueError) as error:
+        lines = transform_error(error, where, lambda cause, _: _describe(cause) + _END)
+        raise PlainError('; '.join(
+            path + words for words, path in (line.split(f'{_END} @ ', 1) for line in lines))
+        ) from error
 
 
-def _enum(kind: type[enum.Enum], value: Any, where: str) -> enum.Enum:
-    named = issubclass(kind, enum.IntEnum)
-    valid = {item.name if named else item.value: item for item in kind}
+_END = '\0'      # of a description, before the path that cattrs adds
+
+
+class _WrongValue(TypeError):
+    """A value is of another type; the words follow the path of the place."""
+
+
+def _describe(error: BaseException) -> str:
+    """Return what is wrong, to be read after the path of the place."""
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = ', '.join(field.name for field in dataclasses.fields(error.cl))
+        return (f' has the unknown field {", ".join(sorted(error.extra_fields))}; '
+                f'{error.cl.__name__} has {known}. Was it written by another version?')
+    if isinstance(error, KeyError):
+        return ' is missing'
+    return str(error) if isinstance(error, _WrongValue) else f': {error}'
+
+
+def _plain_enum(item: enum.Enum) -> str:
+    return str(item.name if isinstance(item, enum.IntEnum) else item.value)
+
+
+def _enum(value: Any, kind: type[enum.Enum]) -> enum.Enum:
+    valid = {_plain_enum(item): item for item in kind}
     if not isinstance(value, str) or value not in valid:
-        raise PlainError(f'{where} is {value!r}, valid: {", ".join(map(str, valid))}')
+        raise _WrongValue(f' is {value!r}, valid: {", ".join(valid)}')
     return valid[value]
 
 
-def _one_of(kinds: tuple, value: Any, where: str) -> Any:
-    errors = []
-    for kind in sorted(kinds, key=lambda kind: kind is not type(None)):
-        try:
-            return from_plain(kind, value, where)
-        except PlainError as error:
-            errors.append(error)
-    raise errors[-1]
+def _tuple(kind: Any, converter: Converter) -> Hook:
+    factory = homogenous_tuple_structure_factory if kind.__args__[-1] is Ellipsis \
+        else make_hetero_tuple_structure_fn
+    return factory(kind, converter)
 
 
-def _check(holds: bool, wanted: str, value: Any, where: str) -> None:
-    if not holds:
-        raise PlainError(f'{where} must be {wanted}, got {str(value)[:60]!r}')
+def _strict(accepted: tuple[type, ...], wanted: str, factory: HookFactory) -> HookFactory:
+    """Return a hook factory of cattrs, which takes a string for a tuple, made to take no other."""
+    def strict(kind: Any, converter: Converter) -> Hook:
+        structure = factory(kind, converter)
+
+        def read(value: Any, kind: Any) -> Any:
+            if type(value) not in accepted:      # exactly: to isinstance a bool is an int
+                raise _WrongValue(f' must be {wanted}, got {str(value)[:60]!r}')
+            return structure(value, kind)
+        return read
+    return strict
+
+
+_STRICT = Converter(forbid_extra_keys=True)
+_STRICT.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+for _kind in (enum.Enum, enum.IntEnum, enum.StrEnum):      # before int and str, their other bases
+    _STRICT.register_structure_hook(_kind, _enum)
+for _kind, _accepted, _wanted in ((bool, (bool,), 'bool'), (int, (int,), 'int'),
+                                  (float, (int, float), 'a number'), (str, (str,), 'str')):
+    _STRICT.register_structure_hook(_kind, _strict(
+        _accepted, _wanted, lambda kind, _: lambda value, _: kind(value))(_kind, _STRICT))
+for _is_kind, _accepted, _wanted, _factory in (
+        (lambda kind: get_origin(kind) is tuple, (list,), 'a list', _tuple),
+        (is_mapping, (dict,), 'an object', mapping_structure_factory),
+        (dataclasses.is_dataclass, (dict,), 'an object', make_dict_structure_fn)):
+    _STRICT.register_structure_hook_factory(_is_kind, _strict(_accepted, _wanted, _factory))

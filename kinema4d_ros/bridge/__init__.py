@@ -9,8 +9,8 @@ and whoever only decodes images should not.
 """
 import importlib
 
-__all__ = ['cameras', 'clouds', 'images', 'motion', 'parameters', 'qos', 'received', 'transforms',
-           'verdicts']
+__all__ = ['cameras', 'clouds', 'images', 'motion', 'parameters', 'qos', 'stamped_buffer',
+           'transforms', 'verdicts']
 
 
 def __getattr__(name: str):

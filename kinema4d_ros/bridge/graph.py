@@ -1,9 +1,12 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the graph tells of publishers and subscribers."""
+"""What the ROS graph says of publishers: whose they are, and which a subscription never hears."""
 from __future__ import annotations
 
+from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 _UNKNOWN = '_NODE_NAME_UNKNOWN_'    # of rmw
 
@@ -13,9 +16,9 @@ def type_name(kind: type) -> str:
     return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
 
 
-def owner(endpoint) -> str:
+def owner(endpoint: TopicEndpointInfo) -> str:
     """
-    Return the full name of the node that a TopicEndpointInfo belongs to.
+    Return the full name of the node that an endpoint belongs to.
 
     An endpoint may be known a moment before its node is, and one without ROS never has any.
     """
@@ -24,23 +27,67 @@ def owner(endpoint) -> str:
     return f'{endpoint.node_namespace.rstrip("/")}/{endpoint.node_name}'
 
 
-def misfit(publisher, kind: type, asked: QoSProfile) -> str:
+def why_incompatible(publisher: TopicEndpointInfo, kind: type, asked: QoSProfile) -> str | None:
     """
-    Return why a subscriber never hears a publisher, or '' where it does as far as can be told.
+    Return why a subscriber never hears a publisher, None where it does as far as can be told.
 
-    :param publisher: its TopicEndpointInfo.
     :param kind: message class of the subscriber.
-    :param asked: by the subscriber.
+    :param asked: QoS that the subscriber asks for.
     """
     if publisher.topic_type != type_name(kind):
         return f'it publishes {publisher.topic_type}, not {type_name(kind)}; remap one of the two'
-    reason = qos_misfit(publisher.qos_profile, asked)
+    reason = why_qos_incompatible(publisher.qos_profile, asked)
     return reason and f'its QoS does not fit ({reason}); have it offer what is asked for'
 
 
-def qos_misfit(offered: QoSProfile, asked: QoSProfile) -> str:
-    """Return which policies keep a publisher and a subscriber apart, or ''."""
+def why_qos_incompatible(offered: QoSProfile, asked: QoSProfile) -> str | None:
+    """Return which policies keep a publisher and a subscriber apart, None where none does."""
     compatible, reason = qos_check_compatible(offered, asked)
     if compatible != QoSCompatibility.ERROR:
-        return ''
-    return reason.replace('ERROR: ', '').strip(' ;')
+        return None
+    return str(reason).replace('ERROR: ', '').strip(' ;')
+
+
+def why_silent(node: Node, topic: str) -> str | None:
+    """
+    Return why a node can hear nothing on a topic, None where it can or nobody publishes.
+
+    :param topic: as the node named it when it subscribed.
+    """
+    found = [_unheard(node, subscription) for subscription in tuple(node.subscriptions)
+             if subscription.topic == topic]
+    if any(hears for _, hears in found):
+        return None
+    return '; '.join(sorted({text for reasons, _ in found for text in reasons})) or None
+
+
+class IncompatiblePublishers:
+    """Logs the publishers that a node never hears, each once."""
+
+    def __init__(self, node: Node) -> None:
+        """Prepare to look at the subscriptions that `node` has at each `look`."""
+        self._node = node
+        self._looks: dict[str, int] = {}      # warning -> looks in a row that saw its reason
+
+    def look(self) -> None:
+        """Log what the look before saw too: at first a publisher's node may be unknown yet."""
+        seen = {f'{self._node.resolve_topic_name(subscription.topic)}: {text}'
+                for subscription in tuple(self._node.subscriptions)
+                for text in _unheard(self._node, subscription)[0]}
+        self._looks = {text: self._looks.get(text, 0) + 1 for text in sorted(seen)}
+        for text, looks in self._looks.items():
+            if looks == 2:
+                self._node.get_logger().warning(text)
+
+
+def _unheard(node: Node, subscription: Subscription) -> tuple[list[str], bool]:
+    """Return which publishers are not heard and why, and whether any is heard or none exists."""
+    topic = node.resolve_topic_name(subscription.topic)
+    try:
+        reasons = [(owner(publisher), why_incompatible(publisher, subscription.msg_type,
+                                                       subscription.qos_profile))
+                   for publisher in node.get_publishers_info_by_topic(topic)]
+    except Exception as error:      # whatever a stranger offers, the node lives on
+        return [f'its publishers cannot be told: {type(error).__name__}: {error}'], False
+    return (sorted({f'a publisher of {who} is not heard: {why}' for who, why in reasons if why}),
+            not all(why for _, why in reasons))

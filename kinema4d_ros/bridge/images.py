@@ -3,20 +3,26 @@
 """sensor_msgs/Image and CompressedImage to and from arrays: colour is RGB, depth is metres."""
 from __future__ import annotations
 
+import io
 import struct
 import sys
+from array import array as byte_array
 
 import cv2
 import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
-from kinema4d_ros.bridge.arrays import fill
-from kinema4d_ros.bridge.encoded import decode, encode_jpeg
 from kinema4d_ros.camera.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
 from kinema4d_ros.errors import ObservationError
 
-__all__ = ['array_to_image', 'check_size', 'compressed_message', 'compressed_to_array',
-           'depth_to_metres', 'image_to_array', 'rgb_image']
+__all__ = ['array_to_image', 'check_size', 'compressed_depth_message', 'compressed_message',
+           'compressed_to_array', 'depth_to_metres', 'fill', 'image_to_array', 'rgb_image']
+
+# PIL's readers of one format read the header only, and leave the limit of the size to us.
+_READERS = {b'\xff\xd8\xff': JpegImageFile, b'\x89PNG\r\n\x1a\n': PngImageFile}
 
 
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
@@ -29,7 +35,7 @@ def compressed_to_array(message: CompressedImage) -> np.ndarray:
     if 'compressedDepth' in message.format:
         raise ObservationError(
             f'format {message.format!r} is a depth image; read it with depth_to_metres')
-    pixels = decode(message.data, check_size)
+    pixels = _decode(message.data)
     if pixels.ndim == 2:
         return pixels
     if pixels.dtype != np.uint8:
@@ -74,7 +80,7 @@ def depth_to_metres(message: Image | CompressedImage) -> np.ndarray:
     return to_metres(values, encoding)
 
 
-def array_to_image(array: np.ndarray, header, encoding: str = 'rgb8') -> Image:
+def array_to_image(array: np.ndarray, header: Header, encoding: str = 'rgb8') -> Image:
     """
     Return an Image message of `array`, rows without padding.
 
@@ -99,7 +105,7 @@ def array_to_image(array: np.ndarray, header, encoding: str = 'rgb8') -> Image:
     return message
 
 
-def compressed_message(image: np.ndarray, header, quality: int = 90) -> CompressedImage:
+def compressed_message(image: np.ndarray, header: Header, quality: int = 90) -> CompressedImage:
     """
     Return a colour image as image_transport's compressed topics carry it: JPEG.
 
@@ -111,8 +117,31 @@ def compressed_message(image: np.ndarray, header, quality: int = 90) -> Compress
             f'a compressed image takes an array (H, W, 3) of uint8, got {image.shape} of '
             f'{image.dtype}')
     message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
-    fill(message.data, encode_jpeg(image, quality))
+    fill(message.data, _encode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+                               cv2.IMWRITE_JPEG_QUALITY, quality))
     return message
+
+
+def compressed_depth_message(depth: np.ndarray, header: Header) -> CompressedImage:
+    """
+    Return a depth image as image_transport's compressedDepth of 16UC1: a PNG of millimetres.
+
+    :param depth: (H, W) float32 [m], NaN where unknown.
+    """
+    millimetres = np.nan_to_num(depth * 1000.0, nan=0.0, posinf=0.0).clip(0, 65535)
+    encoded = _encode('.png', np.rint(millimetres).astype(np.uint16))
+    message = CompressedImage(header=header, format='16UC1; compressedDepth png')
+    fill(message.data, np.concatenate([np.zeros(12, np.uint8), encoded]))
+    return message
+
+
+def fill(data: byte_array[int], values: np.ndarray) -> None:
+    """
+    Append the bytes of `values` to the empty uint8[] field `data` of a fresh message.
+
+    Assigning to the field instead converts byte by byte (tens to hundreds of ms per picture).
+    """
+    data.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
 
 
 def _compressed_depth(message: CompressedImage) -> np.ndarray:
@@ -127,7 +156,7 @@ def _compressed_depth(message: CompressedImage) -> np.ndarray:
     if len(data) < 12:
         raise ObservationError(f'compressedDepth data ends after {len(data)} bytes')
     _, quant_a, quant_b = struct.unpack_from('<iff', data)
-    values = decode(data[12:], check_size)
+    values = _decode(data[12:])
     if values.ndim != 2 or values.dtype != np.uint16:
         raise ObservationError(
             f'compressedDepth must hold one 16 bit channel, got {values.shape} {values.dtype}')
@@ -138,3 +167,43 @@ def _compressed_depth(message: CompressedImage) -> np.ndarray:
         depth = np.float32(quant_a) / (values.astype(np.float32) - np.float32(quant_b))
     depth[values == 0] = np.nan
     return depth
+
+
+def _decode(data: memoryview | byte_array[int]) -> np.ndarray:
+    """Return the pixels as stored: (H, W) or (H, W, C), uint8 or uint16, colour in BGR order."""
+    encoded = np.frombuffer(data, np.uint8)
+    _check_header(encoded)
+    # Unchanged: neither colour conversion nor rotation by EXIF, which would break calibration.
+    try:
+        pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ObservationError(f'compressed image of {encoded.size} bytes is damaged')
+    return pixels
+
+
+def _check_header(encoded: np.ndarray) -> None:
+    """Refuse what is neither JPEG nor PNG, and a size that no camera makes, before unpacking."""
+    start = encoded[:8].tobytes()
+    reader = next((kind for magic, kind in _READERS.items() if start.startswith(magic)), None)
+    if reader is None:
+        raise ObservationError(
+            f'compressed image starts with {start[:4].hex(" ") or "nothing"}; only JPEG and PNG '
+            'are supported')
+    try:
+        with reader(io.BytesIO(encoded)) as picture:
+            size = picture.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ObservationError(f'compressed image of {encoded.size} bytes is damaged: '
+                               f'{error}') from error
+    check_size(*size)
+
+
+def _encode(suffix: str, pixels: np.ndarray, *options: int) -> np.ndarray:
+    """Return the bytes of an image file, (N,) uint8."""
+    done, encoded = cv2.imencode(suffix, pixels, options)
+    if not done:
+        raise ObservationError(
+            f'an image of {pixels.shape} {pixels.dtype} cannot be stored as {suffix}')
+    return encoded.ravel()

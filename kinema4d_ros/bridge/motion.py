@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from builtin_interfaces.msg import Duration
+from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from trajectory_msgs.msg import JointTrajectoryPoint
@@ -28,7 +28,12 @@ def duration_message(seconds: float) -> Duration:
     return Duration(sec=int(sec), nanosec=int(nanosec))
 
 
-def stamp_ns(stamp) -> int:
+def time_message(nanoseconds: int) -> Time:
+    """Return nanoseconds as a Time."""
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def stamp_ns(stamp: Time) -> int:
     """Return a builtin_interfaces/Time in nanoseconds."""
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 

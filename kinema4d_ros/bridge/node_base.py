@@ -1,26 +1,42 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes whose executor sleeps while another thread is to take a message."""
+"""What the nodes of this package have in common."""
 from __future__ import annotations
+
+from typing import Any, Protocol
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.subscription import Subscription
 
-NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
+_NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
 class NoQosEvents:
     """
-    To be named before a Node among the bases: subscriptions get no QoS events, rclpy's default.
+    A mixin, named before Node among the bases, whose subscriptions have no QoS event callbacks.
 
-    For these, Fast DDS wakes the executor as long as any message waits. Where another thread is to
-    take it, of the executor's own or a Poller's, the executor finds nothing to do, waits, is woken,
-    and so keeps that thread from the GIL: a node that heard cameras stood still for up to half a
-    second now and then. Publishers that do not fit are found by `nodes.misfits` instead.
+    rclpy adds these by default, and with them Fast DDS wakes the executor for as long as any
+    message waits. Where another thread is to take that message (another of the executor's, or a
+    SubscriptionThread) the executor finds nothing to do, waits, is woken again, and so keeps that
+    thread from the GIL: a node with camera subscriptions stood still for up to half a second.
+    Incompatible publishers, of which the events would tell, are found by `bridge.graph` instead.
     """
 
-    def create_subscription(self, *arguments, event_callbacks=NO_EVENTS, **settings
-                            ) -> Subscription:
-        """Subscribe as a Node does."""
-        return super().create_subscription(*arguments, event_callbacks=event_callbacks,
-                                           **settings)
+    def create_subscription(self, *arguments: Any, event_callbacks: Any = _NO_EVENTS,
+                            **settings: Any) -> Subscription:
+        """Subscribe as rclpy.node.Node does."""
+        return super().create_subscription(  # type: ignore[misc]
+            *arguments, event_callbacks=event_callbacks, **settings)
+
+
+class RunnableNode(Protocol):
+    """What `nodes.run` needs of a node besides rclpy's own: an end in two steps."""
+
+    #: what went wrong while the node ran; any makes the process end with exit code 1
+    failures: list[Exception]
+
+    def quit(self) -> None:
+        """Release whatever callbacks wait for; called while the executor still spins."""
+
+    def close(self) -> None:
+        """Destroy what no callback uses any more; called after the executor has stopped."""

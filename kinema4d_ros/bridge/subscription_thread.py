@@ -6,11 +6,12 @@ from __future__ import annotations
 import threading
 import traceback
 
-from rclpy._rclpy_pybind11 import InvalidHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.subscription import Subscription
 
-_PERIOD = 0.01   # [s] messages are at most this late
+from kinema4d_ros.bridge.rclpy_compat import InvalidHandle, take
+
+PERIOD = 0.01   # [s] messages are at most this late
 
 
 class NotForExecutor(CallbackGroup):
@@ -40,7 +41,7 @@ class SubscriptionThread:
         """Start."""
         self._subscription = subscription
         self._ending, self._taking = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._run, name='poller', daemon=True)
+        self._thread = threading.Thread(target=self._run, name='subscription', daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -57,11 +58,11 @@ class SubscriptionThread:
                 self._take_all()
             except InvalidHandle:     # the node is gone
                 self._ending.set()
-            except Exception:         # one strange message must not make this deaf
+            except Exception:         # one strange message must not end this thread
                 traceback.print_exc()
 
     def _run(self) -> None:
-        while not self._ending.wait(_PERIOD):
+        while not self._ending.wait(PERIOD):
             self.catch_up()
 
     def _take_all(self) -> None:
@@ -70,8 +71,7 @@ class SubscriptionThread:
         for _ in range(subscription.qos_profile.depth):
             if self._ending.is_set():
                 return
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-            if taken is None:
+            message = take(subscription)
+            if message is None:
                 return
-            subscription.callback(taken[0])
+            subscription.callback(message)

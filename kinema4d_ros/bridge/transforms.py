@@ -12,6 +12,7 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamp
 
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.errors import CameraError
+from kinema4d_ros.robot.transforms import quaternion, transform_from_quaternion
 
 
 def matrix(message: Transform | Pose) -> np.ndarray:
@@ -24,30 +25,8 @@ def matrix(message: Transform | Pose) -> np.ndarray:
         position, rotation = message.position, message.orientation
     else:
         position, rotation = message.translation, message.rotation
-    t = np.array([position.x, position.y, position.z], np.float64)
-    q = np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
-    norm = np.linalg.norm(q)
-    if not np.all(np.isfinite(t)) or not np.isfinite(norm) or norm < 1e-6:
-        raise CameraError(f'not a pose: position {t.tolist()}, quaternion xyzw {q.tolist()}')
-    x, y, z, w = q / norm
-    T = np.eye(4)
-    T[:3, 3] = t
-    T[:3, :3] = [[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                 [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                 [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]
-    return T
-
-
-def quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
-    """Return the quaternion (x, y, z, w) with w >= 0 of a rotation matrix (3, 3)."""
-    # The eigenvector of the largest eigenvalue of this symmetric matrix (Bar-Itzhack 2000) is
-    # the nearest rotation's quaternion, without the case distinctions of the trace formula.
-    (a, b, c), (d, e, f), (g, h, i) = np.asarray(rotation, np.float64)
-    k = np.array([[a - e - i, 0, 0, 0], [b + d, e - a - i, 0, 0],
-                  [c + g, f + h, i - a - e, 0], [h - f, c - g, d - b, a + e + i]]) / 3
-    x, y, z, w = np.linalg.eigh(k, UPLO='L')[1][:, -1]
-    sign = -1.0 if w < 0 else 1.0
-    return sign * float(x), sign * float(y), sign * float(z), sign * float(w)
+    return transform_from_quaternion((position.x, position.y, position.z),
+                                     (rotation.x, rotation.y, rotation.z, rotation.w))
 
 
 def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamped:

@@ -21,7 +21,8 @@ from kinema4d_ros.diagnosis import Check, Level
 _NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml':
            'pyyaml', 'rich': '', 'rosbags': '', 'coal': '', 'scipy': '', 'skimage': 'scikit-image',
            'trimesh': '', 'collada': 'pycollada', 'defusedxml': '', 'urdf_parser_py':
-           'urdfdom-py', 'open3d': 'open3d-cpu', 'av': ''}
+           'urdfdom-py', 'open3d': 'open3d-cpu', 'av': '', 'cattrs': '',
+           'jinja2': ''}
 _LEAST_SHM = 64 << 20     # [bytes] of shared memory that clouds go through
 
 

@@ -9,10 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
-from builtin_interfaces.msg import Time
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -22,22 +19,24 @@ from tf2_msgs.msg import TFMessage
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.arrays import fill
 from kinema4d_ros.bridge.cameras import calibration_message
-from kinema4d_ros.bridge.images import array_to_image
-from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
+from kinema4d_ros.bridge.images import (array_to_image, compressed_depth_message,
+                                        compressed_message)
+from kinema4d_ros.bridge.motion import joint_state_message, time_message, trajectory_message
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
+from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.episodes.files import find_episode
-from kinema4d_ros.errors import EpisodeError, Kinema4DError
+from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
 
 _PATIENCE = 7.0             # [s] Fast DDS asks every 3 s for what is not acknowledged
 _ACK_PERIOD = Duration(seconds=0.1)
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
+_JPEG_QUALITY = 95
 _LISTENERS = ('camera', 'joint_states', 'joint_trajectory')
 
 TABLE = ParameterTable((
@@ -222,38 +221,11 @@ class EpisodePlayer(NoQosEvents, Node):
         self._joints.publish(joint_state_message(frame.joint_positions, Header(stamp=stamp)))
         self._info.publish(calibration_message(episode.calibration, header))
         if self._depth is not None and frame.depth is not None:
-            self._depth.publish(
-                array_to_image(frame.depth, header, '32FC1')
-                if self._values['depth_transport'] == 'raw' else packed_depth(frame.depth, header))
-        self._image.publish(packed_image(frame.image, header) if self._compressed
-                            else array_to_image(frame.image, header))
-
-
-def packed_image(image: np.ndarray, header: Header) -> CompressedImage:
-    """Return (H, W, 3) uint8 RGB as a JPEG message."""
-    done, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-                              [cv2.IMWRITE_JPEG_QUALITY, 95])
-    if not done:
-        raise EpisodeError(f'the image of {image.shape} cannot be compressed')
-    message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
-    fill(message.data, data)
-    return message
-
-
-def packed_depth(depth: np.ndarray, header: Header) -> CompressedImage:
-    """Return (H, W) float32 [m] as image_transport's compressedDepth of 16UC1 [mm]."""
-    millimetres = np.nan_to_num(depth * 1000.0, nan=0.0, posinf=0.0).clip(0, 65535)
-    done, data = cv2.imencode('.png', np.rint(millimetres).astype(np.uint16))
-    if not done:
-        raise EpisodeError(f'the depth image of {depth.shape} cannot be compressed')
-    message = CompressedImage(header=header, format='16UC1; compressedDepth png')
-    fill(message.data, np.concatenate([np.zeros(12, np.uint8), data.ravel()]))
-    return message
-
-
-def time_message(stamp_ns: int) -> Time:
-    """Return nanoseconds as the message."""
-    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+            self._depth.publish(array_to_image(frame.depth, header, '32FC1')
+                                if self._values['depth_transport'] == 'raw'
+                                else compressed_depth_message(frame.depth, header))
+        self._image.publish(compressed_message(frame.image, header, _JPEG_QUALITY)
+                            if self._compressed else array_to_image(frame.image, header))
 
 
 def make_node(on_end: Callable[[], None]) -> EpisodePlayer:

@@ -45,10 +45,10 @@ def main(module: str) -> int:
         signal.signal(number, lambda *_: None)     # the wake-up descriptor tells
     keep_freed_memory()
     import rclpy
-    from rclpy._rclpy_pybind11 import InvalidHandle
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
+    from kinema4d_ros.bridge.rclpy_compat import end_callback_threads, InvalidHandle
     from kinema4d_ros.errors import Kinema4DError
 
     make_node = importlib.import_module(module).make_node
@@ -93,11 +93,7 @@ def main(module: str) -> int:
         wake.trigger()
         thread.join(_PATIENCE)
         executor.shutdown(timeout_sec=_PATIENCE)
-        # rclpy's shutdown means to wait for callbacks that run in threads, but does not.
-        last = threading.Thread(target=executor._executor.shutdown,
-                                kwargs={'cancel_futures': True}, daemon=True)
-        last.start()
-        last.join(_PATIENCE)
+        end_callback_threads(executor, _PATIENCE)
         node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()

@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
+from kinema4d_ros.bridge.graph import IncompatiblePublishers
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable

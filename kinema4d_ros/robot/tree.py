@@ -13,6 +13,7 @@ from urdf_parser_py import urdf as urdf_parser
 from kinema4d_ros.errors import RobotDescriptionError
 from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
                                             Shape, Sphere)
+from kinema4d_ros.robot.transforms import transform_from_rpy
 from kinema4d_ros.types import JointLimit
 
 
@@ -54,22 +55,10 @@ def read_tree(document: urdf_parser.Robot) -> KinematicTree:
     return KinematicTree(order, links, joints, tuple(warnings))
 
 
-def transform(xyz, rpy) -> np.ndarray:
-    """Return the (4, 4) float64 transform of a URDF origin: fixed-axis roll, pitch, yaw [rad]."""
-    (cr, sr), (cp, sp), (cy, sy) = ((math.cos(a), math.sin(a)) for a in rpy)
-    out = np.eye(4)
-    out[:3, :3] = [[cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-                   [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-                   [-sp, cp * sr, cp * cr]]
-    out[:3, 3] = xyz
-    out.flags.writeable = False
-    return out
-
-
 def _origin(pose: urdf_parser.Pose | None) -> np.ndarray:
     if pose is None:
-        return transform((0, 0, 0), (0, 0, 0))
-    return transform(pose.xyz or (0, 0, 0), pose.rpy or (0, 0, 0))
+        return transform_from_rpy((0, 0, 0), (0, 0, 0))
+    return transform_from_rpy(pose.xyz or (0, 0, 0), pose.rpy or (0, 0, 0))
 
 
 def _joint(joint: urdf_parser.Joint, warnings: list[str]) -> Joint:

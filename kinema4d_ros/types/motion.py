@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from kinema4d_ros.errors import TrajectoryError
-from kinema4d_ros.types.arrays import frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class JointTrajectory:
     velocities: np.ndarray | None = None    # (N, J) float64 [rad/s or m/s]
     accelerations: np.ndarray | None = None  # (N, J) float64 [rad/s^2 or m/s^2]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check shapes and make the arrays read-only."""
         names = tuple(str(name) for name in self.joint_names)
         object.__setattr__(self, 'joint_names', names)
@@ -58,3 +58,16 @@ class JointLimit:
     acceleration: float | None = None   # [rad/s^2 or m/s^2]
     jerk: float | None = None           # [rad/s^3 or m/s^3]
     effort: float | None = None         # [N m or N]
+
+
+def frozen(array: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...], name: str,
+           error: type[Exception]) -> np.ndarray:
+    """Return a read-only C-ordered view of `array`, or raise `error` where the shape differs."""
+    out = np.ascontiguousarray(array, dtype=dtype)
+    if len(out.shape) != len(shape) or any(
+            want is not None and want != got for want, got in zip(shape, out.shape)):
+        wanted = tuple('*' if n is None else n for n in shape)
+        raise error(f'{name} must have shape {wanted}, got {out.shape}')
+    view = out.view()
+    view.flags.writeable = False
+    return view

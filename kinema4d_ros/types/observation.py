@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.errors import CameraError, ObservationError
-from kinema4d_ros.types.arrays import frozen
+from kinema4d_ros.types.motion import frozen
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PinholeCamera:
     cx: float
     cy: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse a camera that cannot project."""
         values = (self.fx, self.fy, self.cx, self.cy)
         if self.width < 1 or self.height < 1 or not np.all(np.isfinite(values)) \
@@ -79,7 +79,7 @@ class CameraView:
     name: str = 'camera'
     background: Background | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check sizes against the camera and freeze."""
         size = (self.camera.height, self.camera.width)
         fix = {'image': (np.uint8, (*size, 3)), 'T_base_camera': (np.float64, (4, 4))}
@@ -89,7 +89,7 @@ class CameraView:
             value = frozen(getattr(self, key), dtype, shape, key, ObservationError)
             object.__setattr__(self, key, value)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[CameraView], tuple[Any, ...]]:
         """Pickle by the constructor, which makes arrays read-only again."""
         return CameraView, tuple(getattr(self, item.name) for item in dataclasses.fields(self))
 
@@ -102,7 +102,7 @@ class Observation:
     views: tuple[CameraView, ...]
     joint_positions: Mapping[str, float] = field(default_factory=dict)   # [rad or m]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse an observation that shows nothing, or two views under one name."""
         object.__setattr__(self, 'views', tuple(self.views))
         object.__setattr__(self, 'joint_positions', MappingProxyType(dict(self.joint_positions)))
@@ -143,6 +143,6 @@ class Observation:
         """Return it with fields of its one view replaced."""
         return dataclasses.replace(self, views=(dataclasses.replace(self.view, **changes),))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Observation], tuple[Any, ...]]:
         """Pickle by the constructor: read-only mappings are not pickled."""
         return Observation, (self.stamp_ns, self.views, dict(self.joint_positions))

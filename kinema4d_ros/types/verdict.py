@@ -118,7 +118,7 @@ class Verdict:
     clearance_points_base: tuple[tuple[float, float, float], ...] = ()   # (N, 3) [m] scene
     clearance_robot_points_base: tuple[tuple[float, float, float], ...] = ()   # (N, 3) [m] robot
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Take arrays for the tuples, and refuse a timeline whose parts differ in length."""
         for key in ('clearance_times', 'clearances', 'clearance_sigmas'):
             object.__setattr__(self, key, tuple(map(float, getattr(self, key))))
@@ -129,6 +129,11 @@ class Verdict:
         lengths = {key: len(getattr(self, key)) for key in CLEARANCE_FIELDS}
         if len(set(lengths.values())) > 1:
             raise VerdictError(f'the parts of the clearance timeline differ in length: {lengths}')
+
+    @property
+    def passed(self) -> bool:
+        """Whether the status is PASS."""
+        return self.status is Status.PASS
 
 
 #: the parallel fields of a Verdict that make up its clearance timeline

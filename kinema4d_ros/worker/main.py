@@ -47,8 +47,8 @@ class Worker:
     def __init__(self, pipe: Connection, memory: FrameMemory):
         """Start reading the pipe."""
         self._pipe, self._memory = pipe, memory
-        self._inbox = PipeReader(pipe)
-        self._inbox.start()
+        self._pipe_reader = PipeReader(pipe)
+        self._pipe_reader.start()
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping = {}
         self._rules = PrecheckSettings()     # to prepare for; each job brings its own
@@ -62,7 +62,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop."""
-        while (message := self._inbox.next_work()) is not None:
+        while (message := self._pipe_reader.next_work()) is not None:
             match message:
                 case WorkerSettings():
                     self._build(message)
@@ -106,7 +106,7 @@ class Worker:
                     f'with {message.description_hash}; publish robot_description again')
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None).examiner(self._rules).warm_up()
+            self._simulate(None).checker(self._rules).warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -164,31 +164,31 @@ class Worker:
                 observation = observation.with_view(background=self._scene.background)
             self._observation = observation
         simulator = self._simulate(message.mount)
-        examiner = simulator.examiner(precheck_settings(message.rules))
+        checker = simulator.checker(precheck_settings(message.rules))
 
         def report(stage: str, step: int, total: int) -> None:
-            self._inbox.check(job)
+            self._pipe_reader.check(job)
             self._pipe.send(Progress(job, stage, step, total))
             if (stage, step) == ('robot', total):
                 latencies.setdefault('robot', time.perf_counter() - started)
 
         def show(robot: RobotRollout, frame: PredictedFrame) -> None:
-            self._inbox.check(job)
+            self._pipe_reader.check(job)
             self._send(job, frame, robot)
             latencies.setdefault('first frame', time.perf_counter() - started)
 
         if isinstance(task, Check):
-            return tasks.check(examiner, self._observation, message.trajectory, task, report)
+            return tasks.check(checker, self._observation, message.trajectory, task, report)
         if self._model is None:
             raise WorldModelError('this process has no world model')
         self._memory.attach(message.slots, message.slot_bytes)
-        self._inbox.slots_free(message.slots)
-        return tasks.predict(simulator, examiner, self._observation, message.trajectory, task,
+        self._pipe_reader.slots_free(message.slots)
+        return tasks.predict(simulator, checker, self._observation, message.trajectory, task,
                              report, show)
 
     def _send(self, job: int, frame: PredictedFrame, robot: RobotRollout) -> None:
         """Write a frame into a free slot and say so."""
-        slot = self._inbox.free_slot(job)
+        slot = self._pipe_reader.free_slot(job)
         at = frame.index
         arrays = {
             'image': frame.image, 'pointmap': frame.pointmap, 'robot_mask': frame.robot_mask,

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
-from kinema4d_ros.bridge import subscription_thread as poller
+from kinema4d_ros.bridge import subscription_thread
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 
@@ -36,24 +36,24 @@ def test_messages_come_in_order_whatever_the_callback_raises_and_none_after_the_
                                                 callback_group=NotForExecutor())
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        poller = SubscriptionThread(subscription)
+        thread = SubscriptionThread(subscription)
         with changed:
             for number in range(5):
                 publisher.publish(String(data=str(number)))
         executor.spin_once(timeout_sec=0.2)       # it leaves them alone
         with changed:
             assert changed.wait_for(lambda: len(heard) == 5, LIMIT)
-        poller.close()
+        thread.close()
         publisher.publish(String(data='late'))
         executor.spin_once(timeout_sec=0.2)
         node.destroy_node()
     assert heard == ['0', '1', '2', '3', '4']
-    assert threads == {'poller'}
+    assert threads == {'subscription'}
     assert 'ZeroDivisionError: a bug' in capfd.readouterr().err
 
 
 def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
-    monkeypatch.setattr(poller, '_PERIOD', 3600.0)
+    monkeypatch.setattr(subscription_thread, 'PERIOD', 3600.0)
     heard = []
     with rclpy.Context() as context:
         node = Node('caught_up', context=context)
@@ -61,23 +61,23 @@ def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
             String, 'orders', lambda message: heard.append(message.data), 10,
             callback_group=NotForExecutor())
         publisher = node.create_publisher(String, 'orders', 10)
-        aside = SubscriptionThread(subscription)
+        thread = SubscriptionThread(subscription)
         for number in range(5):
             publisher.publish(String(data=str(number)))
         end = time.monotonic() + LIMIT
         while len(heard) < 5:
             assert time.monotonic() < end
-            aside.catch_up()
+            thread.catch_up()
             time.sleep(0.001)
         assert heard == ['0', '1', '2', '3', '4']
-        aside.close()
+        thread.close()
         publisher.publish(String(data='late'))
-        aside.catch_up()
+        thread.catch_up()
         node.destroy_node()
     assert len(heard) == 5
 
 
-class QuietNode(NoQosEvents, Node):
+class NodeWithoutQosEvents(NoQosEvents, Node):
     """A node as those of the package."""
 
 
@@ -95,13 +95,13 @@ class Counted(NotForExecutor):
 def test_the_executor_sleeps_while_a_message_waits_for_another_thread(
         module_ros_domain, monkeypatch):
     """With QoS events it would wait and wake without end, and keep the GIL from that thread."""
-    monkeypatch.setattr(poller, '_PERIOD', 3600.0)
+    monkeypatch.setattr(subscription_thread, 'PERIOD', 3600.0)
     heard, group = [], Counted()
     with rclpy.Context() as context:
-        node = QuietNode('left_waiting', context=context)
+        node = NodeWithoutQosEvents('left_waiting', context=context)
         subscription = node.create_subscription(String, 'orders', heard.append, 10,
                                                 callback_group=group)
-        aside = SubscriptionThread(subscription)
+        thread = SubscriptionThread(subscription)
         publisher = node.create_publisher(String, 'orders', 10)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
@@ -109,15 +109,15 @@ def test_the_executor_sleeps_while_a_message_waits_for_another_thread(
         end = time.monotonic() + LIMIT
         while not heard:                 # from now on they come
             assert time.monotonic() < end
-            aside.catch_up()
+            thread.catch_up()
         group.looks, began = 0, time.monotonic()
         publisher.publish(String(data='waits'))
         while time.monotonic() - began < 0.5:
             executor.spin_once(timeout_sec=0.1)
         looks = group.looks
-        aside.catch_up()
+        thread.catch_up()
         assert [message.data for message in heard] == ['heard', 'waits']
-        aside.close()
+        thread.close()
         node.destroy_node()
     assert looks < 20                    # 5, and hundreds with events
 
@@ -147,10 +147,10 @@ class Flood:
 
 
 def test_a_flood_does_not_hold_who_catches_up(monkeypatch):
-    monkeypatch.setattr(poller, '_PERIOD', 3600.0)
+    monkeypatch.setattr(subscription_thread, 'PERIOD', 3600.0)
     flood = Flood()
-    aside = SubscriptionThread(flood)
+    thread = SubscriptionThread(flood)
     for calls in (1, 2):
-        aside.catch_up()
+        thread.catch_up()
         assert flood.taken == 7 * calls
-    aside.close()
+    thread.close()

@@ -8,21 +8,21 @@ from graph import LIMIT
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from kinema4d_ros.bridge import subscription_thread as poller
+from kinema4d_ros.bridge import subscription_thread
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.nodes.trajectory_gate.live_state import GateState
 
 
-class QuietNode(NoQosEvents, Node):
+class NodeWithoutQosEvents(NoQosEvents, Node):
     """A node as those of the package."""
 
 
 def test_what_is_asked_rests_on_the_newest_joints_however_seldom_they_are_polled(
         module_ros_domain, monkeypatch):
-    monkeypatch.setattr(poller, '_PERIOD', 3600.0)
+    monkeypatch.setattr(subscription_thread, 'PERIOD', 3600.0)
     news = []
     with rclpy.Context() as context:
-        node = QuietNode('gate', context=context)
+        node = NodeWithoutQosEvents('gate', context=context)
         state = GateState(node, '/front', lambda: news.append(1), lambda callback: callback)
         state.start()
         robot = node.create_publisher(JointState, 'joint_states', 10)

@@ -168,7 +168,7 @@ def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_whil
     desk.look()
     later = inputs_module.time.monotonic() + inputs_module._RECENT
     monkeypatch.setattr(inputs_module.time, 'monotonic', lambda: later)
-    assert desk.status(IMAGE).problem == ''
+    assert desk.status(IMAGE).problem is None
     assert desk.status(IMAGE).refused == 1
 
 
@@ -177,7 +177,7 @@ def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monke
     assert desk.status('joint_states').problem
     later = inputs_module.time.monotonic() + inputs_module._RECENT
     monkeypatch.setattr(inputs_module.time, 'monotonic', lambda: later)
-    assert desk.status('joint_states').problem == ''
+    assert desk.status('joint_states').problem is None
 
 
 def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_domain):

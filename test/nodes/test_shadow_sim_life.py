@@ -22,11 +22,11 @@ from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.images import image_to_array
-from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.images import (compressed_depth_message, compressed_message,
+                                        image_to_array)
+from kinema4d_ros.bridge.motion import joint_state_message, time_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.nodes.episode_player import packed_depth, packed_image, time_message
 from kinema4d_ros.robot import ForwardKinematics, Robot
 
 pytestmark = pytest.mark.timeout(180)
@@ -147,7 +147,7 @@ def test_compressed_image_and_depth_are_what_is_seen(ros_domain):
     with made() as graph:
         _, frames = ears(graph)
         robot = FakeRobot(graph)
-        robot.make_image, robot.make_depth = packed_image, packed_depth
+        robot.make_image, robot.make_depth = compressed_message, compressed_depth_message
         robot.image[:, :40], robot.depth[:, :40] = (200, 30, 60), 1.25
         robot.depth[:10] = np.nan
         process = start_shadow_sim(image_transport='compressed',
@@ -196,7 +196,7 @@ def test_two_instances_in_two_namespaces(ros_domain):
     with made('left') as left, made('right') as right:
         heard = ears(left)[0], ears(right)[0]
         robots = FakeRobot(left), FakeRobot(right)
-        robots[1].make_image, robots[1].make_depth = packed_image, packed_depth
+        robots[1].make_image, robots[1].make_depth = compressed_message, compressed_depth_message
         processes = (
             start_shadow_sim('-r', '__ns:=/left'),
             start_shadow_sim('-r', '__ns:=/right', image_transport='compressed',

@@ -230,3 +230,26 @@ def test_too_many_links_are_refused_before_they_are_parsed():
     links = ''.join(f'<link name="l{i}"/>' for i in range(urdf_module.MAX_LINKS + 1))
     with pytest.raises(RobotDescriptionError, match='has 2001 links, more than the 2000 accepted'):
         Robot.from_urdf(f'<robot name="r">{links}</robot>')
+
+
+def test_a_file_is_read_with_its_folder_for_meshes(tmp_path):
+    path = tmp_path / 'arm.urdf'
+    path.write_text(DEMO_ARM.read_text())
+    robot = Robot.from_file(str(path), package_paths=[tmp_path / 'packages'])
+    assert robot.description_hash == Robot.from_urdf(DEMO_ARM.read_text()).description_hash
+    assert robot.mesh_finder.source_dir == tmp_path
+    assert robot.mesh_finder.package_paths == (tmp_path / 'packages',)
+    elsewhere = Robot.from_file(path, source_dir=tmp_path / 'meshes')
+    assert elsewhere.mesh_finder.source_dir == tmp_path / 'meshes'
+
+
+@pytest.mark.parametrize(('name', 'content', 'words'), [
+    ('arm.urdf.xacro', b'<robot/>', 'ros2 run xacro xacro arm.urdf.xacro > arm.urdf'),
+    ('gone.urdf', None, 'gone.urdf cannot be read: .*No such file'),
+    ('latin.urdf', b'<robot name="\xe4"/>', 'latin.urdf cannot be read: .*utf-8'),
+    ('empty.urdf', b'', 'is empty')])
+def test_files_that_are_no_description(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(RobotDescriptionError, match=words):
+        Robot.from_file(tmp_path / name)

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.graph import owner, qos_misfit
+from kinema4d_ros.bridge.graph import owner, why_qos_incompatible
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.transforms import TransformTree
@@ -47,7 +47,7 @@ _FORMS = {
                          'sensor_msgs/msg/CompressedImage'))}
 
 
-class GraphExaminer(NoQosEvents, Node):
+class GraphProbe(NoQosEvents, Node):
     """Listens as shadow_sim would, and says what it heard; commands and publishes nothing."""
 
     def __init__(self, context: rclpy.Context, arguments: Sequence[str]):
@@ -131,12 +131,12 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
 
 
 @contextlib.contextmanager
-def _running(arguments: Sequence[str]) -> Iterator[GraphExaminer]:
+def _running(arguments: Sequence[str]) -> Iterator[GraphProbe]:
     """Give the node, spinning in a thread."""
     context = rclpy.Context()
     context.init(args=['kinema4d'])
     try:
-        node = GraphExaminer(context, arguments)
+        node = GraphProbe(context, arguments)
     except Exception as error:      # of several kinds, some not public
         context.try_shutdown()
         raise ConfigurationError(
@@ -159,7 +159,7 @@ def _running(arguments: Sequence[str]) -> Iterator[GraphExaminer]:
         context.try_shutdown()
 
 
-def _topics(node: GraphExaminer) -> Iterator[Check]:
+def _topics(node: GraphProbe) -> Iterator[Check]:
     """Tell which inputs nobody publishes, and what might be meant instead."""
     wanted = [(topic, kind, needed) for topic, (kind, _, needed) in _INPUTS.items()]
     wanted += [(forms[0][1], forms[0][2], parameter == 'image_transport')
@@ -189,7 +189,7 @@ def _topics(node: GraphExaminer) -> Iterator[Check]:
         yield Check('topics', Level.OK, f'published: {", ".join(present)}')
 
 
-def _qos(node: GraphExaminer) -> Iterator[Check]:
+def _qos(node: GraphProbe) -> Iterator[Check]:
     """Tell publishers and subscribers that cannot hear each other."""
     found = set()
     forms = [topic for each in _FORMS.values() for _, topic, _ in each]
@@ -202,7 +202,7 @@ def _qos(node: GraphExaminer) -> Iterator[Check]:
             readers.append(('shadow_sim', asked))
         for publisher in node.publishers(topic):
             for reader, profile in readers:
-                reason = qos_misfit(publisher.qos_profile, profile)
+                reason = why_qos_incompatible(publisher.qos_profile, profile)
                 if reason and 'kinema4d_doctor' not in reader:
                     found.add((name, owner(publisher), reader, reason))
     for name, publisher, reader, reason in sorted(found):
@@ -214,7 +214,7 @@ def _qos(node: GraphExaminer) -> Iterator[Check]:
         yield Check('QoS', Level.OK, 'every publisher can be heard')
 
 
-def _rates(node: GraphExaminer) -> Iterator[Check]:
+def _rates(node: GraphProbe) -> Iterator[Check]:
     for status in node.inputs.status():
         if node.publishers(status.topic):
             yield _rate(status)
@@ -236,7 +236,7 @@ def _rate(status: InputStatus) -> Check:
     return Check(name, Level.OK, rate)
 
 
-def _clock(node: GraphExaminer) -> Iterator[Check]:
+def _clock(node: GraphProbe) -> Iterator[Check]:
     if node.info is None:
         return
     age, limit = node.info_age, node.values['max_input_age']
@@ -249,7 +249,7 @@ def _clock(node: GraphExaminer) -> Iterator[Check]:
         yield Check('clock', Level.OK, f'camera messages are {1000 * age:.0f} ms old')
 
 
-def _shadow_sim(node: GraphExaminer) -> Iterator[Check]:
+def _shadow_sim(node: GraphProbe) -> Iterator[Check]:
     running = node.publishers('verdict')
     if running:
         yield Check('shadow_sim', Level.OK, f'{", ".join(map(owner, running))} publishes verdicts')

@@ -21,7 +21,7 @@ _GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, be
 
 
 def examine_robot(node) -> Iterator[Check]:
-    """Compare the robot description with the joint states; `node` is a GraphExaminer."""
+    """Compare the robot description with the joint states; `node` is a GraphProbe."""
     if not node.robot_text:
         return
     try:

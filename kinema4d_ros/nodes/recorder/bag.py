@@ -17,6 +17,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.recorder.rosbags_compat import flush, written_bytes
 from kinema4d_ros.resources import share_dir
 
 _SETTLE = 1.0             # [s] what was written so long ago survives a kill
@@ -139,7 +140,7 @@ class Bag:
         if stamp_ns - self._settled_ns > _SETTLE * 1e9:
             self._settle()
             self._settled_ns = stamp_ns
-        if self._writer.storage.bio.tell() > self._part_bytes:
+        if written_bytes(self._writer) > self._part_bytes:
             self._finish()
             self._begin()
             for latched, kept in self._latched.values():
@@ -168,10 +169,7 @@ class Bag:
         """Bring what is written to the file, as a whole chunk."""
         if self._writer is None:
             return
-        storage = self._writer.storage
-        if storage.chunk.msgs:
-            storage.close_chunk()
-        storage.bio.flush()
+        flush(self._writer)
         self._check_space()
 
     def _check_space(self) -> None:

@@ -15,8 +15,7 @@ from tf2_msgs.msg import TFMessage
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.graph import type_name
-from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
+from kinema4d_ros.bridge.graph import IncompatiblePublishers, type_name
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.nodes.recorder.bag import Bag, BagTopic
@@ -73,7 +72,7 @@ class Recorder(NoQosEvents, Node):
         self._bag = Bag(folder.absolute(), queue_bytes=values['queue_size'] << 20,
                         part_bytes=values['part_size'] << 20, compressed=values['compression'])
         self._told: int = 0
-        self._misfits = IncompatiblePublishers(self)
+        self._incompatible = IncompatiblePublishers(self)
         self._parts: int = 1
         self._open: dict[str, tuple[ReliabilityPolicy, object]] = {}
         for topic in values['topics']:
@@ -121,7 +120,7 @@ class Recorder(NoQosEvents, Node):
                     and qos.camera(self, name).reliability != reliability:
                 self.destroy_subscription(subscription)
                 self._subscribe(topic)
-        self._misfits.look()
+        self._incompatible.look()
         bag, logger = self._bag, self.get_logger()
         if len(bag.parts) > self._parts:
             self._parts = len(bag.parts)

@@ -14,9 +14,9 @@ from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.cameras import calibration_from_message
-from kinema4d_ros.bridge.incompatible_publishers import why_silent
+from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
-from kinema4d_ros.bridge.received import Entry, merged_positions, StampedBuffer
+from kinema4d_ros.bridge.stamped_buffer import Entry, merged_positions, StampedBuffer
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
@@ -58,7 +58,7 @@ class InputStatus(NamedTuple):
     age: float | None            # [s] since the last message
     received: int
     refused: int
-    problem: str                 # why the last one was refused, or none can come
+    problem: str | None          # why the last one was refused, or none can come
 
 
 class _Problem(NamedTuple):
@@ -105,7 +105,7 @@ class Inputs:
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
         self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
                                        joint_positions, NotForExecutor())
-        self._poller = SubscriptionThread(self._subscriptions['joint_states'])
+        self._subscription_thread = SubscriptionThread(self._subscriptions['joint_states'])
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
             self._subscriptions[topic] = node.create_subscription(
                 TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
@@ -149,16 +149,17 @@ class Inputs:
             self._node.get_logger().warning(f'{topic}: {text}')
         self._problems[topic] = _Problem(text, now + _RECENT)
 
-    def _problem(self, topic: str) -> str:
+    def _problem(self, topic: str) -> str | None:
         problem = self._problems.get(topic)
         if problem is not None and time.monotonic() <= problem.until:
             return problem.text
-        return self._deafness(topic)
+        return self._why_silent(topic)
 
-    def _deafness(self, topic: str) -> str:
-        """Return why nothing can come on a topic, or ''."""
+    def _why_silent(self, topic: str) -> str | None:
+        """Return why nothing can come on a topic, None where something can."""
         reason = why_silent(self._node, topic)
-        if 'QoS' in reason and topic in self._camera_topics and self._reliability == 'reliable':
+        if reason and 'QoS' in reason and topic in self._camera_topics \
+                and self._reliability == 'reliable':
             reason += ', or set camera_reliability to auto'
         return reason
 
@@ -198,7 +199,7 @@ class Inputs:
 
     def close(self) -> None:
         """Unsubscribe."""
-        self._poller.close()
+        self._subscription_thread.close()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -319,8 +320,8 @@ class Inputs:
                f'{self._node.count_publishers(name)} publisher(s)'
         if topic in self._problems:
             text += f'; last problem: {self._problems[topic].text}'
-        if deaf := self._deafness(topic):
-            text += f'; {deaf}'
+        if reason := self._why_silent(topic):
+            text += f'; {reason}'
         return InputProblem(FindingCode.MISSING_INPUT, text)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kinema4d_ros.bridge.incompatible_publishers import why_silent
+from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.candidate import CODES
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, Look

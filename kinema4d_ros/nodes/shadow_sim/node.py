@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
+from kinema4d_ros.bridge.graph import IncompatiblePublishers
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
@@ -85,9 +85,9 @@ class ShadowSim(NoQosEvents, LifecycleNode):
         self._judge: PrecheckPipeline | None = None
         self._action: PrecheckAction | None = None
         self._inputs: Inputs | None = None
-        self._poller: SubscriptionThread | None = None
+        self._subscription_thread: SubscriptionThread | None = None
         self._robot_text = ''
-        self._tree, self._misfits = TransformTree(), IncompatiblePublishers(self)
+        self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
         self._made: list = []              # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
@@ -170,8 +170,8 @@ class ShadowSim(NoQosEvents, LifecycleNode):
                                                 callback_group=self._slow))
         result = super().on_activate(state)
         self._active = result == SUCCESS
-        self._poller = SubscriptionThread(self._made[0])
-        self._judge.catch_up = self._poller.catch_up
+        self._subscription_thread = SubscriptionThread(self._made[0])
+        self._judge.catch_up = self._subscription_thread.catch_up
         return result
 
     @transition
@@ -196,9 +196,9 @@ class ShadowSim(NoQosEvents, LifecycleNode):
         self._active = False
         if self._runner is not None:
             self._runner.stop(Outcome.CANCELLED, 'the node was deactivated')
-        if self._poller is not None:
-            self._poller.close()
-            self._poller = None
+        if self._subscription_thread is not None:
+            self._subscription_thread.close()
+            self._subscription_thread = None
         for thing in self._made:
             if hasattr(thing, 'timer_period_ns'):
                 self.destroy_timer(thing)
@@ -290,7 +290,7 @@ class ShadowSim(NoQosEvents, LifecycleNode):
         inputs, judge, runner = self._inputs, self._judge, self._runner
         if inputs is not None:
             inputs.refresh()
-        self._misfits.look()
+        self._incompatible.look()
         robot = None if self._looker is None else self._looker.robot
         self._diagnostics.publish(diagnostics(
             self, '' if robot is None else robot.name,

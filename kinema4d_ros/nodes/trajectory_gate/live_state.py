@@ -58,7 +58,7 @@ class GateState:
         self._joint_states = node.create_subscription(
             JointState, 'joint_states', relayed(self._take_joints), qos.JOINT_STATES,
             callback_group=NotForExecutor())
-        self._poller: SubscriptionThread | None = None
+        self._subscription_thread: SubscriptionThread | None = None
 
     def start(self) -> None:
         """
@@ -66,11 +66,11 @@ class GateState:
 
         Should that ever come to nothing, the joints grow stale, and what moves is cancelled.
         """
-        self._poller = SubscriptionThread(self._joint_states)
+        self._subscription_thread = SubscriptionThread(self._joint_states)
 
     def close(self) -> None:
         """Listen no more."""
-        self._poller.close()
+        self._subscription_thread.close()
 
     # ------------------------------------------------------------------ received
 
@@ -103,7 +103,7 @@ class GateState:
 
     def positions(self, names: Iterable[str]) -> dict[str, float]:
         """Return the last known position [rad or m] of each joint of the robot that has one."""
-        self._poller.catch_up()
+        self._subscription_thread.catch_up()
         wanted = set(names) | set(self.robot.joint_names if self.robot is not None else ())
         with self._lock:
             return {name: self._joints[name].position for name in wanted if name in self._joints}
@@ -123,7 +123,7 @@ class GateState:
 
     def joints_problem(self, names: Iterable[str], max_age: float) -> str:
         """Return why the joints of a trajectory are not known now, or ''; `max_age` [s]."""
-        self._poller.catch_up()
+        self._subscription_thread.catch_up()
         now, now_ns = time.monotonic(), self.now_ns()
         for name in names:
             with self._lock:

@@ -17,7 +17,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from kinema4d_ros.bridge.incompatible_publishers import why_silent, IncompatiblePublishers
+from kinema4d_ros.bridge.graph import IncompatiblePublishers, why_silent
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.gate.rules import Mode
@@ -30,7 +30,7 @@ from kinema4d_ros.nodes.trajectory_gate.report import Report
 from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import Verdicts
 
 _TICK = 0.05         # [s] between looks at deadlines
-_QUIET_LOOKS = 5    # at the end, 10 ms apart
+_IDLE_LOOKS = 5    # at the end, 10 ms apart
 _LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
 
 
@@ -58,7 +58,7 @@ class TrajectoryGate(NoQosEvents, Node):
         self._events: deque[Callable[[], None]] = deque()
         self._joints_waiting = False
         self._wake = self.create_guard_condition(self._work, callback_group=self._group)
-        self._report, self._misfits = Report(self), IncompatiblePublishers(self)
+        self._report, self._incompatible = Report(self), IncompatiblePublishers(self)
         self._front_action = self._resolve('~/follow_joint_trajectory')
         self._state = GateState(self, self._front_action, self._on_joints,
                                 self._relayed)
@@ -161,7 +161,7 @@ class TrajectoryGate(NoQosEvents, Node):
         self._gate.tick()
 
     def _look_around(self) -> None:
-        self._misfits.look()
+        self._incompatible.look()
         self._report.side_doors(
             self._controller.side_doors(),
             f'Have them use {self._front_action} or {self._resolve("~/joint_trajectory")} '
@@ -179,18 +179,18 @@ class TrajectoryGate(NoQosEvents, Node):
     def _robot_problem(self) -> str:
         if self._state.robot is not None:
             return ''
-        deaf = why_silent(self, 'robot_description')
-        return 'no robot description' + (f': {deaf}' if deaf else '')
+        reason = why_silent(self, 'robot_description')
+        return 'no robot description' + (f': {reason}' if reason else '')
 
     # ------------------------------------------------------------------ the end
 
     def quit(self) -> None:
         """Cancel downstream first, then let clients hear why."""
-        over, quiet = threading.Event(), iter(range(_QUIET_LOOKS))
+        over, idle_looks = threading.Event(), iter(range(_IDLE_LOOKS))
 
         def look() -> None:
             idle = self._gate.is_idle and self._front.is_idle
-            if idle and next(quiet, None) is None:     # rclpy sends results a little later
+            if idle and next(idle_looks, None) is None:     # rclpy sends results a little later
                 over.set()
 
         def end() -> None:

@@ -11,7 +11,7 @@ from rclpy.action import ActionClient
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.incompatible_publishers import why_silent
+from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.gate.rules import Answer
@@ -53,8 +53,8 @@ class Verdicts:
                    'after some seconds, others must be ended'
         return ''
 
-    def why_silent(self) -> str:
-        """Return why no late evidence can be heard, or ''."""
+    def why_silent(self) -> str | None:
+        """Return why no late evidence can be heard, None where it can."""
         if not self._node.count_publishers(self._topic):
             return f'nobody publishes {self._topic}: there is no late evidence'
         return why_silent(self._node, self._topic)

@@ -20,6 +20,9 @@ import torch
 from diffusers.models import attention_dispatch
 
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.world_model.kinema4d.diffusers_compat import (attention_kernels, cached_states,
+                                                                forget_cached_steps, hook_of,
+                                                                is_compiled, is_parallel)
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard
 
 CACHES = ('none', 'first_block', 'mag', 'mag_calibrate')
@@ -123,7 +126,7 @@ def parallelize(transformer, degree: int) -> str:
     _switch(transformer.enable_parallelism, what=f'context_parallel={degree}',
             config=ContextParallelConfig(ulysses_degree=degree))
     selfs = [block.attn1.processor for block in transformer.blocks]
-    done = sum(processor._parallel_config is not None for processor in selfs)
+    done = sum(is_parallel(processor) for processor in selfs)
     return _prove(f'context_parallel={degree}', done, len(selfs), 'self-attentions')
 
 
@@ -140,17 +143,17 @@ def enable_cache(transformer, wanted: Acceleration) -> str:
         config = MagCacheConfig(num_inference_steps=wanted.steps + 1, calibrate=True)
     _switch(transformer.enable_cache, config, what=f'cache={wanted.cache}')
     names = _HOOKS['mag' if wanted.cache.startswith('mag') else wanted.cache]
-    done = sum(any(_hook(block, name) is not None for name in names)
+    done = sum(any(hook_of(block, name) is not None for name in names)
                for block in transformer.blocks)
     return _prove(f'cache={wanted.cache}', done, len(transformer.blocks), 'blocks')
 
 
 def measured_ratios(transformer) -> list[float]:
     """Return the magnitude ratios, one per step, of the last rollout with cache=mag_calibrate."""
-    hook = _hook(transformer.blocks[0], _HOOKS['mag'][0])
+    hook = hook_of(transformer.blocks[0], _HOOKS['mag'][0])
     if hook is None or not hook.config.calibrate:
         raise WorldModelError('the ratios are measured with cache=mag_calibrate only')
-    states = hook.state_manager._state_cache
+    states = cached_states(hook)
     if 'cond' not in states:
         raise WorldModelError('no rollout was sampled yet, so no ratios were measured')
     return list(states['cond'].calibration_ratios)
@@ -160,7 +163,7 @@ def compile_blocks(transformer, wanted: Acceleration) -> str:
     """Compile one block and use it for all; a cache decides at run time, so it breaks the graph."""
     _switch(transformer.compile_repeated_blocks, what=f'compile={wanted.compile}',
             backend=wanted.compile, fullgraph=wanted.cache == 'none')
-    done = sum(block._compiled_call_impl is not None for block in transformer.blocks)
+    done = sum(is_compiled(block) for block in transformer.blocks)
     return _prove(f'compile={wanted.compile}', done, len(transformer.blocks), 'blocks')
 
 
@@ -171,7 +174,7 @@ def offload_groups(transformer, device: str) -> str:
             onload_device=torch.device(device), offload_device=torch.device('cpu'),
             offload_type='block_level', num_blocks_per_group=1, use_stream=cuda,
             non_blocking=cuda)
-    done = sum(_hook(block, 'group_offloading') is not None for block in transformer.blocks)
+    done = sum(hook_of(block, 'group_offloading') is not None for block in transformer.blocks)
     return _prove('offload=group', done, len(transformer.blocks), 'blocks')
 
 
@@ -184,7 +187,7 @@ def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch
         _switch(probe, transformer, device, dtype,
                 what=f'attention_backend={wanted.attention_backend} (with the other options)')
     hook.remove()
-    transformer._reset_stateful_cache()
+    forget_cached_steps(transformer)
     config = transformer.config
     tokens = config.latent_frames * (config.latent_height // 2) * config.latent_width
     if lengths != [tokens // wanted.context_parallel]:
@@ -214,7 +217,7 @@ def probe(transformer, device: str, dtype: torch.dtype) -> torch.Tensor:
 @contextlib.contextmanager
 def count_attention() -> Iterator[Counter[str]]:
     """Count the calls of each attention kernel, by backend name, while the context is open."""
-    table = attention_dispatch._AttentionBackendRegistry._backends
+    table = attention_kernels()
     original, calls = dict(table), Counter()
 
     def counting(name, function):
@@ -228,12 +231,6 @@ def count_attention() -> Iterator[Counter[str]]:
         yield calls
     finally:
         table.update(original)
-
-
-def _hook(block, name: str):
-    """Return diffusers' hook of that name on a block, or None."""
-    registry = getattr(block, '_diffusers_hook', None)
-    return None if registry is None else registry.get_hook(name)
 
 
 def _switch(function, *args, what: str, **kwargs) -> None:

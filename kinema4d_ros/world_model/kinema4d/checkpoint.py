@@ -11,6 +11,7 @@ from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig, read_config, Variant
+from kinema4d_ros.world_model.kinema4d.diffusers_compat import float32_modules
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.kinema4d.weights import account, WeightFiles
 
@@ -115,7 +116,7 @@ class Checkpoint:
         torch = require_stack()
         from kinema4d_ros.world_model.kinema4d.transformer import SharedRotaryEmbedding
         model = self._skeleton()
-        config, pinned = self.config.transformer, set(model._keep_in_fp32_modules)
+        config, pinned = self.config.transformer, float32_modules(model)
         targets = {f'{name}.weight' for name in lora_targets(config['num_layers'])}
         state = {}
         with memory_guard('loading the transformer'):

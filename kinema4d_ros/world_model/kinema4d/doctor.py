@@ -9,6 +9,7 @@ from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig
+from kinema4d_ros.world_model.kinema4d.diffusers_compat import why_kernel_unusable
 from kinema4d_ros.world_model.kinema4d.stack import pick_device, pick_dtype, require_stack
 
 Line = tuple[bool, str, str]   # good, what, finding
@@ -43,14 +44,8 @@ def examine(setting: Mapping[str, Any]) -> Iterator[Line]:
 def usable_backends() -> list[str]:
     """Return the attention kernels whose packages are installed; nothing is downloaded."""
     from diffusers.models import attention_dispatch
-    usable = []
-    for backend in attention_dispatch.AttentionBackendName:
-        try:
-            attention_dispatch._check_attention_backend_requirements(backend)
-        except (RuntimeError, ImportError):
-            continue
-        usable.append(backend.value)
-    return usable
+    return [backend.value for backend in attention_dispatch.AttentionBackendName
+            if why_kernel_unusable(backend) is None]
 
 
 def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str, dtype

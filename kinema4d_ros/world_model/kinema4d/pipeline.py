@@ -12,6 +12,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Report, silent
 from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
 from kinema4d_ros.world_model.kinema4d.config import Guidance
+from kinema4d_ros.world_model.kinema4d.diffusers_compat import forget_cached_steps
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Pipeline:
             latents = torch.randn((1, channels, *condition.shape[2:]), generator=generator)
             latents = latents.to(self._device)
             set_timesteps(scheduler, settings.steps, self._device)
-            network._reset_stateful_cache()
+            forget_cached_steps(network)
             for step, timestep in enumerate(scheduler.timesteps):
                 joint = torch.cat([latents, condition], dim=1).to(self._dtype)
                 inputs = (joint, timestep.expand(1), arm, embeds)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema4d_ros.bridge.received import merged_positions, StampedBuffer
+from kinema4d_ros.bridge.stamped_buffer import merged_positions, StampedBuffer
 
 S = 1_000_000_000
 

@@ -15,12 +15,11 @@ from std_msgs.msg import String
 
 from kinema4d_ros import nodes
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.graph import owner
-from kinema4d_ros.bridge.incompatible_publishers import why_silent, IncompatiblePublishers
+from kinema4d_ros.bridge.graph import IncompatiblePublishers, owner, why_silent
 from kinema4d_ros.bridge.node_base import NoQosEvents
 
 
-class QuietNode(NoQosEvents, Node):
+class NodeWithoutQosEvents(NoQosEvents, Node):
     """A node as those of the package."""
 
 
@@ -36,8 +35,8 @@ class Log(list):
 def graph(module_ros_domain, monkeypatch):
     """Give a node that hears reliable words under another name, its log, and a second node."""
     with rclpy.Context() as context, rclpy.Context() as elsewhere:
-        node = QuietNode('listener', context=context,
-                    cli_args=['--ros-args', '-r', 'words:=/said'])
+        node = NodeWithoutQosEvents('listener', context=context,
+                                    cli_args=['--ros-args', '-r', 'words:=/said'])
         log = Log()
         monkeypatch.setattr(node, 'get_logger', lambda: log)
         node.create_subscription(String, 'words', lambda _: None, 10)
@@ -66,23 +65,23 @@ def seen(node, count):
                 'remap one of the two')])
 def test_a_publisher_that_does_not_fit_is_told_once_and_why(graph, kind, profile, reason):
     node, log, other = graph
-    misfits = IncompatiblePublishers(node)
-    assert why_silent(node, 'words') == ''              # nobody is there
+    publishers = IncompatiblePublishers(node)
+    assert why_silent(node, 'words') is None            # nobody is there
     wrong = other.create_publisher(kind, '/said', profile)
     seen(node, 1)
     for _ in range(4):
-        misfits.look()
+        publishers.look()
     assert log == [f'/said: a publisher of /lab/speaker is not heard: {reason}']
     assert why_silent(node, 'words') == f'a publisher of /lab/speaker is not heard: {reason}'
     other.destroy_publisher(wrong)
     seen(node, 0)
-    misfits.look()
-    assert why_silent(node, 'words') == ''
+    publishers.look()
+    assert why_silent(node, 'words') is None
     other.create_publisher(kind, '/said', profile)     # it comes back
     seen(node, 1)
-    misfits.look()
+    publishers.look()
     assert len(log) == 1
-    misfits.look()
+    publishers.look()
     assert len(log) == 2
 
 
@@ -91,10 +90,10 @@ def test_one_that_fits_beside_it_is_no_problem_but_the_other_is_told(graph):
     node.create_publisher(String, 'words', 10)
     other.create_publisher(String, '/said', qos_profile_sensor_data)
     seen(node, 2)
-    misfits = IncompatiblePublishers(node)
-    misfits.look()
-    misfits.look()
-    assert why_silent(node, 'words') == ''
+    publishers = IncompatiblePublishers(node)
+    publishers.look()
+    publishers.look()
+    assert why_silent(node, 'words') is None
     assert len(log) == 1
     assert log[0].startswith('/said: a publisher of /lab/speaker is not heard: its QoS')
 
@@ -104,20 +103,20 @@ def test_every_policy_that_does_not_fit_is_named(graph):
     node.create_subscription(String, '/description', lambda _: None, qos.ROBOT_DESCRIPTION)
     other.create_publisher(String, '/description', qos_profile_sensor_data)
     end = time.monotonic() + LIMIT
-    while not (deaf := why_silent(node, '/description')):
+    while not (reason := why_silent(node, '/description')):
         assert time.monotonic() < end
         time.sleep(0.01)
-    assert 'ERROR' not in deaf
-    assert 'Best effort publisher and reliable subscription' in deaf
-    assert 'Volatile publisher and transient local subscription' in deaf
+    assert 'ERROR' not in reason
+    assert 'Best effort publisher and reliable subscription' in reason
+    assert 'Volatile publisher and transient local subscription' in reason
 
 
 def test_a_publisher_that_cannot_be_told_does_not_end_the_node(graph, monkeypatch):
     node, log, _ = graph
     monkeypatch.setattr(node, 'get_publishers_info_by_topic', lambda _: 1 / 0)
-    misfits = IncompatiblePublishers(node)
-    misfits.look()
-    misfits.look()
+    publishers = IncompatiblePublishers(node)
+    publishers.look()
+    publishers.look()
     words = 'its publishers cannot be told: ZeroDivisionError: division by zero'
     assert log == [f'/said: {words}']
     assert why_silent(node, 'words') == words
@@ -130,10 +129,10 @@ def test_one_of_two_subscriptions_that_hears_is_enough(graph):
     node.create_subscription(String, 'words', lambda _: None, 10)
     assert why_silent(node, 'words').count('its QoS does not fit') == 1      # both, told once
     node.create_subscription(String, 'words', lambda _: None, qos_profile_sensor_data)
-    assert why_silent(node, 'words') == ''
+    assert why_silent(node, 'words') is None
 
 
-def test_every_node_of_the_package_is_quiet():
+def test_every_node_of_the_package_has_no_qos_events():
     kinds = {kind for module in walk_packages(nodes.__path__, 'kinema4d_ros.nodes.')
              for kind in vars(import_module(module.name)).values()
              if isinstance(kind, type) and issubclass(kind, Node)

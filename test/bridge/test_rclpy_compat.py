@@ -1,0 +1,66 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is used of rclpy's privates is as it was, in the version that it was written for."""
+import threading
+import time
+from importlib.metadata import version
+
+import pytest
+import rclpy
+from graph import LIMIT
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from kinema4d_ros.bridge.rclpy_compat import (end_callback_threads, InvalidHandle, RCLPY_VERSION,
+                                              take)
+
+
+def test_version():
+    """Another rclpy: look whether `rclpy_compat` still fits, then change the version there."""
+    assert version('rclpy').startswith(f'{RCLPY_VERSION}.')
+
+
+def test_messages_are_taken_until_the_subscription_is_gone(module_ros_domain):
+    with rclpy.Context() as context:
+        node = Node('taker', context=context)
+        subscription = node.create_subscription(String, 'words', lambda _: None, 10)
+        raw = node.create_subscription(String, 'words', lambda _: None, 10, raw=True)
+        publisher = node.create_publisher(String, 'words', 10)
+        assert take(subscription) is None
+        publisher.publish(String(data='said'))
+        found, end = {}, time.monotonic() + LIMIT
+        while len(found) < 2:
+            assert time.monotonic() < end
+            for each in (subscription, raw):
+                if (message := take(each)) is not None:
+                    found[each] = message
+        assert found[subscription] == String(data='said') and b'said' in found[raw]
+        node.destroy_subscription(subscription)
+        with pytest.raises(InvalidHandle):
+            take(subscription)
+        node.destroy_node()
+
+
+def test_callbacks_in_threads_are_waited_for_but_not_for_ever(module_ros_domain):
+    began, go_on, ended = (threading.Event() for _ in range(3))
+
+    def work():
+        began.set()
+        go_on.wait(LIMIT)
+        ended.set()
+
+    with rclpy.Context() as context:
+        node = Node('worker', context=context)
+        wake = node.create_guard_condition(work)
+        executor = MultiThreadedExecutor(num_threads=2, context=context)
+        executor.add_node(node)
+        wake.trigger()
+        while not began.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        end_callback_threads(executor, 0.01)
+        assert not ended.is_set()
+        go_on.set()
+        end_callback_threads(executor, LIMIT)
+        assert ended.is_set()
+        node.destroy_node()
