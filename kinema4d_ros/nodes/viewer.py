@@ -27,7 +27,7 @@ from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
-from kinema4d_ros.nodes.shadow_sim.parameters import TABLE_ROWS
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer
@@ -62,7 +62,8 @@ TABLE = ParameterTable((
     Parameter('shadow_sims', list[str], (), 'Namespaces of the shadow_sim nodes to listen to, '
               'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
-    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)))
+    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)),
+    shares_files_with=SHADOW_SIM_TABLE)
 
 
 class ViewerNode(NoQosEvents, Node):

@@ -7,7 +7,6 @@ What the engine computes is tested in test/world_model/kinema4d; here: that sett
 all it says reaches the topics, and that the node lives on whatever happens to it.
 """
 import contextlib
-import json
 import math
 import os
 import resource
@@ -112,9 +111,9 @@ class Bench:
         return handle
 
 
-def settings(**values) -> str:
-    """Return the parameter world_model_settings."""
-    return json.dumps([f'{name}={value}' for name, value in values.items()])
+def settings(**values) -> dict[str, object]:
+    """Return the parameters that set the world model."""
+    return {f'world_model_settings.{name}': value for name, value in values.items()}
 
 
 @contextlib.contextmanager
@@ -135,7 +134,7 @@ def node(**values):
 def bench(module_ros_domain, tmp_path_factory):
     """Return a bench with the pointmap-only variant."""
     base, weights = write_tiny_checkpoint(tmp_path_factory.mktemp('tiny'), Variant.POINTMAP)
-    with node(frames=FRAMES, world_model_settings=settings(
+    with node(frames=FRAMES, **settings(
             base=base, weights=weights, steps=STEPS)) as made_bench:
         yield made_bench
 
@@ -316,7 +315,7 @@ def test_a_bad_checkpoint_is_told_and_once_it_is_good_every_setting_counts(ros_d
         cache='first_block', quantization='int8', offload='model', image_fit='pad')
     damages = [truncate, other_variant, lose_key]
     message = damages.pop(0)(base, weights)
-    with node(frames=5, world_model_settings=chosen) as bench:
+    with node(frames=5, **chosen) as bench:
         while message:
             bench.graph.wait(lambda: bench.worker().level == DiagnosticStatus.ERROR, 'the error')
             assert message in bench.worker().message

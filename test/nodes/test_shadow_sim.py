@@ -207,16 +207,24 @@ def test_a_verdict_lives_from_the_look_it_rests_on(bench):
 def test_parameters_are_checked_and_hold_from_the_next_request_on(bench):
     refused = bench.graph.set_parameter('shadow_sim', deadline=-1.0)
     assert 'deadline' in refused
-    assert 'joint.kind' in bench.graph.set_parameter('shadow_sim', joint_limits=['x=1'])
+    limit = 'joint_limits.shoulder_pan_joint.max_velocity'
+    assert limit in bench.graph.set_parameter('shadow_sim', **{limit: 'slow'})
     assert bench.graph.set_parameter('shadow_sim', frames=7) != ''        # fixed at start
-    bench.set(cloud_stride=2, joint_limits=['shoulder_pan_joint.velocity=0.1'])
+    bench.set(cloud_stride=2, **{limit: 0.1})
     before = len(bench.frames)
     verdict = bench.ask()
     assert Finding.VELOCITY_LIMIT in codes(verdict)
     bench.graph.wait(lambda: len(bench.frames) > before, 'a frame')
     assert (bench.frames[-1].points.height, bench.frames[-1].points.width) == (
         HEIGHT // 2, WIDTH // 2)
-    bench.set(cloud_stride=1, joint_limits=['shoulder_pan_joint.velocity=9.0'])
+    bench.set(**{'cloud_stride': 1, limit: 9})
+    bench.passes()
+    bench.set(**{limit: None})
+    bench.set(**{'joint_limits.elbow.max_velocity': 1.0})      # the arm has no such joint
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE and 'elbow' in verdict.summary
+    bench.set(**{'joint_limits.elbow.max_velocity': None})
+    bench.passes()
 
 
 def test_diagnostics_tell_rates_worker_and_last_verdict(bench):

@@ -38,7 +38,7 @@ def shared_bench(module_ros_domain, tmp_path_factory):
 def bench(shared_bench):
     """Give the module's bench, and bring it back to a good state."""
     yield shared_bench
-    shared_bench.set(**{'self_margin': 0.0, 'tier2.seeds': 1, 'tier2.hold_still': False,
+    shared_bench.set(**{'tier0.self_margin': 0.0, 'tier2.seeds': 1, 'tier2.hold_still': False,
                         'goal_rubric': ''})
     shared_bench.reset()
     shared_bench.robot.wait_shown()
@@ -239,16 +239,20 @@ def test_candidates_with_their_ranking_are_published(bench):
 
 def test_a_rule_that_changes_holds_from_the_next_request_on(bench):
     assert early_and_final(bench)[0].status == Verdict.PASS
-    bench.set(self_margin=0.5)
+    bench.set(**{'tier0.self_margin': 0.5})
     early, _ = early_and_final(bench)
     assert Finding.SELF_COLLISION in codes(early) and early.status != Verdict.PASS
-    bench.set(self_margin=0.0)
+    bench.set(**{'tier0.self_margin': 0.0})
     assert early_and_final(bench)[0].status == Verdict.PASS
 
 
 @pytest.mark.parametrize('values, words', [
     ({'tier1.near_miss': 0.5}, 'Max: 0.06'), ({'tier1.unseen': 'ignore'}, 'report, unsure'),
-    ({'touch': ['hand=0.1']}, 'link={depth'), ({'goal_rubric': 'tidy'}, 'known: .*pick'),
+    ({'touch.hand.depth': -0.1}, 'touch.hand.depth.*at least 0'),
+    ({'touch.hand.force': 1.0}, 'did you mean touch.<link>.depth'),
+    ({'touch.hand.within': [1, 0, 0, 0, 1, 1]}, 'smaller corner first'),
+    ({'self_margin': 0.5}, 'another name since 0.2.0: tier0.self_margin'),
+    ({'goal_rubric': 'tidy'}, 'known: .*pick'),
     ({'srdf': '/nowhere'}, 'read-only')])
 def test_a_rule_that_makes_no_sense_is_refused(bench, values, words):
     said = bench.graph.set_parameter('shadow_sim', **values)
@@ -280,7 +284,7 @@ def test_checks_do_not_wait_for_a_model_that_loads(ros_domain):
         verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
         robot = FakeRobot(graph)
         process = start_shadow_sim(required_tiers=[0, 1], separate_checks='true',
-                                   world_model_settings="['slow_start=true']")
+                                   **{'world_model_settings.slow_start': 'true'})
         graph.wait(lambda: 'loading for ever' in process.output(), 'the model to load')
         graph.wait(robot.trajectory.get_subscription_count, 'the node')
         robot.trajectory.publish(swing())
@@ -292,7 +296,7 @@ def test_checks_do_not_wait_for_a_model_that_loads(ros_domain):
 def test_a_bad_setting_of_the_world_model_is_one_clear_error(ros_domain):
     words = 'has no setting unusd; it has: slow_start, unused, words'
     with made() as graph:
-        process = start_shadow_sim(world_model_settings="['unusd=1.0']")
+        process = start_shadow_sim(**{'world_model_settings.unusd': 1.0})
         graph.wait(lambda: words in process.output(), 'the error')
         assert process.stop() == 0
         assert process.output().count(words) == 1 and 'Traceback' not in process.output()
