@@ -17,7 +17,8 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
-from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
+from kinema4d_ros.bridge.motion import (duration_seconds, joint_positions, stamp_ns,
+                                        trajectory_from_message)
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
@@ -143,7 +144,8 @@ class ViewerNode(NoQosEvents, Node):
                      for frame in {message.header.frame_id, message.points.header.frame_id}}
             self._viewer.add_frame(message.rollout_id, FutureFrame.thinned(
                 self._values['point_budget'], index=message.index, count=message.count,
-                time=message.time_from_start, stamp_ns=stamp_ns(message.header.stamp),
+                time=duration_seconds(message.time_from_start),
+                stamp_ns=stamp_ns(message.header.stamp),
                 points=points,
                 colors=image[::stride, ::stride] if colors is None else colors,
                 robot_mask=mask[::stride, ::stride] > 0, image=image, joint_positions=joints,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, HEIGHT, made, READY, start_shadow_sim, swing, WIDTH
 from kinema4d_ros.action import Precheck
@@ -224,7 +225,7 @@ def test_a_trajectory_without_length_gets_a_verdict(bench):
     assert [finding.code for finding in verdict.findings] == [Finding.EMPTY_TRAJECTORY]
     del instant.points[1:]                         # stays where the robot is, at time 0
     _, frames = bench.predicted(instant)
-    assert frames[-1].time_from_start == 0.0
+    assert frames[-1].time_from_start == Duration()
 
 
 def test_a_cancel_ends_within_a_step_and_keeps_the_loaded_model(bench):

@@ -281,11 +281,7 @@ def test_lifecycle_by_a_manager(ros_domain):
 @pytest.mark.parametrize('values, words', [
     ({'world_model': 'crystal_ball'}, 'crystal_ball'),
     ({'tier0.start_tolerence': 0.1}, 'did you mean tier0.start_tolerance'),
-    ({'start_tolerance': 0.1}, 'another name since 0.2.0: tier0.start_tolerance'),
-    ({'joint_limits': "['a.velocity=1']"}, 'joint_limits.<joint>.min_position'),
-    ({'touch': "['a={}']"}, 'touch.<link>.depth'),
-    ({'allowed_contacts': "['a,b']"}, 'allowed_contacts.<link>'),
-    ({'world_model_settings': "['x=1']"}, 'world_model_settings.<name>')])
+    ({'joint_limits': "['a.jerk=1']"}, 'joint_limits.<joint>.min_position')])
 def test_a_bad_configuration_ends_the_node_with_the_reason(ros_domain, values, words):
     process = start_shadow_sim(**values)
     assert process.process.wait(60.0) == 1
