@@ -6,4 +6,4 @@ from pkgutil import extend_path
 # The generated interfaces (kinema4d_ros.msg, .action) are installed by colcon; this lets a
 # source checkout on sys.path find them there.
 __path__ = extend_path(__path__, __name__)
-__version__ = '0.1.0'
+__version__ = '0.2.0'

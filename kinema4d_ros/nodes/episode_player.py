@@ -23,7 +23,7 @@ from kinema4d_ros.bridge.cameras import calibration_message
 from kinema4d_ros.bridge.images import (array_to_image, compressed_depth_message,
                                         compressed_message)
 from kinema4d_ros.bridge.motion import joint_state_message, time_message, trajectory_message
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
@@ -67,7 +67,7 @@ TABLE = ParameterTable((
 ))
 
 
-class EpisodePlayer(NoQosEvents, Node):
+class EpisodePlayer(NodeBase, Node):
     """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
 
     def __init__(self, on_end: Callable[[], None]):

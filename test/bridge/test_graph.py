@@ -16,10 +16,10 @@ from std_msgs.msg import String
 from kinema4d_ros import nodes
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, owner, why_silent
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 
 
-class NodeWithoutQosEvents(NoQosEvents, Node):
+class NodeWithoutQosEvents(NodeBase, Node):
     """A node as those of the package."""
 
 
@@ -138,4 +138,4 @@ def test_every_node_of_the_package_has_no_qos_events():
              if isinstance(kind, type) and issubclass(kind, Node)
              and kind.__module__.startswith('kinema4d_ros.')}
     assert len(kinds) >= 6
-    assert all(issubclass(kind, NoQosEvents) for kind in kinds)
+    assert all(issubclass(kind, NodeBase) for kind in kinds)

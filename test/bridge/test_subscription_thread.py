@@ -13,7 +13,7 @@ from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
 from kinema4d_ros.bridge import subscription_thread
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 
 
@@ -77,7 +77,7 @@ def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
     assert len(heard) == 5
 
 
-class NodeWithoutQosEvents(NoQosEvents, Node):
+class NodeWithoutQosEvents(NodeBase, Node):
     """A node as those of the package."""
 
 

@@ -9,11 +9,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from kinema4d_ros.bridge import subscription_thread
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.nodes.trajectory_gate.live_state import GateState
 
 
-class NodeWithoutQosEvents(NoQosEvents, Node):
+class NodeWithoutQosEvents(NodeBase, Node):
     """A node as those of the package."""
 
 

@@ -19,7 +19,7 @@ from std_msgs.msg import String
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner, why_qos_incompatible
 from kinema4d_ros.bridge.motion import stamp_ns
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.diagnosis import Check, Level
 from kinema4d_ros.errors import ConfigurationError
@@ -47,7 +47,7 @@ _FORMS = {
                          'sensor_msgs/msg/CompressedImage'))}
 
 
-class GraphProbe(NoQosEvents, Node):
+class GraphProbe(NodeBase, Node):
     """Listens as shadow_sim would, and says what it heard; commands and publishes nothing."""
 
     def __init__(self, context: rclpy.Context, arguments: Sequence[str]):

@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, type_name
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.nodes.recorder.bag import Bag, BagTopic
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
@@ -58,7 +58,7 @@ TABLE = ParameterTable((
 ))
 
 
-class Recorder(NoQosEvents, Node):
+class Recorder(NodeBase, Node):
     """Writes serialised messages as they come, under the names of this package's topics."""
 
     def __init__(self, on_end: Callable[[], None]):

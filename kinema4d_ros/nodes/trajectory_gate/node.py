@@ -18,7 +18,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, why_silent
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.gate.rules import Mode
 from kinema4d_ros.nodes.trajectory_gate.controller import Controller
@@ -34,7 +34,7 @@ _IDLE_LOOKS = 5    # at the end, 10 ms apart
 _LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
 
 
-class TrajectoryGate(NoQosEvents, Node):
+class TrajectoryGate(NodeBase, Node):
     """
     Wires the parts of the gate.
 
