@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule)
 from kinema4d_ros.types import JointLimit
@@ -44,9 +45,10 @@ def precheck_settings(rules: Mapping[str, Any]) -> PrecheckSettings:
     """
     if not rules:
         return PrecheckSettings()
-    grasping = {}
+    grasping = GraspSettings()
     if rules['world_model'] == 'kinematic':    # tier 1 is to foresee what that model will show
-        grasping = assignments('world_model_settings', rules['world_model_settings'])
+        grasping = GraspSettings.among(assignments(
+            'world_model_settings', rules['world_model_settings']))
     return PrecheckSettings(
         tier0=tier0_settings(rules),
         tier1=Tier1Settings(**_of_tier('tier1.', rules), touch=_touch(rules['touch'])),

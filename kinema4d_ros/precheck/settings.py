@@ -12,6 +12,7 @@ import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import JointLimit
 
 
@@ -99,6 +100,12 @@ class Tier1Settings:
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
+
+    @property
+    def scene(self) -> SceneSettings:
+        """How well the scene is known."""
+        return SceneSettings(self.depth_sigma, self.depth_sigma_square, self.calibration_sigma,
+                             self.mesh_sigma, self.mask_growth, self.voxel, self.least_neighbours)
 
 
 @dataclass(frozen=True)
