@@ -1,8 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a motion does to the scene, by geometry alone (ring a)."""
+"""What a motion does to the scene, by geometry alone; no ROS."""
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight.story import Backdrop, GraspSettings, MovingBody, Story, StoryEvent
 
-__all__ = ['Body', 'Fingers', 'Story', 'can_grasp']
+__all__ = [
+    'Backdrop', 'Body', 'Fingers', 'GraspSettings', 'MovingBody', 'Story', 'StoryEvent',
+    'can_grasp',
+]

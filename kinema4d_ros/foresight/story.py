@@ -3,17 +3,20 @@
 """What the fingers do to the world: grasp, carry, release, rest; geometry only, no pictures."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from kinema4d_ros.camera.compose import inside_box
+from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers, GapMotion
+from kinema4d_ros.scene.mask import grow, in_paint
 from kinema4d_ros.scene.segment import find_object
-from kinema4d_ros.scene.still import grow, in_paint, StillScene
 from kinema4d_ros.scene.support import HeightMap
+from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
 
 _GRAVITY = 9.81
@@ -21,35 +24,98 @@ _FREE = 0.002       # [m] the fingers let go when they are this much wider than 
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
 
+@dataclass(frozen=True)
+class GraspSettings:
+    """What counts as a grasp; tier 1 and the kinematic world model foresee by the same."""
+
+    least_contact_points: int = 4   # pixels of an object between the fingers, 1 or more
+    largest_object: float = 0.25    # [m] longest horizontal extent of what can be carried, 0.02..2
+
+    def __post_init__(self) -> None:
+        """
+        Refuse what is no setting.
+
+        :raises ConfigurationError: naming the setting, its value and what is valid.
+        """
+        least, largest = self.least_contact_points, self.largest_object
+        if type(least) is not int or least < 1:
+            raise ConfigurationError(f'least_contact_points must be a whole number of 1 or more, '
+                                     f'got {least!r}')
+        if isinstance(largest, bool) or not isinstance(largest, int | float) \
+                or not 0.02 <= largest <= 2.0:
+            raise ConfigurationError(f'largest_object must be 0.02 to 2 [m], got {largest!r}')
+        object.__setattr__(self, 'largest_object', float(largest))
+
+    @classmethod
+    def among(cls, settings: Mapping[str, object]) -> GraspSettings:
+        """Return those that are among other settings of a world model, the rest as by default."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: settings[name] for name in names if name in settings})
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """The scene without the robot and what has been moved, from one frame on."""
+
+    first_frame: int
+    image: np.ndarray | None   # (H, W, 3) uint8; None when no pictures are wanted
+    depth: np.ndarray          # (H, W) float32 [m], NaN unknown
+
+
+@dataclass(frozen=True, eq=False)
+class MovingBody:
+    """An object that the fingers move; before `first_frame` it is part of the backdrop."""
+
+    body: Body
+    first_frame: int
+    #: (T, 4, 4) how far it has moved in the base frame since it was observed, identity at first
+    T_base_body: np.ndarray
+
+    def center(self, frame: int) -> np.ndarray:
+        """Return the middle of the object, (3,) [m] base frame."""
+        return self.body.moved(self.body.center, self.T_base_body[frame])
+
+    def vertices(self, frame: int) -> np.ndarray:
+        """Return the vertices of the object, (V, 3) [m] base frame."""
+        return self.body.moved(self.body.vertices, self.T_base_body[frame])
+
+
+@dataclass(frozen=True, eq=False)
+class StoryEvent:
+    """What happens at a frame, and to which of the moved objects, if to one."""
+
+    frame: int
+    event: WorldEvent
+    body: int | None = None   # index into `Story.bodies`
+
+
 class Story:
     """
-    What happens to the scene during one rollout, foreseen from one observation.
+    What happens to the scene during one rollout, foreseen from one view of it.
 
     Gravity acts along -z of the base frame (REP-103: z up). Attributes:
 
-    * ``events``: (frame, event) in order of time.
-    * ``bodies``: (body, first frame at which it is drawn apart, poses (T, 4, 4)) per moved object;
-      before that frame it is part of the background.
-    * ``backgrounds``: (first frame, image, depth), the scene without robot and moved objects.
+    * ``events``: list of StoryEvent in order of time.
+    * ``bodies``: list of MovingBody, the objects that are moved.
+    * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
     """
 
-    def __init__(self, scene: StillScene, robot: RobotRollout, setting: Mapping[str, Any], *,
-                 pictures: bool = True):
+    def __init__(self, scene: SceneView, robot: RobotRollout,
+                 settings: GraspSettings = GraspSettings(), *, pictures: bool = True):
         """
-        Foresee.
+        Foresee what the fingers of `robot.gripper` do; `can_grasp` tells whether they are known.
 
-        :param setting: that of the kinematic model.
-        :param pictures: whether bodies and backgrounds are to be drawn; otherwise bodies are
-            black, and the images of `backgrounds` None.
+        :param pictures: whether bodies and backdrops are to be drawn; otherwise bodies are black,
+            and the images of `backdrops` None.
         """
-        self._scene, self._robot, self._setting = scene, robot, setting
+        self._scene, self._robot, self._settings = scene, robot, settings
         self._camera = robot.camera
-        self._T_base_camera = scene.observation.view.T_base_camera
+        self._T_base_camera = scene.seen.T_base_camera
         self._fingers = Fingers(robot)
         self._points = scene.points_base
-        self.events: list[tuple[int, WorldEvent]] = []
-        self.bodies: list[tuple[Body, int, np.ndarray]] = []
-        self.backgrounds = [(0, scene.image if pictures else None, scene.depth)]
+        self.events: list[StoryEvent] = []
+        self.bodies: list[MovingBody] = []
+        self.backdrops = [Backdrop(0, scene.image if pictures else None, scene.depth)]
         held: tuple[int, float] | None = None            # (number of the body, gap at the grasp)
         for motion in self._fingers.motions():
             if motion.closing and held is None:
@@ -67,32 +133,32 @@ class Story:
 
         Before anything has moved it is that of the object that will move first, where it stands.
         """
-        begun = [entry for entry in self.bodies if entry[1] <= frame] or self.bodies[:1]
-        if not begun:
-            return None
-        body, _, poses = begun[-1]
-        return body.moved(body.center, poses[frame])
+        begun = [body for body in self.bodies if body.first_frame <= frame] or self.bodies[:1]
+        return begun[-1].center(frame) if begun else None
+
+    def backdrop(self, frame: int) -> Backdrop:
+        """Return what stands behind the moved objects at a frame."""
+        return [backdrop for backdrop in self.backdrops if backdrop.first_frame <= frame][-1]
 
     def _close(self, motion: GapMotion) -> tuple[int, float] | None:
         """Tell what the fingers close on, and let it follow the hand."""
-        for number, (body, _, poses) in enumerate(self.bodies):
-            at = poses[motion.first]
-            now = body.vertices @ at[:3, :3].T + at[:3, 3]
+        for number, moving in enumerate(self.bodies):
+            now = moving.vertices(motion.first)
             touched = self._touched(now, motion)
-            if touched.sum() >= self._setting['least_contact_points']:
+            if touched.sum() >= self._settings.least_contact_points:
                 return self._grasp(number, motion, now[touched])
         touched = self._touched(self._points, motion)
         segment = None
-        if touched.sum() >= self._setting['least_contact_points']:
-            segment = find_object(self._points, touched, self._setting['largest_object'])
+        if touched.sum() >= self._settings.least_contact_points:
+            segment = find_object(self._points, touched, self._settings.largest_object)
         if segment is None:
             self._closed_on_nothing(motion)
             return None
         touched &= segment.mask
-        body = Body(self.backgrounds[0][1], self._scene.depth, segment.mask, self._camera,
+        body = Body(self.backdrops[0].image, self._scene.depth, segment.mask, self._camera,
                     self._T_base_camera, segment.support_height)
         poses = np.repeat(np.eye(4)[None], len(self._robot.times), axis=0)
-        self.bodies.append((body, motion.first, poses))
+        self.bodies.append(MovingBody(body, motion.first, poses))
         held = self._grasp(len(self.bodies) - 1, motion, self._points[touched])
         self._uncover(body, segment.mask, motion.first)
         self._points = self._points.copy()      # the scene keeps its own
@@ -117,7 +183,8 @@ class Story:
     def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray) -> tuple[int, float]:
         """Let body `number` follow the hand from when the fingers have reached the contact."""
         fingers = self._fingers
-        body, first, poses = self.bodies[number]
+        moving = self.bodies[number]
+        poses = moving.T_base_body
         axis = fingers.axis_base(motion.first)
         along = contact @ axis
         gap = fingers.gap[motion.first:motion.last + 1]
@@ -129,9 +196,9 @@ class Story:
         start[:3, 3] += shift * axis
         follow = fingers.T_base_palm[frame:] @ np.linalg.inv(fingers.T_base_palm[frame])
         poses[frame:] = follow @ start
-        center = body.moved(body.center, poses[frame])
+        center = moving.center(frame)
         self._tell(EventKind.GRASP, frame, center,
-                   f'fingers close on an object at {_place(center)}')
+                   f'fingers close on an object at {_place(center)}', number)
         return number, float(np.ptp(along))
 
     def _closed_on_nothing(self, motion: GapMotion) -> None:
@@ -156,9 +223,8 @@ class Story:
                        f'fingers close on nothing at {_place(middle)}')
 
     def _uncover(self, body: Body, mask: np.ndarray, frame: int) -> None:
-        """Add the background without the body from `frame` on."""
-        _, image, depth = self.backgrounds[-1]
-        depth = depth.copy()
+        """Add the backdrop without the body from `frame` on."""
+        image, depth = self.backdrops[-1].image, self.backdrops[-1].depth.copy()
         hole = grow(mask, 1)         # edge pixels show a mixture of the object and what is behind
         if image is not None:
             # What appears is the ground or farther away than the body, not what stands before it.
@@ -166,18 +232,19 @@ class Story:
                 & (depth < np.nanmedian(depth[mask]))
             image = in_paint(image, hole, ~before)
         depth[hole] = np.nan
-        self.backgrounds.append((frame, image, depth))
+        self.backdrops.append(Backdrop(frame, image, depth))
 
     def _release(self, number: int, frame: int) -> None:
         """Let body `number` fall from its pose at `frame` to what is below it."""
-        body, _, poses = self.bodies[number]
-        times = self._robot.times
+        moving = self.bodies[number]
+        times, poses = self._robot.times, moving.T_base_body
         start = poses[frame].copy()
-        center = body.moved(body.center, start)
-        self._tell(EventKind.RELEASE, frame, center, f'an object is let go at {_place(center)}')
-        footprint = body.footprint(start)
-        others = [other.moved(other.vertices, track[frame])
-                  for index, (other, _, track) in enumerate(self.bodies) if index != number]
+        center = moving.center(frame)
+        self._tell(EventKind.RELEASE, frame, center,
+                   f'an object is let go at {_place(center)}', number)
+        footprint = moving.body.footprint(start)
+        others = [other.vertices(frame)
+                  for index, other in enumerate(self.bodies) if index != number]
         ground = HeightMap(np.concatenate([self._points.reshape(-1, 3), *others]),
                            footprint[:, :2].mean(0), reach=0.25)
         drop = float(footprint[:, 2].min()) - ground.rest_height(footprint[:, :2])
@@ -188,16 +255,17 @@ class Story:
         resting = np.nonzero(fallen >= drop - 1e-9)[0]
         if len(resting):
             rest = frame + int(resting[0])
-            center = body.moved(body.center, poses[rest])
+            center = moving.center(rest)
             self._tell(EventKind.REST, rest, center,
                        f'the object falls {100 * drop:.0f} cm and comes to rest at '
-                       f'{_place(center)}')
+                       f'{_place(center)}', number)
 
-    def _tell(self, kind: EventKind, frame: int, point: np.ndarray, what: str) -> None:
+    def _tell(self, kind: EventKind, frame: int, point: np.ndarray, what: str,
+              body: int | None = None) -> None:
         """Add an event."""
         time = float(self._robot.times[frame])
-        self.events.append((frame, WorldEvent(kind, time, np.array(point, np.float64),
-                                              f'{what} at {time:.1f} s')))
+        self.events.append(StoryEvent(frame, WorldEvent(
+            kind, time, np.array(point, np.float64), f'{what} at {time:.1f} s'), body))
 
 
 def _place(point: np.ndarray) -> str:

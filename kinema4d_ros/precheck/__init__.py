@@ -22,10 +22,9 @@ from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
-from kinema4d_ros.scene.observed import ObservedScene
 
 __all__ = [
-    'Clearance', 'Evidence', 'FutureCheck', 'Goal', 'MovedObject', 'ObservedScene', 'Outcome',
+    'Clearance', 'Evidence', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
     'PrecheckSettings', 'RobotChecker', 'Tier0Settings', 'Tier1Settings', 'Tier2Settings',
     'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide', 'not_checked',
     'rank', 'speed_factor', 'trajectory_hash',

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule)
 from kinema4d_ros.types import JointLimit
@@ -24,9 +25,9 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None) -> Pre
     :param srdf: text of the SRDF that the parameter names.
     :raises ConfigurationError: values that would switch a rule off or turn it round.
     """
-    grasping = {}
+    grasping = GraspSettings()
     if values['world_model'] == 'kinematic':   # tier 1 is to foresee what that model will show
-        grasping = _below('world_model_settings.', values)
+        grasping = GraspSettings.among(_below('world_model_settings.', values))
     tier0 = _below('tier0.', values)
     return PrecheckSettings(
         tier0=Tier0Settings(**tier0 | {'workspace': tier0['workspace'] or None},

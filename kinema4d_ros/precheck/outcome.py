@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.tier1.clearance import Clearance
-from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.segment import find_object
 from kinema4d_ros.types import EventKind, Finding, FindingCode, Severity, WorldEvent
 
@@ -64,28 +64,28 @@ def event_finding(event: WorldEvent) -> Finding:
                    point_base=point, time=float(event.time))
 
 
-def foresee_outcome(story: Story | None, scene: ObservedScene,
+def foresee_outcome(story: Story | None, scene: Scene,
                     clearance: Clearance) -> Outcome:
     """Return what the fingers do by the story, and what the robot pushes on its way."""
     swept = swept_objects(scene, clearance)
     if story is None:
         return Outcome(swept=swept, is_known=False)
     moved = []
-    for body, _, poses in story.bodies:
-        mine = [event for frame, event in story.events if event.point_base is not None
-                and np.allclose(event.point_base, body.moved(body.center, poses[frame]))]
+    for number, moving in enumerate(story.bodies):
+        body = moving.body
+        mine = [told.event for told in story.events if told.body == number]
         grasps = [event.time for event in mine if event.kind is EventKind.GRASP]
         releases = [event.time for event in mine if event.kind is EventKind.RELEASE]
         held = not releases or (grasps and grasps[-1] > releases[-1])
         lowest = np.array([*body.center[:2], body.bottom])
         moved.append(MovedObject(
-            body.center.copy(), body.moved(body.center, poses[-1]),
-            float(body.moved(lowest, poses[-1])[2]), grasps[0] if grasps else 0.0,
+            body.center.copy(), moving.center(-1),
+            float(body.moved(lowest, moving.T_base_body[-1])[2]), grasps[0] if grasps else 0.0,
             None if held else releases[-1]))
-    return Outcome(tuple(event for _, event in story.events), tuple(moved), swept)
+    return Outcome(tuple(told.event for told in story.events), tuple(moved), swept)
 
 
-def swept_objects(scene: ObservedScene, clearance: Clearance, largest: float = 0.25
+def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25
                   ) -> tuple[Finding, ...]:
     """
     Return the objects that links are pushed into, one finding each.
@@ -102,9 +102,9 @@ def swept_objects(scene: ObservedScene, clearance: Clearance, largest: float = 0
             hits.append((float(track.times[frame]), name, track.point_base[frame]))
     if not hits:
         return ()
-    observation = scene.observation
-    points = pointmap_from_depth(scene.depth, observation.view.camera)
-    T = observation.view.T_base_camera
+    seen = scene.view.seen
+    points = pointmap_from_depth(scene.view.measured_depth, seen.camera)
+    T = seen.T_base_camera
     points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
     found: list[Finding] = []
     for time, name, place in sorted(hits, key=lambda hit: hit[0]):

@@ -13,8 +13,7 @@ import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.foresight.fingers import can_grasp
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, looking_times
 from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, Tier2Settings
@@ -23,11 +22,9 @@ from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
-from kinema4d_ros.scene.observed import ObservedScene
-from kinema4d_ros.scene.still import StillScene
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
                                 RobotRollout)
-from kinema4d_ros.world_model.kinematic import Kinematic
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,7 @@ class PrecheckSettings:
     srdf: str | None = None      # text of an SRDF; the pairs of links that it disables may touch
     #: further pairs of links that may touch
     allowed_contacts: tuple[tuple[str, str], ...] = ()
-    #: settings of the kinematic world model, whose foresight of grasps tier 1 uses
-    grasping: Mapping[str, object] = field(default_factory=dict)
+    grasping: GraspSettings = field(default_factory=GraspSettings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +82,7 @@ class RobotChecker:
         self.robot, self.gripper, self.settings = robot, gripper, settings
         self._meshes = meshes
         self._renderer = renderer or RobotRenderer(meshes, robot.link_names)
-        self._grasping = Kinematic(**settings.grasping).setting
-        self._seen: tuple[Observation, ObservedScene, StillScene] | None = None
+        self._scene: Scene | None = None
 
     @cached_property
     def self_collision(self) -> SelfCollision:
@@ -122,34 +117,31 @@ class RobotChecker:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Evidence((not_checked(NO_SHAPE),))
-        scene, still = self.look(observation)
+        scene = self.look(observation)
         least = self.settings.tier1.least_measured
-        if scene.measured < least or not len(scene.points_base):
+        if scene.measured < least or not len(scene.points):
             return Evidence((not_checked(
                 f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
-                f'and {len(scene.points_base)} points of the scene are known: is the depth camera '
+                f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
         motion, too_long = self._move(observation, trajectory)
         story = None
         if can_grasp(motion):
-            story = Story(still, motion, self._grasping, pictures=False)
+            story = Story(scene.view, motion, self.settings.grasping, pictures=False)
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
         return Evidence(findings + too_long + outcome.findings(), clearance, outcome)
 
-    def look(self, observation: Observation) -> tuple[ObservedScene, StillScene]:
+    def look(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""
-        if self._seen is None or self._seen[0] is not observation:
+        if self._scene is None or self._scene.observation is not observation:
             start = self.robot.configuration(observation.joint_positions, strict=False)
             images = self._renderer.render(kinematics_of(self.robot)(start[None]),
                                            observation.view.camera, observation.view.T_base_camera)
-            mask = images.link_id[0] >= 0
-            self._seen = (observation,
-                          ObservedScene.of(observation, mask, self.settings.tier1),
-                          StillScene(observation, mask))
-        return self._seen[1:]
+            self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
+        return self._scene
 
     def move(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""
@@ -171,7 +163,7 @@ class RobotChecker:
 
     def forget(self) -> None:
         """Forget the scene."""
-        self._seen = None
+        self._scene = None
 
 
 def guarded(check: Callable[[], Sequence[Finding]], tier: int) -> Sequence[Finding]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import JointLimit
 
 
@@ -108,6 +109,12 @@ class Tier1Settings:
     def __reduce__(self) -> tuple:
         """Travel to the worker process; a frozen mapping does not by itself."""
         return _made, (type(self), _plain(self))
+
+    @property
+    def scene(self) -> SceneSettings:
+        """How well the scene is known."""
+        return SceneSettings(self.depth_sigma, self.depth_sigma_square, self.calibration_sigma,
+                             self.mesh_sigma, self.mask_growth, self.voxel, self.least_neighbours)
 
 
 @dataclass(frozen=True)

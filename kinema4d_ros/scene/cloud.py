@@ -3,11 +3,11 @@
 """The observed scene as points in the base frame, without the robot."""
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from kinema4d_ros.camera.points import pointmap_from_depth
 from kinema4d_ros.errors import CameraError, ObservationError
+from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.types import Observation
 
 
@@ -33,7 +33,7 @@ def scene_cloud(observation: Observation, robot_mask: np.ndarray, *, voxel: floa
                                'connect the depth topic')
     if not voxel > 0:
         raise CameraError(f'voxel must be a positive size [m], got {voxel}')
-    keep = np.isfinite(view.depth) & ~grown(robot_mask, observation, margin)
+    keep = np.isfinite(view.depth) & ~grow_robot(robot_mask, view.camera, margin)
     points = pointmap_from_depth(view.depth, view.camera)[keep].astype(np.float64)
     T = view.T_base_camera
     points = points @ T[:3, :3].T + T[:3, 3]
@@ -46,20 +46,3 @@ def scene_cloud(observation: Observation, robot_mask: np.ndarray, *, voxel: floa
     cloud, _ = cloud.remove_radius_outlier(nb_points=4, radius=3 * voxel)
     return (np.array(cloud.points).reshape(-1, 3),
             np.round(np.array(cloud.colors).reshape(-1, 3) * 255).astype(np.uint8))
-
-
-def grown(robot_mask: np.ndarray, observation: Observation,
-          margin: int | None = None) -> np.ndarray:
-    """
-    Return the mask with a rim around it, since the rendered edge is off by a pixel or two.
-
-    :raises CameraError: the mask does not have the size of the image.
-    """
-    camera = observation.view.camera
-    height, width = camera.height, camera.width
-    if robot_mask.shape != (height, width):
-        raise CameraError(f'robot_mask {robot_mask.shape} does not have the size of the image, '
-                          f'{(height, width)}')
-    margin = max(2, round(height / 160)) if margin is None else margin
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
-    return cv2.dilate(robot_mask.astype(np.uint8), kernel).astype(bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinema4d_ros.scene.cloud import grown
+from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.types import Background, Observation, PinholeCamera
 
 _MOVED, _TURNED = 0.002, np.deg2rad(0.2)    # [m], [rad] beyond this the camera has moved
@@ -13,10 +13,10 @@ _MOVED, _TURNED = 0.002, np.deg2rad(0.2)    # [m], [rad] beyond this the camera 
 
 class SceneMemory:
     """
-    Remembers the newest value of each pixel that did not show the robot.
+    Remembers the newest value of each pixel that did not show the robot, and when that was.
 
-    It holds one image, one depth and one mask, however many it is shown. When the camera moves
-    or its image changes size, it starts again. One thread owns it.
+    It holds one image, one depth, one mask and one stamp for each pixel, however many it is shown.
+    When the camera moves or its image changes size, it starts again. One thread owns it.
     """
 
     def __init__(self):
@@ -36,18 +36,24 @@ class SceneMemory:
         :param robot_mask: (H, W) bool, pixels of the robot; a rim around it is left out too.
         :raises CameraError: the mask does not have the size of the image.
         """
-        scene, view = ~grown(robot_mask, observation), observation.view
+        view = observation.view
+        scene = ~grow_robot(robot_mask, view.camera)
         if self._camera != view.camera or self._has_moved(view.T_base_camera):
             size = (view.camera.height, view.camera.width)
             self._camera, self._T = view.camera, view.T_base_camera
             self._image = np.zeros((*size, 3), np.uint8)
             self._depth = np.full(size, np.nan, np.float32)
             self._known = np.zeros(size, bool)
+            self._stamp_ns = np.zeros(size, np.int64)
         np.copyto(self._image, view.image, where=scene[..., None])
         self._known |= scene
+        # A depth that stays keeps its age, however new the colour that goes with it is.
+        fresh = scene & np.isnan(self._depth)
         if view.depth is not None:
-            np.copyto(self._depth, view.depth,
-                      where=scene & np.isfinite(view.depth))
+            measured = scene & np.isfinite(view.depth)
+            np.copyto(self._depth, view.depth, where=measured)
+            fresh |= measured
+        self._stamp_ns[fresh] = view.stamp_ns
         self._snapshot = None
 
     @property
@@ -56,7 +62,8 @@ class SceneMemory:
         if self._camera is None:
             return None
         if self._snapshot is None:
-            arrays = [a.copy() for a in (self._image, self._depth, self._known)]
+            arrays = [a.copy() for a in (self._image, self._depth, self._known,
+                                        self._stamp_ns)]
             for array in arrays:
                 array.flags.writeable = False
             self._snapshot = Background(*arrays)

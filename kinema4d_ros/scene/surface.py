@@ -8,7 +8,7 @@ import numpy as np
 
 from kinema4d_ros.camera import rasterize, shade
 from kinema4d_ros.camera.compose import pointmap
-from kinema4d_ros.scene.still import in_paint
+from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.types import PinholeCamera
 
 # Neighbouring pixels belong to one surface up to this slope against the image plane; beyond it,
@@ -45,7 +45,7 @@ def grid_mesh(depth: np.ndarray, keep: np.ndarray,
     return points, np.ascontiguousarray(faces[step <= limit]), pixel
 
 
-class SceneView:
+class TexturedSurface:
     """A picture with depth, seen from its own camera pose or from another one."""
 
     def __init__(self, image: np.ndarray, depth: np.ndarray, camera: PinholeCamera,

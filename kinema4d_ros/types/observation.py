@@ -65,6 +65,9 @@ class Background:
     image: np.ndarray    # (H, W, 3) uint8
     depth: np.ndarray    # (H, W) float32 [m], NaN unknown
     known: np.ndarray    # (H, W) bool, where `image` has ever been seen without the robot
+    #: (H, W) int64 [ns], when `depth` was measured there, or `image` seen where it never was; means
+    #: something where `known`; None when nobody kept it
+    stamp_ns: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,13 @@ from __future__ import annotations
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
-from kinema4d_ros.scene.cloud import grown
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation
 from kinema4d_ros.viewer.future import thin
 
 
-class ObservedScene:
-    """Makes clouds quickly; `camera.scene_cloud` makes cleaner ones, in ten times the time."""
+class ObservedCloud:
+    """Makes clouds quickly; `scene.scene_cloud` makes cleaner ones, in ten times the time."""
 
     def __init__(self, renderer: RobotRenderer, budget: int):
         """:param budget: points at most."""
@@ -27,10 +27,11 @@ class ObservedScene:
         :param T_base_link: (L, 4, 4), where the robot is in it.
         :return: (N, 3) float32 [m] base frame, (N, 3) uint8.
         """
-        robot = self._renderer.render(T_base_link[None], observation.view.camera,
-                                      observation.view.T_base_camera).link_id[0] >= 0
-        points = pointmap_from_depth(observation.view.depth, observation.view.camera)
-        points[grown(robot, observation)] = np.nan
-        points, colors = thin(points, self._budget, observation.view.image)
-        T = observation.view.T_base_camera.astype(np.float32)
+        seen = observation.view
+        robot = self._renderer.render(T_base_link[None], seen.camera, seen.T_base_camera)
+        scene = Scene(observation, (robot.link_id[0] >= 0,)).view
+        points = pointmap_from_depth(scene.depth, seen.camera)
+        image = seen.image if seen.background is None else scene.image
+        points, colors = thin(points, self._budget, image)
+        T = seen.T_base_camera.astype(np.float32)
         return points @ T[:3, :3].T + T[:3, 3], colors

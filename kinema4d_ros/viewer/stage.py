@@ -12,7 +12,7 @@ from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
 from kinema4d_ros.types import Finding, Observation
 from kinema4d_ros.viewer.colors import NEUTRAL, STATUS_COLORS
 from kinema4d_ros.viewer.future import Future, Step
-from kinema4d_ros.viewer.observed import ObservedScene
+from kinema4d_ros.viewer.observed import ObservedCloud
 from kinema4d_ros.viewer.panel import Panel
 from kinema4d_ros.viewer.pictures import side_by_side
 from kinema4d_ros.viewer.playback import Playback
@@ -41,7 +41,7 @@ class Stage:
         self._drawn: tuple | None = None
         self._robot: Robot | None = None
         self._kinematics: ForwardKinematics | None = None
-        self._observed: ObservedScene | None = None
+        self._observed: ObservedCloud | None = None
 
     @property
     def has_robot(self) -> bool:
@@ -51,7 +51,7 @@ class Stage:
     def set_robot(self, robot: Robot, meshes: Mapping[str, LinkMesh]) -> None:
         """Take another robot."""
         self._kinematics = ForwardKinematics(robot)
-        self._observed = ObservedScene(RobotRenderer(meshes, robot.link_names),
+        self._observed = ObservedCloud(RobotRenderer(meshes, robot.link_names),
                                        self._point_budget)
         self._robot, self.live = robot, None
         self.scene.set_robot(robot, meshes)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinema4d_ros.precheck.clearance_band import clearance_band
+from kinema4d_ros.precheck.tier1 import clearance_band
 from kinema4d_ros.types import Severity, Verdict
 
 

@@ -64,3 +64,17 @@ class WorldModel(abc.ABC):
 
     def close(self) -> None:
         """Give memory and devices back; the model is not used afterwards."""
+
+
+def check_camera(observation: Observation, robot: RobotRollout) -> None:
+    """
+    Refuse a rollout that was rendered for another camera image than the observation's.
+
+    :raises WorldModelError: naming both cameras, or an empty rollout.
+    """
+    if not len(robot.times):
+        raise WorldModelError('the robot rollout has no frame; sample the trajectory first')
+    if observation.view.camera != robot.camera:
+        raise WorldModelError(
+            f'the robot was rendered for {robot.camera}, the observation is of '
+            f'{observation.view.camera}; fit the observation and render with the same camera')

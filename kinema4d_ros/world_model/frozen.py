@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from kinema4d_ros.camera.compose import merge, pointmap
-from kinema4d_ros.scene.still import check_views, no_depth_event, StillScene
-from kinema4d_ros.scene.surface import SceneView
-from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model.base import WorldModel
+from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene.surface import TexturedSurface
+from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
+                                silent, WorldEvent)
+from kinema4d_ros.world_model.base import check_camera, WorldModel
 
 
 class Frozen(WorldModel):
@@ -26,28 +27,28 @@ class Frozen(WorldModel):
     def __init__(self, **values):
         """Start without a scene; it is made from the first observation."""
         super().__init__(**values)
-        self._scene: StillScene | None = None
+        self._scene: Scene | None = None
 
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
-        scene, count = self._scene_of(observation, robot), len(robot.times)
-        seen = observation.view
-        view = SceneView(scene.image, scene.depth, seen.camera, seen.T_base_camera)
-        events = (no_depth_event(),) if observation.view.depth is None else ()
+        scene, count = self._scene_of(observation, robot).view, len(robot.times)
+        surface = TexturedSurface(scene.image, scene.depth, scene.seen.camera,
+                                  scene.seen.T_base_camera)
+        events = (_no_depth_event(),) if scene.seen.depth is None else ()
         for index in range(count):
             report('predict', index, count)
-            image, depth = view.from_pose(robot.T_base_camera[index])
+            image, depth = surface.from_pose(robot.T_base_camera[index])
             yield draw_robot(image, depth, robot, index, self.setting['robot_depth_tolerance'],
                              events=events)
             events = ()
 
-    def _scene_of(self, observation: Observation, robot: RobotRollout) -> StillScene:
+    def _scene_of(self, observation: Observation, robot: RobotRollout) -> Scene:
         """Return the observed scene without robot; made once for all candidates from it."""
-        check_views(observation, robot)
-        mask = robot.link_id[0] >= 0
-        if self._scene is None or not self._scene.is_of(observation, mask):
-            self._scene = StillScene(observation, mask)
+        check_camera(observation, robot)
+        masks = (robot.link_id[0] >= 0,)
+        if self._scene is None or not self._scene.is_of(observation, masks):
+            self._scene = Scene(observation, masks)
         return self._scene
 
     def close(self) -> None:
@@ -69,3 +70,11 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
     return PredictedFrame(
         index, len(robot.times), float(robot.times[index]), image,
         pointmap(depth, camera.fx, camera.fy, camera.cx, camera.cy), mask, **more)
+
+
+def _no_depth_event() -> WorldEvent:
+    """Return the event that tells what cannot be known from an image without depth."""
+    return WorldEvent(
+        EventKind.NO_DEPTH, 0.0, None,
+        'no depth image: only the robot is predicted; what it would touch, grasp or be hidden by '
+        'cannot be told')

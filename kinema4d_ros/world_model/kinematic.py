@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kinema4d_ros.camera.compose import merge
-from kinema4d_ros.foresight.fingers import can_grasp
-from kinema4d_ros.foresight.story import Story
-from kinema4d_ros.scene.surface import SceneView
+from kinema4d_ros.errors import ConfigurationError, WorldModelError
+from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
+from kinema4d_ros.scene.surface import TexturedSurface
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.frozen import draw_robot, Frozen
 
@@ -27,37 +27,52 @@ class Kinematic(Frozen):
     settings = {
         **Frozen.settings,
         'least_contact_points': (
-            4, 'pixels of an object between the fingers that make a grasp, 1 or more'),
+            GraspSettings.least_contact_points,
+            'pixels of an object between the fingers that make a grasp, 1 or more'),
         'largest_object': (
-            0.25, 'longest horizontal extent of an object that can be carried [m], 0.02 to 2'),
+            GraspSettings.largest_object,
+            'longest horizontal extent of an object that can be carried [m], 0.02 to 2'),
     }
+
+    def __init__(self, **values):
+        """
+        Start without a scene; it is made from the first observation.
+
+        :raises WorldModelError: for an unknown setting or a value that is not valid.
+        """
+        super().__init__(**values)
+        try:
+            self._grasping = GraspSettings.among(self.setting)
+        except ConfigurationError as error:
+            raise WorldModelError(f'world model {self.name!r}: {error}') from error
 
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
-        scene = self._scene_of(observation, robot)
-        if observation.view.depth is None or not can_grasp(robot):
+        scene = self._scene_of(observation, robot).view
+        if scene.seen.depth is None or not can_grasp(robot):
             yield from super().predict(observation, robot, seed=seed, report=report)
             return
         count, tolerance = len(robot.times), self.setting['robot_depth_tolerance']
         report('foresee', 0, 1)
-        story = Story(scene, robot, self.setting)
+        story = Story(scene, robot, self._grasping)
         report('foresee', 1, 1)
-        views = [(first, SceneView(image, depth, robot.camera, observation.view.T_base_camera))
-                 for first, image, depth in story.backgrounds]
+        surfaces = {backdrop: TexturedSurface(backdrop.image, backdrop.depth, robot.camera,
+                                              scene.seen.T_base_camera)
+                    for backdrop in story.backdrops}
         for index in range(count):
             report('predict', index, count)
             T_base_camera = robot.T_base_camera[index]
-            view = [view for first, view in views if first <= index][-1]
-            image, depth = view.from_pose(T_base_camera)
-            for body, first, poses in story.bodies:
-                if first <= index:
-                    merge(image, depth, *body.render(poses[index], robot.camera, T_base_camera),
-                          _BODY_TOLERANCE)
+            image, depth = surfaces[story.backdrop(index)].from_pose(T_base_camera)
+            for moving in story.bodies:
+                if moving.first_frame <= index:
+                    layer = moving.body.render(moving.T_base_body[index], robot.camera,
+                                               T_base_camera)
+                    merge(image, depth, *layer, _BODY_TOLERANCE)
             yield draw_robot(
                 image, depth, robot, index, tolerance,
                 carried_point_base=story.carried_point(index),
-                events=tuple(event for frame, event in story.events if frame == index))
+                events=tuple(told.event for told in story.events if told.frame == index))
 
 
 _BODY_TOLERANCE = 0.003   # [m] a resting object is drawn over the surface that it stands on

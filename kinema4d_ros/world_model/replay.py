@@ -9,9 +9,8 @@ import numpy as np
 
 from kinema4d_ros.camera.compose import pointmap
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.scene.still import check_views
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model.base import WorldModel
+from kinema4d_ros.world_model.base import check_camera, WorldModel
 
 
 class Replay(WorldModel):
@@ -48,7 +47,7 @@ class Replay(WorldModel):
 
         :raises WorldModelError: when the rollout is for another camera than the recording.
         """
-        check_views(observation, robot)
+        check_camera(observation, robot)
         episode, calibration, camera = self._episode, self._episode.calibration, robot.camera
         if calibration.pinhole != camera:
             raise WorldModelError(f'the episode {episode.path} was recorded by '

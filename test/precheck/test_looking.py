@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import can, Path, pick_and_place, RED, World
 
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier0Settings, Tier1Settings
 from kinema4d_ros.precheck import sampling_times as motion_times
 from kinema4d_ros.precheck.sampling_times import looking_times
@@ -111,10 +111,10 @@ def carry():
     options = PrecheckSettings(tier1=Tier1Settings(depth_sigma=0.0, depth_sigma_square=0.0))
     checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
-    scene, still = checker.look(observation)
+    scene = checker.look(observation)
     robot = checker.move(observation, motion(GOOD))
-    story = Story(still, robot, {'least_contact_points': 4, 'largest_object': 0.25})
-    return scene, robot, story, options.tier1
+    story = Story(scene.view, robot)
+    return scene.points, robot, story, options.tier1
 
 
 def test_what_a_check_foresees_needs_no_picture():
@@ -122,13 +122,12 @@ def test_what_a_check_foresees_needs_no_picture():
     checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
     outcome = checker.tier1(observation, motion(GOOD)).outcome
-    _, still = checker.look(observation)
-    assert outcome.moved and 'image' not in vars(still)       # which is painted when asked for
-    story = Story(still, checker.move(observation, motion(GOOD)),
-                  {'least_contact_points': 4, 'largest_object': 0.25})
+    view = checker.look(observation).view
+    assert outcome.moved and 'image' not in vars(view)       # which is painted when asked for
+    story = Story(view, checker.move(observation, motion(GOOD)))
     assert [event.message for event in outcome.events] == [
-        event.message for _, event in story.events]
-    assert story.backgrounds[-1][1].any() and story.bodies[0][0].colors.any()
+        told.event.message for told in story.events]
+    assert story.backdrops[-1].image.any() and story.bodies[0].body.colors.any()
 
 
 @settings(max_examples=15, deadline=None)
@@ -140,7 +139,8 @@ def test_a_tighter_limit_of_carrying_never_helps(carry, depth, share, sigma):
     more = dataclasses.replace(
         scene, points_base=np.concatenate([scene.points_base, added]),
         pixels=np.concatenate([scene.pixels, np.repeat(scene.pixels[:1], len(added), axis=0)]),
-        sigma=np.r_[scene.sigma, np.full(len(added), 0.001, np.float32)])
+        sigma=np.r_[scene.sigma, np.full(len(added), 0.001, np.float32)],
+        age=np.r_[scene.age, np.zeros(len(added), np.float32)])
 
     def worst(**changed):
         limits = dataclasses.replace(options, carried_sigma=sigma, **changed)
@@ -161,7 +161,8 @@ def test_more_scene_never_makes_carrying_safer(carry, x, y, z):
     more = dataclasses.replace(
         scene, points_base=np.concatenate([scene.points_base, added]),
         pixels=np.concatenate([scene.pixels, pixels]),
-        sigma=np.r_[scene.sigma, np.full(len(added), scene.sigma.min(), np.float32)])
+        sigma=np.r_[scene.sigma, np.full(len(added), scene.sigma.min(), np.float32)],
+        age=np.r_[scene.age, np.zeros(len(added), np.float32)])
 
     def worst(points):
         return max((f.severity for f in check_carried(points, robot, story, options)),

@@ -11,8 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen
+from kinema4d_ros.foresight import Backdrop
+from kinema4d_ros.precheck import check_tier1, Tier1Settings, TouchRule, Unseen
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (FindingCode, Gripper, Observation, PinholeCamera,
                                 RobotRollout, Severity)
 
@@ -73,7 +75,7 @@ def check(world, motion, settings=EXACT, observation=None, story=None):
     _, fields, surfaces = world
     mask = np.zeros((120, 160), bool)
     observation = table() if observation is None else observation
-    scene = ObservedScene.of(observation, mask, settings)
+    scene = Scene(observation, (mask,), settings.scene)
     findings, clearance = check_tier1(scene, motion, fields, surfaces, settings, story=story)
     return SimpleNamespace(findings=findings, link_names=clearance.link_names,
                            track=clearance.track, minimum=clearance.minimum,
@@ -85,8 +87,8 @@ def taken_away(observation, frame, where):
     gone = observation.view.depth.copy()
     gone[where] = np.nan
     return SimpleNamespace(
-        backgrounds=[(0, observation.view.image, observation.view.depth),
-                     (frame, observation.view.image, gone)],
+        backdrops=[Backdrop(0, observation.view.image, observation.view.depth),
+                   Backdrop(frame, observation.view.image, gone)],
         bodies=[], events=[])
 
 
@@ -225,7 +227,7 @@ def test_depths_that_are_none_are_unseen_and_spoil_nothing(world, nonsense):
     spoilt = observation.with_view(depth=depth)
     clearance = check(world, rollout(world[0], [0.3, 0.06], finger=0.5), observation=spoilt)
     assert clearance.minimum == pytest.approx(0.01, abs=1e-4)
-    scene = ObservedScene.of(spoilt, np.zeros(depth.shape, bool), EXACT)
+    scene = Scene(spoilt, (np.zeros(depth.shape, bool),), EXACT.scene)
     assert scene.unseen(np.array([[-0.6, 0.0, 0.5], [0.0, 0.0, 0.5]]), 0.0).tolist() == [True,
                                                                                         False]
 
@@ -285,20 +287,21 @@ def test_the_robot_is_taken_out_and_memory_stands_in(world):
     observation, mask = table(), np.zeros((120, 160), bool)
     mask[40:80, 60:100] = True
     grown = dataclasses.replace(EXACT, mask_growth=4)
-    scene = ObservedScene.of(observation, mask, grown)
-    assert np.isnan(scene.depth[36:84, 60:100]).all() and np.isfinite(scene.depth[:35]).all()
+    scene = Scene(observation, (mask,), grown.scene).view
+    assert np.isnan(scene.measured_depth[36:84, 60:100]).all()
+    assert np.isfinite(scene.measured_depth[:35]).all()
     from kinema4d_ros.types import Background
     memory = Background(observation.view.image, observation.view.depth, np.ones((120, 160), bool))
-    scene = ObservedScene.of(observation.with_view(background=memory), mask, grown)
-    assert np.isfinite(scene.depth).all()
+    scene = Scene(observation.with_view(background=memory), (mask,), grown.scene).view
+    assert np.isfinite(scene.measured_depth).all()
     # What a driver writes where nothing came back is no depth, remembered or not: far points
     # would leave the near ones no precision.
     for nothing in (0.0, -1.0, 1e7, np.finfo(np.float32).max):
         told = np.full_like(observation.view.depth, nothing)
         bad = Background(observation.view.image, told, np.ones((120, 160), bool))
-        scene = ObservedScene.of(observation.with_view(background=bad), mask, grown)
-        assert np.isnan(scene.depth[36:84, 60:100]).all() and len(scene.points_base)
-        assert np.abs(scene.points_base).max() < 100.0
+        scene = Scene(observation.with_view(background=bad), (mask,), grown.scene).view
+        assert np.isnan(scene.measured_depth[36:84, 60:100]).all() and len(scene.points)
+        assert np.abs(scene.points.points_base).max() < 100.0
 
 
 @hypothesis_settings(max_examples=25, deadline=None)

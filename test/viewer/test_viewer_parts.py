@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck.clearance_band import clearance_band
+from kinema4d_ros.precheck.tier1 import clearance_band
 from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
 from kinema4d_ros.viewer import (Execution, Future, FutureFrame, History, Looks, Playback,
                                  position_colors, side_by_side, Step, thin, Timeline, Viewer)

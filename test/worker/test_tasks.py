@@ -10,9 +10,9 @@ from stub_models import GHOST, GOOD, Scripted
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.precheck import Goal, ObservedScene, PrecheckSettings, Tier2Settings
+from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier2Settings
 from kinema4d_ros.robot import ForwardKinematics, Robot
-from kinema4d_ros.scene.still import StillScene
+from kinema4d_ros.scene import Scene, ScenePoints
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import FindingCode, Observation, PinholeCamera, Severity, silent
 from kinema4d_ros.worker import tasks
@@ -89,17 +89,17 @@ def test_a_goal_is_judged_from_the_foreseen_outcome(simulator, robot):
 
 def test_candidates_share_one_look_at_the_scene(simulator, robot, monkeypatch):
     made = []
-    monkeypatch.setattr(ObservedScene, 'of', classmethod(
-        lambda cls, *given, of=ObservedScene.of.__func__: made.append('scene') or of(cls, *given)))
-    plain = StillScene.__init__
-    monkeypatch.setattr(StillScene, '__init__', lambda self, *given: (
-        made.append('still'), plain(self, *given))[1])
+    monkeypatch.setattr(ScenePoints, 'of', classmethod(
+        lambda cls, *given, of=ScenePoints.of.__func__: made.append('points') or of(cls, *given)))
+    plain = Scene.__init__
+    monkeypatch.setattr(Scene, '__init__', lambda self, *given: (
+        made.append('scene'), plain(self, *given))[1])
     observation = look(robot)
     for angle in (0.1, 0.2, 0.3, -0.2):
         checked(simulator, observation, motion(angle), Check((0, 1)))
-    assert made == ['scene', 'still']
+    assert made == ['scene', 'points']
     checked(simulator, look(robot), motion(), Check((0, 1)))      # another look
-    assert made == ['scene', 'still'] * 2
+    assert made == ['scene', 'points'] * 2
 
 
 def test_what_is_wrong_in_a_check_is_a_doubt_and_a_stop_is_none(simulator, robot, monkeypatch):

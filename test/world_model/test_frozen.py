@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scenes import box, looking_at, Path, pick_and_place, RED, STEEL, T_BASE_CAMERA, World
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
-from kinema4d_ros.scene.still import in_paint
+from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.types import EventKind, PinholeCamera
 from kinema4d_ros.world_model import create
 

@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.bridge.transforms import point_message
 from kinema4d_ros.msg import Finding, Verdict
-from kinema4d_ros.precheck.clearance_band import clearance_band
+from kinema4d_ros.precheck.tier1 import clearance_band
 from kinema4d_ros.types import Severity, Status
 
 _COLORS = {Verdict.PASS: (0.1, 0.8, 0.2), Verdict.FAIL: (0.9, 0.1, 0.1),

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from kinema4d_ros.foresight.body import Body
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight import Body, MovingBody, Story
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
-from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.scene import ScenePoints
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
 
 _GRID = 0.004      # [m] the hull is made of points this far apart
@@ -29,7 +28,7 @@ class HullTrack:
     point_base: np.ndarray   # (M, 3) float64 [m], NaN
 
 
-def check_carried(scene: ObservedScene, robot: RobotRollout, story: Story,
+def check_carried(scene: ScenePoints, robot: RobotRollout, story: Story,
                   settings: Tier1Settings) -> list[Finding]:
     """
     Tell where something that is carried is pressed into the scene.
@@ -40,8 +39,8 @@ def check_carried(scene: ObservedScene, robot: RobotRollout, story: Story,
     """
     gone = gone_from(scene, story, len(robot.times))
     found = []
-    for body, _, poses in story.bodies:
-        track = hull_track(scene, robot, body, poses, gone)
+    for moving in story.bodies:
+        track = hull_track(scene, robot, moving, gone)
         if track is None or not len(track.frames):
             continue
         sigma = np.hypot(track.sigma, settings.carried_sigma)
@@ -64,11 +63,12 @@ def check_carried(scene: ObservedScene, robot: RobotRollout, story: Story,
     return found
 
 
-def hull_track(scene: ObservedScene, robot: RobotRollout, body: Body, poses: np.ndarray,
+def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
                gone: np.ndarray) -> HullTrack | None:
     """Measure while the body follows the hand; None when its points span no volume."""
+    body, poses = moving.body, moving.T_base_body
     planes = _hull(body)
-    if planes is None or not len(scene.points_base):
+    if planes is None or not len(scene):
         return None
     frames = _carried_frames(robot, poses)
     if not len(frames):
@@ -95,7 +95,7 @@ def hull_track(scene: ObservedScene, robot: RobotRollout, body: Body, poses: np.
     return HullTrack(frames, distance, sigma, place)
 
 
-def _around(scene: ObservedScene, center: np.ndarray, radius: float) -> np.ndarray:
+def _around(scene: ScenePoints, center: np.ndarray, radius: float) -> np.ndarray:
     """Return the indices of the scene's points in a ball."""
     near = scene.cubes.within(center - radius, center + radius)
     return near[np.linalg.norm(scene.points_base[near] - center, axis=1) <= radius]

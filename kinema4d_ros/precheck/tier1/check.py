@@ -7,18 +7,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
 from kinema4d_ros.precheck.tier1.carried import check_carried
 from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance, Track
-from kinema4d_ros.precheck.tier1.penetration import pressed
+from kinema4d_ros.precheck.tier1.penetration import with_penetration
 from kinema4d_ros.precheck.tier1.unseen import check_unseen
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
 
 
-def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceFields,
+def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
                 surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
                 story: Story | None = None) -> tuple[tuple[Finding, ...], Clearance]:
     """
@@ -35,7 +35,7 @@ def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceField
         the moment they begin to close, and is itself checked against what is left.
     :return: the findings, and the distances that they come from.
     """
-    clearance = measure_clearance(scene, robot, fields, settings, story)
+    clearance = measure_clearance(scene.points, robot, fields, settings, story)
     rules = settings.touch
     if rules is None:
         fingers = () if robot.gripper is None else robot.gripper.finger_links
@@ -45,7 +45,8 @@ def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceField
     for name in clearance.link_names:
         track, target = clearance.track(name), clearance.track(name, target=True)
         if name in rules:
-            for touched in (pressed(track, scene), pressed(target, scene)):
+            for touched in (with_penetration(track, scene),
+                            with_penetration(target, scene)):
                 findings += _check_touch(name, touched, rules[name], settings)
         else:
             findings += _check_contact(name, track, settings)
@@ -53,7 +54,7 @@ def check_tier1(scene: ObservedScene, robot: RobotRollout, fields: DistanceField
             findings += approach(name, target, settings)
     findings += check_unseen(scene, robot, clearance.link_names, surfaces, fields, settings)
     if story is not None:
-        findings += check_carried(scene, robot, story, settings)
+        findings += check_carried(scene.points, robot, story, settings)
     strict = [name for name in clearance.link_names if name not in rules]
     return tuple(findings), clearance.with_minimum_of(strict, fields)
 

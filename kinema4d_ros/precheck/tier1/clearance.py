@@ -1,20 +1,21 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How far each link of the robot stays from the scene, at each time of a motion."""
+"""How far each link of the robot stays from the scene over a motion, and what that means."""
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from kinema4d_ros.foresight.story import Story
+from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.timeline import Timeline, timeline_of, Track
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.scene.observed import ObservedScene
-from kinema4d_ros.types import RobotRollout
+from kinema4d_ros.scene import ScenePoints
+from kinema4d_ros.types import RobotRollout, Severity
 
 _STILL = 1e-4         # [m] a link that moves less has not moved
 
@@ -53,7 +54,7 @@ class Clearance:
             minimum_time=float(timeline.times[worst]), timeline=timeline)
 
 
-def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: DistanceFields,
+def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceFields,
                       settings: Tier1Settings, story: Story | None) -> Clearance:
     """
     Measure.
@@ -71,7 +72,7 @@ def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: Distanc
     names = tuple(np.array(fields.link_names)[moves].tolist())
     speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
 
-    def tracks(of: ObservedScene, gone: np.ndarray) -> tuple[Track, ...]:
+    def tracks(of: ScenePoints, gone: np.ndarray) -> tuple[Track, ...]:
         return _tracks(of, robot.times, fields, T_base_link, gone, moves, speeds)
 
     if robot.gripper is None or not target.any():
@@ -82,20 +83,38 @@ def measure_clearance(scene: ObservedScene, robot: RobotRollout, fields: Distanc
                      tracks(scene.only(target), gone[target]))
 
 
-def gone_from(scene: ObservedScene, story: Story | None, steps: int) -> np.ndarray:
+def clearance_band(distance: float, sigma: float,
+                   settings: Tier1Settings = Tier1Settings()) -> Severity | None:
+    """
+    Return the band of a distance for those who draw it; what decides are the findings.
+
+    :param distance: of the robot to the scene [m], negative inside.
+    :param sigma: its standard deviation [m]; NaN counts as 0.
+    :return: FAIL for contact, UNSURE where contact cannot be excluded, INFO for a near miss,
+        None when clear.
+    """
+    doubt = 0.0 if math.isnan(sigma) else settings.confidence * sigma
+    if distance + doubt <= 0.0:
+        return Severity.FAIL
+    if distance - doubt <= 0.0:
+        return Severity.UNSURE
+    return Severity.INFO if distance < settings.near_miss else None
+
+
+def gone_from(scene: ScenePoints, story: Story | None, steps: int) -> np.ndarray:
     """Return from which frame on the fingers have taken each scene point away, (N,); else steps."""
-    gone = np.full(len(scene.points_base), steps)
-    if story is None or len(story.backgrounds) < 2:
+    gone = np.full(len(scene), steps)
+    if story is None or len(story.backdrops) < 2:
         return gone
     rows, columns = scene.pixels.T
-    for first, _, depth in story.backgrounds[:0:-1]:
-        gone[~np.isfinite(depth[rows, columns])] = first
-    # What the robot hides now is unknown in every background, but was known to the scene.
-    gone[~np.isfinite(story.backgrounds[0][2][rows, columns])] = steps
+    for backdrop in story.backdrops[:0:-1]:
+        gone[~np.isfinite(backdrop.depth[rows, columns])] = backdrop.first_frame
+    # What the robot hides now is unknown in every backdrop, but was known to the scene.
+    gone[~np.isfinite(story.backdrops[0].depth[rows, columns])] = steps
     return gone
 
 
-def _tracks(scene: ObservedScene, times: np.ndarray, fields: DistanceFields,
+def _tracks(scene: ScenePoints, times: np.ndarray, fields: DistanceFields,
             T_base_link: np.ndarray, gone: np.ndarray, moves: np.ndarray,
             speeds: list[np.ndarray]) -> tuple[Track, ...]:
     """Return the distance to the points that are not gone, for the links that move."""

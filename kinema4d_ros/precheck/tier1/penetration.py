@@ -8,13 +8,13 @@ import dataclasses
 import numpy as np
 
 from kinema4d_ros.precheck.tier1.clearance import Track
-from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.scene import Scene, ScenePoints
 
 _AROUND = 0.02      # [m] scene points this close give the direction of the surface
 _FEWEST = 6
 
 
-def pressed(track: Track, scene: ObservedScene) -> Track:
+def with_penetration(track: Track, scene: Scene) -> Track:
     """
     Return the track with the distance of touching frames lowered to minus the way pressed in.
 
@@ -27,10 +27,10 @@ def pressed(track: Track, scene: ObservedScene) -> Track:
         return track
     distance = track.distance.astype(np.float64)
     ends = _run_ends(touching)
-    camera = scene.observation.view.T_base_camera[:3, 3]
+    camera = scene.view.seen.T_base_camera[:3, 3]
     for frame, end in zip(touching, ends):
         point = track.point_base[frame].astype(np.float64)
-        normal = _normal(scene, point, camera)
+        normal = _normal(scene.points, point, camera)
         if normal is None:
             continue
         place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
@@ -47,7 +47,7 @@ def _run_ends(frames: np.ndarray) -> np.ndarray:
     return frames[breaks[np.searchsorted(breaks, np.arange(len(frames)))]]
 
 
-def _normal(scene: ObservedScene, at: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
+def _normal(scene: ScenePoints, at: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
     """Return the unit normal, toward the camera, of the surface that the scene has there."""
     near = scene.points_base[scene.cubes.within(at - _AROUND, at + _AROUND)].astype(np.float64)
     if len(near) < _FEWEST:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier1Settings, Unseen
 from kinema4d_ros.robot import DistanceFields, PointCubes
-from kinema4d_ros.scene.observed import ObservedScene
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
 
 _HIDDEN = 0.01        # [m] behind what the camera saw by more than this is unseen
@@ -17,7 +17,7 @@ _SURFACE_POINTS = 48  # per link, for the share of it in unseen space
 _LOOKS = 49           # frames that are looked at, at most
 
 
-def check_unseen(scene: ObservedScene, robot: RobotRollout, names: tuple[str, ...],
+def check_unseen(scene: Scene, robot: RobotRollout, names: tuple[str, ...],
                  surfaces: Mapping[str, np.ndarray], fields: DistanceFields,
                  settings: Tier1Settings) -> list[Finding]:
     """Tell which links enter space that the camera has not seen, beyond where the robot stands."""

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.precheck.settings import Tier2Settings
+from kinema4d_ros.scene.mask import grow
 from kinema4d_ros.types import PredictedFrame, RobotRollout
 
 _MARGIN = 3               # [px] around the robot where pixels mix robot and scene
@@ -76,8 +77,8 @@ class SceneChanges:
 
     def robot_area(self, frame: PredictedFrame) -> np.ndarray:
         """Return the pixels that show the exact or the predicted robot, or are next to it."""
-        mask = (frame.robot_mask | (self._robot.link_id[frame.index] >= 0)).astype(np.uint8)
-        return cv2.dilate(mask, np.ones((2 * _MARGIN + 1,) * 2, np.uint8)).astype(bool)
+        mask = frame.robot_mask | (self._robot.link_id[frame.index] >= 0)
+        return grow(mask, _MARGIN, square=True)
 
     def _find(self, frame: PredictedFrame, depth: np.ndarray) -> list[Change]:
         camera, found, pending = self._robot.camera, [], []

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.scene.still import check_views
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model.base import WorldModel
+from kinema4d_ros.world_model.base import check_camera, WorldModel
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView
@@ -154,7 +153,7 @@ class Kinema4D(WorldModel):
 
     def _check(self, observation: Observation, robot: RobotRollout) -> None:
         """Refuse input that the model cannot be conditioned on."""
-        check_views(observation, robot)
+        check_camera(observation, robot)
         mask = robot.link_id >= 0
         if not mask.any():
             raise WorldModelError(

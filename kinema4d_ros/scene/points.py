@@ -1,99 +1,87 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The scene as one depth image shows it: points that are not the robot, and space not seen."""
+"""A depth image as points in space: one per voxel, each with how well it is known and how old."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numba
 import numpy as np
 
-from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.robot import PointCubes
-from kinema4d_ros.types import Observation
+from kinema4d_ros.types import PinholeCamera
 
-_FARTHEST = 100.0        # [m] a depth beyond this, or not above 0, is no measurement
+FARTHEST = 100.0         # [m] a depth beyond this, or not above 0, is no measurement
 _SAME_SURFACE = 0.015    # [m] neighbouring pixels whose depth differs by less see one surface
 
 
-@dataclass(frozen=True, eq=False)
-class ObservedScene:
-    """What is known of the space around the robot from one observation with depth."""
+@dataclass(frozen=True)
+class SceneSettings:
+    """How well a depth camera, its pose and the robot's meshes are known."""
 
-    points_base: np.ndarray   # (N, 3) float32 [m], thinned to one point per voxel
+    depth_sigma: float = 0.001          # [m] of the depth camera, at any distance
+    depth_sigma_square: float = 0.0015  # [1/m], times distance squared
+    calibration_sigma: float = 0.002    # [m] camera pose against robot
+    mesh_sigma: float = 0.0006          # [m] of the reduced meshes
+    mask_growth: int = 3                # [px] the robot's rendered mask is grown by
+    voxel: float = 0.003                # [m] of the thinned points
+    least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
+
+
+@dataclass(frozen=True, eq=False)
+class ScenePoints:
+    """Points of the scene, thinned to one per voxel and camera."""
+
+    points_base: np.ndarray   # (N, 3) float32 [m]
     pixels: np.ndarray        # (N, 2) int32, row and column that each point was seen at
     sigma: np.ndarray         # (N,) float32 [m], standard deviation of each point's place
-    depth: np.ndarray         # (H, W) float32 [m], NaN where unknown or hidden by the robot
-    seen_to: np.ndarray       # (H, W) float32 [m], how far the camera looked, NaN not at all
-    measured: float           # 0..1 of the pixels beside the robot have a depth
-    observation: Observation
+    #: (N,) float32 [s] before the observation that each was measured, 0 by it, NaN not known
+    age: np.ndarray
 
     @classmethod
-    def of(cls, observation: Observation, robot_mask: np.ndarray,
-           settings: Tier1Settings) -> ObservedScene:
+    def of(cls, depth: np.ndarray, age: np.ndarray, camera: PinholeCamera,
+           T_base_camera: np.ndarray, settings: SceneSettings) -> ScenePoints:
         """
-        Take the robot out of the depth image; what is left is the scene.
+        Return the points that a depth image shows.
 
-        Where the robot hides the scene, the background memory of the observation stands in.
-
-        :param robot_mask: (H, W) bool, the robot as rendered at the observation; it is grown by
-            the calibration uncertainty of the settings.
+        :param depth: (H, W) float32 [m], NaN unknown.
+        :param age: (H, W) float32 [s].
         """
-        side = 2 * settings.mask_growth + 1
-        hidden = cv2.dilate(robot_mask.astype(np.uint8),
-                            cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-        depth, seen_to, measured = _without(
-            np.ascontiguousarray(observation.view.depth, np.float32), hidden)
-        memory = observation.view.background
-        if memory is not None:
-            is_measured = (memory.depth > 0.0) & (memory.depth < _FARTHEST)
-            np.copyto(depth, memory.depth, where=hidden & memory.known & is_measured)
-            seen_to = np.fmax(seen_to, depth)
-        camera = observation.view.camera
-        T_base_camera = observation.view.T_base_camera
-        points, pixels, low, high = _points(
+        points, pixels, low, high = _surface_points(
             depth, camera.fx, camera.fy, camera.cx, camera.cy,
             np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
         keep = _thinned(points, pixels, low, high, settings.voxel)
         points, pixels = points[keep], pixels[keep]
-        z = depth[pixels[:, 0], pixels[:, 1]]
+        at = pixels[:, 0], pixels[:, 1]
         sigma = np.sqrt(
-            (settings.depth_sigma + settings.depth_sigma_square * z ** 2) ** 2
+            (settings.depth_sigma + settings.depth_sigma_square * depth[at] ** 2) ** 2
             + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
-        return cls(points, pixels, sigma.astype(np.float32), depth, seen_to, measured,
-                   observation)
+        return cls(points, pixels, sigma.astype(np.float32), age[at])
+
+    @classmethod
+    def joined(cls, parts: Sequence[ScenePoints]) -> ScenePoints:
+        """Return the points of several cameras in one; `pixels` are those of their own camera."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, item.name) for part in parts])
+                     for item in dataclasses.fields(cls)))
+
+    def __len__(self) -> int:
+        """Count the points."""
+        return len(self.points_base)
 
     @cached_property
     def cubes(self) -> PointCubes:
         """The points, sorted."""
         return PointCubes(self.points_base)
 
-    def only(self, keep: np.ndarray) -> ObservedScene:
-        """Return the scene with only some of its points, (N,) bool."""
-        return dataclasses.replace(self, points_base=self.points_base[keep],
-                                   pixels=self.pixels[keep], sigma=self.sigma[keep])
-
-    def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
-        """
-        Tell which points (..., 3) [m] lie where the camera could not see.
-
-        That is outside the image, behind what it saw by more than `tolerance` [m], or where it
-        measured nothing.
-        """
-        T_camera_base = np.linalg.inv(self.observation.view.T_base_camera)
-        local = points_base @ T_camera_base[:3, :3].T + T_camera_base[:3, 3]
-        camera = self.observation.view.camera
-        z = local[..., 2]
-        with np.errstate(divide='ignore', invalid='ignore'):
-            u = np.round(local[..., 0] / z * camera.fx + camera.cx)
-            v = np.round(local[..., 1] / z * camera.fy + camera.cy)
-        inside = (z > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
-        u, v = np.where(inside, u, 0).astype(int), np.where(inside, v, 0).astype(int)
-        # NaN compares false: what was not measured is not seen.
-        return ~(inside & (z <= self.seen_to[v, u] + tolerance))
+    def only(self, keep: np.ndarray) -> ScenePoints:
+        """Return some of the points, (N,) bool."""
+        return ScenePoints(*(getattr(self, item.name)[keep]
+                             for item in dataclasses.fields(self)))
 
 
 def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.ndarray,
@@ -107,7 +95,7 @@ def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def _without(depth, hidden):
+def without(depth, hidden):
     """Return depth without what is hidden, all that was measured, the share of it beside that."""
     height, width = depth.shape
     left, measured = np.empty_like(depth), np.empty_like(depth)
@@ -115,7 +103,7 @@ def _without(depth, hidden):
     for v in range(height):
         for u in range(width):
             z = depth[v, u]
-            z = z if 0.0 < z < _FARTHEST else np.float32(np.nan)
+            z = z if 0.0 < z < FARTHEST else np.float32(np.nan)
             measured[v, u] = z
             left[v, u] = np.float32(np.nan) if hidden[v, u] else z
             beside += not hidden[v, u]
@@ -136,7 +124,7 @@ def _is_surface(depth, v, u, tolerance, least):
 
 
 @numba.njit(cache=True, nogil=True)
-def _points(depth, fx, fy, cx, cy, T_base_camera, least):
+def _surface_points(depth, fx, fy, cx, cy, T_base_camera, least):
     """
     Return points (N, 3) float32 [m] base, their pixels (N, 2) int32, and the box around them.
 

@@ -1,0 +1,72 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The scene: what the cameras see without the robot, memory filled in, with its age."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.scene.points import ScenePoints, SceneSettings
+from kinema4d_ros.scene.view import SceneView
+from kinema4d_ros.types import Observation
+
+
+class Scene:
+    """
+    An observation with the robot taken out; tier 1, the world models and the viewer share it.
+
+    `views` are what each camera shows, in the order of the observation's; `points`, `measured`
+    and `unseen` are what all of them together tell of the space around the robot.
+    """
+
+    def __init__(self, observation: Observation, robot_masks: Sequence[np.ndarray],
+                 settings: SceneSettings = SceneSettings()):
+        """
+        Keep the observation; its parts are made when they are first asked for.
+
+        :param robot_masks: for each view (H, W) bool, the robot as rendered for it.
+        :raises ObservationError: there is not one mask for each view.
+        :raises CameraError: a mask does not have the size of its image.
+        """
+        if len(robot_masks) != len(observation.views):
+            raise ObservationError(f'{len(robot_masks)} robot masks for {len(observation.views)} '
+                                   'views; give one for each')
+        self.observation = observation
+        self.views = tuple(SceneView(seen, mask, settings)
+                           for seen, mask in zip(observation.views, robot_masks))
+
+    @property
+    def view(self) -> SceneView:
+        """
+        The view of a scene that one camera sees.
+
+        :raises ObservationError: there are several, so that somebody must say which.
+        """
+        _ = self.observation.view      # which names them
+        return self.views[0]
+
+    @cached_property
+    def points(self) -> ScenePoints:
+        """The measured points of all cameras."""
+        return ScenePoints.joined([view.points for view in self.views])
+
+    @property
+    def measured(self) -> float:
+        """0..1 of the pixels beside the robot have a depth, mean over the cameras."""
+        return sum(view.measured_share for view in self.views) / len(self.views)
+
+    def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
+        """Tell which points (..., 3) [m] lie where no camera could see; see SceneView.unseen."""
+        unseen = self.views[0].unseen(points_base, tolerance)
+        for view in self.views[1:]:
+            unseen &= view.unseen(points_base, tolerance)
+        return unseen
+
+    def is_of(self, observation: Observation, robot_masks: Sequence[np.ndarray]) -> bool:
+        """Tell whether this is the scene of that observation, so that it can serve again."""
+        return self.observation is observation and all(
+            np.array_equal(view.robot_mask, mask)
+            for view, mask in zip(self.views, robot_masks, strict=True))
