@@ -3,7 +3,7 @@
 """What the nodes of this package have in common."""
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.subscription import Subscription
@@ -27,16 +27,3 @@ class NoQosEvents:
         """Subscribe as rclpy.node.Node does."""
         return super().create_subscription(  # type: ignore[misc]
             *arguments, event_callbacks=event_callbacks, **settings)
-
-
-class RunnableNode(Protocol):
-    """What `nodes.run` needs of a node besides rclpy's own: an end in two steps."""
-
-    #: what went wrong while the node ran; any makes the process end with exit code 1
-    failures: list[Exception]
-
-    def quit(self) -> None:
-        """Release whatever callbacks wait for; called while the executor still spins."""
-
-    def close(self) -> None:
-        """Destroy what no callback uses any more; called after the executor has stopped."""

@@ -20,7 +20,7 @@ class ImageMemory:
     of its owner says: every view of it, wherever it went, counts as one.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start without memory."""
         self._owners: list[np.ndarray] = []
         self._lock = threading.Lock()

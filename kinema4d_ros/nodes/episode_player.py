@@ -156,7 +156,8 @@ class EpisodePlayer(NoQosEvents, Node):
     def _play(self) -> bool:
         """Play once; return False when told to stop."""
         episode, rate = self._episode, self._values['rate']
-        first, frame, told = episode.frames[0], None, 0
+        first, told = episode.frames[0], 0
+        frame = first
         # A trajectory is published with the last frame before it: the robot is still at its start.
         followed = dict(zip(episode.frames.stamps_ns, [*episode.frames.stamps_ns[1:], math.inf]))
         start = time.monotonic()

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4         # of mallopt(3)
 _PATIENCE = 5.0                                 # [s] that callbacks get to come to their end
@@ -56,7 +57,8 @@ def main(module: str) -> int:
     # with all threads of the process standing still.
     gc.freeze()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    node, failed = None, []
+    node: Any = None
+    failed: list[Exception] = []
     try:
         node = make_node(stop)
     except Kinema4DError as error:

@@ -89,7 +89,7 @@ class SelfCollision:
             stands from the first configuration on does not count as that.
         """
         poses = T_base_link[:, self._index]
-        contacts = []
+        contacts: list[LinkContact] = []
         if not len(self._pairs):
             return contacts
         centers = np.einsum('tlij,lj->tli', poses[..., :3, :3],
@@ -115,7 +115,7 @@ class SelfCollision:
 
     def _along(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
                center_b: np.ndarray, margin: float, until_touch: bool,
-               frames: np.ndarray) -> Iterator[tuple]:
+               frames: np.ndarray) -> Iterator[tuple[int, tuple[float, np.ndarray]]]:
         """
         Yield (which, (distance [m], point between)) where the pair is within the margin.
 
@@ -205,12 +205,12 @@ def _transform(T: np.ndarray) -> coal.Transform3s:
 
 def _neighbours(robot: Robot) -> set[frozenset[str]]:
     """Return the pairs that no motion separates: rigidly joined, or next to each other."""
-    group = {}     # link -> first link of its rigid group
+    group: dict[str, str] = {}     # link -> first link of its rigid group
     parents = {joint.child: joint for joint in robot.joints.values()}
     for link in robot.link_names:
         joint = parents.get(link)
-        rigid = joint is not None and joint.type is JointType.FIXED
-        group[link] = group[joint.parent] if rigid else link
+        group[link] = link if joint is None or joint.type is not JointType.FIXED \
+            else group[joint.parent]
     joined = {frozenset((group[joint.parent], group[joint.child]))
               for joint in robot.joints.values()}
     return {frozenset((a, b)) for a, b in itertools.combinations(robot.link_names, 2)

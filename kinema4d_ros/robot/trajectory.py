@@ -118,11 +118,11 @@ class _Knots:
     def __init__(self, trajectory: JointTrajectory, picked: list[int], start: np.ndarray,
                  continuous: np.ndarray):
         """Take columns `picked` of the trajectory; `start` and `continuous` match them."""
-        def column(values):
+        def column(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else values[:, picked]
 
         self.t = trajectory.times
-        self.p = column(trajectory.positions)
+        self.p = trajectory.positions[:, picked]
         self.v = column(trajectory.velocities)
         self.a = column(trajectory.accelerations)
         if self.t[0] > 0:
