@@ -58,8 +58,8 @@ class TransformTree:
     is what it is for (how that link moves is known by forward kinematics).
     """
 
-    def __init__(self):
-        """Start with no frames."""
+    def __init__(self) -> None:
+        """Make a tree without frames."""
         self._lock = threading.Lock()
         self._parents: dict[str, tuple[str, np.ndarray, int | None]] = {}
 

@@ -21,7 +21,7 @@ class ImageMemory:
     """
 
     def __init__(self) -> None:
-        """Start without memory."""
+        """Make a store that holds no memory yet."""
         self._owners: list[np.ndarray] = []
         self._lock = threading.Lock()
         # What the count is while nobody but the list holds an owner.

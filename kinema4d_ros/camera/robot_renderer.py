@@ -53,7 +53,7 @@ class RobotRenderer:
     def __init__(self, meshes: Mapping[str, Mesh], link_names: tuple[str, ...], *,
                  near: float = NEAR):
         """
-        Take the meshes over.
+        Make a renderer of these meshes, which it copies.
 
         :param meshes: by link name; links without a mesh are not drawn.
         :param link_names: order of the link poses, and meaning of `link_id`.

@@ -70,8 +70,8 @@ TABLE = ParameterTable((
 class EpisodePlayer(NoQosEvents, Node):
     """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
 
-    def __init__(self, on_end: Callable[[], None]):
-        """Open the episode and start to play it."""
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        """Make the node, playing; `on_end` is called after the last frame, or on failure."""
         super().__init__('episode_player')
         TABLE.declare(self)
         self._values = values = TABLE.snapshot(self)

@@ -61,9 +61,9 @@ class ActionFormat:
 class ActionReader:
     """Turns chunks of actions into trajectories of one robot."""
 
-    def __init__(self, robot: Robot, form: ActionFormat):
+    def __init__(self, robot: Robot, form: ActionFormat) -> None:
         """
-        Prepare; inverse kinematics where the actions are places of a link.
+        Make a reader of actions, with inverse kinematics where they are places of a link.
 
         :raises UnknownJointError: the robot lacks one of the joints.
         :raises KinematicsError: the tip link is unknown or does not move.

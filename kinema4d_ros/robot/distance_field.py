@@ -33,9 +33,9 @@ class DistanceFields:
     """
 
     def __init__(self, meshes: Mapping[str, LinkMesh], *, spacing: float = SPACING,
-                 reach: float = REACH, cache_dir: str | Path | None = None):
+                 reach: float = REACH, cache_dir: str | Path | None = None) -> None:
         """
-        Compute the fields, or read them from the cache.
+        Make the fields of all meshes: from the cache, or computed and put there.
 
         :param meshes: in link frames; links without triangles are left out.
         :param spacing: of the grids [m]; made wider for links that would need too many cells.

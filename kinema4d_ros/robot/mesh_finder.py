@@ -30,8 +30,12 @@ class MeshFinder:
     """
 
     def __init__(self, package_paths: Sequence[str | Path] = (),
-                 source_dir: str | Path | None = None):
-        """Take the folders that the caller trusts."""
+                 source_dir: str | Path | None = None) -> None:
+        """
+        Make a finder that trusts the given folders besides installed packages.
+
+        :raises RobotDescriptionError: a path is empty.
+        """
         if isinstance(package_paths, (str, Path)):
             package_paths = (package_paths,)
         if not all(map(str, package_paths)):    # Path('') would be the current folder

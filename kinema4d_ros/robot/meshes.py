@@ -22,7 +22,7 @@ class LinkMeshes(dict[str, LinkMesh]):
     """Meshes by link name, for links that have a shape; `warnings` tells what was replaced."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Make a collection without meshes."""
         super().__init__()
         self.warnings: list[str] = []
 

@@ -19,7 +19,7 @@ class PointCubes:
     radii: np.ndarray     # (C,) float32 [m]
 
     def __init__(self, points: np.ndarray) -> None:
-        """Sort points (N, 3) [m] into cubes."""
+        """Make the cubes of points (N, 3) [m]."""
         points = np.ascontiguousarray(points, np.float32).reshape(-1, 3)
         if not len(points):
             self.points, self.order, self.starts = points, np.empty(0, np.int64), np.zeros(1, int)

@@ -41,9 +41,9 @@ class SelfCollision:
     """
 
     def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], *,
-                 srdf: str | None = None, allowed: Iterable[tuple[str, str]] = ()):
+                 srdf: str | None = None, allowed: Iterable[tuple[str, str]] = ()) -> None:
         """
-        Build hulls and trees of the links' triangles, and find the pairs to check.
+        Make a checker: hulls and trees of the links' triangles, and the pairs to check.
 
         :param srdf: text of an SRDF; its ``disable_collisions`` pairs are not checked.
         :param allowed: further pairs that may touch.
@@ -71,7 +71,8 @@ class SelfCollision:
         touching = {frozenset(contact.links) for contact in self(rest)}
         self._pairs = self._pairs[[
             frozenset((self._links[a], self._links[b])) not in touching for a, b in self._pairs]]
-        self.excluded = frozenset(excluded | touching)
+        #: pairs of links that are never checked, for one of the reasons above
+        self.excluded: frozenset[frozenset[str]] = frozenset(excluded | touching)
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -178,7 +179,7 @@ _TOUCH = coal.CollisionRequest(coal.CollisionRequestFlag.CONTACT, 1)
 class _Body:
     """The triangles of a link, their convex hull and a sphere around them."""
 
-    def __init__(self, mesh: LinkMesh):
+    def __init__(self, mesh: LinkMesh) -> None:
         vertices, triangles = coal.StdVec_Vec3s(), coal.StdVec_Triangle()
         for vertex in mesh.vertices.astype(np.float64):
             vertices.append(vertex)

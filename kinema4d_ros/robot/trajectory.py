@@ -116,8 +116,8 @@ class _Knots:
     """The points of a trajectory, the start state among them, and the splines between."""
 
     def __init__(self, trajectory: JointTrajectory, picked: list[int], start: np.ndarray,
-                 continuous: np.ndarray):
-        """Take columns `picked` of the trajectory; `start` and `continuous` match them."""
+                 continuous: np.ndarray) -> None:
+        """Make them of columns `picked` of the trajectory; `start`, `continuous` match these."""
         def column(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else values[:, picked]
 

@@ -50,9 +50,10 @@ class Bag:
     missing the index only, and `kinema4d record --repair` makes it anew.
     """
 
-    def __init__(self, folder: Path, *, queue_bytes: int, part_bytes: int, compressed: bool):
+    def __init__(self, folder: Path, *, queue_bytes: int, part_bytes: int,
+                 compressed: bool) -> None:
         """
-        Start the writing thread; the folder is made when the first message comes.
+        Make a bag and its writing thread; the folder is made when the first message comes.
 
         :raises ConfigurationError: the folder is there already, or cannot be made.
         """

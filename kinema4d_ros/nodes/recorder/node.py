@@ -61,8 +61,8 @@ TABLE = ParameterTable((
 class Recorder(NoQosEvents, Node):
     """Writes serialised messages as they come, under the names of this package's topics."""
 
-    def __init__(self, on_end: Callable[[], None]):
-        """Open the bag and subscribe."""
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        """Make the node, recording; `on_end` is called when recording fails."""
         super().__init__('recorder')
         TABLE.declare(self)
         values = TABLE.snapshot(self)
