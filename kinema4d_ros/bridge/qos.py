@@ -7,6 +7,7 @@ A publisher must offer at least what a subscriber asks for, or the two never con
 """
 from __future__ import annotations
 
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from kinema4d_ros.errors import ConfigurationError
@@ -45,7 +46,7 @@ TF_STATIC = _profile(ReliabilityPolicy.RELIABLE, 100, latched=True)
 CAMERA_RELIABILITY = ('auto', 'best_effort', 'reliable')
 
 
-def camera(node, topic: str, reliability: str = 'auto') -> QoSProfile:
+def camera(node: Node, topic: str, reliability: str = 'auto') -> QoSProfile:
     """
     Return the QoS to subscribe a camera topic with.
 
