@@ -21,12 +21,12 @@ def _profile(reliability: ReliabilityPolicy, depth: int, *, latched: bool = Fals
 
 #: robot_state_publisher publishes the description once; a late subscriber must still get it.
 ROBOT_DESCRIPTION = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
-#: Best effort matches drivers of either kind (REP-2003). They are taken by the dozen: 0.1 s at
-#: 1 kHz may wait.
+#: Best effort matches drivers of either kind (REP-2003). They are taken in batches, so that up to
+#: 0.1 s of them at 1 kHz wait.
 JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 100)
 #: A command must not be lost.
 TRAJECTORY = _profile(ReliabilityPolicy.RELIABLE, 10)
-#: Large messages are lost by the dozen when sent best effort, and RViz2 asks for reliable.
+#: Many large messages are lost when sent best effort, and RViz2 asks for reliable.
 PREDICTION = _profile(ReliabilityPolicy.RELIABLE, 2)
 #: One frame message per predicted frame; a rollout must arrive whole at a slow reader.
 PREDICTED_FRAMES = _profile(ReliabilityPolicy.RELIABLE, 100)

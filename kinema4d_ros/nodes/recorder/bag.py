@@ -118,7 +118,7 @@ class Bag:
             self._finish()
 
     def _next(self) -> list[tuple[BagTopic, int, bytes]] | None:
-        """Wait for and return messages; none after a quiet second, None at the end."""
+        """Wait for and return messages: none after a second without any, None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._ended, _SETTLE)
             if self._ended and not self._queue:
