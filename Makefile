@@ -29,8 +29,9 @@ bench: setup	## Measure the ratios that the README states, as JSON.
 evaluate: setup	## Verdicts on recorded episodes against what happened; out/evaluate/.
 	@$(IN_ENV) exec python scripts/evaluate.py $(ARGS)
 
-lint: setup	## Check style.
+lint: setup	## Check style (ruff) and types (mypy).
 	@.venv/bin/ruff check .
+	@.venv/bin/mypy
 
 clean:	## Remove what was built and made; keeps the virtual environment.
 	rm -rf build install log out

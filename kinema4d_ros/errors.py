@@ -18,8 +18,8 @@ class MeshError(RobotDescriptionError):
 class UnknownJointError(Kinema4DError):
     """A joint name is not in the robot (or is missing from the data)."""
 
-    def __init__(self, unknown: tuple[str, ...], known: tuple[str, ...], where: str):
-        """Keep both name lists, so that a caller can show or compare them."""
+    def __init__(self, unknown: tuple[str, ...], known: tuple[str, ...], where: str) -> None:
+        """Make the error of names that are not among `known`; both lists are attributes."""
         self.unknown, self.known, self.where = tuple(unknown), tuple(known), where
         super().__init__(
             f'{where}: unknown joint name(s) {", ".join(unknown)}; '

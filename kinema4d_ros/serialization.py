@@ -97,6 +97,10 @@ def _enum(value: Any, kind: type[enum.Enum]) -> enum.Enum:
     return valid[value]
 
 
+def _scalar(kind: type, _: Converter) -> Hook:
+    return lambda value, _: kind(value)
+
+
 def _tuple(kind: Any, converter: Converter) -> Hook:
     factory = homogenous_tuple_structure_factory if kind.__args__[-1] is Ellipsis \
         else make_hetero_tuple_structure_fn
@@ -118,14 +122,17 @@ def _strict(accepted: tuple[type, ...], wanted: str, factory: HookFactory) -> Ho
 
 _STRICT = Converter(forbid_extra_keys=True)
 _STRICT.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-for _kind in (enum.Enum, enum.IntEnum, enum.StrEnum):      # before int and str, their other bases
-    _STRICT.register_structure_hook(_kind, _enum)
-for _kind, _accepted, _wanted in ((bool, (bool,), 'bool'), (int, (int,), 'int'),
-                                  (float, (int, float), 'a number'), (str, (str,), 'str')):
-    _STRICT.register_structure_hook(_kind, _strict(
-        _accepted, _wanted, lambda kind, _: lambda value, _: kind(value))(_kind, _STRICT))
-for _is_kind, _accepted, _wanted, _factory in (
-        (lambda kind: get_origin(kind) is tuple, (list,), 'a list', _tuple),
-        (is_mapping, (dict,), 'an object', mapping_structure_factory),
-        (dataclasses.is_dataclass, (dict,), 'an object', make_dict_structure_fn)):
-    _STRICT.register_structure_hook_factory(_is_kind, _strict(_accepted, _wanted, _factory))
+# All three by name, for int and str, their other bases, would be found first.
+for _enum_kind in (enum.Enum, enum.IntEnum, enum.StrEnum):
+    _STRICT.register_structure_hook(_enum_kind, _enum)
+_SCALARS: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), 'bool'), int: ((int,), 'int'), float: ((int, float), 'a number'),
+    str: ((str,), 'str')}
+for _kind, (_accepted, _wanted) in _SCALARS.items():
+    _STRICT.register_structure_hook(_kind, _strict(_accepted, _wanted, _scalar)(_kind, _STRICT))
+_CONTAINERS: tuple[tuple[Callable[[Any], bool], type, str, HookFactory], ...] = (
+    (lambda kind: get_origin(kind) is tuple, list, 'a list', _tuple),
+    (is_mapping, dict, 'an object', mapping_structure_factory),
+    (dataclasses.is_dataclass, dict, 'an object', make_dict_structure_fn))
+for _is_kind, _plain, _wanted, _factory in _CONTAINERS:
+    _STRICT.register_structure_hook_factory(_is_kind, _strict((_plain,), _wanted, _factory))

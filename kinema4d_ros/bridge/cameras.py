@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from std_msgs.msg import Header
 
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.types import PinholeCamera
@@ -25,7 +26,7 @@ def calibration_from_message(message: CameraInfo) -> CameraCalibration:
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
 
 
-def calibration_message(calibration: CameraCalibration, header) -> CameraInfo:
+def calibration_message(calibration: CameraCalibration, header: Header) -> CameraInfo:
     """Return the CameraInfo of a raw image: what `calibration_from_message` reads."""
     x, y, width, height = calibration.roi
     return CameraInfo(
@@ -37,7 +38,7 @@ def calibration_message(calibration: CameraCalibration, header) -> CameraInfo:
                              height=int(height)))
 
 
-def camera_info_message(camera: PinholeCamera, header) -> CameraInfo:
+def camera_info_message(camera: PinholeCamera, header: Header) -> CameraInfo:
     """Return the CameraInfo of a rectified pinhole image: no distortion, P = [K | 0]."""
     fx, fy, cx, cy = (float(v) for v in (camera.fx, camera.fy, camera.cx, camera.cy))
     return CameraInfo(

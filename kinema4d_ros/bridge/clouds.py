@@ -8,6 +8,7 @@ import sys
 import cv2
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
 
 from kinema4d_ros.bridge.images import check_size
 from kinema4d_ros.errors import ObservationError
@@ -20,7 +21,7 @@ _DTYPES = {
     PointField.FLOAT32: 'f4', PointField.FLOAT64: 'f8'}
 
 
-def cloud_message(points: np.ndarray, colors: np.ndarray | None, header, *,
+def cloud_message(points: np.ndarray, colors: np.ndarray | None, header: Header, *,
                   stride: int = 1) -> PointCloud2:
     """
     Return an organized cloud: x y z FLOAT32 at 0 4 8, and rgb as RViz and PCL want it at 12.

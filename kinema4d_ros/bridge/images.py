@@ -141,7 +141,7 @@ def fill(data: byte_array[int], values: np.ndarray) -> None:
 
     Assigning to the field instead converts byte by byte (tens to hundreds of ms per picture).
     """
-    data.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
+    data.frombytes(np.ascontiguousarray(values).data.cast('B'))
 
 
 def _compressed_depth(message: CompressedImage) -> np.ndarray:
@@ -192,7 +192,7 @@ def _check_header(encoded: np.ndarray) -> None:
             f'compressed image starts with {start[:4].hex(" ") or "nothing"}; only JPEG and PNG '
             'are supported')
     try:
-        with reader(io.BytesIO(encoded)) as picture:
+        with reader(io.BytesIO(encoded.data)) as picture:
             size = picture.size
     except (OSError, SyntaxError, ValueError) as error:
         raise ObservationError(f'compressed image of {encoded.size} bytes is damaged: '

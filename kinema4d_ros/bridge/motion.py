@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from trajectory_msgs.msg import JointTrajectoryPoint
 
@@ -49,27 +51,32 @@ def trajectory_from_message(message: JointTrajectoryMessage) -> JointTrajectory:
     return JointTrajectory(
         joint_names=names,
         times=np.array([duration_seconds(p.time_from_start) for p in message.points]),
-        positions=_column(message, 'positions', required=True),
-        velocities=_column(message, 'velocities'),
-        accelerations=_column(message, 'accelerations'))
+        positions=_column(message, 'positions'),
+        velocities=_optional_column(message, 'velocities'),
+        accelerations=_optional_column(message, 'accelerations'))
 
 
-def _column(message: JointTrajectoryMessage, name: str, required=False) -> np.ndarray | None:
-    """Return one field of all points as (N, J) float64, or None where no point fills it."""
+def _optional_column(message: JointTrajectoryMessage, name: str) -> np.ndarray | None:
+    """Return one field of all points as (N, J) float64, None where no point fills it."""
+    if not any(len(getattr(point, name)) for point in message.points):
+        return None
+    return _column(message, name, f'; fill {name} in every point or in none')
+
+
+def _column(message: JointTrajectoryMessage, name: str, advice: str = '') -> np.ndarray:
+    """Return one field of all points as (N, J) float64."""
     joints = len(message.joint_names)
     rows = [getattr(point, name) for point in message.points]
-    if not required and not any(len(row) for row in rows):
-        return None
     for index, row in enumerate(rows):
         if len(row) != joints:
             raise TrajectoryError(
                 f'point {index} of {len(rows)} of the trajectory has {len(row)} {name} for '
-                f'{joints} joints ({", ".join(message.joint_names)})'
-                + ('' if required else f'; fill {name} in every point or in none'))
+                f'{joints} joints ({", ".join(message.joint_names)}){advice}')
     return np.array(rows, np.float64).reshape(len(rows), joints)
 
 
-def trajectory_message(trajectory: JointTrajectory, header=None) -> JointTrajectoryMessage:
+def trajectory_message(trajectory: JointTrajectory, header: Header | None = None
+                       ) -> JointTrajectoryMessage:
     """Return the message of a trajectory (time_from_start is rounded to nanoseconds)."""
     message = JointTrajectoryMessage(joint_names=list(trajectory.joint_names))
     if header is not None:
@@ -104,7 +111,7 @@ def joint_positions(message: JointState) -> dict[str, float]:
     return positions
 
 
-def joint_state_message(positions: dict[str, float], header) -> JointState:
+def joint_state_message(positions: Mapping[str, float], header: Header) -> JointState:
     """Return a JointState with positions only."""
     return JointState(header=header, name=[str(name) for name in positions],
                       position=[float(value) for value in positions.values()])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -56,16 +56,3 @@ class NodeBase:
         """Subscribe as a Node does."""
         return super().create_subscription(  # type: ignore[misc]
             *arguments, event_callbacks=event_callbacks, **settings)
-
-
-class RunnableNode(Protocol):
-    """What `nodes.run` needs of a node besides rclpy's own: an end in two steps."""
-
-    #: what went wrong while the node ran; any makes the process end with exit code 1
-    failures: list[Exception]
-
-    def quit(self) -> None:
-        """Release whatever callbacks wait for; called while the executor still spins."""
-
-    def close(self) -> None:
-        """Destroy what no callback uses any more; called after the executor has stopped."""

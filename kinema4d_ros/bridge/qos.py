@@ -7,6 +7,7 @@ A publisher must offer at least what a subscriber asks for, or the two never con
 """
 from __future__ import annotations
 
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from kinema4d_ros.errors import ConfigurationError
@@ -20,12 +21,12 @@ def _profile(reliability: ReliabilityPolicy, depth: int, *, latched: bool = Fals
 
 #: robot_state_publisher publishes the description once; a late subscriber must still get it.
 ROBOT_DESCRIPTION = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
-#: Best effort matches drivers of either kind (REP-2003). They are taken by the dozen: 0.1 s at
-#: 1 kHz may wait.
+#: Best effort matches drivers of either kind (REP-2003). They are taken in batches, so that up to
+#: 0.1 s of them at 1 kHz wait.
 JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 100)
 #: A command must not be lost.
 TRAJECTORY = _profile(ReliabilityPolicy.RELIABLE, 10)
-#: Large messages are lost by the dozen when sent best effort, and RViz2 asks for reliable.
+#: Many large messages are lost when sent best effort, and RViz2 asks for reliable.
 PREDICTION = _profile(ReliabilityPolicy.RELIABLE, 2)
 #: One frame message per predicted frame; a rollout must arrive whole at a slow reader.
 PREDICTED_FRAMES = _profile(ReliabilityPolicy.RELIABLE, 100)
@@ -45,7 +46,7 @@ TF_STATIC = _profile(ReliabilityPolicy.RELIABLE, 100, latched=True)
 CAMERA_RELIABILITY = ('auto', 'best_effort', 'reliable')
 
 
-def camera(node, topic: str, reliability: str = 'auto') -> QoSProfile:
+def camera(node: Node, topic: str, reliability: str = 'auto') -> QoSProfile:
     """
     Return the QoS to subscribe a camera topic with.
 

@@ -26,8 +26,8 @@ class StampedBuffer:
     buffer, so that nothing of the old time line is ever paired with the new one.
     """
 
-    def __init__(self, depth: int = 30):
-        """Start empty."""
+    def __init__(self, depth: int = 30) -> None:
+        """Make an empty buffer."""
         self._lock = threading.Lock()
         self._entries: deque[Entry] = deque(maxlen=depth)
         self.received, self.refused, self.jumps = 0, 0, 0

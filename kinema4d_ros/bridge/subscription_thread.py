@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Taking the messages of a quick topic by the dozen, past the executor."""
+"""A thread that takes the messages of a fast topic, past the executor."""
 from __future__ import annotations
 
 import threading
@@ -15,30 +15,30 @@ PERIOD = 0.01   # [s] messages are at most this late
 
 
 class NotForExecutor(CallbackGroup):
-    """Keeps the executor away from a subscription."""
+    """A callback group whose subscriptions the executor never takes messages of."""
 
-    def can_execute(self, entity) -> bool:
-        """Tell that it may not."""
+    def can_execute(self, entity: object) -> bool:
+        """Return False for every entity."""
         return False
 
     beginning_execution = can_execute
 
-    def ending_execution(self, entity) -> None:
-        """Nothing, since nothing excludes another."""
+    def ending_execution(self, entity: object) -> None:
+        """Do nothing: none of its callbacks excludes another."""
 
 
 class SubscriptionThread:
     """
     Calls the callback of a subscription in group `NotForExecutor` from a thread of its own.
 
-    For each message that it takes, an executor of rclpy makes anew the list of all that its nodes
-    wait for. That is a millisecond, half a core with joint states at 500 Hz; to take every 10 ms
-    what has come costs a tenth. The subscription's depth bounds what waits: the oldest drop.
-    What waits while time jumps back is taken after the jump, as with an executor.
+    For each message that it takes, an executor of rclpy builds its wait set anew. That costs a
+    millisecond, half a core with joint states at 500 Hz; taking every 10 ms what has arrived costs
+    a tenth of it. The subscription's depth bounds what waits: the oldest messages drop. Messages
+    that wait while time jumps back are taken after the jump, as with an executor.
     """
 
-    def __init__(self, subscription: Subscription):
-        """Start."""
+    def __init__(self, subscription: Subscription) -> None:
+        """Start a thread that takes the messages of `subscription`."""
         self._subscription = subscription
         self._ending, self._taking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name='subscription', daemon=True)
@@ -48,11 +48,11 @@ class SubscriptionThread:
         """Stop; no callback runs after this returns, and the subscription may be destroyed."""
         self._ending.set()
         self._thread.join()
-        with self._taking:      # by who caught up meanwhile
+        with self._taking:      # in case `catch_up` runs in another thread
             pass
 
     def catch_up(self) -> None:
-        """Take in this thread what has come so far, in order; not from the callback itself."""
+        """Take all messages that wait, in order, in the calling thread; not from a callback."""
         with self._taking:
             try:
                 self._take_all()
@@ -67,7 +67,7 @@ class SubscriptionThread:
 
     def _take_all(self) -> None:
         subscription = self._subscription
-        # No more than can wait at a time: whoever catches up is not held by a flood.
+        # No more than can wait at a time: a flood of messages must not hold the caller.
         for _ in range(subscription.qos_profile.depth):
             if self._ending.is_set():
                 return

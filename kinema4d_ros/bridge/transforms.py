@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TYPE_CHECKING
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
+from std_msgs.msg import Header
 
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.errors import CameraError
 from kinema4d_ros.robot.transforms import quaternion, transform_from_quaternion
+
+if TYPE_CHECKING:
+    from tf2_msgs.msg import TFMessage     # its package is not needed to read one
+
+#: child frame -> (parent frame, T_parent_child, stamp [ns] or None for a static one)
+_Parents = dict[str, tuple[str, np.ndarray, int | None]]
 
 
 def matrix(message: Transform | Pose) -> np.ndarray:
@@ -29,7 +36,7 @@ def matrix(message: Transform | Pose) -> np.ndarray:
                                      (rotation.x, rotation.y, rotation.z, rotation.w))
 
 
-def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamped:
+def transform_message(T: np.ndarray, header: Header, child_frame: str) -> TransformStamped:
     """Return T_parent_child as the message that tf2 broadcasts; header names the parent."""
     x, y, z = (float(value) for value in T[:3, 3])
     qx, qy, qz, qw = quaternion(T[:3, :3])
@@ -37,7 +44,7 @@ def transform_message(T: np.ndarray, header, child_frame: str) -> TransformStamp
         translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
 
 
-def point_message(point) -> Point:
+def point_message(point: Iterable[float]) -> Point:
     """Return three numbers [m] as a Point."""
     x, y, z = (float(value) for value in point)
     return Point(x=x, y=y, z=z)
@@ -58,12 +65,12 @@ class TransformTree:
     is what it is for (how that link moves is known by forward kinematics).
     """
 
-    def __init__(self):
-        """Start with no frames."""
+    def __init__(self) -> None:
+        """Make a tree without frames."""
         self._lock = threading.Lock()
-        self._parents: dict[str, tuple[str, np.ndarray, int | None]] = {}
+        self._parents: _Parents = {}
 
-    def update(self, message, *, static: bool) -> None:
+    def update(self, message: TFMessage, *, static: bool) -> None:
         """
         Take in a tf2_msgs/TFMessage.
 
@@ -124,7 +131,7 @@ def _name(frame: str) -> str:
     return frame.lstrip('/')
 
 
-def _path(parents: dict, frame: str) -> list[str]:
+def _path(parents: _Parents, frame: str) -> list[str]:
     """Return `frame` and its ancestors; a loop in the tree ends the path."""
     path = [frame]
     while path[-1] in parents and parents[path[-1]][0] not in path:
@@ -132,7 +139,7 @@ def _path(parents: dict, frame: str) -> list[str]:
     return path
 
 
-def _chain(parents: dict, frame: str, ancestor: str) -> np.ndarray:
+def _chain(parents: _Parents, frame: str, ancestor: str) -> np.ndarray:
     """Return T_ancestor_frame, (4, 4) float64."""
     T = np.eye(4)
     while frame != ancestor:

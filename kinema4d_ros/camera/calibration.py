@@ -40,7 +40,7 @@ class CameraCalibration:
     binning_y: int = 0
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)    # x, y, width, height [px]; no size: all
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check everything, so that what exists can be used."""
         for name, length in (('K', 9), ('R', 9), ('P', 12), ('D', None)):
             value = tuple(float(v) for v in np.ravel(getattr(self, name)))

@@ -20,8 +20,8 @@ class ImageMemory:
     of its owner says: every view of it, wherever it went, counts as one.
     """
 
-    def __init__(self):
-        """Start without memory."""
+    def __init__(self) -> None:
+        """Make a store that holds no memory yet."""
         self._owners: list[np.ndarray] = []
         self._lock = threading.Lock()
         # What the count is while nobody but the list holds an owner.

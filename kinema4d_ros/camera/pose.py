@@ -11,9 +11,9 @@ from kinema4d_ros.errors import CameraError
 class LinkPose:
     """A camera whose optical frame is a link of the robot (or is fixed to one)."""
 
-    def __init__(self, link: str, T_link_camera: np.ndarray | None = None):
+    def __init__(self, link: str, T_link_camera: np.ndarray | None = None) -> None:
         """
-        Name the link.
+        Make the pose of a camera that is fixed to a link.
 
         :param T_link_camera: camera to link, (4, 4); None when the link is the optical frame.
         :raises CameraError: not a rigid transform.

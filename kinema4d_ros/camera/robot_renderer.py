@@ -8,9 +8,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from kinema4d_ros.camera.appearance import Appearance, observe
 from kinema4d_ros.camera.image_memory import ImageMemory
@@ -52,7 +53,7 @@ class RobotRenderer:
     def __init__(self, meshes: Mapping[str, Mesh], link_names: tuple[str, ...], *,
                  near: float = NEAR):
         """
-        Take the meshes over.
+        Make a renderer of these meshes, which it copies.
 
         :param meshes: by link name; links without a mesh are not drawn.
         :param link_names: order of the link poses, and meaning of `link_id`.
@@ -118,7 +119,7 @@ class RobotRenderer:
         texture = _texture(appearance, len(self.link_names))
         todo = iter(range(frames))       # shared: whoever is free draws the next one
 
-        def work(check: Callable[[], object] = lambda: None):
+        def work(check: Callable[[], object] = lambda: None) -> None:
             self._draw_frames(todo, check, T_camera_link, camera, texture, out)
 
         helpers = min(len(os.sched_getaffinity(0)), frames) - 1
@@ -154,8 +155,9 @@ class RobotRenderer:
         T_camera_link = self._in_camera(poses, T_base_camera)[0]
         return observe(image, link_id, pointmap, shaded, T_camera_link, camera, depth)
 
-    def _draw_frames(self, todo: Iterator[int], check: Callable[[], object], T_camera_link,
-                     camera, texture, out: RobotImages) -> None:
+    def _draw_frames(self, todo: Iterator[int], check: Callable[[], object],
+                     T_camera_link: np.ndarray, camera: PinholeCamera, texture: tuple[Any, ...],
+                     out: RobotImages) -> None:
         """Draw frames as long as `todo` has some; one z-buffer serves them all."""
         inverse_depth = np.zeros((camera.height, camera.width), np.float32)
         face_id = np.empty((camera.height, camera.width), np.int32)
@@ -192,7 +194,7 @@ class RobotRenderer:
         return np.ascontiguousarray((T_camera_base @ T_base_link)[:, :, :3])
 
 
-def _texture(appearance: Appearance | None, links: int) -> tuple:
+def _texture(appearance: Appearance | None, links: int) -> tuple[Any, ...]:
     """Return the arguments of `paint` that tell how the robot was observed."""
     if appearance is None:
         return (False, np.zeros((1, 1, 3), np.uint8), np.full((1, 1), -1, np.int16),
@@ -202,5 +204,6 @@ def _texture(appearance: Appearance | None, links: int) -> tuple:
             appearance.pinhole, appearance.T_camera_link, appearance.tint)
 
 
-def _stack(parts: list[np.ndarray], empty: tuple, dtype) -> np.ndarray:
+def _stack(parts: list[np.ndarray], empty: tuple[int, ...], dtype: DTypeLike
+           ) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate([np.empty(empty, dtype), *parts]))

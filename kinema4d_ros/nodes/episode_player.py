@@ -70,8 +70,8 @@ TABLE = ParameterTable((
 class EpisodePlayer(NodeBase, Node):
     """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
 
-    def __init__(self, on_end: Callable[[], None]):
-        """Open the episode and start to play it."""
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        """Make the node, playing; `on_end` is called after the last frame, or on failure."""
         super().__init__('episode_player')
         TABLE.declare(self)
         self._values = values = TABLE.snapshot(self)
@@ -156,7 +156,8 @@ class EpisodePlayer(NodeBase, Node):
     def _play(self) -> bool:
         """Play once; return False when told to stop."""
         episode, rate = self._episode, self._values['rate']
-        first, frame, told = episode.frames[0], None, 0
+        first, told = episode.frames[0], 0
+        frame = first
         # A trajectory is published with the last frame before it: the robot is still at its start.
         followed = dict(zip(episode.frames.stamps_ns, [*episode.frames.stamps_ns[1:], math.inf]))
         start = time.monotonic()

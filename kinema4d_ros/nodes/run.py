@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4         # of mallopt(3)
 _PATIENCE = 5.0                                 # [s] that callbacks get to come to their end
@@ -26,13 +27,13 @@ def main(module: str) -> int:
     """
     Run the node that ``make_node(stop)`` of `module` returns, until it is told to stop.
 
-    At the end `quit` of the node frees what its callbacks wait for, then the executor stops, then
-    `close` of the node destroys what nobody uses any more. Signals end it through the main thread
-    only, so that no callback is torn by an exception.
+    At the end the node's `quit` releases whatever its callbacks wait for, then the executor stops,
+    then the node's `close` destroys what no callback uses any more. Signals end it through the main
+    thread only, so that none raises an exception in the middle of a callback.
 
     :return: exit code: 0, or 1 when the node could not start or a callback failed.
     """
-    # A pipe, and no lock, queue or event: a signal that comes while the main thread begins to wait
+    # A pipe, not a lock, queue or event: a signal that arrives while the main thread begins to wait
     # for one of these is noted, but does not end the wait.
     told_to_end, tells_to_end = os.pipe()
     os.set_blocking(tells_to_end, False)
@@ -56,7 +57,8 @@ def main(module: str) -> int:
     # with all threads of the process standing still.
     gc.freeze()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    node, failed = None, []
+    node: Any = None
+    failed: list[Exception] = []
     try:
         node = make_node(stop)
     except Kinema4DError as error:

@@ -45,7 +45,7 @@ class ActionFormat:
     tip_link: str = ''
     in_tip_frame: bool = False              # changes of place are along the tip's own axes
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse what means nothing."""
         object.__setattr__(self, 'reference', Reference(self.reference))
         if not (np.isfinite(self.rate) and self.rate > 0):
@@ -61,9 +61,9 @@ class ActionFormat:
 class ActionReader:
     """Turns chunks of actions into trajectories of one robot."""
 
-    def __init__(self, robot: Robot, form: ActionFormat):
+    def __init__(self, robot: Robot, form: ActionFormat) -> None:
         """
-        Prepare; inverse kinematics where the actions are places of a link.
+        Make a reader of actions, with inverse kinematics where they are places of a link.
 
         :raises UnknownJointError: the robot lacks one of the joints.
         :raises KinematicsError: the tip link is unknown or does not move.
@@ -132,7 +132,9 @@ class ActionReader:
             numbers = here + numbers
         if name not in self.form.limited_joints:
             return numbers
-        most, limited = self.robot.limits[name].velocity / self.form.rate, []
+        limit = self.robot.limits[name].velocity
+        assert limit is not None      # asked for when the reader was made
+        most, limited = limit / self.form.rate, []
         for number in numbers:
             here += float(np.clip(number - here, -most, most))
             limited.append(here)
@@ -146,8 +148,9 @@ class ActionReader:
             raise TrajectoryError(f'the quaternion of action {row} has length {norms[row]:.3f}, '
                                   'not 1')
         steps = np.tile(np.eye(4), (len(numbers), 1, 1))
-        steps[:, :3, :3] = (Rotation.from_quat if turns.shape[1] == 4
-                            else Rotation.from_rotvec)(turns).as_matrix()
+        rotations = Rotation.from_quat(turns) if turns.shape[1] == 4 \
+            else Rotation.from_rotvec(turns)
+        steps[:, :3, :3] = rotations.as_matrix()
         steps[:, :3, 3] = numbers[:, :3]
         if self.form.reference is Reference.ABSOLUTE:
             return steps

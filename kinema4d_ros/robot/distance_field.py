@@ -33,9 +33,9 @@ class DistanceFields:
     """
 
     def __init__(self, meshes: Mapping[str, LinkMesh], *, spacing: float = SPACING,
-                 reach: float = REACH, cache_dir: str | Path | None = None):
+                 reach: float = REACH, cache_dir: str | Path | None = None) -> None:
         """
-        Compute the fields, or read them from the cache.
+        Make the fields of all meshes: from the cache, or computed and put there.
 
         :param meshes: in link frames; links without triangles are left out.
         :param spacing: of the grids [m]; made wider for links that would need too many cells.
@@ -107,7 +107,7 @@ class DistanceFields:
                     for field, T in zip(self._fields, T_base_link)]
         else:
             points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
-            starts, order = np.array([0, len(points)]), slice(None)
+            starts, order = np.array([0, len(points)]), np.arange(len(points))
             near = [np.zeros(1, np.int64)] * len(self._fields)
         found = np.full(len(points), np.inf, np.float32)
         for field, T, cubes in zip(self._fields, np.linalg.inv(T_base_link), near):
@@ -144,8 +144,9 @@ def _field(mesh: LinkMesh, spacing: float, reach: float,
            folder: Path) -> tuple[np.ndarray, np.ndarray, np.float32]:
     """Return (grid of distances, its lowest corner [m], spacing [m])."""
     key = hashlib.sha256()
-    for part in (mesh.vertices, mesh.faces, np.float64([spacing, reach]), b'field 2'):
-        key.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
+    for part in (mesh.vertices, mesh.faces, np.array([spacing, reach])):
+        key.update(np.ascontiguousarray(part).data)
+    key.update(b'field 2')
     path = folder / f'{key.hexdigest()[:32]}.field.npz'
     try:
         with np.load(path) as kept:
@@ -188,7 +189,7 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
     return np.where(inside | (shell & behind), -distance, distance)
 
 
-def _swept(field: tuple, T_base_link: np.ndarray,
+def _swept(field: tuple[np.ndarray, np.ndarray, np.float32], T_base_link: np.ndarray,
            rim: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """
     Return the box that a grid stays in at all of its poses (T, 4, 4): two corners (3,) [m].
@@ -199,7 +200,7 @@ def _swept(field: tuple, T_base_link: np.ndarray,
     half = (np.array(grid.shape) - 1) * np.float64(step) / 2
     centers = T_base_link[:, :3, :3] @ (low + half) + T_base_link[:, :3, 3]
     # What is looked up differs from the true distance by less than the diagonal of a cell or two.
-    reach = np.abs(T_base_link[:, :3, :3]) @ (half - max(rim - 3 * step, 0.0)) + _ROUNDING
+    reach = np.abs(T_base_link[:, :3, :3]) @ (half - max(float(rim - 3 * step), 0.0)) + _ROUNDING
     return (centers - reach).min(0), (centers + reach).max(0)
 
 

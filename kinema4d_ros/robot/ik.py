@@ -29,9 +29,9 @@ class InverseKinematics:
     singularity can still make them jump, which shows as a velocity that no limit allows.
     """
 
-    def __init__(self, robot: Robot, tip_link: str):
+    def __init__(self, robot: Robot, tip_link: str) -> None:
         """
-        Prepare the chain from the root link to `tip_link`.
+        Make a solver for the chain from the root link to `tip_link`.
 
         :raises KinematicsError: when the link is unknown, or a mimic joint is on the way.
         """

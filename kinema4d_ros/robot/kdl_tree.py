@@ -3,6 +3,8 @@
 """A KDL tree of a robot; KDL's own URDF parser is not released for Python on ROS 2 Jazzy."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import PyKDL
 
@@ -58,7 +60,7 @@ def matrix(frame: PyKDL.Frame) -> np.ndarray:
     return out
 
 
-def joint_array(values) -> PyKDL.JntArray:
+def joint_array(values: Sequence[float] | np.ndarray) -> PyKDL.JntArray:
     """Return numbers as a KDL joint array."""
     out = PyKDL.JntArray(len(values))
     for i, value in enumerate(values):

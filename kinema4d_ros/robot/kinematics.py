@@ -25,8 +25,12 @@ class ForwardKinematics:
     chain per leaf of the tree, at a configuration where every joint is bent.
     """
 
-    def __init__(self, robot: Robot):
-        """Build the tree and compare with KDL's solver."""
+    def __init__(self, robot: Robot) -> None:
+        """
+        Make the kinematics of all links, compared once with KDL's own solver.
+
+        :raises KinematicsError: the two differ.
+        """
         self.robot = robot
         self._tree = kdl_tree(robot)
         index = {link: i for i, link in enumerate(robot.link_names)}
@@ -126,7 +130,7 @@ def drive(robot: Robot, joint: Joint) -> tuple[float, float, int]:
 class _Step:
     """One segment: ``T_parent_child(q)`` for many q from what KDL says of it."""
 
-    def __init__(self, segment: PyKDL.Segment, joint: Joint, parent: int, robot: Robot):
+    def __init__(self, segment: PyKDL.Segment, joint: Joint, parent: int, robot: Robot) -> None:
         self.parent = parent
         self._zero = matrix(segment.pose(0.0))      # (4, 4)
         self._type = joint.type

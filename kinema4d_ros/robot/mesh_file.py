@@ -14,6 +14,7 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def _materials_of(path: Path, data: bytes) -> dict[str, bytes]:
             if Path(name).name == name and (path.parent / name).is_file()}
 
 
-def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> list:
+def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> list[Any]:
     """Return the parts of a file as trimesh meshes, each in the frame of the file."""
     import trimesh  # a second of import that a warm cache does not need
 
@@ -99,7 +100,7 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
     return parts
 
 
-def _unit(part) -> float:
+def _unit(part: Any) -> float:
     """
     Return the metres of one unit of a Collada file, 1 for all others.
 
@@ -110,7 +111,7 @@ def _unit(part) -> float:
     return float(number) if star else 1.0
 
 
-def _reduce(parts: list, max_faces: int,
+def _reduce(parts: list[Any], max_faces: int,
             tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reduce each part (they differ in material) by the same factor and put them together."""
     share = max_faces / sum(len(part.faces) for part in parts)
@@ -177,13 +178,14 @@ def _farthest(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> fl
     return float(scene.compute_distance(o3d.core.Tensor(points.astype(np.float32))).numpy().max())
 
 
-def _vertex_colors(part) -> np.ndarray:
+def _vertex_colors(part: Any) -> np.ndarray:
     """Return (V, 3) uint8: colours of the file where it has some, else grey."""
     visual = part.visual
     if visual is None or not visual.defined:
-        return np.tile(np.uint8(GREY), (len(part.vertices), 1))
+        return np.tile(np.array(GREY, np.uint8), (len(part.vertices), 1))
     if visual.kind == 'texture':     # textures are not read, the material has a colour too
-        return np.tile(np.uint8(visual.material.main_color[:3]), (len(part.vertices), 1))
+        return np.tile(np.array(visual.material.main_color[:3], np.uint8),
+                       (len(part.vertices), 1))
     return np.asarray(visual.vertex_colors, np.uint8)[:, :3]
 
 

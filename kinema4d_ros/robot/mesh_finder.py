@@ -30,8 +30,12 @@ class MeshFinder:
     """
 
     def __init__(self, package_paths: Sequence[str | Path] = (),
-                 source_dir: str | Path | None = None):
-        """Take the folders that the caller trusts."""
+                 source_dir: str | Path | None = None) -> None:
+        """
+        Make a finder that trusts the given folders besides installed packages.
+
+        :raises RobotDescriptionError: a path is empty.
+        """
         if isinstance(package_paths, (str, Path)):
             package_paths = (package_paths,)
         if not all(map(str, package_paths)):    # Path('') would be the current folder
@@ -53,11 +57,11 @@ class MeshFinder:
             scheme, rest = '', uri
         if '\0' in uri:
             raise MeshError(f'link "{link}": the mesh URI {uri!r} holds a null character')
+        candidates: Iterator[tuple[Path | None, Path, bool]]
         if scheme in ('package', 'model'):
             candidates = self._in_package(uri, rest.lstrip('/'), link)
         elif scheme in ('', 'file'):
-            path = unquote(urlparse(uri).path) if scheme else rest
-            candidates = self._by_path(path)
+            candidates = self._by_path(unquote(urlparse(uri).path) if scheme else rest)
         else:
             raise MeshError(f'link "{link}": mesh {uri} has the unknown scheme "{scheme}"; use '
                             'package://, model://, file:// or a path')
@@ -77,7 +81,8 @@ class MeshFinder:
         raise MeshError(f'link "{link}": mesh {uri} not found, searched {where}; install the '
                         'package that holds it, or pass its folder in package_paths')
 
-    def _in_package(self, uri: str, name: str, link: str) -> Iterator[tuple[Path, Path, bool]]:
+    def _in_package(self, uri: str, name: str, link: str
+                    ) -> Iterator[tuple[Path | None, Path, bool]]:
         """Yield (allowed root, file, is an installed package) in order of preference."""
         package, _, rest = name.partition('/')
         if not package or not rest or package in ('.', '..'):

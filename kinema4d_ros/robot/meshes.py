@@ -21,8 +21,8 @@ _FEWEST_FACES = 200      # per mesh file, however many files a robot has
 class LinkMeshes(dict[str, LinkMesh]):
     """Meshes by link name, for links that have a shape; `warnings` tells what was replaced."""
 
-    def __init__(self):
-        """Start empty."""
+    def __init__(self) -> None:
+        """Make a collection without meshes."""
         super().__init__()
         self.warnings: list[str] = []
 
@@ -85,14 +85,14 @@ def _load(robot: Robot, link: str, shape: Shape, share: int, tolerance: float,
         path = robot.mesh_finder.find(geometry.uri, link)
         unit = max(map(abs, geometry.scale))
         vertices, faces, colors = load_mesh_file(path, link, share, tolerance / unit, folder)
-        vertices = vertices * np.float64(geometry.scale)
+        vertices = vertices * np.array(geometry.scale, np.float64)
         if np.prod(geometry.scale) < 0:
             faces = faces[:, ::-1]      # a mirrored mesh is inside out
     else:
         vertices, faces = triangles(geometry)
-        colors = np.tile(np.uint8(GREY), (len(vertices), 1))
+        colors = np.tile(np.array(GREY, np.uint8), (len(vertices), 1))
     if shape.color is not None:
-        colors = np.tile(np.uint8(shape.color), (len(vertices), 1))
+        colors = np.tile(np.array(shape.color, np.uint8), (len(vertices), 1))
     T = shape.T_link_shape
     return LinkMesh((vertices @ T[:3, :3].T + T[:3, 3]).astype(np.float32),
                     np.ascontiguousarray(faces, np.int32), colors)

@@ -10,18 +10,16 @@ SIDE = 0.05        # [m] of a cube
 
 
 class PointCubes:
-    """
-    N points, cube by cube, with a sphere around those of each of the C cubes.
+    """N points, cube by cube, with a sphere around those of each of the C cubes."""
 
-    Attributes:
-    * ``points`` (N, 3) float32 [m], and ``order`` (N,): which of the given points each one is.
-    * ``starts`` (C + 1,): where each cube's points begin.
-    * ``centers`` (C, 3) float32, ``radii`` (C,) float32 [m] of the spheres.
+    points: np.ndarray    # (N, 3) float32 [m], cube by cube
+    order: np.ndarray     # (N,) int64, which of the given points each is
+    starts: np.ndarray    # (C + 1,) int64, first point of each cube, and N
+    centers: np.ndarray   # (C, 3) float32 [m] of a sphere around the points of each cube
+    radii: np.ndarray     # (C,) float32 [m]
 
-    """
-
-    def __init__(self, points: np.ndarray):
-        """Sort points (N, 3) [m]."""
+    def __init__(self, points: np.ndarray) -> None:
+        """Make the cubes of points (N, 3) [m]."""
         points = np.ascontiguousarray(points, np.float32).reshape(-1, 3)
         if not len(points):
             self.points, self.order, self.starts = points, np.empty(0, np.int64), np.zeros(1, int)
@@ -34,7 +32,8 @@ class PointCubes:
         ends = np.cumsum(sizes[chosen])
         self.order = np.repeat(runs[chosen] - ends + sizes[chosen], sizes[chosen]) \
             + np.arange(len(keys))
-        keys, self.points = keys[self.order], points[self.order]
+        self.points = points[self.order]
+        keys = keys[self.order]
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
         low, high = (f.reduceat(self.points, starts, axis=0) for f in (np.minimum, np.maximum))
         self.starts, self.centers = np.r_[starts, len(points)], (low + high) / 2

@@ -41,9 +41,9 @@ class SelfCollision:
     """
 
     def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], *,
-                 srdf: str | None = None, allowed: Iterable[tuple[str, str]] = ()):
+                 srdf: str | None = None, allowed: Iterable[tuple[str, str]] = ()) -> None:
         """
-        Build hulls and trees of the links' triangles, and find the pairs to check.
+        Make a checker: hulls and trees of the links' triangles, and the pairs to check.
 
         :param srdf: text of an SRDF; its ``disable_collisions`` pairs are not checked.
         :param allowed: further pairs that may touch.
@@ -71,7 +71,8 @@ class SelfCollision:
         touching = {frozenset(contact.links) for contact in self(rest)}
         self._pairs = self._pairs[[
             frozenset((self._links[a], self._links[b])) not in touching for a, b in self._pairs]]
-        self.excluded = frozenset(excluded | touching)
+        #: pairs of links that are never checked, for one of the reasons above
+        self.excluded: frozenset[frozenset[str]] = frozenset(excluded | touching)
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -89,7 +90,7 @@ class SelfCollision:
             stands from the first configuration on does not count as that.
         """
         poses = T_base_link[:, self._index]
-        contacts = []
+        contacts: list[LinkContact] = []
         if not len(self._pairs):
             return contacts
         centers = np.einsum('tlij,lj->tli', poses[..., :3, :3],
@@ -115,7 +116,7 @@ class SelfCollision:
 
     def _along(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
                center_b: np.ndarray, margin: float, until_touch: bool,
-               frames: np.ndarray) -> Iterator[tuple]:
+               frames: np.ndarray) -> Iterator[tuple[int, tuple[float, np.ndarray]]]:
         """
         Yield (which, (distance [m], point between)) where the pair is within the margin.
 
@@ -178,7 +179,7 @@ _TOUCH = coal.CollisionRequest(coal.CollisionRequestFlag.CONTACT, 1)
 class _Body:
     """The triangles of a link, their convex hull and a sphere around them."""
 
-    def __init__(self, mesh: LinkMesh):
+    def __init__(self, mesh: LinkMesh) -> None:
         vertices, triangles = coal.StdVec_Vec3s(), coal.StdVec_Triangle()
         for vertex in mesh.vertices.astype(np.float64):
             vertices.append(vertex)
@@ -205,12 +206,12 @@ def _transform(T: np.ndarray) -> coal.Transform3s:
 
 def _neighbours(robot: Robot) -> set[frozenset[str]]:
     """Return the pairs that no motion separates: rigidly joined, or next to each other."""
-    group = {}     # link -> first link of its rigid group
+    group: dict[str, str] = {}     # link -> first link of its rigid group
     parents = {joint.child: joint for joint in robot.joints.values()}
     for link in robot.link_names:
         joint = parents.get(link)
-        rigid = joint is not None and joint.type is JointType.FIXED
-        group[link] = group[joint.parent] if rigid else link
+        group[link] = link if joint is None or joint.type is not JointType.FIXED \
+            else group[joint.parent]
     joined = {frozenset((group[joint.parent], group[joint.child]))
               for joint in robot.joints.values()}
     return {frozenset((a, b)) for a, b in itertools.combinations(robot.link_names, 2)

@@ -116,13 +116,13 @@ class _Knots:
     """The points of a trajectory, the start state among them, and the splines between."""
 
     def __init__(self, trajectory: JointTrajectory, picked: list[int], start: np.ndarray,
-                 continuous: np.ndarray):
-        """Take columns `picked` of the trajectory; `start` and `continuous` match them."""
-        def column(values):
+                 continuous: np.ndarray) -> None:
+        """Make them of columns `picked` of the trajectory; `start`, `continuous` match these."""
+        def column(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else values[:, picked]
 
         self.t = trajectory.times
-        self.p = column(trajectory.positions)
+        self.p = trajectory.positions[:, picked]
         self.v = column(trajectory.velocities)
         self.a = column(trajectory.accelerations)
         if self.t[0] > 0:

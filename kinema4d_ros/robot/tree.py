@@ -176,8 +176,10 @@ def _link(link: urdf_parser.Link, colors: dict[str, tuple[int, int, int]]) -> Li
                 tuple(_shape(collision, colors) for collision in link.collisions))
 
 
-def _shape(element, colors: dict[str, tuple[int, int, int]]) -> Shape:
+def _shape(element: urdf_parser.Visual | urdf_parser.Collision,
+           colors: dict[str, tuple[int, int, int]]) -> Shape:
     geometry = element.geometry
+    shape: Box | Cylinder | Sphere | MeshFile
     if isinstance(geometry, urdf_parser.Box):
         shape = Box(tuple(geometry.size))
     elif isinstance(geometry, urdf_parser.Cylinder):

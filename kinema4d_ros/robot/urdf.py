@@ -14,6 +14,7 @@ import math
 import xml.sax
 from collections.abc import Mapping
 from io import StringIO
+from typing import Any
 from xml.etree import ElementTree
 
 from defusedxml import DefusedXmlException
@@ -128,18 +129,18 @@ def _source(text: str) -> xml.sax.InputSource:
 class _TreeBuilder(xml.sax.ContentHandler):
     """SAX events -> ElementTree, elements and attributes only."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._builder = ElementTree.TreeBuilder()
         self.root: ElementTree.Element
 
-    def startElement(self, name, attrs):
+    def startElement(self, name: str, attrs: Any) -> None:
         self._builder.start(name, dict(attrs))
 
-    def endElement(self, name):
+    def endElement(self, name: str) -> None:
         self._builder.end(name)
 
-    def endDocument(self):
+    def endDocument(self) -> None:
         self.root = self._builder.close()
 
 
@@ -164,7 +165,7 @@ def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> Ele
     if tag == 'geometry' and len(copy) > 1:
         raise RobotDescriptionError(f'{where} holds {len(copy)} shapes; give each its own element')
     if tag == 'joint':
-        _check_type(copy.get('type'), where)
+        _check_type(copy.get('type', ''), where)
         for needed in ('parent', 'child'):
             if copy.find(needed) is None:
                 raise RobotDescriptionError(

@@ -6,15 +6,15 @@ from __future__ import annotations
 import collections
 import shutil
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rosbags.interfaces import (Qos, QosDurability, QosHistory, QosLiveliness, QosReliability,
-                                QosTime)
+from rosbags.interfaces import (Connection, Qos, QosDurability, QosHistory, QosLiveliness,
+                                QosReliability, QosTime)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
+from rosbags.typesys.store import Typestore
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.recorder.rosbags_compat import flush, written_bytes
@@ -50,9 +50,10 @@ class Bag:
     missing the index only, and `kinema4d record --repair` makes it anew.
     """
 
-    def __init__(self, folder: Path, *, queue_bytes: int, part_bytes: int, compressed: bool):
+    def __init__(self, folder: Path, *, queue_bytes: int, part_bytes: int,
+                 compressed: bool) -> None:
         """
-        Start the writing thread; the folder is made when the first message comes.
+        Make a bag and its writing thread; the folder is made when the first message comes.
 
         :raises ConfigurationError: the folder is there already, or cannot be made.
         """
@@ -70,12 +71,12 @@ class Bag:
         self.failure: Exception | None = None
         self._store = _typestore()
         self._changed = threading.Condition()
-        self._queue: collections.deque = collections.deque()
+        self._queue: collections.deque[tuple[BagTopic, int, bytes]] = collections.deque()
         self._queued = 0
         self._ended = False
-        self._latched: dict[str, tuple[BagTopic, collections.deque]] = {}
+        self._latched: dict[str, tuple[BagTopic, collections.deque[bytes]]] = {}
         self._writer: Writer | None = None
-        self._connections: dict[str, object] = {}
+        self._connections: dict[str, Connection] = {}
         self._last_ns = self._settled_ns = 0
         self._thread = threading.Thread(target=self._run, name='bag', daemon=True)
         self._thread.start()
@@ -116,8 +117,8 @@ class Bag:
         finally:
             self._finish()
 
-    def _next(self) -> list | None:
-        """Wait for and return messages; none after a quiet second, None at the end."""
+    def _next(self) -> list[tuple[BagTopic, int, bytes]] | None:
+        """Wait for and return messages: none after a second without any, None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._ended, _SETTLE)
             if self._ended and not self._queue:
@@ -131,23 +132,23 @@ class Bag:
         if topic.is_latched:
             self._latched.setdefault(topic.name, (
                 topic, collections.deque(maxlen=_keep(topic))))[1].append(raw)
-        if self._writer is None:
-            self._begin()
+        writer = self._writer or self._begin()
         # In the order in which they came, so that a file without index can be read too.
         stamp_ns = self._last_ns = max(stamp_ns, self._last_ns)
-        self._writer.write(self._connection(topic), stamp_ns, raw)
+        writer.write(self._connection(writer, topic), stamp_ns, raw)
         self.written[topic.name] += 1
         if stamp_ns - self._settled_ns > _SETTLE * 1e9:
             self._settle()
             self._settled_ns = stamp_ns
-        if written_bytes(self._writer) > self._part_bytes:
+        if written_bytes(writer) > self._part_bytes:
             self._finish()
-            self._begin()
+            writer = self._begin()
             for latched, kept in self._latched.values():
                 for old in kept:
-                    self._writer.write(self._connection(latched), stamp_ns, old)
+                    writer.write(self._connection(writer, latched), stamp_ns, old)
 
-    def _begin(self) -> None:
+    def _begin(self) -> Writer:
+        """Open the next part."""
         number = len(self.parts)
         path = self.folder.with_name(f'{self.folder.name}_{number}') if number else self.folder
         self._check_space()
@@ -157,10 +158,11 @@ class Bag:
         writer.open()
         self._writer, self._connections, self._settled_ns = writer, {}, self._last_ns
         self.parts.append(path)
+        return writer
 
-    def _connection(self, topic: BagTopic):
+    def _connection(self, writer: Writer, topic: BagTopic) -> Connection:
         if topic.name not in self._connections:
-            self._connections[topic.name] = self._writer.add_connection(
+            self._connections[topic.name] = writer.add_connection(
                 topic.name, topic.type, typestore=self._store,
                 offered_qos_profiles=[_offered(topic.profile)])
         return self._connections[topic.name]
@@ -198,12 +200,10 @@ def _offered(profile: QoSProfile) -> Qos:
                avoid_ros_namespace_conventions=False)
 
 
-def _typestore():
+def _typestore() -> Typestore:
     """Return the definitions of all messages, those of this package included."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    found: Mapping = {}
     for name in _OURS:
         text = (share_dir() / 'msg' / f'{name}.msg').read_text(encoding='utf-8')
-        found |= get_types_from_msg(text, f'kinema4d_ros/msg/{name}')
-    store.register(found)
+        store.register(get_types_from_msg(text, f'kinema4d_ros/msg/{name}'))
     return store

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node recorder: what shadow_sim hears and says, as a bag for Foxglove and episode_player."""
+"""The node recorder: inputs and outputs of shadow_sim as a bag for Foxglove and episode_player."""
 from __future__ import annotations
 
 import time
@@ -59,10 +59,10 @@ TABLE = ParameterTable((
 
 
 class Recorder(NodeBase, Node):
-    """Writes serialised messages as they come, under the names of this package's topics."""
+    """Writes messages as they arrive, serialised, under the names of this package's topics."""
 
-    def __init__(self, on_end: Callable[[], None]):
-        """Open the bag and subscribe."""
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        """Make the node, recording; `on_end` is called when recording fails."""
         super().__init__('recorder')
         TABLE.declare(self)
         values = TABLE.snapshot(self)
@@ -82,10 +82,10 @@ class Recorder(NodeBase, Node):
             f'recording {len(values["topics"])} topics into {self._bag.folder}; Ctrl-C ends it')
 
     def quit(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no callback waits for anything."""
 
     def close(self) -> None:
-        """Finish the bag and say what is in it."""
+        """Finish the bag and log what is in it."""
         self._bag.close()
         self._check_failure()
         bag, logger = self._bag, self.get_logger()
@@ -113,7 +113,7 @@ class Recorder(NodeBase, Node):
             kind, topic, take, asked, raw=True)
 
     def _watch(self) -> None:
-        """Ask for reliable where it is offered by now; tell of drops, new parts and failures."""
+        """Ask for reliable where it is offered by now; log drops, new parts and failures."""
         for topic, (reliability, subscription) in list(self._open.items()):
             name = self.resolve_topic_name(topic)
             if {**TOPICS, **_OPTIONAL}[topic][1] is None and self.count_publishers(name) \
