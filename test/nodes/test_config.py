@@ -75,7 +75,8 @@ def test_a_parameter_file_of_0_1_is_told_the_new_names():
         TABLE.check_yaml(text, 'shadow_sim')
     for name in old:
         assert f"parameter {name!r} has another name since 0.2.0: " in str(caught.value)
-        assert name in TABLE.names or any(name in now for now in (*TABLE.names, *TABLE.patterns))
+        assert any(name in now for now in (*TABLE.names, *TABLE.patterns))
+        assert f'- ``{name}' in (ROOT / 'CHANGELOG.rst').read_text()
 
 
 def test_an_empty_package_path_is_refused():
