@@ -16,7 +16,8 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
 from kinema4d_ros.nodes.recorder.node import TABLE as RECORDER_TABLE
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
-from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, TABLE
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
 from kinema4d_ros.types import JointLimit
 
