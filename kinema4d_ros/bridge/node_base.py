@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all nodes have in common: no QoS events, and parameters that may have names of things."""
+"""What the nodes of this package have in common."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ class NodeBase:
     stood still for up to half a second. Incompatible publishers, of which the events would tell,
     are found by `bridge.graph` instead.
 
-    What parameter files and command line give is declared at once, so that `ParameterTable` sees
-    which names there are, and names that come later are its to accept or refuse.
+    Parameters that files and command line give are declared at once, so that `ParameterTable`
+    sees which names there are; names that come later are its to accept or refuse.
     """
 
     def __init__(self, name: str, **settings: Any) -> None:
-        """Make the node as a Node is made."""
+        """Make the node, with `settings` as rclpy.node.Node takes them."""
         super().__init__(  # type: ignore[call-arg]
             name, allow_undeclared_parameters=True,
             automatically_declare_parameters_from_overrides=True, **settings)
@@ -38,7 +38,7 @@ class NodeBase:
     def declare_parameters(self, namespace: str, parameters: Sequence[tuple],
                            ignore_override: bool = False) -> list[Parameter]:
         """
-        Declare as a Node does.
+        Declare as rclpy.node.Node does.
 
         An empty list in a file is a parameter without a value, which rclpy takes only with a
         dynamic type.
@@ -53,6 +53,6 @@ class NodeBase:
 
     def create_subscription(self, *arguments: Any, event_callbacks: Any = _NO_EVENTS,
                             **settings: Any) -> Subscription:
-        """Subscribe as a Node does."""
+        """Subscribe as rclpy.node.Node does."""
         return super().create_subscription(  # type: ignore[misc]
             *arguments, event_callbacks=event_callbacks, **settings)

@@ -3,18 +3,11 @@
 """Every parameter of shadow_sim; config/shadow_sim.yaml and docs/parameters.md follow this."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
-from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
-                                   Tier2Settings, TouchRule, Unseen)
-from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
-from kinema4d_ros.precheck.rubrics import load_rubric
+from kinema4d_ros.precheck import Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen
 
 _DEFAULTS = {'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
 _TOUCH = TouchRule()
@@ -244,45 +237,3 @@ RENAMED = {
 }
 
 TABLE = ParameterTable(TABLE_ROWS, renamed=RENAMED)
-
-
-@dataclass(frozen=True)
-class ShadowSimSettings:
-    """What the node needs of its parameters, made once for each change of them."""
-
-    values: Mapping[str, Any]               # of the parameters, by their names
-    precheck: PrecheckSettings
-    goal: Goal | None                       # of the parameter goal_rubric
-    world_model: Mapping[str, Any]          # the world model's own settings, by name
-
-
-def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
-    """
-    Return the settings; the files that parameters name are read here, and only here.
-
-    :raises ConfigurationError: a value cannot be understood, or a file not be read.
-    """
-    if '' in values['package_paths']:
-        raise ConfigurationError(
-            "parameter 'package_paths' holds an empty path; name folders, or leave it out")
-    return ShadowSimSettings(
-        values, precheck_settings(values, srdf=srdf_text(values['srdf'])),
-        load_rubric(values['goal_rubric'], values['rubric_dir']), world_model_settings(values))
-
-
-def srdf_text(given: str) -> str | None:
-    """
-    Return the text of an SRDF that is given as text or as the path of a file; None for ''.
-
-    :raises ConfigurationError: when there is no such file.
-    """
-    if not given.strip():
-        return None
-    if given.lstrip().startswith('<'):
-        return given
-    try:
-        return Path(given).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
-            f'{error}') from error
