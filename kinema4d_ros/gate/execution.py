@@ -71,6 +71,8 @@ class Execution:
             turn.do(CancelAtController(motion.request.number))
         for motion in motions:
             self._stop(motion, reason, turn, cancel=False)
+            if motion.accepted_ns is None:      # perhaps it never went out, so nobody else tells
+                self._tell_client(motion, End.ABORT, Refusal.INVALID_GOAL, reason, turn)
 
     def _stop(self, motion: AtController, reason: str, turn: Turn,
               error: Refusal = Refusal.INVALID_GOAL, *, cancel: bool = True) -> None:

@@ -64,20 +64,23 @@ class GateMachine:
         return waiting.phase if waiting is not None and waiting.request.number == number \
             else Phase.ENDED
 
-    def may_forward(self, event: Event, now_ns: int) -> bool:
-        """Tell whether this event may forward a motion, so that the graph must be looked at."""
-        if not isinstance(event, JointsChanged):
-            return True
+    def needs_new_graph(self, event: Event, now_ns: int) -> bool:
+        """Tell whether the graph must be looked at anew: not for each joint state, nor in vain."""
         waiting = self._waiting
-        return waiting is not None and waiting.phase is Phase.HELD \
-            and Execution.may_arrive(waiting, now_ns)
+        match event:
+            case Tick():
+                return bool(self._unanswered) or not self.is_idle
+            case JointsChanged():
+                return waiting is not None and waiting.phase is Phase.HELD \
+                    and Execution.may_arrive(waiting, now_ns)
+        return True
 
     def handle(self, event: Event, now: float, world: World) -> list[Command]:
         """
         Take an event; return what is to be done, in order.
 
         :param now: steady time [s].
-        :param world: as it is now. Its `graph` must be new where `may_forward`.
+        :param world: as it is now. Its `graph` must be new where `needs_new_graph`.
         """
         turn = Turn(now, world)
         match event:
@@ -350,9 +353,8 @@ class GateMachine:
 
     def _close(self, reason: str, turn: Turn) -> None:
         """Cancel downstream, refuse what waits, and let nothing pass any more."""
-        # Commands of before may have been lost in a failure.
-        self._execution.stop_all(reason, turn, again=self._closed is None)
-        self._closed = reason
+        first, self._closed = self._closed is None, reason
+        self._execution.stop_all(reason, turn, again=first)     # commands may have been lost
         waiting = self._waiting
         if waiting is not None:
             turn.do(AbandonQuestion(waiting.request.number))

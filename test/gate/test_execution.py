@@ -4,11 +4,12 @@
 import pytest
 from gate_driver import ahead, Driver, READY, swing
 
-from kinema4d_ros.gate import Phase
-from kinema4d_ros.gate.events import End
+from kinema4d_ros.gate import Answer, Phase
+from kinema4d_ros.gate.events import (End, JointsChanged, OperatorApproved, Tick,
+                                      TrajectorySubmitted, VerdictAnswered)
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
-CANCEL = 'cancel at controller'
+CANCEL, NO = 'cancel at controller', Answer(problem='no')
 START = (Finding(FindingCode.START_STATE, Severity.FAIL, 'it has left its start'),)
 
 
@@ -194,7 +195,7 @@ def test_a_fail_after_one_about_the_start_alone_counts():
 
 def test_a_late_fail_on_an_overridden_motion_is_reported():
     gate = Driver()
-    gate.answer(request := gate.submit(), gate_no())
+    gate.answer(request := gate.submit(), NO)
     assert gate.override(request.trajectory_hash)[0]
     again = gate.submit()
     gate.accept(again)
@@ -210,21 +211,18 @@ def test_late_evidence_that_is_only_reported():
     assert CANCEL not in gate.log and gate.sentence.endswith('goes on')
 
 
-def gate_no():
-    from kinema4d_ros.gate import Answer
-    return Answer(problem='no')
-
-
-def test_a_held_motion_has_the_graph_looked_at_only_when_it_may_be_forwarded():
-    from kinema4d_ros.gate.events import JointsChanged, Tick
+def test_the_graph_is_looked_at_for_decisions_and_not_for_each_joint_state():
     gate = Driver(path_tolerance=3.0)
-    machine = gate.machine
-    assert machine.may_forward(Tick(), gate.now_ns)
-    assert not machine.may_forward(JointsChanged(), gate.now_ns)
+    needs = gate.machine.needs_new_graph
+    assert not needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)
+    request = gate.request()
+    for event in (TrajectorySubmitted(request), VerdictAnswered(1, NO), OperatorApproved('')):
+        assert needs(event, gate.now_ns)
     gate.moving(swing(0.4, seconds=4.0))
+    assert needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)
     gate.pass_(gate.submit(swing(0.1, start=ahead(0.3))), seconds=10)
     assert gate.log[-1] == 'hold'
     gate.follow(2.9)
-    assert not machine.may_forward(JointsChanged(), gate.now_ns)
-    gate.now += 0.1
-    assert machine.may_forward(JointsChanged(), gate.now_ns)
+    assert not needs(JointsChanged(), gate.now_ns)
+    gate.now += 0.1                     # it may be forwarded
+    assert needs(JointsChanged(), gate.now_ns)

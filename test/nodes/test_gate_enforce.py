@@ -205,7 +205,7 @@ def test_bytes_that_are_no_trajectory(world):
     before = len(world.gate.decisions)
     world.gate.topic.publish(serialize_message(swing())[:57])
     decision = world.gate.decided('refuse', before)
-    assert 'it cannot be read' in decision.message
+    assert 'it cannot be read' in decision.sentence
     world.passes()
 
 

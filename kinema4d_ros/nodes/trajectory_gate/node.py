@@ -101,9 +101,9 @@ class TrajectoryGate(NodeBase, Node):
     # ------------------------------------------------------------------ for the machine
 
     def _world(self, event: Event) -> World:
-        """Return the world as it is now; the graph as it was at the last tick where that does."""
+        """Return the world as it is now, the graph as it was lately where that will do."""
         now_ns = self.get_clock().now().nanoseconds
-        if self._machine.may_forward(event, now_ns):
+        if self._machine.needs_new_graph(event, now_ns):
             self._graph = self._graph_now()
         joints = self._live.snapshot()
         return World(self.get_clock().now().nanoseconds, self._live.robot, joints, self._graph,
