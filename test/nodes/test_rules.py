@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier1Settings, Tier2Settings, TouchRule
 from kinema4d_ros.precheck.from_parameters import precheck_settings, rules_in
@@ -35,15 +36,15 @@ def test_values_arrive():
         'tier1.near_miss': 0.02, 'tier1.unseen': 'unsure', 'tier2.seeds': 3, 'self_margin': 0.01,
         'touch': ['finger={depth: 0.002, speed: 0.1, within: [0, 0, 0, 1, 1, 1]}', 'tool={}'],
         'allowed_contacts': ['hand, finger'], 'srdf': '<robot name="x"/>',
-        'world_model_settings': ['palm=hand']})
+        'world_model_settings': ['largest_object=0.4', 'robot_depth_tolerance=0.02']})
     assert (got.tier1.near_miss, got.tier1.unseen, got.tier2.seeds) == (0.02, 'unsure', 3)
     assert got.tier0.self_margin == 0.01
     assert dict(got.tier1.touch) == {
         'finger': TouchRule(0.002, 0.1, (0, 0, 0, 1, 1, 1)), 'tool': TouchRule()}
     assert got.allowed_contacts == (('hand', 'finger'),)
     assert got.srdf == '<robot name="x"/>'
-    assert got.grasping == {'palm': 'hand'}
-    assert settings(world_model='frozen', world_model_settings=['a=1']).grasping == {}
+    assert got.grasping == GraspSettings(largest_object=0.4)
+    assert settings(world_model='frozen', world_model_settings=['a=1']).grasping == GraspSettings()
 
 
 def test_an_srdf_from_a_file(tmp_path):
