@@ -89,7 +89,7 @@ def test_ages_survive_the_way_to_another_process():
 def test_without_depth_nothing_is_measured_and_the_picture_is_there():
     scene = Scene(seen(9, depth=1.0).with_view(depth=None), (robot(60, 100),))
     assert np.isnan(scene.view.depth).all()
-    assert np.abs(scene.view.image[5:-5].astype(int) - 9).max() <= 1     # in-painted
+    assert (scene.view.image[:, :50] == 9).all()
     assert (len(scene.points), scene.measured) == (0, 0.0)
     assert scene.unseen(np.array([[0.0, 0.0, 0.5]]), 0.01).all()
 
