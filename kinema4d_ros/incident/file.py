@@ -37,8 +37,9 @@ _TEXTS = {'incident.json': 4 << 20, 'verdict.json': 4 << 20, 'rules.json': 16 <<
           'robot.urdf': 64 << 20}
 _PICTURES = {'image.png': 256 << 20, 'background.png': 256 << 20}
 _ARRAYS = {name + '.npy': 256 << 20 for name in (
-    'depth', 'background_depth', 'background_known', 'T_base_camera', 'trajectory_times',
-    'trajectory_positions', 'trajectory_velocities', 'trajectory_accelerations')}
+    'depth', 'background_depth', 'background_known', 'background_stamp_ns', 'T_base_camera',
+    'trajectory_times', 'trajectory_positions', 'trajectory_velocities',
+    'trajectory_accelerations')}
 _FRAME = re.compile(r'prediction/\d{4}\.jpg')
 _LIMITS = {**_TEXTS, **_PICTURES, **_ARRAYS, 'depth.png': 256 << 20}
 _REQUIRED = ('incident.json', 'verdict.json', 'rules.json', 'robot.urdf', 'image.png',
@@ -125,7 +126,8 @@ def _parts(packet: IncidentPacket):
         yield 'depth.png', _encoded('.png', np.rint(1000.0 * metres).astype(np.uint16))
     if scene is not None:
         yield 'background.png', _encoded('.png', scene.image[..., ::-1])
-        arrays |= {'background_depth': scene.depth, 'background_known': scene.known}
+        arrays |= {'background_depth': scene.depth, 'background_known': scene.known,
+                   'background_stamp_ns': scene.stamp_ns}
     for name, array in arrays.items():
         if array is not None:
             buffer = io.BytesIO()
@@ -200,7 +202,9 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
             background = Background(
                 _picture(parts, 'background.png', size),
                 _array(parts, 'background_depth', np.float32, size),
-                _array(parts, 'background_known', np.bool_, size))
+                _array(parts, 'background_known', np.bool_, size),
+                _array(parts, 'background_stamp_ns', np.int64, size)      # not in packets of 0.1
+                if 'background_stamp_ns.npy' in parts else None)
         observation = Observation.from_rgbd(
             _picture(parts, 'image.png', size),
             _array(parts, 'depth', np.float32, size) if 'depth.npy' in parts else None,

@@ -17,6 +17,7 @@ pytest.importorskip('PyKDL')
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import IncidentError, MeshError, RobotDescriptionError, WorldModelError
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.incident import file as incident_file
 from kinema4d_ros.incident import IncidentPacket, IncidentRules, read_packet, replay, write_packet
 from kinema4d_ros.incident.meshes import mesh_hashes
@@ -34,7 +35,7 @@ CAMERA = PinholeCamera(6, 4, 5.0, 5.0, 2.5, 1.5)
 SETTINGS = PrecheckSettings(
     tier0=Tier0Settings(limits={'a': JointLimit(velocity=1.0)}, workspace=(0, 0, 0, 1, 1, 1)),
     tier1=Tier1Settings(touch={'finger': TouchRule(within=(0, 0, 0, 1, 1, 1))}, unseen='unsure'),
-    allowed_contacts=(('a', 'b'),), grasping={'grasp_width': 0.1})
+    allowed_contacts=(('a', 'b'),), grasping=GraspSettings(largest_object=0.1))
 floats = st.floats(width=64)
 names = st.text(min_size=1, max_size=8)
 
@@ -48,6 +49,20 @@ def small(**changed) -> IncidentPacket:
         'trajectory': JointTrajectory(('a',), [0.0, 1.0], [[0.0], [1.0]]),
         'rules': IncidentRules(), 'verdict': Verdict(Status.FAIL, 'no')}
     return IncidentPacket(**{**values, **changed})
+
+
+def test_a_packet_of_before_there_were_ages_is_read(tmp_path):
+    background = Background(np.zeros((4, 6, 3), np.uint8), np.ones((4, 6), np.float32),
+                            np.ones((4, 6), bool), np.full((4, 6), 7, np.int64))
+    path = tmp_path / 'new.kinc'
+    write_packet(path, small(observation=small().observation.with_view(background=background)))
+    assert (read_packet(path).observation.view.background.stamp_ns == 7).all()
+    with zipfile.ZipFile(path) as new, zipfile.ZipFile(tmp_path / 'old.kinc', 'w') as old:
+        for name in new.namelist():
+            if name != 'background_stamp_ns.npy':
+                old.writestr(name, new.read(name))
+    read = read_packet(tmp_path / 'old.kinc').observation.view.background
+    assert read.stamp_ns is None and read.known.all()
 
 
 @st.composite
@@ -66,7 +81,9 @@ def packets(draw) -> IncidentPacket:
         pixels(), draw(st.none() | st.just(depth())), CAMERA,
         draw(arrays.arrays(np.float64, (4, 4), elements=floats)),
         draw(st.dictionaries(names, floats, max_size=3)), stamp_ns=draw(st.integers(0, 2**62)),
-        background=draw(st.none() | st.just(Background(pixels(), depth(), depth() > 0))))
+        background=draw(st.none() | st.just(Background(
+            pixels(), depth(), depth() > 0,
+            draw(st.none() | arrays.arrays(np.int64, (4, 6)))))))
     trajectory = JointTrajectory(joints, draw(arrays.arrays(np.float64, count)), draw(table),
                                  draw(st.none() | table), draw(st.none() | table))
     finding = Finding(draw(st.sampled_from(FindingCode)), draw(st.sampled_from(Severity)),

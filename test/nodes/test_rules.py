@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
@@ -38,15 +39,17 @@ def test_values_arrive():
         'tier0.self_margin': 0.01, 'touch.finger.depth': 0.002, 'touch.finger.speed': 0.1,
         'touch.finger.within': [0, 0, 0, 1, 1, 1], 'touch.tool.speed': 1,
         'allowed_contacts.hand': ['finger', 'palm'], 'srdf': '<robot name="x"/>',
-        'world_model_settings.palm': 'hand'})
+        'world_model_settings.largest_object': 0.4,
+        'world_model_settings.robot_depth_tolerance': 0.02})
     assert (got.tier1.near_miss, got.tier1.unseen, got.tier2.seeds) == (0.02, 'unsure', 3)
     assert got.tier0.self_margin == 0.01
     assert dict(got.tier1.touch) == {
         'finger': TouchRule(0.002, 0.1, (0, 0, 0, 1, 1, 1)), 'tool': TouchRule(speed=1.0)}
     assert got.allowed_contacts == (('hand', 'finger'), ('hand', 'palm'))
     assert got.srdf == '<robot name="x"/>'
-    assert got.grasping == {'palm': 'hand'}
-    assert settings(world_model='frozen', **{'world_model_settings.a': 1}).grasping == {}
+    assert got.grasping == GraspSettings(largest_object=0.4)
+    other = settings(world_model='frozen', **{'world_model_settings.a': 1})
+    assert other.grasping == GraspSettings()
 
 
 def test_an_srdf_from_a_file(tmp_path):

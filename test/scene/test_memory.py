@@ -1,10 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Poses, points, the scene cloud and the scene memory."""
+"""The scene cloud, and the memory of the scene."""
 import numpy as np
 import pytest
 
-from kinema4d_ros.camera import LinkPose, pointmap_from_depth, project
 from kinema4d_ros.errors import CameraError, ObservationError
 from kinema4d_ros.scene import scene_cloud, SceneMemory
 from kinema4d_ros.types import Observation, PinholeCamera
@@ -13,11 +12,11 @@ CAMERA = PinholeCamera(160, 120, 150.0, 155.0, 79.0, 60.0)
 SIZE = (120, 160)
 
 
-def look(value=0, depth=1.0, T=None, camera=CAMERA):
+def look(value=0, depth=1.0, T=None, camera=CAMERA, stamp_ns=0):
     size = (camera.height, camera.width)
     depth = None if depth is None else np.full(size, depth, np.float32)
     return Observation.from_rgbd(np.full((*size, 3), value, np.uint8), depth, camera,
-                                 np.eye(4) if T is None else T)
+                                 np.eye(4) if T is None else T, stamp_ns=stamp_ns)
 
 
 def at(x, y, z):
@@ -30,46 +29,6 @@ def robot(left, right):
     mask = np.zeros(SIZE, bool)
     mask[:, left:right] = True
     return mask
-
-
-def test_projecting_a_pointmap_gives_its_pixels_back():
-    depth = np.random.default_rng(1).uniform(0.2, 3, SIZE).astype(np.float32)
-    depth[3, 4] = np.nan
-    points = pointmap_from_depth(depth, CAMERA)
-    assert points.dtype == np.float32 and np.isnan(points[3, 4]).all()
-    u, v = np.meshgrid(np.arange(160), np.arange(120))
-    pixels = project(points, CAMERA)
-    known = np.isfinite(depth)
-    assert np.abs(pixels - np.stack([u, v], -1))[known].max() < 1e-4
-    assert np.isnan(project(np.array([[0, 0, -1.0], [0, 0, 0]]), CAMERA)).all()
-    assert project([0.3, -0.31, 1.5], CAMERA) == pytest.approx([109, 27.9667], abs=1e-3)
-
-
-def test_depth_of_another_size_is_refused():
-    with pytest.raises(CameraError, match='depth .* does not have the size of the camera'):
-        pointmap_from_depth(np.zeros((3, 4), np.float32), CAMERA)
-
-
-def test_a_camera_on_a_link_moves_with_it():
-    T = np.tile(np.eye(4), (3, 2, 1, 1))
-    T[:, 1, 0, 3] = 0, 1, 2
-    poses = LinkPose('camera_optical').poses(('base', 'camera_optical'), T)
-    assert poses.shape == (3, 4, 4) and poses[:, 0, 3].tolist() == [0, 1, 2]
-    offset = LinkPose('camera_optical', at(0, 0, 5)).poses(('base', 'camera_optical'), T)
-    assert offset[:, 2, 3].tolist() == [5, 5, 5]
-    poses[:] = 0
-    assert T[0, 1, 3, 3] == 1, 'the link poses are not changed by who changes the camera poses'
-
-
-def test_camera_poses_that_cannot_be_are_refused():
-    with pytest.raises(CameraError, match='T_link_camera must be a .* rotation'):
-        LinkPose('link', 2 * np.eye(4))
-    with pytest.raises(CameraError, match='T_link_camera must be a .* rotation'):
-        LinkPose('link', np.diag([1.0, 1, -1, 1]))
-    with pytest.raises(CameraError, match="no link 'eye'.* optical frames wrist_optical; name"):
-        LinkPose('eye').poses(('base', 'wrist_optical'), np.zeros((1, 2, 4, 4)))
-    with pytest.raises(CameraError, match='no optical frame; its links are base, hand; name'):
-        LinkPose('eye').poses(('base', 'hand'), np.zeros((1, 2, 4, 4)))
 
 
 def test_the_scene_cloud_is_in_base_without_robot_and_lone_points():
@@ -146,3 +105,19 @@ def test_the_memory_does_not_mind_a_trembling_camera_and_refuses_a_bad_mask():
     assert memory.background.known.all()
     with pytest.raises(CameraError, match='robot_mask .* does not have the size'):
         memory.update(look(3), np.zeros((3, 4), bool))
+
+
+def test_the_memory_knows_when_each_pixel_was_seen():
+    memory = SceneMemory()
+    memory.update(look(10, 1.0, stamp_ns=1_000), robot(40, 80))
+    memory.update(look(20, 2.0, stamp_ns=3_000), robot(100, 140))
+    stamps = memory.background.stamp_ns
+    assert stamps.dtype == np.int64 and not stamps.flags.writeable
+    assert (stamps[60, 120], stamps[60, 60], stamps[60, 10]) == (1_000, 3_000, 3_000)
+    memory.update(look(30, np.nan, stamp_ns=5_000), robot(0, 20))
+    memory.update(look(40, None, stamp_ns=6_000), robot(0, 20))
+    assert (memory.background.stamp_ns[60, 60], stamps[60, 60]) == (3_000, 3_000), \
+        'a depth is as old as its measurement, however new its colour'
+    memory.clear()
+    memory.update(look(50, None, stamp_ns=7_000), robot(0, 20))
+    assert memory.background.stamp_ns[60, 60] == 7_000, 'without any depth the colour counts'
