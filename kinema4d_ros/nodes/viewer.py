@@ -30,7 +30,7 @@ from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
-from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer
+from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -167,9 +167,9 @@ class ViewerNode(NoQosEvents, Node):
         except InputProblem:
             live = {}
         self._viewer.add_candidates([
-            Candidate.of(message.verdicts[index].rollout_id,
-                         verdict_from_message(message.verdicts[index]),
-                         _trajectory(message.trajectories[index]), robot, live, source)
+            CandidateTrajectory.of(
+                message.verdicts[index].rollout_id, verdict_from_message(message.verdicts[index]),
+                _trajectory(message.trajectories[index]), robot, live, source)
             for index in message.ranking])
 
     def _on_tick(self) -> None:

@@ -7,9 +7,8 @@ from html import escape
 
 import numpy as np
 
-from kinema4d_ros.viewer.colors import BAND_COLORS
-from kinema4d_ros.viewer.text import line
-from kinema4d_ros.viewer.timeline import Timeline
+from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
+from kinema4d_ros.viewer.markup import BAND_COLORS, line
 
 _EMPTY = np.zeros(1)
 _FAR = 1e4           # [mm] far above the plot
@@ -30,9 +29,9 @@ class ClearancePlot:
                  {'label': 'now', 'stroke': 'black', 'points': {'show': True, 'size': 9}}),
                 scales={'x': {'time': False}}, legend={'show': False}, height=130,
                 axes=({'size': 30}, {'size': 40}), cursor={'drag': {'x': False, 'y': False}})
-        self._timeline = Timeline(None)
+        self._timeline = ClearanceCurve(None)
 
-    def show(self, timeline: Timeline) -> None:
+    def show(self, timeline: ClearanceCurve) -> None:
         """Show another timeline, in the colour of its smallest distance."""
         self._timeline = timeline
         self._folder.visible = bool(timeline.all)

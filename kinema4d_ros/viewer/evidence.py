@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kinema4d_ros.types import Finding
-from kinema4d_ros.viewer.colors import BAND_COLORS, SEVERITY_COLORS
-from kinema4d_ros.viewer.timeline import Nearest
+from kinema4d_ros.viewer.clearance_curve import Nearest
+from kinema4d_ros.viewer.markup import BAND_COLORS, SEVERITY_COLORS
 
 EVIDENCE_LAYERS = ('findings', 'clearance', 'tool path')
 _ABOVE = np.array([0.0, 0.0, 0.03])     # [m] where a text stands
 _SHAFT = 0.003                          # [m] radius of the clearance arrow
 
 
-class Evidence:
+class EvidenceNodes:
     """Scene nodes that are replaced with the verdict, or move with the time."""
 
     def __init__(self, server):

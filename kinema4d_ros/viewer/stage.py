@@ -10,14 +10,14 @@ import numpy as np
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
 from kinema4d_ros.types import Finding, Observation
-from kinema4d_ros.viewer.colors import NEUTRAL, STATUS_COLORS
-from kinema4d_ros.viewer.future import Future, Step
+from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
+from kinema4d_ros.viewer.future import Future, MotionStep
+from kinema4d_ros.viewer.markup import NEUTRAL, STATUS_COLORS
 from kinema4d_ros.viewer.observed import ObservedScene
 from kinema4d_ros.viewer.panel import Panel
 from kinema4d_ros.viewer.pictures import side_by_side
 from kinema4d_ros.viewer.playback import Playback
-from kinema4d_ros.viewer.scene import Scene
-from kinema4d_ros.viewer.timeline import Timeline
+from kinema4d_ros.viewer.scene_graph import SceneGraph
 
 
 class Stage:
@@ -33,11 +33,11 @@ class Stage:
         """
         self._server, self._panel, self._playback = server, panel, playback
         self._point_budget, self._on_finding = point_budget, on_finding
-        self.scene = Scene(server, point_size)
+        self.scene = SceneGraph(server, point_size)
         self.future: Future | None = None           # what is drawn
         self.live: Observation | None = None
-        self._steps: tuple[Step, ...] = ()
-        self._timeline = Timeline(None)
+        self._steps: tuple[MotionStep, ...] = ()
+        self._timeline = ClearanceCurve(None)
         self._drawn: tuple | None = None
         self._robot: Robot | None = None
         self._kinematics: ForwardKinematics | None = None
@@ -90,7 +90,7 @@ class Stage:
             self._panel.show_verdict(None)
         else:
             self._panel.show_verdict(verdict, 'predicting ...')
-        self._timeline = Timeline(verdict)
+        self._timeline = ClearanceCurve(verdict)
         self._panel.clearance.show(self._timeline)
         evidence = self.scene.evidence
         evidence.show_findings(() if verdict is None else verdict.findings, self._on_finding)

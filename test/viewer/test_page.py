@@ -15,7 +15,7 @@ from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.resources import share_dir  # noqa: E402
 from kinema4d_ros.robot import Robot, sample_trajectory  # noqa: E402
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict  # noqa: E402
-from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer  # noqa: E402
+from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(browser.CHROMIUM is None,
@@ -210,7 +210,7 @@ def test_what_really_happened_stands_beside_the_prediction(viewer, page, episode
     begin = episode.observation()
     for time, frame in zip(times, episode.truth.future(times)):
         viewer.show_live(dataclasses.replace(
-            begin, image=frame.image, joint_positions=frame.joint_positions,
+            begin.with_view(image=frame.image), joint_positions=frame.joint_positions,
             stamp_ns=begin.stamp_ns + round(time * 1e9)), scene=False)
     page.wait_text('predicted | what really happened')
 
@@ -258,8 +258,9 @@ def test_one_of_several_candidates(viewer, page, robot, episode):
             (Status.FAIL, 'hits the shelf', other), (Status.FAIL, 'makes no sense', None)]
     start = episode.observation().joint_positions
     viewer.add_candidates([
-        Candidate.of(f'goal-{index}', verdict(status=status, summary=summary), trajectory, robot,
-                     start, 'right') for index, (status, summary, trajectory) in enumerate(told)])
+        CandidateTrajectory.of(f'goal-{index}', verdict(status=status, summary=summary),
+                               trajectory, robot, start, 'right')
+        for index, (status, summary, trajectory) in enumerate(told)])
     page.wait_text('1. PASS (shown)')
     page.wait_text('makes no sense')
     viewer.seek(2.0)

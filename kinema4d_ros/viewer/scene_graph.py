@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema4d_ros.robot import LinkMesh, Robot
 from kinema4d_ros.types import PinholeCamera
-from kinema4d_ros.viewer.evidence import Evidence, EVIDENCE_LAYERS
+from kinema4d_ros.viewer.evidence import EVIDENCE_LAYERS, EvidenceNodes
 from kinema4d_ros.viewer.robot_model import RobotModel
 
 _SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours it
@@ -22,7 +22,7 @@ LAYERS = {**dict.fromkeys(('robot', 'shadow', 'scene', 'prediction', 'camera'), 
           **dict.fromkeys(EVIDENCE_LAYERS, True)}
 
 
-class Scene:
+class SceneGraph:
     """Scene nodes of one server; what is shown stays until it is replaced."""
 
     def __init__(self, server, point_size: float):
@@ -47,7 +47,7 @@ class Scene:
         self._shadow: RobotModel | None = None
         self._camera = None
         self._camera_model: PinholeCamera | None = None
-        self.evidence = Evidence(server)
+        self.evidence = EvidenceNodes(server)
         self._visible = dict(LAYERS)
 
     # ------------------------------------------------------------------ robots
