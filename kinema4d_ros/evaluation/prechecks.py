@@ -105,7 +105,7 @@ def _error(said: float, true: float) -> float | None:
     return max(said, 0.0) - true
 
 
-class EpisodeJudge:
+class EpisodePrechecker:
     """Judges trajectories of episodes; what belongs to a robot is made once for all of them."""
 
     def __init__(self, settings: PrecheckSettings | None = None):

@@ -17,7 +17,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
 from kinema4d_ros.evaluation.prechecks import was_disturbed
-from kinema4d_ros.evaluation.report.content import EpisodeReport, Pictures
+from kinema4d_ros.evaluation.report.content import EpisodeReport, EpisodePictures
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
@@ -129,7 +129,7 @@ def happened(episode: Episode) -> str:
 
 
 def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
-         alt: str) -> Pictures:
+         alt: str) -> EpisodePictures:
     """
     Return a video of the prediction above the truth, as long as the motion.
 
@@ -149,14 +149,14 @@ def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.
         path = Path(folder, 'film.mp4')
         pictures.write_video(path, map(stacked, order), fps, quality=26)
         data = path.read_bytes()
-    return Pictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
+    return EpisodePictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
 
 
 def strip(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
-          alt: str) -> Pictures:
+          alt: str) -> EpisodePictures:
     """Return a sheet of some frames: the prediction above the truth."""
     page = pictures.sheet([('predicted', predicted), ('real', true)], times, width=_KEY_WIDTH)
-    return Pictures(_jpeg(page), 'image/jpeg', alt)
+    return EpisodePictures(_jpeg(page), 'image/jpeg', alt)
 
 
 def _key_frames(episode: Episode, times: np.ndarray) -> np.ndarray:
