@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Exit:
     """Run the viewer, and what it is to show."""
     from kinema4d_ros.cli import ros
     from kinema4d_ros.cli.main import Lacking
-    from kinema4d_ros.episodes.files import find_episode
+    from kinema4d_ros.episodes import find_episode
 
     ros.need_ros()
     try:

@@ -14,8 +14,8 @@ import numpy as np
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.recording import KIND
-from kinema4d_ros.episodes.rotation import matrix_from_quaternion
 from kinema4d_ros.episodes.storage import Messages
+from kinema4d_ros.episodes.transforms import matrix_from_message
 from kinema4d_ros.episodes.topics import Topic
 from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.errors import EpisodeError, TrajectoryError
@@ -197,11 +197,10 @@ class Episode:
         seen: dict[str, tuple[list, list]] = {}
         for i, time in enumerate(times):
             for item in self._messages.get(Topic.TRUTH_TF, i).transforms:
-                t, q, T = item.transform.translation, item.transform.rotation, np.eye(4)
-                T[:3, :3] = matrix_from_quaternion(np.array([q.x, q.y, q.z, q.w]))
-                T[:3, 3] = t.x, t.y, t.z
-                if not np.isfinite(T).all():
-                    raise self._messages.error(Topic.TRUTH_TF, i, 'a pose is not finite')
+                try:
+                    T = matrix_from_message(item.transform)
+                except EpisodeError as error:
+                    raise self._messages.error(Topic.TRUTH_TF, i, str(error)) from error
                 when, where = seen.setdefault(item.child_frame_id, ([], []))
                 when.append(time)
                 where.append(T)

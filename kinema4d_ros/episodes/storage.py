@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The messages of an episode file by topic, checked for damage, type and presence."""
+"""Episode files: found by name, and their messages by topic, checked for damage, type, presence."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from kinema4d_ros.episodes import recording
 from kinema4d_ros.episodes.images import raw_color, raw_depth
 from kinema4d_ros.episodes.topics import REQUIRED, Topic, TYPES, typestore
 from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.resources import share_dir
 
 MAX_BYTES = 1_000_000_000
 _CURE = 'record it again, fetch the file again, or, where its recorder was killed, end it with ' \
@@ -127,3 +128,24 @@ def in_folder(path: Path) -> Path:
     """Return the one .mcap file of a folder, as bags are; any other path as it is."""
     files = sorted(path.glob('*.mcap')) if path.is_dir() else []
     return files[0] if len(files) == 1 else path
+
+
+def find_episode(name: str) -> Path:
+    """
+    Return the path of an episode given as a path or as the name of a bundled one.
+
+    A folder with one .mcap file, as a recording is, stands for that file.
+
+    :raises EpisodeError: there is no such file; the message lists what there is.
+    """
+    bundled_folder = share_dir() / 'data' / 'episodes'
+    path = Path(name).expanduser()
+    for candidate in (path, bundled_folder / name, bundled_folder / f'{name}.mcap'):
+        if in_folder(candidate).is_file():
+            return in_folder(candidate)
+    folder = path if path.is_dir() else path.parent
+    here = sorted(file.name for file in folder.glob('*.mcap')) if folder.is_dir() else []
+    bundled = sorted(file.stem for file in bundled_folder.glob('*.mcap'))
+    raise EpisodeError(
+        f'no such episode: {name!r}; in {folder}: {", ".join(here) or "no .mcap file"}; bundled: '
+        f'{", ".join(bundled) or "none"}')

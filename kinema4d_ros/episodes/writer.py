@@ -15,7 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
-from kinema4d_ros.episodes.rotation import quaternion_from_matrix
+from kinema4d_ros.episodes import transforms
 from kinema4d_ros.episodes.topics import offered_qos, Topic, TYPES, typestore
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
@@ -138,7 +138,7 @@ class EpisodeWriter:
             _types['geometry_msgs/msg/TransformStamped'](
                 _header(stamp_ns, parent), child, _types['geometry_msgs/msg/Transform'](
                     vector(*map(float, T[:3, 3])),
-                    quaternion(*map(float, quaternion_from_matrix(T[:3, :3])))))
+                    quaternion(*map(float, transforms.quaternion(T[:3, :3])))))
             for child, T in poses.items()])
 
     def _add(self, topic: Topic, stamp_ns: int, message) -> None:

@@ -29,8 +29,7 @@ from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
-from kinema4d_ros.episodes import Episode, EpisodeFrame
-from kinema4d_ros.episodes.files import find_episode
+from kinema4d_ros.episodes import Episode, EpisodeFrame, find_episode
 from kinema4d_ros.errors import EpisodeError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
