@@ -25,7 +25,7 @@ ROOMS = {
     'episodes': {'camera', 'robot'},
     'policy': {'robot'},
     'gate': {'robot'},
-    'world_model': {'foresight', 'scene', 'camera', 'robot', 'episodes'},
+    'world_model': {'foresight', 'scene', 'camera', 'robot', 'episodes', 'diagnosis'},
     'precheck': {'foresight', 'scene', 'camera', 'robot'},
     'simulator': {'precheck', 'world_model', 'scene', 'camera', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'camera', 'robot'},
