@@ -39,7 +39,7 @@ class ConfusionTable(NamedTuple):
     rows: Sequence[ConfusionRow]
 
 
-class Change(NamedTuple):
+class BaselineChange(NamedTuple):
     """By how much a mean is better or worse than the baseline's."""
 
     kind: str       # 'better', 'worse' or 'alike'
@@ -51,7 +51,7 @@ class MetricCell(NamedTuple):
     """The mean of one metric of one world model."""
 
     text: str
-    change: Change | None
+    change: BaselineChange | None
 
 
 class MetricRow(NamedTuple):
@@ -131,13 +131,13 @@ def _count(count: int, is_right: bool) -> Count:
     return Count(count, not is_right and count > 0)
 
 
-def _change(metric: Metric, value: float, base: float) -> Change | None:
+def _change(metric: Metric, value: float, base: float) -> BaselineChange | None:
     if math.isnan(base) or math.isnan(value):
         return None
     change = value - base
     if abs(change) <= _ALIKE * abs(base) or metric.scale * abs(change) < 0.5 * 10**-metric.digits:
-        return Change('alike', '= alike', '')
+        return BaselineChange('alike', '= alike', '')
     kind = 'better' if (change > 0) == metric.more_is_better else 'worse'
-    return Change(kind, f'{"▲" if kind == "better" else "▼"} '
+    return BaselineChange(kind, f'{"▲" if kind == "better" else "▼"} '
                   f'{metric.scale * change:+.{metric.digits}f}',
                   f'{kind} by {metric.scale * abs(change):.{metric.digits}f}')
