@@ -35,7 +35,7 @@ class PrecheckRow:
     kind: str                    # what the recording set out to show
     task_text: str               # the instruction in words
     verdict: Verdict             # all that was said, with the clearance over time
-    success: bool                # as the source judged
+    success: bool | None         # as the source judged; None where it did not
     touched: bool                # the robot touched table or fixtures
     disturbed: bool              # it moved something that it was neither to carry nor to fill
     #: [m] what the clearance truly was at `verdict.clearance_times`, NaN where it is not known

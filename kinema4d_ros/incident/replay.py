@@ -3,7 +3,7 @@
 """The motion of an incident packet judged again, and compared with the recorded verdict."""
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def differences(recorded: Verdict, again: Verdict) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _against(verdict: Verdict) -> Collection[str]:
+def _against(verdict: Verdict) -> set[str]:
     return {f'{f.severity.name} {f.code.name}' + (f' of {f.link}' if f.link else '')
             for f in verdict.findings if f.severity > Severity.INFO}
 

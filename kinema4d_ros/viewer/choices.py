@@ -20,11 +20,7 @@ _MOST = 20      # candidates in the list
 
 def by_hand(control: Any, act: Callable[[Any], None]) -> None:
     """Call `act` with what a person chooses, but not with what the viewer itself sets."""
-
-    @control.on_update
-    def _(event: viser.GuiEvent[Any]) -> None:
-        if event.client is not None:
-            act(control.value)
+    control.on_update(lambda event: act(control.value) if event.client is not None else None)
 
 
 class CandidateList:

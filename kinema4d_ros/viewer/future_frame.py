@@ -65,4 +65,5 @@ def position_colors(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np
     :param low: (3,) [m], black; `high` is white.
     """
     share = (points.astype(np.float32) - low) / np.maximum(high - low, 1e-6)
-    return (np.clip(share, 0.0, 1.0) * 255).astype(np.uint8)
+    colors: np.ndarray = (np.clip(share, 0.0, 1.0) * 255).astype(np.uint8)
+    return colors

@@ -3,7 +3,6 @@
 """How the page says things: colours that mean the same everywhere, and text as HTML."""
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 
 from kinema4d_ros.types import Finding, Severity, Status, Verdict
@@ -13,7 +12,8 @@ STATUS_COLORS = {Status.PASS: (26, 127, 55), Status.FAIL: (207, 34, 46),
 SEVERITY_COLORS = {Severity.INFO: (9, 105, 218), Severity.UNSURE: STATUS_COLORS[Status.UNSURE],
                    Severity.FAIL: STATUS_COLORS[Status.FAIL]}
 #: of a distance to the scene, by `precheck.clearance_band`
-BAND_COLORS = {**SEVERITY_COLORS, None: STATUS_COLORS[Status.PASS]}
+BAND_COLORS: dict[Severity | None, tuple[int, int, int]] = {
+    None: STATUS_COLORS[Status.PASS], **dict(SEVERITY_COLORS.items())}
 NEUTRAL = (110, 110, 110)
 
 
@@ -43,15 +43,13 @@ def finding_label(finding: Finding) -> str:
 
 
 def verdict_facts(verdict: Verdict) -> str:
-    """Return the numbers of a verdict that are known, as text."""
-    facts: list[tuple[str, Callable[[], str], object]] = [
-        ('predicted', lambda: verdict.outcome, verdict.outcome or None),
-        ('clearance', lambda: f'{verdict.min_clearance * 1000:.0f} mm', verdict.min_clearance),
-        ('safe for', lambda: f'{verdict.safe_prefix:.2f} s', verdict.safe_prefix),
-        ('would pass at', lambda: f'{verdict.speed_factor:.0%} of the speed',
-         verdict.speed_factor),
-        ('success', lambda: f'{verdict.success:.0%}', verdict.success),
-        ('model', lambda: verdict.world_model, verdict.world_model or None),
-        ('predicted in', lambda: f'{verdict.latencies["total"]:.2f} s',
-         verdict.latencies.get('total'))]
-    return '\n'.join(f'{name}: {text()}' for name, text, value in facts if value is not None)
+    """Return the numbers of a verdict that are known, one a line."""
+    return '\n'.join(f'{name}: {template.format(value)}' for name, template, value in (
+        ('predicted', '{}', verdict.outcome or None),
+        ('clearance', '{:.0f} mm', None if verdict.min_clearance is None
+         else 1000 * verdict.min_clearance),
+        ('safe for', '{:.2f} s', verdict.safe_prefix),
+        ('would pass at', '{:.0%} of the speed', verdict.speed_factor),
+        ('success', '{:.0%}', verdict.success),
+        ('model', '{}', verdict.world_model or None),
+        ('predicted in', '{:.2f} s', verdict.latencies.get('total'))) if value is not None)

@@ -83,7 +83,7 @@ class Panel:
     @property
     def pointmap(self) -> bool:
         """Whether the robot is coloured as a pointmap."""
-        return self._pointmap.value
+        return bool(self._pointmap.value)
 
     @property
     def picture_in_camera(self) -> str:

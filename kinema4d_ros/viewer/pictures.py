@@ -33,7 +33,7 @@ class SnapshotBuffer:
     meanwhile must still be there.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start with none."""
         self._snapshots: deque[CameraSnapshot] = deque(maxlen=_KEPT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -205,7 +206,7 @@ class Viewer:
             if chosen is not None and chosen != self._history.shown_id:
                 self._show(chosen, self._playback.time)
 
-    def jump(self, finding: Finding, client) -> None:
+    def jump(self, finding: Finding, client: Any) -> None:
         """Go to the time of a finding, and with the browser that asked to its place."""
         with self._lock:
             self._stage.scene.evidence.point_at(finding)
