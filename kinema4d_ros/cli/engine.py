@@ -114,12 +114,14 @@ def predict(options: argparse.Namespace, setting: dict[str, Any], episode: Episo
     started = time.perf_counter()
     model = Kinema4D(**setting)
     loaded = time.perf_counter() - started
+    assert model.engine is not None      # that is when it is closed
     for line in model.engine.active if leads else ():
         print(line)
     simulator = ShadowSimulator(
         Robot.from_urdf(episode.robot_description), model, frames=options.frames,
         camera_poses=LinkPose(episode.camera_frame).poses)
-    started, first, frames = time.perf_counter(), None, []
+    started, first = time.perf_counter(), 0.0
+    frames: list[PredictedFrame] = []
 
     def report(stage: str, step: int, total: int) -> None:
         if leads:
@@ -145,6 +147,7 @@ def write(options: argparse.Namespace, model: Kinema4D, episode: Episode,
     from kinema4d_ros.evaluation import pictures
 
     out, engine = options.out, model.engine
+    assert engine is not None
     out.mkdir(parents=True, exist_ok=True)
     duration = max(frames[-1].time, 1e-3)
     pictures.write_video(out / 'prediction.mp4', (frame.image for frame in frames),

@@ -104,16 +104,16 @@ def _ros() -> Iterator[Diagnosis]:
                         'source /opt/ros/jazzy/setup.bash, or `source install/setup.bash` after '
                         '`make setup`')
         return
+    import rclpy
+
     distro = os.environ.get('ROS_DISTRO', '')
     yield Diagnosis('ROS', Level.OK if distro in ('', 'jazzy') else Level.WARNING,
                     f'{distro or "from Python wheels"}, '
-                    f'{Path(importlib.util.find_spec("rclpy").origin).parent}',
+                    f'{Path(rclpy.__file__).parent}',
                     '' if distro in ('', 'jazzy') else 'this package is written for Jazzy')
     if not _is_there('kinema4d_ros.msg'):
         yield Diagnosis('interfaces', Level.ERROR, 'the messages of kinema4d_ros are not built',
                         'colcon build and source install/setup.bash, or make setup')
-    import rclpy
-
     rmw = rclpy.get_rmw_implementation_identifier()
     yield Diagnosis('RMW', Level.OK, f'{rmw}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')
     if 'fastrtps' in rmw:

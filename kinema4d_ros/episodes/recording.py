@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import defusedxml.ElementTree
@@ -120,11 +121,11 @@ def _placed(path: Path, urdf: str, stored: Stored) -> str:
     return with_camera(urdf, frame, at, T)
 
 
-def _read(raw: bytes, topic: Topic):
+def _read(raw: bytes, topic: Topic) -> Any:
     return typestore.deserialize_cdr(raw, TYPES[topic])
 
 
-def _serialized(message, topic: Topic) -> bytes:
+def _serialized(message: Any, topic: Topic) -> bytes:
     return bytes(typestore.serialize_cdr(message, TYPES[topic]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rosbags.rosbag2 import Reader
@@ -62,8 +63,8 @@ class Messages:
                         raise EpisodeError(f'episode {path}: topic {connection.topic} has type '
                                            f'{kind}, expected {self._types[topic]}')
                 if connections:
-                    for connection, stamp_ns, raw in reader.messages(connections=connections):
-                        self._raw.setdefault(known[connection.topic], []).append((stamp_ns, raw))
+                    for connection, stamp_ns, data in reader.messages(connections=connections):
+                        self._raw.setdefault(known[connection.topic], []).append((stamp_ns, data))
         except EpisodeError:
             raise
         except Exception as error:      # a damaged file makes the reader raise almost anything
@@ -83,7 +84,7 @@ class Messages:
         """Return the stamps of a topic's messages, (N,) int64 [ns], ascending."""
         return np.array([stamp for stamp, _ in self._raw.get(topic, ())], np.int64)
 
-    def get(self, topic: Topic, index: int):
+    def get(self, topic: Topic, index: int) -> Any:
         """
         Deserialise one message.
 
@@ -95,7 +96,7 @@ class Messages:
         except Exception as error:      # wrong bytes may fail in any way
             raise self.error(topic, index, f'cannot be deserialised ({error})') from error
 
-    def only(self, topic: Topic):
+    def only(self, topic: Topic) -> Any:
         """
         Deserialise the one message of a topic.
 
@@ -107,7 +108,8 @@ class Messages:
                                'one; an episode is one robot, one camera, one trajectory')
         return self.get(topic, 0)
 
-    def decode(self, topic: Topic, index: int, how: Callable, *arguments):
+    def decode(self, topic: Topic, index: int, how: Callable[..., np.ndarray],
+               *arguments: int) -> np.ndarray:
         """Decode the data of an image, telling which one it was when it fails."""
         message = self.get(topic, index)
         try:

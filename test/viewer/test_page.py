@@ -180,17 +180,14 @@ def test_clearance_follows_the_time(viewer, page):
     viewer.add_verdict('first', verdict(**TIMELINE))
     page.wait_text('-4 ± 1 mm from the scene: panda_hand')
     assert page.run("document.querySelectorAll('.uplot canvas').length") == 1
-    before = scene(page)
-    viewer.set_layer('clearance', False)
-    wait_change(page, before, 0.0003, 'the arrow to vanish')
-    viewer.set_layer('clearance', True)
-    viewer.seek(4.0)
-    page.wait_text('30 ± 2 mm from the scene: panda_hand')
-    before = scene(page)
-    viewer.set_layer('tool path', False)
-    wait_change(page, before, 0.0003, 'the path of the tool to vanish')
-    viewer.set_layer('tool path', True)
-    viewer.seek(2.0)
+    for layer, time, said in (('clearance', 4.0, '30 ± 2 mm from the scene: panda_hand'),
+                              ('tool path', 2.0, '-4 ± 1 mm from the scene: panda_hand')):
+        before = scene(page)
+        viewer.set_layer(layer, False)
+        wait_change(page, before, 0.0003, f'{layer} to vanish')
+        viewer.set_layer(layer, True)
+        viewer.seek(time)
+        page.wait_text(said)
     page.wait_text('2.00 s of')
 
 

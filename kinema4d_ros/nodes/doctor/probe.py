@@ -37,6 +37,8 @@ FORMS = {
 class GraphProbe(NoQosEvents, Node):
     """A node that listens as shadow_sim would; it commands and publishes nothing."""
 
+    inputs: Inputs      # from `listen` on
+
     def __init__(self, context: rclpy.Context, arguments: Sequence[str]):
         """Make the node, subscribed to what comes in one form only; `listen` adds the camera."""
         super().__init__('kinema4d_doctor', context=context, cli_args=list(arguments),
@@ -47,7 +49,6 @@ class GraphProbe(NoQosEvents, Node):
         self.info_age = 0.0          # [s] of its stamp when it came
         self.tree = TransformTree()
         self.values = dict(TABLE.validate({}))
-        self.inputs: Inputs | None = None
         self.create_subscription(String, 'robot_description', self._on_robot,
                                  qos.ROBOT_DESCRIPTION)
         self.create_subscription(JointState, 'joint_states', self._on_joints, qos.JOINT_STATES)
