@@ -41,7 +41,7 @@ setup(
     author='The kinema4d_ros authors',
     python_requires='>=3.11',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed'], f'{PACKAGE}.evaluation.report': ['page.css', 'page.js']},
+    package_data={PACKAGE: ['py.typed'], f'{PACKAGE}.evaluation.report': ['templates/*']},
     data_files=shared_files(),
     install_requires=requirements('base'),
     extras_require={name: requirements(name) for name in ('model', 'viewer', 'sim')} | {

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor finds: one line for each thing looked at, with what to do about it."""
+"""What a doctor finds: one line for each thing looked at, with what to do about it."""
 from __future__ import annotations
 
 import enum
@@ -17,7 +17,7 @@ class Level(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One thing that was looked at."""
 
     name: str

@@ -31,7 +31,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
-from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow  # noqa: E402
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
 from kinema4d_ros.evaluation.report.depict import depict, described, Foreteller  # noqa: E402
 from kinema4d_ros.evaluation.report.rates import figures_of  # noqa: E402
@@ -153,9 +153,9 @@ def answers(work: Callable, tasks: list, pool: Executor) -> Iterator[tuple]:
 
 
 @cache
-def the_judge() -> EpisodeJudge:
+def the_judge() -> EpisodePrechecker:
     """Return the judge of this process."""
-    return EpisodeJudge()
+    return EpisodePrechecker()
 
 
 def judge(path: Path) -> PrecheckRow | str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from kinema4d_ros.cli.exits import Exit
-from kinema4d_ros.diagnosis import Check, Level
+from kinema4d_ros.diagnosis import Diagnosis, Level
 
 HELP = 'look for problems of the installation, the GPU and the running robot'
 EPILOG = """\
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.FAIL if any(check.level == Level.ERROR for check in checks) else Exit.PASS
 
 
-def _print(out, checks: list[Check]) -> None:
+def _print(out, checks: list[Diagnosis]) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,60 +1,42 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-Predict the future of a recorded episode with a Kinema4D checkpoint, without ROS.
-
-  python -m kinema4d_ros.cli.engine EPISODE --base DIR --weights DIR --out DIR
-  python -m kinema4d_ros.cli.engine --doctor --base DIR --weights DIR
-  torchrun --nproc-per-node 2 -m kinema4d_ros.cli.engine ... --context-parallel 2
-"""
+"""`kinema4d engine`: the future of a recorded episode by a Kinema4D checkpoint, without ROS."""
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import sys
 import time
 from pathlib import Path
+from typing import Any, TYPE_CHECKING
 
-import numpy as np
+from kinema4d_ros.cli.exits import Exit
 
-from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.types import PredictedFrame
-from kinema4d_ros.world_model.kinema4d.doctor import examine
-from kinema4d_ros.world_model.kinema4d.model import Kinema4D
-from kinema4d_ros.world_model.kinema4d.stack import require_stack
+if TYPE_CHECKING:
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.types import PredictedFrame
+    from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
+HELP = 'predict an episode with a Kinema4D checkpoint, or examine machine and checkpoint'
+EPILOG = """\
+Writes a video, key frames beside what really happened, the cloud of the last frame and a summary.
+--doctor accounts for every key of the checkpoint, estimates memory and time, and stops; exit code
+1 where something will not work. Several GPUs share one sequence with --context-parallel; torchrun
+starts a process for each:
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 when all went well, 1 for an error that is told, 2 for bad usage."""
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    setting = {name: getattr(options, name) for name in Kinema4D.settings}
-    if options.doctor:
-        good = True
-        for fine, what, finding in examine(setting):
-            print(f'{"ok " if fine else "BAD"} {what:<11}{finding}')
-            good &= fine
-        return 0 if good else 1
-    if options.episode is None:
-        parser.error('name an episode file (.mcap), or use --doctor')
-    if options.calibrate:
-        setting['cache'] = 'mag_calibrate'
-    try:
-        leads = join_processes(setting)
-        predict(options, setting, leads)
-    except Kinema4DError as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 1
-    return 0
+  torchrun --nproc-per-node 2 --no-python kinema4d engine EPISODE ... --context-parallel 2
+
+examples:
+  kinema4d engine --doctor --base DIR --weights DIR
+  kinema4d engine libero_object_0_0_success --base DIR --weights DIR --out out/kinema4d"""
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser; every setting of the model is an option."""
-    parser = argparse.ArgumentParser(
-        prog='python -m kinema4d_ros.cli.engine', description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('episode', type=Path, nargs='?', help='episode file (.mcap)')
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; every setting of the model is an option."""
+    from kinema4d_ros.world_model.kinema4d.model import Kinema4D
+
+    parser.add_argument('episode', metavar='EPISODE', nargs='?',
+                        help='.mcap file, folder of a bag, or name of a bundled episode')
     parser.add_argument('--doctor', action='store_true',
                         help='check machine and checkpoint, estimate memory and time, and stop')
     parser.add_argument('--out', type=Path, default=Path('out/kinema4d'),
@@ -72,13 +54,46 @@ def make_parser() -> argparse.ArgumentParser:
                                help=text)
         else:
             group.add_argument(flag, type=type(default), default=default, help=text)
-    return parser
 
 
-def join_processes(setting: dict) -> bool:
+def run(options: argparse.Namespace) -> Exit:
+    """Predict, or examine."""
+    from kinema4d_ros.episodes import Episode, find_episode
+    from kinema4d_ros.errors import ConfigurationError
+    from kinema4d_ros.world_model.kinema4d.model import Kinema4D
+
+    setting = {name: getattr(options, name) for name in Kinema4D.settings}
+    if options.doctor:
+        return examine(setting)
+    if options.episode is None:
+        raise ConfigurationError('name an episode (.mcap file or bundled), or use --doctor')
+    episode = Episode.open(find_episode(options.episode))
+    if options.calibrate:
+        setting['cache'] = 'mag_calibrate'
+    leads = join_processes(setting)
+    predict(options, setting, episode, leads)
+    return Exit.PASS
+
+
+def examine(setting: dict[str, Any]) -> Exit:
+    """Print what the doctor of the engine finds."""
+    from kinema4d_ros.diagnosis import Level
+    from kinema4d_ros.world_model.kinema4d.doctor import examine as examined
+
+    code = Exit.PASS
+    for found in examined(setting):
+        is_good = found.level != Level.ERROR
+        print(f'{"ok " if is_good else "BAD"} {found.name:<11}{found.message}')
+        code = code if is_good else Exit.FAIL
+    return code
+
+
+def join_processes(setting: dict[str, Any]) -> bool:
     """Join the other processes of torchrun, where there are some; tell whether we lead."""
     rank = int(os.environ.get('RANK', '0'))
     if setting['context_parallel'] > 1 and 'WORLD_SIZE' in os.environ:
+        from kinema4d_ros.world_model.kinema4d.stack import require_stack
+
         torch = require_stack()
         cuda = torch.cuda.is_available() and setting['device'] != 'cpu'
         if cuda:
@@ -88,22 +103,25 @@ def join_processes(setting: dict) -> bool:
     return rank == 0
 
 
-def predict(options: argparse.Namespace, setting: dict, leads: bool) -> None:
+def predict(options: argparse.Namespace, setting: dict[str, Any], episode: Episode,
+            leads: bool) -> None:
     """Predict the episode's trajectory and write what came out."""
     from kinema4d_ros.camera import LinkPose
-    from kinema4d_ros.episodes import Episode
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.simulator import ShadowSimulator
-    episode = Episode.open(options.episode)
+    from kinema4d_ros.world_model.kinema4d.model import Kinema4D
+
     started = time.perf_counter()
     model = Kinema4D(**setting)
     loaded = time.perf_counter() - started
+    assert model.engine is not None      # that is when it is closed
     for line in model.engine.active if leads else ():
         print(line)
     simulator = ShadowSimulator(
         Robot.from_urdf(episode.robot_description), model, frames=options.frames,
         camera_poses=LinkPose(episode.camera_frame).poses)
-    started, first, frames = time.perf_counter(), None, []
+    started, first = time.perf_counter(), 0.0
+    frames: list[PredictedFrame] = []
 
     def report(stage: str, step: int, total: int) -> None:
         if leads:
@@ -121,11 +139,15 @@ def predict(options: argparse.Namespace, setting: dict, leads: bool) -> None:
         write(options, model, episode, frames, seconds)
 
 
-def write(options: argparse.Namespace, model: Kinema4D, episode, frames: list[PredictedFrame],
-          seconds: dict[str, float]) -> None:
+def write(options: argparse.Namespace, model: Kinema4D, episode: Episode,
+          frames: list[PredictedFrame], seconds: dict[str, float]) -> None:
     """Write video, key frames beside the real ones, the last frame's cloud, and a summary."""
+    import numpy as np
+
     from kinema4d_ros.evaluation import pictures
+
     out, engine = options.out, model.engine
+    assert engine is not None
     out.mkdir(parents=True, exist_ok=True)
     duration = max(frames[-1].time, 1e-3)
     pictures.write_video(out / 'prediction.mp4', (frame.image for frame in frames),
@@ -141,7 +163,7 @@ def write(options: argparse.Namespace, model: Kinema4D, episode, frames: list[Pr
                          frames[-1].image[known])
     errors = [frame.action_following for frame in frames if frame.action_following is not None]
     summary = {
-        'episode': options.episode.name, 'frames': len(frames), 'seed': options.seed,
+        'episode': episode.path.name, 'frames': len(frames), 'seed': options.seed,
         'variant': str(engine.checkpoint.config.variant),
         'fingerprint': engine.checkpoint.fingerprint, 'steps': engine.sampling.steps,
         'guidance': str(engine.sampling.guidance), 'active': engine.active, 'seconds': seconds,
@@ -154,7 +176,3 @@ def write(options: argparse.Namespace, model: Kinema4D, episode, frames: list[Pr
             {'mag_ratios': measured_ratios(engine.transformer)}, indent=2) + '\n')
     print(json.dumps(summary, indent=2))
     print(f'written to {out}')
-
-
-if __name__ == '__main__':
-    sys.exit(main())

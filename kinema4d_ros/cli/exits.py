@@ -1,10 +1,12 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How `kinema4d` ends; for scripts, so the numbers stay."""
+"""How `kinema4d` ends; scripts read the exit codes, so they stay as they are."""
 from __future__ import annotations
 
 import enum
+import sys
 
+from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.types import Status
 
 
@@ -29,3 +31,16 @@ exit codes:
   0  PASS; done; nothing wrong          3  UNSURE, which is never PASS
   1  FAIL; a problem; not reproduced    4  something needed is not installed
   2  wrong usage, or unreadable input   130  stopped by Ctrl-C"""
+
+
+class LackingError(Exception):
+    """Something that a command needs is not installed; the message says how to get it."""
+
+
+def exit_of(command: str, error: KeyboardInterrupt | LackingError | Kinema4DError) -> Exit:
+    """Say on stderr what ended a command; return its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        print('\nkinema4d: stopped', file=sys.stderr)
+        return Exit.INTERRUPTED
+    print(f'kinema4d {command}: {error}', file=sys.stderr)
+    return Exit.LACKING if isinstance(error, LackingError) else Exit.USAGE

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kinema4d_ros
-from kinema4d_ros.diagnosis import Check, Level
+from kinema4d_ros.diagnosis import Diagnosis, Level
 
 #: module -> what pip calls it, where that differs
 _NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml':
@@ -26,120 +26,122 @@ _NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pi
 _LEAST_SHM = 64 << 20     # [bytes] of shared memory that clouds go through
 
 
-def examine_installation() -> Iterator[Check]:
+def examine_installation() -> Iterator[Diagnosis]:
     """Look at packages, GPU and ROS; import only what is quick."""
-    yield Check('kinema4d_ros', Level.OK, f'{kinema4d_ros.__version__}, Python '
-                f'{platform.python_version()}, {Path(kinema4d_ros.__file__).parent}')
+    yield Diagnosis('kinema4d_ros', Level.OK, f'{kinema4d_ros.__version__}, Python '
+                    f'{platform.python_version()}, {Path(kinema4d_ros.__file__).parent}')
     missing = [module for module in _NEEDED if not _is_there(module)]
     # A sourced ROS is built on NumPy 1, which pip must not replace.
     constraints = 'constraints-ros' if os.environ.get('ROS_DISTRO') else 'constraints'
     if missing:
-        yield Check('Python packages', Level.ERROR, f'missing: {", ".join(missing)}',
-                    'pip install ' + ' '.join(_NEEDED[name] or name for name in missing)
-                    + f' -c requirements/{constraints}.txt, or make setup')
+        yield Diagnosis('Python packages', Level.ERROR, f'missing: {", ".join(missing)}',
+                        'pip install ' + ' '.join(_NEEDED[name] or name for name in missing)
+                        + f' -c requirements/{constraints}.txt, or make setup')
     else:
-        yield Check('Python packages', Level.OK, ', '.join(
+        yield Diagnosis('Python packages', Level.OK, ', '.join(
             f'{name} {_version(_NEEDED[name] or name)}' for name in ('numpy', 'numba', 'coal',
                                                                      'rosbags')))
     yield _pykdl()
     yield _compiled()
     yield from _torch()
-    yield Check('viser', Level.OK, _version('viser')) if _is_there('viser') else Check(
+    yield Diagnosis('viser', Level.OK, _version('viser')) if _is_there('viser') else Diagnosis(
         'viser', Level.INFO, 'not installed; `kinema4d view` needs it',
         "pip install '.[viewer]' in a clone, or -r requirements/viewer.txt")
-    yield Check('malloc', Level.OK, 'keeps the memory of large messages (mallopt)') \
-        if hasattr(ctypes.CDLL(None), 'mallopt') else Check(
+    yield Diagnosis('malloc', Level.OK, 'keeps the memory of large messages (mallopt)') \
+        if hasattr(ctypes.CDLL(None), 'mallopt') else Diagnosis(
             'malloc', Level.WARNING, 'this C library has no mallopt: large messages cost more',
             'use a glibc system')
     yield from _ros()
 
 
-def _pykdl() -> Check:
+def _pykdl() -> Diagnosis:
     try:
         module = importlib.import_module('PyKDL')
     except ImportError as error:
-        return Check('PyKDL', Level.ERROR, f'cannot be imported: {error}',
+        return Diagnosis('PyKDL', Level.ERROR, f'cannot be imported: {error}',
                      'apt install python3-pykdl; a virtual environment needs '
                      '--system-site-packages and the system\'s Python')
-    return Check('PyKDL', Level.OK, getattr(module, '__file__', 'there'))
+    return Diagnosis('PyKDL', Level.OK, getattr(module, '__file__', 'there'))
 
 
-def _compiled() -> Check:
+def _compiled() -> Diagnosis:
     """Look for what numba compiled in earlier runs."""
     package = Path(kinema4d_ros.__file__).parent
     cache = os.environ.get('NUMBA_CACHE_DIR')
     where = Path(cache) if cache else package
     if any(where.rglob('*.nbi')):
-        return Check('compiled code', Level.OK, f'kept in {where}')
-    return Check('compiled code', Level.INFO,
-                 'nothing compiled yet: the first prediction takes some seconds longer',
-                 'run `kinema4d precheck` on any episode once')
+        return Diagnosis('compiled code', Level.OK, f'kept in {where}')
+    return Diagnosis('compiled code', Level.INFO,
+                     'nothing compiled yet: the first prediction takes some seconds longer',
+                     'run `kinema4d precheck` on any episode once')
 
 
-def _torch() -> Iterator[Check]:
+def _torch() -> Iterator[Diagnosis]:
     if not _is_there('torch'):
-        yield Check('torch', Level.INFO, 'not installed; only the world model kinema4d needs it',
-                    "pip install '.[model]' in a clone, or -r requirements/model.txt")
+        yield Diagnosis('torch', Level.INFO,
+                        'not installed; only the world model kinema4d needs it',
+                        "pip install '.[model]' in a clone, or -r requirements/model.txt")
         driver = shutil.which('nvidia-smi')
-        yield Check('GPU', Level.INFO, 'an NVIDIA driver is there, torch is not' if driver
-                    else 'none found; only the world model kinema4d needs one')
+        yield Diagnosis('GPU', Level.INFO, 'an NVIDIA driver is there, torch is not' if driver
+                        else 'none found; only the world model kinema4d needs one')
         return
     torch = importlib.import_module('torch')
-    yield Check('torch', Level.OK, torch.__version__)
+    yield Diagnosis('torch', Level.OK, torch.__version__)
     if not torch.cuda.is_available():
-        yield Check('GPU', Level.INFO, 'torch sees none; only the world model kinema4d needs one',
-                    'install the driver and a CUDA build of torch' if shutil.which('nvidia-smi')
-                    else '')
+        yield Diagnosis('GPU', Level.INFO,
+                        'torch sees none; only the world model kinema4d needs one',
+                        'install the driver and a CUDA build of torch'
+                        if shutil.which('nvidia-smi') else '')
         return
     for number in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(number)
-        yield Check('GPU', Level.OK, f'cuda:{number} {torch.cuda.get_device_name(number)}, '
-                    f'{free >> 20} of {total >> 20} MB free')
+        yield Diagnosis('GPU', Level.OK, f'cuda:{number} {torch.cuda.get_device_name(number)}, '
+                        f'{free >> 20} of {total >> 20} MB free')
 
 
-def _ros() -> Iterator[Check]:
+def _ros() -> Iterator[Diagnosis]:
     if not _is_there('rclpy'):
-        yield Check('ROS', Level.INFO, 'not in this environment; the nodes need it',
-                    'source /opt/ros/jazzy/setup.bash, or `source install/setup.bash` after '
-                    '`make setup`')
+        yield Diagnosis('ROS', Level.INFO, 'not in this environment; the nodes need it',
+                        'source /opt/ros/jazzy/setup.bash, or `source install/setup.bash` after '
+                        '`make setup`')
         return
-    distro = os.environ.get('ROS_DISTRO', '')
-    yield Check('ROS', Level.OK if distro in ('', 'jazzy') else Level.WARNING,
-                f'{distro or "from Python wheels"}, '
-                f'{Path(importlib.util.find_spec("rclpy").origin).parent}',
-                '' if distro in ('', 'jazzy') else 'this package is written for Jazzy')
-    if not _is_there('kinema4d_ros.msg'):
-        yield Check('interfaces', Level.ERROR, 'the messages of kinema4d_ros are not built',
-                    'colcon build and source install/setup.bash, or make setup')
     import rclpy
 
+    distro = os.environ.get('ROS_DISTRO', '')
+    yield Diagnosis('ROS', Level.OK if distro in ('', 'jazzy') else Level.WARNING,
+                    f'{distro or "from Python wheels"}, '
+                    f'{Path(rclpy.__file__).parent}',
+                    '' if distro in ('', 'jazzy') else 'this package is written for Jazzy')
+    if not _is_there('kinema4d_ros.msg'):
+        yield Diagnosis('interfaces', Level.ERROR, 'the messages of kinema4d_ros are not built',
+                        'colcon build and source install/setup.bash, or make setup')
     rmw = rclpy.get_rmw_implementation_identifier()
-    yield Check('RMW', Level.OK, f'{rmw}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')
+    yield Diagnosis('RMW', Level.OK, f'{rmw}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')
     if 'fastrtps' in rmw:
         yield _profile()
 
 
-def _profile() -> Check:
+def _profile() -> Diagnosis:
     """Look whether large messages fit into shared memory."""
     cure = f'export FASTRTPS_DEFAULT_PROFILES_FILE={_own_profile()} (the launch file does it)'
     path = next(filter(None, map(os.environ.get, (
         'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'))), '')
     if not path:
-        return Check('shared memory', Level.WARNING, 'no profile for Fast DDS is set: clouds do '
-                     'not fit into its shared memory, and arrive late', cure)
+        return Diagnosis('shared memory', Level.WARNING, 'no profile for Fast DDS is set: clouds '
+                         'do not fit into its shared memory, and arrive late', cure)
     try:
         sizes = re.findall(r'<segment_size>\s*(\d+)', Path(path).read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError) as error:
-        return Check('shared memory', Level.ERROR, f'the profile {path} cannot be read: {error}',
-                     cure)
+        return Diagnosis('shared memory', Level.ERROR,
+                         f'the profile {path} cannot be read: {error}', cure)
     if not sizes or int(sizes[0]) < 16 << 20:
-        return Check('shared memory', Level.WARNING,
-                     f'the profile {path} has no large segment_size', cure)
+        return Diagnosis('shared memory', Level.WARNING,
+                         f'the profile {path} has no large segment_size', cure)
     free = shutil.disk_usage('/dev/shm').free if Path('/dev/shm').is_dir() else 0
     if free < _LEAST_SHM:
-        return Check('shared memory', Level.WARNING, f'/dev/shm has {free >> 20} MB free',
-                     'give containers --ipc=host or --shm-size=1g')
-    return Check('shared memory', Level.OK, f'{path}, /dev/shm has {free >> 20} MB free')
+        return Diagnosis('shared memory', Level.WARNING, f'/dev/shm has {free >> 20} MB free',
+                         'give containers --ipc=host or --shm-size=1g')
+    return Diagnosis('shared memory', Level.OK, f'{path}, /dev/shm has {free >> 20} MB free')
 
 
 def _own_profile() -> str:

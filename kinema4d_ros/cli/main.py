@@ -8,10 +8,11 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kinema4d_ros import __version__
-from kinema4d_ros.cli.exits import Exit, HELP
+from kinema4d_ros.cli.exits import exit_of, HELP, LackingError
 from kinema4d_ros.errors import Kinema4DError
 
 #: subcommand -> module; each has HELP, EPILOG, `arguments(parser)` and `run(options) -> Exit`
@@ -22,7 +23,21 @@ COMMANDS = {
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
+    'engine': 'kinema4d_ros.cli.engine',
 }
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one subcommand; its arguments are declared when it is used."""
+
+    declare: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Declare the arguments, then parse."""
+        if self.declare is not None:
+            declare, self.declare = self.declare, None
+            declare(self)
+        return super().parse_known_args(args, namespace)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -32,14 +47,15 @@ def make_parser() -> argparse.ArgumentParser:
         description='A robot policy\'s trajectory is checked in a predicted 4D world before it '
                     'moves real hardware.\n`kinema4d COMMAND --help` tells what a command can do.')
     parser.add_argument('--version', action='version', version=f'kinema4d_ros {__version__}')
-    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
+                                     parser_class=CommandParser)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(module_name)
         command = commands.add_parser(
             name, help=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
             description=module.HELP[0].upper() + module.HELP[1:] + '.',
             epilog=f'{module.EPILOG}\n\n{HELP}')
-        module.arguments(command)
+        command.declare = module.arguments
         command.set_defaults(run=module.run)
     return parser
 
@@ -64,15 +80,8 @@ def _do(words: list[str]) -> int:
     options.ros_arguments = words[at:]
     try:
         return int(options.run(options))
-    except KeyboardInterrupt:
-        print('\nkinema4d: stopped', file=sys.stderr)
-        return int(Exit.INTERRUPTED)
-    except Lacking as error:
-        print(f'kinema4d {options.command}: {error}', file=sys.stderr)
-        return int(Exit.LACKING)
-    except Kinema4DError as error:
-        print(f'kinema4d {options.command}: {error}', file=sys.stderr)
-        return int(Exit.USAGE)
+    except (KeyboardInterrupt, LackingError, Kinema4DError) as error:
+        return int(exit_of(options.command, error))
 
 
 def _close_for_good() -> None:
@@ -83,7 +92,3 @@ def _close_for_good() -> None:
             stream.flush()
         except BrokenPipeError:
             os.dup2(nowhere, stream.fileno())
-
-
-class Lacking(Exception):  # noqa: N818 - it is no error of the user's
-    """Something that a command needs is not installed; the message says how to get it."""

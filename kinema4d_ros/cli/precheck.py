@@ -47,8 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Exit:
     """Judge, show, and say it with the exit code."""
     from kinema4d_ros.cli import show
-    from kinema4d_ros.episodes import Episode
-    from kinema4d_ros.episodes.files import find_episode
+    from kinema4d_ros.episodes import Episode, find_episode
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
     from kinema4d_ros.robot import Robot

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kinema4d_ros.cli.main import Lacking
+from kinema4d_ros.cli.exits import LackingError
 from kinema4d_ros.resources import share_dir
 
 _PATIENCE = 15.0     # [s] that a node gets to end
@@ -22,14 +22,14 @@ _RUN = 'import sys; from kinema4d_ros.nodes.run import main; sys.exit(main(sys.a
 
 
 def need_ros() -> None:
-    """:raises Lacking: without ROS, or without the interfaces of this package."""
+    """:raises LackingError: without ROS, or without the interfaces of this package."""
     if importlib.util.find_spec('rclpy') is None:
-        raise Lacking('there is no ROS in this environment; source a ROS 2 Jazzy '
-                      '(/opt/ros/jazzy/setup.bash), or `source install/setup.bash` after '
-                      '`make setup`')
+        raise LackingError('there is no ROS in this environment; source a ROS 2 Jazzy '
+                           '(/opt/ros/jazzy/setup.bash), or `source install/setup.bash` after '
+                           '`make setup`')
     if importlib.util.find_spec('kinema4d_ros.msg') is None:
-        raise Lacking('the interfaces of kinema4d_ros are not built; `colcon build` and source '
-                      'install/setup.bash, or `make setup`')
+        raise LackingError('the interfaces of kinema4d_ros are not built; `colcon build` and '
+                           'source install/setup.bash, or `make setup`')
 
 
 def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str]) -> int:

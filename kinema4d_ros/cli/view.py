@@ -33,15 +33,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Exit:
     """Run the viewer, and what it is to show."""
     from kinema4d_ros.cli import ros
-    from kinema4d_ros.cli.main import Lacking
-    from kinema4d_ros.episodes.files import find_episode
+    from kinema4d_ros.cli.exits import LackingError
+    from kinema4d_ros.episodes import find_episode
 
     ros.need_ros()
     try:
         import viser  # noqa: F401 - to be told now and not by the node
     except ImportError as error:
-        raise Lacking(f'viser is not installed ({error}); pip install \'.[viewer]\' in a clone, or '
-                      'pip install -r requirements/viewer.txt') from error
+        raise LackingError(f"viser is not installed ({error}); pip install '.[viewer]' in a clone, "
+                           'or pip install -r requirements/viewer.txt') from error
     with contextlib.ExitStack() as others:
         if options.episode:
             path = find_episode(options.episode).absolute()

@@ -3,9 +3,11 @@
 """Recorded episodes: one MCAP file of standard ROS 2 messages each, read and written here."""
 from kinema4d_ros.episodes.episode import Episode, EpisodeFrame, EpisodeFrames
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
+from kinema4d_ros.episodes.storage import find_episode
 from kinema4d_ros.episodes.topics import Topic
 from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.episodes.writer import EpisodeWriter
 
 __all__ = ['Episode', 'EpisodeFrame', 'EpisodeFrames', 'EpisodeMetadata', 'EpisodeTruth',
-           'EpisodeWriter', 'ObjectBox', 'Topic', 'TrueClearance']
+           'EpisodeWriter', 'ObjectBox', 'Topic', 'TrueClearance',
+           'find_episode']

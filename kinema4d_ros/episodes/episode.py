@@ -3,20 +3,20 @@
 """Reads a recorded episode: strict about what it finds, images decoded when they are asked for."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import overload, TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.recording import KIND
-from kinema4d_ros.episodes.rotation import matrix_from_quaternion
 from kinema4d_ros.episodes.storage import Messages
 from kinema4d_ros.episodes.topics import Topic
+from kinema4d_ros.episodes.transforms import matrix_from_message
 from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.errors import EpisodeError, TrajectoryError
 from kinema4d_ros.types import JointTrajectory, Observation
@@ -38,7 +38,7 @@ class EpisodeFrame:
     joint_positions: Mapping[str, float]    # [rad or m], the joint state nearest in time
 
 
-class EpisodeFrames(Sequence):
+class EpisodeFrames(Sequence[EpisodeFrame]):
     """The frames of an episode in time; each is decoded anew when it is asked for."""
 
     def __init__(self, messages: Messages, start_ns: int, size: tuple[int, int]):
@@ -51,13 +51,20 @@ class EpisodeFrames(Sequence):
     @property
     def times(self) -> np.ndarray:
         """Times of the frames from the start of the trajectory, (N,) float64 [s]."""
-        return (self.stamps_ns - self._start_ns) * 1e-9
+        times: np.ndarray = (self.stamps_ns - self._start_ns) * 1e-9
+        return times
 
     def __len__(self) -> int:
         """Count the frames."""
         return len(self.stamps_ns)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> EpisodeFrame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[EpisodeFrame, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> EpisodeFrame | tuple[EpisodeFrame, ...]:
         """
         Decode a frame, or a tuple of frames for a slice.
 
@@ -68,7 +75,8 @@ class EpisodeFrames(Sequence):
         index = range(len(self))[index]
         stamp_ns, messages = int(self.stamps_ns[index]), self._messages
         image = messages.decode(Topic.IMAGE, index, images.decode_color, *self._size)
-        depth, at = None, _nearest(self._depths, stamp_ns)
+        depth = None
+        at = _nearest(self._depths, stamp_ns) if len(self._depths) else None
         if at is not None and abs(int(self._depths[at]) - stamp_ns) <= _AT_ONCE_NS:
             depth = messages.decode(Topic.DEPTH, at, images.decode_depth, *self._size)
         state = messages.get(Topic.JOINT_STATES, _nearest(self._joints, stamp_ns))
@@ -76,7 +84,7 @@ class EpisodeFrames(Sequence):
                             dict(zip(state.name, map(float, state.position))))
 
 
-class _RobotMasks(Mapping):
+class _RobotMasks(Mapping[int, np.ndarray]):
     """Robot masks by index of the frame, decoded when asked for."""
 
     def __init__(self, messages: Messages, frames: EpisodeFrames, size: tuple[int, int]):
@@ -88,7 +96,7 @@ class _RobotMasks(Mapping):
         return self._messages.decode(Topic.TRUTH_ROBOT_MASK, self._at[frame],
                                      images.decode_mask, *self._size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(self._at)
 
     def __len__(self) -> int:
@@ -194,14 +202,13 @@ class Episode:
     def truth(self) -> EpisodeTruth:
         """What really happened."""
         times = (self._messages.stamps(Topic.TRUTH_TF) - self.trajectory_stamp_ns) * 1e-9
-        seen: dict[str, tuple[list, list]] = {}
+        seen: dict[str, tuple[list[float], list[np.ndarray]]] = {}
         for i, time in enumerate(times):
             for item in self._messages.get(Topic.TRUTH_TF, i).transforms:
-                t, q, T = item.transform.translation, item.transform.rotation, np.eye(4)
-                T[:3, :3] = matrix_from_quaternion(np.array([q.x, q.y, q.z, q.w]))
-                T[:3, 3] = t.x, t.y, t.z
-                if not np.isfinite(T).all():
-                    raise self._messages.error(Topic.TRUTH_TF, i, 'a pose is not finite')
+                try:
+                    T = matrix_from_message(item.transform)
+                except EpisodeError as error:
+                    raise self._messages.error(Topic.TRUTH_TF, i, str(error)) from error
                 when, where = seen.setdefault(item.child_frame_id, ([], []))
                 when.append(time)
                 where.append(T)
@@ -250,6 +257,6 @@ class Episode:
                                            'a joint has no position, or one that is not finite')
 
 
-def _nearest(stamps: np.ndarray, stamp_ns: int) -> int | None:
-    """Return the index of the nearest stamp, None when there are none."""
-    return int(np.abs(stamps - stamp_ns).argmin()) if len(stamps) else None
+def _nearest(stamps: np.ndarray, stamp_ns: int) -> int:
+    """Return the index of the nearest of some stamps."""
+    return int(np.abs(stamps - stamp_ns).argmin())

@@ -8,6 +8,9 @@ compressed_depth_image_transport: 12 bytes of configuration, unused for 16UC1, t
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -39,12 +42,12 @@ def encode_mask(mask: np.ndarray) -> np.ndarray:
     return _encode('.png', mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
-def decode_color(data, height: int, width: int) -> np.ndarray:
+def decode_color(data: Any, height: int, width: int) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB of a JPEG or PNG."""
     return np.ascontiguousarray(_decode(data, height, width, np.uint8, 3)[..., ::-1])
 
 
-def decode_depth(data, height: int, width: int) -> np.ndarray:
+def decode_depth(data: Any, height: int, width: int) -> np.ndarray:
     """Return (H, W) float32 [m], NaN unknown, of compressedDepth or of a bare 16-bit PNG."""
     data = np.asarray(data, np.uint8)
     bare = data[:4].tobytes() == b'\x89PNG'
@@ -54,22 +57,24 @@ def decode_depth(data, height: int, width: int) -> np.ndarray:
     return depth
 
 
-def decode_mask(data, height: int, width: int) -> np.ndarray:
+def decode_mask(data: Any, height: int, width: int) -> np.ndarray:
     """Return (H, W) bool."""
-    return _decode(data, height, width, np.uint8, 1) > 127
+    mask: np.ndarray = _decode(data, height, width, np.uint8, 1) > 127
+    return mask
 
 
-def raw_color(message, height: int, width: int) -> np.ndarray:
+def raw_color(message: Any, height: int, width: int) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB of a sensor_msgs/Image."""
     return _raw(message, height, width, to_rgb)
 
 
-def raw_depth(message, height: int, width: int) -> np.ndarray:
+def raw_depth(message: Any, height: int, width: int) -> np.ndarray:
     """Return (H, W) float32 [m], NaN unknown, of a sensor_msgs/Image."""
     return _raw(message, height, width, to_metres)
 
 
-def _raw(message, height: int, width: int, convert) -> np.ndarray:
+def _raw(message: Any, height: int, width: int,
+         convert: Callable[[np.ndarray, str], np.ndarray]) -> np.ndarray:
     try:
         pixels = convert(image_to_array(message), message.encoding)
     except ObservationError as error:
@@ -84,10 +89,12 @@ def _encode(suffix: str, image: np.ndarray, options: list[int]) -> np.ndarray:
     done, data = cv2.imencode(suffix, np.ascontiguousarray(image), options)
     if not done:
         raise EpisodeError(f'an image of shape {image.shape} cannot be stored as {suffix}')
-    return data.reshape(-1)
+    found: np.ndarray = data.reshape(-1)
+    return found
 
 
-def _decode(data, height: int, width: int, dtype, channels: int) -> np.ndarray:
+def _decode(data: Any, height: int, width: int, dtype: type, channels: int) -> np.ndarray:
+    pixels: np.ndarray | None
     try:
         pixels = cv2.imdecode(np.asarray(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

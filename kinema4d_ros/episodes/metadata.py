@@ -25,7 +25,8 @@ class ObjectBox:
     @property
     def center(self) -> tuple[float, float, float]:
         """Middle of the box [m]; the body's origin may lie elsewhere."""
-        return tuple(0.5 * (a + b) for a, b in zip(self.low, self.high))
+        x, y, z = (0.5 * (a + b) for a, b in zip(self.low, self.high))
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class EpisodeMetadata:
         try:
             values['success'] = _boolean(values['success'])
             values['objects'] = {
-                name: ObjectBox(tuple(map(float, box['low'])), tuple(map(float, box['high'])))
+                name: ObjectBox(_corner(box['low']), _corner(box['high']))
                 for name, box in values.get('objects', {}).items()}
             values['events'] = tuple(dict(event) for event in values.get('events', ()))
             values['goal'] = dict(values['goal'])
@@ -90,7 +91,12 @@ class EpisodeMetadata:
         return cls(**values)
 
 
-def _boolean(value) -> bool | None:
+def _corner(values: Any) -> tuple[float, float, float]:
+    x, y, z = map(float, values)
+    return x, y, z
+
+
+def _boolean(value: Any) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise TypeError(f'success must be true, false or null, got {value!r}')
     return value

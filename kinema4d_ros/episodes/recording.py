@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import defusedxml.ElementTree
@@ -18,9 +19,8 @@ import numpy as np
 from defusedxml import DefusedXmlException
 
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
-from kinema4d_ros.episodes.rotation import matrix_from_quaternion
 from kinema4d_ros.episodes.topics import Topic, TYPES, typestore
-from kinema4d_ros.episodes.urdf_camera import with_camera
+from kinema4d_ros.episodes.transforms import matrix_from_message, with_camera
 from kinema4d_ros.errors import EpisodeError
 
 Stored = dict[Topic, list[tuple[int, bytes]]]
@@ -112,23 +112,20 @@ def _placed(path: Path, urdf: str, stored: Stored) -> str:
                 f'it to one (it ends at {at!r}); publish the mounting on /tf_static, or add the '
                 'optical frame to the URDF, and record again')
         seen.add(at)
-        T, at = _matrix(parents[at].transform) @ T, parents[at].header.frame_id  # noqa: N806
+        try:
+            T = matrix_from_message(parents[at].transform) @ T  # noqa: N806
+        except EpisodeError as error:
+            raise EpisodeError(f'recording {path}: {Topic.TF_STATIC}: frame {at!r}: {error}; '
+                               'repair what publishes it, and record again') from error
+        at = parents[at].header.frame_id
     return with_camera(urdf, frame, at, T)
 
 
-def _matrix(transform) -> np.ndarray:
-    """Return a transform message as (4, 4) float64."""
-    t, q, T = transform.translation, transform.rotation, np.eye(4)  # noqa: N806
-    T[:3, :3] = matrix_from_quaternion(np.array([q.x, q.y, q.z, q.w]))
-    T[:3, 3] = t.x, t.y, t.z
-    return T
-
-
-def _read(raw: bytes, topic: Topic):
+def _read(raw: bytes, topic: Topic) -> Any:
     return typestore.deserialize_cdr(raw, TYPES[topic])
 
 
-def _serialized(message, topic: Topic) -> bytes:
+def _serialized(message: Any, topic: Topic) -> bytes:
     return bytes(typestore.serialize_cdr(message, TYPES[topic]))
 
 

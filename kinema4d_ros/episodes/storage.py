@@ -1,10 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The messages of an episode file by topic, checked for damage, type and presence."""
+"""Episode files: found by name, and their messages by topic, checked for damage, type, presence."""
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rosbags.rosbag2 import Reader
@@ -13,6 +14,7 @@ from kinema4d_ros.episodes import recording
 from kinema4d_ros.episodes.images import raw_color, raw_depth
 from kinema4d_ros.episodes.topics import REQUIRED, Topic, TYPES, typestore
 from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.resources import share_dir
 
 MAX_BYTES = 1_000_000_000
 _CURE = 'record it again, fetch the file again, or, where its recorder was killed, end it with ' \
@@ -61,8 +63,8 @@ class Messages:
                         raise EpisodeError(f'episode {path}: topic {connection.topic} has type '
                                            f'{kind}, expected {self._types[topic]}')
                 if connections:
-                    for connection, stamp_ns, raw in reader.messages(connections=connections):
-                        self._raw.setdefault(known[connection.topic], []).append((stamp_ns, raw))
+                    for connection, stamp_ns, data in reader.messages(connections=connections):
+                        self._raw.setdefault(known[connection.topic], []).append((stamp_ns, data))
         except EpisodeError:
             raise
         except Exception as error:      # a damaged file makes the reader raise almost anything
@@ -82,7 +84,7 @@ class Messages:
         """Return the stamps of a topic's messages, (N,) int64 [ns], ascending."""
         return np.array([stamp for stamp, _ in self._raw.get(topic, ())], np.int64)
 
-    def get(self, topic: Topic, index: int):
+    def get(self, topic: Topic, index: int) -> Any:
         """
         Deserialise one message.
 
@@ -94,7 +96,7 @@ class Messages:
         except Exception as error:      # wrong bytes may fail in any way
             raise self.error(topic, index, f'cannot be deserialised ({error})') from error
 
-    def only(self, topic: Topic):
+    def only(self, topic: Topic) -> Any:
         """
         Deserialise the one message of a topic.
 
@@ -106,7 +108,8 @@ class Messages:
                                'one; an episode is one robot, one camera, one trajectory')
         return self.get(topic, 0)
 
-    def decode(self, topic: Topic, index: int, how: Callable, *arguments):
+    def decode(self, topic: Topic, index: int, how: Callable[..., np.ndarray],
+               *arguments: int) -> np.ndarray:
         """Decode the data of an image, telling which one it was when it fails."""
         message = self.get(topic, index)
         try:
@@ -127,3 +130,24 @@ def in_folder(path: Path) -> Path:
     """Return the one .mcap file of a folder, as bags are; any other path as it is."""
     files = sorted(path.glob('*.mcap')) if path.is_dir() else []
     return files[0] if len(files) == 1 else path
+
+
+def find_episode(name: str) -> Path:
+    """
+    Return the path of an episode given as a path or as the name of a bundled one.
+
+    A folder with one .mcap file, as a recording is, stands for that file.
+
+    :raises EpisodeError: there is no such file; the message lists what there is.
+    """
+    bundled_folder = share_dir() / 'data' / 'episodes'
+    path = Path(name).expanduser()
+    for candidate in (path, bundled_folder / name, bundled_folder / f'{name}.mcap'):
+        if in_folder(candidate).is_file():
+            return in_folder(candidate)
+    folder = path if path.is_dir() else path.parent
+    here = sorted(file.name for file in folder.glob('*.mcap')) if folder.is_dir() else []
+    bundled = sorted(file.stem for file in bundled_folder.glob('*.mcap'))
+    raise EpisodeError(
+        f'no such episode: {name!r}; in {folder}: {", ".join(here) or "no .mcap file"}; bundled: '
+        f'{", ".join(bundled) or "none"}')

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -46,7 +47,7 @@ class TrueClearance:
 
     def to_json(self) -> str:
         """Return the document that a file holds."""
-        def table(rows):
+        def table(rows: np.ndarray) -> list[list[float | None]]:
             return [[None if np.isinf(value) else round(float(value), _DIGITS) for value in row]
                     for row in rows]
         return json.dumps({'times': [round(float(time), 4) for time in self.times],
@@ -70,6 +71,17 @@ class TrueClearance:
         return cls(times, links, *(np.where(np.isnan(table), np.inf, table) for table in tables))
 
 
+class Frames(Protocol):
+    """The frames of an episode by index."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """(N,) float64 [s] from the start of the trajectory."""
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a frame."""
+
+
 @dataclass(frozen=True, eq=False)
 class EpisodeTruth:
     """The truth beside an episode; empty for a recording of a real robot."""
@@ -79,10 +91,10 @@ class EpisodeTruth:
     object_poses: Mapping[str, tuple[np.ndarray, np.ndarray]]
     #: index of a frame -> its robot mask (H, W) bool, for the frames that have one
     robot_masks: Mapping[int, np.ndarray]
-    frames: Sequence            # all frames of the episode
+    frames: Frames              # all frames of the episode
     clearance: TrueClearance | None = None      # None where it was not recorded
 
-    def future(self, times: np.ndarray) -> tuple:
+    def future(self, times: Iterable[float]) -> tuple[Any, ...]:
         """Return for each time [s] from the start of the trajectory the nearest frame."""
         there = self.frames.times
         return tuple(self.frames[int(np.abs(there - time).argmin())] for time in times)

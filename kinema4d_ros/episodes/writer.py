@@ -9,13 +9,14 @@ import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from kinema4d_ros.episodes import images
+from kinema4d_ros.episodes import images, transforms
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
-from kinema4d_ros.episodes.rotation import quaternion_from_matrix
 from kinema4d_ros.episodes.topics import offered_qos, Topic, TYPES, typestore
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
@@ -24,12 +25,12 @@ from kinema4d_ros.types import JointTrajectory, PinholeCamera
 _types = typestore.types
 
 
-def _time(stamp_ns: int):
+def _time(stamp_ns: int) -> Any:
     seconds, nanoseconds = divmod(int(stamp_ns), 10**9)
     return _types['builtin_interfaces/msg/Time'](seconds, nanoseconds)
 
 
-def _header(stamp_ns: int, frame_id: str = ''):
+def _header(stamp_ns: int, frame_id: str = '') -> Any:
     return _types['std_msgs/msg/Header'](_time(stamp_ns), frame_id)
 
 
@@ -51,7 +52,8 @@ class EpisodeWriter:
         """Begin."""
         return self
 
-    def __exit__(self, kind, value, trace) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
         """Write the file, unless an exception ended the block."""
         if kind is None:
             self._store()
@@ -131,17 +133,17 @@ class EpisodeWriter:
         self._add(topic, stamp_ns, _types['sensor_msgs/msg/CompressedImage'](
             _header(stamp_ns, frame_id), layout, data))
 
-    def _transforms(self, stamp_ns: int, parent: str, poses: Mapping[str, np.ndarray]):
+    def _transforms(self, stamp_ns: int, parent: str, poses: Mapping[str, np.ndarray]) -> Any:
         vector, quaternion = _types['geometry_msgs/msg/Vector3'], \
             _types['geometry_msgs/msg/Quaternion']
         return _types['tf2_msgs/msg/TFMessage']([
             _types['geometry_msgs/msg/TransformStamped'](
                 _header(stamp_ns, parent), child, _types['geometry_msgs/msg/Transform'](
                     vector(*map(float, T[:3, 3])),
-                    quaternion(*map(float, quaternion_from_matrix(T[:3, :3])))))
+                    quaternion(*map(float, transforms.quaternion(T[:3, :3])))))
             for child, T in poses.items()])
 
-    def _add(self, topic: Topic, stamp_ns: int, message) -> None:
+    def _add(self, topic: Topic, stamp_ns: int, message: Any) -> None:
         self._messages.append((int(stamp_ns), self._order[topic], topic,
                                typestore.serialize_cdr(message, TYPES[topic])))
 

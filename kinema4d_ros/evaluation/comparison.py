@@ -3,7 +3,7 @@
 """All metrics of a predicted future of an episode, by name; what reports show."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -64,7 +64,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
 })
 
 
-class Comparison(Mapping):
+class Comparison(Mapping[str, float]):
     """A world model's future of one episode: metric -> mean over the frames, NaN if nowhere."""
 
     def __init__(self, world_model: str, values: Mapping[str, float], frames: int):
@@ -77,7 +77,7 @@ class Comparison(Mapping):
     def __getitem__(self, name: str) -> float:
         return self._values[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:

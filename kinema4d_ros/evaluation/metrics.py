@@ -29,7 +29,8 @@ def changed_region(first: np.ndarray, later: np.ndarray) -> np.ndarray:
     The threshold is above JPEG noise, so what is compared there is the event and not the codec.
     """
     difference = np.abs(first.astype(np.int16) - later.astype(np.int16)).max(-1)
-    return difference > _CHANGE
+    changed: np.ndarray = difference > _CHANGE
+    return changed
 
 
 # --------------------------------------------------------------------------- images
@@ -76,7 +77,8 @@ def flip_map(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     error, _, _ = flip_evaluator.evaluate(
         np.float32(true) / 255, np.float32(predicted) / 255, 'LDR', applyMagma=False,
         computeMeanError=False, parameters={'ppd': _PIXELS_PER_DEGREE})
-    return error[..., 0]
+    difference: np.ndarray = error[..., 0]
+    return difference
 
 
 def region_mean(values: np.ndarray, region: np.ndarray) -> float:

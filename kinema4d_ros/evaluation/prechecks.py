@@ -35,7 +35,7 @@ class PrecheckRow:
     kind: str                    # what the recording set out to show
     task_text: str               # the instruction in words
     verdict: Verdict             # all that was said, with the clearance over time
-    success: bool                # as the source judged
+    success: bool | None         # as the source judged; None where it did not
     touched: bool                # the robot touched table or fixtures
     disturbed: bool              # it moved something that it was neither to carry nor to fill
     #: [m] true clearances at the times of `verdict.clearances`, NaN where it is not known
@@ -109,7 +109,7 @@ def _error(said: float, true: float) -> float | None:
     return max(said, 0.0) - true
 
 
-class EpisodeJudge:
+class EpisodePrechecker:
     """Judges trajectories of episodes; what belongs to a robot is made once for all of them."""
 
     def __init__(self, settings: PrecheckSettings | None = None):

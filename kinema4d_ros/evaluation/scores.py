@@ -40,7 +40,7 @@ class EpisodeScore:
     depth_changed: float         # mean relative error where both depths are known
     carry_center_error: float    # [m] mean, from when the true object begins to move
     final_center_error: float    # [m] in the last frame
-    true_success: bool           # the episode solved its task, as the source judged
+    true_success: bool | None    # the episode solved its task, as the source judged
     predicted_success: bool | None   # the predicted centre ends where the goal wants it
     name: str = ''               # of the episode
     kind: str = ''               # what the episode set out to show
@@ -51,7 +51,8 @@ class EpisodeScore:
 
 def score_frames(episode: Episode, times: Sequence[float], images: Sequence[np.ndarray],
                  pointmaps: Sequence[np.ndarray],
-                 centers: Sequence[np.ndarray | None] | None = None, **more) -> EpisodeScore:
+                 centers: Sequence[np.ndarray | None] | None = None,
+                 **more: Any) -> EpisodeScore:
     """
     Score frames, from wherever they come.
 
@@ -62,9 +63,10 @@ def score_frames(episode: Episode, times: Sequence[float], images: Sequence[np.n
         where the prediction names none.
     :param more: further fields of EpisodeScore.
     """
-    times, calibration, truth = np.asarray(times, float), episode.calibration, episode.truth
+    calibration, truth = episode.calibration, episode.truth
     at = [int(np.abs(episode.frames.times - moment).argmin()) for moment in times]
-    rows, first = [], None
+    rows: list[tuple[float, ...]] = []
+    first: np.ndarray | None = None
     for index, image, points in zip(at, images, pointmaps):
         frame = episode.frames[index]
         true = calibration.rectify(frame.image)
@@ -80,8 +82,10 @@ def score_frames(episode: Episode, times: Sequence[float], images: Sequence[np.n
                      psnr(image, true, world), psnr(image, true, ~changed), depth))
     means = [float(np.mean(column[np.isfinite(column)])) if np.isfinite(column).any()
              else float('nan') for column in np.array(rows, float).reshape(-1, 5).T]
-    carry, final, end = _center_errors(episode, times, centers)
-    return EpisodeScore(*means, carry, final, episode.metadata.success,
+    carry, final, end = _center_errors(episode, np.asarray(times, float), centers)
+    changed_psnr, changed_ssim, world_psnr, still_psnr, changed_depth = means
+    return EpisodeScore(changed_psnr, changed_ssim, world_psnr, still_psnr, changed_depth,
+                        carry, final, episode.metadata.success,
                         goal_met(episode.metadata.goal, end), **more)
 
 
@@ -109,7 +113,7 @@ def evaluate_episode(episode: Episode | str | Path, world_model: str, *, frames:
         events=tuple(event for frame in predicted for event in frame.events))
 
 
-def goal_met(goal: Mapping, center: np.ndarray | None) -> bool | None:
+def goal_met(goal: Mapping[str, Any], center: np.ndarray | None) -> bool | None:
     """
     Tell whether an object whose centre ends at `center` (3,) [m] base meets the goal.
 
@@ -142,10 +146,11 @@ _YES = {True: 'yes', False: 'no'}
 
 
 def _center_errors(episode: Episode, times: np.ndarray,
-                   centers) -> tuple[float, float, np.ndarray | None]:
+                   centers: Sequence[np.ndarray | None] | None
+                   ) -> tuple[float, float, np.ndarray | None]:
     """Return mean error over the carry, final error [m], and the predicted final centre."""
     name = episode.metadata.carried_object
-    if name not in episode.truth.object_poses:
+    if name is None or name not in episode.truth.object_poses:
         return float('nan'), float('nan'), None
     true = episode.truth.object_center(name, episode.metadata.objects[name].center, times)
     centers = [None] * len(times) if centers is None else centers

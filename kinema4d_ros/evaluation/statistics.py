@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ class ErrorFigures:
                 for key, value in asdict(self).items()}
 
 
-def rate(rows: Sequence[PrecheckRow], holds) -> Rate:
+def rate(rows: Sequence[PrecheckRow], holds: Callable[[PrecheckRow], object]) -> Rate:
     """Count the rows for which `holds(row)`."""
     return Rate(sum(map(bool, map(holds, rows))), len(rows))
 

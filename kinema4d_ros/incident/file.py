@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def read_packet(path: str | Path) -> IncidentPacket:
 
 # --------------------------------------------------------------------------- writing
 
-def _parts(packet: IncidentPacket):
+def _parts(packet: IncidentPacket) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of everything that the file holds."""
     observation, motion = packet.observation, packet.trajectory
     seen, scene = observation.view, observation.view.background
@@ -143,7 +144,8 @@ def smaller(frame: np.ndarray) -> np.ndarray:
     if width <= _FRAME_WIDTH:
         return frame
     size = _FRAME_WIDTH, max(1, round(height * _FRAME_WIDTH / width))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    small: np.ndarray = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _json(value: Any) -> bytes:
@@ -216,9 +218,10 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
         shape = (None, len(names))
         trajectory = JointTrajectory(
             names, _array(parts, 'trajectory_times', np.float64, (None,)),
+            _array(parts, 'trajectory_positions', np.float64, shape),
             *(_array(parts, f'trajectory_{name}', np.float64, shape)
               if f'trajectory_{name}.npy' in parts else None
-              for name in ('positions', 'velocities', 'accelerations')))
+              for name in ('velocities', 'accelerations')))
         times = from_plain(tuple[float, ...], head['frame_times'], 'incident.json: frame_times')
         frames = tuple(_frame(parts[name]) for name in sorted(parts) if _FRAME.fullmatch(name))
         if len(times) != len(frames):
@@ -248,7 +251,8 @@ def _numbers(value: Any, where: str) -> dict[str, float]:
     return {name: from_plain(float, number, f'{where}.{name}') for name, number in value.items()}
 
 
-def _array(parts: dict[str, bytes], name: str, dtype: type, shape: tuple) -> np.ndarray:
+def _array(parts: dict[str, bytes], name: str, dtype: type,
+           shape: tuple[int | None, ...]) -> np.ndarray:
     """Return an array whose type and shape are as they must be; no pickles, no surprises."""
     if f'{name}.npy' not in parts:
         raise IncidentError(f'it lacks {name}.npy')
@@ -264,7 +268,8 @@ def _array(parts: dict[str, bytes], name: str, dtype: type, shape: tuple) -> np.
     if kind != np.dtype(dtype) or not fits or kind.itemsize * int(np.prod(got)) != len(data):
         raise IncidentError(f'{name}.npy must be {np.dtype(dtype)} of shape '
                             f'{tuple("*" if n is None else n for n in shape)}, got {kind} {got}')
-    return np.frombuffer(data, kind).reshape(got, order='F' if fortran else 'C')
+    array: np.ndarray = np.frombuffer(data, kind).reshape(got, order='F' if fortran else 'C')
+    return array
 
 
 def _picture(parts: dict[str, bytes], name: str, size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.episodes.files import find_episode
+from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import Kinema4DError
 
 

@@ -27,8 +27,7 @@ from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
-from kinema4d_ros.episodes import Episode, EpisodeFrame
-from kinema4d_ros.episodes.files import find_episode
+from kinema4d_ros.episodes import Episode, EpisodeFrame, find_episode
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot

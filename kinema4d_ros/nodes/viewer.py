@@ -31,7 +31,7 @@ from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
-from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer
+from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -39,7 +39,7 @@ _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_f
 #: as verdicts are published, but none is lost where several come at once
 _VERDICTS = QoSProfile(depth=50, reliability=qos.VERDICT.reliability,
                        durability=qos.VERDICT.durability)
-_REFRESH = 1.0      # [s] between looks for publishers that came since
+_REFRESH = 1.0      # [s] between two looks for new publishers
 
 TABLE = ParameterTable((
     Parameter('host', str, '127.0.0.1',
@@ -68,10 +68,10 @@ TABLE = ParameterTable((
 
 
 class ViewerNode(NodeBase, Node):
-    """Hands what comes to the page; it publishes and commands nothing."""
+    """Passes what it subscribes to on to the page; it publishes and commands nothing."""
 
     def __init__(self):
-        """Open the page and listen."""
+        """Declare the parameters, open the page and subscribe."""
         super().__init__('viewer')
         TABLE.declare(self)
         values = self._values = TABLE.snapshot(self)
@@ -79,13 +79,13 @@ class ViewerNode(NodeBase, Node):
         self._robot: Robot | None = None
         self._robot_text = ''
         self._finder: CameraFinder | None = None
-        self._candidates: dict[str, Candidates] = {}     # the last of each shadow_sim
-        self._ticked = self._looked = self._made_scene = time.monotonic()
+        self._candidates: dict[str, Candidates] = {}     # the newest of each shadow_sim
+        self._ticked = self._observed = self._made_scene = time.monotonic()
         self._viewer = Viewer(**{name: values[name] for name in (
             'host', 'port', 'point_budget', 'point_size', 'kept')})
-        data, told, page, slow = (MutuallyExclusiveCallbackGroup() for _ in range(4))
+        inputs, results, page, slow = (MutuallyExclusiveCallbackGroup() for _ in range(4))
         self._tree = TransformTree()
-        self._inputs = Inputs(self, values, self._tree, data, self._on_jump)
+        self._inputs = Inputs(self, values, self._tree, inputs, self._on_jump)
         self.create_subscription(String, 'robot_description', self._on_robot_description,
                                  qos.ROBOT_DESCRIPTION, callback_group=slow)
         for source in values['shadow_sims'] or ('',):
@@ -95,14 +95,14 @@ class ViewerNode(NodeBase, Node):
                     ('candidates', Candidates, qos.CANDIDATES, self._on_candidates)):
                 self.create_subscription(
                     kind, f'{source}/{topic}' if source else topic,
-                    partial(take, source=source), profile, callback_group=told)
+                    partial(take, source=source), profile, callback_group=results)
         self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
-        self.create_timer(_REFRESH, self._inputs.refresh, callback_group=data)
+        self.create_timer(_REFRESH, self._inputs.refresh, callback_group=inputs)
         self.create_timer(_REFRESH, IncompatiblePublishers(self).look, callback_group=slow)
         self.get_logger().info(f'open {self._viewer.address} in a browser')
 
     def quit(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no callback of this node blocks."""
 
     def close(self) -> None:
         """Close the page."""
@@ -112,7 +112,7 @@ class ViewerNode(NodeBase, Node):
     # ------------------------------------------------------------------ callbacks
 
     def _on_robot_description(self, message: String) -> None:
-        """Take a robot; the same text again changes nothing."""
+        """Show another robot; the same description again changes nothing."""
         if message.data == self._robot_text:
             return
         try:
@@ -131,9 +131,9 @@ class ViewerNode(NodeBase, Node):
             self.get_logger().warning(f'robot_description: {warning}')
 
     def _on_frame(self, message: PredictedFrame, source: str) -> None:
-        """Take a predicted frame apart, once."""
+        """Convert a predicted frame for the page; before there is a robot it is dropped."""
         robot, finder = self._robot, self._finder
-        if robot is None:
+        if robot is None or finder is None:
             return
         try:
             joints = joint_positions(message.joints)
@@ -159,7 +159,7 @@ class ViewerNode(NodeBase, Node):
         self._viewer.add_verdict(message.rollout_id, verdict_from_message(message), source)
 
     def _on_candidates(self, message: Candidates, source: str) -> None:
-        """Take the candidates of a goal, best first."""
+        """Show the candidates of a goal, best first, once there is a robot."""
         self._candidates[source] = message
         robot = self._robot
         if robot is None:
@@ -170,17 +170,17 @@ class ViewerNode(NodeBase, Node):
         except InputProblem:
             live = {}
         self._viewer.add_candidates([
-            Candidate.of(message.verdicts[index].rollout_id,
-                         verdict_from_message(message.verdicts[index]),
-                         _trajectory(message.trajectories[index]), robot, live, source)
+            CandidateTrajectory.of(
+                message.verdicts[index].rollout_id, verdict_from_message(message.verdicts[index]),
+                _trajectory(message.trajectories[index]), robot, live, source)
             for index in message.ranking])
 
     def _on_tick(self) -> None:
-        """Bring the page up to date; the live side only where somebody looks or it is kept."""
+        """Update the page; live inputs only while a browser is open or an execution is awaited."""
         now, values = time.monotonic(), self._values
         self._viewer.tick(now - self._ticked)
         self._ticked = now
-        if self._robot is None:
+        if self._robot is None or self._finder is None:
             self._viewer.show_status('nothing has come on robot_description yet')
             return
         now_ns = self.get_clock().now().nanoseconds
@@ -189,9 +189,9 @@ class ViewerNode(NodeBase, Node):
                 self._viewer.show_joints(
                     self._inputs.joint_positions(self._robot, now_ns, values))
             wanted = self._viewer.is_watched or self._viewer.awaits_execution
-            if not wanted or now - self._looked < 1.0 / values['camera_rate']:
+            if not wanted or now - self._observed < 1.0 / values['camera_rate']:
                 return
-            self._looked = now
+            self._observed = now
             look = self._inputs.observe(self._finder, now_ns, values)
             scene = values['scene_rate'] > 0 and \
                 now - self._made_scene >= 1.0 / values['scene_rate']
@@ -217,5 +217,5 @@ def _trajectory(message: JointTrajectoryMessage) -> JointTrajectory | None:
 
 
 def make_node(on_end: Callable[[], None]) -> ViewerNode:
-    """Return the node, listening."""
+    """Return the node, subscribed and with its page open."""
     return ViewerNode()

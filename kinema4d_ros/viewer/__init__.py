@@ -1,16 +1,16 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The web page on viser: robot, scene, predicted future, verdict; knows no ROS (ring a)."""
-from kinema4d_ros.viewer.candidates import Candidate
-from kinema4d_ros.viewer.execution import Execution
-from kinema4d_ros.viewer.future import Future, FutureFrame, position_colors, Step, thin
+"""The web page on viser: robot, scene, predicted future, verdict; knows no ROS."""
+from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
+from kinema4d_ros.viewer.execution import ExecutionMatcher
+from kinema4d_ros.viewer.future import CandidateTrajectory, Future, MotionStep
+from kinema4d_ros.viewer.future_frame import FutureFrame, position_colors, thin
 from kinema4d_ros.viewer.history import History
-from kinema4d_ros.viewer.pictures import Looks, side_by_side
+from kinema4d_ros.viewer.pictures import side_by_side, SnapshotBuffer
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.robot_model import meshes_to_show
-from kinema4d_ros.viewer.timeline import Timeline
 from kinema4d_ros.viewer.viewer import Viewer
 
-__all__ = ['Candidate', 'Execution', 'Future', 'FutureFrame', 'History', 'Looks', 'Playback',
-           'Step', 'Timeline', 'Viewer', 'meshes_to_show', 'position_colors', 'side_by_side',
-           'thin']
+__all__ = ['CandidateTrajectory', 'ClearanceCurve', 'ExecutionMatcher', 'Future', 'FutureFrame',
+           'History', 'MotionStep', 'Playback', 'SnapshotBuffer', 'Viewer', 'meshes_to_show',
+           'position_colors', 'side_by_side', 'thin']

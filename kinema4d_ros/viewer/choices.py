@@ -3,32 +3,37 @@
 """What a person may choose to look at: a candidate, a world model, an earlier prediction."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
-from kinema4d_ros.viewer.candidates import Candidate
-from kinema4d_ros.viewer.colors import STATUS_COLORS
-from kinema4d_ros.viewer.text import line
+from kinema4d_ros.viewer.controls import ViewerActions
+from kinema4d_ros.viewer.future import CandidateTrajectory
+from kinema4d_ros.viewer.markup import line, STATUS_COLORS
 
 if TYPE_CHECKING:
-    from kinema4d_ros.viewer.viewer import Viewer
+    import viser
 
 NOTHING = 'no prediction yet'
 _MOST = 20      # candidates in the list
 
 
+def by_hand(control: Any, act: Callable[[Any], None]) -> None:
+    """Call `act` with what a person chooses, but not with what the viewer itself sets."""
+    control.on_update(lambda event: act(control.value) if event.client is not None else None)
+
+
 class CandidateList:
     """The candidates of one goal, best first; a click shows one."""
 
-    def __init__(self, gui, listener: Viewer):
-        """Add it at this place of the panel."""
-        self._gui, self._listener = gui, listener
+    def __init__(self, gui: viser.GuiApi, actions: ViewerActions):
+        """Add the controls at this place of the panel."""
+        self._gui, self._actions = gui, actions
         self._folder = gui.add_folder('Candidates', visible=False)
-        self._handles: list = []
-        self._buttons: dict[str, tuple] = {}      # rollout id -> button, label
+        self._handles: list[Any] = []
+        self._buttons: dict[str, tuple[Any, str]] = {}      # rollout id -> button, label
 
-    def show(self, candidates: Sequence[Candidate]) -> None:
+    def show(self, candidates: Sequence[CandidateTrajectory]) -> None:
         """List candidates, best first; one alone is no choice."""
         for handle in self._handles:
             handle.remove()
@@ -41,7 +46,7 @@ class CandidateList:
                 button = self._gui.add_button(label, color=STATUS_COLORS[verdict.status],
                                               hint='Show this candidate')
                 button.on_click(lambda _, key=candidate.rollout_id:
-                                self._listener.choose_candidate(key))
+                                self._actions.choose_candidate(key))
                 self._handles += [button, self._gui.add_html(line(escape(verdict.summary)))]
                 self._buttons[candidate.rollout_id] = button, label
             if len(candidates) > _MOST:
@@ -59,23 +64,21 @@ class CandidateList:
 class HistoryChoice:
     """Earlier predictions, and what other world models predict for the same motion."""
 
-    def __init__(self, gui, listener: Viewer):
-        """Add it at this place of the panel."""
+    def __init__(self, gui: viser.GuiApi, actions: ViewerActions):
+        """Add the controls at this place of the panel."""
         with gui.add_folder('History'):
-            self._follow = gui.add_checkbox('follow the newest', True)
-            self._history = gui.add_dropdown('prediction', [NOTHING], initial_value=NOTHING)
-            self._model = gui.add_dropdown(
+            self._follow: Any = gui.add_checkbox('follow the newest', True)
+            self._history: Any = gui.add_dropdown('prediction', [NOTHING], initial_value=NOTHING)
+            self._model: Any = gui.add_dropdown(
                 'world model', [''], initial_value='', visible=False,
                 hint='What another world model predicts for the same motion')
-        for control, act in ((self._history, listener.choose),
-                             (self._model, listener.choose_model)):
-            control.on_update(lambda event, control=control, act=act:
-                              act(control.value) if event.client is not None else None)
+        by_hand(self._history, actions.choose)
+        by_hand(self._model, actions.choose_model)
 
     @property
     def follows(self) -> bool:
         """Whether the newest prediction is shown when it comes."""
-        return self._follow.value
+        return bool(self._follow.value)
 
     def show(self, labels: Sequence[str], chosen: str, models: Mapping[str, str],
              model: str) -> None:

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.viewer.colors import BAND_COLORS
-from kinema4d_ros.viewer.text import line
-from kinema4d_ros.viewer.timeline import Timeline
+from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
+from kinema4d_ros.viewer.markup import BAND_COLORS, line
+
+if TYPE_CHECKING:
+    import viser
 
 _EMPTY = np.zeros(1)
 _FAR = 1e4           # [mm] far above the plot
@@ -19,8 +22,8 @@ _BESIDE = 1e-3       # [s]
 class ClearancePlot:
     """A folder of the panel; it hides where nothing was measured."""
 
-    def __init__(self, gui):
-        """Add it at this place of the panel."""
+    def __init__(self, gui: viser.GuiApi) -> None:
+        """Add the folder at this place of the panel."""
         self._folder = gui.add_folder('Clearance', visible=False)
         with self._folder:
             self._text = gui.add_html('')
@@ -30,13 +33,14 @@ class ClearancePlot:
                  {'label': 'now', 'stroke': 'black', 'points': {'show': True, 'size': 9}}),
                 scales={'x': {'time': False}}, legend={'show': False}, height=130,
                 axes=({'size': 30}, {'size': 40}), cursor={'drag': {'x': False, 'y': False}})
-        self._timeline = Timeline(None)
+        self._timeline = ClearanceCurve(None)
 
-    def show(self, timeline: Timeline) -> None:
+    def show(self, timeline: ClearanceCurve) -> None:
         """Show another timeline, in the colour of its smallest distance."""
         self._timeline = timeline
         self._folder.visible = bool(timeline.all)
-        if timeline.all:
+        smallest = timeline.smallest
+        if smallest is not None:
             distances = [1000 * one.distance for one in timeline.all]
             # Stated, since the plot finds no range where there are gaps, nor one for later data.
             first, last = timeline.all[0].time, timeline.all[-1].time
@@ -45,7 +49,7 @@ class ClearancePlot:
             self._plot.scales = {'x': {'time': False, 'range': [first, max(last, first + 0.1)]},
                                  'y': {'range': [low - margin, high + margin]}}
             series = [dict(one) for one in self._plot.series]
-            series[1]['stroke'] = _css(BAND_COLORS[timeline.smallest.band])
+            series[1]['stroke'] = _css(BAND_COLORS[smallest.band])
             self._plot.series = tuple(series)
             self.move(timeline.all[0].time)
 

@@ -4,26 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.types import Finding
-from kinema4d_ros.viewer.colors import BAND_COLORS, SEVERITY_COLORS
-from kinema4d_ros.viewer.timeline import Nearest
+from kinema4d_ros.viewer.clearance_curve import Nearest
+from kinema4d_ros.viewer.markup import BAND_COLORS, SEVERITY_COLORS
+
+if TYPE_CHECKING:
+    import viser
 
 EVIDENCE_LAYERS = ('findings', 'clearance', 'tool path')
 _ABOVE = np.array([0.0, 0.0, 0.03])     # [m] where a text stands
 _SHAFT = 0.003                          # [m] radius of the clearance arrow
 
 
-class Evidence:
+class EvidenceNodes:
     """Scene nodes that are replaced with the verdict, or move with the time."""
 
-    def __init__(self, server):
-        """Show nothing."""
+    def __init__(self, server: viser.ViserServer) -> None:
+        """Begin with no node in the scene."""
         self._server = server
-        self._findings: list = []
-        self._told = self._arrow = self._distance = self._path = None
+        self._findings: list[Any] = []
+        self._told: Any = None
+        self._arrow: Any = None
+        self._distance: Any = None
+        self._path: Any = None
         self._visible = dict.fromkeys(EVIDENCE_LAYERS, True)
 
     def show_findings(self, findings: Sequence[Finding],
@@ -53,7 +60,7 @@ class Evidence:
     def show_clearance(self, nearest: Nearest | None) -> None:
         """Show an arrow from the robot to what it is nearest to, in the colour of the band."""
         arrow = None if nearest is None else nearest.arrow
-        if arrow is None:
+        if nearest is None or arrow is None:
             self._arrow, self._distance = map(self._without, (self._arrow, self._distance))
             return
         visible, color = self._visible['clearance'], np.array(BAND_COLORS[nearest.band])
@@ -83,7 +90,7 @@ class Evidence:
             node.visible = on
 
     @staticmethod
-    def _without(handle) -> None:
+    def _without(handle: Any) -> None:
         """Remove a node if there is one; return what is left of it."""
         if handle is not None:
             handle.remove()

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kinema4d_ros.viewer.future import FutureFrame
+from kinema4d_ros.viewer.future_frame import FutureFrame
 
 _MOVED = 0.02         # [rad or m] away from the start: the motion has begun
 _ON_THE_WAY = 0.15    # [rad or m] of any joint from the prediction: still this motion
 
 
-class Execution:
+class ExecutionMatcher:
     """
     Follows the live joints along the predicted ones.
 

@@ -20,7 +20,7 @@ class History:
     @property
     def shown(self) -> Future | None:
         """The prediction that is shown."""
-        return self._futures.get(self.shown_id)
+        return None if self.shown_id is None else self._futures.get(self.shown_id)
 
     @property
     def all(self) -> list[Future]:
@@ -47,7 +47,8 @@ class History:
         Of several predictions by one model the one that is shown counts, or else the newest.
         """
         shown = self.shown
-        if shown is None or shown.verdict is None or not shown.verdict.trajectory_hash:
+        if shown is None or self.shown_id is None or shown.verdict is None \
+                or not shown.verdict.trajectory_hash:
             return {}
         same = {future.model: key for key, future in self._futures.items()
                 if future.verdict is not None

@@ -8,7 +8,7 @@ import numpy as np
 from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation
-from kinema4d_ros.viewer.future import thin
+from kinema4d_ros.viewer.future_frame import thin
 
 
 class ObservedCloud:

@@ -1,13 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The web page that is served: viser's own, told to spare a browser that has no GPU."""
+"""The web page that is served: viser's own, with a script that spares browsers without a GPU."""
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator
+import logging
 from pathlib import Path
-from unittest.mock import patch
 
 _HEAD = '<head>'
 # Without a GPU a browser draws each sample of each pixel on the processor. The page asks for four
@@ -39,43 +36,19 @@ _SCRIPT = '''
 '''
 
 
-@contextlib.contextmanager
-def own_page() -> Iterator[None]:
+def own_page(root: Path, folder: Path) -> Path:
     """
-    Have viser servers that are started meanwhile serve this page.
+    Fill a folder with viser's page and the script; return the folder to serve from.
 
-    viser has no option for it: the folder that it serves is exchanged where it hands it on. Where
-    a newer viser does not do that any more, its own page is served, which only is slower.
+    :param root: of viser's page; it is returned where that has no head to put a script into.
+    :param folder: an empty one.
     """
-    import viser
-
-    infra = getattr(viser, 'infra', None)
-    original = getattr(infra, 'WebsockServer', None)
-    if original is None:
-        yield
-        return
-
-    class WebsockServer(original):
-        def __init__(self, *args, **more):
-            self._folder = tempfile.TemporaryDirectory(prefix='kinema4d_ros_viewer_')
-            if 'http_server_root' in more:
-                more['http_server_root'] = _copy(more['http_server_root'],
-                                                 Path(self._folder.name))
-            super().__init__(*args, **more)
-
-        def stop(self) -> None:
-            super().stop()
-            self._folder.cleanup()
-
-    with patch.object(infra, 'WebsockServer', WebsockServer):
-        yield
-
-
-def _copy(root: Path | None, folder: Path) -> Path | None:
-    """Make the folder like viser's, with the script in its page; return viser's if it has none."""
-    page = None if root is None else root / 'index.html'
-    text = page.read_text(encoding='utf-8') if page is not None and page.is_file() else ''
+    page = root / 'index.html'
+    text = page.read_text(encoding='utf-8') if page.is_file() else ''
     if _HEAD not in text:
+        logging.getLogger(__name__).warning(
+            'the page of viser in %s has no %s: it is served as it is, which is slower in a '
+            'browser without a GPU', root, _HEAD)
         return root
     for entry in root.iterdir():
         if entry != page:

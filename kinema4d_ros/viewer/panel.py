@@ -3,22 +3,23 @@
 """The controls of the page: verdict, findings, choices, clearance, time, pictures, layers."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.types import Finding, Status, Verdict
-from kinema4d_ros.viewer.choices import CandidateList, HistoryChoice, NOTHING
+from kinema4d_ros.viewer.choices import by_hand, CandidateList, HistoryChoice, NOTHING
 from kinema4d_ros.viewer.clearance_plot import ClearancePlot
-from kinema4d_ros.viewer.colors import NEUTRAL, SEVERITY_COLORS, STATUS_COLORS
+from kinema4d_ros.viewer.controls import ViewerActions
+from kinema4d_ros.viewer.markup import (card, finding_label, line, NEUTRAL, SEVERITY_COLORS,
+                                        STATUS_COLORS, verdict_facts)
 from kinema4d_ros.viewer.playback import SPEEDS
-from kinema4d_ros.viewer.scene import LAYERS
-from kinema4d_ros.viewer.text import card, line
+from kinema4d_ros.viewer.scene_graph import LAYERS
 
 if TYPE_CHECKING:
-    from kinema4d_ros.viewer.viewer import Viewer
+    import viser
 
 _MOST_FINDINGS = 30
 _IMAGES = ('predicted', 'live')
@@ -27,33 +28,37 @@ _IMAGES = ('predicted', 'live')
 class Panel:
     """The controls of one server, the same in every browser."""
 
-    def __init__(self, server, listener: Viewer):
-        """:param listener: told what people choose."""
-        self._server, self._listener = server, listener
+    def __init__(self, server: viser.ViserServer, actions: ViewerActions):
+        """
+        Add all controls to the page.
+
+        :param actions: called when somebody uses one.
+        """
+        self._server, self._actions = server, actions
         gui = server.gui
         gui.configure_theme(control_width='large', show_logo=False, show_share_button=False)
         gui.set_panel_label('kinema4d_ros')
         gui.main_panel.dock_right()
         self._verdict = gui.add_html(card('', NEUTRAL, NOTHING, ''))
         self._findings_folder = gui.add_folder('Findings', visible=False)
-        self._findings: list = []
-        self.candidates = CandidateList(gui, listener)
+        self._findings: list[Any] = []
+        self.candidates = CandidateList(gui, actions)
         self.clearance = ClearancePlot(gui)
         with gui.add_folder('Time'):
             self._clock = gui.add_html('')
-            self._slider = gui.add_slider('time [s]', 0.0, 1.0, 0.01, 0.0, disabled=True)
+            self._slider: Any = gui.add_slider('time [s]', 0.0, 1.0, 0.01, 0.0, disabled=True)
             self._play = gui.add_button('Play', disabled=True)
             self._loop = gui.add_checkbox('loop', True)
-            self._speed = gui.add_dropdown('speed', [f'{speed:g} x' for speed in SPEEDS],
+            self._speed: Any = gui.add_dropdown('speed', [f'{speed:g} x' for speed in SPEEDS],
                                            initial_value='1 x')
         with gui.add_folder('Show'):
             self._layers = {layer: gui.add_checkbox(layer, on) for layer, on in LAYERS.items()}
             self._pointmap = gui.add_checkbox(
                 'pointmap', False, hint='Colour the predicted robot by its x, y, z in the '
                 'camera, which is the signal that controls the world model')
-            self._in_camera = gui.add_dropdown('in the camera', _IMAGES,
+            self._in_camera: Any = gui.add_dropdown('in the camera', _IMAGES,
                                                initial_value='predicted')
-        self.history = HistoryChoice(gui, listener)
+        self.history = HistoryChoice(gui, actions)
         self._status = gui.add_html('')
         pictures = gui.add_panel()
         with pictures.add_tab('Pictures'):
@@ -63,35 +68,29 @@ class Panel:
         self._connect()
 
     def _connect(self) -> None:
-        listener = self._listener
-
-        def by_hand(control, act: Callable[[object], None]) -> None:
-            """Have `act` be told what a person chose, and not what the viewer itself set."""
-            control.on_update(
-                lambda event: act(control.value) if event.client is not None else None)
-
-        by_hand(self._slider, listener.seek)
-        self._play.on_click(lambda _: listener.toggle_play())
-        by_hand(self._loop, listener.set_loop)
-        by_hand(self._speed, lambda text: listener.set_speed(float(text.removesuffix(' x'))))
+        actions = self._actions
+        by_hand(self._slider, actions.seek)
+        self._play.on_click(lambda _: actions.toggle_play())
+        by_hand(self._loop, actions.set_loop)
+        by_hand(self._speed, lambda text: actions.set_speed(float(text.removesuffix(' x'))))
         for layer, box in self._layers.items():
-            by_hand(box, lambda on, layer=layer: listener.set_layer(layer, on))
-        by_hand(self._pointmap, lambda _: listener.redraw())
-        by_hand(self._in_camera, lambda _: listener.redraw())
+            by_hand(box, partial(actions.set_layer, layer))
+        by_hand(self._pointmap, lambda _: actions.redraw())
+        by_hand(self._in_camera, lambda _: actions.redraw())
 
-    # ------------------------------------------------------------------ asked by the viewer
+    # ------------------------------------------------------------------ read by the viewer
 
     @property
     def pointmap(self) -> bool:
         """Whether the robot is coloured as a pointmap."""
-        return self._pointmap.value
+        return bool(self._pointmap.value)
 
     @property
     def picture_in_camera(self) -> str:
         """Which picture the camera shows: predicted or live."""
-        return self._in_camera.value
+        return str(self._in_camera.value)
 
-    # ------------------------------------------------------------------ told by the viewer
+    # ------------------------------------------------------------------ set by the viewer
 
     def show_time(self, time: float, duration: float, frame: str, playing: bool) -> None:
         """Show the position [s]; a duration of 0 takes the controls away."""
@@ -129,7 +128,7 @@ class Panel:
         word = verdict.status.name + (
             '' if verdict.final or verdict.status == Status.FAIL else ' so far')
         self._verdict.content = card(word, STATUS_COLORS[verdict.status],
-                                      verdict.summary, _facts(verdict))
+                                      verdict.summary, verdict_facts(verdict))
         self._findings_folder.visible = bool(verdict.findings)
         with self._findings_folder:
             for finding in verdict.findings[:_MOST_FINDINGS]:
@@ -142,7 +141,7 @@ class Panel:
         gui = self._server.gui
         button = gui.add_button(finding_label(finding), color=SEVERITY_COLORS[finding.severity],
                                 hint='Go to this time and place')
-        button.on_click(lambda event: self._listener.jump(finding, event.client))
+        button.on_click(lambda event: self._actions.jump(finding, event.client))
         self._findings += [button, gui.add_html(line(escape(finding.message)))]
 
     def show_status(self, problem: str) -> None:
@@ -150,24 +149,3 @@ class Panel:
         text = line(f'&#9888; {escape(problem)}') if problem else ''
         if self._status.content != text:
             self._status.content = text
-
-
-def finding_label(finding: Finding) -> str:
-    """Return a few words: when, what, where."""
-    when = '' if finding.time is None else f'{finding.time:.2f} s  '
-    return f'{when}{finding.code.name.lower().replace("_", " ")}  {finding.link}'.strip()
-
-
-def _facts(verdict: Verdict) -> str:
-    """Return the numbers of a verdict that are known, as text."""
-    facts: list[tuple[str, Callable[[], str], object]] = [
-        ('predicted', lambda: verdict.outcome, verdict.outcome or None),
-        ('clearance', lambda: f'{verdict.min_clearance * 1000:.0f} mm', verdict.min_clearance),
-        ('safe for', lambda: f'{verdict.safe_prefix:.2f} s', verdict.safe_prefix),
-        ('would pass at', lambda: f'{verdict.speed_factor:.0%} of the speed',
-         verdict.speed_factor),
-        ('success', lambda: f'{verdict.success:.0%}', verdict.success),
-        ('model', lambda: verdict.world_model, verdict.world_model or None),
-        ('predicted in', lambda: f'{verdict.latencies["total"]:.2f} s',
-         verdict.latencies.get('total'))]
-    return '\n'.join(f'{name}: {text()}' for name, text, value in facts if value is not None)

@@ -17,7 +17,7 @@ _KEPT = 200         # looks of a moving robot; 20 s at 10 Hz
 _STILL = 1e-4       # [rad or m]
 
 
-class Look(NamedTuple):
+class CameraSnapshot(NamedTuple):
     """A picture and where the robot was."""
 
     stamp_ns: int
@@ -25,7 +25,7 @@ class Look(NamedTuple):
     joint_positions: Mapping[str, float]   # [rad or m]
 
 
-class Looks:
+class SnapshotBuffer:
     """
     The last looks of the camera.
 
@@ -33,28 +33,28 @@ class Looks:
     meanwhile must still be there.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start with none."""
-        self._looks: deque[Look] = deque(maxlen=_KEPT)
+        self._snapshots: deque[CameraSnapshot] = deque(maxlen=_KEPT)
 
-    def add(self, observation: Observation) -> Look:
+    def add(self, observation: Observation) -> CameraSnapshot:
         """Keep a look, its picture made small; one look of a robot that stands still is enough."""
-        if self._looks and not _moved(self._looks[-1], observation):
-            return self._looks[-1]
+        if self._snapshots and not _moved(self._snapshots[-1], observation):
+            return self._snapshots[-1]
         image = observation.view.image
         if image.shape[1] > _WIDTH:
             image = cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
                                interpolation=cv2.INTER_AREA)
-        look = Look(observation.stamp_ns, image, observation.joint_positions)
-        self._looks.append(look)
+        look = CameraSnapshot(observation.stamp_ns, image, observation.joint_positions)
+        self._snapshots.append(look)
         return look
 
-    def since(self, stamp_ns: int) -> Iterator[Look]:
+    def since(self, stamp_ns: int) -> Iterator[CameraSnapshot]:
         """Yield the looks from a stamp on, oldest first."""
-        return (look for look in self._looks if look.stamp_ns >= stamp_ns)
+        return (look for look in self._snapshots if look.stamp_ns >= stamp_ns)
 
 
-def _moved(look: Look, observation: Observation) -> bool:
+def _moved(look: CameraSnapshot, observation: Observation) -> bool:
     return any(abs(position - look.joint_positions.get(name, np.inf)) > _STILL
                for name, position in observation.joint_positions.items())
 

@@ -13,7 +13,7 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 class Playback:
     """A position on the times of the frames; without frames it stays at 0."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Stand still at the start, looping when played."""
         self.times = np.zeros(0)    # (T,) float64 [s], increasing
         self.time = 0.0             # [s]

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 import trimesh
 from trimesh.visual.material import PBRMaterial
 
 from kinema4d_ros.robot import LinkMesh, LinkMeshes, load_meshes, Robot
+
+if TYPE_CHECKING:
+    import viser
 
 _MAX_FACES, _TOLERANCE = 6000, 0.004      # triangles, [m]: finer cannot be seen from afar
 
@@ -22,7 +26,7 @@ def meshes_to_show(robot: Robot) -> LinkMeshes:
 class RobotModel:
     """One robot below one scene node."""
 
-    def __init__(self, server, name: str, link_names: tuple[str, ...],
+    def __init__(self, server: viser.ViserServer, name: str, link_names: tuple[str, ...],
                  meshes: Mapping[str, LinkMesh], *,
                  color: tuple[int, int, int] | None = None, opacity: float = 1.0):
         """
@@ -31,7 +35,8 @@ class RobotModel:
         :param name: scene node, such as '/live'.
         :param color: RGB for all links; None for the robot's own colours (always opaque).
         """
-        self._server, self._links = server, []
+        self._server = server
+        self._links: list[tuple[int, Any]] = []
         self.root = server.scene.add_frame(name, show_axes=False)
         for index, link in enumerate(link_names):
             if link not in meshes:

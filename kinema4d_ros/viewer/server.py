@@ -1,18 +1,23 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the page: only on an address of this machine, quietly, and with no way out of it."""
+"""The server of the page: bound to an address of this machine, and without viser's tunnel."""
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
 import socket
+from typing import TYPE_CHECKING
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.viewer.page import own_page
+from kinema4d_ros.viewer.viser_compat import serving_from
+
+if TYPE_CHECKING:
+    import viser
 
 
-def open_server(host: str, port: int):
+def open_server(host: str, port: int) -> tuple[viser.ViserServer, str]:
     """
     Return a viser server that listens, and its address.
 
@@ -24,7 +29,8 @@ def open_server(host: str, port: int):
         raise ConfigurationError('the viewer needs viser, which is not installed: '
                                  'pip install -r requirements/viewer.txt') from error
     _check_host(host)
-    with own_page(), contextlib.redirect_stdout(io.StringIO()):      # the node says the address
+    # viser prints its address; the node logs it.
+    with serving_from(own_page), contextlib.redirect_stdout(io.StringIO()):
         server = viser.ViserServer(host=host, port=port, verbose=False)
     # Browsers open connections on suspicion and drop them; that is no error.
     logging.getLogger('websockets.server').setLevel(logging.CRITICAL)

@@ -4,27 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
 from kinema4d_ros.types import Finding, Observation
-from kinema4d_ros.viewer.colors import NEUTRAL, STATUS_COLORS
-from kinema4d_ros.viewer.future import Future, Step
+from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
+from kinema4d_ros.viewer.future import Future, MotionStep
+from kinema4d_ros.viewer.markup import NEUTRAL, STATUS_COLORS
 from kinema4d_ros.viewer.observed import ObservedCloud
 from kinema4d_ros.viewer.panel import Panel
 from kinema4d_ros.viewer.pictures import side_by_side
 from kinema4d_ros.viewer.playback import Playback
-from kinema4d_ros.viewer.scene import Scene
-from kinema4d_ros.viewer.timeline import Timeline
+from kinema4d_ros.viewer.scene_graph import SceneGraph
+
+if TYPE_CHECKING:
+    import viser
 
 
 class Stage:
     """Sends to the browsers what changed since it was drawn last; the caller holds a lock."""
 
-    def __init__(self, server, panel: Panel, playback: Playback, *, point_size: float,
-                 point_budget: int, on_finding: Callable[[Finding, object], None]):
+    def __init__(self, server: viser.ViserServer, panel: Panel, playback: Playback, *,
+                 point_size: float, point_budget: int,
+                 on_finding: Callable[[Finding, object], None]) -> None:
         """
         Draw the empty scene.
 
@@ -33,12 +38,12 @@ class Stage:
         """
         self._server, self._panel, self._playback = server, panel, playback
         self._point_budget, self._on_finding = point_budget, on_finding
-        self.scene = Scene(server, point_size)
+        self.scene = SceneGraph(server, point_size)
         self.future: Future | None = None           # what is drawn
         self.live: Observation | None = None
-        self._steps: tuple[Step, ...] = ()
-        self._timeline = Timeline(None)
-        self._drawn: tuple | None = None
+        self._steps: tuple[MotionStep, ...] = ()
+        self._timeline = ClearanceCurve(None)
+        self._drawn: tuple[object, ...] | None = None
         self._robot: Robot | None = None
         self._kinematics: ForwardKinematics | None = None
         self._observed: ObservedCloud | None = None
@@ -77,6 +82,8 @@ class Stage:
 
     def take_frames(self) -> None:
         """Take what has come to the prediction since."""
+        if self.future is None:
+            return
         self._steps = self.future.steps
         self._playback.extend([step.time for step in self._steps])
         if self.future.is_complete:
@@ -90,7 +97,7 @@ class Stage:
             self._panel.show_verdict(None)
         else:
             self._panel.show_verdict(verdict, 'predicting ...')
-        self._timeline = Timeline(verdict)
+        self._timeline = ClearanceCurve(verdict)
         self._panel.clearance.show(self._timeline)
         evidence = self.scene.evidence
         evidence.show_findings(() if verdict is None else verdict.findings, self._on_finding)
@@ -125,7 +132,7 @@ class Stage:
                 self.scene.move_shadow(None)
             elif self._robot is not None:
                 self.scene.move_shadow(self._poses([step.joint_positions])[0])
-            if frame is None:
+            if frame is None or self.future is None:
                 self.scene.clear_predicted()
             else:
                 colors = frame.colors if not self._panel.pointmap else \
@@ -141,7 +148,8 @@ class Stage:
         shown = []
         if frame is not None:
             shown.append(('predicted', frame.image))
-        real = None if frame is None else self.future.what_happened(frame.index)
+        real = None if frame is None or self.future is None else \
+            self.future.what_happened(frame.index)
         if real is not None:
             shown.append(('what really happened', real))
         elif live is not None:
@@ -151,10 +159,10 @@ class Stage:
         self._panel.show_pictures(' | '.join(name for name, _ in shown),
                                   side_by_side([image for _, image in shown]))
         if live is not None:
-            wants_live = self._panel.picture_in_camera == 'live' or frame is None
-            self.scene.show_camera(
-                live.camera, live.T_base_camera if wants_live else frame.T_base_camera,
-                live.image if wants_live else frame.image)
+            pose, image = live.T_base_camera, live.image
+            if frame is not None and self._panel.picture_in_camera == 'predicted':
+                pose, image = frame.T_base_camera, frame.image
+            self.scene.show_camera(live.camera, pose, image)
 
     def _show_path(self) -> None:
         """Draw the path of the tool in the colour of the verdict."""

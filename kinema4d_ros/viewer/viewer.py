@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.robot import LinkMesh, Robot
 from kinema4d_ros.types import Finding, Observation, Verdict
-from kinema4d_ros.viewer.candidates import Candidate
-from kinema4d_ros.viewer.execution import Execution
-from kinema4d_ros.viewer.future import Future, FutureFrame
+from kinema4d_ros.viewer.execution import ExecutionMatcher
+from kinema4d_ros.viewer.future import CandidateTrajectory, Future
+from kinema4d_ros.viewer.future_frame import FutureFrame
 from kinema4d_ros.viewer.history import History
 from kinema4d_ros.viewer.panel import Panel
-from kinema4d_ros.viewer.pictures import Look, Looks
+from kinema4d_ros.viewer.pictures import CameraSnapshot, SnapshotBuffer
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.server import open_server
 from kinema4d_ros.viewer.stage import Stage
@@ -48,8 +49,8 @@ class Viewer:
         self._lock = threading.RLock()
         self._playback = Playback()
         self._history = History(kept)
-        self._candidates: tuple[Candidate, ...] = ()
-        self._looks = Looks()
+        self._candidates: tuple[CandidateTrajectory, ...] = ()
+        self._snapshots = SnapshotBuffer()
         self._panel = Panel(self._server, self)
         self._stage = Stage(self._server, self._panel, self._playback, point_size=point_size,
                             point_budget=point_budget, on_finding=self.jump)
@@ -83,7 +84,7 @@ class Viewer:
         with self._lock:
             self._stage.set_robot(robot, meshes)
             self._history.clear()
-            self._looks = Looks()
+            self._snapshots = SnapshotBuffer()
             self._candidates = ()
             self._panel.candidates.show(())
             self._show(None)
@@ -103,7 +104,7 @@ class Viewer:
             if not self._stage.has_robot:
                 return
             self._stage.live = observation
-            self._follow_executions(self._looks.add(observation))
+            self._follow_executions(self._snapshots.add(observation))
             self._stage.draw_pictures()
             if scene and observation.view.depth is not None:
                 self._stage.show_observed(observation)
@@ -135,7 +136,7 @@ class Viewer:
             if self._history.shown is future:
                 self._stage.take_verdict()
 
-    def add_candidates(self, candidates: Sequence[Candidate]) -> None:
+    def add_candidates(self, candidates: Sequence[CandidateTrajectory]) -> None:
         """Take the candidates of a goal, best first, in the place of those before."""
         with self._lock:
             self._candidates = tuple(candidates)
@@ -205,7 +206,7 @@ class Viewer:
             if chosen is not None and chosen != self._history.shown_id:
                 self._show(chosen, self._playback.time)
 
-    def jump(self, finding: Finding, client) -> None:
+    def jump(self, finding: Finding, client: Any) -> None:
         """Go to the time of a finding, and with the browser that asked to its place."""
         with self._lock:
             self._stage.scene.evidence.point_at(finding)
@@ -237,7 +238,7 @@ class Viewer:
             self._list_history()
         return future
 
-    def _candidate(self, rollout_id: str) -> Candidate | None:
+    def _candidate(self, rollout_id: str) -> CandidateTrajectory | None:
         return next((one for one in self._candidates if one.rollout_id == rollout_id), None)
 
     def _follows(self, source: str) -> bool:
@@ -269,11 +270,11 @@ class Viewer:
             if other.source == future.source and other.frames \
                     and other.ordered[0].stamp_ns < frames[0].stamp_ns:
                 other.execution = None
-        future.execution = Execution(frames)
-        for look in self._looks.since(frames[0].stamp_ns):
+        future.execution = ExecutionMatcher(frames)
+        for look in self._snapshots.since(frames[0].stamp_ns):
             self._follow_executions(look)
 
-    def _follow_executions(self, look: Look) -> None:
+    def _follow_executions(self, look: CameraSnapshot) -> None:
         """Keep the picture as what really happened, where it shows a motion that was predicted."""
         for future in self._history.all:
             if future.execution is not None:

@@ -15,8 +15,8 @@ import pytest
 pytest.importorskip('PyKDL')
 
 from kinema4d_ros.cli import installation, precheck, show
-from kinema4d_ros.cli.exits import Exit, HELP
-from kinema4d_ros.cli.main import COMMANDS, Lacking, main, make_parser
+from kinema4d_ros.cli.exits import Exit, HELP, LackingError
+from kinema4d_ros.cli.main import COMMANDS, main, make_parser
 from kinema4d_ros.diagnosis import Level
 from kinema4d_ros.incident import read_packet, write_packet
 from kinema4d_ros.resources import share_dir
@@ -132,7 +132,7 @@ def test_evaluate(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('raised', 'code'), [
-    (KeyboardInterrupt(), Exit.INTERRUPTED), (Lacking('get it'), Exit.LACKING)])
+    (KeyboardInterrupt(), Exit.INTERRUPTED), (LackingError('get it'), Exit.LACKING)])
 def test_ends_cleanly(monkeypatch, capsys, raised, code):
     def stopped(options):
         raise raised

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import (Episode, EpisodeMetadata, EpisodeWriter, images, Topic,
                                    TrueClearance)
-from kinema4d_ros.episodes.rotation import (matrix_from_quaternion, quaternion_from_matrix,
-                                            rpy_from_matrix)
-from kinema4d_ros.episodes.topics import TYPES
+from kinema4d_ros.episodes.topics import TYPES, typestore
+from kinema4d_ros.episodes.transforms import matrix_from_message, quaternion, rpy
 from kinema4d_ros.errors import EpisodeError
 
 
@@ -149,16 +148,31 @@ def test_true_clearance_between_samples():
             TrueClearance.from_json(text)
 
 
+def rotation(q) -> np.ndarray:
+    """Return the rotation of a message with this quaternion."""
+    types = typestore.types
+    return matrix_from_message(types['geometry_msgs/msg/Transform'](
+        types['geometry_msgs/msg/Vector3'](0.0, 0.0, 0.0),
+        types['geometry_msgs/msg/Quaternion'](*map(float, q))))[:3, :3]
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.tuples(*[_component] * 4).filter(lambda q: np.linalg.norm(q) > 1e-3))
 def test_rotations(q):
-    R = matrix_from_quaternion(np.array(q))
+    R = rotation(q)
     np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(matrix_from_quaternion(quaternion_from_matrix(R)), R, atol=1e-9)
-    roll, pitch, yaw = rpy_from_matrix(R)
+    np.testing.assert_allclose(rotation(quaternion(R)), R, atol=1e-9)
+    assert quaternion(R)[3] >= 0
+    roll, pitch, yaw = rpy(R)
     cr, sr, cp, sp = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch)
     cy, sy = np.cos(yaw), np.sin(yaw)
     built = (np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
              @ np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
              @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]]))
     np.testing.assert_allclose(built, R, atol=3e-6)      # as good as gimbal lock lets it be
+
+
+@pytest.mark.parametrize('q', [(0, 0, 0, 0), (np.nan, 0, 0, 1), (np.inf, 0, 0, 1)])
+def test_what_is_no_rotation_is_refused(q):
+    with pytest.raises(EpisodeError, match='not finite, or has no rotation'):
+        rotation(q)

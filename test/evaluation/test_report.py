@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from browser import Browser, CHROMIUM
 from clearances import clearances
+from jinja2 import UndefinedError
 
 from kinema4d_ros.evaluation.comparison import Comparison, METRICS
-from kinema4d_ros.evaluation.report import EpisodeReport, Figures, Pictures, write_report
+from kinema4d_ros.evaluation.report import EpisodePictures, EpisodeReport, Figures, write_report
 from kinema4d_ros.evaluation.report.depict import film, strip
-from kinema4d_ros.evaluation.report.html import Html, join, tag
-from kinema4d_ros.evaluation.report.page import within_bounds, worst
+
+from kinema4d_ros.evaluation.report.page import templates, within_bounds, worst
 from kinema4d_ros.evaluation.report.rates import figures_of
-from kinema4d_ros.evaluation.report.timeline import Frame, timeline
+from kinema4d_ros.evaluation.report.distance_plot import distance_plot, PlotArea
 from kinema4d_ros.evaluation.statistics import ErrorFigures, Rate
 from kinema4d_ros.types import ClearanceSample, Finding, FindingCode, Severity, Status, Verdict
 
@@ -77,11 +78,11 @@ def written(tmp_path, episodes, **more) -> str:
 
 
 def test_text_is_never_markup():
-    assert tag('p', EVIL, title=EVIL) == (
-        '<p title="&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &#x27;quotes&#x27;">'
-        '&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &#x27;quotes&#x27;</p>')
-    assert join('<', Html('<b>'), None, [1, ('&',)]) == '&lt;<b>1&amp;'
-    assert tag('img', src='x', hidden=True, alt=None) == '<img src="x" hidden>'
+    template = templates().from_string('<p title="{{ text }}">{{ text }}</p>')
+    said = '&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; &#39;quotes&#39;'
+    assert template.render(text=EVIL) == f'<p title="{said}">{said}</p>'
+    with pytest.raises(UndefinedError):      # a misspelt name is no empty text
+        template.render(txt=EVIL)
 
 
 def test_nothing_on_the_page_escapes(tmp_path):
@@ -91,7 +92,7 @@ def test_nothing_on_the_page_escapes(tmp_path):
     page = Tags(written(tmp_path, [episode(EVIL, verdict=spoiled, task=EVIL, happened=EVIL,
                                            delays={EVIL: 1.0},
                                            comparisons=(comparison(EVIL, 1.0),),
-                                           pictures=Pictures(b'x', 'image/jpeg', EVIL))],
+                                           pictures=EpisodePictures(b'x', 'image/jpeg', EVIL))],
                         title=EVIL, note=EVIL, figures=[Figures(EVIL, [(EVIL, Rate(1, 2), EVIL)],
                                                                 [(EVIL, EVIL, EVIL)])]))
     assert sum(name == 'script' for name, _ in page.found) == 1
@@ -133,22 +134,23 @@ def test_without_any_measurement(tmp_path):
     text = Tags(written(tmp_path, [bare])).text
     assert 'The distance to the scene was not measured.' in text and 'Not checked.' in text
     assert 'World models' not in text and 'Verdicts against' not in text
-    assert timeline(bare, []) is None
+    assert distance_plot(bare, []) is None
 
 
-def test_the_drawing_by_hand():
-    frame = Frame(2.0, -0.05, 0.05)
-    assert (frame.x(0.0), frame.x(1.0), frame.x(2.0), frame.x(9.0)) == (58, 343, 628, 628)
-    assert (frame.y(-0.05), frame.y(0.0), frame.y(0.05), frame.y(1.0)) == (230, 130, 30, 30)
+def test_the_drawing_by_hand(tmp_path):
+    area = PlotArea(2.0, -0.05, 0.05)
+    assert (area.x(0.0), area.x(1.0), area.x(2.0), area.x(9.0)) == (58, 343, 628, 628)
+    assert (area.y(-0.05), area.y(0.0), area.y(0.05), area.y(1.0)) == (230, 130, 30, 30)
     finding = Finding(FindingCode.GRASP, Severity.INFO, 'grasp', time=0.5)
-    drawing = Tags(timeline(episode(true_clearances=(0.05, 0.02, np.nan, 0.03, np.inf)),
-                            [(1, finding)]))
-    kinds = [attributes.get('class') for _, attributes in drawing.found]
+    page = Tags(written(tmp_path, [episode(
+        verdict=verdict(findings=(finding,)),
+        true_clearances=(0.05, 0.02, np.nan, 0.03, np.inf))]))
+    kinds = [attributes.get('class') for _, attributes in page.found]
     assert kinds.count('distance') == kinds.count('sigma') == 2      # a gap from 0.7 to 1.5 s
     assert kinds.count('true') == 3 and kinds.count('mark') == 1 and kinds.count('nearest') == 1
-    label = drawing.found[0][1]['aria-label']
+    label = page.found[kinds.index('timeline')][1]['aria-label']
     assert label == 'Distance to the scene over time; nearest: 12 mm ± 4 mm, hand, at 0.7 s'
-    assert 'near miss' in drawing.text and 'contact' in drawing.text
+    assert 'near miss' in page.text and 'contact' in page.text
 
 
 def test_of_many_episodes_the_worst_are_shown(tmp_path):
@@ -183,7 +185,7 @@ def test_figures_of_an_evaluation(tmp_path):
 
 
 def test_pictures_keep_to_the_bound():
-    some = [episode(str(k), pictures=Pictures(b'x' * 100, 'video/mp4', 'alt', b'y' * 10))
+    some = [episode(str(k), pictures=EpisodePictures(b'x' * 100, 'video/mp4', 'alt', b'y' * 10))
             for k in range(4)]
     kept = within_bounds(some, 235)
     assert [kept[str(k)] and (kept[str(k)].media_type, len(kept[str(k)].data))

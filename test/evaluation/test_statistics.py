@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import TrueClearance
-from kinema4d_ros.evaluation.prechecks import EpisodeJudge, PrecheckRow, true_clearances
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow, true_clearances
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, Rate, summarize
 from kinema4d_ros.types import FindingCode, Status, Verdict
 
@@ -120,7 +120,7 @@ def test_the_truth_is_taken_where_it_is_known():
 
 
 def test_an_episode_pushed_into_the_table():
-    found = EpisodeJudge()(EPISODES / 'libero_spatial_0_0_into_table.mcap')
+    found = EpisodePrechecker()(EPISODES / 'libero_spatial_0_0_into_table.mcap')
     assert found.status == Status.FAIL and found.dangerous and not found.predicted
     assert found.kind == 'into_table' and found.against and set(found.seconds) == {
         'tier 0', 'tier 1'}

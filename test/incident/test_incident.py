@@ -19,9 +19,9 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import IncidentError, MeshError, RobotDescriptionError, WorldModelError
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.incident import file as incident_file
-from kinema4d_ros.incident import IncidentPacket, IncidentRules, read_packet, replay, write_packet
+from kinema4d_ros.incident import (differences, IncidentPacket, IncidentRules, read_packet, replay,
+                                   write_packet)
 from kinema4d_ros.incident.meshes import mesh_hashes
-from kinema4d_ros.incident.packet import differences
 from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier0Settings, Tier1Settings, TouchRule
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot

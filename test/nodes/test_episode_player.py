@@ -19,7 +19,7 @@ from kinema4d_ros.bridge.motion import (duration_seconds, joint_positions, stamp
                                         trajectory_from_message)
 from kinema4d_ros.bridge.transforms import matrix
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.episodes.files import find_episode
+from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.precheck import trajectory_hash
 from kinema4d_ros.resources import share_dir

@@ -12,14 +12,14 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from unique_identifier_msgs.msg import UUID
 
-from kinema4d_ros.bridge.node_base import NoQosEvents
+from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.gate.commands import EndGoal
 from kinema4d_ros.gate.events import End
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
 from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
 
 
-class QuietNode(NoQosEvents, Node):
+class QuietNode(NodeBase, Node):
     """A node as those of the package."""
 
 

@@ -45,8 +45,9 @@ print(robot.Robot.from_urdf(text).root_link, share_dir())
                           capture_output=True, env={'PYTHONPATH': str(installed), 'HOME': '/tmp'})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(installed))
-    report = installed / 'kinema4d_ros' / 'evaluation' / 'report'
-    assert {path.name for path in report.iterdir()} >= {'page.css', 'page.js', 'page.py'}
+    report = Path('kinema4d_ros', 'evaluation', 'report', 'templates')
+    assert {path.name for path in (installed / report).iterdir()} == {
+        path.name for path in (ROOT / report).iterdir()}
     assert done.stdout.split()[-1] == str(installed / 'share' / 'kinema4d_ros')
 
 

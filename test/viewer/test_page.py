@@ -16,7 +16,7 @@ from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.resources import share_dir  # noqa: E402
 from kinema4d_ros.robot import Robot, sample_trajectory  # noqa: E402
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict  # noqa: E402
-from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer  # noqa: E402
+from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(browser.CHROMIUM is None,
@@ -180,17 +180,14 @@ def test_clearance_follows_the_time(viewer, page):
     viewer.add_verdict('first', verdict(clearances=CLEARANCES))
     page.wait_text('-4 ± 1 mm from the scene: panda_hand')
     assert page.run("document.querySelectorAll('.uplot canvas').length") == 1
-    before = scene(page)
-    viewer.set_layer('clearance', False)
-    wait_change(page, before, 0.0003, 'the arrow to vanish')
-    viewer.set_layer('clearance', True)
-    viewer.seek(4.0)
-    page.wait_text('30 ± 2 mm from the scene: panda_hand')
-    before = scene(page)
-    viewer.set_layer('tool path', False)
-    wait_change(page, before, 0.0003, 'the path of the tool to vanish')
-    viewer.set_layer('tool path', True)
-    viewer.seek(2.0)
+    for layer, time, said in (('clearance', 4.0, '30 ± 2 mm from the scene: panda_hand'),
+                              ('tool path', 2.0, '-4 ± 1 mm from the scene: panda_hand')):
+        before = scene(page)
+        viewer.set_layer(layer, False)
+        wait_change(page, before, 0.0003, f'{layer} to vanish')
+        viewer.set_layer(layer, True)
+        viewer.seek(time)
+        page.wait_text(said)
     page.wait_text('2.00 s of')
 
 
@@ -210,7 +207,7 @@ def test_what_really_happened_stands_beside_the_prediction(viewer, page, episode
     begin = episode.observation()
     for time, frame in zip(times, episode.truth.future(times)):
         viewer.show_live(dataclasses.replace(
-            begin, image=frame.image, joint_positions=frame.joint_positions,
+            begin.with_view(image=frame.image), joint_positions=frame.joint_positions,
             stamp_ns=begin.stamp_ns + round(time * 1e9)), scene=False)
     page.wait_text('predicted | what really happened')
 
@@ -258,8 +255,9 @@ def test_one_of_several_candidates(viewer, page, robot, episode):
             (Status.FAIL, 'hits the shelf', other), (Status.FAIL, 'makes no sense', None)]
     start = episode.observation().joint_positions
     viewer.add_candidates([
-        Candidate.of(f'goal-{index}', verdict(status=status, summary=summary), trajectory, robot,
-                     start, 'right') for index, (status, summary, trajectory) in enumerate(told)])
+        CandidateTrajectory.of(f'goal-{index}', verdict(status=status, summary=summary),
+                               trajectory, robot, start, 'right')
+        for index, (status, summary, trajectory) in enumerate(told)])
     page.wait_text('1. PASS (shown)')
     page.wait_text('makes no sense')
     viewer.seek(2.0)

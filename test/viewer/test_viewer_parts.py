@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck.tier1 import clearance_band
 from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
-from kinema4d_ros.viewer import (Execution, Future, FutureFrame, History, Looks, Playback,
-                                 position_colors, side_by_side, Step, thin, Timeline, Viewer)
+from kinema4d_ros.viewer import (ClearanceCurve, ExecutionMatcher, Future, FutureFrame, History,
+                                 MotionStep, Playback, position_colors, side_by_side,
+                                 SnapshotBuffer, thin, Viewer)
 
 TIMES = np.linspace(0.0, 4.0, 9)
 
@@ -111,7 +112,7 @@ def test_pictures_of_different_size_stand_beside_one_another():
 
 @pytest.mark.parametrize('begin', [0.0, 7.3])
 def test_looks_at_an_execution_belong_to_their_frames(begin):
-    execution = Execution(motion())
+    execution = ExecutionMatcher(motion())
     for time in np.arange(0.0, 4.2, 0.1):
         position = max(0.0, 0.5 * (min(time, 4.0) - 0.5))
         index = execution.match(begin + time, {'a': position, 'other': 1.0})
@@ -122,7 +123,7 @@ def test_looks_at_an_execution_belong_to_their_frames(begin):
 
 
 def test_another_motion_is_no_execution():
-    execution = Execution(motion())
+    execution = ExecutionMatcher(motion())
     assert execution.match(0.0, {'a': 0.0}) == 0
     assert execution.match(0.5, {'b': 0.0}) is None
     assert execution.match(1.0, {'a': -0.5}) is None
@@ -133,7 +134,7 @@ def test_another_motion_is_no_execution():
 
 
 def test_looks_are_kept_small_once_and_by_stamp():
-    looks = Looks()
+    looks = SnapshotBuffer()
     for stamp_ns, position in ((1, 0.0), (2, 0.1), (3, 0.1), (4, 0.2)):
         camera = PinholeCamera(960, 480, 500.0, 500.0, 479.5, 239.5)
         looks.add(Observation.from_rgbd(
@@ -178,7 +179,7 @@ def test_a_future_shows_its_motion_until_all_frames_are_there():
     assert future.steps == ()
     future.frames[0] = frame(0, count=2)
     assert [step.frame.index for step in future.steps] == [0]
-    future.motion = (Step(0.0, {'a': 0.0}), Step(1.0, {'a': 1.0}), Step(2.0, {'a': 2.0}))
+    future.motion = tuple(MotionStep(time, {'a': time}) for time in (0.0, 1.0, 2.0))
     assert future.steps == future.motion
     future.frames[1] = frame(1, count=2)
     assert [step.frame.index for step in future.steps] == [0, 1]
@@ -203,7 +204,7 @@ def test_alternatives_are_of_the_same_motion_and_one_for_each_model():
 # ---------------------------------------------------------------------------- clearance
 
 def test_the_clearance_at_a_time_is_the_nearest_that_was_measured():
-    timeline = Timeline(Verdict(
+    timeline = ClearanceCurve(Verdict(
         Status.PASS, '', clearances=clearances(
             (0.0, 1.0, 2.0), (0.2, np.inf, 0.004), (0.001, np.nan, 0.003), ('a', '', 'b'),
             ((0, 0, 0), (np.nan,) * 3, (0, 0, 0)),
@@ -214,11 +215,11 @@ def test_the_clearance_at_a_time_is_the_nearest_that_was_measured():
     np.testing.assert_array_equal(timeline.at(0.0).arrow, [(0, 0, 0.2), (0, 0, 0)])
     assert timeline.smallest.link == 'b' and timeline.smallest.arrow is None
     assert timeline.smallest.band is Severity.UNSURE
-    assert Timeline(None).at(0.0) is None and Timeline(None).smallest is None
+    assert ClearanceCurve(None).at(0.0) is None and ClearanceCurve(None).smallest is None
 
 
 def test_in_a_gap_nothing_was_within_reach():
-    timeline = Timeline(Verdict(Status.PASS, '', clearances=clearances(
+    timeline = ClearanceCurve(Verdict(Status.PASS, '', clearances=clearances(
         (1.0, 1.1, 1.2, 4.0, 4.1), (0.1,) * 5, (0.0,) * 5)))
     assert timeline.gap == pytest.approx(0.25)
     assert [timeline.at(time) is not None for time in (0.5, 0.8, 1.4, 2.5, 3.9, 4.2)] == [

@@ -21,7 +21,7 @@ from kinema4d_ros.episodes.libero.plan import Kind, OPEN, plan_trajectory, RATE
 from kinema4d_ros.episodes.libero.render import SceneRenderer
 from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
-from kinema4d_ros.episodes.urdf_camera import with_camera
+from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
 from kinema4d_ros.types import JointTrajectory
 
@@ -56,7 +56,7 @@ class Recording:
         return f'{self.suite}_{self.task}_{self.init}_{self.kind}{view}'
 
 
-class Reference:
+class CubicInterpolation:
     """A trajectory between its points: cubic, as joint_trajectory_controller interpolates it."""
 
     def __init__(self, trajectory: JointTrajectory):
@@ -132,7 +132,7 @@ def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
         if sample == 0:
             trajectory = plan_trajectory(scene, recording.kind, goal.carried, goal.target)
             writer.add_trajectory(stamp_ns, trajectory)
-            reference = Reference(trajectory)
+            reference = CubicInterpolation(trajectory)
             end = round((trajectory.duration + AFTER) * RATE)
         for step in range(per_sample):
             if reference is None:

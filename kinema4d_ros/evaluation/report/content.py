@@ -12,7 +12,7 @@ from kinema4d_ros.types import Status, Verdict
 
 
 @dataclass(frozen=True)
-class Pictures:
+class EpisodePictures:
     """The prediction above the truth: a video, or a strip of key frames."""
 
     data: bytes             # the file
@@ -39,7 +39,12 @@ class EpisodeReport:
     confidence: float = 2.0          # standard deviations that decisions keep away
     delays: Mapping[str, float] = field(default_factory=dict)   # [s] what a user waited for
     comparisons: tuple[Comparison, ...] = ()     # one for each world model
-    pictures: Pictures | None = None
+    pictures: EpisodePictures | None = None
+
+    @property
+    def waited(self) -> float:
+        """How long somebody waited for the verdict [s]: the first of `delays`, or all stages."""
+        return next(iter(self.delays.values()), sum(self.verdict.latencies.values()))
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,7 +18,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
 from kinema4d_ros.evaluation.prechecks import was_disturbed
-from kinema4d_ros.evaluation.report.content import EpisodeReport, Pictures
+from kinema4d_ros.evaluation.report.content import EpisodeReport, EpisodePictures
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
@@ -73,7 +74,7 @@ class Foreteller:
         return self._simulators[key]
 
 
-def described(episode: Episode, verdict: Verdict, **more) -> EpisodeReport:
+def described(episode: Episode, verdict: Verdict, **more: Any) -> EpisodeReport:
     """
     Return what a report says of an episode without any prediction.
 
@@ -91,7 +92,7 @@ def described(episode: Episode, verdict: Verdict, **more) -> EpisodeReport:
 
 def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
            futures: Mapping[str, Sequence[PredictedFrame]], *, moving: bool,
-           **more) -> EpisodeReport:
+           **more: Any) -> EpisodeReport:
     """
     Return what a report says and shows of an episode.
 
@@ -105,7 +106,7 @@ def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
                         for name, frames in futures.items())
     shown = list(futures.values())[-1]
     use = np.arange(len(shown)) if moving else _key_frames(episode, robot.times)
-    times, images = robot.times[use], [shown[index].image for index in use]
+    times, images = robot.times[use], [shown[index].image for index in use.tolist()]
     truth = [episode.calibration.rectify(frame.image) for frame in episode.truth.future(times)]
     alt = (f'Prediction above, recording below: {episode.metadata.task_text}. Predicted: '
            f'{verdict.outcome or "nothing is moved."}')
@@ -129,7 +130,7 @@ def happened(episode: Episode) -> str:
 
 
 def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
-         alt: str) -> Pictures:
+         alt: str) -> EpisodePictures:
     """
     Return a video of the prediction above the truth, as long as the motion.
 
@@ -149,20 +150,23 @@ def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.
         path = Path(folder, 'film.mp4')
         pictures.write_video(path, map(stacked, order), fps, quality=26)
         data = path.read_bytes()
-    return Pictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
+    return EpisodePictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
 
 
 def strip(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.ndarray,
-          alt: str) -> Pictures:
+          alt: str) -> EpisodePictures:
     """Return a sheet of some frames: the prediction above the truth."""
-    page = pictures.sheet([('predicted', predicted), ('real', true)], times, width=_KEY_WIDTH)
-    return Pictures(_jpeg(page), 'image/jpeg', alt)
+    page = pictures.sheet([('predicted', predicted), ('real', true)], times.tolist(),
+                          width=_KEY_WIDTH)
+    return EpisodePictures(_jpeg(page), 'image/jpeg', alt)
 
 
 def _key_frames(episode: Episode, times: np.ndarray) -> np.ndarray:
     """Return the indices of a few frames, spread over the motion, that were recorded too."""
     there = frames_with_truth(episode, times)
-    return there[np.linspace(0, len(there) - 1, min(_KEY_FRAMES, len(there))).round().astype(int)]
+    count = min(_KEY_FRAMES, len(there))
+    chosen: np.ndarray = there[np.linspace(0, len(there) - 1, count).round().astype(int)]
+    return chosen
 
 
 def _jpeg(image: np.ndarray) -> bytes:

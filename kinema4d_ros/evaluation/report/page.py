@@ -5,23 +5,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, UTC
+from functools import cache
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 import kinema4d_ros
-from kinema4d_ros.evaluation.comparison import Comparison
-from kinema4d_ros.evaluation.report import overview
-from kinema4d_ros.evaluation.report.card import card
-from kinema4d_ros.evaluation.report.content import EpisodeReport, Figures, Pictures
-from kinema4d_ros.evaluation.report.html import Html, join, tag
-from kinema4d_ros.evaluation.report.words import SHAPES
+from kinema4d_ros.evaluation.comparison import Comparison, METRICS
+from kinema4d_ros.evaluation.report import card, summary, words
+from kinema4d_ros.evaluation.report.content import EpisodePictures, EpisodeReport, Figures
+from kinema4d_ros.evaluation.report.distance_plot import distance_plot
 from kinema4d_ros.types import Status
 
 MOST_DETAILS = 16                # episodes that are shown in detail
 MOST_BYTES = 5 * 2**20           # of pictures; as text in the page they take a third more
-_FOLDER = Path(__file__).parent
-#: the browser itself keeps the page from fetching anything
-_POLICY = ("default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
-           "script-src 'unsafe-inline'")
+_FOLDER = Path(__file__).parent / 'templates'
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates of the page; all text that they are given is escaped."""
+    found = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True,
+                        lstrip_blocks=True, undefined=StrictUndefined)
+    for filters in (words.yes_no, words.seconds, words.millimetres, words.measured,
+                    words.sentence, words.anchor, words.data_uri, card.findings, card.facts,
+                    card.is_measured, distance_plot):
+        found.filters[filters.__name__] = filters
+    found.filters['severity'] = words.SEVERITY.__getitem__
+    found.globals.update(all_metrics=METRICS, most_findings=card.MOST_FINDINGS)
+    return found
 
 
 def write_report(path: Path, episodes: Sequence[EpisodeReport],
@@ -41,42 +54,20 @@ def write_report(path: Path, episodes: Sequence[EpisodeReport],
         metrics = [one for episode in episodes for one in episode.comparisons]
     chosen = worst(episodes, MOST_DETAILS)
     pictures = within_bounds(chosen, MOST_BYTES)
-    left_out = len(episodes) - len(chosen)
-    compared, said = overview.metrics(metrics), overview.confusion(episodes)
-    parts = {
-        'episodes': ('Episodes', overview.listing(episodes, {e.name for e in chosen})),
-        'rates': ('Verdicts against what happened',
-                  join(said, [overview.rates(section, fold=number > 0)
-                              for number, section in enumerate(figures)])
-                  if said or figures else None),
-        'models': ('World models', compared),
-        'details': ('In detail', join(
-            tag('p', f'{len(chosen)} of {len(episodes)} episodes: wrong verdicts first, then '
-                'FAIL and UNSURE.', class_='soft') if left_out else None,
-            [card(episode, pictures[episode.name]) for episode in chosen]))}
-    parts = {name: part for name, part in parts.items() if part[1]}
-    body = [
-        SHAPES,
-        tag('header', tag('h1', title), tag('p', note, class_='soft') if note else None,
-            overview.counts(episodes),
-            tag('nav', [tag('a', heading, href=f'#{name}') for name, (heading, _) in parts.items()],
-                aria_label='Parts of this page')),
-        tag('main', [tag('section', tag('h2', heading), inside, id=name)
-                     for name, (heading, inside) in parts.items()]),
-        tag('footer', tag(
-            'p', f'kinema4d_ros {kinema4d_ros.__version__}, '
-            f'{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. A prediction may be wrong; UNSURE is never '
-            'to be read as PASS. No certified safety function.', class_='soft'))]
-    text = '<!DOCTYPE html>\n' + tag(
-        'html',
-        tag('head', tag('meta', charset='utf-8'),
-            tag('meta', http_equiv='Content-Security-Policy', content=_POLICY),
-            tag('meta', name='viewport', content='width=device-width, initial-scale=1'),
-            tag('meta', name='color-scheme', content='light dark'),
-            tag('title', title), tag('link', rel='icon', href='data:,'),
-            tag('style', _own('page.css'))),
-        tag('body', body, tag('script', _own('page.js'))), lang='en')
-    Path(path).write_text(text, encoding='utf-8')
+    confusions, compared = summary.confusion_tables(episodes), summary.metric_table(metrics)
+    headings = {'episodes': 'Episodes', 'rates': 'Verdicts against what happened',
+                'models': 'World models', 'details': 'In detail'}
+    there = {'episodes': True, 'rates': confusions or figures, 'models': compared,
+             'details': chosen}
+    page = templates().get_template('page.html').render(
+        title=title, note=note, episodes=episodes, detailed=chosen, pictures=pictures,
+        headings={name: heading for name, heading in headings.items() if there[name]},
+        counts=summary.counts(episodes), foreseen=summary.foreseen(episodes),
+        timed=next((what for e in episodes for what in e.delays), 'time taken'),
+        confusions=confusions, figures=figures, metrics=compared,
+        version=kinema4d_ros.__version__, now=datetime.now(UTC),
+        css=_own('page.css'), js=_own('page.js'))
+    Path(path).write_text(page + '\n', encoding='utf-8')
 
 
 def worst(episodes: Sequence[EpisodeReport], most: int) -> list[EpisodeReport]:
@@ -85,7 +76,7 @@ def worst(episodes: Sequence[EpisodeReport], most: int) -> list[EpisodeReport]:
         return list(episodes)
     order = {Status.FAIL: 0, Status.UNSURE: 1, Status.PASS: 2}
 
-    def key(episode: EpisodeReport) -> tuple:
+    def key(episode: EpisodeReport) -> tuple[bool, int, float, str]:
         nearest = episode.verdict.min_clearance
         return (not episode.faults, order[episode.verdict.status],
                 float('inf') if nearest is None else nearest, episode.name)
@@ -93,20 +84,22 @@ def worst(episodes: Sequence[EpisodeReport], most: int) -> list[EpisodeReport]:
     return sorted(episodes, key=key)[:most]
 
 
-def within_bounds(episodes: Sequence[EpisodeReport], most: int) -> dict[str, Pictures | None]:
+def within_bounds(episodes: Sequence[EpisodeReport],
+                  most: int) -> dict[str, EpisodePictures | None]:
     """Return for each episode the pictures that there is room for [bytes]: all, one, or none."""
-    chosen, used = {}, 0
+    chosen: dict[str, EpisodePictures | None] = {}
+    used = 0
     for episode in episodes:
         pictures = episode.pictures
         if pictures is not None and used + len(pictures.data) + len(pictures.poster) > most:
             small = pictures.poster
             fits = small and used + len(small) <= most
-            pictures = Pictures(small, 'image/jpeg', pictures.alt) if fits else None
+            pictures = EpisodePictures(small, 'image/jpeg', pictures.alt) if fits else None
         used += 0 if pictures is None else len(pictures.data) + len(pictures.poster)
         chosen[episode.name] = pictures
     return chosen
 
 
-def _own(name: str) -> Html:
-    """Return a file of this folder."""
-    return Html((_FOLDER / name).read_text(encoding='utf-8'))
+def _own(name: str) -> Markup:
+    """Return a file of ours as it is."""
+    return Markup((_FOLDER / name).read_text(encoding='utf-8'))

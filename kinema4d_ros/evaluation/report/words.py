@@ -1,45 +1,19 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a report writes statuses, numbers and names."""
+"""How a report writes numbers, names and weights; the templates use these as filters."""
 from __future__ import annotations
 
+import base64
 import math
 import re
 
 from kinema4d_ros.evaluation.comparison import Metric
-from kinema4d_ros.evaluation.report.html import Html, tag
-from kinema4d_ros.types import Severity, Status
+from kinema4d_ros.types import Severity
 
+#: severity -> kind of badge, word
 SEVERITY = {Severity.FAIL: ('fail', 'against it'), Severity.UNSURE: ('unsure', 'in doubt'),
             Severity.INFO: ('info', 'told')}
 _YES = {True: 'yes', False: 'no', None: '-'}
-
-#: a shape for each status, so that colour is never the only sign
-SHAPES = tag(
-    'svg',
-    tag('symbol', tag('circle', cx=8, cy=8, r=7.5, class_='plate'),
-        tag('path', d='M4.5 8.3l2.4 2.5 4.7-5.3', class_='stroke'), id='shape-pass',
-        viewBox='0 0 16 16'),
-    tag('symbol', tag('path', d='M5 .5h6L15.5 5v6L11 15.5H5L.5 11V5z', class_='plate'),
-        tag('path', d='M5.2 5.2l5.6 5.6m0-5.6l-5.6 5.6', class_='stroke'), id='shape-fail',
-        viewBox='0 0 16 16'),
-    tag('symbol', tag('path', d='M8 .8l7.6 14H.4z', class_='plate'),
-        tag('path', d='M8 5.5v4.3m0 1.9v.5', class_='stroke'), id='shape-unsure',
-        viewBox='0 0 16 16'),
-    tag('symbol', tag('circle', cx=8, cy=8, r=4, class_='plate'), id='shape-info',
-        viewBox='0 0 16 16'),
-    class_='shapes', aria_hidden='true')
-
-
-def badge(kind: str, text: str) -> Html:
-    """Return a word with the shape and colour of 'pass', 'fail', 'unsure' or 'info'."""
-    return tag('span', tag('svg', tag('use', href=f'#shape-{kind}'), aria_hidden='true'), text,
-               class_=f'badge {kind}')
-
-
-def status_badge(status: Status) -> Html:
-    """Return a verdict's word with its shape."""
-    return badge(status.name.lower(), status.name)
 
 
 def yes_no(value: bool | None) -> str:
@@ -76,3 +50,8 @@ def sentence(text: str) -> str:
 def anchor(text: str) -> str:
     """Return a name as an address within the page."""
     return 'e-' + re.sub(r'[^A-Za-z0-9_-]+', '-', text)
+
+
+def data_uri(data: bytes, media_type: str) -> str:
+    """Return a file as an address that holds it."""
+    return f'data:{media_type};base64,{base64.b64encode(data).decode()}'

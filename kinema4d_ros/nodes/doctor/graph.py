@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor's look at a running robot: its topics as shadow_sim would hear them."""
+"""The checks of a running graph: publishers, types, QoS, rates and clocks of what is needed."""
 from __future__ import annotations
 
 import contextlib
@@ -11,95 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, JointState
-from std_msgs.msg import String
 
-from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner, why_qos_incompatible
-from kinema4d_ros.bridge.motion import stamp_ns
-from kinema4d_ros.bridge.node_base import NodeBase
-from kinema4d_ros.bridge.transforms import TransformTree
-from kinema4d_ros.diagnosis import Check, Level
+from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.doctor.probe import FORMS, GraphProbe, INPUTS
 from kinema4d_ros.nodes.doctor.robot import examine_camera, examine_robot
-from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
-from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 
-_DISCOVERY = 2.0       # [s] that the others get to be found
-_PATIENCE = 10.0       # [s] the same, where there must be others
+DISCOVERY = 2.0       # [s] that the others get to be found
+PATIENCE = 10.0       # [s] the same, where there must be others
 _IMAGE_RATE, _JOINT_RATE = 1.0, 5.0     # [Hz] less is told
-#: topic -> (type, QoS that shadow_sim asks for, None for what the publisher offers; needed)
-_INPUTS = {
-    'robot_description': ('std_msgs/msg/String', qos.ROBOT_DESCRIPTION, True),
-    'joint_states': ('sensor_msgs/msg/JointState', qos.JOINT_STATES, True),
-    'camera/camera_info': ('sensor_msgs/msg/CameraInfo', None, True),
-    'joint_trajectory': ('trajectory_msgs/msg/JointTrajectory', qos.TRAJECTORY, False)}
-#: topic -> its forms: (value of the parameter, topic, type)
-_FORMS = {
-    'image_transport': (('raw', 'camera/image_raw', 'sensor_msgs/msg/Image'),
-                        ('compressed', 'camera/image_raw/compressed',
-                         'sensor_msgs/msg/CompressedImage')),
-    'depth_transport': (('raw', 'camera/depth/image_raw', 'sensor_msgs/msg/Image'),
-                        ('compressedDepth', 'camera/depth/image_raw/compressedDepth',
-                         'sensor_msgs/msg/CompressedImage'))}
-
-
-class GraphProbe(NodeBase, Node):
-    """Listens as shadow_sim would, and says what it heard; commands and publishes nothing."""
-
-    def __init__(self, context: rclpy.Context, arguments: Sequence[str]):
-        """Listen to what comes in one form only."""
-        super().__init__('kinema4d_doctor', context=context, cli_args=list(arguments),
-                         enable_rosout=False, start_parameter_services=False)
-        self.robot_text = ''
-        self.joint_names: set[str] = set()
-        self.info: CameraInfo | None = None
-        self.info_age = 0.0          # [s] of its stamp when it came
-        self.tree = TransformTree()
-        self.values = dict(TABLE.validate({}))
-        self.inputs: Inputs | None = None
-        self.create_subscription(String, 'robot_description', self._on_robot,
-                                 qos.ROBOT_DESCRIPTION)
-        self.create_subscription(JointState, 'joint_states', self._on_joints, qos.JOINT_STATES)
-        self.create_subscription(CameraInfo, 'camera/camera_info', self._on_info,
-                                 qos.camera(self, 'camera/camera_info', 'best_effort'))
-
-    def publishers(self, topic: str) -> list:
-        """Return who publishes on a topic of this package."""
-        return self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
-
-    def is_silent(self) -> bool:
-        """Tell whether nobody publishes anything that shadow_sim hears."""
-        topics = [*_INPUTS, *(form[1] for forms in _FORMS.values() for form in forms)]
-        return not any(self.publishers(topic) for topic in topics)
-
-    def listen(self) -> None:
-        """Subscribe to the camera, in the form in which it is there."""
-        for parameter, forms in _FORMS.items():
-            there = [value for value, topic, _ in forms if self.publishers(topic)]
-            self.values[parameter] = there[0] if there else (
-                'none' if parameter == 'depth_transport' else 'raw')
-        self.inputs = Inputs(self, self.values, self.tree, self.default_callback_group,
-                             lambda reason: None)
-
-    def _on_robot(self, message: String) -> None:
-        self.robot_text = message.data
-
-    def _on_joints(self, message: JointState) -> None:
-        self.joint_names.update(message.name)
-
-    def _on_info(self, message: CameraInfo) -> None:
-        self.info = message
-        self.info_age = (self.get_clock().now().nanoseconds - stamp_ns(message.header.stamp)) * 1e-9
 
 
 def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: bool,
-                  report: Callable[[str, int, int], None]) -> list[Check]:
+                  report: Callable[[str, int, int], None]) -> list[Diagnosis]:
     """
-    Look at the graph of this ROS domain.
+    Check the graph of this ROS domain.
 
     :param ros_arguments: namespace and remappings, beginning with --ros-args, or none.
     :param seconds: how long to listen.
@@ -107,15 +37,15 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
     """
     with _running(ros_arguments) as node:
         report('ROS graph', 0, 0)
-        end = time.monotonic() + (_PATIENCE if must_be_there else _DISCOVERY)
+        end = time.monotonic() + (PATIENCE if must_be_there else DISCOVERY)
         while node.is_silent() and time.monotonic() < end:
             time.sleep(0.05)
         if node.is_silent():
-            return [Check(
+            return [Diagnosis(
                 'ROS graph', Level.ERROR if must_be_there else Level.INFO,
                 f'nobody publishes robot_description, joint_states or camera in namespace '
                 f'{node.get_namespace()} of domain {os.environ.get("ROS_DOMAIN_ID", "0")}',
-                'start the robot; check ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE; name a '
+                'start the robot; check ROS_DOMAIN_ID and ROS_AUTOMATICDISCOVERY_RANGE; name a '
                 'namespace by --ros-args -r __ns:=/name')]
         node.listen()
         started = time.monotonic()
@@ -132,7 +62,7 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
 
 @contextlib.contextmanager
 def _running(arguments: Sequence[str]) -> Iterator[GraphProbe]:
-    """Give the node, spinning in a thread."""
+    """Yield the node, spinning in a thread."""
     context = rclpy.Context()
     context.init(args=['kinema4d'])
     try:
@@ -159,11 +89,11 @@ def _running(arguments: Sequence[str]) -> Iterator[GraphProbe]:
         context.try_shutdown()
 
 
-def _topics(node: GraphProbe) -> Iterator[Check]:
-    """Tell which inputs nobody publishes, and what might be meant instead."""
-    wanted = [(topic, kind, needed) for topic, (kind, _, needed) in _INPUTS.items()]
+def _topics(node: GraphProbe) -> Iterator[Diagnosis]:
+    """Yield which inputs nobody publishes, and what might be meant instead."""
+    wanted = [(topic, kind, needed) for topic, (kind, _, needed) in INPUTS.items()]
     wanted += [(forms[0][1], forms[0][2], parameter == 'image_transport')
-               for parameter, forms in _FORMS.items()
+               for parameter, forms in FORMS.items()
                if not any(node.publishers(topic) for _, topic, _ in forms)]
     present = []
     for topic, kind, needed in wanted:
@@ -172,8 +102,9 @@ def _topics(node: GraphProbe) -> Iterator[Check]:
         if publishers:
             other = {info.topic_type for info in publishers} - {kind}
             if other:
-                yield Check(f'topic {name}', Level.ERROR, f'has type {", ".join(sorted(other))}, '
-                            f'shadow_sim hears {kind}', 'remap to a topic of that type')
+                yield Diagnosis(
+                    f'topic {name}', Level.ERROR, f'has type {", ".join(sorted(other))}, '
+                    f'shadow_sim hears {kind}', 'remap to a topic of that type')
             present.append(name)
             continue
         like = [other for other, kinds in node.get_topic_names_and_types()
@@ -183,21 +114,21 @@ def _topics(node: GraphProbe) -> Iterator[Check]:
         if not needed and not like:
             cure = 'a planner publishes it, or asks by the action ~/precheck' \
                 if topic == 'joint_trajectory' else 'without depth, tier 1 cannot check the scene'
-        yield Check(f'topic {name}', Level.ERROR if needed else Level.INFO, 'has no publisher',
-                    cure)
+        yield Diagnosis(f'topic {name}', Level.ERROR if needed else Level.INFO, 'has no publisher',
+                        cure)
     if present:
-        yield Check('topics', Level.OK, f'published: {", ".join(present)}')
+        yield Diagnosis('topics', Level.OK, f'published: {", ".join(present)}')
 
 
-def _qos(node: GraphProbe) -> Iterator[Check]:
-    """Tell publishers and subscribers that cannot hear each other."""
+def _qos(node: GraphProbe) -> Iterator[Diagnosis]:
+    """Yield publishers and subscribers whose QoS do not match."""
     found = set()
-    forms = [topic for each in _FORMS.values() for _, topic, _ in each]
-    for topic in (*_INPUTS, *forms, *OUTPUTS):
+    forms = [topic for each in FORMS.values() for _, topic, _ in each]
+    for topic in (*INPUTS, *forms, *OUTPUTS):
         name = node.resolve_topic_name(topic)
         readers = [(owner(info), info.qos_profile)
                    for info in node.get_subscriptions_info_by_topic(name)]
-        asked: QoSProfile | None = _INPUTS.get(topic, (None, None))[1]
+        asked: QoSProfile | None = INPUTS.get(topic, (None, None))[1]
         if asked is not None:
             readers.append(('shadow_sim', asked))
         for publisher in node.publishers(topic):
@@ -206,53 +137,55 @@ def _qos(node: GraphProbe) -> Iterator[Check]:
                 if reason and 'kinema4d_doctor' not in reader:
                     found.add((name, owner(publisher), reader, reason))
     for name, publisher, reader, reason in sorted(found):
-        yield Check(f'QoS of {name}', Level.ERROR,
-                    f'{reader} never hears {publisher}: {reason}',
-                    'have the publisher offer reliable, and transient local for latched topics '
-                    '(robot_description), or the subscriber ask for less')
+        yield Diagnosis(f'QoS of {name}', Level.ERROR,
+                        f'{reader} never hears {publisher}: {reason}',
+                        'have the publisher offer reliable, and transient local for latched topics '
+                        '(robot_description), or the subscriber ask for less')
     if not found:
-        yield Check('QoS', Level.OK, 'every publisher can be heard')
+        yield Diagnosis('QoS', Level.OK, 'every publisher can be heard')
 
 
-def _rates(node: GraphProbe) -> Iterator[Check]:
+def _rates(node: GraphProbe) -> Iterator[Diagnosis]:
     for status in node.inputs.status():
         if node.publishers(status.topic):
             yield _rate(status)
 
 
-def _rate(status: InputStatus) -> Check:
+def _rate(status: InputStatus) -> Diagnosis:
     name, rate = f'rate of {status.topic}', f'{status.rate:.1f} Hz'
     if status.problem:
-        return Check(name, Level.ERROR, status.problem)
+        return Diagnosis(name, Level.ERROR, status.problem)
     if status.age is None:
-        return Check(name, Level.ERROR, 'has a publisher, but nothing came',
-                     'compare QoS above; large images need the shared-memory profile')
+        return Diagnosis(name, Level.ERROR, 'has a publisher, but nothing came',
+                         'compare QoS above; large images need the shared-memory profile')
     if status.topic == 'camera/camera_info':     # of which only the newest counts
-        return Check(name, Level.OK, f'the last came {status.age:.1f} s ago')
+        return Diagnosis(name, Level.OK, f'the last came {status.age:.1f} s ago')
     least = _JOINT_RATE if status.topic == 'joint_states' else _IMAGE_RATE
     if status.rate < least:
-        return Check(name, Level.WARNING, f'{rate} is little; {least:g} or more is expected',
-                     'look for a loaded computer or network; raise the rate of the driver')
-    return Check(name, Level.OK, rate)
+        return Diagnosis(name, Level.WARNING, f'{rate} is little; {least:g} or more is expected',
+                         'look for a loaded computer or network; raise the rate of the driver')
+    return Diagnosis(name, Level.OK, rate)
 
 
-def _clock(node: GraphProbe) -> Iterator[Check]:
+def _clock(node: GraphProbe) -> Iterator[Diagnosis]:
     if node.info is None:
         return
     age, limit = node.info_age, node.values['max_input_age']
     if abs(age) > limit:
-        yield Check('clock', Level.ERROR,
-                    f'camera messages are stamped {abs(age):.1f} s in the '
-                    f'{"past" if age > 0 else "future"}, allowed is {limit:g} s (max_input_age)',
-                    'synchronize the clocks (chrony); for simulation and bags set use_sim_time')
+        yield Diagnosis('clock', Level.ERROR,
+                        f'camera messages are stamped {abs(age):.1f} s in the '
+                        f'{"past" if age > 0 else "future"}, allowed is {limit:g} s '
+                        '(max_input_age)',
+                        'synchronize the clocks (chrony); for simulation and bags set use_sim_time')
     else:
-        yield Check('clock', Level.OK, f'camera messages are {1000 * age:.0f} ms old')
+        yield Diagnosis('clock', Level.OK, f'camera messages are {1000 * age:.0f} ms old')
 
 
-def _shadow_sim(node: GraphProbe) -> Iterator[Check]:
+def _shadow_sim(node: GraphProbe) -> Iterator[Diagnosis]:
     running = node.publishers('verdict')
     if running:
-        yield Check('shadow_sim', Level.OK, f'{", ".join(map(owner, running))} publishes verdicts')
+        yield Diagnosis('shadow_sim', Level.OK,
+                        f'{", ".join(map(owner, running))} publishes verdicts')
     else:
-        yield Check('shadow_sim', Level.INFO, 'is not running in this namespace',
-                    'ros2 launch kinema4d_ros shadow_sim.launch.py')
+        yield Diagnosis('shadow_sim', Level.INFO, 'is not running in this namespace',
+                        'ros2 launch kinema4d_ros shadow_sim.launch.py')

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor's look at robot and camera: do description, joints, calibration and image agree."""
+"""The checks of robot and camera: whether description, joints, calibration and image agree."""
 from __future__ import annotations
 
 import math
@@ -11,8 +11,9 @@ import numpy as np
 from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.camera.robot_agreement import robot_agreement, RobotAgreement
-from kinema4d_ros.diagnosis import Check, Level
+from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.doctor.probe import GraphProbe
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.inputs import Look
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
@@ -20,54 +21,55 @@ from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 _GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, below which it is not
 
 
-def examine_robot(node) -> Iterator[Check]:
-    """Compare the robot description with the joint states; `node` is a GraphProbe."""
+def examine_robot(node: GraphProbe) -> Iterator[Diagnosis]:
+    """Compare the robot description with the joint states."""
     if not node.robot_text:
         return
     try:
         robot = Robot.from_urdf(node.robot_text)
     except Kinema4DError as error:
-        yield Check('robot description', Level.ERROR, str(error))
+        yield Diagnosis('robot description', Level.ERROR, str(error))
         return
-    yield Check('robot description', Level.WARNING if robot.warnings else Level.OK,
-                f'{robot.name}: {len(robot.link_names)} links, {len(robot.joint_names)} joints'
-                + ''.join(f'; {warning}' for warning in robot.warnings))
+    yield Diagnosis('robot description', Level.WARNING if robot.warnings else Level.OK,
+                    f'{robot.name}: {len(robot.link_names)} links, {len(robot.joint_names)} joints'
+                    + ''.join(f'; {warning}' for warning in robot.warnings))
     try:
         meshes = load_meshes(robot)
     except Kinema4DError as error:
-        yield Check('meshes', Level.ERROR, str(error))
+        yield Diagnosis('meshes', Level.ERROR, str(error))
     else:
-        yield Check('meshes', Level.WARNING if meshes.warnings else Level.OK,
-                    '; '.join(meshes.warnings) or f'{len(meshes)} links have a shape')
+        yield Diagnosis('meshes', Level.WARNING if meshes.warnings else Level.OK,
+                        '; '.join(meshes.warnings) or f'{len(meshes)} links have a shape')
     if not node.joint_names:
         return
     lacking = sorted(set(robot.joint_names) - node.joint_names)
     strange = sorted(node.joint_names - set(robot.joints))
     if lacking:
-        yield Check('joint names', Level.ERROR,
-                    f'joint_states lack {", ".join(lacking)}'
-                    + (f'; they have {", ".join(strange)}, which the robot has not'
-                       if strange else ''),
-                    'name the joints in the driver (or joint_state_broadcaster) as in the URDF')
+        yield Diagnosis('joint names', Level.ERROR,
+                        f'joint_states lack {", ".join(lacking)}'
+                        + (f'; they have {", ".join(strange)}, which the robot has not'
+                           if strange else ''),
+                        'name the joints in the driver (or joint_state_broadcaster) as in the URDF')
     else:
-        yield Check('joint names', Level.INFO if strange else Level.OK,
-                    f'all {len(robot.joint_names)} of the URDF are told'
-                    + (f'; further: {", ".join(strange)}' if strange else ''))
+        yield Diagnosis('joint names', Level.INFO if strange else Level.OK,
+                        f'all {len(robot.joint_names)} of the URDF are told'
+                        + (f'; further: {", ".join(strange)}' if strange else ''))
 
 
-def examine_camera(node) -> Iterator[Check]:
+def examine_camera(node: GraphProbe) -> Iterator[Diagnosis]:
     """Check calibration and place of the camera, and whether it sees the robot there."""
     if node.info is None:
         return
     try:
         calibration = calibration_from_message(node.info)
     except Kinema4DError as error:
-        yield Check('camera calibration', Level.ERROR, str(error),
-                    'calibrate it (camera_calibration), or give the driver its camera_info file')
+        yield Diagnosis('camera calibration', Level.ERROR, str(error),
+                        'calibrate it (camera_calibration), or give the driver its camera_info '
+                        'file')
         return
-    yield Check('camera calibration', Level.OK,
-                f'{calibration.width} x {calibration.height}, {calibration.distortion_model}, '
-                f'fx {calibration.K[0]:.0f} px')
+    yield Diagnosis('camera calibration', Level.OK,
+                    f'{calibration.width} x {calibration.height}, {calibration.distortion_model}, '
+                    f'fx {calibration.K[0]:.0f} px')
     try:
         robot = Robot.from_urdf(node.robot_text)
     except Kinema4DError:      # told above
@@ -77,42 +79,43 @@ def examine_camera(node) -> Iterator[Check]:
     try:       # of any age: what is stale is told as a matter of the clock
         look = node.inputs.observe(finder, now, {**node.values, 'max_input_age': 0.0})
     except Kinema4DError as error:
-        yield Check('look at the world', Level.ERROR, str(error))
+        yield Diagnosis('look at the world', Level.ERROR, str(error))
         return
     x, y, z = look.observation.view.T_base_camera[:3, 3]
-    yield Check('camera place', Level.OK, f'{look.frame} at ({x:.2f}, {y:.2f}, {z:.2f}) m in '
-                f'{look.root_link}' + (', moves with the robot' if look.mount else ''))
+    yield Diagnosis('camera place', Level.OK, f'{look.frame} at ({x:.2f}, {y:.2f}, {z:.2f}) m in '
+                    f'{look.root_link}' + (', moves with the robot' if look.mount else ''))
     yield _in_image(robot, look)
 
 
-def _in_image(robot: Robot, look: Look) -> Check:
+def _in_image(robot: Robot, look: Look) -> Diagnosis:
     """Compare the rendered robot with the live depth image."""
     name, seen = 'robot in the image', look.observation
     if seen.view.depth is None:
-        return Check(name, Level.INFO, 'not compared: there is no depth image with the image')
+        return Diagnosis(name, Level.INFO, 'not compared: there is no depth image with the image')
     try:
         renderer = RobotRenderer(load_meshes(robot), robot.link_names)
     except Kinema4DError:      # told above
-        return Check(name, Level.INFO, 'not compared: a mesh is missing')
+        return Diagnosis(name, Level.INFO, 'not compared: a mesh is missing')
     positions = robot.configuration(seen.joint_positions)
     images = renderer.render(ForwardKinematics(robot)(positions[None]), seen.view.camera,
                              seen.view.T_base_camera)
     rendered = np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.nan)
-    return _judged(name, robot_agreement(seen.view.depth, rendered.astype(np.float32)))
+    return _agreement(name, robot_agreement(seen.view.depth, rendered.astype(np.float32)))
 
 
-def _judged(name: str, found: RobotAgreement) -> Check:
+def _agreement(name: str, found: RobotAgreement) -> Diagnosis:
     if math.isnan(found.iou):
-        return Check(name, Level.WARNING,
-                     f'the camera should see {found.rendered} pixels of the robot, too few to '
-                     'compare', 'move the robot into view and look again')
+        return Diagnosis(name, Level.WARNING,
+                         f'the camera should see {found.rendered} pixels of the robot, too few to '
+                         'compare', 'move the robot into view and look again')
     text = f'rendered against live depth: IoU {found.iou:.2f}'
     if not math.isnan(found.offset):
         text += f', live {1000 * found.offset:+.0f} mm'
     if found.iou >= _GOOD:
-        return Check(name, Level.OK, text)
-    return Check(name, Level.WARNING if found.iou >= _BAD else Level.ERROR,
-                 f'{text}; {_GOOD} or more is expected',
-                 'the robot is not where calibration and joint states say: check the pose of the '
-                 'camera (URDF, TF or extrinsics), the zeros of the joints, and that the depth '
-                 'image is registered to the colour image')
+        return Diagnosis(name, Level.OK, text)
+    return Diagnosis(
+        name, Level.WARNING if found.iou >= _BAD else Level.ERROR,
+        f'{text}; {_GOOD} or more is expected',
+        'the robot is not where calibration and joint states say: check the pose of the camera '
+        '(URDF, TF or extrinsics), the zeros of the joints, and that the depth image is registered '
+        'to the colour image')

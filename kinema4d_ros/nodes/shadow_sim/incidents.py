@@ -17,7 +17,7 @@ import numpy as np
 from kinema4d_ros.errors import IncidentError, Kinema4DError
 from kinema4d_ros.incident.file import MAX_FRAMES, smaller, write_packet
 from kinema4d_ros.incident.meshes import mesh_hashes
-from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
+from kinema4d_ros.incident import IncidentPacket, IncidentRules
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate
 from kinema4d_ros.nodes.shadow_sim.inputs import Look
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings

@@ -7,37 +7,38 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig
 from kinema4d_ros.world_model.kinema4d.diffusers_compat import why_kernel_unusable
 from kinema4d_ros.world_model.kinema4d.stack import pick_device, pick_dtype, require_stack
 
-Line = tuple[bool, str, str]   # good, what, finding
 
-
-def examine(setting: Mapping[str, Any]) -> Iterator[Line]:
+def examine(setting: Mapping[str, Any]) -> Iterator[Diagnosis]:
     """
-    Yield what is found, line by line; after a bad line nothing that builds on it follows.
+    Yield what is found; after an error nothing that builds on it follows.
 
     :param setting: the settings of `Kinema4D`.
     """
     try:
         torch = require_stack()
     except WorldModelError as error:
-        yield False, 'packages', str(error)
+        yield Diagnosis('packages', Level.ERROR, str(error))
         return
-    yield True, 'packages', ', '.join(
+    yield Diagnosis('packages', Level.OK, ', '.join(
         f'{name} {importlib.metadata.version(name)}'
-        for name in ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors'))
+        for name in ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors')))
     try:
         device = pick_device(setting['device'])
         dtype = pick_dtype(setting['dtype'], device)
     except WorldModelError as error:
-        yield False, 'device', str(error)
+        yield Diagnosis('device', Level.ERROR, str(error))
         return
     name = torch.cuda.get_device_name(device) if device.startswith('cuda') else 'CPU'
-    yield True, 'device', f'{device} ({name}), transformer in {str(dtype).removeprefix("torch.")}'
-    yield True, 'attention', f'kernels that can be used here: {", ".join(usable_backends())}'
+    yield Diagnosis('device', Level.OK,
+                    f'{device} ({name}), transformer in {str(dtype).removeprefix("torch.")}')
+    yield Diagnosis('attention', Level.OK,
+                    f'kernels that can be used here: {", ".join(usable_backends())}')
     yield from _examine_checkpoint(setting, device, name, dtype)
 
 
@@ -49,7 +50,7 @@ def usable_backends() -> list[str]:
 
 
 def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str, dtype
-                        ) -> Iterator[Line]:
+                        ) -> Iterator[Diagnosis]:
     """Yield what there is to say about the checkpoint, memory and time."""
     from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
     from kinema4d_ros.world_model.kinema4d.engine import sampling_settings
@@ -62,28 +63,29 @@ def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str, dtyp
         checkpoint.make_scheduler()
         sampling = sampling_settings(setting, checkpoint.config.sampling)
     except WorldModelError as error:
-        yield False, 'checkpoint', str(error)
+        yield Diagnosis('checkpoint', Level.ERROR, str(error))
         return
     config = checkpoint.config
     size = config.geometry
-    yield True, 'checkpoint', (
-        f'variant {config.variant}, fingerprint {checkpoint.fingerprint}: '
+    yield Diagnosis(
+        'checkpoint', Level.OK, f'variant {config.variant}, fingerprint {checkpoint.fingerprint}: '
         f'{len(checkpoint.stock.shapes)} base, {len(checkpoint.added.shapes)} added and '
         f'{len(checkpoint.lora.shapes)} LoRA tensors, none missing, none left over')
-    yield True, 'size', (f'{size.frames} frames of {size.width} x {size.height}, '
-                         f'{config.video_tokens} tokens, context of {config.image_tokens} image '
-                         f'and {config.arm_tokens} arm tokens')
+    yield Diagnosis(
+        'size', Level.OK, f'{size.frames} frames of {size.width} x {size.height}, '
+        f'{config.video_tokens} tokens, context of {config.image_tokens} image and '
+        f'{config.arm_tokens} arm tokens')
     need = estimate_memory(
         config, {**checkpoint.stock.shapes, **checkpoint.added.shapes},
         checkpoint.vae_files.bytes, dtype.itemsize, quantization=setting['quantization'],
         offload=setting['offload'], on_cpu=device == 'cpu')
     for line in need.lines():
-        yield True, 'memory', line
+        yield Diagnosis('memory', Level.OK, line)
     try:
         check_memory(need, *free_memory(device))
     except WorldModelError as error:
-        yield False, 'memory', str(error)
-    yield True, 'time', _time(config, sampling, name)
+        yield Diagnosis('memory', Level.ERROR, str(error))
+    yield Diagnosis('time', Level.OK, _time(config, sampling, name))
 
 
 def _time(config: ModelConfig, sampling, name: str) -> str:

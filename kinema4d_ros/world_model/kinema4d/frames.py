@@ -111,3 +111,33 @@ class FrameMaker:
             view.values_out(points), robot.link_id[index] >= 0,
             pointmap_sigma=view.values_out(sigma),
             action_following=following_error(points, exact))
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """
+    One run of the model.
+
+    Its frame 0 is the observation, or the last frame of the window before, which is not given
+    out again.
+    """
+
+    indices: np.ndarray   # (frames of the model,) int, frame of the rollout at each model frame
+    emit: range           # model frames that are given out
+
+
+def plan_windows(count: int, frames: int) -> list[Window]:
+    """
+    Cover `count` frames with windows of `frames`, neighbours sharing one frame.
+
+    A window that is not full is padded by repeating the last frame: the robot stands still there.
+    """
+    windows = []
+    start = 0
+    while True:
+        stop = min(start + frames, count)
+        indices = np.minimum(np.arange(start, start + frames), count - 1)
+        windows.append(Window(indices, range(1 if start else 0, stop - start)))
+        if stop == count:
+            return windows
+        start = stop - 1

@@ -12,9 +12,8 @@ from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout
 from kinema4d_ros.world_model.base import check_camera, WorldModel
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
-from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView
+from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView, plan_windows, Window
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
-from kinema4d_ros.world_model.kinema4d.windows import plan_windows, Window
 
 
 class Kinema4D(WorldModel):

@@ -17,7 +17,6 @@ from kinema4d_ros.world_model.kinema4d.config import ModelConfig, Variant
 from kinema4d_ros.world_model.kinema4d.rope import SharedRotaryEmbedding
 
 MASK = 4          # channels of the mask, first in both conditions
-ADDED_KEYS = ('arm', 'learnable_domain_embeddings')   # what the name of an added weight contains
 
 
 class Kinema4DTransformer(WanTransformer3DModel):

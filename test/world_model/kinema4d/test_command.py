@@ -20,8 +20,8 @@ EPISODE = ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 @pytest.fixture
 def command():
     """Return the command as a function of its arguments; it returns the exit status."""
-    from kinema4d_ros.cli.engine import main
-    return lambda *arguments: main([str(argument) for argument in arguments])
+    from kinema4d_ros.cli.main import main
+    return lambda *arguments: main(['engine', *map(str, arguments)])
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def directories(checkpoints):
 
 
 def test_help_names_every_setting():
-    done = subprocess.run([sys.executable, '-m', 'kinema4d_ros.cli.engine', '--help'],
+    done = subprocess.run([sys.executable, ROOT / 'executables' / 'kinema4d', 'engine', '--help'],
                           cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     for name in Kinema4D.settings:
@@ -52,18 +52,16 @@ def test_an_episode_is_predicted_and_calibrated(command, directories, tmp_path, 
     assert 'denoise 3/3' in capsys.readouterr().out
 
 
-def test_an_error_is_one_line_and_status_one(command, directories, tmp_path, capsys):
-    assert command(EPISODE, *directories, '--cache', 'tea') == 1
-    assert "WorldModelError: cache 'tea' does not exist" in capsys.readouterr().err
-    assert command(tmp_path / 'none.mcap', *directories) == 1
-    assert 'EpisodeError' in capsys.readouterr().err
+def test_an_error_is_one_line_and_status_two(command, directories, tmp_path, capsys):
+    assert command(EPISODE, *directories, '--cache', 'tea') == 2
+    assert "kinema4d engine: cache 'tea' does not exist" in capsys.readouterr().err
+    assert command(tmp_path / 'none.mcap', *directories) == 2
+    assert 'no such episode' in capsys.readouterr().err
 
 
 def test_without_an_episode_the_usage_is_told(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        command()
-    assert stop.value.code == 2
-    assert 'name an episode file (.mcap), or use --doctor' in capsys.readouterr().err
+    assert command() == 2
+    assert 'name an episode (.mcap file or bundled), or use --doctor' in capsys.readouterr().err
 
 
 def test_doctor_of_a_good_checkpoint(command, directories, capsys):

@@ -14,7 +14,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.pointmap_codec import (fixed, following_error, Normalisation,
                                                               per_clip, per_frame, QUANTISATION,
                                                               RobotFit)
-from kinema4d_ros.world_model.kinema4d.windows import plan_windows
+from kinema4d_ros.world_model.kinema4d.frames import plan_windows
 
 
 def robot_points(frames=4, seed=0):

@@ -40,7 +40,7 @@ class Nearest(NamedTuple):
         return arrow if np.isfinite(arrow).all() else None
 
 
-class Timeline:
+class ClearanceCurve:
     """
     The times at which something was within reach; may be empty.
 

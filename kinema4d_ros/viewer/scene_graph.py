@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.robot import LinkMesh, Robot
 from kinema4d_ros.types import PinholeCamera
-from kinema4d_ros.viewer.evidence import Evidence, EVIDENCE_LAYERS
+from kinema4d_ros.viewer.evidence import EVIDENCE_LAYERS, EvidenceNodes
 from kinema4d_ros.viewer.robot_model import RobotModel
+
+if TYPE_CHECKING:
+    import viser
 
 _SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours it
 # A cloud of nothing is two points far below: the browser builds its point shader anew with each
@@ -22,11 +26,15 @@ LAYERS = {**dict.fromkeys(('robot', 'shadow', 'scene', 'prediction', 'camera'), 
           **dict.fromkeys(EVIDENCE_LAYERS, True)}
 
 
-class Scene:
+class SceneGraph:
     """Scene nodes of one server; what is shown stays until it is replaced."""
 
-    def __init__(self, server, point_size: float):
-        """:param point_size: of the predicted cloud [m]."""
+    def __init__(self, server: viser.ViserServer, point_size: float) -> None:
+        """
+        Set up lights, grid, empty clouds and what a verdict rests on.
+
+        :param point_size: of the predicted cloud [m].
+        """
         self._server = server
         scene = server.scene
         scene.set_up_direction('+z')
@@ -45,9 +53,9 @@ class Scene:
             point_shading='flat', precision='float16')
         self._live: RobotModel | None = None
         self._shadow: RobotModel | None = None
-        self._camera = None
+        self._camera: Any = None
         self._camera_model: PinholeCamera | None = None
-        self.evidence = Evidence(server)
+        self.evidence = EvidenceNodes(server)
         self._visible = dict(LAYERS)
 
     # ------------------------------------------------------------------ robots
@@ -125,7 +133,7 @@ class Scene:
             self._shadow.root.visible = False
 
 
-def _place(handle, T: np.ndarray) -> None:
+def _place(handle: Any, T: np.ndarray) -> None:
     from viser.transforms import SO3
 
     handle.wxyz, handle.position = SO3.from_matrix(T[:3, :3]).wxyz, T[:3, 3]

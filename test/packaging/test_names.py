@@ -1,0 +1,77 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Names: one for one thing, in the words of the field."""
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / 'kinema4d_ros'
+TREES = {path: ast.parse(path.read_text()) for path in sorted(SOURCE.rglob('*.py'))}
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+#: words that say what somebody does, and not what a thing is
+FORBIDDEN = {'Aside', 'Examiner', 'Inbox', 'Judge', 'Listener', 'Looker', 'Misfits', 'Pause',
+             'Poller', 'Quiet'}
+#: class names that two things may have
+DOUBLE: set[str] = set()
+#: names that are to be changed
+PENDING_DOUBLE = {'ObservedScene', 'Outcome', 'Request', 'Worker'}
+PENDING_WORDS = {'Looker'}
+PENDING_WHY = {'why_silent'}
+
+
+def test_no_class_name_stands_for_two_things():
+    found = defaultdict(list)
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
+                found[node.name].append(f'{path.relative_to(ROOT)}:{node.lineno}')
+    double = {name: places for name, places in found.items()
+              if len(places) > 1 and name not in DOUBLE | PENDING_DOUBLE}
+    assert double == {}
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Return what a module defines: classes, functions, and names that are assigned."""
+    return {node.id if isinstance(node, ast.Name) else node.name for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef | FUNCTION)
+            or isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def words(name: str) -> set[str]:
+    """Return the words of CamelCase."""
+    return set(re.findall('[A-Z][a-z]+', name))
+
+
+def test_names_say_what_a_thing_is():
+    bad = {f'{path.relative_to(ROOT)}: {name}' for path, tree in TREES.items()
+           for name in defined(tree) if words(name) & FORBIDDEN and name not in PENDING_WORDS}
+    assert bad == set()
+
+
+def test_words_of_names():
+    tree = ast.parse('class GraphListener: pass\nInbox = 1\ndef f():\n    paused = Pause()')
+    assert defined(tree) == {'GraphListener', 'Inbox', 'f', 'paused'}
+    assert words('GraphListener') == {'Graph', 'Listener'} and words('paused') == set()
+
+
+def test_a_reason_is_a_sentence_or_none():
+    """`why_x()` returns why x, or None where it is not so; '' would read as a reason."""
+    wrong = {f'{path.relative_to(ROOT)}: {node.name} -> '
+             f'{ast.unparse(node.returns) if node.returns else "nothing"}'
+             for path, tree in TREES.items() for node in ast.walk(tree)
+             if isinstance(node, FUNCTION) and node.name.lstrip('_').startswith('why_')
+             and node.name not in PENDING_WHY
+             and (node.returns is None or ast.unparse(node.returns) != 'str | None')}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize('folder', ['kinema4d_ros', 'test', 'bench', 'scripts', 'examples'])
+def test_imports_are_absolute(folder):
+    relative = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob('*.py')
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.ImportFrom) and node.level}
+    assert relative == set()
