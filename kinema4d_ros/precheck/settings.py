@@ -3,10 +3,12 @@
 """What the tiers of the precheck allow."""
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +17,22 @@ from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.types import JointLimit
 
 
+class PicklableSettings:
+    """Settings that travel to another process, though their read-only mappings cannot."""
+
+    def __reduce__(self) -> tuple:
+        """Travel as plain values, which are checked again where they arrive."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return _made, (type(self), {name: dict(value) if isinstance(value, MappingProxyType)
+                                    else value for name, value in values.items()})
+
+
+def _made(kind: type[PicklableSettings], values: Mapping[str, Any]) -> PicklableSettings:
+    return kind(**values)
+
+
 @dataclass(frozen=True)
-class Tier0Settings:
+class Tier0Settings(PicklableSettings):
     """What tier 0 allows."""
 
     start_tolerance: float = 0.01       # [rad or m] live joints to a first point at time 0
@@ -64,7 +80,7 @@ class TouchRule:
 
 
 @dataclass(frozen=True)
-class Tier1Settings:
+class Tier1Settings(PicklableSettings):
     """What tier 1 allows, and how well the scene is known."""
 
     near_miss: float = 0.01             # [m] 0..0.06, closer than this is told
@@ -121,6 +137,24 @@ class Tier2Settings:
         _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread')
         _above_zero(self, 'moved', 'least_area', 'reach', 'seeds')
         _at_most(self, 'vanished', 1.0)
+
+
+@dataclass(frozen=True)
+class PrecheckSettings(PicklableSettings):
+    """What the precheck allows; made once from whatever names it, and handed on as it is."""
+
+    tier0: Tier0Settings = field(default_factory=Tier0Settings)
+    tier1: Tier1Settings = field(default_factory=Tier1Settings)
+    tier2: Tier2Settings = field(default_factory=Tier2Settings)
+    srdf: str | None = None      # text of an SRDF; the pairs of links that it disables may touch
+    #: further pairs of links that may touch
+    allowed_contacts: tuple[tuple[str, str], ...] = ()
+    #: settings of the kinematic world model, whose foresight of grasps tier 1 uses
+    grasping: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self):
+        """Keep what nobody can change."""
+        object.__setattr__(self, 'grasping', MappingProxyType(dict(self.grasping)))
 
 
 def _at_least_zero(settings, *names: str) -> None:

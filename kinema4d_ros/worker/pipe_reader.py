@@ -19,7 +19,7 @@ class PipeReader(threading.Thread):
 
     def __init__(self, pipe: Connection):
         """Prepare the thread; `start` it."""
-        super().__init__(name='inbox', daemon=True)
+        super().__init__(name='pipe reader', daemon=True)
         self._pipe = pipe
         self._changed = threading.Condition()
         self._work: collections.deque = collections.deque()

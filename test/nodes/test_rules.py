@@ -11,7 +11,7 @@ from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier1Settings, Tier2Settings, TouchRule
 from kinema4d_ros.precheck.from_parameters import precheck_settings, rules_in
 from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
-from kinema4d_ros.worker.backoff import Backoff
+from kinema4d_ros.worker.process import Backoff
 
 
 def settings(**values):

@@ -14,7 +14,7 @@ from kinema4d_ros.camera.robot_agreement import robot_agreement, RobotAgreement
 from kinema4d_ros.diagnosis import Check, Level
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.inputs import Look
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 
 _GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, below which it is not
@@ -85,7 +85,7 @@ def examine_camera(node) -> Iterator[Check]:
     yield _in_image(robot, look)
 
 
-def _in_image(robot: Robot, look: Look) -> Check:
+def _in_image(robot: Robot, look: FramedObservation) -> Check:
     """Compare the rendered robot with the live depth image."""
     name, seen = 'robot in the image', look.observation
     if seen.view.depth is None:
