@@ -32,9 +32,14 @@ class Candidate:
     frames: KeptFrames = field(default_factory=KeptFrames)        # of its prediction
 
     @property
+    def moves(self) -> bool:
+        """Whether there is a motion, of a known robot, to look at."""
+        return self.trajectory is not None and self.robot is not None and self.assessment.moves
+
+    @property
     def tool_path(self) -> np.ndarray | None:
         """Where the motion takes the tool, (T, 3) [m] in the root link, if there is a motion."""
-        if not self.assessment.moves or self.robot is None or self.trajectory is None:
+        if not self.moves:
             return None
         return swept_path(self.robot, self.trajectory, self.joints)
 

@@ -161,7 +161,7 @@ class PrecheckPipeline:
     def _check(self, request: PrecheckRequest, candidate: Candidate,
                observed: FramedObservation | InputProblem, plan: _Plan) -> None:
         """Have tiers 0 and 1 run in the worker process; a failure leaves them in doubt."""
-        if not candidate.assessment.moves or request.stopped.is_set():
+        if not candidate.moves or request.stopped.is_set():
             return
         if isinstance(observed, InputProblem):
             raise observed
@@ -375,4 +375,4 @@ class PrecheckPipeline:
 
 
 def _is_predictable(candidate: Candidate, observed: Any) -> bool:
-    return candidate.assessment.moves and isinstance(observed, FramedObservation)
+    return candidate.moves and isinstance(observed, FramedObservation)
