@@ -56,7 +56,7 @@ class ShadowSimulator:
         self._kinematics = ForwardKinematics(robot)
         self._renderer = RobotRenderer(meshes, robot.link_names)
         self._meshes = meshes
-        self._examiner: RobotChecker | None = None
+        self._checker: RobotChecker | None = None
         self._seen: tuple[Observation, Appearance] | None = None
 
     def roll_out(self, observation: Observation, trajectory: JointTrajectory,
@@ -123,16 +123,16 @@ class ShadowSimulator:
         :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
             a finding, and the verdict UNSURE.
         """
-        return run_precheck(self, self.examiner(settings), observation, trajectory, tiers=tiers,
+        return run_precheck(self, self.checker(settings), observation, trajectory, tiers=tiers,
                             required=tiers if required is None else required, goal=goal,
                             seed=seed, report=report, live_joints=live_joints)
 
-    def examiner(self, settings: PrecheckSettings | None = None) -> RobotChecker:
+    def checker(self, settings: PrecheckSettings | None = None) -> RobotChecker:
         """Return what checks this robot by these settings; kept while they stay the same."""
-        if self._examiner is None or settings not in (None, self._examiner.settings):
-            self._examiner = RobotChecker(self.robot, self._meshes, self.gripper,
+        if self._checker is None or settings not in (None, self._checker.settings):
+            self._checker = RobotChecker(self.robot, self._meshes, self.gripper,
                                       settings or PrecheckSettings(), renderer=self._renderer)
-        return self._examiner
+        return self._checker
 
     def precheck_all(self, observation: Observation, trajectories: Sequence[JointTrajectory],
                      **options: Any) -> tuple[list[Verdict], list[int]]:
@@ -150,7 +150,7 @@ class ShadowSimulator:
         """Close the world model and forget what was cached."""
         if self.world_model is not None:
             self.world_model.close()
-        self._seen = self._examiner = None
+        self._seen = self._checker = None
 
     def _appearance(self, observation: Observation) -> Appearance:
         """Return the robot's colours in the observation; kept."""

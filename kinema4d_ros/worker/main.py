@@ -46,8 +46,8 @@ class Worker:
     def __init__(self, pipe: Connection, memory: FrameMemory):
         """Start reading the pipe."""
         self._pipe, self._memory = pipe, memory
-        self._reader = PipeReader(pipe)
-        self._reader.start()
+        self._pipe_reader = PipeReader(pipe)
+        self._pipe_reader.start()
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping = {}
         self._settings = PrecheckSettings()     # to prepare for; each job brings its own
@@ -61,7 +61,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop."""
-        while (message := self._reader.next_work()) is not None:
+        while (message := self._pipe_reader.next_work()) is not None:
             match message:
                 case WorkerSettings():
                     self._build(message)
@@ -105,7 +105,7 @@ class Worker:
                     f'with {message.description_hash}; publish robot_description again')
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None).examiner(self._settings).warm_up()
+            self._simulate(None).checker(self._settings).warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -160,22 +160,22 @@ class Worker:
                                   f'{simulator.robot.description_hash}')
         if isinstance(message.task, PredictionTask):
             self._memory.attach(message.slots, message.slot_bytes)
-            self._reader.slots_free(message.slots)
+            self._pipe_reader.slots_free(message.slots)
 
         def report(stage: str, step: int, total: int) -> None:
-            self._reader.check(job)
+            self._pipe_reader.check(job)
             self._pipe.send(Progress(job, stage, step, total))
             if (stage, step) == ('robot', total) and 'robot' not in assessment.latencies:
                 assessment.took('robot', time.perf_counter() - started)
 
         def show(robot: RobotRollout, frame: PredictedFrame) -> None:
-            slot = self._reader.free_slot(job)
+            slot = self._pipe_reader.free_slot(job)
             stored = self._memory.write(slot, RolloutFrame.of(frame, robot))
             self._pipe.send(FrameReady(job, slot, stored))
             if 'first frame' not in assessment.latencies:
                 assessment.took('first frame', time.perf_counter() - started)
 
-        run_task(assessment, simulator, simulator.examiner(message.settings), observation,
+        run_task(assessment, simulator, simulator.checker(message.settings), observation,
                  message.trajectory, message.task, report, show)
 
     def _observation_of(self, message: Work) -> Observation:

@@ -15,7 +15,7 @@ from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.camera.robot_agreement import robot_agreement
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.diagnosis import Level
-from kinema4d_ros.nodes.doctor import graph as graph_examiner
+from kinema4d_ros.nodes.doctor import graph as doctor_graph
 
 pytestmark = pytest.mark.timeout(180)
 EPISODE = 'libero_spatial_0_0_into_table'
@@ -24,7 +24,7 @@ EPISODE = 'libero_spatial_0_0_into_table'
 def examined(seconds=1.0, arguments=(), must=True) -> dict:
     """Return the checks of the graph by name."""
     return {check.name: check
-            for check in graph_examiner.examine_graph(arguments, seconds, must, lambda *_: None)}
+            for check in doctor_graph.examine_graph(arguments, seconds, must, lambda *_: None)}
 
 
 def errors(checks: dict) -> set:
@@ -49,7 +49,7 @@ def test_an_episode_is_all_fine(ros_domain, capsys):
 
 
 def test_nothing_is_running(ros_domain, capsys, monkeypatch):
-    monkeypatch.setattr(graph_examiner, '_PATIENCE', 0.5)
+    monkeypatch.setattr(doctor_graph, '_PATIENCE', 0.5)
     checks = examined(must=False)
     assert checks['ROS graph'].level == Level.INFO
     assert f'domain {ros_domain}' in checks['ROS graph'].message

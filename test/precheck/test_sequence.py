@@ -201,7 +201,7 @@ def test_the_steps_of_the_node_make_the_verdict_of_plain_python(shadow, tiers):
     """The node begins by itself and gets the rest from two jobs of its worker."""
     for trajectory in (motion(GOOD), at_speed(motion(GOOD), 3.0)):
         observation = observe(can_world(), GOOD)
-        checker = shadow.examiner(EXACT)
+        checker = shadow.checker(EXACT)
         plain = shadow.precheck(observation, trajectory, tiers=tiers, goal=AT_GOAL)
         one, checked, predicted = Assessment(), Assessment(), Assessment()
         one.measure(trajectory_hash=trajectory_hash(trajectory), seed=0,
