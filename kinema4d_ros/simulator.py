@@ -12,8 +12,9 @@ import numpy as np
 from kinema4d_ros.camera import Appearance, RobotRenderer
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.ranking import rank
-from kinema4d_ros.precheck.robot_checker import RobotChecker, PrecheckSettings
-from kinema4d_ros.precheck.run import run_precheck
+from kinema4d_ros.precheck.robot_checker import RobotChecker
+from kinema4d_ros.precheck.sequence import run_precheck
+from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
                                 Robot, sample_trajectory)
 from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame, Report,

@@ -6,15 +6,17 @@ The precheck: rules that look at a trajectory before it moves the robot, and the
 Tier 0 (`check_tier0`) needs no scene and takes milliseconds. Tier 1 (`check_tier1`) measures the
 robot's distance to the scene that a depth camera sees, and foresees what is grasped and where it
 ends. `RobotChecker` holds what both need of one robot. Tier 2 (`FutureCheck`) looks at what a world
-model predicts. `decide` turns the findings of all tiers into a verdict; it is the only way to a
-PASS. All of it together: `ShadowSimulator.precheck`.
+model predicts. An `Assessment` collects what they find, `sequence` has their order, and `decide`
+turns the findings of all tiers into a verdict; it is the only way to a PASS. All of it together:
+`ShadowSimulator.precheck`.
 """
+from kinema4d_ros.precheck.assessment import Assessment
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.ranking import rank
-from kinema4d_ros.precheck.robot_checker import Evidence, RobotChecker, PrecheckSettings
-from kinema4d_ros.precheck.settings import (Tier0Settings, Tier1Settings, Tier2Settings, TouchRule,
-                                            Unseen)
+from kinema4d_ros.precheck.robot_checker import RobotChecker, Tier1Result
+from kinema4d_ros.precheck.settings import (PrecheckSettings, Tier0Settings, Tier1Settings,
+                                            Tier2Settings, TouchRule, Unseen)
 from kinema4d_ros.precheck.speed_scaling import at_speed, speed_factor
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
@@ -24,8 +26,8 @@ from kinema4d_ros.precheck.verdict import decide, not_checked
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 
 __all__ = [
-    'Clearance', 'Evidence', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
-    'PrecheckSettings', 'RobotChecker', 'Tier0Settings', 'Tier1Settings', 'Tier2Settings',
-    'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide', 'not_checked',
-    'rank', 'speed_factor', 'trajectory_hash',
+    'Assessment', 'Clearance', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
+    'PrecheckSettings', 'RobotChecker', 'Tier0Settings', 'Tier1Result', 'Tier1Settings',
+    'Tier2Settings', 'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide',
+    'not_checked', 'rank', 'speed_factor', 'trajectory_hash',
 ]

@@ -3,20 +3,18 @@
 """Tiers 0 and 1 of one robot, with everything kept that several trajectories share."""
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
+from kinema4d_ros.foresight import can_grasp, Story
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, looking_times
-from kinema4d_ros.precheck.settings import Tier0Settings, Tier1Settings, Tier2Settings
+from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
@@ -27,21 +25,8 @@ from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, 
                                 RobotRollout)
 
 
-@dataclass(frozen=True)
-class PrecheckSettings:
-    """What the precheck allows."""
-
-    tier0: Tier0Settings = field(default_factory=Tier0Settings)
-    tier1: Tier1Settings = field(default_factory=Tier1Settings)
-    tier2: Tier2Settings = field(default_factory=Tier2Settings)
-    srdf: str | None = None      # text of an SRDF; the pairs of links that it disables may touch
-    #: further pairs of links that may touch
-    allowed_contacts: tuple[tuple[str, str], ...] = ()
-    grasping: GraspSettings = field(default_factory=GraspSettings)
-
-
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Tier1Result:
     """What tier 1 found."""
 
     findings: tuple[Finding, ...]
@@ -110,17 +95,17 @@ class RobotChecker:
         return check_tier0(trajectory, self.robot, joint_positions, self.settings.tier0,
                            self.self_collision)
 
-    def tier1(self, observation: Observation, trajectory: JointTrajectory) -> Evidence:
+    def tier1(self, observation: Observation, trajectory: JointTrajectory) -> Tier1Result:
         """Check the motion against the scene that the observation shows."""
         if observation.view.depth is None:
-            return Evidence((not_checked(
+            return Tier1Result((not_checked(
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
-            return Evidence((not_checked(NO_SHAPE),))
+            return Tier1Result((not_checked(NO_SHAPE),))
         scene = self.look(observation)
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
-            return Evidence((not_checked(
+            return Tier1Result((not_checked(
                 f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
@@ -132,7 +117,7 @@ class RobotChecker:
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
-        return Evidence(findings + too_long + outcome.findings(), clearance, outcome)
+        return Tier1Result(findings + too_long + outcome.findings(), clearance, outcome)
 
     def look(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""
@@ -164,19 +149,3 @@ class RobotChecker:
     def forget(self) -> None:
         """Forget the scene."""
         self._scene = None
-
-
-def guarded(check: Callable[[], Sequence[Finding]], tier: int) -> Sequence[Finding]:
-    """
-    Return what a check finds; whatever it raises becomes a finding that forbids a PASS.
-
-    :raises PredictionCancelled: when the check was asked to stop.
-    """
-    try:
-        return check()
-    except PredictionCancelled:
-        raise
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return (not_checked(f'tier {tier} failed: {type(error).__name__}: {error} '
-                            f'({where.name}, line {where.lineno})'),)

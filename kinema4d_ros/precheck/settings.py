@@ -3,22 +3,38 @@
 """What the tiers of the precheck allow."""
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import JointLimit
 
 
+class PicklableSettings:
+    """Settings that travel to another process, though their read-only mappings cannot."""
+
+    def __reduce__(self) -> tuple:
+        """Travel as plain values, which are checked again where they arrive."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return _made, (type(self), {name: dict(value) if isinstance(value, MappingProxyType)
+                                    else value for name, value in values.items()})
+
+
+def _made(kind: type[PicklableSettings], values: Mapping[str, Any]) -> PicklableSettings:
+    return kind(**values)
+
+
 @dataclass(frozen=True)
-class Tier0Settings:
+class Tier0Settings(PicklableSettings):
     """What tier 0 allows."""
 
     start_tolerance: float = 0.01       # [rad or m] live joints to a first point at time 0
@@ -41,10 +57,6 @@ class Tier0Settings:
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
         _box(self, 'workspace')
         object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))
-
-    def __reduce__(self) -> tuple:
-        """Travel to the worker process; a frozen mapping does not by itself."""
-        return _made, (type(self), _plain(self))
 
 
 class Unseen(enum.StrEnum):
@@ -70,7 +82,7 @@ class TouchRule:
 
 
 @dataclass(frozen=True)
-class Tier1Settings:
+class Tier1Settings(PicklableSettings):
     """What tier 1 allows, and how well the scene is known."""
 
     near_miss: float = 0.01             # [m] 0..0.06, closer than this is told
@@ -106,10 +118,6 @@ class Tier1Settings:
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
 
-    def __reduce__(self) -> tuple:
-        """Travel to the worker process; a frozen mapping does not by itself."""
-        return _made, (type(self), _plain(self))
-
     @property
     def scene(self) -> SceneSettings:
         """How well the scene is known."""
@@ -139,15 +147,17 @@ class Tier2Settings:
         _at_most(self, 'vanished', 1.0)
 
 
-def _made(kind: type, values: dict[str, Any]) -> Any:
-    return kind(**values)
+@dataclass(frozen=True)
+class PrecheckSettings(PicklableSettings):
+    """What the precheck allows; made once from whatever names it, and handed on as it is."""
 
-
-def _plain(settings: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, mappings as dicts."""
-    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    return {name: dict(value) if isinstance(value, Mapping) else value
-            for name, value in values.items()}
+    tier0: Tier0Settings = field(default_factory=Tier0Settings)
+    tier1: Tier1Settings = field(default_factory=Tier1Settings)
+    tier2: Tier2Settings = field(default_factory=Tier2Settings)
+    srdf: str | None = None      # text of an SRDF; the pairs of links that it disables may touch
+    #: further pairs of links that may touch
+    allowed_contacts: tuple[tuple[str, str], ...] = ()
+    grasping: GraspSettings = field(default_factory=GraspSettings)
 
 
 def _at_least_zero(settings, *names: str) -> None:

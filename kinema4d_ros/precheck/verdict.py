@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 NO_SHAPE = 'no link of the robot has a shape, so nothing is known of what it may touch'
+_OF_NO_TIER = -1     # the deciding tier where none decided
 
 
 def not_checked(reason: str, code: FindingCode = FindingCode.NOT_CHECKED) -> Finding:
@@ -17,9 +19,10 @@ def not_checked(reason: str, code: FindingCode = FindingCode.NOT_CHECKED) -> Fin
 
 
 def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[int],
-           trajectory_hash: str = '', robot_hash: str = '', scene_stamp_ns: int = 0,
-           outcome: str = '', latencies: Mapping[str, float] | None = None,
-           world_model: str = '', seed: int = 0, **measured: float | None) -> Verdict:
+           notes: Sequence[Finding] = (), trajectory_hash: str = '',
+           robot_hash: str = '', scene_stamp_ns: int = 0, outcome: str = '',
+           latencies: Mapping[str, float] | None = None, world_model: str = '', seed: int = 0,
+           **measured: Any) -> Verdict:
     """
     Return the verdict on what the tiers found.
 
@@ -29,9 +32,11 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
     :param findings: tier -> its findings, for the tiers that ran to their end. A tier that could
         not is given as ``{tier: [not_checked(reason)]}`` or left out.
     :param required: the tiers without which there is no PASS; with none there is never one.
+    :param notes: findings of no tier, told last; above INFO they speak against a PASS as any.
     :param measured: further fields of the Verdict, which change nothing of the decision.
     """
     ordered = [(tier, finding) for tier in sorted(findings) for finding in findings[tier]]
+    ordered += [(_OF_NO_TIER, note) for note in notes]
     fails = [(t, f) for t, f in ordered if f.severity == Severity.FAIL]
     doubts = [(t, f) for t, f in ordered if f.severity == Severity.UNSURE]
     missing = sorted(set(required) - set(findings))
@@ -43,7 +48,7 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
         status, (tier, first) = Status.UNSURE, doubts[0]
         summary = _sentence(first.message, len(doubts) - 1)
     elif missing or not required:
-        status, tier = Status.UNSURE, max(findings, default=-1)
+        status, tier = Status.UNSURE, max(findings, default=_OF_NO_TIER)
         summary = 'not checked: ' + (
             f'tier {", ".join(map(str, missing))} did not run' if missing
             else 'no tier is required, so nothing can pass')

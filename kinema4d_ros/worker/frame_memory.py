@@ -5,24 +5,29 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping
-
-import numpy as np
+import pickle
+from typing import NamedTuple
 
 from kinema4d_ros.errors import WorldModelError
-
-#: name -> (dtype, shape): how the arrays of one frame lie in a slot, in this order
-Layout = Mapping[str, tuple[str, tuple[int, ...]]]
+from kinema4d_ros.worker.rollout_frame import RolloutFrame
 
 _ALIGN = 64
+_SMALL_ARRAYS = 16 * _ALIGN   # poses and points of a frame, which are arrays as well
 _MOST_BYTES = 4 << 30   # the kernel takes memory for any size and then kills whatever it likes
 
 
 def frame_bytes(width: int, height: int) -> int:
-    """Return the size of a slot for frames of width x height: the six arrays of `Frame`."""
+    """Return the size of a slot for frames of width x height: the arrays of a RolloutFrame."""
     pixels = width * height
     sizes = (3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels, 4 * pixels)
-    return sum(_aligned(size) for size in sizes)
+    return sum(_aligned(size) for size in sizes) + _SMALL_ARRAYS
+
+
+class StoredFrame(NamedTuple):
+    """A RolloutFrame whose arrays lie in a slot, in the order in which pickling meets them."""
+
+    pickled: bytes               # protocol 5, all arrays out of band
+    sizes: tuple[int, ...]       # of the arrays [bytes]
 
 
 class FrameMemory:
@@ -62,24 +67,31 @@ class FrameMemory:
             self._map = mmap.mmap(self.fd, slots * slot_bytes)
             self.slots, self.slot_bytes = slots, slot_bytes
 
-    def write(self, slot: int, arrays: Mapping[str, np.ndarray]) -> Layout:
-        """Copy `arrays` into a slot and return what `read` needs to find them."""
-        needed = sum(_aligned(array.nbytes) for array in arrays.values())
-        if needed > self.slot_bytes:
+    def write(self, slot: int, frame: RolloutFrame) -> StoredFrame:
+        """
+        Copy the arrays of a frame into a slot and return what `read` needs to find them.
+
+        :raises WorldModelError: it does not fit.
+        """
+        buffers: list[pickle.PickleBuffer] = []
+        pickled = pickle.dumps(frame, protocol=5, buffer_callback=buffers.append)
+        arrays = [buffer.raw() for buffer in buffers]
+        needed = sum(_aligned(array.nbytes) for array in arrays)
+        if needed > self.slot_bytes or self._map is None:
             raise WorldModelError(
                 f'a predicted frame of {needed} bytes does not fit into the {self.slot_bytes} '
                 'bytes kept for it; frames must have the size of the observation')
-        layout = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
-        for name, view in self._views(slot, layout).items():
-            view[...] = arrays[name]
-        return layout
+        stored = StoredFrame(pickled, tuple(array.nbytes for array in arrays))
+        with memoryview(self._map) as whole:
+            for place, array in zip(self._places(slot, stored.sizes), arrays):
+                whole[place] = array
+        return stored
 
-    def read(self, slot: int, layout: Layout) -> dict[str, np.ndarray]:
-        """Return views on the arrays of a slot; valid until the slot is given back."""
-        views = self._views(slot, layout)
-        for view in views.values():
-            view.flags.writeable = False
-        return views
+    def read(self, slot: int, stored: StoredFrame) -> RolloutFrame:
+        """Return the frame of a slot; its read-only arrays are valid until it is given back."""
+        whole = memoryview(self._map).toreadonly()
+        return pickle.loads(stored.pickled, buffers=[
+            whole[place] for place in self._places(slot, stored.sizes)])
 
     def close(self) -> None:
         """Let go of the file; the memory is freed when the other side has gone as well."""
@@ -87,13 +99,12 @@ class FrameMemory:
             os.close(self.fd)
             self.fd, self._map = -1, None
 
-    def _views(self, slot: int, layout: Layout) -> dict[str, np.ndarray]:
-        views, offset = {}, slot * self.slot_bytes
-        for name, (dtype, shape) in layout.items():
-            view = np.ndarray(shape, dtype, self._map, offset)
-            views[name] = view
-            offset += _aligned(view.nbytes)
-        return views
+    def _places(self, slot: int, sizes: tuple[int, ...]) -> list[slice]:
+        places, begin = [], slot * self.slot_bytes
+        for size in sizes:
+            places.append(slice(begin, begin + size))
+            begin += _aligned(size)
+        return places
 
 
 def _aligned(size: int) -> int:

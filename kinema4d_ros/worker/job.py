@@ -1,22 +1,23 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One task that was given to the worker process, and how it ended."""
+"""One task that was given to the worker process, who is told of it, and how it ended."""
 from __future__ import annotations
 
 import enum
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 from kinema4d_ros.camera import LinkPose
-from kinema4d_ros.precheck import PrecheckSettings
-from kinema4d_ros.types import Background, Finding, JointTrajectory, Observation
+from kinema4d_ros.precheck import Assessment, PrecheckSettings
+from kinema4d_ros.types import JointTrajectory, Observation
 from kinema4d_ros.worker.frame_memory import FrameMemory
-from kinema4d_ros.worker.protocol import Check, Ended, Prediction, Work
+from kinema4d_ros.worker.protocol import CheckTask, PredictionTask, Work
+from kinema4d_ros.worker.rollout_frame import RolloutFrame
 
 
-class Outcome(enum.StrEnum):
+class JobOutcome(enum.StrEnum):
     """How a job ended."""
 
     DONE = 'done'              # all was done, and every frame delivered
@@ -26,52 +27,69 @@ class Outcome(enum.StrEnum):
     FAILED = 'failed'          # the model or its process failed
 
 
+class JobSink(Protocol):
+    """Told of one job, from the supervisor's thread: quick, and what it raises ends the job."""
+
+    def on_frame(self, frame: RolloutFrame) -> None:
+        """Take a frame; its arrays are valid during the call only."""
+
+    def on_progress(self, stage: str, step: int, total: int) -> None:
+        """Take note of how far the job is."""
+
+
+class NoSink:
+    """For a job of which only the end matters."""
+
+    def on_frame(self, frame: RolloutFrame) -> None:
+        """Drop a frame."""
+
+    def on_progress(self, stage: str, step: int, total: int) -> None:
+        """Drop progress."""
+
+
 class Job:
     """
     Handed out by `Supervisor.submit`; `done` is set once `outcome` is final.
 
-    `message` says why it ended otherwise than DONE; `latencies` [s] per stage as the worker
-    measured them, plus 'wait' for the time until the worker took the job.
+    `message` says why it ended otherwise than DONE. `assessment` holds what the worker found, when
+    it is DONE, and in any case the latencies of the stages that the worker measured; `waited` is
+    the time until the worker took the job [s].
     """
 
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
-                 task: Check | Prediction, rules: PrecheckSettings, mount: LinkPose | None,
-                 deadline: float, end: Callable[[Job, Outcome, str], None]):
+                 task: CheckTask | PredictionTask, settings: PrecheckSettings = PrecheckSettings(),
+                 mount: LinkPose | None = None, robot_hash: str = '', deadline: float,
+                 sink: JobSink = NoSink(), end: Callable[[Job, JobOutcome, str], None]):
         """Keep the request; `deadline` is on the monotonic clock [s]."""
         self.number, self.observation, self.trajectory = number, observation, trajectory
-        self.task, self.rules, self.mount, self.deadline = task, rules, mount, deadline
+        self.task, self.settings, self.mount = task, settings, mount
+        self.robot_hash, self.deadline, self.sink = robot_hash, deadline, sink
         self.submitted = time.monotonic()
         self.done = threading.Event()
-        self.outcome: Outcome | None = None
+        self.outcome: JobOutcome | None = None
         self.message = ''
         self.frames = 0                        # frames delivered
-        self.latencies: Mapping[str, float] = {}
-        self.findings: Mapping[int, tuple[Finding, ...]] = {}     # of what the worker examined
-        self.measured: Mapping[str, Any] = {}                     # fields of a Verdict
-        self.background: Background | None = None                 # see `Ended`
+        self.waited: float | None = None
+        self.assessment = Assessment()
         self._end = end
         self._lock = threading.Lock()
 
     def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
         """Return what the worker is told; without the observation where it is the last one."""
         return Work(self.number, self.observation if with_observation else None,
-                    self.trajectory, self.mount, self.task, self.rules, memory.slots,
-                    memory.slot_bytes)
+                    self.trajectory, self.mount, self.task, self.settings, self.robot_hash,
+                    memory.slots, memory.slot_bytes)
 
-    def take(self, message: Ended) -> None:
-        """Keep what the worker says at its end."""
-        self.latencies = {**self.latencies, **message.latencies}
-        self.findings, self.measured = message.findings, message.measured
-        self.background = message.background
-
-    def cancel(self, outcome: Outcome = Outcome.CANCELLED, message: str = 'cancelled') -> None:
+    def cancel(self, outcome: JobOutcome = JobOutcome.CANCELLED,
+               message: str = 'cancelled') -> None:
         """End the job now; no frame is delivered after this returns to the supervisor's thread."""
         self._end(self, outcome, message)
 
-    def finish(self, outcome: Outcome, message: str = '') -> bool:
+    def finish(self, outcome: JobOutcome, message: str = '') -> bool:
         """Set the outcome once; later calls change nothing and return False."""
         with self._lock:
             if self.outcome is not None:
                 return False
             self.outcome, self.message = outcome, message
+        self.done.set()
         return True

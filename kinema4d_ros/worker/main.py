@@ -22,20 +22,20 @@ import numpy as np
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
-from kinema4d_ros.precheck import PrecheckSettings
+from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
-                                RobotRollout, Severity)
-from kinema4d_ros.worker import tasks
+                                RobotRollout)
 from kinema4d_ros.worker.frame_memory import FrameMemory
 from kinema4d_ros.worker.pipe_reader import PipeReader
-from kinema4d_ros.worker.protocol import (Check, Ended, Failed, Forget, FrameReady, Progress, Ready,
-                                          Remember, Remembered, RobotReady, SetRobot, Work,
-                                          WorkerSettings)
-from kinema4d_ros.worker.tasks import Found
+from kinema4d_ros.worker.protocol import (Ended, Failed, Forget, FrameReady, PredictionTask,
+                                          Progress, Ready, Remember, Remembered, RobotReady,
+                                          SetRobot, Work, WorkerSettings)
+from kinema4d_ros.worker.rollout_frame import RolloutFrame
+from kinema4d_ros.worker.tasks import run_task
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
@@ -50,7 +50,7 @@ class Worker:
         self._pipe_reader.start()
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping = {}
-        self._rules = PrecheckSettings()     # to prepare for; each job brings its own
+        self._settings = PrecheckSettings()     # to prepare for; each job brings its own
         self._robot: Robot | None = None
         self._robot_error = 'no robot description has been received'
         self._meshes: dict = {}
@@ -82,7 +82,7 @@ class Worker:
             if settings.world_model:
                 self._model = make_model(settings)
             self._simulator_settings = dict(settings.simulator_settings)
-            self._rules = settings.rules
+            self._settings = settings.precheck
             _warm_up(self._model)
         except Kinema4DError as error:
             self._pipe.send(Failed(str(error)))
@@ -105,7 +105,7 @@ class Worker:
                     f'with {message.description_hash}; publish robot_description again')
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None).checker(self._rules).warm_up()
+            self._simulate(None).checker(self._settings).warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -136,69 +136,59 @@ class Worker:
         self._pipe.send(Remembered())
 
     def _work(self, message: Work) -> None:
-        started, latencies = time.perf_counter(), {}
+        started, assessment = time.perf_counter(), Assessment()
+        cancelled, error, is_worn_out = False, '', False
         try:
-            found = self._do(message, started, latencies)
-            latencies |= found.latencies
-            fails = any(finding.severity == Severity.FAIL for tier in found.findings.values()
-                        for finding in tier)
-            end = Ended(message.job, latencies=latencies, findings=found.findings,
-                        measured=found.measured, background=self._observation.view.background
-                        if fails and message.task.tells_background else None)
+            self._do(message, started, assessment)
         except PredictionCancelled:
-            end = Ended(message.job, cancelled=True, latencies=latencies)
-        except Exception as error:   # told to the node; the model stays loaded for the next job
-            if not isinstance(error, Kinema4DError):
+            cancelled = True
+        except Exception as why:   # told to the node; the model stays loaded for the next job
+            if not isinstance(why, Kinema4DError):
                 traceback.print_exc()
-            end = Ended(message.job, error=f'{type(error).__name__}: {error}',
-                        is_worn_out=_is_out_of_memory(error), latencies=latencies)
-        latencies['total'] = time.perf_counter() - started
-        self._pipe.send(end)
+            error, is_worn_out = f'{type(why).__name__}: {why}', _is_out_of_memory(why)
+        if isinstance(message.task, PredictionTask):
+            assessment.took('total', time.perf_counter() - started)
+        self._pipe.send(Ended(message.job, assessment, cancelled, error, is_worn_out))
 
-    def _do(self, message: Work, started: float, latencies: dict[str, float]) -> Found:
-        job, task = message.job, message.task
-        if message.observation is not None:
-            observation = message.observation
-            if message.mount is None:      # the memory is of a camera that stays
-                observation = observation.with_view(background=self._scene.background)
-            self._observation = observation
+    def _do(self, message: Work, started: float, assessment: Assessment) -> None:
+        job = message.job
+        observation = self._observation_of(message)
         simulator = self._simulate(message.mount)
-        checker = simulator.checker(message.rules)
+        if message.robot_hash not in ('', simulator.robot.description_hash):
+            raise WorldModelError('the robot description changed: the motion is meant for '
+                                  f'{message.robot_hash}, this process has '
+                                  f'{simulator.robot.description_hash}')
+        if isinstance(message.task, PredictionTask):
+            self._memory.attach(message.slots, message.slot_bytes)
+            self._pipe_reader.slots_free(message.slots)
 
         def report(stage: str, step: int, total: int) -> None:
             self._pipe_reader.check(job)
             self._pipe.send(Progress(job, stage, step, total))
-            if (stage, step) == ('robot', total):
-                latencies.setdefault('robot', time.perf_counter() - started)
+            if (stage, step) == ('robot', total) and 'robot' not in assessment.latencies:
+                assessment.took('robot', time.perf_counter() - started)
 
         def show(robot: RobotRollout, frame: PredictedFrame) -> None:
-            self._pipe_reader.check(job)
-            self._send(job, frame, robot)
-            latencies.setdefault('first frame', time.perf_counter() - started)
+            slot = self._pipe_reader.free_slot(job)
+            stored = self._memory.write(slot, RolloutFrame.of(frame, robot))
+            self._pipe.send(FrameReady(job, slot, stored))
+            if 'first frame' not in assessment.latencies:
+                assessment.took('first frame', time.perf_counter() - started)
 
-        if isinstance(task, Check):
-            return tasks.check(checker, self._observation, message.trajectory, task, report)
-        if self._model is None:
-            raise WorldModelError('this process has no world model')
-        self._memory.attach(message.slots, message.slot_bytes)
-        self._pipe_reader.slots_free(message.slots)
-        return tasks.predict(simulator, checker, self._observation, message.trajectory, task,
-                             report, show)
+        run_task(assessment, simulator, simulator.checker(message.settings), observation,
+                 message.trajectory, message.task, report, show)
 
-    def _send(self, job: int, frame: PredictedFrame, robot: RobotRollout) -> None:
-        """Write a frame into a free slot and say so."""
-        slot = self._pipe_reader.free_slot(job)
-        at = frame.index
-        arrays = {
-            'image': frame.image, 'pointmap': frame.pointmap, 'robot_mask': frame.robot_mask,
-            'robot_pointmap': robot.pointmap[at], 'exact_mask': robot.link_id[at] >= 0}
-        if frame.pointmap_sigma is not None:
-            arrays['pointmap_sigma'] = frame.pointmap_sigma.astype(np.float32, copy=False)
-        layout = self._memory.write(slot, arrays)
-        self._pipe.send(FrameReady(
-            job, slot, layout, at, frame.count, frame.time, frame.events,
-            frame.carried_point_base, robot.camera, robot.T_base_camera[at],
-            dict(zip(robot.joint_names, robot.positions[at].tolist())), frame.action_following))
+    def _observation_of(self, message: Work) -> Observation:
+        """Return what a job is to be judged on, with the scene that is remembered."""
+        if message.observation is not None:
+            self._observation = None     # not the one before, where this one is unusable
+            observation = message.observation
+            if message.mount is None:      # the memory is of a camera that stays
+                observation = observation.with_view(background=self._scene.background)
+            self._observation = observation
+        if self._observation is None:
+            raise WorldModelError('the observation of this job has not arrived')
+        return self._observation
 
 
 def make_model(settings: WorkerSettings) -> WorldModel:

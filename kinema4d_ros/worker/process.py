@@ -1,8 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One run of the worker process and the pipe to it."""
+"""One run of the worker process, the pipe to it, and how soon it is started again."""
 from __future__ import annotations
 
+import enum
 import os
 import pickle
 import signal
@@ -16,11 +17,25 @@ from pathlib import Path
 import kinema4d_ros
 from kinema4d_ros.worker.protocol import Stop
 
-SEND_TIMEOUT = 5   # [s] a worker that does not read for so long is hung
+PIPE_TIMEOUT = 5        # [s] a worker that does not read, or stops in a message, is hung
+KILL_TIMEOUT = 5.0      # [s] a process that lives on after SIGKILL is left behind
+_STABLE = 30.0                # [s] a process that lived so long is started again soon
+_FIRST, _LAST = 0.5, 10.0     # [s] that is waited before a start
+
+
+class WorkerState(enum.StrEnum):
+    """What the worker process is doing."""
+
+    STOPPED = 'stopped'
+    STARTING = 'starting'        # process and world model are being set up
+    IDLE = 'idle'
+    BUSY = 'busy'
+    RESTARTING = 'restarting'    # it died; waiting before the next start
+    FAILED = 'failed'            # model or robot cannot be set up, or a bug; the message says
 
 
 class WorkerHung(Exception):  # noqa: N818 - a state of the process, handled by the supervisor
-    """The worker does not read its pipe."""
+    """The worker does not read its pipe, or stopped in the middle of a message."""
 
 
 class WorkerGarbled(Exception):  # noqa: N818 - as above
@@ -38,8 +53,9 @@ class WorkerProcess:
     def __init__(self, memory_fd: int):
         """Start it."""
         ours, theirs = socket.socketpair()
-        # A hung worker must not hang its supervisor: sending gives up.
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('ll', SEND_TIMEOUT, 0))
+        # A hung worker must not hang its supervisor: sending and receiving give up.
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack('ll', PIPE_TIMEOUT, 0))
         root = str(Path(kinema4d_ros.__file__).parent.parent)
         paths = [root, *filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))]
         fds = (theirs.fileno(), memory_fd)
@@ -60,7 +76,7 @@ class WorkerProcess:
         try:
             self.pipe.send(message)
         except BlockingIOError as error:
-            raise WorkerHung(f'the worker did not read for {SEND_TIMEOUT} s') from error
+            raise WorkerHung(f'the worker did not read for {PIPE_TIMEOUT} s') from error
         except OSError:
             pass
 
@@ -69,11 +85,16 @@ class WorkerProcess:
         Return the next message that came, None when there is none.
 
         :raises WorkerGarbled: it cannot be read.
+        :raises WorkerHung: it does not come to its end.
         :raises EOFError, OSError: the process is gone.
         """
         if not self.pipe.poll():
             return None
-        data = self.pipe.recv_bytes()
+        try:
+            data = self.pipe.recv_bytes()
+        except BlockingIOError as error:
+            raise WorkerHung(f'the worker did not end a message within {PIPE_TIMEOUT} s') \
+                from error
         try:
             return pickle.loads(data)
         except Exception as error:     # unpickling what is none may raise anything
@@ -90,17 +111,42 @@ class WorkerProcess:
             return 'signal 9: killed; the kernel does that where memory is short'
         return f'signal {-code}' if code < 0 else f'exit code {code}'
 
-    def end(self, grace: float) -> None:
-        """Ask it to end, and make it end after `grace` seconds."""
+    def end(self, grace: float) -> str | None:
+        """Ask it to end, make it end after `grace` seconds, and return as `kill` does."""
         try:
             self.send(Stop())
             self._process.wait(grace)
         except (WorkerHung, subprocess.TimeoutExpired):
             pass
-        self.kill()
+        return self.kill()
 
-    def kill(self) -> None:
-        """End it now."""
+    def kill(self) -> str | None:
+        """
+        End it now; return why it lives on, None when it is gone.
+
+        The kernel cannot end a process that waits for a device, as a GPU driver may let it. Such a
+        one is left behind: it does nothing any more once the device answers.
+        """
         self._process.kill()
-        self._process.wait()
         self.pipe.close()
+        try:
+            self._process.wait(KILL_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return (f'process {self.pid} did not end within {KILL_TIMEOUT:g} s after it was '
+                    'killed and is left behind')
+        return None
+
+
+class Backoff:
+    """Doubles with each death in a row, so that a process that cannot live costs little."""
+
+    def __init__(self) -> None:
+        """Begin with the shortest."""
+        self._next = _FIRST
+
+    def after(self, lived: float) -> float:
+        """Return how long to wait [s] after a process that lived `lived` seconds."""
+        if lived > _STABLE:
+            self._next = _FIRST
+        wait, self._next = self._next, min(2 * self._next, _LAST)
+        return wait

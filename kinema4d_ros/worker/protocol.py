@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from kinema4d_ros.camera import LinkPose
-from kinema4d_ros.precheck import PrecheckSettings
+from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.types import (Background, Finding, JointTrajectory, Observation, PinholeCamera,
-                                WorldEvent)
-from kinema4d_ros.worker.frame_memory import Layout
+from kinema4d_ros.types import JointTrajectory, Observation
+from kinema4d_ros.worker.frame_memory import StoredFrame
 
-# --------------------------------------------------------------------------- to the worker
+# ---------------------------------------------------------------- to the worker
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,8 @@ class WorkerSettings:
     world_model: str                    # name, or module:Class; '' for a worker that only checks
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     simulator_settings: Mapping[str, Any] = field(default_factory=dict)
-    #: as Work.rules, to prepare for them
-    rules: PrecheckSettings = field(default_factory=PrecheckSettings)
+    #: to prepare for; each job brings its own
+    precheck: PrecheckSettings = field(default_factory=PrecheckSettings)
     niceness: int = 0                   # added to that of the node: more lets others go first
 
 
@@ -41,7 +38,7 @@ class SetRobot:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckTask:
     """Look for contact of the robot with itself and, where `tiers` has 1, with the scene."""
 
     tiers: tuple[int, ...] = ()
@@ -50,12 +47,12 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictionTask:
     """Predict one future; frames go into the slots of the shared memory."""
 
     seed: int = 0
     is_judged: bool = False             # whether tier 2 looks at it
-    tells_background: bool = False      # as of a Check
+    tells_background: bool = False      # as of a CheckTask
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,9 @@ class Work:
     observation: Observation | None     # None: the same again
     trajectory: JointTrajectory
     mount: LinkPose | None              # None when the camera does not move with the robot
-    task: Check | Prediction
-    rules: PrecheckSettings
+    task: CheckTask | PredictionTask
+    settings: PrecheckSettings
+    robot_hash: str                     # of the robot that is meant; '' for whichever it is
     slots: int
     slot_bytes: int
 
@@ -104,6 +102,9 @@ class Stop:
 
 
 # --------------------------------------------------------------------------- from the worker
+
+
+# ---------------------------------------------------------------- from the worker
 
 
 @dataclass(frozen=True)
@@ -151,16 +152,7 @@ class FrameReady:
 
     job: int
     slot: int
-    layout: Layout
-    index: int
-    count: int
-    time: float
-    events: tuple[WorldEvent, ...]
-    carried_point_base: np.ndarray | None
-    camera: PinholeCamera
-    T_base_camera: np.ndarray
-    joint_positions: Mapping[str, float]
-    action_following: float | None = None
+    frame: StoredFrame
 
 
 @dataclass(frozen=True)
@@ -168,47 +160,7 @@ class Ended:
     """A job is over: `error` is empty when all was done, `cancelled` on request."""
 
     job: int
+    assessment: Assessment              # only with latencies where it was not done
     cancelled: bool = False
     error: str = ''
     is_worn_out: bool = False           # the process must be started again
-    latencies: Mapping[str, float] = field(default_factory=dict)     # [s] per stage
-    findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)    # tier -> found
-    measured: Mapping[str, Any] = field(default_factory=dict)        # fields of a Verdict
-    background: Background | None = None     # that it rested on, where the task asks for it
-
-
-# --------------------------------------------------------------------------- helpers
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """
-    One predicted frame as the node gets it: a view on shared memory, valid during the call.
-
-    Arrays are read-only, in the camera frame: `image` (H, W, 3) uint8, `pointmap` and
-    `robot_pointmap` (H, W, 3) float32 [m], `robot_mask` (predicted) and `exact_mask` (rendered
-    from the kinematics) (H, W) bool.
-    """
-
-    index: int
-    count: int
-    time: float                         # [s] from the start of the trajectory
-    image: np.ndarray
-    pointmap: np.ndarray
-    robot_mask: np.ndarray
-    robot_pointmap: np.ndarray
-    exact_mask: np.ndarray
-    camera: PinholeCamera
-    T_base_camera: np.ndarray           # (4, 4) at this frame
-    joint_positions: Mapping[str, float]
-    events: tuple[WorldEvent, ...] = ()
-    carried_point_base: np.ndarray | None = None
-    pointmap_sigma: np.ndarray | None = None    # (H, W) float32 [m], where the model tells it
-    action_following: float | None = None       # [m] predicted robot against the exact one
-
-    @classmethod
-    def of(cls, ready: FrameReady, arrays: Mapping[str, np.ndarray]) -> Frame:
-        """Return the frame that a message announces and its slot holds."""
-        told = {item.name: getattr(ready, item.name) for item in fields(cls)
-                if hasattr(ready, item.name)}
-        return cls(**told, **arrays)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 import itertools
 import os
+import sys
 import threading
 import time
 import traceback
@@ -16,18 +17,19 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
-from kinema4d_ros.worker.backoff import Backoff
-from kinema4d_ros.worker.events import WorkerEvents, WorkerState
 from kinema4d_ros.worker.frame_memory import frame_bytes, FrameMemory
-from kinema4d_ros.worker.job import Job, Outcome
-from kinema4d_ros.worker.process import WorkerGarbled, WorkerHung, WorkerProcess
-from kinema4d_ros.worker.protocol import (Cancel, Check, Ended, Failed, Forget, Frame, FrameReady,
-                                           Prediction, Progress, Ready, Release, Remember,
-                                           Remembered, RobotReady, SetRobot, WorkerSettings)
+from kinema4d_ros.worker.job import Job, JobOutcome, JobSink, NoSink
+from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
+                                         WorkerHung, WorkerProcess, WorkerState)
+from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
+                                          PredictionTask, Progress, Ready, Release, Remember,
+                                          Remembered, RobotReady, SetRobot, WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BREATH = 0.1                           # [s] after a bug, which may strike again at once
 _ENDING = 'the node is shutting down'
+#: [s] that the supervisor's thread may be held up by a process that hangs, at the very most
+SLACK = 2 * (PIPE_TIMEOUT + KILL_TIMEOUT)
 
 
 class Supervisor:
@@ -39,10 +41,15 @@ class Supervisor:
     started again. A worker that dies fails its job and is started again.
     """
 
-    def __init__(self, settings: WorkerSettings, listener: WorkerEvents, *, slots: int = 4,
+    def __init__(self, settings: WorkerSettings,
+                 on_state: Callable[[WorkerState, str], None] = lambda *_: None, *, slots: int = 4,
                  cancel_grace: float = 2.0, start_timeout: float = 300.0):
-        """Start the worker process."""
-        self._settings, self._listener = settings, listener
+        """
+        Start the worker process.
+
+        :param on_state: told of each state and why, from the supervisor's thread; quick.
+        """
+        self._settings, self._on_state = settings, on_state
         self._slots, self._grace, self._start_timeout = slots, cancel_grace, start_timeout
         self._memory = FrameMemory()
         self._process: WorkerProcess | None = None
@@ -58,7 +65,7 @@ class Supervisor:
         self._sent_observation: Observation | None = None
         self._kill_at = self._start_at = None
         self._started_at = 0.0
-        self._pause = Backoff()
+        self._backoff = Backoff()
         self._remembering = False             # the worker has a Remember that it did not answer
         self._ending = False
         self.state, self.state_message = WorkerState.STOPPED, ''
@@ -81,22 +88,22 @@ class Supervisor:
         self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths), description_hash)))
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *,
-               task: Check | Prediction = Prediction(),
-               rules: PrecheckSettings = PrecheckSettings(), mount: LinkPose | None = None,
-               deadline: float) -> Job:
+               task: CheckTask | PredictionTask = PredictionTask(),
+               settings: PrecheckSettings = PrecheckSettings(), mount: LinkPose | None = None,
+               robot_hash: str = '', deadline: float, sink: JobSink = NoSink()) -> Job:
         """
         Have a task done.
 
-        :param rules: what the precheck allows.
         :param mount: of the camera on the robot, None for a camera that stays.
+        :param robot_hash: of the robot that is meant: another one fails the job; '' for whichever.
         :param deadline: on the monotonic clock [s].
+        :param sink: told of frames and progress, from the supervisor's thread.
         """
-        job = Job(next(self._numbers), observation, trajectory, task=task, rules=rules,
-                  mount=mount, deadline=deadline,
+        job = Job(next(self._numbers), observation, trajectory, task=task, settings=settings,
+                  mount=mount, robot_hash=robot_hash, deadline=deadline, sink=sink,
                   end=lambda *how: self._call(lambda: self._end_early(*how)))
         if not self._call(lambda: self._take_job(job)):
-            job.finish(Outcome.CANCELLED, _ENDING)
-            job.done.set()
+            job.finish(JobOutcome.CANCELLED, _ENDING)
         return job
 
     @property
@@ -114,8 +121,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """End jobs, worker process and thread; nothing happens after this returns."""
-        self._call(self._begin_end)
-        self._thread.join()
+        self._call(lambda: setattr(self, '_ending', True))
+        self._thread.join(self._grace + SLACK)
+        if self._thread.is_alive():
+            print('worker: its supervisor did not end and is left behind', file=sys.stderr)
 
     # ------------------------------------------------------------------ the thread
 
@@ -158,7 +167,7 @@ class Supervisor:
         """After a bug: end everything with the reason, and start the worker again later."""
         for step in (self._drop_worker, self._plan_start,
                      lambda: self._set_state(WorkerState.FAILED, reason),
-                     lambda: self._fail_job(reason), lambda: self._fail_pending(reason)):
+                     lambda: self._fail_jobs(reason)):
             _guarded(step)
         time.sleep(_BREATH)
 
@@ -166,15 +175,14 @@ class Supervisor:
         times = [self._kill_at, self._start_at]
         times += [job.deadline for job in (self._job, self._pending)
                   if job is not None and job.outcome is None]
-        times = [at for at in times if at is not None]
-        left = min(times, default=float('inf')) - time.monotonic()
+        left = min((at for at in times if at is not None), default=float('inf')) - time.monotonic()
         return min(max(0.0, left), _LONGEST_WAIT)
 
     def _check_clock(self) -> None:
         now = time.monotonic()
         for job in (self._job, self._pending):
             if job is not None and job.outcome is None and now >= job.deadline:
-                self._end_early(job, Outcome.DEADLINE,
+                self._end_early(job, JobOutcome.DEADLINE,
                                 f'not finished within {job.deadline - job.submitted:.1f} s')
         if self._kill_at is not None and now >= self._kill_at:
             doing = 'start' if self.state == WorkerState.STARTING else 'stop when asked'
@@ -185,23 +193,22 @@ class Supervisor:
     # ------------------------------------------------------------------ jobs
 
     def _take_job(self, job: Job) -> None:
-        message = 'replaced by a newer request'
         for older in (self._job, self._pending):
             if older is not None:
-                self._end_early(older, Outcome.REPLACED, message)
+                self._end_early(older, JobOutcome.REPLACED, 'replaced by a newer request')
         self._pending = job
         if self.state == WorkerState.FAILED:
-            self._end_early(job, Outcome.FAILED, self.state_message)
+            self._end_early(job, JobOutcome.FAILED, self.state_message)
 
     def _take_robot(self, robot: SetRobot) -> None:
         for job in (self._job, self._pending):
             if job is not None:
-                self._end_early(job, Outcome.CANCELLED, 'the robot description changed')
+                self._end_early(job, JobOutcome.CANCELLED, 'the robot description changed')
         self._robot, self._robot_sent = robot, False
         if self.state == WorkerState.FAILED and self._process is not None:
             self._set_state(WorkerState.IDLE)     # it was the robot before that failed
 
-    def _end_early(self, job: Job, outcome: Outcome, message: str) -> None:
+    def _end_early(self, job: Job, outcome: JobOutcome, message: str) -> None:
         """End `job` for the caller; when the worker is at it, ask it to stop."""
         if not job.finish(outcome, message):
             return
@@ -210,13 +217,6 @@ class Supervisor:
         if job is self._job:
             self._kill_at = time.monotonic() + self._grace
             self._send(Cancel(job.number))
-        self._tell_end(job)
-
-    def _tell_end(self, job: Job) -> None:
-        try:
-            self._listener.on_end(job)
-        finally:
-            job.done.set()
 
     def _send_next(self) -> None:
         """Give an idle worker what waits for it: first the robot, then the job."""
@@ -231,19 +231,18 @@ class Supervisor:
             job, self._pending = self._pending, None
             self._job = job
             self._set_state(WorkerState.BUSY)
-            job.latencies = {'wait': time.monotonic() - job.submitted}
+            job.waited = time.monotonic() - job.submitted
             self._send_job(job)
 
     def _send_job(self, job: Job) -> None:
         camera = job.observation.view.camera
         try:
-            if isinstance(job.task, Prediction):
+            if isinstance(job.task, PredictionTask):
                 self._memory.reserve(self._slots, frame_bytes(camera.width, camera.height))
         except WorldModelError as error:
             self._job = None
             self._set_state(WorkerState.IDLE)
-            if job.finish(Outcome.FAILED, str(error)):
-                self._tell_end(job)
+            job.finish(JobOutcome.FAILED, str(error))
             return
         again = job.observation is self._sent_observation
         self._sent_observation = job.observation
@@ -264,7 +263,7 @@ class Supervisor:
                 self._handle(message)
         except (EOFError, OSError):
             self._lose_worker(f'the worker process died ({process.death()})')
-        except WorkerGarbled as error:
+        except (WorkerGarbled, WorkerHung) as error:
             self._lose_worker(f'{error} and was killed')
 
     def _handle(self, message) -> None:
@@ -275,22 +274,20 @@ class Supervisor:
             case Failed(text):
                 self._drop_worker()
                 self._set_state(WorkerState.FAILED, text)
-                self._fail_job(text)
-                self._fail_pending(text)
+                self._fail_jobs(text)
             case RobotReady(_, warnings, error):
                 self._kill_at = None
                 if error and self._robot_sent:     # else another one waits already
                     error = f'the robot cannot be simulated: {error}'
                     self._set_state(WorkerState.FAILED, error)
-                    self._fail_job(error)
-                    self._fail_pending(error)
+                    self._fail_jobs(error)
                 else:
                     self._set_state(WorkerState.IDLE, error or '; '.join(warnings))
             case Remembered():
                 self._remembering = False
             case Progress(number, stage, step, total):
                 if self._is_live(number):
-                    self._listener.on_progress(self._job, stage, step, total)
+                    self._tell(self._job, lambda sink: sink.on_progress(stage, step, total))
             case FrameReady():
                 self._deliver(message)
             case Ended():
@@ -302,9 +299,18 @@ class Supervisor:
     def _deliver(self, message: FrameReady) -> None:
         if self._is_live(message.job):
             self._job.frames += 1
-            self._listener.on_frame(self._job, Frame.of(
-                message, self._memory.read(message.slot, message.layout)))
+            frame = self._memory.read(message.slot, message.frame)
+            self._tell(self._job, lambda sink: sink.on_frame(frame))
         self._send(Release(message.slot))
+
+    def _tell(self, job: Job, tell: Callable[[JobSink], None]) -> None:
+        """Tell a job's sink; what that raises is the end of this job and of no other."""
+        try:
+            tell(job.sink)
+        except Exception as error:
+            traceback.print_exc()
+            self._end_early(job, JobOutcome.FAILED, 'what came of it could not be passed on: '
+                            f'{type(error).__name__}: {error}')
 
     def _finish(self, message: Ended) -> None:
         job = self._job
@@ -312,13 +318,12 @@ class Supervisor:
             return
         self._job = self._kill_at = None
         self._set_state(WorkerState.IDLE)
-        job.take(message)
+        job.assessment = message.assessment
         if message.error:
-            ended = job.finish(Outcome.FAILED, message.error)
+            self._sent_observation = None     # it may not have been understood
+            job.finish(JobOutcome.FAILED, message.error)
         else:
-            ended = job.finish(Outcome.DONE)
-        if ended:
-            self._tell_end(job)
+            job.finish(JobOutcome.DONE)
         if message.is_worn_out:
             self._lose_worker(f'the worker process is started again after {message.error}')
 
@@ -343,36 +348,35 @@ class Supervisor:
 
     def _lose_worker(self, message: str) -> None:
         """Fail what it worked on, and plan its next start."""
-        self._drop_worker()
+        why_alive = self._drop_worker()
         self._plan_start()
+        message = '; '.join(filter(None, (message, why_alive)))
         self._set_state(WorkerState.RESTARTING, message)
         self._fail_job(message)
 
     def _plan_start(self) -> None:
         now = time.monotonic()
-        self._start_at = now + self._pause.after(now - self._started_at)
+        self._start_at = now + self._backoff.after(now - self._started_at)
         self.restarts += 1
 
-    def _drop_worker(self) -> None:
+    def _drop_worker(self) -> str | None:
+        """Kill the process, if there is one, and return why it lives on, if it does."""
         process, self._process, self._kill_at = self._process, None, None
-        if process is not None:
-            process.kill()
+        return None if process is None else process.kill()
 
     def _fail_job(self, message: str) -> None:
         job, self._job = self._job, None
-        if job is not None and job.finish(Outcome.FAILED, message):
-            self._tell_end(job)
+        if job is not None:
+            job.finish(JobOutcome.FAILED, message)
 
-    def _fail_pending(self, message: str) -> None:
+    def _fail_jobs(self, message: str) -> None:
+        self._fail_job(message)
         if self._pending is not None:
-            self._end_early(self._pending, Outcome.FAILED, message)
+            self._end_early(self._pending, JobOutcome.FAILED, message)
 
     def _set_state(self, state: WorkerState, message: str = '') -> None:
         self.state, self.state_message = state, message
-        self._listener.on_state(state, message)
-
-    def _begin_end(self) -> None:
-        self._ending = True
+        _guarded(lambda: self._on_state(state, message))     # a bug of the listener's is no reason
 
     def _shut_down(self) -> None:
         """End jobs and worker, and free everything."""
@@ -381,15 +385,14 @@ class Supervisor:
         while self._calls:                     # a job submitted meanwhile must not hang
             _guarded(self._calls.popleft())
         for job in (self._job, self._pending):
-            if job is not None and job.finish(Outcome.CANCELLED, _ENDING):
-                _guarded(lambda job=job: self._tell_end(job))
-        if self._process is not None:
-            self._process.end(self._grace)
+            if job is not None:
+                job.finish(JobOutcome.CANCELLED, _ENDING)
+        why_alive = None if self._process is None else self._process.end(self._grace)
         self._process = None
         self._memory.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        _guarded(lambda: self._set_state(WorkerState.STOPPED))
+        self._set_state(WorkerState.STOPPED, why_alive or '')
 
 
 def _guarded(step: Callable[[], object]) -> None:

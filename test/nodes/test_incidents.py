@@ -12,7 +12,7 @@ from shadow_bench import codes, running
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.incident import read_packet, replay
-from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
+from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, KeptFrames
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.types import Status
@@ -118,17 +118,17 @@ def test_without_a_look_there_is_no_packet(tmp_path):
     kept, logged = keeper()
     candidate = types.SimpleNamespace(trajectory=None, robot=None)
     verdict = types.SimpleNamespace(status=Status.FAIL)
-    kept.keep(candidate, None, verdict, settings_for(str(tmp_path)), None, Pictures())
+    kept.keep(candidate, None, verdict, settings_for(str(tmp_path)), None)
     kept.keep(candidate, None, types.SimpleNamespace(status=Status.UNSURE),
-              settings_for(str(tmp_path)), None, Pictures())
-    kept.keep(candidate, None, verdict, settings_for(''), None, Pictures())
+              settings_for(str(tmp_path)), None)
+    kept.keep(candidate, None, verdict, settings_for(''), None)
     kept.close()
     assert kept.counts()['incidents failed'] == 1 and 'without a look' in logged[0]
     assert not list(tmp_path.iterdir())
 
 
 def test_pictures_are_few_small_and_copies():
-    pictures, image = Pictures(), np.zeros((480, 640, 3), np.uint8)
+    pictures, image = KeptFrames(), np.zeros((480, 640, 3), np.uint8)
     for index in range(130):
         pictures.add(types.SimpleNamespace(index=index, count=130, time=0.1 * index, image=image))
     assert len(pictures.images) <= 60 and pictures.images[0].shape == (180, 240, 3)

@@ -9,24 +9,35 @@ from rclpy.lifecycle import LifecycleNode
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import compressed_to_array
 from kinema4d_ros.nodes.shadow_sim import outputs
-from kinema4d_ros.nodes.shadow_sim.outputs import OF_FRAMES, Outputs, TOPICS
-from kinema4d_ros.types import PinholeCamera
-from kinema4d_ros.worker.protocol import Frame
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
+from kinema4d_ros.nodes.shadow_sim.outputs import OF_FRAMES, Outputs, Rollout, TOPICS
+from kinema4d_ros.types import Observation, PinholeCamera
+from kinema4d_ros.types import PredictedFrame as Predicted
+from kinema4d_ros.worker.rollout_frame import RobotFrame, RolloutFrame
 
 HEIGHT, WIDTH = 24, 40
 MAKERS = ('array_to_image', 'cloud_message', 'compressed_message', 'camera_info_message',
           'joint_state_message', 'PredictedFrame')
 
 
-def frame(index: int = 0) -> Frame:
+def frame(index: int = 0) -> RolloutFrame:
     """Return a frame whose colours and points tell the pixel."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     image = np.stack([4 * rows, 4 * columns, np.full_like(rows, 128)], -1).astype(np.uint8)
     points = np.stack([columns, rows, np.ones_like(rows)], -1).astype(np.float32)
     mask = rows > 12
     camera = PinholeCamera(WIDTH, HEIGHT, 30.0, 30.0, 19.5, 11.5)
-    return Frame(index, 3, 0.1 * index, image, points, mask, points, mask, camera, np.eye(4),
-                 dict(READY))
+    return RolloutFrame(Predicted(index, 3, 0.1 * index, image, points, mask),
+                        RobotFrame(camera, np.eye(4), dict(READY), points, mask))
+
+
+def rollout(stride: int) -> Rollout:
+    """Return what the frames start from."""
+    observation = Observation.from_rgbd(
+        frame().predicted.image, None, frame().robot.camera, np.eye(4), dict(READY),
+        stamp_ns=5 * 10**9)
+    return Rollout('r', FramedObservation(observation, CAMERA_FRAME, None, 'base_link', True),
+                   stride)
 
 
 class Sender:
@@ -45,9 +56,7 @@ class Sender:
 
     def send(self, index: int = 0, stride: int = 1) -> None:
         """Publish one frame."""
-        self.outputs.publish_frame(
-            frame(index), rollout_id='r', stamp_ns=5 * 10**9, camera_frame=CAMERA_FRAME,
-            root_link='base_link', in_frame=True, values={'cloud_stride': stride})
+        self.outputs.publish_frame(frame(index), rollout(stride))
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ def test_the_compressed_image_shows_the_same(sender):
     sender.graph.wait(lambda: heard, 'the picture')
     assert heard[0].header.frame_id == CAMERA_FRAME and heard[0].header.stamp.sec == 5
     assert 'jpeg' in heard[0].format
-    difference = compressed_to_array(heard[0]).astype(int) - frame().image
+    difference = compressed_to_array(heard[0]).astype(int) - frame().predicted.image
     assert np.abs(difference).mean() < 3.0
 
 
@@ -114,8 +123,8 @@ def test_the_decimated_cloud_is_every_fourth_row_and_column(sender, stride):
     sender.send(stride=stride)
     sender.graph.wait(lambda: heard, 'the cloud')
     points, colors = cloud_to_arrays(heard[0])
-    np.testing.assert_array_equal(points, frame().pointmap[::4 * stride, ::4 * stride])
-    np.testing.assert_array_equal(colors, frame().image[::4 * stride, ::4 * stride])
+    np.testing.assert_array_equal(points, frame().predicted.pointmap[::4 * stride, ::4 * stride])
+    np.testing.assert_array_equal(colors, frame().predicted.image[::4 * stride, ::4 * stride])
 
 
 def test_topics_of_frames_are_all_but_those_of_verdicts():

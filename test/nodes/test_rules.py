@@ -13,7 +13,7 @@ from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
                                    Tier2Settings, TouchRule)
 from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
-from kinema4d_ros.worker.backoff import Backoff
+from kinema4d_ros.worker.process import Backoff
 
 
 def settings(**values):

@@ -3,6 +3,7 @@
 """The supervisor with a real worker process and world models that misbehave; no ROS."""
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -12,9 +13,10 @@ from stub_models import AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVI
 
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, JointTrajectory, Observation, PinholeCamera
-from kinema4d_ros.worker.events import WorkerState
-from kinema4d_ros.worker.job import Outcome
-from kinema4d_ros.worker.protocol import Check, Prediction, Remember, Remembered, WorkerSettings
+from kinema4d_ros.worker.job import JobOutcome
+from kinema4d_ros.worker.process import WorkerState
+from kinema4d_ros.worker.protocol import (CheckTask, PredictionTask, Remember, Remembered,
+                                          WorkerSettings)
 from kinema4d_ros.worker.supervisor import Supervisor
 
 FRAMES = 6
@@ -42,27 +44,16 @@ def observation(width=24, height=16, **joints):
 
 
 class Log:
-    """Keeps what the supervisor tells, and waits for it."""
+    """Keeps the states that a supervisor tells, and the frames of its jobs; waits for both."""
 
     def __init__(self):
-        self.frames, self.ends, self.states = [], [], []
+        self.frames, self.states = [], []
         self.changed = threading.Condition()
 
-    def on_frame(self, job, frame):
-        self._add(self.frames, (job.number, frame.index, int(frame.image[0, 0, 0]),
-                                float(np.nanmean(frame.robot_pointmap[..., 2]))))
-
-    def on_progress(self, job, stage, step, total):
-        with self.changed:
-            self.changed.notify_all()
-
-    def on_end(self, job):
-        self._add(self.ends, job)
-
     def on_state(self, state, message):
-        self._add(self.states, (state, message))
+        self.add(self.states, (state, message))
 
-    def _add(self, target, item):
+    def add(self, target, item):
         with self.changed:
             target.append(item)
             self.changed.notify_all()
@@ -74,7 +65,23 @@ class Log:
 
     def indices(self, job):
         """Return the indices of the frames that arrived of a job."""
-        return [index for number, index, *_ in self.frames if number == job.number]
+        return [index for sink, index, *_ in self.frames if sink is job.sink]
+
+
+class Sink:
+    """Keeps the frames of one job in a log."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def on_frame(self, frame):
+        self.log.add(self.log.frames, (
+            self, frame.predicted.index, int(frame.predicted.image[0, 0, 0]),
+            float(np.nanmean(frame.robot.pointmap[..., 2]))))
+
+    def on_progress(self, stage, step, total):
+        with self.log.changed:
+            self.log.changed.notify_all()
 
 
 @pytest.fixture(scope='module')
@@ -82,17 +89,18 @@ def running():
     """Return a supervisor with its log, shared by the tests of this module."""
     log = Log()
     supervisor = Supervisor(
-        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}), log,
-        slots=2, cancel_grace=0.3)
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}),
+        log.on_state, slots=2, cancel_grace=0.3)
     supervisor.set_robot(URDF)
     yield supervisor, log
     supervisor.stop()
 
 
-def submit(running, seed, *, look=None, deadline=LIMIT):
+def submit(running, seed, *, look=None, deadline=LIMIT, sink=None, **more):
     """Submit a job."""
-    return running[0].submit(look or observation(), TRAJECTORY, task=Prediction(seed),
-                             deadline=time.monotonic() + deadline)
+    return running[0].submit(look or observation(), TRAJECTORY, task=PredictionTask(seed),
+                             deadline=time.monotonic() + deadline,
+                             sink=sink or Sink(running[1]), **more)
 
 
 def finished(job):
@@ -110,19 +118,19 @@ def in_trouble(running, seed, **more):
 
 def test_frames_arrive_whole_and_in_order(running):
     job = submit(running, GOOD)
-    assert finished(job) == Outcome.DONE, job.message
-    frames = [frame for frame in running[1].frames if frame[0] == job.number]
+    assert finished(job) == JobOutcome.DONE, job.message
+    frames = [frame for frame in running[1].frames if frame[0] is job.sink]
     assert [index for _, index, *_ in frames] == list(range(FRAMES))
     assert [colour for _, _, colour, _ in frames] == list(range(FRAMES))
     assert all(0.8 < depth < 1.1 for *_, depth in frames)        # the stick, 1 m away
     assert job.frames == FRAMES
-    assert 0 <= job.latencies['first frame'] <= job.latencies['total']
+    assert 0 <= job.assessment.latencies['first frame'] <= job.assessment.latencies['total']
 
 
 def test_same_observation_is_sent_once_and_a_larger_one_makes_the_memory_grow(running):
     look, large = observation(), observation(120, 80)
     for each in (look, look, large, look):
-        assert finished(submit(running, GOOD, look=each)) == Outcome.DONE
+        assert finished(submit(running, GOOD, look=each)) == JobOutcome.DONE
 
 
 def test_cancel_ends_the_job_at_once_and_keeps_the_worker(running):
@@ -130,60 +138,64 @@ def test_cancel_ends_the_job_at_once_and_keeps_the_worker(running):
     job = in_trouble(running, STUCK)
     pid = supervisor.pid
     job.cancel(message='asked to')
-    assert finished(job) == Outcome.CANCELLED
+    assert finished(job) == JobOutcome.CANCELLED
     assert job.message == 'asked to'
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert supervisor.pid == pid
 
 
 def test_cancelling_does_not_wait_for_frames_that_come_without_a_pause(running):
-    supervisor, log = running
-
-    class Slow(Log):       # publishing takes longer than predicting
-        def on_frame(self, job, frame):
+    class Slow(Sink):       # publishing takes longer than predicting
+        def on_frame(self, frame):
             time.sleep(0.05)
-            super().on_frame(job, frame)
-            job.cancel(message='seen enough')
+            super().on_frame(frame)
+            jobs[0].cancel(message='seen enough')
 
-    slow = Slow()
-    supervisor._listener = slow
-    try:
-        job = submit(running, GOOD)
-        assert finished(job) == Outcome.CANCELLED
-    finally:
-        supervisor._listener = log
-    assert slow.indices(job) == [0]
+    jobs = []
+    jobs.append(submit(running, STUCK, sink=Slow(running[1])))
+    assert finished(jobs[0]) == JobOutcome.CANCELLED
+    assert running[1].indices(jobs[0]) == [0]
+
+
+def test_each_job_tells_its_own_sink(running):
+    logs = [Log() for _ in range(3)]
+    jobs = [submit(running, STUCK, sink=Sink(logs[0]))]
+    logs[0].wait(lambda log: len(log.frames) == AT)
+    jobs += [submit(running, GOOD, sink=Sink(log)) for log in logs[1:]]
+    assert finished(jobs[2]) == JobOutcome.DONE
+    assert [log.indices(job) for log, job in zip(logs, jobs)] == [
+        list(range(AT)), [], list(range(FRAMES))]
 
 
 def test_newest_wins(running):
     jobs = [in_trouble(running, STUCK), submit(running, STUCK), submit(running, GOOD)]
     assert [finished(job) for job in jobs] == [
-        Outcome.REPLACED, Outcome.REPLACED, Outcome.DONE]
+        JobOutcome.REPLACED, JobOutcome.REPLACED, JobOutcome.DONE]
     assert 'newer request' in jobs[0].message
     assert running[1].indices(jobs[1]) == []
 
 
 def test_deadline(running):
     job = submit(running, STUCK, deadline=0.4)
-    assert finished(job) == Outcome.DEADLINE
+    assert finished(job) == JobOutcome.DEADLINE
     assert '0.4 s' in job.message
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
 def test_a_model_that_says_no_fails_the_job_only(running):
     pid = running[0].pid
     job = submit(running, RAISE)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert 'nothing can be predicted from this' in job.message
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert running[0].pid == pid
 
 
 def test_a_bug_in_a_model_fails_the_job_only(running):
     job = submit(running, CRASH)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert 'RuntimeError: a bug' in job.message
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
 @pytest.mark.parametrize('seed, words', [
@@ -193,9 +205,9 @@ def test_a_worker_without_memory_says_so_and_is_started_again(running, seed, wor
     supervisor, log = running
     pid, restarts = supervisor.pid, supervisor.restarts
     job = submit(running, seed)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert job.message == words
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert supervisor.pid != pid and supervisor.restarts == restarts + 1
     assert (WorkerState.RESTARTING, f'the worker process is started again after {words}') \
         in log.states
@@ -206,8 +218,8 @@ def test_a_deaf_model_is_killed_and_started_again(running):
     pid, restarts = supervisor.pid, supervisor.restarts
     job = in_trouble(running, DEAF)
     job.cancel()
-    assert finished(job) == Outcome.CANCELLED
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(job) == JobOutcome.CANCELLED
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert supervisor.pid != pid
     assert supervisor.restarts == restarts + 1
 
@@ -219,33 +231,33 @@ def test_a_worker_that_is_killed_fails_the_job_and_comes_back(running, how):
     else:
         job = in_trouble(running, STUCK)
         os.kill(running[0].pid, signal.SIGKILL)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert 'signal 9' in job.message
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
 def test_changing_the_robot_ends_the_job(running):
     job = in_trouble(running, STUCK)
     running[0].set_robot(URDF.replace('0.4', '0.5'))
-    assert finished(job) == Outcome.CANCELLED
+    assert finished(job) == JobOutcome.CANCELLED
     assert 'robot description changed' in job.message
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
 def test_a_bad_robot_is_said_and_a_good_one_cures_it(running):
     running[0].set_robot('<robot/>')
     job = submit(running, GOOD)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert 'the robot cannot be simulated' in job.message
     assert running[0].state == WorkerState.FAILED      # not idle, as if all were well
     assert running[0].state_message == job.message == running[1].states[-1][1]
     running[0].set_robot(URDF)
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
 def test_a_robot_that_waits_is_taken_though_the_one_before_fails(running, monkeypatch):
     supervisor, log = running
-    seen, told, robots = len(log.states), log.on_state, iter([URDF])
+    seen, told, robots = len(log.states), supervisor._on_state, iter([URDF])
 
     def on_state(state, message):
         told(state, message)
@@ -253,38 +265,38 @@ def test_a_robot_that_waits_is_taken_though_the_one_before_fails(running, monkey
             for urdf in robots:
                 supervisor.set_robot(urdf)
 
-    monkeypatch.setattr(log, 'on_state', on_state)
+    monkeypatch.setattr(supervisor, '_on_state', on_state)
     supervisor.set_robot('<robot/>')
     log.wait(lambda log: [message for _, message in log.states[seen:]].count(
         'loading the robot') == 2)
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert WorkerState.FAILED not in [state for state, _ in log.states[seen:]]
 
 
 def test_a_robot_that_is_not_the_one_of_the_node_is_refused(running):
     running[0].set_robot(URDF, (), 'f00d')
     job = submit(running, GOOD)
-    assert finished(job) == Outcome.FAILED and 'f00d' in job.message
+    assert finished(job) == JobOutcome.FAILED and 'f00d' in job.message
     running[0].set_robot(URDF, (), Robot.from_urdf(URDF).description_hash)
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
 def test_a_model_that_cannot_be_built_is_not_tried_for_ever():
     log = Log()
-    supervisor = Supervisor(WorkerSettings('stub_models:Unbuildable'), log)
+    supervisor = Supervisor(WorkerSettings('stub_models:Unbuildable'), log.on_state)
     log.wait(lambda log: any(state == WorkerState.FAILED for state, _ in log.states))
     job = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert job.message == 'weights are missing'
     assert supervisor.pid is None
     supervisor.stop()
     late = supervisor.submit(observation(), TRAJECTORY, deadline=time.monotonic() + LIMIT)
-    assert finished(late) == Outcome.CANCELLED
+    assert finished(late) == JobOutcome.CANCELLED
 
 
 def test_a_bug_while_the_model_is_built_is_not_tried_for_ever():
     log = Log()
-    supervisor = Supervisor(WorkerSettings('stub_models:Broken'), log)
+    supervisor = Supervisor(WorkerSettings('stub_models:Broken'), log.on_state)
     log.wait(lambda log: any(state in (WorkerState.FAILED, WorkerState.RESTARTING)
                              for state, _ in log.states))
     assert log.states[-1] == (WorkerState.FAILED, 'ZeroDivisionError: a bug')
@@ -293,7 +305,7 @@ def test_a_bug_while_the_model_is_built_is_not_tried_for_ever():
 
 def test_a_deadline_in_no_time_or_never(running):
     for deadline in (float('inf'), 3e6):
-        assert finished(submit(running, GOOD, deadline=deadline)) == Outcome.DONE
+        assert finished(submit(running, GOOD, deadline=deadline)) == JobOutcome.DONE
 
 
 def test_a_bug_in_the_supervisor_ends_jobs_with_the_reason_and_it_goes_on(running, monkeypatch):
@@ -305,45 +317,64 @@ def test_a_bug_in_the_supervisor_ends_jobs_with_the_reason_and_it_goes_on(runnin
 
     monkeypatch.setattr(supervisor, '_show', bug)
     supervisor.remember(observation())
-    assert finished(first) == Outcome.FAILED
+    assert finished(first) == JobOutcome.FAILED
     assert first.message == 'internal error: ValueError: who wrote this?'
     assert (WorkerState.FAILED, first.message) in log.states
     late = submit(running, GOOD)
-    assert finished(late) == Outcome.DONE or late.message == first.message
+    assert finished(late) == JobOutcome.DONE or late.message == first.message
     log.wait(lambda _: supervisor.is_idle)
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
 
 
-def test_a_listener_with_a_bug_keeps_nobody_waiting(running, monkeypatch):
-    supervisor, log = running
-    monkeypatch.setattr(log, 'on_end', lambda job: 1 / 0)
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+def test_a_listener_with_a_bug_keeps_nobody_waiting(running, monkeypatch, capfd):
+    supervisor, _ = running
+    pid = supervisor.pid
+    monkeypatch.setattr(supervisor, '_on_state', lambda state, message: 1 / 0)
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     monkeypatch.undo()
-    log.wait(lambda log: log.states[-1] == (WorkerState.IDLE, '')
-             and (WorkerState.FAILED, 'internal error: ZeroDivisionError: division by zero')
-             in log.states)
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
+    assert supervisor.pid == pid and 'ZeroDivisionError' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('broken', ['on_frame', 'on_progress'])
+def test_a_sink_with_a_bug_ends_its_job_and_no_other(running, broken, monkeypatch):
+    pid, restarts = running[0].pid, running[0].restarts
+    sink = Sink(running[1])
+    monkeypatch.setattr(sink, broken, lambda *_: 1 / 0)
+    job = submit(running, GOOD, sink=sink)
+    assert finished(job) == JobOutcome.FAILED
+    assert 'could not be passed on: ZeroDivisionError' in job.message
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
+    assert (running[0].pid, running[0].restarts) == (pid, restarts)
+
+
+def test_a_job_for_another_robot_fails(running):
+    meant = Robot.from_urdf(URDF).description_hash
+    assert finished(submit(running, GOOD, robot_hash=meant)) == JobOutcome.DONE
+    job = submit(running, GOOD, robot_hash='f00d')
+    assert finished(job) == JobOutcome.FAILED
+    assert 'the robot description changed' in job.message and 'f00d' in job.message
 
 
 def test_a_worker_that_sends_nonsense_is_started_again(running):
     supervisor, log = running
     restarts = supervisor.restarts
     job = submit(running, GARBAGE)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert 'sent what cannot be read (UnpicklingError' in job.message
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert supervisor.restarts == restarts + 1
 
 
 def test_one_look_to_remember_is_under_way_at_a_time(running, monkeypatch):
     supervisor, _ = running
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     traffic, send, handle = [], supervisor._send, supervisor._handle
     monkeypatch.setattr(supervisor, '_send', lambda m: (traffic.append(type(m)), send(m)))
     monkeypatch.setattr(supervisor, '_handle', lambda m: (traffic.append(type(m)), handle(m)))
     for _ in range(30):
         supervisor.remember(observation())
-    assert finished(submit(running, GOOD)) == Outcome.DONE
+    assert finished(submit(running, GOOD)) == JobOutcome.DONE
     told = [kind for kind in traffic if kind in (Remember, Remembered)]
     assert told == [Remember, Remembered] * (len(told) // 2)
     assert told
@@ -352,29 +383,52 @@ def test_one_look_to_remember_is_under_way_at_a_time(running, monkeypatch):
 def test_stopping_ends_the_worker_in_the_middle_of_a_job():
     log = Log()
     supervisor = Supervisor(
-        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}), log,
-        cancel_grace=0.2)
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}),
+        log.on_state, cancel_grace=0.2)
     supervisor.set_robot(URDF)
     job = in_trouble((supervisor, log), DEAF)
     pid = supervisor.pid
     supervisor.stop()
-    assert finished(job) == Outcome.CANCELLED
+    assert finished(job) == JobOutcome.CANCELLED
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert log.states[-1][0] == WorkerState.STOPPED
 
 
-def test_a_worker_without_model_checks_and_cannot_predict():
+def test_a_process_that_does_not_die_is_left_behind_and_said(monkeypatch):
+    """As one that waits for a device in the kernel: here the signal is not sent."""
+    monkeypatch.setattr(subprocess.Popen, 'kill', lambda self: None)
+    monkeypatch.setattr('kinema4d_ros.worker.process.KILL_TIMEOUT', 0.2)
     log = Log()
-    supervisor = Supervisor(WorkerSettings('', simulator_settings={'frames': FRAMES}), log)
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}),
+        log.on_state, cancel_grace=0.2)
+    try:
+        supervisor.set_robot(URDF)
+        job = in_trouble((supervisor, log), DEAF)
+        pid = supervisor.pid
+        job.cancel()
+        assert finished(job) == JobOutcome.CANCELLED
+        log.wait(lambda log: any(f'process {pid} did not end' in message and
+                                 'left behind' in message for _, message in log.states))
+        monkeypatch.undo()
+        os.kill(pid, signal.SIGKILL)
+        assert finished(submit((supervisor, log), GOOD)) == JobOutcome.DONE
+        assert supervisor.pid != pid
+    finally:
+        supervisor.stop()
+
+
+def test_a_worker_without_model_checks_and_cannot_predict():
+    supervisor = Supervisor(WorkerSettings('', simulator_settings={'frames': FRAMES}))
     supervisor.set_robot(URDF)
     late = time.monotonic() + LIMIT
-    job = supervisor.submit(observation(), TRAJECTORY, task=Check((0, 1)), deadline=late)
-    assert finished(job) == Outcome.DONE, job.message
-    assert job.findings[0] == ()
-    assert [finding.code for finding in job.findings[1]] == [FindingCode.NO_DEPTH]
-    assert {'self-collision', 'tier 1'} <= set(job.latencies)
+    job = supervisor.submit(observation(), TRAJECTORY, task=CheckTask((0, 1)), deadline=late)
+    assert finished(job) == JobOutcome.DONE, job.message
+    assert job.assessment.findings[0] == ()
+    assert [finding.code for finding in job.assessment.findings[1]] == [FindingCode.NO_DEPTH]
+    assert {'self-collision', 'tier 1'} == set(job.assessment.latencies) and job.waited >= 0
     job = supervisor.submit(observation(), TRAJECTORY, deadline=late)
-    assert finished(job) == Outcome.FAILED
+    assert finished(job) == JobOutcome.FAILED
     assert 'this process has no world model' in job.message
     supervisor.stop()

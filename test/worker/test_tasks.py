@@ -10,13 +10,13 @@ from stub_models import GHOST, GOOD, Scripted
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier2Settings
+from kinema4d_ros.precheck import Assessment, Goal, PrecheckSettings, Tier2Settings
 from kinema4d_ros.robot import ForwardKinematics, Robot
 from kinema4d_ros.scene import Scene, ScenePoints
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import FindingCode, Observation, PinholeCamera, Severity, silent
-from kinema4d_ros.worker import tasks
-from kinema4d_ros.worker.protocol import Check, Prediction
+from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
+from kinema4d_ros.worker.tasks import run_task
 
 FRAMES = 4
 
@@ -48,16 +48,19 @@ def motion(angle=0.3):
 
 
 def checked(simulator, observation, trajectory, task, settings=None, report=silent):
-    """Run a Check."""
-    return tasks.check(simulator.checker(settings), observation, trajectory, task, report)
+    """Run a CheckTask and return what it found."""
+    found = Assessment()
+    run_task(found, simulator, simulator.checker(settings), observation, trajectory, task, report,
+             lambda *_: None)
+    return found
 
 
 def test_only_what_is_asked_for_is_checked(simulator, robot):
     stages = []
-    found = checked(simulator, look(robot), motion(), Check((0,)),
+    found = checked(simulator, look(robot), motion(), CheckTask((0,)),
                     report=lambda *told: stages.append(told[0]))
-    assert (found.findings, found.measured, stages) == ({0: ()}, {}, ['self-collision'])
-    found = checked(simulator, look(robot, 0.9), motion(0.8), Check((0, 1)))
+    assert (found.findings, found.measured, set(stages)) == ({0: ()}, {}, {'self-collision'})
+    found = checked(simulator, look(robot, 0.9), motion(0.8), CheckTask((0, 1)))
     assert any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL
                for f in found.findings[1])
     assert found.measured['min_clearance'] < 0.0
@@ -67,21 +70,21 @@ def test_limits_hold_from_where_the_robot_is_at_the_look(simulator, robot):
     moved = dataclasses.replace(look(robot), joint_positions={**READY, 'elbow_joint': -1.5})
     late = motion()          # which begins a little later, so that the controller blends into it
     late = dataclasses.replace(late, times=late.times + 0.05)
-    assert not checked(simulator, look(robot), late, Check((0,))).findings[0]
-    found = checked(simulator, moved, late, Check((0,))).findings[0]
+    assert not checked(simulator, look(robot), late, CheckTask((0,))).findings[0]
+    found = checked(simulator, moved, late, CheckTask((0,))).findings[0]
     assert FindingCode.VELOCITY_LIMIT in [f.code for f in found]
 
 
 def test_a_robot_that_moved_before_the_look_is_not_where_the_trajectory_starts(simulator, robot):
     moved = dataclasses.replace(look(robot), joint_positions={**READY, 'elbow_joint': 1.5})
-    (finding,) = checked(simulator, moved, motion(), Check((0,))).findings[0]
+    (finding,) = checked(simulator, moved, motion(), CheckTask((0,))).findings[0]
     assert (finding.code, finding.severity) == (FindingCode.START_STATE, Severity.FAIL)
     assert 'elbow_joint' in finding.message
 
 
 def test_a_goal_is_judged_from_the_foreseen_outcome(simulator, robot):
     goal = Goal.of({'lifted': {'height': 0.1}})
-    found = checked(simulator, look(robot), motion(), Check((0, 1), goal))
+    found = checked(simulator, look(robot), motion(), CheckTask((0, 1), goal))
     assert found.measured['success'] == goal.probability(
         simulator.checker().tier1(look(robot), motion()).outcome)
     assert found.findings[1][-1].code == FindingCode.GOAL
@@ -96,9 +99,9 @@ def test_candidates_share_one_look_at_the_scene(simulator, robot, monkeypatch):
         made.append('scene'), plain(self, *given))[1])
     observation = look(robot)
     for angle in (0.1, 0.2, 0.3, -0.2):
-        checked(simulator, observation, motion(angle), Check((0, 1)))
+        checked(simulator, observation, motion(angle), CheckTask((0, 1)))
     assert made == ['scene', 'points']
-    checked(simulator, look(robot), motion(), Check((0, 1)))      # another look
+    checked(simulator, look(robot), motion(), CheckTask((0, 1)))      # another look
     assert made == ['scene', 'points'] * 2
 
 
@@ -111,7 +114,7 @@ def test_what_is_wrong_in_a_check_is_a_doubt_and_a_stop_is_none(simulator, robot
     with monkeypatch.context() as patch:
         patch.setattr(checker, 'tier1', bug)
         patch.setattr(checker, 'tier0', bug)
-        found = checked(simulator, look(robot), motion(), Check((0, 1)))
+        found = checked(simulator, look(robot), motion(), CheckTask((0, 1)))
     for tier in (0, 1):
         (finding,) = found.findings[tier]
         assert finding.severity == Severity.UNSURE and 'ZeroDivisionError' in finding.message
@@ -120,19 +123,19 @@ def test_what_is_wrong_in_a_check_is_a_doubt_and_a_stop_is_none(simulator, robot
         raise PredictionCancelled('stop')
 
     with pytest.raises(PredictionCancelled):
-        checked(simulator, look(robot), motion(), Check((0, 1)), report=stop)
+        checked(simulator, look(robot), motion(), CheckTask((0, 1)), report=stop)
 
 
 def predicted(simulator, robot, task, settings=None):
-    """Run a Prediction; return what was found and the indices of the frames that were shown."""
-    shown = []
-    found = tasks.predict(simulator, simulator.checker(settings), look(robot), motion(), task,
-                          silent, lambda rollout, frame: shown.append(frame.index))
+    """Run a task; return what was found and the indices of the frames that were shown."""
+    found, shown = Assessment(), []
+    run_task(found, simulator, simulator.checker(settings), look(robot), motion(), task, silent,
+             lambda rollout, frame: shown.append(frame.index))
     return found, shown
 
 
 def test_a_prediction_that_is_not_judged_finds_nothing(simulator, robot):
-    found, shown = predicted(simulator, robot, Prediction(GHOST))
+    found, shown = predicted(simulator, robot, PredictionTask(GHOST))
     assert (found.findings, found.measured, shown) == ({}, {}, list(range(FRAMES)))
 
 
@@ -141,15 +144,15 @@ def test_tier_2_looks_at_the_very_frames_that_are_shown(simulator, robot, monkey
     plain = Scripted.predict
     monkeypatch.setattr(Scripted, 'predict', lambda self, *given, seed, report: (
         asked.append(seed), plain(self, *given, seed=seed, report=report))[1])
-    found, shown = predicted(simulator, robot, Prediction(GHOST, is_judged=True),
+    found, shown = predicted(simulator, robot, PredictionTask(GHOST, is_judged=True),
                              PrecheckSettings())
     assert (asked, shown) == ([GHOST], list(range(FRAMES)))
     assert FindingCode.GHOST_MOTION in [f.code for f in found.findings[2]]
     assert found.measured['action_following'] == 0.0
     settings = PrecheckSettings(tier2=Tier2Settings(seeds=3, hold_still=True))
     asked.clear()
-    found, shown = predicted(simulator, robot, Prediction(GHOST, is_judged=True), settings)
+    found, shown = predicted(simulator, robot, PredictionTask(GHOST, is_judged=True), settings)
     assert asked == [GHOST, GHOST + 1, GHOST + 2, GHOST]
     assert shown == list(range(FRAMES))          # of the first only
-    found, _ = predicted(simulator, robot, Prediction(GOOD, is_judged=True), PrecheckSettings())
+    found, _ = predicted(simulator, robot, PredictionTask(GOOD, is_judged=True), PrecheckSettings())
     assert not [f for f in found.findings[2] if f.severity > Severity.INFO]

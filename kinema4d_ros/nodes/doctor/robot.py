@@ -15,7 +15,7 @@ from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.doctor.probe import GraphProbe
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.inputs import Look
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 
 _GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, below which it is not
@@ -87,7 +87,7 @@ def examine_camera(node: GraphProbe) -> Iterator[Diagnosis]:
     yield _in_image(robot, look)
 
 
-def _in_image(robot: Robot, look: Look) -> Diagnosis:
+def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
     """Compare the rendered robot with the live depth image."""
     name, seen = 'robot in the image', look.observation
     if seen.view.depth is None:

@@ -11,7 +11,7 @@ from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
 from kinema4d_ros.types import Status
-from kinema4d_ros.worker.events import WorkerState
+from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.supervisor import Supervisor
 
 _STALE = 2.0   # [s] an input that was silent for so long is worth a warning

@@ -9,29 +9,28 @@ import hashlib
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from kinema4d_ros.errors import IncidentError, Kinema4DError
 from kinema4d_ros.incident.file import MAX_FRAMES, smaller, write_packet
 from kinema4d_ros.incident.meshes import mesh_hashes
-from kinema4d_ros.incident import IncidentPacket, IncidentRules
-from kinema4d_ros.nodes.shadow_sim.candidate import Candidate
-from kinema4d_ros.nodes.shadow_sim.inputs import Look
+from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
-from kinema4d_ros.precheck import Goal
+from kinema4d_ros.precheck import Assessment, Goal
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Status, Verdict
-from kinema4d_ros.worker.protocol import Frame
+from kinema4d_ros.types import JointTrajectory, PredictedFrame, Status, Verdict
 
 _WAITING = 3         # packets that may wait for the disk; further ones are dropped, and counted
 _MOST = 500          # packets in a folder; nobody looks at more, and disks are finite
 _PATIENCE = 10.0     # [s] that writing gets when the node ends
 
 
-class Pictures:
+class KeptFrames:
     """Keeps small copies of the frames of one prediction, in the supervisor's thread."""
 
     def __init__(self):
@@ -39,12 +38,23 @@ class Pictures:
         self.images: list[np.ndarray] = []
         self.times: list[float] = []
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: PredictedFrame) -> None:
         """Keep a frame, or skip it where there are too many for a packet."""
         if frame.index % -(-frame.count // MAX_FRAMES) == 0:
             small = smaller(frame.image)
             self.images.append(small.copy() if small is frame.image else small)
             self.times.append(frame.time)
+
+
+class JudgedMotion(Protocol):
+    """What a packet needs of a candidate."""
+
+    rollout_id: str
+    trajectory: JointTrajectory | None
+    robot: Robot | None
+    joints: Mapping[str, float]
+    assessment: Assessment
+    frames: KeptFrames
 
 
 class IncidentKeeper:
@@ -61,13 +71,13 @@ class IncidentKeeper:
         self._ended = False
         self._thread: threading.Thread | None = None
 
-    def keep(self, candidate: Candidate, look: object, verdict: Verdict,
-             settings: ShadowSimSettings, goal: Goal | None, pictures: Pictures) -> None:
+    def keep(self, motion: JudgedMotion, observed: object, verdict: Verdict,
+             settings: ShadowSimSettings, goal: Goal | None) -> None:
         """Have a packet written where the verdict is FAIL and the parameters want it."""
         if verdict.status != Status.FAIL or not settings.values['incident_dir']:
             return
         try:
-            work = self._work(candidate, look, verdict, settings, goal, pictures)
+            work = self._work(motion, observed, verdict, settings, goal)
         except Exception as error:      # whatever it is, the verdict goes out
             self._fail(error)
             return
@@ -95,32 +105,34 @@ class IncidentKeeper:
         if self._thread is not None:
             self._thread.join(_PATIENCE)
 
-    def _work(self, candidate: Candidate, look: object, verdict: Verdict,
-              settings: ShadowSimSettings, goal: Goal | None, pictures: Pictures
+    def _work(self, motion: JudgedMotion, observed: object, verdict: Verdict,
+              settings: ShadowSimSettings, goal: Goal | None
               ) -> tuple[Path, Robot, IncidentPacket]:
         """Return what the thread needs; nothing here is copied, since nothing of it changes."""
-        if not isinstance(look, Look) or candidate.trajectory is None or candidate.robot is None:
+        if not isinstance(observed, FramedObservation) or motion.trajectory is None \
+                or motion.robot is None:
             raise IncidentError('there is no packet of this FAIL: without a look at the world, a '
                                 'robot and a readable trajectory it cannot be judged again')
         text, values = self.robot_text, settings.values
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
-        if digest != candidate.robot.description_hash:
+        if digest != motion.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')
-        seen, mount = look.observation, look.mount
-        if candidate.background is not None:      # the node does not know what a worker remembers
-            seen = seen.with_view(background=candidate.background)
+        seen, mount = observed.observation, observed.mount
+        background = motion.assessment.background
+        if background is not None:      # the node does not know what a worker remembers
+            seen = seen.with_view(background=background)
         rules = IncidentRules(
-            tiers=tuple(sorted(candidate.findings)), required=tuple(values['required_tiers']),
-            settings=settings.precheck, goal=goal, seed=values['seed'],
-            world_model=values['world_model'], model_settings=settings.world_model,
-            checkpoint_hash=verdict.checkpoint_hash, frames=values['frames'],
-            live_joints=dict(candidate.joints),
+            tiers=tuple(sorted(motion.assessment.findings)),
+            required=tuple(values['required_tiers']), settings=settings.precheck, goal=goal,
+            seed=values['seed'], world_model=values['world_model'],
+            model_settings=dict(settings.world_model), checkpoint_hash=verdict.checkpoint_hash,
+            frames=values['frames'], live_joints=dict(motion.joints),
             camera_link='' if mount is None else mount.link,
             T_link_camera=() if mount is None else tuple(map(tuple, mount.T_link_camera.tolist())))
-        name = f'{time.strftime("%Y%m%d_%H%M%S")}_{candidate.rollout_id}.zip'
-        return (Path(values['incident_dir']).expanduser() / name, candidate.robot, IncidentPacket(
-            seen, text, candidate.trajectory, rules, verdict, tuple(pictures.images),
-            tuple(pictures.times)))
+        name = f'{time.strftime("%Y%m%d_%H%M%S")}_{motion.rollout_id}.zip'
+        return (Path(values['incident_dir']).expanduser() / name, motion.robot, IncidentPacket(
+            seen, text, motion.trajectory, rules, verdict, tuple(motion.frames.images),
+            tuple(motion.frames.times)))
 
     def _run(self) -> None:
         meshes: tuple[Robot | None, dict[str, str]] = None, {}

@@ -40,7 +40,7 @@ class InputProblem(ObservationError):
         super().__init__(message)
 
 
-class Look(NamedTuple):
+class FramedObservation(NamedTuple):
     """An observation, and the names that go with it."""
 
     observation: Observation
@@ -235,7 +235,7 @@ class Inputs:
         return self._of_robot(robot, newest.stamp_ns, _JOINT_SPREAD_NS)
 
     def observe(self, finder: CameraFinder, now_ns: int,
-                values: Mapping[str, Any]) -> Look:
+                values: Mapping[str, Any]) -> FramedObservation:
         """
         Return the newest look at the world, decoded and rectified.
 
@@ -267,7 +267,7 @@ class Inputs:
         except Kinema4DError as error:
             raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
-        return Look(observation, frame, pose.mount, robot.root_link, is_in_frame)
+        return FramedObservation(observation, frame, pose.mount, robot.root_link, is_in_frame)
 
     def _newest_complete(self, robot: Robot, within_ns: int
                          ) -> tuple[Entry, dict[str, float], Entry | None]:

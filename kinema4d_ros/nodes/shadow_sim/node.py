@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -25,15 +26,14 @@ from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
-from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
+from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, RobotSource
+from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
-from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, Worker
-from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
-from kinema4d_ros.nodes.shadow_sim.rollout_publisher import RolloutPublisher
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.worker.job import Outcome
+from kinema4d_ros.worker.job import JobOutcome
+from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.protocol import WorkerSettings
 from kinema4d_ros.worker.supervisor import Supervisor
 from kinema4d_ros.world_model import registry
@@ -59,6 +59,29 @@ def transition(method):
     return guarded
 
 
+class _Parts(NamedTuple):
+    """What a configured node consists of; there as a whole or not at all."""
+
+    outputs: Outputs
+    pipeline: PrecheckPipeline
+    runner: RequestRunner
+    action: PrecheckAction
+    workers: tuple[Supervisor, ...]     # of the world model, and of the checks where apart
+
+    def stop(self, outcome: JobOutcome, reason: str) -> None:
+        """Stop whatever is judged or waits to be."""
+        self.runner.stop(outcome, reason)
+
+    def close(self) -> None:
+        """End everything."""
+        self.runner.close()
+        for worker in self.workers:
+            worker.stop()
+        self.action.close()
+        self.pipeline.incidents.close()
+        self.outputs.close()
+
+
 class ShadowSim(NodeBase, LifecycleNode):
     """
     Answers requests while it is active.
@@ -78,12 +101,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._on_failure = on_failure
         self.failures: list[Exception] = []
         self._active = False
-        self._workers: dict[Supervisor, None] = {}     # in order, the world model's first
-        self._looker: Looker | None = None
-        self._runner: RequestRunner | None = None
-        self._outputs: Outputs | None = None
-        self._judge: PrecheckPipeline | None = None
-        self._action: PrecheckAction | None = None
+        self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
         self._robot_text = ''
@@ -104,8 +122,9 @@ class ShadowSim(NodeBase, LifecycleNode):
     def quit(self) -> None:
         """End what callbacks may be waiting for, so that the executor can be stopped."""
         self._active = False
-        if self._runner is not None:
-            self._runner.close()
+        parts = self._parts
+        if parts is not None:
+            parts.runner.close()
 
     def close(self) -> None:
         """End everything in whatever state the node is."""
@@ -118,54 +137,78 @@ class ShadowSim(NodeBase, LifecycleNode):
     def on_configure(self, state):
         """Start the world model's process and listen for the robot."""
         settings = self._settings.current
-        values = settings.values
-        if ':' not in values['world_model'] and values['world_model'] not in registry.available():
+        values, model = settings.values, settings.values['world_model']
+        if ':' not in model and model not in registry.available():
             raise ConfigurationError(
-                f"parameter 'world_model' is {values['world_model']!r}, valid: "
+                f"parameter 'world_model' is {model!r}, valid: "
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
-        self._outputs = Outputs(self)
-        self._looker = Looker(self)
-        self._judge = PrecheckPipeline(self, self._outputs, self._looker,
-                                       lambda: self._settings.current)
-        self._start_workers(settings)
-        self._runner = RequestRunner(self._judge)
-        self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
-        self._robot_subscription = self.create_subscription(
-            String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
-            callback_group=self._slow)
+        self._parts = self._make_parts(settings)
+        self._subscribe_to_robot()
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data)
         self._warn_of_opt_outs(values)
         return SUCCESS
 
-    def _start_workers(self, settings: ShadowSimSettings) -> None:
+    def _make_parts(self, settings: ShadowSimSettings) -> _Parts:
+        """Start the workers, and all that makes verdicts with them."""
+        outputs, workers = Outputs(self), self._start_workers(settings)
+
+        def current() -> ShadowSimSettings:
+            return self._settings.current
+
+        pipeline = PrecheckPipeline(self, outputs, current, checks=workers[-1],
+                                    predictions=workers[0])
+        runner = RequestRunner(pipeline)
+        action = PrecheckAction(self, runner, current, lambda: self._active)
+        return _Parts(outputs, pipeline, runner, action, workers)
+
+    def _start_workers(self, settings: ShadowSimSettings) -> tuple[Supervisor, ...]:
         """Start the process of the world model, and that of the checks where they are apart."""
         values = settings.values
 
-        def started(settings: WorkerSettings, name: str, cancel_grace: float) -> Worker:
-            rollouts = RolloutPublisher(self, self._outputs, name)
-            return Worker(Supervisor(
-                settings, rollouts, slots=values['frame_slots'], cancel_grace=cancel_grace,
-                start_timeout=values['start_timeout']), rollouts)
+        def started(of_worker: WorkerSettings, name: str, cancel_grace: float) -> Supervisor:
+            return Supervisor(
+                of_worker, lambda *told: self._log_state(name, *told),
+                slots=values['frame_slots'], cancel_grace=cancel_grace,
+                start_timeout=values['start_timeout'])
 
-        common = {'simulator_settings': {'frames': values['frames']}, 'rules': settings.precheck}
-        grace = values['cancel_grace']
-        niceness = _NICENESS if values['separate_checks'] else 0
-        self._judge.predictions = self._judge.checks = started(
-            WorkerSettings(values['world_model'], settings.world_model,
-                           niceness=niceness, **common), 'world model', grace)
-        if values['separate_checks']:
-            self._judge.checks = started(WorkerSettings('', **common), 'checks',
-                                         max(grace, _CHECK_GRACE))
-        self._workers = {worker.supervisor: None
-                         for worker in (self._judge.predictions, self._judge.checks)}
+        simulator = {'frames': values['frames']}
+        grace, is_apart = values['cancel_grace'], values['separate_checks']
+        predictions = started(
+            WorkerSettings(values['world_model'], dict(settings.world_model), simulator,
+                           settings.precheck, niceness=_NICENESS if is_apart else 0),
+            'world model', grace)
+        if not is_apart:
+            return (predictions,)
+        return predictions, started(
+            WorkerSettings('', simulator_settings=simulator, precheck=settings.precheck),
+            'checks', max(grace, _CHECK_GRACE))
+
+    def _log_state(self, name: str, state: WorkerState, message: str) -> None:
+        """Log what matters of a worker's state."""
+        if state in (WorkerState.FAILED, WorkerState.RESTARTING):
+            self.get_logger().error(f'{name} {state}: {message}')
+        elif message:
+            self.get_logger().info(f'{name} {state}: {message}')
+
+    def _subscribe_to_robot(self) -> None:
+        self._robot_subscription = self.create_subscription(
+            String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
+            callback_group=self._slow)
 
     @transition
     def on_activate(self, state):
-        """Listen to the world and to requests."""
-        values = self._snapshot()
-        self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
-        self._looker.inputs = self._inputs
+        """Listen to the world and to requests; where that fails, nothing of it stays."""
+        try:
+            return self._activate(state)
+        except Exception:
+            self._deactivate()
+            raise
+
+    def _activate(self, state) -> TransitionCallbackReturn:
+        values, pipeline = self._settings.current.values, self._parts.pipeline
+        self._inputs = pipeline.inputs = Inputs(self, values, self._tree, self._data,
+                                                self._on_jump)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=NotForExecutor())]
@@ -175,7 +218,9 @@ class ShadowSim(NodeBase, LifecycleNode):
         result = super().on_activate(state)
         self._active = result == SUCCESS
         self._subscription_thread = SubscriptionThread(self._made[0])
-        self._judge.catch_up = self._subscription_thread.catch_up
+        pipeline.catch_up = self._subscription_thread.catch_up
+        if not self._active:
+            self._deactivate()
         return result
 
     @transition
@@ -198,8 +243,9 @@ class ShadowSim(NodeBase, LifecycleNode):
 
     def _deactivate(self) -> None:
         self._active = False
-        if self._runner is not None:
-            self._runner.stop(Outcome.CANCELLED, 'the node was deactivated')
+        parts = self._parts
+        if parts is not None:
+            parts.stop(JobOutcome.CANCELLED, 'the node was deactivated')
         if self._subscription_thread is not None:
             self._subscription_thread.close()
             self._subscription_thread = None
@@ -209,28 +255,20 @@ class ShadowSim(NodeBase, LifecycleNode):
             else:
                 self.destroy_subscription(thing)
         self._made = []
-        if self._inputs is not None:
-            self._looker.inputs = None
-            self._inputs.close()
-            self._inputs = None
+        inputs, self._inputs = self._inputs, None
+        if parts is not None:
+            parts.pipeline.inputs = None
+        if inputs is not None:
+            inputs.close()
 
     def _clean_up(self) -> None:
-        if self._runner is None:
+        parts = self._parts
+        if parts is None:
             return
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)
-        self._runner.close()
-        for worker in self._workers:
-            worker.stop()
-        self._action.close()
-        self._judge.incidents.close()
-        self._outputs.close()
-        self._runner = self._action = self._outputs = self._judge = self._looker = None
-        self._workers = {}
-        self._robot_text = ''
-
-    def _snapshot(self):
-        return self._settings.current.values
+        parts.close()
+        self._parts, self._robot_text = None, ''
 
     def _warn_of_opt_outs(self, values) -> None:
         if values['max_input_age'] == 0.0:
@@ -243,66 +281,75 @@ class ShadowSim(NodeBase, LifecycleNode):
         """Take a robot; the same text again changes nothing."""
         if message.data == self._robot_text:
             return
-        values = self._snapshot()
+        values, parts = self._settings.current.values, self._parts
+        if parts is None:      # cleaned up meanwhile
+            return
         paths = values['package_paths']
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
-            finder = CameraFinder(robot, values['extrinsics'], self._tree)
+            finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), ''
         except Exception as error:   # whatever a stranger's file does, the node lives on
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
-            finder = None    # the robot of before is not what the topic describes any more
-        looker, runner = self._looker, self._runner
-        if looker is None:    # cleaned up meanwhile
-            return
+            # the robot of before is not what the topic describes any more
+            robot, finder = None, None
+            refusal = f'the robot description is refused: {reason}'
         if self._robot_text:
-            runner.stop(Outcome.CANCELLED, 'the robot description changed')
-        self._robot_text, looker.finder = message.data, finder
-        self._judge.incidents.robot_text = message.data
-        if finder is None:
-            looker.refusal = f'the robot description is refused: {reason}'
+            parts.stop(JobOutcome.CANCELLED, 'the robot description changed')
+        if robot is not None:      # the workers first: they must not be asked about it before
+            for worker in parts.workers:
+                worker.set_robot(message.data, paths, robot.description_hash)
+        self._robot_text = parts.pipeline.incidents.robot_text = message.data
+        parts.pipeline.source = RobotSource(finder, refusal)
+        if robot is None:
             return
-        for worker in self._workers:
-            worker.set_robot(message.data, paths, robot.description_hash)
-        self._outputs.publish_shadow_root(robot, values['shadow_prefix'])
+        parts.outputs.publish_shadow_root(robot, values['shadow_prefix'])
         for warning in robot.warnings:
             self.get_logger().warning(f'robot_description: {warning}')
         self.get_logger().info(f'robot {robot.name!r}: {len(robot.link_names)} links, '
                                f'{len(robot.joint_names)} joints')
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        if self._active:
-            self._runner.submit(Request((message,), deadline=self._snapshot()['deadline'],
-                                        is_streamed=True))
+        parts = self._parts
+        if self._active and parts is not None:
+            parts.runner.submit(PrecheckRequest(
+                (message,), deadline=self._settings.current.values['deadline'],
+                is_streamed=True))
 
     def _on_remember(self) -> None:
-        """Show the worker the scene while nothing else is to do."""
-        finder, inputs = self._looker.finder, self._inputs
-        idle = [worker for worker in self._workers if worker.is_idle]
-        if finder is None or inputs is None or not idle:
+        """Show the workers the scene while nothing else is to do."""
+        parts, inputs = self._parts, self._inputs
+        if parts is None or inputs is None:
+            return
+        finder = parts.pipeline.source.finder
+        idle = [worker for worker in parts.workers if worker.is_idle]
+        if finder is None or not idle:
             return
         try:
-            look = inputs.observe(finder, self.get_clock().now().nanoseconds, self._snapshot())
+            observed = inputs.observe(finder, self.get_clock().now().nanoseconds,
+                                      self._settings.current.values)
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
-        if look.mount is None:
+        if observed.mount is None:
             for worker in idle:
-                worker.remember(look.observation)
+                worker.remember(observed.observation)
 
     def _on_diagnostics(self) -> None:
-        inputs, judge, runner = self._inputs, self._judge, self._runner
+        inputs, parts = self._inputs, self._parts
         if inputs is not None:
             inputs.refresh()
         self._incompatible.look()
-        robot = None if self._looker is None else self._looker.robot
+        status: Iterable = () if inputs is None else inputs.status()
+        if parts is None:
+            self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
+            return
+        robot = parts.pipeline.source.robot
         self._diagnostics.publish(diagnostics(
-            self, '' if robot is None else robot.name,
-            () if inputs is None else inputs.status(), tuple(self._workers),
-            None if judge is None else judge.last_message,
-            {} if runner is None or judge is None else {
-                'requests replaced': runner.replaced, 'requests waiting': runner.waiting,
-                **judge.incidents.counts()}))
+            self, '' if robot is None else robot.name, status, parts.workers,
+            parts.pipeline.last_message,
+            {'requests replaced': parts.runner.replaced, 'requests waiting': parts.runner.waiting,
+             **parts.pipeline.incidents.counts()}))
 
     # ------------------------------------------------------------------ time
 
@@ -319,11 +366,12 @@ class ShadowSim(NodeBase, LifecycleNode):
     def _on_jump(self, reason: str) -> None:
         """Forget what belongs to the old time line; a running request ends as UNSURE."""
         self.get_logger().warning(f'{reason}: inputs and remembered scene are forgotten')
-        if self._inputs is not None:
-            self._inputs.clear()
-        if self._runner is not None:
-            self._runner.stop(Outcome.CANCELLED, reason)
-            for worker in self._workers:
+        inputs, parts = self._inputs, self._parts
+        if inputs is not None:
+            inputs.clear()
+        if parts is not None:
+            parts.stop(JobOutcome.CANCELLED, reason)
+            for worker in parts.workers:
                 worker.forget()
 
 

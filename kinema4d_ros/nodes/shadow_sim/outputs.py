@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -25,10 +24,11 @@ from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.nodes.shadow_sim.markers import verdict_markers
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Verdict
-from kinema4d_ros.worker.protocol import Frame
+from kinema4d_ros.worker.rollout_frame import RolloutFrame
 
 #: topic -> (type, QoS); all relative, so that a namespace moves them together
 TOPICS = {
@@ -48,6 +48,14 @@ TOPICS = {
 #: what becomes of one predicted frame; without a reader of any of these it need not be made
 OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
 _DECIMATION = 4      # rows and columns of predicted/points for one of predicted/points/decimated
+
+
+class Rollout(NamedTuple):
+    """What the frames of one prediction have in common."""
+
+    id: str
+    observed: FramedObservation     # that the prediction starts from
+    cloud_stride: int               # of rows and columns of the clouds that are published
 
 
 class Outputs:
@@ -73,64 +81,65 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(publisher)
         self._node.destroy_publisher(self._static)
 
-    def publish_frame(self, frame: Frame, *, rollout_id: str, stamp_ns: int, camera_frame: str,
-                      root_link: str, in_frame: bool, values: Mapping[str, Any]) -> None:
+    def publish_frame(self, frame: RolloutFrame, rollout: Rollout) -> None:
         """
         Publish one predicted frame.
 
-        :param in_frame: the camera is and stays at `camera_frame`. Points go out in the frame of
-            the root link where it moves (its frame is where it is now, not where it will be) or is
-            beside it, as the right one of a stereo pair is.
+        Points go out in the camera's frame, or in that of the root link where the camera moves
+        (its frame is where it is now, not where it will be) or is beside its frame, as the right
+        one of a stereo pair is.
         """
-        header = Header(stamp=time_message(stamp_ns), frame_id=camera_frame)
+        observed, predicted, robot = rollout.observed, frame.predicted, frame.robot
+        header = Header(stamp=time_message(observed.observation.stamp_ns), frame_id=observed.frame)
         wanted = self.wanted_of_frames()
 
         def cloud(points: np.ndarray, times_less: int = 1) -> PointCloud2:
-            stride = values['cloud_stride'] * times_less
-            if in_frame:
-                return cloud_message(points, frame.image, header, stride=stride)
-            T = frame.T_base_camera  # noqa: N806
+            stride = rollout.cloud_stride * times_less
+            if observed.is_in_frame:
+                return cloud_message(points, predicted.image, header, stride=stride)
+            T = robot.T_base_camera  # noqa: N806
             points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
-            return cloud_message(points, frame.image,
-                                 Header(stamp=header.stamp, frame_id=root_link), stride=stride)
+            return cloud_message(
+                points, predicted.image,
+                Header(stamp=header.stamp, frame_id=observed.root_link), stride=stride)
 
         image = points = None
         if wanted & {'predicted/image', 'predicted/frame'}:
-            image = array_to_image(frame.image, header)
+            image = array_to_image(predicted.image, header)
         if wanted & {'predicted/points', 'predicted/frame'}:
-            points = cloud(frame.pointmap)
+            points = cloud(predicted.pointmap)
         if 'predicted/frame' in wanted:
-            carried = frame.carried_point_base
+            carried = predicted.carried_point_base
             x, y, z = (math.nan,) * 3 if carried is None else map(float, carried)
-            sigma = Image() if frame.pointmap_sigma is None else array_to_image(
-                frame.pointmap_sigma, header, '32FC1')
+            sigma = Image() if predicted.pointmap_sigma is None else array_to_image(
+                predicted.pointmap_sigma, header, '32FC1')
             self._publish('predicted/frame', PredictedFrame(
-                header=header, rollout_id=rollout_id, index=frame.index, count=frame.count,
-                time_from_start=duration_message(frame.time), image=image, points=points,
-                mask=array_to_image(frame.robot_mask, header, 'mono8'),
-                joints=joint_state_message(dict(frame.joint_positions),
+                header=header, rollout_id=rollout.id, index=predicted.index, count=predicted.count,
+                time_from_start=duration_message(predicted.time), image=image, points=points,
+                mask=array_to_image(predicted.robot_mask, header, 'mono8'),
+                joints=joint_state_message(dict(robot.joint_positions),
                                            Header(stamp=header.stamp)),
-                sigma=sigma, action_following=math.nan if frame.action_following is None
-                else float(frame.action_following),
+                sigma=sigma, action_following=math.nan if predicted.action_following is None
+                else float(predicted.action_following),
                 carried_point=Point(x=x, y=y, z=z)))
         if 'predicted/image' in wanted:
             self._publish('predicted/image', image)
         if 'predicted/image/compressed' in wanted:
-            self._publish('predicted/image/compressed', compressed_message(frame.image, header))
+            self._publish('predicted/image/compressed', compressed_message(predicted.image, header))
         if 'predicted/points' in wanted:
             self._publish('predicted/points', points)
         if 'predicted/points/decimated' in wanted:
-            self._publish('predicted/points/decimated', cloud(frame.pointmap, _DECIMATION))
+            self._publish('predicted/points/decimated', cloud(predicted.pointmap, _DECIMATION))
         if 'predicted/camera_info' in wanted:
-            self._publish('predicted/camera_info', camera_info_message(frame.camera, header))
+            self._publish('predicted/camera_info', camera_info_message(robot.camera, header))
         if 'robot/points' in wanted:
-            self._publish('robot/points', cloud(frame.robot_pointmap))
+            self._publish('robot/points', cloud(robot.pointmap))
         if 'robot/mask' in wanted:
-            self._publish('robot/mask', array_to_image(frame.exact_mask, header, 'mono8'))
+            self._publish('robot/mask', array_to_image(robot.mask, header, 'mono8'))
         if 'predicted/joint_states' in wanted:
             now = self._node.get_clock().now().to_msg()
             self._publish('predicted/joint_states',
-                          joint_state_message(dict(frame.joint_positions), Header(stamp=now)))
+                          joint_state_message(dict(robot.joint_positions), Header(stamp=now)))
 
     def verdict_message(self, verdict: Verdict, *, rollout_id: str, root_link: str,
                         lifetime: float) -> VerdictMessage:

@@ -1,56 +1,78 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a request becomes verdicts: rules, one look at the world, checks, predictions, decision."""
+"""How a request becomes verdicts: the sequence of tiers, with its costly steps in the workers."""
 from __future__ import annotations
 
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
-from kinema4d_ros.bridge.motion import trajectory_from_message
+from kinema4d_ros.bridge.graph import why_silent
+from kinema4d_ros.bridge.motion import stamp_ns, trajectory_from_message
 from kinema4d_ros.bridge.verdicts import candidates_message
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.msg import Verdict as VerdictMessage
+from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, CODES
-from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
-from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Look
-from kinema4d_ros.nodes.shadow_sim.looker import Looker
-from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
+from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
+from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
+from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
-from kinema4d_ros.nodes.shadow_sim.requests import Request
-from kinema4d_ros.nodes.shadow_sim.rollout_publisher import Rollout, RolloutPublisher
-from kinema4d_ros.precheck import check_tier0, not_checked, rank, trajectory_hash
-from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.precheck.outcome import event_finding
-from kinema4d_ros.precheck.rubrics import load_rubric
+from kinema4d_ros.precheck import Assessment, Goal, rank, trajectory_hash
+from kinema4d_ros.precheck.sequence import begin, conclude
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Status, Verdict
-from kinema4d_ros.worker.job import Job, Outcome
-from kinema4d_ros.worker.protocol import Check, Prediction
+from kinema4d_ros.worker.job import Job, JobOutcome
+from kinema4d_ros.worker.process import WorkerState
+from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
 from kinema4d_ros.worker.supervisor import Supervisor
 
 _PREDICTED = 2    # the tier that looks at what the world model predicts
+_POLL = 0.02      # [s] between looks for an input or a worker that is waited for
+#: states of a worker that is loading, or has not ended yet what it was asked to stop
+_COMING = (WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.BUSY)
+
+Taken = TypeVar('Taken')
 
 
-class Worker(NamedTuple):
-    """A worker process, and what listens to it."""
+class RobotSource(NamedTuple):
+    """What is known of the robot; replaced as a whole when another description comes."""
 
-    supervisor: Supervisor
-    rollouts: RolloutPublisher
+    finder: CameraFinder | None = None      # of the camera on the robot; None for no usable robot
+    refusal: str = ''                       # why the present description is not used
+
+    @property
+    def robot(self) -> Robot | None:
+        """The present robot."""
+        return None if self.finder is None else self.finder.robot
 
 
 class _Plan(NamedTuple):
     """What is to be done for a request."""
 
-    settings: ShadowSimSettings         # when it came; it keeps them to its end
+    settings: ShadowSimSettings         # as they were when it came; it keeps them to its end
     goal: Goal | None
     wanted: frozenset[int]              # tiers that the answer waits for
     is_judged: bool                     # whether tier 2 looks at the predictions
 
+    @classmethod
+    def of(cls, request: PrecheckRequest, settings: ShadowSimSettings) -> _Plan:
+        values = settings.values
+        goal = request.goal or settings.goal
+        wanted = {*values['required_tiers'], *request.tiers}
+        if goal is not None:
+            wanted.add(1)       # which foresees the outcome
+        return cls(settings, goal, frozenset(wanted),
+                   _PREDICTED in wanted or _PREDICTED in values['late_tiers'])
+
     @property
-    def values(self) -> Mapping[str, Any]:
-        """The values of the parameters."""
-        return self.settings.values
+    def predicts_first(self) -> bool:
+        """Whether the answer waits for what the world model predicts."""
+        return _PREDICTED in self.wanted
 
 
 class PrecheckPipeline:
@@ -61,188 +83,260 @@ class PrecheckPipeline:
     of their ranking: a robot that waits for the checks does not wait for pictures. The answer
     comes as soon as the tiers that it waits for have run; what is predicted after that is shown,
     and may still make the verdict worse: a second verdict, the final one, then follows.
+
+    The node replaces `source` and `inputs` (None while there are none) as they come and go.
     """
 
-    def __init__(self, node, outputs: Outputs, looker: Looker,
-                 snapshot: Callable[[], ShadowSimSettings]):
-        """:param snapshot: returns the settings as they are now."""
-        self._node, self._outputs, self._looker = node, outputs, looker
-        self._snapshot = snapshot
-        self.checks: Worker | None = None         # both may be the same
-        self.predictions: Worker | None = None
+    def __init__(self, node, outputs: Outputs, settings: Callable[[], ShadowSimSettings],
+                 checks: Supervisor, predictions: Supervisor):
+        """
+        Judge with these worker processes, which may be the same.
+
+        :param node: whose clock counts, and whose log is told.
+        :param settings: returns the settings as they are now.
+        """
+        self._node, self._outputs, self._settings = node, outputs, settings
+        self._checks, self._predictions = checks, predictions
+        self.source = RobotSource()
+        self.inputs: Inputs | None = None
         self.incidents = IncidentKeeper(node.get_logger())
-        self.last_message = None
+        self.last_message: VerdictMessage | None = None
         #: Takes trajectories that wait to be heard: what they outdate must not pass.
         self.catch_up: Callable[[], None] = lambda: None
 
-    def __call__(self, request: Request) -> None:
-        """Give every candidate its verdict and publish it; never raises."""
-        candidates = [Candidate(index, request.rollout_id(index), message)
+    def __call__(self, request: PrecheckRequest) -> None:
+        """Give every candidate its verdict and publish it."""
+        plan = _Plan.of(request, self._settings())
+        candidates = [Candidate(request.rollout_id(index), message)
                       for index, message in enumerate(request.candidates)]
-        plan = look = None
+        observed: FramedObservation | InputProblem | None = None
         for candidate in candidates:
             with self._doubts_in(candidate):
-                plan = plan or self._plan(request)
                 self._begin(request, candidate, plan)
-        if plan is None:
-            plan = _Plan(self._snapshot(), None, frozenset(), False)
-        predicts_first = _PREDICTED in plan.wanted
         for candidate in candidates:
             with self._doubts_in(candidate):
-                look = look or self._look(request, plan)
-                self._check(request, candidate, look, plan)
-            if not predicts_first:
+                observed = observed or self._observe(request, plan)
+                self._check(request, candidate, observed, plan)
+            if not plan.predicts_first:
                 # One that was replaced meanwhile is not predicted, so nothing more will follow.
-                self._conclude(request, candidate, look, plan, final=request.stopped.is_set()
-                               or not self._is_predictable(candidate, look))
-        if predicts_first:
+                self._conclude(request, candidate, observed, plan, final=request.stopped.is_set()
+                               or not _is_predictable(candidate, observed))
+        if plan.predicts_first:
             for candidate in candidates:
                 with self._doubts_in(candidate):
-                    self._predict(request, candidate, look, plan)
-                self._conclude(request, candidate, look, plan, final=True)
+                    self._predict(request, candidate, observed, plan)
+                self._conclude(request, candidate, observed, plan, final=True)
             self._answer(request, candidates)
             return
         for index in self._answer(request, candidates):
             candidate = candidates[index]
             if not request.verdicts[index].final:
                 with self._doubts_in(candidate):
-                    self._predict(request, candidate, look, plan)
-                verdict = self._verdict(candidate, plan, final=True)
+                    self._predict(request, candidate, observed, plan)
+                verdict = self._verdict(candidate, candidate.assessment, plan, final=True)
                 self._tell(candidate, self._message(verdict, candidate, plan))
-                self._keep(candidate, look, plan, verdict)
+                self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal)
 
-    # ------------------------------------------------------------------ the steps
+    # ------------------------------------------------------------------ the tiers
 
-    def _plan(self, request: Request) -> _Plan:
-        settings = self._snapshot()
-        values, goal = settings.values, settings.goal
-        if request.goal_rubric:
-            goal = load_rubric(request.goal_rubric, values['rubric_dir'])
-        wanted = {*values['required_tiers'], *request.tiers}
-        if goal is not None:
-            wanted.add(1)       # which foresees the outcome
-        return _Plan(settings, goal, frozenset(wanted),
-                     _PREDICTED in wanted or _PREDICTED in values['late_tiers'])
-
-    def _begin(self, request: Request, candidate: Candidate, plan: _Plan) -> None:
-        """Apply the rules that need nothing but the trajectory and the live joints."""
-        values = plan.values
-        candidate.fields |= {'seed': values['seed']}
+    def _begin(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan) -> None:
+        """Take the first step, which needs nothing but the trajectory and the live joints."""
+        assessment = candidate.assessment
+        assessment.measure(seed=plan.settings.values['seed'])
         trajectory = trajectory_from_message(candidate.message)
-        candidate.fields['trajectory_hash'] = trajectory_hash(trajectory)
+        assessment.measure(trajectory_hash=trajectory_hash(trajectory))
         if request.outcome is not None:     # without a motion nothing more is done for it
             raise InputProblem(CODES[request.outcome], request.reason)
         candidate.trajectory = trajectory
-        with _timed(candidate.latencies, 'tier 0'):
-            robot, live, doubts = self._looker.joints(request, values)
-            candidate.robot, candidate.joints = robot, live
-            candidate.doubt(*doubts)
-            if robot is not None:
-                candidate.fields['robot_hash'] = robot.description_hash
-                candidate.add(0, *check_tier0(candidate.trajectory, robot, live,
-                                              plan.settings.precheck.tier0))
-        self._foretell(request, candidate, plan, 'tier0')
+        try:
+            candidate.robot, candidate.joints = self._await_joints(request, plan)
+        except InputProblem as problem:
+            candidate.robot = self.source.robot
+            assessment.doubt(str(problem), problem.code)
+        if candidate.robot is not None:
+            begin(assessment, trajectory, candidate.robot, candidate.joints,
+                  plan.settings.precheck.tier0)
+        self._tell_so_far(request, candidate, plan, 'tier0')
 
-    def _look(self, request: Request, plan: _Plan) -> Look | InputProblem:
-        workers = [self.checks] + [self.predictions] * (_PREDICTED in plan.wanted)
-        self._looker.await_ready(request, *(worker.supervisor for worker in workers))
-        return self._looker.look(request, plan.values)
-
-    def _check(self, request: Request, candidate: Candidate, look: Look | InputProblem,
-               plan: _Plan) -> None:
-        """Run tiers 0 and 1 in the worker process; a failure leaves them in doubt."""
+    def _check(self, request: PrecheckRequest, candidate: Candidate,
+               observed: FramedObservation | InputProblem, plan: _Plan) -> None:
+        """Have tiers 0 and 1 run in the worker process; a failure leaves them in doubt."""
         if not candidate.moves or request.stopped.is_set():
             return
-        if isinstance(look, InputProblem):
-            raise look
-        candidate.fields['scene_stamp_ns'] = look.observation.stamp_ns
-        job = self._submit(request, candidate, look, plan, self.checks,
-                           Check(tuple(sorted(plan.wanted)), plan.goal,
-                                 bool(plan.values['incident_dir'])), request.deadline)
+        if isinstance(observed, InputProblem):
+            raise observed
+        candidate.assessment.measure(scene_stamp_ns=observed.observation.stamp_ns)
+        task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
+                         bool(plan.settings.values['incident_dir']))
+        job = self._submit(request, candidate, observed, plan, self._checks, task,
+                           request.deadline)
         request.wait(job)
         candidate.take_check(job)
-        if job.outcome != Outcome.DONE:
+        if job.outcome != JobOutcome.DONE:
             request.fail(job.outcome, job.message)
-        if _PREDICTED in plan.wanted:
-            self._foretell(request, candidate, plan, 'checked')
+        if plan.predicts_first:
+            self._tell_so_far(request, candidate, plan, 'checked')
 
-    def _predict(self, request: Request, candidate: Candidate, look: Look | InputProblem | None,
-                 plan: _Plan) -> None:
+    def _predict(self, request: PrecheckRequest, candidate: Candidate,
+                 observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
         """
         Have the future predicted, unless there is none, and wait until it is published.
 
         A failure speaks against the verdict, as tier 2.
         """
-        if not self._is_predictable(candidate, look) or request.stopped.is_set():
+        if not _is_predictable(candidate, observed) or request.stopped.is_set():
             return
-        deadline = request.deadline
-        if _PREDICTED not in plan.wanted:
-            deadline = max(deadline, request.started + plan.values['deadline'])
-        job = self._submit(request, candidate, look, plan, self.predictions,
-                           Prediction(plan.values['seed'], plan.is_judged,
-                                      bool(plan.values['incident_dir'])), deadline)
+        values, deadline = plan.settings.values, request.deadline
+        if not plan.predicts_first:
+            deadline = max(deadline, request.started + values['deadline'])
+        task = PredictionTask(values['seed'], plan.is_judged, bool(values['incident_dir']))
+        job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
         request.wait(job)
-        supervisor, rollouts = self.predictions
-        candidate.fields |= {'world_model': supervisor.model or plan.values['world_model'],
-                             'checkpoint_hash': supervisor.fingerprint}
+        candidate.assessment.measure(
+            world_model=self._predictions.model or values['world_model'],
+            checkpoint_hash=self._predictions.fingerprint)
         candidate.take_prediction(job, is_evidence=plan.is_judged)
-        if job.outcome == Outcome.DONE and 1 not in candidate.findings:
-            # Tier 1 would foresee the same events, from the same geometry.
-            candidate.notes += map(event_finding, rollouts.current.events)
-        if job.outcome != Outcome.DONE and _PREDICTED in plan.wanted:
+        if job.outcome != JobOutcome.DONE and plan.predicts_first:
             request.fail(job.outcome, job.message)
 
-    @staticmethod
-    def _submit(request: Request, candidate: Candidate, look: Look, plan: _Plan, worker: Worker,
-                task: Check | Prediction, deadline: float) -> Job:
-        # Set before submitting: the first frame may come before submit returns.
-        worker.rollouts.current = Rollout(request, candidate.rollout_id, look, plan.values)
-        job = worker.supervisor.submit(
-            look.observation, candidate.trajectory, task=task,
-            rules=plan.settings.precheck, mount=look.mount, deadline=deadline)
+    def _submit(self, request: PrecheckRequest, candidate: Candidate, observed: FramedObservation,
+                plan: _Plan, worker: Supervisor, task: CheckTask | PredictionTask,
+                deadline: float) -> Job:
+        values = plan.settings.values
+        sink = RolloutSink(
+            self._node, self._outputs,
+            Rollout(candidate.rollout_id, observed, values['cloud_stride']),
+            lambda *progress: request.on_progress(request, *progress),
+            candidate.frames if values['incident_dir'] else None)
+        job = worker.submit(
+            observed.observation, candidate.trajectory, task=task, settings=plan.settings.precheck,
+            mount=observed.mount, robot_hash=candidate.robot.description_hash, deadline=deadline,
+            sink=sink)
         request.add(job)
         return job
 
-    @staticmethod
-    def _is_predictable(candidate: Candidate, look: Look | InputProblem | None) -> bool:
-        return candidate.moves and isinstance(look, Look)
+    # ------------------------------------------------------------------ the world
 
-    @contextlib.contextmanager
-    def _doubts_in(self, candidate: Candidate) -> Iterator[None]:
-        """Turn whatever is raised into a finding that forbids a PASS."""
+    def _await_joints(self, request: PrecheckRequest,
+                      plan: _Plan) -> tuple[Robot, dict[str, float]]:
+        """Return the robot and its live joints [rad or m]; raises as `_await`."""
+        return self._await(request, plan, lambda finder, inputs: (
+            finder.robot, inputs.joint_positions(finder.robot, self._now_ns(),
+                                                 plan.settings.values)))
+
+    def _observe(self, request: PrecheckRequest,
+                 plan: _Plan) -> FramedObservation | InputProblem:
+        """
+        Look at the world, once the workers are free, so that the look is not old when it is used.
+
+        A problem is returned, since it is the same for every candidate.
+        """
+        workers = [self._checks] + [self._predictions] * plan.predicts_first
+        while any(worker.state in _COMING for worker in workers) \
+                and time.monotonic() < request.deadline:
+            if request.stopped.wait(_POLL):
+                break
         try:
-            yield
+            return self._await(request, plan, lambda finder, inputs: inputs.observe(
+                finder, self._now_ns(), plan.settings.values))
         except InputProblem as problem:
-            candidate.doubt(not_checked(str(problem), problem.code))
-        except Kinema4DError as error:   # a malformed message, a setting for no joint
-            candidate.doubt(not_checked(str(error)))
-        except Exception as error:   # whatever it is, it must end in UNSURE and in the log
-            self._node.get_logger().error(traceback.format_exc())
-            candidate.doubt(not_checked(f'internal error: {type(error).__name__}: {error}'))
+            return problem
 
-    # ------------------------------------------------------------------ telling
+    def _await(self, request: PrecheckRequest, plan: _Plan,
+               take: Callable[[CameraFinder, Inputs], Taken]) -> Taken:
+        """
+        Return what `take` gets from the inputs, waiting a little for what is missing or stale.
 
-    def _conclude(self, request: Request, candidate: Candidate,
-                  look: Look | InputProblem | None, plan: _Plan, *, final: bool) -> None:
+        A node that is asked in its first second has often not heard everything yet.
+
+        :raises InputProblem: an input is missing, stale or unusable.
+        """
+        patience = request.started + plan.settings.values['input_wait']
+        while True:
+            source, inputs = self.source, self.inputs
+            try:
+                if source.finder is None or inputs is None:
+                    raise InputProblem(FindingCode.MISSING_INPUT, source.refusal or (
+                        'no robot description has been received: '
+                        + (why_silent(self._node, 'robot_description')
+                           or 'is robot_state_publisher running in this namespace?')))
+                return take(source.finder, inputs)
+            except InputProblem:
+                if time.monotonic() > patience:
+                    raise
+            if request.stopped.wait(_POLL):
+                raise InputProblem(CODES[request.outcome], request.reason)
+
+    def _doubt_by_time(self, candidate: Candidate,
+                       observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
+        """Add what speaks against acting on a trajectory now: old stamp, old look."""
+        values, now = plan.settings.values, self._now_ns()
+        stamp = stamp_ns(candidate.message.header.stamp)
+        late = (now - stamp) * 1e-9
+        if stamp and values['max_input_age'] and abs(late) > values['max_input_age']:
+            candidate.assessment.doubt(
+                f'the trajectory is stamped {abs(late):.1f} s in the '
+                f'{"past, so the controller would skip its beginning" if late > 0 else "future"}; '
+                'send it with stamp 0, which means now', FindingCode.STALE_INPUT)
+        if isinstance(observed, FramedObservation):
+            age = (now - observed.observation.stamp_ns) * 1e-9
+            if age > values['verdict_lifetime']:
+                candidate.assessment.doubt(
+                    f'the look at the world is {age:.1f} s old by now, and a verdict lives '
+                    f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
+                    FindingCode.STALE_INPUT)
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+    # ------------------------------------------------------------------ the verdict
+
+    def _conclude(self, request: PrecheckRequest, candidate: Candidate,
+                  observed: FramedObservation | InputProblem | None, plan: _Plan, *,
+                  final: bool) -> None:
         """Give the verdict that the request waits for."""
+        assessment = candidate.assessment
         with self._doubts_in(candidate):
             if request.is_streamed:
                 self.catch_up()
-            if candidate.robot is not None and candidate.robot is not self._looker.robot:
-                candidate.doubt(not_checked('the robot description changed',
-                                            FindingCode.CANCELLED))
-            candidate.doubt(*self._looker.check_time(candidate.message, look, plan.values))
-            if request.outcome is not None and not candidate.has(CODES[request.outcome]):
-                candidate.doubt(not_checked(request.reason, CODES[request.outcome]))
-        candidate.latencies['verdict'] = time.monotonic() - request.started
-        verdict = self._verdict(candidate, plan, final=final)
+            if candidate.robot is not None and candidate.robot is not self.source.robot:
+                assessment.doubt('the robot description changed', FindingCode.CANCELLED)
+            self._doubt_by_time(candidate, observed, plan)
+            if request.outcome is not None and not assessment.has(CODES[request.outcome]):
+                assessment.doubt(request.reason, CODES[request.outcome])
+        assessment.took('verdict', time.monotonic() - request.started)
+        verdict = self._verdict(candidate, assessment, plan, final=final)
+        message = self._message(verdict, candidate, plan)
         request.verdicts.append(verdict)
-        request.messages.append(self._message(verdict, candidate, plan))
-        self._tell(candidate, request.messages[-1])
+        request.messages.append(message)
+        self._tell(candidate, message)
         if final:
-            self._keep(candidate, look, plan, verdict)
+            self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal)
 
-    def _answer(self, request: Request, candidates: list[Candidate]) -> list[int]:
+    def _tell_so_far(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
+                     stage: str) -> None:
+        """Tell the one who asked the provisional verdict by the tiers done so far."""
+        so_far = candidate.assessment.copy()
+        so_far.doubt('not all tiers have run yet')
+        request.provisional = self._message(
+            self._verdict(candidate, so_far, plan, final=False), candidate, plan)
+        request.on_progress(request, stage, 1, 1)
+
+    @staticmethod
+    def _verdict(candidate: Candidate, assessment: Assessment, plan: _Plan, *,
+                 final: bool) -> Verdict:
+        return conclude(assessment, candidate.trajectory, candidate.robot, candidate.joints,
+                        plan.settings.precheck.tier0,
+                        required=plan.settings.values['required_tiers'], final=final)
+
+    def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan) -> VerdictMessage:
+        robot = self.source.robot
+        return self._outputs.verdict_message(
+            verdict, rollout_id=candidate.rollout_id,
+            lifetime=plan.settings.values['verdict_lifetime'],
+            root_link='' if robot is None else robot.root_link)
+
+    def _answer(self, request: PrecheckRequest, candidates: list[Candidate]) -> list[int]:
         """Rank the candidates and end the wait of the one who asked; return the ranking."""
         ranking = rank(request.verdicts, [
             float('inf') if candidate.trajectory is None else candidate.trajectory.duration
@@ -253,37 +347,7 @@ class PrecheckPipeline:
         request.answer(ranking)
         return ranking
 
-    def _foretell(self, request: Request, candidate: Candidate, plan: _Plan, stage: str) -> None:
-        """Tell the provisional verdict by the tiers done so far."""
-        so_far = Candidate(candidate.index, candidate.rollout_id, candidate.message,
-                           findings={tier: list(found)
-                                     for tier, found in candidate.findings.items()},
-                           fields=candidate.fields, latencies=candidate.latencies)
-        so_far.add(0, not_checked('not all tiers have run yet'))
-        request.provisional = self._message(self._verdict(so_far, plan, final=False), so_far,
-                                            plan)
-        request.on_progress(request, stage, 1, 1)
-
-    @staticmethod
-    def _verdict(candidate: Candidate, plan: _Plan, *, final: bool) -> Verdict:
-        return candidate.verdict(plan.values['required_tiers'], plan.settings.precheck.tier0,
-                                 final=final)
-
-    def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan):
-        robot = self._looker.robot
-        return self._outputs.verdict_message(
-            verdict, rollout_id=candidate.rollout_id, lifetime=plan.values['verdict_lifetime'],
-            root_link='' if robot is None else robot.root_link)
-
-    def _keep(self, candidate: Candidate, look: Look | InputProblem | None, plan: _Plan,
-              verdict: Verdict) -> None:
-        """Have an incident packet written, where that is wanted."""
-        rollout = self.predictions.rollouts.current
-        predicted = rollout is not None and rollout.id == candidate.rollout_id
-        self.incidents.keep(candidate, look, verdict, plan.settings, plan.goal,
-                            rollout.pictures if predicted else Pictures())
-
-    def _tell(self, candidate: Candidate, message) -> None:
+    def _tell(self, candidate: Candidate, message: VerdictMessage) -> None:
         """Publish and log a verdict; one that nobody heard still counts for the one who asked."""
         word = Status(message.status).name + ('' if message.final else ' so far')
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
@@ -296,15 +360,19 @@ class PrecheckPipeline:
             logger.error(traceback.format_exc())
         logger.info(f'{word}: {message.summary}{outcome}')
 
+    @contextlib.contextmanager
+    def _doubts_in(self, candidate: Candidate) -> Iterator[None]:
+        """Turn whatever is raised into a finding that forbids a PASS."""
+        try:
+            yield
+        except InputProblem as problem:
+            candidate.assessment.doubt(str(problem), problem.code)
+        except Kinema4DError as error:   # a malformed message, a setting for no joint
+            candidate.assessment.doubt(str(error))
+        except Exception as error:   # whatever it is, it must end in UNSURE and in the log
+            self._node.get_logger().error(traceback.format_exc())
+            candidate.assessment.doubt(f'internal error: {type(error).__name__}: {error}')
 
-class _timed:  # noqa: N801 - reads as a statement
-    """Adds the time that its block takes to `latencies[stage]` [s]."""
 
-    def __init__(self, latencies: dict[str, float], stage: str):
-        self._latencies, self._stage = latencies, stage
-
-    def __enter__(self):
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_):
-        self._latencies[self._stage] = time.perf_counter() - self._started
+def _is_predictable(candidate: Candidate, observed: Any) -> bool:
+    return candidate.moves and isinstance(observed, FramedObservation)

@@ -17,20 +17,25 @@ from __future__ import annotations
 
 import collections
 import itertools
+import sys
 import threading
 import time
 import traceback
 import uuid
 from collections.abc import Callable
 
+from kinema4d_ros.precheck import Goal
 from kinema4d_ros.types import Verdict
-from kinema4d_ros.worker.job import Job, Outcome
-from kinema4d_ros.worker.protocol import Check
+from kinema4d_ros.worker.job import Job, JobOutcome
+from kinema4d_ros.worker.protocol import CheckTask
+from kinema4d_ros.worker.supervisor import SLACK
 
+_LOOK_UP = 5.0       # [s] between looks whether a job is long past its deadline
+_END = SLACK     # [s] that the thread gets to end
 _ENDING = 'the node is shutting down'
 
 
-class Request:
+class PrecheckRequest:
     """
     Trajectories to be judged from one start, asked by a topic message or by an action goal.
 
@@ -42,23 +47,26 @@ class Request:
     _numbers = itertools.count(1)
 
     def __init__(self, candidates: tuple, *, deadline: float, tiers: tuple[int, ...] = (),
-                 goal_rubric: str = '', is_streamed: bool = False,
-                 on_progress: Callable[[Request, str, int, int], None] = lambda *_: None):
+                 goal: Goal | None = None, is_streamed: bool = False,
+                 on_progress: Callable[[PrecheckRequest, str, int, int], None] = lambda *_: None,
+                 on_answer: Callable[[], None] = lambda: None):
         """
         Keep the request.
 
         :param candidates: trajectory_msgs/JointTrajectory, one or more.
         :param deadline: [s] from now, for the answer.
         :param tiers: that the answer waits for, beside those that the node requires.
-        :param goal_rubric: name of what the motion is to achieve; '' for the node's.
+        :param goal: what the motion is to achieve; None for what the node's parameters say.
         :param is_streamed: one of many, each of which the next one outdates.
         :param on_progress: told the stage, its step and their total; quick.
+        :param on_answer: told once when `answered` is set; quick.
         """
         self.candidates = tuple(candidates)
         self.started = time.monotonic()
         self.deadline = self.started + deadline
-        self.tiers, self.goal_rubric = tuple(tiers), goal_rubric
+        self.tiers, self.goal = tuple(tiers), goal
         self.is_streamed, self.on_progress = is_streamed, on_progress
+        self._on_answer = on_answer
         self.id = f'{next(self._numbers)}-{uuid.uuid4().hex[:8]}'
         self.verdicts: list[Verdict] = []
         self.messages: list = []               # msg/Verdict of each, as published
@@ -66,10 +74,10 @@ class Request:
         self.provisional = None                # msg/Verdict of the tiers done so far
         self.stopped, self.done = threading.Event(), threading.Event()
         self.answered = threading.Event()
-        self.outcome: Outcome | None = None    # why it was stopped, if it was
+        self.outcome: JobOutcome | None = None    # why it was stopped, if it was
         self.reason = ''
-        self.failure: tuple[Outcome, str] | None = None    # what a verdict is UNSURE for
-        self.complaint: tuple[Outcome, str] | None = None  # the one of these, at the answer
+        self.failure: tuple[JobOutcome, str] | None = None    # what a verdict is UNSURE for
+        self.complaint: tuple[JobOutcome, str] | None = None  # the one of these, at the answer
         self._jobs: list[Job] = []             # that are being done
         self._lock = threading.Lock()
 
@@ -77,7 +85,7 @@ class Request:
         """Return the id of the rollout of candidate `index`."""
         return f'{self.id}-{index}'
 
-    def stop(self, outcome: Outcome, reason: str, *, but_check: bool = False) -> None:
+    def stop(self, outcome: JobOutcome, reason: str, *, but_check: bool = False) -> None:
         """
         End it early; the first reason stays.
 
@@ -90,11 +98,11 @@ class Request:
                 self.outcome, self.reason = outcome, reason
                 self.stopped.set()
             jobs = [job for job in self._jobs
-                    if not (but_check and isinstance(job.task, Check))]
+                    if not (but_check and isinstance(job.task, CheckTask))]
         for job in jobs:
             job.cancel(outcome, reason)
 
-    def fail(self, outcome: Outcome, reason: str) -> None:
+    def fail(self, outcome: JobOutcome, reason: str) -> None:
         """Note why a verdict is in doubt; the first reason stays, the other candidates go on."""
         if self.failure is None:
             self.failure = outcome, reason
@@ -103,11 +111,14 @@ class Request:
         """End the wait of the one who asked; what comes later does not change the answer."""
         with self._lock:
             self.ranking = ranking
-            if not self.answered.is_set():
+            is_first = not self.answered.is_set()
+            if is_first:
                 self.complaint = self.failure
                 if self.outcome is not None:
                     self.complaint = self.outcome, self.reason
             self.answered.set()
+        if is_first:
+            self._on_answer()
 
     def end(self) -> None:
         """Nothing is done for it any more."""
@@ -123,8 +134,15 @@ class Request:
             job.cancel(self.outcome, self.reason)
 
     def wait(self, job: Job) -> None:
-        """Wait for a job of this request to end."""
-        job.done.wait()
+        """
+        Wait for a job of this request to end.
+
+        Its supervisor ends it at the deadline. One that is stuck itself must not keep this thread:
+        then the job fails here.
+        """
+        while not job.done.wait(_LOOK_UP):
+            if time.monotonic() > job.deadline + SLACK:
+                job.finish(JobOutcome.FAILED, "the worker's supervisor does not answer")
         with self._lock:
             self._jobs.remove(job)
 
@@ -136,11 +154,12 @@ class RequestRunner:
     A new request stops all older ones, so the newest never waits for more than one check.
     """
 
-    def __init__(self, judge: Callable[[Request], None]):
+    def __init__(self, judge: Callable[[PrecheckRequest], None]):
         """Start the thread; `judge` returns soon for a request that was stopped."""
         self._judge = judge
         self._changed = threading.Condition()
-        self._queue: collections.deque[Request] = collections.deque()   # [0] is being judged
+        #: [0] is being judged
+        self._queue: collections.deque[PrecheckRequest] = collections.deque()
         self._closing = False
         self.replaced = 0
         self._thread = threading.Thread(target=self._run, name='requests', daemon=True)
@@ -151,21 +170,21 @@ class RequestRunner:
         """How many wait: at most one that will be judged, and some to be told that it will not."""
         return max(0, len(self._queue) - 1)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: PrecheckRequest) -> None:
         """Judge this next; what is older is stopped with that reason."""
         with self._changed:
             if self._closing:
-                request.stop(Outcome.CANCELLED, _ENDING)
+                request.stop(JobOutcome.CANCELLED, _ENDING)
                 request.end()
                 return
             self.replaced += sum(waiting.outcome is None for waiting in self._queue)
             for older in self._queue:
-                older.stop(Outcome.REPLACED, 'replaced by a newer request',
+                older.stop(JobOutcome.REPLACED, 'replaced by a newer request',
                            but_check=older.is_streamed and request.is_streamed)
             self._queue.append(request)
             self._changed.notify_all()
 
-    def stop(self, outcome: Outcome, reason: str) -> None:
+    def stop(self, outcome: JobOutcome, reason: str) -> None:
         """Stop whatever is judged or waits."""
         with self._changed:
             self._stop_all(outcome, reason)
@@ -174,11 +193,13 @@ class RequestRunner:
         """Stop everything and end the thread."""
         with self._changed:
             self._closing = True
-            self._stop_all(Outcome.CANCELLED, _ENDING)
+            self._stop_all(JobOutcome.CANCELLED, _ENDING)
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(_END)
+        if self._thread.is_alive():
+            print('requests: their thread did not end and is left behind', file=sys.stderr)
 
-    def _stop_all(self, outcome: Outcome, reason: str) -> None:
+    def _stop_all(self, outcome: JobOutcome, reason: str) -> None:
         for request in self._queue:
             request.stop(outcome, reason)
 
@@ -191,8 +212,9 @@ class RequestRunner:
                 request = self._queue[0]
             try:
                 self._judge(request)
-            except Exception:     # this thread must outlive it; without a verdict nothing passes
+            except Exception as error:     # this thread must outlive it, and the asker be told
                 traceback.print_exc()
+                request.fail(JobOutcome.FAILED, f'internal error: {type(error).__name__}: {error}')
             with self._changed:
                 self._queue.popleft()
             request.end()

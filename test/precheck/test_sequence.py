@@ -3,6 +3,7 @@
 """The whole precheck on ray-cast worlds: what passes, what fails and why, and which is best."""
 import dataclasses
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from scenes import BLUE, box, can, Path, RED, World
 from scenes import pick_and_place as coarse_pick_and_place
 
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.precheck import (at_speed, Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
-                                   trajectory_hash)
+from kinema4d_ros.precheck import (Assessment, at_speed, Goal, PrecheckSettings, sequence,
+                                   Tier0Settings, Tier1Settings, trajectory_hash)
 from kinema4d_ros.types import FindingCode, JointLimit, Severity, Status
 from kinema4d_ros.world_model import create
 
@@ -183,3 +184,37 @@ def test_settings_reach_every_tier(shadow):
     careful = dataclasses.replace(EXACT, tier1=dataclasses.replace(
         EXACT.tier1, calibration_sigma=0.02))
     assert judge(shadow, can_world(), GOOD, settings=careful).status == Status.UNSURE
+
+
+# ------------------------------------------------------------------ without a world model
+
+def test_without_a_world_model_it_only_looks_and_checks():
+    shadow = simulator(None)
+    verdict = judge(shadow, can_world(), GOOD)
+    assert (verdict.status, verdict.world_model) == (Status.PASS, ''), verdict.summary
+    verdict = judge(shadow, can_world(), GOOD, tiers=(0, 1, 2))
+    assert verdict.status == Status.UNSURE and 'no world model to predict with' in verdict.summary
+
+
+@pytest.mark.parametrize('tiers', [(0,), (0, 1), (0, 1, 2), (0, 2)])
+def test_the_steps_of_the_node_make_the_verdict_of_plain_python(shadow, tiers):
+    """The node begins by itself and gets the rest from two jobs of its worker."""
+    for trajectory in (motion(GOOD), at_speed(motion(GOOD), 3.0)):
+        observation = observe(can_world(), GOOD)
+        checker = shadow.checker(EXACT)
+        plain = shadow.precheck(observation, trajectory, tiers=tiers, goal=AT_GOAL)
+        one, checked, predicted = Assessment(), Assessment(), Assessment()
+        one.measure(trajectory_hash=trajectory_hash(trajectory), seed=0,
+                    scene_stamp_ns=observation.stamp_ns, world_model='kinematic')
+        joints = observation.joint_positions
+        sequence.begin(one, trajectory, checker.robot, joints, EXACT.tier0)
+        sequence.check(checked, checker, observation, trajectory, tiers=tiers, goal=AT_GOAL,
+                       stage='self-collision')
+        one.merge(pickle.loads(pickle.dumps(checked)))
+        if 2 in tiers:
+            sequence.predict(predicted, shadow, checker, observation, trajectory)
+            one.merge(pickle.loads(pickle.dumps(predicted)))
+        by_steps = sequence.conclude(one, trajectory, checker.robot, joints, EXACT.tier0,
+                                     required=tiers)
+        assert dataclasses.replace(by_steps, latencies={}, world_model='') == \
+            dataclasses.replace(plain, latencies={}, world_model='')

@@ -1,0 +1,223 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The sequence of tiers, for plain Python, the command line and the node.
+
+`begin` (tier 0 without meshes), `check` (tier 0 with self-collision, tier 1, the goal), `predict`
+(the world model, tier 2) and `conclude` (the verdict) work on one Assessment. `run_precheck` calls
+them one after the other; the node calls `begin` and `conclude` itself, and has its worker process
+call the other two.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.precheck.assessment import Assessment
+from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.precheck.outcome import event_finding, Outcome
+from kinema4d_ros.precheck.robot_checker import RobotChecker
+from kinema4d_ros.precheck.settings import Tier0Settings
+from kinema4d_ros.precheck.speed_scaling import speed_factor
+from kinema4d_ros.precheck.tier0.check import check_tier0
+from kinema4d_ros.precheck.tier2.future_check import FutureCheck
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot.trajectory_hash import trajectory_hash
+from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
+                                Report, RobotRollout, Severity, silent, Verdict)
+
+Show = Callable[[RobotRollout, PredictedFrame], None]
+
+
+class Predictor(Protocol):
+    """What predicts futures: a ShadowSimulator with a world model."""
+
+    def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
+               report: Report = silent) -> tuple[RobotRollout, Sequence[PredictedFrame]]:
+        """Return the robot's motion, and the predicted frames one after the other."""
+
+
+def run_precheck(simulator: Predictor, checker: RobotChecker, observation: Observation,
+                 trajectory: JointTrajectory, *, tiers: Collection[int],
+                 required: Collection[int], goal: Goal | None, seed: int = 0,
+                 report: Report = silent, live_joints: Mapping[str, float] | None = None,
+                 ) -> Verdict:
+    """
+    Judge one trajectory; see ShadowSimulator.precheck.
+
+    :param simulator: its `world_model` may be None where tier 2 is not among `tiers`.
+    :raises PredictionCancelled: as raised by `report`. Nothing else is raised.
+    """
+    joints = live_joints or observation.joint_positions
+    model = getattr(simulator, 'world_model', None)
+    assessment = Assessment()
+    assessment.measure(trajectory_hash=trajectory_hash(trajectory),
+                       robot_hash=checker.robot.description_hash,
+                       scene_stamp_ns=observation.stamp_ns,
+                       world_model='' if model is None else model.name, seed=seed)
+    check(assessment, checker, observation, trajectory, tiers=tiers, goal=goal,
+          joint_positions=joints, report=report)
+    if 2 in tiers and assessment.moves:
+        with assessment.tier(2, report=report):
+            if model is None:
+                raise WorldModelError('there is no world model to predict with; give the '
+                                      'ShadowSimulator one, or leave tier 2 out')
+            predict(assessment, simulator, checker, observation, trajectory, seed=seed,
+                    report=report)
+    return conclude(assessment, trajectory, checker.robot, joints, checker.settings.tier0,
+                    required=required)
+
+
+def begin(assessment: Assessment, trajectory: JointTrajectory, robot: Robot,
+          joint_positions: Mapping[str, float], settings: Tier0Settings) -> None:
+    """
+    Apply what of tier 0 needs no meshes, within milliseconds.
+
+    :param joint_positions: live joints [rad or m] by name.
+    :raises UnknownJointError: the settings name a joint that the robot does not have.
+    """
+    assessment.measure(robot_hash=robot.description_hash)
+    with assessment.timed('tier 0'):
+        assessment.add(0, *check_tier0(trajectory, robot, joint_positions, settings))
+
+
+def check(assessment: Assessment, checker: RobotChecker, observation: Observation,
+          trajectory: JointTrajectory, *, tiers: Collection[int], goal: Goal | None = None,
+          joint_positions: Mapping[str, float] | None = None, report: Report = silent,
+          stage: str = 'tier 0') -> None:
+    """
+    Run tier 0 with self-collision and, where it is among `tiers` and there is a motion, tier 1.
+
+    Tier 0 is run even where nobody asked: it tells whether the others have a motion to look at.
+    What fails is a finding.
+
+    :param goal: what the motion is meant to achieve; needs tier 1.
+    :param joint_positions: for tier 0 [rad or m]; None for those of the observation.
+    :param stage: what tier 0 is called in the latencies and for `report`.
+    :raises PredictionCancelled: as raised by `report`.
+    """
+    joints = observation.joint_positions if joint_positions is None else joint_positions
+    with assessment.tier(0, stage, report):
+        assessment.add(0, *checker.tier0(trajectory, joints))
+    if 1 not in tiers or not assessment.moves:
+        return
+    with assessment.tier(1, report=report):
+        result = checker.tier1(observation, trajectory)
+        assessment.add(1, *result.findings)
+        assessment.measure(**result.measured)
+        if goal is not None and result.outcome is not None:
+            success, told = judge_goal(goal, result.outcome, result.findings)
+            assessment.add(1, told)
+            assessment.measure(success=success)
+
+
+def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
+            observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
+            is_judged: bool = True, report: Report = silent,
+            show: Show = lambda *_: None) -> None:
+    """
+    Predict the future, and have tier 2 look at the very frames that are shown.
+
+    :param is_judged: whether tier 2 looks at it; otherwise it is only shown.
+    :param show: told of the robot's motion with each frame of the first prediction.
+    :raises PredictionCancelled: as raised by `report`.
+    :raises Exception: whatever the world model raises, since then there is no prediction.
+    """
+    if is_judged:
+        first, findings = check_future(simulator, checker, observation, trajectory, seed, report,
+                                       show)
+        assessment.add(2, *findings)
+        assessment.measure(action_following=first.action_following)
+        events = list(first.events)
+    else:
+        events = []
+        robot, frames = simulator.future(observation, trajectory, seed=seed, report=report)
+        for frame in frames:
+            show(robot, frame)
+            events += frame.events
+    assessment.note(*map(event_finding, events))
+
+
+def conclude(assessment: Assessment, trajectory: JointTrajectory | None, robot: Robot | None,
+             joint_positions: Mapping[str, float], settings: Tier0Settings, *,
+             required: Collection[int], final: bool = True) -> Verdict:
+    """
+    Return the verdict on what was found so far, with the speed at which the motion would pass.
+
+    The assessment stays as it is: a later verdict may follow.
+
+    :param trajectory: None where it could not be read.
+    :param joint_positions: live joints [rad or m] by name, as for tier 0.
+    :param final: False while a later tier may still change it.
+    """
+    fields: dict[str, float | None] = {}
+    notes: list[Finding] = []
+    if assessment.against and assessment.moves and trajectory is not None and robot is not None:
+        try:
+            fields['speed_factor'] = speed_factor(trajectory, robot, joint_positions, settings,
+                                                  assessment.against)
+        except Exception as error:     # help that cannot be had decides nothing, but is told
+            notes.append(Finding(
+                FindingCode.NOT_CHECKED, Severity.INFO,
+                'whether a slower motion would pass could not be computed: '
+                f'{type(error).__name__}: {error}'))
+    return assessment.verdict(required, final=final, notes=notes, **fields)
+
+
+def check_future(simulator: Predictor, checker: RobotChecker, observation: Observation,
+                 trajectory: JointTrajectory, seed: int, report: Report,
+                 show: Show = lambda *_: None) -> tuple[FutureCheck, tuple[Finding, ...]]:
+    """
+    Predict, with as many seeds and counterfactuals as the settings say, and look at it.
+
+    :param show: told of the robot's motion with each frame of the first prediction.
+    :return: the check of the first prediction, and the findings of all.
+    """
+    settings = checker.settings.tier2
+
+    def look_at(motion: JointTrajectory, number: int,
+                show: Show = lambda *_: None) -> FutureCheck:
+        robot, frames = simulator.future(observation, motion, seed=number, report=report)
+        future = FutureCheck(robot, checker.surfaces, checker.fields, settings)
+        for frame in frames:
+            show(robot, frame)
+            future.add(frame)
+        return future
+
+    first = look_at(trajectory, seed, show)
+    others = [look_at(trajectory, seed + number).views for number in range(1, settings.seeds)]
+    still = None
+    if settings.hold_still:
+        still = look_at(held_still(trajectory, observation), seed).views
+    return first, first.finish(others, still)
+
+
+def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:
+    """
+    Return the trajectory of the same length in which nothing moves.
+
+    A joint that is not observed, as one that mimics another, stays where it is to begin.
+    """
+    here = [observation.joint_positions.get(name, float(begin))
+            for name, begin in zip(trajectory.joint_names, trajectory.positions[0])]
+    return JointTrajectory(trajectory.joint_names, np.array([0.0, trajectory.duration]),
+                           np.array([here, here]))
+
+
+def judge_goal(goal: Goal, outcome: Outcome,
+               findings: Sequence[Finding]) -> tuple[float, Finding]:
+    """Return how likely the goal is reached, 0 to 1, and that as a finding; given tier 1's."""
+    blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL for f in findings)
+    probability = goal.probability(outcome, blocked)
+    return probability, goal_finding(goal.margin(outcome), probability)
+
+
+def goal_finding(margin: float, probability: float) -> Finding:
+    """Return what is foreseen of the goal as a finding that moves nothing."""
+    said = 'is likely met' if probability >= 0.5 else 'is likely missed'
+    return Finding(FindingCode.GOAL, Severity.INFO,
+                   f'the goal {said} ({100 * probability:.0f} %)', value=margin, limit=0.0,
+                   unit='m')

@@ -1,0 +1,78 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""shadow_sim when files break while it runs, or when it cannot be activated."""
+import contextlib
+
+import pytest
+import rclpy
+from action_msgs.msg import GoalStatus
+from graph import made, swing
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import Verdict
+from shadow_bench import running
+
+from kinema4d_ros.nodes.shadow_sim import node as node_module
+from kinema4d_ros.nodes.shadow_sim.node import FAILURE, ShadowSim, SUCCESS
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_files_that_break_while_the_node_runs_change_nothing_until_a_parameter_does(
+        ros_domain, tmp_path):
+    rubric, srdf = tmp_path / 'mine.yaml', tmp_path / 'arm.srdf'
+    rubric.write_text('moved_by: {distance: 0.1}\n')
+    srdf.write_text('<robot name="demo_arm"/>')
+    with running(goal_rubric='mine', rubric_dir=str(tmp_path), srdf=str(srdf),
+                 memory_rate=10.0) as bench:
+        bench.passes()
+        rubric.write_text('moved_by: {distance\n')
+        srdf.unlink()
+        bench.robot.wait_shown(20)              # some of which are remembered
+        verdict = bench.passes()
+        assert 0.0 <= verdict.success <= 1.0
+        status, result = bench.outcome(bench.goal())
+        assert (status, len(result.verdicts)) == (GoalStatus.STATUS_SUCCEEDED, 1)
+        # a goal that names another rubric has it read
+        (tmp_path / 'other.yaml').write_text('lifted: high\n')
+        status, result = bench.outcome(bench.goal(goal_rubric='other'))
+        assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED,
+                                               Precheck.Result.INVALID_GOAL)
+        assert 'other.yaml' in result.error_msg
+        srdf.write_text('<robot name="demo_arm"/>')
+        assert 'other.yaml' in bench.graph.set_parameter('shadow_sim', goal_rubric='other')
+        assert bench.ask(swing()).status == Verdict.PASS
+
+
+@contextlib.contextmanager
+def configured():
+    """Give a node in this process that is configured, with a model that needs nothing."""
+    rclpy.init(args=['--ros-args', '-p', 'autostart:=false', '-p', 'world_model:=frozen',
+                     '-p', 'frames:=4'])
+    node = None
+    try:
+        node = ShadowSim(lambda: None)
+        assert node.trigger_configure() == SUCCESS
+        yield node
+    finally:
+        if node is not None:
+            node.quit()
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_what_a_failed_activation_made_is_undone(ros_domain, monkeypatch):
+    def fail(subscription):
+        raise RuntimeError('no thread to be had')
+
+    with configured() as node, made() as graph:
+        monkeypatch.setattr(node_module, 'SubscriptionThread', fail)
+        assert node.trigger_activate() == FAILURE
+        assert 'no thread to be had' in str(node.failures)
+        graph.wait(lambda: not graph.node.count_subscribers('joint_states'), 'nobody to listen')
+        monkeypatch.undo()
+        assert node.trigger_activate() == SUCCESS
+        for topic in ('joint_states', 'joint_trajectory', 'camera/image_raw'):
+            graph.wait(lambda topic=topic: graph.node.count_subscribers(topic) == 1, topic)
+        assert node.trigger_deactivate() == SUCCESS
+        assert node.trigger_cleanup() == SUCCESS

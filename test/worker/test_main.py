@@ -1,0 +1,102 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker process by itself: its model, what it does not import, what it judges on."""
+import dataclasses
+import subprocess
+import sys
+from multiprocessing import Pipe
+
+import numpy as np
+import pytest
+
+from kinema4d_ros.errors import ConfigurationError, WorldModelError
+from kinema4d_ros.precheck.from_parameters import assignments
+from kinema4d_ros.precheck import PrecheckSettings
+from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
+from kinema4d_ros.worker.frame_memory import FrameMemory
+from kinema4d_ros.worker.main import make_model, Worker
+from kinema4d_ros.worker.protocol import (CheckTask, Ended, Progress, Ready, RobotReady, SetRobot,
+                                          Stop, Work, WorkerSettings)
+
+STICK = """
+<robot name="stick">
+  <link name="base"/>
+  <link name="tip"><visual><geometry><box size="0.1 0.1 0.4"/></geometry></visual></link>
+  <joint name="swing" type="revolute">
+    <parent link="base"/><child link="tip"/><axis xyz="0 1 0"/>
+    <limit lower="-2" upper="2" velocity="2" effort="1"/>
+  </joint>
+</robot>
+"""
+
+
+@pytest.mark.parametrize('name, words', [
+    ('stub_models:Missing', 'cannot be imported'), ('no_such_module:X', 'cannot be imported'),
+    ('nothing', 'unknown world model')])
+def test_an_unknown_model_is_named(name, words):
+    with pytest.raises(WorldModelError, match=words):
+        make_model(WorkerSettings(name))
+
+
+@pytest.mark.parametrize('text, words', [
+    ('unused=much', "must be a float, got 'much'"), ('unused=true', 'must be a float, got True'),
+    ('words=[a', None), ('words=[a]', "must be a str, got .'a'.")])
+def test_settings_of_a_model_keep_their_types(text, words):
+    if words is None:
+        with pytest.raises(ConfigurationError, match='not YAML'):
+            assignments('world_model_settings', (text,))
+        return
+    with pytest.raises(WorldModelError, match=words):
+        make_model(WorkerSettings('stub_models:Scripted',
+                                  assignments('world_model_settings', (text,))))
+    good = assignments('world_model_settings', ('unused=3', 'words=a=b'))
+    assert make_model(WorkerSettings('stub_models:Scripted', good)).setting == {
+        'unused': 3.0, 'words': 'a=b', 'slow_start': False}
+
+
+def test_the_worker_knows_no_ros():
+    code = ('import sys, kinema4d_ros.worker.main; '
+            'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name] or 0)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+class Unusable:
+    """An observation that cannot be made ready."""
+
+    def with_view(self, **_):
+        raise ValueError('what is this?')
+
+
+def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_before():
+    observation = Observation.from_rgbd(
+        np.zeros((16, 24, 3), np.uint8), None, PinholeCamera(24, 16, 20.0, 20.0, 11.5, 7.5),
+        np.eye(4), {'swing': 0.0}, stamp_ns=1)
+    motion = JointTrajectory(('swing',), np.array([0.0, 1.0]), np.array([[0.0], [0.5]]))
+    work = Work(1, observation, motion, None, CheckTask((0,)), PrecheckSettings(), '', 0, 0)
+    ours, theirs = Pipe()
+    for message in (WorkerSettings(''), SetRobot(STICK), work,
+                    dataclasses.replace(work, job=2, observation=None),
+                    dataclasses.replace(work, job=3, observation=Unusable()),
+                    dataclasses.replace(work, job=4, observation=None)):
+        ours.send(message)
+    memory = FrameMemory()
+    worker = Worker(theirs, memory)
+    said = []
+
+    class UntilTheEnd:
+        """Stops the worker after the last job: Stop would overtake the work that waits."""
+
+        def send(self, message):
+            said.append(message)
+            if isinstance(message, Ended) and message.job == 4:
+                ours.send(Stop())
+
+    worker._pipe = UntilTheEnd()
+    worker.run()
+    memory.close()
+    assert [type(m) for m in said if not isinstance(m, Progress)] == [
+        Ready, RobotReady, *[Ended] * 4]
+    assert [m.error for m in said if isinstance(m, Ended)] == [
+        '', '', 'ValueError: what is this?',
+        'WorldModelError: the observation of this job has not arrived']
