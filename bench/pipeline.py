@@ -30,7 +30,6 @@ from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import PinholeCamera
-from kinema4d_ros.world_model import registry
 
 GOAL = 0.25
 FRAMES = 49
@@ -51,7 +50,7 @@ def compare(repeats: int, frames: int, camera: PinholeCamera,
     trajectory, observation = motion(robot), look(robot, meshes, camera)
     with Publishers() as publish:
         ours = Ours(robot, meshes, frames, publish, settings)
-        usual = Usual(robot, meshes, frames, publish, ours.simulator.examiner())
+        usual = Usual(robot, meshes, frames, publish, ours.simulator.checker())
         seconds = interleave({
             'ours': lambda: ours(dataclasses.replace(observation), trajectory),
             'usual': lambda: usual(dataclasses.replace(observation), trajectory)}, repeats)
@@ -91,16 +90,16 @@ class Ours:
     def __init__(self, robot: Robot, meshes, frames: int, publish: Publishers,
                  settings: PrecheckSettings):
         """Load what a running node has loaded."""
-        self.simulator = ShadowSimulator(robot, registry.create('frozen'), frames=frames,
+        self.simulator = ShadowSimulator(robot, None, settings=settings, frames=frames,
                                          meshes=meshes)
-        self.simulator.examiner(settings).warm_up()
+        self.simulator.checker().warm_up()
         self._publish = publish
 
     def __call__(self, observation, trajectory) -> dict:
         """Return what is compared."""
-        examiner = self.simulator.examiner()
-        examiner.tier0(trajectory, observation.joint_positions)
-        evidence = examiner.tier1(observation, trajectory)
+        checker = self.simulator.checker()
+        checker.tier0(trajectory, observation.joint_positions)
+        evidence = checker.tier1(observation, trajectory)
         robot = self.simulator.roll_out(observation, trajectory)
         header, clouds = Header(frame_id='camera'), []
         for points, image, link_id in zip(robot.pointmap, robot.image, robot.link_id):
@@ -115,17 +114,17 @@ class Ours:
 class Usual:
     """Parts at hand put together."""
 
-    def __init__(self, robot: Robot, meshes, frames: int, publish: Publishers, examiner):
+    def __init__(self, robot: Robot, meshes, frames: int, publish: Publishers, checker):
         """Load what can be loaded before."""
         self._robot, self._frames, self._publish = robot, frames, publish
-        self._examiner = examiner
+        self._checker = checker
         self._by_solver = by_solver(robot)
         self._renderer = UsualWay(meshes, robot.link_names)
-        self._distances = PlainWay(robot, meshes, examiner)
+        self._distances = PlainWay(robot, meshes, checker)
 
     def __call__(self, observation, trajectory) -> dict:
         """Return what is compared."""
-        self._examiner.tier0(trajectory, observation.joint_positions)
+        self._checker.tier0(trajectory, observation.joint_positions)
         nearest = self._distances(observation, trajectory)
         times = np.linspace(0.0, trajectory.duration, self._frames)
         spline = CubicHermiteSpline(trajectory.times, trajectory.positions, trajectory.velocities)

@@ -36,19 +36,19 @@ def measure(repeats: int) -> list[dict]:
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     gripper = with_finger_boxes(find_gripper(robot), meshes)
-    examiner = RobotChecker(robot, meshes, gripper,
+    checker = RobotChecker(robot, meshes, gripper,
                         PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
-    examiner.warm_up()
+    checker.warm_up()
     trajectory, observation = motion(robot), look(robot, meshes)
-    frames = len(examiner.move(observation, trajectory).times)
-    plain = PlainWay(robot, meshes, examiner)
+    frames = len(checker.move(observation, trajectory).times)
+    plain = PlainWay(robot, meshes, checker)
 
     def ours():
         # A new object: nothing of this look at the scene has been computed before.
-        return examiner.tier1(dataclasses.replace(observation), trajectory)
+        return checker.tier1(dataclasses.replace(observation), trajectory)
 
     seconds = interleave({
-        'tier 0': lambda: examiner.tier0(trajectory, observation.joint_positions),
+        'tier 0': lambda: checker.tier0(trajectory, observation.joint_positions),
         'tier 1': ours, 'plain': lambda: plain(observation, trajectory)}, max(repeats, REPEATS))
     nearest = np.min([track.distance for track in ours().clearance.tracks], axis=0)
     known = (nearest > 0) & (nearest < 0.05)      # both measure it there
@@ -112,9 +112,9 @@ def finger_tips(robot: Robot, positions) -> np.ndarray:
 class PlainWay:
     """The nearest points of a thinned point cloud to points sampled on the links."""
 
-    def __init__(self, robot: Robot, meshes, examiner: RobotChecker):
+    def __init__(self, robot: Robot, meshes, checker: RobotChecker):
         """Sample the links that move."""
-        self._examiner = examiner
+        self._checker = checker
         moving = {name: _open3d_mesh(mesh) for name, mesh in meshes.items()
                   if name != 'panda_link0'}
         area = sum(mesh.get_surface_area() for mesh in moving.values())
@@ -126,8 +126,8 @@ class PlainWay:
 
     def __call__(self, observation: Observation, trajectory: JointTrajectory) -> np.ndarray:
         """Return the distance of scene and moving links in each frame, (T,) [m]."""
-        motion = self._examiner.move(observation, trajectory)
-        mask = self._examiner.look(observation)[1].robot_mask
+        motion = self._checker.move(observation, trajectory)
+        mask = self._checker.look(observation)[1].robot_mask
         points = observation.view.camera.rays() * observation.view.depth[..., None]
         points = points[np.isfinite(observation.view.depth) & ~mask]
         T = observation.view.T_base_camera

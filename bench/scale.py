@@ -110,8 +110,8 @@ def over_frames(values: tuple) -> Steps:
     """Vary the frames of a rollout and the points of the trajectory alike; 320x240 pixels."""
     robot, meshes = panda()
     camera, T_base_camera = pinhole(320, 240), looking_at(EYE, TARGET)
-    observation, examiner = look(robot, meshes, camera), make_examiner(robot, meshes)
-    examiner.look(observation)
+    observation, checker = look(robot, meshes, camera), make_checker(robot, meshes)
+    checker.look(observation)
     renderer, kinematics = RobotRenderer(meshes, robot.link_names), ForwardKinematics(robot)
     for frames in values:
         positions, poses = sweep(robot, frames), moving(robot, frames)
@@ -120,26 +120,26 @@ def over_frames(values: tuple) -> Steps:
         yield frames, {
             'FK': lambda p=positions: kinematics(p),
             'render': lambda p=poses: renderer.render(p, camera, T_base_camera),
-            'tier 0': lambda t=trajectory: examiner.tier0(t, observation.joint_positions),
-            'tier 1': lambda t=trajectory: examiner.tier1(observation, t),
+            'tier 0': lambda t=trajectory: checker.tier0(t, observation.joint_positions),
+            'tier 1': lambda t=trajectory: checker.tier1(observation, t),
             'pack': lambda i=images: pack(i)}
 
 
 def over_pixels(values: tuple) -> Steps:
     """Vary the size of the camera's images; 13 frames, too many for the caches at most sizes."""
     robot, meshes = panda()
-    T_base_camera, examiner = looking_at(EYE, TARGET), make_examiner(robot, meshes)
+    T_base_camera, checker = looking_at(EYE, TARGET), make_checker(robot, meshes)
     poses, trajectory = moving(robot, 13), motion(robot)
     for width, height in values:
         camera, renderer = pinhole(width, height), RobotRenderer(meshes, robot.link_names)
         observation = look(robot, meshes, camera)
         kept, images = dataclasses.replace(observation), renderer.render(poses, camera,
                                                                          T_base_camera)
-        another = make_examiner(robot, meshes)     # one that keeps its look at the scene
+        another = make_checker(robot, meshes)     # one that keeps its look at the scene
         another.look(kept)
         yield width * height, {
             'render': lambda r=renderer, c=camera: r.render(poses, c, T_base_camera),
-            'scene': lambda o=observation: look_anew(examiner, o),
+            'scene': lambda o=observation: look_anew(checker, o),
             'tier 1': lambda o=kept, e=another: e.tier1(o, trajectory),
             'pack': lambda i=images: pack(i)}
 
@@ -152,12 +152,12 @@ def over_triangles(values: tuple) -> Steps:
     observation = look(robot, meshes, camera)
     for triangles in values:
         fine = refined(meshes, triangles)
-        renderer, examiner = RobotRenderer(fine, robot.link_names), make_examiner(robot, fine)
-        examiner.look(observation)
+        renderer, checker = RobotRenderer(fine, robot.link_names), make_checker(robot, fine)
+        checker.look(observation)
         yield sum(len(mesh.faces) for mesh in fine.values()), {
             'render': lambda r=renderer: r.render(poses, camera, T_base_camera),
-            'tier 0': lambda e=examiner: e.tier0(trajectory, observation.joint_positions),
-            'tier 1': lambda e=examiner: e.tier1(observation, trajectory)}
+            'tier 0': lambda e=checker: e.tier0(trajectory, observation.joint_positions),
+            'tier 1': lambda e=checker: e.tier1(observation, trajectory)}
 
 
 def over_scene_points(values: tuple) -> Steps:
@@ -165,10 +165,10 @@ def over_scene_points(values: tuple) -> Steps:
     robot, meshes = panda()
     observation, trajectory = look(robot, meshes, pinhole(1280, 720)), motion(robot)
     for voxel in values:
-        examiner = make_examiner(robot, meshes, voxel)
-        scene = examiner.look(observation)[0]
+        checker = make_checker(robot, meshes, voxel)
+        scene = checker.look(observation)[0]
         yield len(scene.points_base), {
-            'scene': lambda e=examiner: look_anew(e, observation),
+            'scene': lambda e=checker: look_anew(e, observation),
             'tier 1': lambda v=voxel, e=make_kept(robot, meshes, voxel, observation): e.tier1(
                 observation, trajectory)}
 
@@ -186,14 +186,14 @@ def over_links(values: tuple) -> Steps:
         panda_view = look(*panda(), camera)      # its scene; the arms stand in it
         observation = dataclasses.replace(
             panda_view, joint_positions=dict(zip(robot.joint_names, start)))
-        examiner, trajectory = make_examiner(robot, meshes), smooth(robot, 50, start, end)
-        examiner.look(observation)
+        checker, trajectory = make_checker(robot, meshes), smooth(robot, 50, start, end)
+        checker.look(observation)
         yield links, {
             'FK': lambda k=kinematics, p=positions: k(p),
             'render': lambda r=renderer, p=poses: r.render(p, camera, T_base_camera),
-            'tier 0': lambda e=examiner, o=observation, t=trajectory: e.tier0(
+            'tier 0': lambda e=checker, o=observation, t=trajectory: e.tier0(
                 t, o.joint_positions),
-            'tier 1': lambda e=examiner, o=observation, t=trajectory: e.tier1(o, t)}
+            'tier 1': lambda e=checker, o=observation, t=trajectory: e.tier1(o, t)}
 
 
 _STEPS = {'frames': over_frames, 'pixels': over_pixels, 'triangles': over_triangles,
@@ -206,25 +206,25 @@ def panda() -> tuple[Robot, dict]:
     return robot, load_meshes(robot)
 
 
-def make_examiner(robot: Robot, meshes, voxel: float = 0.005) -> RobotChecker:
+def make_checker(robot: Robot, meshes, voxel: float = 0.005) -> RobotChecker:
     """Return what checks this robot, warmed up."""
     gripper = find_gripper(robot)
-    examiner = RobotChecker(robot, meshes, None if gripper is None else with_finger_boxes(
+    checker = RobotChecker(robot, meshes, None if gripper is None else with_finger_boxes(
         gripper, meshes), PrecheckSettings(tier1=Tier1Settings(voxel=voxel)))
-    examiner.warm_up()
-    return examiner
+    checker.warm_up()
+    return checker
 
 
 def make_kept(robot: Robot, meshes, voxel: float, observation) -> RobotChecker:
-    """Return an examiner that has looked at the scene already."""
-    examiner = make_examiner(robot, meshes, voxel)
-    examiner.look(observation)
-    return examiner
+    """Return a checker that has looked at the scene already."""
+    checker = make_checker(robot, meshes, voxel)
+    checker.look(observation)
+    return checker
 
 
-def look_anew(examiner: RobotChecker, observation) -> None:
+def look_anew(checker: RobotChecker, observation) -> None:
     """Do all that depends on the look at the scene alone."""
-    scene, still = examiner.look(dataclasses.replace(observation))
+    scene, still = checker.look(dataclasses.replace(observation))
     _ = scene.cubes, still.points_base
 
 

@@ -14,10 +14,11 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.incident.meshes import changed_meshes
 from kinema4d_ros.precheck import Goal, PrecheckSettings
+from kinema4d_ros.precheck.run import run_precheck
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, Severity, Verdict
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 from kinema4d_ros.world_model.base import WorldModel
 
 #: numbers of a verdict, and by how much they may differ when it is made again
@@ -102,10 +103,10 @@ def replay(packet: IncidentPacket, *, package_paths: Sequence[str | Path] = (),
         robot, world_model, frames=rules.frames, meshes=load_meshes(robot),
         camera_poses=None if mount is None else mount.poses)
     try:
-        verdict = simulator.precheck(
-            packet.observation, packet.trajectory, tiers=rules.tiers, required=rules.required,
-            settings=rules.settings, goal=rules.goal, seed=rules.seed, report=report,
-            live_joints=rules.live_joints)
+        verdict = run_precheck(
+            simulator, simulator.checker(rules.settings), packet.observation, packet.trajectory,
+            tiers=rules.tiers, required=rules.required, goal=rules.goal, seed=rules.seed,
+            report=report, live_joints=rules.live_joints)
     finally:
         simulator.close()
     return Replay(verdict, packet.verdict, differences(packet.verdict, verdict), tuple(notes))
@@ -148,10 +149,10 @@ def _number(value: float | None) -> str:
 
 def _world_model(rules: IncidentRules) -> WorldModel:
     if 2 not in rules.tiers:
-        return create('frozen')       # nothing is predicted
+        return load_world_model('frozen')       # nothing is predicted
     if ':' in rules.world_model:
         raise WorldModelError(
             f'the packet was made with the world model {rules.world_model!r}, which is not part of '
             'this package and is not imported on the word of a file; make it and pass it as '
             'world_model')
-    return create(rules.world_model, **rules.model_settings)
+    return load_world_model(rules.world_model, **rules.model_settings)

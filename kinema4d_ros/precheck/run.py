@@ -27,7 +27,7 @@ NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
 
-def run_precheck(simulator: Any, examiner: RobotChecker, observation: Observation,
+def run_precheck(simulator: Any, checker: RobotChecker, observation: Observation,
                  trajectory: JointTrajectory, *, tiers: Collection[int],
                  required: Collection[int], goal: Goal | None, seed: int = 0,
                  report: Report = silent,
@@ -51,18 +51,18 @@ def run_precheck(simulator: Any, examiner: RobotChecker, observation: Observatio
 
     def look() -> Sequence[Finding]:
         nonlocal evidence
-        evidence = examiner.tier1(observation, trajectory)
+        evidence = checker.tier1(observation, trajectory)
         return evidence.findings
 
     def predict() -> Sequence[Finding]:
-        check, found = check_future(simulator, examiner, observation, trajectory, seed, report)
+        check, found = check_future(simulator, checker, observation, trajectory, seed, report)
         measured['action_following'] = check.action_following
         # Tier 1 foresees the same events from the same geometry.
         told = [] if evidence.outcome is not None else list(map(event_finding, check.events))
         return [*found, *told]
 
     # Tier 0 is run even where nobody asked: it tells whether the others have a motion to look at.
-    run(0, lambda: examiner.tier0(trajectory, joints))
+    run(0, lambda: checker.tier0(trajectory, joints))
     moves = not any(f.code in NO_MOTION for f in findings[0])
     if 1 in tiers and moves:
         run(1, look)
@@ -75,15 +75,16 @@ def run_precheck(simulator: Any, examiner: RobotChecker, observation: Observatio
     against = [f for found in findings.values() for f in found if f.severity > Severity.INFO]
     if against:
         with contextlib.suppress(Exception):     # help that cannot be had is no finding
-            measured['speed_factor'] = speed_factor(trajectory, examiner.robot, joints,
-                                                    examiner.settings.tier0, against)
+            measured['speed_factor'] = speed_factor(trajectory, checker.robot, joints,
+                                                    checker.settings.tier0, against)
     return decide(
         findings, required=required, trajectory_hash=trajectory_hash(trajectory),
-        robot_hash=examiner.robot.description_hash, scene_stamp_ns=observation.stamp_ns,
-        latencies=latencies, world_model=simulator.world_model.name, seed=seed, **measured)
+        robot_hash=checker.robot.description_hash, scene_stamp_ns=observation.stamp_ns,
+        latencies=latencies, seed=seed, **measured,
+        world_model='' if simulator.world_model is None else simulator.world_model.name)
 
 
-def check_future(simulator: Any, examiner: RobotChecker, observation: Observation,
+def check_future(simulator: Any, checker: RobotChecker, observation: Observation,
                  trajectory: JointTrajectory, seed: int, report: Report,
                  show: Show = lambda *_: None) -> tuple[FutureCheck, tuple[Finding, ...]]:
     """
@@ -92,12 +93,12 @@ def check_future(simulator: Any, examiner: RobotChecker, observation: Observatio
     :param show: told of the robot's motion with each frame of the first prediction.
     :return: the check of the first prediction, and the findings of all.
     """
-    settings = examiner.settings.tier2
+    settings = checker.settings.tier2
 
     def look_at(motion: JointTrajectory, number: int,
                 show: Show = lambda *_: None) -> FutureCheck:
         robot, frames = simulator.future(observation, motion, seed=number, report=report)
-        check = FutureCheck(robot, examiner.surfaces, examiner.fields, settings)
+        check = FutureCheck(robot, checker.surfaces, checker.fields, settings)
         for frame in frames:
             show(robot, frame)
             check.add(frame)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from kinema4d_ros.errors import UnknownJointError
+from kinema4d_ros.errors import RobotDescriptionError, UnknownJointError
 from kinema4d_ros.robot.description import Joint, JointType, Link
 from kinema4d_ros.robot.mesh_finder import MeshFinder
 from kinema4d_ros.robot.tree import read_tree
@@ -23,7 +23,7 @@ from kinema4d_ros.types import JointLimit
 @dataclass(frozen=True, eq=False)
 class Robot:
     """
-    A robot as its URDF describes it. Build it with `from_urdf`.
+    A robot as its URDF describes it. Build it with `from_file` or `from_urdf`.
 
     `joint_names` are the joints that can be commanded: movable and not mimic, in the order of
     the document. Every array over joints in this package has this order.
@@ -71,6 +71,22 @@ class Robot:
                                  if tree.joints[name].type is JointType.CONTINUOUS),
             warnings=warnings + tree.warnings,
             mesh_finder=MeshFinder(package_paths, source_dir))
+
+    @classmethod
+    def from_file(cls, path: str | Path, *,
+                  package_paths: Sequence[str | Path] = ()) -> Robot:
+        """
+        Read a robot from a URDF file (xacro already expanded).
+
+        :param package_paths: as in `from_urdf`; relative meshes are looked for beside the file.
+        :raises RobotDescriptionError: the file cannot be read, or as from `from_urdf`.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding='utf-8')
+        except (OSError, UnicodeDecodeError) as error:
+            raise RobotDescriptionError(f'the URDF {path} cannot be read: {error}') from error
+        return cls.from_urdf(text, package_paths=package_paths, source_dir=path.parent)
 
     def configuration(self, joint_positions: Mapping[str, float], *, default: float = 0.0,
                       strict: bool = True) -> np.ndarray:

@@ -130,6 +130,11 @@ class Verdict:
         if len(set(lengths.values())) > 1:
             raise VerdictError(f'the parts of the clearance timeline differ in length: {lengths}')
 
+    @property
+    def passed(self) -> bool:
+        """Whether the status is PASS."""
+        return self.status is Status.PASS
+
 
 #: the parallel fields of a Verdict that make up its clearance timeline
 CLEARANCE_FIELDS = ('clearance_times', 'clearances', 'clearance_sigmas', 'clearance_links',

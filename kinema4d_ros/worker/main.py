@@ -106,7 +106,7 @@ class Worker:
                     f'with {message.description_hash}; publish robot_description again')
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None).examiner(self._rules).warm_up()
+            self._simulate(None).checker(self._rules).warm_up()
         except Exception as error:   # told to the node, which decides; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
@@ -164,7 +164,7 @@ class Worker:
                 observation = observation.with_view(background=self._scene.background)
             self._observation = observation
         simulator = self._simulate(message.mount)
-        examiner = simulator.examiner(precheck_settings(message.rules))
+        checker = simulator.checker(precheck_settings(message.rules))
 
         def report(stage: str, step: int, total: int) -> None:
             self._inbox.check(job)
@@ -178,12 +178,12 @@ class Worker:
             latencies.setdefault('first frame', time.perf_counter() - started)
 
         if isinstance(task, Check):
-            return tasks.check(examiner, self._observation, message.trajectory, task, report)
+            return tasks.check(checker, self._observation, message.trajectory, task, report)
         if self._model is None:
             raise WorldModelError('this process has no world model')
         self._memory.attach(message.slots, message.slot_bytes)
         self._inbox.slots_free(message.slots)
-        return tasks.predict(simulator, examiner, self._observation, message.trajectory, task,
+        return tasks.predict(simulator, checker, self._observation, message.trajectory, task,
                              report, show)
 
     def _send(self, job: int, frame: PredictedFrame, robot: RobotRollout) -> None:
@@ -206,7 +206,7 @@ def make_model(settings: WorkerSettings) -> WorldModel:
     """Return a registered world model, or one of the user's own given as module:Class."""
     name = settings.world_model
     if ':' not in name:
-        return registry.create(name, **settings.model_settings)
+        return registry.load_world_model(name, **settings.model_settings)
     module, _, attribute = name.partition(':')
     try:
         model_class = getattr(importlib.import_module(module), attribute)

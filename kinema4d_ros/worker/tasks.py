@@ -25,7 +25,7 @@ class Found:
     latencies: dict[str, float] = field(default_factory=dict)                # [s] per stage
 
 
-def check(examiner: RobotChecker, observation: Observation, trajectory: JointTrajectory,
+def check(checker: RobotChecker, observation: Observation, trajectory: JointTrajectory,
           task: Check, report: Report) -> Found:
     """
     Run tiers 0 and 1; what fails is a finding.
@@ -39,12 +39,12 @@ def check(examiner: RobotChecker, observation: Observation, trajectory: JointTra
     started = time.perf_counter()
     report('self-collision', 0, 1)
     findings = {0: tuple(guarded(
-        lambda: examiner.tier0(trajectory, observation.joint_positions), 0))}
+        lambda: checker.tier0(trajectory, observation.joint_positions), 0))}
     evidence = Evidence(())
 
     def look() -> tuple[Finding, ...]:
         nonlocal evidence
-        evidence = examiner.tier1(observation, trajectory)
+        evidence = checker.tier1(observation, trajectory)
         return evidence.findings
 
     latencies['self-collision'] = time.perf_counter() - started
@@ -60,7 +60,7 @@ def check(examiner: RobotChecker, observation: Observation, trajectory: JointTra
     return Found(findings, measured, latencies)
 
 
-def predict(simulator: ShadowSimulator, examiner: RobotChecker, observation: Observation,
+def predict(simulator: ShadowSimulator, checker: RobotChecker, observation: Observation,
             trajectory: JointTrajectory, task: Prediction, report: Report,
             show: Callable[[RobotRollout, PredictedFrame], None]) -> Found:
     """
@@ -73,6 +73,6 @@ def predict(simulator: ShadowSimulator, examiner: RobotChecker, observation: Obs
         for frame in frames:
             show(robot, frame)
         return Found()
-    future, findings = check_future(simulator, examiner, observation, trajectory, task.seed,
+    future, findings = check_future(simulator, checker, observation, trajectory, task.seed,
                                     report, show)
     return Found({2: tuple(findings)}, {'action_following': future.action_following})

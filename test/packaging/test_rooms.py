@@ -41,7 +41,8 @@ ROOMS = {
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'camera', 'robot', 'diagnosis'},
     # the public names, on first use
-    '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'policy', 'camera', 'robot'},
+    '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
+                 'camera', 'robot'},
 }
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}

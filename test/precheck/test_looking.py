@@ -61,10 +61,10 @@ def test_a_motion_too_long_to_look_at_does_not_pass(monkeypatch):
     assert '601 looks' in finding.message and 'tier1.travel' in finding.message
     short = PrecheckSettings(tier0=Tier0Settings(travel=0.0005),
                              tier1=Tier1Settings(travel=0.0005))
-    examiner = RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER, short)
+    checker = RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER, short)
     observation = observe(World(), path)
-    for told in (examiner.tier0(motion(path), start),
-                 examiner.tier1(observation, motion(path)).findings):
+    for told in (checker.tier0(motion(path), start),
+                 checker.tier1(observation, motion(path)).findings):
         assert any('601 looks' in f.message and f.severity == Severity.UNSURE for f in told)
 
 
@@ -82,12 +82,12 @@ def test_a_link_that_turns_moves_as_far_as_its_end():
 
 @pytest.mark.parametrize('depth', [np.nan, 0.0, np.inf])
 def test_a_depth_camera_that_measures_nothing_leaves_the_scene_unknown(depth):
-    observation, examiner = observe(World(), GOOD), RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER)
+    observation, checker = observe(World(), GOOD), RobotChecker(ROBOT, load_meshes(ROBOT), GRIPPER)
     dead = np.full_like(observation.view.depth, depth)
     nearly = dead.copy()
     nearly[:, :len(dead[0]) // 50] = 1.0         # 2 % of it
     for image in (dead, nearly):
-        found = examiner.tier1(observation.with_view(depth=image), motion(GOOD))
+        found = checker.tier1(observation.with_view(depth=image), motion(GOOD))
         (finding,) = found.findings
         assert (finding.code, finding.severity) == (FindingCode.NO_DEPTH, Severity.UNSURE)
     fewer = PrecheckSettings(tier1=Tier1Settings(least_measured=0.0))
@@ -97,10 +97,10 @@ def test_a_depth_camera_that_measures_nothing_leaves_the_scene_unknown(depth):
 
 
 def test_a_robot_without_shapes_does_not_pass():
-    examiner = RobotChecker(ROBOT, {}, GRIPPER)
+    checker = RobotChecker(ROBOT, {}, GRIPPER)
     observation = observe(World(), GOOD)
-    for told in (examiner.tier0(motion(GOOD), observation.joint_positions),
-                 examiner.tier1(observation, motion(GOOD)).findings):
+    for told in (checker.tier0(motion(GOOD), observation.joint_positions),
+                 checker.tier1(observation, motion(GOOD)).findings):
         assert any(f.severity == Severity.UNSURE and 'has a shape' in f.message for f in told)
 
 
@@ -109,22 +109,22 @@ def carry():
     """Return scene, motion and story of a good pick-and-place."""
     meshes = load_meshes(ROBOT)
     options = PrecheckSettings(tier1=Tier1Settings(depth_sigma=0.0, depth_sigma_square=0.0))
-    examiner = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
+    checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
-    scene, still = examiner.look(observation)
-    robot = examiner.move(observation, motion(GOOD))
+    scene, still = checker.look(observation)
+    robot = checker.move(observation, motion(GOOD))
     story = Story(still, robot, {'least_contact_points': 4, 'largest_object': 0.25})
     return scene, robot, story, options.tier1
 
 
 def test_what_a_check_foresees_needs_no_picture():
     meshes = load_meshes(ROBOT)
-    examiner = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
+    checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
-    outcome = examiner.tier1(observation, motion(GOOD)).outcome
-    _, still = examiner.look(observation)
+    outcome = checker.tier1(observation, motion(GOOD)).outcome
+    _, still = checker.look(observation)
     assert outcome.moved and 'image' not in vars(still)       # which is painted when asked for
-    story = Story(still, examiner.move(observation, motion(GOOD)),
+    story = Story(still, checker.move(observation, motion(GOOD)),
                   {'least_contact_points': 4, 'largest_object': 0.25})
     assert [event.message for event in outcome.events] == [
         event.message for _, event in story.events]

@@ -49,7 +49,7 @@ def motion(angle=0.3):
 
 def checked(simulator, observation, trajectory, task, settings=None, report=silent):
     """Run a Check."""
-    return tasks.check(simulator.examiner(settings), observation, trajectory, task, report)
+    return tasks.check(simulator.checker(settings), observation, trajectory, task, report)
 
 
 def test_only_what_is_asked_for_is_checked(simulator, robot):
@@ -83,7 +83,7 @@ def test_a_goal_is_judged_from_the_foreseen_outcome(simulator, robot):
     goal = Goal.of({'lifted': {'height': 0.1}})
     found = checked(simulator, look(robot), motion(), Check((0, 1), goal))
     assert found.measured['success'] == goal.probability(
-        simulator.examiner().tier1(look(robot), motion()).outcome)
+        simulator.checker().tier1(look(robot), motion()).outcome)
     assert found.findings[1][-1].code == FindingCode.GOAL
 
 
@@ -103,14 +103,14 @@ def test_candidates_share_one_look_at_the_scene(simulator, robot, monkeypatch):
 
 
 def test_what_is_wrong_in_a_check_is_a_doubt_and_a_stop_is_none(simulator, robot, monkeypatch):
-    examiner = simulator.examiner()
+    checker = simulator.checker()
 
     def bug(*_):
         raise ZeroDivisionError('a bug')
 
     with monkeypatch.context() as patch:
-        patch.setattr(examiner, 'tier1', bug)
-        patch.setattr(examiner, 'tier0', bug)
+        patch.setattr(checker, 'tier1', bug)
+        patch.setattr(checker, 'tier0', bug)
         found = checked(simulator, look(robot), motion(), Check((0, 1)))
     for tier in (0, 1):
         (finding,) = found.findings[tier]
@@ -126,7 +126,7 @@ def test_what_is_wrong_in_a_check_is_a_doubt_and_a_stop_is_none(simulator, robot
 def predicted(simulator, robot, task, settings=None):
     """Run a Prediction; return what was found and the indices of the frames that were shown."""
     shown = []
-    found = tasks.predict(simulator, simulator.examiner(settings), look(robot), motion(), task,
+    found = tasks.predict(simulator, simulator.checker(settings), look(robot), motion(), task,
                           silent, lambda rollout, frame: shown.append(frame.index))
     return found, shown
 
