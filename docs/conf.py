@@ -14,5 +14,7 @@ nitpicky = True
 
 html_theme = 'furo'
 html_title = f'kinema4d_ros {release}'
+html_static_path = ['static']
+html_css_files = ['site.css']
 html_copy_source = False
 html_theme_options = {'top_of_page_buttons': []}
