@@ -16,6 +16,8 @@ from kinema4d_ros.cli.main import Lacking
 from kinema4d_ros.resources import share_dir
 
 _PATIENCE = 15.0     # [s] that a node gets to end
+#: the modules of the nodes that are more than one file
+_MODULES = {name: f'{name}.node' for name in ('recorder', 'shadow_sim', 'trajectory_gate')}
 _RUN = 'import sys; from kinema4d_ros.nodes.run import main; sys.exit(main(sys.argv.pop(1)))'
 
 
@@ -42,7 +44,7 @@ def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str])
     from kinema4d_ros.nodes.run import main
 
     sys.argv[1:] = _words(parameters, ros_arguments)
-    return main(f'kinema4d_ros.nodes.{name}')
+    return main(f'kinema4d_ros.nodes.{_MODULES.get(name, name)}')
 
 
 @contextlib.contextmanager
@@ -57,7 +59,8 @@ def beside(name: str, *parameters: str, log: Path | None = None) -> Iterator[sub
         out = None if log is None else open_files.enter_context(log.open('w'))
         # A session of its own: Ctrl-C reaches this process, which ends the others in order.
         process = subprocess.Popen(
-            [sys.executable, '-c', _RUN, f'kinema4d_ros.nodes.{name}', *_words(parameters, ())],
+            [sys.executable, '-c', _RUN, f'kinema4d_ros.nodes.{_MODULES.get(name, name)}',
+             *_words(parameters, ())],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
         try:
             yield process

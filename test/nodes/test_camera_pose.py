@@ -106,7 +106,7 @@ def test_the_pose_of_another_camera_beside_it_moves_with_it():
     assert other.mount == LinkPose(link, beside) != pose.mount
     still = CameraFinder(ROBOT, HALF_TURN, TransformTree()).find('eye', READY).moved(beside)
     assert still.mount is None
-    assert still.view.T_base_camera[0, 3] == pytest.approx(0.5 - 0.07)
+    assert still.T_base_camera[0, 3] == pytest.approx(0.5 - 0.07)
 
 
 def test_nowhere():

@@ -3,7 +3,7 @@
 """Publishers that are not heard, on a real graph."""
 import time
 from importlib import import_module
-from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 import rclpy
@@ -134,8 +134,8 @@ def test_one_of_two_subscriptions_that_hears_is_enough(graph):
 
 
 def test_every_node_of_the_package_is_quiet():
-    kinds = {kind for path in Path(nodes.__path__[0]).glob('*.py')
-             for kind in vars(import_module(f'kinema4d_ros.nodes.{path.stem}')).values()
+    kinds = {kind for module in walk_packages(nodes.__path__, 'kinema4d_ros.nodes.')
+             for kind in vars(import_module(module.name)).values()
              if isinstance(kind, type) and issubclass(kind, Node)
              and kind.__module__.startswith('kinema4d_ros.')}
     assert len(kinds) >= 6

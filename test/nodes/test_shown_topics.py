@@ -116,7 +116,7 @@ def test_rviz_has_groups_for_live_predicted_and_verdict():
 
 def test_rviz_switches_the_namespaces_that_markers_have():
     evidence, = (display for display in displays() if display['Name'] == 'Evidence')
-    source = (ROOT / 'kinema4d_ros' / 'nodes' / 'markers.py').read_text()
+    source = (ROOT / 'kinema4d_ros' / 'nodes' / 'shadow_sim' / 'markers.py').read_text()
     assert set(evidence['Namespaces']) == set(re.findall(r"_marker\(header, '(\w+)'", source))
 
 

@@ -110,7 +110,7 @@ class IncidentKeeper:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')
         seen, mount = look.observation, look.mount
         if candidate.background is not None:      # the node does not know what a worker remembers
-            seen = dataclasses.replace(seen, background=candidate.background)
+            seen = seen.with_view(background=candidate.background)
         rules = IncidentRules(
             tiers=tuple(sorted(candidate.findings)), required=tuple(values['required_tiers']),
             settings=precheck_settings(rules_in(values)), goal=goal, seed=values['seed'],
