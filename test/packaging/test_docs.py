@@ -131,12 +131,14 @@ def test_the_command_takes_these_words(page, words, capsys):
 def test_commands_on_episodes_do_what_they_say(tmp_path, monkeypatch, capsys):
     """In the order of the pages, for one may write what the next reads."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'my_session').symlink_to(ROOT / 'data/episodes/libero_object_0_0_success.mcap')
+    (tmp_path / 'my_session').mkdir()
+    (tmp_path / 'my_session' / 'my_session_0.mcap').symlink_to(
+        ROOT / 'data/episodes/libero_object_0_0_success.mcap')
     codes = {}
     for _, words in of('kinema4d'):
         if words[1:2] and words[1] in ON_EPISODES and not any(word.isupper() for word in words):
             codes[' '.join(words[1:])] = main(words[1:])
-    assert set(codes.values()) <= {0, 1} and len(codes) >= 4
+    assert set(codes.values()) <= {0, 1} and len(codes) >= 4, (codes, capsys.readouterr().err)
     assert codes['precheck libero_spatial_0_0_into_table'] == 1
     assert all(code == 0 for name, code in codes.items() if 'success' in name or 'replay' in name)
     capsys.readouterr()
