@@ -84,14 +84,15 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names.spli
 __all__ = sorted(['__version__', *_HOME])
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name, or a room, when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    module = importlib.import_module(f'{__name__}.{_HOME[name] or name}')
-    value = getattr(module, name) if _HOME[name] else module
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:      # or no type checker would find a name that is misspelt
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a room, when it is first asked for."""
+        if name not in _HOME:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+        module = importlib.import_module(f'{__name__}.{_HOME[name] or name}')
+        value = getattr(module, name) if _HOME[name] else module
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -131,7 +131,8 @@ class ShadowSimulator:
         start = self.robot.configuration(observation.joint_positions, strict=False)
         images = self._renderer.render(self._kinematics(start[None]), observation.view.camera,
                                        observation.view.T_base_camera)
-        return images.link_id[0] >= 0
+        mask: np.ndarray = images.link_id[0] >= 0
+        return mask
 
     def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
                  tiers: Collection[int] = (0, 1), settings: PrecheckSettings | None = None,

@@ -16,8 +16,8 @@ SOURCE = Path(k4d.__file__)
 
 def for_type_checkers() -> dict[str, str]:
     """Return name -> module of what stands behind TYPE_CHECKING."""
-    (block,) = (node for node in ast.parse(SOURCE.read_text()).body if isinstance(node, ast.If))
-    assert ast.unparse(block.test) == 'TYPE_CHECKING'
+    (block,) = (node for node in ast.parse(SOURCE.read_text()).body
+                if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING')
     return {alias.asname: node.module for node in block.body for alias in node.names}
 
 
