@@ -273,7 +273,8 @@ def _kept(verdict: Verdict) -> tuple:
     is_replaced = verdict.status != Verdict.PASS and any(
         finding.code == Finding.CANCELLED for finding in verdict.findings)
     return (verdict.trajectory_hash, verdict.rollout_id, is_replaced,
-            'tier 1' in verdict.latency_stages, verdict.status == Verdict.PASS, verdict.final)
+            any(each.stage == 'tier 1' for each in verdict.latencies),
+            verdict.status == Verdict.PASS, verdict.final)
 
 
 def _moment(info: Mapping) -> float:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         MeshError as MeshError, ObservationError as ObservationError,
         PredictionCancelled as PredictionCancelled, RobotDescriptionError as RobotDescriptionError,
         TrajectoryError as TrajectoryError, UnknownJointError as UnknownJointError,
-        VerdictError as VerdictError, WorldModelError as WorldModelError)
+        WorldModelError as WorldModelError)
     from kinema4d_ros.policy import (ActionFormat as ActionFormat, ActionReader as ActionReader,
                                      Reference as Reference)
     from kinema4d_ros.precheck import (
@@ -46,9 +46,10 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.robot import Robot as Robot
     from kinema4d_ros.simulator import ShadowSimulator as ShadowSimulator
     from kinema4d_ros.types import (
-        CameraView as CameraView, EventKind as EventKind, Finding as Finding,
-        FindingCode as FindingCode, JointLimit as JointLimit, JointTrajectory as JointTrajectory,
-        Observation as Observation, PinholeCamera as PinholeCamera,
+        CameraView as CameraView, ClearanceSample as ClearanceSample, EventKind as EventKind,
+        Finding as Finding, FindingCode as FindingCode, JointLimit as JointLimit,
+        JointTrajectory as JointTrajectory, Observation as Observation,
+        PinholeCamera as PinholeCamera,
         PredictedFrame as PredictedFrame, Report as Report, RobotRollout as RobotRollout,
         Severity as Severity, silent as silent, Status as Status, Verdict as Verdict,
         WorldEvent as WorldEvent)
@@ -58,7 +59,7 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
 # The generated interfaces (kinema4d_ros.msg, .action) are installed by colcon; this lets a
 # source checkout on sys.path find them there.
 __path__ = extend_path(__path__, __name__)
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 #: module -> its names that are public here; '' for modules that are public themselves
 _NAMES = {
@@ -67,16 +68,15 @@ _NAMES = {
     'episodes': 'Episode',
     'errors': 'CameraError ConfigurationError EpisodeError IncidentError Kinema4DError '
               'KinematicsError MeshError ObservationError PredictionCancelled '
-              'RobotDescriptionError TrajectoryError UnknownJointError VerdictError '
-              'WorldModelError',
+              'RobotDescriptionError TrajectoryError UnknownJointError WorldModelError',
     'policy': 'ActionFormat ActionReader Reference',
     'precheck': 'Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings TouchRule Unseen',
     'resources': 'share_dir',
     'robot': 'Robot',
     'simulator': 'ShadowSimulator',
-    'types': 'CameraView EventKind Finding FindingCode JointLimit JointTrajectory Observation '
-             'PinholeCamera PredictedFrame Report RobotRollout Severity Status Verdict WorldEvent '
-             'silent',
+    'types': 'CameraView ClearanceSample EventKind Finding FindingCode JointLimit JointTrajectory '
+             'Observation PinholeCamera PredictedFrame Report RobotRollout Severity Status '
+             'Verdict WorldEvent silent',
     'world_model': 'WorldModel load_world_model',
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

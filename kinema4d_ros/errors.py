@@ -54,10 +54,6 @@ class WorldModelError(Kinema4DError):
     """A world model is unknown, wrongly configured, or failed while predicting."""
 
 
-class VerdictError(Kinema4DError):
-    """The parts of a verdict do not belong together."""
-
-
 class PredictionCancelled(Kinema4DError):  # noqa: N818 - it is a stop on request, not an error
     """The prediction was asked to stop: cancelled, or replaced by a newer request."""
 

@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage
 
 from kinema4d_ros.bridge.clouds import cloud_message, cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
+from kinema4d_ros.bridge.motion import duration_seconds, stamp_ns
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import EpisodeScore, pictures, score_frames
@@ -56,7 +57,7 @@ def write_results(path: Path, heard: Heard, out: Path,
     """
     episode = Episode.open(path)
     messages = [heard.frames[index] for index in sorted(heard.frames)]
-    times = np.array([message.time_from_start for message in messages])
+    times = np.array([duration_seconds(message.time_from_start) for message in messages])
     images = [image_to_array(message.image) for message in messages]
     clouds = [cloud_to_arrays(message.points)[0] for message in messages]
     truth = [episode.calibration.rectify(frame.image) for frame in episode.truth.future(times)]
@@ -81,16 +82,16 @@ def write_results(path: Path, heard: Heard, out: Path,
     sentence = ' '.join(part for part in (verdict.summary, verdict.outcome) if part)
     asked = heard.asked
     if asked is None:      # the player does not wait for the demo's own subscription
-        stages = dict(zip(verdict.latency_stages, verdict.latencies))
+        stages = verdict_from_message(verdict).latencies
         asked = heard.first - sum(stages[key] for key in ('tier 0', 'observe', 'wait',
                                                           'first frame'))
     row = Row(name, model, Status(verdict.status), heard.first - asked, heard.last - asked,
               len(times), float(times[-1]), score, sentence)
     robot, still = baseline(episode)
     baseline.remember(episode)
-    frames = [PredictedFrame(message.index, message.count, message.time_from_start, image, points,
+    frames = [PredictedFrame(message.index, message.count, time, image, points,
                              image_to_array(message.mask) > 0)
-              for message, image, points in zip(messages, images, clouds)]
+              for message, time, image, points in zip(messages, times.tolist(), images, clouds)]
     return row, depict(
         episode, verdict_from_message(verdict), robot,
         {baseline.world_model: still, model: frames}, moving=True,
@@ -109,7 +110,7 @@ def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],
     shutil.rmtree(path, ignore_errors=True)
     store = get_typestore(Stores.ROS2_JAZZY)
     interfaces = share_dir() / 'msg'
-    for name in ('Finding', 'Verdict'):
+    for name in ('Finding', 'ClearanceSample', 'StageLatency', 'Verdict'):
         text = (interfaces / f'{name}.msg').read_text()
         store.register(get_types_from_msg(text, f'kinema4d_ros/msg/{name}'))
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
@@ -121,7 +122,7 @@ def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],
         for index, points, image in zip(sorted(heard.frames), clouds, images):
             frame = heard.frames[index]
             stamp = frame.header.stamp
-            now = stamp.sec * 10**9 + stamp.nanosec + round(frame.time_from_start * 1e9)
+            now = stamp_ns(stamp) + stamp_ns(frame.time_from_start)
             _, jpeg = cv2.imencode('.jpg', image[..., ::-1])
             picture = CompressedImage(header=frame.header, format='rgb8; jpeg compressed bgr8',
                                       data=jpeg.tobytes())

@@ -194,9 +194,9 @@ def as_record(row: PrecheckRow) -> dict:
             'probability': row.probability, 'foreseen': row.predicted, 'success': row.success,
             'touched': row.touched, 'disturbed': row.disturbed,
             'min_clearance_m': finite([verdict.min_clearance])[0],
-            'clearance_times_s': verdict.clearance_times, 'clearances_m': verdict.clearances,
-            'clearance_sigmas_m': verdict.clearance_sigmas,
-            'clearance_links': verdict.clearance_links,
+            'clearances': [{'time_s': sample.time, 'distance_m': sample.distance,
+                            'sigma_m': sample.sigma, 'link': sample.link}
+                           for sample in verdict.clearances],
             'true_clearances_m': finite(row.true_clearances), 'seconds': dict(row.seconds),
             'cpu_seconds': row.cpu_seconds,
             'against': [f'{f.severity.name} {f.code.name}: {f.message}' for f in row.against]}

@@ -6,17 +6,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
 from std_msgs.msg import Header
 
-from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.motion import duration_message, duration_seconds, stamp_ns
 from kinema4d_ros.bridge.transforms import point_message
 from kinema4d_ros.msg import Candidates as CandidatesMessage
+from kinema4d_ros.msg import ClearanceSample as ClearanceSampleMessage
 from kinema4d_ros.msg import Finding as FindingMessage
+from kinema4d_ros.msg import StageLatency
 from kinema4d_ros.msg import Verdict as VerdictMessage
-from kinema4d_ros.types import CLEARANCE_FIELDS, Finding, FindingCode, Severity, Status, Verdict
+from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, Severity, Status,
+                                Verdict)
 
 _NAN = float('nan')
+_LONGEST = 2.0**31     # [s] that a Duration can hold
 # NumPy scalars must not reach a message: with field checks off, the default, they are written as
 # garbage without an error (a NumPy True goes out as False). So everything is cast here.
 
@@ -29,6 +34,7 @@ def verdict_message(verdict: Verdict, header: Header) -> VerdictMessage:
 
     :param header: stamp of the observation; frame_id is the planning frame.
     """
+    has_prefix, prefix = known_duration(verdict.safe_prefix)
     return VerdictMessage(
         header=header, trajectory_hash=str(verdict.trajectory_hash),
         robot_hash=str(verdict.robot_hash), status=int(verdict.status),
@@ -37,17 +43,14 @@ def verdict_message(verdict: Verdict, header: Header) -> VerdictMessage:
         min_clearance=_number(verdict.min_clearance),
         clearance_sigma=_number(verdict.clearance_sigma),
         action_following=_number(verdict.action_following),
-        safe_prefix=_number(verdict.safe_prefix), speed_factor=_number(verdict.speed_factor),
+        has_safe_prefix=has_prefix, safe_prefix=prefix, speed_factor=_number(verdict.speed_factor),
         success=_number(verdict.success), outcome=str(verdict.outcome),
-        latency_stages=[str(stage) for stage in verdict.latencies],
-        latencies=[float(seconds) for seconds in verdict.latencies.values()],
+        latencies=[StageLatency(stage=str(stage), duration=known_duration(seconds)[1])
+                   for stage, seconds in verdict.latencies.items()],
         world_model=str(verdict.world_model), seed=int(verdict.seed), final=bool(verdict.final),
         checkpoint_hash=str(verdict.checkpoint_hash),
-        clearance_times=list(verdict.clearance_times), clearances=list(verdict.clearances),
-        clearance_sigmas=list(verdict.clearance_sigmas),
-        clearance_links=list(verdict.clearance_links),
-        clearance_points=list(map(point_message, verdict.clearance_points_base)),
-        clearance_robot_points=list(map(point_message, verdict.clearance_robot_points_base)))
+        clearances=[_sample_message(sample) for sample in verdict.clearances
+                    if known_duration(sample.time)[0]])
 
 
 def verdict_from_message(message: VerdictMessage) -> Verdict:
@@ -63,13 +66,14 @@ def verdict_from_message(message: VerdictMessage) -> Verdict:
         tiers_passed=tuple(message.tiers_passed), deciding_tier=message.tier,
         trajectory_hash=message.trajectory_hash, robot_hash=message.robot_hash,
         scene_stamp_ns=stamp_ns(message.header.stamp), outcome=message.outcome,
-        safe_prefix=_known(message.safe_prefix),
-        latencies=dict(zip(message.latency_stages, message.latencies)),
+        safe_prefix=_seconds(message.has_safe_prefix, message.safe_prefix),
+        latencies={each.stage: duration_seconds(each.duration) for each in message.latencies},
         world_model=message.world_model, seed=message.seed,
         speed_factor=_known(message.speed_factor), min_clearance=_known(message.min_clearance),
         clearance_sigma=_known(message.clearance_sigma), success=_known(message.success),
         action_following=_known(message.action_following), final=message.final,
-        checkpoint_hash=message.checkpoint_hash, **_timeline(message))
+        checkpoint_hash=message.checkpoint_hash,
+        clearances=tuple(map(_sample_from_message, message.clearances)))
 
 
 def candidates_message(rollout_id: str, trajectories: Sequence, verdicts: Sequence[VerdictMessage],
@@ -86,13 +90,13 @@ def candidates_message(rollout_id: str, trajectories: Sequence, verdicts: Sequen
 
 
 def finding_message(finding: Finding) -> FindingMessage:
-    """Return the message of a finding; what is unknown is NaN."""
-    point = finding.point_base
+    """Return the message of a finding; numbers that are unknown are NaN."""
+    point, (has_time, time) = finding.point_base, known_duration(finding.time)
     return FindingMessage(
         code=int(finding.code), severity=int(finding.severity), message=str(finding.message),
         link=str(finding.link), other=str(finding.other), unit=str(finding.unit),
         point=Point(x=_NAN, y=_NAN, z=_NAN) if point is None else point_message(point),
-        time_from_start=_number(finding.time), value=_number(finding.value),
+        has_time_from_start=has_time, time_from_start=time, value=_number(finding.value),
         limit=_number(finding.limit), sigma=_number(finding.sigma))
 
 
@@ -106,17 +110,33 @@ def finding_from_message(message: FindingMessage) -> Finding:
         else Severity.UNSURE,
         message=message.message, link=message.link, other=message.other, unit=message.unit,
         point_base=None if any(map(math.isnan, point)) else point,
-        time=_known(message.time_from_start), value=_known(message.value),
+        time=_seconds(message.has_time_from_start, message.time_from_start),
+        value=_known(message.value),
         limit=_known(message.limit), sigma=_known(message.sigma))
 
 
-def _timeline(message: VerdictMessage) -> dict[str, tuple]:
-    """Return the clearance timeline of a message; none when its parts do not belong together."""
-    parts = (message.clearance_times, message.clearances, message.clearance_sigmas,
-             message.clearance_links, map(_place, message.clearance_points),
-             map(_place, message.clearance_robot_points))
-    timeline = dict(zip(CLEARANCE_FIELDS, map(tuple, parts)))
-    return timeline if len(set(map(len, timeline.values()))) == 1 else {}
+def known_duration(seconds: float | None) -> tuple[bool, Duration]:
+    """Return whether a time [s] is known and can be told, and the time, zero where it is not."""
+    if seconds is None or not abs(seconds) < _LONGEST:     # not for NaN either
+        return False, Duration()
+    return True, duration_message(seconds)
+
+
+def _seconds(has: bool, duration: Duration) -> float | None:
+    return duration_seconds(duration) if has else None
+
+
+def _sample_message(sample: ClearanceSample) -> ClearanceSampleMessage:
+    return ClearanceSampleMessage(
+        time_from_start=duration_message(sample.time), distance=sample.distance,
+        sigma=sample.sigma, link=str(sample.link), point=point_message(sample.point_base),
+        robot_point=point_message(sample.robot_point_base))
+
+
+def _sample_from_message(message: ClearanceSampleMessage) -> ClearanceSample:
+    return ClearanceSample(
+        duration_seconds(message.time_from_start), message.distance, message.sigma, message.link,
+        _place(message.point), _place(message.robot_point))
 
 
 def _place(point: Point) -> tuple[float, float, float]:

@@ -37,7 +37,7 @@ class PrecheckRow:
     success: bool                # as the source judged
     touched: bool                # the robot touched table or fixtures
     disturbed: bool              # it moved something that it was neither to carry nor to fill
-    #: [m] what the clearance truly was at `verdict.clearance_times`, NaN where it is not known
+    #: [m] true clearances at the times of `verdict.clearances`, NaN where it is not known
     true_clearances: tuple[float, ...] = ()
     cpu_seconds: float = 0.0     # of tiers 0 and 1 together
 
@@ -77,15 +77,19 @@ class PrecheckRow:
         return self.touched or self.disturbed
 
     @property
+    def _measured(self) -> tuple[float, ...]:
+        return tuple(sample.distance for sample in self.verdict.clearances)
+
+    @property
     def clearance_errors(self) -> tuple[float, ...]:
         """Measured minus true clearance [m] where the truth is below 5 cm; see `_error`."""
-        errors = map(_error, self.verdict.clearances, self.true_clearances)
+        errors = map(_error, self._measured, self.true_clearances)
         return tuple(error for error in errors if error is not None)
 
     @property
     def least_clearance_error(self) -> float | None:
         """The same [m] at the time of the smallest measured clearance; None unknown."""
-        said = self.verdict.clearances
+        said = self._measured
         if not said or not self.true_clearances:
             return None
         worst = int(np.argmin(said))
@@ -155,14 +159,15 @@ def first_touch(episode: Episode) -> float:
 def true_clearances(episode: Episode, verdict: Verdict,
                     simulator: ShadowSimulator) -> tuple[float, ...]:
     """
-    Return the true clearance [m] at each of the verdict's `clearance_times`.
+    Return the true clearance [m] at the time of each of the verdict's `clearances`.
 
     It is that of the links that must not touch. Where the verdict says that something is grasped,
     that is no obstacle from when the fingers begin to close, as for the verdict. NaN where the
     recording does not know, or the arm has run into something and left its trajectory; inf beyond
     10 cm. () for a recording without this truth.
     """
-    truth, times = episode.truth.clearance, np.array(verdict.clearance_times)
+    truth = episode.truth.clearance
+    times = np.array([sample.time for sample in verdict.clearances])
     if truth is None or not len(times):
         return ()
     fingers = set() if simulator.gripper is None else set(simulator.gripper.finger_links)

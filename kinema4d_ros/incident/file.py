@@ -26,7 +26,7 @@ from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
 from kinema4d_ros.serialization import from_plain, to_plain
 from kinema4d_ros.types import Background, JointTrajectory, Observation, PinholeCamera, Verdict
 
-FORMAT = 1
+FORMAT = 2              # 1 was of kinema4d_ros 0.1
 MAX_FILE = 200 << 20             # [bytes] of a packet
 _MAX_UNPACKED = 1 << 30          # [bytes] of all its parts
 _MAX_PIXELS = 64_000_000
@@ -187,7 +187,9 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
     head = _document(parts, 'incident.json')
     if not isinstance(head, dict) or head.get('format') != FORMAT:
         version = head.get('format') if isinstance(head, dict) else None
-        raise IncidentError(f'incident.json has format {version!r}, this reader knows {FORMAT}')
+        hint = '; kinema4d_ros 0.1 wrote it, replay it with that' if version == 1 else ''
+        raise IncidentError(
+            f'incident.json has format {version!r}, this reader knows {FORMAT}{hint}')
     try:
         camera = from_plain(PinholeCamera, head['camera'], 'incident.json: camera')
         size = camera.height, camera.width

@@ -17,7 +17,8 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers
-from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
+from kinema4d_ros.bridge.motion import (duration_seconds, joint_positions, stamp_ns,
+                                        trajectory_from_message)
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
@@ -27,7 +28,7 @@ from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
-from kinema4d_ros.nodes.shadow_sim.parameters import TABLE_ROWS
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 from kinema4d_ros.viewer import Candidate, FutureFrame, meshes_to_show, Viewer
@@ -62,7 +63,8 @@ TABLE = ParameterTable((
     Parameter('shadow_sims', list[str], (), 'Namespaces of the shadow_sim nodes to listen to, '
               'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
-    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)))
+    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)),
+    shares_files_with=SHADOW_SIM_TABLE)
 
 
 class ViewerNode(NoQosEvents, Node):
@@ -142,7 +144,8 @@ class ViewerNode(NoQosEvents, Node):
                      for frame in {message.header.frame_id, message.points.header.frame_id}}
             self._viewer.add_frame(message.rollout_id, FutureFrame.thinned(
                 self._values['point_budget'], index=message.index, count=message.count,
-                time=message.time_from_start, stamp_ns=stamp_ns(message.header.stamp),
+                time=duration_seconds(message.time_from_start),
+                stamp_ns=stamp_ns(message.header.stamp),
                 points=points,
                 colors=image[::stride, ::stride] if colors is None else colors,
                 robot_mask=mask[::stride, ::stride] > 0, image=image, joint_positions=joints,

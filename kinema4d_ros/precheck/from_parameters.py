@@ -1,143 +1,72 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-The rules of the precheck from the values of shadow_sim's parameters.
-
-Apart from the table that declares them, since the worker process reads them without ROS.
-"""
+"""The settings of the precheck from the values of shadow_sim's parameters; nothing is read here."""
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
-from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule)
 from kinema4d_ros.types import JointLimit
 
-_LIMITS = ('lower', 'upper', 'velocity', 'acceleration', 'jerk')
-_TIER0 = ('start_tolerance', 'position_tolerance', 'velocity_scale', 'required_joints',
-          'allow_end_velocity', 'step_time', 'self_margin')
-_TOUCH = tuple(field.name for field in dataclasses.fields(TouchRule))
-#: parameters that are rules, beside those that begin with 'tier1.' or 'tier2.'
-_NAMES = frozenset((*_TIER0, 'joint_limits', 'workspace', 'touch', 'srdf', 'allowed_contacts',
-                    'world_model', 'world_model_settings'))
+#: name of a limit in parameters, as in MoveIt's joint_limits.yaml -> in JointLimit
+_LIMITS = {'min_position': 'lower', 'max_position': 'upper', 'max_velocity': 'velocity',
+           'max_acceleration': 'acceleration', 'max_jerk': 'jerk'}
 
 
-def rules_in(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the parameters that are rules, so that they can be pickled."""
-    return {name: value for name, value in values.items()
-            if name in _NAMES or name.startswith(('tier1.', 'tier2.'))}
-
-
-def precheck_settings(rules: Mapping[str, Any]) -> PrecheckSettings:
+def precheck_settings(values: Mapping[str, Any], srdf: str | None = None) -> PrecheckSettings:
     """
     Return the settings of all tiers.
 
-    :param rules: what `rules_in` returned; nothing at all for the defaults.
-    :raises ConfigurationError: a rule cannot be understood.
+    :param values: of the parameters by their dotted names; those that have no default only where
+        they are set.
+    :param srdf: text of the SRDF that the parameter names.
+    :raises ConfigurationError: values that would switch a rule off or turn it round.
     """
-    if not rules:
-        return PrecheckSettings()
     grasping = {}
-    if rules['world_model'] == 'kinematic':    # tier 1 is to foresee what that model will show
-        grasping = assignments('world_model_settings', rules['world_model_settings'])
+    if values['world_model'] == 'kinematic':   # tier 1 is to foresee what that model will show
+        grasping = _below('world_model_settings.', values)
+    tier0 = _below('tier0.', values)
     return PrecheckSettings(
-        tier0=tier0_settings(rules),
-        tier1=Tier1Settings(**_of_tier('tier1.', rules), touch=_touch(rules['touch'])),
-        tier2=Tier2Settings(**_of_tier('tier2.', rules)), srdf=srdf_text(rules['srdf']),
-        allowed_contacts=_pairs(rules['allowed_contacts']), grasping=grasping)
+        tier0=Tier0Settings(**tier0 | {'workspace': tier0['workspace'] or None},
+                            limits=_joint_limits(values)),
+        tier1=Tier1Settings(**_below('tier1.', values), touch=_touch(values)),
+        tier2=Tier2Settings(**_below('tier2.', values)), srdf=srdf,
+        allowed_contacts=tuple(
+            (link, other) for link, others in _below('allowed_contacts.', values).items()
+            for other in others),
+        grasping=grasping)
 
 
-def tier0_settings(rules: Mapping[str, Any]) -> Tier0Settings:
-    """
-    Return the settings of tier 0.
+def world_model_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the world model, by name."""
+    settings = _below('world_model_settings.', values)
+    return settings | ({'device': values['device']} if values['device'] else {})
 
-    :raises ConfigurationError: a limit or the workspace cannot be understood.
-    """
+
+def _joint_limits(values: Mapping[str, Any]) -> dict[str, JointLimit]:
     limits: dict[str, dict[str, float]] = {}
-    for name, value in assignments('joint_limits', rules['joint_limits']).items():
-        joint, _, kind = name.rpartition('.')
-        if not joint or kind not in _LIMITS or not _is_number(value):
-            raise ConfigurationError(
-                f'joint_limits: {name}={value} is not joint.kind=number with kind one of '
-                f'{", ".join(_LIMITS)}')
-        limits.setdefault(joint, {})[kind] = float(value)
-    return Tier0Settings(
-        limits={joint: JointLimit(**kinds) for joint, kinds in limits.items()},
-        workspace=rules['workspace'] or None, travel=rules['tier1.travel'],
-        **{name: rules[name] for name in _TIER0})
+    for joint, kind, value in _by_thing('joint_limits.', values):
+        limits.setdefault(joint, {})[_LIMITS[kind]] = value
+    return {joint: JointLimit(**kinds) for joint, kinds in limits.items()}
 
 
-def assignments(parameter: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """
-    Return name -> value of `name=value` texts; values are read as YAML.
-
-    :raises ConfigurationError: for a text without '=' or a value that is not YAML.
-    """
-    values = {}
-    for text in texts:
-        name, sign, value = text.partition('=')
-        if not sign or not name.strip():
-            raise ConfigurationError(f'{parameter}: {text!r} is not of the form name=value')
-        try:
-            values[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigurationError(
-                f'{parameter}: the value of {text!r} is not YAML: {error}') from error
-    return values
-
-
-def srdf_text(given: str) -> str | None:
-    """
-    Return the text of an SRDF that is given as text or as the path of a file; None for ''.
-
-    :raises ConfigurationError: when there is no such file.
-    """
-    if not given.strip():
-        return None
-    if given.lstrip().startswith('<'):
-        return given
-    try:
-        return Path(given).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
-            f'{error}') from error
-
-
-def _of_tier(prefix: str, rules: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in rules.items()
-            if name.startswith(prefix)}
-
-
-def _touch(texts: tuple[str, ...]) -> dict[str, TouchRule] | None:
+def _touch(values: Mapping[str, Any]) -> dict[str, TouchRule] | None:
     """Return the rules of links that may touch; None for the fingers by default."""
-    rules = {}
-    for link, values in assignments('touch', texts).items():
-        if not isinstance(values, Mapping) or not set(values) <= set(_TOUCH) or not all(
-                _is_number(values[key]) for key in ('depth', 'speed') if key in values):
-            raise ConfigurationError(
-                f'touch: {link}={values} is not link={{depth: m, speed: m/s, within: [x0, y0, z0, '
-                'x1, y1, z1]}, each of which may be left out')
-        rules[link] = TouchRule(**values)
-    return rules or None
+    rules: dict[str, dict[str, Any]] = {}
+    for link, item, value in _by_thing('touch.', values):
+        rules.setdefault(link, {})[item] = value
+    return {link: TouchRule(**items) for link, items in rules.items()} or None
 
 
-def _pairs(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for text in texts:
-        names = tuple(name.strip() for name in text.split(','))
-        if len(names) != 2 or not all(names):
-            raise ConfigurationError(f'allowed_contacts: {text!r} is not of the form link,link')
-        pairs.append(names)
-    return tuple(pairs)
+def _by_thing(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Return thing, item and value of the parameters named prefix, thing, '.', item."""
+    for name, value in _below(prefix, values).items():
+        thing, _, item = name.rpartition('.')
+        yield thing, item, value
 
 
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+def _below(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in values.items()
+            if name.startswith(prefix)}

@@ -60,7 +60,7 @@ class Evidence:
             sigma = self.clearance.minimum_sigma
             fields |= {'min_clearance': self.clearance.minimum,
                        'clearance_sigma': None if np.isnan(sigma) else sigma,
-                       **self.clearance.timeline.as_verdict_fields()}
+                       'clearances': self.clearance.timeline.samples}
         if self.outcome is not None:
             fields['outcome'] = self.outcome.sentence
         return fields

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Tier0Settings:
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
         _box(self, 'workspace')
         object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))
+
+    def __reduce__(self) -> tuple:
+        """Travel to the worker process; a frozen mapping does not by itself."""
+        return _made, (type(self), _plain(self))
 
 
 class Unseen(enum.StrEnum):
@@ -100,6 +105,10 @@ class Tier1Settings:
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
 
+    def __reduce__(self) -> tuple:
+        """Travel to the worker process; a frozen mapping does not by itself."""
+        return _made, (type(self), _plain(self))
+
 
 @dataclass(frozen=True)
 class Tier2Settings:
@@ -121,6 +130,17 @@ class Tier2Settings:
         _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread')
         _above_zero(self, 'moved', 'least_area', 'reach', 'seeds')
         _at_most(self, 'vanished', 1.0)
+
+
+def _made(kind: type, values: dict[str, Any]) -> Any:
+    return kind(**values)
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, mappings as dicts."""
+    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return {name: dict(value) if isinstance(value, Mapping) else value
+            for name, value in values.items()}
 
 
 def _at_least_zero(settings, *names: str) -> None:

@@ -18,13 +18,13 @@ from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Repor
                                        silent, WorldEvent)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
-from kinema4d_ros.types.verdict import (CLEARANCE_FIELDS, Finding, FindingCode, Severity, Status,
+from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, Severity, Status,
                                         Verdict)
 
 __all__ = [
-    'CLEARANCE_FIELDS',
     'Background',
     'CameraView',
+    'ClearanceSample',
     'EventKind',
     'Finding',
     'FindingCode',

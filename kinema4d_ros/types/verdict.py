@@ -7,8 +7,6 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kinema4d_ros.errors import VerdictError
-
 
 class Status(enum.IntEnum):
     """The decision; same numbers as msg/Verdict."""
@@ -83,6 +81,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class ClearanceSample:
+    """How near the robot comes to the scene at one time."""
+
+    time: float                                      # [s] from the start of the trajectory
+    distance: float                                  # [m] smallest distance, negative inside
+    sigma: float                                     # [m] its standard deviation, NaN unknown
+    link: str                                        # of the robot that is that near
+    point_base: tuple[float, float, float]           # [m] nearest point of the scene
+    robot_point_base: tuple[float, float, float]     # [m] nearest point on the robot
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers and arrays for plain ones."""
+        for name in ('time', 'distance', 'sigma'):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in ('point_base', 'robot_point_base'):
+            x, y, z = map(float, getattr(self, name))
+            object.__setattr__(self, name, (x, y, z))
+
+
+@dataclass(frozen=True)
 class Verdict:
     """
     A decision about one trajectory, with its evidence.
@@ -110,32 +128,14 @@ class Verdict:
     action_following: float | None = None   # [m] predicted against exact robot
     checkpoint_hash: str = ''             # fingerprint of the model's weights, '' without any
     final: bool = True                    # False while a later tier may still change it
-    #: how near the robot comes to the scene over time, at N times; all empty when not measured
-    clearance_times: tuple[float, ...] = ()       # (N,) [s]
-    clearances: tuple[float, ...] = ()            # (N,) [m] smallest distance, negative inside
-    clearance_sigmas: tuple[float, ...] = ()      # (N,) [m] their standard deviations
-    clearance_links: tuple[str, ...] = ()         # (N,) links that are that near
-    clearance_points_base: tuple[tuple[float, float, float], ...] = ()   # (N, 3) [m] scene
-    clearance_robot_points_base: tuple[tuple[float, float, float], ...] = ()   # (N, 3) [m] robot
+    #: how near the robot comes to the scene over time, in order; none when not measured
+    clearances: tuple[ClearanceSample, ...] = ()
 
-    def __post_init__(self):
-        """Take arrays for the tuples, and refuse a timeline whose parts differ in length."""
-        for key in ('clearance_times', 'clearances', 'clearance_sigmas'):
-            object.__setattr__(self, key, tuple(map(float, getattr(self, key))))
-        for key in ('clearance_points_base', 'clearance_robot_points_base'):
-            points = tuple(tuple(map(float, point)) for point in getattr(self, key))
-            object.__setattr__(self, key, points)
-        object.__setattr__(self, 'clearance_links', tuple(map(str, self.clearance_links)))
-        lengths = {key: len(getattr(self, key)) for key in CLEARANCE_FIELDS}
-        if len(set(lengths.values())) > 1:
-            raise VerdictError(f'the parts of the clearance timeline differ in length: {lengths}')
+    def __post_init__(self) -> None:
+        """Keep what came as a list as a tuple."""
+        object.__setattr__(self, 'clearances', tuple(self.clearances))
 
     @property
     def passed(self) -> bool:
         """Whether the status is PASS."""
         return self.status is Status.PASS
-
-
-#: the parallel fields of a Verdict that make up its clearance timeline
-CLEARANCE_FIELDS = ('clearance_times', 'clearances', 'clearance_sigmas', 'clearance_links',
-                    'clearance_points_base', 'clearance_robot_points_base')

@@ -50,12 +50,10 @@ class Timeline:
 
     def __init__(self, verdict: Verdict | None):
         """Take what was measured."""
-        rows = () if verdict is None else zip(
-            verdict.clearance_times, verdict.clearances, verdict.clearance_sigmas,
-            verdict.clearance_links, verdict.clearance_points_base,
-            verdict.clearance_robot_points_base, strict=True)
-        self.all = [Nearest(*row[:4], *map(np.array, row[4:])) for row in rows
-                    if math.isfinite(row[1])]
+        self.all = [] if verdict is None else [
+            Nearest(each.time, each.distance, each.sigma, each.link, np.array(each.point_base),
+                    np.array(each.robot_point_base))
+            for each in verdict.clearances if math.isfinite(each.distance)]
         self._times = np.array([nearest.time for nearest in self.all])
         self.gap = 2.5 * float(np.median(np.diff(self._times))) if len(self.all) > 1 else 0.1
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import Background, Finding, JointTrajectory, Observation
 from kinema4d_ros.worker.frame_memory import FrameMemory
 from kinema4d_ros.worker.protocol import Check, Ended, Prediction, Work
@@ -34,7 +35,7 @@ class Job:
     """
 
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
-                 task: Check | Prediction, rules: Mapping[str, Any], mount: LinkPose | None,
+                 task: Check | Prediction, rules: PrecheckSettings, mount: LinkPose | None,
                  deadline: float, end: Callable[[Job, Outcome, str], None]):
         """Keep the request; `deadline` is on the monotonic clock [s]."""
         self.number, self.observation, self.trajectory = number, observation, trajectory
@@ -54,7 +55,7 @@ class Job:
     def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
         """Return what the worker is told; without the observation where it is the last one."""
         return Work(self.number, self.observation if with_observation else None,
-                    self.trajectory, self.mount, self.task, dict(self.rules), memory.slots,
+                    self.trajectory, self.mount, self.task, self.rules, memory.slots,
                     memory.slot_bytes)
 
     def take(self, message: Ended) -> None:

@@ -23,7 +23,6 @@ import numpy as np
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
-from kinema4d_ros.precheck.from_parameters import precheck_settings
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.scene import SceneMemory
@@ -83,7 +82,7 @@ class Worker:
             if settings.world_model:
                 self._model = make_model(settings)
             self._simulator_settings = dict(settings.simulator_settings)
-            self._rules = precheck_settings(settings.rules)
+            self._rules = settings.rules
             _warm_up(self._model)
         except Kinema4DError as error:
             self._pipe.send(Failed(str(error)))
@@ -164,7 +163,7 @@ class Worker:
                 observation = observation.with_view(background=self._scene.background)
             self._observation = observation
         simulator = self._simulate(message.mount)
-        checker = simulator.checker(precheck_settings(message.rules))
+        checker = simulator.checker(message.rules)
 
         def report(stage: str, step: int, total: int) -> None:
             self._inbox.check(job)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.types import (Background, Finding, JointTrajectory, Observation, PinholeCamera,
                                 WorldEvent)
@@ -25,7 +26,8 @@ class WorkerSettings:
     world_model: str                    # name, or module:Class; '' for a worker that only checks
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     simulator_settings: Mapping[str, Any] = field(default_factory=dict)
-    rules: Mapping[str, Any] = field(default_factory=dict)   # as Work.rules, to prepare for them
+    #: as Work.rules, to prepare for them
+    rules: PrecheckSettings = field(default_factory=PrecheckSettings)
     niceness: int = 0                   # added to that of the node: more lets others go first
 
 
@@ -65,7 +67,7 @@ class Work:
     trajectory: JointTrajectory
     mount: LinkPose | None              # None when the camera does not move with the robot
     task: Check | Prediction
-    rules: Mapping[str, Any]            # the parameters that nodes/rules.py reads
+    rules: PrecheckSettings
     slots: int
     slot_bytes: int
 

@@ -9,12 +9,12 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import wait
-from typing import Any
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
 from kinema4d_ros.worker.backoff import Backoff
 from kinema4d_ros.worker.events import WorkerEvents, WorkerState
@@ -81,16 +81,17 @@ class Supervisor:
         self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths), description_hash)))
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *,
-               task: Check | Prediction = Prediction(), rules: Mapping[str, Any] | None = None,
-               mount: LinkPose | None = None, deadline: float) -> Job:
+               task: Check | Prediction = Prediction(),
+               rules: PrecheckSettings = PrecheckSettings(), mount: LinkPose | None = None,
+               deadline: float) -> Job:
         """
         Have a task done.
 
-        :param rules: the parameters that nodes/rules.py reads; none for the defaults.
+        :param rules: what the precheck allows.
         :param mount: of the camera on the robot, None for a camera that stays.
         :param deadline: on the monotonic clock [s].
         """
-        job = Job(next(self._numbers), observation, trajectory, task=task, rules=rules or {},
+        job = Job(next(self._numbers), observation, trajectory, task=task, rules=rules,
                   mount=mount, deadline=deadline,
                   end=lambda *how: self._call(lambda: self._end_early(*how)))
         if not self._call(lambda: self._take_job(job)):

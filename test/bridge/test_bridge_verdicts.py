@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
+from clearances import clearances
 from geometry_msgs.msg import Point
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,18 +18,36 @@ messages = pytest.importorskip(
     'kinema4d_ros.msg', reason='the interfaces are not built (colcon build, then source install)')
 from kinema4d_ros import bridge  # noqa: E402
 from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
-from kinema4d_ros.errors import VerdictError  # noqa: E402
 from kinema4d_ros.precheck import decide, trajectory_hash  # noqa: E402
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status, Verdict  # noqa: E402
+from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, JointTrajectory,  # noqa: E402
+                                Severity, Status, Verdict)
 
 HEADER = Header(stamp=Time(sec=7, nanosec=5), frame_id='base')
 NUMBER = st.none() | st.floats(allow_nan=False)
+#: [s] as a Duration can hold them
+TIME = st.integers(-2**60, 2**60).map(
+    lambda ns: motion.duration_seconds(Duration(sec=ns // 10**9, nanosec=ns % 10**9)))
+PLACE = st.tuples(*[st.floats(allow_nan=False)] * 3)
 TEXT = st.text(st.characters(codec='utf-8', exclude_characters='\0'))   # a C string ends at NUL
 FINDINGS = st.builds(
     Finding, code=st.sampled_from(FindingCode), severity=st.sampled_from(Severity),
-    message=TEXT, link=TEXT, other=TEXT, unit=TEXT, time=NUMBER,
+    message=TEXT, link=TEXT, other=TEXT, unit=TEXT, time=st.none() | TIME,
     value=NUMBER, limit=NUMBER, sigma=NUMBER,
-    point_base=st.none() | st.tuples(*[st.floats(allow_nan=False)] * 3))
+    point_base=st.none() | PLACE)
+CLEARANCES = st.lists(st.builds(
+    ClearanceSample, time=TIME, distance=st.floats(allow_nan=False),
+    sigma=st.floats(allow_nan=False), link=TEXT, point_base=PLACE, robot_point_base=PLACE),
+    max_size=3).map(tuple)
+VERDICTS = st.builds(
+    Verdict, status=st.sampled_from(Status), summary=TEXT,
+    findings=st.lists(FINDINGS, max_size=2).map(tuple),
+    tiers_passed=st.lists(st.integers(0, 2), max_size=3).map(tuple),
+    deciding_tier=st.integers(-1, 2), trajectory_hash=TEXT, robot_hash=TEXT,
+    scene_stamp_ns=st.just(7_000_000_005), outcome=TEXT, safe_prefix=st.none() | TIME,
+    latencies=st.dictionaries(TEXT, TIME, max_size=3), world_model=TEXT,
+    seed=st.integers(0, 2**64 - 1), speed_factor=NUMBER, min_clearance=NUMBER,
+    clearance_sigma=NUMBER, success=NUMBER, action_following=NUMBER, checkpoint_hash=TEXT,
+    final=st.booleans(), clearances=CLEARANCES)
 
 
 def over_the_wire(message):
@@ -48,6 +67,12 @@ def test_finding_round_trip(finding):
     assert verdicts.finding_from_message(message) == finding
 
 
+@given(VERDICTS)
+def test_any_verdict_round_trip(verdict):
+    message = over_the_wire(verdicts.verdict_message(verdict, HEADER))
+    assert verdicts.verdict_from_message(message) == verdict
+
+
 def test_verdict_round_trip():
     findings = {0: [Finding(FindingCode.POSITION_LIMIT, Severity.FAIL, 'too far', link='elbow',
                             time=1.5, value=2.1, limit=2.0, unit='rad')]}
@@ -57,34 +82,48 @@ def test_verdict_round_trip():
     message = over_the_wire(verdicts.verdict_message(verdict, HEADER))
     assert message.header == HEADER and message.status == messages.Verdict.FAIL
     assert message.valid_until == Time() and math.isnan(message.min_clearance)
-    assert list(message.latency_stages) == ['tier 0'] and list(message.latencies) == [0.25]
+    assert message.latencies == [messages.StageLatency(
+        stage='tier 0', duration=Duration(nanosec=250_000_000))]
+    assert (message.has_safe_prefix, message.safe_prefix.sec) == (True, 1)
+    assert message.findings[0].time_from_start == Duration(sec=1, nanosec=500_000_000)
     assert verdicts.verdict_from_message(message) == verdict
 
 
-TIMELINE = {'clearance_times': [0.0, 0.5], 'clearances': [0.25, -0.125],
-            'clearance_sigmas': [0.01, float('inf')], 'clearance_links': ['hand', 'elbow'],
-            'clearance_points_base': [(1, 2, 3), (4, 5, 6)],
-            'clearance_robot_points_base': np.array([[1, 2, 3.5], [4, 5, 6.5]], np.float32)}
+TIMELINE = clearances(
+    [0.0, 0.5], [0.25, -0.125], [0.01, float('inf')], ['hand', 'elbow'], [(1, 2, 3), (4, 5, 6)],
+    np.array([[1, 2, 3.5], [4, 5, 6.5]], np.float32))
 
 
 def test_the_rest_of_a_verdict_round_trip():
     verdict = decide({0: []}, required=(0, 2), final=False, checkpoint_hash='ef', success=0.75,
                      min_clearance=-0.125, clearance_sigma=0.01, action_following=0.02,
                      speed_factor=0.5, outcome='something falls', scene_stamp_ns=7_000_000_005,
-                     **TIMELINE)
-    assert verdict.clearance_robot_points_base == ((1.0, 2.0, 3.5), (4.0, 5.0, 6.5))
+                     clearances=list(TIMELINE))
+    assert verdict.clearances[1].robot_point_base == (4.0, 5.0, 6.5)
     message = over_the_wire(verdicts.verdict_message(verdict, HEADER))
-    assert not message.final and message.clearance_points[1] == Point(x=4.0, y=5.0, z=6.0)
+    assert not message.final and message.clearances[1].point == Point(x=4.0, y=5.0, z=6.0)
+    assert message.clearances[1].time_from_start == Duration(nanosec=500_000_000)
     assert verdicts.verdict_from_message(message) == verdict
 
 
-def test_a_clearance_timeline_is_whole_or_none():
-    with pytest.raises(VerdictError, match="differ in length.*'clearance_links': 1"):
-        decide({0: []}, required=(0,), **{**TIMELINE, 'clearance_links': ['hand']})
-    message = verdicts.verdict_message(decide({0: []}, required=(0,), **TIMELINE), HEADER)
-    message.clearance_links.pop()
-    got = verdicts.verdict_from_message(message)
-    assert got.status == Status.PASS and {getattr(got, key) for key in TIMELINE} == {()}
+@pytest.mark.parametrize('time', [math.nan, math.inf, -math.inf, 1e12, None])
+def test_a_time_that_no_duration_holds_is_told_as_unknown(time):
+    finding = Finding(FindingCode.NOT_FINITE, Severity.FAIL, 'm', time=time)
+    message = verdicts.finding_message(finding)
+    assert (message.has_time_from_start, message.time_from_start) == (False, Duration())
+    assert verdicts.finding_from_message(message).time is None
+    if time is not None:
+        (sample,) = clearances([time], [0.1])
+        verdict = Verdict(Status.PASS, '', clearances=(sample, TIMELINE[0]), safe_prefix=time)
+        sent = verdicts.verdict_message(verdict, HEADER)
+        assert len(sent.clearances) == 1 and not sent.has_safe_prefix
+
+
+def test_times_that_are_told_as_unknown_are_not_read():
+    message = messages.Verdict(safe_prefix=Duration(sec=5), findings=[
+        messages.Finding(time_from_start=Duration(sec=5))])
+    verdict = verdicts.verdict_from_message(message)
+    assert verdict.safe_prefix is None and verdict.findings[0].time is None
 
 
 def test_candidates_over_the_wire():
@@ -102,15 +141,13 @@ def test_every_field_of_a_verdict_has_its_place_in_the_message():
     ours = {field.name for field in dataclasses.fields(Verdict)}
     theirs = set(messages.Verdict.get_fields_and_field_types())
     same = ours & theirs
-    assert ours - same == {'deciding_tier', 'scene_stamp_ns', 'clearance_points_base',
-                           'clearance_robot_points_base'}      # by another name
-    assert theirs - same == {'header', 'rollout_id', 'tier', 'latency_stages', 'valid_until',
-                             'clearance_points', 'clearance_robot_points'}
+    assert ours - same == {'deciding_tier', 'scene_stamp_ns'}      # by another name
+    assert theirs - same == {'header', 'rollout_id', 'tier', 'has_safe_prefix', 'valid_until'}
 
 
 def test_pass_and_nothing_run():
     passed = over_the_wire(verdicts.verdict_message(decide({0: []}, required=(0,)), HEADER))
-    assert passed.status == messages.Verdict.PASS and math.isnan(passed.safe_prefix)
+    assert passed.status == messages.Verdict.PASS and not passed.has_safe_prefix
     assert list(passed.tiers_passed) == [0] and passed.tier == 0
     nothing = verdicts.verdict_message(decide({}, required=(0,)), HEADER)
     assert nothing.status == messages.Verdict.UNSURE and nothing.tier == messages.Verdict.NO_TIER
@@ -125,12 +162,13 @@ def test_numpy_scalars_do_not_reach_the_message():
     finding = Finding(FindingCode.CONTACT, Severity.FAIL, 'm', time=np.float32(1.5),
                       value=np.float64(2), point_base=tuple(np.float32([1, 2, 3])))
     message = verdicts.finding_message(finding)
-    assert type(message.time_from_start) is float and message.time_from_start == 1.5
+    assert message.time_from_start == Duration(sec=1, nanosec=500_000_000)
     assert message.point == Point(x=1.0, y=2.0, z=3.0)
     verdict = decide({0: [finding]}, required=(0,), seed=np.int64(2),
                      latencies={'x': np.float32(0.5)})
     sent = over_the_wire(verdicts.verdict_message(verdict, HEADER))
-    assert sent.seed == 2 and sent.latencies[0] == 0.5 and sent.safe_prefix == 1.5
+    assert sent.seed == 2 and sent.latencies[0].duration.nanosec == 500_000_000
+    assert sent.safe_prefix == Duration(sec=1, nanosec=500_000_000)
 
 
 def test_unknown_numbers_of_a_newer_sender_are_never_good_news():

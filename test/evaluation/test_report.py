@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from browser import Browser, CHROMIUM
+from clearances import clearances
 
 from kinema4d_ros.evaluation.comparison import Comparison, METRICS
 from kinema4d_ros.evaluation.report import EpisodeReport, Figures, Pictures, write_report
@@ -18,7 +19,7 @@ from kinema4d_ros.evaluation.report.page import within_bounds, worst
 from kinema4d_ros.evaluation.report.rates import figures_of
 from kinema4d_ros.evaluation.report.timeline import Frame, timeline
 from kinema4d_ros.evaluation.statistics import ErrorFigures, Rate
-from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
+from kinema4d_ros.types import ClearanceSample, Finding, FindingCode, Severity, Status, Verdict
 
 TIMES = np.linspace(0.0, 2.0, 9)
 IMAGES = [np.full((40, 60, 3), shade, np.uint8) for shade in range(20, 200, 20)]
@@ -29,10 +30,12 @@ def verdict(status=Status.PASS, **more) -> Verdict:
     return Verdict(**{
         'status': status, 'summary': 'nothing found', 'success': 0.9, 'min_clearance': 0.012,
         'clearance_sigma': 0.002, 'latencies': {'tier 0': 0.004, 'tier 1': 0.4},
-        'clearance_times': (0.5, 0.6, 0.7, 1.5, 1.6), 'clearances': (0.05, 0.02, 0.012, 0.03, 0.06),
-        'clearance_sigmas': (0.002,) * 5, 'clearance_links': ('hand',) * 5,
-        'clearance_points_base': ((0, 0, 0),) * 5,
-        'clearance_robot_points_base': ((0, 0, 0),) * 5, **more})
+        'clearances': near(), **more})
+
+
+def near(link: str = 'hand') -> tuple[ClearanceSample, ...]:
+    return clearances((0.5, 0.6, 0.7, 1.5, 1.6), (0.05, 0.02, 0.012, 0.03, 0.06), (0.002,) * 5,
+                      (link,) * 5)
 
 
 def comparison(model: str, value: float) -> Comparison:
@@ -84,7 +87,7 @@ def test_text_is_never_markup():
 def test_nothing_on_the_page_escapes(tmp_path):
     findings = (Finding(FindingCode.CONTACT, Severity.FAIL, EVIL, link=EVIL, time=1.0),)
     spoiled = verdict(Status.FAIL, summary=EVIL, outcome=EVIL, findings=findings,
-                      latencies={EVIL: 1.0}, clearance_links=(EVIL,) * 5)
+                      latencies={EVIL: 1.0}, clearances=near(EVIL))
     page = Tags(written(tmp_path, [episode(EVIL, verdict=spoiled, task=EVIL, happened=EVIL,
                                            delays={EVIL: 1.0},
                                            comparisons=(comparison(EVIL, 1.0),),

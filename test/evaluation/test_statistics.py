@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from clearances import clearances
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,12 +41,9 @@ def test_the_share_is_in_its_interval(hits, misses):
 def row(kind='success', status=Status.PASS, probability=0.9, success=True, touched=False,
         said=(), true=()):
     """Return an episode."""
-    n = len(said)
     verdict = Verdict(
         status, 'because', success=probability, latencies={'tier 0': 0.004, 'tier 1': 0.5},
-        clearance_times=tuple(range(n)), clearances=said, clearance_sigmas=(0.001,) * n,
-        clearance_links=('hand',) * n, clearance_points_base=((0, 0, 0),) * n,
-        clearance_robot_points_base=((0, 0, 0),) * n)
+        clearances=clearances(range(len(said)), said))
     return PrecheckRow('folder/name.mcap', 'suite', kind, 'do it', verdict, success, touched,
                        False, true, 0.3)
 
@@ -113,7 +111,7 @@ def test_the_truth_is_taken_where_it_is_known():
     simulator = SimpleNamespace(gripper=gripper)
     times = (0.0, 0.2, 0.45, 0.5, 2.0)
     for grasps, want in (((), [0.01, 0.01, 0.01]), ((FindingCode.GRASP,), [0.01, 0.03, 0.03])):
-        verdict = SimpleNamespace(clearance_times=times, findings=[
+        verdict = SimpleNamespace(clearances=clearances(times, (0.1,) * 5), findings=[
             SimpleNamespace(code=code) for code in grasps])
         true = true_clearances(episode, verdict, simulator)
         assert true[:3] == pytest.approx(want) and all(map(math.isnan, true[3:]))

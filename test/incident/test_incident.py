@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from clearances import clearances
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -72,9 +73,8 @@ def packets(draw) -> IncidentPacket:
                       draw(st.text()), point_base=draw(st.none() | st.tuples(*[floats] * 3)),
                       value=draw(st.none() | floats))
     verdict = Verdict(draw(st.sampled_from(Status)), draw(st.text()), (finding,),
-                      latencies={'a': 0.5}, seed=3, clearance_times=[0.0], clearances=[0.1],
-                      clearance_sigmas=[0.0], clearance_links=['a'],
-                      clearance_points_base=[(0, 0, 1)], clearance_robot_points_base=[(0, 1, 0)])
+                      latencies={'a': 0.5}, seed=3, clearances=clearances(
+                          [0.0], [0.1], [0.0], ['a'], [(0, 0, 1)], [(0, 1, 0)]))
     rules = IncidentRules(
         settings=SETTINGS, seed=draw(st.integers(0, 2**63)), camera_link='hand',
         goal=draw(st.none() | st.just(Goal.of({'lifted': {'height': 0.1}}))),
@@ -250,9 +250,10 @@ def test_truncated_or_flipped_anywhere(tmp_path, share, bit):
     ({'prediction/0001.jpg/../x': b''}, 'which is no part'),
     ({'incident.json': b'{'}, 'incident.json is not JSON'),
     ({'incident.json': b'[' * 100_000}, 'incident.json is not JSON'),
-    ({'incident.json': b'[]'}, 'format None, this reader knows 1'),
+    ({'incident.json': b'[]'}, 'format None, this reader knows 2'),
     ({'incident.json': b'{"format": 9}'}, 'format 9'),
-    ({'incident.json': b'{"format": 1}'}, "lacks 'camera'"),
+    ({'incident.json': b'{"format": 2}'}, "lacks 'camera'"),
+    ({'incident.json': b'{"format": 1}'}, 'format 1, this reader knows 2; kinema4d_ros 0.1'),
     ({'verdict.json': b'{"status": "GOOD", "summary": ""}'}, "json.status is 'GOOD', valid"),
     ({'verdict.json': b'{"status": "PASS"}'}, 'summary'),
     ({'rules.json': b'{"tiers": [0.5]}'}, r'rules.json.tiers\[0\] must be int'),

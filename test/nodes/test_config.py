@@ -16,9 +16,9 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
 from kinema4d_ros.nodes.recorder.node import TABLE as RECORDER_TABLE
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
-from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, TABLE
 from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
-from kinema4d_ros.precheck.from_parameters import assignments, tier0_settings
+from kinema4d_ros.types import JointLimit
 
 CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
 RVIZ = yaml.safe_load((CONFIG / 'shadow_sim.rviz').read_text())
@@ -53,29 +53,48 @@ def test_the_files_are_read_by_the_node(ros_domain):
     assert "parameter 'world_model' is 'nothing'" in process.output()
 
 
-@pytest.mark.parametrize('limits, words', [
-    (('a.velocity',), 'not of the form name=value'), (('a.velocity=[',), 'not YAML'),
-    (('velocity=1.0',), 'joint.kind=number'), (('a.speed=1.0',), 'lower, upper, velocity'),
-    (('a.jerk=fast',), 'a.jerk=fast'), (('a.jerk=true',), 'a.jerk')])
-def test_a_limit_that_cannot_be_understood(limits, words):
+@pytest.mark.parametrize('name, value, words', [
+    ('joint_limits.max_velocity', 1.0, 'did you mean joint_limits.<joint>.min_position'),
+    ('joint_limits.a.max_speed', 1.0, 'joint_limits.<joint>.max_velocity'),
+    ('joint_limits.a.max_jerk', 'fast', "'joint_limits.a.max_jerk' must be double, got 'fast'"),
+    ('joint_limits.a.max_jerk', True, 'must be double, got True'),
+    ('joint_limits.a.max_jerk', -1.0, 'valid: at least 0.0'),
+    ('joint_limits.a.max_jerk', float('nan'), 'is nan rad/s'),
+    ('joint_limits', ['a.velocity=1'], 'has another name since 0.2.0: joint_limits.<joint>')])
+def test_a_limit_that_cannot_be_understood(name, value, words):
     with pytest.raises(ConfigurationError, match=words):
-        TABLE.validate({'joint_limits': limits})
+        TABLE.validate({name: value})
+
+
+def test_a_parameter_file_of_0_1_is_told_the_new_names():
+    old = ('start_tolerance', 'position_tolerance', 'velocity_scale', 'joint_limits',
+           'required_joints', 'workspace', 'allow_end_velocity', 'step_time', 'self_margin',
+           'allowed_contacts', 'touch', 'world_model_settings')
+    text = yaml.safe_dump({'/**': {'ros__parameters': {name: [] for name in old}}})
+    with pytest.raises(ConfigurationError) as caught:
+        TABLE.check_yaml(text, 'shadow_sim')
+    for name in old:
+        assert f"parameter {name!r} has another name since 0.2.0: " in str(caught.value)
+        assert name in TABLE.names or any(name in now for now in (*TABLE.names, *TABLE.patterns))
 
 
 def test_an_empty_package_path_is_refused():
     with pytest.raises(ConfigurationError, match='package_paths.*an empty path'):
-        TABLE.validate({'package_paths': ['']})
+        shadow_sim_settings(TABLE.validate({'package_paths': ['']}))
 
 
 def test_limits_and_workspace_reach_the_rules():
-    values = TABLE.validate({'joint_limits': ('a.b.velocity=1', 'a.b.jerk=2.5'),
-                             'workspace': (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)})
-    settings = tier0_settings(values)
+    values = TABLE.validate({
+        'joint_limits.a.b.max_velocity': 1, 'joint_limits.a.b.max_jerk': 2.5,
+        'joint_limits.c.min_position': -1.0, 'joint_limits.c.max_position': 2.0,
+        'joint_limits.c.max_acceleration': 3.0,
+        'tier0.workspace': (0.0, 0.0, 0.0, 1.0, 1.0, 1.0), 'tier0.travel': 0.05})
+    settings = shadow_sim_settings(values).precheck.tier0
     assert (settings.limits['a.b'].velocity, settings.limits['a.b'].jerk) == (1.0, 2.5)
-    assert settings.workspace == (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+    assert settings.limits['c'] == JointLimit(-1.0, 2.0, acceleration=3.0)
+    assert settings.workspace == (0.0, 0.0, 0.0, 1.0, 1.0, 1.0) and settings.travel == 0.05
     with pytest.raises(ConfigurationError, match='smaller corner first'):
-        TABLE.validate({'workspace': (0.0, 0.0, 0.0, 1.0, -1.0, 1.0)})
-    assert assignments('x', ('a=1', 'b = yes', "c='1'")) == {'a': 1, 'b': True, 'c': '1'}
+        shadow_sim_settings(TABLE.validate({'tier0.workspace': (0.0, 0.0, 0.0, 1.0, -1.0, 1.0)}))
 
 
 def test_fast_dds_profile_has_room_for_a_cloud():

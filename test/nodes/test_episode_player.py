@@ -15,7 +15,8 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import depth_to_metres, rgb_image
-from kinema4d_ros.bridge.motion import joint_positions, stamp_ns, trajectory_from_message
+from kinema4d_ros.bridge.motion import (duration_seconds, joint_positions, stamp_ns,
+                                        trajectory_from_message)
 from kinema4d_ros.bridge.transforms import matrix
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.episodes.files import find_episode
@@ -133,7 +134,7 @@ def test_an_episode_into_shadow_sim(ros_domain):
     assert verdict.trajectory_hash == trajectory_hash(episode.trajectory)
     assert 'close on an object' in verdict.outcome and 'rest' in verdict.outcome
     assert verdict.world_model == 'kinematic'
-    truth = episode.truth.future([frame.time_from_start for frame in heard])
+    truth = episode.truth.future([duration_seconds(frame.time_from_start) for frame in heard])
     for frame, real in zip(heard, truth):
         points, colors = cloud_to_arrays(frame.points)
         assert colors.shape == real.image.shape

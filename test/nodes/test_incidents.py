@@ -13,6 +13,7 @@ from shadow_bench import codes, running
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.incident import read_packet, replay
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
+from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, TABLE
 from kinema4d_ros.types import Status
 
 pytestmark = pytest.mark.timeout(180)
@@ -107,14 +108,19 @@ def keeper():
     return IncidentKeeper(types.SimpleNamespace(error=logged.append, info=logged.append)), logged
 
 
+def settings_for(folder):
+    """Return the settings of a node that writes packets into a folder."""
+    return shadow_sim_settings(TABLE.validate({'incident_dir': folder}))
+
+
 def test_without_a_look_there_is_no_packet(tmp_path):
     kept, logged = keeper()
     candidate = types.SimpleNamespace(trajectory=None, robot=None)
     verdict = types.SimpleNamespace(status=Status.FAIL)
-    kept.keep(candidate, None, verdict, {'incident_dir': str(tmp_path)}, None, Pictures())
+    kept.keep(candidate, None, verdict, settings_for(str(tmp_path)), None, Pictures())
     kept.keep(candidate, None, types.SimpleNamespace(status=Status.UNSURE),
-              {'incident_dir': str(tmp_path)}, None, Pictures())
-    kept.keep(candidate, None, verdict, {'incident_dir': ''}, None, Pictures())
+              settings_for(str(tmp_path)), None, Pictures())
+    kept.keep(candidate, None, verdict, settings_for(''), None, Pictures())
     kept.close()
     assert kept.counts()['incidents failed'] == 1 and 'without a look' in logged[0]
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,6 @@ What the engine computes is tested in test/world_model/kinema4d; here: that sett
 all it says reaches the topics, and that the node lives on whatever happens to it.
 """
 import contextlib
-import json
 import math
 import os
 import resource
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, HEIGHT, made, READY, start_shadow_sim, swing, WIDTH
 from kinema4d_ros.action import Precheck
@@ -112,9 +112,9 @@ class Bench:
         return handle
 
 
-def settings(**values) -> str:
-    """Return the parameter world_model_settings."""
-    return json.dumps([f'{name}={value}' for name, value in values.items()])
+def settings(**values) -> dict[str, object]:
+    """Return the parameters that set the world model."""
+    return {f'world_model_settings.{name}': value for name, value in values.items()}
 
 
 @contextlib.contextmanager
@@ -135,7 +135,7 @@ def node(**values):
 def bench(module_ros_domain, tmp_path_factory):
     """Return a bench with the pointmap-only variant."""
     base, weights = write_tiny_checkpoint(tmp_path_factory.mktemp('tiny'), Variant.POINTMAP)
-    with node(frames=FRAMES, world_model_settings=settings(
+    with node(frames=FRAMES, **settings(
             base=base, weights=weights, steps=STEPS)) as made_bench:
         yield made_bench
 
@@ -225,7 +225,7 @@ def test_a_trajectory_without_length_gets_a_verdict(bench):
     assert [finding.code for finding in verdict.findings] == [Finding.EMPTY_TRAJECTORY]
     del instant.points[1:]                         # stays where the robot is, at time 0
     _, frames = bench.predicted(instant)
-    assert frames[-1].time_from_start == 0.0
+    assert frames[-1].time_from_start == Duration()
 
 
 def test_a_cancel_ends_within_a_step_and_keeps_the_loaded_model(bench):
@@ -316,7 +316,7 @@ def test_a_bad_checkpoint_is_told_and_once_it_is_good_every_setting_counts(ros_d
         cache='first_block', quantization='int8', offload='model', image_fit='pad')
     damages = [truncate, other_variant, lose_key]
     message = damages.pop(0)(base, weights)
-    with node(frames=5, world_model_settings=chosen) as bench:
+    with node(frames=5, **chosen) as bench:
         while message:
             bench.graph.wait(lambda: bench.worker().level == DiagnosticStatus.ERROR, 'the error')
             assert message in bench.worker().message

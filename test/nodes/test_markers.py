@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from clearances import clearances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from std_msgs.msg import Header
@@ -22,12 +23,10 @@ PATH = np.array([[0.0, 0.0, 1.0], [0.1, 0.0, 1.0], [0.2, 0.0, 0.9]])
 def timeline(*rows):
     """Return the timeline of a verdict; each row is distance, sigma, height of the robot [m]."""
     count = len(rows)
-    return {'clearance_times': tuple(map(float, range(count))),
-            'clearances': tuple(row[0] for row in rows),
-            'clearance_sigmas': tuple(row[1] for row in rows),
-            'clearance_links': tuple(f'link{index}' for index in range(count)),
-            'clearance_points_base': ((0.5, 0.0, 0.0),) * count,
-            'clearance_robot_points_base': tuple((0.5, 0.0, row[2]) for row in rows)}
+    return {'clearances': clearances(
+        range(count), [row[0] for row in rows], [row[1] for row in rows],
+        [f'link{index}' for index in range(count)], ((0.5, 0.0, 0.0),) * count,
+        [(0.5, 0.0, row[2]) for row in rows])}
 
 
 def made(path=None, frame='base', status=Status.FAIL, findings=(), **changes):

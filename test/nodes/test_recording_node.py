@@ -55,8 +55,9 @@ def test_a_recording_played_again_gets_the_same_verdict(ros_domain, tmp_path):
     with made() as graph:
         verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
         frames = graph.listen('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES)
-        node = Process('shadow_sim', *parameters(frames=FRAMES, required_tiers=[0, 1],
-                                               start_tolerance=0.5))      # on a busy machine
+        node = Process('shadow_sim', *parameters(
+            frames=FRAMES, required_tiers=[0, 1],
+            **{'tier0.start_tolerance': 0.5}))      # on a busy machine
         recorder = record(graph, first)
         graph.wait(lambda: 'is ready' in node.output(), 'the world model')
         player = Process('episode_player', *parameters(

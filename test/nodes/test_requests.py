@@ -8,6 +8,7 @@ import pytest
 from graph import LIMIT
 
 from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
+from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.worker.job import Job, Outcome
 from kinema4d_ros.worker.protocol import Check, Prediction
 
@@ -75,8 +76,8 @@ def test_what_comes_after_the_answer_does_not_change_it():
 
 def job_of(task, cancelled):
     """Return a job that notes when it is cancelled."""
-    return Job(1, None, None, task=task, rules={}, mount=None, deadline=time.monotonic() + LIMIT,
-               end=lambda job, *_: cancelled.append(job))
+    return Job(1, None, None, task=task, rules=PrecheckSettings(), mount=None,
+               deadline=time.monotonic() + LIMIT, end=lambda job, *_: cancelled.append(job))
 
 
 @pytest.mark.parametrize('older, newer, is_spared', [

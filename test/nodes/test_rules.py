@@ -7,43 +7,45 @@ import pickle
 import pytest
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
-from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier1Settings, Tier2Settings, TouchRule
-from kinema4d_ros.precheck.from_parameters import precheck_settings, rules_in
+from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, TABLE
+from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
+                                   Tier2Settings, TouchRule)
 from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
 from kinema4d_ros.worker.backoff import Backoff
 
 
 def settings(**values):
-    """Return the settings that parameters stand for, as the worker reads them."""
-    rules = rules_in(TABLE.validate(values))
-    return precheck_settings(pickle.loads(pickle.dumps(rules)))
+    """Return the settings that parameters stand for, as the worker gets them."""
+    return pickle.loads(pickle.dumps(shadow_sim_settings(TABLE.validate(values)).precheck))
 
 
 def test_the_defaults_of_the_parameters_are_those_of_the_precheck():
-    assert settings() == PrecheckSettings() == precheck_settings({})
+    assert settings() == PrecheckSettings()
 
 
-@pytest.mark.parametrize('kind, prefix', [(Tier1Settings, 'tier1.'), (Tier2Settings, 'tier2.')])
+@pytest.mark.parametrize('kind, prefix', [
+    (Tier0Settings, 'tier0.'), (Tier1Settings, 'tier1.'), (Tier2Settings, 'tier2.')])
 def test_every_setting_has_its_parameter(kind, prefix):
-    ours = {f'{prefix}{field.name}' for field in dataclasses.fields(kind)} - {'tier1.touch'}
+    ours = {f'{prefix}{field.name}' for field in dataclasses.fields(kind)} \
+        - {'tier0.limits', 'tier1.touch'}
     assert ours == {name for name in TABLE.names if name.startswith(prefix)}
 
 
 def test_values_arrive():
     got = settings(**{
-        'tier1.near_miss': 0.02, 'tier1.unseen': 'unsure', 'tier2.seeds': 3, 'self_margin': 0.01,
-        'touch': ['finger={depth: 0.002, speed: 0.1, within: [0, 0, 0, 1, 1, 1]}', 'tool={}'],
-        'allowed_contacts': ['hand, finger'], 'srdf': '<robot name="x"/>',
-        'world_model_settings': ['palm=hand']})
+        'tier1.near_miss': 0.02, 'tier1.unseen': 'unsure', 'tier2.seeds': 3,
+        'tier0.self_margin': 0.01, 'touch.finger.depth': 0.002, 'touch.finger.speed': 0.1,
+        'touch.finger.within': [0, 0, 0, 1, 1, 1], 'touch.tool.speed': 1,
+        'allowed_contacts.hand': ['finger', 'palm'], 'srdf': '<robot name="x"/>',
+        'world_model_settings.palm': 'hand'})
     assert (got.tier1.near_miss, got.tier1.unseen, got.tier2.seeds) == (0.02, 'unsure', 3)
     assert got.tier0.self_margin == 0.01
     assert dict(got.tier1.touch) == {
-        'finger': TouchRule(0.002, 0.1, (0, 0, 0, 1, 1, 1)), 'tool': TouchRule()}
-    assert got.allowed_contacts == (('hand', 'finger'),)
+        'finger': TouchRule(0.002, 0.1, (0, 0, 0, 1, 1, 1)), 'tool': TouchRule(speed=1.0)}
+    assert got.allowed_contacts == (('hand', 'finger'), ('hand', 'palm'))
     assert got.srdf == '<robot name="x"/>'
     assert got.grasping == {'palm': 'hand'}
-    assert settings(world_model='frozen', world_model_settings=['a=1']).grasping == {}
+    assert settings(world_model='frozen', **{'world_model_settings.a': 1}).grasping == {}
 
 
 def test_an_srdf_from_a_file(tmp_path):
@@ -53,17 +55,20 @@ def test_an_srdf_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize('values, words', [
-    ({'touch': ['finger']}, 'name=value'), ({'touch': ['finger=3']}, 'link={depth'),
-    ({'touch': ['finger={force: 3.0}']}, 'link={depth'),
-    ({'touch': ['finger={depth: deep}']}, 'link={depth'),
-    ({'touch': ['finger={depth: -1.0}']}, 'depth must be at least 0'),
-    ({'touch': ['finger={within: [1, 2]}']}, 'within must be x0'),
-    ({'allowed_contacts': ['hand']}, 'link,link'), ({'allowed_contacts': ['a,b,c']}, 'link,link'),
+    ({'touch': ['finger']}, 'touch.<link>.depth, .speed or .within'),
+    ({'touch.finger': 3.0}, 'did you mean touch.<link>.depth'),
+    ({'touch.finger.force': 3.0}, 'did you mean touch.<link>.depth'),
+    ({'touch.finger.depth': 'deep'}, 'must be double'),
+    ({'touch.finger.depth': -1.0}, 'at least 0'),
+    ({'touch.finger.within': [1, 2]}, 'has 2 values, it must have 6'),
+    ({'touch.finger.within': [1, 0, 0, 0, 1, 1]}, 'within must be x0'),
+    ({'allowed_contacts': ['hand,arm']}, 'allowed_contacts.<link> with a list of links'),
+    ({'allowed_contacts.hand': 'arm'}, r'must be string\[\]'),
     ({'srdf': '/nowhere'}, 'neither the text of an SRDF nor a file'),
     ({'goal_rubric': 'tidy'}, 'unknown goal rubric .*known: into_basket, lift, onto_plate')])
 def test_what_cannot_be_understood_is_named(values, words):
     with pytest.raises(ConfigurationError, match=words):
-        TABLE.validate(values)
+        shadow_sim_settings(TABLE.validate(values))
 
 
 def test_rubrics_of_the_user_come_before_those_of_the_package(tmp_path):

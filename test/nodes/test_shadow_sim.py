@@ -11,12 +11,13 @@ from action_msgs.msg import GoalStatus
 from graph import CAMERA_FRAME, FRAMES, HEIGHT, made, swing, WIDTH
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
-from shadow_bench import codes
+from shadow_bench import codes, stages
 from stub_models import DEAF, RAISE, STUCK
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
+from kinema4d_ros.bridge.motion import duration_message, duration_seconds
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -32,7 +33,7 @@ def test_a_good_trajectory_passes_and_every_topic_tells_the_prediction(bench):
     stamp = verdict.header.stamp
     for index, frame in enumerate(got['predicted/frame']):
         assert (frame.index, frame.count, frame.rollout_id) == (index, FRAMES, verdict.rollout_id)
-        assert frame.time_from_start == pytest.approx(index / (FRAMES - 1))
+        assert duration_seconds(frame.time_from_start) == pytest.approx(index / (FRAMES - 1))
         assert frame.header.stamp == frame.image.header.stamp == frame.points.header.stamp == stamp
         assert frame.header.frame_id == frame.points.header.frame_id == CAMERA_FRAME
         assert (image_to_array(frame.image) == index).all()
@@ -50,7 +51,7 @@ def test_a_good_trajectory_passes_and_every_topic_tells_the_prediction(bench):
     assert stamps == sorted(set(stamps))      # tf2 ignores a stamp that comes again
     assert verdict.header.frame_id == 'base_link'
     assert verdict.world_model == 'scripted'
-    assert {'tier 0', 'robot', 'first frame', 'total'} <= set(verdict.latency_stages)
+    assert {'tier 0', 'robot', 'first frame', 'total'} <= set(stages(verdict))
     assert verdict.valid_until.sec > stamp.sec
 
 
@@ -99,8 +100,8 @@ def test_goal_with_candidates_is_ranked_with_feedback(bench):
 
 
 @pytest.mark.parametrize('fields, words', [
-    ({'deadline': -1.0}, 'deadline'), ({'deadline': float('inf')}, 'deadline'),
-    ({'deadline': float('nan')}, 'deadline'), ({'deadline': 3e6}, '0 .* to 86400.0 s'),
+    ({'deadline': duration_message(-1.0)}, 'deadline'),
+    ({'deadline': duration_message(3e6)}, '0 .* to 86400.0 s'),
     ({'tiers': [3]}, 'not available'),
     ({'goal_rubric': 'tidy'}, 'unknown goal rubric .*known: into_basket, lift, onto_plate')])
 def test_a_goal_that_cannot_be_served_says_why(bench, fields, words):
@@ -151,7 +152,7 @@ def test_a_trajectory_message_replaces_a_goal(bench):
 
 def test_deadline(bench):
     bench.set(seed=STUCK)
-    status, result = bench.outcome(bench.goal(deadline=0.5, tiers=[2]))
+    status, result = bench.outcome(bench.goal(deadline=duration_message(0.5), tiers=[2]))
     assert status == GoalStatus.STATUS_ABORTED
     assert result.error_code == Precheck.Result.DEADLINE_EXCEEDED
     assert codes(result.verdicts[0]) == [Finding.DEADLINE]
@@ -207,16 +208,24 @@ def test_a_verdict_lives_from_the_look_it_rests_on(bench):
 def test_parameters_are_checked_and_hold_from_the_next_request_on(bench):
     refused = bench.graph.set_parameter('shadow_sim', deadline=-1.0)
     assert 'deadline' in refused
-    assert 'joint.kind' in bench.graph.set_parameter('shadow_sim', joint_limits=['x=1'])
+    limit = 'joint_limits.shoulder_pan_joint.max_velocity'
+    assert limit in bench.graph.set_parameter('shadow_sim', **{limit: 'slow'})
     assert bench.graph.set_parameter('shadow_sim', frames=7) != ''        # fixed at start
-    bench.set(cloud_stride=2, joint_limits=['shoulder_pan_joint.velocity=0.1'])
+    bench.set(cloud_stride=2, **{limit: 0.1})
     before = len(bench.frames)
     verdict = bench.ask()
     assert Finding.VELOCITY_LIMIT in codes(verdict)
     bench.graph.wait(lambda: len(bench.frames) > before, 'a frame')
     assert (bench.frames[-1].points.height, bench.frames[-1].points.width) == (
         HEIGHT // 2, WIDTH // 2)
-    bench.set(cloud_stride=1, joint_limits=['shoulder_pan_joint.velocity=9.0'])
+    bench.set(**{'cloud_stride': 1, limit: 9})
+    bench.passes()
+    bench.set(**{limit: None})
+    bench.set(**{'joint_limits.elbow.max_velocity': 1.0})      # the arm has no such joint
+    verdict = bench.ask()
+    assert verdict.status == Verdict.UNSURE and 'elbow' in verdict.summary
+    bench.set(**{'joint_limits.elbow.max_velocity': None})
+    bench.passes()
 
 
 def test_diagnostics_tell_rates_worker_and_last_verdict(bench):

@@ -280,7 +280,8 @@ def test_lifecycle_by_a_manager(ros_domain):
 
 @pytest.mark.parametrize('values, words', [
     ({'world_model': 'crystal_ball'}, 'crystal_ball'),
-    ({'world_model_settings': "['x']"}, 'name=value')])
+    ({'tier0.start_tolerence': 0.1}, 'did you mean tier0.start_tolerance'),
+    ({'joint_limits': "['a.jerk=1']"}, 'joint_limits.<joint>.min_position')])
 def test_a_bad_configuration_ends_the_node_with_the_reason(ros_domain, values, words):
     process = start_shadow_sim(**values)
     assert process.process.wait(60.0) == 1
@@ -389,8 +390,8 @@ def test_another_world_model_of_the_package(ros_domain):
         verdicts, frames = ears(graph)
         robot = FakeRobot(graph)
         process = Process('shadow_sim', *parameters(
-            world_model='frozen', world_model_settings="['robot_depth_tolerance=0.02']",
-            frames=4, memory_rate=10.0))
+            world_model='frozen', frames=4, memory_rate=10.0,
+            **{'world_model_settings.robot_depth_tolerance': 0.02}))
         graph.wait(robot.trajectory.get_subscription_count, 'the node')
         robot.trajectory.publish(swing())
         graph.wait(lambda: len(frames) == 4, 'the frames')

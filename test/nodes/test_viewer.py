@@ -21,7 +21,7 @@ from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.bridge import qos  # noqa: E402
 from kinema4d_ros.bridge.clouds import cloud_message  # noqa: E402
 from kinema4d_ros.bridge.images import array_to_image  # noqa: E402
-from kinema4d_ros.bridge.motion import joint_state_message  # noqa: E402
+from kinema4d_ros.bridge.motion import duration_message, joint_state_message  # noqa: E402
 from kinema4d_ros.bridge.verdicts import verdict_message  # noqa: E402
 from kinema4d_ros.nodes.viewer import TABLE  # noqa: E402
 from kinema4d_ros.types import Status, Verdict  # noqa: E402
@@ -43,7 +43,8 @@ def predicted_frame(index, count=2):
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     points = np.full((HEIGHT, WIDTH, 3), (0.0, 0.0, 1.0), np.float32)
     return PredictedFrame(
-        header=header, rollout_id='r', index=index, count=count, time_from_start=float(index),
+        header=header, rollout_id='r', index=index, count=count,
+        time_from_start=duration_message(index),
         image=array_to_image(image, header), points=cloud_message(points, image, header, stride=2),
         mask=array_to_image(np.zeros((HEIGHT, WIDTH), bool), header, 'mono8'),
         joints=joint_state_message(READY, header))

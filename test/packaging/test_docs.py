@@ -256,6 +256,13 @@ def test_parameters_in_sentences_exist():
     assert [name for name in sorted(said) if f'`{name}`' not in known] == []
 
 
+def test_every_definition_is_on_the_page():
+    page = (ROOT / 'docs' / 'messages.md').read_text()
+    there = {f'{folder}/{path.name}' for folder in ('msg', 'action', 'srv')
+             for path in (ROOT / folder).glob('*')}
+    assert set(re.findall(r'literalinclude} \.\./(\S+)', page)) == there
+
+
 def test_the_rooms_are_those_of_the_test():
     from test_rooms import ROOMS
 

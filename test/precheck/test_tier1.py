@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import check_tier1, ObservedScene, Tier1Settings, TouchRule, Unseen
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import (CLEARANCE_FIELDS, FindingCode, Gripper, Observation, PinholeCamera,
+from kinema4d_ros.types import (FindingCode, Gripper, Observation, PinholeCamera,
                                 RobotRollout, Severity)
 
 HALF = 0.05       # [m] of the boxes
@@ -253,7 +253,11 @@ def test_the_clearance_over_time_by_hand(world):
     np.testing.assert_allclose(timeline.robot_points_base[:, 2], heights[1:] - HALF, atol=1e-3)
     np.testing.assert_allclose(timeline.robot_points_base[:, :2], timeline.points_base[:, :2],
                                atol=1e-3)
-    assert set(timeline.as_verdict_fields()) == set(CLEARANCE_FIELDS)
+    sample = timeline.samples[1]
+    assert len(timeline.samples) == 3 and sample.time == 2.0 and sample.link == 'hand'
+    assert sample.distance == timeline.distance[1] and sample.sigma == timeline.sigma[1]
+    assert sample.point_base == tuple(timeline.points_base[1])
+    assert sample.robot_point_base == tuple(timeline.robot_points_base[1])
 
 
 def test_a_long_timeline_is_thinned_and_keeps_the_smallest(world):

@@ -110,3 +110,8 @@ def running(*, tracebacks: int = 0, **values):
 def codes(verdict):
     """Return the codes of a verdict's findings."""
     return [finding.code for finding in verdict.findings]
+
+
+def stages(verdict):
+    """Return the names of the stages that a verdict has the times of."""
+    return {latency.stage for latency in verdict.latencies}

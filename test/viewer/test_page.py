@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
 import browser  # noqa: E402
+from clearances import clearances  # noqa: E402
 
 from kinema4d_ros.camera import pointmap_from_depth  # noqa: E402
 from kinema4d_ros.episodes import Episode  # noqa: E402
@@ -72,10 +73,9 @@ def wait_change(page, before, share, what):
                      what)[0]
 
 
-TIMELINE = {'clearance_times': (0.0, 2.0, 4.0), 'clearances': (0.2, -0.004, 0.03),
-            'clearance_sigmas': (0.002, 0.001, 0.002), 'clearance_links': ('panda_hand',) * 3,
-            'clearance_points_base': ((0.5, 0.0, 0.0),) * 3,
-            'clearance_robot_points_base': ((0.5, 0.0, 0.2), (0.5, 0.0, 0.06), (0.5, 0.0, 0.03))}
+CLEARANCES = clearances(
+    (0.0, 2.0, 4.0), (0.2, -0.004, 0.03), (0.002, 0.001, 0.002), ('panda_hand',) * 3,
+    ((0.5, 0.0, 0.0),) * 3, ((0.5, 0.0, 0.2), (0.5, 0.0, 0.06), (0.5, 0.0, 0.03)))
 
 
 def verdict(**changes):
@@ -177,7 +177,7 @@ def test_robot_as_pointmap(page):
 
 def test_clearance_follows_the_time(viewer, page):
     """Text, arrow and plot; the band of 4 mm inside is contact."""
-    viewer.add_verdict('first', verdict(**TIMELINE))
+    viewer.add_verdict('first', verdict(clearances=CLEARANCES))
     page.wait_text('-4 ± 1 mm from the scene: panda_hand')
     assert page.run("document.querySelectorAll('.uplot canvas').length") == 1
     before = scene(page)

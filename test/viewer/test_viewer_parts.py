@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from clearances import clearances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,10 +204,10 @@ def test_alternatives_are_of_the_same_motion_and_one_for_each_model():
 
 def test_the_clearance_at_a_time_is_the_nearest_that_was_measured():
     timeline = Timeline(Verdict(
-        Status.PASS, '', clearance_times=(0.0, 1.0, 2.0), clearances=(0.2, np.inf, 0.004),
-        clearance_sigmas=(0.001, np.nan, 0.003), clearance_links=('a', '', 'b'),
-        clearance_points_base=((0, 0, 0), (np.nan,) * 3, (0, 0, 0)),
-        clearance_robot_points_base=((0, 0, 0.2), (np.nan,) * 3, (np.nan,) * 3)))
+        Status.PASS, '', clearances=clearances(
+            (0.0, 1.0, 2.0), (0.2, np.inf, 0.004), (0.001, np.nan, 0.003), ('a', '', 'b'),
+            ((0, 0, 0), (np.nan,) * 3, (0, 0, 0)),
+            ((0, 0, 0.2), (np.nan,) * 3, (np.nan,) * 3))))
     assert [timeline.at(time).link for time in (0.0, 0.9, 1.1, 3.0)] == ['a', 'a', 'b', 'b']
     assert timeline.at(9.0) is None
     assert timeline.at(0.0).band is None and timeline.at(0.0).text == '200 \u00b1 1 mm'
@@ -217,12 +218,8 @@ def test_the_clearance_at_a_time_is_the_nearest_that_was_measured():
 
 
 def test_in_a_gap_nothing_was_within_reach():
-    times = (1.0, 1.1, 1.2, 4.0, 4.1)
-    points = ((0.0, 0.0, 0.0),) * 5
-    timeline = Timeline(Verdict(
-        Status.PASS, '', clearance_times=times, clearances=(0.1,) * 5, clearance_sigmas=(0.0,) * 5,
-        clearance_links=('a',) * 5, clearance_points_base=points,
-        clearance_robot_points_base=points))
+    timeline = Timeline(Verdict(Status.PASS, '', clearances=clearances(
+        (1.0, 1.1, 1.2, 4.0, 4.1), (0.1,) * 5, (0.0,) * 5)))
     assert timeline.gap == pytest.approx(0.25)
     assert [timeline.at(time) is not None for time in (0.5, 0.8, 1.4, 2.5, 3.9, 4.2)] == [
         False, True, True, False, True, True]

@@ -33,7 +33,7 @@ class EpisodeReport:
     foreseen: bool | None = None     # whether success was foreseen; None nothing was said
     success: bool | None = None      # whether the task was solved; None unknown
     dangerous: bool | None = None    # whether it touched or moved what it should not; None unknown
-    #: [m] the true distance at `verdict.clearance_times`, NaN unknown; () without that truth
+    #: [m] true distances at the times of `verdict.clearances`, NaN unknown; () without them
     true_clearances: tuple[float, ...] = ()
     near_miss: float = 0.01          # [m] the bound that the verdict was made with
     confidence: float = 2.0          # standard deviations that decisions keep away

@@ -47,13 +47,14 @@ def timeline(episode: EpisodeReport, marks: Sequence[tuple[int, Finding]]) -> Ht
     :return: None when no distance was measured.
     """
     verdict = episode.verdict
-    times, distances = np.array(verdict.clearance_times), np.array(verdict.clearances)
-    sigmas = np.nan_to_num(np.array(verdict.clearance_sigmas)) * episode.confidence
+    times = np.array([sample.time for sample in verdict.clearances])
+    distances = np.array([sample.distance for sample in verdict.clearances])
+    sigmas = np.nan_to_num([sample.sigma for sample in verdict.clearances]) * episode.confidence
     known = np.isfinite(times) & np.isfinite(distances)
     if not known.any():
         return None
     times, distances, sigmas = times[known], distances[known], sigmas[known]
-    links = [link for link, keep in zip(verdict.clearance_links, known) if keep]
+    links = [sample.link for sample, keep in zip(verdict.clearances, known) if keep]
     top = min(_HIGHEST, max(3 * episode.near_miss, float((distances + sigmas).max()) * 1.05))
     low = max(_LOWEST, min(-0.006, float((distances - sigmas).min()) - 0.003))
     frame = Frame(max(episode.duration, float(times[-1])), low, top)
@@ -98,7 +99,8 @@ def _points(frame: Frame, times, distances) -> str:
 def _truth(frame: Frame, episode: EpisodeReport) -> list[Html]:
     """Return the true distance as points, where the recording knows it."""
     return [tag('circle', cx=frame.x(time), cy=frame.y(distance), r=2.2, class_='true')
-            for time, distance in zip(episode.verdict.clearance_times, episode.true_clearances)
+            for time, distance in zip((sample.time for sample in episode.verdict.clearances),
+                                      episode.true_clearances)
             if math.isfinite(distance)]
 
 

@@ -22,7 +22,7 @@ from kinema4d_ros.resources import share_dir
 _SETTLE = 1.0             # [s] what was written so long ago survives a kill
 _LEAST_FREE = 500 << 20   # [bytes] of the disk that are left alone
 _LATCHED_KEPT = 100       # messages of a latched topic that each part begins with
-_OURS = ('Finding', 'Verdict', 'PredictedFrame', 'Candidates')
+_OURS = ('Finding', 'ClearanceSample', 'StageLatency', 'Verdict', 'PredictedFrame', 'Candidates')
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 
 from kinema4d_ros.action import Precheck
+from kinema4d_ros.bridge.motion import duration_message, duration_seconds
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
 from kinema4d_ros.precheck.rubrics import load_rubric
@@ -63,16 +64,17 @@ class PrecheckAction:
                 return
             told.update(stage=stage, at=now)
             elapsed = now - request.started
-            feedback = Precheck.Feedback(stage=stage, step=step, total=total, elapsed=elapsed,
-                                         eta=float('nan'))
+            feedback = Precheck.Feedback(stage=stage, step=step, total=total,
+                                         elapsed=duration_message(elapsed))
             if 0 < step <= total:
-                feedback.eta = elapsed * (total - step) / step
+                feedback.has_eta = True
+                feedback.eta = duration_message(elapsed * (total - step) / step)
             if request.provisional is not None:
                 feedback.provisional = request.provisional
             if goal.is_active:
                 goal.publish_feedback(feedback)
 
-        deadline = goal.request.deadline or self._snapshot()['deadline']
+        deadline = duration_seconds(goal.request.deadline) or self._snapshot()['deadline']
         request = Request(goal.request.candidates, deadline=deadline, tiers=goal.request.tiers,
                           goal_rubric=goal.request.goal_rubric, on_progress=tell)
         self._runner.submit(request)
@@ -93,9 +95,10 @@ class PrecheckAction:
             load_rubric(wanted.goal_rubric, self._snapshot()['rubric_dir'])
         except ConfigurationError as error:
             return Precheck.Result.INVALID_GOAL, str(error)
-        if not 0.0 <= wanted.deadline <= LONGEST_DEADLINE:     # not for NaN either
+        deadline = duration_seconds(wanted.deadline)
+        if not 0.0 <= deadline <= LONGEST_DEADLINE:
             return (Precheck.Result.INVALID_GOAL,
-                    f'the deadline is {wanted.deadline} s, valid: 0 (the parameter deadline) to '
+                    f'the deadline is {deadline} s, valid: 0 (the parameter deadline) to '
                     f'{LONGEST_DEADLINE} s')
         if not set(wanted.tiers) <= TIERS:
             return (Precheck.Result.INVALID_GOAL,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
 from kinema4d_ros.types import Status
@@ -74,8 +75,8 @@ def _verdicts(last: Verdict | None, counts: dict[str, int]) -> DiagnosticStatus:
     message = 'no verdict yet'
     if last is not None:
         message = f'{Status(last.status).name}: {last.summary}'
-        values |= {f'latency {stage} [s]': f'{seconds:.3f}'
-                   for stage, seconds in zip(last.latency_stages, last.latencies)}
+        values |= {f'latency {each.stage} [s]': f'{duration_seconds(each.duration):.3f}'
+                   for each in last.latencies}
         values |= {'rollout_id': last.rollout_id, 'trajectory_hash': last.trajectory_hash}
     return _status('verdict', DiagnosticStatus.OK, message, values)
 

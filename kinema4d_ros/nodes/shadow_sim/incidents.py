@@ -9,7 +9,6 @@ import hashlib
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from kinema4d_ros.incident.meshes import mesh_hashes
 from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate
 from kinema4d_ros.nodes.shadow_sim.inputs import Look
-from kinema4d_ros.nodes.shadow_sim.parameters import world_model_settings
+from kinema4d_ros.nodes.shadow_sim.parameters import ShadowSimSettings
 from kinema4d_ros.precheck import Goal
-from kinema4d_ros.precheck.from_parameters import precheck_settings, rules_in
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Status, Verdict
 from kinema4d_ros.worker.protocol import Frame
@@ -64,12 +62,12 @@ class IncidentKeeper:
         self._thread: threading.Thread | None = None
 
     def keep(self, candidate: Candidate, look: object, verdict: Verdict,
-             values: Mapping[str, Any], goal: Goal | None, pictures: Pictures) -> None:
+             settings: ShadowSimSettings, goal: Goal | None, pictures: Pictures) -> None:
         """Have a packet written where the verdict is FAIL and the parameters want it."""
-        if verdict.status != Status.FAIL or not values['incident_dir']:
+        if verdict.status != Status.FAIL or not settings.values['incident_dir']:
             return
         try:
-            work = self._work(candidate, look, verdict, values, goal, pictures)
+            work = self._work(candidate, look, verdict, settings, goal, pictures)
         except Exception as error:      # whatever it is, the verdict goes out
             self._fail(error)
             return
@@ -98,13 +96,13 @@ class IncidentKeeper:
             self._thread.join(_PATIENCE)
 
     def _work(self, candidate: Candidate, look: object, verdict: Verdict,
-              values: Mapping[str, Any], goal: Goal | None, pictures: Pictures
+              settings: ShadowSimSettings, goal: Goal | None, pictures: Pictures
               ) -> tuple[Path, Robot, IncidentPacket]:
         """Return what the thread needs; nothing here is copied, since nothing of it changes."""
         if not isinstance(look, Look) or candidate.trajectory is None or candidate.robot is None:
             raise IncidentError('there is no packet of this FAIL: without a look at the world, a '
                                 'robot and a readable trajectory it cannot be judged again')
-        text = self.robot_text
+        text, values = self.robot_text, settings.values
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
         if digest != candidate.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')
@@ -113,8 +111,8 @@ class IncidentKeeper:
             seen = seen.with_view(background=candidate.background)
         rules = IncidentRules(
             tiers=tuple(sorted(candidate.findings)), required=tuple(values['required_tiers']),
-            settings=precheck_settings(rules_in(values)), goal=goal, seed=values['seed'],
-            world_model=values['world_model'], model_settings=world_model_settings(values),
+            settings=settings.precheck, goal=goal, seed=values['seed'],
+            world_model=values['world_model'], model_settings=settings.world_model,
             checkpoint_hash=verdict.checkpoint_hash, frames=values['frames'],
             live_joints=dict(candidate.joints),
             camera_link='' if mount is None else mount.link,

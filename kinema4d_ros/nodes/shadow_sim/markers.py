@@ -12,6 +12,7 @@ from geometry_msgs.msg import Point, Pose, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.bridge.transforms import point_message
 from kinema4d_ros.msg import Finding, Verdict
 from kinema4d_ros.precheck.clearance_band import clearance_band
@@ -67,23 +68,23 @@ def _findings(header: Header, verdict: Verdict) -> Iterator[Marker]:
 
 def _clearances(header: Header, verdict: Verdict) -> Iterator[Marker]:
     """Yield an arrow from the robot to the scene for each time; the smallest has its distance."""
-    rows = [row for row in zip(verdict.clearances, verdict.clearance_sigmas,
-                               verdict.clearance_times, verdict.clearance_links,
-                               verdict.clearance_robot_points, verdict.clearance_points)
-            if math.isfinite(row[0]) and all(
-                math.isfinite(value) for at in row[4:] for value in (at.x, at.y, at.z))]
-    smallest = min(rows, key=lambda row: row[0], default=None)
-    for number, row in enumerate(rows):
-        distance, sigma, time, link, begin, end = row
-        band = clearance_band(distance, sigma)
+    samples = [sample for sample in verdict.clearances
+               if math.isfinite(sample.distance) and all(
+                   math.isfinite(value) for at in (sample.robot_point, sample.point)
+                   for value in (at.x, at.y, at.z))]
+    smallest = min(samples, key=lambda sample: sample.distance, default=None)
+    for number, sample in enumerate(samples):
+        end = sample.point
+        band = clearance_band(sample.distance, sample.sigma)
         color = _COLORS[Verdict.PASS] if band is None else _SEVERITY_COLORS[Severity(band)]
-        is_smallest = row is smallest
+        is_smallest = sample is smallest
         yield _marker(header, 'clearance', number, Marker.ARROW, color,
-                      _SHAFT * (3 if is_smallest else 1), points=[begin, end])
+                      _SHAFT * (3 if is_smallest else 1), points=[sample.robot_point, end])
         if is_smallest:
             yield _marker(header, 'clearance_text', number, Marker.TEXT_VIEW_FACING, color,
                           _TEXT / 2, at=(end.x, end.y, end.z + _TEXT / 2),
-                          text=f'{link}: {distance * 1000:.0f} mm at {time:.2f} s')
+                          text=f'{sample.link}: {sample.distance * 1000:.0f} mm at '
+                               f'{duration_seconds(sample.time_from_start):.2f} s')
 
 
 def _marker(header: Header, kind: str, number: int, shape: int,

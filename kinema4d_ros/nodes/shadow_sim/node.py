@@ -27,11 +27,10 @@ from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
-from kinema4d_ros.nodes.shadow_sim.parameters import TABLE, world_model_settings
+from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, ShadowSimSettings, TABLE
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, Worker
 from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.rollout_publisher import RolloutPublisher
-from kinema4d_ros.precheck.from_parameters import rules_in
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import Outcome
 from kinema4d_ros.worker.protocol import WorkerSettings
@@ -74,7 +73,7 @@ class ShadowSim(NoQosEvents, LifecycleNode):
         :param on_failure: called when a node that starts by itself cannot.
         """
         super().__init__('shadow_sim')
-        TABLE.declare(self)
+        self._settings = TABLE.watch(self, shadow_sim_settings)
         self._on_failure = on_failure
         self.failures: list[Exception] = []
         self._active = False
@@ -117,15 +116,17 @@ class ShadowSim(NoQosEvents, LifecycleNode):
     @transition
     def on_configure(self, state):
         """Start the world model's process and listen for the robot."""
-        values = TABLE.snapshot(self)
+        settings = self._settings.current
+        values = settings.values
         if ':' not in values['world_model'] and values['world_model'] not in registry.available():
             raise ConfigurationError(
                 f"parameter 'world_model' is {values['world_model']!r}, valid: "
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
         self._outputs = Outputs(self)
         self._looker = Looker(self)
-        self._judge = PrecheckPipeline(self, self._outputs, self._looker, self._snapshot)
-        self._start_workers(values)
+        self._judge = PrecheckPipeline(self, self._outputs, self._looker,
+                                       lambda: self._settings.current)
+        self._start_workers(settings)
         self._runner = RequestRunner(self._judge)
         self._action = PrecheckAction(self, self._runner, self._snapshot, lambda: self._active)
         self._robot_subscription = self.create_subscription(
@@ -136,19 +137,21 @@ class ShadowSim(NoQosEvents, LifecycleNode):
         self._warn_of_opt_outs(values)
         return SUCCESS
 
-    def _start_workers(self, values) -> None:
+    def _start_workers(self, settings: ShadowSimSettings) -> None:
         """Start the process of the world model, and that of the checks where they are apart."""
+        values = settings.values
+
         def started(settings: WorkerSettings, name: str, cancel_grace: float) -> Worker:
             rollouts = RolloutPublisher(self, self._outputs, name)
             return Worker(Supervisor(
                 settings, rollouts, slots=values['frame_slots'], cancel_grace=cancel_grace,
                 start_timeout=values['start_timeout']), rollouts)
 
-        common = {'simulator_settings': {'frames': values['frames']}, 'rules': rules_in(values)}
+        common = {'simulator_settings': {'frames': values['frames']}, 'rules': settings.precheck}
         grace = values['cancel_grace']
         niceness = _NICENESS if values['separate_checks'] else 0
         self._judge.predictions = self._judge.checks = started(
-            WorkerSettings(values['world_model'], world_model_settings(values),
+            WorkerSettings(values['world_model'], settings.world_model,
                            niceness=niceness, **common), 'world model', grace)
         if values['separate_checks']:
             self._judge.checks = started(WorkerSettings('', **common), 'checks',
@@ -226,7 +229,7 @@ class ShadowSim(NoQosEvents, LifecycleNode):
         self._robot_text = ''
 
     def _snapshot(self):
-        return TABLE.snapshot(self)
+        return self._settings.current.values
 
     def _warn_of_opt_outs(self, values) -> None:
         if values['max_input_age'] == 0.0:

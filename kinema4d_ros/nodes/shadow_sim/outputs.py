@@ -20,7 +20,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image, compressed_message
-from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.motion import duration_message, joint_state_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.msg import Candidates, PredictedFrame
@@ -106,7 +106,7 @@ class Outputs:
                 frame.pointmap_sigma, header, '32FC1')
             self._publish('predicted/frame', PredictedFrame(
                 header=header, rollout_id=rollout_id, index=frame.index, count=frame.count,
-                time_from_start=float(frame.time), image=image, points=points,
+                time_from_start=duration_message(frame.time), image=image, points=points,
                 mask=array_to_image(frame.robot_mask, header, 'mono8'),
                 joints=joint_state_message(dict(frame.joint_positions),
                                            Header(stamp=header.stamp)),

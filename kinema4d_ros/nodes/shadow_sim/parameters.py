@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
+from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
-from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.nodes.shadow_sim.rule_parameters import RULE_ROWS
-from kinema4d_ros.precheck.from_parameters import assignments, precheck_settings, rules_in
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.shadow_sim.rule_parameters import RENAMED, RULE_ROWS
+from kinema4d_ros.precheck import Goal, PrecheckSettings
+from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
 from kinema4d_ros.precheck.rubrics import load_rubric
 
 TABLE_ROWS = (
@@ -19,8 +22,8 @@ TABLE_ROWS = (
               'World model: frozen, kinematic, kinema4d, replay, or one of your own as '
               'module:Class',
               read_only=True),
-    Parameter('world_model_settings', list[str], (),
-              'Settings of the world model, each as name=value', read_only=True),
+    Parameter('world_model_settings.<name>', object, UNSET,
+              'A setting of the world model, which says which there are', read_only=True),
     Parameter('device', str, '',
               "Device of a world model that has the setting 'device', such as cuda:0; empty leaves "
               'it to the model', read_only=True),
@@ -110,22 +113,46 @@ TABLE_ROWS = (
 )
 
 
-def world_model_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the world model in a snapshot of the parameters."""
-    settings = assignments('world_model_settings', values['world_model_settings'])
-    return settings | ({'device': values['device']} if values['device'] else {})
+TABLE = ParameterTable(TABLE_ROWS, renamed=RENAMED)
 
 
-def _is_understood(values: Mapping[str, Any]) -> str | None:
-    try:
-        world_model_settings(values)
-        precheck_settings(rules_in(values))
-        load_rubric(values['goal_rubric'], values['rubric_dir'])
-    except Kinema4DError as error:
-        return str(error)
+@dataclass(frozen=True)
+class ShadowSimSettings:
+    """What the node needs of its parameters, made once for each change of them."""
+
+    values: Mapping[str, Any]               # of the parameters, by their names
+    precheck: PrecheckSettings
+    goal: Goal | None                       # of the parameter goal_rubric
+    world_model: Mapping[str, Any]          # the world model's own settings, by name
+
+
+def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
+    """
+    Return the settings; the files that parameters name are read here, and only here.
+
+    :raises ConfigurationError: a value cannot be understood, or a file not be read.
+    """
     if '' in values['package_paths']:
-        return "parameter 'package_paths' holds an empty path; name folders, or leave it out"
-    return None
+        raise ConfigurationError(
+            "parameter 'package_paths' holds an empty path; name folders, or leave it out")
+    return ShadowSimSettings(
+        values, precheck_settings(values, srdf=srdf_text(values['srdf'])),
+        load_rubric(values['goal_rubric'], values['rubric_dir']), world_model_settings(values))
 
 
-TABLE = ParameterTable(TABLE_ROWS, rules=(_is_understood,))
+def srdf_text(given: str) -> str | None:
+    """
+    Return the text of an SRDF that is given as text or as the path of a file; None for ''.
+
+    :raises ConfigurationError: when there is no such file.
+    """
+    if not given.strip():
+        return None
+    if given.lstrip().startswith('<'):
+        return given
+    try:
+        return Path(given).read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
+            f'{error}') from error

@@ -17,10 +17,10 @@ from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Look
 from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
+from kinema4d_ros.nodes.shadow_sim.parameters import ShadowSimSettings
 from kinema4d_ros.nodes.shadow_sim.requests import Request
 from kinema4d_ros.nodes.shadow_sim.rollout_publisher import Rollout, RolloutPublisher
 from kinema4d_ros.precheck import check_tier0, not_checked, rank, trajectory_hash
-from kinema4d_ros.precheck.from_parameters import rules_in, tier0_settings
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import event_finding
 from kinema4d_ros.precheck.rubrics import load_rubric
@@ -42,11 +42,15 @@ class Worker(NamedTuple):
 class _Plan(NamedTuple):
     """What is to be done for a request."""
 
-    values: Mapping[str, Any]           # the parameters when it came; it keeps them to its end
-    rules: Mapping[str, Any]
+    settings: ShadowSimSettings         # when it came; it keeps them to its end
     goal: Goal | None
     wanted: frozenset[int]              # tiers that the answer waits for
     is_judged: bool                     # whether tier 2 looks at the predictions
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The values of the parameters."""
+        return self.settings.values
 
 
 class PrecheckPipeline:
@@ -60,8 +64,8 @@ class PrecheckPipeline:
     """
 
     def __init__(self, node, outputs: Outputs, looker: Looker,
-                 snapshot: Callable[[], Mapping[str, Any]]):
-        """:param snapshot: returns the parameters as they are now."""
+                 snapshot: Callable[[], ShadowSimSettings]):
+        """:param snapshot: returns the settings as they are now."""
         self._node, self._outputs, self._looker = node, outputs, looker
         self._snapshot = snapshot
         self.checks: Worker | None = None         # both may be the same
@@ -81,7 +85,7 @@ class PrecheckPipeline:
                 plan = plan or self._plan(request)
                 self._begin(request, candidate, plan)
         if plan is None:
-            plan = _Plan(self._snapshot(), {}, None, frozenset(), False)
+            plan = _Plan(self._snapshot(), None, frozenset(), False)
         predicts_first = _PREDICTED in plan.wanted
         for candidate in candidates:
             with self._doubts_in(candidate):
@@ -110,12 +114,14 @@ class PrecheckPipeline:
     # ------------------------------------------------------------------ the steps
 
     def _plan(self, request: Request) -> _Plan:
-        values = self._snapshot()
-        goal = load_rubric(request.goal_rubric or values['goal_rubric'], values['rubric_dir'])
+        settings = self._snapshot()
+        values, goal = settings.values, settings.goal
+        if request.goal_rubric:
+            goal = load_rubric(request.goal_rubric, values['rubric_dir'])
         wanted = {*values['required_tiers'], *request.tiers}
         if goal is not None:
             wanted.add(1)       # which foresees the outcome
-        return _Plan(values, rules_in(values), goal, frozenset(wanted),
+        return _Plan(settings, goal, frozenset(wanted),
                      _PREDICTED in wanted or _PREDICTED in values['late_tiers'])
 
     def _begin(self, request: Request, candidate: Candidate, plan: _Plan) -> None:
@@ -134,7 +140,7 @@ class PrecheckPipeline:
             if robot is not None:
                 candidate.fields['robot_hash'] = robot.description_hash
                 candidate.add(0, *check_tier0(candidate.trajectory, robot, live,
-                                              tier0_settings(plan.rules)))
+                                              plan.settings.precheck.tier0))
         self._foretell(request, candidate, plan, 'tier0')
 
     def _look(self, request: Request, plan: _Plan) -> Look | InputProblem:
@@ -192,8 +198,8 @@ class PrecheckPipeline:
         # Set before submitting: the first frame may come before submit returns.
         worker.rollouts.current = Rollout(request, candidate.rollout_id, look, plan.values)
         job = worker.supervisor.submit(
-            look.observation, candidate.trajectory, task=task, rules=plan.rules, mount=look.mount,
-            deadline=deadline)
+            look.observation, candidate.trajectory, task=task,
+            rules=plan.settings.precheck, mount=look.mount, deadline=deadline)
         request.add(job)
         return job
 
@@ -260,8 +266,8 @@ class PrecheckPipeline:
 
     @staticmethod
     def _verdict(candidate: Candidate, plan: _Plan, *, final: bool) -> Verdict:
-        settings = tier0_settings(plan.rules) if plan.rules else None
-        return candidate.verdict(plan.values['required_tiers'], settings, final=final)
+        return candidate.verdict(plan.values['required_tiers'], plan.settings.precheck.tier0,
+                                 final=final)
 
     def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan):
         robot = self._looker.robot
@@ -274,7 +280,7 @@ class PrecheckPipeline:
         """Have an incident packet written, where that is wanted."""
         rollout = self.predictions.rollouts.current
         predicted = rollout is not None and rollout.id == candidate.rollout_id
-        self.incidents.keep(candidate, look, verdict, plan.values, plan.goal,
+        self.incidents.keep(candidate, look, verdict, plan.settings, plan.goal,
                             rollout.pictures if predicted else Pictures())
 
     def _tell(self, candidate: Candidate, message) -> None:

@@ -5,57 +5,77 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinema4d_ros.bridge.parameters import Parameter
-from kinema4d_ros.precheck import Tier1Settings, Tier2Settings, Unseen
+from kinema4d_ros.bridge.parameters import Parameter, UNSET
+from kinema4d_ros.precheck import (Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen)
 
-_DEFAULTS = {'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
+_DEFAULTS = {'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
+_TOUCH = TouchRule()
 
 
 def _rule(name: str, description: str, **more: Any) -> Parameter:
     """Return the row of a setting as its class has it; `minimum` is 0 unless given."""
     tier, _, item = name.partition('.')
     default = getattr(_DEFAULTS[tier], item)
-    return Parameter(name, type(default), default, description,
-                     **{'minimum': type(default)(0)} | more)
+    kind = type(default)
+    return Parameter(name, kind, default, description,
+                     **({} if kind is bool else {'minimum': kind(0)}) | more)
+
+
+def _limit(kind: str, meaning: str, unit: str, **more: Any) -> Parameter:
+    """Return the row of a further limit of a joint."""
+    return Parameter(
+        f'joint_limits.<joint>.{kind}', float, UNSET,
+        f'{meaning}; the tighter of this and the URDF holds', unit=unit, **more)
 
 
 RULE_ROWS = (
     # tier 0: the trajectory by itself
-    Parameter('start_tolerance', float, 0.01,
-              'Distance of each live joint to the first point of a trajectory that starts at time '
-              '0', unit='rad or m', minimum=0.0, maximum=10.0),
-    Parameter('position_tolerance', float, 0.001,
-              'How far beyond its position limits a joint may be commanded', unit='rad or m',
-              minimum=0.0, maximum=1.0),
-    Parameter('velocity_scale', float, 1.0,
-              "Share of the robot's velocity limits that may be used", minimum=0.001, maximum=10.0),
-    Parameter('joint_limits', list[str], (),
-              'Further limits, each as joint.kind=value with kind lower, upper, velocity, '
-              'acceleration or jerk [rad or m, s]; the tighter of these and the URDF holds'),
-    Parameter('required_joints', list[str], (),
+    _rule('tier0.start_tolerance',
+          'Distance of each live joint to the first point of a trajectory that starts at time 0',
+          unit='rad or m', maximum=10.0),
+    _rule('tier0.position_tolerance',
+          'How far beyond its position limits a joint may be commanded', unit='rad or m',
+          maximum=1.0),
+    _rule('tier0.velocity_scale', "Share of the robot's velocity limits that may be used",
+          minimum=0.001, maximum=10.0),
+    Parameter('tier0.required_joints', list[str], (),
               'Joints that every trajectory must name; those of a controller that refuses partial '
               'goals'),
-    Parameter('workspace', list[float], (),
+    Parameter('tier0.workspace', list[float], (),
               'Box x0 y0 z0 x1 y1 z1 in the root link that the moving links must not leave; empty '
               'for no box', unit='m', length=6),
-    Parameter('allow_end_velocity', bool, False,
-              'Accept a trajectory that still moves at its last point'),
-    Parameter('step_time', float, 0.01,
-              'A jump of the commanded velocity counts as an acceleration over this time',
-              unit='s', minimum=0.0001, maximum=1.0),
-    Parameter('self_margin', float, 0.0,
-              'Links of the robot that come closer than this to each other fail', unit='m',
-              minimum=0.0, maximum=1.0),
+    _rule('tier0.allow_end_velocity', 'Accept a trajectory that still moves at its last point'),
+    _rule('tier0.step_time',
+          'A jump of the commanded velocity counts as an acceleration over this time',
+          unit='s', minimum=0.0001, maximum=1.0),
+    _rule('tier0.self_margin',
+          'Links of the robot that come closer than this to each other fail', unit='m',
+          maximum=1.0),
+    _rule('tier0.travel',
+          'How far a point of a link moves between two looks at its workspace and at the other '
+          'links, at most', unit='m', minimum=0.001, maximum=0.2),
+    _limit('min_position', 'Least position of a joint', 'rad or m'),
+    _limit('max_position', 'Greatest position of a joint', 'rad or m'),
+    _limit('max_velocity', 'Greatest speed of a joint', 'rad/s or m/s', minimum=0.0),
+    _limit('max_acceleration', 'Greatest acceleration of a joint', 'rad/s^2 or m/s^2',
+           minimum=0.0),
+    _limit('max_jerk', 'Greatest jerk of a joint', 'rad/s^3 or m/s^3', minimum=0.0),
     Parameter('srdf', str, '',
               'SRDF, as text or as the path of a file; the pairs of links that it disables may '
               'touch. Empty for none', read_only=True),
-    Parameter('allowed_contacts', list[str], (),
-              'Further pairs of links that may touch, each as link,link', read_only=True),
+    Parameter('allowed_contacts.<link>', list[str], UNSET,
+              'Further links that this link may touch', read_only=True),
     # tier 1: the scene that the depth camera sees
-    Parameter('touch', list[str], (),
-              'Links that may touch the scene, each as link={depth: m, speed: m/s, within: [x0, '
-              'y0, z0, x1, y1, z1]}, each of which may be left out; empty for the fingers of the '
-              'gripper'),
+    Parameter('touch.<link>.depth', float, UNSET,
+              f'How far this link may be pressed into the scene, {_TOUCH.depth} unless set; links '
+              'for which something of touch is set may touch, and no others; where there are none, '
+              'the fingers of the gripper', unit='m', minimum=0.0),
+    Parameter('touch.<link>.speed', float, UNSET,
+              f'How fast this link may be when it touches, {_TOUCH.speed} unless set', unit='m/s',
+              minimum=0.0),
+    Parameter('touch.<link>.within', list[float], UNSET,
+              'Box x0 y0 z0 x1 y1 z1 in the root link where this link may touch; anywhere unless '
+              'set', unit='m', length=6),
     _rule('tier1.near_miss', 'A link that comes closer is told', unit='m', maximum=0.06),
     _rule('tier1.confidence', 'Standard deviations of a distance that a decision keeps away',
           maximum=10.0),
@@ -105,6 +125,19 @@ RULE_ROWS = (
     _rule('tier2.spread', 'Predictions with several seeds may differ by this much', unit='m',
           maximum=1.0),
     _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
-    Parameter('tier2.hold_still', bool, _DEFAULTS['tier2'].hold_still,
-              'Predict also what happens when the robot does not move: nothing should'),
+    _rule('tier2.hold_still',
+          'Predict also what happens when the robot does not move: nothing should'),
 )
+
+_LIMITS = 'joint_limits.<joint>.min_position, .max_position, .max_velocity, .max_acceleration ' \
+    'or .max_jerk, each with a number'
+#: name in version 0.1 -> name now
+RENAMED = {
+    **{name: f'tier0.{name}' for name in (
+        'start_tolerance', 'position_tolerance', 'velocity_scale', 'required_joints', 'workspace',
+        'allow_end_velocity', 'step_time', 'self_margin')},
+    'joint_limits': _LIMITS,
+    'touch': 'touch.<link>.depth, .speed or .within, each with a value',
+    'allowed_contacts': 'allowed_contacts.<link> with a list of links',
+    'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
+}

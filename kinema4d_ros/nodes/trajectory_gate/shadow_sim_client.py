@@ -12,7 +12,7 @@ from rclpy.action import ActionClient
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.incompatible_publishers import why_silent
-from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.motion import duration_message, stamp_ns
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.gate.rules import Answer
 from kinema4d_ros.msg import Verdict as VerdictMessage
@@ -72,7 +72,7 @@ class Verdicts:
     def ask(self, ticket: Ticket, deadline: float) -> None:
         """Ask for a verdict within `deadline` seconds; `on_answer` gets the answer."""
         self._goals[ticket.number] = None
-        goal = Precheck.Goal(candidates=[ticket.question], deadline=float(deadline))
+        goal = Precheck.Goal(candidates=[ticket.question], deadline=duration_message(deadline))
         self._client.send_goal_async(goal).add_done_callback(
             self._posted(lambda done: self._accepted(ticket, done.result())))
 

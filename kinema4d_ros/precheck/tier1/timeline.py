@@ -6,11 +6,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.types import ClearanceSample
 
 _MOST = 50      # samples
 
@@ -44,12 +44,11 @@ class Timeline:
     points_base: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))  # (N, 3) [m] scene
     robot_points_base: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))   # (N, 3) [m]
 
-    def as_verdict_fields(self) -> dict[str, Any]:
-        """Return the fields of a Verdict that this fills."""
-        return {'clearance_times': self.times, 'clearances': self.distance,
-                'clearance_sigmas': self.sigma, 'clearance_links': self.link_names,
-                'clearance_points_base': self.points_base,
-                'clearance_robot_points_base': self.robot_points_base}
+    @property
+    def samples(self) -> tuple[ClearanceSample, ...]:
+        """The same as a Verdict tells it."""
+        return tuple(map(ClearanceSample, self.times, self.distance, self.sigma, self.link_names,
+                         self.points_base, self.robot_points_base))
 
 
 def timeline_of(tracks: Sequence[tuple[str, Track]], fields: DistanceFields,
