@@ -95,7 +95,7 @@ def test_the_fingers_shapes_are_known(episode, robot):
 @pytest.mark.parametrize('calls', [1, 2])
 def test_a_report_that_cancels_is_heard_before_and_while_the_robot_is_rendered(episode, robot,
                                                                                calls):
-    told, shadow = [], simulator(robot)
+    told, shadow = [], ShadowSimulator(robot, 'frozen', frames=49)
 
     def report(stage, step, total):
         told.append((stage, step))
