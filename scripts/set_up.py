@@ -34,7 +34,7 @@ LOG = ROOT / 'log' / 'set_up.log'
 PYTHON = VENV / 'bin' / 'python'
 SYSTEM_PYTHON = '/usr/bin/python3'
 UNDERLAY = ('control_msgs', 'tf2_msgs')
-SHARED_FOLDERS = ('action', 'config', 'data', 'executables', 'launch', 'msg', 'urdf')
+SHARED_FOLDERS = ('action', 'config', 'data', 'executables', 'launch', 'msg', 'srv', 'urdf')
 FROM_ROS = os.environ.get('ROS_DISTRO') == 'jazzy' and bool(os.environ.get('AMENT_PREFIX_PATH'))
 _started = time.monotonic()
 
@@ -295,7 +295,7 @@ def _lacking(*files: Path) -> list[str]:
 # --------------------------------------------------------------------------- build
 
 def _build_key() -> str:
-    interfaces = [path for name in ('action', 'msg', 'executables', 'scripts/underlay')
+    interfaces = [path for name in ('action', 'msg', 'srv', 'executables', 'scripts/underlay')
                   for path in (ROOT / name).rglob('*')]
     # Symbolic links carry what is in these files, so only their names matter.
     names = [str(path.relative_to(ROOT)) for name in ('kinema4d_ros', *SHARED_FOLDERS)

@@ -55,4 +55,10 @@ def find_handover(path: PathMonitor, newer: JointTrajectory, now: float,
         if values is not None:
             parts[name] = np.concatenate([getattr(before, name)[::_STEP], values])
     times = np.concatenate([before.times[::_STEP] - now, newer.times + (time - now)])
-    return Handover(time, start, JointTrajectory(newer.joint_names, times, **parts))
+    return Handover(time, start, JointTrajectory(newer.joint_names, _rounded(times), **parts))
+
+
+def _rounded(times: np.ndarray) -> np.ndarray:
+    """Return times (N,) [s] as a message carries them, in whole nanoseconds."""
+    seconds, nanoseconds = np.divmod(np.rint(times * 1e9), 1e9)
+    return seconds + nanoseconds * 1e-9

@@ -19,7 +19,7 @@ class PathMonitor:
     def __init__(self, trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],
                  window: float):
         """
-        Sample the trajectory.
+        Make the monitor of a trajectory that starts now.
 
         :param start: joint positions [rad or m] when it starts.
         :param window: [s] by which the joints may be early or late.
@@ -90,7 +90,7 @@ class PathMonitor:
 
     def _off(self, rows: slice, columns: list[int], place: np.ndarray) -> np.ndarray:
         """Return the distances of samples from a place, (rows, columns)."""
-        off = np.abs(self._path[rows][:, columns] - place)
+        off: np.ndarray = np.abs(self._path[rows][:, columns] - place)
         turns = self._turns[columns]
         off[:, turns] = np.abs(np.mod(off[:, turns] + np.pi, 2 * np.pi) - np.pi)
         off[np.isnan(off)] = np.inf

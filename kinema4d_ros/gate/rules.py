@@ -13,18 +13,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from kinema4d_ros.gate.request import Answer, GateRequest
+from kinema4d_ros.gate.settings import GateSettings, Mode
 from kinema4d_ros.types import FindingCode, Severity, Status, Verdict
 
 _NS = 1_000_000_000
 _JOINTS = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.MISSING_JOINT))
-
-
-class Mode(enum.StrEnum):
-    """What the gate does with a verdict."""
-
-    MONITOR = 'monitor'   # forwards at once and reports what the verdict says
-    ADVISE = 'advise'     # shows the verdict and forwards what an operator approves
-    ENFORCE = 'enforce'   # forwards on PASS only
 
 
 class Ruling(enum.StrEnum):
@@ -53,54 +47,18 @@ class Objection:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is known of a trajectory by itself."""
-
-    trajectory_hash: str = ''
-    start_ns: int = 0        # header.stamp: when the controller starts it; 0 at once
-    problem: str = ''        # why it cannot be read
-    unchecked: str = ''      # what it commands that no verdict covers
-    #: of the motion that was asked about, where that is more: what is executed before it, then it
-    motion_hash: str = ''
-
-    @property
-    def asked_hash(self) -> str:
-        """Hash that the verdict must carry; '' when there is none to trust."""
-        return self.trajectory_hash and (self.motion_hash or self.trajectory_hash)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What shadow_sim said."""
-
-    verdict: Verdict | None = None
-    valid_until_ns: int = 0
-    problem: str = ''        # why there is no verdict, or none to rely on
-    rollout_id: str = ''
-
-
-@dataclass(frozen=True)
 class Situation:
-    """The world at the moment of the decision; a problem is a sentence, empty for none."""
+    """The world at the moment of the decision; a problem is a sentence, None for none."""
 
     now_ns: int              # ROS time
     robot_hash: str          # of the robot description that the gate has
-    gate_problem: str = ''
-    controller_problem: str = ''
-    shadow_sim_problem: str = ''
-    joints_problem: str = ''
+    gate_problem: str | None = None
+    controller_problem: str | None = None
+    shadow_sim_problem: str | None = None
+    joints_problem: str | None = None
     moved: float = 0.0       # [rad or m] the most that a joint is from where the verdict has it
     moved_joint: str = ''     # when the trajectory starts: where it was, or will be, when asked
-    watch_problem: str = ''  # why its execution cannot be watched
-
-
-@dataclass(frozen=True)
-class GateSettings:
-    """What the gate insists on."""
-
-    required_tiers: tuple[int, ...] = (0, 1)
-    max_scene_age: float = 10.0     # [s] 0.0: any age
-    start_tolerance: float = 0.02   # [rad or m]
+    watch_problem: str | None = None  # why its execution cannot be watched
 
 
 @dataclass(frozen=True)
@@ -112,7 +70,7 @@ class Decision:
     error: Refusal = Refusal.INVALID_GOAL
 
 
-def rule(mode: Mode, request: Request, answer: Answer, situation: Situation,
+def rule(mode: Mode, request: GateRequest, answer: Answer, situation: Situation,
          settings: GateSettings, *, overridden: bool = False,
          approved: bool | None = None) -> Decision:
     """
@@ -131,8 +89,7 @@ def rule(mode: Mode, request: Request, answer: Answer, situation: Situation,
         if obstacles:
             return _refuse(obstacles)
         if approved is None:
-            return Decision(Ruling.ASK, _sentence(objections) if objections
-                            else f'PASS: {answer.verdict.summary}')
+            return Decision(Ruling.ASK, _sentence(objections) if objections else _passed(answer))
         if not approved:
             return _refuse([Objection('denied by the operator')])
         return Decision(Ruling.FORWARD, 'approved by the operator')
@@ -141,7 +98,7 @@ def rule(mode: Mode, request: Request, answer: Answer, situation: Situation,
             return _refuse(obstacles)
         return Decision(Ruling.FORWARD, "forwarded by the operator's override")
     if mode is Mode.ENFORCE and not obstacles and not objections:
-        return Decision(Ruling.FORWARD, f'PASS: {answer.verdict.summary}')
+        return Decision(Ruling.FORWARD, _passed(answer))
     return _refuse(obstacles + objections)
 
 
@@ -158,11 +115,11 @@ def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str
     for name in (*names, *start):
         distance = abs(live.get(name, math.nan) - start.get(name, math.nan))
         moved[name] = math.inf if math.isnan(distance) else distance
-    joint = max(moved, key=moved.get, default='')
+    joint = max(moved, key=lambda name: moved[name], default='')
     return joint, moved.get(joint, 0.0)
 
 
-def plain_obstacles(request: Request, situation: Situation,
+def plain_obstacles(request: GateRequest, situation: Situation,
                     settings: GateSettings) -> list[Objection]:
     """Return what no operator can wave through: what goes out would not be what was looked at."""
     found = [Objection(problem) for problem in (
@@ -185,7 +142,7 @@ def plain_obstacles(request: Request, situation: Situation,
     return found
 
 
-def evidence_objections(request: Request, answer: Answer, situation: Situation,
+def evidence_objections(request: GateRequest, answer: Answer, situation: Situation,
                         settings: GateSettings) -> list[Objection]:
     """Return what keeps the answer from being a fresh PASS for this trajectory and robot."""
     found = [Objection(problem) for problem in (
@@ -220,7 +177,7 @@ def evidence_objections(request: Request, answer: Answer, situation: Situation,
     return found + _out_of_date(request, answer, verdict, situation.now_ns, settings)
 
 
-def _out_of_date(request: Request, answer: Answer, verdict: Verdict, now_ns: int,
+def _out_of_date(request: GateRequest, answer: Answer, verdict: Verdict, now_ns: int,
                  settings: GateSettings) -> list[Objection]:
     """Return what time has done to a verdict."""
     found = []
@@ -245,6 +202,10 @@ def _refuse(objections: list[Objection]) -> Decision:
     return Decision(Ruling.REFUSE, _sentence(objections), objections[0].error)
 
 
+def _passed(answer: Answer) -> str:
+    return 'PASS' if answer.verdict is None else f'PASS: {answer.verdict.summary}'
+
+
 def _sentence(objections: list[Objection]) -> str:
     more = len(objections) - 1
     return objections[0].reason + (f' (and {more} more)' if more > 0 else '')
@@ -253,14 +214,9 @@ def _sentence(objections: list[Objection]) -> str:
 class OverrideDesk:
     """Overrides that an operator granted: each for one goal, once, and not for long."""
 
-    def __init__(self):
-        """Hold none."""
+    def __init__(self) -> None:
+        """Make a desk without an override."""
         self._digest, self._until = '', 0.0
-
-    @property
-    def is_used(self) -> bool:
-        """Whether there is an override."""
-        return bool(self._digest)
 
     def grant(self, digest: str, until: float) -> None:
         """Let this goal pass once until the steady time `until` [s]; the last grant holds."""

@@ -8,11 +8,11 @@ import pytest
 import rclpy
 from control_msgs.action import FollowJointTrajectory
 from control_msgs.msg import JointTolerance
-from gate_bench import exact, finding, of, spoil_field
+from gate_bench import exact, finding, spoil_field
 from gate_world import ABORTED, Controller, RESULT, SUCCEEDED
 from graph import made, swing, URDF
 from kinema4d_ros.action import Precheck
-from kinema4d_ros.msg import Finding, Verdict
+from kinema4d_ros.msg import Decision, Finding, Verdict
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -268,11 +268,11 @@ def test_two_controllers(world):
 def test_an_override_is_for_one_goal_and_one_trajectory(world):
     world.shadow.spoil = spoil_field(status=Verdict.FAIL, summary='it looks bad')
     world.refused(swing(0.25), 'it looks bad')
-    assert 'forwarded once' in world.gate.insist('override')
+    assert 'forwarded once' in world.gate.call('override', swing(0.25))[1]
     world.refused(swing(0.2), 'it looks bad')
     before = len(world.controller.goals)
     world.passes(swing(0.25))
-    assert of(world.gate.decided('override'))['mode'] == 'enforce'
+    assert world.gate.decided('override').mode == Decision.MODE_ENFORCE
     assert len(world.controller.goals) == before + 1
     world.refused(swing(0.25), 'it looks bad')
     assert 'override' in world.gate.process.output()
@@ -280,7 +280,7 @@ def test_an_override_is_for_one_goal_and_one_trajectory(world):
 
 def test_services_that_have_nothing_to_do_say_so(world):
     for service in ('approve', 'deny'):
-        done, text = world.gate.call(service)
+        done, text = world.gate.call(service, swing())
         assert not done and 'no trajectory waits' in text
 
 

@@ -3,11 +3,10 @@
 """trajectory_gate in modes advise and monitor, its parameters, and the file of them."""
 import pytest
 from control_msgs.action import FollowJointTrajectory
-from diagnostic_msgs.msg import DiagnosticStatus
-from gate_bench import exact, finding, Gate, of
+from gate_bench import exact, finding, Gate, kind_of
 from gate_world import ABORTED, Arm, Controller, Nodes, RESULT, ShadowSim, SUCCEEDED
 from graph import made, parameters, Process, READY, ROOT, swing
-from kinema4d_ros.msg import Verdict
+from kinema4d_ros.msg import Decision, Verdict
 from rclpy.serialization import serialize_message
 
 from kinema4d_ros.errors import ConfigurationError
@@ -112,29 +111,30 @@ def failing(verdict, result):
 def test_advice_waits_for_approval_and_then_forwards_the_same_bytes(world):
     goal = GOAL(trajectory=swing())
     handle = world.asked(world.advise, goal)
-    assert 'PASS: nothing wrong found' in world.question.message
-    assert world.question.level == DiagnosticStatus.WARN
-    assert of(world.question)['verdict'] == 'PASS'
+    assert 'PASS: nothing wrong found' in world.question.sentence
+    assert world.question.verdict == Verdict.PASS and world.question.mode == Decision.MODE_ADVISE
+    assert bytes(world.question.goal_id) == bytes(handle.goal_id.uuid)
+    digest = world.question.trajectory_hash
     assert world.controllers['advise'].goals == []
-    assert world.advise.call('approve')[0]
+    assert world.advise.call('approve', digest)[0]
     assert world.advise.outcome(handle)[0] == SUCCEEDED
     assert exact(world.controllers['advise'].goals[-1]) == exact(goal)
-    assert not world.advise.call('approve')[0]                 # it was for one goal
-    assert 'nothing to override' in world.advise.call('override')[1]
+    assert not world.advise.call('approve', digest)[0]         # it was for one goal
+    assert 'nothing to override' in world.advise.call('override', digest)[1]
 
 
 def test_advice_against_can_be_followed_or_not(world):
     world.shadow.spoil = failing
     before = len(world.controllers['advise'].goals)
     handle = world.asked(world.advise)
-    assert 'FAIL: it hits the table' in world.question.message
-    assert world.advise.call('deny')[0]
+    assert 'FAIL: it hits the table' in world.question.sentence
+    assert world.advise.call('deny', swing())[0]
     status, result = world.advise.outcome(handle)
     assert (status, result.error_code) == (ABORTED, RESULT.INVALID_GOAL)
     assert 'denied by the operator' in result.error_string
     assert len(world.controllers['advise'].goals) == before
     handle = world.asked(world.advise)
-    assert world.advise.call('approve')[0]
+    assert world.advise.call('approve', swing())[0]
     assert world.advise.outcome(handle)[0] == SUCCEEDED
 
 
@@ -150,16 +150,16 @@ def test_nobody_approves(world):
 def test_an_approval_too_early_or_for_what_has_just_changed(world):
     world.shadow.slow = True
     handle = world.advise.send(swing())
-    done, text = world.advise.call('approve')
+    done, text = world.advise.call('approve', swing())
     assert not done and 'no trajectory waits' in text
     world.shadow.let_go.set()
-    world.graph.wait(lambda: of(world.advise.decisions[-1])['decision'] == 'ask', 'the question')
+    world.graph.wait(lambda: kind_of(world.advise.decisions[-1]) == 'ask', 'the question')
     world.shadow.reset()
     newer = world.asked(world.advise, swing(0.1))
-    done, text = world.advise.call('approve')
-    assert done or 'has just taken the place' in text
-    if not done:
-        world.advise.insist('approve')
+    for digest in ('', world.advise.decisions[0].trajectory_hash[:12], 'f' * 64, swing()):
+        done, text = world.advise.call('approve', digest)
+        assert not done and text.endswith(world.question.trajectory_hash)
+    assert world.advise.call('approve', swing(0.1))[0]
     assert 'replaced' in world.advise.outcome(handle)[1].error_string
     assert world.advise.outcome(newer)[0] == SUCCEEDED
 
@@ -167,7 +167,7 @@ def test_an_approval_too_early_or_for_what_has_just_changed(world):
 def test_a_robot_that_moved_since_the_operator_looked(world):
     handle = world.asked(world.advise)
     world.put(push={'elbow_joint': 0.1})
-    done, text = world.advise.call('approve')
+    done, text = world.advise.call('approve', swing())
     assert not done and 'was refused' in text
     assert 'elbow_joint moved' in world.advise.outcome(handle)[1].error_string
 
@@ -175,8 +175,8 @@ def test_a_robot_that_moved_since_the_operator_looked(world):
 def test_advice_without_a_shadow_sim_is_still_asked_for(world):
     world.shadow.accepts = False
     handle = world.asked(world.advise)
-    assert 'rejected the question' in world.question.message
-    world.advise.call('deny')
+    assert 'rejected the question' in world.question.sentence
+    world.advise.call('deny', swing())
     assert world.advise.outcome(handle)[0] == ABORTED
 
 
@@ -188,11 +188,11 @@ def test_monitor_forwards_at_once_and_reports_afterwards(world):
     assert world.monitor.run(swing())[0] == SUCCEEDED          # while shadow_sim still thinks
     world.shadow.let_go.set()
     told = world.monitor.decided('monitor', since)
-    assert 'would have been refused: FAIL: it hits the table' in told.message
+    assert 'would have been refused: FAIL: it hits the table' in told.sentence
     world.shadow.reset()
     since = len(world.monitor.decisions)
     assert world.monitor.run(swing())[0] == SUCCEEDED
-    assert 'would have been forwarded' in world.monitor.decided('monitor', since).message
+    assert 'would have been forwarded' in world.monitor.decided('monitor', since).sentence
 
 
 def test_monitor_sends_the_bytes_of_the_topic_on(world):
@@ -202,7 +202,7 @@ def test_monitor_sends_the_bytes_of_the_topic_on(world):
     world.graph.wait(lambda: kept, 'the message')
     assert kept == [raw]
     assert world.controllers['monitor'].ids == [] or len(kept) == 1
-    assert of(world.monitor.decided('monitor', since))['source'] == 'topic'
+    assert world.monitor.decided('monitor', since).source == Decision.TOPIC
 
 
 def test_monitor_only_reports_joints_that_stray(world):
@@ -212,8 +212,8 @@ def test_monitor_only_reports_joints_that_stray(world):
     world.monitor.decided('forward', since)
     world.arm.push = {'elbow_joint': 0.5}
     # the arm may still be held against the trajectory of the test before
-    world.graph.wait(lambda: any(of(told)['decision'] == 'doubt'
-                                 and 'elbow_joint is 0.5' in told.message
+    world.graph.wait(lambda: any(told.kind == Decision.DOUBT
+                                 and 'elbow_joint is 0.5' in told.sentence
                                  for told in world.monitor.decisions[since:]), 'the elbow')
     world.controllers['monitor'].let_go.set()
     assert world.monitor.outcome(handle)[0] == SUCCEEDED

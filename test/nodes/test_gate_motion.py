@@ -181,7 +181,7 @@ def test_late_evidence_that_is_only_reported(world):
     world.gate.set(late_evidence='report')
     handle, since = world.moving(), len(world.gate.decisions)
     world.shadow.verdict.publish(late(world, swing(), rollout_id='e'))
-    assert 'goes on' in world.gate.decided('doubt', since).message
+    assert 'goes on' in world.gate.decided('doubt', since).sentence
     world.controller.let_go.set()
     assert world.gate.outcome(handle)[0] == SUCCEEDED
 

@@ -88,7 +88,7 @@ def test_a_second_gate_of_the_same_name(world):
         before = len(world.fake.goals)
         assert world.run(swing())[0] == ABORTED       # one of the two answers first
         world.graph.wait(lambda: any(
-            decision.message.startswith('there is more than one /trajectory_gate')
+            decision.sentence.startswith('there is more than one /trajectory_gate')
             for decision in world.decisions), 'the reason')
         assert len(world.fake.goals) == before
     finally:
@@ -111,7 +111,8 @@ def test_a_gate_that_is_ended_cancels_first_and_says_so(world):
 
 
 @pytest.mark.parametrize('broken, goals', [
-    ('Gate.answered', 0), ('Execution.doubt', 1), ('Front._cancel', 1)])
+    ('GateMachine._answered', 0), ('Execution.doubt', 1), ('GoalServer._cancel', 1),
+    ('GateMachine._decide', 1), ('GoalServer.publish_feedback', 1), ('Execution.stop_all', 1)])
 def test_a_gate_with_a_bug_cancels_what_moves_and_ends(ros_domain, broken, goals):
     graph = Nodes()
     try:
@@ -128,8 +129,11 @@ def test_a_gate_with_a_bug_cancels_what_moves_and_ends(ros_domain, broken, goals
                 tester.wait(lambda: controller.ids, 'the controller to execute')
                 fail = shadow.pass_of(swing())
                 fail.status, fail.rollout_id = Verdict.FAIL, 'late'
-                if broken == 'Front._cancel':
+                if broken == 'GoalServer._cancel':
                     handle.cancel_goal_async()
+                elif broken == 'GateMachine._decide':
+                    done, text = gate.call('approve', swing())
+                    assert not done and text == 'the gate failed; its log says why'
                 else:
                     shadow.verdict.publish(fail)
             status, result = gate.outcome(handle)
@@ -147,7 +151,7 @@ def test_a_gate_with_a_bug_in_reading_joints_ends(ros_domain):
     try:
         Arm(graph.node)
         with made() as tester:
-            gate = Gate(tester, '/arm_controller', broken='GateState._take_joints')
+            gate = Gate(tester, '/arm_controller', broken='LiveState._take_joints')
             assert gate.process.process.wait(20.0) == 1
             assert 'the gate failed and ends' in gate.process.output()
     finally:

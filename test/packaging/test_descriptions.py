@@ -14,6 +14,7 @@ from catkin_pkg.package import parse_package
 
 import kinema4d_ros
 from kinema4d_ros import types
+from kinema4d_ros.gate.commands import DecisionKind
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = parse_package(str(ROOT / 'package.xml'))
@@ -51,9 +52,9 @@ def test_names_and_versions_agree():
 
 
 def test_every_interface_file_is_generated():
-    written = {f'{path.parent.name}/{path.name}' for folder in ('msg', 'action')
+    written = {f'{path.parent.name}/{path.name}' for folder in ('msg', 'srv', 'action')
                for path in (ROOT / folder).iterdir()}
-    assert set(re.findall(r'(?:msg|action)/\w+\.\w+', CMAKE)) == written
+    assert set(re.findall(r'(?:msg|srv|action)/\w+\.\w+', CMAKE)) == written
 
 
 def test_cmake_dependencies_are_declared():
@@ -77,6 +78,8 @@ def test_enums_have_the_numbers_of_the_messages():
     assert finding['uint16'] == {code.name: code.value for code in types.FindingCode}
     assert finding['uint8'] == {level.name: level.value for level in types.Severity}
     assert verdict['uint8'] == {status.name: status.value for status in types.Status}
+    decision = constants((ROOT / 'msg' / 'Decision.msg').read_text())
+    assert {item.name: item.value for item in DecisionKind}.items() <= decision['uint8'].items()
 
 
 @pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='no ROS here')

@@ -236,8 +236,13 @@ def test_ros_runs_this(page, words):
             tables()[words[3]].check_yaml(f'/**:\n  ros__parameters:\n{lines}', words[3])
         for option, value in itertools.pairwise(words):
             assert option != '--params-file' or Path(value).is_file()
+    elif words[1:3] == ['service', 'call']:
+        kind = words[4].split('/')[1:]
+        given = re.findall(r'(\w+):', words[5])
+        request = getattr(importlib.import_module(f'kinema4d_ros.{kind[0]}'), kind[1]).Request
+        assert set(given) <= set(request.get_fields_and_field_types())
     else:
-        assert words[1] in ('topic', 'pkg', 'param', 'service'), words
+        assert words[1:3] in (['topic', 'hz'], ['topic', 'echo'], ['pkg', 'prefix']), words
 
 
 @pytest.mark.parametrize(('page', 'text'), [

@@ -3,20 +3,21 @@
 """A gate in front of the world of `gate_world`, for the tests that send it goals."""
 import contextlib
 import struct
-import threading
-import time
 
 import gate_world
 from control_msgs.action import FollowJointTrajectory
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gate_world import ABORTED, Arm, Controller, Nodes, RESULT, ShadowSim, SUCCEEDED
 from graph import Asker, LIMIT, made, parameters, Process, READY, swing
-from kinema4d_ros.msg import Finding
+from kinema4d_ros.msg import Decision, Finding
+from kinema4d_ros.srv import Decide
 from rclpy.action import ActionClient
-from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.motion import trajectory_from_message
+from kinema4d_ros.gate.commands import DecisionKind
+from kinema4d_ros.robot import trajectory_hash
 
 
 def exact(message) -> bytes:
@@ -49,7 +50,7 @@ class Gate(Asker):
             'trajectory_gate', *parameters(controller=controller, diagnostics_rate=10.0, **values),
             '-r', f'__node:={name}', *arguments,
             program=(gate_world.__file__, 'gate', broken) if broken else ())
-        self.decisions = graph.listen(f'{name}/decision', DiagnosticStatus, qos.DECISIONS)
+        self.decisions = graph.listen(f'{name}/decision', Decision, qos.DECISIONS)
         self.diagnostics = graph.listen('/diagnostics', DiagnosticArray, 10)
         super().__init__(graph, ActionClient(graph.node, FollowJointTrajectory,
                                              f'{name}/follow_joint_trajectory'))
@@ -111,24 +112,18 @@ class Gate(Asker):
     def decided(self, what, since=0):
         """Wait for a decision of a kind and return it."""
         return self.graph.wait(
-            lambda: next((d for d in self.decisions[since:] if of(d)['decision'] == what), None),
-            f'decision {what} in {[d.message for d in self.decisions[since:]]}')
+            lambda: next((d for d in self.decisions[since:] if kind_of(d) == what), None),
+            f'decision {what} in {[d.sentence for d in self.decisions[since:]]}')
 
-    def call(self, service):
-        """Call one of the operator's services; return success and message."""
-        client = self.graph.node.create_client(Trigger, f'{self.name}/{service}')
+    def call(self, service, trajectory):
+        """Call one of the operator's services for a message or hash; return success and message."""
+        digest = trajectory if isinstance(trajectory, str) else trajectory_hash(
+            trajectory_from_message(trajectory))
+        client = self.graph.node.create_client(Decide, f'{self.name}/{service}')
         assert client.wait_for_service(LIMIT)
-        reply = self.graph.result(client.call_async(Trigger.Request()))
+        reply = self.graph.result(client.call_async(Decide.Request(trajectory_hash=digest)))
         self.graph.node.destroy_client(client)
         return reply.success, reply.message
-
-    def insist(self, service):
-        """Call a service until it does its work; return the message."""
-        end, pause = time.monotonic() + LIMIT, threading.Event()
-        while not (reply := self.call(service))[0]:
-            assert time.monotonic() < end, reply[1]
-            pause.wait(0.05)
-        return reply[1]
 
     def set(self, **values):
         """Set parameters."""
@@ -141,8 +136,13 @@ class Gate(Asker):
         assert 'Traceback' not in self.process.output(), self.process.output()
 
 
+def kind_of(decision):
+    """Return the word for what was decided."""
+    return DecisionKind(decision.kind).name.lower()
+
+
 def of(status):
-    """Return the values of a decision."""
+    """Return the values of a DiagnosticStatus."""
     return {pair.key: pair.value for pair in status.values}
 
 
@@ -204,16 +204,15 @@ class World:
         handle = self.gate.send(goal or swing())
         self.gate.decided('forward', since)
         self.graph.wait(lambda: len(self.controller.ids) > before, 'the controller to execute')
-        number = of(self.gate.decided('forward', since))['trajectory']
+        number = self.gate.decided('forward', since).trajectory
         self.gate.executes(number)
         return handle
 
     def insist_on_what_was_forwarded(self):
         """Insist that nothing else has reached the controller, by its own words and the gate's."""
-        forwarded = [of(decision) for decision in self.gate.decisions
-                     if of(decision)['decision'] == 'forward']
-        goals = {one['goal_id'] for one in forwarded if one['source'] == 'action'}
-        by_topic = [one for one in forwarded if one['source'] == 'topic']
+        forwarded = [one for one in self.gate.decisions if one.kind == Decision.FORWARD]
+        goals = {bytes(one.goal_id).hex() for one in forwarded if one.source == Decision.ACTION}
+        by_topic = [one for one in forwarded if one.source == Decision.TOPIC]
         assert len(self.controller.goals) <= len(goals) + len(by_topic)
         assert len({goal.hex() for goal in self.controller.ids} - goals) <= len(by_topic)
         assert self.controller.messages == []

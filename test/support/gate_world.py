@@ -5,7 +5,7 @@ The world around a gate: an arm, its controller and a shadow_sim that says what 
 
 Run as a program it is one of them in a process of its own, to be killed or stopped:
 ``gate_world.py shadow_sim``, ``gate_world.py controller``, or a gate with a bug:
-``gate_world.py gate Gate.answered``.
+``gate_world.py gate GateMachine._answered``.
 """
 import os
 import signal
@@ -225,14 +225,16 @@ class Nodes(Graph):
 def break_gate():
     """Run a gate of which a method, `sys.argv[2]`, raises whenever it is called."""
     from kinema4d_ros.nodes import run
-    from kinema4d_ros.nodes.trajectory_gate import core, execution, goal_server, live_state
+    from kinema4d_ros.gate import execution, machine
+    from kinema4d_ros.nodes.trajectory_gate import goal_server, live_state
 
     def broken(*_):
         raise ZeroDivisionError('a bug')
 
     kind, _, method = sys.argv[2].partition('.')
-    setattr({'Gate': core.Gate, 'Execution': execution.Execution, 'Front': goal_server.Front,
-             'GateState': live_state.GateState}[kind], method, broken)
+    setattr({'GateMachine': machine.GateMachine, 'Execution': execution.Execution,
+             'GoalServer': goal_server.GoalServer, 'LiveState': live_state.LiveState}[kind],
+            method, broken)
     del sys.argv[1:3]
     sys.exit(run.main('kinema4d_ros.nodes.trajectory_gate.node'))
 

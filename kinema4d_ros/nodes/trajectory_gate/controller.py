@@ -3,19 +3,29 @@
 """The way to the controller: the only place of the package where a command leaves."""
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
 from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner
-from kinema4d_ros.nodes.trajectory_gate.ticket import Ticket
+from kinema4d_ros.gate import GateRequest
+from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerRejected,
+                                      End)
+from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
+from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
+
+_ENDS = {GoalStatus.STATUS_SUCCEEDED: End.SUCCEED, GoalStatus.STATUS_CANCELED: End.CANCEL}
 
 
-class Controller:
+class ControllerClient:
     """
     The action client, and the publisher where there is one.
 
@@ -23,57 +33,82 @@ class Controller:
     sent, and a quick answer must not come before that.
     """
 
-    def __init__(self, node, name: str, group, execution, posted: Callable, *, by_topic: bool):
+    def __init__(self, node: Node, name: str, group: CallbackGroup, dispatcher: Dispatcher,
+                 feedback: Callable[[int, FollowJointTrajectory.Feedback], None], *,
+                 by_topic: bool):
         """
-        Connect.
+        Connect to the controller.
 
         :param name: the controller's node name, resolved.
-        :param execution: told `accepted`, `rejected` and `finished`.
-        :param posted: returns a callback's deputy, which has it called in `group`: rclpy runs
-            those of futures outside of any group.
+        :param feedback: told the feedback on a trajectory with its number.
+        :param by_topic: whether what comes by topic goes on by topic.
         """
-        self._node, self._execution, self._posted = node, execution, posted
+        self._node, self._dispatcher, self._feedback = node, dispatcher, feedback
+        self._handles: dict[int, ClientGoalHandle] = {}     # of what has not ended
         self.action, self.topic = f'{name}/follow_joint_trajectory', f'{name}/joint_trajectory'
         self._client = ActionClient(node, FollowJointTrajectory, self.action,
                                     callback_group=group)
         self._publisher = node.create_publisher(
             JointTrajectory, self.topic, qos.TRAJECTORY) if by_topic else None
 
+    def why_unusable(self) -> tuple[str | None, bool]:
+        """Return what is wrong with the controller as the graph shows it, and whether it's gone."""
+        servers = self._node.count_publishers(f'{self.action}/_action/status')
+        if servers > 1:
+            return f'{servers} nodes offer {self.action}', False
+        if servers == 0 or not self._is_ready:
+            return f'the controller is not there: nobody offers {self.action}', servers == 0
+        return None, False
+
     @property
-    def is_ready(self) -> bool:
+    def _is_ready(self) -> bool:
         """Whether a goal or a message would arrive."""
         if self._publisher is not None and not self._publisher.get_subscription_count():
             return False
         return self._client.server_is_ready()
 
-    def send(self, ticket: Ticket) -> None:
-        """Forward it as it came."""
-        if ticket.source == 'topic' and self._publisher is not None:
-            self._publisher.publish(ticket.raw)
-            self._execution.accepted(ticket, None)
+    def forward(self, request: GateRequest) -> None:
+        """Forward what came as it came."""
+        submission, number = submission_of(request), request.number
+        if request.source == 'topic' and self._publisher is not None:
+            self._publisher.publish(submission.raw)
+            self._dispatcher.post(ControllerAccepted(request, can_be_cancelled=False))
             return
         future = self._client.send_goal_async(
-            ticket.goal, feedback_callback=lambda message: ticket.feedback(message.feedback),
-            goal_uuid=ticket.uuid)
-        future.add_done_callback(self._posted(lambda done: self._answered(ticket, done.result())))
+            submission.goal, goal_uuid=submission.uuid, feedback_callback=self._dispatcher.guarded(
+                lambda message: self._feedback(number, message.feedback)))
+        future.add_done_callback(self._dispatcher.in_group(
+            lambda done: self._answered(request, done.result())))
 
-    def _answered(self, ticket: Ticket, handle) -> None:
+    def _answered(self, request: GateRequest, handle: ClientGoalHandle) -> None:
         if not handle.accepted:
-            self._execution.rejected(ticket)
+            self._dispatcher.handle(ControllerRejected(request.number))
             return
-        self._execution.accepted(ticket, handle)
-        handle.get_result_async().add_done_callback(
-            self._posted(lambda done: self._finished(ticket, done.result())))
+        self._handles[request.number] = handle
+        handle.get_result_async().add_done_callback(self._dispatcher.in_group(
+            lambda done: self._finished(request.number, done.result())))
+        self._dispatcher.handle(ControllerAccepted(request))
 
-    def _finished(self, ticket: Ticket, reply) -> None:
-        self._execution.finished(
-            ticket, reply.status == GoalStatus.STATUS_SUCCEEDED,
-            reply.status == GoalStatus.STATUS_CANCELED, reply.result)
+    def _finished(self, number: int, reply: FollowJointTrajectory.Impl.GetResultService.Response
+                  ) -> None:
+        self._handles.pop(number, None)
+        self._dispatcher.handle(ControllerFinished(
+            number, _ENDS.get(reply.status, End.ABORT), reply.result.error_code,
+            reply.result.error_string))
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, number: int) -> None:
         """Ask the controller to stop; nothing happens while it has not taken the goal."""
-        if ticket.handle is not None:
-            ticket.handle.cancel_goal_async()
+        handle = self._handles.get(number)
+        if handle is not None:
+            handle.cancel_goal_async()
+
+    def cancel_all(self) -> None:
+        """Ask the controller to stop all that it has of ours, the newest first."""
+        for number in sorted(self._handles, reverse=True):
+            try:
+                self.cancel(number)
+            except Exception:      # the others must be cancelled all the same
+                self._node.get_logger().error(traceback.format_exc())
 
     def side_doors(self) -> list[str]:
         """Return who else can command the controller: `name (what)` of each."""

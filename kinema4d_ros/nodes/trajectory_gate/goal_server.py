@@ -4,132 +4,184 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.action.server import RCLError
-from rclpy.callback_groups import ReentrantCallbackGroup
-from std_srvs.srv import Trigger
+from rclpy.action.server import RCLError, ServerGoalHandle
+from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.nodes.trajectory_gate.core import Gate
-from kinema4d_ros.nodes.trajectory_gate.ticket import End, Result, Ticket, ticket_from_topic
+from kinema4d_ros.gate.commands import AnswerOperator, EndGoal
+from kinema4d_ros.gate.events import (ClientCancelled, End, OperatorApproved, OperatorDenied,
+                                      OperatorOverrode, TrajectorySubmitted)
+from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
+from kinema4d_ros.nodes.trajectory_gate.messages import request_from_bytes, request_from_goal
+from kinema4d_ros.srv import Decide
 
 _RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
+_RETRY = 0.005            # [s] until rclpy is asked again whether it knows of a cancel
+_EVENTS = {'approve': OperatorApproved, 'deny': OperatorDenied, 'override': OperatorOverrode}
 
 
 class _Server(ActionServer):
-    """An action server whose goals run without a thread that waits for their end."""
+    """
+    An action server whose goals run without a thread that waits for their end.
 
-    def notify_execute(self, goal, execute_callback) -> None:
+    An `async` execute callback would do without this, but rclpy polls one that waits as often as
+    its executor can.
+    """
+
+    def notify_execute(self, goal: ServerGoalHandle, execute_callback: Callable | None) -> None:
         """Nothing: the goal is executed elsewhere, and `finish` tells its end."""
 
-    def finish(self, goal, execute_callback) -> None:
+    def finish(self, goal: ServerGoalHandle, execute_callback: Callable) -> None:
         """Have `execute_callback(goal)` set the end of the goal and return its result."""
         super().notify_execute(goal, execute_callback)
 
 
-class Front:
+class GoalServer:
     """The action ~/follow_joint_trajectory, the topic ~/joint_trajectory, and the services."""
 
-    def __init__(self, node, gate: Gate, group, post: Callable, guarded: Callable,
-                 relayed: Callable, *, topic: bool):
+    def __init__(self, node: Node, group: CallbackGroup, dispatcher: Dispatcher, *, topic: bool):
         """
-        Open.
+        Open the action, the services and the topic.
 
         :param group: the gate's callback group, in which services and topic are served.
-        :param post: has a method of the gate called in that group.
-        :param guarded: wraps a callback of that group, so that a failure of ours cancels first.
-        :param relayed: does so for callbacks of other groups.
         :param topic: whether there is a topic.
         """
-        self._gate, self._post = gate, post
-        self._tickets: dict[bytes, Ticket] = {}
-        self._early: set[bytes] = set()      # cancelled before their ticket was made
+        self._node, self._dispatcher = node, dispatcher
+        self._numbers = itertools.count(1)
+        self._goals: dict[int, ServerGoalHandle] = {}
+        self._number_of: dict[bytes, int] = {}      # goal id -> number, while it has not ended
+        self._early: set[bytes] = set()             # cancelled before they had a number
+        self._ending: list[EndGoal] = []            # wait until rclpy knows of their cancel
         self._lock = threading.Lock()
+        self.action = node.resolve_topic_name('~/follow_joint_trajectory')
         self._server = _Server(
             node, FollowJointTrajectory, '~/follow_joint_trajectory', lambda _: None,
-            handle_accepted_callback=relayed(self._accept),
-            cancel_callback=relayed(self._cancel),
+            handle_accepted_callback=dispatcher.relayed(self._accept),
+            cancel_callback=dispatcher.relayed(self._cancel),
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
-        self._node = node
         if topic:
             # Raw: what is published behind the gate are the very bytes that came.
             node.create_subscription(
-                JointTrajectory, '~/joint_trajectory',
-                guarded(lambda raw: gate.submit(ticket_from_topic(raw))), qos.TRAJECTORY, raw=True,
-                callback_group=group)
-        for name, act in (('approve', lambda: gate.decide(True)),
-                          ('deny', lambda: gate.decide(False)), ('override', gate.override)):
-            node.create_service(Trigger, f'~/{name}', self._serve(name, act),
-                                callback_group=group)
-
-    def _serve(self, name: str, act: Callable[[], tuple[bool, str]]) -> Callable:
-        def serve(_, response):
-            response.success, response.message = act()
-            words = 'done' if response.success else 'refused'
-            self._node.get_logger().info(f'service {name}: {words}: {response.message}')
-            return response
-        return serve
+                JointTrajectory, '~/joint_trajectory', dispatcher.guarded(self._take),
+                qos.TRAJECTORY, raw=True, callback_group=group)
+        for name in _EVENTS:
+            node.create_service(Decide, f'~/{name}', self._service(name), callback_group=group)
+        self._timer = node.create_timer(
+            _RETRY, dispatcher.guarded(self._end_what_can), callback_group=group,
+            clock=Clock(clock_type=ClockType.STEADY_TIME), autostart=False)
 
     @property
     def is_idle(self) -> bool:
         """Whether every client has been told the end of its goal."""
-        return not self._tickets
+        return not self._goals
 
-    def _accept(self, goal) -> None:
+    def why_doubled(self) -> str | None:
+        """Return whether there is another gate of this name."""
+        node = self._node
+        name = node.get_name(), node.get_namespace()
+        if node.get_node_names_and_namespaces().count(name) > 1 \
+                or node.count_publishers(f'{self.action}/_action/status') > 1:
+            return f'there is more than one {node.get_fully_qualified_name()}; end one'
+        return None
+
+    # ------------------------------------------------------------------ to the gate
+
+    def _take(self, raw: bytes) -> None:
+        self._dispatcher.handle(TrajectorySubmitted(request_from_bytes(next(self._numbers), raw)))
+
+    def _accept(self, goal: ServerGoalHandle) -> None:
         """Take every goal: only an accepted goal can be told why it is refused."""
-        def feedback(message) -> None:
-            if goal.is_active:
-                goal.publish_feedback(message)
-
-        def forwarded() -> None:
-            _execute(goal)
-
-        ticket = Ticket(
-            'action', goal.request, uuid=goal.goal_id, feedback=feedback, on_forwarded=forwarded,
-            on_end=lambda how, result: self._server.finish(
-                goal, lambda goal: self._end(goal, how, result)))
-        key = bytes(goal.goal_id.uuid)
+        number, key = next(self._numbers), bytes(goal.goal_id.uuid)
         with self._lock:
-            self._tickets[key] = ticket
+            self._goals[number], self._number_of[key] = goal, number
             early = key in self._early
             self._early.discard(key)
-        self._post(self._gate.submit, ticket)
+        self._dispatcher.post(TrajectorySubmitted(
+            request_from_goal(number, goal.request, uuid=goal.goal_id)))
         if early:
-            self._post(self._gate.cancel, ticket)
+            self._dispatcher.post(ClientCancelled(number))
 
-    def _cancel(self, goal) -> CancelResponse:
+    def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
         key = bytes(goal.goal_id.uuid)
         with self._lock:
-            ticket = self._tickets.get(key)
-            if ticket is None and goal.is_active:
+            number = self._number_of.get(key)
+            if number is None and goal.is_active:
                 self._early.add(key)
-        if ticket is not None:
-            self._post(self._gate.cancel, ticket)
+        if number is not None:
+            self._dispatcher.post(ClientCancelled(number))
         return CancelResponse.ACCEPT
 
-    def _end(self, goal, how: End, result: Result) -> Result:
-        if how is End.CANCEL:
-            # rclpy makes the goal CANCELING just after it told us of the cancel.
-            pause = threading.Event()
-            for _ in range(200):
-                if goal.is_cancel_requested:
-                    break
-                pause.wait(0.005)
+    def _service(self, name: str) -> Callable[[Decide.Request, Decide.Response], Decide.Response]:
+        def serve(request: Decide.Request, response: Decide.Response) -> Decide.Response:
+            response.success, response.message = False, 'the gate failed; its log says why'
+            for command in self._dispatcher.handle(_EVENTS[name](request.trajectory_hash)):
+                if isinstance(command, AnswerOperator):
+                    response.success, response.message = command.success, command.sentence
+            self._node.get_logger().info(
+                f'service {name}: {"done" if response.success else "refused"}: {response.message}')
+            return response
+        return serve
+
+    # ------------------------------------------------------------------ to the client
+
+    def executing(self, number: int) -> None:
+        """Have the client see that its goal is executed."""
+        goal = self._goals.get(number)
+        if goal is not None:
+            _execute(goal)
+
+    def publish_feedback(self, number: int, feedback: FollowJointTrajectory.Feedback) -> None:
+        """Relay the controller's feedback."""
+        goal = self._goals.get(number)
+        if goal is not None and goal.is_active:
+            goal.publish_feedback(feedback)
+
+    def end(self, command: EndGoal) -> None:
+        """Tell a client how its goal ended; nothing for one that came by topic."""
+        if command.number in self._goals:
+            self._ending.append(command)
+            self._end_what_can()
+
+    def _end_what_can(self) -> None:
+        """End goals, but those of which rclpy does not know yet that they are cancelled."""
+        waiting = []
+        for command in self._ending:
+            goal = self._goals[command.number]
+            # rclpy makes a goal CANCELING just after it told us of the cancel.
+            if command.how is End.CANCEL and goal.is_active and not goal.is_cancel_requested:
+                waiting.append(command)
+            else:
+                self._server.finish(goal, self._dispatcher.relayed(
+                    lambda goal, command=command: self._end(goal, command)))
+        self._ending = waiting
+        if waiting:
+            self._timer.reset()
         else:
+            self._timer.cancel()
+
+    def _end(self, goal: ServerGoalHandle, command: EndGoal) -> FollowJointTrajectory.Result:
+        if command.how is not End.CANCEL:
             _execute(goal)       # it must be executing, if only to be aborted
-        {End.SUCCEED: goal.succeed, End.ABORT: goal.abort, End.CANCEL: goal.canceled}[how]()
+        {End.SUCCEED: goal.succeed, End.ABORT: goal.abort,
+         End.CANCEL: goal.canceled}[command.how]()
         with self._lock:
-            self._tickets.pop(bytes(goal.goal_id.uuid), None)
-        return result
+            self._goals.pop(command.number, None)
+            self._number_of.pop(bytes(goal.goal_id.uuid), None)
+        return FollowJointTrajectory.Result(error_code=command.error_code,
+                                            error_string=command.error_string)
 
 
-def _execute(goal) -> None:
+def _execute(goal: ServerGoalHandle) -> None:
     """Make an accepted goal an executing one; one that is executing or cancelled stays so."""
     if goal.status == GoalStatus.STATUS_ACCEPTED:
         with contextlib.suppress(RCLError):      # it was cancelled just now

@@ -1,14 +1,14 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the gate knows of the robot and of the graph around it."""
+"""What the gate knows of the robot: its description, and where its joints are."""
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
@@ -16,63 +16,55 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.gate.rules import farthest, Situation
-from kinema4d_ros.nodes.trajectory_gate.ticket import Ticket
+from kinema4d_ros.gate import JointReading
 from kinema4d_ros.robot import Robot
 
-_NS = 1e-9
 
-
-class _Reading(NamedTuple):
-    position: float     # [rad or m]
-    stamp_ns: int       # ROS time of the measurement
-    arrival: float      # steady time [s]
-
-
-class GateState:
+class LiveState:
     """
-    Robot, joints and neighbours, as they are when asked. `joints_changed` is told of news.
+    The newest robot description and joint positions.
 
-    What is asked about joints takes first what has come of them since the last look.
+    joint_states are taken in a thread beside the executor. Should that ever come to nothing, the
+    joints grow stale, and what moves is cancelled.
     """
 
-    def __init__(self, node, front_action: str, joints_changed: Callable[[], None],
-                 relayed: Callable):
+    def __init__(self, node: Node, on_joints: Callable[[], None],
+                 relayed: Callable[[Callable], Callable]):
         """
         Listen to robot_description and joint_states.
 
+        :param on_joints: called from the thread when joints came, once until the next snapshot.
         :param relayed: wraps a callback that the gate's own group does not call, so that a failure
             of ours cancels first.
         """
-        self._node, self._front_action = node, front_action
-        self._joints_changed = joints_changed
-        self.controller = self.verdicts = None      # set by the node: its other ports
+        self._node, self._on_joints = node, on_joints
         self.robot: Robot | None = None
-        self._joints: dict[str, _Reading] = {}
+        self._joints: Mapping[str, JointReading] = {}    # replaced, and never changed
+        self._told = False
+        self._snapshot_thread = 0
         self._complaint = ''
-        self._lock = threading.Lock()
         # Neither parsing nor quick joints may hold up a cancel.
         node.create_subscription(String, 'robot_description', relayed(self._take_robot),
                                  qos.ROBOT_DESCRIPTION,
                                  callback_group=MutuallyExclusiveCallbackGroup())
-        self._joint_states = node.create_subscription(
+        self._thread = SubscriptionThread(node.create_subscription(
             JointState, 'joint_states', relayed(self._take_joints), qos.JOINT_STATES,
-            callback_group=NotForExecutor())
-        self._poller: SubscriptionThread | None = None
-
-    def start(self) -> None:
-        """
-        Begin to take joint_states, in a thread beside the executor.
-
-        Should that ever come to nothing, the joints grow stale, and what moves is cancelled.
-        """
-        self._poller = SubscriptionThread(self._joint_states)
+            callback_group=NotForExecutor()))
 
     def close(self) -> None:
-        """Listen no more."""
-        self._poller.close()
+        """Take no more joint_states; the subscription may be destroyed after it."""
+        self._thread.close()
 
-    # ------------------------------------------------------------------ received
+    def snapshot(self) -> Mapping[str, JointReading]:
+        """Return where every joint is that was ever heard of, with all that has come so far."""
+        self._told, self._snapshot_thread = False, threading.get_ident()
+        self._thread.catch_up()
+        return self._joints
+
+    @property
+    def newest_stamp_ns(self) -> int:
+        """ROS time of the newest measurement of any joint; 0 when there is none."""
+        return max((reading.stamp_ns for reading in self._joints.values()), default=0)
 
     def _take_robot(self, message: String) -> None:
         try:
@@ -82,6 +74,7 @@ class GateState:
             self._node.get_logger().error(f'robot_description is refused: {error}')
 
     def _take_joints(self, message: JointState) -> None:
+        """Take joint states; one thread at a time, as SubscriptionThread has it."""
         try:
             positions = joint_positions(message)
         except Kinema4DError as error:
@@ -89,80 +82,11 @@ class GateState:
                 self._node.get_logger().warning(f'joint_states: {error}')
             self._complaint = str(error)
             return
-        now, stamp = time.monotonic(), stamp_ns(message.header.stamp) or self.now_ns()
-        with self._lock:
-            for name, position in positions.items():
-                self._joints[name] = _Reading(position, stamp, now)
-        self._joints_changed()
-
-    # ------------------------------------------------------------------ asked
-
-    def now_ns(self) -> int:
-        """Return the ROS time."""
-        return self._node.get_clock().now().nanoseconds
-
-    def positions(self, names: Iterable[str]) -> dict[str, float]:
-        """Return the last known position [rad or m] of each joint of the robot that has one."""
-        self._poller.catch_up()
-        wanted = set(names) | set(self.robot.joint_names if self.robot is not None else ())
-        with self._lock:
-            return {name: self._joints[name].position for name in wanted if name in self._joints}
-
-    def newest(self, names: Iterable[str]) -> tuple[dict[str, float], int]:
-        """Return positions of `names` and the newest of their stamps [ns]."""
-        with self._lock:
-            readings = {name: self._joints[name] for name in names if name in self._joints}
-        return ({name: reading.position for name, reading in readings.items()},
-                max((reading.stamp_ns for reading in readings.values()), default=0))
-
-    @property
-    def newest_stamp_ns(self) -> int:
-        """ROS time of the newest measurement of any joint; 0 when there is none."""
-        with self._lock:
-            return max((reading.stamp_ns for reading in self._joints.values()), default=0)
-
-    def joints_problem(self, names: Iterable[str], max_age: float) -> str:
-        """Return why the joints of a trajectory are not known now, or ''; `max_age` [s]."""
-        self._poller.catch_up()
-        now, now_ns = time.monotonic(), self.now_ns()
-        for name in names:
-            with self._lock:
-                reading = self._joints.get(name)
-            if reading is None:
-                return f'joint_states have not told where {name} is'
-            age = max(now - reading.arrival, abs(now_ns - reading.stamp_ns) * _NS)
-            if age > max_age:
-                return f'joint_states of {name} are {age:.2f} s off, limit {max_age} s'
-        return ''
-
-    def controller_problem(self) -> str:
-        """Return what is wrong with the controller as the graph shows it, or ''."""
-        action = self.controller.action
-        servers = self._node.count_publishers(f'{action}/_action/status')
-        if servers > 1:
-            return f'{servers} nodes offer {action}'
-        if servers == 0 or not self.controller.is_ready:
-            return f'the controller is not there: nobody offers {action}'
-        return ''
-
-    def gate_problem(self) -> str:
-        """Return whether this gate has a double, or ''."""
-        name = self._node.get_name(), self._node.get_namespace()
-        if self._node.get_node_names_and_namespaces().count(name) > 1 \
-                or self._node.count_publishers(f'{self._front_action}/_action/status') > 1:
-            return f'there is more than one {self._node.get_fully_qualified_name()}; end one'
-        return ''
-
-    def situation(self, ticket: Ticket) -> Situation:
-        """Return what a decision about `ticket` is to be based on."""
-        names = ticket.trajectory.joint_names if ticket.trajectory is not None else ()
-        # Before the positions, which are then as new as what is found fresh, or newer.
-        joints_problem = self.joints_problem(names, ticket.values['max_joint_age'])
-        joint, moved = farthest(names, ticket.start, self.positions({*names, *ticket.start}))
-        robot = self.robot
-        return Situation(
-            now_ns=self.now_ns(), robot_hash='' if robot is None else robot.description_hash,
-            gate_problem=self.gate_problem(), controller_problem=self.controller_problem(),
-            shadow_sim_problem=self.verdicts.problem(),
-            joints_problem=joints_problem,
-            moved=moved, moved_joint=joint)
+        arrival = time.monotonic()
+        stamp = stamp_ns(message.header.stamp) or self._node.get_clock().now().nanoseconds
+        self._joints = {**self._joints, **{
+            name: JointReading(position, stamp, arrival) for name, position in positions.items()}}
+        # Whoever takes a snapshot sees them anyway.
+        if not self._told and threading.get_ident() != self._snapshot_thread:
+            self._told = True
+            self._on_joints()

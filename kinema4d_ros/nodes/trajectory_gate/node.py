@@ -7,39 +7,39 @@ It is no certified safety function. What it forwards it does not change.
 """
 from __future__ import annotations
 
-import functools
 import threading
-import traceback
-from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from kinema4d_ros.bridge.incompatible_publishers import why_silent, IncompatiblePublishers
+from kinema4d_ros.bridge.incompatible_publishers import IncompatiblePublishers, why_silent
 from kinema4d_ros.bridge.node_base import NoQosEvents
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.gate.rules import Mode
-from kinema4d_ros.nodes.trajectory_gate.controller import Controller
-from kinema4d_ros.nodes.trajectory_gate.core import Gate
-from kinema4d_ros.nodes.trajectory_gate.goal_server import Front
-from kinema4d_ros.nodes.trajectory_gate.live_state import GateState
-from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE
+from kinema4d_ros.gate import GateMachine, GateSettings, GraphState, Mode, World
+from kinema4d_ros.gate.commands import (AbandonQuestion, AskShadowSim, CancelAtController, Command,
+                                        EndGoal, Forward, ReportDecision)
+from kinema4d_ros.gate.events import Event, JointsChanged, Tick
+from kinema4d_ros.nodes.trajectory_gate.controller import ControllerClient
+from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
+from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
+from kinema4d_ros.nodes.trajectory_gate.live_state import LiveState
+from kinema4d_ros.nodes.trajectory_gate.parameters import gate_settings, TABLE
 from kinema4d_ros.nodes.trajectory_gate.report import Report
-from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import Verdicts
+from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import ShadowSimClient
 
-_TICK = 0.05         # [s] between looks at deadlines
-_QUIET_LOOKS = 5    # at the end, 10 ms apart
-_LAST_WORDS = 2.0    # [s] at the end, for the controller to stop and clients to hear why
+_TICK = 0.05           # [s] between looks at deadlines
+_IDLE_LOOKS = 5        # at the end, 10 ms apart
+_FAREWELL = 2.0        # [s] at the end, for the controller to stop and clients to hear why
 
 
 class TrajectoryGate(NoQosEvents, Node):
     """
-    Wires the parts of the gate.
+    Has the machine of the gate handle what rclpy calls back, and calls rclpy for its commands.
 
-    Everything that decides runs in one callback group, one callback at a time; the front's action
-    server and the joints hand it their events by `_post`.
+    Everything that decides runs in one callback group, one callback at a time.
     """
 
     def __init__(self, on_failure: Callable[[], None]):
@@ -54,46 +54,41 @@ class TrajectoryGate(NoQosEvents, Node):
         self.failures: list[Exception] = []
         TABLE.declare(self)
         values = TABLE.snapshot(self)
-        self._group = MutuallyExclusiveCallbackGroup()
-        self._events: deque[Callable[[], None]] = deque()
-        self._joints_waiting = False
-        self._wake = self.create_guard_condition(self._work, callback_group=self._group)
-        self._report, self._misfits = Report(self), IncompatiblePublishers(self)
-        self._front_action = self._resolve('~/follow_joint_trajectory')
-        self._state = GateState(self, self._front_action, self._on_joints,
-                                self._relayed)
-        self._verdicts = Verdicts(self, self._resolve(values['shadow_sim']), self._group,
-                                  self._guarded, self._posted)
-        self._gate = Gate(lambda: TABLE.snapshot(self), self._verdicts, self._state, self._report)
-        self._controller = Controller(
-            self, self._resolve(values['controller']), self._group, self._gate.execution,
-            self._posted, by_topic=values['topic_route'] == 'topic')
-        if self._controller.action == self._front_action:
+        self._settings: GateSettings = gate_settings(values)
+        self._group, self._graph = MutuallyExclusiveCallbackGroup(), GraphState()
+        self._machine = GateMachine()
+        self._dispatcher = Dispatcher(self._machine, Ports(
+            self._world, self._carry_out, lambda: self._controller.cancel_all(), self._failed,
+            lambda: self._wake.trigger()))
+        self._wake = self.create_guard_condition(self._dispatcher.work,
+                                                 callback_group=self._group)
+        self._report, self._incompatible = Report(self), IncompatiblePublishers(self)
+        self._goals = GoalServer(self, self._group, self._dispatcher,
+                                 topic=values['topic_route'] != 'closed')
+        self._controller = ControllerClient(
+            self, self.resolve_topic_name(values['controller']), self._group, self._dispatcher,
+            self._goals.publish_feedback, by_topic=values['topic_route'] == 'topic')
+        if self._controller.action == self._goals.action:
             raise ConfigurationError(
                 f"parameter 'controller' is {values['controller']!r}, which is this gate itself; "
                 'name the controller behind it')
-        self._gate.execution.controller = self._controller
-        self._state.controller, self._state.verdicts = self._controller, self._verdicts
-        self._verdicts.on_answer, self._verdicts.on_verdict = \
-            self._gate.answered, self._gate.evidence
-        self._front = Front(self, self._gate, self._group, self._post, self._guarded,
-                            self._relayed, topic=values['topic_route'] != 'closed')
+        self._shadow_sim = ShadowSimClient(self, self.resolve_topic_name(values['shadow_sim']),
+                                           self._group, self._dispatcher)
+        self.add_post_set_parameters_callback(self._dispatcher.relayed(self._on_parameters))
         self._every(_TICK, self._on_tick)
         self._every(1.0 / values['diagnostics_rate'], self._look_around)
-        self._say_what_it_does(values)
-        self._state.start()
+        self._log_how_it_is_set_up(values)
+        self._live = LiveState(self, lambda: self._dispatcher.post(JointsChanged()),
+                               self._dispatcher.relayed)
 
     def _every(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Have it called, also while simulated time stands still."""
-        self.create_timer(seconds, self._guarded(callback), callback_group=self._group,
+        """Call it again and again, by a clock that does not stand still with simulated time."""
+        self.create_timer(seconds, self._dispatcher.guarded(callback), callback_group=self._group,
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _resolve(self, name: str) -> str:
-        return self.resolve_topic_name(name)
-
-    def _say_what_it_does(self, values) -> None:
+    def _log_how_it_is_set_up(self, values) -> None:
         logger = self.get_logger()
-        logger.info(f'mode {values["mode"]}: {self._front_action} -> {self._controller.action}')
+        logger.info(f'mode {values["mode"]}: {self._goals.action} -> {self._controller.action}')
         if values['mode'] != Mode.ENFORCE:
             logger.warning(f'in mode {values["mode"]} a trajectory that did not pass can reach '
                            'the controller')
@@ -103,107 +98,102 @@ class TrajectoryGate(NoQosEvents, Node):
             logger.warning('topic_route is topic: what came by topic cannot be stopped once it is '
                            'forwarded')
 
-    # ------------------------------------------------------------------ events
+    # ------------------------------------------------------------------ for the machine
 
-    def _post(self, method: Callable, *arguments) -> None:
-        """Have a method of the gate called in its callback group; from any thread."""
-        self._events.append(functools.partial(method, *arguments))
-        self._wake.trigger()
+    def _world(self, event: Event) -> World:
+        """Return the world as it is now; the graph as it was at the last tick where that does."""
+        now_ns = self.get_clock().now().nanoseconds
+        if self._machine.may_forward(event, now_ns):
+            self._graph = self._graph_now()
+        joints = self._live.snapshot()
+        return World(self.get_clock().now().nanoseconds, self._live.robot, joints, self._graph,
+                     self._settings)
 
-    def _posted(self, callback: Callable) -> Callable:
-        """Return a callback that has `callback` called in the gate's callback group."""
-        return functools.partial(self._post, callback)
+    def _graph_now(self) -> GraphState:
+        controller_problem, controller_gone = self._controller.why_unusable()
+        return GraphState(
+            self._goals.why_doubled(), controller_problem, controller_gone,
+            self._shadow_sim.why_missing(), self._shadow_sim.is_ready, self._shadow_sim.is_settled)
 
-    def _work(self) -> None:
-        for _ in range(len(self._events)):      # what comes of these waits its turn
-            self._guarded(self._events.popleft())()
-        if self._events:
-            self._wake.trigger()
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case AskShadowSim():
+                self._shadow_sim.ask(command)
+            case AbandonQuestion(number):
+                self._shadow_sim.abandon(number)
+            case Forward(request):
+                self._goals.executing(request.number)
+                self._controller.forward(request)
+            case CancelAtController(number):
+                self._controller.cancel(number)
+            case EndGoal():
+                self._goals.end(command)
+            case ReportDecision():
+                self._report.decision(command)
 
-    def _guarded(self, callback: Callable) -> Callable:
-        """Return a callback that, should it raise, cancels downstream and ends the node."""
-        def guarded(*arguments):
-            try:
-                return callback(*arguments)
-            except Exception as error:
-                self._fail(error)
-        return guarded
-
-    def _relayed(self, callback: Callable) -> Callable:
-        """Return a callback of another group: should it raise, the gate fails in its own."""
-        def relayed(*arguments):
-            try:
-                return callback(*arguments)
-            except Exception as error:
-                self._post(self._fail, error)
-        return relayed
-
-    def _fail(self, error: Exception) -> None:
-        text = ''.join(traceback.format_exception(error))
+    def _failed(self, error: Exception, text: str) -> None:
         self.failures.append(error)
-        try:
-            self._gate.close(f'the gate failed ({type(error).__name__}: {error})')
-        finally:
-            self.get_logger().fatal(f'the gate failed and ends:\n{text}')
-            self._on_failure()
+        self.get_logger().fatal(f'the gate failed and ends:\n{text}')
+        self._on_failure()
 
-    def _on_joints(self) -> None:
-        if not self._joints_waiting:      # one look covers all that came meanwhile
-            self._joints_waiting = True
-            self._post(self._watch)
+    # ------------------------------------------------------------------ callbacks
 
-    def _watch(self) -> None:
-        self._joints_waiting = False
-        self._gate.joints_changed()
+    def _on_parameters(self, _: Any) -> None:
+        self._settings = gate_settings(TABLE.snapshot(self))
 
     def _on_tick(self) -> None:
-        self._work()
-        self._gate.tick()
+        self._dispatcher.work()
+        self._dispatcher.handle(Tick())
 
     def _look_around(self) -> None:
-        self._misfits.look()
+        self._incompatible.look()
         self._report.side_doors(
             self._controller.side_doors(),
-            f'Have them use {self._front_action} or {self._resolve("~/joint_trajectory")} '
-            'instead (by a remap), or end them; with SROS 2, allow only the gate to publish '
+            f'Have them use {self._goals.action} or {self.resolve_topic_name("~/joint_trajectory")}'
+            ' instead (by a remap), or end them; with SROS 2, allow only the gate to publish '
             f'{self._controller.topic} and to call {self._controller.action}')
+        graph, silent = self._graph_now(), self._shadow_sim.why_silent()
         problems = [problem for problem in (
-            self._state.gate_problem(), self._state.controller_problem(),
-            self._verdicts.problem(), self._robot_problem(),
-            why_silent(self, 'joint_states')) if problem]
-        self._report.diagnostics(problems, [self._verdicts.why_silent()], {
-            'mode': self.get_parameter('mode').value, 'controller': self._controller.action,
-            'executing': self._gate.execution.executing,
-            'joint_states stamp [ns]': self._state.newest_stamp_ns, **self._gate.counts})
+            graph.gate_problem, graph.controller_problem, graph.shadow_sim_problem,
+            self._why_no_robot(), why_silent(self, 'joint_states')) if problem]
+        self._report.diagnostics(problems, [silent] if silent else [], {
+            'mode': self._settings.mode, 'controller': self._controller.action,
+            'executing': self._machine.executing,
+            'joint_states stamp [ns]': self._live.newest_stamp_ns, **self._machine.counts})
 
-    def _robot_problem(self) -> str:
-        if self._state.robot is not None:
-            return ''
-        deaf = why_silent(self, 'robot_description')
-        return 'no robot description' + (f': {deaf}' if deaf else '')
+    def _why_no_robot(self) -> str | None:
+        if self._live.robot is not None:
+            return None
+        silent = why_silent(self, 'robot_description')
+        return 'no robot description' + (f': {silent}' if silent else '')
 
     # ------------------------------------------------------------------ the end
 
     def quit(self) -> None:
         """Cancel downstream first, then let clients hear why."""
-        over, quiet = threading.Event(), iter(range(_QUIET_LOOKS))
+        over, looks = threading.Event(), iter(range(_IDLE_LOOKS))
 
         def look() -> None:
-            idle = self._gate.is_idle and self._front.is_idle
-            if idle and next(quiet, None) is None:     # rclpy sends results a little later
+            idle = self._machine.is_idle and self._goals.is_idle
+            if idle and next(looks, None) is None:     # rclpy sends results a little later
                 over.set()
 
         def end() -> None:
-            self._gate.close('the gate is shutting down')
+            self._close()
             self._every(0.01, look)
 
-        self._post(end)
-        if not over.wait(_LAST_WORDS):
-            self._gate.close('the gate is shutting down')   # callbacks are stuck, or no more
+        self._dispatcher.in_group(end)()
+        if not over.wait(_FAREWELL):
+            self._close()       # callbacks are stuck, or there are none any more
+
+    def _close(self) -> None:
+        failed = self._dispatcher.close('the gate is shutting down')
+        if failed:
+            self.get_logger().error(failed)
 
     def close(self) -> None:
-        """Listen no more."""
-        self._state.close()
+        """Take no more messages."""
+        self._live.close()
 
 
 def make_node(on_failure: Callable[[], None]) -> TrajectoryGate:

@@ -3,11 +3,12 @@
 """Every parameter of trajectory_gate; config/trajectory_gate.yaml is made from this."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
-from kinema4d_ros.gate.rules import GateSettings, Mode
+from kinema4d_ros.gate import GateSettings, Mode
 
 TABLE = ParameterTable((
     # what is gated
@@ -65,6 +66,6 @@ TABLE = ParameterTable((
 
 
 def gate_settings(values: Mapping[str, Any]) -> GateSettings:
-    """Return what the rules need of a snapshot of the parameters."""
-    return GateSettings(values['required_tiers'], values['max_scene_age'],
-                        values['start_tolerance'])
+    """Return what decisions need of a snapshot of the parameters."""
+    chosen = {field.name: values[field.name] for field in dataclasses.fields(GateSettings)}
+    return GateSettings(**{**chosen, 'mode': Mode(values['mode'])})

@@ -4,56 +4,42 @@
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.nodes.trajectory_gate.ticket import Ticket
+from kinema4d_ros.gate import Mode
+from kinema4d_ros.gate.commands import Level, ReportDecision
+from kinema4d_ros.msg import Decision
 
-_STATUS = ('PASS', 'FAIL', 'UNSURE')
+_MODES = {Mode.MONITOR: Decision.MODE_MONITOR, Mode.ADVISE: Decision.MODE_ADVISE,
+          Mode.ENFORCE: Decision.MODE_ENFORCE}
+_SOURCES = {'action': Decision.ACTION, 'topic': Decision.TOPIC}
 
 
 class Report:
     """One sentence for each decision, the reason first."""
 
-    def __init__(self, node):
+    def __init__(self, node: Node):
         """Create the publishers."""
         self._node = node
-        self._decision = node.create_publisher(DiagnosticStatus, '~/decision', qos.DECISIONS)
+        self._decision = node.create_publisher(Decision, '~/decision', qos.DECISIONS)
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._last = ''
         self._doors: list[str] = []
 
-    def decision(self, what: str, sentence: str, ticket: Ticket, *, warn: bool = False,
-                 error: bool = False) -> None:
-        """
-        Log and publish a decision about a trajectory.
-
-        :param what: one word for programs: forward, hold, refuse, ask, override, cancel, stop,
-            doubt, monitor, unwatched or done.
-        """
+    def decision(self, command: ReportDecision) -> None:
+        """Log and publish a decision about a trajectory."""
         logger = self._node.get_logger()
-        level = DiagnosticStatus.ERROR if error else \
-            DiagnosticStatus.WARN if warn else DiagnosticStatus.OK
         # A call each: rclpy insists that a place in the code always logs at one level.
-        if error:
-            logger.error(sentence)
-        elif warn:
-            logger.warning(sentence)
-        else:
-            logger.info(sentence)
-        self._last = sentence
-        verdict = ticket.answer.verdict
-        values = {'decision': what, 'trajectory': ticket.number, 'source': ticket.source,
-                  'trajectory_hash': ticket.request.trajectory_hash,
-                  'goal_id': '' if ticket.uuid is None else bytes(ticket.uuid.uuid).hex(),
-                  'mode': ticket.values['mode'],
-                  'verdict': '' if verdict is None else _STATUS[verdict.status],
-                  'rollout_id': ticket.answer.rollout_id}
-        self._decision.publish(DiagnosticStatus(
-            level=level, name=self._name, message=sentence, values=_values(values)))
-
-    def failure(self, text: str) -> None:
-        """Log what nobody foresaw."""
-        self._node.get_logger().error(text)
+        match command.level:
+            case Level.ERROR:
+                logger.error(command.sentence)
+            case Level.WARNING:
+                logger.warning(command.sentence)
+            case _:
+                logger.info(command.sentence)
+        self._last = command.sentence
+        self._decision.publish(decision_message(command, self._node.get_clock().now().to_msg()))
 
     def side_doors(self, doors: list[str], how_to_close: str) -> None:
         """Warn of others that can command the controller, when they change."""
@@ -69,23 +55,32 @@ class Report:
 
     def diagnostics(self, problems: list[str], warnings: list[str],
                     values: dict[str, object]) -> None:
-        """Publish how the gate does; an empty warning is none."""
+        """Publish how the gate does."""
         level, message = DiagnosticStatus.OK, 'ready'
-        doors = f'side door: {", ".join(self._doors)}' if self._doors else ''
-        if warnings := [warning for warning in (doors, *warnings) if warning]:
+        if self._doors:
+            warnings = [f'side door: {", ".join(self._doors)}', *warnings]
+        if warnings:
             level, message = DiagnosticStatus.WARN, '; '.join(warnings)
         if problems:
             level, message = DiagnosticStatus.ERROR, '; '.join(problems)
+        values = {**values, 'last decision': self._last or 'none yet'}
         array = DiagnosticArray(status=[DiagnosticStatus(
-            level=level, name=f'{self._name}: gate', message=message,
-            values=_values({**values, 'last decision': self._last or 'none yet'}))])
+            level=level, message=message,
+            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: gate',
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    @property
-    def _name(self) -> str:
-        return self._node.get_fully_qualified_name().lstrip('/')
 
-
-def _values(values: dict[str, object]) -> list[KeyValue]:
-    return [KeyValue(key=str(key), value=str(value)) for key, value in values.items()]
+def decision_message(command: ReportDecision, stamp) -> Decision:
+    """Return the message of a decision; `stamp` is a builtin_interfaces/Time."""
+    request = command.request
+    message = Decision(
+        kind=int(command.kind), sentence=command.sentence, trajectory=request.number,
+        trajectory_hash=request.trajectory_hash, source=_SOURCES[request.source],
+        mode=_MODES[command.mode], rollout_id=command.rollout_id,
+        verdict=Decision.NO_VERDICT if command.status is None else int(command.status))
+    message.header.stamp = stamp
+    if request.goal_id:
+        message.goal_id = list(request.goal_id)
+    return message

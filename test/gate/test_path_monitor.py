@@ -5,18 +5,16 @@ import math
 
 import numpy as np
 import pytest
-from gate_ports import ROBOT
-from graph import READY, swing
+from gate_driver import READY, ROBOT, swing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.robot import sample_trajectory
 
 
 def watch(window=0.3):
-    return PathMonitor(trajectory_from_message(swing()), ROBOT, READY, window)
+    return PathMonitor(swing(), ROBOT, READY, window)
 
 
 def test_deviation_by_hand():
@@ -37,7 +35,7 @@ def test_deviation_by_hand():
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0.0, 1.5), st.floats(-0.2, 0.2), st.integers(0, 7), st.floats(-0.5, 0.5))
 def test_deviation_is_at_most_the_distance_to_any_sample_in_the_window(time, off, joint, by):
-    motion = sample_trajectory(trajectory_from_message(swing()), ROBOT,
+    motion = sample_trajectory(swing(), ROBOT,
                                np.array([max(0.0, time + off)]), READY)
     live = dict(zip(motion.joint_names, motion.positions[0]))
     name = motion.joint_names[joint % len(motion.joint_names)]

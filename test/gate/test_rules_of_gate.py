@@ -12,15 +12,15 @@ from hypothesis.stateful import invariant, RuleBasedStateMachine
 from hypothesis.stateful import rule as step
 
 from kinema4d_ros.gate import rules as gate_rules
-from kinema4d_ros.gate.rules import (Answer, GateSettings, Mode, OverrideDesk, Refusal, Request,
-                                     rule, Ruling, Situation)
+from kinema4d_ros.gate import Answer, GateRequest, GateSettings, Mode
+from kinema4d_ros.gate.rules import OverrideDesk, Refusal, rule, Ruling, Situation
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 NOW = 1_000_000_000_000
 S = 1_000_000_000
-ANY = gate_rules.GateSettings()
+ANY = GateSettings()
 GOOD = {
-    'request': Request(trajectory_hash='t'),
+    'request': GateRequest(trajectory_hash='t'),
     'answer': Answer(
         Verdict(Status.PASS, 'nothing found', tiers_passed=(0, 1), trajectory_hash='t',
                 robot_hash='r', scene_stamp_ns=NOW - S), valid_until_ns=NOW + S),
@@ -41,7 +41,7 @@ verdicts = st.none() | st.builds(
     tiers_passed=st.sampled_from([(), (0,), (0, 1)]), trajectory_hash=hashes, robot_hash=hashes,
     scene_stamp_ns=stamps)
 worlds = st.fixed_dictionaries({
-    'request': st.builds(Request, hashes, stamps, problems, problems, hashes),
+    'request': st.builds(GateRequest, hashes, stamps, problems, problems, hashes),
     'answer': st.builds(Answer, verdicts, stamps, problems),
     'situation': st.builds(Situation, st.sampled_from([0, NOW]), hashes, problems, problems,
                            problems, problems,

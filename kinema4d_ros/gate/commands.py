@@ -1,0 +1,101 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a gate has done by its node: calls to shadow_sim, controller, client and people."""
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from kinema4d_ros.gate.events import End
+from kinema4d_ros.gate.request import GateRequest
+from kinema4d_ros.gate.settings import Mode
+from kinema4d_ros.types import JointTrajectory, Status
+
+
+class DecisionKind(enum.IntEnum):
+    """What was decided; same numbers as msg/Decision."""
+
+    FORWARD = 0
+    HOLD = 1
+    REFUSE = 2
+    ASK = 3
+    OVERRIDE = 4
+    CANCEL = 5
+    STOP = 6
+    DOUBT = 7
+    MONITOR = 8
+    UNWATCHED = 9
+    DONE = 10
+
+
+class Level(enum.IntEnum):
+    """How loudly a decision is logged."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, eq=False)
+class AskShadowSim:
+    """Ask for a verdict."""
+
+    request: GateRequest
+    question: JointTrajectory | None    # None: the trajectory as it came
+    timeout: float                      # [s]
+
+
+@dataclass(frozen=True)
+class AbandonQuestion:
+    """Drop a question whose answer nobody needs; nothing when there is none."""
+
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """Hand a trajectory to the controller as it came."""
+
+    request: GateRequest
+
+
+@dataclass(frozen=True)
+class CancelAtController:
+    """Cancel what was forwarded; nothing while the controller has not accepted it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class EndGoal:
+    """Tell the client how its goal ended; nothing for one that came by topic."""
+
+    number: int
+    how: End
+    error_code: int = 0
+    error_string: str = ''
+
+
+@dataclass(frozen=True, eq=False)
+class ReportDecision:
+    """Tell people and programs what was decided, and why, in one sentence."""
+
+    kind: DecisionKind
+    sentence: str
+    request: GateRequest
+    mode: Mode
+    status: Status | None = None        # of the verdict; None without one
+    rollout_id: str = ''
+    level: Level = Level.INFO
+
+
+@dataclass(frozen=True)
+class AnswerOperator:
+    """Answer the service that an operator called."""
+
+    success: bool
+    sentence: str
+
+
+Command = (AskShadowSim | AbandonQuestion | Forward | CancelAtController | EndGoal
+           | ReportDecision | AnswerOperator)

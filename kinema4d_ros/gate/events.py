@@ -1,0 +1,114 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can happen to a gate; the node makes these of its callbacks."""
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from kinema4d_ros.gate.request import Answer, GateRequest
+
+
+class End(enum.StrEnum):
+    """How a goal ends, at the controller or for the client."""
+
+    SUCCEED = 'succeed'
+    ABORT = 'abort'
+    CANCEL = 'cancel'
+
+
+@dataclass(frozen=True)
+class TrajectorySubmitted:
+    """A client sent a goal, or somebody published a trajectory."""
+
+    request: GateRequest
+
+
+@dataclass(frozen=True)
+class VerdictAnswered:
+    """shadow_sim answered the question about a trajectory."""
+
+    number: int
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class VerdictHeard:
+    """shadow_sim published a verdict, to whomever: possibly late evidence."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class JointsChanged:
+    """joint_states came; where the joints are is in the world."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True)
+class ControllerAccepted:
+    """The controller executes it from now on; or it was published to the controller's topic."""
+
+    request: GateRequest
+    can_be_cancelled: bool = True      # not so by topic, where nothing more is heard of it
+
+
+@dataclass(frozen=True)
+class ControllerRejected:
+    """The controller refused the goal."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class ControllerFinished:
+    """The controller's goal ended."""
+
+    number: int
+    how: End
+    error_code: int = 0
+    error_string: str = ''
+
+
+@dataclass(frozen=True)
+class ClientCancelled:
+    """The client wants no more of its goal."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class OperatorApproved:
+    """An operator lets the trajectory with this hash pass (mode advise)."""
+
+    trajectory_hash: str
+
+
+@dataclass(frozen=True)
+class OperatorDenied:
+    """An operator refuses the trajectory with this hash (mode advise)."""
+
+    trajectory_hash: str
+
+
+@dataclass(frozen=True)
+class OperatorOverrode:
+    """An operator lets the refused trajectory with this hash pass once (mode enforce)."""
+
+    trajectory_hash: str
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The gate ends or has failed: everything is cancelled and nothing passes any more."""
+
+    reason: str
+
+
+Event = (TrajectorySubmitted | VerdictAnswered | VerdictHeard | JointsChanged | Tick
+         | ControllerAccepted | ControllerRejected | ControllerFinished | ClientCancelled
+         | OperatorApproved | OperatorDenied | OperatorOverrode | Closed)

@@ -1,0 +1,367 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The gate as a state machine without ROS: an event comes, commands go out.
+
+At most one trajectory waits for its verdict; a newer one takes its place. What the controller
+executes goes on meanwhile, since the controller decides what a newer goal does to an older one.
+"""
+from __future__ import annotations
+
+import dataclasses
+
+from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim, Command,
+                                        DecisionKind, EndGoal, Level)
+from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
+                                      ControllerFinished, ControllerRejected, End, Event,
+                                      JointsChanged, OperatorApproved, OperatorDenied,
+                                      OperatorOverrode, Tick, TrajectorySubmitted,
+                                      VerdictAnswered, VerdictHeard)
+from kinema4d_ros.gate.evidence import badness, EvidenceMemory
+from kinema4d_ros.gate.execution import Execution
+from kinema4d_ros.gate.motions import Phase, Turn, Waiting
+from kinema4d_ros.gate.request import Answer, GateRequest
+from kinema4d_ros.gate.rules import (Decision, evidence_objections, OverrideDesk, Refusal, rule,
+                                     Ruling)
+from kinema4d_ros.gate.settings import Mode
+from kinema4d_ros.gate.world import World
+from kinema4d_ros.robot import trajectory_hash
+from kinema4d_ros.types import Status
+
+
+class GateMachine:
+    """The trajectories at the gate: one waiting, those at the controller, the last refused."""
+
+    def __init__(self) -> None:
+        """Make a gate without trajectories."""
+        self._execution = Execution()
+        self._waiting: Waiting | None = None
+        self._unanswered: dict[int, Waiting] = {}   # forwarded before their verdict: mode monitor
+        self._evidence = EvidenceMemory()
+        self._overrides = OverrideDesk()
+        self._refused: GateRequest | None = None    # the last; what an override is for
+        self._refused_again = False      # another with the same hash was refused before it
+        self._closed: str | None = None             # why nothing passes any more
+        self.counts = {'forwarded': 0, 'refused': 0, 'overridden': 0}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no trajectory is under way."""
+        return self._waiting is None and self._execution.is_idle
+
+    @property
+    def executing(self) -> str:
+        """Name of the trajectory that the controller took last and has not ended; '' for none."""
+        moving = self._execution.moving
+        return '' if moving is None else moving.request.name
+
+    def phase(self, number: int) -> Phase:
+        """Return how far the trajectory with this number has come."""
+        motion = self._execution.find(number)
+        if motion is not None:
+            return motion.phase
+        waiting = self._waiting
+        return waiting.phase if waiting is not None and waiting.request.number == number \
+            else Phase.ENDED
+
+    def may_forward(self, event: Event, now_ns: int) -> bool:
+        """Tell whether this event may forward a motion, so that the graph must be looked at."""
+        if not isinstance(event, JointsChanged):
+            return True
+        waiting = self._waiting
+        return waiting is not None and waiting.phase is Phase.HELD \
+            and Execution.may_arrive(waiting, now_ns)
+
+    def handle(self, event: Event, now: float, world: World) -> list[Command]:
+        """
+        Take an event; return what is to be done, in order.
+
+        :param now: steady time [s].
+        :param world: as it is now. Its `graph` must be new where `may_forward`.
+        """
+        turn = Turn(now, world)
+        match event:
+            case TrajectorySubmitted(request):
+                self._submit(request, turn)
+            case VerdictAnswered(number, answer):
+                self._answered(number, answer, turn)
+            case VerdictHeard(answer):
+                self._heard(answer, turn)
+            case ControllerAccepted():
+                self._execution.accepted(event, turn)
+            case ControllerRejected(number):
+                self._execution.rejected(number, turn)
+            case ControllerFinished():
+                self._execution.finished(event, turn)
+            case ClientCancelled(number):
+                self._cancel(number, turn)
+            case OperatorApproved(digest):
+                self._decide(digest, True, turn)
+            case OperatorDenied(digest):
+                self._decide(digest, False, turn)
+            case OperatorOverrode(digest):
+                self._override(digest, turn)
+            case Tick():
+                self._tick(turn)
+            case Closed(reason):
+                self._close(reason, turn)
+        if self._closed is None:
+            self._execution.watch(turn)
+            if self._waiting is not None and self._waiting.phase is Phase.HELD and (
+                    isinstance(event, Tick) or not self._execution.is_ahead(self._waiting, turn)):
+                self._weigh(self._waiting, turn)
+        return turn.commands
+
+    # ------------------------------------------------------------------ a trajectory comes
+
+    def _submit(self, request: GateRequest, turn: Turn) -> None:
+        settings = turn.world.settings
+        new = Waiting(request, settings, turn.now + settings.verdict_timeout,
+                      turn.world.start_of(request.joint_names))
+        if self._closed is not None:
+            self._refuse(new, self._closed, turn)
+            return
+        older, self._waiting = self._waiting, new
+        if older is not None:
+            if older.phase is Phase.SHOWN \
+                    and older.request.trajectory_hash == request.trajectory_hash:
+                new.look_again = 'it has taken the place of another with the same hash'
+            turn.do(AbandonQuestion(older.request.number))
+            self._refuse(older, 'replaced by a newer trajectory before it was forwarded', turn)
+        if not request.is_message:
+            self._refuse(new, request.problem or 'it cannot be read', turn)
+            return
+        new.overridden = settings.mode is Mode.ENFORCE and self._overrides.take(
+            request.goal_digest, turn.now)
+        if settings.mode is Mode.MONITOR or new.overridden or request.problem:
+            self._judge(new, turn)
+        elif settings.mode is Mode.ENFORCE:
+            self._continue(new, turn)
+        if new.phase is Phase.RECEIVED and not new.overridden:
+            if settings.mode is Mode.MONITOR:
+                self._unanswered[request.number] = new
+            self._ask(new, turn)
+
+    def _continue(self, new: Waiting, turn: Turn) -> None:
+        """Have a trajectory that begins ahead on the path that is executed continue it."""
+        found = self._execution.handover(new, turn)
+        if found is None:
+            return
+        new.after, new.handover = found
+        new.start = {**new.start, **new.handover.start}
+        new.request = dataclasses.replace(
+            new.request, motion_hash=trajectory_hash(new.handover.motion))
+
+    def _ask(self, waiting: Waiting, turn: Turn) -> None:
+        """Ask for a verdict, now or, while shadow_sim or joints are yet to be heard, at a tick."""
+        graph, names = turn.world.graph, set(waiting.request.joint_names)
+        if not names <= set(waiting.start):
+            waiting.start = turn.world.start_of(names)
+        if graph.shadow_sim_problem:
+            if graph.settled:
+                self._answered(waiting.request.number, Answer(problem=graph.shadow_sim_problem),
+                               turn)
+        elif graph.shadow_sim_ready and (graph.settled or names <= set(waiting.start)):
+            waiting.phase = Phase.ASKED
+            question = None if waiting.handover is None else waiting.handover.motion
+            turn.do(AskShadowSim(waiting.request, question, waiting.deadline - turn.now))
+
+    # ------------------------------------------------------------------ what shadow_sim says
+
+    def _answered(self, number: int, answer: Answer, turn: Turn) -> None:
+        """Take the answer to a question."""
+        self._evidence.note(answer)
+        answer = self._evidence.worst(answer)      # it may have been published before
+        unanswered, waiting = self._unanswered.pop(number, None), self._waiting
+        if unanswered is not None:
+            self._report_unforced(unanswered, answer, turn)
+        elif waiting is not None and waiting.request.number == number \
+                and waiting.phase in (Phase.RECEIVED, Phase.ASKED):
+            waiting.answer = answer
+            self._weigh(waiting, turn)
+
+    def _heard(self, answer: Answer, turn: Turn) -> None:
+        """
+        Take a verdict that shadow_sim published.
+
+        Be it on what is executed, a FAIL is late evidence. Be it on what waits, whatever is worse
+        than its answer becomes its answer.
+        """
+        verdict, waiting = answer.verdict, self._waiting
+        if not self._evidence.note(answer) or verdict is None:
+            return
+        if verdict.status == Status.FAIL:
+            self._execution.doubt(verdict, turn)
+        if waiting is None or verdict.trajectory_hash != waiting.request.asked_hash \
+                or badness(answer) <= badness(waiting.answer):
+            return
+        if waiting.phase is Phase.HELD:
+            waiting.answer = answer
+            self._weigh(waiting, turn)
+        elif waiting.phase is Phase.SHOWN:
+            waiting.answer = answer
+            waiting.look_again = f'its verdict has become {verdict.status.name}: {verdict.summary}'
+            self._judge(waiting, turn)
+
+    def _weigh(self, waiting: Waiting, turn: Turn) -> None:
+        """Judge it, or hold what may pass until the robot is where it begins."""
+        if waiting.after is not None and waiting.after.stop is not None:
+            self._refuse(waiting, 'the motion that it continues is cancelled: '
+                         f'{waiting.after.stop.reason}', turn)
+            return
+        if not self._execution.is_ahead(waiting, turn):
+            self._judge(waiting, turn)
+            return
+        objections = evidence_objections(waiting.request, waiting.answer, waiting.situation(turn),
+                                         waiting.settings)
+        if objections:
+            self._refuse(waiting, objections[0].reason, turn, objections[0].error)
+        elif waiting.phase is not Phase.HELD:
+            waiting.phase = Phase.HELD
+            turn.report(DecisionKind.HOLD, f'PASS: {waiting.request.name} is held until the robot '
+                        'is where it begins', waiting)
+
+    def _report_unforced(self, waiting: Waiting, answer: Answer, turn: Turn) -> None:
+        """Mode monitor: say what would have been decided."""
+        waiting.answer = answer
+        objections = evidence_objections(waiting.request, answer, waiting.situation(turn),
+                                         waiting.settings)
+        if objections:
+            turn.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been refused: '
+                        f'{objections[0].reason}', waiting, Level.WARNING)
+        elif answer.verdict is not None:
+            turn.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been forwarded: '
+                        f'PASS: {answer.verdict.summary}', waiting)
+
+    # ------------------------------------------------------------------ the decision
+
+    def _judge(self, waiting: Waiting, turn: Turn, approved: bool | None = None) -> None:
+        """Decide on the waiting trajectory, and do it."""
+        situation = waiting.situation(turn, waiting.why_unwatched(turn.world))
+        decision = rule(waiting.settings.mode, waiting.request, waiting.answer, situation,
+                        waiting.settings, overridden=waiting.overridden, approved=approved)
+        match decision.ruling:
+            case Ruling.FORWARD:
+                self._forward(waiting, decision, turn)
+            case Ruling.ASK:
+                waiting.phase = Phase.SHOWN
+                waiting.deadline = turn.now + waiting.settings.approval_timeout
+                turn.report(DecisionKind.ASK, f'approve or deny {waiting.request.name}? '
+                            f'{decision.reason}', waiting, Level.WARNING)
+            case _:
+                self._refuse(waiting, decision.reason, turn, decision.error)
+
+    def _forward(self, waiting: Waiting, decision: Decision, turn: Turn) -> None:
+        self._waiting = None
+        self.counts['overridden' if waiting.overridden else 'forwarded'] += 1
+        turn.report(DecisionKind.FORWARD, f'{decision.reason}: {waiting.request.name} is forwarded',
+                    waiting, Level.WARNING if waiting.overridden else Level.INFO)
+        self._execution.send(waiting, turn)
+
+    def _refuse(self, waiting: Waiting, reason: str, turn: Turn,
+                error: Refusal = Refusal.INVALID_GOAL) -> None:
+        if waiting is self._waiting:
+            self._waiting = None
+        waiting.phase = Phase.ENDED
+        self.counts['refused'] += 1
+        request, last = waiting.request, self._refused
+        self._refused_again = last is not None and last.goal_digest != request.goal_digest \
+            and last.trajectory_hash == request.trajectory_hash
+        self._refused = request
+        turn.report(DecisionKind.REFUSE, f'{reason}: {request.name} is refused', waiting,
+                    Level.ERROR)
+        turn.do(EndGoal(request.number, End.ABORT, int(error), reason))
+
+    # ------------------------------------------------------------------ the client, the operator
+
+    def _cancel(self, number: int, turn: Turn) -> None:
+        """Cancel what a client no longer wants."""
+        waiting = self._waiting
+        if waiting is None or waiting.request.number != number:
+            self._execution.cancel_by_client(number, turn)
+            return
+        self._waiting, waiting.phase = None, Phase.ENDED
+        reason = 'cancelled by the client before it was forwarded'
+        turn.do(AbandonQuestion(number))
+        turn.report(DecisionKind.CANCEL, f'{reason}: {waiting.request.name}', waiting)
+        turn.do(EndGoal(number, End.CANCEL, 0, reason))
+
+    def _decide(self, digest: str, approved: bool, turn: Turn) -> None:
+        """Take an operator's word on the trajectory that waits."""
+        waiting = self._waiting
+        if waiting is None or waiting.phase is not Phase.SHOWN:
+            turn.do(AnswerOperator(False, 'no trajectory waits for an approval' + (
+                '' if waiting is None else '; its verdict is not there yet')))
+        elif (refusal := _why_other(digest, waiting.request, 'waits')) is not None:
+            turn.do(AnswerOperator(False, refusal))
+        elif approved and waiting.look_again is not None:
+            turn.do(AnswerOperator(False, f'{waiting.look_again}; look at {waiting.request.name} '
+                                   'again, then approve it once more'))
+            waiting.look_again = None
+        else:
+            self._judge(waiting, turn, approved)
+            refused = waiting.has_ended
+            turn.do(AnswerOperator(not (approved and refused), f'{waiting.request.name} was '
+                                   f'{"refused" if refused else "forwarded"}'))
+
+    def _override(self, digest: str, turn: Turn) -> None:
+        """Let the last refused trajectory pass once, should it be sent again."""
+        settings, request = turn.world.settings, self._refused
+        if settings.mode is not Mode.ENFORCE:
+            refusal: str | None = f'in mode {settings.mode} there is nothing to override'
+        elif request is None or not request.trajectory_hash or request.problem:
+            refusal = 'no trajectory that could be forwarded has been refused'
+        else:
+            refusal = _why_other(digest, request, 'was refused last')
+            if refusal is None and self._refused_again:
+                self._refused_again = False
+                refusal = f'{request.name} has the same hash as another that was refused before ' \
+                          'it; look at it again, then override it once more'
+        if refusal is not None or request is None:
+            turn.do(AnswerOperator(False, refusal or ''))
+            return
+        lifetime = settings.override_lifetime
+        self._overrides.grant(request.goal_digest, turn.now + lifetime)
+        text = f'an operator overrides the refusal of {request.name}: sent again within ' \
+               f'{lifetime} s, it is forwarded once'
+        turn.report(DecisionKind.OVERRIDE, text, Waiting(request, settings, 0.0, {}),
+                    Level.WARNING)
+        turn.do(AnswerOperator(True, text))
+
+    # ------------------------------------------------------------------ time, the end
+
+    def _tick(self, turn: Turn) -> None:
+        for waiting in [self._waiting, *self._unanswered.values()]:
+            if waiting is None or waiting.phase is Phase.HELD:
+                continue
+            number = waiting.request.number
+            if turn.now < waiting.deadline:
+                if waiting.phase is Phase.RECEIVED:
+                    self._ask(waiting, turn)
+            elif waiting.phase is Phase.SHOWN:
+                self._refuse(waiting, 'no operator approved it within '
+                             f'{waiting.settings.approval_timeout} s', turn)
+            else:
+                turn.do(AbandonQuestion(number))
+                self._answered(number, Answer(problem=turn.world.graph.shadow_sim_problem or (
+                    f'shadow_sim gave no verdict within {waiting.settings.verdict_timeout} s')),
+                    turn)
+        self._execution.tick(turn)
+
+    def _close(self, reason: str, turn: Turn) -> None:
+        """Cancel downstream, refuse what waits, and let nothing pass any more."""
+        # Commands of before may have been lost in a failure.
+        self._execution.stop_all(reason, turn, again=self._closed is None)
+        self._closed = reason
+        waiting = self._waiting
+        if waiting is not None:
+            turn.do(AbandonQuestion(waiting.request.number))
+            self._refuse(waiting, reason, turn)
+
+
+def _why_other(digest: str, request: GateRequest, what: str) -> str | None:
+    """Return why a hash that an operator names is not that of the trajectory it must be."""
+    if digest == request.trajectory_hash:
+        return None
+    return f'{f"trajectory_hash {digest[:12]}" if digest else "an empty trajectory_hash"} is not ' \
+           f'the one that {what}: that is {request.name}, trajectory_hash {request.trajectory_hash}'

@@ -1,0 +1,230 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Motions at the controller: stopped when they must be, and followed to their end."""
+import pytest
+from gate_driver import ahead, Driver, READY, swing
+
+from kinema4d_ros.gate import Phase
+from kinema4d_ros.gate.events import End
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
+
+CANCEL = 'cancel at controller'
+START = (Finding(FindingCode.START_STATE, Severity.FAIL, 'it has left its start'),)
+
+
+def fail(request, status=Status.FAIL, findings=()):
+    return Verdict(status, 'it spills', trajectory_hash=request.trajectory_hash,
+                   findings=findings)
+
+
+def test_a_cancel_is_repeated_until_the_controller_obeys():
+    gate = Driver()
+    request = gate.moving()
+    gate.cancel(request)
+    assert gate.machine.phase(request.number) is Phase.STOPPING
+    for _ in range(10):
+        gate.wait(0.3)
+    assert gate.log.count(CANCEL) > 8
+    gate.finish(request, End.CANCEL, text='stopped')
+    assert (gate.ends[-1].how, gate.ends[-1].error_string) == (End.CANCEL, 'stopped')
+
+
+@pytest.mark.parametrize('problem', [None, '2 nodes offer the action'])
+def test_a_cancelled_motion_is_never_given_up_while_a_server_is_left(problem):
+    gate = Driver()
+    request = gate.moving()
+    gate.cancel(request)
+    gate.look(controller_problem=problem)
+    for _ in range(3):
+        gate.wait(31.0)
+        assert gate.log[-1] == CANCEL
+    assert 'whether the robot moves is unknown' in gate.told(request)      # its client knows
+    assert gate.log.count('end') == 1 and not gate.machine.is_idle
+    gate.finish(request, End.CANCEL)
+    assert gate.machine.is_idle and gate.log.count('end') == 1
+
+
+def test_a_cancelled_motion_is_given_up_when_no_server_is_left():
+    gate = Driver()
+    request = gate.moving()
+    gate.cancel(request)
+    gate.look(controller_problem='nobody offers it', controller_gone=True)
+    gate.wait(0.3)
+    assert 'nobody offers it: whether the robot moves is unknown' in gate.told(request)
+    assert gate.machine.is_idle
+    gate.look()
+    gate.log.clear()
+    gate.accept(request)      # it comes back to life
+    assert gate.log == [CANCEL]
+    gate.wait(0.3)
+    assert gate.log == [CANCEL, CANCEL]
+    gate.finish(request, End.CANCEL)
+    assert gate.machine.is_idle and 'end' not in gate.log
+
+
+def test_a_goal_that_the_controller_takes_too_late_is_cancelled():
+    gate = Driver()
+    request = gate.submit()
+    gate.pass_(request)
+    gate.wait(2.5)
+    assert 'controller does not answer' in gate.told(request)
+    gate.log.clear()
+    gate.accept(request)
+    assert gate.log == [CANCEL]
+    late = gate.submit()
+    gate.pass_(late)
+    gate.now += 2.5                      # no tick in between
+    gate.log.clear()
+    gate.accept(late)
+    assert gate.log == [CANCEL, 'stop']
+
+
+def test_a_motion_that_never_ends_is_cancelled():
+    gate = Driver(overtime=5.0, path_tolerance=3.0)
+    gate.moving(time_tolerance=0.5)
+    gate.wait(6.4)
+    assert CANCEL not in gate.log
+    gate.wait(0.2)
+    assert CANCEL in gate.log
+
+
+@pytest.mark.parametrize('source, route, words', [
+    ('topic', 'topic', 'AND CANNOT BE STOPPED'), ('topic', 'action', 'is cancelled'),
+    ('action', 'topic', 'is cancelled')])
+def test_what_went_by_topic_cannot_be_stopped(source, route, words):
+    gate = Driver(topic_route=route)
+    request = gate.submit(source=source)
+    gate.pass_(request)
+    gate.accept(request, can_be_cancelled=(source, route) != ('topic', 'topic'))
+    gate.close('the end')
+    assert words in gate.sentence
+
+
+def test_what_went_by_topic_is_forgotten_when_it_is_over_or_replaced():
+    gate = Driver(topic_route='topic')
+    for angle in (0.1, 0.2):
+        request = gate.submit(swing(angle), source='topic')
+        gate.pass_(request)
+        gate.accept(request, can_be_cancelled=False)
+        assert gate.machine.executing == request.name
+    gate.wait(1.1)
+    assert gate.machine.is_idle and CANCEL not in gate.log
+
+
+def test_monitor_never_cancels_by_itself():
+    gate = Driver(mode='monitor', overtime=5.0)
+    request = gate.submit()
+    gate.wait(3.0)
+    gate.accept(request)
+    gate.move(elbow_joint=READY['elbow_joint'] + 1.0)
+    assert gate.log[-1] == 'doubt'
+    gate.age = 100.0
+    gate.look(controller_problem='2 nodes offer the action')
+    gate.wait(60.0)
+    gate.wait(60.0)
+    assert gate.log.count('doubt') == 2 and '2 nodes' in gate.sentence     # each said once
+    gate.hear(fail(request), 'r')
+    assert gate.log.count('doubt') == 3
+    gate.look(controller_problem='nobody offers it', controller_gone=True)
+    gate.wait()
+    assert 'nobody offers it: whether the robot moves is unknown' in gate.told(request)
+    assert CANCEL not in gate.log
+
+
+def test_monitor_cancels_for_its_client():
+    gate = Driver(mode='monitor')
+    request = gate.submit()
+    gate.accept(request)
+    gate.cancel(request)
+    assert CANCEL in gate.log
+
+
+def test_a_controller_in_doubt_cancels():
+    gate = Driver()
+    request = gate.moving()
+    gate.look(controller_problem='2 nodes offer the action')
+    gate.wait(0.05)
+    assert gate.log[-2:] == [CANCEL, 'stop']
+    gate.finish(request, End.CANCEL)
+    assert gate.told(request) == '2 nodes offer the action'
+
+
+def test_joints_that_leave_the_path_or_fall_silent_cancel():
+    for silent in (False, True):
+        gate = Driver()
+        request = gate.moving()
+        if silent:
+            gate.age = 0.6
+            gate.wait()
+        else:
+            gate.move(elbow_joint=READY['elbow_joint'] + 0.2)
+        assert gate.log[-2:] == [CANCEL, 'stop']
+        gate.finish(request, End.CANCEL)
+        assert ('cannot be watched' if silent else 'elbow_joint is 0.200') in gate.told(request)
+        assert gate.ends[-1].error_code == (-1 if silent else -4)
+
+
+def test_any_event_looks_at_joints_that_came_with_it():
+    gate = Driver()
+    gate.moving()
+    gate.joints['elbow_joint'] += 0.2
+    gate.hear(Verdict(Status.PASS, 'of another'))
+    assert CANCEL in gate.log
+
+
+# ---------------------------------------------------------------- late evidence
+
+def test_only_a_fail_stops_what_is_executed():
+    gate = Driver()
+    request = gate.moving()
+    for status, stopped in ((Status.UNSURE, False), (Status.FAIL, True)):
+        gate.hear(fail(request, status), 'r')
+        assert (CANCEL in gate.log) == stopped
+
+
+def test_a_fail_after_one_about_the_start_alone_counts():
+    gate = Driver()
+    request = gate.moving()
+    gate.hear(fail(request, findings=START), 'r')
+    assert CANCEL not in gate.log           # of course: it has left its start
+    contact = Finding(FindingCode.CONTACT, Severity.FAIL, 'it touches')
+    gate.hear(fail(request, findings=(*START, contact)), 'r')
+    assert CANCEL in gate.log
+
+
+def test_a_late_fail_on_an_overridden_motion_is_reported():
+    gate = Driver()
+    gate.answer(request := gate.submit(), gate_no())
+    assert gate.override(request.trajectory_hash)[0]
+    again = gate.submit()
+    gate.accept(again)
+    gate.hear(fail(again), 'r')
+    assert CANCEL not in gate.log
+    assert gate.log[-1] == 'doubt' and "as the operator's override says" in gate.sentence
+
+
+def test_late_evidence_that_is_only_reported():
+    gate = Driver(late_evidence='report')
+    request = gate.moving()
+    gate.hear(fail(request), 'r')
+    assert CANCEL not in gate.log and gate.sentence.endswith('goes on')
+
+
+def gate_no():
+    from kinema4d_ros.gate import Answer
+    return Answer(problem='no')
+
+
+def test_a_held_motion_has_the_graph_looked_at_only_when_it_may_be_forwarded():
+    from kinema4d_ros.gate.events import JointsChanged, Tick
+    gate = Driver(path_tolerance=3.0)
+    machine = gate.machine
+    assert machine.may_forward(Tick(), gate.now_ns)
+    assert not machine.may_forward(JointsChanged(), gate.now_ns)
+    gate.moving(swing(0.4, seconds=4.0))
+    gate.pass_(gate.submit(swing(0.1, start=ahead(0.3))), seconds=10)
+    assert gate.log[-1] == 'hold'
+    gate.follow(2.9)
+    assert not machine.may_forward(JointsChanged(), gate.now_ns)
+    gate.now += 0.1
+    assert machine.may_forward(JointsChanged(), gate.now_ns)
