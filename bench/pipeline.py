@@ -92,7 +92,7 @@ class Ours:
         """Load what a running node has loaded."""
         self.simulator = ShadowSimulator(robot, None, settings=settings, frames=frames,
                                          meshes=meshes)
-        self.simulator.checker().warm_up()
+        self.simulator.checker(settings).warm_up()
         self._publish = publish
 
     def __call__(self, observation, trajectory) -> dict:

@@ -73,20 +73,26 @@ class Robot:
             mesh_finder=MeshFinder(package_paths, source_dir))
 
     @classmethod
-    def from_file(cls, path: str | Path, *,
-                  package_paths: Sequence[str | Path] = ()) -> Robot:
+    def from_file(cls, path: str | Path, *, package_paths: Sequence[str | Path] = (),
+                  source_dir: str | Path | None = None) -> Robot:
         """
         Read a robot from a URDF file (xacro already expanded).
 
-        :param package_paths: as in `from_urdf`; relative meshes are looked for beside the file.
+        :param package_paths: as in `from_urdf`.
+        :param source_dir: where relative meshes are looked for, in place of the file's own folder.
         :raises RobotDescriptionError: the file cannot be read, or as from `from_urdf`.
         """
         path = Path(path)
+        if path.suffix == '.xacro':
+            raise RobotDescriptionError(
+                f'{path} is a xacro file; expand it first: '
+                f'ros2 run xacro xacro {path.name} > {path.name.removesuffix(".xacro")}')
         try:
             text = path.read_text(encoding='utf-8')
         except (OSError, UnicodeDecodeError) as error:
             raise RobotDescriptionError(f'the URDF {path} cannot be read: {error}') from error
-        return cls.from_urdf(text, package_paths=package_paths, source_dir=path.parent)
+        return cls.from_urdf(text, package_paths=package_paths,
+                             source_dir=path.parent if source_dir is None else source_dir)
 
     def configuration(self, joint_positions: Mapping[str, float], *, default: float = 0.0,
                       strict: bool = True) -> np.ndarray:
