@@ -120,16 +120,17 @@ def goal_of(name: str, of_episode: Mapping[str, Any]):
     """Return the goal that is named, None for ''."""
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.precheck import Goal
-    from kinema4d_ros.resources import share_dir
+    from kinema4d_ros.precheck.rubrics import rubrics
 
     if not name:
         return None
     if name == 'episode':
         return Goal.of(of_episode, 'the goal of the episode')
-    rubrics = share_dir() / 'config' / 'rubrics'
-    for path in (Path(name), rubrics / f'{name}.yaml'):
-        if path.is_file():
-            return Goal.load(path)
+    if Path(name).is_file():
+        return Goal.load(Path(name))
+    known = rubrics()
+    if name in known:
+        return Goal.load(known[name])
     raise ConfigurationError(
         f'there is no goal {name!r}; name a YAML file, episode, or one of '
-        f'{", ".join(sorted(path.stem for path in rubrics.glob("*.yaml")))}')
+        f'{", ".join(sorted(known))}')

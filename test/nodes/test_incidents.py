@@ -13,7 +13,8 @@ from shadow_bench import codes, running
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.incident import read_packet, replay
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
-from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, TABLE
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.types import Status
 
 pytestmark = pytest.mark.timeout(180)

@@ -7,7 +7,8 @@ import pickle
 import pytest
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, TABLE
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
                                    Tier2Settings, TouchRule)
 from kinema4d_ros.precheck.rubrics import load_rubric, rubrics

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from graph import FakeRobot, made, ROOT, start_shadow_sim, swing
-from kinema4d_ros.msg import Verdict
+from kinema4d_ros.msg import ClearanceSample, Verdict
 from rclpy.qos import (DurabilityPolicy, LivelinessPolicy, qos_check_compatible, QoSCompatibility,
                        QoSProfile, ReliabilityPolicy)
 from trajectory_msgs.msg import JointTrajectory
@@ -145,8 +145,11 @@ def test_foxglove_plots_fields_that_a_verdict_has():
              for path in (*panel['paths'], panel['xAxisPath'])]
     assert paths
     for path in paths:
-        field, rest = re.fullmatch(r'/verdict\.(\w+)(.*)', path).groups()
-        assert Verdict.get_fields_and_field_types()[field] == 'sequence<double>' and rest == '[:]'
+        field, part = re.fullmatch(r'/verdict\.(\w+)\[:\]\.(\w+)', path).groups()
+        assert Verdict.get_fields_and_field_types()[field] == \
+            'sequence<kinema4d_ros/ClearanceSample>'
+        assert ClearanceSample.get_fields_and_field_types()[part] in (     # both can be plotted
+            'double', 'builtin_interfaces/Duration')
 
 
 def test_foxglove_places_each_panel_once():

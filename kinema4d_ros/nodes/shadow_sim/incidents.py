@@ -20,7 +20,7 @@ from kinema4d_ros.incident.meshes import mesh_hashes
 from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate
 from kinema4d_ros.nodes.shadow_sim.inputs import Look
-from kinema4d_ros.nodes.shadow_sim.parameters import ShadowSimSettings
+from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.precheck import Goal
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Status, Verdict

@@ -27,7 +27,8 @@ from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
-from kinema4d_ros.nodes.shadow_sim.parameters import shadow_sim_settings, ShadowSimSettings, TABLE
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, Worker
 from kinema4d_ros.nodes.shadow_sim.requests import Request, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.rollout_publisher import RolloutPublisher

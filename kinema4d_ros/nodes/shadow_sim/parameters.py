@@ -1,20 +1,33 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every parameter of shadow_sim; config/shadow_sim.yaml and the README are made from this."""
+"""Every parameter of shadow_sim; config/shadow_sim.yaml and docs/parameters.md follow this."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
-from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.nodes.shadow_sim.rule_parameters import RENAMED, RULE_ROWS
-from kinema4d_ros.precheck import Goal, PrecheckSettings
-from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
-from kinema4d_ros.precheck.rubrics import load_rubric
+from kinema4d_ros.precheck import Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen
+
+_DEFAULTS = {'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
+_TOUCH = TouchRule()
+
+
+def _rule(name: str, description: str, **more: Any) -> Parameter:
+    """Return the row of a setting as its class has it; `minimum` is 0 unless given."""
+    tier, _, item = name.partition('.')
+    default = getattr(_DEFAULTS[tier], item)
+    kind = type(default)
+    return Parameter(name, kind, default, description,
+                     **({} if kind is bool else {'minimum': kind(0)}) | more)
+
+
+def _limit(kind: str, meaning: str, unit: str, **more: Any) -> Parameter:
+    """Return the row of a further limit of a joint."""
+    return Parameter(
+        f'joint_limits.<joint>.{kind}', float, UNSET,
+        f'{meaning}; the tighter of this and the URDF holds', unit=unit, **more)
+
 
 TABLE_ROWS = (
     # what predicts
@@ -95,7 +108,104 @@ TABLE_ROWS = (
     Parameter('verdict_lifetime', float, 5.0,
               'How long a verdict may be acted on, from the look at the world that it rests on',
               unit='s', minimum=0.1, maximum=3600.0),
-    *RULE_ROWS,
+    # tier 0: the trajectory by itself
+    _rule('tier0.start_tolerance',
+          'Distance of each live joint to the first point of a trajectory that starts at time 0',
+          unit='rad or m', maximum=10.0),
+    _rule('tier0.position_tolerance',
+          'How far beyond its position limits a joint may be commanded', unit='rad or m',
+          maximum=1.0),
+    _rule('tier0.velocity_scale', "Share of the robot's velocity limits that may be used",
+          minimum=0.001, maximum=10.0),
+    Parameter('tier0.required_joints', list[str], (),
+              'Joints that every trajectory must name; those of a controller that refuses partial '
+              'goals'),
+    Parameter('tier0.workspace', list[float], (),
+              'Box x0 y0 z0 x1 y1 z1 in the root link that the moving links must not leave; empty '
+              'for no box', unit='m', length=6),
+    _rule('tier0.allow_end_velocity', 'Accept a trajectory that still moves at its last point'),
+    _rule('tier0.step_time',
+          'A jump of the commanded velocity counts as an acceleration over this time',
+          unit='s', minimum=0.0001, maximum=1.0),
+    _rule('tier0.self_margin',
+          'Links of the robot that come closer than this to each other fail', unit='m',
+          maximum=1.0),
+    _rule('tier0.travel',
+          'How far a point of a link moves between two looks at its workspace and at the other '
+          'links, at most', unit='m', minimum=0.001, maximum=0.2),
+    _limit('min_position', 'Least position of a joint', 'rad or m'),
+    _limit('max_position', 'Greatest position of a joint', 'rad or m'),
+    _limit('max_velocity', 'Greatest speed of a joint', 'rad/s or m/s', minimum=0.0),
+    _limit('max_acceleration', 'Greatest acceleration of a joint', 'rad/s^2 or m/s^2',
+           minimum=0.0),
+    _limit('max_jerk', 'Greatest jerk of a joint', 'rad/s^3 or m/s^3', minimum=0.0),
+    Parameter('srdf', str, '',
+              'SRDF, as text or as the path of a file; the pairs of links that it disables may '
+              'touch. Empty for none', read_only=True),
+    Parameter('allowed_contacts.<link>', list[str], UNSET,
+              'Further links that this link may touch', read_only=True),
+    # tier 1: the scene that the depth camera sees
+    Parameter('touch.<link>.depth', float, UNSET,
+              f'How far this link may be pressed into the scene, {_TOUCH.depth} unless set; links '
+              'for which something of touch is set may touch, and no others; where there are none, '
+              'the fingers of the gripper', unit='m', minimum=0.0),
+    Parameter('touch.<link>.speed', float, UNSET,
+              f'How fast this link may be when it touches, {_TOUCH.speed} unless set', unit='m/s',
+              minimum=0.0),
+    Parameter('touch.<link>.within', list[float], UNSET,
+              'Box x0 y0 z0 x1 y1 z1 in the root link where this link may touch; anywhere unless '
+              'set', unit='m', length=6),
+    _rule('tier1.near_miss', 'A link that comes closer is told', unit='m', maximum=0.06),
+    _rule('tier1.confidence', 'Standard deviations of a distance that a decision keeps away',
+          maximum=10.0),
+    _rule('tier1.depth_sigma', 'Standard deviation of the depth camera, at any distance', unit='m',
+          maximum=0.5),
+    _rule('tier1.depth_sigma_square',
+          'What the distance adds to it: this times the distance squared', unit='1/m', maximum=0.5),
+    _rule('tier1.calibration_sigma', 'Standard deviation of the camera pose against the robot',
+          unit='m', maximum=0.5),
+    _rule('tier1.mesh_sigma', "Standard deviation of the robot's meshes, which are reduced",
+          unit='m', maximum=0.5),
+    _rule('tier1.mask_growth', 'Pixels around the rendered robot that are taken for the robot',
+          unit='px', maximum=50),
+    _rule('tier1.voxel', 'Size of the cells of which the scene keeps one point each', unit='m',
+          minimum=0.0005, maximum=0.1),
+    _rule('tier1.least_neighbours',
+          'Pixels beside one that must see the same surface, for it to be an obstacle', maximum=8),
+    _rule('tier1.least_measured',
+          'Share of the pixels beside the robot that must have a depth, for the scene to be known',
+          maximum=1.0),
+    _rule('tier1.travel', 'How far a point of a link moves between two looks at it, at most',
+          unit='m', minimum=0.001, maximum=0.2),
+    _rule('tier1.carried_depth', 'How far what is carried may be pressed into the scene', unit='m',
+          maximum=0.2),
+    _rule('tier1.carried_sigma', 'Standard deviation of the shape of what is carried', unit='m',
+          maximum=0.2),
+    Parameter('tier1.unseen', str, str(_DEFAULTS['tier1'].unseen),
+              'What it means when the robot moves into space that the camera has not seen: told '
+              '(report), or no PASS (unsure)', choices=tuple(map(str, Unseen))),
+    _rule('tier1.unseen_share',
+          "Share of a link's surface in unseen space, from which on that holds", maximum=1.0),
+    # tier 2: what the world model predicts
+    _rule('tier2.residual',
+          'Predicted against exact robot, median over its pixels; more is not believed', unit='m',
+          maximum=1.0),
+    _rule('tier2.moved', 'A surface that is this far from where it was has moved', unit='m',
+          minimum=0.001, maximum=1.0),
+    _rule('tier2.least_area', 'Smaller patches of change are noise', unit='m^2', minimum=0.00001,
+          maximum=1.0),
+    _rule('tier2.reach', 'What was this close to the robot may have been touched', unit='m',
+          minimum=0.001, maximum=1.0),
+    _rule('tier2.vanished', 'Share of its area that a touched object must show somewhere',
+          maximum=1.0),
+    _rule('tier2.sigma', 'Standard deviation of predicted points', unit='m', maximum=1.0),
+    _rule('tier2.confidence', 'Standard deviations of a distance that a decision keeps away',
+          maximum=10.0),
+    _rule('tier2.spread', 'Predictions with several seeds may differ by this much', unit='m',
+          maximum=1.0),
+    _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
+    _rule('tier2.hold_still',
+          'Predict also what happens when the robot does not move: nothing should'),
     # what is told
     Parameter('shadow_prefix', str, 'shadow/',
               'Prefix of the TF frames of the predicted robot; the same as frame_prefix of its '
@@ -113,46 +223,17 @@ TABLE_ROWS = (
 )
 
 
+_LIMITS = 'joint_limits.<joint>.min_position, .max_position, .max_velocity, .max_acceleration ' \
+    'or .max_jerk, each with a number'
+#: name in version 0.1 -> name now
+RENAMED = {
+    **{name: f'tier0.{name}' for name in (
+        'start_tolerance', 'position_tolerance', 'velocity_scale', 'required_joints', 'workspace',
+        'allow_end_velocity', 'step_time', 'self_margin')},
+    'joint_limits': _LIMITS,
+    'touch': 'touch.<link>.depth, .speed or .within, each with a value',
+    'allowed_contacts': 'allowed_contacts.<link> with a list of links',
+    'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
+}
+
 TABLE = ParameterTable(TABLE_ROWS, renamed=RENAMED)
-
-
-@dataclass(frozen=True)
-class ShadowSimSettings:
-    """What the node needs of its parameters, made once for each change of them."""
-
-    values: Mapping[str, Any]               # of the parameters, by their names
-    precheck: PrecheckSettings
-    goal: Goal | None                       # of the parameter goal_rubric
-    world_model: Mapping[str, Any]          # the world model's own settings, by name
-
-
-def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
-    """
-    Return the settings; the files that parameters name are read here, and only here.
-
-    :raises ConfigurationError: a value cannot be understood, or a file not be read.
-    """
-    if '' in values['package_paths']:
-        raise ConfigurationError(
-            "parameter 'package_paths' holds an empty path; name folders, or leave it out")
-    return ShadowSimSettings(
-        values, precheck_settings(values, srdf=srdf_text(values['srdf'])),
-        load_rubric(values['goal_rubric'], values['rubric_dir']), world_model_settings(values))
-
-
-def srdf_text(given: str) -> str | None:
-    """
-    Return the text of an SRDF that is given as text or as the path of a file; None for ''.
-
-    :raises ConfigurationError: when there is no such file.
-    """
-    if not given.strip():
-        return None
-    if given.lstrip().startswith('<'):
-        return given
-    try:
-        return Path(given).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
-            f'{error}') from error

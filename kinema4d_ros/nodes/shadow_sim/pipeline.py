@@ -17,7 +17,7 @@ from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper, Pictures
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Look
 from kinema4d_ros.nodes.shadow_sim.looker import Looker
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
-from kinema4d_ros.nodes.shadow_sim.parameters import ShadowSimSettings
+from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.nodes.shadow_sim.requests import Request
 from kinema4d_ros.nodes.shadow_sim.rollout_publisher import Rollout, RolloutPublisher
 from kinema4d_ros.precheck import check_tier0, not_checked, rank, trajectory_hash
