@@ -1,7 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench evaluate lint clean
+.PHONY: help setup demo test bench evaluate docs lint clean
 SHELL := /bin/bash
 
 # The same interpreter that apt's PyKDL was built for.
@@ -19,15 +19,20 @@ demo: setup	## Play recorded episodes into the nodes; results in out/demo/. ARGS
 	@$(IN_ENV) exec python scripts/demo.py $(ARGS)
 
 test:	## Run every test. ARGS='test/robot -k fk' for some.
-	@$(SETUP) engine
+	@$(SETUP) engine docs
 	@$(IN_ENV) ROS_LOCALHOST_ONLY=1 ROS_PYTHON_CHECK_FIELDS=1 \
 		exec python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
 
-bench: setup	## Measure the ratios that the README states, as JSON.
+bench: setup	## Measure what docs/measured.md states, as JSON.
 	@$(IN_ENV) exec python -m bench $(ARGS)
 
 evaluate: setup	## Verdicts on recorded episodes against what happened; out/evaluate/.
 	@$(IN_ENV) exec python scripts/evaluate.py $(ARGS)
+
+docs:	## Build the pages of docs/ as a site; out/docs/index.html.
+	@$(SETUP) docs
+	@.venv/bin/sphinx-build -W --keep-going -q -b html docs out/docs $(ARGS)
+	@echo out/docs/index.html
 
 lint: setup	## Check style (ruff) and types (mypy).
 	@.venv/bin/ruff check .

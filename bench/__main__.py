@@ -26,9 +26,8 @@ def main() -> int:
     parser.add_argument('--repeats', type=int, default=REPEATS,
                         help='timed rounds, at least 3 (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=report.OUT)
-    parser.add_argument('--readme', action='store_true',
-                        help='write README and docs/measured.md from --out; measure only '
-                        'what is named')
+    parser.add_argument('--docs', action='store_true',
+                        help='write docs/measured.md from --out; measure only what is named')
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(names))
     if unknown:
@@ -36,7 +35,7 @@ def main() -> int:
     if arguments.repeats < 3:
         parser.error(f'--repeats must be at least 3, got {arguments.repeats}')
     chosen = arguments.names
-    if not chosen and not arguments.readme:
+    if not chosen and not arguments.docs:
         chosen = [name for name in names if arguments.all or name not in report.STUDIES]
     os.environ.update(ros_environment())
     good = True
@@ -47,8 +46,7 @@ def main() -> int:
         path = report.write(arguments.out, name, rows, arguments.repeats)
         good &= all(row['good'] for row in rows)
         print(f'written to {path}; took {time.perf_counter() - started:.0f} s', flush=True)
-    if arguments.readme:
-        report.update_readme(arguments.out)
+    if arguments.docs:
         report.write_page(arguments.out)
     return 0 if good else 1
 

@@ -22,7 +22,6 @@ from bench.timing import interleave, median, row
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, PinholeCamera, Verdict
-from kinema4d_ros.world_model import registry
 
 GOAL = 0.6
 SPEEDS = (1.0, 0.9, 0.8, 0.7)
@@ -40,7 +39,7 @@ def compare(repeats: int, camera: PinholeCamera, frames: int) -> list[dict]:
     """Return the rows for a camera and so many predicted frames."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
-    simulator = ShadowSimulator(robot, registry.create('kinematic'), frames=frames, meshes=meshes)
+    simulator = ShadowSimulator(robot, 'kinematic', frames=frames, meshes=meshes)
     observation, candidates = look(robot, meshes, camera), slower(motion(robot))
 
     def judge(each_its_own: bool, predicts: bool) -> list[Verdict]:

@@ -227,7 +227,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def as_markdown(rows: list[dict]) -> str:
-    """Return the table for the README."""
+    """Return the table for docs/measured.md."""
     columns = {'case': 'Way', 'forward_s': 's per forward', 'rollout_s': 's per rollout',
                'times_faster': 'times faster', 'tflop_per_s': 'TFLOP/s', 'peak_gib': 'peak GiB',
                'difference': 'difference', 'told': 'not measured'}

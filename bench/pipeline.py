@@ -30,7 +30,6 @@ from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import PinholeCamera
-from kinema4d_ros.world_model import registry
 
 GOAL = 0.25
 FRAMES = 49
@@ -91,7 +90,7 @@ class Ours:
     def __init__(self, robot: Robot, meshes, frames: int, publish: Publishers,
                  settings: PrecheckSettings):
         """Load what a running node has loaded."""
-        self.simulator = ShadowSimulator(robot, registry.create('frozen'), frames=frames,
+        self.simulator = ShadowSimulator(robot, None, settings=settings, frames=frames,
                                          meshes=meshes)
         self.simulator.checker(settings).warm_up()
         self._publish = publish

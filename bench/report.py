@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of measured rows: tables on the terminal, JSON, README.md and docs/measured.md."""
+"""What becomes of measured rows: tables on the terminal, JSON, and docs/measured.md."""
 from __future__ import annotations
 
 import json
@@ -16,18 +16,10 @@ from rich.table import Table
 
 FOLDER = Path(__file__).parent
 OUT = Path('out/bench')
-README = FOLDER.parent / 'README.md'
 PAGE = FOLDER.parent / 'docs' / 'measured.md'
-#: measurements that take minutes and are made when they are asked for -> what their table shows
-STUDIES = {
-    'scale': 'How cost grows: CPU time of all cores, and the exponent fitted to it; 1 is linear.'
-             '\n\n![Cost over frames, pixels, triangles, scene points and links](scale.svg)',
-    'memory': 'Resident memory of every node over many rollouts.\n\n'
-              '![Memory over rollouts](memory.svg)',
-    'load': 'Sustained load on the real graph: a camera of 1280x720 with depth at 30 Hz, joint '
-            'states at 500 Hz,\na new trajectory every 200 ms.',
-    'viewer': 'How often the viewer brings its page up to date.'}
-BEGIN, END = '<!-- made by python -m bench --readme -->', '<!-- end of what the bench made -->'
+#: measurements that take minutes and are made when they are asked for
+STUDIES = ('scale', 'memory', 'load', 'viewer')
+COMPARISONS = 'comparisons'      # what the table of all the others is called on the page
 _HEAD = ('Measurement', 'What', 'Ours', 'Usual way', 'Ratio', 'Goal')
 
 
@@ -63,34 +55,29 @@ def machine() -> dict:
             'python': platform.python_version(), 'load': round(os.getloadavg()[0], 2)}
 
 
-def update_readme(folder: Path) -> None:
-    """Put the table of what lies in a folder between the markers of the README."""
-    text = README.read_text(encoding='utf-8')
-    before, _, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise SystemExit(f'{README} lacks the lines {BEGIN!r} and {END!r}')
-    README.write_text(f'{before}{BEGIN}\n{markdown(folder)}{END}{after}', encoding='utf-8')
-    print(f'wrote the table of {README.name}')
-
-
 def write_page(folder: Path) -> None:
-    """Write the page of the studies that lie in a folder; those that do not stay as they are."""
-    sections = dict(part.split('\n', 1) for part in _page().split('\n## ')[1:])
-    for name, said in STUDIES.items():
+    """Put the tables of what lies in a folder between the page's markers; the rest stays."""
+    text = PAGE.read_text(encoding='utf-8')
+    made = {COMPARISONS: markdown(folder)}
+    for name in STUDIES:
         path = folder / f'{name}.json'
         if path.is_file():
             report = json.loads(path.read_text(encoding='utf-8'))
-            sections[name] = f'\n{said}\n\n{_machine_line(report)}\n\n{_rows(report["rows"])}'
-    text = ['# Measured: growth, memory, load, web page\n\nMade by `python -m bench --readme` from '
-            'what `make bench ARGS="scale memory load viewer"` measured.\n']
-    text += [f'\n## {name}\n{sections[name].rstrip()}\n' for name in STUDIES if name in sections]
-    PAGE.write_text(''.join(text), encoding='utf-8')
-    print(f'wrote {PAGE.name}')
+            made[name] = f'{_machine_line(report)}\n\n{_rows(report["rows"])}\n'
+    for name, table in made.items():
+        begin, end = markers(name)
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f'{PAGE} lacks the lines {begin!r} and {end!r}')
+        text = f'{before}{begin}\n{table}{end}{after}'
+    PAGE.write_text(text, encoding='utf-8')
+    print(f'wrote {", ".join(made)} into {PAGE.name}')
 
 
-def _page() -> str:
-    return PAGE.read_text(encoding='utf-8') if PAGE.is_file() else ''
+def markers(name: str) -> tuple[str, str]:
+    """Return the lines of the page between which a table stands."""
+    return f'<!-- made by python -m bench --docs: {name} -->', f'<!-- end of {name} -->'
 
 
 def _machine_line(report: dict) -> str:

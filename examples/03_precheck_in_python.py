@@ -8,20 +8,15 @@ Tier 0 looks at the trajectory by itself (limits, self-collision, where it start
 distance to the scene that the depth camera sees. What is grasped, and whether the goal will be
 met, is foreseen on the way.
 
-    python examples/03_precheck_in_python.py data/episodes/libero_spatial_0_0_into_table.mcap
+    python examples/03_precheck_in_python.py libero_spatial_0_0_into_table
 """
 import argparse
 from pathlib import Path
 
-from kinema4d_ros.episodes import Episode
-from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier0Settings, Tier1Settings
-from kinema4d_ros.robot import Robot
-from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import Verdict
-from kinema4d_ros.world_model import create
+import kinema4d_ros as k4d
 
 
-def tell(verdict: Verdict) -> None:
+def tell(verdict: k4d.Verdict) -> None:
     """Print a verdict: the decision, its evidence, and what helps."""
     print(f'{verdict.status.name}: {verdict.summary}')
     for finding in verdict.findings:
@@ -42,18 +37,18 @@ def tell(verdict: Verdict) -> None:
 def main() -> None:
     """Judge one episode."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
-    parser.add_argument('episode', type=Path, help='episode file (.mcap)')
+    parser.add_argument('episode', help='path of an episode (.mcap), or the name of a bundled one')
     parser.add_argument('--goal', type=Path, help='rubric (YAML) instead of that of the episode')
     options = parser.parse_args()
 
-    episode = Episode.open(options.episode)
-    goal = Goal.load(options.goal) if options.goal else Goal.of(episode.metadata.goal)
-    settings = PrecheckSettings(          # every field has a default; these are for show
-        tier0=Tier0Settings(velocity_scale=1.0), tier1=Tier1Settings(near_miss=0.01))
-    simulator = ShadowSimulator(Robot.from_urdf(episode.robot_description), create('frozen'))
-    verdict = simulator.precheck(episode.observation(), episode.trajectory, tiers=(0, 1),
-                                 settings=settings, goal=goal)
-    simulator.close()
+    episode = k4d.Episode.open(options.episode)
+    goal = k4d.Goal.load(options.goal) if options.goal else k4d.Goal.of(episode.metadata.goal)
+    settings = k4d.PrecheckSettings(          # every field has a default; these are for show
+        tier0=k4d.Tier0Settings(velocity_scale=1.0), tier1=k4d.Tier1Settings(near_miss=0.01))
+    robot = k4d.Robot.from_urdf(episode.robot_description)
+    with k4d.ShadowSimulator(robot, None, settings=settings) as simulator:
+        verdict = simulator.precheck(episode.observation(), episode.trajectory, tiers=(0, 1),
+                                     goal=goal)
     tell(verdict)
     print(f'what really happened: {episode.metadata.kind}, '
           f'{"success" if episode.metadata.success else "no success"}')

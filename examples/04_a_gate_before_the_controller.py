@@ -8,7 +8,7 @@ shadow_sim and trajectory_gate run as processes of their own; mock_robot.py stan
 its camera and its controller, which notes what arrives. The client sends a good trajectory, and
 then one that is pressed into the table.
 
-    python examples/04_a_gate_before_the_controller.py data/episodes/libero_object_0_0_success.mcap
+    python examples/04_a_gate_before_the_controller.py libero_object_0_0_success
 """
 import argparse
 import contextlib
@@ -28,8 +28,8 @@ from mock_robot import MockRobot
 from rclpy.action import ActionClient
 from rclpy.executors import MultiThreadedExecutor
 
+import kinema4d_ros as k4d
 from kinema4d_ros.bridge.motion import trajectory_message
-from kinema4d_ros.episodes import Episode
 
 PROGRAMS = Path(get_package_prefix('kinema4d_ros'), 'lib', 'kinema4d_ros')
 
@@ -66,8 +66,8 @@ def answer(future):
 def main() -> None:
     """Send two trajectories through the gate."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
-    parser.add_argument('episode', type=Path, help='episode file (.mcap)')
-    episode = Episode.open(parser.parse_args().episode)
+    parser.add_argument('episode', help='path of an episode (.mcap), or the name of a bundled one')
+    episode = k4d.Episode.open(parser.parse_args().episode)
     os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))     # disturb no real robot
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     rclpy.init()

@@ -13,19 +13,13 @@ Here the policy is a recording: a real one takes the place of `RecordedPolicy`, 
 that of `act`. On a ROS graph, send the trajectory to trajectory_gate, which asks by itself; one
 whose first point lies ahead on the motion under way may be sent while the robot still moves.
 
-    python examples/05_a_policy_that_asks.py data/episodes/libero_spatial_0_0_into_table.mcap
+    python examples/05_a_policy_that_asks.py libero_spatial_0_0_into_table
 """
 import argparse
-from pathlib import Path
 
 import numpy as np
 
-from kinema4d_ros.episodes import Episode
-from kinema4d_ros.policy import ActionFormat, ActionReader, Reference
-from kinema4d_ros.robot import find_gripper, Robot, sample_trajectory
-from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import JointTrajectory, Observation, Status
-from kinema4d_ros.world_model import create
+import kinema4d_ros as k4d
 
 RATE, CHUNK = 20.0, 10      # [Hz], actions
 
@@ -33,23 +27,23 @@ RATE, CHUNK = 20.0, 10      # [Hz], actions
 class RecordedPolicy:
     """Returns joint positions as changes since the chunk's begin, but absolute for fingers."""
 
-    def __init__(self, episode: Episode, robot: Robot):
+    def __init__(self, episode: k4d.Episode, robot: k4d.Robot):
         """Take the recorded plan."""
-        fingers = find_gripper(robot).finger_joints
-        self.form = ActionFormat(RATE, robot.joint_names, Reference.START,
-                                 absolute_joints=fingers, limited_joints=fingers)
+        fingers = k4d.robot.find_gripper(robot).finger_joints
+        self.form = k4d.ActionFormat(RATE, robot.joint_names, k4d.Reference.START,
+                                     absolute_joints=fingers, limited_joints=fingers)
         times = np.arange(0.0, episode.trajectory.duration, 1.0 / RATE)
-        self._plan = sample_trajectory(episode.trajectory, robot, times,
-                                       episode.observation().joint_positions).positions
+        self._plan = k4d.robot.sample_trajectory(
+            episode.trajectory, robot, times, episode.observation().joint_positions).positions
 
-    def __call__(self, observation: Observation, step: int) -> np.ndarray:
+    def __call__(self, observation: k4d.Observation, step: int) -> np.ndarray:
         """Return the next actions, (at most CHUNK, joints); none when it is done."""
         here = [0.0 if name in self.form.absolute_joints else observation.joint_positions[name]
                 for name in self.form.joints]
         return self._plan[step + 1:step + 1 + CHUNK] - here
 
 
-def act(episode: Episode, trajectory: JointTrajectory, step: int) -> Observation:
+def act(episode: k4d.Episode, trajectory: k4d.JointTrajectory, step: int) -> k4d.Observation:
     """Execute it, and look at the world after it; here, as it was when it was recorded."""
     nearest = int(np.abs(episode.frames.times - step / RATE).argmin())
     return episode.observation(nearest - episode.start_index)
@@ -58,23 +52,22 @@ def act(episode: Episode, trajectory: JointTrajectory, step: int) -> Observation
 def main() -> None:
     """Run the policy until it is done or refused."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
-    parser.add_argument('episode', type=Path, help='episode file (.mcap)')
-    episode = Episode.open(parser.parse_args().episode)
-    robot = Robot.from_urdf(episode.robot_description)
-    simulator = ShadowSimulator(robot, create('frozen'))
+    parser.add_argument('episode', help='path of an episode (.mcap), or the name of a bundled one')
+    episode = k4d.Episode.open(parser.parse_args().episode)
+    robot = k4d.Robot.from_urdf(episode.robot_description)
     policy = RecordedPolicy(episode, robot)
-    reader = ActionReader(robot, policy.form)
+    reader = k4d.ActionReader(robot, policy.form)
 
     observation, step = episode.observation(), 0
-    while len(actions := policy(observation, step)):
-        trajectory = reader.trajectory(actions, observation.joint_positions)
-        verdict = simulator.precheck(observation, trajectory, tiers=(0, 1))
-        print(f'{step / RATE:.2f} s: {verdict.status.name}: {verdict.summary}')
-        if verdict.status is not Status.PASS:
-            break       # the robot stays where it is; a person, or another sample, decides
-        step += len(actions)
-        observation = act(episode, trajectory, step)
-    simulator.close()
+    with k4d.ShadowSimulator(robot, None) as simulator:
+        while len(actions := policy(observation, step)):
+            trajectory = reader.trajectory(actions, observation.joint_positions)
+            verdict = simulator.precheck(observation, trajectory)
+            print(f'{step / RATE:.2f} s: {verdict.status.name}: {verdict.summary}')
+            if not verdict.passed:
+                break       # the robot stays where it is; a person, or another sample, decides
+            step += len(actions)
+            observation = act(episode, trajectory, step)
 
 
 if __name__ == '__main__':

@@ -7,17 +7,17 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header, String
 
+import kinema4d_ros as k4d
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.episodes import Episode
 
 
 class MockRobot(Node):
     """An arm that stands still before a camera, and a controller that only notes its goals."""
 
-    def __init__(self, episode: Episode):
+    def __init__(self, episode: k4d.Episode):
         """Begin to publish."""
         super().__init__('mock_robot')
         self._look, self._frame, self.arrived = episode.observation(), episode.camera_frame, []

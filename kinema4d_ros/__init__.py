@@ -1,9 +1,100 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Shadow-simulate a robot's trajectory in a predicted 4D world before it moves real hardware."""
+"""
+Shadow-simulate a robot's trajectory in a predicted 4D world before it moves real hardware.
+
+::
+
+    import kinema4d_ros as k4d
+
+    robot = k4d.Robot.from_file('arm.urdf')
+    with k4d.ShadowSimulator(robot, 'kinematic') as simulator:
+        if simulator.precheck(observation, trajectory).passed:
+            ...
+
+What most programs need is here by name, and each room of the package with the rest
+(`k4d.robot.sample_trajectory`). All of it is imported when it is first asked for: importing this
+package costs nothing.
+"""
+from __future__ import annotations
+
+import importlib
 from pkgutil import extend_path
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step with _NAMES
+    from kinema4d_ros import (camera as camera, episodes as episodes, errors as errors,
+                              evaluation as evaluation, policy as policy, precheck as precheck,
+                              robot as robot, types as types, world_model as world_model)
+    from kinema4d_ros.camera import CameraCalibration as CameraCalibration, LinkPose as LinkPose
+    from kinema4d_ros.episodes import Episode as Episode
+    from kinema4d_ros.errors import (
+        CameraError as CameraError, ConfigurationError as ConfigurationError,
+        EpisodeError as EpisodeError, IncidentError as IncidentError,
+        Kinema4DError as Kinema4DError, KinematicsError as KinematicsError,
+        MeshError as MeshError, ObservationError as ObservationError,
+        PredictionCancelled as PredictionCancelled, RobotDescriptionError as RobotDescriptionError,
+        TrajectoryError as TrajectoryError, UnknownJointError as UnknownJointError,
+        WorldModelError as WorldModelError)
+    from kinema4d_ros.policy import (ActionFormat as ActionFormat, ActionReader as ActionReader,
+                                     Reference as Reference)
+    from kinema4d_ros.precheck import (
+        Goal as Goal, PrecheckSettings as PrecheckSettings, Tier0Settings as Tier0Settings,
+        Tier1Settings as Tier1Settings, Tier2Settings as Tier2Settings, TouchRule as TouchRule,
+        Unseen as Unseen)
+    from kinema4d_ros.resources import share_dir as share_dir
+    from kinema4d_ros.robot import Robot as Robot
+    from kinema4d_ros.simulator import ShadowSimulator as ShadowSimulator
+    from kinema4d_ros.types import (
+        CameraView as CameraView, ClearanceSample as ClearanceSample, EventKind as EventKind,
+        Finding as Finding, FindingCode as FindingCode, JointLimit as JointLimit,
+        JointTrajectory as JointTrajectory, Observation as Observation,
+        PinholeCamera as PinholeCamera,
+        PredictedFrame as PredictedFrame, Report as Report, RobotRollout as RobotRollout,
+        Severity as Severity, silent as silent, Status as Status, Verdict as Verdict,
+        WorldEvent as WorldEvent)
+    from kinema4d_ros.world_model import (load_world_model as load_world_model,
+                                          WorldModel as WorldModel)
 
 # The generated interfaces (kinema4d_ros.msg, .action) are installed by colcon; this lets a
 # source checkout on sys.path find them there.
 __path__ = extend_path(__path__, __name__)
 __version__ = '0.2.0'
+
+#: module -> its names that are public here; '' for modules that are public themselves
+_NAMES = {
+    '': 'camera episodes errors evaluation policy precheck robot types world_model',
+    'camera': 'CameraCalibration LinkPose',
+    'episodes': 'Episode',
+    'errors': 'CameraError ConfigurationError EpisodeError IncidentError Kinema4DError '
+              'KinematicsError MeshError ObservationError PredictionCancelled '
+              'RobotDescriptionError TrajectoryError UnknownJointError WorldModelError',
+    'policy': 'ActionFormat ActionReader Reference',
+    'precheck': 'Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings TouchRule Unseen',
+    'resources': 'share_dir',
+    'robot': 'Robot',
+    'simulator': 'ShadowSimulator',
+    'types': 'CameraView ClearanceSample EventKind Finding FindingCode JointLimit JointTrajectory '
+             'Observation PinholeCamera PredictedFrame Report RobotRollout Severity Status '
+             'Verdict WorldEvent silent',
+    'world_model': 'WorldModel load_world_model',
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted(['__version__', *_HOME])
+
+
+if not TYPE_CHECKING:      # or no type checker would find a name that is misspelt
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a room, when it is first asked for."""
+        if name not in _HOME:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+        module = importlib.import_module(f'{__name__}.{_HOME[name] or name}')
+        value = getattr(module, name) if _HOME[name] else module
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names too that are not imported yet."""
+    return sorted({*globals(), *_HOME})

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
+from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.robot_checker import RobotChecker
@@ -19,7 +21,7 @@ from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, Li
                                 Robot, sample_trajectory)
 from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame, Report,
                                 RobotRollout, silent, Verdict)
-from kinema4d_ros.world_model.base import WorldModel
+from kinema4d_ros.world_model import load_world_model, WorldModel
 
 CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
 """``poses(link_names, T_base_link (T, L, 4, 4)) -> T_base_camera (T, 4, 4)``."""
@@ -27,7 +29,12 @@ CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
 
 class ShadowSimulator:
     """
-    Predicts what a trajectory would do, from one observation.
+    Predicts what a trajectory would do, from one observation, and judges it.
+
+    A context manager, which closes it and its world model::
+
+        with ShadowSimulator(Robot.from_file('arm.urdf'), 'kinematic') as simulator:
+            verdict = simulator.precheck(observation, trajectory)
 
     Not thread-safe: one thread owns it, as it owns the world model. What depends on the robot or
     on the observation alone (meshes, the robot's colours, the scene without robot) is computed
@@ -35,20 +42,27 @@ class ShadowSimulator:
     rollout is alive at a time: T x H x W x 17 bytes, 290 MB for 49 frames of 480x720.
     """
 
-    def __init__(self, robot: Robot, world_model: WorldModel | None, *, frames: int = 49,
+    def __init__(self, robot: Robot, world_model: WorldModel | str | None, *,
+                 settings: PrecheckSettings | None = None, frames: int = 49,
                  camera_poses: CameraPoses | None = None,
                  meshes: dict[str, LinkMesh] | None = None, gripper: Gripper | None = None):
         """
-        Load the robot's meshes.
+        Build the simulator of a robot; its meshes are loaded.
 
-        :param world_model: None for a simulator that only looks and checks.
+        :param world_model: the model or its name, see `load_world_model`; None for a simulator
+            that judges by tiers 0 and 1 and predicts nothing. It belongs to the simulator, which
+            closes it.
+        :param settings: what the precheck allows; None for the defaults.
         :param frames: number of predicted frames, evenly from 0 to the trajectory's duration.
         :param camera_poses: how the camera moves with the robot; None for a camera that stays
             where the observation says.
         :param meshes: of the robot's links; None to load them.
         :param gripper: None to find it in the robot.
+        :raises MeshError: a mesh is missing or cannot be read.
+        :raises WorldModelError: there is no world model of that name, or it cannot start.
         """
-        self.robot, self.world_model, self.frames = robot, world_model, frames
+        self.robot, self.frames = robot, frames
+        self.settings = PrecheckSettings() if settings is None else settings
         self._camera_poses = camera_poses
         meshes = load_meshes(robot) if meshes is None else meshes
         gripper = find_gripper(robot) if gripper is None else gripper
@@ -58,6 +72,17 @@ class ShadowSimulator:
         self._meshes = meshes
         self._checker: RobotChecker | None = None
         self._seen: tuple[Observation, Appearance] | None = None
+        self.world_model = (load_world_model(world_model) if isinstance(world_model, str)
+                            else world_model)
+
+    def __enter__(self) -> ShadowSimulator:
+        """Return the simulator, which the end of the `with` block closes."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
 
     def roll_out(self, observation: Observation, trajectory: JointTrajectory,
                  report: Report = silent) -> RobotRollout:
@@ -89,12 +114,16 @@ class ShadowSimulator:
 
         :param report: as WorldModel.predict; the stage 'robot' comes first.
         :raises PredictionCancelled: as raised by `report`.
+        :raises WorldModelError: there is no world model, or it cannot predict from this input.
         """
         yield from self.future(observation, trajectory, seed=seed, report=report)[1]
 
     def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                report: Report = silent) -> tuple[RobotRollout, Iterator[PredictedFrame]]:
         """Return the robot's motion, and the predicted frames as `predict` yields them."""
+        if self.world_model is None:
+            raise WorldModelError('this simulator has no world model to predict with; give it one '
+                                  "by its name, as in ShadowSimulator(robot, 'kinematic')")
         robot = self.roll_out(observation, trajectory, report)
         return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
 
@@ -103,20 +132,19 @@ class ShadowSimulator:
         start = self.robot.configuration(observation.joint_positions, strict=False)
         images = self._renderer.render(self._kinematics(start[None]), observation.view.camera,
                                        observation.view.T_base_camera)
-        return images.link_id[0] >= 0
+        mask: np.ndarray = images.link_id[0] >= 0
+        return mask
 
     def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
-                 tiers: Collection[int] = (0, 1), required: Collection[int] | None = None,
-                 settings: PrecheckSettings | None = None, goal: Goal | None = None,
-                 seed: int = 0, report: Report = silent,
+                 tiers: Collection[int] = (0, 1), settings: PrecheckSettings | None = None,
+                 goal: Goal | None = None, seed: int = 0, report: Report = silent,
                  live_joints: Mapping[str, float] | None = None) -> Verdict:
         """
         Judge a trajectory before it moves the robot.
 
-        :param tiers: to run: 0 the trajectory by itself, 1 against the observed scene, 2 by what
-            the world model predicts.
-        :param required: tiers without which there is no PASS; None for all of `tiers`.
-        :param settings: what is allowed; None for those of the call before, at first the defaults.
+        :param tiers: that a PASS takes: 0 the trajectory by itself, 1 against the observed scene,
+            2 by what the world model predicts. One that cannot be run leaves it UNSURE.
+        :param settings: what is allowed; None for the settings of the simulator.
         :param goal: for the probability that it is reached.
         :param report: told of the stages 'tier 0', 'tier 1', 'robot', and those of the model.
         :param live_joints: newer positions than the observation's, for tier 0 [rad or m].
@@ -124,27 +152,33 @@ class ShadowSimulator:
             a finding, and the verdict UNSURE.
         """
         return run_precheck(self, self.checker(settings), observation, trajectory, tiers=tiers,
-                            required=tiers if required is None else required, goal=goal,
-                            seed=seed, report=report, live_joints=live_joints)
-
-    def checker(self, settings: PrecheckSettings | None = None) -> RobotChecker:
-        """Return what checks this robot by these settings; kept while they stay the same."""
-        if self._checker is None or settings not in (None, self._checker.settings):
-            self._checker = RobotChecker(self.robot, self._meshes, self.gripper,
-                                      settings or PrecheckSettings(), renderer=self._renderer)
-        return self._checker
+                            required=tiers, goal=goal, seed=seed, report=report,
+                            live_joints=live_joints)
 
     def precheck_all(self, observation: Observation, trajectories: Sequence[JointTrajectory],
-                     **options: Any) -> tuple[list[Verdict], list[int]]:
+                     **options: Any) -> list[tuple[int, Verdict]]:
         """
-        PrecheckPipeline candidates from one observation; what they share is computed once.
+        Judge candidates from one observation; what they share is computed once.
 
         :param options: of `precheck`.
-        :return: a verdict for each, and their indices, best first.
+        :return: (index in `trajectories`, verdict) of each, best first; see `precheck.rank`.
         """
         verdicts = [self.precheck(observation, trajectory, **options)
                     for trajectory in trajectories]
-        return verdicts, rank(verdicts, [trajectory.duration for trajectory in trajectories])
+        order = rank(verdicts, [trajectory.duration for trajectory in trajectories])
+        return [(index, verdicts[index]) for index in order]
+
+    def checker(self, settings: PrecheckSettings | None = None) -> RobotChecker:
+        """
+        Return what checks this robot by these settings, kept for the next call with equal ones.
+
+        :param settings: None for the settings of the simulator.
+        """
+        settings = self.settings if settings is None else settings
+        if self._checker is None or settings != self._checker.settings:
+            self._checker = RobotChecker(self.robot, self._meshes, self.gripper, settings,
+                                         renderer=self._renderer)
+        return self._checker
 
     def close(self) -> None:
         """Close the world model and forget what was cached."""

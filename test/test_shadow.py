@@ -11,11 +11,12 @@ import pytest
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.errors import PredictionCancelled
+from kinema4d_ros.errors import PredictionCancelled, RobotDescriptionError, WorldModelError
+from kinema4d_ros.precheck import PrecheckSettings, Tier0Settings
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import Status
-from kinema4d_ros.world_model import create
+from kinema4d_ros.types import FindingCode, JointLimit, Status
+from kinema4d_ros.world_model import WorldModel
 
 EPISODE = Path(__file__).parents[1] / 'data/episodes/libero_object_0_0_success.mcap'
 
@@ -34,7 +35,7 @@ def robot(episode):
 
 def simulator(robot, **more):
     """Return a simulator with the baseline model."""
-    return ShadowSimulator(robot, create('frozen'), frames=4, **more)
+    return ShadowSimulator(robot, 'frozen', frames=4, **more)
 
 
 def test_frames_come_in_order_and_in_the_size_of_the_camera(episode, robot):
@@ -94,7 +95,7 @@ def test_the_fingers_shapes_are_known(episode, robot):
 @pytest.mark.parametrize('calls', [1, 2])
 def test_a_report_that_cancels_is_heard_before_and_while_the_robot_is_rendered(episode, robot,
                                                                                calls):
-    told, shadow = [], simulator(robot)
+    told, shadow = [], ShadowSimulator(robot, 'frozen', frames=49)
 
     def report(stage, step, total):
         told.append((stage, step))
@@ -114,3 +115,90 @@ def test_the_precheck_judges_by_tier_0(episode, robot):
     broken = dataclasses.replace(episode.trajectory,
                                  positions=episode.trajectory.positions * np.nan)
     assert shadow.precheck(observation, broken).status is Status.FAIL
+
+
+class Closable(WorldModel):
+    """Predicts nothing, and knows when it is closed."""
+
+    name, closed = 'closable', False
+
+    def predict(self, observation, robot, *, seed=0, report=None):
+        return iter(())
+
+    def close(self):
+        self.closed = True
+
+
+def test_the_end_of_the_block_closes_the_world_model_whatever_happens_in_it(robot):
+    model = Closable()
+    with pytest.raises(ZeroDivisionError), ShadowSimulator(robot, model) as shadow:
+        assert shadow.world_model is model and not model.closed
+        raise ZeroDivisionError
+    assert model.closed
+
+
+def test_a_world_model_of_an_unknown_name_is_told(robot):
+    with pytest.raises(WorldModelError, match=r"'magic'; available: .*kinematic"):
+        ShadowSimulator(robot, 'magic')
+
+
+def test_without_a_world_model_it_judges_and_predicts_nothing(episode, robot):
+    observation, trajectory = episode.observation(), episode.trajectory
+    with ShadowSimulator(robot, None) as shadow:
+        verdict = shadow.precheck(observation, trajectory)
+        assert verdict.passed and verdict.world_model == ''
+        assert len(shadow.roll_out(observation, trajectory).times) == shadow.frames
+        with pytest.raises(WorldModelError, match='no world model to predict with'):
+            next(shadow.predict(observation, trajectory))
+        # What was asked for and cannot be had is no PASS.
+        without = shadow.precheck(observation, trajectory, tiers=(0, 1, 2))
+        assert without.status is Status.UNSURE and 'no world model' in without.summary
+        assert without.tiers_passed == (0, 1)
+    with ShadowSimulator(robot, 'frozen') as shadow:
+        same = shadow.precheck(observation, trajectory)
+    assert dataclasses.replace(same, latencies={}, world_model='') == dataclasses.replace(
+        verdict, latencies={})
+
+
+@pytest.mark.parametrize('tiers', [(), (0, 1, 7)])
+def test_tiers_that_do_not_exist_or_none_are_no_pass(tiers, episode, robot):
+    verdict = simulator(robot).precheck(episode.observation(), episode.trajectory, tiers=tiers)
+    assert verdict.status is Status.UNSURE
+
+
+def test_settings_of_one_call_are_gone_at_the_next(episode, robot):
+    strict = PrecheckSettings(Tier0Settings(
+        limits={name: JointLimit(velocity=0.001) for name in robot.joint_names}))
+    observation, trajectory = episode.observation(), episode.trajectory
+    shadow = simulator(robot)
+    assert shadow.precheck(observation, trajectory).passed
+    assert shadow.precheck(observation, trajectory, settings=strict).status is Status.FAIL
+    assert shadow.precheck(observation, trajectory).passed
+    always_strict = simulator(robot, settings=strict)
+    assert always_strict.precheck(observation, trajectory).status is Status.FAIL
+    assert always_strict.precheck(observation, trajectory, settings=PrecheckSettings()).passed
+
+
+def test_what_checks_the_robot_is_kept_while_the_settings_are_equal(robot):
+    shadow = simulator(robot)
+    checker = shadow.checker()
+    assert shadow.checker(PrecheckSettings()) is checker
+    other = PrecheckSettings(Tier0Settings(velocity_scale=0.5))
+    assert shadow.checker(other).settings is other is not checker.settings
+
+
+def test_candidates_come_back_with_their_index_best_first(episode, robot):
+    observation, trajectory = episode.observation(), episode.trajectory
+    broken = dataclasses.replace(trajectory, positions=trajectory.positions * np.nan)
+    ranked = simulator(robot).precheck_all(observation, [broken, trajectory], tiers=(0,))
+    assert [(index, verdict.passed) for index, verdict in ranked] == [(1, True), (0, False)]
+    assert ranked[1][1].findings[0].code is FindingCode.NOT_FINITE
+
+
+def test_a_robot_is_read_from_a_file(tmp_path):
+    path = tmp_path / 'arm.urdf'
+    path.write_text((EPISODE.parents[2] / 'urdf/demo_arm.urdf').read_text())
+    assert Robot.from_file(path).description_hash == Robot.from_urdf(
+        path.read_text()).description_hash
+    with pytest.raises(RobotDescriptionError, match=r'none\.urdf cannot be read'):
+        Robot.from_file(str(tmp_path / 'none.urdf'))

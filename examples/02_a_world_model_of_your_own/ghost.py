@@ -14,18 +14,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model import WorldModel
+import kinema4d_ros as k4d
 
 
-class Ghost(WorldModel):
+class Ghost(k4d.WorldModel):
     """Tints the pixels that the robot will cover."""
 
     name = 'ghost'
     settings = {'opacity': (0.6, 'share of the tint, 0 to 1')}
 
-    def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
-                report: Report = silent) -> Iterator[PredictedFrame]:
+    def predict(self, observation: k4d.Observation, robot: k4d.RobotRollout, *, seed: int = 0,
+                report: k4d.Report = k4d.silent) -> Iterator[k4d.PredictedFrame]:
         """Yield one frame per time of the rollout, each as soon as it is ready."""
         opacity, count = self.setting['opacity'], len(robot.times)
         for index, time in enumerate(robot.times):
@@ -34,4 +33,4 @@ class Ghost(WorldModel):
             image = observation.view.image.copy()
             tint = (1 - opacity) * image[mask] + opacity * np.array([80, 160, 255])
             image[mask] = tint.astype(np.uint8)
-            yield PredictedFrame(index, count, float(time), image, robot.pointmap[index], mask)
+            yield k4d.PredictedFrame(index, count, float(time), image, robot.pointmap[index], mask)

@@ -47,22 +47,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Exit:
     """Judge, show, and say it with the exit code."""
     from kinema4d_ros.cli import show
-    from kinema4d_ros.episodes import Episode, find_episode
+    from kinema4d_ros.episodes import Episode
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.simulator import ShadowSimulator
-    from kinema4d_ros.world_model import create
+    from kinema4d_ros.world_model import load_world_model
 
     settings = settings_of(options.set)
     with show.progress('precheck') as report:
         report('reading', 0, 0)
-        episode = Episode.open(find_episode(options.episode))
+        episode = Episode.open(options.episode)
         goal = goal_of(options.goal, episode.metadata.goal)
         robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
         observation, trajectory = episode.observation(), episode.trajectory
         report('loading the robot', 0, 0)
-        simulator = ShadowSimulator(robot, create(options.world_model, **settings),
+        simulator = ShadowSimulator(robot, load_world_model(options.world_model, **settings),
                                     frames=options.frames)
         checkpoint = str(simulator.world_model.fingerprint)
         try:

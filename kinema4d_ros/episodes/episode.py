@@ -14,7 +14,7 @@ import numpy as np
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.recording import KIND
-from kinema4d_ros.episodes.storage import Messages
+from kinema4d_ros.episodes.storage import find_episode, Messages
 from kinema4d_ros.episodes.topics import Topic
 from kinema4d_ros.episodes.transforms import matrix_from_message
 from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
@@ -146,12 +146,14 @@ class Episode:
     @classmethod
     def open(cls, path: str | Path) -> Episode:
         """
-        Open an episode file.
+        Open an episode by its path, or by the name of a bundled one.
+
+        A folder with one .mcap file, as a recording is, stands for that file.
 
         :raises EpisodeError: when it is damaged, too large, lacks a topic or holds nonsense;
             the message names the file, the topic and what to do.
         """
-        return cls(Messages(Path(path)))
+        return cls(Messages(find_episode(path)))
 
     @cached_property
     def calibration(self) -> CameraCalibration:

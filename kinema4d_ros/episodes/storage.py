@@ -132,7 +132,7 @@ def in_folder(path: Path) -> Path:
     return files[0] if len(files) == 1 else path
 
 
-def find_episode(name: str) -> Path:
+def find_episode(name: str | Path) -> Path:
     """
     Return the path of an episode given as a path or as the name of a bundled one.
 
@@ -140,14 +140,16 @@ def find_episode(name: str) -> Path:
 
     :raises EpisodeError: there is no such file; the message lists what there is.
     """
+    path = in_folder(Path(name).expanduser())
+    if path.is_file():
+        return path
     bundled_folder = share_dir() / 'data' / 'episodes'
-    path = Path(name).expanduser()
-    for candidate in (path, bundled_folder / name, bundled_folder / f'{name}.mcap'):
-        if in_folder(candidate).is_file():
-            return in_folder(candidate)
+    for candidate in (bundled_folder / name, bundled_folder / f'{name}.mcap'):
+        if candidate.is_file():
+            return candidate
     folder = path if path.is_dir() else path.parent
     here = sorted(file.name for file in folder.glob('*.mcap')) if folder.is_dir() else []
     bundled = sorted(file.stem for file in bundled_folder.glob('*.mcap'))
     raise EpisodeError(
-        f'no such episode: {name!r}; in {folder}: {", ".join(here) or "no .mcap file"}; bundled: '
-        f'{", ".join(bundled) or "none"}')
+        f'no such episode: {str(name)!r}; in {folder}: {", ".join(here) or "no .mcap file"}; '
+        f'bundled: {", ".join(bundled) or "none"}')

@@ -18,7 +18,6 @@ from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
-from kinema4d_ros.world_model import create
 
 _DISTURBED = 0.001        # [m] an object that moved by this was pushed; resting ones stay within
 _TURNED = np.radians(1.0)   # or turned by this
@@ -130,8 +129,7 @@ class EpisodePrechecker:
         observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
         simulator = self._simulator(episode)
         cpu = time.process_time()
-        verdict = simulator.precheck(observation, episode.trajectory, settings=self._settings,
-                                     goal=goal)
+        verdict = simulator.precheck(observation, episode.trajectory, goal=goal)
         cpu = time.process_time() - cpu
         metadata = episode.metadata
         return PrecheckRow(
@@ -144,9 +142,9 @@ class EpisodePrechecker:
         """Return the simulator of the episode's robot, made and warm."""
         text = episode.robot_description
         if text not in self._simulators:
-            simulator = ShadowSimulator(Robot.from_urdf(text), create('kinematic'))
-            simulator.precheck(episode.observation(), episode.trajectory,
-                               settings=self._settings)
+            simulator = ShadowSimulator(Robot.from_urdf(text), 'kinematic',
+                                        settings=self._settings)
+            simulator.precheck(episode.observation(), episode.trajectory)
             self._simulators[text] = simulator
         return self._simulators[text]
 

@@ -17,7 +17,7 @@ from kinema4d_ros.evaluation.metrics import changed_region, depth_abs_rel, psnr,
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import WorldEvent
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 _HAS_MOVED = 0.01       # [m] the carry begins when the true centre has moved by this
 
@@ -98,7 +98,7 @@ def evaluate_episode(episode: Episode | str | Path, world_model: str, *, frames:
     """
     episode = episode if isinstance(episode, Episode) else Episode.open(episode)
     simulator = ShadowSimulator(Robot.from_urdf(episode.robot_description),
-                                create(world_model, **(settings or {})), frames=frames,
+                                load_world_model(world_model, **(settings or {})), frames=frames,
                                 camera_poses=LinkPose(episode.camera_frame).poses)
     observation = episode.observation()
     started = time.perf_counter()

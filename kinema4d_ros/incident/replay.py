@@ -16,7 +16,7 @@ from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Severity, Verdict
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 from kinema4d_ros.world_model.base import WorldModel
 
 #: numbers of a verdict, and by how much they may differ when it is made again
@@ -113,10 +113,10 @@ def _number(value: float | None) -> str:
 
 def _world_model(rules: IncidentRules) -> WorldModel:
     if 2 not in rules.tiers:
-        return create('frozen')       # nothing is predicted
+        return load_world_model('frozen')       # nothing is predicted
     if ':' in rules.world_model:
         raise WorldModelError(
             f'the packet was made with the world model {rules.world_model!r}, which is not part of '
             'this package and is not imported on the word of a file; make it and pass it as '
             'world_model')
-    return create(rules.world_model, **rules.model_settings)
+    return load_world_model(rules.world_model, **rules.model_settings)

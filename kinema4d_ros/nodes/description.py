@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import Kinema4DError
 
 
@@ -20,7 +19,7 @@ def main(arguments: list[str]) -> int:
         print('give one episode: a path, or the name of a bundled one', file=sys.stderr)
         return 2
     try:
-        print(Episode.open(find_episode(arguments[0])).robot_description)
+        print(Episode.open(arguments[0]).robot_description)
     except Kinema4DError as error:
         print(error, file=sys.stderr)
         return 1

@@ -27,7 +27,7 @@ from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
-from kinema4d_ros.episodes import Episode, EpisodeFrame, find_episode
+from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
@@ -76,7 +76,7 @@ class EpisodePlayer(NodeBase, Node):
         self._values = values = TABLE.snapshot(self)
         self._on_end = on_end
         self.failures: list[Exception] = []
-        self._episode = Episode.open(find_episode(values['episode']))
+        self._episode = Episode.open(values['episode'])
         self._compressed = values['image_transport'] == 'compressed'
         self._image = self.create_publisher(
             *((CompressedImage, 'camera/image_raw/compressed') if self._compressed

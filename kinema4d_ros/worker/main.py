@@ -195,7 +195,7 @@ def make_model(settings: WorkerSettings) -> WorldModel:
     """Return a registered world model, or one of the user's own given as module:Class."""
     name = settings.world_model
     if ':' not in name:
-        return registry.create(name, **settings.model_settings)
+        return registry.load_world_model(name, **settings.model_settings)
     module, _, attribute = name.partition(':')
     try:
         model_class = getattr(importlib.import_module(module), attribute)

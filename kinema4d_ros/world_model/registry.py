@@ -81,7 +81,7 @@ def model_class(name: str) -> type[WorldModel]:
     return found
 
 
-def create(name: str, **settings: Any) -> WorldModel:
+def load_world_model(name: str, **settings: Any) -> WorldModel:
     """
     Return a new world model.
 

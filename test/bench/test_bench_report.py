@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The runner, its JSON, and the table that the README has from it."""
+"""The runner, its JSON, and the page of the documentation that is made from it."""
 import json
 
 import pytest
@@ -38,25 +38,28 @@ def test_the_table_says_what_was_measured_and_on_what(tmp_path, monkeypatch):
     assert '| `fk` | all links | 200 µs | 400 ms | 0.0005 | ≤ 0.02 |' in text
     assert '| `render` | only told | 1.5 s |  |  |  |' in text
     assert told['machine']['processor'] in text and 'at least 7' in text
-    readme = tmp_path / 'README.md'
-    readme.write_text(f'before\n{report.BEGIN}\nold\n{report.END}\nafter\n')
-    monkeypatch.setattr(report, 'README', readme)
-    report.update_readme(tmp_path)
-    assert readme.read_text() == f'before\n{report.BEGIN}\n{text}{report.END}\nafter\n'
 
 
-def test_the_page_takes_the_studies_that_were_made_and_keeps_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, 'PAGE', tmp_path / 'measured.md')
+def test_the_page_takes_what_was_measured_and_keeps_the_rest(tmp_path, monkeypatch):
+    page, marks = tmp_path / 'measured.md', report.markers
+    monkeypatch.setattr(report, 'PAGE', page)
+    page.write_text('# Measured\n' + ''.join(
+        f'## {name}\nsaid by people\n{marks(name)[0]}\nold {name}\n{marks(name)[1]}\n'
+        for name in (report.COMPARISONS, *report.STUDIES)))
+    report.write(tmp_path, 'fk', [timing.row('all links', 0.0002, 0.4, 0.02, same=True)], 7)
+    report.write(tmp_path, 'load', [{'case': 'y', 'value': '5', 'good': False}], 7)
     for value in (1.0, 2.0):
         report.write(tmp_path, 'scale', [{'case': 'x', 'exponent': value, 'good': True}], 7)
-        if value == 1.0:
-            report.write(tmp_path, 'load', [{'case': 'y', 'value': '5', 'good': False}], 7)
         report.write_page(tmp_path)
-        (tmp_path / 'load.json').unlink(missing_ok=True)
-    text = report.PAGE.read_text()
-    assert text.index('## scale') < text.index('| x | 2 | yes |') < text.index('## load')
+    text = page.read_text()
+    assert text.startswith('# Measured\n') and text.count('said by people') == 5
+    assert 'old comparisons' not in text and '| `fk` | all links |' in text
+    assert '| x | 2 | yes |' in text and '| x | 1' not in text and 'old scale' not in text
+    assert '| y | 5 | NO |' in text and 'old memory' in text and 'old viewer' in text
     assert report._rows([{'case': 'z', 'value': float('nan')}]).endswith('| z |  |')
-    assert '| y | 5 | NO |' in text and '| x | 1' not in text and 'scale.svg' in text
+    page.write_text('no markers')
+    with pytest.raises(SystemExit, match='lacks the lines'):
+        report.write_page(tmp_path)
 
 
 def test_units_in_brackets_are_shown(capsys):
@@ -69,9 +72,10 @@ def test_nothing_measured_is_said(tmp_path):
         report.markdown(tmp_path)
 
 
-def test_the_table_in_the_readme_names_measurements_that_exist():
-    text = report.README.read_text()
-    table = text.partition(report.BEGIN)[2].partition(report.END)[0].strip()
+def test_the_table_of_the_page_names_measurements_that_exist():
+    text, (begin, end) = report.PAGE.read_text(), report.markers(report.COMPARISONS)
+    assert all(mark in text for name in report.STUDIES for mark in report.markers(name))
+    table = text.partition(begin)[2].partition(end)[0].strip()
     lines = [line for line in table.splitlines() if line.startswith('|')]
     assert [cell.strip() for cell in lines[0].strip('|').split('|')] == list(report._HEAD)
     names = [line.split('|')[1].strip().strip('`') for line in lines[2:]]

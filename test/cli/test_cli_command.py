@@ -65,7 +65,7 @@ def test_wrong_usage(words, capsys):
     (['precheck', TABLE, '--set', 'x=['], 'is not YAML'),
     (['precheck', TABLE, '--goal', 'world_peace'], "there is no goal 'world_peace'.*lift"),
     (['precheck', TABLE, '--world-model', 'oracle', '--tiers', '0'], 'unknown world model'),
-    (['evaluate', '/nowhere'], 'cannot be opened'),
+    (['evaluate', '/nowhere'], 'no such episode: ./nowhere'),
     (['replay-incident', '/nowhere.zip'], 'No such file'),
     (['record', '--repair', '/nowhere.mcap'], 'cannot be repaired')])
 def test_what_cannot_be_read(words, said, capsys):

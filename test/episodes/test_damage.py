@@ -27,12 +27,12 @@ def write(tmp_path, fill):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(EpisodeError, match='nothing.mcap cannot be opened.*data/episodes'):
+    with pytest.raises(EpisodeError, match='no such episode.*nothing.mcap.*bundled: libero'):
         Episode.open(tmp_path / 'nothing.mcap')
 
 
 def test_folder(tmp_path):
-    with pytest.raises(EpisodeError, match='is not a file'):
+    with pytest.raises(EpisodeError, match='no such episode.*no .mcap file'):
         Episode.open(tmp_path)
 
 

@@ -15,7 +15,7 @@ from kinema4d_ros.evaluation.comparison import (average, compare, Comparison, fr
 from kinema4d_ros.evaluation.report.depict import Foreteller
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 EPISODE = Path(__file__).parents[2] / 'data/episodes/libero_object_0_0_success.mcap'
 
@@ -26,7 +26,7 @@ def predicted():
     episode = Episode.open(EPISODE)
     robot, frames = Robot.from_urdf(episode.robot_description), {}
     for model in ('frozen', 'kinematic'):
-        simulator = ShadowSimulator(robot, create(model), frames=49)
+        simulator = ShadowSimulator(robot, load_world_model(model), frames=49)
         observation = episode.observation()
         rollout = simulator.roll_out(observation, episode.trajectory)
         made = list(simulator.world_model.predict(observation, rollout))

@@ -12,14 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / 'examples' / '02_a_world_model_of_your_own'
 EPISODE = ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 PREDICT = f'''
-from kinema4d_ros.episodes import Episode
-from kinema4d_ros.robot import Robot
-from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.world_model import available, create
-print(available()['ghost'])
-episode = Episode.open({str(EPISODE)!r})
-with_ghost = ShadowSimulator(Robot.from_urdf(episode.robot_description),
-                             create('ghost', opacity=0.5), frames=3)
+import kinema4d_ros as k4d
+print(k4d.world_model.available()['ghost'])
+episode = k4d.Episode.open({str(EPISODE)!r})
+with_ghost = k4d.ShadowSimulator(k4d.Robot.from_urdf(episode.robot_description),
+                                 k4d.load_world_model('ghost', opacity=0.5), frames=3)
 seen = episode.observation()
 for frame in with_ghost.predict(seen, episode.trajectory):
     changed = (frame.image != seen.view.image).any(axis=-1)

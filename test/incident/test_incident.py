@@ -28,7 +28,7 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (Background, Finding, FindingCode, JointLimit, JointTrajectory,
                                 Observation, PinholeCamera, Severity, Status, Verdict)
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 EPISODES = share_dir() / 'data' / 'episodes'
 CAMERA = PinholeCamera(6, 4, 5.0, 5.0, 2.5, 1.5)
@@ -138,7 +138,7 @@ def judged():
     """Return what a push into the table is judged to be, as a packet."""
     episode = Episode.open(EPISODES / 'libero_spatial_0_0_into_table.mcap')
     robot = Robot.from_urdf(episode.robot_description)
-    simulator = ShadowSimulator(robot, create('frozen'))
+    simulator = ShadowSimulator(robot, load_world_model('frozen'))
     observation = episode.observation()
     verdict = simulator.precheck(observation, episode.trajectory)
     return IncidentPacket(observation, episode.robot_description, episode.trajectory,

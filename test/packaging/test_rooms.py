@@ -42,7 +42,8 @@ ROOMS = {
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'camera', 'robot', 'diagnosis'},
     # the public names, on first use
-    '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'policy', 'camera', 'robot'},
+    '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
+                 'camera', 'robot'},
 }
 #: rooms that cannot be imported without ROS; `cli` leads to one of them, and imports it when it
 #: runs a node

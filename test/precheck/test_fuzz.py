@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.precheck import PrecheckSettings, Tier0Settings, Tier1Settings, Unseen
+from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera, Severity, Status
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 ROBOT = Robot.from_urdf((Path(__file__).parents[2] / 'urdf' / 'demo_arm.urdf').read_text())
 JOINTS = ROBOT.joint_names
@@ -31,7 +32,7 @@ TIERS = ((0,), (0, 1), (1,), ())
 @pytest.fixture(scope='module')
 def shadow():
     """Return the simulator of the demo arm."""
-    simulator = ShadowSimulator(ROBOT, create('kinematic'))
+    simulator = ShadowSimulator(ROBOT, load_world_model('kinematic'))
     yield simulator
     simulator.close()
 
@@ -145,8 +146,8 @@ def examine(shadow, rng: np.random.Generator, tiers) -> Status:
         motion = spoilt(rng, motion)
     observation = observed(rng, motion)
     required = TIERS[rng.integers(len(TIERS))] if rng.random() < 0.3 else tiers
-    verdict = shadow.precheck(observation, motion, tiers=tiers, required=required,
-                              settings=SETTINGS)
+    verdict = run_precheck(shadow, shadow.checker(SETTINGS), observation, motion, tiers=tiers,
+                           required=required, goal=None)
     assert verdict.summary and verdict.trajectory_hash
     missing = set(required) - {0, *tiers}
     if missing or not required:
@@ -198,7 +199,7 @@ def anything(draw):
 @given(anything(), st.sampled_from(TIERS), st.sampled_from(TIERS), st.integers(0, 99))
 def test_anything_at_all(shadow, motion, tiers, required, seed):
     observation = observed(np.random.default_rng(seed), motion)
-    verdict = shadow.precheck(observation, motion, tiers=tiers, required=required,
-                              settings=SETTINGS)
+    verdict = run_precheck(shadow, shadow.checker(SETTINGS), observation, motion, tiers=tiers,
+                           required=required, goal=None)
     if verdict.status == Status.PASS:
         assert not unearned(verdict, motion, observation, tiers, required)

@@ -14,8 +14,9 @@ from scenes import pick_and_place as coarse_pick_and_place
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.precheck import (Assessment, at_speed, Goal, PrecheckSettings, sequence,
                                    Tier0Settings, Tier1Settings, trajectory_hash)
+from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.types import FindingCode, JointLimit, Severity, Status
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 pick_and_place = functools.partial(coarse_pick_and_place, frames=76)    # a point every 0.1 s
 STILL, TO = (0.1, 0.15), (-0.05, -0.2)
@@ -27,7 +28,7 @@ AT_GOAL = Goal.of({'inside': {'region': {'low': [-0.1, -0.25, 0.0], 'high': [0.0
 @pytest.fixture(scope='module')
 def shadow():
     """Return the simulator; nothing that it keeps changes a result."""
-    return simulator(create('kinematic'))
+    return simulator(load_world_model('kinematic'))
 
 
 def can_world(*things):
@@ -124,12 +125,13 @@ def test_candidates_are_ranked_from_one_observation(shadow):
     low = pick_and_place(STILL, TO, grip_height=0.05, release_height=0.09)
     observation = observe(can_world(), GOOD)
     slow = at_speed(motion(GOOD), 0.5)
-    verdicts, order = shadow.precheck_all(observation, [motion(low), slow, motion(GOOD)],
-                                          settings=EXACT)
-    assert [v.status for v in verdicts] == [Status.FAIL, Status.PASS, Status.PASS]
-    assert order == [2, 1, 0]
-    for verdict, trajectory in zip(verdicts, [motion(low), slow, motion(GOOD)]):
-        alone = shadow.precheck(dataclasses.replace(observation), trajectory)
+    candidates = [motion(low), slow, motion(GOOD)]
+    ranked = shadow.precheck_all(observation, candidates, settings=EXACT)
+    assert [index for index, _ in ranked] == [2, 1, 0]
+    assert [verdict.status for _, verdict in ranked] == [Status.PASS, Status.PASS, Status.FAIL]
+    for index, verdict in ranked:
+        alone = shadow.precheck(dataclasses.replace(observation), candidates[index],
+                                settings=EXACT)
         assert dataclasses.replace(alone, latencies={}) == dataclasses.replace(
             verdict, latencies={})
 
@@ -143,7 +145,8 @@ def test_without_depth_it_is_unsure(shadow):
 
 
 def test_a_required_tier_that_is_not_run_is_no_pass(shadow):
-    verdict = judge(shadow, can_world(), GOOD, tiers=(0,), required=(0, 1))
+    verdict = run_precheck(shadow, shadow.checker(EXACT), observe(can_world(), GOOD), motion(GOOD),
+                           tiers=(0,), required=(0, 1), goal=None)
     assert verdict.status == Status.UNSURE and 'tier 1 did not run' in verdict.summary
 
 
@@ -154,7 +157,7 @@ def test_an_exception_in_a_tier_is_unsure_with_its_reason(what, tier, monkeypatc
     def broken(*_):
         raise RuntimeError('the wheels came off')
     monkeypatch.setattr(RobotChecker, what, broken)
-    verdict = judge(simulator(create('frozen')), can_world(), GOOD)
+    verdict = judge(simulator(load_world_model('frozen')), can_world(), GOOD)
     assert verdict.status == Status.UNSURE
     assert f'tier {tier} failed: RuntimeError: the wheels came off' in verdict.summary
 

@@ -17,7 +17,7 @@ from kinema4d_ros.robot import DistanceFields, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity,
                                 Status)
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import Kinematic
 
@@ -108,7 +108,7 @@ def doubts(verdict):
 
 @pytest.mark.parametrize('name, path', [('kinematic', PLACE), ('frozen', AIR)])
 def test_a_prediction_without_fault_passes(name, path):
-    verdict = judge(create(name), path, seeds=2, hold_still=True)
+    verdict = judge(load_world_model(name), path, seeds=2, hold_still=True)
     assert verdict.status == Status.PASS and verdict.tiers_passed == (0, 1, 2), verdict.summary
     assert verdict.action_following < 1e-4 and 'tier 2' in verdict.latencies
 
@@ -121,7 +121,7 @@ def test_the_recorded_future_of_a_real_episode(name, passed, told):
     path = share_dir() / 'data' / 'episodes' / f'{name}.mcap'
     episode = Episode.open(path)
     shadow = ShadowSimulator(
-        Robot.from_urdf(episode.robot_description), create('replay', episode=str(path)),
+        Robot.from_urdf(episode.robot_description), load_world_model('replay', episode=str(path)),
         frames=13, camera_poses=LinkPose(episode.camera_frame).poses)
     verdict = shadow.precheck(episode.observation(), episode.trajectory, tiers=(0, 1, 2))
     assert verdict.tiers_passed == passed, verdict.summary

@@ -9,8 +9,7 @@ from multiprocessing import Pipe
 import numpy as np
 import pytest
 
-from kinema4d_ros.errors import ConfigurationError, WorldModelError
-from kinema4d_ros.precheck.from_parameters import assignments
+from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
 from kinema4d_ros.worker.frame_memory import FrameMemory
@@ -38,18 +37,14 @@ def test_an_unknown_model_is_named(name, words):
         make_model(WorkerSettings(name))
 
 
-@pytest.mark.parametrize('text, words', [
-    ('unused=much', "must be a float, got 'much'"), ('unused=true', 'must be a float, got True'),
-    ('words=[a', None), ('words=[a]', "must be a str, got .'a'.")])
-def test_settings_of_a_model_keep_their_types(text, words):
-    if words is None:
-        with pytest.raises(ConfigurationError, match='not YAML'):
-            assignments('world_model_settings', (text,))
-        return
+@pytest.mark.parametrize('given, words', [
+    ({'unused': 'much'}, "must be a float, got 'much'"),
+    ({'unused': True}, 'must be a float, got True'),
+    ({'words': ('a',)}, "must be a str, got .'a'")])
+def test_settings_of_a_model_keep_their_types(given, words):
     with pytest.raises(WorldModelError, match=words):
-        make_model(WorkerSettings('stub_models:Scripted',
-                                  assignments('world_model_settings', (text,))))
-    good = assignments('world_model_settings', ('unused=3', 'words=a=b'))
+        make_model(WorkerSettings('stub_models:Scripted', given))
+    good = {'unused': 3, 'words': 'a=b'}
     assert make_model(WorkerSettings('stub_models:Scripted', good)).setting == {
         'unused': 3.0, 'words': 'a=b', 'slow_start': False}
 

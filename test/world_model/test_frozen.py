@@ -14,7 +14,7 @@ from scenes import box, looking_at, Path, pick_and_place, RED, STEEL, T_BASE_CAM
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.types import EventKind, PinholeCamera
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 PATH = pick_and_place((0.1, 0.15), (-0.05, -0.2), frames=9)
 WORLD = World().add(RED, box((0.06, 0.05, 0.07), (0.1, 0.15, 0)))
@@ -29,7 +29,7 @@ def robot():
 def test_the_robot_moves_and_the_world_stays(robot):
     observation = WORLD.observe(PATH)
     _, behind, _ = WORLD.look()
-    for index, frame in enumerate(create('frozen').predict(observation, robot)):
+    for index, frame in enumerate(load_world_model('frozen').predict(observation, robot)):
         assert (frame.index, frame.count, frame.time) == (index, 9, robot.times[index])
         shown = frame.robot_mask
         np.testing.assert_array_equal(frame.image[shown], robot.image[index][shown])
@@ -50,7 +50,7 @@ def test_a_moving_camera_sees_the_scene_from_where_it_is(robot):
     poses = moved.T_base_camera.copy()
     poses[0] = T_BASE_CAMERA
     moved = dataclasses.replace(moved, link_id=link_id, pointmap=pointmap, T_base_camera=poses)
-    frame = list(create('frozen').predict(WORLD.observe(PATH), moved))[-1]
+    frame = list(load_world_model('frozen').predict(WORLD.observe(PATH), moved))[-1]
     _, true, _ = WORLD.look(T_base_camera=elsewhere)
     use = ~frame.robot_mask & np.isfinite(frame.pointmap[..., 2]) & np.isfinite(true)
     assert use.mean() > 0.6
@@ -58,7 +58,7 @@ def test_a_moving_camera_sees_the_scene_from_where_it_is(robot):
 
 
 def test_the_scene_is_made_once_for_all_candidates(robot):
-    model, observation = create('frozen'), WORLD.observe(PATH)
+    model, observation = load_world_model('frozen'), WORLD.observe(PATH)
     first = next(model.predict(observation, robot))
     scene = model._scene
     again = next(model.predict(observation, robot))
@@ -71,7 +71,7 @@ def test_the_scene_is_made_once_for_all_candidates(robot):
 
 
 def test_without_depth_the_first_frame_says_so(robot):
-    frames = list(create('frozen').predict(WORLD.observe(PATH, depth=False), robot))
+    frames = list(load_world_model('frozen').predict(WORLD.observe(PATH, depth=False), robot))
     assert [event.kind for event in frames[0].events] == [EventKind.NO_DEPTH]
     assert not any(frame.events for frame in frames[1:])
     np.testing.assert_array_equal(frames[4].robot_mask, robot.mask[4])
@@ -83,17 +83,17 @@ def test_a_report_that_cancels_stops_the_prediction(robot):
             raise PredictionCancelled('newer request')
     frames = []
     with pytest.raises(PredictionCancelled, match='newer request'):
-        frames.extend(create('frozen').predict(WORLD.observe(PATH), robot, report=report))
+        frames.extend(load_world_model('frozen').predict(WORLD.observe(PATH), robot, report=report))
 
 
 def test_a_rollout_for_another_camera_or_without_frames_is_refused(robot):
     observation = WORLD.observe(PATH)
     other = dataclasses.replace(robot, camera=PinholeCamera(100, 80, 110, 110, 49.5, 39.5))
     with pytest.raises(WorldModelError, match='rendered for .*width=100.*width=200'):
-        next(create('frozen').predict(observation, other))
+        next(load_world_model('frozen').predict(observation, other))
     empty = dataclasses.replace(robot, times=np.zeros(0))
     with pytest.raises(WorldModelError, match='has no frame'):
-        next(create('kinematic').predict(observation, empty))
+        next(load_world_model('kinematic').predict(observation, empty))
 
 
 @settings(max_examples=40, deadline=None)
@@ -116,5 +116,5 @@ def test_in_painting_takes_its_colours_from_the_source():
 
 def test_a_path_through_no_grasp_has_no_event():
     path = Path.through((0, 0, 0, 0.2, 0.08), (1, 0.1, 0.1, 0.25, 0.08), frames=5)
-    frames = list(create('kinematic').predict(WORLD.observe(path), path.rollout()))
+    frames = list(load_world_model('kinematic').predict(WORLD.observe(path), path.rollout()))
     assert not any(frame.events for frame in frames)

@@ -8,14 +8,15 @@ import pytest
 from scenes import BLUE, bowl, box, can, container, hand, Path, pick_and_place, RED, STEEL, World
 
 from kinema4d_ros.types import Background, EventKind
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 STILL = (0.1, 0.15)
 
 
 def foresee(world, path, **rollout):
     """Return the predicted frames and their events."""
-    frames = list(create('kinematic').predict(world.observe(path), path.rollout(**rollout)))
+    model = load_world_model('kinematic')
+    frames = list(model.predict(world.observe(path), path.rollout(**rollout)))
     return frames, [event for frame in frames for event in frame.events]
 
 
@@ -119,7 +120,7 @@ def test_the_prediction_looks_like_the_future():
     image, depth, _ = true.look([(STEEL, hand(path.positions[-1], path.gaps[-1]))])
     first, last = {}, {}
     for name in ('frozen', 'kinematic'):
-        frames = list(create(name).predict(start, robot))
+        frames = list(load_world_model(name).predict(start, robot))
         first[name] = frames[0]
         last[name] = np.abs(frames[-1].image.astype(int) - image).max(-1) > 40
     for frame in first.values():
@@ -135,7 +136,7 @@ def test_without_depth_only_the_robot_is_predicted_and_the_first_frame_says_so()
     path = pick_and_place(STILL, (-0.05, -0.2))
     world = World().add(RED, box((0.06, 0.05, 0.07), (*STILL, 0)))
     robot = path.rollout()
-    frames = list(create('kinematic').predict(world.observe(path, depth=False), robot))
+    frames = list(load_world_model('kinematic').predict(world.observe(path, depth=False), robot))
     events = [event for frame in frames for event in frame.events]
     assert kinds(events) == [EventKind.NO_DEPTH] and 'no depth image' in events[0].message
     np.testing.assert_array_equal(frames[20].robot_mask, robot.mask[20])

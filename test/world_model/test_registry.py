@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model import available, create, model_class, registry, WorldModel
+from kinema4d_ros.world_model import available, load_world_model, model_class, registry, WorldModel
 
 
 @pytest.mark.parametrize('name', sorted(available()))
@@ -22,13 +22,13 @@ def test_every_model_loads_and_documents_its_settings(name):
 
 def test_an_unknown_name_lists_the_valid_ones():
     with pytest.raises(WorldModelError, match="unknown world model 'magic'; available: .*frozen"):
-        create('magic')
+        load_world_model('magic')
 
 
 def test_a_model_whose_dependency_is_missing_says_which(monkeypatch):
     monkeypatch.setitem(registry._MODELS, 'magic', ('kinema4d_ros.no_such_module:Magic', 'x'))
     with pytest.raises(WorldModelError, match="'magic' cannot be loaded here: .*no_such_module"):
-        create('magic')
+        load_world_model('magic')
 
 
 class Entry:
@@ -48,20 +48,20 @@ def test_a_bad_entry_point_of_another_package_is_told(monkeypatch, name, value, 
     monkeypatch.setattr(registry.metadata, 'entry_points', lambda group: [Entry(name, value)])
     assert available()[name] == 'from the package numpy'
     with pytest.raises(WorldModelError, match=message):
-        create(name)
+        load_world_model(name)
 
 
 def test_another_package_cannot_take_a_name_of_ours(monkeypatch):
     monkeypatch.setattr(registry.metadata, 'entry_points',
                         lambda group: [Entry('frozen', 'numpy:ndarray')])
-    assert create('frozen').name == 'frozen'
+    assert load_world_model('frozen').name == 'frozen'
 
 
 def test_settings_are_checked_by_name_and_type():
-    model = create('kinematic', largest_object=1)
+    model = load_world_model('kinematic', largest_object=1)
     assert model.setting['largest_object'] == 1.0
     assert model.setting['least_contact_points'] == 4
     with pytest.raises(WorldModelError, match='has no setting colour; it has: .*largest_object'):
-        create('kinematic', colour='red')
+        load_world_model('kinematic', colour='red')
     with pytest.raises(WorldModelError, match="largest_object .* must be a float, got 'big'"):
-        create('kinematic', largest_object='big')
+        load_world_model('kinematic', largest_object='big')

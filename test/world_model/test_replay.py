@@ -13,7 +13,7 @@ from kinema4d_ros.errors import EpisodeError, WorldModelError
 from kinema4d_ros.evaluation import evaluate_episode
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 EPISODE = Path(__file__).parents[2] / 'data/episodes/libero_object_0_0_success.mcap'
 
@@ -27,7 +27,7 @@ def test_the_recorded_future_is_played():
 def test_another_camera_is_refused():
     episode = Episode.open(EPISODE)
     robot = Robot.from_urdf(episode.robot_description)
-    simulator = ShadowSimulator(robot, create('replay', episode=str(EPISODE)), frames=2)
+    simulator = ShadowSimulator(robot, load_world_model('replay', episode=str(EPISODE)), frames=2)
     observation = episode.observation()
     half = observation.view.camera.resized(180, 120)
     small = observation.with_view(camera=half, image=observation.view.image[::2, ::2], depth=None)
@@ -37,6 +37,6 @@ def test_another_camera_is_refused():
 
 def test_the_episode_must_be_named_and_exist(tmp_path):
     with pytest.raises(WorldModelError, match='needs the setting episode: path of the episode'):
-        create('replay')
+        load_world_model('replay')
     with pytest.raises(EpisodeError):
-        create('replay', episode=str(tmp_path / 'nothing.mcap'))
+        load_world_model('replay', episode=str(tmp_path / 'nothing.mcap'))

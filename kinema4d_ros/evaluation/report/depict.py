@@ -23,7 +23,6 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import PredictedFrame, RobotRollout, Verdict
-from kinema4d_ros.world_model import create
 
 FRAMES = 49
 _WIDTH = 360             # [px] of a video
@@ -69,7 +68,7 @@ class Foreteller:
         key = episode.robot_description, episode.camera_frame
         if key not in self._simulators:
             self._simulators[key] = ShadowSimulator(
-                Robot.from_urdf(episode.robot_description), create(self.world_model),
+                Robot.from_urdf(episode.robot_description), self.world_model,
                 frames=self._frames, camera_poses=LinkPose(episode.camera_frame).poses)
         return self._simulators[key]
 

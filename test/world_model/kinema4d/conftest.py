@@ -65,8 +65,9 @@ def parts(checkpoints):
 @pytest.fixture(scope='session')
 def models(checkpoints):
     """One loaded model of two steps per variant; do not close, leave as they were."""
-    from kinema4d_ros.world_model import create
-    return {name: create('kinema4d', steps=2, **paths) for name, paths in checkpoints.items()}
+    from kinema4d_ros.world_model import load_world_model
+    return {name: load_world_model('kinema4d', steps=2, **paths)
+            for name, paths in checkpoints.items()}
 
 
 @pytest.fixture

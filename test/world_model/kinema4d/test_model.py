@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
@@ -113,7 +113,7 @@ def test_few_step_weights_bring_their_own_scheduler_and_step_count(tmp_path, sce
     write_json(base / 'scheduler' / 'scheduler_config.json', {
         '_class_name': 'FlowMatchEulerDiscreteScheduler', 'shift': 5.0,
         'num_train_timesteps': 1000})
-    model = create('kinema4d', base=str(base), weights=str(weights), device='cpu')
+    model = load_world_model('kinema4d', base=str(base), weights=str(weights), device='cpu')
     pipeline, seen, evaluate = model.engine.pipeline, [], model.engine.pipeline._evaluate
 
     def recorded(name, inputs, times):
@@ -222,7 +222,7 @@ def test_without_depth_the_range_comes_from_the_robot(model, scene):
 
 @pytest.mark.parametrize('normaliser', ['scene', 'per_frame', 'fixed'])
 def test_every_normaliser_runs(checkpoints, scene, normaliser):
-    model = create('kinema4d', steps=1, normaliser=normaliser, soft_mask=0.1,
+    model = load_world_model('kinema4d', steps=1, normaliser=normaliser, soft_mask=0.1,
                    **checkpoints['pmcond'])
     assert len(list(model.predict(*scene(5)))) == 5
     model.close()
@@ -233,7 +233,7 @@ def test_every_normaliser_runs(checkpoints, scene, normaliser):
     {'cache': 'first_block', 'cache_threshold': 0.2}, {'attention_backend': '_native_math'},
     {'steps': 3, 'guidance_scale': 2.0}])
 def test_options_run_from_the_settings(checkpoints, scene, options):
-    model = create('kinema4d', **{'steps': 2, **checkpoints['default'], **options})
+    model = load_world_model('kinema4d', **{'steps': 2, **checkpoints['default'], **options})
     frames = list(model.predict(*scene(5)))
     assert len(frames) == 5 and np.isfinite(frames[4].pointmap).all()
     assert all('active on' in line for line in model.engine.active)
@@ -241,7 +241,7 @@ def test_options_run_from_the_settings(checkpoints, scene, options):
 
 
 def test_offloaded_parts_go_home_after_a_cancel(checkpoints, scene):
-    model = create('kinema4d', steps=1, offload='model', **checkpoints['pmcond'])
+    model = load_world_model('kinema4d', steps=1, offload='model', **checkpoints['pmcond'])
     moved = []
     original = model.engine.transformer.to
     model.engine.transformer.to = lambda device: moved.append(device) or original(device)

@@ -13,7 +13,7 @@ import pytest
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import PinholeCamera
-from kinema4d_ros.world_model import create
+from kinema4d_ros.world_model import load_world_model
 
 torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
@@ -99,7 +99,7 @@ def test_other_errors_of_torch_are_not_called_out_of_memory(model, scene):
 
 
 def test_a_closed_model_says_so(checkpoints, scene):
-    model = create('kinema4d', steps=1, **checkpoints['pmcond'])
+    model = load_world_model('kinema4d', steps=1, **checkpoints['pmcond'])
     model.close()
     with pytest.raises(WorldModelError, match='closed; make a new one'):
         first(model, *scene())
@@ -119,18 +119,18 @@ def test_a_closed_model_says_so(checkpoints, scene):
     ('variant', 'both', "variant 'both' was asked for")])
 def test_bad_settings_are_told(checkpoints, setting, value, message):
     with pytest.raises(WorldModelError, match=message):
-        create('kinema4d', **{**checkpoints['pmcond'], setting: value})
+        load_world_model('kinema4d', **{**checkpoints['pmcond'], setting: value})
 
 
 def test_an_unknown_image_fit_is_told(checkpoints, scene):
-    model = create('kinema4d', steps=1, image_fit='squeeze', **checkpoints['pmcond'])
+    model = load_world_model('kinema4d', steps=1, image_fit='squeeze', **checkpoints['pmcond'])
     with pytest.raises(WorldModelError, match="image_fit 'squeeze' does not exist; .*crop, pad"):
         first(model, *scene())
 
 
 def test_without_directories_the_model_says_which_are_needed():
     with pytest.raises(WorldModelError, match="setting base of kinema4d: no directory"):
-        create('kinema4d')
+        load_world_model('kinema4d')
 
 
 def test_too_little_memory_is_told_before_anything_is_loaded(checkpoints, monkeypatch):
@@ -139,14 +139,14 @@ def test_too_little_memory_is_told_before_anything_is_loaded(checkpoints, monkey
     monkeypatch.setattr(engine.Checkpoint, 'load_transformer', None)
     with pytest.raises(WorldModelError, match=r'needs about .* GiB of device memory, 0.0 GiB are '
                                               r'free; use offload=model or group'):
-        create('kinema4d', **checkpoints['pmcond'])
+        load_world_model('kinema4d', **checkpoints['pmcond'])
 
 
 def test_a_missing_package_says_what_to_install(checkpoints, monkeypatch):
     monkeypatch.setitem(sys.modules, 'diffusers', None)
     with pytest.raises(WorldModelError, match=r"needs diffusers \(.*install the model stack with "
                                               r"pip install 'kinema4d-ros\[model\]'"):
-        create('kinema4d', **checkpoints['pmcond'])
+        load_world_model('kinema4d', **checkpoints['pmcond'])
 
 
 def test_torch_is_not_imported_until_a_model_is_made():

@@ -1,0 +1,288 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""README and docs/: what they tell people to type is what there is, and their Python runs."""
+import functools
+import importlib
+import importlib.util
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinema4d_ros.cli.main import main, make_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+MADE = {'parameters.md'}      # by a script that has a test of its own
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
+         *sorted(path for path in (ROOT / 'docs').glob('*.md') if path.name not in MADE)]
+#: commands of others, which are not checked
+FOREIGN = {'cd', 'ls', 'source', 'colcon', 'rosdep', 'git', 'sudo'}
+LANGUAGES = {'bash', 'python', 'yaml', 'text'}
+ON_EPISODES = ('precheck', 'replay-incident')     # cheap, need no ROS, and so are run
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return (language, text) of the fenced blocks of a page, directives of the site left out."""
+    found = re.findall(r'^```([^\n]*)\n(.*?)^```$', page.read_text(), re.M | re.S)
+    return [(language, text) for language, text in found if not language.startswith('{')]
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the commands of a shell script, a list of words each, without variables set."""
+    found = []
+    for line in text.replace('\\\n', ' ').splitlines():
+        line = re.sub(r'\$\(ros2 pkg prefix --share kinema4d_ros\)', str(ROOT), line)
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=';&|')
+        lexer.whitespace_split, words = True, []
+        for word in [*lexer, ';']:
+            if set(word) <= set(';&|'):
+                while words and re.fullmatch(r'[A-Z_]+=.*', words[0]):
+                    words = words[1:]
+                if words:
+                    found.append(words)
+                words = []
+            else:
+                words.append(word)
+    return found
+
+
+def everything() -> list[tuple[str, list[str]]]:
+    """Return (page, command) of all that the pages tell to type, in blocks and in sentences."""
+    found = []
+    for page in PAGES:
+        text = '\n'.join(text for language, text in blocks(page) if language == 'bash')
+        prose = re.sub(r'^```.*?^```$', '', page.read_text(), flags=re.M | re.S)
+        said = re.findall(r'`((?:make|kinema4d|ros2|python -m) [^`]+)`', prose)
+        found += [(page.name, words) for words in commands('\n'.join([text, *said]))]
+    return found
+
+
+COMMANDS = everything()
+
+
+def of(*programs: str) -> list[tuple[str, list[str]]]:
+    return [(page, words) for page, words in COMMANDS if Path(words[0]).name in programs]
+
+
+def cases(*programs: str):
+    return pytest.mark.parametrize(('page', 'words'), of(*programs),
+                                   ids=lambda value: ' '.join(value)[:60] if isinstance(value, list)
+                                   else value)
+
+
+def test_readme_fits_a_screen_or_four():
+    assert len((ROOT / 'README.md').read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
+def test_blocks_say_what_they_are(page):
+    assert {language for language, _ in blocks(page)} <= LANGUAGES
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files(page):
+    links = re.findall(r'\]\(([^)#]+)[^)]*\)', page.read_text())
+    here = [link for link in links if not link.startswith('http')]
+    assert [link for link in here if not (page.parent / link).exists()] == []
+
+
+def test_the_site_has_every_page():
+    index = (ROOT / 'docs' / 'index.md').read_text()
+    listed = set(re.findall(r'^(\w+)$', index, re.M))
+    assert listed == {path.stem for path in (ROOT / 'docs').glob('*.*')
+                      if path.suffix in ('.md', '.rst')} - {'index'}
+
+
+def test_every_program_is_checked():
+    known = {*FOREIGN, 'make', 'kinema4d', 'ros2', 'pip', 'python', 'python3', 'sphinx-build'}
+    assert {Path(words[0]).name for _, words in COMMANDS} <= known
+
+
+# ------------------------------------------------------------------------------- Python
+
+@pytest.mark.parametrize('page', [
+    page for page in PAGES if any(language == 'python' for language, _ in blocks(page))],
+    ids=lambda path: path.name)
+def test_python_runs(page, tmp_path):
+    """The blocks of a page are one program, in order."""
+    program = '\n'.join(text for language, text in blocks(page) if language == 'python')
+    done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True,
+                          text=True, env={'PYTHONPATH': f'{ROOT}:{":".join(sys.path)}',
+                                          'HOME': str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert page.name != 'README.md' or done.stdout.startswith('PASS nothing wrong found')
+
+
+# ------------------------------------------------------------------------------- the command line
+
+@cases('kinema4d')
+def test_the_command_takes_these_words(page, words, capsys):
+    words = [word.strip('[]') for word in words[1:]]      # [EPISODE] may be left out
+    try:
+        make_parser().parse_args(words)
+    except SystemExit as end:
+        assert end.code == 0, capsys.readouterr().err      # --version, --help
+
+
+def test_commands_on_episodes_do_what_they_say(tmp_path, monkeypatch, capsys):
+    """In the order of the pages, for one may write what the next reads."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'my_session').mkdir()
+    (tmp_path / 'my_session' / 'my_session_0.mcap').symlink_to(
+        ROOT / 'data/episodes/libero_object_0_0_success.mcap')
+    codes = {}
+    for _, words in of('kinema4d'):
+        if words[1:2] and words[1] in ON_EPISODES and not any(word.isupper() for word in words):
+            codes[' '.join(words[1:])] = main(words[1:])
+    assert set(codes.values()) <= {0, 1} and len(codes) >= 4, (codes, capsys.readouterr().err)
+    assert codes['precheck libero_spatial_0_0_into_table'] == 1
+    assert all(code == 0 for name, code in codes.items() if 'success' in name or 'replay' in name)
+    capsys.readouterr()
+
+
+# ------------------------------------------------------------------------------- make, scripts
+
+@cases('make')
+def test_make_has_this_target(page, words):
+    assert re.search(rf'^{words[1]}:', (ROOT / 'Makefile').read_text(), re.M)
+    (given,) = [word.removeprefix('ARGS=') for word in words[2:]] or ['']
+    source = {'demo': 'scripts/demo.py', 'evaluate': 'scripts/evaluate.py',
+              'bench': 'bench/__main__.py'}.get(words[1])
+    check_words(shlex.split(given), ROOT / source if source else None)
+
+
+def check_words(words: list[str], source: Path | None) -> None:
+    """Check options against the source that declares them, and paths against the tree."""
+    for word in words:
+        if word.startswith('--'):
+            assert source is not None and (word == '--help' or f"'{word}'" in source.read_text())
+        elif '/' in word and not word.startswith(('-', '/')):
+            assert (ROOT / word).exists(), word
+        elif source == ROOT / 'bench/__main__.py':
+            assert (ROOT / 'bench' / f'{word}.py').is_file(), word
+
+
+@cases('python', 'python3')
+def test_the_script_takes_these_words(page, words):
+    if words[1:3] == ['-m', 'venv']:
+        return
+    if words[1] == '-m':
+        place, rest = words[2], words[3:]
+        if place == 'pytest':
+            return check_words(rest, None)
+        spec = importlib.util.find_spec(f'{place}.__main__' if place == 'bench' else place)
+        source = Path(spec.origin)
+    else:
+        source, rest = ROOT / words[1], words[2:]
+    assert source.is_file()
+    if source.name == 'engine.py':
+        return kinema4d_settings(rest, source)
+    return check_words([word for word in rest if word.startswith('--')], source)
+
+
+def kinema4d_settings(words: list[str], source: Path) -> None:
+    """The command of the engine makes its options of the model's settings."""
+    from kinema4d_ros.cli import engine
+
+    shown = subprocess.run([sys.executable, source, '--help'], capture_output=True, text=True)
+    assert engine is not None and not {word for word in words if word.startswith('--')} - set(
+        re.findall(r'--[a-z-]+', shown.stdout)), shown.stderr
+
+
+@cases('pip')
+def test_pip_is_given_files_and_extras_that_exist(page, words):
+    extras = re.search(r"for name in \(([^)]*)\)", (ROOT / 'setup.py').read_text()).group(1)
+    for word in words[2:]:
+        name = word.removeprefix('src/kinema4d_ros/')
+        if '/' in name:
+            assert (ROOT / name).exists(), name
+        if found := re.fullmatch(r'\.\[(\w+)\]', name):
+            assert f"'{found.group(1)}'" in extras
+
+
+# ------------------------------------------------------------------------------- ROS
+
+def tables() -> dict:
+    """Return node -> the table of its parameters."""
+    places = {'shadow_sim': 'shadow_sim.parameters', 'viewer': 'viewer',
+              'trajectory_gate': 'trajectory_gate.parameters', 'recorder': 'recorder.node',
+              'episode_player': 'episode_player'}
+    return {node: importlib.import_module(f'kinema4d_ros.nodes.{place}').TABLE
+            for node, place in places.items()}
+
+
+@functools.cache
+def launch_arguments(name: str) -> str:
+    return (ROOT / 'launch' / name).read_text()
+
+
+@cases('ros2')
+def test_ros_runs_this(page, words):
+    pytest.importorskip('rclpy')
+    if words[1] == 'launch':
+        text = launch_arguments(words[3])
+        for word in words[4:]:
+            name = word.partition(':=')[0]
+            assert word == '--show-args' or f"DeclareLaunchArgument('{name}'" in text, word
+    elif words[1] == 'run':
+        assert (ROOT / 'executables' / words[3]).is_file()
+        given = dict(word.split(':=', 1) for word in words if ':=' in word)
+        if given:
+            lines = ''.join(f'    {name}: {value}\n' for name, value in given.items())
+            tables()[words[3]].check_yaml(f'/**:\n  ros__parameters:\n{lines}', words[3])
+        for option, value in itertools.pairwise(words):
+            assert option != '--params-file' or Path(value).is_file()
+    elif words[1:3] == ['service', 'call']:
+        kind = words[4].split('/')[1:]
+        given = re.findall(r'(\w+):', words[5])
+        request = getattr(importlib.import_module(f'kinema4d_ros.{kind[0]}'), kind[1]).Request
+        assert set(given) <= set(request.get_fields_and_field_types())
+    else:
+        assert words[1:3] in (['topic', 'hz'], ['topic', 'echo'], ['pkg', 'prefix']), words
+
+
+@pytest.mark.parametrize(('page', 'text'), [
+    (page.name, text) for page in PAGES for language, text in blocks(page) if language == 'yaml'])
+def test_parameter_files_name_parameters_that_exist(page, text):
+    pytest.importorskip('rclpy')
+    node = text.partition(':')[0]
+    tables()[node].check_yaml(text, node)
+
+
+def test_parameters_in_sentences_exist():
+    known = (ROOT / 'docs' / 'parameters.md').read_text()
+    said = {name for page in PAGES for name in re.findall(
+        r'`((?:tier\d|touch|joint_limits|world_model_settings|allowed_contacts)\.[^`]+)`',
+        page.read_text())}
+    assert [name for name in sorted(said) if f'`{name}`' not in known] == []
+
+
+def test_every_definition_is_on_the_page():
+    page = (ROOT / 'docs' / 'messages.md').read_text()
+    there = {f'{folder}/{path.name}' for folder in ('msg', 'action', 'srv')
+             for path in (ROOT / folder).glob('*')}
+    assert set(re.findall(r'literalinclude} \.\./(\S+)', page)) == there
+
+
+def test_the_rooms_are_those_of_the_test():
+    from test_rooms import ROOMS
+
+    rows = re.findall(r'^\| `(\w+)` \|[^|]*\|([^|]*)\|$', (ROOT / 'CONTRIBUTING.md').read_text(),
+                      re.M)
+    assert {room: set(uses.split()) for room, uses in rows} == ROOMS
+
+
+def test_the_site_builds_without_warnings(tmp_path):
+    """As `make docs` does, without a network."""
+    pytest.importorskip('sphinx')
+    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-b', 'html',
+                           ROOT / 'docs', tmp_path / 'site'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    outside = [name for path in (tmp_path / 'site').glob('*.html')
+               for name in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"',
+                                      path.read_text())]
+    assert outside == []        # nothing of a page is fetched from elsewhere
