@@ -35,7 +35,7 @@ class NodeBase:
             name, allow_undeclared_parameters=True,
             automatically_declare_parameters_from_overrides=True, **settings)
 
-    def declare_parameters(self, namespace: str, parameters: Sequence[tuple],
+    def declare_parameters(self, namespace: str, parameters: Sequence[tuple[Any, ...]],
                            ignore_override: bool = False) -> list[Parameter]:
         """
         Declare as rclpy.node.Node does.
@@ -43,16 +43,18 @@ class NodeBase:
         An empty list in a file is a parameter without a value, which rclpy takes only with a
         dynamic type.
         """
-        def typed(name: str, *rest: Any) -> tuple:
+        def typed(name: str, *rest: Any) -> tuple[Any, ...]:
             if rest and rest[0] is None and not (len(rest) > 1 and rest[1].dynamic_typing):
                 return name, None, ParameterDescriptor(dynamic_typing=True)
             return name, *rest
 
-        return super().declare_parameters(  # type: ignore[misc]
+        declared: list[Parameter] = super().declare_parameters(  # type: ignore[misc]
             namespace, [typed(*each) for each in parameters], ignore_override)
+        return declared
 
     def create_subscription(self, *arguments: Any, event_callbacks: Any = _NO_EVENTS,
                             **settings: Any) -> Subscription:
         """Subscribe as rclpy.node.Node does."""
-        return super().create_subscription(  # type: ignore[misc]
+        subscription: Subscription = super().create_subscription(  # type: ignore[misc]
             *arguments, event_callbacks=event_callbacks, **settings)
+        return subscription

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
@@ -76,8 +77,9 @@ def verdict_from_message(message: VerdictMessage) -> Verdict:
         clearances=tuple(map(_sample_from_message, message.clearances)))
 
 
-def candidates_message(rollout_id: str, trajectories: Sequence, verdicts: Sequence[VerdictMessage],
-                       ranking: Sequence[int]) -> CandidatesMessage:
+def candidates_message(rollout_id: str, trajectories: Sequence[Any],
+                       verdicts: Sequence[VerdictMessage], ranking: Sequence[int]
+                       ) -> CandidatesMessage:
     """
     Return the message of the candidates of one goal.
 

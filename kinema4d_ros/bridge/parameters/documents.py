@@ -59,7 +59,8 @@ def values_in_file(text: str, node_name: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigurationError(f'the parameter file is not YAML: {error}') from error
     sections = document if isinstance(document, dict) else {}
-    values, found = {}, False
+    values: dict[str, Any] = {}
+    found = False
     for key in ('/**', node_name, '/' + node_name):
         section = sections.get(key)
         if isinstance(section, dict) and isinstance(section.get('ros__parameters'), dict):
@@ -72,9 +73,9 @@ def values_in_file(text: str, node_name: str) -> dict[str, Any]:
     return values
 
 
-def _flat(section: Mapping, prefix: str = '') -> dict[str, Any]:
+def _flat(section: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     """Return nested YAML keys as the dotted names that ROS makes of them."""
-    out = {}
+    out: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, dict):
             out |= _flat(value, f'{prefix}{key}.')

@@ -61,7 +61,7 @@ class Parameter:
     unit: str = ''
     minimum: float | None = None
     maximum: float | None = None
-    choices: tuple = ()
+    choices: tuple[Any, ...] = ()
     length: int | None = None       # of a list; an empty one is allowed where it is the default
     read_only: bool = False         # fixed once the node runs
 

@@ -46,7 +46,9 @@ class ParameterTable:
         self._by_name = {row.name: row for row in self._rows if not row.is_pattern}
         self._patterns = tuple(row for row in self._rows if row.is_pattern)
         self._rules, self._other = tuple(rules), shares_files_with
-        self._renamed = (shares_files_with._renamed if shares_files_with else {}) | dict(renamed)
+        self._renamed: dict[str, str] = dict(renamed)
+        if shares_files_with is not None:
+            self._renamed = shares_files_with._renamed | self._renamed
         if len({row.name for row in self._rows}) != len(self._rows):
             raise ConfigurationError('the parameter table names a parameter twice: '
                                      + ', '.join(row.name for row in self._rows))
@@ -136,7 +138,7 @@ class ParameterTable:
         if value is REQUIRED or value is UNSET or value == ():
             # An empty list would be declared as BYTE_ARRAY, so it is left unset, and `validate`
             # fills it in.
-            first = None if row.is_pattern else row.ros_type
+            first: Any = None if row.is_pattern else row.ros_type
         else:
             first = list(value) if isinstance(value, tuple) else value
         try:
@@ -157,10 +159,12 @@ class ParameterTable:
         """Return the parameter as a float where an integer was given and a float is meant."""
         row = self.row(parameter.name)
         if row is not None and row.type is float and type(parameter.value) is int:
-            return RosParameter(parameter.name, value=float(parameter.value))
+            return RosParameter(  # type: ignore[no-untyped-call]
+                parameter.name, value=float(parameter.value))
         if row is not None and row.type == list[float] \
                 and parameter.type_ == RosParameter.Type.INTEGER_ARRAY:
-            return RosParameter(parameter.name, value=[float(one) for one in parameter.value])
+            return RosParameter(  # type: ignore[no-untyped-call]
+                parameter.name, value=[float(one) for one in parameter.value])
         return parameter
 
     def _changes(self, node: Node, batch: list[RosParameter]) -> dict[str, Any]:
@@ -208,9 +212,11 @@ class ParameterTable:
                     f'in the parameter file, or with --ros-args -p {name}:=VALUE')
             out[name] = row.default if value is None else row.check(value)
         for name, value in values.items():
+            found = self.row(name)
             # an empty list of a file has no value on a node, so it has none here either
-            if name not in out and value is not None and value not in ([], ()):
-                out[name] = self.row(name).check(value, name)
+            if found is not None and found.is_pattern and value is not None \
+                    and value not in ([], ()):
+                out[name] = found.check(value, name)
         frozen = MappingProxyType(out)
         for rule in self._rules:
             complaint = rule(frozen)

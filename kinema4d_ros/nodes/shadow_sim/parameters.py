@@ -9,7 +9,8 @@ from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.precheck import Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen
 
-_DEFAULTS = {'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
+_DEFAULTS: dict[str, Any] = {
+    'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
 _TOUCH = TouchRule()
 
 
