@@ -70,7 +70,7 @@ class GateMachine:
         match event:
             case Tick():
                 return bool(self._unanswered) or not self.is_idle
-            case JointsChanged():
+            case JointsChanged() | ClientCancelled():     # must not take long
                 return waiting is not None and waiting.phase is Phase.HELD \
                     and Execution.may_arrive(waiting, now_ns)
         return True

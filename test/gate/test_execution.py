@@ -5,7 +5,7 @@ import pytest
 from gate_driver import ahead, Driver, READY, swing
 
 from kinema4d_ros.gate import Answer, Phase
-from kinema4d_ros.gate.events import (End, JointsChanged, OperatorApproved, Tick,
+from kinema4d_ros.gate.events import (ClientCancelled, End, JointsChanged, OperatorApproved, Tick,
                                       TrajectorySubmitted, VerdictAnswered)
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
@@ -220,6 +220,7 @@ def test_the_graph_is_looked_at_for_decisions_and_not_for_each_joint_state():
         assert needs(event, gate.now_ns)
     gate.moving(swing(0.4, seconds=4.0))
     assert needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)
+    assert not needs(ClientCancelled(1), gate.now_ns)       # a cancel must not take long
     gate.pass_(gate.submit(swing(0.1, start=ahead(0.3))), seconds=10)
     assert gate.log[-1] == 'hold'
     gate.follow(2.9)
