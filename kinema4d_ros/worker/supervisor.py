@@ -193,17 +193,15 @@ class Supervisor:
     # ------------------------------------------------------------------ jobs
 
     def _take_job(self, job: Job) -> None:
-        for older in (self._job, self._pending):
-            if older is not None:
-                self._end_early(older, JobOutcome.REPLACED, 'replaced by a newer request')
+        for older in filter(None, (self._job, self._pending)):
+            self._end_early(older, JobOutcome.REPLACED, 'replaced by a newer request')
         self._pending = job
         if self.state == WorkerState.FAILED:
             self._end_early(job, JobOutcome.FAILED, self.state_message)
 
     def _take_robot(self, robot: SetRobot) -> None:
-        for job in (self._job, self._pending):
-            if job is not None:
-                self._end_early(job, JobOutcome.CANCELLED, 'the robot description changed')
+        for job in filter(None, (self._job, self._pending)):
+            self._end_early(job, JobOutcome.CANCELLED, 'the robot description changed')
         self._robot, self._robot_sent = robot, False
         if self.state == WorkerState.FAILED and self._process is not None:
             self._set_state(WorkerState.IDLE)     # it was the robot before that failed
@@ -365,8 +363,8 @@ class Supervisor:
         return None if process is None else process.kill()
 
     def _fail_job(self, message: str) -> None:
-        job, self._job = self._job, None
-        if job is not None:
+        if (job := self._job) is not None:
+            self._job = None
             job.finish(JobOutcome.FAILED, message)
 
     def _fail_jobs(self, message: str) -> None:
@@ -384,9 +382,8 @@ class Supervisor:
             self._closed = True
         while self._calls:                     # a job submitted meanwhile must not hang
             _guarded(self._calls.popleft())
-        for job in (self._job, self._pending):
-            if job is not None:
-                job.finish(JobOutcome.CANCELLED, _ENDING)
+        for job in filter(None, (self._job, self._pending)):
+            job.finish(JobOutcome.CANCELLED, _ENDING)
         why_alive = None if self._process is None else self._process.end(self._grace)
         self._process = None
         self._memory.close()

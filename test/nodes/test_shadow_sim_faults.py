@@ -6,7 +6,7 @@ import contextlib
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
-from graph import made, swing
+from graph import swing
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Verdict
 from shadow_bench import running
@@ -14,6 +14,7 @@ from shadow_bench import running
 from kinema4d_ros.nodes.shadow_sim import node as node_module
 from kinema4d_ros.nodes.shadow_sim.node import FAILURE, ShadowSim, SUCCESS
 
+_LISTENED = ('joint_states', 'joint_trajectory', 'camera/image_raw')
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -65,14 +66,14 @@ def test_what_a_failed_activation_made_is_undone(ros_domain, monkeypatch):
     def fail(subscription):
         raise RuntimeError('no thread to be had')
 
-    with configured() as node, made() as graph:
+    with configured() as node:
         monkeypatch.setattr(node_module, 'SubscriptionThread', fail)
         assert node.trigger_activate() == FAILURE
         assert 'no thread to be had' in str(node.failures)
-        graph.wait(lambda: not graph.node.count_subscribers('joint_states'), 'nobody to listen')
+        assert [node.count_subscribers(topic) for topic in _LISTENED] == [0, 0, 0]
         monkeypatch.undo()
         assert node.trigger_activate() == SUCCESS
-        for topic in ('joint_states', 'joint_trajectory', 'camera/image_raw'):
-            graph.wait(lambda topic=topic: graph.node.count_subscribers(topic) == 1, topic)
+        assert [node.count_subscribers(topic) for topic in _LISTENED] == [1, 1, 1]
         assert node.trigger_deactivate() == SUCCESS
+        assert [node.count_subscribers(topic) for topic in _LISTENED] == [0, 0, 0]
         assert node.trigger_cleanup() == SUCCESS

@@ -12,6 +12,7 @@ import pytest
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
+from kinema4d_ros.worker import pipe_reader
 from kinema4d_ros.worker.frame_memory import FrameMemory
 from kinema4d_ros.worker.main import make_model, Worker
 from kinema4d_ros.worker.protocol import (CheckTask, Ended, Progress, Ready, RobotReady, SetRobot,
@@ -63,7 +64,9 @@ class Unusable:
         raise ValueError('what is this?')
 
 
-def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_before():
+def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_before(monkeypatch):
+    # which ends a worker process that does not end by itself, and would end this one
+    monkeypatch.setattr(pipe_reader, '_LAST_CHANCE', 3600.0)
     observation = Observation.from_rgbd(
         np.zeros((16, 24, 3), np.uint8), None, PinholeCamera(24, 16, 20.0, 20.0, 11.5, 7.5),
         np.eye(4), {'swing': 0.0}, stamp_ns=1)

@@ -34,7 +34,7 @@ _ERRORS = {JobOutcome.REPLACED: Precheck.Result.PREEMPTED,
            JobOutcome.FAILED: Precheck.Result.MODEL_FAILED}
 
 
-class _Server(ActionServer):
+class _DeferredActionServer(ActionServer):
     """An action server whose goals are executed elsewhere, so that no thread waits for them."""
 
     def __init__(self, *args: Any, begin: Callable[[ServerGoalHandle], None], **more: Any):
@@ -70,7 +70,7 @@ class PrecheckAction:
         """
         self._runner, self._settings, self._is_active = runner, settings, is_active
         self._requests: dict[bytes, PrecheckRequest] = {}      # by the ids of their goals
-        self._server = _Server(
+        self._server = _DeferredActionServer(
             node, Precheck, '~/precheck', begin=self._begin, cancel_callback=self._on_cancel,
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
 
