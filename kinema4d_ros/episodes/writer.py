@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from kinema4d_ros.episodes import images, transforms
+from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.topics import offered_qos, Topic, TYPES, typestore
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.robot import transforms
 from kinema4d_ros.types import JointTrajectory, PinholeCamera
 
 _types = typestore.types
@@ -140,7 +141,7 @@ class EpisodeWriter:
             _types['geometry_msgs/msg/TransformStamped'](
                 _header(stamp_ns, parent), child, _types['geometry_msgs/msg/Transform'](
                     vector(*map(float, T[:3, 3])),
-                    quaternion(*map(float, transforms.quaternion(T[:3, :3])))))
+                    quaternion(*transforms.quaternion(T[:3, :3]))))
             for child, T in poses.items()])
 
     def _add(self, topic: Topic, stamp_ns: int, message: Any) -> None:

@@ -47,7 +47,7 @@ class GraspSettings:
         object.__setattr__(self, 'largest_object', float(largest))
 
     @classmethod
-    def among(cls, settings: Mapping[str, object]) -> GraspSettings:
+    def among(cls, settings: Mapping[str, Any]) -> GraspSettings:
         """Return those that are among other settings of a world model, the rest as by default."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: settings[name] for name in names if name in settings})

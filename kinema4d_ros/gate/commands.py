@@ -28,7 +28,7 @@ class DecisionKind(enum.IntEnum):
     DONE = 10
 
 
-class Level(enum.IntEnum):
+class LogLevel(enum.IntEnum):
     """How loudly a decision is logged."""
 
     INFO = 0
@@ -86,7 +86,7 @@ class ReportDecision:
     mode: Mode
     status: Status | None = None        # of the verdict; None without one
     rollout_id: str = ''
-    level: Level = Level.INFO
+    level: LogLevel = LogLevel.INFO
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 """What the controller has been given: watched, stopped when need be, followed to its end."""
 from __future__ import annotations
 
-from kinema4d_ros.gate.commands import CancelAtController, DecisionKind, EndGoal, Forward, Level
+from kinema4d_ros.gate.commands import CancelAtController, DecisionKind, EndGoal, Forward, LogLevel
 from kinema4d_ros.gate.evidence import is_only_about_start
 from kinema4d_ros.gate.events import ControllerAccepted, ControllerFinished, End
 from kinema4d_ros.gate.handover import find_handover, Handover
@@ -49,7 +49,7 @@ class Execution:
                               turn.world.now_ns, waiting.monitor, waiting.overridden)
         if why_unwatched:
             turn.report(DecisionKind.UNWATCHED, f'{motion.request.name} is not watched: '
-                        f'{why_unwatched}', motion, Level.WARNING)
+                        f'{why_unwatched}', motion, LogLevel.WARNING)
         self._sent.append(motion)
         turn.do(Forward(motion.request))
 
@@ -87,7 +87,7 @@ class Execution:
         if motion.request.source == 'topic' and motion.settings.topic_route == 'topic':
             how = 'went to the controller by topic AND CANNOT BE STOPPED by the gate'
         turn.report(DecisionKind.STOP, f'{reason}: {motion.request.name} {how}', motion,
-                    Level.INFO if motion.by_client else Level.ERROR)
+                    LogLevel.INFO if motion.by_client else LogLevel.ERROR)
 
     # ------------------------------------------------------------------ from the controller
 
@@ -141,7 +141,7 @@ class Execution:
 
     def _give_up(self, motion: AtController, reason: str, turn: Turn) -> None:
         self._forget(motion)
-        turn.report(DecisionKind.DONE, f'{reason}: {motion.request.name}', motion, Level.ERROR)
+        turn.report(DecisionKind.DONE, f'{reason}: {motion.request.name}', motion, LogLevel.ERROR)
         self._tell_client(motion, End.ABORT, Refusal.INVALID_GOAL, reason, turn)
 
     def _lose(self, motion: AtController, turn: Turn) -> None:
@@ -182,7 +182,7 @@ class Execution:
             else:
                 turn.report(DecisionKind.DOUBT, f'{reason}: {request.name} goes on'
                             + (", as the operator's override says" if motion.overridden else ''),
-                            motion, Level.WARNING)
+                            motion, LogLevel.WARNING)
 
     def handover(self, waiting: Waiting, turn: Turn) -> tuple[AtController, Handover] | None:
         """Return the motion that this one continues and where; None when it continues none."""
@@ -235,7 +235,7 @@ class Execution:
         else:
             motion.monitor = None      # said once
             turn.report(DecisionKind.DOUBT, f'{reason}: {motion.request.name} goes on', motion,
-                        Level.WARNING)
+                        LogLevel.WARNING)
 
     def tick(self, turn: Turn) -> None:
         """Look after what time does."""
@@ -270,7 +270,7 @@ class Execution:
         elif graph.controller_problem and not motion.doubted:
             motion.doubted = True      # said once
             turn.report(DecisionKind.DOUBT, f'{graph.controller_problem}: {motion.request.name} '
-                        'goes on', motion, Level.WARNING)
+                        'goes on', motion, LogLevel.WARNING)
         elif motion.phase is Phase.EXECUTING and settings.may_stop \
                 and turn.now > motion.due + settings.overtime:
             self._stop(motion, f'the motion is not over {settings.overtime} s after it should be',
@@ -287,7 +287,7 @@ class Execution:
         if turn.now > motion.stopped_at + _PATIENCE and not motion.client_knows:
             text = f'{reason}; then the controller did not end it: {unknown}'
             turn.report(DecisionKind.DOUBT, f'{text}; {motion.request.name} is cancelled on',
-                        motion, Level.ERROR)
+                        motion, LogLevel.ERROR)
             self._tell_client(motion, End.ABORT, Refusal.INVALID_GOAL, text, turn)
         if motion.accepted_ns is not None and turn.now > motion.cancelled_at + _RETRY:
             self._cancel(motion, turn)

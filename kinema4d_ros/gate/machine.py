@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 
 from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim, Command,
-                                        DecisionKind, EndGoal, Level)
+                                        DecisionKind, EndGoal, LogLevel)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
                                       ControllerFinished, ControllerRejected, End, Event,
                                       JointsChanged, OperatorApproved, OperatorDenied,
@@ -231,7 +231,7 @@ class GateMachine:
                                          waiting.settings)
         if objections:
             turn.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been refused: '
-                        f'{objections[0].reason}', waiting, Level.WARNING)
+                        f'{objections[0].reason}', waiting, LogLevel.WARNING)
         elif answer.verdict is not None:
             turn.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been forwarded: '
                         f'PASS: {answer.verdict.summary}', waiting)
@@ -250,7 +250,7 @@ class GateMachine:
                 waiting.phase = Phase.SHOWN
                 waiting.deadline = turn.now + waiting.settings.approval_timeout
                 turn.report(DecisionKind.ASK, f'approve or deny {waiting.request.name}? '
-                            f'{decision.reason}', waiting, Level.WARNING)
+                            f'{decision.reason}', waiting, LogLevel.WARNING)
             case _:
                 self._refuse(waiting, decision.reason, turn, decision.error)
 
@@ -258,7 +258,7 @@ class GateMachine:
         self._waiting = None
         self.counts['overridden' if waiting.overridden else 'forwarded'] += 1
         turn.report(DecisionKind.FORWARD, f'{decision.reason}: {waiting.request.name} is forwarded',
-                    waiting, Level.WARNING if waiting.overridden else Level.INFO)
+                    waiting, LogLevel.WARNING if waiting.overridden else LogLevel.INFO)
         self._execution.send(waiting, turn)
 
     def _refuse(self, waiting: Waiting, reason: str, turn: Turn,
@@ -272,7 +272,7 @@ class GateMachine:
             and last.trajectory_hash == request.trajectory_hash
         self._refused = request
         turn.report(DecisionKind.REFUSE, f'{reason}: {request.name} is refused', waiting,
-                    Level.ERROR)
+                    LogLevel.ERROR)
         turn.do(EndGoal(request.number, End.ABORT, int(error), reason))
 
     # ------------------------------------------------------------------ the client, the operator
@@ -328,7 +328,7 @@ class GateMachine:
         text = f'an operator overrides the refusal of {request.name}: sent again within ' \
                f'{lifetime} s, it is forwarded once'
         turn.report(DecisionKind.OVERRIDE, text, Waiting(request, settings, 0.0, {}),
-                    Level.WARNING)
+                    LogLevel.WARNING)
         turn.do(AnswerOperator(True, text))
 
     # ------------------------------------------------------------------ time, the end

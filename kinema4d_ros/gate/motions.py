@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.gate.commands import Command, DecisionKind, Level, ReportDecision
+from kinema4d_ros.gate.commands import Command, DecisionKind, LogLevel, ReportDecision
 from kinema4d_ros.gate.handover import Handover
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.request import Answer, GateRequest
@@ -134,7 +134,7 @@ class Turn:
         self.commands.append(command)
 
     def report(self, kind: DecisionKind, sentence: str, motion: Waiting | AtController,
-               level: Level = Level.INFO) -> None:
+               level: LogLevel = LogLevel.INFO) -> None:
         """Add the report of a decision about a motion."""
         verdict = motion.answer.verdict
         self.do(ReportDecision(

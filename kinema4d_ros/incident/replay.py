@@ -13,6 +13,7 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.incident.meshes import changed_meshes
 from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
+from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Severity, Verdict
@@ -67,10 +68,10 @@ def replay(packet: IncidentPacket, *, package_paths: Sequence[str | Path] = (),
         robot, world_model, frames=rules.frames, meshes=load_meshes(robot),
         camera_poses=None if mount is None else mount.poses)
     try:
-        verdict = simulator.precheck(
-            packet.observation, packet.trajectory, tiers=rules.tiers, required=rules.required,
-            settings=rules.settings, goal=rules.goal, seed=rules.seed, report=report,
-            live_joints=rules.live_joints)
+        verdict = run_precheck(
+            simulator, simulator.checker(rules.settings), packet.observation, packet.trajectory,
+            tiers=rules.tiers, required=rules.required, goal=rules.goal, seed=rules.seed,
+            report=report, live_joints=rules.live_joints)
     finally:
         simulator.close()
     return ReplayResult(verdict, packet.verdict, differences(packet.verdict, verdict), tuple(notes))

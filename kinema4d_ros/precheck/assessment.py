@@ -153,7 +153,7 @@ class Assessment:
         Tier 0 may have run twice, with the joints of two moments. What it found before about the
         same thing and no milder is not told again.
         """
-        told: dict[tuple, Severity] = {}
+        told: dict[tuple[object, ...], Severity] = {}
         for finding in self._findings.get(0, ()):
             about = _about(finding)
             told[about] = max(finding.severity, told.get(about, finding.severity))
@@ -197,7 +197,7 @@ class Assessment:
                       **{'outcome': outcome, **self._measured, **fields})
 
 
-def _about(finding: Finding) -> tuple:
+def _about(finding: Finding) -> tuple[object, ...]:
     """Return what a finding is about, however the joints were when it was found."""
     parts = (finding.link, finding.other)
     return (finding.code, *(parts if any(parts) else (finding.message,)))

@@ -10,7 +10,7 @@ call the other two.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +36,7 @@ class Predictor(Protocol):
     """What predicts futures: a ShadowSimulator with a world model."""
 
     def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
-               report: Report = silent) -> tuple[RobotRollout, Sequence[PredictedFrame]]:
+               report: Report = silent) -> tuple[RobotRollout, Iterable[PredictedFrame]]:
         """Return the robot's motion, and the predicted frames one after the other."""
 
 

@@ -82,14 +82,19 @@ class FrameMemory:
                 f'a predicted frame of {needed} bytes does not fit into the {self.slot_bytes} '
                 'bytes kept for it; frames must have the size of the observation')
         stored = StoredFrame(pickled, tuple(array.nbytes for array in arrays))
-        with memoryview(self._map) as whole:
+        with memoryview(self._mapped()) as whole:
             for place, array in zip(self._places(slot, stored.sizes), arrays):
                 whole[place] = array
         return stored
 
+    def _mapped(self) -> mmap.mmap:
+        if self._map is None:
+            raise WorldModelError('no memory has been reserved for predicted frames')
+        return self._map
+
     def read(self, slot: int, stored: StoredFrame) -> RolloutFrame:
         """Return the frame of a slot; its read-only arrays are valid until it is given back."""
-        whole = memoryview(self._map).toreadonly()
+        whole = memoryview(self._mapped()).toreadonly()
         return pickle.loads(stored.pickled, buffers=[
             whole[place] for place in self._places(slot, stored.sizes)])
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from kinema4d_ros.episodes import (Episode, EpisodeMetadata, EpisodeWriter, images, Topic,
                                    TrueClearance)
 from kinema4d_ros.episodes.topics import TYPES, typestore
-from kinema4d_ros.episodes.transforms import matrix_from_message, quaternion, rpy
+from kinema4d_ros.episodes.transforms import matrix_from_message
+from kinema4d_ros.robot.transforms import quaternion, rpy
 from kinema4d_ros.errors import EpisodeError
 
 

@@ -17,10 +17,6 @@ FORBIDDEN = {'Aside', 'Examiner', 'Inbox', 'Judge', 'Listener', 'Looker', 'Misfi
              'Poller', 'Quiet'}
 #: class names that two things may have
 DOUBLE: set[str] = set()
-#: names that are to be changed
-PENDING_DOUBLE = {'ObservedScene', 'Outcome', 'Request', 'Worker'}
-PENDING_WORDS = {'Looker'}
-PENDING_WHY = {'why_silent'}
 
 
 def test_no_class_name_stands_for_two_things():
@@ -30,7 +26,7 @@ def test_no_class_name_stands_for_two_things():
             if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
                 found[node.name].append(f'{path.relative_to(ROOT)}:{node.lineno}')
     double = {name: places for name, places in found.items()
-              if len(places) > 1 and name not in DOUBLE | PENDING_DOUBLE}
+              if len(places) > 1 and name not in DOUBLE}
     assert double == {}
 
 
@@ -48,7 +44,7 @@ def words(name: str) -> set[str]:
 
 def test_names_say_what_a_thing_is():
     bad = {f'{path.relative_to(ROOT)}: {name}' for path, tree in TREES.items()
-           for name in defined(tree) if words(name) & FORBIDDEN and name not in PENDING_WORDS}
+           for name in defined(tree) if words(name) & FORBIDDEN}
     assert bad == set()
 
 
@@ -64,7 +60,6 @@ def test_a_reason_is_a_sentence_or_none():
              f'{ast.unparse(node.returns) if node.returns else "nothing"}'
              for path, tree in TREES.items() for node in ast.walk(tree)
              if isinstance(node, FUNCTION) and node.name.lstrip('_').startswith('why_')
-             and node.name not in PENDING_WHY
              and (node.returns is None or ast.unparse(node.returns) != 'str | None')}
     assert wrong == set()
 

@@ -51,10 +51,6 @@ WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
 EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'robosuite', 'safetensors', 'torch',
           'transformers', 'viser'}
-#: arrows that are to go: module -> what it imports for the moment
-PENDING = {
-    'kinema4d_ros.precheck.robot_checker': {'kinema4d_ros.world_model.kinematic'},
-    'kinema4d_ros.scene.observed': {'kinema4d_ros.precheck.settings'}}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 
@@ -144,7 +140,7 @@ def test_arrows_point_inwards(room):
     allowed = ROOMS[room] | (GROUND - {room} if room not in GROUND else {'errors'}) | {room}
     wrong = sorted(
         f'{module} -> {name}' for module, path in MODULES.items() if room_of(module) == room
-        for name in imports(path) - PENDING.get(module, set()) if room_of(name) not in allowed
+        for name in imports(path) if room_of(name) not in allowed
         and not (name == 'kinema4d_ros' and room in ('cli', 'worker', 'evaluation', 'nodes')))
     assert wrong == []
 

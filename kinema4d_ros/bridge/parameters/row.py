@@ -15,9 +15,9 @@ from rclpy.parameter import Parameter as RosParameter
 
 from kinema4d_ros.errors import ConfigurationError
 
-Kind = RosParameter.Type
+Kind: Any = RosParameter.Type      # an enum, which type checkers cannot see
 #: Python type of a parameter -> (ROS type, name for people, element type of a list)
-_KINDS: dict[Any, tuple[Kind, str, type | None]] = {
+_KINDS: dict[Any, tuple[Any, str, type | None]] = {
     bool: (Kind.BOOL, 'bool', None), int: (Kind.INTEGER, 'int', None),
     float: (Kind.DOUBLE, 'double', None), str: (Kind.STRING, 'string', None),
     list[int]: (Kind.INTEGER_ARRAY, 'int[]', int),

@@ -46,9 +46,9 @@ class ParameterTable:
         self._by_name = {row.name: row for row in self._rows if not row.is_pattern}
         self._patterns = tuple(row for row in self._rows if row.is_pattern)
         self._rules, self._other = tuple(rules), shares_files_with
-        self._renamed: dict[str, str] = dict(renamed)
+        self.renamed: dict[str, str] = dict(renamed)
         if shares_files_with is not None:
-            self._renamed = shares_files_with._renamed | self._renamed
+            self.renamed = shares_files_with.renamed | self.renamed
         if len({row.name for row in self._rows}) != len(self._rows):
             raise ConfigurationError('the parameter table names a parameter twice: '
                                      + ', '.join(row.name for row in self._rows))
@@ -87,7 +87,7 @@ class ParameterTable:
                  for name in node.list_parameters([], 0).names if not _is_of_rclpy(name)}
         unknown = [name for name in given if self.row(name) is None and not self._is_other(name)]
         if unknown:
-            raise ConfigurationError(self._why_unknown(unknown))
+            raise ConfigurationError(self._unknown_text(unknown))
         for name in given:
             row = self.row(name)
             if row is not None and row.is_pattern:
@@ -159,11 +159,11 @@ class ParameterTable:
         """Return the parameter as a float where an integer was given and a float is meant."""
         row = self.row(parameter.name)
         if row is not None and row.type is float and type(parameter.value) is int:
-            return RosParameter(  # type: ignore[no-untyped-call]
+            return RosParameter(
                 parameter.name, value=float(parameter.value))
         if row is not None and row.type == list[float] \
                 and parameter.type_ == RosParameter.Type.INTEGER_ARRAY:
-            return RosParameter(  # type: ignore[no-untyped-call]
+            return RosParameter(
                 parameter.name, value=[float(one) for one in parameter.value])
         return parameter
 
@@ -173,7 +173,7 @@ class ParameterTable:
                    if self.row(one.name) is None and not node.has_parameter(one.name)
                    and not _is_of_rclpy(one.name)]
         if unknown:
-            raise ConfigurationError(self._why_unknown(unknown))
+            raise ConfigurationError(self._unknown_text(unknown))
         changes = {}
         for one in batch:
             row = self.row(one.name)
@@ -202,7 +202,7 @@ class ParameterTable:
         """
         unknown = [name for name in values if self.row(name) is None]
         if unknown:
-            raise ConfigurationError(self._why_unknown(unknown))
+            raise ConfigurationError(self._unknown_text(unknown))
         out = {}
         for name, row in self._by_name.items():
             value = values.get(name)
@@ -227,12 +227,12 @@ class ParameterTable:
     def _is_other(self, name: str) -> bool:
         return self._other is not None and self._other.row(name) is not None
 
-    def _why_unknown(self, names: Iterable[str]) -> str:
+    def _unknown_text(self, names: Iterable[str]) -> str:
         """Return what is wrong with names that no row has, and what may have been meant."""
-        return '; '.join(self._why_no_such(name) for name in names)
+        return '; '.join(self._no_such_text(name) for name in names)
 
-    def _why_no_such(self, name: str) -> str:
-        now = self._renamed.get(name)
+    def _no_such_text(self, name: str) -> str:
+        now = self.renamed.get(name)
         if now is not None:
             return f'parameter {name!r} has another name since 0.2.0: {now}'
         group = name.partition('.')[0] + '.'

@@ -51,7 +51,7 @@ class ControllerClient:
         self._publisher = node.create_publisher(
             JointTrajectory, self.topic, qos.TRAJECTORY) if by_topic else None
 
-    def why_unusable(self) -> tuple[str | None, bool]:
+    def problem_and_gone(self) -> tuple[str | None, bool]:
         """Return what is wrong with the controller as the graph shows it, and whether it's gone."""
         servers = self._node.count_publishers(f'{self.action}/_action/status')
         if servers > 1:

@@ -110,7 +110,7 @@ class TrajectoryGate(NodeBase, Node):
                      self._settings)
 
     def _graph_now(self) -> GraphState:
-        controller_problem, controller_gone = self._controller.why_unusable()
+        controller_problem, controller_gone = self._controller.problem_and_gone()
         return GraphState(
             self._goals.why_doubled(), controller_problem, controller_gone,
             self._shadow_sim.why_missing(), self._shadow_sim.is_ready, self._shadow_sim.is_settled)

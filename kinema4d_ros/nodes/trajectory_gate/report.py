@@ -8,7 +8,7 @@ from rclpy.node import Node
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.gate import Mode
-from kinema4d_ros.gate.commands import Level, ReportDecision
+from kinema4d_ros.gate.commands import LogLevel, ReportDecision
 from kinema4d_ros.msg import Decision
 
 _MODES = {Mode.MONITOR: Decision.MODE_MONITOR, Mode.ADVISE: Decision.MODE_ADVISE,
@@ -32,9 +32,9 @@ class Report:
         logger = self._node.get_logger()
         # A call each: rclpy insists that a place in the code always logs at one level.
         match command.level:
-            case Level.ERROR:
+            case LogLevel.ERROR:
                 logger.error(command.sentence)
-            case Level.WARNING:
+            case LogLevel.WARNING:
                 logger.warning(command.sentence)
             case _:
                 logger.info(command.sentence)
