@@ -9,6 +9,8 @@ import numpy as np
 from kinema4d_ros.errors import CameraError
 from kinema4d_ros.types import PinholeCamera
 
+_Part = tuple[int, int, int, int]     # x, y, width, height [px]
+
 _MODES = ('stretch', 'crop', 'pad')
 
 
@@ -80,8 +82,8 @@ def _middle(width: int, height: int, part_width: float,
     return (width - w) // 2, (height - h) // 2, w, h
 
 
-def _move(image: np.ndarray, source: PinholeCamera, used: tuple, target: PinholeCamera,
-          place: tuple, nearest: bool, fill: float) -> np.ndarray:
+def _move(image: np.ndarray, source: PinholeCamera, used: _Part, target: PinholeCamera,
+          place: _Part, nearest: bool, fill: float) -> np.ndarray:
     """Return `used` of the image resized to `place` in an image of the target's size."""
     if image.shape[:2] != (source.height, source.width):
         raise CameraError(f'the image has {image.shape[1]} x {image.shape[0]} pixels, expected '

@@ -28,9 +28,17 @@ _LIGHT = np.array([-0.3, -0.5, -0.8]) / np.linalg.norm([-0.3, -0.5, -0.8])   # i
 class Mesh(Protocol):
     """What is drawn of a link; robot.LinkMesh is one."""
 
-    vertices: np.ndarray    # (V, 3) float32 [m], link frame
-    faces: np.ndarray       # (F, 3) int32
-    colors: np.ndarray      # (V, 3) uint8
+    @property
+    def vertices(self) -> np.ndarray:
+        """(V, 3) float32 [m], link frame."""
+
+    @property
+    def faces(self) -> np.ndarray:
+        """(F, 3) int32."""
+
+    @property
+    def colors(self) -> np.ndarray:
+        """(V, 3) uint8 RGB."""
 
 
 @dataclass(frozen=True, eq=False)

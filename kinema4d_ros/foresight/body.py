@@ -72,16 +72,16 @@ class Body:
         below = np.minimum(pixel[:, 0] + 2, len(depth) - 1), pixel[:, 1]
         hidden = depth[below] < depth[pixel[:, 0], pixel[:, 1]] - _STEP
         columns = sorted(column for column, number in lowest.items() if hidden[number])
-        strip = []
+        edges = []
         for left, right in itertools.pairwise(columns):
             a, b = lowest[left], lowest[right]
             step = np.linalg.norm(self.vertices[a] - self.vertices[b])
             high = self.vertices[[a, b], 2].min() - self.bottom > _FOOT
             if right == left + 1 and high and step < _STEP:
-                strip.append((a, b))
-        if not strip:
+                edges.append((a, b))
+        if not edges:
             return
-        strip = np.array(strip)
+        strip = np.array(edges)
         used, index = np.unique(strip, return_inverse=True)
         index = index.reshape(strip.shape) + len(self.vertices)
         foot = self.vertices[used].copy()

@@ -47,20 +47,20 @@ class Fingers:
         Finger links are sorted into two sides along the axis on which they move against each
         other. A finger of several links is represented by the one farthest from the palm.
         """
-        gripper = robot.gripper
+        gripper = robot.hand
         index = {name: number for number, name in enumerate(robot.link_names)}
         self.T_base_palm = robot.T_base_link[:, index[gripper.palm_link]]
         T_palm_base = np.linalg.inv(self.T_base_palm)
-        corners = []
+        of_fingers = []
         for link, box in zip(gripper.finger_links, gripper.finger_boxes):
             if box is None:
                 continue
             T_palm_finger = T_palm_base @ robot.T_base_link[:, index[link]]
             choice = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing='ij'), -1)
-            box = np.asarray(box)[choice.reshape(-1, 3), [0, 1, 2]]
-            corners.append(np.einsum('tij,cj->tci', T_palm_finger[:, :3, :3], box)
-                           + T_palm_finger[:, None, :3, 3])
-        corners = np.stack(corners)                              # (fingers, T, 8, 3)
+            local = np.asarray(box)[choice.reshape(-1, 3), [0, 1, 2]]
+            of_fingers.append(np.einsum('tij,cj->tci', T_palm_finger[:, :3, :3], local)
+                              + T_palm_finger[:, None, :3, 3])
+        corners = np.stack(of_fingers)                           # (fingers, T, 8, 3)
         centers = corners.mean(2)
         spread = centers - centers.mean(0)
         size = np.linalg.norm(spread, axis=-1).sum(0)

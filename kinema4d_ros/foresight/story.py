@@ -6,11 +6,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera.compose import inside_box
-from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers, GapMotion
 from kinema4d_ros.scene.mask import grow, in_paint
@@ -60,6 +61,17 @@ class Backdrop:
     first_frame: int
     image: np.ndarray | None   # (H, W, 3) uint8; None when no pictures are wanted
     depth: np.ndarray          # (H, W) float32 [m], NaN unknown
+
+    @property
+    def picture(self) -> np.ndarray:
+        """
+        The image, (H, W, 3) uint8, for those who draw.
+
+        :raises WorldModelError: the story was made without pictures.
+        """
+        if self.image is None:
+            raise WorldModelError('this story was made without pictures: pictures=False')
+        return self.image
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ class SceneMemory:
     When the camera moves or its image changes size, it starts again. One thread owns it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start empty."""
         self._camera: PinholeCamera | None = None
         self.clear()

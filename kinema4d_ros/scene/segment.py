@@ -162,8 +162,8 @@ def connected(points: np.ndarray, free: np.ndarray) -> np.ndarray:
         near &= free[here] & free[there]
         ones.append(number[here][near])
         others.append(number[there][near])
-    ones, others = np.concatenate(ones), np.concatenate(others)
-    links = coo_array((np.ones(len(ones), bool), (ones, others)), (number.size, number.size))
+    ends = np.concatenate(ones), np.concatenate(others)
+    links = coo_array((np.ones(len(ends[0]), bool), ends), (number.size, number.size))
     _, label = connected_components(links, directed=False)
     return np.where(free, label.reshape(free.shape) + 1, 0)
 

@@ -59,7 +59,7 @@ class TexturedSurface:
         """
         self.image, self.depth, self.camera = image, depth, camera
         self.T_base_camera = np.asarray(T_base_camera)
-        self._mesh = None
+        self._mesh: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def from_pose(self, T_base_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """

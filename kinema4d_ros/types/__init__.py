@@ -18,8 +18,8 @@ from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Repor
                                        silent, WorldEvent)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
-from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, Severity, Status,
-                                        Verdict)
+from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, plain_point,
+                                        Severity, Status, Verdict)
 
 __all__ = [
     'Background',
@@ -40,5 +40,6 @@ __all__ = [
     'Status',
     'Verdict',
     'WorldEvent',
+    'plain_point',
     'silent',
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinema4d_ros.errors import RobotDescriptionError
 from kinema4d_ros.types.observation import PinholeCamera
 
 
@@ -48,6 +49,18 @@ class RobotRollout:
     def mask(self) -> np.ndarray:
         """Occupancy of the robot, (T, H, W) bool."""
         return self.link_id >= 0
+
+    @property
+    def hand(self) -> Gripper:
+        """
+        The gripper, for those who need one.
+
+        :raises RobotDescriptionError: the robot has none.
+        """
+        if self.gripper is None:
+            raise RobotDescriptionError('the robot of this rollout has no known gripper; name its '
+                                        'finger links to find_gripper')
+        return self.gripper
 
 
 class EventKind(enum.StrEnum):

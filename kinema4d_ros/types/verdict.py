@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -63,6 +63,12 @@ class FindingCode(enum.IntEnum):
     NO_REACTION = 71
 
 
+def plain_point(values: Iterable[float]) -> tuple[float, float, float]:
+    """Return a point, (3,) of any numbers, as the plain tuple that findings hold."""
+    x, y, z = map(float, values)
+    return x, y, z
+
+
 @dataclass(frozen=True)
 class Finding:
     """One piece of evidence; `value` broke `limit` (both in `unit`), known to +-`sigma`."""
@@ -96,8 +102,7 @@ class ClearanceSample:
         for name in ('time', 'distance', 'sigma'):
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ('point_base', 'robot_point_base'):
-            x, y, z = map(float, getattr(self, name))
-            object.__setattr__(self, name, (x, y, z))
+            object.__setattr__(self, name, plain_point(getattr(self, name)))
 
 
 @dataclass(frozen=True)

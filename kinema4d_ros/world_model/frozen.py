@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Frozen(WorldModel):
             0.01, 'robot is drawn over what is at most this far in front of it [m], 0 to 0.1'),
     }
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any) -> None:
         """Start without a scene; it is made from the first observation."""
         super().__init__(**values)
         self._scene: Scene | None = None
@@ -57,19 +58,22 @@ class Frozen(WorldModel):
 
 
 def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index: int,
-               tolerance: float, **more) -> PredictedFrame:
+               tolerance: float, *, events: tuple[WorldEvent, ...] = (),
+               carried_point_base: np.ndarray | None = None) -> PredictedFrame:
     """
     Draw the robot of frame `index` into the world's picture and return the finished frame.
 
     :param image: (H, W, 3) uint8, the world without robot; changed.
     :param depth: (H, W) float32 [m], NaN unknown; changed.
-    :param more: `events`, `carried_point_base` of the frame.
+    :param events: that happen at this frame.
+    :param carried_point_base: (3,) [m] centre of what was moved, once known.
     """
     mask = merge(image, depth, robot.image[index], robot.pointmap[index, :, :, 2], tolerance)
     camera = robot.camera
     return PredictedFrame(
         index, len(robot.times), float(robot.times[index]), image,
-        pointmap(depth, camera.fx, camera.fy, camera.cx, camera.cy), mask, **more)
+        pointmap(depth, camera.fx, camera.fy, camera.cx, camera.cy), mask, events,
+        carried_point_base)
 
 
 def _no_depth_event() -> WorldEvent:

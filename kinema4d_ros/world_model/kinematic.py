@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from kinema4d_ros.camera.compose import merge
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
@@ -34,7 +35,7 @@ class Kinematic(Frozen):
             'longest horizontal extent of an object that can be carried [m], 0.02 to 2'),
     }
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any) -> None:
         """
         Start without a scene; it is made from the first observation.
 
@@ -57,7 +58,7 @@ class Kinematic(Frozen):
         report('foresee', 0, 1)
         story = Story(scene, robot, self._grasping)
         report('foresee', 1, 1)
-        surfaces = {backdrop: TexturedSurface(backdrop.image, backdrop.depth, robot.camera,
+        surfaces = {backdrop: TexturedSurface(backdrop.picture, backdrop.depth, robot.camera,
                                               scene.seen.T_base_camera)
                     for backdrop in story.backdrops}
         for index in range(count):

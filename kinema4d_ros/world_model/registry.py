@@ -93,6 +93,10 @@ def load_world_model(name: str, **settings: Any) -> WorldModel:
 
 def _places() -> dict[str, tuple[str, str]]:
     """Return name -> (module:class, one line); a name of our own cannot be taken by others."""
-    others = {entry.name: (entry.value.replace(' ', ''), f'from the package {entry.dist.name}')
+    others = {entry.name: (entry.value.replace(' ', ''), f'from the package {_package(entry)}')
               for entry in metadata.entry_points(group=GROUP)}
     return others | _MODELS
+
+
+def _package(entry: metadata.EntryPoint) -> str:
+    return 'of an unknown name' if entry.dist is None else entry.dist.name

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Replay(WorldModel):
     name = 'replay'
     settings = {'episode': ('', 'path of the episode file (.mcap) whose future is played')}
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any) -> None:
         """
         Open the episode.
 
