@@ -62,9 +62,9 @@ def run(options: argparse.Namespace) -> Exit:
         robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
         observation, trajectory = episode.observation(), episode.trajectory
         report('loading the robot', 0, 0)
-        simulator = ShadowSimulator(robot, load_world_model(options.world_model, **settings),
-                                    frames=options.frames)
-        checkpoint = str(simulator.world_model.fingerprint)
+        model = load_world_model(options.world_model, **settings)
+        simulator = ShadowSimulator(robot, model, frames=options.frames)
+        checkpoint = str(model.fingerprint)
         try:
             verdict = simulator.precheck(observation, trajectory, tiers=options.tiers, goal=goal,
                                          seed=options.seed, report=report)

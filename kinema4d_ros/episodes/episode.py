@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import overload, TYPE_CHECKING
+from typing import Any, overload, TYPE_CHECKING
 
 import numpy as np
 
@@ -236,13 +236,13 @@ class Episode:
             raise self._messages.error(Topic.TRAJECTORY, index, 'the trajectory has no points')
         times = np.array([p.time_from_start.sec + p.time_from_start.nanosec * 1e-9
                           for p in points])
-        rows = {}
-        for key in ('positions', 'velocities', 'accelerations'):
-            values = [np.asarray(getattr(point, key), np.float64) for point in points]
-            rows[key] = None if all(not v.size for v in values) else values
         try:
-            trajectory = JointTrajectory(tuple(message.joint_names), times, **{
-                key: None if value is None else np.array(value) for key, value in rows.items()})
+            positions = _rows(points, 'positions')
+            if positions is None:
+                raise TrajectoryError('a trajectory needs positions')
+            trajectory = JointTrajectory(
+                tuple(message.joint_names), times, positions, _rows(points, 'velocities'),
+                _rows(points, 'accelerations'))
         except (TrajectoryError, ValueError) as error:
             raise self._messages.error(Topic.TRAJECTORY, index, str(error)) from error
         if not np.isfinite(trajectory.positions).all() or (np.diff(times) <= 0).any():
@@ -257,6 +257,12 @@ class Episode:
             if len(state.name) != len(state.position) or not np.isfinite(state.position).all():
                 raise self._messages.error(Topic.JOINT_STATES, i,
                                            'a joint has no position, or one that is not finite')
+
+
+def _rows(points: Sequence[Any], key: str) -> np.ndarray | None:
+    """Return that field of all points, (N, J) float64; None where no point has it."""
+    values = [np.asarray(getattr(point, key), np.float64) for point in points]
+    return np.array(values) if any(value.size for value in values) else None
 
 
 def _nearest(stamps: np.ndarray, stamp_ns: int) -> int:

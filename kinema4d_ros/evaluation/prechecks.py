@@ -34,7 +34,7 @@ class PrecheckRow:
     kind: str                    # what the recording set out to show
     task_text: str               # the instruction in words
     verdict: Verdict             # all that was said, with the clearance over time
-    success: bool | None         # as the source judged; None where it did not
+    success: bool                # as the source judged
     touched: bool                # the robot touched table or fixtures
     disturbed: bool              # it moved something that it was neither to carry nor to fill
     #: [m] true clearances at the times of `verdict.clearances`, NaN where it is not known
@@ -123,7 +123,8 @@ class EpisodePrechecker:
         :raises EpisodeError: when the file cannot be read, or does not say how it ended.
         """
         episode = Episode.open(path)
-        if episode.metadata.success is None:
+        success = episode.metadata.success
+        if success is None:
             raise EpisodeError(f'{path} does not say whether the task was solved, so there is '
                                'nothing to compare with; give episodes with a label')
         observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
@@ -134,7 +135,7 @@ class EpisodePrechecker:
         metadata = episode.metadata
         return PrecheckRow(
             str(path), metadata.suite, metadata.kind, metadata.task_text,
-            dataclasses.replace(verdict, latencies=dict(verdict.latencies)), metadata.success,
+            dataclasses.replace(verdict, latencies=dict(verdict.latencies)), success,
             math.isfinite(first_touch(episode)), was_disturbed(episode),
             true_clearances(episode, verdict, simulator), cpu)
 
@@ -181,6 +182,8 @@ def true_clearances(episode: Episode, verdict: Verdict,
 def fingers_close(episode: Episode, simulator: ShadowSimulator) -> float:
     """Return when the fingers first begin to close in the trajectory [s], inf for never."""
     trajectory = episode.trajectory
+    if simulator.gripper is None:
+        return np.inf
     joints = [trajectory.joint_names.index(name) for name in simulator.gripper.finger_joints
               if name in trajectory.joint_names]
     closing = (np.diff(trajectory.positions[:, joints], axis=0) < -_CLOSES).any(axis=1)

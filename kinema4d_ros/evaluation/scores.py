@@ -133,16 +133,16 @@ def table(scores: Sequence[EpisodeScore]) -> str:
              '| centre, carry [cm] | centre, end [cm] | success: true, predicted | [s] |',
              '|---|---|---|---|---|---|---|---|---|---|']
     for s in scores:
-        answer = '?' if s.predicted_success is None else _YES[s.predicted_success]
         lines.append(
             f'| {s.name} | {s.world_model} | {s.psnr_changed:.1f} | {s.ssim_changed:.3f} '
             f'| {s.psnr_world:.1f} | {s.depth_changed:.3f} | {100 * s.carry_center_error:.1f} '
-            f'| {100 * s.final_center_error:.1f} | {_YES[s.true_success]}, {answer} '
+            f'| {100 * s.final_center_error:.1f} | {_YES[s.true_success]}, '
+            f'{_YES[s.predicted_success]} '
             f'| {s.seconds:.1f} |')
     return '\n'.join(lines)
 
 
-_YES = {True: 'yes', False: 'no'}
+_YES = {True: 'yes', False: 'no', None: '?'}
 
 
 def _center_errors(episode: Episode, times: np.ndarray,

@@ -48,6 +48,8 @@ class Rule:
             way = item.end - item.start
             done = np.linalg.norm(way) if self.direction is None else way @ self.direction
             return float(done) - self.length
+        if self.region is None:
+            raise ConfigurationError(f'a rule {self.kind!r} needs a region')
         low, high = np.array(self.region.low), np.array(self.region.high)
         sides = np.r_[item.end - low, high - item.end]
         if self.kind == 'above':      # it stands on the ground of the region, or is over it
@@ -169,7 +171,8 @@ def _region(values: Any, where: str) -> Region:
 def _triple(values: Any, where: str) -> tuple[float, float, float]:
     if not isinstance(values, (list, tuple)) or len(values) != 3:
         raise ConfigurationError(f'{where} must be [x, y, z], got {values!r}')
-    return tuple(_number(value, where) for value in values)
+    x, y, z = (_number(value, where) for value in values)
+    return x, y, z
 
 
 def _number(value: Any, where: str) -> float:

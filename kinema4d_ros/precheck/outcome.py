@@ -13,7 +13,8 @@ from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.segment import find_object
-from kinema4d_ros.types import EventKind, Finding, FindingCode, Severity, WorldEvent
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, Severity,
+                                WorldEvent)
 
 _AROUND = 0.01      # [m] scene pixels this close to a contact are what is touched
 _FEWEST = 4         # pixels
@@ -54,12 +55,12 @@ class Outcome:
     def findings(self) -> tuple[Finding, ...]:
         """Return the events as findings that move nothing, in order of time."""
         told = [event_finding(event) for event in self.events]
-        return tuple(sorted((*told, *self.swept), key=lambda f: f.time))
+        return tuple(sorted((*told, *self.swept), key=lambda f: f.time or 0.0))
 
 
 def event_finding(event: WorldEvent) -> Finding:
     """Return a predicted event as a finding that moves nothing."""
-    point = None if event.point_base is None else tuple(map(float, event.point_base))
+    point = None if event.point_base is None else plain_point(event.point_base)
     return Finding(FindingCode[event.kind.name], Severity.INFO, event.message, other='scene',
                    point_base=point, time=float(event.time))
 
@@ -122,7 +123,7 @@ def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25
             FindingCode.SWEPT, Severity.INFO,
             "'{}' pushes an object at ({:.2f}, {:.2f}, {:.2f}) m at {:.1f} s".format(
                 name, *center, time), link=name, other='object',
-            point_base=tuple(map(float, center)), time=time))
+            point_base=plain_point(center), time=time))
     return tuple(found)
 
 

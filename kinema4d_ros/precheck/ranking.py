@@ -22,7 +22,7 @@ def rank(verdicts: Sequence[Verdict], durations: Sequence[float] | None = None) 
 
     :param durations: [s] of the trajectories.
     """
-    def key(index: int) -> tuple:
+    def key(index: int) -> tuple[int, float, float, float, int]:
         verdict = verdicts[index]
         success = round(verdict.success, 2) if verdict.success is not None else 0.0
         clearance = verdict.min_clearance if verdict.min_clearance is not None else -math.inf

@@ -12,7 +12,7 @@ from kinema4d_ros.resources import share_dir
 
 def rubrics(folder: str = '') -> dict[str, Path]:
     """Return name -> file of every rubric; those in `folder` come before the package's."""
-    found = {}
+    found: dict[str, Path] = {}
     for place in (share_dir() / 'config' / 'rubrics', *([Path(folder)] if folder else [])):
         found |= {path.stem: path for path in sorted(place.glob('*.yaml'))}
     return found

@@ -19,10 +19,11 @@ from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import JointLimit
 
 
+@dataclass(frozen=True)
 class PicklableSettings:
     """Settings that travel to another process, though their read-only mappings cannot."""
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Travel as plain values, which are checked again where they arrive."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         return _made, (type(self), {name: dict(value) if isinstance(value, MappingProxyType)
@@ -51,7 +52,7 @@ class Tier0Settings(PicklableSettings):
     self_margin: float = 0.0            # [m] links of the robot that come closer than this fail
     travel: float = 0.02                # [m] a point of a link moves between two looks, at most
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'start_tolerance', 'position_tolerance', 'self_margin')
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
@@ -75,7 +76,7 @@ class TouchRule:
     #: x0 y0 z0 x1 y1 z1 [m] in the base frame, where it may touch; None for anywhere
     within: tuple[float, float, float, float, float, float] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'depth', 'speed')
         _box(self, 'within')
@@ -104,7 +105,7 @@ class Tier1Settings(PicklableSettings):
     unseen: Unseen = Unseen.REPORT
     unseen_share: float = 0.25          # 0..1 of a link's surface, more than this is told
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
@@ -140,7 +141,7 @@ class Tier2Settings:
     seeds: int = 1               # predictions of one motion, 1 or more
     hold_still: bool = False     # predict also what happens when the robot does not move
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread')
         _above_zero(self, 'moved', 'least_area', 'reach', 'seeds')
@@ -160,26 +161,26 @@ class PrecheckSettings(PicklableSettings):
     grasping: GraspSettings = field(default_factory=GraspSettings)
 
 
-def _at_least_zero(settings, *names: str) -> None:
+def _at_least_zero(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if not (np.isfinite(value) and value >= 0):
             raise ConfigurationError(f'{name} must be at least 0, got {value}')
 
 
-def _above_zero(settings, *names: str) -> None:
+def _above_zero(settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if not (np.isfinite(value) and value > 0):
             raise ConfigurationError(f'{name} must be more than 0, got {value}')
 
 
-def _at_most(settings, name: str, most: float) -> None:
+def _at_most(settings: object, name: str, most: float) -> None:
     if getattr(settings, name) > most:
         raise ConfigurationError(f'{name} must be at most {most:g}, got {getattr(settings, name)}')
 
 
-def _box(settings, name: str) -> None:
+def _box(settings: object, name: str) -> None:
     """Make a box a tuple of floats, its smaller corner first."""
     value = getattr(settings, name)
     if value is None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.robot import Robot
@@ -20,7 +22,7 @@ _OF_SPEED = frozenset((FindingCode.VELOCITY_LIMIT, FindingCode.ACCELERATION_LIMI
 
 def at_speed(trajectory: JointTrajectory, factor: float) -> JointTrajectory:
     """Return the same way at that share of the speed."""
-    def scaled(values, power):
+    def scaled(values: np.ndarray | None, power: int) -> np.ndarray | None:
         return None if values is None else values * factor ** power
     return dataclasses.replace(
         trajectory, times=trajectory.times / factor,
@@ -41,9 +43,10 @@ def speed_factor(trajectory: JointTrajectory, robot: Robot, joint_positions: Map
         that slowness does not cure.
     """
     against = [f for f in findings if f.severity > Severity.INFO]
-    if not against or not all(f.code in _OF_SPEED or is_touch_speed(f) for f in against):
+    if not against or not all(
+            f.code in _OF_SPEED or touch_share(f) is not None for f in against):
         return None
-    touch = min((f.limit / f.value for f in against if is_touch_speed(f)), default=1.0)
+    touch = min((share for share in map(touch_share, against) if share is not None), default=1.0)
 
     def passes(factor: float) -> bool:
         found = check_tier0(at_speed(trajectory, factor), robot, joint_positions, settings)
@@ -61,6 +64,8 @@ def speed_factor(trajectory: JointTrajectory, robot: Robot, joint_positions: Map
     return low
 
 
-def is_touch_speed(finding: Finding) -> bool:
-    """Tell whether a finding is about touching too fast."""
-    return finding.code == FindingCode.CONTACT and finding.unit == 'm/s' and bool(finding.value)
+def touch_share(finding: Finding) -> float | None:
+    """Return the share of its speed at which a touch may happen, if a finding is about that."""
+    if finding.code != FindingCode.CONTACT or finding.unit != 'm/s':
+        return None
+    return finding.limit / finding.value if finding.value and finding.limit is not None else None

@@ -23,6 +23,8 @@ from kinema4d_ros.viewer.scene_graph import SceneGraph
 if TYPE_CHECKING:
     import viser
 
+_NO_ROBOT = 'there is no robot to draw yet; call set_robot first'
+
 
 class Stage:
     """Sends to the browsers what changed since it was drawn last; the caller holds a lock."""
@@ -68,6 +70,8 @@ class Stage:
 
     def show_observed(self, observation: Observation) -> None:
         """Draw the scene where it is; the observation has depth."""
+        if self._observed is None:
+            raise RuntimeError(_NO_ROBOT)
         poses = self._poses([observation.joint_positions])[0]
         self.scene.show_observed(*self._observed.cloud(observation, poses))
 
@@ -180,5 +184,8 @@ class Stage:
 
     def _poses(self, joint_positions: list[Mapping[str, float]]) -> np.ndarray:
         """Return T_base_link (T, L, 4, 4)."""
-        return self._kinematics(np.array([
-            self._robot.configuration(one, strict=False) for one in joint_positions]))
+        kinematics, robot = self._kinematics, self._robot
+        if kinematics is None or robot is None:
+            raise RuntimeError(_NO_ROBOT)
+        return kinematics(np.array([
+            robot.configuration(one, strict=False) for one in joint_positions]))

@@ -59,7 +59,7 @@ class Job:
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
                  task: CheckTask | PredictionTask, settings: PrecheckSettings = PrecheckSettings(),
                  mount: LinkPose | None = None, robot_hash: str = '', deadline: float,
-                 sink: JobSink = NoSink(), end: Callable[[Job, JobOutcome, str], None]):
+                 sink: JobSink = NoSink(), end: Callable[[Job, JobOutcome, str], object]):
         """Keep the request; `deadline` is on the monotonic clock [s]."""
         self.number, self.observation, self.trajectory = number, observation, trajectory
         self.task, self.settings, self.mount = task, settings, mount

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.resources import share_dir
-from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.robot import LinkMesh, load_meshes, Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
@@ -49,11 +50,11 @@ class Worker:
         self._pipe_reader = PipeReader(pipe)
         self._pipe_reader.start()
         self._model: WorldModel | None = None
-        self._simulator_settings: Mapping = {}
+        self._simulator_settings: Mapping[str, Any] = {}
         self._settings = PrecheckSettings()     # to prepare for; each job brings its own
         self._robot: Robot | None = None
         self._robot_error = 'no robot description has been received'
-        self._meshes: dict = {}
+        self._meshes: dict[str, LinkMesh] = {}
         self._mount: LinkPose | None = None
         self._simulator: ShadowSimulator | None = None
         self._observation: Observation | None = None

@@ -9,7 +9,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from kinema4d_ros.errors import PredictionCancelled
-from kinema4d_ros.worker.protocol import Cancel, Release, Stop
+from kinema4d_ros.worker.protocol import Cancel, Release, Stop, ToDo, ToWorker
 
 _LAST_CHANCE = 5.0   # [s] the main thread has to end when the node is gone
 
@@ -22,7 +22,7 @@ class PipeReader(threading.Thread):
         super().__init__(name='pipe reader', daemon=True)
         self._pipe = pipe
         self._changed = threading.Condition()
-        self._work: collections.deque = collections.deque()
+        self._work: collections.deque[ToDo] = collections.deque()
         self._free: set[int] = set()
         self._cancelled = -1
         self._stopped = False
@@ -42,7 +42,7 @@ class PipeReader(threading.Thread):
             self._stopped = True
             self._changed.notify_all()
 
-    def _take(self, message) -> bool:
+    def _take(self, message: ToWorker) -> bool:
         with self._changed:
             match message:
                 case Stop():
@@ -56,7 +56,7 @@ class PipeReader(threading.Thread):
             self._changed.notify_all()
         return True
 
-    def next_work(self):
+    def next_work(self) -> ToDo | None:
         """Wait for and return the next message of work; None when it is time to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._work or self._stopped)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import kinema4d_ros
-from kinema4d_ros.worker.protocol import Stop
+from kinema4d_ros.worker.protocol import FromWorker, Stop, ToWorker
 
 PIPE_TIMEOUT = 5        # [s] a worker that does not read, or stops in a message, is hung
 KILL_TIMEOUT = 5.0      # [s] a process that lives on after SIGKILL is left behind
@@ -67,7 +67,7 @@ class WorkerProcess:
         self.pid = self._process.pid
         self.pipe = Connection(ours.detach())
 
-    def send(self, message) -> None:
+    def send(self, message: ToWorker) -> None:
         """
         Send a message; to a process that is gone it goes nowhere (the pipe's end tells).
 
@@ -80,7 +80,7 @@ class WorkerProcess:
         except OSError:
             pass
 
-    def receive(self):
+    def receive(self) -> FromWorker | None:
         """
         Return the next message that came, None when there is none.
 
@@ -96,10 +96,11 @@ class WorkerProcess:
             raise WorkerHung(f'the worker did not end a message within {PIPE_TIMEOUT} s') \
                 from error
         try:
-            return pickle.loads(data)
+            message: FromWorker = pickle.loads(data)
         except Exception as error:     # unpickling what is none may raise anything
             raise WorkerGarbled('the worker process sent what cannot be read '
                                 f'({type(error).__name__}: {error})') from error
+        return message
 
     def death(self) -> str:
         """Return how the process ended, once its end of the pipe is closed."""

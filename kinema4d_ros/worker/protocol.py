@@ -101,7 +101,10 @@ class Stop:
     """End the process."""
 
 
-# --------------------------------------------------------------------------- from the worker
+ToDo = WorkerSettings | SetRobot | Work | Remember | Forget
+"""What the worker does, one after another."""
+
+ToWorker = ToDo | Cancel | Release | Stop
 
 
 # ---------------------------------------------------------------- from the worker
@@ -164,3 +167,6 @@ class Ended:
     cancelled: bool = False
     error: str = ''
     is_worn_out: bool = False           # the process must be started again
+
+
+FromWorker = Ready | Failed | RobotReady | Remembered | Progress | FrameReady | Ended

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import os
 import sys
@@ -22,8 +23,9 @@ from kinema4d_ros.worker.job import Job, JobOutcome, JobSink, NoSink
 from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
                                          WorkerHung, WorkerProcess, WorkerState)
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
-                                          PredictionTask, Progress, Ready, Release, Remember,
-                                          Remembered, RobotReady, SetRobot, WorkerSettings)
+                                          FromWorker, PredictionTask, Progress, Ready, Release,
+                                          Remember, Remembered, RobotReady, SetRobot, ToWorker,
+                                          WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BREATH = 0.1                           # [s] after a bug, which may strike again at once
@@ -63,9 +65,9 @@ class Supervisor:
         self._job: Job | None = None          # what the worker works on, perhaps already over
         self._pending: Job | None = None
         self._sent_observation: Observation | None = None
-        self._kill_at = self._start_at = None
-        self._started_at = 0.0
-        self._backoff = Backoff()
+        self._kill_at: float | None = None     # [s] monotonic
+        self._start_at: float | None = None
+        self._started_at, self._backoff = 0.0, Backoff()
         self._remembering = False             # the worker has a Remember that it did not answer
         self._ending = False
         self.state, self.state_message = WorkerState.STOPPED, ''
@@ -134,10 +136,8 @@ class Supervisor:
             if self._closed:
                 return False
             self._calls.append(function)
-            try:
+            with contextlib.suppress(BlockingIOError):     # it is awake already
                 os.write(self._wake_write, b'.')
-            except BlockingIOError:
-                pass   # it is awake already
         return True
 
     def _run(self) -> None:
@@ -154,14 +154,14 @@ class Supervisor:
 
     def _listen(self) -> None:
         """Wait for calls and for the worker, and do what they want."""
-        pipe = None if self._process is None else self._process.pipe
-        ready = wait([self._wake_read] + ([pipe] if pipe else []), self._time_left())
+        process = self._process
+        ready = wait([self._wake_read, *([process.pipe] if process else [])], self._time_left())
         if self._wake_read in ready:
             os.read(self._wake_read, 4096)
         while self._calls:
             self._calls.popleft()()
-        if pipe in ready and self._process is not None and self._process.pipe is pipe:
-            self._receive()
+        if process is not None and process.pipe in ready and self._process is process:
+            self._receive(process)
 
     def _break_down(self, reason: str) -> None:
         """After a bug: end everything with the reason, and start the worker again later."""
@@ -253,9 +253,8 @@ class Supervisor:
 
     # ------------------------------------------------------------------ what the worker says
 
-    def _receive(self) -> None:
+    def _receive(self, process: WorkerProcess) -> None:
         """Take one message; frames may come without a pause, and calls must not wait for that."""
-        process = self._process
         try:
             if (message := process.receive()) is not None:
                 self._handle(message)
@@ -264,7 +263,7 @@ class Supervisor:
         except (WorkerGarbled, WorkerHung) as error:
             self._lose_worker(f'{error} and was killed')
 
-    def _handle(self, message) -> None:
+    def _handle(self, message: FromWorker) -> None:
         match message:
             case Ready(model, fingerprint):
                 self.model, self.fingerprint, self._kill_at = model, fingerprint, None
@@ -284,21 +283,22 @@ class Supervisor:
             case Remembered():
                 self._remembering = False
             case Progress(number, stage, step, total):
-                if self._is_live(number):
-                    self._tell(self._job, lambda sink: sink.on_progress(stage, step, total))
+                if (job := self._live(number)) is not None:
+                    self._tell(job, lambda sink: sink.on_progress(stage, step, total))
             case FrameReady():
                 self._deliver(message)
             case Ended():
                 self._finish(message)
 
-    def _is_live(self, number: int) -> bool:
-        return self._job is not None and self._job.number == number and self._job.outcome is None
+    def _live(self, number: int) -> Job | None:
+        job = self._job
+        return job if job and job.number == number and job.outcome is None else None
 
     def _deliver(self, message: FrameReady) -> None:
-        if self._is_live(message.job):
-            self._job.frames += 1
+        if (job := self._live(message.job)) is not None:
+            job.frames += 1
             frame = self._memory.read(message.slot, message.frame)
-            self._tell(self._job, lambda sink: sink.on_frame(frame))
+            self._tell(job, lambda sink: sink.on_frame(frame))
         self._send(Release(message.slot))
 
     def _tell(self, job: Job, tell: Callable[[JobSink], None]) -> None:
@@ -337,7 +337,7 @@ class Supervisor:
         self._set_state(WorkerState.STARTING, 'loading the world model')
         self._send(self._settings)
 
-    def _send(self, message) -> None:
+    def _send(self, message: ToWorker) -> None:
         if self._process is not None:
             try:
                 self._process.send(message)

@@ -48,8 +48,8 @@ class Foreteller:
         if self._memory.background is not None:
             self._memory.update(observation, simulator.robot_mask(observation))
             observation = observation.with_view(background=self._memory.background)
-        robot = simulator.roll_out(observation, episode.trajectory)
-        return robot, list(simulator.world_model.predict(observation, robot))
+        robot, frames = simulator.future(observation, episode.trajectory)
+        return robot, list(frames)
 
     def remember(self, episode: Episode) -> None:
         """

@@ -119,7 +119,7 @@ def _check_finite(trajectory: JointTrajectory) -> list[Finding]:
 
 def _check_end(trajectory: JointTrajectory, robot: Robot) -> list[Finding]:
     """Check that the robot comes to rest."""
-    found = []
+    found: list[Finding] = []
     if trajectory.velocities is None:
         return found
     for index, name in enumerate(trajectory.joint_names):
@@ -182,8 +182,10 @@ def _check_resting(trajectory: JointTrajectory, robot: Robot, live: Mapping[str,
     return found
 
 
-def _fail(code: FindingCode, message: str, **facts) -> Finding:
-    return Finding(code, Severity.FAIL, message, **facts)
+def _fail(code: FindingCode, message: str, *, link: str = '', time: float | None = None,
+          value: float | None = None, limit: float | None = None, unit: str = '') -> Finding:
+    return Finding(code, Severity.FAIL, message, link=link, time=time, value=value, limit=limit,
+                   unit=unit)
 
 
 def _unit(robot: Robot, name: str) -> str:

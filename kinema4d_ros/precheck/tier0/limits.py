@@ -94,7 +94,7 @@ def _tighter(own: JointLimit, extra: JointLimit | None, velocity_scale: float) -
     """Return the tighter of the robot's limits and the configured ones, field by field."""
     extra = JointLimit() if extra is None else extra
 
-    def pick(choose: Callable, *values: float | None) -> float | None:
+    def pick(choose: Callable[[list[float]], float], *values: float | None) -> float | None:
         known = [value for value in values if value is not None]
         return choose(known) if known else None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from kinema4d_ros.robot import LinkContact, SelfCollision
-from kinema4d_ros.types import Finding, FindingCode, Severity
+from kinema4d_ros.types import Finding, FindingCode, plain_point, Severity
 
 
 def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: SelfCollision,
@@ -38,6 +38,6 @@ def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: Self
             message += f', beginning at {time:.2f} s'
         found.append(Finding(
             FindingCode.SELF_COLLISION, Severity.UNSURE if stands else Severity.FAIL, message,
-            link=one, other=other, point_base=tuple(map(float, begins.point_base)), time=time,
+            link=one, other=other, point_base=plain_point(begins.point_base), time=time,
             value=worst.distance, limit=margin, unit='m'))
     return found

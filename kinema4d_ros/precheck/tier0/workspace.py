@@ -9,7 +9,7 @@ import numpy as np
 
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.robot import Robot, sample_trajectory
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
+from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, plain_point, Severity
 
 _PERIOD, _FEWEST, _MOST = 0.05, 32, 256   # [s] between samples, and bounds of their number
 _STILL = 1e-6                             # [m] a link that moves less stands still
@@ -44,6 +44,6 @@ def check_workspace(trajectory: JointTrajectory, robot: Robot, start: Mapping[st
             FindingCode.WORKSPACE, Severity.FAIL,
             f"link '{name}' would leave the workspace: {letter} = {value:.3f} m at "
             f'{times[worst]:.2f} s, limit {limit:.3f}; outside since {times[first]:.2f} s',
-            link=name, point_base=tuple(map(float, origins[worst, link])),
+            link=name, point_base=plain_point(origins[worst, link]),
             time=float(times[first]), value=value, limit=limit, unit='m'))
     return found

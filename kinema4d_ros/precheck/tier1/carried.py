@@ -12,7 +12,7 @@ from kinema4d_ros.foresight import Body, MovingBody, Story
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
 from kinema4d_ros.scene import ScenePoints
-from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
+from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 _GRID = 0.004      # [m] the hull is made of points this far apart
 _SAME = 1e-4       # [m] poses that differ by less are one pose
@@ -56,8 +56,8 @@ def check_carried(scene: ScenePoints, robot: RobotRollout, story: Story,
             FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
             f'what is carried {"would" if certain.any() else "may"} be pushed '
             f'{-1000 * track.distance[worst]:.0f} mm (+-{1000 * sigma[worst]:.0f}) into the scene '
-            f'at {times[worst]:.2f} s', link=robot.gripper.palm_link, other='carried object',
-            point_base=tuple(map(float, track.point_base[worst])),
+            f'at {times[worst]:.2f} s', link=robot.hand.palm_link, other='carried object',
+            point_base=plain_point(track.point_base[worst]),
             time=float(times[bad.argmax()]), value=float(track.distance[worst]),
             limit=-settings.carried_depth, sigma=float(sigma[worst]), unit='m'))
     return found
@@ -118,7 +118,7 @@ def _depth(points: np.ndarray, planes: np.ndarray, pose: np.ndarray) -> np.ndarr
 
 def _carried_frames(robot: RobotRollout, poses: np.ndarray) -> np.ndarray:
     """Return the frames in which the body moves as the palm does."""
-    palm = robot.T_base_link[:, robot.link_names.index(robot.gripper.palm_link)]
+    palm = robot.T_base_link[:, robot.link_names.index(robot.hand.palm_link)]
     relative = np.linalg.inv(palm) @ poses
     moves = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) > _SAME
     follows = np.abs(np.diff(relative, axis=0)).max(axis=(1, 2)) < _SAME

@@ -10,12 +10,13 @@ import numpy as np
 from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
 from kinema4d_ros.precheck.tier1.carried import check_carried
-from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance, Track
+from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance
 from kinema4d_ros.precheck.tier1.penetration import with_penetration
+from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.precheck.tier1.unseen import check_unseen
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
+from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
@@ -94,7 +95,7 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
     if rule.within is not None:
         low, high = np.array(rule.within[:3]), np.array(rule.within[3:])
         with np.errstate(invalid='ignore'):
-            allowed = ((track.point_base >= low) & (track.point_base <= high)).all(-1)
+            allowed = np.all((track.point_base >= low) & (track.point_base <= high), axis=-1)
         findings += _check_contact(name, track.where(~allowed), settings)
         track = track.where(allowed)
     certain, doubtful = _bands(track, -rule.depth, settings.confidence)
@@ -115,7 +116,7 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
             FindingCode.CONTACT, Severity.FAIL,
             f"'{name}' would touch the scene at {track.speed[t]:.2f} m/s at "
             f'{track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s', link=name, other='scene',
-            point_base=tuple(map(float, track.point_base[t])), time=float(track.times[t]),
+            point_base=plain_point(track.point_base[t]), time=float(track.times[t]),
             value=float(track.speed[t]), limit=rule.speed, unit='m/s'))
     return findings
 
@@ -138,6 +139,6 @@ def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: n
     if worst != first:
         message += f', beginning at {times[first]:.2f} s'
     return Finding(code, severity, message, link=name, other='scene',
-                   point_base=tuple(map(float, track.point_base[worst])),
+                   point_base=plain_point(track.point_base[worst]),
                    time=float(times[first]), value=float(distance), limit=limit,
                    sigma=float(sigma), unit='m')

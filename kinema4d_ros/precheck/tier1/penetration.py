@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from kinema4d_ros.precheck.tier1.clearance import Track
+from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.scene import Scene, ScenePoints
 
 _AROUND = 0.02      # [m] scene points this close give the direction of the surface

@@ -23,16 +23,17 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: tuple[str, ...],
     """Tell which links enter space that the camera has not seen, beyond where the robot stands."""
     index = [robot.link_names.index(name) for name in fields.link_names]
     looks = np.unique(np.linspace(0, len(robot.times) - 1, _LOOKS).round().astype(int))
-    parts, points = [], [np.empty((len(looks), 0, 3))]       # slices of the points of each link
+    parts: list[slice] = []                                  # of the points, one for each link
+    of_links = [np.empty((len(looks), 0, 3))]
     for name in names:
         vertices = surfaces[name]
         vertices = vertices[:: max(1, len(vertices) // _SURFACE_POINTS)]
         T_base_link = robot.T_base_link[looks, robot.link_names.index(name)]
         begin = parts[-1].stop if parts else 0
         parts.append(slice(begin, begin + len(vertices)))
-        points.append(vertices @ np.swapaxes(T_base_link[:, :3, :3], 1, 2)
-                      + T_base_link[:, None, :3, 3])
-    points = np.concatenate(points, axis=1)                           # (looks, points, 3)
+        of_links.append(vertices @ np.swapaxes(T_base_link[:, :3, :3], 1, 2)
+                        + T_base_link[:, None, :3, 3])
+    points = np.concatenate(of_links, axis=1)                         # (looks, points, 3)
     unseen = scene.unseen(points, _HIDDEN)
     # Space that the robot takes up at first is its own.
     unseen[unseen] = np.isinf(fields.depth_of(

@@ -12,8 +12,8 @@ from kinema4d_ros.precheck.tier2.scene_changes import (Change, FutureView, robot
                                                        SceneChanges, spread_of)
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.types import (EventKind, Finding, FindingCode, PredictedFrame, RobotRollout,
-                                Severity)
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, PredictedFrame,
+                                RobotRollout, Severity, WorldEvent)
 
 _LEAST_PIXELS = 100      # of the robot, to tell how well it is followed
 _RIM = 0.04              # [m] a patch that is nowhere farther from the robot is its own rim
@@ -47,7 +47,7 @@ class FutureCheck:
         self._contacts: list[tuple[float, float, str, np.ndarray]] = []
         self._next = 0
         self.views: list[FutureView] = []
-        self.events = []
+        self.events: list[WorldEvent] = []
 
     def add(self, frame: PredictedFrame) -> None:
         """Look at the next frame."""
@@ -137,11 +137,11 @@ class FutureCheck:
                 code, f'something at {_place(worst)} {what} in the prediction, which nothing '
                 'touches', self._ghosts[0].time, worst.area, limit, 'm^2', worst))
         lost = self._gone > 4 * limit and self._came < self._settings.vanished * self._gone
-        if lost and not self._is_hidden_by_hand():
+        at = self._gone_at
+        if at is not None and lost and not self._is_hidden_by_hand():
             found.append(_doubt(
-                FindingCode.VANISHED, f'what the robot touches at {_place(self._gone_at)} '
-                'disappears in the prediction', self._gone_at.time, self._gone, limit, 'm^2',
-                self._gone_at))
+                FindingCode.VANISHED, f'what the robot touches at {_place(at)} '
+                'disappears in the prediction', at.time, self._gone, limit, 'm^2', at))
         return found
 
     def _is_hidden_by_hand(self) -> bool:
@@ -173,13 +173,13 @@ class FutureCheck:
             Severity.FAIL if certain else Severity.UNSURE,
             f"'{link}' {'would touch' if certain else 'may touch'} what moves in the prediction: "
             f'{1000 * distance:.0f} mm (+-{1000 * s.sigma:.0f}) at {time:.2f} s', link=link,
-            other='predicted scene', point_base=tuple(map(float, point)), time=time,
+            other='predicted scene', point_base=plain_point(point), time=time,
             value=distance, limit=0.0, sigma=s.sigma, unit='m')]
 
 
 def _doubt(code: FindingCode, message: str, time: float, value: float, limit: float, unit: str,
            change: Change | None = None) -> Finding:
-    point = None if change is None else tuple(map(float, change.points_base.mean(0)))
+    point = None if change is None else plain_point(change.points_base.mean(0))
     return Finding(code, Severity.UNSURE, f'{message} at {time:.2f} s', other='predicted scene',
                    point_base=point, time=float(time), value=value, limit=limit, unit=unit)
 

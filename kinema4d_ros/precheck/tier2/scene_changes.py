@@ -67,10 +67,11 @@ class SceneChanges:
         depth = depth.astype(np.float32)
         if self._first is None:
             self._first = depth.copy()
-        fresh = np.isnan(self._first)
-        self._first[fresh] = depth[fresh]
+        first = self._first
+        fresh = np.isnan(first)
+        first[fresh] = depth[fresh]
         self._visit(self._robot_points(frame.index))
-        found = self._find(frame, depth)
+        found = self._find(frame, depth, first)
         area = sum(change.area for change in found if not change.receded)
         return found, FutureView(frame.time, depth[::_SHRINK, ::_SHRINK].copy(), area,
                                  frame.carried_point_base)
@@ -80,12 +81,13 @@ class SceneChanges:
         mask = frame.robot_mask | (self._robot.link_id[frame.index] >= 0)
         return grow(mask, _MARGIN, square=True)
 
-    def _find(self, frame: PredictedFrame, depth: np.ndarray) -> list[Change]:
+    def _find(self, frame: PredictedFrame, depth: np.ndarray,
+              first: np.ndarray) -> list[Change]:
         camera, found, pending = self._robot.camera, [], []
         T_base_camera = self._robot.T_base_camera[frame.index]
         with np.errstate(invalid='ignore'):
-            away = depth - self._first
-            masks = ((away > self._settings.moved, True, self._first),
+            away = depth - first
+            masks = ((away > self._settings.moved, True, first),
                      (away < -self._settings.moved, False, depth))
         for mask, receded, surface in masks:
             # Single rows of pixels at the edges of things change with the slightest motion.
