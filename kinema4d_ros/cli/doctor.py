@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.diagnosis import Diagnosis, Level
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HELP = 'look for problems of the installation, the GPU and the running robot'
 EPILOG = """\
@@ -58,7 +62,7 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.FAIL if any(check.level == Level.ERROR for check in checks) else Exit.PASS
 
 
-def _print(out, checks: list[Diagnosis]) -> None:
+def _print(out: Console, checks: list[Diagnosis]) -> None:
     from rich.markup import escape
     from rich.table import Table
 

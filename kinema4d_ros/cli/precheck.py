@@ -6,11 +6,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import yaml
 
 from kinema4d_ros.cli.exits import Exit
+
+if TYPE_CHECKING:      # a command line must not take a second to tell its usage
+    from kinema4d_ros.precheck import Goal
 
 HELP = 'judge the trajectory of an episode or recording before it is executed'
 EPILOG = """\
@@ -116,7 +119,7 @@ def settings_of(texts: list[str]) -> dict[str, Any]:
     return values
 
 
-def goal_of(name: str, of_episode: Mapping[str, Any]):
+def goal_of(name: str, of_episode: Mapping[str, Any]) -> Goal | None:
     """Return the goal that is named, None for ''."""
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.precheck import Goal

@@ -48,7 +48,8 @@ def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str])
 
 
 @contextlib.contextmanager
-def beside(name: str, *parameters: str, log: Path | None = None) -> Iterator[subprocess.Popen]:
+def beside(name: str, *parameters: str,
+           log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """
     Run a node as a process of its own; it is asked to stop, then made to.
 

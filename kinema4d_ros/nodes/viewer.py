@@ -70,7 +70,7 @@ TABLE = ParameterTable((
 class ViewerNode(NodeBase, Node):
     """Passes what it subscribes to on to the page; it publishes and commands nothing."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Declare the parameters, open the page and subscribe."""
         super().__init__('viewer')
         TABLE.declare(self)

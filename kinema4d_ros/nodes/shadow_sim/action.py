@@ -10,6 +10,7 @@ from typing import Any
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge.motion import duration_message, duration_seconds
@@ -61,7 +62,7 @@ class PrecheckAction:
     sends it.
     """
 
-    def __init__(self, node, runner: RequestRunner, settings: Callable[[], ShadowSimSettings],
+    def __init__(self, node: Node, runner: RequestRunner, settings: Callable[[], ShadowSimSettings],
                  is_active: Callable[[], bool]):
         """
         Start serving.
@@ -96,13 +97,14 @@ class PrecheckAction:
 
             self._server.finish(goal, refuse)
             return
-        told = {'stage': '', 'at': 0.0}
+        told_stage, told_at = '', 0.0
 
         def tell(request: PrecheckRequest, stage: str, step: int, total: int) -> None:
+            nonlocal told_stage, told_at
             now = time.monotonic()
-            if stage == told['stage'] and now - told['at'] < _FEEDBACK_PERIOD and step < total:
+            if stage == told_stage and now - told_at < _FEEDBACK_PERIOD and step < total:
                 return
-            told.update(stage=stage, at=now)
+            told_stage, told_at = stage, now
             elapsed = now - request.started
             feedback = Precheck.Feedback(stage=stage, step=step, total=total,
                                          elapsed=duration_message(elapsed))

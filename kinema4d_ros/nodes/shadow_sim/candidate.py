@@ -19,6 +19,13 @@ CODES = {JobOutcome.CANCELLED: FindingCode.CANCELLED, JobOutcome.REPLACED: Findi
          JobOutcome.DEADLINE: FindingCode.DEADLINE, JobOutcome.FAILED: FindingCode.MODEL_FAILED}
 
 
+def code_of(outcome: JobOutcome | None) -> FindingCode:
+    """Return the code of a finding about a job, or a request, that ended before it was done."""
+    if outcome is None:
+        raise RuntimeError('it has not ended yet, so there is nothing to tell of its end')
+    return CODES[outcome]
+
+
 @dataclass(eq=False)
 class Candidate:
     """A trajectory that is being judged; what jobs found goes into its assessment."""
@@ -32,16 +39,22 @@ class Candidate:
     frames: KeptFrames = field(default_factory=KeptFrames)        # of its prediction
 
     @property
+    def motion(self) -> tuple[Robot, JointTrajectory] | None:
+        """The robot and where it is to move, if both are known and there is a motion."""
+        if self.robot is None or self.trajectory is None or not self.assessment.moves:
+            return None
+        return self.robot, self.trajectory
+
+    @property
     def moves(self) -> bool:
         """Whether there is a motion, of a known robot, to look at."""
-        return self.trajectory is not None and self.robot is not None and self.assessment.moves
+        return self.motion is not None
 
     @property
     def tool_path(self) -> np.ndarray | None:
         """Where the motion takes the tool, (T, 3) [m] in the root link, if there is a motion."""
-        if not self.moves:
-            return None
-        return swept_path(self.robot, self.trajectory, self.joints)
+        motion = self.motion
+        return None if motion is None else swept_path(*motion, self.joints)
 
     def take_check(self, job: Job) -> None:
         """Add what a CheckTask found; one that was not done leaves tier 0 in doubt."""
@@ -49,7 +62,7 @@ class Candidate:
         if job.outcome == JobOutcome.DONE:
             self.assessment.merge(job.assessment)
         else:
-            self.assessment.doubt(job.message, CODES[job.outcome])
+            self.assessment.doubt(job.message, code_of(job.outcome))
 
     def take_prediction(self, job: Job, *, is_evidence: bool) -> None:
         """
@@ -65,10 +78,10 @@ class Candidate:
         if job.outcome == JobOutcome.DONE:
             self.assessment.merge(job.assessment)
         elif is_evidence or job.outcome not in (JobOutcome.REPLACED, JobOutcome.DEADLINE):
-            self.assessment.doubt(job.message, CODES[job.outcome], tier=2)
+            self.assessment.doubt(job.message, code_of(job.outcome), tier=2)
         else:
             self.assessment.note(Finding(
-                CODES[job.outcome], Severity.INFO,
+                code_of(job.outcome), Severity.INFO,
                 f'the prediction was not shown to its end: {job.message}'))
 
     def _take_latencies(self, job: Job) -> None:

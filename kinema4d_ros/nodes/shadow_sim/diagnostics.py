@@ -3,9 +3,10 @@
 """How shadow_sim does, as diagnostic_msgs; plain messages, so that no further package is needed."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
@@ -19,9 +20,9 @@ _WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: Diagn
                   WorkerState.STARTING: DiagnosticStatus.WARN}
 
 
-def diagnostics(node, robot_name: str, inputs: Iterable[InputStatus],
+def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],
                 workers: Sequence[Supervisor], last: Verdict | None,
-                counts: dict[str, int]) -> DiagnosticArray:
+                counts: Mapping[str, int]) -> DiagnosticArray:
     """
     Return one status for the inputs, one for each worker and one for the verdicts.
 
@@ -41,7 +42,8 @@ def diagnostics(node, robot_name: str, inputs: Iterable[InputStatus],
 
 
 def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
-    values, silent, problems = {}, [], []
+    values: dict[str, object] = {}
+    silent, problems = [], []
     for status in inputs:
         topic = status.topic
         values |= {f'{topic} rate [Hz]': f'{status.rate:.1f}',
@@ -70,8 +72,8 @@ def _worker(name: str, supervisor: Supervisor) -> DiagnosticStatus:
          'restarts': supervisor.restarts})
 
 
-def _verdicts(last: Verdict | None, counts: dict[str, int]) -> DiagnosticStatus:
-    values: dict = dict(counts)
+def _verdicts(last: Verdict | None, counts: Mapping[str, int]) -> DiagnosticStatus:
+    values: dict[str, object] = dict(counts)
     message = 'no verdict yet'
     if last is not None:
         message = f'{Status(last.status).name}: {last.summary}'
@@ -81,7 +83,8 @@ def _verdicts(last: Verdict | None, counts: dict[str, int]) -> DiagnosticStatus:
     return _status('verdict', DiagnosticStatus.OK, message, values)
 
 
-def _status(name: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:
+def _status(name: str, level: bytes, message: str,
+            values: Mapping[str, object]) -> DiagnosticStatus:
     return DiagnosticStatus(
         level=level, name=name, message=message,
         values=[KeyValue(key=str(key), value=str(value)) for key, value in values.items()])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from kinema4d_ros.errors import IncidentError, Kinema4DError
 from kinema4d_ros.incident.file import MAX_FRAMES, smaller, write_packet
@@ -33,7 +34,7 @@ _PATIENCE = 10.0     # [s] that writing gets when the node ends
 class KeptFrames:
     """Keeps small copies of the frames of one prediction, in the supervisor's thread."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start with none."""
         self.images: list[np.ndarray] = []
         self.times: list[float] = []
@@ -60,14 +61,14 @@ class JudgedMotion(Protocol):
 class IncidentKeeper:
     """Writes packets in a thread of its own; `keep` returns at once and raises nothing."""
 
-    def __init__(self, logger):
+    def __init__(self, logger: RcutilsLogger) -> None:
         """:param logger: of the node."""
         self._logger = logger
         self.robot_text = ''         # of the present robot, set by the node
         self._written = self._failed = 0
         self._problem = ''
         self._changed = threading.Condition()
-        self._waiting: collections.deque = collections.deque()
+        self._waiting: collections.deque[tuple[Path, Robot, IncidentPacket]] = collections.deque()
         self._ended = False
         self._thread: threading.Thread | None = None
 

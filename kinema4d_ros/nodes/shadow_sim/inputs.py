@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from tf2_msgs.msg import TFMessage
 
@@ -76,7 +78,7 @@ class Inputs:
     of camera frames per second costs little.
     """
 
-    def __init__(self, node, values: Mapping[str, Any], tree: TransformTree,
+    def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
                  group: CallbackGroup, on_jump: Callable[[str], None]):
         """
         Subscribe.
@@ -118,16 +120,16 @@ class Inputs:
         self._camera_topics[topic] = kind, profile.reliability
         return self._subscribe(topic, kind, profile, depth)
 
-    def _camera_qos(self, topic: str):
+    def _camera_qos(self, topic: str) -> QoSProfile:
         return qos.camera(self._node, self._node.resolve_topic_name(topic),
                           self._reliability)
 
-    def _subscribe(self, topic: str, kind: type, profile, depth: int,
+    def _subscribe(self, topic: str, kind: type, profile: QoSProfile, depth: int,
                    convert: Callable[[Any], Any] = lambda message: message,
                    group: CallbackGroup | None = None) -> StampedBuffer:
         buffer = self._buffers.setdefault(topic, StampedBuffer(depth))
 
-        def take(message) -> None:
+        def take(message: Any) -> None:
             try:
                 value = convert(message)
             except Kinema4DError as error:
@@ -247,7 +249,7 @@ class Inputs:
         entry, positions, depth_entry = self._newest_complete(
             robot, round(values['sync_tolerance'] * _NS))
         _check_age('camera image', entry, now_ns, values['max_input_age'])
-        info = self._info.latest()
+        info = None if self._info is None else self._info.latest()
         if info is None:
             raise self._missing(_INFO)
         stamped = entry.value.header.frame_id

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import ClockType, JumpThreshold
+from rclpy.clock import ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -25,7 +25,7 @@ from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
-from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, RobotSource
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
@@ -40,13 +40,14 @@ from kinema4d_ros.world_model import registry
 
 _NICENESS = 10          # of what predicts: robots wait for checks, people for pictures
 _CHECK_GRACE = 10.0     # [s] checks take a second or so, and do not look up before they end
+_Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-def transition(method):
+def transition(method: _Transition) -> _Transition:
     """Log what a lifecycle transition raises (rclpy swallows it) and have the transition fail."""
     @functools.wraps(method)
-    def guarded(self, state):
+    def guarded(self: ShadowSim, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return method(self, state)
         except Kinema4DError as error:
@@ -106,7 +107,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._subscription_thread: SubscriptionThread | None = None
         self._robot_text = ''
         self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
-        self._made: list = []              # subscriptions and timers of the present state
+        self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -134,7 +135,7 @@ class ShadowSim(NodeBase, LifecycleNode):
     # ------------------------------------------------------------------ lifecycle
 
     @transition
-    def on_configure(self, state):
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the world model's process and listen for the robot."""
         settings = self._settings.current
         values, model = settings.values, settings.values['world_model']
@@ -197,7 +198,7 @@ class ShadowSim(NodeBase, LifecycleNode):
             callback_group=self._slow)
 
     @transition
-    def on_activate(self, state):
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the world and to requests; where that fails, nothing of it stays."""
         try:
             return self._activate(state)
@@ -205,7 +206,9 @@ class ShadowSim(NodeBase, LifecycleNode):
             self._deactivate()
             raise
 
-    def _activate(self, state) -> TransitionCallbackReturn:
+    def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self._parts is None:
+            raise RuntimeError('the node is not configured')
         values, pipeline = self._settings.current.values, self._parts.pipeline
         self._inputs = pipeline.inputs = Inputs(self, values, self._tree, self._data,
                                                 self._on_jump)
@@ -224,19 +227,19 @@ class ShadowSim(NodeBase, LifecycleNode):
         return result
 
     @transition
-    def on_deactivate(self, state):
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; a running request ends as UNSURE."""
         self._deactivate()
         return super().on_deactivate(state)
 
     @transition
-    def on_cleanup(self, state):
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the world model's process, which gives its memory back."""
         self._clean_up()
         return SUCCESS
 
     @transition
-    def on_shutdown(self, state):
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything."""
         self.close()
         return SUCCESS
@@ -270,7 +273,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         parts.close()
         self._parts, self._robot_text = None, ''
 
-    def _warn_of_opt_outs(self, values) -> None:
+    def _warn_of_opt_outs(self, values: Mapping[str, Any]) -> None:
         if values['max_input_age'] == 0.0:
             self.get_logger().warning(
                 'max_input_age is 0.0: verdicts may rest on images of any age')
@@ -340,7 +343,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         if inputs is not None:
             inputs.refresh()
         self._incompatible.look()
-        status: Iterable = () if inputs is None else inputs.status()
+        status: Iterable[InputStatus] = () if inputs is None else inputs.status()
         if parts is None:
             self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
             return
@@ -355,7 +358,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
     def _watch_clock(self) -> None:
         """Notice when simulated time jumps back, as a looping bag makes it do."""
-        def jumped(jump) -> None:
+        def jumped(jump: TimeJump) -> None:
             if self.get_clock().clock_type == ClockType.ROS_TIME and jump.delta < Duration():
                 self._on_jump('the clock jumped back')
 

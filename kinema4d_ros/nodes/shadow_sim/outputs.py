@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
+from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time as RosTime
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, PointCloud2
 from std_msgs.msg import Header
@@ -67,7 +68,7 @@ class Outputs:
     and the shadow robot in RViz2 would not move.
     """
 
-    def __init__(self, node):
+    def __init__(self, node: LifecycleNode) -> None:
         """Create the publishers; they send once the node is active."""
         self._node = node
         self._publishers = {
@@ -190,7 +191,7 @@ class Outputs:
         return frozenset(topic for topic in OF_FRAMES
                          if self._publishers[topic].get_subscription_count())
 
-    def _publish(self, topic: str, message) -> None:
+    def _publish(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)
 
 

@@ -7,7 +7,9 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
+
+from rclpy.lifecycle import LifecycleNode
 
 from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import stamp_ns, trajectory_from_message
@@ -15,7 +17,7 @@ from kinema4d_ros.bridge.verdicts import candidates_message
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, CODES
+from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, code_of
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, InputProblem, Inputs
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
@@ -87,8 +89,9 @@ class PrecheckPipeline:
     The node replaces `source` and `inputs` (None while there are none) as they come and go.
     """
 
-    def __init__(self, node, outputs: Outputs, settings: Callable[[], ShadowSimSettings],
-                 checks: Supervisor, predictions: Supervisor):
+    def __init__(self, node: LifecycleNode, outputs: Outputs,
+                 settings: Callable[[], ShadowSimSettings], checks: Supervisor,
+                 predictions: Supervisor):
         """
         Judge with these worker processes, which may be the same.
 
@@ -146,7 +149,7 @@ class PrecheckPipeline:
         trajectory = trajectory_from_message(candidate.message)
         assessment.measure(trajectory_hash=trajectory_hash(trajectory))
         if request.outcome is not None:     # without a motion nothing more is done for it
-            raise InputProblem(CODES[request.outcome], request.reason)
+            raise InputProblem(code_of(request.outcome), request.reason)
         candidate.trajectory = trajectory
         try:
             candidate.robot, candidate.joints = self._await_joints(request, plan)
@@ -170,10 +173,10 @@ class PrecheckPipeline:
                          bool(plan.settings.values['incident_dir']))
         job = self._submit(request, candidate, observed, plan, self._checks, task,
                            request.deadline)
-        request.wait(job)
+        outcome = request.wait(job)
         candidate.take_check(job)
-        if job.outcome != JobOutcome.DONE:
-            request.fail(job.outcome, job.message)
+        if outcome != JobOutcome.DONE:
+            request.fail(outcome, job.message)
         if plan.predicts_first:
             self._tell_so_far(request, candidate, plan, 'checked')
 
@@ -184,24 +187,28 @@ class PrecheckPipeline:
 
         A failure speaks against the verdict, as tier 2.
         """
-        if not _is_predictable(candidate, observed) or request.stopped.is_set():
+        if not isinstance(observed, FramedObservation) or not candidate.moves \
+                or request.stopped.is_set():
             return
         values, deadline = plan.settings.values, request.deadline
         if not plan.predicts_first:
             deadline = max(deadline, request.started + values['deadline'])
         task = PredictionTask(values['seed'], plan.is_judged, bool(values['incident_dir']))
         job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
-        request.wait(job)
+        outcome = request.wait(job)
         candidate.assessment.measure(
             world_model=self._predictions.model or values['world_model'],
             checkpoint_hash=self._predictions.fingerprint)
         candidate.take_prediction(job, is_evidence=plan.is_judged)
-        if job.outcome != JobOutcome.DONE and plan.predicts_first:
-            request.fail(job.outcome, job.message)
+        if outcome != JobOutcome.DONE and plan.predicts_first:
+            request.fail(outcome, job.message)
 
     def _submit(self, request: PrecheckRequest, candidate: Candidate, observed: FramedObservation,
                 plan: _Plan, worker: Supervisor, task: CheckTask | PredictionTask,
                 deadline: float) -> Job:
+        if (motion := candidate.motion) is None:
+            raise RuntimeError('there is no motion that a worker could look at')
+        robot, trajectory = motion
         values = plan.settings.values
         sink = RolloutSink(
             self._node, self._outputs,
@@ -209,8 +216,8 @@ class PrecheckPipeline:
             lambda *progress: request.on_progress(request, *progress),
             candidate.frames if values['incident_dir'] else None)
         job = worker.submit(
-            observed.observation, candidate.trajectory, task=task, settings=plan.settings.precheck,
-            mount=observed.mount, robot_hash=candidate.robot.description_hash, deadline=deadline,
+            observed.observation, trajectory, task=task, settings=plan.settings.precheck,
+            mount=observed.mount, robot_hash=robot.description_hash, deadline=deadline,
             sink=sink)
         request.add(job)
         return job
@@ -265,7 +272,7 @@ class PrecheckPipeline:
                 if time.monotonic() > patience:
                     raise
             if request.stopped.wait(_POLL):
-                raise InputProblem(CODES[request.outcome], request.reason)
+                raise InputProblem(code_of(request.outcome), request.reason)
 
     def _doubt_by_time(self, candidate: Candidate,
                        observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
@@ -302,8 +309,8 @@ class PrecheckPipeline:
             if candidate.robot is not None and candidate.robot is not self.source.robot:
                 assessment.doubt('the robot description changed', FindingCode.CANCELLED)
             self._doubt_by_time(candidate, observed, plan)
-            if request.outcome is not None and not assessment.has(CODES[request.outcome]):
-                assessment.doubt(request.reason, CODES[request.outcome])
+            if request.outcome is not None and not assessment.has(code_of(request.outcome)):
+                assessment.doubt(request.reason, code_of(request.outcome))
         assessment.took('verdict', time.monotonic() - request.started)
         verdict = self._verdict(candidate, assessment, plan, final=final)
         message = self._message(verdict, candidate, plan)
@@ -374,5 +381,5 @@ class PrecheckPipeline:
             candidate.assessment.doubt(f'internal error: {type(error).__name__}: {error}')
 
 
-def _is_predictable(candidate: Candidate, observed: Any) -> bool:
+def _is_predictable(candidate: Candidate, observed: object) -> bool:
     return candidate.moves and isinstance(observed, FramedObservation)

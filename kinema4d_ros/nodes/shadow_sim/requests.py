@@ -22,8 +22,11 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
+
+from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.precheck import Goal
 from kinema4d_ros.types import Verdict
 from kinema4d_ros.worker.job import Job, JobOutcome
@@ -46,14 +49,14 @@ class PrecheckRequest:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, candidates: tuple, *, deadline: float, tiers: tuple[int, ...] = (),
-                 goal: Goal | None = None, is_streamed: bool = False,
+    def __init__(self, candidates: Sequence[TrajectoryMessage], *, deadline: float,
+                 tiers: tuple[int, ...] = (), goal: Goal | None = None, is_streamed: bool = False,
                  on_progress: Callable[[PrecheckRequest, str, int, int], None] = lambda *_: None,
                  on_answer: Callable[[], None] = lambda: None):
         """
         Keep the request.
 
-        :param candidates: trajectory_msgs/JointTrajectory, one or more.
+        :param candidates: one or more.
         :param deadline: [s] from now, for the answer.
         :param tiers: that the answer waits for, beside those that the node requires.
         :param goal: what the motion is to achieve; None for what the node's parameters say.
@@ -69,9 +72,9 @@ class PrecheckRequest:
         self._on_answer = on_answer
         self.id = f'{next(self._numbers)}-{uuid.uuid4().hex[:8]}'
         self.verdicts: list[Verdict] = []
-        self.messages: list = []               # msg/Verdict of each, as published
+        self.messages: list[VerdictMessage] = []    # of each, as published
         self.ranking: list[int] = []           # of the verdicts, best first
-        self.provisional = None                # msg/Verdict of the tiers done so far
+        self.provisional: VerdictMessage | None = None     # of the tiers done so far
         self.stopped, self.done = threading.Event(), threading.Event()
         self.answered = threading.Event()
         self.outcome: JobOutcome | None = None    # why it was stopped, if it was
@@ -129,13 +132,13 @@ class PrecheckRequest:
         """Take charge of a job: a stop is passed on to it."""
         with self._lock:
             self._jobs.append(job)
-            stopped = self.outcome is not None
-        if stopped:
-            job.cancel(self.outcome, self.reason)
+            outcome, reason = self.outcome, self.reason
+        if outcome is not None:
+            job.cancel(outcome, reason)
 
-    def wait(self, job: Job) -> None:
+    def wait(self, job: Job) -> JobOutcome:
         """
-        Wait for a job of this request to end.
+        Wait for a job of this request to end, and return how it did.
 
         Its supervisor ends it at the deadline. One that is stuck itself must not keep this thread:
         then the job fails here.
@@ -145,6 +148,9 @@ class PrecheckRequest:
                 job.finish(JobOutcome.FAILED, "the worker's supervisor does not answer")
         with self._lock:
             self._jobs.remove(job)
+        if job.outcome is None:
+            raise RuntimeError('a job is said to have ended, but not how')
+        return job.outcome
 
 
 class RequestRunner:

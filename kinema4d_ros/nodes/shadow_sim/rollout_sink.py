@@ -6,6 +6,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
+from rclpy.node import Node
+
 from kinema4d_ros.nodes.shadow_sim.incidents import KeptFrames
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.worker.rollout_frame import RolloutFrame
@@ -14,7 +16,7 @@ from kinema4d_ros.worker.rollout_frame import RolloutFrame
 class RolloutSink:
     """The sink of a job, called in the supervisor's thread; see `worker.job.JobSink`."""
 
-    def __init__(self, node, outputs: Outputs, rollout: Rollout,
+    def __init__(self, node: Node, outputs: Outputs, rollout: Rollout,
                  on_progress: Callable[[str, int, int], None], kept: KeptFrames | None = None):
         """
         Pass on what comes of one rollout.

@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.gate.commands import AnswerOperator, EndGoal
-from kinema4d_ros.gate.events import (ClientCancelled, End, OperatorApproved, OperatorDenied,
+from kinema4d_ros.gate.events import (ClientCancelled, End, Event, OperatorApproved, OperatorDenied,
                                       OperatorOverrode, TrajectorySubmitted)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import request_from_bytes, request_from_goal
@@ -27,7 +27,10 @@ from kinema4d_ros.srv import Decide
 
 _RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
 _RETRY = 0.005            # [s] until rclpy is asked again whether it knows of a cancel
-_EVENTS = {'approve': OperatorApproved, 'deny': OperatorDenied, 'override': OperatorOverrode}
+_EVENTS: dict[str, Callable[[str], Event]] = {
+    'approve': OperatorApproved, 'deny': OperatorDenied, 'override': OperatorOverrode}
+
+_Finish = Callable[[ServerGoalHandle], FollowJointTrajectory.Result]
 
 
 class _Server(ActionServer):
@@ -38,10 +41,10 @@ class _Server(ActionServer):
     its executor can.
     """
 
-    def notify_execute(self, goal: ServerGoalHandle, execute_callback: Callable | None) -> None:
+    def notify_execute(self, goal: ServerGoalHandle, execute_callback: _Finish | None) -> None:
         """Nothing: the goal is executed elsewhere, and `finish` tells its end."""
 
-    def finish(self, goal: ServerGoalHandle, execute_callback: Callable) -> None:
+    def finish(self, goal: ServerGoalHandle, execute_callback: _Finish) -> None:
         """Have `execute_callback(goal)` set the end of the goal and return its result."""
         super().notify_execute(goal, execute_callback)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -29,7 +30,7 @@ class LiveState:
     """
 
     def __init__(self, node: Node, on_joints: Callable[[], None],
-                 relayed: Callable[[Callable], Callable]):
+                 relayed: Callable[[Callable[..., Any]], Callable[..., Any]]):
         """
         Listen to robot_description and joint_states.
 

@@ -8,7 +8,7 @@ It is no certified safety function. What it forwards it does not change.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -86,7 +86,7 @@ class TrajectoryGate(NodeBase, Node):
         self.create_timer(seconds, self._dispatcher.guarded(callback), callback_group=self._group,
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _log_how_it_is_set_up(self, values) -> None:
+    def _log_how_it_is_set_up(self, values: Mapping[str, Any]) -> None:
         logger = self.get_logger()
         logger.info(f'mode {values["mode"]}: {self._goals.action} -> {self._controller.action}')
         if values['mode'] != Mode.ENFORCE:

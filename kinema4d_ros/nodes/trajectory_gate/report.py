@@ -3,6 +3,7 @@
 """How the gate tells people what it does: log, ~/decision and /diagnostics."""
 from __future__ import annotations
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
@@ -72,8 +73,8 @@ class Report:
         self._diagnostics.publish(array)
 
 
-def decision_message(command: ReportDecision, stamp) -> Decision:
-    """Return the message of a decision; `stamp` is a builtin_interfaces/Time."""
+def decision_message(command: ReportDecision, stamp: Time) -> Decision:
+    """Return the message of a decision."""
     request = command.request
     message = Decision(
         kind=int(command.kind), sentence=command.sentence, trajectory=request.number,

@@ -73,8 +73,12 @@ class ShadowSimClient:
     def ask(self, command: AskShadowSim) -> None:
         """Ask for a verdict."""
         number = command.request.number
-        message = submission_of(command.request).goal.trajectory if command.question is None \
-            else trajectory_message(command.question)
+        if command.question is not None:
+            message = trajectory_message(command.question)
+        elif (submitted := submission_of(command.request).goal) is not None:
+            message = submitted.trajectory
+        else:
+            raise RuntimeError(f'trajectory {number} cannot be read, and was to be judged')
         self._goals[number] = None
         goal = Precheck.Goal(candidates=[message], deadline=duration_message(command.timeout))
         self._client.send_goal_async(goal).add_done_callback(self._dispatcher.in_group(
