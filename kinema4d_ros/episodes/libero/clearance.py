@@ -53,9 +53,12 @@ class ClearanceMeter:
         for shape in (*self._links, *self._around, *self._target):
             shape.move(data)
         self._times.append(time)
-        self._rows.append(tuple(
-            [min((link.distance(other) for other in others), default=np.inf)
-             for link in self._links] for others in (self._around, self._target)))
+        self._rows.append((self._distances(self._around), self._distances(self._target)))
+
+    def _distances(self, others: list[_Shape]) -> list[float]:
+        """Return the distance of each link to the nearest of some shapes [m]."""
+        return [min((link.distance(other) for other in others), default=np.inf)
+                for link in self._links]
 
     def record(self) -> TrueClearance:
         """Return what was measured."""
@@ -78,7 +81,7 @@ class _Shape:
         self._object = fcl.CollisionObject(mesh)
         self._at = np.zeros(3)
 
-    def move(self, data) -> None:
+    def move(self, data: mujoco.MjData) -> None:
         """Go where the body is."""
         rotation, place = data.xmat[self.body].reshape(3, 3), data.xpos[self.body]
         self._object.setTransform(fcl.Transform(rotation, place))
@@ -106,13 +109,13 @@ def _shapes(scene: LiberoScene) -> dict[str, _Shape]:
     return found
 
 
-def _triangles(model, body: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _triangles(model: mujoco.MjModel, body: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the visible geometry of a body: vertices (V, 3) [m] body frame, faces (F, 3)."""
     vertices, faces, count = [], [], 0
     for geom in np.flatnonzero(model.geom_bodyid == body):
         if model.geom_group[geom] == 0 or model.geom_rgba[geom][3] == 0:
             continue
-        points, corners = _shape(model, geom)
+        points, corners = _shape(model, int(geom))
         rotation = np.empty(9)
         mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
         vertices.append(points @ rotation.reshape(3, 3).T + model.geom_pos[geom])
@@ -121,7 +124,7 @@ def _triangles(model, body: int) -> tuple[np.ndarray, np.ndarray] | None:
     return (np.concatenate(vertices), np.concatenate(faces)) if vertices else None
 
 
-def _shape(model, geom: int) -> tuple[np.ndarray, np.ndarray]:
+def _shape(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, np.ndarray]:
     """Return vertices (V, 3) [m] and faces (F, 3) of one geometry in its own frame."""
     kind, size = model.geom_type[geom], model.geom_size[geom]
     types = mujoco.mjtGeom

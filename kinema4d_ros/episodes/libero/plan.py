@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
+
+if TYPE_CHECKING:      # where it is missing, the scene says what to install
+    import mujoco
 
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
 SPEED = 0.35                  # [m/s] mean speed of the grip point
@@ -123,24 +127,25 @@ def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -
                            np.c_[velocities[pick], fingers[1]])
 
 
-def _lay_out(steps: list[Step], start: np.ndarray, stretch: float):
+def _lay_out(steps: list[Step], start: np.ndarray,
+             stretch: float) -> tuple[np.ndarray, np.ndarray]:
     """Return grip points (N, 3) [m] and finger commands (N,) [m] at 100 Hz, N = 5 k + 1."""
-    points, openings = [start[None]], [np.array([OPEN])]
+    ways, grips = [start[None]], [np.array([OPEN])]
     for step in steps:
-        here, opening = points[-1][-1], openings[-1][-1]
+        here, opening = ways[-1][-1], grips[-1][-1]
         if step.goal_base is None:
             move = _minimum_jerk(FINGER_TIME)
-            openings.append(np.r_[opening + move * (step.opening - opening),
-                                  np.full(round(FINGER_HOLD * FINE), step.opening)])
-            points.append(np.tile(here, (len(openings[-1]), 1)))
+            grips.append(np.r_[opening + move * (step.opening - opening),
+                               np.full(round(FINGER_HOLD * FINE), step.opening)])
+            ways.append(np.tile(here, (len(grips[-1]), 1)))
         else:
             way = step.goal_base - here
             length = np.linalg.norm(way)      # peak acceleration: 5.774 length / duration^2
             duration = max(length / SPEED, np.sqrt(5.774 * length / ACCELERATION))
             move = _minimum_jerk(stretch * duration)
-            points.append(here + move[:, None] * way)
-            openings.append(np.full(len(move), opening))
-    points, openings = np.concatenate(points), np.concatenate(openings)
+            ways.append(here + move[:, None] * way)
+            grips.append(np.full(len(move), opening))
+    points, openings = np.concatenate(ways), np.concatenate(grips)
     rest = -(len(points) - 1) % (FINE // RATE) + FINE // RATE
     return (np.r_[points, np.tile(points[-1], (rest, 1))],
             np.r_[openings, np.full(rest, openings[-1])])
@@ -153,10 +158,10 @@ def _minimum_jerk(duration: float) -> np.ndarray:
     return s ** 3 * (10 - 15 * s + 6 * s ** 2)
 
 
-def _solve(scene: LiberoScene, scratch, points: np.ndarray, rotation: np.ndarray,
-           start: np.ndarray) -> np.ndarray:
+def _solve(scene: LiberoScene, scratch: mujoco.MjData, points: np.ndarray,
+           rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Follow the points (N, 3) with the hand's orientation kept; return (N, 7) [rad]."""
-    joints, solved = start.copy(), [start.copy()]
+    joints, configurations = start.copy(), [start.copy()]
     for index, point in enumerate(points[1:], 1):
         for _ in range(8):
             pose, jacobian = scene.grip_kinematics(joints, scratch)
@@ -173,8 +178,8 @@ def _solve(scene: LiberoScene, scratch, points: np.ndarray, rotation: np.ndarray
             if np.linalg.norm(error[:3]) > 1e-3:
                 raise EpisodeError(f'the script cannot reach {point.round(3)} m (base frame), '
                                    f'point {index} of {len(points)}')
-        solved.append(joints.copy())
-    solved = np.array(solved)
+        configurations.append(joints.copy())
+    solved = np.array(configurations)
     low, high = scene.arm_limits
     if (solved < low).any() or (solved > high).any():
         raise EpisodeError('the script needs joint positions beyond the limits')

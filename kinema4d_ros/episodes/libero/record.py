@@ -12,18 +12,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
-from kinema4d_ros.episodes.libero.goal import task_goal
+from kinema4d_ros.episodes.libero.goal import task_goal, TaskGoal
 from kinema4d_ros.episodes.libero.plan import Kind, OPEN, plan_trajectory, RATE
 from kinema4d_ros.episodes.libero.render import SceneRenderer
 from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
-from kinema4d_ros.types import JointTrajectory
+from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.types import JointTrajectory, plain_point
 
 BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
 POSES_EVERY, MASK_EVERY = 2, 10   # of the 20 Hz samples, counted from the trajectory's start
@@ -60,12 +62,19 @@ class CubicInterpolation:
     """A trajectory between its points: cubic, as joint_trajectory_controller interpolates it."""
 
     def __init__(self, trajectory: JointTrajectory):
-        """Keep the trajectory."""
-        self._t = trajectory
+        """
+        Keep the trajectory.
+
+        :raises EpisodeError: it has no velocities.
+        """
+        if trajectory.velocities is None:
+            raise EpisodeError('a trajectory without velocities cannot be followed smoothly')
+        self._times, self._positions = trajectory.times, trajectory.positions
+        self._velocities = trajectory.velocities
 
     def __call__(self, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return positions, velocities and accelerations (9,) at a time [s], ends held."""
-        times, p, v = self._t.times, self._t.positions, self._t.velocities
+        times, p, v = self._times, self._positions, self._velocities
         if time <= times[0] or time >= times[-1]:
             end = p[0] if time <= times[0] else p[-1]
             return end, np.zeros_like(end), np.zeros_like(end)
@@ -96,11 +105,12 @@ def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> E
         renderer.close()
 
 
-def _run(scene, recording, renderer, writer, goal, urdf) -> EpisodeMetadata:
+def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
+         writer: EpisodeWriter, goal: TaskGoal, urdf: str) -> EpisodeMetadata:
     frame = f'{recording.camera}_optical_frame'
     parent, mounting = (HAND_LINK, renderer.T_hand_camera) if renderer.moves_with_hand \
         else (BASE_LINK, renderer.T_base_camera)
-    boxes = {name: ObjectBox(*(tuple(map(float, corner)) for corner in scene.object_box(name)))
+    boxes = {name: ObjectBox(*map(plain_point, scene.object_box(name)))
              for name in scene.objects}
     writer.add_robot_description(STAMP_NS, with_camera(urdf, frame, parent, mounting))
     writer.add_static_transform(STAMP_NS, parent, frame, mounting)
@@ -162,7 +172,8 @@ class _Watch:
     """Notes when contacts begin and end, and when the carried object is lifted."""
 
     def __init__(self, scene: LiberoScene, carried: str | None):
-        self._scene, self._carried, self.events = scene, carried, []
+        self._scene, self._carried = scene, carried
+        self.events: list[dict[str, Any]] = []
         bodies = [scene.model.body(i).name for i in range(scene.model.nbody)]
         objects = {body for name in scene.objects for body in scene.object_bodies(name)}
         self._robot = {i for i, name in enumerate(bodies)

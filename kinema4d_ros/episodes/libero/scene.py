@@ -234,11 +234,12 @@ class LiberoScene:
         return {mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_BODY, name)
                 for name in FINGER_BODIES}
 
-    def grip_kinematics(self, positions: np.ndarray, scratch) -> tuple[np.ndarray, np.ndarray]:
+    def grip_kinematics(self, positions: np.ndarray,
+                        scratch: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
         """
         Compute pose and Jacobian of the grip site for arm positions (7,) [rad].
 
-        :param scratch: an MjData of this model to compute in; the world itself stays as it is.
+        :param scratch: of this model, to compute in; the world itself stays as it is.
         :return: T_base_grip (4, 4) and the base-frame Jacobian (6, 7), linear rows first.
         """
         scratch.qpos[self._arm_qpos] = positions
@@ -252,7 +253,7 @@ class LiberoScene:
             scratch.site_xmat[site], scratch.site_xpos[site])
         return pose, np.r_[R @ linear[:, self._arm_dof], R @ angular[:, self._arm_dof]]
 
-    def scratch(self):
+    def scratch(self) -> mujoco.MjData:
         """Return a copy of the state to compute in."""
         copy = mujoco.MjData(self.model)
         copy.qpos[:] = self.data.qpos

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
 
 import torch
 from diffusers.models import attention_dispatch
@@ -24,6 +25,9 @@ from kinema4d_ros.world_model.kinema4d.diffusers_compat import (attention_kernel
                                                                 forget_cached_steps, hook_of,
                                                                 is_compiled, is_parallel)
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard
+
+if TYPE_CHECKING:
+    from kinema4d_ros.world_model.kinema4d.transformer import Kinema4DTransformer
 
 CACHES = ('none', 'first_block', 'mag', 'mag_calibrate')
 QUANTIZATIONS = ('none', 'float8', 'int8')
@@ -60,7 +64,8 @@ class Acceleration:
                 '--calibrate once, and put its "mag_ratios" into kinema4d.json')
 
 
-def accelerate(transformer, wanted: Acceleration, device: str, dtype: torch.dtype) -> list[str]:
+def accelerate(transformer: Kinema4DTransformer, wanted: Acceleration, device: str,
+               dtype: torch.dtype) -> list[str]:
     """
     Switch on what is wanted, in the order in which the parts build on each other.
 
@@ -92,7 +97,7 @@ def backends() -> tuple[str, ...]:
     return tuple(member.value for member in attention_dispatch.AttentionBackendName)
 
 
-def quantize(transformer, kind: str) -> str:
+def quantize(transformer: Kinema4DTransformer, kind: str) -> str:
     """Quantise the weights (and, when computing, the inputs) of all linears of the blocks."""
     try:
         from torchao.quantization import (Float8DynamicActivationFloat8WeightConfig,
@@ -109,7 +114,7 @@ def quantize(transformer, kind: str) -> str:
     return _prove(f'quantization={kind}', done, len(linears), 'linear layers')
 
 
-def parallelize(transformer, degree: int) -> str:
+def parallelize(transformer: Kinema4DTransformer, degree: int) -> str:
     """Split the sequence over `degree` devices (Ulysses); the program runs once on each."""
     from diffusers import ContextParallelConfig
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -130,7 +135,7 @@ def parallelize(transformer, degree: int) -> str:
     return _prove(f'context_parallel={degree}', done, len(selfs), 'self-attentions')
 
 
-def enable_cache(transformer, wanted: Acceleration) -> str:
+def enable_cache(transformer: Kinema4DTransformer, wanted: Acceleration) -> str:
     """Skip blocks whose result hardly changes between steps."""
     from diffusers import FirstBlockCacheConfig, MagCacheConfig
     if wanted.cache == 'first_block':
@@ -148,7 +153,7 @@ def enable_cache(transformer, wanted: Acceleration) -> str:
     return _prove(f'cache={wanted.cache}', done, len(transformer.blocks), 'blocks')
 
 
-def measured_ratios(transformer) -> list[float]:
+def measured_ratios(transformer: Kinema4DTransformer) -> list[float]:
     """Return the magnitude ratios, one per step, of the last rollout with cache=mag_calibrate."""
     hook = hook_of(transformer.blocks[0], _HOOKS['mag'][0])
     if hook is None or not hook.config.calibrate:
@@ -159,7 +164,7 @@ def measured_ratios(transformer) -> list[float]:
     return list(states['cond'].calibration_ratios)
 
 
-def compile_blocks(transformer, wanted: Acceleration) -> str:
+def compile_blocks(transformer: Kinema4DTransformer, wanted: Acceleration) -> str:
     """Compile one block and use it for all; a cache decides at run time, so it breaks the graph."""
     _switch(transformer.compile_repeated_blocks, what=f'compile={wanted.compile}',
             backend=wanted.compile, fullgraph=wanted.cache == 'none')
@@ -167,7 +172,7 @@ def compile_blocks(transformer, wanted: Acceleration) -> str:
     return _prove(f'compile={wanted.compile}', done, len(transformer.blocks), 'blocks')
 
 
-def offload_groups(transformer, device: str) -> str:
+def offload_groups(transformer: Kinema4DTransformer, device: str) -> str:
     """Keep the weights in host memory and bring them to the device block by block."""
     cuda = torch.device(device).type == 'cuda'
     _switch(transformer.enable_group_offload, what='offload=group',
@@ -178,7 +183,8 @@ def offload_groups(transformer, device: str) -> str:
     return _prove('offload=group', done, len(transformer.blocks), 'blocks')
 
 
-def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch.dtype) -> str:
+def prove_attention(transformer: Kinema4DTransformer, wanted: Acceleration, device: str,
+                    dtype: torch.dtype) -> str:
     """Run one forward pass; count which attention kernels it used, and the tokens per device."""
     lengths = []
     hook = transformer.blocks[0].ffn.register_forward_pre_hook(
@@ -198,7 +204,7 @@ def prove_attention(transformer, wanted: Acceleration, device: str, dtype: torch
                   _PER_BLOCK * len(transformer.blocks), 'attention calls')
 
 
-def probe(transformer, device: str, dtype: torch.dtype) -> torch.Tensor:
+def probe(transformer: Kinema4DTransformer, device: str, dtype: torch.dtype) -> torch.Tensor:
     """Run the transformer once on random input."""
     config, generator = transformer.config, torch.Generator().manual_seed(0)
     size = (config.latent_frames, config.latent_height, config.latent_width)
@@ -218,10 +224,10 @@ def probe(transformer, device: str, dtype: torch.dtype) -> torch.Tensor:
 def count_attention() -> Iterator[Counter[str]]:
     """Count the calls of each attention kernel, by backend name, while the context is open."""
     table = attention_kernels()
-    original, calls = dict(table), Counter()
+    original, calls = dict(table), Counter[str]()
 
-    def counting(name, function):
-        def call(**kwargs):
+    def counting(name: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**kwargs: Any) -> Any:
             calls[name.value] += 1
             return function(**kwargs)
         return call
@@ -233,7 +239,7 @@ def count_attention() -> Iterator[Counter[str]]:
         table.update(original)
 
 
-def _switch(function, *args, what: str, **kwargs) -> None:
+def _switch(function: Callable[..., object], *args: Any, what: str, **kwargs: Any) -> None:
     """Call a switch; turn what it raises into an error that names the option."""
     try:
         function(*args, **kwargs)

@@ -3,8 +3,13 @@
 """Cross-attention to image tokens and arm tokens, through diffusers' attention backends."""
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
+
+if TYPE_CHECKING:
+    from diffusers.models.transformers.transformer_wan import WanAttention
 
 
 class ArmAttentionProcessor:
@@ -24,8 +29,9 @@ class ArmAttentionProcessor:
         """Remember where the context is split."""
         self.arm_tokens = arm_tokens
 
-    def __call__(self, attn, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor,
-                 attention_mask=None, rotary_emb=None) -> torch.Tensor:
+    def __call__(self, attn: WanAttention, hidden_states: torch.Tensor,
+                 encoder_hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None,
+                 rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:
         """
         Attend.
 
@@ -44,7 +50,8 @@ class ArmAttentionProcessor:
         hidden_states = (of_arm + of_image).flatten(2, 3).type_as(hidden_states)
         return attn.to_out[1](attn.to_out[0](hidden_states))
 
-    def _attend(self, query, key, value) -> torch.Tensor:
+    def _attend(self, query: torch.Tensor, key: torch.Tensor,
+                value: torch.Tensor) -> torch.Tensor:
         """Run the chosen attention kernel on (B, N, heads, head_dim)."""
         return dispatch_attention_fn(query, key, value, backend=self._attention_backend).type_as(
             query)

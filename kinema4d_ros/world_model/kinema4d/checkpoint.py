@@ -7,13 +7,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig, read_config, Variant
 from kinema4d_ros.world_model.kinema4d.diffusers_compat import float32_modules
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.kinema4d.weights import account, WeightFiles
+
+if TYPE_CHECKING:      # torch is imported where it is needed: it takes seconds
+    import torch
+    from diffusers import AutoencoderKLWan, SchedulerMixin
+    from transformers import CLIPVisionModel
+
+    from kinema4d_ros.world_model.kinema4d.transformer import Kinema4DTransformer
 
 _TARGETS = ('to_q', 'to_k', 'to_v', 'to_out.0')
 _PREFIX = 'transformer.'
@@ -94,7 +101,7 @@ class Checkpoint:
                 f'{alpha / rank:g}; the engine applies {scale:g}. Put the right "lora_scale" into '
                 f'{self.weights / "kinema4d.json"}')
 
-    def _skeleton(self):
+    def _skeleton(self) -> Kinema4DTransformer:
         """Return the transformer without memory (meta device)."""
         torch = require_stack()
         from kinema4d_ros.world_model.kinema4d.transformer import Kinema4DTransformer
@@ -106,7 +113,7 @@ class Checkpoint:
                     f'{self.base / "transformer" / "config.json"} does not describe a Wan '
                     f'image-to-video transformer: {error}') from error
 
-    def load_transformer(self, device: str, dtype):
+    def load_transformer(self, device: str, dtype: torch.dtype) -> Kinema4DTransformer:
         """
         Load the transformer tensor by tensor, merging the LoRA on the way.
 
@@ -114,7 +121,7 @@ class Checkpoint:
         base model keeps in float32 (`_keep_in_fp32_modules`) stays so.
         """
         torch = require_stack()
-        from kinema4d_ros.world_model.kinema4d.transformer import SharedRotaryEmbedding
+        from kinema4d_ros.world_model.kinema4d.rope import SharedRotaryEmbedding
         model = self._skeleton()
         config, pinned = self.config.transformer, float32_modules(model)
         targets = {f'{name}.weight' for name in lora_targets(config['num_layers'])}
@@ -135,20 +142,20 @@ class Checkpoint:
                 config.get('rope_max_seq_len', 1024)).to(device)
         return model.eval().requires_grad_(False)
 
-    def _merged(self, key: str, weight, device: str):
+    def _merged(self, key: str, weight: torch.Tensor, device: str) -> torch.Tensor:
         """Return weight + scale (B A), the product in float32, the sum in the weight's dtype."""
         name = _PREFIX + key.removesuffix('.weight')
         a, b = (self.lora.read(f'{name}.lora_{side}.weight', device).float() for side in 'AB')
         return weight + (self.config.sampling.lora_scale * (b @ a)).to(weight.dtype)
 
-    def load_vae(self, device: str, dtype):
+    def load_vae(self, device: str, dtype: torch.dtype) -> AutoencoderKLWan:
         """Load the video autoencoder."""
         require_stack()
         from diffusers import AutoencoderKLWan
         model = _from_directory(AutoencoderKLWan, self.base / 'vae', torch_dtype=dtype)
         return model.to(device).eval().requires_grad_(False)
 
-    def load_image_encoder(self, device: str):
+    def load_image_encoder(self, device: str) -> CLIPVisionModel:
         """Load the CLIP vision model, in float32 like the released program."""
         torch = require_stack()
         from transformers import CLIPVisionModel
@@ -158,7 +165,7 @@ class Checkpoint:
         model = _from_directory(CLIPVisionModel, self.base / 'image_encoder', dtype=torch.float32)
         return model.to(device).eval().requires_grad_(False)
 
-    def make_scheduler(self):
+    def make_scheduler(self) -> SchedulerMixin:
         """
         Make the sampler that the checkpoint names.
 
@@ -169,7 +176,7 @@ class Checkpoint:
         config = self.config.scheduler
         name = config.get('_class_name', '')
         kind = getattr(diffusers, name, None) if name.endswith('Scheduler') else None
-        if not hasattr(kind, 'set_timesteps'):
+        if kind is None or not hasattr(kind, 'set_timesteps'):
             raise WorldModelError(
                 f'{self.base / "scheduler"} names the scheduler {name!r}, which this diffusers '
                 f'({diffusers.__version__}) does not have')
@@ -182,7 +189,7 @@ class Checkpoint:
         return scheduler
 
 
-def _from_directory(kind: type, path: Path, **more: Any):
+def _from_directory(kind: type[Any], path: Path, **more: Any) -> Any:
     """
     Load a stock model from a directory, offline, with every key accounted for.
 
@@ -211,7 +218,8 @@ def lora_targets(layers: int) -> list[str]:
 
 def split_added(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a state dict into (added by Kinema4D, stock Wan)."""
-    added, stock = {}, {}
+    added: dict[str, Any] = {}
+    stock: dict[str, Any] = {}
     for key, value in state.items():
         is_added = key.startswith(('arm_', 'learnable_domain_embeddings', 'patch_embedding_arm'))
         (added if is_added else stock)[key] = value

@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig
 from kinema4d_ros.world_model.kinema4d.diffusers_compat import why_kernel_unusable
 from kinema4d_ros.world_model.kinema4d.stack import pick_device, pick_dtype, require_stack
+
+if TYPE_CHECKING:
+    import torch
+
+    from kinema4d_ros.world_model.kinema4d.pipeline import SamplingSettings
 
 
 def examine(setting: Mapping[str, Any]) -> Iterator[Diagnosis]:
@@ -49,8 +54,8 @@ def usable_backends() -> list[str]:
             if why_kernel_unusable(backend) is None]
 
 
-def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str, dtype
-                        ) -> Iterator[Diagnosis]:
+def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str,
+                        dtype: torch.dtype) -> Iterator[Diagnosis]:
     """Yield what there is to say about the checkpoint, memory and time."""
     from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
     from kinema4d_ros.world_model.kinema4d.engine import sampling_settings
@@ -88,7 +93,7 @@ def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str, dtyp
     yield Diagnosis('time', Level.OK, _time(config, sampling, name))
 
 
-def _time(config: ModelConfig, sampling, name: str) -> str:
+def _time(config: ModelConfig, sampling: SamplingSettings, name: str) -> str:
     """Guess the time of one window from published throughputs of plain diffusers."""
     from kinema4d_ros.world_model.kinema4d.estimate import rollout_flops, THROUGHPUT
     flops = rollout_flops(config, sampling.steps, sampling.guidance)

@@ -15,7 +15,7 @@ from kinema4d_ros.types import Report
 from kinema4d_ros.world_model.kinema4d.acceleration import accelerate, Acceleration
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.conditioning import ConditionEncoder, ImageCondition
-from kinema4d_ros.world_model.kinema4d.config import Guidance
+from kinema4d_ros.world_model.kinema4d.config import Guidance, Sampling
 from kinema4d_ros.world_model.kinema4d.estimate import check_memory, estimate_memory, free_memory
 from kinema4d_ros.world_model.kinema4d.image_encoder import ImageEncoder
 from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline, SamplingSettings
@@ -103,7 +103,7 @@ class Engine:
                     index += 1
 
     @contextlib.contextmanager
-    def _on_device(self, module) -> Iterator[None]:
+    def _on_device(self, module: torch.nn.Module) -> Iterator[None]:
         """Have a part on the device while it works, where parts are offloaded."""
         if self._offload == 'none' or (self._offload == 'group' and module is self.transformer):
             yield
@@ -117,11 +117,11 @@ class Engine:
                 torch.cuda.empty_cache()
 
 
-def sampling_settings(setting: Mapping[str, Any], told) -> SamplingSettings:
+def sampling_settings(setting: Mapping[str, Any], told: Sampling) -> SamplingSettings:
     """
     Return how to sample: the settings, and where they leave it open, the checkpoint.
 
-    :param told: the checkpoint's `Sampling`.
+    :param told: what the checkpoint says.
     :raises WorldModelError: for a value out of range.
     """
     steps = setting['steps'] or told.steps

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
 from kinema4d_ros.errors import WorldModelError
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModel
 
 
 class ImageEncoder:
@@ -22,9 +25,9 @@ class ImageEncoder:
     a further package.
     """
 
-    def __init__(self, model, processor: Mapping[str, Any]):
+    def __init__(self, model: CLIPVisionModel, processor: Mapping[str, Any]):
         """
-        Wrap a CLIPVisionModel.
+        Wrap a model.
 
         :param processor: content of preprocessor_config.json.
         :raises WorldModelError: when the file lacks what is needed.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,12 @@ from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView, plan_windows, Window
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
+
+if TYPE_CHECKING:      # torch is imported once the checkpoint was looked at
+    import torch
+
+    from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
+    from kinema4d_ros.world_model.kinema4d.engine import Engine
 
 
 class Kinema4D(WorldModel):
@@ -55,7 +62,7 @@ class Kinema4D(WorldModel):
                            'badly calibrated camera'),
     }
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any) -> None:
         """
         Load the checkpoint.
 
@@ -74,7 +81,7 @@ class Kinema4D(WorldModel):
         from kinema4d_ros.world_model.kinema4d.engine import Engine
         self.engine: Engine | None = Engine(self.setting, checkpoint)
         self.fingerprint = checkpoint.fingerprint
-        self._seen: tuple[Observation, object] | None = None
+        self._seen: tuple[Observation, ImageCondition] | None = None
 
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
@@ -83,11 +90,12 @@ class Kinema4D(WorldModel):
 
         Stages reported: 'encode', 'denoise' (before every network evaluation), 'decode'.
         """
-        if self.engine is None:
+        engine = self.engine
+        if engine is None:
             raise WorldModelError('this kinema4d model is closed; make a new one')
         self._check(observation, robot)
         with memory_guard('predicting'):
-            yield from self._predict(observation, robot, seed, report)
+            yield from self._predict(engine, observation, robot, seed, report)
 
     def close(self) -> None:
         """Free the device."""
@@ -96,11 +104,11 @@ class Kinema4D(WorldModel):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _predict(self, observation: Observation, robot: RobotRollout, seed: int,
+    def _predict(self, engine: Engine, observation: Observation, robot: RobotRollout, seed: int,
                  report: Report) -> Iterator[PredictedFrame]:
         """Run the windows one after the other."""
         import torch
-        engine, count = self.engine, len(robot.times)
+        count = len(robot.times)
         size = engine.checkpoint.config.geometry
         view = ModelView(observation, robot, size, self.setting['image_fit'])
         generator = torch.Generator().manual_seed(seed)
@@ -110,9 +118,9 @@ class Kinema4D(WorldModel):
         last = None
         for number, window in enumerate(windows):
             report('encode', number, len(windows))
-            image = (self._see(observation, view) if last is None
+            image = (self._see(engine, observation, view) if last is None
                      else engine.encode_image(last))
-            arm = self._encode_robot(view, window, normalisation, generator)
+            arm = self._encode_robot(engine, view, window, normalisation, generator)
             latents = engine.sample(image, arm, generator, report)
             for index, picture, values in engine.decode(latents):
                 if index >= window.emit.stop:
@@ -124,19 +132,21 @@ class Kinema4D(WorldModel):
                 last = picture
         report('decode', count, count)
 
-    def _see(self, observation: Observation, view: ModelView):
+    def _see(self, engine: Engine, observation: Observation, view: ModelView) -> ImageCondition:
         """Return the encoded observation, kept for the next candidate."""
         if self._seen is None or self._seen[0] is not observation:
-            self._seen = observation, self.engine.encode_image(view.image)
+            self._seen = observation, engine.encode_image(view.image)
         return self._seen[1]
 
-    def _encode_robot(self, view: ModelView, window: Window, normalisation, generator):
+    def _encode_robot(self, engine: Engine, view: ModelView, window: Window,
+                      normalisation: pointmap_codec.Normalisation,
+                      generator: torch.Generator) -> torch.Tensor:
         """Encode the robot's motion in one window."""
         robot = view.robot_frames(window.indices)
         values = normalisation.encode(robot.pointmap, window.indices,
                                       self.setting['pointmap_background'])
-        return self.engine.encode_robot(values, robot.mask, robot.image,
-                                        self.setting['soft_mask'], generator)
+        return engine.encode_robot(values, robot.mask, robot.image, self.setting['soft_mask'],
+                                   generator)
 
     def _pick_normaliser(self) -> pointmap_codec.Normaliser:
         """Return the normaliser that the settings name."""

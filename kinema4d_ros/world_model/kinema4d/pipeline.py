@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,11 @@ from kinema4d_ros.types import Report, silent
 from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
 from kinema4d_ros.world_model.kinema4d.config import Guidance
 from kinema4d_ros.world_model.kinema4d.diffusers_compat import forget_cached_steps
+
+if TYPE_CHECKING:
+    from diffusers import SchedulerMixin
+
+    from kinema4d_ros.world_model.kinema4d.transformer import Kinema4DTransformer
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class Pipeline:
     combination of two passes, as in the released program.
     """
 
-    def __init__(self, transformer, scheduler, device: str, dtype: torch.dtype):
+    def __init__(self, transformer: Kinema4DTransformer, scheduler: SchedulerMixin, device: str,
+                 dtype: torch.dtype):
         """
         Keep the parts.
 
@@ -89,7 +96,7 @@ class Pipeline:
             return self.transformer(*inputs, residual_times=residual_times, return_dict=False)[0]
 
 
-def set_timesteps(scheduler, steps: int, device: str) -> None:
+def set_timesteps(scheduler: SchedulerMixin, steps: int, device: str) -> None:
     """
     Prepare a scheduler for a number of steps.
 

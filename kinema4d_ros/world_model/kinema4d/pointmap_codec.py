@@ -31,7 +31,8 @@ class Normalisation:
     centre: np.ndarray   # (T, 3) float64 [m], camera frame
     scale: float         # [m], half of the widest range
 
-    def encode(self, points: np.ndarray, frames: slice, background: float) -> np.ndarray:
+    def encode(self, points: np.ndarray, frames: slice | np.ndarray,
+               background: float) -> np.ndarray:
         """Map (T, H, W, 3) metres to float32 in [-1, 1]; NaN becomes `background`."""
         value = (points - self.centre[frames, None, None]) / self.scale
         return np.where(np.isnan(value), background, value.clip(-1, 1)).astype(np.float32)
@@ -106,7 +107,7 @@ class RobotFit:
     LEAST_PIXELS = 12
     PER_FRAME = 500      # robot pixels used of one frame
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Start with the identity."""
         self.scale, self.shift = 1.0, np.zeros(3)
         self.sigma = np.nan            # [m] robust spread of the residual per axis

@@ -7,8 +7,12 @@ import contextlib
 import importlib
 from collections.abc import Iterator
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from kinema4d_ros.errors import WorldModelError
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'PIL')
 
@@ -83,7 +87,7 @@ def pick_device(name: str) -> str:
     return name
 
 
-def pick_dtype(name: str, device: str):
+def pick_dtype(name: str, device: str) -> torch.dtype:
     """
     Return the torch dtype of the transformer; 'auto' is bfloat16 on a GPU, float32 elsewhere.
 

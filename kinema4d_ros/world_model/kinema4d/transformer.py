@@ -86,7 +86,8 @@ class Kinema4DTransformer(WanTransformer3DModel):
                    **{key: value for key, value in config.transformer.items() if key in known})
 
     def forward(self, hidden_states: torch.Tensor, timestep: torch.Tensor, arm: torch.Tensor,
-                image_embeds: torch.Tensor, residual_times: int = 1, return_dict: bool = True):
+                image_embeds: torch.Tensor, residual_times: int = 1, return_dict: bool = True
+                ) -> Transformer2DModelOutput | tuple[torch.Tensor]:
         """
         Predict the flow velocity (noise minus data).
 

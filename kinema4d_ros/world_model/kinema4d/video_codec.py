@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
 
 
 class VideoCodec:
@@ -16,9 +20,9 @@ class VideoCodec:
     The encoder's mean (mode of its distribution) is used: the same input gives the same latent.
     """
 
-    def __init__(self, vae):
+    def __init__(self, vae: AutoencoderKLWan) -> None:
         """
-        Wrap an AutoencoderKLWan.
+        Wrap an autoencoder.
 
         :param vae: on its device and in its dtype; may be moved between calls.
         """
@@ -46,7 +50,7 @@ class VideoCodec:
         vae = self.vae
         decoder = vae.decoder
         convolutions = sum(isinstance(m, WanCausalConv3d) for m in decoder.modules())
-        memory: list = [None] * convolutions
+        memory: list[torch.Tensor | None] = [None] * convolutions
         with torch.inference_mode():
             raw = latents.float().cpu() / self._inverse_std + self._mean
             raw = vae.post_quant_conv(raw.to(vae.device, vae.dtype))

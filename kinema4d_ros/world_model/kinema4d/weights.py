@@ -9,9 +9,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import listed, read_json
+
+if TYPE_CHECKING:
+    import torch
 
 _BYTES = {'F64': 8, 'F32': 4, 'F16': 2, 'BF16': 2, 'F8_E4M3': 1, 'F8_E5M2': 1, 'I64': 8, 'I32': 4,
           'I16': 2, 'I8': 1, 'U8': 1, 'BOOL': 1}
@@ -34,7 +38,7 @@ class WeightFiles:
         """
         self.paths = tuple(paths)
         self._file_of: dict[str, Path] = {}
-        self._loaded: dict[Path, Mapping] = {}
+        self._loaded: dict[Path, Mapping[str, torch.Tensor]] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         self.bytes = 0
         self.metadata: dict[str, str] = {}
@@ -73,7 +77,7 @@ class WeightFiles:
             f'no {stem}.safetensors in {directory}'
             + ('; the directory does not exist' if there is None else f'; found {listed(there)}'))
 
-    def read(self, name: str, device: str = 'cpu'):
+    def read(self, name: str, device: str = 'cpu') -> torch.Tensor:
         """Load one tensor to a device, in the dtype of the file."""
         path = self._file_of[name]
         if path.suffix in _TORCH_SUFFIXES:
