@@ -20,6 +20,7 @@ from bench.render import looking_at, PANDA
 from bench.timing import interleave, median, median_of_cores, REPEATS, row
 from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier1Settings
 from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
+from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
 
@@ -127,7 +128,7 @@ class PlainWay:
     def __call__(self, observation: Observation, trajectory: JointTrajectory) -> np.ndarray:
         """Return the distance of scene and moving links in each frame, (T,) [m]."""
         motion = self._checker.move(observation, trajectory)
-        mask = self._checker.look(observation)[1].robot_mask
+        mask = grow_robot(self._checker.look(observation).view.robot_mask, observation.view.camera)
         points = observation.view.camera.rays() * observation.view.depth[..., None]
         points = points[np.isfinite(observation.view.depth) & ~mask]
         T = observation.view.T_base_camera

@@ -166,8 +166,7 @@ def over_scene_points(values: tuple) -> Steps:
     observation, trajectory = look(robot, meshes, pinhole(1280, 720)), motion(robot)
     for voxel in values:
         checker = make_checker(robot, meshes, voxel)
-        scene = checker.look(observation)[0]
-        yield len(scene.points_base), {
+        yield len(checker.look(observation).points), {
             'scene': lambda e=checker: look_anew(e, observation),
             'tier 1': lambda v=voxel, e=make_kept(robot, meshes, voxel, observation): e.tier1(
                 observation, trajectory)}
@@ -224,8 +223,8 @@ def make_kept(robot: Robot, meshes, voxel: float, observation) -> RobotChecker:
 
 def look_anew(checker: RobotChecker, observation) -> None:
     """Do all that depends on the look at the scene alone."""
-    scene, still = checker.look(dataclasses.replace(observation))
-    _ = scene.cubes, still.points_base
+    scene = checker.look(dataclasses.replace(observation))
+    _ = scene.points.cubes, scene.view.points_base
 
 
 def smooth(robot: Robot, points: int, start, end) -> JointTrajectory:

@@ -40,12 +40,12 @@ REQUIRED = frozenset((
     'clearance_sigma', 'success', 'action_following', 'clearance'))
 #: how long things took, which differs from run to run
 _LEFT_OUT = frozenset(('latencies',))
-#: part of a clearance sample -> its names: of a field of a sample, of a tuple of all (0.1)
+#: part of a clearance sample -> its names: of the field of a sample, of the tuple of all (0.1)
 SAMPLE = {'time': ('time', 'clearance_times'),
           'distance': ('distance', 'clearances'),
           'sigma': ('sigma', 'clearance_sigmas'),
-          'link': ('link', 'link_name', 'clearance_links'),
-          'point_base': ('point_base', 'scene_point_base', 'clearance_points_base'),
+          'link': ('link', 'clearance_links'),
+          'point_base': ('point_base', 'clearance_points_base'),
           'robot_point_base': ('robot_point_base', 'clearance_robot_points_base')}
 
 
@@ -182,13 +182,12 @@ def plain_verdict(verdict: Any) -> dict[str, Any]:
     """Return a verdict as plain types, its clearance as samples whatever form it has."""
     fields = {item.name: getattr(verdict, item.name) for item in dataclasses.fields(verdict)
               if item.name not in _LEFT_OUT}
-    samples = fields.pop('clearance', None)
-    if samples is None:     # parallel tuples
-        samples = list(zip(*(fields.pop(names[-1]) for names in SAMPLE.values())))
+    if 'clearance_times' in fields:     # parallel tuples, as in 0.1
+        samples = list(zip(*(fields.pop(name) for _, name in SAMPLE.values())))
         samples = [dict(zip(SAMPLE, sample)) for sample in samples]
     else:
-        samples = [{part: next(getattr(sample, name) for name in names if hasattr(sample, name))
-                    for part, names in SAMPLE.items()} for sample in samples]
+        samples = [{part: getattr(sample, name) for part, (name, _) in SAMPLE.items()}
+                   for sample in fields.pop('clearances')]
     return {**plain(fields), 'clearance': plain(samples)}
 
 

@@ -168,11 +168,11 @@ class Assessment:
 
     def copy(self) -> Assessment:
         """Return an assessment of its own with the same content."""
-        twin = copy.copy(self)
-        twin._findings = {tier: list(found) for tier, found in self._findings.items()}
-        twin._notes, twin._measured = list(self._notes), dict(self._measured)
-        twin._latencies = dict(self._latencies)
-        return twin
+        other = copy.copy(self)
+        other._findings = {tier: list(found) for tier, found in self._findings.items()}
+        other._notes, other._measured = list(self._notes), dict(self._measured)
+        other._latencies = dict(self._latencies)
+        return other
 
     # ------------------------------------------------------------------ the verdict
 

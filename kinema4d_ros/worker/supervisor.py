@@ -69,7 +69,7 @@ class Supervisor:
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
         self._remembering = False             # the worker has a Remember that it did not answer
-        self._ending = False
+        self._ending = threading.Event()
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
         self.restarts = 0
@@ -123,7 +123,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End jobs, worker process and thread; nothing happens after this returns."""
-        self._call(lambda: setattr(self, '_ending', True))
+        self._call(self._ending.set)
         self._thread.join(self._grace + SLACK)
         if self._thread.is_alive():
             print('worker: its supervisor did not end and is left behind', file=sys.stderr)
@@ -142,7 +142,7 @@ class Supervisor:
 
     def _run(self) -> None:
         self._start_at = time.monotonic()
-        while not self._ending:
+        while not self._ending.is_set():
             try:
                 self._check_clock()
                 self._send_next()

@@ -175,5 +175,5 @@ def test_rotations(q):
 
 @pytest.mark.parametrize('q', [(0, 0, 0, 0), (np.nan, 0, 0, 1), (np.inf, 0, 0, 1)])
 def test_what_is_no_rotation_is_refused(q):
-    with pytest.raises(EpisodeError, match='not finite, or has no rotation'):
+    with pytest.raises(EpisodeError, match='not a pose'):
         rotation(q)

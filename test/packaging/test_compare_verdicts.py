@@ -35,7 +35,7 @@ class Samples:
     """The same with samples."""
 
     status: str = 'PASS'
-    clearance: tuple = (
+    clearances: tuple = (
         SimpleNamespace(time=0.5, distance=0.1, sigma=0.01, link='a', point_base=(0, 0, 1),
                         robot_point_base=(0, 1, 0)),
         SimpleNamespace(time=1.0, distance=0.2, sigma=0.02, link='b', point_base=(0, 0, 2),

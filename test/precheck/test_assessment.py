@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinema4d_ros.errors import PredictionCancelled
+from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.precheck import (Assessment, decide, PrecheckSettings, Tier0Settings,
                                    Tier1Settings, TouchRule)
 from kinema4d_ros.precheck.sequence import conclude
@@ -134,8 +135,8 @@ def test_settings_travel_to_another_process_and_stay_equal():
     settings = PrecheckSettings(
         tier0=Tier0Settings(limits={'j': JointLimit(velocity=1.0)}),
         tier1=Tier1Settings(touch={'finger': TouchRule(depth=0.02)}), srdf='<robot/>',
-        allowed_contacts=(('a', 'b'),), grasping={'close_gap': 0.01})
+        allowed_contacts=(('a', 'b'),), grasping=GraspSettings(largest_object=0.3))
     there = pickle.loads(pickle.dumps(settings))
     assert there == settings and there.tier0.limits['j'].velocity == 1.0
     with pytest.raises(TypeError):
-        there.grasping['close_gap'] = 1.0
+        there.tier0.limits['j'] = JointLimit()

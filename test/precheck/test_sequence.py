@@ -205,7 +205,8 @@ def test_the_steps_of_the_node_make_the_verdict_of_plain_python(shadow, tiers):
     for trajectory in (motion(GOOD), at_speed(motion(GOOD), 3.0)):
         observation = observe(can_world(), GOOD)
         checker = shadow.checker(EXACT)
-        plain = shadow.precheck(observation, trajectory, tiers=tiers, goal=AT_GOAL)
+        plain = shadow.precheck(observation, trajectory, tiers=tiers, goal=AT_GOAL,
+                                settings=EXACT)
         one, checked, predicted = Assessment(), Assessment(), Assessment()
         one.measure(trajectory_hash=trajectory_hash(trajectory), seed=0,
                     scene_stamp_ns=observation.stamp_ns, world_model='kinematic')
