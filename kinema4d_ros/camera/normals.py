@@ -30,7 +30,8 @@ def corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def _smooth(place, area, unit, around, start):
+def _smooth(place: np.ndarray, area: np.ndarray, unit: np.ndarray, around: np.ndarray,
+            start: np.ndarray) -> np.ndarray:
     """Average; `around[start[p]:start[p + 1]]` are the faces at place p."""
     out = np.empty((len(place), 3, 3), np.float32)
     for face in range(len(place)):

@@ -14,9 +14,12 @@ _SAME_DEPTH, _SAME_SHARE = 0.002, 0.002     # [m], share of the depth
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def paint(inverse_depth, face_id, box, points, vertices, faces, face_link, colors, normals,
-          light, pinhole, textured, seen_image, seen_link, seen_inverse, seen_pinhole,
-          T_seen_link, tint, pointmap, link_id, image):
+def paint(inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray, points: np.ndarray,
+          vertices: np.ndarray, faces: np.ndarray, face_link: np.ndarray, colors: np.ndarray,
+          normals: np.ndarray, light: np.ndarray, pinhole: np.ndarray, textured: bool,
+          seen_image: np.ndarray, seen_link: np.ndarray, seen_inverse: np.ndarray,
+          seen_pinhole: np.ndarray, T_seen_link: np.ndarray, tint: np.ndarray, pointmap: np.ndarray,
+          link_id: np.ndarray, image: np.ndarray) -> None:
     """
     Write the pictures of one frame and clear the z-buffer inside `box` for the next.
 
@@ -71,8 +74,10 @@ def paint(inverse_depth, face_id, box, points, vertices, faces, face_link, color
 
 
 @numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
-def _observed(wa, wb, wc, a, b, c, link, vertices, T_seen_link, seen_image, seen_link,
-              seen_inverse, seen_pinhole, texture):
+def _observed(wa: float, wb: float, wc: float, a: int, b: int, c: int, link: int,
+              vertices: np.ndarray, T_seen_link: np.ndarray, seen_image: np.ndarray,
+              seen_link: np.ndarray, seen_inverse: np.ndarray, seen_pinhole: np.ndarray,
+              texture: np.ndarray) -> bool:
     """Write the observed colour of a point of a link; return whether it was visible then."""
     px = wa * vertices[a, 0] + wb * vertices[b, 0] + wc * vertices[c, 0]
     py = wa * vertices[a, 1] + wb * vertices[b, 1] + wc * vertices[c, 1]

@@ -86,7 +86,8 @@ def empty_box(camera: PinholeCamera) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def _shade(face_id, depth, points, faces, colors, pinhole, image):
+def _shade(face_id: np.ndarray, depth: np.ndarray, points: np.ndarray, faces: np.ndarray,
+           colors: np.ndarray, pinhole: np.ndarray, image: np.ndarray) -> None:
     height, width = face_id.shape
     for v in range(height):
         y = (v - pinhole[3]) / pinhole[1]

@@ -16,7 +16,9 @@ NEAR = 0.005    # [m] nothing nearer to the camera's centre is drawn
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def move_and_project(vertices, first, last, T, pinhole, near, points, screen):
+def move_and_project(vertices: np.ndarray, first: int, last: int, T: np.ndarray,
+                     pinhole: np.ndarray, near: float, points: np.ndarray,
+                     screen: np.ndarray) -> None:
     """
     Move vertices first..last-1 by T (3, 4) into the camera and project them.
 
@@ -42,7 +44,8 @@ def move_and_project(vertices, first, last, T, pinhole, near, points, screen):
 
 
 @numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
-def _pixels(low_x, high_x, low_y, high_y, width, height):
+def _pixels(low_x: float, high_x: float, low_y: float, high_y: float, width: int,
+            height: int) -> tuple[int, int, int, int]:
     """Return the pixel centres within bounds: left, right, top, bottom; none if left > right."""
     # In this form a NaN is off-screen too.
     if not ((high_x >= 0.0) & (high_y >= 0.0) & (low_x <= width - 1) & (low_y <= height - 1)):
@@ -52,8 +55,9 @@ def _pixels(low_x, high_x, low_y, high_y, width, height):
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, left, right, top, bottom,
-                   inverse_depth, face_id, box):
+def _draw_triangle(ax: float, ay: float, aw: float, bx: float, by: float, bw: float, cx: float,
+                   cy: float, cw: float, face: int, left: int, right: int, top: int, bottom: int,
+                   inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray) -> None:
     """
     Draw one projected triangle, row by row; `box` (top, bottom, left, right) grows around it.
 
@@ -97,7 +101,8 @@ def _draw_triangle(ax, ay, aw, bx, by, bw, cx, cy, cw, face, left, right, top, b
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def _draw_clipped(corners, pinhole, near, face, inverse_depth, face_id, box):
+def _draw_clipped(corners: np.ndarray, pinhole: np.ndarray, near: float, face: int,
+                  inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray) -> None:
     """Cut a triangle (3, 3) [m] that crosses the near plane and draw what is in front of it."""
     kept = np.empty((4, 3))
     count = 0
@@ -130,7 +135,8 @@ def _draw_clipped(corners, pinhole, near, face, inverse_depth, face_id, box):
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def draw(faces, points, screen, pinhole, near, inverse_depth, face_id, box):
+def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.ndarray,
+         near: float, inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray) -> None:
     """
     Draw all faces (F, 3) of projected vertices.
 
@@ -163,7 +169,8 @@ def draw(faces, points, screen, pinhole, near, inverse_depth, face_id, box):
 
 
 @numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
-def weights(points, a, b, c, x, y):
+def weights(points: np.ndarray, a: int, b: int, c: int, x: float,
+            y: float) -> tuple[float, float, float]:
     """
     Return the perspective-correct weights of corners a, b, c where the ray (x, y, 1) meets them.
 
@@ -179,5 +186,5 @@ def weights(points, a, b, c, x, y):
     total = wa + wb + wc
     if abs(total) < 1e-30:
         return 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0
-    wa, wb = min(max(wa / total, 0.0), 1.0), min(max(wb / total, 0.0), 1.0)
-    return wa, wb, max(1.0 - wa - wb, 0.0)
+    of_a, of_b = min(max(wa / total, 0.0), 1.0), min(max(wb / total, 0.0), 1.0)
+    return of_a, of_b, max(1.0 - of_a - of_b, 0.0)

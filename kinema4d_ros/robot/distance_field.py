@@ -205,7 +205,8 @@ def _swept(field: tuple[np.ndarray, np.ndarray, np.float32], T_base_link: np.nda
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_up(p, T, grid, low, spacing):
+def _look_up(p: np.ndarray, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
+             spacing: float) -> np.float32:
     """Return the distance at one point in the base frame, inf outside the grid."""
     nx, ny, nz = grid.shape
     x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
@@ -227,7 +228,8 @@ def _look_up(p, T, grid, low, spacing):
 
 
 @numba.njit(cache=True, nogil=True)
-def _far(p, radius, T, grid, low, spacing):
+def _far(p: np.ndarray, radius: float, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
+         spacing: float) -> bool:
     """Tell whether a sphere lies outside of the grid."""
     for axis in range(3):
         x = T[axis, 0] * p[0] + T[axis, 1] * p[1] + T[axis, 2] * p[2] + T[axis, 3] - low[axis]
@@ -237,8 +239,10 @@ def _far(p, radius, T, grid, low, spacing):
 
 
 @numba.njit(cache=True, nogil=True)
-def _closest(points, gone, near, starts, centers, radii, T_link_base, grid, low, spacing, reach,
-             first, stride, distance, index):
+def _closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.ndarray,
+             centers: np.ndarray, radii: np.ndarray, T_link_base: np.ndarray, grid: np.ndarray,
+             low: np.ndarray, spacing: float, reach: float, first: int, stride: int,
+             distance: np.ndarray, index: np.ndarray) -> None:
     """Fill in every `stride`-th time from `first` on; of the cubes, only `near` are looked at."""
     for t in range(first, len(T_link_base), stride):
         best, found = reach, -1
@@ -255,7 +259,8 @@ def _closest(points, gone, near, starts, centers, radii, T_link_base, grid, low,
 
 
 @numba.njit(cache=True, nogil=True)
-def _each(points, near, starts, T_link_base, grid, low, spacing, reach, out):
+def _each(points: np.ndarray, near: np.ndarray, starts: np.ndarray, T_link_base: np.ndarray,
+          grid: np.ndarray, low: np.ndarray, spacing: float, reach: float, out: np.ndarray) -> None:
     for cube in near:
         for n in range(starts[cube], starts[cube + 1]):
             value = _look_up(points[n], T_link_base, grid, low, spacing)

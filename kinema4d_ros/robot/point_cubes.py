@@ -55,7 +55,7 @@ class PointCubes:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keys(points, side):
+def _keys(points: np.ndarray, side: float) -> np.ndarray:
     """Return a number for the cube that each point (N, 3) float32 is in, (N,) int64."""
     low, high = points[0].copy(), points[0].copy()
     for n in range(len(points)):

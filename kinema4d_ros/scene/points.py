@@ -95,7 +95,7 @@ def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def without(depth, hidden):
+def without(depth: np.ndarray, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Return depth without what is hidden, all that was measured, the share of it beside that."""
     height, width = depth.shape
     left, measured = np.empty_like(depth), np.empty_like(depth)
@@ -112,7 +112,7 @@ def without(depth, hidden):
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_surface(depth, v, u, tolerance, least):
+def _is_surface(depth: np.ndarray, v: int, u: int, tolerance: float, least: int) -> bool:
     """Tell whether `least` of the 8 pixels beside one see something as far away."""
     around = 0
     for row in range(max(v - 1, 0), min(v + 2, depth.shape[0])):
@@ -124,7 +124,9 @@ def _is_surface(depth, v, u, tolerance, least):
 
 
 @numba.njit(cache=True, nogil=True)
-def _surface_points(depth, fx, fy, cx, cy, T_base_camera, least):
+def _surface_points(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float,
+                    T_base_camera: np.ndarray,
+                    least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Return points (N, 3) float32 [m] base, their pixels (N, 2) int32, and the box around them.
 
@@ -155,7 +157,8 @@ def _surface_points(depth, fx, fy, cx, cy, T_base_camera, least):
 
 
 @numba.njit(cache=True, nogil=True)
-def _keys(points, pixels, low, voxel, size):
+def _keys(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, voxel: float,
+          size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Return the voxels (M,) of points and which point (M,) it is, all but most of the doubles.
 
