@@ -10,6 +10,7 @@ import pytest
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import evaluate_episode, goal_met, score_frames, table
+from kinema4d_ros.evaluation.scores import EpisodeScore
 from kinema4d_ros.types import EventKind
 
 EPISODES = sorted((Path(__file__).parents[2] / 'data/episodes').glob('*.mcap'))
@@ -81,3 +82,8 @@ def test_a_goal_is_a_box_around_the_centre():
     assert goal_met(goal, np.array([0.5, 0.5, 0.1])) is True
     assert goal_met({'above': goal['inside']}, np.array([0.5, 1.5, 0.1])) is False
     assert goal_met(goal, None) is None and goal_met({}, np.zeros(3)) is None
+
+
+def test_an_episode_without_a_label_is_in_the_table():
+    score = EpisodeScore(*[0.5] * 7, true_success=None, predicted_success=True, name='unlabelled')
+    assert '| ?, yes |' in table([score]).splitlines()[-1]
