@@ -15,6 +15,7 @@ from unique_identifier_msgs.msg import UUID
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.gate.commands import EndGoal
 from kinema4d_ros.gate.events import End
+from kinema4d_ros.nodes.trajectory_gate import goal_server
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
 from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
 
@@ -36,6 +37,28 @@ class Goal:
     def canceled(self):
         self.ended.append('canceled')
         self.is_active = False
+
+
+def test_a_cancel_while_a_goal_is_read_comes_after_its_submission(module_ros_domain, monkeypatch):
+    driver, seen = Driver(), []
+    read = goal_server.request_from_goal
+    with rclpy.Context() as context:
+        node = QuietNode('gate', context=context)
+        dispatcher = Dispatcher(driver.machine, Ports(
+            lambda _: driver.world(), seen.append, lambda: None, lambda *_: None, lambda: None))
+        server = GoalServer(node, MutuallyExclusiveCallbackGroup(), dispatcher, topic=False)
+        goal = Goal()
+
+        def slow(*given, **more):
+            server._cancel(goal)       # rclpy calls it from another thread
+            return read(*given, **more)
+
+        monkeypatch.setattr(goal_server, 'request_from_goal', slow)
+        server._accept(goal)
+        dispatcher.work()
+        ends = [command for command in seen if isinstance(command, EndGoal)]
+        assert [end.how for end in ends] == [End.CANCEL] and driver.machine.is_idle
+        node.destroy_node()
 
 
 def test_the_end_of_a_goal_waits_without_a_thread_until_rclpy_knows_of_its_cancel(

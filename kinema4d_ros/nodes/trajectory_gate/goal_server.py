@@ -105,14 +105,14 @@ class GoalServer:
     def _accept(self, goal: ServerGoalHandle) -> None:
         """Take every goal: only an accepted goal can be told why it is refused."""
         number, key = next(self._numbers), bytes(goal.goal_id.uuid)
+        # Read first: a cancel must find either no number, or one that has been submitted.
+        request = request_from_goal(number, goal.request, uuid=goal.goal_id)
         with self._lock:
             self._goals[number], self._number_of[key] = goal, number
-            early = key in self._early
-            self._early.discard(key)
-        self._dispatcher.post(TrajectorySubmitted(
-            request_from_goal(number, goal.request, uuid=goal.goal_id)))
-        if early:
-            self._dispatcher.post(ClientCancelled(number))
+            self._dispatcher.post(TrajectorySubmitted(request))
+            if key in self._early:
+                self._early.discard(key)
+                self._dispatcher.post(ClientCancelled(number))
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
         key = bytes(goal.goal_id.uuid)
