@@ -14,6 +14,7 @@ from kinema4d_ros.types import Verdict
 
 _RESPONSE = 2.0    # [s] for the controller to take a goal; later it would start a stale motion
 _RETRY = 0.25      # [s] between two attempts to cancel
+_SLOW_RETRY = 5.0  # [s] the same, once a controller has not ended it for long
 _PATIENCE = 30.0   # [s] a client waits for the end of a goal that the controller does not cancel
 _EARLY = 0.01      # [s] before a handover, the way to the controller takes that long
 
@@ -289,5 +290,6 @@ class Execution:
             turn.report(DecisionKind.DOUBT, f'{text}; {motion.request.name} is cancelled on',
                         motion, LogLevel.ERROR)
             self._tell_client(motion, End.ABORT, Refusal.INVALID_GOAL, text, turn)
-        if motion.accepted_ns is not None and turn.now > motion.cancelled_at + _RETRY:
+        retry = _SLOW_RETRY if turn.now > motion.stopped_at + _PATIENCE else _RETRY
+        if motion.accepted_ns is not None and turn.now > motion.cancelled_at + retry:
             self._cancel(motion, turn)

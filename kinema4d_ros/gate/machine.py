@@ -124,10 +124,14 @@ class GateMachine:
         if self._closed is not None:
             self._refuse(new, self._closed, turn)
             return
-        older, self._waiting = self._waiting, new
+        older = self._waiting
+        if older is not None and older.request.number > request.number:
+            self._refuse(new, 'replaced by a newer trajectory, which was read sooner', turn)
+            return
+        self._waiting = new
         if older is not None:
-            if older.phase is Phase.SHOWN \
-                    and older.request.trajectory_hash == request.trajectory_hash:
+            same = older.request.trajectory_hash == request.trajectory_hash
+            if same and (older.phase is Phase.SHOWN or older.look_again is not None):
                 new.look_again = 'it has taken the place of another with the same hash'
             turn.do(AbandonQuestion(older.request.number))
             self._refuse(older, 'replaced by a newer trajectory before it was forwarded', turn)
@@ -268,8 +272,10 @@ class GateMachine:
         waiting.phase = Phase.ENDED
         self.counts['refused'] += 1
         request, last = waiting.request, self._refused
-        self._refused_again = last is not None and last.goal_digest != request.goal_digest \
-            and last.trajectory_hash == request.trajectory_hash
+        if last is None or last.trajectory_hash != request.trajectory_hash:
+            self._refused_again = False
+        elif last.goal_digest != request.goal_digest:
+            self._refused_again = True      # until the operator has heard of it
         self._refused = request
         turn.report(DecisionKind.REFUSE, f'{reason}: {request.name} is refused', waiting,
                     LogLevel.ERROR)

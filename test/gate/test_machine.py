@@ -10,7 +10,7 @@ from gate_driver import ahead, Driver, NS, READY, swing
 
 from kinema4d_ros.gate import Answer, Phase
 from kinema4d_ros.gate.commands import AskShadowSim, EndGoal, Forward
-from kinema4d_ros.gate.events import ControllerRejected, End
+from kinema4d_ros.gate.events import ControllerRejected, End, TrajectorySubmitted
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 NO = Answer(problem='no')
@@ -151,6 +151,27 @@ def test_an_approval_for_another_goal_with_the_same_hash_must_be_repeated():
     assert gate.approve(newer.trajectory_hash)[0]
 
 
+def test_nor_does_one_that_was_not_shown_in_between_change_that():
+    gate = Driver(mode='advise')
+    gate.pass_(gate.submit(goal_digest='harmless'))
+    gate.submit(goal_digest='with efforts')          # replaced before anybody saw it
+    newer = gate.submit(goal_digest='with more efforts')
+    gate.pass_(newer)
+    done, text = gate.approve(newer.trajectory_hash)
+    assert not done and 'taken the place of another with the same hash' in text
+    assert gate.approve(newer.trajectory_hash)[0]
+
+
+def test_one_that_was_read_late_does_not_take_the_place_of_a_newer_one():
+    gate = Driver()
+    late, newer = gate.request(swing(0.1)), gate.submit(swing(0.2))
+    assert late.number < newer.number
+    gate.handle(TrajectorySubmitted(late))
+    assert 'which was read sooner' in gate.told(late) and gate.told(newer) is None
+    gate.pass_(newer)
+    assert gate.log.count('send') == 1
+
+
 def test_an_override_is_for_the_hash_that_was_refused_last():
     gate = Driver()
     nothing = (False, 'no trajectory that could be forwarded has been refused')
@@ -181,6 +202,7 @@ def test_an_override_is_for_all_that_the_goal_commands():
     other = gate.submit(goal_digest='50 N m', unchecked='it commands efforts')
     assert other.trajectory_hash == digest and 'send' not in gate.log
     gate.answer(other, NO)
+    gate.answer(gate.submit(goal_digest='50 N m', source='topic'), NO)    # once more
     assert 'the same hash as another' in gate.override(digest)[1]      # which one is meant?
     assert gate.override(digest)[0]
     gate.submit(goal_digest='50 N m', source='topic')
