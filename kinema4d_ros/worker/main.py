@@ -141,8 +141,9 @@ class Worker:
         cancelled, error, is_worn_out = False, '', False
         try:
             self._do(message, started, assessment)
-        except PredictionCancelled:
-            cancelled = True
+        except PredictionCancelled as why:
+            cancelled = self._pipe_reader.is_over(message.job)
+            error = '' if cancelled else f'the world model stopped by itself: {why}'
         except Exception as why:   # told to the node; the model stays loaded for the next job
             if not isinstance(why, Kinema4DError):
                 traceback.print_exc()

@@ -79,6 +79,11 @@ class PipeReader(threading.Thread):
         with self._changed:
             self._check(job)
 
+    def is_over(self, job: int) -> bool:
+        """Return whether `job` was asked to stop."""
+        with self._changed:
+            return self._is_over(job)
+
     def _check(self, job: int) -> None:
         if self._is_over(job):
             raise PredictionCancelled(f'job {job} was asked to stop')

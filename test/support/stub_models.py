@@ -10,12 +10,13 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.errors import PredictionCancelled, WorldModelError
 from kinema4d_ros.types import PredictedFrame, silent
 from kinema4d_ros.world_model.base import WorldModel
 
 # seeds that make Scripted misbehave at frame AT
 GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE, SHOW, HUNGRY, HUNGRY_DEVICE, GHOST = range(11)
+STOPS = -1
 AT = 2
 
 
@@ -82,6 +83,8 @@ class Scripted(WorldModel):
                 raise MemoryError('nothing left')
             case 9:
                 raise OutOfMemoryError('CUDA out of memory')
+            case -1:                                 # STOPS, though nobody asked
+                raise PredictionCancelled('enough')
 
 
 class Unbuildable(WorldModel):

@@ -7,7 +7,8 @@ import subprocess
 import time
 
 import pytest
-from stub_models import AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE, STUCK
+from stub_models import (AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE, STOPS,
+                         STUCK)
 from supervised import (FRAMES, LIMIT, Log, Sink, TRAJECTORY, URDF, finished, in_trouble,
                         observation, submit)
 
@@ -93,6 +94,11 @@ def test_a_model_that_says_no_fails_the_job_only(running):
     assert 'nothing can be predicted from this' in job.message
     assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert running[0].pid == pid
+
+
+def test_a_model_that_stops_by_itself_has_failed(running):
+    job = in_trouble(running, STOPS)
+    assert finished(job) == JobOutcome.FAILED and 'stopped by itself: enough' in job.message
 
 
 def test_a_bug_in_a_model_fails_the_job_only(running):
