@@ -20,6 +20,7 @@ _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
 PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
 _BLOCKED = 0.2           # largest probability of success after running into something
 _STANDS = 0.03           # [m] how far below the ground of a region something on it may be
+_LARGEST = 1e6           # [m] no length of a rubric is larger
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
 
@@ -176,8 +177,9 @@ def _triple(values: Any, where: str) -> tuple[float, float, float]:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ConfigurationError(f'{where} must be a number, got {value!r}')
+    if isinstance(value, bool) or not isinstance(value, (int, float)) \
+            or abs(value) > _LARGEST or math.isnan(value):
+        raise ConfigurationError(f'{where} must be a number, got {str(value)[:40]!r}')
     return float(value)
 
 

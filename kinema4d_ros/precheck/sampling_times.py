@@ -52,7 +52,7 @@ def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str,
     found = () if count <= _MOST else (not_checked(
         f'looking at the robot whenever it has moved by {travel:g} m would take {count} looks at '
         f'this motion, more than {_MOST}: send a shorter trajectory, or choose a larger '
-        'tier1.travel'),)
+        'tier0.travel and tier1.travel'),)
     return np.linspace(0.0, duration, min(count, _MOST)), found
 
 

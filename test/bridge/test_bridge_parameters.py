@@ -121,6 +121,7 @@ def test_an_empty_list_is_a_default_and_keeps_its_type(make_node):
     ({'limits__a__speed': -1.0}, "'limits.a.speed' is -1.0 rad/s, valid: at least 0.0"),
     ({'limits__a__speed': math.nan}, "'limits.a.speed' is nan"),
     ({'limits__a__box': [1.0]}, "'limits.a.box' has 1 values, it must have 2"),
+    ({'limits__a__box': []}, "'limits.a.box' has 0 values, it must have 2"),
     ({'pairs__hand': 'arm'}, r"'pairs.hand' must be string\[\], got 'arm'"),
     ({'near': 11.0}, "'near'.*0.0 to 10.0"),
     ({'near': math.nan}, "'near'.*nan.*0.0 to 10.0"),

@@ -130,7 +130,9 @@ class ParameterTable:
         """Declare one parameter with its descriptor and the value that was given at start."""
         value = row.default
         if name in given:
-            if given[name] is None and not row.is_list:
+            # An empty list of a file comes as no value. Where no default stands behind the name of
+            # a thing, nothing would be left of what somebody meant to restrict.
+            if given[name] is None and (not row.is_list or row.is_pattern and row.length):
                 raise ConfigurationError(f'parameter {name!r} must be {row.kind}, got no value')
             if given[name] is not None:
                 value = row.check(given[name], name)

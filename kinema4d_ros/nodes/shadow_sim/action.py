@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,7 @@ class PrecheckAction:
         :param settings: returns the settings as they are now.
         """
         self._runner, self._settings, self._is_active = runner, settings, is_active
+        self._log_error = node.get_logger().error
         self._requests: dict[bytes, PrecheckRequest] = {}      # by the ids of their goals
         self._server = _DeferredActionServer(
             node, Precheck, '~/precheck', begin=self._begin, cancel_callback=self._on_cancel,
@@ -86,16 +88,26 @@ class PrecheckAction:
         return CancelResponse.ACCEPT
 
     def _begin(self, goal: ServerGoalHandle) -> None:
+        try:
+            self._submit(goal)
+        except Exception as error:     # a goal must not end the node; its client is told
+            text = f'internal error: {type(error).__name__}: {error}'
+            self._log_error(traceback.format_exc())
+            self._requests.pop(bytes(goal.goal_id.uuid), None)
+            self._refuse(goal, Precheck.Result.UNKNOWN, text)
+
+    def _refuse(self, goal: ServerGoalHandle, code: int, text: str) -> None:
+        def refuse(goal: ServerGoalHandle) -> Precheck.Result:
+            goal.abort()
+            return Precheck.Result(error_code=code, error_msg=text)
+
+        self._server.finish(goal, refuse)
+
+    def _submit(self, goal: ServerGoalHandle) -> None:
         settings = self._settings()
         purpose = self._purpose_or_refusal(goal.request, settings)
         if isinstance(purpose, tuple):
-            code, text = purpose
-
-            def refuse(goal: ServerGoalHandle) -> Precheck.Result:
-                goal.abort()
-                return Precheck.Result(error_code=code, error_msg=text)
-
-            self._server.finish(goal, refuse)
+            self._refuse(goal, *purpose)
             return
         told_stage, told_at = '', 0.0
 

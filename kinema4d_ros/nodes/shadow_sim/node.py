@@ -277,6 +277,11 @@ class ShadowSim(NodeBase, LifecycleNode):
         if values['max_input_age'] == 0.0:
             self.get_logger().warning(
                 'max_input_age is 0.0: verdicts may rest on images of any age')
+        if values['tier1.travel'] < values['tier0.travel']:
+            self.get_logger().warning(
+                f"tier1.travel is {values['tier1.travel']} m, but links are checked against each "
+                f"other every {values['tier0.travel']} m: set tier0.travel too, which has its own "
+                'value since 0.2.0')
 
     # ------------------------------------------------------------------ callbacks
 
@@ -297,6 +302,8 @@ class ShadowSim(NodeBase, LifecycleNode):
             # the robot of before is not what the topic describes any more
             robot, finder = None, None
             refusal = f'the robot description is refused: {reason}'
+        if parts is not self._parts:      # cleaned up meanwhile: the next ones read it themselves
+            return
         if self._robot_text:
             parts.stop(JobOutcome.CANCELLED, 'the robot description changed')
         if robot is not None:      # the workers first: they must not be asked about it before

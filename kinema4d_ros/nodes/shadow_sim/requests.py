@@ -223,4 +223,7 @@ class RequestRunner:
                 request.fail(JobOutcome.FAILED, f'internal error: {type(error).__name__}: {error}')
             with self._changed:
                 self._queue.popleft()
-            request.end()
+            try:
+                request.end()
+            except Exception:     # whoever asked cannot be answered; the next one shall be
+                traceback.print_exc()

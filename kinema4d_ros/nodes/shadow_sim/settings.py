@@ -3,6 +3,7 @@
 """What shadow_sim makes of its parameters, once for each change of them."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,14 @@ def srdf_text(given: str) -> str | None:
     if given.lstrip().startswith('<'):
         return given
     try:
-        return Path(given).read_text(encoding='utf-8')
+        return _file_text(given)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
             f'{error}') from error
+
+
+@functools.cache
+def _file_text(path: str) -> str:
+    """Return the text as it was when it was first asked for: the parameter is fixed at start."""
+    return Path(path).read_text(encoding='utf-8')
