@@ -61,14 +61,14 @@ def failed(process: subprocess.Popen, log: Path) -> str:
     return f'{log.stem} ended with exit code {process.returncode}; from {log}:\n{tail}'
 
 
-def watch(listener, processes: dict[Path, subprocess.Popen], until, seconds: float,
+def watch(subscriber, processes: dict[Path, subprocess.Popen], until, seconds: float,
           what: str) -> None:
     """Spin until a condition holds; stop with a reason when a node dies or time is up."""
     import rclpy
 
     deadline = time.monotonic() + seconds
     while not until():
-        rclpy.spin_once(listener, timeout_sec=0.1)
+        rclpy.spin_once(subscriber, timeout_sec=0.1)
         for log, process in processes.items():
             if process.poll() not in (None, 0):
                 raise SystemExit(failed(process, log))
@@ -95,8 +95,8 @@ def main() -> int:
     from rich.console import Console
 
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from demo_listener import Listener
     from demo_results import results_table, write_results
+    from demo_subscriber import DemoSubscriber
 
     from kinema4d_ros.evaluation.report import write_report
     from kinema4d_ros.evaluation.report.depict import Foreteller
@@ -104,7 +104,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     (options.out / 'log').mkdir(parents=True, exist_ok=True)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    listener = Listener()
+    subscriber = DemoSubscriber()
     rows, reports, baseline = [], [], Foreteller('frozen', options.frames)
     try:
         with contextlib.ExitStack() as nodes:
@@ -112,7 +112,7 @@ def main() -> int:
             if options.view:
                 log = options.out / 'log' / 'viewer.log'
                 running[log] = nodes.enter_context(beside('viewer', log=log))
-                watch(listener, running, lambda: ADDRESS.search(log.read_text()), PATIENCE,
+                watch(subscriber, running, lambda: ADDRESS.search(log.read_text()), PATIENCE,
                       'the web page')
                 console.print(ADDRESS.search(log.read_text())[0])
             log = options.out / 'log' / 'shadow_sim.log'
@@ -120,19 +120,19 @@ def main() -> int:
                 'shadow_sim', f'world_model:={options.world_model}', f'frames:={options.frames}',
                 'required_tiers:=[0, 1]', log=log))
             console.print('starting shadow_sim ...')
-            watch(listener, running, listener.ready, PATIENCE, 'the world model')
+            watch(subscriber, running, subscriber.ready, PATIENCE, 'the world model')
             for number, path in enumerate(paths, 1):
                 console.print(f'[{number}/{len(paths)}] {path.stem}: playing ...')
-                listener.begin()
+                subscriber.begin()
                 player_log = options.out / 'log' / f'player_{path.stem}.log'
                 with beside('episode_player', f'episode:={path.resolve()}',
                             f'lead_in:={LEAD_IN}', log=player_log) as player:
                     both = {**running, player_log: player}
-                    watch(listener, both, listener.finished, PATIENCE, 'a prediction')
+                    watch(subscriber, both, subscriber.finished, PATIENCE, 'a prediction')
                     if options.view:     # what really happens is worth seeing as well
-                        watch(listener, both, lambda: player.poll() is not None, PATIENCE,
+                        watch(subscriber, both, lambda: player.poll() is not None, PATIENCE,
                               'the end of the episode')
-                row, report = write_results(path, listener.take(), options.out, baseline)
+                row, report = write_results(path, subscriber.take(), options.out, baseline)
                 rows.append(row)
                 reports.append(report)
                 console.print(f'    {row.sentence}')
@@ -144,12 +144,12 @@ def main() -> int:
                           f'all of it on one page: {page}')
             if options.view:
                 console.print('the page stays open; Ctrl-C ends all')
-                watch(listener, running, lambda: False, float('inf'), 'Ctrl-C')
+                watch(subscriber, running, lambda: False, float('inf'), 'Ctrl-C')
     except KeyboardInterrupt:
         console.print('stopped; all nodes are ended')
         return 130
     finally:
-        listener.destroy_node()
+        subscriber.destroy_node()
         rclpy.try_shutdown()
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from demo_listener import Heard
+from demo_subscriber import ReceivedRollout
 from rclpy.serialization import serialize_message
 from rich.table import Table
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -47,7 +47,7 @@ class Row:
     sentence: str         # the verdict's, and what the world model says happens
 
 
-def write_results(path: Path, heard: Heard, out: Path,
+def write_results(path: Path, received: ReceivedRollout, out: Path,
                   baseline: Foreteller) -> tuple[Row, EpisodeReport]:
     """
     Write video, sheet, cloud and bag of one episode.
@@ -56,12 +56,12 @@ def write_results(path: Path, heard: Heard, out: Path,
     :return: its line of the table, and its part of the report.
     """
     episode = Episode.open(path)
-    messages = [heard.frames[index] for index in sorted(heard.frames)]
+    messages = [received.frames[index] for index in sorted(received.frames)]
     times = np.array([duration_seconds(message.time_from_start) for message in messages])
     images = [image_to_array(message.image) for message in messages]
     clouds = [cloud_to_arrays(message.points)[0] for message in messages]
     truth = [episode.calibration.rectify(frame.image) for frame in episode.truth.future(times)]
-    name, verdict = path.stem, heard.verdict
+    name, verdict = path.stem, received.verdict
     model = verdict.world_model
     fps = (len(times) - 1) / times[-1] if times[-1] > 0 else 10.0
     pictures.write_video(out / f'{name}.mp4', (
@@ -74,18 +74,18 @@ def write_results(path: Path, heard: Heard, out: Path,
         times[chosen], f'{episode.metadata.task_text}  ({episode.metadata.kind})'))
     middle = int(chosen[len(chosen) // 2])
     pictures.write_cloud(out / f'{name}.ply', clouds[middle], images[middle])
-    write_bag(out / f'{name}_predicted', heard, clouds, images)
+    write_bag(out / f'{name}_predicted', received, clouds, images)
     centers = [None if np.isnan(message.carried_point.x) else np.array(
         [message.carried_point.x, message.carried_point.y, message.carried_point.z])
         for message in messages]
     score = score_frames(episode, times, images, clouds, centers)
     sentence = ' '.join(part for part in (verdict.summary, verdict.outcome) if part)
-    asked = heard.asked
+    asked = received.asked
     if asked is None:      # the player does not wait for the demo's own subscription
         stages = verdict_from_message(verdict).latencies
-        asked = heard.first - sum(stages[key] for key in ('tier 0', 'observe', 'wait',
+        asked = received.first - sum(stages[key] for key in ('tier 0', 'observe', 'wait',
                                                           'first frame'))
-    row = Row(name, model, Status(verdict.status), heard.first - asked, heard.last - asked,
+    row = Row(name, model, Status(verdict.status), received.first - asked, received.last - asked,
               len(times), float(times[-1]), score, sentence)
     robot, still = baseline(episode)
     baseline.remember(episode)
@@ -99,7 +99,7 @@ def write_results(path: Path, heard: Heard, out: Path,
         delays={'first frame': row.first, 'all frames': row.last})
 
 
-def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],
+def write_bag(path: Path, received: ReceivedRollout, clouds: list[np.ndarray],
               images: list[np.ndarray]) -> None:
     """
     Write what was predicted as a bag (MCAP) that plays at the pace of the motion.
@@ -119,8 +119,8 @@ def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],
             ('/predicted/points', 'sensor_msgs/msg/PointCloud2'),
             ('/predicted/joint_states', 'sensor_msgs/msg/JointState'),
             ('/verdict', 'kinema4d_ros/msg/Verdict'))}
-        for index, points, image in zip(sorted(heard.frames), clouds, images):
-            frame = heard.frames[index]
+        for index, points, image in zip(sorted(received.frames), clouds, images):
+            frame = received.frames[index]
             stamp = frame.header.stamp
             now = stamp_ns(stamp) + stamp_ns(frame.time_from_start)
             _, jpeg = cv2.imencode('.jpg', image[..., ::-1])
@@ -130,7 +130,7 @@ def write_bag(path: Path, heard: Heard, clouds: list[np.ndarray],
                     '/predicted/points': cloud_message(points, image, frame.header, stride=2),
                     '/predicted/joint_states': frame.joints}
             if index == 0:
-                said['/verdict'] = heard.verdict
+                said['/verdict'] = received.verdict
             for topic, message in said.items():
                 writer.write(topics[topic], now, serialize_message(message))
 

@@ -58,7 +58,7 @@ def main() -> int:
     if not paths:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
     with workers(max(1, min(options.jobs, len(paths)))) as pool:
-        rows, unread = judged(paths, pool)
+        rows, unread = prechecked(paths, pool)
         reports = depicted(rows, pool, max(0, options.predict))
     if not rows:
         return 1
@@ -88,12 +88,12 @@ def main() -> int:
     return 1 if options.strict and missed else 0
 
 
-def judged(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], list[str]]:
+def prechecked(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], list[str]]:
     """Return the rows in order of the paths, and why some episodes have none; shows progress."""
     found, unread = {}, []
     with progress_bar() as progress:
         bar, console = progress.add_task('judging', total=len(paths)), progress.console
-        for path, answer in answers(judge, paths, pool):
+        for path, answer in answers(precheck, paths, pool):
             if isinstance(answer, str):
                 unread.append(answer)
                 console.print(f'{path.name}: not judged: {answer}', soft_wrap=True, markup=False)
@@ -119,7 +119,7 @@ def depicted(rows: list[PrecheckRow], pool: Executor, most: int) -> list[Episode
         for row, report in answers(predict, chosen, pool):
             found[row.path] = report
             progress.advance(bar)
-    return [found.get(row.path) or told(row) for row in rows]
+    return [found.get(row.path) or without_prediction(row) for row in rows]
 
 
 def progress_bar():
@@ -153,15 +153,15 @@ def answers(work: Callable, tasks: list, pool: Executor) -> Iterator[tuple]:
 
 
 @cache
-def the_judge() -> EpisodePrechecker:
-    """Return the judge of this process."""
+def prechecker() -> EpisodePrechecker:
+    """Return what judges episodes in this process."""
     return EpisodePrechecker()
 
 
-def judge(path: Path) -> PrecheckRow | str:
+def precheck(path: Path) -> PrecheckRow | str:
     """Return the row of an episode, or why there is none."""
     try:
-        return the_judge()(path)
+        return prechecker()(path)
     except Kinema4DError as error:
         return str(error)
 
@@ -181,7 +181,7 @@ def predict(row: PrecheckRow) -> EpisodeReport:
                   true_clearances=row.true_clearances)
 
 
-def told(row: PrecheckRow) -> EpisodeReport:
+def without_prediction(row: PrecheckRow) -> EpisodeReport:
     """Return what the page says of a judged episode that is not predicted."""
     return described(Episode.open(row.path), row.verdict, true_clearances=row.true_clearances)
 

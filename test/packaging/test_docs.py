@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""README and docs/: what they tell people to type is what there is, and their Python runs."""
+"""README and docs/: what they ask people to type is what there is, and their Python runs."""
 import functools
 import importlib
 import importlib.util
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from catkin_pkg.package import parse_package
 
 from kinema4d_ros.cli.main import main, make_parser
 
@@ -51,7 +52,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def everything() -> list[tuple[str, list[str]]]:
-    """Return (page, command) of all that the pages tell to type, in blocks and in sentences."""
+    """Return (page, command) of all that the pages say to type, in blocks and in sentences."""
     found = []
     for page in PAGES:
         text = '\n'.join(text for language, text in blocks(page) if language == 'bash')
@@ -204,6 +205,23 @@ def test_pip_is_given_files_and_extras_that_exist(page, words):
             assert f"'{found.group(1)}'" in extras
 
 
+def test_what_rosdep_does_not_install_is_in_the_command_for_pip():
+    """Or the nodes would not start in a workspace that was made by docs/install.md."""
+    keys = {dependency.name for dependency in
+            parse_package(str(ROOT / 'package.xml')).exec_depends}
+    rosdep, pip = (next(words for page, words in of(program) if page == 'install.md')
+                   for program in ('rosdep', 'pip'))
+    skipped = set(rosdep[rosdep.index('--skip-keys') + 1].split())
+    assert skipped == {key for key in keys if key.endswith('-pip')}
+    missing = []
+    for line in (ROOT / 'requirements' / 'base.txt').read_text().splitlines():
+        name, _, module = (word.strip() for word in line.partition('#'))
+        if name and not {f'python3-{module.lower()}', f'python3-{name.partition("-")[0]}',
+                         name.replace('-', '_')} & keys:
+            missing.append(name)
+    assert 'cattrs' in missing and set(missing) <= set(pip)
+
+
 # ------------------------------------------------------------------------------- ROS
 
 def tables() -> dict:
@@ -259,6 +277,24 @@ def test_parameters_in_sentences_exist():
         r'`((?:tier\d|touch|joint_limits|world_model_settings|allowed_contacts)\.[^`]+)`',
         page.read_text())}
     assert [name for name in sorted(said) if f'`{name}`' not in known] == []
+
+
+def section(node: str) -> set[str]:
+    """Return the names in the first column of the tables of one node in docs/messages.md."""
+    page = (ROOT / 'docs' / 'messages.md').read_text()
+    (text,) = re.findall(rf'^## What `{node}` .*?$(.*?)(?=^## )', page, re.M | re.S)
+    cells = re.findall(r'^\| ([^|]*`[^|]*) \|', text, re.M)
+    return {name for cell in cells for name in re.findall(r'`([^`]+)`', cell)}
+
+
+def test_topics_are_in_the_tables():
+    pytest.importorskip('rclpy')
+    from kinema4d_ros.nodes.recorder.node import TOPICS
+    from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
+
+    assert set(OUTPUTS) | {'/diagnostics', '/tf_static'} <= section('shadow_sim')
+    optional = {'camera/image_raw/compressed', 'camera/depth/image_raw/compressedDepth'}
+    assert section('recorder') == set(TOPICS) | optional
 
 
 def test_every_definition_is_on_the_page():

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's ears: collects what the nodes say about one episode after another."""
+"""What the demo subscribes to: what the nodes publish about one episode after another."""
 from __future__ import annotations
 
 import time
@@ -15,23 +15,23 @@ from kinema4d_ros.bridge import qos
 
 
 @dataclass
-class Heard:
-    """Everything heard about one trajectory, with the times [s] of this machine's steady clock."""
+class ReceivedRollout:
+    """Everything received about one trajectory, times [s] by the steady clock."""
 
-    asked: float | None = None          # the trajectory went by; None when it was not heard
+    asked: float | None = None          # the trajectory was received; None until then
     first: float | None = None          # the first predicted frame arrived
     last: float | None = None           # the last one
     frames: dict[int, PredictedFrame] = field(default_factory=dict)
     verdict: Verdict | None = None
 
 
-class Listener(Node):
+class DemoSubscriber(Node):
     """Subscribes to trajectory, predictions and verdict, as any user's node would."""
 
     def __init__(self):
-        """Subscribe."""
+        """Make the node and subscribe."""
         super().__init__('demo')
-        self._heard = Heard()
+        self._received = ReceivedRollout()
         self._ready = False
         self._old: set[str] = set()        # rollouts of the episodes before
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
@@ -42,43 +42,43 @@ class Listener(Node):
         self.create_subscription(Verdict, 'verdict', self._on_verdict, qos.VERDICT)
 
     def ready(self) -> bool:
-        """Tell whether the world model has been loaded."""
+        """Return whether the world model has been loaded."""
         return self._ready
 
     def begin(self) -> None:
-        """Forget what was heard so far; what still comes of it is not taken for something new."""
-        self._old.update(frame.rollout_id for frame in self._heard.frames.values())
-        self._heard = Heard()
+        """Forget what was received so far; what still comes of it is not counted as new."""
+        self._old.update(frame.rollout_id for frame in self._received.frames.values())
+        self._received = ReceivedRollout()
 
     def finished(self) -> bool:
-        """Tell whether all frames and the verdict about them are here."""
-        heard = self._heard
-        if not heard.frames or heard.verdict is None or not heard.verdict.final:
+        """Return whether all frames and the verdict about them are here."""
+        frames, verdict = self._received.frames, self._received.verdict
+        if not frames or verdict is None or not verdict.final:
             return False
-        frame = next(iter(heard.frames.values()))
-        return len(heard.frames) == frame.count and heard.verdict.rollout_id == frame.rollout_id
+        frame = next(iter(frames.values()))
+        return len(frames) == frame.count and verdict.rollout_id == frame.rollout_id
 
-    def take(self) -> Heard:
-        """Return what was heard."""
-        return self._heard
+    def take(self) -> ReceivedRollout:
+        """Return what was received since `begin`."""
+        return self._received
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self._ready |= any(value.key == 'state' and value.value == 'idle'
                            for status in message.status for value in status.values)
 
     def _on_trajectory(self, _: JointTrajectory) -> None:
-        self._heard.asked = time.monotonic()
+        self._received.asked = time.monotonic()
 
     def _on_frame(self, message: PredictedFrame) -> None:
-        heard = self._heard
+        received = self._received
         if message.rollout_id in self._old:
             return
         now = time.monotonic()
-        if heard.first is None:
-            heard.first = now
-        heard.last = now
-        heard.frames[message.index] = message
+        if received.first is None:
+            received.first = now
+        received.last = now
+        received.frames[message.index] = message
 
     def _on_verdict(self, message: Verdict) -> None:
         if message.rollout_id not in self._old:
-            self._heard.verdict = message
+            self._received.verdict = message
