@@ -44,12 +44,12 @@ class Execution:
 
     def send(self, waiting: Waiting, turn: Turn) -> None:
         """Hand a motion to the controller."""
-        why_unwatched = waiting.why_unwatched(turn.world)
+        waiting.prepare_monitor(turn.world)
         motion = AtController(waiting.request, waiting.settings, waiting.answer, turn.now,
                               turn.world.now_ns, waiting.monitor, waiting.overridden)
-        if why_unwatched:
+        if waiting.watch_problem:
             turn.report(DecisionKind.UNWATCHED, f'{motion.request.name} is not watched: '
-                        f'{why_unwatched}', motion, LogLevel.WARNING)
+                        f'{waiting.watch_problem}', motion, LogLevel.WARNING)
         self._sent.append(motion)
         turn.do(Forward(motion.request))
 

@@ -240,7 +240,8 @@ class GateMachine:
 
     def _judge(self, waiting: Waiting, turn: Turn, approved: bool | None = None) -> None:
         """Decide on the waiting trajectory, and do it."""
-        situation = waiting.situation(turn, waiting.why_unwatched(turn.world))
+        waiting.prepare_monitor(turn.world)
+        situation = waiting.situation(turn, waiting.watch_problem)
         decision = rule(waiting.settings.mode, waiting.request, waiting.answer, situation,
                         waiting.settings, overridden=waiting.overridden, approved=approved)
         match decision.ruling:

@@ -47,24 +47,26 @@ class Waiting:
     overridden: bool = False            # an operator's override has been used up for it
     look_again: str | None = None       # why an approval may be meant for what was shown before
     monitor: PathMonitor | None = None
+    watch_problem: str | None = None    # why `prepare_monitor` could not make it
 
     @property
     def has_ended(self) -> bool:
         """Whether it was refused or cancelled."""
         return self.phase is Phase.ENDED
 
-    def why_unwatched(self, world: World) -> str | None:
-        """Make the monitor of its path; return why that cannot be done."""
+    def prepare_monitor(self, world: World) -> None:
+        """Make the monitor of its path, or set `watch_problem` where that cannot be done."""
         if self.monitor is not None:
-            return None
+            return
         if world.robot is None or self.request.trajectory is None:
-            return self.request.problem or 'the gate has no robot description'
+            self.watch_problem = self.request.problem or 'the gate has no robot description'
+            return
         try:
             self.monitor = PathMonitor(self.request.trajectory, world.robot, self.start,
                                        self.settings.path_window)
+            self.watch_problem = None
         except Kinema4DError as error:
-            return str(error)
-        return None
+            self.watch_problem = str(error)
 
     def distance(self, world: World) -> tuple[str, float]:
         """Return the joint that is farthest from where it is to start, and how far [rad or m]."""

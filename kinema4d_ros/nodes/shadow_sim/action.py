@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from kinema4d_ros.action import Precheck
+from kinema4d_ros.bridge.deferred_action_server import DeferredActionServer
 from kinema4d_ros.bridge.motion import duration_message, duration_seconds
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.precheck import Goal
-from kinema4d_ros.precheck.rubrics import load_rubric
 from kinema4d_ros.types import FindingCode, Status
 from kinema4d_ros.worker.job import JobOutcome
 
@@ -35,22 +34,13 @@ _ERRORS = {JobOutcome.REPLACED: Precheck.Result.PREEMPTED,
            JobOutcome.FAILED: Precheck.Result.MODEL_FAILED}
 
 
-class _DeferredActionServer(ActionServer):
-    """An action server whose goals are executed elsewhere, so that no thread waits for them."""
+class _GoalRefused(Exception):  # noqa: N818 - an outcome that the client is sent, not an error
+    """A goal cannot be served; `code` is one of the error codes of Precheck.Result."""
 
-    def __init__(self, *args: Any, begin: Callable[[ServerGoalHandle], None], **more: Any):
-        """Call `begin` with each goal, in an executor thread, once it is being executed."""
-        self._begin = begin
-        super().__init__(*args, execute_callback=lambda _: None, **more)
-
-    def notify_execute(self, goal_handle: ServerGoalHandle, execute_callback: Any) -> None:
-        """Begin a goal, where rclpy would have an executor thread wait for its end."""
-        self._begin(goal_handle)
-
-    def finish(self, goal_handle: ServerGoalHandle, end: Callable[[Any], Any]) -> None:
-        """Have an executor thread set a goal's end and send the result; from any thread."""
-        if self._node.executor is not None:      # it is none when the node ends
-            super().notify_execute(goal_handle, end)
+    def __init__(self, code: int, reason: str):
+        """Take the error code and the text that the client is sent."""
+        super().__init__(reason)
+        self.code = code
 
 
 class PrecheckAction:
@@ -71,7 +61,7 @@ class PrecheckAction:
         """
         self._runner, self._settings, self._is_active = runner, settings, is_active
         self._requests: dict[bytes, PrecheckRequest] = {}      # by the ids of their goals
-        self._server = _DeferredActionServer(
+        self._server = DeferredActionServer(
             node, Precheck, '~/precheck', begin=self._begin, cancel_callback=self._on_cancel,
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
 
@@ -87,15 +77,16 @@ class PrecheckAction:
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         settings = self._settings()
-        purpose = self._purpose_or_refusal(goal.request, settings)
-        if isinstance(purpose, tuple):
-            code, text = purpose
+        try:
+            purpose = self._purpose(goal.request, settings)
+        except _GoalRefused as refused:
+            result = Precheck.Result(error_code=refused.code, error_msg=str(refused))
 
-            def refuse(goal: ServerGoalHandle) -> Precheck.Result:
+            def abort(goal: ServerGoalHandle) -> Precheck.Result:
                 goal.abort()
-                return Precheck.Result(error_code=code, error_msg=text)
+                return result
 
-            self._server.finish(goal, refuse)
+            self._server.finish(goal, abort)
             return
         told_stage, told_at = '', 0.0
 
@@ -126,28 +117,31 @@ class PrecheckAction:
             request.stop(JobOutcome.CANCELLED, _BY_CLIENT)
         self._runner.submit(request)
 
-    def _purpose_or_refusal(self, wanted: Precheck.Goal, settings: ShadowSimSettings
-                            ) -> Goal | tuple[int, str] | None:
-        """Return what a goal is to achieve; error code and text where it cannot be served."""
+    def _purpose(self, wanted: Precheck.Goal, settings: ShadowSimSettings) -> Goal | None:
+        """
+        Return what the motion of a goal is to achieve, None for nothing in particular.
+
+        :raises _GoalRefused: the goal cannot be served.
+        """
         if not self._is_active():
-            return Precheck.Result.NOT_ACTIVE, 'the node is not active; activate it first'
+            raise _GoalRefused(Precheck.Result.NOT_ACTIVE,
+                               'the node is not active; activate it first')
         if not wanted.candidates:
-            return Precheck.Result.INVALID_GOAL, 'the goal has no candidate trajectory'
+            raise _GoalRefused(Precheck.Result.INVALID_GOAL,
+                               'the goal has no candidate trajectory')
         deadline = duration_seconds(wanted.deadline)
         if not 0.0 <= deadline <= LONGEST_DEADLINE:
-            return (Precheck.Result.INVALID_GOAL,
-                    f'the deadline is {deadline} s, valid: 0 (the parameter deadline) to '
-                    f'{LONGEST_DEADLINE} s')
+            raise _GoalRefused(Precheck.Result.INVALID_GOAL,
+                               f'the deadline is {deadline} s, valid: 0 (the parameter deadline) '
+                               f'to {LONGEST_DEADLINE} s')
         if not set(wanted.tiers) <= TIERS:
-            return (Precheck.Result.INVALID_GOAL,
-                    f'tiers {sorted(set(wanted.tiers) - TIERS)} are not available; '
-                    f'available: {sorted(TIERS)}')
-        if wanted.goal_rubric in ('', settings.values['goal_rubric']):
-            return settings.goal
+            raise _GoalRefused(Precheck.Result.INVALID_GOAL,
+                               f'tiers {sorted(set(wanted.tiers) - TIERS)} are not available; '
+                               f'available: {sorted(TIERS)}')
         try:
-            return load_rubric(wanted.goal_rubric, settings.values['rubric_dir'])
+            return settings.goal_of(wanted.goal_rubric)
         except ConfigurationError as error:
-            return Precheck.Result.INVALID_GOAL, str(error)
+            raise _GoalRefused(Precheck.Result.INVALID_GOAL, str(error)) from error
 
     def _end(self, goal: ServerGoalHandle, request: PrecheckRequest) -> Precheck.Result:
         """Set the goal's end and return its result."""
@@ -160,8 +154,8 @@ class PrecheckAction:
             result.error_code = Precheck.Result.MODEL_FAILED
             result.error_msg = (f'{len(request.messages)} of {len(request.candidates)} candidates '
                                 'were judged; the log of shadow_sim tells why')
-        elif missing := _missing(request):
-            result.error_code, result.error_msg = Precheck.Result.NOT_READY, missing
+        elif why := _why_not_ready(request):
+            result.error_code, result.error_msg = Precheck.Result.NOT_READY, why
         if request.outcome is JobOutcome.CANCELLED and request.reason == _BY_CLIENT:
             # The request was stopped from within the cancel callback, and may have ended before
             # rclpy, right after it, notes that the goal is being cancelled.
@@ -177,8 +171,8 @@ class PrecheckAction:
         return result
 
 
-def _missing(request: PrecheckRequest) -> str:
-    """Return which input a verdict is UNSURE for want of, '' when there is none."""
+def _why_not_ready(request: PrecheckRequest) -> str | None:
+    """Return which input a verdict is UNSURE for want of, None where all inputs were there."""
     return next((finding.message for verdict in request.verdicts
                  if verdict.status is Status.UNSURE for finding in verdict.findings
-                 if finding.code is FindingCode.MISSING_INPUT), '')
+                 if finding.code is FindingCode.MISSING_INPUT), None)

@@ -64,7 +64,6 @@ class IncidentKeeper:
     def __init__(self, logger: RcutilsLogger) -> None:
         """:param logger: of the node."""
         self._logger = logger
-        self.robot_text = ''         # of the present robot, set by the node
         self._written = self._failed = 0
         self._problem = ''
         self._changed = threading.Condition()
@@ -73,12 +72,17 @@ class IncidentKeeper:
         self._thread: threading.Thread | None = None
 
     def keep(self, motion: JudgedMotion, observed: object, verdict: Verdict,
-             settings: ShadowSimSettings, goal: Goal | None) -> None:
-        """Have a packet written where the verdict is FAIL and the parameters want it."""
+             settings: ShadowSimSettings, goal: Goal | None, robot_text: str) -> None:
+        """
+        Have a packet written where the verdict is FAIL and the parameters want it.
+
+        :param observed: the FramedObservation that the verdict rests on; anything else for none.
+        :param robot_text: the robot description as it is now.
+        """
         if verdict.status != Status.FAIL or not settings.values['incident_dir']:
             return
         try:
-            work = self._work(motion, observed, verdict, settings, goal)
+            work = self._work(motion, observed, verdict, settings, goal, robot_text)
         except Exception as error:      # whatever it is, the verdict goes out
             self._fail(error)
             return
@@ -107,14 +111,14 @@ class IncidentKeeper:
             self._thread.join(_PATIENCE)
 
     def _work(self, motion: JudgedMotion, observed: object, verdict: Verdict,
-              settings: ShadowSimSettings, goal: Goal | None
+              settings: ShadowSimSettings, goal: Goal | None, text: str
               ) -> tuple[Path, Robot, IncidentPacket]:
         """Return what the thread needs; nothing here is copied, since nothing of it changes."""
         if not isinstance(observed, FramedObservation) or motion.trajectory is None \
                 or motion.robot is None:
             raise IncidentError('there is no packet of this FAIL: without a look at the world, a '
                                 'robot and a readable trajectory it cannot be judged again')
-        text, values = self.robot_text, settings.values
+        values = settings.values
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
         if digest != motion.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')

@@ -151,7 +151,8 @@ class Inputs:
             self._node.get_logger().warning(f'{topic}: {text}')
         self._problems[topic] = _Problem(text, now + _RECENT)
 
-    def _problem(self, topic: str) -> str | None:
+    def _why_unusable(self, topic: str) -> str | None:
+        """Return what was wrong with a topic a moment ago, or why nothing can come on it."""
         problem = self._problems.get(topic)
         if problem is not None and time.monotonic() <= problem.until:
             return problem.text
@@ -220,7 +221,7 @@ class Inputs:
         now = time.monotonic()
         for topic, buffer in self._buffers.items():
             yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
-                              buffer.refused, self._problem(topic))
+                              buffer.refused, self._why_unusable(topic))
 
     def joint_positions(self, robot: Robot, now_ns: int,
                         values: Mapping[str, Any]) -> dict[str, float]:

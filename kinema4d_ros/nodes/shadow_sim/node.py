@@ -26,8 +26,9 @@ from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.live_inputs import RobotSource
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
-from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, RobotSource
+from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
@@ -105,7 +106,6 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
-        self._robot_text = ''
         self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
         self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
@@ -210,8 +210,8 @@ class ShadowSim(NodeBase, LifecycleNode):
         if self._parts is None:
             raise RuntimeError('the node is not configured')
         values, pipeline = self._settings.current.values, self._parts.pipeline
-        self._inputs = pipeline.inputs = Inputs(self, values, self._tree, self._data,
-                                                self._on_jump)
+        self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
+        pipeline.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=NotForExecutor())]
@@ -221,7 +221,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         result = super().on_activate(state)
         self._active = result == SUCCESS
         self._subscription_thread = SubscriptionThread(self._made[0])
-        pipeline.catch_up = self._subscription_thread.catch_up
+        pipeline.update(catch_up=self._subscription_thread.catch_up)
         if not self._active:
             self._deactivate()
         return result
@@ -260,7 +260,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._made = []
         inputs, self._inputs = self._inputs, None
         if parts is not None:
-            parts.pipeline.inputs = None
+            parts.pipeline.update(inputs=None)
         if inputs is not None:
             inputs.close()
 
@@ -271,7 +271,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)
         parts.close()
-        self._parts, self._robot_text = None, ''
+        self._parts = None
 
     def _warn_of_opt_outs(self, values: Mapping[str, Any]) -> None:
         if values['max_input_age'] == 0.0:
@@ -282,28 +282,28 @@ class ShadowSim(NodeBase, LifecycleNode):
 
     def _on_robot_description(self, message: String) -> None:
         """Take a robot; the same text again changes nothing."""
-        if message.data == self._robot_text:
-            return
         values, parts = self._settings.current.values, self._parts
         if parts is None:      # cleaned up meanwhile
+            return
+        before = parts.pipeline.live.source.text
+        if message.data == before:
             return
         paths = values['package_paths']
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
-            finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), ''
+            finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), None
         except Exception as error:   # whatever a stranger's file does, the node lives on
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
             # the robot of before is not what the topic describes any more
             robot, finder = None, None
             refusal = f'the robot description is refused: {reason}'
-        if self._robot_text:
+        if before:
             parts.stop(JobOutcome.CANCELLED, 'the robot description changed')
         if robot is not None:      # the workers first: they must not be asked about it before
             for worker in parts.workers:
                 worker.set_robot(message.data, paths, robot.description_hash)
-        self._robot_text = parts.pipeline.incidents.robot_text = message.data
-        parts.pipeline.source = RobotSource(finder, refusal)
+        parts.pipeline.update(source=RobotSource(message.data, finder, refusal))
         if robot is None:
             return
         parts.outputs.publish_shadow_root(robot, values['shadow_prefix'])
@@ -324,7 +324,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         parts, inputs = self._parts, self._inputs
         if parts is None or inputs is None:
             return
-        finder = parts.pipeline.source.finder
+        finder = parts.pipeline.live.source.finder
         idle = [worker for worker in parts.workers if worker.is_idle]
         if finder is None or not idle:
             return
@@ -347,7 +347,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         if parts is None:
             self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
             return
-        robot = parts.pipeline.source.robot
+        robot = parts.pipeline.live.source.robot
         self._diagnostics.publish(diagnostics(
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -20,6 +22,7 @@ from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, code_of
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputs
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
 from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
@@ -39,18 +42,6 @@ _POLL = 0.02      # [s] between looks for an input or a worker that is waited fo
 _COMING = (WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.BUSY)
 
 Taken = TypeVar('Taken')
-
-
-class RobotSource(NamedTuple):
-    """What is known of the robot; replaced as a whole when another description comes."""
-
-    finder: CameraFinder | None = None      # of the camera on the robot; None for no usable robot
-    refusal: str = ''                       # why the present description is not used
-
-    @property
-    def robot(self) -> Robot | None:
-        """The present robot."""
-        return None if self.finder is None else self.finder.robot
 
 
 class _Plan(NamedTuple):
@@ -86,7 +77,8 @@ class PrecheckPipeline:
     comes as soon as the tiers that it waits for have run; what is predicted after that is shown,
     and may still make the verdict worse: a second verdict, the final one, then follows.
 
-    The node replaces `source` and `inputs` (None while there are none) as they come and go.
+    Robot and inputs come and go in other threads: `live` is what there is now, and a step that
+    needs more than one part of it reads it once.
     """
 
     def __init__(self, node: LifecycleNode, outputs: Outputs,
@@ -100,12 +92,19 @@ class PrecheckPipeline:
         """
         self._node, self._outputs, self._settings = node, outputs, settings
         self._checks, self._predictions = checks, predictions
-        self.source = RobotSource()
-        self.inputs: Inputs | None = None
+        self._live, self._live_lock = LiveInputs(), threading.Lock()
         self.incidents = IncidentKeeper(node.get_logger())
         self.last_message: VerdictMessage | None = None
-        #: Takes trajectories that wait to be heard: what they outdate must not pass.
-        self.catch_up: Callable[[], None] = lambda: None
+
+    @property
+    def live(self) -> LiveInputs:
+        """The robot and the inputs that there are now."""
+        return self._live
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields of `live`, by their names; from any thread."""
+        with self._live_lock:
+            self._live = dataclasses.replace(self._live, **changes)
 
     def __call__(self, request: PrecheckRequest) -> None:
         """Give every candidate its verdict and publish it."""
@@ -138,7 +137,7 @@ class PrecheckPipeline:
                     self._predict(request, candidate, observed, plan)
                 verdict = self._verdict(candidate, candidate.assessment, plan, final=True)
                 self._tell(candidate, self._message(verdict, candidate, plan))
-                self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal)
+                self._keep_incident(candidate, observed, verdict, plan)
 
     # ------------------------------------------------------------------ the tiers
 
@@ -154,7 +153,7 @@ class PrecheckPipeline:
         try:
             candidate.robot, candidate.joints = self._await_joints(request, plan)
         except InputProblem as problem:
-            candidate.robot = self.source.robot
+            candidate.robot = self.live.source.robot
             assessment.doubt(str(problem), problem.code)
         if candidate.robot is not None:
             begin(assessment, trajectory, candidate.robot, candidate.joints,
@@ -260,7 +259,8 @@ class PrecheckPipeline:
         """
         patience = request.started + plan.settings.values['input_wait']
         while True:
-            source, inputs = self.source, self.inputs
+            live = self.live
+            source, inputs = live.source, live.inputs
             try:
                 if source.finder is None or inputs is None:
                     raise InputProblem(FindingCode.MISSING_INPUT, source.refusal or (
@@ -305,8 +305,8 @@ class PrecheckPipeline:
         assessment = candidate.assessment
         with self._doubts_in(candidate):
             if request.is_streamed:
-                self.catch_up()
-            if candidate.robot is not None and candidate.robot is not self.source.robot:
+                self.live.catch_up()
+            if candidate.robot is not None and candidate.robot is not self.live.source.robot:
                 assessment.doubt('the robot description changed', FindingCode.CANCELLED)
             self._doubt_by_time(candidate, observed, plan)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):
@@ -318,7 +318,7 @@ class PrecheckPipeline:
         request.messages.append(message)
         self._tell(candidate, message)
         if final:
-            self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal)
+            self._keep_incident(candidate, observed, verdict, plan)
 
     def _tell_so_far(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
                      stage: str) -> None:
@@ -337,11 +337,16 @@ class PrecheckPipeline:
                         required=plan.settings.values['required_tiers'], final=final)
 
     def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan) -> VerdictMessage:
-        robot = self.source.robot
+        robot = self.live.source.robot
         return self._outputs.verdict_message(
             verdict, rollout_id=candidate.rollout_id,
             lifetime=plan.settings.values['verdict_lifetime'],
             root_link='' if robot is None else robot.root_link)
+
+    def _keep_incident(self, candidate: Candidate, observed: object, verdict: Verdict,
+                       plan: _Plan) -> None:
+        self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal,
+                            self.live.source.text)
 
     def _answer(self, request: PrecheckRequest, candidates: list[Candidate]) -> list[int]:
         """Rank the candidates and end the wait of the one who asked; return the ranking."""

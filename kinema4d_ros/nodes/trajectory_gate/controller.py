@@ -51,14 +51,22 @@ class ControllerClient:
         self._publisher = node.create_publisher(
             JointTrajectory, self.topic, qos.TRAJECTORY) if by_topic else None
 
-    def problem_and_gone(self) -> tuple[str | None, bool]:
-        """Return what is wrong with the controller as the graph shows it, and whether it's gone."""
-        servers = self._node.count_publishers(f'{self.action}/_action/status')
+    def why_unavailable(self) -> str | None:
+        """Return why nothing can be forwarded to the controller, as the graph shows it."""
+        servers = self._count_servers()
         if servers > 1:
-            return f'{servers} nodes offer {self.action}', False
+            return f'{servers} nodes offer {self.action}'
         if servers == 0 or not self._is_ready:
-            return f'the controller is not there: nobody offers {self.action}', servers == 0
-        return None, False
+            return f'the controller is not there: nobody offers {self.action}'
+        return None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no server of the controller's action is left at all."""
+        return self._count_servers() == 0
+
+    def _count_servers(self) -> int:
+        return self._node.count_publishers(f'{self.action}/_action/status')
 
     @property
     def _is_ready(self) -> bool:

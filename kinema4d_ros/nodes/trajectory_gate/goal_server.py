@@ -10,14 +10,16 @@ from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
-from rclpy.action import ActionServer, CancelResponse
-from rclpy.action.server import RCLError, ServerGoalHandle
+from rclpy.action import CancelResponse
+from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.deferred_action_server import DeferredActionServer
+from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.gate.commands import AnswerOperator, EndGoal
 from kinema4d_ros.gate.events import (ClientCancelled, End, Event, OperatorApproved, OperatorDenied,
                                       OperatorOverrode, TrajectorySubmitted)
@@ -29,24 +31,6 @@ _RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
 _RETRY = 0.005            # [s] until rclpy is asked again whether it knows of a cancel
 _EVENTS: dict[str, Callable[[str], Event]] = {
     'approve': OperatorApproved, 'deny': OperatorDenied, 'override': OperatorOverrode}
-
-_Finish = Callable[[ServerGoalHandle], FollowJointTrajectory.Result]
-
-
-class _Server(ActionServer):
-    """
-    An action server whose goals run without a thread that waits for their end.
-
-    An `async` execute callback would do without this, but rclpy polls one that waits as often as
-    its executor can.
-    """
-
-    def notify_execute(self, goal: ServerGoalHandle, execute_callback: _Finish | None) -> None:
-        """Nothing: the goal is executed elsewhere, and `finish` tells its end."""
-
-    def finish(self, goal: ServerGoalHandle, execute_callback: _Finish) -> None:
-        """Have `execute_callback(goal)` set the end of the goal and return its result."""
-        super().notify_execute(goal, execute_callback)
 
 
 class GoalServer:
@@ -67,8 +51,8 @@ class GoalServer:
         self._ending: list[EndGoal] = []            # wait until rclpy knows of their cancel
         self._lock = threading.Lock()
         self.action = node.resolve_topic_name('~/follow_joint_trajectory')
-        self._server = _Server(
-            node, FollowJointTrajectory, '~/follow_joint_trajectory', lambda _: None,
+        self._server = DeferredActionServer(
+            node, FollowJointTrajectory, '~/follow_joint_trajectory',
             handle_accepted_callback=dispatcher.relayed(self._accept),
             cancel_callback=dispatcher.relayed(self._cancel),
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
@@ -89,7 +73,7 @@ class GoalServer:
         return not self._goals
 
     def why_doubled(self) -> str | None:
-        """Return whether there is another gate of this name."""
+        """Return why this gate is not the only one of its name."""
         node = self._node
         name = node.get_name(), node.get_namespace()
         if node.get_node_names_and_namespaces().count(name) > 1 \

@@ -57,11 +57,9 @@ class TrajectoryGate(NodeBase, Node):
         self._settings: GateSettings = gate_settings(values)
         self._group, self._graph = MutuallyExclusiveCallbackGroup(), GraphState()
         self._machine = GateMachine()
+        wake = self.create_guard_condition(self._work, callback_group=self._group)
         self._dispatcher = Dispatcher(self._machine, Ports(
-            self._world, self._carry_out, lambda: self._controller.cancel_all(), self._failed,
-            lambda: self._wake.trigger()))
-        self._wake = self.create_guard_condition(self._dispatcher.work,
-                                                 callback_group=self._group)
+            self._world, self._carry_out, self._cancel_all, self._failed, wake.trigger))
         self._report, self._incompatible = Report(self), IncompatiblePublishers(self)
         self._goals = GoalServer(self, self._group, self._dispatcher,
                                  topic=values['topic_route'] != 'closed')
@@ -110,9 +108,10 @@ class TrajectoryGate(NodeBase, Node):
                      self._settings)
 
     def _graph_now(self) -> GraphState:
-        controller_problem, controller_gone = self._controller.problem_and_gone()
+        why_no_controller = self._controller.why_unavailable()
         return GraphState(
-            self._goals.why_doubled(), controller_problem, controller_gone,
+            self._goals.why_doubled(), why_no_controller,
+            why_no_controller is not None and self._controller.is_gone,
             self._shadow_sim.why_missing(), self._shadow_sim.is_ready, self._shadow_sim.is_settled)
 
     def _carry_out(self, command: Command) -> None:
@@ -130,6 +129,12 @@ class TrajectoryGate(NodeBase, Node):
                 self._goals.end(command)
             case ReportDecision():
                 self._report.decision(command)
+
+    def _cancel_all(self) -> None:
+        self._controller.cancel_all()
+
+    def _work(self) -> None:
+        self._dispatcher.work()
 
     def _failed(self, error: Exception, text: str) -> None:
         self.failures.append(error)

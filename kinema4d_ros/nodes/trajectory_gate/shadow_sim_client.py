@@ -45,7 +45,7 @@ class ShadowSimClient:
                                  qos.VERDICT, callback_group=group)
 
     def why_missing(self) -> str | None:
-        """Return what is wrong with shadow_sim as the graph shows it."""
+        """Return why shadow_sim cannot be asked, as the graph shows it."""
         servers = self._node.count_publishers(self._status_topic)
         if servers == 0:
             return f'there is no shadow_sim: no node offers {self._name}/precheck'
@@ -58,7 +58,7 @@ class ShadowSimClient:
         """Return why no late evidence can be heard."""
         if not self._node.count_publishers(self._topic):
             return f'nobody publishes {self._topic}: there is no late evidence'
-        return why_silent(self._node, self._topic) or None
+        return why_silent(self._node, self._topic)
 
     @property
     def is_settled(self) -> bool:
