@@ -37,7 +37,7 @@ class ParameterTable:
         """
         Refuse a name that comes twice.
 
-        :param rules: look at the whole set and return a complaint or None.
+        :param rules: look at the whole set and return a problem or None.
         :param renamed: name in an older version -> name now, for the error that tells it.
         :param shares_files_with: a table whose parameters may stand in a file that is given to
             this node too; they are passed over.
@@ -219,9 +219,9 @@ class ParameterTable:
                 out[name] = found.check(value, name)
         frozen = MappingProxyType(out)
         for rule in self._rules:
-            complaint = rule(frozen)
-            if complaint:
-                raise ConfigurationError(complaint)
+            problem = rule(frozen)
+            if problem:
+                raise ConfigurationError(problem)
         return frozen
 
     def _is_other(self, name: str) -> bool:

@@ -21,7 +21,7 @@ from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 _GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, below which it is not
 
 
-def examine_robot(node: GraphProbe) -> Iterator[Diagnosis]:
+def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
     """Compare the robot description with the joint states."""
     if not node.robot_text:
         return
@@ -56,7 +56,7 @@ def examine_robot(node: GraphProbe) -> Iterator[Diagnosis]:
                         + (f'; further: {", ".join(strange)}' if strange else ''))
 
 
-def examine_camera(node: GraphProbe) -> Iterator[Diagnosis]:
+def check_camera(node: GraphProbe) -> Iterator[Diagnosis]:
     """Check calibration and place of the camera, and whether it sees the robot there."""
     if node.info is None:
         return

@@ -24,8 +24,8 @@ from kinema4d_ros.worker.job import JobOutcome
 TIERS = frozenset((0, 1, 2))
 LONGEST_DEADLINE = 86400.0  # [s] that a goal may have
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
-_BREATH = 0.001             # [s] between looks whether it has
-_CANCEL_NOTED = 1.0         # [s] that rclpy gets to note a cancellation that it reported
+_CANCEL_POLL = 0.001             # [s] between two looks whether it has
+_CANCEL_TIMEOUT = 1.0         # [s] that rclpy gets to note a cancellation that it reported
 _BY_CLIENT = 'cancelled by the client'
 _RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
 _ERRORS = {JobOutcome.REPLACED: Precheck.Result.PREEMPTED,
@@ -147,8 +147,8 @@ class PrecheckAction:
         """Set the goal's end and return its result."""
         self._requests.pop(bytes(goal.goal_id.uuid), None)
         result = Precheck.Result(verdicts=request.messages, ranking=request.ranking)
-        if request.complaint is not None:
-            outcome, result.error_msg = request.complaint
+        if request.answer_error is not None:
+            outcome, result.error_msg = request.answer_error
             result.error_code = _ERRORS[outcome]
         elif len(request.messages) != len(request.candidates):
             result.error_code = Precheck.Result.MODEL_FAILED
@@ -159,9 +159,9 @@ class PrecheckAction:
         if request.outcome is JobOutcome.CANCELLED and request.reason == _BY_CLIENT:
             # The request was stopped from within the cancel callback, and may have ended before
             # rclpy, right after it, notes that the goal is being cancelled.
-            until = time.monotonic() + _CANCEL_NOTED
+            until = time.monotonic() + _CANCEL_TIMEOUT
             while not goal.is_cancel_requested and time.monotonic() < until:
-                time.sleep(_BREATH)
+                time.sleep(_CANCEL_POLL)
         if goal.is_cancel_requested:
             goal.canceled()
         elif result.error_code != Precheck.Result.NONE:

@@ -28,7 +28,7 @@ from kinema4d_ros.types import JointTrajectory, PredictedFrame, Status, Verdict
 
 _WAITING = 3         # packets that may wait for the disk; further ones are dropped, and counted
 _MOST = 500          # packets in a folder; nobody looks at more, and disks are finite
-_PATIENCE = 10.0     # [s] that writing gets when the node ends
+_WRITE_TIMEOUT = 10.0   # [s] that writing gets when the node ends
 
 
 class KeptFrames:
@@ -108,7 +108,7 @@ class IncidentKeeper:
             self._ended = True
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(_PATIENCE)
+            self._thread.join(_WRITE_TIMEOUT)
 
     def _work(self, motion: JudgedMotion, observed: object, verdict: Verdict,
               settings: ShadowSimSettings, goal: Goal | None, text: str

@@ -134,7 +134,7 @@ class Inputs:
                 value = convert(message)
             except Kinema4DError as error:
                 buffer.refuse()
-                self._complain(topic, str(error))
+                self._note_problem(topic, str(error))
                 return
             jumped = buffer.put(stamp_ns(message.header.stamp), value, time.monotonic())
             if jumped and buffer is not self._info:
@@ -144,7 +144,7 @@ class Inputs:
             kind, topic, take, profile, callback_group=group or self._group)
         return buffer
 
-    def _complain(self, topic: str, text: str) -> None:
+    def _note_problem(self, topic: str, text: str) -> None:
         """Keep a problem, and log it unless it was the last one a moment ago."""
         now, last = time.monotonic(), self._problems.get(topic)
         if last is None or last.text != text or now > last.until:
@@ -178,7 +178,7 @@ class Inputs:
             if self._unusable.get(topic) is not entry:
                 self._unusable[topic] = entry
                 self._buffers[topic].refuse(kept=True)
-            self._complain(topic, str(error))
+            self._note_problem(topic, str(error))
             name = self._node.resolve_topic_name(topic)
             raise InputProblem(FindingCode.MISSING_INPUT, f'{name}: {error}') from error
 
@@ -186,7 +186,7 @@ class Inputs:
         try:
             self._tree.update(message, static=static)
         except Kinema4DError as error:
-            self._complain('/tf', str(error))
+            self._note_problem('/tf', str(error))
 
     def refresh(self) -> None:
         """Subscribe anew where publishers that came since offer a better QoS."""

@@ -26,7 +26,7 @@ from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
-from kinema4d_ros.nodes.shadow_sim.live_inputs import RobotSource
+from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
@@ -64,6 +64,7 @@ def transition(method: _Transition) -> _Transition:
 class _Parts(NamedTuple):
     """What a configured node consists of; there as a whole or not at all."""
 
+    live: LiveInputsHolder
     outputs: Outputs
     pipeline: PrecheckPipeline
     runner: RequestRunner
@@ -152,16 +153,16 @@ class ShadowSim(NodeBase, LifecycleNode):
 
     def _make_parts(self, settings: ShadowSimSettings) -> _Parts:
         """Start the workers, and all that makes verdicts with them."""
-        outputs, workers = Outputs(self), self._start_workers(settings)
+        live, outputs, workers = LiveInputsHolder(), Outputs(self), self._start_workers(settings)
 
         def current() -> ShadowSimSettings:
             return self._settings.current
 
-        pipeline = PrecheckPipeline(self, outputs, current, checks=workers[-1],
+        pipeline = PrecheckPipeline(self, live, outputs, current, checks=workers[-1],
                                     predictions=workers[0])
         runner = RequestRunner(pipeline)
         action = PrecheckAction(self, runner, current, lambda: self._active)
-        return _Parts(outputs, pipeline, runner, action, workers)
+        return _Parts(live, outputs, pipeline, runner, action, workers)
 
     def _start_workers(self, settings: ShadowSimSettings) -> tuple[Supervisor, ...]:
         """Start the process of the world model, and that of the checks where they are apart."""
@@ -209,9 +210,9 @@ class ShadowSim(NodeBase, LifecycleNode):
     def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self._parts is None:
             raise RuntimeError('the node is not configured')
-        values, pipeline = self._settings.current.values, self._parts.pipeline
+        values, live = self._settings.current.values, self._parts.live
         self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
-        pipeline.update(inputs=self._inputs)
+        live.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=NotForExecutor())]
@@ -221,7 +222,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         result = super().on_activate(state)
         self._active = result == SUCCESS
         self._subscription_thread = SubscriptionThread(self._made[0])
-        pipeline.update(catch_up=self._subscription_thread.catch_up)
+        live.update(catch_up=self._subscription_thread.catch_up)
         if not self._active:
             self._deactivate()
         return result
@@ -260,7 +261,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._made = []
         inputs, self._inputs = self._inputs, None
         if parts is not None:
-            parts.pipeline.update(inputs=None)
+            parts.live.update(inputs=None)
         if inputs is not None:
             inputs.close()
 
@@ -285,7 +286,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         values, parts = self._settings.current.values, self._parts
         if parts is None:      # cleaned up meanwhile
             return
-        before = parts.pipeline.live.source.text
+        before = parts.live.current.source.text
         if message.data == before:
             return
         paths = values['package_paths']
@@ -303,7 +304,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         if robot is not None:      # the workers first: they must not be asked about it before
             for worker in parts.workers:
                 worker.set_robot(message.data, paths, robot.description_hash)
-        parts.pipeline.update(source=RobotSource(message.data, finder, refusal))
+        parts.live.update(source=RobotSource(message.data, finder, refusal))
         if robot is None:
             return
         parts.outputs.publish_shadow_root(robot, values['shadow_prefix'])
@@ -324,7 +325,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         parts, inputs = self._parts, self._inputs
         if parts is None or inputs is None:
             return
-        finder = parts.pipeline.live.source.finder
+        finder = parts.live.current.source.finder
         idle = [worker for worker in parts.workers if worker.is_idle]
         if finder is None or not idle:
             return
@@ -347,7 +348,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         if parts is None:
             self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
             return
-        robot = parts.pipeline.live.source.robot
+        robot = parts.live.current.source.robot
         self._diagnostics.publish(diagnostics(
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,

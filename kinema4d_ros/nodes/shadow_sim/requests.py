@@ -33,8 +33,8 @@ from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.protocol import CheckTask
 from kinema4d_ros.worker.supervisor import SLACK
 
-_LOOK_UP = 5.0       # [s] between looks whether a job is long past its deadline
-_END = SLACK     # [s] that the thread gets to end
+_DEADLINE_PERIOD = 5.0    # [s] between two looks whether a job is long past its deadline
+_END_TIMEOUT = SLACK      # [s] that the thread gets to end
 _ENDING = 'the node is shutting down'
 
 
@@ -80,7 +80,7 @@ class PrecheckRequest:
         self.outcome: JobOutcome | None = None    # why it was stopped, if it was
         self.reason = ''
         self.failure: tuple[JobOutcome, str] | None = None    # what a verdict is UNSURE for
-        self.complaint: tuple[JobOutcome, str] | None = None  # the one of these, at the answer
+        self.answer_error: tuple[JobOutcome, str] | None = None  # the one of these, at the answer
         self._jobs: list[Job] = []             # that are being done
         self._lock = threading.Lock()
 
@@ -116,9 +116,9 @@ class PrecheckRequest:
             self.ranking = ranking
             is_first = not self.answered.is_set()
             if is_first:
-                self.complaint = self.failure
+                self.answer_error = self.failure
                 if self.outcome is not None:
-                    self.complaint = self.outcome, self.reason
+                    self.answer_error = self.outcome, self.reason
             self.answered.set()
         if is_first:
             self._on_answer()
@@ -143,7 +143,7 @@ class PrecheckRequest:
         Its supervisor ends it at the deadline. One that is stuck itself must not keep this thread:
         then the job fails here.
         """
-        while not job.done.wait(_LOOK_UP):
+        while not job.done.wait(_DEADLINE_PERIOD):
             if time.monotonic() > job.deadline + SLACK:
                 job.finish(JobOutcome.FAILED, "the worker's supervisor does not answer")
         with self._lock:
@@ -201,7 +201,7 @@ class RequestRunner:
             self._closing = True
             self._stop_all(JobOutcome.CANCELLED, _ENDING)
             self._changed.notify_all()
-        self._thread.join(_END)
+        self._thread.join(_END_TIMEOUT)
         if self._thread.is_alive():
             print('requests: their thread did not end and is left behind', file=sys.stderr)
 

@@ -18,11 +18,11 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner
 from kinema4d_ros.gate import GateRequest
 from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerRejected,
-                                      End)
+                                      GoalEnd)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 
-_ENDS = {GoalStatus.STATUS_SUCCEEDED: End.SUCCEED, GoalStatus.STATUS_CANCELED: End.CANCEL}
+_ENDS = {GoalStatus.STATUS_SUCCEEDED: GoalEnd.SUCCEED, GoalStatus.STATUS_CANCELED: GoalEnd.CANCEL}
 
 
 class ControllerClient:
@@ -101,7 +101,7 @@ class ControllerClient:
                   ) -> None:
         self._handles.pop(number, None)
         self._dispatcher.handle(ControllerFinished(
-            number, _ENDS.get(reply.status, End.ABORT), reply.result.error_code,
+            number, _ENDS.get(reply.status, GoalEnd.ABORT), reply.result.error_code,
             reply.result.error_string))
 
     def cancel(self, number: int) -> None:
@@ -118,15 +118,15 @@ class ControllerClient:
             except Exception:      # the others must be cancelled all the same
                 self._node.get_logger().error(traceback.format_exc())
 
-    def side_doors(self) -> list[str]:
+    def other_commanders(self) -> list[str]:
         """Return who else can command the controller: `name (what)` of each."""
         own = self._node.get_name(), self._node.get_namespace()
-        doors = []
+        found = []
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         clients = self._node.get_subscriptions_info_by_topic(f'{self.action}/_action/feedback')
         for infos, what in ((publishers, f'publishes {self.topic}'),
                             (clients, f'is a client of {self.action}')):
             for info in infos:
                 if (info.node_name, info.node_namespace) != own:
-                    doors.append(f'{owner(info)} ({what})')
-        return sorted(set(doors))
+                    found.append(f'{owner(info)} ({what})')
+        return sorted(set(found))

@@ -21,8 +21,8 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.deferred_action_server import DeferredActionServer
 from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.gate.commands import AnswerOperator, EndGoal
-from kinema4d_ros.gate.events import (ClientCancelled, End, Event, OperatorApproved, OperatorDenied,
-                                      OperatorOverrode, TrajectorySubmitted)
+from kinema4d_ros.gate.events import (ClientCancelled, Event, GoalEnd, OperatorApproved,
+                                      OperatorDenied, OperatorOverrode, TrajectorySubmitted)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import request_from_bytes, request_from_goal
 from kinema4d_ros.srv import Decide
@@ -145,7 +145,7 @@ class GoalServer:
         for command in self._ending:
             goal = self._goals[command.number]
             # rclpy makes a goal CANCELING just after it told us of the cancel.
-            if command.how is End.CANCEL and goal.is_active and not goal.is_cancel_requested:
+            if command.how is GoalEnd.CANCEL and goal.is_active and not goal.is_cancel_requested:
                 waiting.append(command)
             else:
                 self._server.finish(goal, self._dispatcher.relayed(
@@ -157,10 +157,10 @@ class GoalServer:
             self._timer.cancel()
 
     def _end(self, goal: ServerGoalHandle, command: EndGoal) -> FollowJointTrajectory.Result:
-        if command.how is not End.CANCEL:
+        if command.how is not GoalEnd.CANCEL:
             _execute(goal)       # it must be executing, if only to be aborted
-        {End.SUCCEED: goal.succeed, End.ABORT: goal.abort,
-         End.CANCEL: goal.canceled}[command.how]()
+        {GoalEnd.SUCCEED: goal.succeed, GoalEnd.ABORT: goal.abort,
+         GoalEnd.CANCEL: goal.canceled}[command.how]()
         with self._lock:
             self._goals.pop(command.number, None)
             self._number_of.pop(bytes(goal.goal_id.uuid), None)
