@@ -68,7 +68,7 @@ class CancelAtController:
 
 @dataclass(frozen=True)
 class EndGoal:
-    """Tell the client how its goal ended; nothing for one that came by topic."""
+    """End the client's goal with its result; nothing for a trajectory that came by topic."""
 
     number: int
     how: GoalEnd
@@ -78,7 +78,7 @@ class EndGoal:
 
 @dataclass(frozen=True, eq=False)
 class ReportDecision:
-    """Tell people and programs what was decided, and why, in one sentence."""
+    """Report to people and programs what was decided and why, in one sentence."""
 
     kind: DecisionKind
     sentence: str

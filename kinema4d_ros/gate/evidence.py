@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The worst that shadow_sim has said so far of each rollout."""
+"""The worst verdict so far on each rollout."""
 from __future__ import annotations
 
 from kinema4d_ros.gate.request import ShadowSimAnswer
@@ -60,6 +60,6 @@ def badness(answer: ShadowSimAnswer) -> int:
 
 
 def is_only_about_start(verdict: Verdict) -> bool:
-    """Tell whether a FAIL says no more than that the robot is not where the motion starts."""
+    """Return whether a FAIL says no more than that the robot is not where the motion starts."""
     fails = {finding.code for finding in verdict.findings if finding.severity == Severity.FAIL}
     return fails == {FindingCode.START_STATE}

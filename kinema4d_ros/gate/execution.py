@@ -22,7 +22,7 @@ class Execution:
     """The motions at the controller. The newest that it accepted is the one it executes."""
 
     def __init__(self) -> None:
-        """Make one without motions."""
+        """Begin with no motion at the controller."""
         self._sent: list[ForwardedMotion] = []
 
     @property
@@ -71,7 +71,7 @@ class Execution:
             context.do(CancelAtController(motion.request.number))
         for motion in motions:
             self._stop(motion, reason, context, cancel=False)
-            if motion.accepted_ns is None:      # perhaps it never went out, so nobody else tells
+            if motion.accepted_ns is None:      # it may never have gone out
                 self._end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, reason,
                                       context)
 
@@ -93,7 +93,7 @@ class Execution:
     # ------------------------------------------------------------------ from the controller
 
     def accepted(self, event: ControllerAccepted, context: EventContext) -> None:
-        """Take the controller's word that it executes this; older ones it replaces."""
+        """Note that the controller executes this, in place of older ones."""
         motion = self.find(event.request.number)
         if motion is None:      # given up when no controller was left, and now it starts
             motion = ForwardedMotion(
@@ -115,7 +115,7 @@ class Execution:
                     self._forget_topic_motion(older, context)
 
     def rejected(self, number: int, context: EventContext) -> None:
-        """Take the controller's refusal."""
+        """Give up what the controller refused."""
         motion = self.find(number)
         if motion is not None:
             self._give_up(motion, 'the controller rejected it; its log says why', context)
@@ -200,7 +200,7 @@ class Execution:
         return None if found is None else (older, found)
 
     def is_ahead(self, waiting: PendingMotion, context: EventContext) -> bool:
-        """Tell whether the robot is on its way to where this continues what it executes."""
+        """Return whether the robot is on its way to where this continues what it executes."""
         older, handover = waiting.after, waiting.handover
         if older is None or handover is None or older.stop is not None \
                 or not (older is self.moving or older.succeeded):
@@ -214,7 +214,7 @@ class Execution:
 
     @staticmethod
     def may_arrive(waiting: PendingMotion, now_ns: int) -> bool:
-        """Tell whether it is time that the robot is where a held motion begins."""
+        """Return whether it is time that the robot is where a held motion begins."""
         return waiting.after is None or waiting.handover is None or \
             waiting.after.elapsed(now_ns)[1] >= waiting.handover.time - _EARLY
 
@@ -243,7 +243,7 @@ class Execution:
                            LogLevel.WARNING)
 
     def tick(self, context: EventContext) -> None:
-        """Look after what time does."""
+        """Do what is due: repeat cancels, and stop what takes too long or cannot be watched."""
         for motion in self._sent.copy():
             if not motion.can_be_cancelled:
                 if context.now > motion.due:

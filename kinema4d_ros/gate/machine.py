@@ -33,7 +33,7 @@ class GateMachine:
     """The trajectories at the gate: one waiting, those at the controller, the last refused."""
 
     def __init__(self) -> None:
-        """Make a gate without trajectories."""
+        """Begin with no trajectory at the gate."""
         self._execution = Execution()
         self._waiting: PendingMotion | None = None
         self._unanswered: dict[int, PendingMotion] = {}   # forwarded unchecked: mode monitor
@@ -65,7 +65,7 @@ class GateMachine:
             else Phase.ENDED
 
     def needs_new_graph(self, event: Event, now_ns: int) -> bool:
-        """Tell whether the graph must be looked at anew: not for each joint state, nor in vain."""
+        """Return whether the graph must be looked at anew: not for each joint state."""
         waiting = self._waiting
         match event:
             case Tick():
@@ -209,7 +209,7 @@ class GateMachine:
             self._judge(waiting, context)
 
     def _hold_or_decide(self, waiting: PendingMotion, context: EventContext) -> None:
-        """Judge it, or hold what may pass until the robot is where it begins."""
+        """Decide on it, or hold what may pass until the robot is where it begins."""
         if waiting.after is not None and waiting.after.stop is not None:
             self._refuse(waiting, 'the motion that it continues is cancelled: '
                          f'{waiting.after.stop.reason}', context)
@@ -296,7 +296,7 @@ class GateMachine:
         context.do(EndGoal(number, GoalEnd.CANCEL, 0, reason))
 
     def _operator_decided(self, digest: str, approved: bool, context: EventContext) -> None:
-        """Take an operator's word on the trajectory that waits."""
+        """Forward or refuse the trajectory that waits, as an operator decided."""
         waiting = self._waiting
         if waiting is None or waiting.phase is not Phase.SHOWN:
             context.do(AnswerOperator(False, 'no trajectory waits for an approval' + (

@@ -108,7 +108,7 @@ class ForwardedMotion:
     by_client: bool = False             # its client cancelled it
     client_knows: bool = False          # how it ended
     succeeded: bool = False
-    is_problem_reported: bool = False   # it is said that the controller is in doubt
+    is_problem_reported: bool = False   # the problem of its controller is reported
 
     @property
     def due(self) -> float:

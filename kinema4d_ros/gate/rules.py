@@ -63,7 +63,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """A ruling and, in one sentence, why."""
+    """What `rule` says: a ruling, the reason in one sentence, and the code for the client."""
 
     ruling: Ruling
     reason: str
@@ -121,7 +121,7 @@ def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str
 
 def unoverridable_objections(request: GateRequest, situation: Situation,
                              settings: GateSettings) -> list[Objection]:
-    """Return what no operator can wave through: what goes out would not be what was looked at."""
+    """Return objections that no operator may override: what goes out would not be what was seen."""
     found = [Objection(problem) for problem in (
         request.problem, situation.gate_problem, situation.controller_problem) if problem]
     if situation.now_ns <= 0:
@@ -215,7 +215,7 @@ class OverrideGrant:
     """Overrides that an operator granted: each for one goal, once, and not for long."""
 
     def __init__(self) -> None:
-        """Make a desk without an override."""
+        """Begin with no override granted."""
         self._digest, self._until = '', 0.0
 
     def grant(self, digest: str, until: float) -> None:

@@ -153,7 +153,7 @@ class EpisodePlayer(NodeBase, Node):
                 return
 
     def _play(self) -> bool:
-        """Play once; return False when told to stop."""
+        """Play once; return False when it was stopped."""
         episode, rate = self._episode, self._values['rate']
         first, published = episode.frames[0], 0
         frame = first
@@ -202,7 +202,7 @@ class EpisodePlayer(NodeBase, Node):
             yield lead_in + (frame.time - first.time) / self._values['rate'], frame
 
     def _wait_until(self, moment: float) -> bool:
-        """Wait for a moment of the steady clock; return True when told to stop."""
+        """Wait for a moment of the steady clock; return True when the player is stopped."""
         return self._stop.wait(max(0.0, moment - time.monotonic()))
 
     def _stamp_ns(self, frame: EpisodeFrame, offset_ns: int) -> int:

@@ -25,7 +25,7 @@ _THREADS = 4                                    # data, robot, goals, timers; mo
 
 def main(module: str) -> int:
     """
-    Run the node that ``make_node(stop)`` of `module` returns, until it is told to stop.
+    Run the node that ``make_node(stop)`` of `module` returns, until it is stopped.
 
     At the end the node's `quit` releases whatever its callbacks wait for, then the executor stops,
     then the node's `close` destroys what no callback uses any more. Signals end it through the main

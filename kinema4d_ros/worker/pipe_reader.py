@@ -34,7 +34,7 @@ class PipeReader(threading.Thread):
                 pass
         except (EOFError, OSError):
             pass
-        # Nobody is there to kill this process any more, should the model never look up again.
+        # Nobody is there to kill this process any more, should the model never return.
         alarm = threading.Timer(_EXIT_TIMEOUT, os._exit, (1,))
         alarm.daemon = True
         alarm.start()

@@ -88,7 +88,7 @@ class Parameter:
         return self.type is object or _KINDS[self.type][2] is not None
 
     def matches(self, name: str) -> bool:
-        """Tell whether `name` is this parameter's, or one that its pattern stands for."""
+        """Return whether `name` is this parameter's, or one that its pattern stands for."""
         return self._expression.fullmatch(name) is not None
 
     @cached_property

@@ -35,12 +35,13 @@ class ParameterTable:
                  renamed: Mapping[str, str] = MappingProxyType({}),
                  shares_files_with: ParameterTable | None = None):
         """
-        Refuse a name that comes twice.
+        Make the table of these parameters.
 
-        :param rules: look at the whole set and return a problem or None.
-        :param renamed: name in an older version -> name now, for the error that tells it.
+        :param rules: look at the whole set and return what is wrong with it, or None.
+        :param renamed: name in an older version -> name now, for the error message.
         :param shares_files_with: a table whose parameters may stand in a file that is given to
             this node too; they are passed over.
+        :raises ConfigurationError: a name comes twice.
         """
         self._rows = tuple(parameters)
         self._by_name = {row.name: row for row in self._rows if not row.is_pattern}

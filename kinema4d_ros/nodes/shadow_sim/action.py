@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The action server ~/precheck: a goal is one request, whose progress and end it tells."""
+"""The action server ~/precheck: a goal is one request, whose progress and end it reports."""
 from __future__ import annotations
 
 import time
@@ -55,7 +55,7 @@ class PrecheckAction:
     def __init__(self, node: Node, runner: RequestRunner, settings: Callable[[], ShadowSimSettings],
                  is_active: Callable[[], bool]):
         """
-        Start serving.
+        Offer the action ~/precheck.
 
         :param settings: returns the settings as they are now.
         """
@@ -88,14 +88,14 @@ class PrecheckAction:
 
             self._server.finish(goal, abort)
             return
-        told_stage, told_at = '', 0.0
+        last_stage, last_at = '', 0.0
 
-        def tell(request: PrecheckRequest, stage: str, step: int, total: int) -> None:
-            nonlocal told_stage, told_at
+        def publish_progress(request: PrecheckRequest, stage: str, step: int, total: int) -> None:
+            nonlocal last_stage, last_at
             now = time.monotonic()
-            if stage == told_stage and now - told_at < _FEEDBACK_PERIOD and step < total:
+            if stage == last_stage and now - last_at < _FEEDBACK_PERIOD and step < total:
                 return
-            told_stage, told_at = stage, now
+            last_stage, last_at = stage, now
             elapsed = now - request.started
             feedback = Precheck.Feedback(stage=stage, step=step, total=total,
                                          elapsed=duration_message(elapsed))
@@ -110,7 +110,7 @@ class PrecheckAction:
         deadline = duration_seconds(goal.request.deadline) or settings.values['deadline']
         request = PrecheckRequest(
             goal.request.candidates, deadline=deadline,
-            tiers=goal.request.tiers, goal=purpose, on_progress=tell,
+            tiers=goal.request.tiers, goal=purpose, on_progress=publish_progress,
             on_answer=lambda: self._server.finish(goal, lambda goal: self._end(goal, request)))
         self._requests[bytes(goal.goal_id.uuid)] = request
         if goal.is_cancel_requested:      # before it was begun
@@ -153,7 +153,7 @@ class PrecheckAction:
         elif len(request.messages) != len(request.candidates):
             result.error_code = Precheck.Result.MODEL_FAILED
             result.error_msg = (f'{len(request.messages)} of {len(request.candidates)} candidates '
-                                'were judged; the log of shadow_sim tells why')
+                                'were judged; the log of shadow_sim says why')
         elif why := _why_not_ready(request):
             result.error_code, result.error_msg = Precheck.Result.NOT_READY, why
         if request.outcome is JobOutcome.CANCELLED and request.reason == _BY_CLIENT:

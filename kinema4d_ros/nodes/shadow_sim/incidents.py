@@ -35,7 +35,7 @@ class KeptFrames:
     """Keeps small copies of the frames of one prediction, in the supervisor's thread."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Begin without a frame."""
         self.images: list[np.ndarray] = []
         self.times: list[float] = []
 
@@ -62,7 +62,7 @@ class IncidentKeeper:
     """Writes packets in a thread of its own; `keep` returns at once and raises nothing."""
 
     def __init__(self, logger: RcutilsLogger) -> None:
-        """:param logger: of the node."""
+        """Make a keeper that reports to the logger of the node; its thread starts when needed."""
         self._logger = logger
         self._written = self._failed = 0
         self._problem = ''
@@ -97,10 +97,10 @@ class IncidentKeeper:
             self._changed.notify()
 
     def counts(self) -> dict[str, Any]:
-        """Return what the diagnostics tell."""
-        told: dict[str, Any] = {'incidents written': self._written,
-                                'incidents failed': self._failed}
-        return told | ({'incident problem': self._problem} if self._problem else {})
+        """Return the numbers for the diagnostics, by their names there."""
+        counts: dict[str, Any] = {'incidents written': self._written,
+                                  'incidents failed': self._failed}
+        return counts | ({'incident problem': self._problem} if self._problem else {})
 
     def close(self) -> None:
         """Write what waits, within some seconds."""

@@ -29,7 +29,7 @@ from kinema4d_ros.types import FindingCode, Observation
 
 _NS = 1_000_000_000
 _JOINT_SPREAD_NS = _NS // 2   # arm and gripper may publish their states so far apart
-_RECENT = 5.0                 # [s] a problem is told in the diagnostics after it came up last
+_RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
 _INFO = 'camera/camera_info'
 
 
@@ -37,7 +37,7 @@ class InputProblem(ObservationError):
     """An input is missing, stale or unusable; `code` is the finding that says so."""
 
     def __init__(self, code: FindingCode, message: str):
-        """Keep the code."""
+        """Make the error; `code` is that of the finding it becomes."""
         self.code = code
         super().__init__(message)
 
@@ -81,11 +81,11 @@ class Inputs:
     def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
                  group: CallbackGroup, on_jump: Callable[[str], None]):
         """
-        Subscribe.
+        Subscribe to camera, joint_states and TF.
 
         :param values: snapshot of the parameters.
         :param tree: kept up to date from TF.
-        :param on_jump: told when the stamps of a topic jump back.
+        :param on_jump: called with a reason when the stamps of a topic jump back.
         """
         self._node, self._group, self._on_jump = node, group, on_jump
         self._reliability = values['camera_reliability']
@@ -217,7 +217,7 @@ class Inputs:
     # ------------------------------------------------------------------ asked by the node
 
     def status(self) -> Iterator[InputStatus]:
-        """Tell how each input does."""
+        """Yield how each input does."""
         now = time.monotonic()
         for topic, buffer in self._buffers.items():
             yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
@@ -356,7 +356,7 @@ def _registered_depth(message: Image | CompressedImage, image_frame: str,
 
 
 def _check_age(what: str, entry: Entry, now_ns: int, limit: float) -> None:
-    """:raises InputProblem: when an entry is older than `limit` [s], unless that is 0.0."""
+    """Raise InputProblem when an entry is older than `limit` [s], unless that is 0.0."""
     age = (now_ns - entry.stamp_ns) / _NS
     if limit == 0.0 or abs(age) <= limit:
         return

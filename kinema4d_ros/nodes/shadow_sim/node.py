@@ -170,7 +170,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
         def started(of_worker: WorkerSettings, name: str, cancel_grace: float) -> Supervisor:
             return Supervisor(
-                of_worker, lambda *told: self._log_state(name, *told),
+                of_worker, lambda *change: self._log_state(name, *change),
                 slots=values['frame_slots'], cancel_grace=cancel_grace,
                 start_timeout=values['start_timeout'])
 
@@ -293,7 +293,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
             finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), None
-        except Exception as error:   # whatever a stranger's file does, the node lives on
+        except Exception as error:   # no robot description may end this node
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
             # the robot of before is not what the topic describes any more

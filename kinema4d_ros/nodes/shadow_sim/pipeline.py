@@ -82,10 +82,11 @@ class PrecheckPipeline:
                  settings: Callable[[], ShadowSimSettings], checks: Supervisor,
                  predictions: Supervisor):
         """
-        Judge with these worker processes, which may be the same.
+        Make a pipeline that has its costly steps done by worker processes.
 
-        :param node: whose clock counts, and whose log is told.
+        :param node: whose clock and logger are used.
         :param settings: returns the settings as they are now.
+        :param checks: the worker of the checks; may be that of the predictions.
         """
         self._node, self._live, self._outputs, self._settings = node, live, outputs, settings
         self._checks, self._predictions = checks, predictions
@@ -148,7 +149,7 @@ class PrecheckPipeline:
 
     def _check(self, request: PrecheckRequest, candidate: Candidate,
                observed: FramedObservation | InputProblem, plan: _Plan) -> None:
-        """Have tiers 0 and 1 run in the worker process; a failure leaves them in doubt."""
+        """Have tiers 0 and 1 run in the worker process; a failure makes the verdict UNSURE."""
         if not candidate.moves or request.stopped.is_set():
             return
         if isinstance(observed, InputProblem):
@@ -309,7 +310,7 @@ class PrecheckPipeline:
 
     def _report_provisional(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
                             stage: str) -> None:
-        """Tell the one who asked the provisional verdict by the tiers done so far."""
+        """Report to the one who asked the provisional verdict of the tiers done so far."""
         so_far = candidate.assessment.copy()
         so_far.doubt('not all tiers have run yet')
         request.provisional = self._message(

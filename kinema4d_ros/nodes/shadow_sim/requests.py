@@ -3,13 +3,13 @@
 """
 Requests for a verdict, one at a time: the newest wins.
 
-Whoever asked for an older one is told that it was replaced: a verdict that was not told before is
-then FAIL or UNSURE, never PASS, whatever was found out. One that was told before stays: where only
+Whoever asked for an older one gets the answer that it was replaced: a verdict that was not given
+before is then FAIL or UNSURE, never PASS, whatever was found. One that was given stays: where only
 the prediction after it was cut short, it is repeated as the final one. What is done for it is
 stopped, with one exception. In a stream of trajectories on a topic the next one comes while a check
 still runs; were that stopped each time, a policy that is quicker than the check would never be
 judged. So between two requests that are both of a stream a running check comes to its end, and its
-findings are told with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all
+findings go out with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all
 that is not yet being checked is replaced. An action's goal stops everything, and is stopped by
 anything: who asks for a newer one does not wait for the older any more.
 """
@@ -54,15 +54,15 @@ class PrecheckRequest:
                  on_progress: Callable[[PrecheckRequest, str, int, int], None] = lambda *_: None,
                  on_answer: Callable[[], None] = lambda: None):
         """
-        Keep the request.
+        Make a request, which `RequestRunner.submit` takes.
 
         :param candidates: one or more.
         :param deadline: [s] from now, for the answer.
         :param tiers: that the answer waits for, beside those that the node requires.
         :param goal: what the motion is to achieve; None for what the node's parameters say.
         :param is_streamed: one of many, each of which the next one outdates.
-        :param on_progress: told the stage, its step and their total; quick.
-        :param on_answer: told once when `answered` is set; quick.
+        :param on_progress: called with this request, a stage, its step and their total; quick.
+        :param on_answer: called once, when `answered` is set; quick.
         """
         self.candidates = tuple(candidates)
         self.started = time.monotonic()
@@ -173,7 +173,7 @@ class RequestRunner:
 
     @property
     def waiting(self) -> int:
-        """How many wait: at most one that will be judged, and some to be told that it will not."""
+        """How many wait: at most one that will be judged, and some yet to be refused."""
         return max(0, len(self._queue) - 1)
 
     def submit(self, request: PrecheckRequest) -> None:
@@ -218,7 +218,7 @@ class RequestRunner:
                 request = self._queue[0]
             try:
                 self._judge(request)
-            except Exception as error:     # this thread must outlive it, and the asker be told
+            except Exception as error:     # this thread goes on, and the request is answered
                 traceback.print_exc()
                 request.fail(JobOutcome.FAILED, f'internal error: {type(error).__name__}: {error}')
             with self._changed:

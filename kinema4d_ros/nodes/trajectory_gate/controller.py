@@ -40,7 +40,7 @@ class ControllerClient:
         Connect to the controller.
 
         :param name: the controller's node name, resolved.
-        :param feedback: told the feedback on a trajectory with its number.
+        :param feedback: called with the number of a trajectory and the feedback on it.
         :param by_topic: whether what comes by topic goes on by topic.
         """
         self._node, self._dispatcher, self._feedback = node, dispatcher, feedback

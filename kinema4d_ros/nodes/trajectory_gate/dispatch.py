@@ -34,7 +34,7 @@ class Dispatcher:
     """
 
     def __init__(self, machine: GateMachine, ports: Ports):
-        """Make the dispatcher of a machine."""
+        """Make the dispatcher of a machine, which nothing else may call."""
         self._machine, self._ports = machine, ports
         self._queue: deque[Callable[[], Any]] = deque()
 

@@ -38,7 +38,7 @@ class GoalServer:
 
     def __init__(self, node: Node, group: CallbackGroup, dispatcher: Dispatcher, *, topic: bool):
         """
-        Open the action, the services and the topic.
+        Offer the action and the services, and subscribe to the topic.
 
         :param group: the gate's callback group, in which services and topic are served.
         :param topic: whether there is a topic.
@@ -69,7 +69,7 @@ class GoalServer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every client has been told the end of its goal."""
+        """Whether every client has the result of its goal."""
         return not self._goals
 
     def why_doubled(self) -> str | None:
@@ -87,7 +87,7 @@ class GoalServer:
         self._dispatcher.handle(TrajectorySubmitted(request_from_bytes(next(self._numbers), raw)))
 
     def _accept(self, goal: ServerGoalHandle) -> None:
-        """Take every goal: only an accepted goal can be told why it is refused."""
+        """Take every goal: only an accepted goal can carry a reason for its refusal."""
         number, key = next(self._numbers), bytes(goal.goal_id.uuid)
         with self._lock:
             self._goals[number], self._number_of[key] = goal, number
@@ -134,7 +134,7 @@ class GoalServer:
             goal.publish_feedback(feedback)
 
     def end(self, command: EndGoal) -> None:
-        """Tell a client how its goal ended; nothing for one that came by topic."""
+        """Send a client the result of its goal; nothing for one that came by topic."""
         if command.number in self._goals:
             self._ending.append(command)
             self._end_what_can()
@@ -144,7 +144,7 @@ class GoalServer:
         waiting = []
         for command in self._ending:
             goal = self._goals[command.number]
-            # rclpy makes a goal CANCELING just after it told us of the cancel.
+            # rclpy makes a goal CANCELING just after its cancel callback.
             if command.how is GoalEnd.CANCEL and goal.is_active and not goal.is_cancel_requested:
                 waiting.append(command)
             else:

@@ -44,7 +44,7 @@ class TrajectoryGate(NodeBase, Node):
 
     def __init__(self, on_failure: Callable[[], None]):
         """
-        Open the gate.
+        Declare the parameters and connect clients, controller and shadow_sim.
 
         :param on_failure: called when the node must end.
         :raises ConfigurationError: a parameter is missing or bad.

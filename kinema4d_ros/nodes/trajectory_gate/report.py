@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the gate tells people what it does: log, ~/decision and /diagnostics."""
+"""How the gate reports what it does: log, ~/decision and /diagnostics."""
 from __future__ import annotations
 
 from builtin_interfaces.msg import Time
@@ -18,10 +18,10 @@ _SOURCES = {'action': Decision.ACTION, 'topic': Decision.TOPIC}
 
 
 class GateReporter:
-    """One sentence for each decision, the reason first."""
+    """Reports decisions, one sentence each with the reason first, and how the gate does."""
 
     def __init__(self, node: Node):
-        """Create the publishers."""
+        """Create the publishers of ~/decision and /diagnostics."""
         self._node = node
         self._decision = node.create_publisher(Decision, '~/decision', qos.DECISIONS)
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
