@@ -29,7 +29,7 @@ _next_domain = 0
 @pytest.fixture
 def ros_domain(monkeypatch) -> int:
     """
-    Give the test a ROS domain that no other test, worker or session on this machine uses now.
+    Give the test a ROS domain that no other test process uses now.
 
     It is in ``ROS_DOMAIN_ID`` while the test runs, so that contexts and child processes have it.
     """

@@ -62,7 +62,7 @@ def cloud_message(points: np.ndarray, colors: np.ndarray | None, header: Header,
 
 
 def _interleave(points: np.ndarray, colors: np.ndarray | None, packed: np.ndarray) -> bool:
-    """Write points (H, W, 3) and colours to `packed` (H, W, 4) float32; tell if all are finite."""
+    """Write points (H, W, 3) and colours to `packed` (H, W, 4) float32; are all finite."""
     points = np.ascontiguousarray(points, np.float32)
     # OpenCV's colour conversions are the quickest way to interleave 3 channels with a fourth.
     cv2.cvtColor(points, cv2.COLOR_RGB2RGBA, dst=packed)

@@ -29,7 +29,7 @@ def owner(endpoint: TopicEndpointInfo) -> str:
 
 def why_incompatible(publisher: TopicEndpointInfo, kind: type, asked: QoSProfile) -> str | None:
     """
-    Return why a subscriber never hears a publisher, None where it does as far as can be told.
+    Return why a subscriber never hears a publisher, None where it does, as far as the graph shows.
 
     :param kind: message class of the subscriber.
     :param asked: QoS that the subscriber asks for.
@@ -87,7 +87,7 @@ def _unheard(node: Node, subscription: Subscription) -> tuple[list[str], bool]:
         reasons = [(owner(publisher), why_incompatible(publisher, subscription.msg_type,
                                                        subscription.qos_profile))
                    for publisher in node.get_publishers_info_by_topic(topic)]
-    except Exception as error:      # whatever a stranger offers, the node lives on
-        return [f'its publishers cannot be told: {type(error).__name__}: {error}'], False
+    except Exception as error:      # no publisher may end this node
+        return [f'its publishers cannot be listed: {type(error).__name__}: {error}'], False
     return (sorted({f'a publisher of {who} is not heard: {why}' for who, why in reasons if why}),
             not all(why for _, why in reasons))

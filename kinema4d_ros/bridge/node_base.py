@@ -22,7 +22,7 @@ class NodeBase:
     DDS wakes the executor for as long as any message waits. Where another thread is to take that
     message (another of the executor's, or a SubscriptionThread) the executor finds nothing to do,
     waits, is woken again, and so keeps that thread from the GIL: a node with camera subscriptions
-    stood still for up to half a second. Incompatible publishers, of which the events would tell,
+    stood still for up to half a second. Incompatible publishers, which the events would report,
     are found by `bridge.graph` instead.
 
     Parameters that files and command line give are declared at once, so that `ParameterTable`

@@ -31,13 +31,13 @@ def take(subscription: Subscription) -> Any | None:
     return None if taken is None else taken[0]
 
 
-def end_callback_threads(executor: MultiThreadedExecutor, patience: float) -> None:
+def end_callback_threads(executor: MultiThreadedExecutor, timeout: float) -> None:
     """
     Wait for the callbacks that run in threads, which `shutdown` means to do but does not.
 
-    :param patience: [s] after which they are left to themselves.
+    :param timeout: [s] after which it returns while they still run.
     """
     ending = threading.Thread(target=executor._executor.shutdown,
                               kwargs={'cancel_futures': True}, daemon=True)
     ending.start()
-    ending.join(patience)
+    ending.join(timeout)

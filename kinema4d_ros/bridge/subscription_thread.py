@@ -45,10 +45,14 @@ class SubscriptionThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; no callback runs after this returns, and the subscription may be destroyed."""
+        """
+        Stop the thread.
+
+        After this returns no callback runs any more, and the subscription may be destroyed.
+        """
         self._ending.set()
         self._thread.join()
-        with self._taking:      # in case `catch_up` runs in another thread
+        with self._taking:      # `catch_up` may still run in another thread
             pass
 
     def catch_up(self) -> None:
@@ -58,7 +62,7 @@ class SubscriptionThread:
                 self._take_all()
             except InvalidHandle:     # the node is gone
                 self._ending.set()
-            except Exception:         # one strange message must not end this thread
+            except Exception:         # no message may end this thread
                 traceback.print_exc()
 
     def _run(self) -> None:

@@ -118,7 +118,7 @@ def finding_from_message(message: FindingMessage) -> Finding:
 
 
 def known_duration(seconds: float | None) -> tuple[bool, Duration]:
-    """Return whether a time [s] is known and can be told, and the time, zero where it is not."""
+    """Return whether a time [s] is known and fits a message, and the time, zero where it is not."""
     if seconds is None or not abs(seconds) < _LONGEST:     # not for NaN either
         return False, Duration()
     return True, duration_message(seconds)

@@ -51,9 +51,9 @@ def run(options: argparse.Namespace) -> Exit:
         checks = list(examine_installation())
         if importlib.util.find_spec('rclpy') and importlib.util.find_spec('kinema4d_ros.msg'):
             ros.use_large_messages()
-            from kinema4d_ros.nodes.doctor.graph import examine_graph
+            from kinema4d_ros.nodes.doctor.graph import check_graph
 
-            checks += examine_graph(options.ros_arguments, options.seconds, options.graph, report)
+            checks += check_graph(options.ros_arguments, options.seconds, options.graph, report)
     if options.json:
         show.write_json({'checks': checks, 'problems': sum(
             check.level == Level.ERROR for check in checks)})

@@ -3,9 +3,9 @@
 """The gate's decisions, without ROS: what may go to the controller, and what must be stopped."""
 from kinema4d_ros.gate.machine import GateMachine
 from kinema4d_ros.gate.motions import Phase
-from kinema4d_ros.gate.request import Answer, GateRequest
+from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
 from kinema4d_ros.gate.settings import GateSettings, Mode
 from kinema4d_ros.gate.world import GraphState, JointReading, World
 
-__all__ = ['Answer', 'GateMachine', 'GateRequest', 'GateSettings', 'GraphState', 'JointReading',
-           'Mode', 'Phase', 'World']
+__all__ = ['GateMachine', 'GateRequest', 'GateSettings', 'GraphState', 'JointReading', 'Mode',
+           'Phase', 'ShadowSimAnswer', 'World']

@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from kinema4d_ros.gate.events import End
+from kinema4d_ros.gate.events import GoalEnd
 from kinema4d_ros.gate.request import GateRequest
 from kinema4d_ros.gate.settings import Mode
 from kinema4d_ros.types import JointTrajectory, Status
@@ -68,17 +68,17 @@ class CancelAtController:
 
 @dataclass(frozen=True)
 class EndGoal:
-    """Tell the client how its goal ended; nothing for one that came by topic."""
+    """End the client's goal with its result; nothing for a trajectory that came by topic."""
 
     number: int
-    how: End
+    how: GoalEnd
     error_code: int = 0
     error_string: str = ''
 
 
 @dataclass(frozen=True, eq=False)
 class ReportDecision:
-    """Tell people and programs what was decided, and why, in one sentence."""
+    """Report to people and programs what was decided and why, in one sentence."""
 
     kind: DecisionKind
     sentence: str

@@ -6,10 +6,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from kinema4d_ros.gate.request import Answer, GateRequest
+from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
 
 
-class End(enum.StrEnum):
+class GoalEnd(enum.StrEnum):
     """How a goal ends, at the controller or for the client."""
 
     SUCCEED = 'succeed'
@@ -29,14 +29,14 @@ class VerdictAnswered:
     """shadow_sim answered the question about a trajectory."""
 
     number: int
-    answer: Answer
+    answer: ShadowSimAnswer
 
 
 @dataclass(frozen=True)
 class VerdictHeard:
     """shadow_sim published a verdict, to whomever: possibly late evidence."""
 
-    answer: Answer
+    answer: ShadowSimAnswer
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ControllerFinished:
     """The controller's goal ended."""
 
     number: int
-    how: End
+    how: GoalEnd
     error_code: int = 0
     error_string: str = ''
 

@@ -1,9 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The worst that shadow_sim has said so far of each rollout."""
+"""The worst verdict so far on each rollout."""
 from __future__ import annotations
 
-from kinema4d_ros.gate.request import Answer
+from kinema4d_ros.gate.request import ShadowSimAnswer
 from kinema4d_ros.types import FindingCode, Severity, Status, Verdict
 
 _REMEMBERED = 256    # rollouts
@@ -19,9 +19,9 @@ class EvidenceMemory:
 
     def __init__(self) -> None:
         """Make an empty memory."""
-        self._known: dict[tuple[str, str], Answer] = {}
+        self._known: dict[tuple[str, str], ShadowSimAnswer] = {}
 
-    def note(self, answer: Answer) -> bool:
+    def note(self, answer: ShadowSimAnswer) -> bool:
         """Return whether an answer is worse than what was known of its rollout; remember it."""
         key = _key(answer)
         known = self._known.get(key)
@@ -33,19 +33,19 @@ class EvidenceMemory:
                 del self._known[next(iter(self._known))]
         return True
 
-    def worst(self, answer: Answer) -> Answer:
+    def worst(self, answer: ShadowSimAnswer) -> ShadowSimAnswer:
         """Return this answer, or a worse one that is known of the same rollout."""
         known = self._known.get(_key(answer))
         return known if known is not None and badness(known) > badness(answer) else answer
 
 
-def _key(answer: Answer) -> tuple[str, str]:
+def _key(answer: ShadowSimAnswer) -> tuple[str, str]:
     """Return what the verdict is on; the rollout is '' where that is unknown."""
     digest = '' if answer.verdict is None else answer.verdict.trajectory_hash
     return answer.rollout_id, digest
 
 
-def badness(answer: Answer) -> int:
+def badness(answer: ShadowSimAnswer) -> int:
     """
     Return how bad a verdict is: PASS or none 0, UNSURE 1, FAIL more.
 
@@ -60,6 +60,6 @@ def badness(answer: Answer) -> int:
 
 
 def is_only_about_start(verdict: Verdict) -> bool:
-    """Tell whether a FAIL says no more than that the robot is not where the motion starts."""
+    """Return whether a FAIL says no more than that the robot is not where the motion starts."""
     fails = {finding.code for finding in verdict.findings if finding.severity == Severity.FAIL}
     return fails == {FindingCode.START_STATE}

@@ -13,16 +13,16 @@ import dataclasses
 from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim, Command,
                                         DecisionKind, EndGoal, LogLevel)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
-                                      ControllerFinished, ControllerRejected, End, Event,
+                                      ControllerFinished, ControllerRejected, Event, GoalEnd,
                                       JointsChanged, OperatorApproved, OperatorDenied,
                                       OperatorOverrode, Tick, TrajectorySubmitted,
                                       VerdictAnswered, VerdictHeard)
 from kinema4d_ros.gate.evidence import badness, EvidenceMemory
 from kinema4d_ros.gate.execution import Execution
-from kinema4d_ros.gate.motions import Phase, Turn, Waiting
-from kinema4d_ros.gate.request import Answer, GateRequest
-from kinema4d_ros.gate.rules import (Decision, evidence_objections, OverrideDesk, Refusal, rule,
-                                     Ruling)
+from kinema4d_ros.gate.motions import EventContext, PendingMotion, Phase
+from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
+from kinema4d_ros.gate.rules import (evidence_objections, GoalErrorCode, OverrideGrant, rule,
+                                     RuleResult, Ruling)
 from kinema4d_ros.gate.settings import Mode
 from kinema4d_ros.gate.world import World
 from kinema4d_ros.robot import trajectory_hash
@@ -33,12 +33,12 @@ class GateMachine:
     """The trajectories at the gate: one waiting, those at the controller, the last refused."""
 
     def __init__(self) -> None:
-        """Make a gate without trajectories."""
+        """Begin with no trajectory at the gate."""
         self._execution = Execution()
-        self._waiting: Waiting | None = None
-        self._unanswered: dict[int, Waiting] = {}   # forwarded before their verdict: mode monitor
+        self._waiting: PendingMotion | None = None
+        self._unanswered: dict[int, PendingMotion] = {}   # forwarded unchecked: mode monitor
         self._evidence = EvidenceMemory()
-        self._overrides = OverrideDesk()
+        self._overrides = OverrideGrant()
         self._refused: GateRequest | None = None    # the last; what an override is for
         self._refused_again = False      # another with the same hash was refused before it
         self._closed: str | None = None             # why nothing passes any more
@@ -65,7 +65,7 @@ class GateMachine:
             else Phase.ENDED
 
     def needs_new_graph(self, event: Event, now_ns: int) -> bool:
-        """Tell whether the graph must be looked at anew: not for each joint state, nor in vain."""
+        """Return whether the graph must be looked at anew: not for each joint state."""
         waiting = self._waiting
         match event:
             case Tick():
@@ -82,76 +82,77 @@ class GateMachine:
         :param now: steady time [s].
         :param world: as it is now. Its `graph` must be new where `needs_new_graph`.
         """
-        turn = Turn(now, world)
+        context = EventContext(now, world)
         match event:
             case TrajectorySubmitted(request):
-                self._submit(request, turn)
+                self._submit(request, context)
             case VerdictAnswered(number, answer):
-                self._answered(number, answer, turn)
+                self._answered(number, answer, context)
             case VerdictHeard(answer):
-                self._heard(answer, turn)
+                self._heard(answer, context)
             case ControllerAccepted():
-                self._execution.accepted(event, turn)
+                self._execution.accepted(event, context)
             case ControllerRejected(number):
-                self._execution.rejected(number, turn)
+                self._execution.rejected(number, context)
             case ControllerFinished():
-                self._execution.finished(event, turn)
+                self._execution.finished(event, context)
             case ClientCancelled(number):
-                self._cancel(number, turn)
+                self._cancel(number, context)
             case OperatorApproved(digest):
-                self._decide(digest, True, turn)
+                self._operator_decided(digest, True, context)
             case OperatorDenied(digest):
-                self._decide(digest, False, turn)
+                self._operator_decided(digest, False, context)
             case OperatorOverrode(digest):
-                self._override(digest, turn)
+                self._override(digest, context)
             case Tick():
-                self._tick(turn)
+                self._tick(context)
             case Closed(reason):
-                self._close(reason, turn)
+                self._close(reason, context)
         if self._closed is None:
-            self._execution.watch(turn)
-            if self._waiting is not None and self._waiting.phase is Phase.HELD and (
-                    isinstance(event, Tick) or not self._execution.is_ahead(self._waiting, turn)):
-                self._weigh(self._waiting, turn)
-        return turn.commands
+            self._execution.watch(context)
+            held = self._waiting
+            if held is not None and held.phase is Phase.HELD and (
+                    isinstance(event, Tick) or not self._execution.is_ahead(held, context)):
+                self._hold_or_decide(held, context)
+        return context.commands
 
     # ------------------------------------------------------------------ a trajectory comes
 
-    def _submit(self, request: GateRequest, turn: Turn) -> None:
-        settings = turn.world.settings
-        new = Waiting(request, settings, turn.now + settings.verdict_timeout,
-                      turn.world.start_of(request.joint_names))
+    def _submit(self, request: GateRequest, context: EventContext) -> None:
+        settings = context.world.settings
+        new = PendingMotion(request, settings, context.now + settings.verdict_timeout,
+                            context.world.start_of(request.joint_names))
         if self._closed is not None:
-            self._refuse(new, self._closed, turn)
+            self._refuse(new, self._closed, context)
             return
         older = self._waiting
         if older is not None and older.request.number > request.number:
-            self._refuse(new, 'replaced by a newer trajectory, which was read sooner', turn)
+            self._refuse(new, 'replaced by a newer trajectory, which was read sooner', context)
             return
         self._waiting = new
         if older is not None:
             same = older.request.trajectory_hash == request.trajectory_hash
-            if same and (older.phase is Phase.SHOWN or older.look_again is not None):
-                new.look_again = 'it has taken the place of another with the same hash'
-            turn.do(AbandonQuestion(older.request.number))
-            self._refuse(older, 'replaced by a newer trajectory before it was forwarded', turn)
+            if same and (older.phase is Phase.SHOWN or older.confirm_again is not None):
+                new.confirm_again = 'it has taken the place of another with the same hash'
+            context.do(AbandonQuestion(older.request.number))
+            self._refuse(older, 'replaced by a newer trajectory before it was forwarded', context)
         if not request.is_message:
-            self._refuse(new, request.problem or 'it cannot be read', turn)
+            self._refuse(new, request.problem or 'it cannot be read', context)
             return
         new.overridden = settings.mode is Mode.ENFORCE and self._overrides.take(
-            request.goal_digest, turn.now)
+            request.goal_digest, context.now)
         if settings.mode is Mode.MONITOR or new.overridden or request.problem:
-            self._judge(new, turn)
+            self._judge(new, context)
         elif settings.mode is Mode.ENFORCE:
-            self._continue(new, turn)
+            self._continue(new, context)
         if new.phase is Phase.RECEIVED and not new.overridden:
             if settings.mode is Mode.MONITOR:
                 self._unanswered[request.number] = new
-            self._ask(new, turn)
+            self._ask(new, context)
 
-    def _continue(self, new: Waiting, turn: Turn) -> None:
+    def _continue(self, new: PendingMotion, context: EventContext) -> None:
         """Have a trajectory that begins ahead on the path that is executed continue it."""
-        found = self._execution.handover(new, turn)
+        found = self._execution.handover(new, context)
         if found is None:
             return
         new.after, new.handover = found
@@ -159,35 +160,35 @@ class GateMachine:
         new.request = dataclasses.replace(
             new.request, motion_hash=trajectory_hash(new.handover.motion))
 
-    def _ask(self, waiting: Waiting, turn: Turn) -> None:
+    def _ask(self, waiting: PendingMotion, context: EventContext) -> None:
         """Ask for a verdict, now or, while shadow_sim or joints are yet to be heard, at a tick."""
-        graph, names = turn.world.graph, set(waiting.request.joint_names)
+        graph, names = context.world.graph, set(waiting.request.joint_names)
         if not names <= set(waiting.start):
-            waiting.start = turn.world.start_of(names)
+            waiting.start = context.world.start_of(names)
         if graph.shadow_sim_problem:
             if graph.settled:
-                self._answered(waiting.request.number, Answer(problem=graph.shadow_sim_problem),
-                               turn)
+                self._answered(waiting.request.number,
+                               ShadowSimAnswer(problem=graph.shadow_sim_problem), context)
         elif graph.shadow_sim_ready and (graph.settled or names <= set(waiting.start)):
             waiting.phase = Phase.ASKED
             question = None if waiting.handover is None else waiting.handover.motion
-            turn.do(AskShadowSim(waiting.request, question, waiting.deadline - turn.now))
+            context.do(AskShadowSim(waiting.request, question, waiting.deadline - context.now))
 
     # ------------------------------------------------------------------ what shadow_sim says
 
-    def _answered(self, number: int, answer: Answer, turn: Turn) -> None:
+    def _answered(self, number: int, answer: ShadowSimAnswer, context: EventContext) -> None:
         """Take the answer to a question."""
         self._evidence.note(answer)
         answer = self._evidence.worst(answer)      # it may have been published before
         unanswered, waiting = self._unanswered.pop(number, None), self._waiting
         if unanswered is not None:
-            self._report_unforced(unanswered, answer, turn)
+            self._report_unforced(unanswered, answer, context)
         elif waiting is not None and waiting.request.number == number \
                 and waiting.phase in (Phase.RECEIVED, Phase.ASKED):
             waiting.answer = answer
-            self._weigh(waiting, turn)
+            self._hold_or_decide(waiting, context)
 
-    def _heard(self, answer: Answer, turn: Turn) -> None:
+    def _heard(self, answer: ShadowSimAnswer, context: EventContext) -> None:
         """
         Take a verdict that shadow_sim published.
 
@@ -198,75 +199,80 @@ class GateMachine:
         if not self._evidence.note(answer) or verdict is None:
             return
         if verdict.status == Status.FAIL:
-            self._execution.doubt(verdict, turn)
+            self._execution.take_late_fail(verdict, context)
         if waiting is None or verdict.trajectory_hash != waiting.request.asked_hash \
                 or badness(answer) <= badness(waiting.answer):
             return
         if waiting.phase is Phase.HELD:
             waiting.answer = answer
-            self._weigh(waiting, turn)
+            self._hold_or_decide(waiting, context)
         elif waiting.phase is Phase.SHOWN:
             waiting.answer = answer
-            waiting.look_again = f'its verdict has become {verdict.status.name}: {verdict.summary}'
-            self._judge(waiting, turn)
+            waiting.confirm_again = \
+                f'its verdict has become {verdict.status.name}: {verdict.summary}'
+            self._judge(waiting, context)
 
-    def _weigh(self, waiting: Waiting, turn: Turn) -> None:
-        """Judge it, or hold what may pass until the robot is where it begins."""
+    def _hold_or_decide(self, waiting: PendingMotion, context: EventContext) -> None:
+        """Decide on it, or hold what may pass until the robot is where it begins."""
         if waiting.after is not None and waiting.after.stop is not None:
             self._refuse(waiting, 'the motion that it continues is cancelled: '
-                         f'{waiting.after.stop.reason}', turn)
+                         f'{waiting.after.stop.reason}', context)
             return
-        if not self._execution.is_ahead(waiting, turn):
-            self._judge(waiting, turn)
+        if not self._execution.is_ahead(waiting, context):
+            self._judge(waiting, context)
             return
-        objections = evidence_objections(waiting.request, waiting.answer, waiting.situation(turn),
-                                         waiting.settings)
+        objections = evidence_objections(waiting.request, waiting.answer,
+                                         waiting.situation(context), waiting.settings)
         if objections:
-            self._refuse(waiting, objections[0].reason, turn, objections[0].error)
+            self._refuse(waiting, objections[0].reason, context, objections[0].error)
         elif waiting.phase is not Phase.HELD:
             waiting.phase = Phase.HELD
-            turn.report(DecisionKind.HOLD, f'PASS: {waiting.request.name} is held until the robot '
-                        'is where it begins', waiting)
+            context.report(DecisionKind.HOLD, f'PASS: {waiting.request.name} is held until the '
+                           'robot is where it begins', waiting)
 
-    def _report_unforced(self, waiting: Waiting, answer: Answer, turn: Turn) -> None:
+    def _report_unforced(self, waiting: PendingMotion, answer: ShadowSimAnswer,
+                         context: EventContext) -> None:
         """Mode monitor: say what would have been decided."""
         waiting.answer = answer
-        objections = evidence_objections(waiting.request, answer, waiting.situation(turn),
+        objections = evidence_objections(waiting.request, answer, waiting.situation(context),
                                          waiting.settings)
         if objections:
-            turn.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been refused: '
-                        f'{objections[0].reason}', waiting, LogLevel.WARNING)
+            context.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been refused: '
+                           f'{objections[0].reason}', waiting, LogLevel.WARNING)
         elif answer.verdict is not None:
-            turn.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been forwarded: '
-                        f'PASS: {answer.verdict.summary}', waiting)
+            context.report(DecisionKind.MONITOR, f'{waiting.request.name} would have been '
+                           f'forwarded: PASS: {answer.verdict.summary}', waiting)
 
     # ------------------------------------------------------------------ the decision
 
-    def _judge(self, waiting: Waiting, turn: Turn, approved: bool | None = None) -> None:
+    def _judge(self, waiting: PendingMotion, context: EventContext,
+               approved: bool | None = None) -> None:
         """Decide on the waiting trajectory, and do it."""
-        situation = waiting.situation(turn, waiting.why_unwatched(turn.world))
-        decision = rule(waiting.settings.mode, waiting.request, waiting.answer, situation,
+        waiting.prepare_monitor(context.world)
+        situation = waiting.situation(context, waiting.watch_problem)
+        result = rule(waiting.settings.mode, waiting.request, waiting.answer, situation,
                         waiting.settings, overridden=waiting.overridden, approved=approved)
-        match decision.ruling:
+        match result.ruling:
             case Ruling.FORWARD:
-                self._forward(waiting, decision, turn)
+                self._forward(waiting, result, context)
             case Ruling.ASK:
                 waiting.phase = Phase.SHOWN
-                waiting.deadline = turn.now + waiting.settings.approval_timeout
-                turn.report(DecisionKind.ASK, f'approve or deny {waiting.request.name}? '
-                            f'{decision.reason}', waiting, LogLevel.WARNING)
+                waiting.deadline = context.now + waiting.settings.approval_timeout
+                context.report(DecisionKind.ASK, f'approve or deny {waiting.request.name}? '
+                               f'{result.reason}', waiting, LogLevel.WARNING)
             case _:
-                self._refuse(waiting, decision.reason, turn, decision.error)
+                self._refuse(waiting, result.reason, context, result.error)
 
-    def _forward(self, waiting: Waiting, decision: Decision, turn: Turn) -> None:
+    def _forward(self, waiting: PendingMotion, result: RuleResult, context: EventContext) -> None:
         self._waiting = None
         self.counts['overridden' if waiting.overridden else 'forwarded'] += 1
-        turn.report(DecisionKind.FORWARD, f'{decision.reason}: {waiting.request.name} is forwarded',
-                    waiting, LogLevel.WARNING if waiting.overridden else LogLevel.INFO)
-        self._execution.send(waiting, turn)
+        context.report(DecisionKind.FORWARD,
+                       f'{result.reason}: {waiting.request.name} is forwarded', waiting,
+                       LogLevel.WARNING if waiting.overridden else LogLevel.INFO)
+        self._execution.send(waiting, context)
 
-    def _refuse(self, waiting: Waiting, reason: str, turn: Turn,
-                error: Refusal = Refusal.INVALID_GOAL) -> None:
+    def _refuse(self, waiting: PendingMotion, reason: str, context: EventContext,
+                error: GoalErrorCode = GoalErrorCode.INVALID_GOAL) -> None:
         if waiting is self._waiting:
             self._waiting = None
         waiting.phase = Phase.ENDED
@@ -277,45 +283,45 @@ class GateMachine:
         elif last.goal_digest != request.goal_digest:
             self._refused_again = True      # until the operator has heard of it
         self._refused = request
-        turn.report(DecisionKind.REFUSE, f'{reason}: {request.name} is refused', waiting,
-                    LogLevel.ERROR)
-        turn.do(EndGoal(request.number, End.ABORT, int(error), reason))
+        context.report(DecisionKind.REFUSE, f'{reason}: {request.name} is refused', waiting,
+                       LogLevel.ERROR)
+        context.do(EndGoal(request.number, GoalEnd.ABORT, int(error), reason))
 
     # ------------------------------------------------------------------ the client, the operator
 
-    def _cancel(self, number: int, turn: Turn) -> None:
+    def _cancel(self, number: int, context: EventContext) -> None:
         """Cancel what a client no longer wants."""
         waiting = self._waiting
         if waiting is None or waiting.request.number != number:
-            self._execution.cancel_by_client(number, turn)
+            self._execution.cancel_by_client(number, context)
             return
         self._waiting, waiting.phase = None, Phase.ENDED
         reason = 'cancelled by the client before it was forwarded'
-        turn.do(AbandonQuestion(number))
-        turn.report(DecisionKind.CANCEL, f'{reason}: {waiting.request.name}', waiting)
-        turn.do(EndGoal(number, End.CANCEL, 0, reason))
+        context.do(AbandonQuestion(number))
+        context.report(DecisionKind.CANCEL, f'{reason}: {waiting.request.name}', waiting)
+        context.do(EndGoal(number, GoalEnd.CANCEL, 0, reason))
 
-    def _decide(self, digest: str, approved: bool, turn: Turn) -> None:
-        """Take an operator's word on the trajectory that waits."""
+    def _operator_decided(self, digest: str, approved: bool, context: EventContext) -> None:
+        """Forward or refuse the trajectory that waits, as an operator decided."""
         waiting = self._waiting
         if waiting is None or waiting.phase is not Phase.SHOWN:
-            turn.do(AnswerOperator(False, 'no trajectory waits for an approval' + (
+            context.do(AnswerOperator(False, 'no trajectory waits for an approval' + (
                 '' if waiting is None else '; its verdict is not there yet')))
         elif (refusal := _why_other(digest, waiting.request, 'waits')) is not None:
-            turn.do(AnswerOperator(False, refusal))
-        elif approved and waiting.look_again is not None:
-            turn.do(AnswerOperator(False, f'{waiting.look_again}; look at {waiting.request.name} '
-                                   'again, then approve it once more'))
-            waiting.look_again = None
+            context.do(AnswerOperator(False, refusal))
+        elif approved and waiting.confirm_again is not None:
+            context.do(AnswerOperator(False, f'{waiting.confirm_again}; look at '
+                                      f'{waiting.request.name} again, then approve it once more'))
+            waiting.confirm_again = None
         else:
-            self._judge(waiting, turn, approved)
+            self._judge(waiting, context, approved)
             refused = waiting.has_ended
-            turn.do(AnswerOperator(not (approved and refused), f'{waiting.request.name} was '
-                                   f'{"refused" if refused else "forwarded"}'))
+            context.do(AnswerOperator(not (approved and refused), f'{waiting.request.name} was '
+                                      f'{"refused" if refused else "forwarded"}'))
 
-    def _override(self, digest: str, turn: Turn) -> None:
+    def _override(self, digest: str, context: EventContext) -> None:
         """Let the last refused trajectory pass once, should it be sent again."""
-        settings, request = turn.world.settings, self._refused
+        settings, request = context.world.settings, self._refused
         if settings.mode is not Mode.ENFORCE:
             refusal: str | None = f'in mode {settings.mode} there is nothing to override'
         elif request is None or not request.trajectory_hash or request.problem:
@@ -327,44 +333,44 @@ class GateMachine:
                 refusal = f'{request.name} has the same hash as another that was refused before ' \
                           'it; look at it again, then override it once more'
         if refusal is not None or request is None:
-            turn.do(AnswerOperator(False, refusal or ''))
+            context.do(AnswerOperator(False, refusal or ''))
             return
         lifetime = settings.override_lifetime
-        self._overrides.grant(request.goal_digest, turn.now + lifetime)
+        self._overrides.grant(request.goal_digest, context.now + lifetime)
         text = f'an operator overrides the refusal of {request.name}: sent again within ' \
                f'{lifetime} s, it is forwarded once'
-        turn.report(DecisionKind.OVERRIDE, text, Waiting(request, settings, 0.0, {}),
-                    LogLevel.WARNING)
-        turn.do(AnswerOperator(True, text))
+        context.report(DecisionKind.OVERRIDE, text, PendingMotion(request, settings, 0.0, {}),
+                       LogLevel.WARNING)
+        context.do(AnswerOperator(True, text))
 
     # ------------------------------------------------------------------ time, the end
 
-    def _tick(self, turn: Turn) -> None:
+    def _tick(self, context: EventContext) -> None:
         for waiting in [self._waiting, *self._unanswered.values()]:
             if waiting is None or waiting.phase is Phase.HELD:
                 continue
             number = waiting.request.number
-            if turn.now < waiting.deadline:
+            if context.now < waiting.deadline:
                 if waiting.phase is Phase.RECEIVED:
-                    self._ask(waiting, turn)
+                    self._ask(waiting, context)
             elif waiting.phase is Phase.SHOWN:
                 self._refuse(waiting, 'no operator approved it within '
-                             f'{waiting.settings.approval_timeout} s', turn)
+                             f'{waiting.settings.approval_timeout} s', context)
             else:
-                turn.do(AbandonQuestion(number))
-                self._answered(number, Answer(problem=turn.world.graph.shadow_sim_problem or (
-                    f'shadow_sim gave no verdict within {waiting.settings.verdict_timeout} s')),
-                    turn)
-        self._execution.tick(turn)
+                context.do(AbandonQuestion(number))
+                problem = context.world.graph.shadow_sim_problem or (
+                    f'shadow_sim gave no verdict within {waiting.settings.verdict_timeout} s')
+                self._answered(number, ShadowSimAnswer(problem=problem), context)
+        self._execution.tick(context)
 
-    def _close(self, reason: str, turn: Turn) -> None:
+    def _close(self, reason: str, context: EventContext) -> None:
         """Cancel downstream, refuse what waits, and let nothing pass any more."""
         first, self._closed = self._closed is None, reason
-        self._execution.stop_all(reason, turn, again=first)     # commands may have been lost
+        self._execution.stop_all(reason, context, again=first)     # commands may have been lost
         waiting = self._waiting
         if waiting is not None:
-            turn.do(AbandonQuestion(waiting.request.number))
-            self._refuse(waiting, reason, turn)
+            context.do(AbandonQuestion(waiting.request.number))
+            self._refuse(waiting, reason, context)
 
 
 def _why_other(digest: str, request: GateRequest, what: str) -> str | None:

@@ -11,7 +11,7 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate.commands import Command, DecisionKind, LogLevel, ReportDecision
 from kinema4d_ros.gate.handover import Handover
 from kinema4d_ros.gate.path_monitor import PathMonitor
-from kinema4d_ros.gate.request import Answer, GateRequest
+from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
 from kinema4d_ros.gate.rules import farthest, Objection, Situation
 from kinema4d_ros.gate.settings import GateSettings
 from kinema4d_ros.gate.world import World
@@ -33,7 +33,7 @@ class Phase(enum.Enum):
 
 
 @dataclass(eq=False)
-class Waiting:
+class PendingMotion:
     """One that has not been forwarded, or is judged only for the record (mode monitor)."""
 
     request: GateRequest
@@ -41,39 +41,42 @@ class Waiting:
     deadline: float                     # steady time [s] for a verdict or an approval
     start: Mapping[str, float]          # [rad or m] joints that the verdict takes it to start at
     phase: Phase = Phase.RECEIVED
-    answer: Answer = field(default_factory=lambda: Answer(problem='no verdict has been asked for'))
+    answer: ShadowSimAnswer = field(
+        default_factory=lambda: ShadowSimAnswer(problem='no verdict has been asked for'))
     handover: Handover | None = None    # where it continues the motion `after`
-    after: AtController | None = None
+    after: ForwardedMotion | None = None
     overridden: bool = False            # an operator's override has been used up for it
-    look_again: str | None = None       # why an approval may be meant for what was shown before
+    confirm_again: str | None = None    # why an approval may be meant for what was shown before
     monitor: PathMonitor | None = None
+    watch_problem: str | None = None    # why `prepare_monitor` could not make it
 
     @property
     def has_ended(self) -> bool:
         """Whether it was refused or cancelled."""
         return self.phase is Phase.ENDED
 
-    def why_unwatched(self, world: World) -> str | None:
-        """Make the monitor of its path; return why that cannot be done."""
+    def prepare_monitor(self, world: World) -> None:
+        """Make the monitor of its path, or set `watch_problem` where that cannot be done."""
         if self.monitor is not None:
-            return None
+            return
         if world.robot is None or self.request.trajectory is None:
-            return self.request.problem or 'the gate has no robot description'
+            self.watch_problem = self.request.problem or 'the gate has no robot description'
+            return
         try:
             self.monitor = PathMonitor(self.request.trajectory, world.robot, self.start,
                                        self.settings.path_window)
+            self.watch_problem = None
         except Kinema4DError as error:
-            return str(error)
-        return None
+            self.watch_problem = str(error)
 
     def distance(self, world: World) -> tuple[str, float]:
         """Return the joint that is farthest from where it is to start, and how far [rad or m]."""
         names = self.request.joint_names
         return farthest(names, self.start, world.positions({*names, *self.start}))
 
-    def situation(self, turn: Turn, watch_problem: str | None = None) -> Situation:
+    def situation(self, context: EventContext, watch_problem: str | None = None) -> Situation:
         """Return what a decision about it is to be based on."""
-        world, graph = turn.world, turn.world.graph
+        world, graph = context.world, context.world.graph
         joint, moved = self.distance(world)
         return Situation(
             now_ns=world.now_ns,
@@ -81,17 +84,17 @@ class Waiting:
             gate_problem=graph.gate_problem, controller_problem=graph.controller_problem,
             shadow_sim_problem=graph.shadow_sim_problem,
             joints_problem=world.why_joints_unknown(
-                self.request.joint_names, self.settings.max_joint_age, turn.now),
+                self.request.joint_names, self.settings.max_joint_age, context.now),
             moved=moved, moved_joint=joint, watch_problem=watch_problem)
 
 
 @dataclass(eq=False)
-class AtController:
+class ForwardedMotion:
     """One that was forwarded."""
 
     request: GateRequest
     settings: GateSettings
-    answer: Answer
+    answer: ShadowSimAnswer
     sent_at: float                      # steady time [s]
     sent_ns: int                        # ROS time
     monitor: PathMonitor | None = None
@@ -105,7 +108,7 @@ class AtController:
     by_client: bool = False             # its client cancelled it
     client_knows: bool = False          # how it ended
     succeeded: bool = False
-    doubted: bool = False               # it is said that the controller is in doubt
+    is_problem_reported: bool = False   # the problem of its controller is reported
 
     @property
     def due(self) -> float:
@@ -122,7 +125,7 @@ class AtController:
 
 
 @dataclass
-class Turn:
+class EventContext:
     """The handling of one event: when, in what world, and the commands it comes to."""
 
     now: float                          # steady time [s]
@@ -133,7 +136,7 @@ class Turn:
         """Add a command; they are carried out in order."""
         self.commands.append(command)
 
-    def report(self, kind: DecisionKind, sentence: str, motion: Waiting | AtController,
+    def report(self, kind: DecisionKind, sentence: str, motion: PendingMotion | ForwardedMotion,
                level: LogLevel = LogLevel.INFO) -> None:
         """Add the report of a decision about a motion."""
         verdict = motion.answer.verdict

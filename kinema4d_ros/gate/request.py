@@ -51,7 +51,7 @@ class GateRequest:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShadowSimAnswer:
     """What shadow_sim said."""
 
     verdict: Verdict | None = None

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kinema4d_ros.gate.request import Answer, GateRequest
+from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
 from kinema4d_ros.gate.settings import GateSettings, Mode
 from kinema4d_ros.types import FindingCode, Severity, Status, Verdict
 
@@ -29,7 +29,7 @@ class Ruling(enum.StrEnum):
     ASK = 'ask'           # an operator decides
 
 
-class Refusal(enum.IntEnum):
+class GoalErrorCode(enum.IntEnum):
     """Error codes for the client; same numbers as in control_msgs/FollowJointTrajectory."""
 
     INVALID_GOAL = -1
@@ -43,7 +43,7 @@ class Objection:
     """One reason not to forward."""
 
     reason: str
-    error: Refusal = Refusal.INVALID_GOAL
+    error: GoalErrorCode = GoalErrorCode.INVALID_GOAL
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """A ruling and, in one sentence, why."""
+class RuleResult:
+    """What `rule` says: a ruling, the reason in one sentence, and the code for the client."""
 
     ruling: Ruling
     reason: str
-    error: Refusal = Refusal.INVALID_GOAL
+    error: GoalErrorCode = GoalErrorCode.INVALID_GOAL
 
 
-def rule(mode: Mode, request: GateRequest, answer: Answer, situation: Situation,
+def rule(mode: Mode, request: GateRequest, answer: ShadowSimAnswer, situation: Situation,
          settings: GateSettings, *, overridden: bool = False,
-         approved: bool | None = None) -> Decision:
+         approved: bool | None = None) -> RuleResult:
     """
     Return what to do with a trajectory; refusing is the default.
 
@@ -80,26 +80,26 @@ def rule(mode: Mode, request: GateRequest, answer: Answer, situation: Situation,
     :param approved: what the operator said, None while nothing (`advise`).
     """
     objections = evidence_objections(request, answer, situation, settings)
-    obstacles = plain_obstacles(request, situation, settings)
+    firm = unoverridable_objections(request, situation, settings)
     if mode is Mode.MONITOR:
         if situation.controller_problem:
             return _refuse([Objection(situation.controller_problem)])
-        return Decision(Ruling.FORWARD, 'forwarded unchecked, as mode monitor does')
+        return RuleResult(Ruling.FORWARD, 'forwarded unchecked, as mode monitor does')
     if mode is Mode.ADVISE:
-        if obstacles:
-            return _refuse(obstacles)
+        if firm:
+            return _refuse(firm)
         if approved is None:
-            return Decision(Ruling.ASK, _sentence(objections) if objections else _passed(answer))
+            return RuleResult(Ruling.ASK, _sentence(objections) if objections else _passed(answer))
         if not approved:
             return _refuse([Objection('denied by the operator')])
-        return Decision(Ruling.FORWARD, 'approved by the operator')
+        return RuleResult(Ruling.FORWARD, 'approved by the operator')
     if mode is Mode.ENFORCE and overridden:
-        if obstacles:
-            return _refuse(obstacles)
-        return Decision(Ruling.FORWARD, "forwarded by the operator's override")
-    if mode is Mode.ENFORCE and not obstacles and not objections:
-        return Decision(Ruling.FORWARD, _passed(answer))
-    return _refuse(obstacles + objections)
+        if firm:
+            return _refuse(firm)
+        return RuleResult(Ruling.FORWARD, "forwarded by the operator's override")
+    if mode is Mode.ENFORCE and not firm and not objections:
+        return RuleResult(Ruling.FORWARD, _passed(answer))
+    return _refuse(firm + objections)
 
 
 def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str, float]
@@ -119,9 +119,9 @@ def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str
     return joint, moved.get(joint, 0.0)
 
 
-def plain_obstacles(request: GateRequest, situation: Situation,
-                    settings: GateSettings) -> list[Objection]:
-    """Return what no operator can wave through: what goes out would not be what was looked at."""
+def unoverridable_objections(request: GateRequest, situation: Situation,
+                             settings: GateSettings) -> list[Objection]:
+    """Return objections that no operator may override: what goes out would not be what was seen."""
     found = [Objection(problem) for problem in (
         request.problem, situation.gate_problem, situation.controller_problem) if problem]
     if situation.now_ns <= 0:
@@ -130,11 +130,11 @@ def plain_obstacles(request: GateRequest, situation: Situation,
         late = (situation.now_ns - request.start_ns) / _NS
         found.append(Objection(
             f'header.stamp is {late:.2f} s in the past, so the controller would begin in the '
-            'middle; leave it zero to start at once', Refusal.OLD_HEADER_TIMESTAMP))
+            'middle; leave it zero to start at once', GoalErrorCode.OLD_HEADER_TIMESTAMP))
     if situation.moved == math.inf:
         found.append(Objection(
             f'joint_states do not tell how far {situation.moved_joint} is from where the '
-            'trajectory was checked to start', Refusal.INVALID_JOINTS))
+            'trajectory was checked to start', GoalErrorCode.INVALID_JOINTS))
     elif not situation.moved <= settings.start_tolerance:
         found.append(Objection(
             f'{situation.moved_joint} moved by {situation.moved:.4f} from where the trajectory was '
@@ -142,7 +142,7 @@ def plain_obstacles(request: GateRequest, situation: Situation,
     return found
 
 
-def evidence_objections(request: GateRequest, answer: Answer, situation: Situation,
+def evidence_objections(request: GateRequest, answer: ShadowSimAnswer, situation: Situation,
                         settings: GateSettings) -> list[Objection]:
     """Return what keeps the answer from being a fresh PASS for this trajectory and robot."""
     found = [Objection(problem) for problem in (
@@ -157,7 +157,7 @@ def evidence_objections(request: GateRequest, answer: Answer, situation: Situati
         codes = {finding.code for finding in verdict.findings}
         found.insert(0, Objection(
             f'{Status(verdict.status).name}: {verdict.summary}',
-            Refusal.INVALID_JOINTS if codes & _JOINTS else Refusal.INVALID_GOAL))
+            GoalErrorCode.INVALID_JOINTS if codes & _JOINTS else GoalErrorCode.INVALID_GOAL))
     elif any(finding.severity != Severity.INFO for finding in verdict.findings):
         found.append(Objection('the verdict says PASS but its findings do not'))
     if not request.asked_hash or verdict.trajectory_hash != request.asked_hash:
@@ -177,7 +177,7 @@ def evidence_objections(request: GateRequest, answer: Answer, situation: Situati
     return found + _out_of_date(request, answer, verdict, situation.now_ns, settings)
 
 
-def _out_of_date(request: GateRequest, answer: Answer, verdict: Verdict, now_ns: int,
+def _out_of_date(request: GateRequest, answer: ShadowSimAnswer, verdict: Verdict, now_ns: int,
                  settings: GateSettings) -> list[Objection]:
     """Return what time has done to a verdict."""
     found = []
@@ -198,11 +198,11 @@ def _out_of_date(request: GateRequest, answer: Answer, verdict: Verdict, now_ns:
     return found
 
 
-def _refuse(objections: list[Objection]) -> Decision:
-    return Decision(Ruling.REFUSE, _sentence(objections), objections[0].error)
+def _refuse(objections: list[Objection]) -> RuleResult:
+    return RuleResult(Ruling.REFUSE, _sentence(objections), objections[0].error)
 
 
-def _passed(answer: Answer) -> str:
+def _passed(answer: ShadowSimAnswer) -> str:
     return 'PASS' if answer.verdict is None else f'PASS: {answer.verdict.summary}'
 
 
@@ -211,11 +211,11 @@ def _sentence(objections: list[Objection]) -> str:
     return objections[0].reason + (f' (and {more} more)' if more > 0 else '')
 
 
-class OverrideDesk:
+class OverrideGrant:
     """Overrides that an operator granted: each for one goal, once, and not for long."""
 
     def __init__(self) -> None:
-        """Make a desk without an override."""
+        """Begin with no override granted."""
         self._digest, self._until = '', 0.0
 
     def grant(self, digest: str, until: float) -> None:

@@ -32,7 +32,7 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
 
-_PATIENCE = 7.0             # [s] Fast DDS asks every 3 s for what is not acknowledged
+_ACK_TIMEOUT = 7.0          # [s] Fast DDS asks every 3 s for what is not acknowledged
 _ACK_PERIOD = Duration(seconds=0.1)
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
 _JPEG_QUALITY = 95
@@ -142,20 +142,20 @@ class EpisodePlayer(NodeBase, Node):
         listened = dict(zip(_LISTENERS, (self._image, self._joints, self._trajectory)))
         end = time.monotonic() + patience
         while patience > 0 and not self._stop.wait(0.02):
-            lonely = [name for name, publisher in listened.items()
-                      if publisher.get_subscription_count() < wanted]
-            if not lonely:
+            missing = [name for name, publisher in listened.items()
+                       if publisher.get_subscription_count() < wanted]
+            if not missing:
                 return
             if time.monotonic() > end:
                 self.get_logger().warning(
-                    f'fewer than {wanted} subscribed to {", ".join(lonely)} within {patience} s; '
+                    f'fewer than {wanted} subscribed to {", ".join(missing)} within {patience} s; '
                     'playing on')
                 return
 
     def _play(self) -> bool:
-        """Play once; return False when told to stop."""
+        """Play once; return False when it was stopped."""
         episode, rate = self._episode, self._values['rate']
-        first, told = episode.frames[0], 0
+        first, published = episode.frames[0], 0
         frame = first
         # A trajectory is published with the last frame before it: the robot is still at its start.
         followed = dict(zip(episode.frames.stamps_ns, [*episode.frames.stamps_ns[1:], math.inf]))
@@ -166,10 +166,10 @@ class EpisodePlayer(NodeBase, Node):
             stamp_ns = self._stamp_ns(frame, 0 if frame is not first else min(
                 0, round((at - self._values['lead_in']) * 1e9)))
             self._show(frame, stamp_ns)
-            while told < len(episode.trajectories) \
-                    and episode.trajectories[told][0] < followed[frame.stamp_ns]:
-                self._trajectory.publish(trajectory_message(episode.trajectories[told][1]))
-                told += 1
+            while published < len(episode.trajectories) \
+                    and episode.trajectories[published][0] < followed[frame.stamp_ns]:
+                self._trajectory.publish(trajectory_message(episode.trajectories[published][1]))
+                published += 1
         self.get_logger().info(
             f'played {len(episode.frames)} frames in {time.monotonic() - start:.1f} s '
             f'({rate:g} times the recorded pace)')
@@ -181,15 +181,15 @@ class EpisodePlayer(NodeBase, Node):
 
     def _wait_for_acknowledgement(self) -> None:
         """Wait until who listens has the trajectory: one that was lost is sent again later."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _ACK_TIMEOUT
         try:
             while not self._trajectory.wait_for_all_acked(_ACK_PERIOD) \
                     and not self._stop.is_set():
                 if time.monotonic() > end:
                     self.get_logger().warning(
-                        f'a subscriber of joint_trajectory does not have it after {_PATIENCE} s')
+                        f'a subscriber of joint_trajectory does not have it after {_ACK_TIMEOUT} s')
                     return
-        except RCLError as error:     # not every RMW can tell
+        except RCLError as error:     # not every RMW knows
             self.get_logger().debug(f'nothing is known of acknowledgements: {error}')
 
     def _schedule(self) -> Iterator[tuple[float, EpisodeFrame]]:
@@ -202,7 +202,7 @@ class EpisodePlayer(NodeBase, Node):
             yield lead_in + (frame.time - first.time) / self._values['rate'], frame
 
     def _wait_until(self, moment: float) -> bool:
-        """Wait for a moment of the steady clock; return True when told to stop."""
+        """Wait for a moment of the steady clock; return True when the player is stopped."""
         return self._stop.wait(max(0.0, moment - time.monotonic()))
 
     def _stamp_ns(self, frame: EpisodeFrame, offset_ns: int) -> int:

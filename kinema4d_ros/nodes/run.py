@@ -19,13 +19,13 @@ import traceback
 from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4         # of mallopt(3)
-_PATIENCE = 5.0                                 # [s] that callbacks get to come to their end
+_END_TIMEOUT = 5.0                              # [s] that callbacks get to come to their end
 _THREADS = 4                                    # data, robot, goals, timers; more only wait
 
 
 def main(module: str) -> int:
     """
-    Run the node that ``make_node(stop)`` of `module` returns, until it is told to stop.
+    Run the node that ``make_node(stop)`` of `module` returns, until it is stopped.
 
     At the end the node's `quit` releases whatever its callbacks wait for, then the executor stops,
     then the node's `close` destroys what no callback uses any more. Signals end it through the main
@@ -35,15 +35,15 @@ def main(module: str) -> int:
     """
     # A pipe, not a lock, queue or event: a signal that arrives while the main thread begins to wait
     # for one of these is noted, but does not end the wait.
-    told_to_end, tells_to_end = os.pipe()
-    os.set_blocking(tells_to_end, False)
+    end_read, end_write = os.pipe()
+    os.set_blocking(end_write, False)
 
     def stop() -> None:
-        os.write(tells_to_end, b'.')
+        os.write(end_write, b'.')
 
-    signal.set_wakeup_fd(tells_to_end, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(end_write, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)     # the wake-up descriptor tells
+        signal.signal(number, lambda *_: None)     # the wake-up descriptor is written to
     keep_freed_memory()
     import rclpy
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
@@ -76,7 +76,7 @@ def main(module: str) -> int:
                     pass   # rclpy: something was destroyed while it was waited for
         except ExternalShutdownException:
             pass
-        except Exception as error:   # a callback failed in a way nobody foresaw: end, loudly
+        except Exception as error:   # a callback failed: end, with its traceback
             traceback.print_exc()
             failed.append(error)
         finally:
@@ -89,13 +89,13 @@ def main(module: str) -> int:
         executor.add_node(node)
         thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
-        os.read(told_to_end, 1)
+        os.read(end_read, 1)
         node.quit()
         ending.set()
         wake.trigger()
-        thread.join(_PATIENCE)
-        executor.shutdown(timeout_sec=_PATIENCE)
-        end_callback_threads(executor, _PATIENCE)
+        thread.join(_END_TIMEOUT)
+        executor.shutdown(timeout_sec=_END_TIMEOUT)
+        end_callback_threads(executor, _END_TIMEOUT)
         node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()

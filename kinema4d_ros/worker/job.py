@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One task that was given to the worker process, who is told of it, and how it ended."""
+"""One task that was given to the worker process, whom it is reported to, and how it ended."""
 from __future__ import annotations
 
 import enum
@@ -28,7 +28,7 @@ class JobOutcome(enum.StrEnum):
 
 
 class JobSink(Protocol):
-    """Told of one job, from the supervisor's thread: quick, and what it raises ends the job."""
+    """Called about one job in the supervisor's thread: quick, and what it raises ends the job."""
 
     def on_frame(self, frame: RolloutFrame) -> None:
         """Take a frame; its arrays are valid during the call only."""
@@ -60,7 +60,15 @@ class Job:
                  task: CheckTask | PredictionTask, settings: PrecheckSettings = PrecheckSettings(),
                  mount: LinkPose | None = None, robot_hash: str = '', deadline: float,
                  sink: JobSink = NoSink(), end: Callable[[Job, JobOutcome, str], object]):
-        """Keep the request; `deadline` is on the monotonic clock [s]."""
+        """
+        Describe a task; nothing is sent to the worker yet.
+
+        :param number: counts the jobs of a supervisor.
+        :param mount: of the camera on the robot, None for a camera that stays.
+        :param robot_hash: of the robot that is meant; '' for whichever the worker has.
+        :param deadline: on the monotonic clock [s].
+        :param end: called by `cancel` with this job, the outcome and a message.
+        """
         self.number, self.observation, self.trajectory = number, observation, trajectory
         self.task, self.settings, self.mount = task, settings, mount
         self.robot_hash, self.deadline, self.sink = robot_hash, deadline, sink
@@ -75,7 +83,7 @@ class Job:
         self._lock = threading.Lock()
 
     def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
-        """Return what the worker is told; without the observation where it is the last one."""
+        """Return the message to the worker, without an observation that it has already."""
         return Work(self.number, self.observation if with_observation else None,
                     self.trajectory, self.mount, self.task, self.settings, self.robot_hash,
                     memory.slots, memory.slot_bytes)

@@ -45,7 +45,7 @@ class Worker:
     """Does what the messages say, one at a time, in the thread that made it."""
 
     def __init__(self, pipe: Connection, memory: FrameMemory):
-        """Start reading the pipe."""
+        """Start the thread that reads the pipe; no model or robot is loaded yet."""
         self._pipe, self._memory = pipe, memory
         self._pipe_reader = PipeReader(pipe)
         self._pipe_reader.start()
@@ -61,7 +61,7 @@ class Worker:
         self._scene = SceneMemory()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until the pipe says stop or ends."""
         while (message := self._pipe_reader.next_work()) is not None:
             match message:
                 case WorkerSettings():
@@ -107,7 +107,7 @@ class Worker:
             self._meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
             self._simulate(None).checker(self._settings).warm_up()
-        except Exception as error:   # told to the node, which decides; the process stays usable
+        except Exception as error:   # reported to the node; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
             self._robot, self._robot_error = None, f'{type(error).__name__}: {error}'
@@ -144,7 +144,7 @@ class Worker:
         except PredictionCancelled as why:
             cancelled = self._pipe_reader.is_over(message.job)
             error = '' if cancelled else f'the world model stopped by itself: {why}'
-        except Exception as why:   # told to the node; the model stays loaded for the next job
+        except Exception as why:   # reported to the node; the model stays loaded
             if not isinstance(why, Kinema4DError):
                 traceback.print_exc()
             error, is_worn_out = f'{type(why).__name__}: {why}', _is_out_of_memory(why)
@@ -214,11 +214,11 @@ def main(arguments: list[str]) -> None:
     try:
         Worker(pipe, FrameMemory(memory_fd)).run()
     except (BrokenPipeError, ConnectionResetError):
-        pass   # the node has gone; there is nobody to tell
+        pass   # the node has gone; nobody is left to report to
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Tell whether memory is short, on whatever device; by name, to import no library for it."""
+    """Return whether memory is short, on whatever device; by name, to import no library for it."""
     return any(kind.__name__ in ('MemoryError', 'OutOfMemoryError')
                for kind in type(error).__mro__)
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.worker.protocol import Cancel, Release, Stop, ToDo, ToWorker
 
-_LAST_CHANCE = 5.0   # [s] the main thread has to end when the node is gone
+_EXIT_TIMEOUT = 5.0   # [s] the main thread has to end when the node is gone
 
 
 class PipeReader(threading.Thread):
@@ -34,8 +34,8 @@ class PipeReader(threading.Thread):
                 pass
         except (EOFError, OSError):
             pass
-        # Nobody is there to kill this process any more, should the model never look up again.
-        alarm = threading.Timer(_LAST_CHANCE, os._exit, (1,))
+        # Nobody is there to kill this process any more, should the model never return.
+        alarm = threading.Timer(_EXIT_TIMEOUT, os._exit, (1,))
         alarm.daemon = True
         alarm.start()
         with self._changed:
@@ -75,7 +75,7 @@ class PipeReader(threading.Thread):
             return self._free.pop()
 
     def check(self, job: int) -> None:
-        """:raises PredictionCancelled: when `job` is to stop."""
+        """Raise PredictionCancelled when `job` is to stop."""
         with self._changed:
             self._check(job)
 

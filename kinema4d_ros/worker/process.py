@@ -51,7 +51,7 @@ class WorkerProcess:
     """
 
     def __init__(self, memory_fd: int):
-        """Start it."""
+        """Start the process; `memory_fd` is the file of the FrameMemory that it shares."""
         ours, theirs = socket.socketpair()
         # A hung worker must not hang its supervisor: sending and receiving give up.
         for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
@@ -69,7 +69,7 @@ class WorkerProcess:
 
     def send(self, message: ToWorker) -> None:
         """
-        Send a message; to a process that is gone it goes nowhere (the pipe's end tells).
+        Send a message; to a process that is gone it goes nowhere (`receive` then raises EOFError).
 
         :raises WorkerHung: when it does not read.
         """
@@ -142,7 +142,7 @@ class Backoff:
     """Doubles with each death in a row, so that a process that cannot live costs little."""
 
     def __init__(self) -> None:
-        """Begin with the shortest."""
+        """Begin with the shortest wait."""
         self._next = _FIRST
 
     def after(self, lived: float) -> float:

@@ -28,7 +28,7 @@ from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forg
                                           WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
-_BREATH = 0.1                           # [s] after a bug, which may strike again at once
+_BUG_RETRY_PERIOD = 0.1                 # [s] a bug may recur at once
 _ENDING = 'the node is shutting down'
 #: [s] that the supervisor's thread may be held up by a process that hangs, at the very most
 SLACK = 2 * (PIPE_TIMEOUT + KILL_TIMEOUT)
@@ -49,7 +49,7 @@ class Supervisor:
         """
         Start the worker process.
 
-        :param on_state: told of each state and why, from the supervisor's thread; quick.
+        :param on_state: called with each state and why, in the supervisor's thread; quick.
         """
         self._settings, self._on_state = settings, on_state
         self._slots, self._grace, self._start_timeout = slots, cancel_grace, start_timeout
@@ -99,7 +99,7 @@ class Supervisor:
         :param mount: of the camera on the robot, None for a camera that stays.
         :param robot_hash: of the robot that is meant: another one fails the job; '' for whichever.
         :param deadline: on the monotonic clock [s].
-        :param sink: told of frames and progress, from the supervisor's thread.
+        :param sink: called with frames and progress, from the supervisor's thread.
         """
         job = Job(next(self._numbers), observation, trajectory, task=task, settings=settings,
                   mount=mount, robot_hash=robot_hash, deadline=deadline, sink=sink,
@@ -169,7 +169,7 @@ class Supervisor:
                      lambda: self._set_state(WorkerState.FAILED, reason),
                      lambda: self._fail_jobs(reason)):
             _guarded(step)
-        time.sleep(_BREATH)
+        time.sleep(_BUG_RETRY_PERIOD)
 
     def _time_left(self) -> float:
         times = [self._kill_at, self._start_at]
@@ -284,7 +284,7 @@ class Supervisor:
                 self._remembering = False
             case Progress(number, stage, step, total):
                 if (job := self._live(number)) is not None:
-                    self._tell(job, lambda sink: sink.on_progress(stage, step, total))
+                    self._notify(job, lambda sink: sink.on_progress(stage, step, total))
             case FrameReady():
                 self._deliver(message)
             case Ended():
@@ -298,13 +298,13 @@ class Supervisor:
         if (job := self._live(message.job)) is not None:
             job.frames += 1
             frame = self._memory.read(message.slot, message.frame)
-            self._tell(job, lambda sink: sink.on_frame(frame))
+            self._notify(job, lambda sink: sink.on_frame(frame))
         self._send(Release(message.slot))
 
-    def _tell(self, job: Job, tell: Callable[[JobSink], None]) -> None:
-        """Tell a job's sink; what that raises is the end of this job and of no other."""
+    def _notify(self, job: Job, notify: Callable[[JobSink], None]) -> None:
+        """Call a job's sink; what that raises ends this job and no other."""
         try:
-            tell(job.sink)
+            notify(job.sink)
         except Exception as error:
             traceback.print_exc()
             self._end_early(job, JobOutcome.FAILED, 'what came of it could not be passed on: '
@@ -374,7 +374,7 @@ class Supervisor:
 
     def _set_state(self, state: WorkerState, message: str = '') -> None:
         self.state, self.state_message = state, message
-        _guarded(lambda: self._on_state(state, message))     # a bug of the listener's is no reason
+        _guarded(lambda: self._on_state(state, message))   # what it raises must not end this thread
 
     def _shut_down(self) -> None:
         """End jobs and worker, and free everything."""

@@ -20,7 +20,7 @@ def run_task(assessment: Assessment, simulator: ShadowSimulator, checker: RobotC
     The node has run what of tier 0 needs no meshes, but with the joints of a moment before. The
     robot may have moved since, so a CheckTask runs all of tier 0.
 
-    :param show: told of the robot's motion with each predicted frame.
+    :param show: called with the robot's motion and each predicted frame.
     :raises PredictionCancelled: as raised by `report`.
     :raises WorldModelError: there is no world model to predict with.
     :raises Exception: whatever the world model raises, since then there is no prediction.

@@ -4,12 +4,12 @@
 import pytest
 from gate_driver import ahead, Driver, READY, swing
 
-from kinema4d_ros.gate import Answer, Phase
-from kinema4d_ros.gate.events import (ClientCancelled, End, JointsChanged, OperatorApproved, Tick,
-                                      TrajectorySubmitted, VerdictAnswered)
+from kinema4d_ros.gate import Phase, ShadowSimAnswer
+from kinema4d_ros.gate.events import (ClientCancelled, GoalEnd, JointsChanged, OperatorApproved,
+                                      Tick, TrajectorySubmitted, VerdictAnswered)
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
-CANCEL, NO = 'cancel at controller', Answer(problem='no')
+CANCEL, NO = 'cancel at controller', ShadowSimAnswer(problem='no')
 START = (Finding(FindingCode.START_STATE, Severity.FAIL, 'it has left its start'),)
 
 
@@ -26,8 +26,8 @@ def test_a_cancel_is_repeated_until_the_controller_obeys():
     for _ in range(10):
         gate.wait(0.3)
     assert gate.log.count(CANCEL) > 8
-    gate.finish(request, End.CANCEL, text='stopped')
-    assert (gate.ends[-1].how, gate.ends[-1].error_string) == (End.CANCEL, 'stopped')
+    gate.finish(request, GoalEnd.CANCEL, text='stopped')
+    assert (gate.ends[-1].how, gate.ends[-1].error_string) == (GoalEnd.CANCEL, 'stopped')
 
 
 @pytest.mark.parametrize('problem', [None, '2 nodes offer the action'])
@@ -41,7 +41,7 @@ def test_a_cancelled_motion_is_never_given_up_while_a_server_is_left(problem):
         assert gate.log[-1] == CANCEL
     assert 'whether the robot moves is unknown' in gate.told(request)      # its client knows
     assert gate.log.count('end') == 1 and not gate.machine.is_idle
-    gate.finish(request, End.CANCEL)
+    gate.finish(request, GoalEnd.CANCEL)
     assert gate.machine.is_idle and gate.log.count('end') == 1
 
 
@@ -59,7 +59,7 @@ def test_a_cancelled_motion_is_given_up_when_no_server_is_left():
     assert gate.log == [CANCEL]
     gate.wait(0.3)
     assert gate.log == [CANCEL, CANCEL]
-    gate.finish(request, End.CANCEL)
+    gate.finish(request, GoalEnd.CANCEL)
     assert gate.machine.is_idle and 'end' not in gate.log
 
 
@@ -146,7 +146,7 @@ def test_a_controller_in_doubt_cancels():
     gate.look(controller_problem='2 nodes offer the action')
     gate.wait(0.05)
     assert gate.log[-2:] == [CANCEL, 'stop']
-    gate.finish(request, End.CANCEL)
+    gate.finish(request, GoalEnd.CANCEL)
     assert gate.told(request) == '2 nodes offer the action'
 
 
@@ -160,7 +160,7 @@ def test_joints_that_leave_the_path_or_fall_silent_cancel():
         else:
             gate.move(elbow_joint=READY['elbow_joint'] + 0.2)
         assert gate.log[-2:] == [CANCEL, 'stop']
-        gate.finish(request, End.CANCEL)
+        gate.finish(request, GoalEnd.CANCEL)
         assert ('cannot be watched' if silent else 'elbow_joint is 0.200') in gate.told(request)
         assert gate.ends[-1].error_code == (-1 if silent else -4)
 

@@ -12,8 +12,8 @@ from hypothesis.stateful import invariant, RuleBasedStateMachine
 from hypothesis.stateful import rule as step
 
 from kinema4d_ros.gate import rules as gate_rules
-from kinema4d_ros.gate import Answer, GateRequest, GateSettings, Mode
-from kinema4d_ros.gate.rules import OverrideDesk, Refusal, rule, Ruling, Situation
+from kinema4d_ros.gate import GateRequest, GateSettings, Mode, ShadowSimAnswer
+from kinema4d_ros.gate.rules import GoalErrorCode, OverrideGrant, rule, Ruling, Situation
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 NOW = 1_000_000_000_000
@@ -21,7 +21,7 @@ S = 1_000_000_000
 ANY = GateSettings()
 GOOD = {
     'request': GateRequest(trajectory_hash='t'),
-    'answer': Answer(
+    'answer': ShadowSimAnswer(
         Verdict(Status.PASS, 'nothing found', tiers_passed=(0, 1), trajectory_hash='t',
                 robot_hash='r', scene_stamp_ns=NOW - S), valid_until_ns=NOW + S),
     'situation': Situation(NOW, 'r'),
@@ -42,7 +42,7 @@ verdicts = st.none() | st.builds(
     scene_stamp_ns=stamps)
 worlds = st.fixed_dictionaries({
     'request': st.builds(GateRequest, hashes, stamps, problems, problems, hashes),
-    'answer': st.builds(Answer, verdicts, stamps, problems),
+    'answer': st.builds(ShadowSimAnswer, verdicts, stamps, problems),
     'situation': st.builds(Situation, st.sampled_from([0, NOW]), hashes, problems, problems,
                            problems, problems,
                            st.sampled_from([0.0, 0.02, 0.03, math.nan, math.inf]), st.just('elbow'),
@@ -146,7 +146,8 @@ def verdict(**fields):
 
 
 def test_good_is_good():
-    assert rule(Mode.ENFORCE, **GOOD) == gate_rules.Decision(Ruling.FORWARD, 'PASS: nothing found')
+    assert rule(Mode.ENFORCE, **GOOD) == gate_rules.RuleResult(
+        Ruling.FORWARD, 'PASS: nothing found')
     assert rule(Mode.ENFORCE, **verdict(findings=(INFO,))).ruling == Ruling.FORWARD
 
 
@@ -209,13 +210,13 @@ def test_how_far_the_joints_are_from_where_they_were(names, start, live, expecte
 
 
 def test_error_codes_are_those_of_the_action():
-    for code in Refusal:
+    for code in GoalErrorCode:
         assert getattr(FollowJointTrajectory.Result, code.name) == code
     world = verdict(status=Status.FAIL, findings=(
         Finding(FindingCode.UNKNOWN_JOINT, Severity.FAIL, 'no joint nose'),))
-    assert rule(Mode.ENFORCE, **world).error == Refusal.INVALID_JOINTS
+    assert rule(Mode.ENFORCE, **world).error == GoalErrorCode.INVALID_JOINTS
     assert rule(Mode.ENFORCE, **changed('request', start_ns=NOW - S)).error == \
-        Refusal.OLD_HEADER_TIMESTAMP
+        GoalErrorCode.OLD_HEADER_TIMESTAMP
 
 
 class Desk(RuleBasedStateMachine):
@@ -223,16 +224,16 @@ class Desk(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.desk, self.now, self.grants, self.uses = OverrideDesk(), 0.0, [], 0
+        self.overrides, self.now, self.grants, self.uses = OverrideGrant(), 0.0, [], 0
 
     @step(name=st.sampled_from('ab'), lifetime=st.floats(0.1, 10.0))
     def grant(self, name, lifetime):
-        self.desk.grant(name, self.now + lifetime)
+        self.overrides.grant(name, self.now + lifetime)
         self.grants.append((name, self.now + lifetime))
 
     @step(name=st.sampled_from(['a', 'b', '']))
     def take(self, name):
-        if self.desk.take(name, self.now):
+        if self.overrides.take(name, self.now):
             self.uses += 1
             assert (name, self.now < self.grants[-1][1]) == (self.grants[-1][0], True)
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.gate import Phase
-from kinema4d_ros.gate.events import End
+from kinema4d_ros.gate.events import GoalEnd
 from kinema4d_ros.gate.handover import find_handover
-from kinema4d_ros.gate.motions import AtController, Waiting
+from kinema4d_ros.gate.motions import ForwardedMotion, PendingMotion
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.precheck import check_tier0
 from kinema4d_ros.robot import trajectory_hash
@@ -78,7 +78,7 @@ def test_what_continues_a_motion_is_refused_when(what, words):
     elif what == 'stopped on the way':
         gate.now += 3.0
     elif what == 'motion fails':
-        gate.finish(older, End.ABORT)
+        gate.finish(older, GoalEnd.ABORT)
     elif what == 'motion cancelled':
         gate.cancel(older)
     elif what == 'doubt about the motion':
@@ -116,7 +116,7 @@ def test_a_thousand_chunks_that_continue_each_other_leave_nothing_behind():
 
     def alive():
         gc.collect()
-        return sum(isinstance(thing, (AtController, Waiting, PathMonitor))
+        return sum(isinstance(thing, (ForwardedMotion, PendingMotion, PathMonitor))
                    for thing in gc.get_objects())
 
     kept = []
@@ -129,7 +129,7 @@ def test_a_thousand_chunks_that_continue_each_other_leave_nothing_behind():
         gate.follow(1.0)
         assert gate.log[-1] == 'send'
         gate.accept(request)
-        gate.finish(older, End.ABORT, text='a newer goal came')
+        gate.finish(older, GoalEnd.ABORT, text='a newer goal came')
         older = request
         gate.commands.clear()
         gate.log.clear()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from gate_driver import ahead, Driver, NS, READY, swing
 
-from kinema4d_ros.gate import Answer, Phase
+from kinema4d_ros.gate import Phase, ShadowSimAnswer
 from kinema4d_ros.gate.commands import AskShadowSim, EndGoal, Forward
-from kinema4d_ros.gate.events import ControllerRejected, End, TrajectorySubmitted
+from kinema4d_ros.gate.events import ControllerRejected, GoalEnd, TrajectorySubmitted
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
-NO = Answer(problem='no')
+NO = ShadowSimAnswer(problem='no')
 
 
 def test_the_way_of_a_good_trajectory():
@@ -26,7 +26,7 @@ def test_the_way_of_a_good_trajectory():
     assert gate.machine.phase(request.number) is Phase.EXECUTING
     assert gate.log == ['ask', 'forward', 'send']
     gate.finish(request, text='there')
-    assert gate.ends == [EndGoal(request.number, End.SUCCEED, 0, 'there')]
+    assert gate.ends == [EndGoal(request.number, GoalEnd.SUCCEED, 0, 'there')]
     assert gate.machine.is_idle and gate.machine.phase(request.number) is Phase.ENDED
 
 
@@ -49,7 +49,7 @@ def test_when_the_gate_closes_all_is_cancelled_before_anything_is_said():
     assert gate.log == ['cancel at controller'] * 2 + ['stop', 'abandon', 'refuse', 'end']
     assert gate.told(waiting) == 'the gate failed'
     assert gate.told(second) is None              # the controller tells how it ended
-    gate.finish(second, End.CANCEL)
+    gate.finish(second, GoalEnd.CANCEL)
     assert gate.told(second) == 'the gate failed'
     assert gate.told(gate.submit()) == 'the gate failed'
     assert 'send' not in gate.log
@@ -280,7 +280,7 @@ def test_a_client_that_cancels_what_waits():
     request = gate.submit()
     gate.cancel(request)
     assert gate.log == ['ask', 'abandon', 'cancel', 'end']
-    assert gate.ends[-1].how is End.CANCEL
+    assert gate.ends[-1].how is GoalEnd.CANCEL
     gate.pass_(request)                          # too late
     assert 'send' not in gate.log and gate.machine.is_idle
 
@@ -299,13 +299,13 @@ def test_monitor_says_what_it_would_have_done():
 
 
 @pytest.mark.parametrize('how, text, words', [
-    (End.ABORT, 'joint 3 is stuck', 'joint 3 is stuck'), (End.ABORT, '', 'aborted'),
-    (End.CANCEL, '', 'cancelled'), (End.CANCEL, 'stopped', 'stopped')])
+    (GoalEnd.ABORT, 'joint 3 is stuck', 'joint 3 is stuck'), (GoalEnd.ABORT, '', 'aborted'),
+    (GoalEnd.CANCEL, '', 'cancelled'), (GoalEnd.CANCEL, 'stopped', 'stopped')])
 def test_how_a_motion_ended_is_said(how, text, words):
     gate = Driver()
     gate.finish(gate.moving(), how, text=text)
     assert gate.sentence.endswith(f'ended: {words}')
-    assert gate.ends[-1].how is End.ABORT        # CANCELED only where the client cancelled
+    assert gate.ends[-1].how is GoalEnd.ABORT        # CANCELED only where the client cancelled
 
 
 def test_a_goal_that_the_controller_rejects():
@@ -353,7 +353,7 @@ def test_ten_thousand_trajectories_of_which_only_a_fresh_full_pass_goes_out():
             'status', 'tiers_passed', 'trajectory_hash', 'robot_hash', 'scene_stamp_ns',
             'findings'}}
         if 'answer' in wrong:
-            gate.answer(request, Answer(problem='it restarts'))
+            gate.answer(request, ShadowSimAnswer(problem='it restarts'))
         else:
             gate.pass_(request, **{'tiers_passed': (0, 1), **verdict,
                                    'seconds': chosen.get('seconds', 1)})

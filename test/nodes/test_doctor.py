@@ -24,7 +24,7 @@ EPISODE = 'libero_spatial_0_0_into_table'
 def examined(seconds=1.0, arguments=(), must=True) -> dict:
     """Return the checks of the graph by name."""
     return {check.name: check
-            for check in graph_checks.examine_graph(arguments, seconds, must, lambda *_: None)}
+            for check in graph_checks.check_graph(arguments, seconds, must, lambda *_: None)}
 
 
 def errors(checks: dict) -> set:
@@ -49,7 +49,7 @@ def test_an_episode_is_all_fine(ros_domain, capsys):
 
 
 def test_nothing_is_running(ros_domain, capsys, monkeypatch):
-    monkeypatch.setattr(graph_checks, 'PATIENCE', 0.5)
+    monkeypatch.setattr(graph_checks, 'REQUIRED_DISCOVERY', 0.5)
     checks = examined(must=False)
     assert checks['ROS graph'].level == Level.INFO
     assert f'domain {ros_domain}' in checks['ROS graph'].message

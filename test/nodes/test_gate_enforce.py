@@ -263,7 +263,7 @@ def test_two_controllers(world):
     world.gate.wait(lambda: '2 nodes' not in world.gate.status()[1])
 
 
-# ---------------------------------------------------------------- operator, side doors
+# ---------------------------------------------------------------- operator, other commanders
 
 def test_an_override_is_for_one_goal_and_one_trajectory(world):
     world.shadow.spoil = spoil_field(status=Verdict.FAIL, summary='it looks bad')
@@ -284,7 +284,7 @@ def test_services_that_have_nothing_to_do_say_so(world):
         assert not done and 'no trajectory waits' in text
 
 
-def test_side_doors_are_named(world):
+def test_others_that_command_the_controller_are_named(world):
     with made() as other:
         other.node.create_publisher(JointTrajectory, '/arm_controller/joint_trajectory', 10)
         _, message = world.graph.wait(

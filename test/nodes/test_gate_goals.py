@@ -14,7 +14,7 @@ from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.gate.commands import EndGoal
-from kinema4d_ros.gate.events import End
+from kinema4d_ros.gate.events import GoalEnd
 from kinema4d_ros.nodes.trajectory_gate import goal_server
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
 from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
@@ -57,7 +57,7 @@ def test_a_cancel_while_a_goal_is_read_comes_after_its_submission(module_ros_dom
         server._accept(goal)
         dispatcher.work()
         ends = [command for command in seen if isinstance(command, EndGoal)]
-        assert [end.how for end in ends] == [End.CANCEL] and driver.machine.is_idle
+        assert [end.how for end in ends] == [GoalEnd.CANCEL] and driver.machine.is_idle
         node.destroy_node()
 
 
@@ -74,7 +74,7 @@ def test_the_end_of_a_goal_waits_without_a_thread_until_rclpy_knows_of_its_cance
         server = GoalServer(node, MutuallyExclusiveCallbackGroup(), dispatcher, topic=False)
         goal = Goal()
         server._accept(goal)           # rclpy calls it
-        server.end(EndGoal(1, End.CANCEL, 0, 'cancelled'))
+        server.end(EndGoal(1, GoalEnd.CANCEL, 0, 'cancelled'))
         for _ in range(3):             # one thread is all there is, and it is free
             executor.spin_once(0.02)
         assert goal.ended == [] and not server.is_idle
@@ -85,6 +85,6 @@ def test_the_end_of_a_goal_waits_without_a_thread_until_rclpy_knows_of_its_cance
             with contextlib.suppress(KeyError):      # rclpy keeps no result for this goal
                 executor.spin_once(0.02)
         assert goal.ended == ['canceled'] and server.is_idle and failures == []
-        server.end(EndGoal(1, End.CANCEL))        # nobody waits any more
+        server.end(EndGoal(1, GoalEnd.CANCEL))        # nobody waits any more
         executor.shutdown()
         node.destroy_node()

@@ -118,10 +118,10 @@ def test_without_a_look_there_is_no_packet(tmp_path):
     kept, logged = keeper()
     candidate = types.SimpleNamespace(trajectory=None, robot=None)
     verdict = types.SimpleNamespace(status=Status.FAIL)
-    kept.keep(candidate, None, verdict, settings_for(str(tmp_path)), None)
+    kept.keep(candidate, None, verdict, settings_for(str(tmp_path)), None, '')
     kept.keep(candidate, None, types.SimpleNamespace(status=Status.UNSURE),
-              settings_for(str(tmp_path)), None)
-    kept.keep(candidate, None, verdict, settings_for(''), None)
+              settings_for(str(tmp_path)), None, '')
+    kept.keep(candidate, None, verdict, settings_for(''), None, '')
     kept.close()
     assert kept.counts()['incidents failed'] == 1 and 'without a look' in logged[0]
     assert not list(tmp_path.iterdir())

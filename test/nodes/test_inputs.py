@@ -85,7 +85,7 @@ class Desk:
 def node(module_ros_domain):
     """Return a node that nobody spins."""
     with rclpy.Context() as context:
-        made = Node('looker', context=context)
+        made = Node('inputs', context=context)
         yield made
         made.destroy_node()
 
@@ -182,7 +182,7 @@ def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monke
 
 def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_domain):
     with rclpy.Context() as context:
-        node = Node('looker', context=context, cli_args=[
+        node = Node('inputs', context=context, cli_args=[
             '--ros-args', '-r', 'camera/image_raw:=/eye/color'])
         desk = Desk(node)
 

@@ -70,7 +70,7 @@ def test_what_comes_after_the_answer_does_not_change_it():
     request.answer([1, 0])
     request.stop(JobOutcome.REPLACED, 'replaced by a newer request')
     request.end()
-    assert request.complaint == (JobOutcome.FAILED, 'out of memory')
+    assert request.answer_error == (JobOutcome.FAILED, 'out of memory')
     assert (request.ranking, request.outcome) == ([1, 0], JobOutcome.REPLACED)
 
 
@@ -133,13 +133,13 @@ def test_a_judge_that_fails_is_told_to_the_one_who_asked_and_the_next_is_judged(
         runner.submit(request)
         assert request.done.wait(LIMIT)
     runner.close()
-    assert first.complaint == (JobOutcome.FAILED, 'internal error: ZeroDivisionError: a bug')
+    assert first.answer_error == (JobOutcome.FAILED, 'internal error: ZeroDivisionError: a bug')
     assert 'ZeroDivisionError' in capfd.readouterr().err
-    assert second.complaint is None and answered == ['once']
+    assert second.answer_error is None and answered == ['once']
 
 
 def test_a_supervisor_that_is_stuck_does_not_keep_the_thread(monkeypatch):
-    monkeypatch.setattr(requests, '_LOOK_UP', 0.01)
+    monkeypatch.setattr(requests, '_DEADLINE_PERIOD', 0.01)
     monkeypatch.setattr(requests, 'SLACK', 0.05)
     job = Job(1, None, None, task=CheckTask(), deadline=time.monotonic(), end=lambda *_: None)
     request = PrecheckRequest((), deadline=LIMIT)

@@ -12,7 +12,7 @@ from graph import CAMERA_FRAME, FRAMES, HEIGHT, made, swing, WIDTH
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
 from shadow_bench import codes, stages
-from stub_models import DEAF, RAISE, STUCK
+from stub_models import RAISE, STUCK, UNRESPONSIVE
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
@@ -91,10 +91,10 @@ def test_goal_with_candidates_is_ranked_with_feedback(bench):
     # rclpy's client drops feedback that comes before it has seen that its goal was accepted, which
     # a quick judge can do, so one goal may not show every stage.
     for _ in range(20):
-        if {'tier0', 'predict'} <= {f.stage for f in bench.feedback}:
+        if {'tier 0', 'predict'} <= {f.stage for f in bench.feedback}:
             break
         bench.outcome(bench.goal(swing(0.2), swing(0.1), tiers=[2]))
-    assert {'tier0', 'predict'} <= {f.stage for f in bench.feedback}
+    assert {'tier 0', 'predict'} <= {f.stage for f in bench.feedback}
     assert {feedback.provisional.status for feedback in bench.feedback} <= {
         Verdict.UNSURE, Verdict.FAIL}
 
@@ -124,7 +124,7 @@ def test_cancel_in_the_middle_of_a_prediction(bench):
 
 
 def test_cancel_of_a_model_that_does_not_listen_kills_it(bench):
-    handle = bench.in_trouble(DEAF)
+    handle = bench.in_trouble(UNRESPONSIVE)
     bench.graph.ask(handle.cancel_goal_async)
     assert bench.outcome(handle)[0] == GoalStatus.STATUS_CANCELED
     bench.passes()

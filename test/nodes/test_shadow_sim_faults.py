@@ -33,15 +33,25 @@ def test_files_that_break_while_the_node_runs_change_nothing_until_a_parameter_d
         assert 0.0 <= verdict.success <= 1.0
         status, result = bench.outcome(bench.goal())
         assert (status, len(result.verdicts)) == (GoalStatus.STATUS_SUCCEEDED, 1)
-        # a goal that names another rubric has it read
+        # neither is a rubric that comes later read for a goal
         (tmp_path / 'other.yaml').write_text('lifted: high\n')
-        status, result = bench.outcome(bench.goal(goal_rubric='other'))
-        assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED,
-                                               Precheck.Result.INVALID_GOAL)
-        assert 'other.yaml' in result.error_msg
+        refused(bench, 'other', "unknown goal rubric 'other'; known: into_basket")
         srdf.write_text('<robot name="demo_arm"/>')
         assert 'other.yaml' in bench.graph.set_parameter('shadow_sim', goal_rubric='other')
+        # one that is broken refuses only what names it
+        rubric.write_text('moved_by: {distance: 0.1}\n')
+        bench.set(deadline=50.0)
+        refused(bench, 'other', 'other.yaml')
+        status, _ = bench.outcome(bench.goal(goal_rubric='lift'))
+        assert status == GoalStatus.STATUS_SUCCEEDED
         assert bench.ask(swing()).status == Verdict.PASS
+
+
+def refused(bench, rubric, why):
+    """Ask for a verdict by a rubric, and insist on being refused with that reason."""
+    status, result = bench.outcome(bench.goal(goal_rubric=rubric))
+    assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Precheck.Result.INVALID_GOAL)
+    assert why in result.error_msg
 
 
 @contextlib.contextmanager

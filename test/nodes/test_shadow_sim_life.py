@@ -17,7 +17,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header, String
-from stub_models import DEAF, SHOW, STUCK
+from stub_models import SHOW, STUCK, UNRESPONSIVE
 from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import qos
@@ -289,13 +289,13 @@ def test_a_bad_configuration_ends_the_node_with_the_reason(ros_domain, values, w
     assert 'Traceback' not in process.output()
 
 
-@pytest.mark.parametrize('when', ['importing', 'loading', 'idle', 'stuck', 'deaf'])
+@pytest.mark.parametrize('when', ['importing', 'loading', 'idle', 'stuck', 'unresponsive'])
 def test_ctrl_c(ros_domain, when):
     """Whatever the node does, it ends at once and takes its worker with it."""
     with made() as graph:
         verdicts, frames = ears(graph)
         robot = FakeRobot(graph)
-        seed = {'stuck': STUCK, 'deaf': DEAF}.get(when, 0)
+        seed = {'stuck': STUCK, 'unresponsive': UNRESPONSIVE}.get(when, 0)
         process = start_shadow_sim(seed=seed)
         pid = None
         if when == 'loading':
@@ -306,7 +306,7 @@ def test_ctrl_c(ros_domain, when):
         else:
             # the handler is set before anything heavy is imported
             graph.wait(lambda: handles_signals(process), 'the interpreter')
-        if when in ('stuck', 'deaf'):
+        if when in ('stuck', 'unresponsive'):
             robot.trajectory.publish(swing())
             graph.wait(lambda: len(frames) >= 2, 'the first frames')
         stopped(process)

@@ -12,7 +12,7 @@ from action_msgs.msg import GoalStatus
 from graph import FakeRobot, FRAMES, made, start_shadow_sim, swing
 from kinema4d_ros.msg import Finding, Verdict
 from shadow_bench import codes, running, stages
-from stub_models import DEAF, GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK
+from stub_models import GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK, UNRESPONSIVE
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.images import image_to_array
@@ -135,7 +135,7 @@ def test_a_goal_does_not_wait_for_the_answer_to_a_stream(bench):
     assert bench.outcome(handle)[0] == GoalStatus.STATUS_SUCCEEDED
 
 
-@pytest.mark.parametrize('seed', [STUCK, DEAF])
+@pytest.mark.parametrize('seed', [STUCK, UNRESPONSIVE])
 def test_a_goal_does_not_wait_for_a_model_that_hangs(bench, seed):
     bench.set(seed=seed)
     frames, verdicts = len(bench.frames), len(bench.verdicts)

@@ -15,19 +15,37 @@ FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 #: words that say what somebody does, and not what a thing is
 FORBIDDEN = {'Aside', 'Examiner', 'Inbox', 'Judge', 'Listener', 'Looker', 'Misfits', 'Pause',
              'Poller', 'Quiet'}
-#: class names that two things may have
-DOUBLE: set[str] = set()
+#: type variables, which stand for nothing outside of their module
+TYPE_VARIABLES = ('TypeVar', 'ParamSpec')
 
 
-def test_no_class_name_stands_for_two_things():
+def types_in(tree: ast.Module) -> list[str]:
+    """Return the public classes of a module, and the CamelCase names that it assigns."""
+    found = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for node in tree.body:
+        value = getattr(node, 'value', None)
+        if isinstance(value, ast.Call) and ast.unparse(value.func) in TYPE_VARIABLES:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else \
+            [node.target] if isinstance(node, ast.AnnAssign) else []
+        found += [target.id for target in targets if isinstance(target, ast.Name)
+                  and re.fullmatch('[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*', target.id)]
+    return [name for name in found if not name.startswith('_')]
+
+
+def test_no_name_of_a_type_stands_for_two_things():
     found = defaultdict(list)
     for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
-                found[node.name].append(f'{path.relative_to(ROOT)}:{node.lineno}')
-    double = {name: places for name, places in found.items()
-              if len(places) > 1 and name not in DOUBLE}
-    assert double == {}
+        for name in types_in(tree):
+            found[name].append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_types_are_classes_and_aliases():
+    tree = ast.parse('class A: pass\nclass _B: pass\nReport = Callable[[], None]\nLIMIT = 1\n'
+                     'T = TypeVar("T")\nSettings = TypeVar("Settings")\n'
+                     'Event: object = A | B\ndef f():\n    Local = 1')
+    assert types_in(tree) == ['A', 'Report', 'Event']
 
 
 def defined(tree: ast.Module) -> set[str]:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema4d_ros.gate import (Answer, GateMachine, GateRequest, GateSettings, GraphState,
-                               JointReading, Mode, World)
+from kinema4d_ros.gate import (GateMachine, GateRequest, GateSettings, GraphState, JointReading,
+                               Mode, ShadowSimAnswer, World)
 from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim,
                                         CancelAtController, EndGoal, Forward, ReportDecision)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
                                       ControllerFinished, JointsChanged, OperatorApproved,
                                       OperatorDenied, OperatorOverrode, Tick, TrajectorySubmitted,
                                       VerdictAnswered, VerdictHeard)
-from kinema4d_ros.gate.events import End
+from kinema4d_ros.gate.events import GoalEnd
 from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import JointTrajectory, Status, Verdict
 
@@ -126,16 +126,16 @@ class Driver:
         verdict = Verdict(
             Status.PASS, 'fine', tiers_passed=(0, 1), scene_stamp_ns=self.now_ns,
             trajectory_hash=self.asked_hash(request), robot_hash=ROBOT.description_hash)
-        self.answer(request, Answer(dataclasses.replace(verdict, **fields),
-                                    self.now_ns + seconds * NS, rollout_id=rollout_id))
+        self.answer(request, ShadowSimAnswer(dataclasses.replace(verdict, **fields),
+                                             self.now_ns + seconds * NS, rollout_id=rollout_id))
 
     def hear(self, verdict, rollout_id='') -> None:
-        self.handle(VerdictHeard(Answer(verdict, rollout_id=rollout_id)))
+        self.handle(VerdictHeard(ShadowSimAnswer(verdict, rollout_id=rollout_id)))
 
     def accept(self, request, **fields) -> None:
         self.handle(ControllerAccepted(request, **fields))
 
-    def finish(self, request, how=End.SUCCEED, code=0, text='') -> None:
+    def finish(self, request, how=GoalEnd.SUCCEED, code=0, text='') -> None:
         self.handle(ControllerFinished(request.number, how, code, text))
 
     def moving(self, trajectory=None, /, **fields) -> GateRequest:

@@ -15,7 +15,8 @@ from kinema4d_ros.types import PredictedFrame, silent
 from kinema4d_ros.world_model.base import WorldModel
 
 # seeds that make Scripted misbehave at frame AT
-GOOD, STUCK, DEAF, RAISE, DIE, CRASH, GARBAGE, SHOW, HUNGRY, HUNGRY_DEVICE, GHOST = range(11)
+(GOOD, STUCK, UNRESPONSIVE, RAISE, DIE, CRASH, GARBAGE, SHOW, HUNGRY, HUNGRY_DEVICE,
+ GHOST) = range(11)
 STOPS = -1
 AT = 2
 
@@ -68,7 +69,7 @@ class Scripted(WorldModel):
                 while True:
                     report('stuck', 0, 0)
                     time.sleep(0.005)
-            case 2:                                  # DEAF: only killing helps
+            case 2:                                  # UNRESPONSIVE: only killing helps
                 signal.pause()
             case 3:
                 raise WorldModelError('nothing can be predicted from this')

@@ -66,7 +66,7 @@ class Unusable:
 
 def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_before(monkeypatch):
     # which ends a worker process that does not end by itself, and would end this one
-    monkeypatch.setattr(pipe_reader, '_LAST_CHANCE', 3600.0)
+    monkeypatch.setattr(pipe_reader, '_EXIT_TIMEOUT', 3600.0)
     observation = Observation.from_rgbd(
         np.zeros((16, 24, 3), np.uint8), None, PinholeCamera(24, 16, 20.0, 20.0, 11.5, 7.5),
         np.eye(4), {'swing': 0.0}, stamp_ns=1)

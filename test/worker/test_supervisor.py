@@ -7,8 +7,8 @@ import subprocess
 import time
 
 import pytest
-from stub_models import (AT, CRASH, DEAF, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE, STOPS,
-                         STUCK)
+from stub_models import (AT, CRASH, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE, STOPS, STUCK,
+                         UNRESPONSIVE)
 from supervised import (FRAMES, LIMIT, Log, Sink, TRAJECTORY, URDF, finished, in_trouble,
                         observation, submit)
 
@@ -126,7 +126,7 @@ def test_a_worker_without_memory_says_so_and_is_started_again(running, seed, wor
 def test_a_deaf_model_is_killed_and_started_again(running):
     supervisor, _ = running
     pid, restarts = supervisor.pid, supervisor.restarts
-    job = in_trouble(running, DEAF)
+    job = in_trouble(running, UNRESPONSIVE)
     job.cancel()
     assert finished(job) == JobOutcome.CANCELLED
     assert finished(submit(running, GOOD)) == JobOutcome.DONE
@@ -296,7 +296,7 @@ def test_stopping_ends_the_worker_in_the_middle_of_a_job():
         WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}),
         log.on_state, cancel_grace=0.2)
     supervisor.set_robot(URDF)
-    job = in_trouble((supervisor, log), DEAF)
+    job = in_trouble((supervisor, log), UNRESPONSIVE)
     pid = supervisor.pid
     supervisor.stop()
     assert finished(job) == JobOutcome.CANCELLED
@@ -315,7 +315,7 @@ def test_a_process_that_does_not_die_is_left_behind_and_said(monkeypatch):
         log.on_state, cancel_grace=0.2)
     try:
         supervisor.set_robot(URDF)
-        job = in_trouble((supervisor, log), DEAF)
+        job = in_trouble((supervisor, log), UNRESPONSIVE)
         pid = supervisor.pid
         job.cancel()
         assert finished(job) == JobOutcome.CANCELLED

@@ -15,15 +15,15 @@ from rclpy.parameter import Parameter as RosParameter
 
 from kinema4d_ros.errors import ConfigurationError
 
-Kind: Any = RosParameter.Type      # an enum, which type checkers cannot see
+RosType: Any = RosParameter.Type      # an enum, which type checkers cannot see
 #: Python type of a parameter -> (ROS type, name for people, element type of a list)
 _KINDS: dict[Any, tuple[Any, str, type | None]] = {
-    bool: (Kind.BOOL, 'bool', None), int: (Kind.INTEGER, 'int', None),
-    float: (Kind.DOUBLE, 'double', None), str: (Kind.STRING, 'string', None),
-    list[int]: (Kind.INTEGER_ARRAY, 'int[]', int),
-    list[float]: (Kind.DOUBLE_ARRAY, 'double[]', float),
-    list[str]: (Kind.STRING_ARRAY, 'string[]', str),
-    object: (Kind.NOT_SET, 'any', None)}
+    bool: (RosType.BOOL, 'bool', None), int: (RosType.INTEGER, 'int', None),
+    float: (RosType.DOUBLE, 'double', None), str: (RosType.STRING, 'string', None),
+    list[int]: (RosType.INTEGER_ARRAY, 'int[]', int),
+    list[float]: (RosType.DOUBLE_ARRAY, 'double[]', float),
+    list[str]: (RosType.STRING_ARRAY, 'string[]', str),
+    object: (RosType.NOT_SET, 'any', None)}
 _PLAIN = (bool, int, float, str)
 #: a part of a name that stands for the name of a thing, such as <joint>
 _THING = re.compile(r'<(\w+)>')
@@ -88,7 +88,7 @@ class Parameter:
         return self.type is object or _KINDS[self.type][2] is not None
 
     def matches(self, name: str) -> bool:
-        """Tell whether `name` is this parameter's, or one that its pattern stands for."""
+        """Return whether `name` is this parameter's, or one that its pattern stands for."""
         return self._expression.fullmatch(name) is not None
 
     @cached_property
@@ -104,7 +104,7 @@ class Parameter:
         return _KINDS[self.type][1]
 
     @property
-    def ros_type(self) -> Kind:
+    def ros_type(self) -> RosType:
         """The ROS type."""
         return _KINDS[self.type][0]
 
@@ -179,7 +179,7 @@ class Parameter:
         out = ParameterDescriptor(
             # those of a pattern can be deleted again, which only dynamic types can
             name=self.name, dynamic_typing=self.is_pattern, read_only=self.read_only,
-            type=Kind.NOT_SET.value if self.is_pattern else self.ros_type.value,
+            type=RosType.NOT_SET.value if self.is_pattern else self.ros_type.value,
             description=self.description + unit,
             additional_constraints='' if self._has_plain_range else self.range)
         low, high = self.minimum, self.maximum

@@ -35,12 +35,13 @@ class ParameterTable:
                  renamed: Mapping[str, str] = MappingProxyType({}),
                  shares_files_with: ParameterTable | None = None):
         """
-        Refuse a name that comes twice.
+        Make the table of these parameters.
 
-        :param rules: look at the whole set and return a complaint or None.
-        :param renamed: name in an older version -> name now, for the error that tells it.
+        :param rules: look at the whole set and return what is wrong with it, or None.
+        :param renamed: name in an older version -> name now, for the error message.
         :param shares_files_with: a table whose parameters may stand in a file that is given to
             this node too; they are passed over.
+        :raises ConfigurationError: a name comes twice.
         """
         self._rows = tuple(parameters)
         self._by_name = {row.name: row for row in self._rows if not row.is_pattern}
@@ -221,9 +222,9 @@ class ParameterTable:
                 out[name] = found.check(value, name)
         frozen = MappingProxyType(out)
         for rule in self._rules:
-            complaint = rule(frozen)
-            if complaint:
-                raise ConfigurationError(complaint)
+            problem = rule(frozen)
+            if problem:
+                raise ConfigurationError(problem)
         return frozen
 
     def _is_other(self, name: str) -> bool:

@@ -17,17 +17,17 @@ from kinema4d_ros.bridge.graph import owner, why_qos_incompatible
 from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.doctor.probe import FORMS, GraphProbe, INPUTS
-from kinema4d_ros.nodes.doctor.robot import examine_camera, examine_robot
+from kinema4d_ros.nodes.doctor.robot import check_camera, check_robot
 from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
 
-DISCOVERY = 2.0       # [s] that the others get to be found
-PATIENCE = 10.0       # [s] the same, where there must be others
-_IMAGE_RATE, _JOINT_RATE = 1.0, 5.0     # [Hz] less is told
+DISCOVERY = 2.0             # [s] that the others get to be found
+REQUIRED_DISCOVERY = 10.0   # [s] the same, where there must be others
+_IMAGE_RATE, _JOINT_RATE = 1.0, 5.0     # [Hz] less is reported
 
 
-def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: bool,
-                  report: Callable[[str, int, int], None]) -> list[Diagnosis]:
+def check_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: bool,
+                report: Callable[[str, int, int], None]) -> list[Diagnosis]:
     """
     Check the graph of this ROS domain.
 
@@ -37,7 +37,7 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
     """
     with _running(ros_arguments) as node:
         report('ROS graph', 0, 0)
-        end = time.monotonic() + (PATIENCE if must_be_there else DISCOVERY)
+        end = time.monotonic() + (REQUIRED_DISCOVERY if must_be_there else DISCOVERY)
         while node.is_silent() and time.monotonic() < end:
             time.sleep(0.05)
         if node.is_silent():
@@ -45,7 +45,7 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
                 'ROS graph', Level.ERROR if must_be_there else Level.INFO,
                 f'nobody publishes robot_description, joint_states or camera in namespace '
                 f'{node.get_namespace()} of domain {os.environ.get("ROS_DOMAIN_ID", "0")}',
-                'start the robot; check ROS_DOMAIN_ID and ROS_AUTOMATICDISCOVERY_RANGE; name a '
+                'start the robot; check ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE; name a '
                 'namespace by --ros-args -r __ns:=/name')]
         node.listen()
         started = time.monotonic()
@@ -55,7 +55,7 @@ def examine_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: b
             node.inputs.refresh()
         report('looking at what was heard', 0, 0)
         checks = [*_topics(node), *_qos(node), *_rates(node), *_clock(node),
-                  *examine_robot(node), *examine_camera(node), *_shadow_sim(node)]
+                  *check_robot(node), *check_camera(node), *_shadow_sim(node)]
         node.inputs.close()
         return checks
 

@@ -21,7 +21,7 @@ from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 _GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, below which it is not
 
 
-def examine_robot(node: GraphProbe) -> Iterator[Diagnosis]:
+def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
     """Compare the robot description with the joint states."""
     if not node.robot_text:
         return
@@ -52,11 +52,11 @@ def examine_robot(node: GraphProbe) -> Iterator[Diagnosis]:
                         'name the joints in the driver (or joint_state_broadcaster) as in the URDF')
     else:
         yield Diagnosis('joint names', Level.INFO if strange else Level.OK,
-                        f'all {len(robot.joint_names)} of the URDF are told'
+                        f'all {len(robot.joint_names)} of the URDF are published'
                         + (f'; further: {", ".join(strange)}' if strange else ''))
 
 
-def examine_camera(node: GraphProbe) -> Iterator[Diagnosis]:
+def check_camera(node: GraphProbe) -> Iterator[Diagnosis]:
     """Check calibration and place of the camera, and whether it sees the robot there."""
     if node.info is None:
         return
@@ -72,11 +72,11 @@ def examine_camera(node: GraphProbe) -> Iterator[Diagnosis]:
                     f'fx {calibration.K[0]:.0f} px')
     try:
         robot = Robot.from_urdf(node.robot_text)
-    except Kinema4DError:      # told above
+    except Kinema4DError:      # reported above
         return
     finder = CameraFinder(robot, (), node.tree)
     now = node.get_clock().now().nanoseconds
-    try:       # of any age: what is stale is told as a matter of the clock
+    try:       # of any age: stale stamps are reported by the check of the clock
         look = node.inputs.observe(finder, now, {**node.values, 'max_input_age': 0.0})
     except Kinema4DError as error:
         yield Diagnosis('look at the world', Level.ERROR, str(error))
@@ -94,7 +94,7 @@ def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
         return Diagnosis(name, Level.INFO, 'not compared: there is no depth image with the image')
     try:
         renderer = RobotRenderer(load_meshes(robot), robot.link_names)
-    except Kinema4DError:      # told above
+    except Kinema4DError:      # reported above
         return Diagnosis(name, Level.INFO, 'not compared: a mesh is missing')
     positions = robot.configuration(seen.joint_positions)
     images = renderer.render(ForwardKinematics(robot)(positions[None]), seen.view.camera,

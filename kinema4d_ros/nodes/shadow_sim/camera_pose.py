@@ -31,7 +31,12 @@ class CameraFinder:
     """Finds the camera of one robot; the robot's own link wins over parameter, that over TF."""
 
     def __init__(self, robot: Robot, extrinsics: Sequence[float], tree: TransformTree):
-        """:param extrinsics: x y z [m] qx qy qz qw of the optical frame in the root link, or ()."""
+        """
+        Make the finder for a robot.
+
+        :param extrinsics: x y z [m] qx qy qz qw of the optical frame in the root link, or ().
+        :param tree: the transforms of /tf and /tf_static.
+        """
         self.robot, self._tree = robot, tree
         self._kinematics = ForwardKinematics(robot)
         self._fixed = None

@@ -22,7 +22,7 @@ CODES = {JobOutcome.CANCELLED: FindingCode.CANCELLED, JobOutcome.REPLACED: Findi
 def code_of(outcome: JobOutcome | None) -> FindingCode:
     """Return the code of a finding about a job, or a request, that ended before it was done."""
     if outcome is None:
-        raise RuntimeError('it has not ended yet, so there is nothing to tell of its end')
+        raise RuntimeError('it has not ended yet, so there is no finding about its end')
     return CODES[outcome]
 
 
@@ -57,7 +57,7 @@ class Candidate:
         return None if motion is None else swept_path(*motion, self.joints)
 
     def take_check(self, job: Job) -> None:
-        """Add what a CheckTask found; one that was not done leaves tier 0 in doubt."""
+        """Add what a CheckTask found; one that was not done makes tier 0 UNSURE."""
         self._take_latencies(job)
         if job.outcome == JobOutcome.DONE:
             self.assessment.merge(job.assessment)

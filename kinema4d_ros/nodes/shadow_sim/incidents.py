@@ -28,14 +28,14 @@ from kinema4d_ros.types import JointTrajectory, PredictedFrame, Status, Verdict
 
 _WAITING = 3         # packets that may wait for the disk; further ones are dropped, and counted
 _MOST = 500          # packets in a folder; nobody looks at more, and disks are finite
-_PATIENCE = 10.0     # [s] that writing gets when the node ends
+_WRITE_TIMEOUT = 10.0   # [s] that writing gets when the node ends
 
 
 class KeptFrames:
     """Keeps small copies of the frames of one prediction, in the supervisor's thread."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Begin without a frame."""
         self.images: list[np.ndarray] = []
         self.times: list[float] = []
 
@@ -62,9 +62,8 @@ class IncidentKeeper:
     """Writes packets in a thread of its own; `keep` returns at once and raises nothing."""
 
     def __init__(self, logger: RcutilsLogger) -> None:
-        """:param logger: of the node."""
+        """Make a keeper that reports to the logger of the node; its thread starts when needed."""
         self._logger = logger
-        self.robot_text = ''         # of the present robot, set by the node
         self._written = self._failed = 0
         self._problem = ''
         self._changed = threading.Condition()
@@ -73,12 +72,17 @@ class IncidentKeeper:
         self._thread: threading.Thread | None = None
 
     def keep(self, motion: JudgedMotion, observed: object, verdict: Verdict,
-             settings: ShadowSimSettings, goal: Goal | None) -> None:
-        """Have a packet written where the verdict is FAIL and the parameters want it."""
+             settings: ShadowSimSettings, goal: Goal | None, robot_text: str) -> None:
+        """
+        Have a packet written where the verdict is FAIL and the parameters want it.
+
+        :param observed: the FramedObservation that the verdict rests on; anything else for none.
+        :param robot_text: the robot description as it is now.
+        """
         if verdict.status != Status.FAIL or not settings.values['incident_dir']:
             return
         try:
-            work = self._work(motion, observed, verdict, settings, goal)
+            work = self._work(motion, observed, verdict, settings, goal, robot_text)
         except Exception as error:      # whatever it is, the verdict goes out
             self._fail(error)
             return
@@ -93,10 +97,10 @@ class IncidentKeeper:
             self._changed.notify()
 
     def counts(self) -> dict[str, Any]:
-        """Return what the diagnostics tell."""
-        told: dict[str, Any] = {'incidents written': self._written,
-                                'incidents failed': self._failed}
-        return told | ({'incident problem': self._problem} if self._problem else {})
+        """Return the numbers for the diagnostics, by their names there."""
+        counts: dict[str, Any] = {'incidents written': self._written,
+                                  'incidents failed': self._failed}
+        return counts | ({'incident problem': self._problem} if self._problem else {})
 
     def close(self) -> None:
         """Write what waits, within some seconds."""
@@ -104,17 +108,17 @@ class IncidentKeeper:
             self._ended = True
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(_PATIENCE)
+            self._thread.join(_WRITE_TIMEOUT)
 
     def _work(self, motion: JudgedMotion, observed: object, verdict: Verdict,
-              settings: ShadowSimSettings, goal: Goal | None
+              settings: ShadowSimSettings, goal: Goal | None, text: str
               ) -> tuple[Path, Robot, IncidentPacket]:
         """Return what the thread needs; nothing here is copied, since nothing of it changes."""
         if not isinstance(observed, FramedObservation) or motion.trajectory is None \
                 or motion.robot is None:
             raise IncidentError('there is no packet of this FAIL: without a look at the world, a '
                                 'robot and a readable trajectory it cannot be judged again')
-        text, values = self.robot_text, settings.values
+        values = settings.values
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
         if digest != motion.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')

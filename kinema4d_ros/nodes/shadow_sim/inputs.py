@@ -29,7 +29,7 @@ from kinema4d_ros.types import FindingCode, Observation
 
 _NS = 1_000_000_000
 _JOINT_SPREAD_NS = _NS // 2   # arm and gripper may publish their states so far apart
-_RECENT = 5.0                 # [s] a problem is told in the diagnostics after it came up last
+_RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
 _INFO = 'camera/camera_info'
 
 
@@ -37,7 +37,7 @@ class InputProblem(ObservationError):
     """An input is missing, stale or unusable; `code` is the finding that says so."""
 
     def __init__(self, code: FindingCode, message: str):
-        """Keep the code."""
+        """Make the error; `code` is that of the finding it becomes."""
         self.code = code
         super().__init__(message)
 
@@ -81,11 +81,11 @@ class Inputs:
     def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
                  group: CallbackGroup, on_jump: Callable[[str], None]):
         """
-        Subscribe.
+        Subscribe to camera, joint_states and TF.
 
         :param values: snapshot of the parameters.
         :param tree: kept up to date from TF.
-        :param on_jump: told when the stamps of a topic jump back.
+        :param on_jump: called with a reason when the stamps of a topic jump back.
         """
         self._node, self._group, self._on_jump = node, group, on_jump
         self._reliability = values['camera_reliability']
@@ -134,7 +134,7 @@ class Inputs:
                 value = convert(message)
             except Kinema4DError as error:
                 buffer.refuse()
-                self._complain(topic, str(error))
+                self._note_problem(topic, str(error))
                 return
             jumped = buffer.put(stamp_ns(message.header.stamp), value, time.monotonic())
             if jumped and buffer is not self._info:
@@ -144,14 +144,15 @@ class Inputs:
             kind, topic, take, profile, callback_group=group or self._group)
         return buffer
 
-    def _complain(self, topic: str, text: str) -> None:
+    def _note_problem(self, topic: str, text: str) -> None:
         """Keep a problem, and log it unless it was the last one a moment ago."""
         now, last = time.monotonic(), self._problems.get(topic)
         if last is None or last.text != text or now > last.until:
             self._node.get_logger().warning(f'{topic}: {text}')
         self._problems[topic] = _Problem(text, now + _RECENT)
 
-    def _problem(self, topic: str) -> str | None:
+    def _why_unusable(self, topic: str) -> str | None:
+        """Return what was wrong with a topic a moment ago, or why nothing can come on it."""
         problem = self._problems.get(topic)
         if problem is not None and time.monotonic() <= problem.until:
             return problem.text
@@ -177,7 +178,7 @@ class Inputs:
             if self._unusable.get(topic) is not entry:
                 self._unusable[topic] = entry
                 self._buffers[topic].refuse(kept=True)
-            self._complain(topic, str(error))
+            self._note_problem(topic, str(error))
             name = self._node.resolve_topic_name(topic)
             raise InputProblem(FindingCode.MISSING_INPUT, f'{name}: {error}') from error
 
@@ -185,7 +186,7 @@ class Inputs:
         try:
             self._tree.update(message, static=static)
         except Kinema4DError as error:
-            self._complain('/tf', str(error))
+            self._note_problem('/tf', str(error))
 
     def refresh(self) -> None:
         """Subscribe anew where publishers that came since offer a better QoS."""
@@ -216,11 +217,11 @@ class Inputs:
     # ------------------------------------------------------------------ asked by the node
 
     def status(self) -> Iterator[InputStatus]:
-        """Tell how each input does."""
+        """Yield how each input does."""
         now = time.monotonic()
         for topic, buffer in self._buffers.items():
             yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
-                              buffer.refused, self._problem(topic))
+                              buffer.refused, self._why_unusable(topic))
 
     def joint_positions(self, robot: Robot, now_ns: int,
                         values: Mapping[str, Any]) -> dict[str, float]:
@@ -355,7 +356,7 @@ def _registered_depth(message: Image | CompressedImage, image_frame: str,
 
 
 def _check_age(what: str, entry: Entry, now_ns: int, limit: float) -> None:
-    """:raises InputProblem: when an entry is older than `limit` [s], unless that is 0.0."""
+    """Raise InputProblem when an entry is older than `limit` [s], unless that is 0.0."""
     age = (now_ns - entry.stamp_ns) / _NS
     if limit == 0.0 or abs(age) <= limit:
         return

@@ -26,8 +26,9 @@ from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
-from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline, RobotSource
+from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
@@ -63,6 +64,7 @@ def transition(method: _Transition) -> _Transition:
 class _Parts(NamedTuple):
     """What a configured node consists of; there as a whole or not at all."""
 
+    live: LiveInputsHolder
     outputs: Outputs
     pipeline: PrecheckPipeline
     runner: RequestRunner
@@ -105,7 +107,6 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
-        self._robot_text = ''
         self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
         self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
@@ -152,16 +153,16 @@ class ShadowSim(NodeBase, LifecycleNode):
 
     def _make_parts(self, settings: ShadowSimSettings) -> _Parts:
         """Start the workers, and all that makes verdicts with them."""
-        outputs, workers = Outputs(self), self._start_workers(settings)
+        live, outputs, workers = LiveInputsHolder(), Outputs(self), self._start_workers(settings)
 
         def current() -> ShadowSimSettings:
             return self._settings.current
 
-        pipeline = PrecheckPipeline(self, outputs, current, checks=workers[-1],
+        pipeline = PrecheckPipeline(self, live, outputs, current, checks=workers[-1],
                                     predictions=workers[0])
         runner = RequestRunner(pipeline)
         action = PrecheckAction(self, runner, current, lambda: self._active)
-        return _Parts(outputs, pipeline, runner, action, workers)
+        return _Parts(live, outputs, pipeline, runner, action, workers)
 
     def _start_workers(self, settings: ShadowSimSettings) -> tuple[Supervisor, ...]:
         """Start the process of the world model, and that of the checks where they are apart."""
@@ -169,7 +170,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
         def started(of_worker: WorkerSettings, name: str, cancel_grace: float) -> Supervisor:
             return Supervisor(
-                of_worker, lambda *told: self._log_state(name, *told),
+                of_worker, lambda *change: self._log_state(name, *change),
                 slots=values['frame_slots'], cancel_grace=cancel_grace,
                 start_timeout=values['start_timeout'])
 
@@ -209,9 +210,9 @@ class ShadowSim(NodeBase, LifecycleNode):
     def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self._parts is None:
             raise RuntimeError('the node is not configured')
-        values, pipeline = self._settings.current.values, self._parts.pipeline
-        self._inputs = pipeline.inputs = Inputs(self, values, self._tree, self._data,
-                                                self._on_jump)
+        values, live = self._settings.current.values, self._parts.live
+        self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
+        live.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=NotForExecutor())]
@@ -221,7 +222,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         result = super().on_activate(state)
         self._active = result == SUCCESS
         self._subscription_thread = SubscriptionThread(self._made[0])
-        pipeline.catch_up = self._subscription_thread.catch_up
+        live.update(catch_up=self._subscription_thread.catch_up)
         if not self._active:
             self._deactivate()
         return result
@@ -260,7 +261,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._made = []
         inputs, self._inputs = self._inputs, None
         if parts is not None:
-            parts.pipeline.inputs = None
+            parts.live.update(inputs=None)
         if inputs is not None:
             inputs.close()
 
@@ -271,7 +272,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)
         parts.close()
-        self._parts, self._robot_text = None, ''
+        self._parts = None
 
     def _warn_of_opt_outs(self, values: Mapping[str, Any]) -> None:
         if values['max_input_age'] == 0.0:
@@ -287,16 +288,17 @@ class ShadowSim(NodeBase, LifecycleNode):
 
     def _on_robot_description(self, message: String) -> None:
         """Take a robot; the same text again changes nothing."""
-        if message.data == self._robot_text:
-            return
         values, parts = self._settings.current.values, self._parts
         if parts is None:      # cleaned up meanwhile
+            return
+        before = parts.live.current.source.text
+        if message.data == before:
             return
         paths = values['package_paths']
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
-            finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), ''
-        except Exception as error:   # whatever a stranger's file does, the node lives on
+            finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), None
+        except Exception as error:   # no robot description may end this node
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
             # the robot of before is not what the topic describes any more
@@ -304,13 +306,12 @@ class ShadowSim(NodeBase, LifecycleNode):
             refusal = f'the robot description is refused: {reason}'
         if parts is not self._parts:      # cleaned up meanwhile: the next ones read it themselves
             return
-        if self._robot_text:
+        if before:
             parts.stop(JobOutcome.CANCELLED, 'the robot description changed')
         if robot is not None:      # the workers first: they must not be asked about it before
             for worker in parts.workers:
                 worker.set_robot(message.data, paths, robot.description_hash)
-        self._robot_text = parts.pipeline.incidents.robot_text = message.data
-        parts.pipeline.source = RobotSource(finder, refusal)
+        parts.live.update(source=RobotSource(message.data, finder, refusal))
         if robot is None:
             return
         parts.outputs.publish_shadow_root(robot, values['shadow_prefix'])
@@ -331,7 +332,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         parts, inputs = self._parts, self._inputs
         if parts is None or inputs is None:
             return
-        finder = parts.pipeline.source.finder
+        finder = parts.live.current.source.finder
         idle = [worker for worker in parts.workers if worker.is_idle]
         if finder is None or not idle:
             return
@@ -354,7 +355,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         if parts is None:
             self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
             return
-        robot = parts.pipeline.source.robot
+        robot = parts.live.current.source.robot
         self._diagnostics.publish(diagnostics(
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,

@@ -7,10 +7,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from rclpy.lifecycle import LifecycleNode
-from rclpy.time import Time as RosTime
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -20,7 +18,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image, compressed_message
-from kinema4d_ros.bridge.motion import duration_message, joint_state_message
+from kinema4d_ros.bridge.motion import duration_message, joint_state_message, time_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.msg import Candidates, PredictedFrame
@@ -193,8 +191,3 @@ class Outputs:
 
     def _publish(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)
-
-
-def time_message(stamp_ns: int) -> Time:
-    """Return nanoseconds as the message."""
-    return RosTime(nanoseconds=stamp_ns).to_msg()

@@ -20,6 +20,7 @@ from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, code_of
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
 from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
@@ -36,21 +37,9 @@ from kinema4d_ros.worker.supervisor import Supervisor
 _PREDICTED = 2    # the tier that looks at what the world model predicts
 _POLL = 0.02      # [s] between looks for an input or a worker that is waited for
 #: states of a worker that is loading, or has not ended yet what it was asked to stop
-_COMING = (WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.BUSY)
+_OCCUPIED = (WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.BUSY)
 
 Taken = TypeVar('Taken')
-
-
-class RobotSource(NamedTuple):
-    """What is known of the robot; replaced as a whole when another description comes."""
-
-    finder: CameraFinder | None = None      # of the camera on the robot; None for no usable robot
-    refusal: str = ''                       # why the present description is not used
-
-    @property
-    def robot(self) -> Robot | None:
-        """The present robot."""
-        return None if self.finder is None else self.finder.robot
 
 
 class _Plan(NamedTuple):
@@ -86,26 +75,23 @@ class PrecheckPipeline:
     comes as soon as the tiers that it waits for have run; what is predicted after that is shown,
     and may still make the verdict worse: a second verdict, the final one, then follows.
 
-    The node replaces `source` and `inputs` (None while there are none) as they come and go.
+    Robot and inputs come and go in other threads, so each step takes them as they are then.
     """
 
-    def __init__(self, node: LifecycleNode, outputs: Outputs,
+    def __init__(self, node: LifecycleNode, live: LiveInputsHolder, outputs: Outputs,
                  settings: Callable[[], ShadowSimSettings], checks: Supervisor,
                  predictions: Supervisor):
         """
-        Judge with these worker processes, which may be the same.
+        Make a pipeline that has its costly steps done by worker processes.
 
-        :param node: whose clock counts, and whose log is told.
+        :param node: whose clock and logger are used.
         :param settings: returns the settings as they are now.
+        :param checks: the worker of the checks; may be that of the predictions.
         """
-        self._node, self._outputs, self._settings = node, outputs, settings
+        self._node, self._live, self._outputs, self._settings = node, live, outputs, settings
         self._checks, self._predictions = checks, predictions
-        self.source = RobotSource()
-        self.inputs: Inputs | None = None
         self.incidents = IncidentKeeper(node.get_logger())
         self.last_message: VerdictMessage | None = None
-        #: Takes trajectories that wait to be heard: what they outdate must not pass.
-        self.catch_up: Callable[[], None] = lambda: None
 
     def __call__(self, request: PrecheckRequest) -> None:
         """Give every candidate its verdict and publish it."""
@@ -114,10 +100,10 @@ class PrecheckPipeline:
                       for index, message in enumerate(request.candidates)]
         observed: FramedObservation | InputProblem | None = None
         for candidate in candidates:
-            with self._doubts_in(candidate):
+            with self._errors_as_findings(candidate):
                 self._begin(request, candidate, plan)
         for candidate in candidates:
-            with self._doubts_in(candidate):
+            with self._errors_as_findings(candidate):
                 observed = observed or self._observe(request, plan)
                 self._check(request, candidate, observed, plan)
             if not plan.predicts_first:
@@ -126,7 +112,7 @@ class PrecheckPipeline:
                                or not _is_predictable(candidate, observed))
         if plan.predicts_first:
             for candidate in candidates:
-                with self._doubts_in(candidate):
+                with self._errors_as_findings(candidate):
                     self._predict(request, candidate, observed, plan)
                 self._conclude(request, candidate, observed, plan, final=True)
             self._answer(request, candidates)
@@ -134,11 +120,11 @@ class PrecheckPipeline:
         for index in self._answer(request, candidates):
             candidate = candidates[index]
             if not request.verdicts[index].final:
-                with self._doubts_in(candidate):
+                with self._errors_as_findings(candidate):
                     self._predict(request, candidate, observed, plan)
                 verdict = self._verdict(candidate, candidate.assessment, plan, final=True)
-                self._tell(candidate, self._message(verdict, candidate, plan))
-                self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal)
+                self._publish(candidate, self._message(verdict, candidate, plan))
+                self._keep_incident(candidate, observed, verdict, plan)
 
     # ------------------------------------------------------------------ the tiers
 
@@ -154,16 +140,16 @@ class PrecheckPipeline:
         try:
             candidate.robot, candidate.joints = self._await_joints(request, plan)
         except InputProblem as problem:
-            candidate.robot = self.source.robot
+            candidate.robot = self._live.current.source.robot
             assessment.doubt(str(problem), problem.code)
         if candidate.robot is not None:
             begin(assessment, trajectory, candidate.robot, candidate.joints,
                   plan.settings.precheck.tier0)
-        self._tell_so_far(request, candidate, plan, 'tier0')
+        self._report_provisional(request, candidate, plan, 'tier 0')
 
     def _check(self, request: PrecheckRequest, candidate: Candidate,
                observed: FramedObservation | InputProblem, plan: _Plan) -> None:
-        """Have tiers 0 and 1 run in the worker process; a failure leaves them in doubt."""
+        """Have tiers 0 and 1 run in the worker process; a failure makes the verdict UNSURE."""
         if not candidate.moves or request.stopped.is_set():
             return
         if isinstance(observed, InputProblem):
@@ -178,7 +164,7 @@ class PrecheckPipeline:
         if outcome != JobOutcome.DONE:
             request.fail(outcome, job.message)
         if plan.predicts_first:
-            self._tell_so_far(request, candidate, plan, 'checked')
+            self._report_provisional(request, candidate, plan, 'checked')
 
     def _predict(self, request: PrecheckRequest, candidate: Candidate,
                  observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
@@ -239,7 +225,7 @@ class PrecheckPipeline:
         A problem is returned, since it is the same for every candidate.
         """
         workers = [self._checks] + [self._predictions] * plan.predicts_first
-        while any(worker.state in _COMING for worker in workers) \
+        while any(worker.state in _OCCUPIED for worker in workers) \
                 and time.monotonic() < request.deadline:
             if request.stopped.wait(_POLL):
                 break
@@ -258,9 +244,10 @@ class PrecheckPipeline:
 
         :raises InputProblem: an input is missing, stale or unusable.
         """
-        patience = request.started + plan.settings.values['input_wait']
+        give_up_at = request.started + plan.settings.values['input_wait']
         while True:
-            source, inputs = self.source, self.inputs
+            live = self._live.current
+            source, inputs = live.source, live.inputs
             try:
                 if source.finder is None or inputs is None:
                     raise InputProblem(FindingCode.MISSING_INPUT, source.refusal or (
@@ -269,13 +256,13 @@ class PrecheckPipeline:
                            or 'is robot_state_publisher running in this namespace?')))
                 return take(source.finder, inputs)
             except InputProblem:
-                if time.monotonic() > patience:
+                if time.monotonic() > give_up_at:
                     raise
             if request.stopped.wait(_POLL):
                 raise InputProblem(code_of(request.outcome), request.reason)
 
-    def _doubt_by_time(self, candidate: Candidate,
-                       observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
+    def _check_ages(self, candidate: Candidate,
+                    observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
         """Add what speaks against acting on a trajectory now: old stamp, old look."""
         values, now = plan.settings.values, self._now_ns()
         stamp = stamp_ns(candidate.message.header.stamp)
@@ -303,12 +290,13 @@ class PrecheckPipeline:
                   final: bool) -> None:
         """Give the verdict that the request waits for."""
         assessment = candidate.assessment
-        with self._doubts_in(candidate):
+        with self._errors_as_findings(candidate):
             if request.is_streamed:
-                self.catch_up()
-            if candidate.robot is not None and candidate.robot is not self.source.robot:
+                self._live.current.catch_up()
+            robot = self._live.current.source.robot
+            if candidate.robot is not None and candidate.robot is not robot:
                 assessment.doubt('the robot description changed', FindingCode.CANCELLED)
-            self._doubt_by_time(candidate, observed, plan)
+            self._check_ages(candidate, observed, plan)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):
                 assessment.doubt(request.reason, code_of(request.outcome))
         assessment.took('verdict', time.monotonic() - request.started)
@@ -316,13 +304,13 @@ class PrecheckPipeline:
         message = self._message(verdict, candidate, plan)
         request.verdicts.append(verdict)
         request.messages.append(message)
-        self._tell(candidate, message)
+        self._publish(candidate, message)
         if final:
-            self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal)
+            self._keep_incident(candidate, observed, verdict, plan)
 
-    def _tell_so_far(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
-                     stage: str) -> None:
-        """Tell the one who asked the provisional verdict by the tiers done so far."""
+    def _report_provisional(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
+                            stage: str) -> None:
+        """Report to the one who asked the provisional verdict of the tiers done so far."""
         so_far = candidate.assessment.copy()
         so_far.doubt('not all tiers have run yet')
         request.provisional = self._message(
@@ -337,11 +325,16 @@ class PrecheckPipeline:
                         required=plan.settings.values['required_tiers'], final=final)
 
     def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan) -> VerdictMessage:
-        robot = self.source.robot
+        robot = self._live.current.source.robot
         return self._outputs.verdict_message(
             verdict, rollout_id=candidate.rollout_id,
             lifetime=plan.settings.values['verdict_lifetime'],
             root_link='' if robot is None else robot.root_link)
+
+    def _keep_incident(self, candidate: Candidate, observed: object, verdict: Verdict,
+                       plan: _Plan) -> None:
+        self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal,
+                            self._live.current.source.text)
 
     def _answer(self, request: PrecheckRequest, candidates: list[Candidate]) -> list[int]:
         """Rank the candidates and end the wait of the one who asked; return the ranking."""
@@ -354,7 +347,7 @@ class PrecheckPipeline:
         request.answer(ranking)
         return ranking
 
-    def _tell(self, candidate: Candidate, message: VerdictMessage) -> None:
+    def _publish(self, candidate: Candidate, message: VerdictMessage) -> None:
         """Publish and log a verdict; one that nobody heard still counts for the one who asked."""
         word = Status(message.status).name + ('' if message.final else ' so far')
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
@@ -368,7 +361,7 @@ class PrecheckPipeline:
         logger.info(f'{word}: {message.summary}{outcome}')
 
     @contextlib.contextmanager
-    def _doubts_in(self, candidate: Candidate) -> Iterator[None]:
+    def _errors_as_findings(self, candidate: Candidate) -> Iterator[None]:
         """Turn whatever is raised into a finding that forbids a PASS."""
         try:
             yield

@@ -3,13 +3,13 @@
 """
 Requests for a verdict, one at a time: the newest wins.
 
-Whoever asked for an older one is told that it was replaced: a verdict that was not told before is
-then FAIL or UNSURE, never PASS, whatever was found out. One that was told before stays: where only
+Whoever asked for an older one gets the answer that it was replaced: a verdict that was not given
+before is then FAIL or UNSURE, never PASS, whatever was found. One that was given stays: where only
 the prediction after it was cut short, it is repeated as the final one. What is done for it is
 stopped, with one exception. In a stream of trajectories on a topic the next one comes while a check
 still runs; were that stopped each time, a policy that is quicker than the check would never be
 judged. So between two requests that are both of a stream a running check comes to its end, and its
-findings are told with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all
+findings go out with the older trajectory (a FAIL is a FAIL); the newest waits for that, and all
 that is not yet being checked is replaced. An action's goal stops everything, and is stopped by
 anything: who asks for a newer one does not wait for the older any more.
 """
@@ -33,8 +33,8 @@ from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.protocol import CheckTask
 from kinema4d_ros.worker.supervisor import SLACK
 
-_LOOK_UP = 5.0       # [s] between looks whether a job is long past its deadline
-_END = SLACK     # [s] that the thread gets to end
+_DEADLINE_PERIOD = 5.0    # [s] between two looks whether a job is long past its deadline
+_END_TIMEOUT = SLACK      # [s] that the thread gets to end
 _ENDING = 'the node is shutting down'
 
 
@@ -54,15 +54,15 @@ class PrecheckRequest:
                  on_progress: Callable[[PrecheckRequest, str, int, int], None] = lambda *_: None,
                  on_answer: Callable[[], None] = lambda: None):
         """
-        Keep the request.
+        Make a request, which `RequestRunner.submit` takes.
 
         :param candidates: one or more.
         :param deadline: [s] from now, for the answer.
         :param tiers: that the answer waits for, beside those that the node requires.
         :param goal: what the motion is to achieve; None for what the node's parameters say.
         :param is_streamed: one of many, each of which the next one outdates.
-        :param on_progress: told the stage, its step and their total; quick.
-        :param on_answer: told once when `answered` is set; quick.
+        :param on_progress: called with this request, a stage, its step and their total; quick.
+        :param on_answer: called once, when `answered` is set; quick.
         """
         self.candidates = tuple(candidates)
         self.started = time.monotonic()
@@ -80,7 +80,7 @@ class PrecheckRequest:
         self.outcome: JobOutcome | None = None    # why it was stopped, if it was
         self.reason = ''
         self.failure: tuple[JobOutcome, str] | None = None    # what a verdict is UNSURE for
-        self.complaint: tuple[JobOutcome, str] | None = None  # the one of these, at the answer
+        self.answer_error: tuple[JobOutcome, str] | None = None  # the one of these, at the answer
         self._jobs: list[Job] = []             # that are being done
         self._lock = threading.Lock()
 
@@ -116,9 +116,9 @@ class PrecheckRequest:
             self.ranking = ranking
             is_first = not self.answered.is_set()
             if is_first:
-                self.complaint = self.failure
+                self.answer_error = self.failure
                 if self.outcome is not None:
-                    self.complaint = self.outcome, self.reason
+                    self.answer_error = self.outcome, self.reason
             self.answered.set()
         if is_first:
             self._on_answer()
@@ -143,7 +143,7 @@ class PrecheckRequest:
         Its supervisor ends it at the deadline. One that is stuck itself must not keep this thread:
         then the job fails here.
         """
-        while not job.done.wait(_LOOK_UP):
+        while not job.done.wait(_DEADLINE_PERIOD):
             if time.monotonic() > job.deadline + SLACK:
                 job.finish(JobOutcome.FAILED, "the worker's supervisor does not answer")
         with self._lock:
@@ -173,7 +173,7 @@ class RequestRunner:
 
     @property
     def waiting(self) -> int:
-        """How many wait: at most one that will be judged, and some to be told that it will not."""
+        """How many wait: at most one that will be judged, and some yet to be refused."""
         return max(0, len(self._queue) - 1)
 
     def submit(self, request: PrecheckRequest) -> None:
@@ -201,7 +201,7 @@ class RequestRunner:
             self._closing = True
             self._stop_all(JobOutcome.CANCELLED, _ENDING)
             self._changed.notify_all()
-        self._thread.join(_END)
+        self._thread.join(_END_TIMEOUT)
         if self._thread.is_alive():
             print('requests: their thread did not end and is left behind', file=sys.stderr)
 
@@ -218,7 +218,7 @@ class RequestRunner:
                 request = self._queue[0]
             try:
                 self._judge(request)
-            except Exception as error:     # this thread must outlive it, and the asker be told
+            except Exception as error:     # this thread goes on, and the request is answered
                 traceback.print_exc()
                 request.fail(JobOutcome.FAILED, f'internal error: {type(error).__name__}: {error}')
             with self._changed:

@@ -19,10 +19,10 @@ class RolloutSink:
     def __init__(self, node: Node, outputs: Outputs, rollout: Rollout,
                  on_progress: Callable[[str, int, int], None], kept: KeptFrames | None = None):
         """
-        Pass on what comes of one rollout.
+        Make the sink of one rollout.
 
-        :param node: whose log is told.
-        :param on_progress: of the one who asked.
+        :param node: whose logger is used.
+        :param on_progress: called with stage, step and total, for whoever asked.
         :param kept: keeps frames for an incident packet, where there may be one.
         """
         self._node, self._outputs, self._rollout = node, outputs, rollout

@@ -12,7 +12,7 @@ from typing import Any
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
-from kinema4d_ros.precheck.rubrics import load_rubric
+from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,31 @@ class ShadowSimSettings:
     values: Mapping[str, Any]               # of the parameters, by their names
     precheck: PrecheckSettings
     goal: Goal | None                       # of the parameter goal_rubric
+    rubrics: Mapping[str, Goal | str]       # every rubric by name; why it is unusable otherwise
     world_model: Mapping[str, Any]          # the world model's own settings, by name
+
+    def goal_of(self, rubric: str) -> Goal | None:
+        """
+        Return the goal of a rubric by its name, that of the parameter for ''.
+
+        :raises ConfigurationError: no rubric had that name when parameters changed last, or it
+            could not be read.
+        """
+        if rubric in ('', self.values['goal_rubric']):
+            return self.goal
+        found = self.rubrics.get(rubric)
+        if isinstance(found, Goal):
+            return found
+        raise ConfigurationError(found or (
+            f'unknown goal rubric {rubric!r}; known: {", ".join(sorted(self.rubrics)) or "none"}; '
+            'a new file in the folder of the parameter rubric_dir is read when a parameter is set'))
 
 
 def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
     """
     Return the settings; the files that parameters name are read here, and only here.
+
+    A rubric that cannot be read is an error only where the parameter goal_rubric names it.
 
     :raises ConfigurationError: a value cannot be understood, or a file not be read.
     """
@@ -36,7 +55,19 @@ def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
             "parameter 'package_paths' holds an empty path; name folders, or leave it out")
     return ShadowSimSettings(
         values, precheck_settings(values, srdf=srdf_text(values['srdf'])),
-        load_rubric(values['goal_rubric'], values['rubric_dir']), world_model_settings(values))
+        load_rubric(values['goal_rubric'], values['rubric_dir']),
+        _read_rubrics(values['rubric_dir']), world_model_settings(values))
+
+
+def _read_rubrics(folder: str) -> dict[str, Goal | str]:
+    """Return every rubric by its name: its goal, or why it cannot be read."""
+    found: dict[str, Goal | str] = {}
+    for name, path in rubrics(folder).items():
+        try:
+            found[name] = Goal.load(path)
+        except ConfigurationError as error:
+            found[name] = str(error)
+    return found
 
 
 def srdf_text(given: str) -> str | None:

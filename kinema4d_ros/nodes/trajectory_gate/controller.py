@@ -18,11 +18,11 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner
 from kinema4d_ros.gate import GateRequest
 from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerRejected,
-                                      End)
+                                      GoalEnd)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 
-_ENDS = {GoalStatus.STATUS_SUCCEEDED: End.SUCCEED, GoalStatus.STATUS_CANCELED: End.CANCEL}
+_ENDS = {GoalStatus.STATUS_SUCCEEDED: GoalEnd.SUCCEED, GoalStatus.STATUS_CANCELED: GoalEnd.CANCEL}
 
 
 class ControllerClient:
@@ -40,7 +40,7 @@ class ControllerClient:
         Connect to the controller.
 
         :param name: the controller's node name, resolved.
-        :param feedback: told the feedback on a trajectory with its number.
+        :param feedback: called with the number of a trajectory and the feedback on it.
         :param by_topic: whether what comes by topic goes on by topic.
         """
         self._node, self._dispatcher, self._feedback = node, dispatcher, feedback
@@ -51,14 +51,22 @@ class ControllerClient:
         self._publisher = node.create_publisher(
             JointTrajectory, self.topic, qos.TRAJECTORY) if by_topic else None
 
-    def problem_and_gone(self) -> tuple[str | None, bool]:
-        """Return what is wrong with the controller as the graph shows it, and whether it's gone."""
-        servers = self._node.count_publishers(f'{self.action}/_action/status')
+    def why_unavailable(self) -> str | None:
+        """Return why nothing can be forwarded to the controller, as the graph shows it."""
+        servers = self._count_servers()
         if servers > 1:
-            return f'{servers} nodes offer {self.action}', False
+            return f'{servers} nodes offer {self.action}'
         if servers == 0 or not self._is_ready:
-            return f'the controller is not there: nobody offers {self.action}', servers == 0
-        return None, False
+            return f'the controller is not there: nobody offers {self.action}'
+        return None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no server of the controller's action is left at all."""
+        return self._count_servers() == 0
+
+    def _count_servers(self) -> int:
+        return self._node.count_publishers(f'{self.action}/_action/status')
 
     @property
     def _is_ready(self) -> bool:
@@ -93,7 +101,7 @@ class ControllerClient:
                   ) -> None:
         self._handles.pop(number, None)
         self._dispatcher.handle(ControllerFinished(
-            number, _ENDS.get(reply.status, End.ABORT), reply.result.error_code,
+            number, _ENDS.get(reply.status, GoalEnd.ABORT), reply.result.error_code,
             reply.result.error_string))
 
     def cancel(self, number: int) -> None:
@@ -110,15 +118,15 @@ class ControllerClient:
             except Exception:      # the others must be cancelled all the same
                 self._node.get_logger().error(traceback.format_exc())
 
-    def side_doors(self) -> list[str]:
+    def other_commanders(self) -> list[str]:
         """Return who else can command the controller: `name (what)` of each."""
         own = self._node.get_name(), self._node.get_namespace()
-        doors = []
+        found = []
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         clients = self._node.get_subscriptions_info_by_topic(f'{self.action}/_action/feedback')
         for infos, what in ((publishers, f'publishes {self.topic}'),
                             (clients, f'is a client of {self.action}')):
             for info in infos:
                 if (info.node_name, info.node_namespace) != own:
-                    doors.append(f'{owner(info)} ({what})')
-        return sorted(set(doors))
+                    found.append(f'{owner(info)} ({what})')
+        return sorted(set(found))

@@ -34,7 +34,7 @@ class Dispatcher:
     """
 
     def __init__(self, machine: GateMachine, ports: Ports):
-        """Make the dispatcher of a machine."""
+        """Make the dispatcher of a machine, which nothing else may call."""
         self._machine, self._ports = machine, ports
         self._queue: deque[Callable[[], Any]] = deque()
 
@@ -94,16 +94,16 @@ class Dispatcher:
         """Cancel downstream, refuse what waits, and end the gate."""
         text = ''.join(traceback.format_exception(error))
         try:
-            text += self.close(f'the gate failed ({type(error).__name__}: {error})')
+            text += self.close(f'the gate failed ({type(error).__name__}: {error})') or ''
         finally:
             self._ports.on_failure(error, text)
 
-    def close(self, reason: str) -> str:
+    def close(self, reason: str) -> str | None:
         """
         Cancel downstream, refuse what waits, and let nothing pass any more.
 
-        :return: tracebacks of what failed in doing so, each of which stops nothing else; '' if
-            nothing did.
+        :return: tracebacks of what failed in doing so, each of which stops nothing else; None
+            where nothing did.
         """
         failures, event = [], Closed(reason)
         try:
@@ -112,10 +112,10 @@ class Dispatcher:
         except Exception:
             failures.append(traceback.format_exc())
             self._ports.cancel_all()
-            return ''.join(failures)
+            return ''.join(failures) or None
         for command in commands:
             try:
                 self._ports.carry_out(command)
             except Exception:
                 failures.append(traceback.format_exc())
-        return ''.join(failures)
+        return ''.join(failures) or None

@@ -10,17 +10,19 @@ from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
-from rclpy.action import ActionServer, CancelResponse
-from rclpy.action.server import RCLError, ServerGoalHandle
+from rclpy.action import CancelResponse
+from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.deferred_action_server import DeferredActionServer
+from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.gate.commands import AnswerOperator, EndGoal
-from kinema4d_ros.gate.events import (ClientCancelled, End, Event, OperatorApproved, OperatorDenied,
-                                      OperatorOverrode, TrajectorySubmitted)
+from kinema4d_ros.gate.events import (ClientCancelled, Event, GoalEnd, OperatorApproved,
+                                      OperatorDenied, OperatorOverrode, TrajectorySubmitted)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import request_from_bytes, request_from_goal
 from kinema4d_ros.srv import Decide
@@ -30,31 +32,13 @@ _RETRY = 0.005            # [s] until rclpy is asked again whether it knows of a
 _EVENTS: dict[str, Callable[[str], Event]] = {
     'approve': OperatorApproved, 'deny': OperatorDenied, 'override': OperatorOverrode}
 
-_Finish = Callable[[ServerGoalHandle], FollowJointTrajectory.Result]
-
-
-class _Server(ActionServer):
-    """
-    An action server whose goals run without a thread that waits for their end.
-
-    An `async` execute callback would do without this, but rclpy polls one that waits as often as
-    its executor can.
-    """
-
-    def notify_execute(self, goal: ServerGoalHandle, execute_callback: _Finish | None) -> None:
-        """Nothing: the goal is executed elsewhere, and `finish` tells its end."""
-
-    def finish(self, goal: ServerGoalHandle, execute_callback: _Finish) -> None:
-        """Have `execute_callback(goal)` set the end of the goal and return its result."""
-        super().notify_execute(goal, execute_callback)
-
 
 class GoalServer:
     """The action ~/follow_joint_trajectory, the topic ~/joint_trajectory, and the services."""
 
     def __init__(self, node: Node, group: CallbackGroup, dispatcher: Dispatcher, *, topic: bool):
         """
-        Open the action, the services and the topic.
+        Offer the action and the services, and subscribe to the topic.
 
         :param group: the gate's callback group, in which services and topic are served.
         :param topic: whether there is a topic.
@@ -67,8 +51,8 @@ class GoalServer:
         self._ending: list[EndGoal] = []            # wait until rclpy knows of their cancel
         self._lock = threading.Lock()
         self.action = node.resolve_topic_name('~/follow_joint_trajectory')
-        self._server = _Server(
-            node, FollowJointTrajectory, '~/follow_joint_trajectory', lambda _: None,
+        self._server = DeferredActionServer(
+            node, FollowJointTrajectory, '~/follow_joint_trajectory',
             handle_accepted_callback=dispatcher.relayed(self._accept),
             cancel_callback=dispatcher.relayed(self._cancel),
             callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
@@ -85,11 +69,11 @@ class GoalServer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every client has been told the end of its goal."""
+        """Whether every client has the result of its goal."""
         return not self._goals
 
     def why_doubled(self) -> str | None:
-        """Return whether there is another gate of this name."""
+        """Return why this gate is not the only one of its name."""
         node = self._node
         name = node.get_name(), node.get_namespace()
         if node.get_node_names_and_namespaces().count(name) > 1 \
@@ -103,7 +87,7 @@ class GoalServer:
         self._dispatcher.handle(TrajectorySubmitted(request_from_bytes(next(self._numbers), raw)))
 
     def _accept(self, goal: ServerGoalHandle) -> None:
-        """Take every goal: only an accepted goal can be told why it is refused."""
+        """Take every goal: only an accepted goal can carry a reason for its refusal."""
         number, key = next(self._numbers), bytes(goal.goal_id.uuid)
         # Read first: a cancel must find either no number, or one that has been submitted.
         request = request_from_goal(number, goal.request, uuid=goal.goal_id)
@@ -150,7 +134,7 @@ class GoalServer:
             goal.publish_feedback(feedback)
 
     def end(self, command: EndGoal) -> None:
-        """Tell a client how its goal ended; nothing for one that came by topic."""
+        """Send a client the result of its goal; nothing for one that came by topic."""
         if command.number in self._goals:
             self._ending.append(command)
             self._end_what_can()
@@ -160,8 +144,8 @@ class GoalServer:
         waiting = []
         for command in self._ending:
             goal = self._goals[command.number]
-            # rclpy makes a goal CANCELING just after it told us of the cancel.
-            if command.how is End.CANCEL and goal.is_active and not goal.is_cancel_requested:
+            # rclpy makes a goal CANCELING just after its cancel callback.
+            if command.how is GoalEnd.CANCEL and goal.is_active and not goal.is_cancel_requested:
                 waiting.append(command)
             else:
                 self._server.finish(goal, self._dispatcher.relayed(
@@ -173,10 +157,10 @@ class GoalServer:
             self._timer.cancel()
 
     def _end(self, goal: ServerGoalHandle, command: EndGoal) -> FollowJointTrajectory.Result:
-        if command.how is not End.CANCEL:
+        if command.how is not GoalEnd.CANCEL:
             _execute(goal)       # it must be executing, if only to be aborted
-        {End.SUCCEED: goal.succeed, End.ABORT: goal.abort,
-         End.CANCEL: goal.canceled}[command.how]()
+        {GoalEnd.SUCCEED: goal.succeed, GoalEnd.ABORT: goal.abort,
+         GoalEnd.CANCEL: goal.canceled}[command.how]()
         with self._lock:
             self._goals.pop(command.number, None)
             self._number_of.pop(bytes(goal.goal_id.uuid), None)

@@ -25,8 +25,8 @@ class LiveState:
     """
     The newest robot description and joint positions.
 
-    joint_states are taken in a thread beside the executor. Should that ever come to nothing, the
-    joints grow stale, and what moves is cancelled.
+    joint_states are taken in a thread beside the executor. If that thread stops, the joints become
+    stale, and what moves is cancelled.
     """
 
     def __init__(self, node: Node, on_joints: Callable[[], None],
@@ -41,9 +41,9 @@ class LiveState:
         self._node, self._on_joints = node, on_joints
         self.robot: Robot | None = None
         self._joints: Mapping[str, JointReading] = {}    # replaced, and never changed
-        self._told = False
+        self._is_reported = False
         self._snapshot_thread = 0
-        self._complaint = ''
+        self._last_problem = ''
         # Neither parsing nor quick joints may hold up a cancel.
         node.create_subscription(String, 'robot_description', relayed(self._take_robot),
                                  qos.ROBOT_DESCRIPTION,
@@ -58,7 +58,7 @@ class LiveState:
 
     def snapshot(self) -> Mapping[str, JointReading]:
         """Return where every joint is that was ever heard of, with all that has come so far."""
-        self._told, self._snapshot_thread = False, threading.get_ident()
+        self._is_reported, self._snapshot_thread = False, threading.get_ident()
         self._thread.catch_up()
         return self._joints
 
@@ -79,15 +79,15 @@ class LiveState:
         try:
             positions = joint_positions(message)
         except Kinema4DError as error:
-            if str(error) != self._complaint:
+            if str(error) != self._last_problem:
                 self._node.get_logger().warning(f'joint_states: {error}')
-            self._complaint = str(error)
+            self._last_problem = str(error)
             return
         arrival = time.monotonic()
         stamp = stamp_ns(message.header.stamp) or self._node.get_clock().now().nanoseconds
         self._joints = {**self._joints, **{
             name: JointReading(position, stamp, arrival) for name, position in positions.items()}}
         # Whoever takes a snapshot sees them anyway.
-        if not self._told and threading.get_ident() != self._snapshot_thread:
-            self._told = True
+        if not self._is_reported and threading.get_ident() != self._snapshot_thread:
+            self._is_reported = True
             self._on_joints()

@@ -27,12 +27,12 @@ from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
 from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
 from kinema4d_ros.nodes.trajectory_gate.live_state import LiveState
 from kinema4d_ros.nodes.trajectory_gate.parameters import gate_settings, TABLE
-from kinema4d_ros.nodes.trajectory_gate.report import Report
+from kinema4d_ros.nodes.trajectory_gate.report import GateReporter
 from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import ShadowSimClient
 
 _TICK = 0.05           # [s] between looks at deadlines
 _IDLE_LOOKS = 5        # at the end, 10 ms apart
-_FAREWELL = 2.0        # [s] at the end, for the controller to stop and clients to hear why
+_SHUTDOWN_TIMEOUT = 2.0        # [s] at the end, for the controller to stop and clients to hear why
 
 
 class TrajectoryGate(NodeBase, Node):
@@ -44,7 +44,7 @@ class TrajectoryGate(NodeBase, Node):
 
     def __init__(self, on_failure: Callable[[], None]):
         """
-        Open the gate.
+        Declare the parameters and connect clients, controller and shadow_sim.
 
         :param on_failure: called when the node must end.
         :raises ConfigurationError: a parameter is missing or bad.
@@ -57,12 +57,10 @@ class TrajectoryGate(NodeBase, Node):
         self._settings: GateSettings = gate_settings(values)
         self._group, self._graph = MutuallyExclusiveCallbackGroup(), GraphState()
         self._machine = GateMachine()
+        wake = self.create_guard_condition(self._work, callback_group=self._group)
         self._dispatcher = Dispatcher(self._machine, Ports(
-            self._world, self._carry_out, lambda: self._controller.cancel_all(), self._failed,
-            lambda: self._wake.trigger()))
-        self._wake = self.create_guard_condition(self._dispatcher.work,
-                                                 callback_group=self._group)
-        self._report, self._incompatible = Report(self), IncompatiblePublishers(self)
+            self._world, self._carry_out, self._cancel_all, self._failed, wake.trigger))
+        self._report, self._incompatible = GateReporter(self), IncompatiblePublishers(self)
         self._goals = GoalServer(self, self._group, self._dispatcher,
                                  topic=values['topic_route'] != 'closed')
         self._controller = ControllerClient(
@@ -110,9 +108,10 @@ class TrajectoryGate(NodeBase, Node):
                      self._settings)
 
     def _graph_now(self) -> GraphState:
-        controller_problem, controller_gone = self._controller.problem_and_gone()
+        why_no_controller = self._controller.why_unavailable()
         return GraphState(
-            self._goals.why_doubled(), controller_problem, controller_gone,
+            self._goals.why_doubled(), why_no_controller,
+            why_no_controller is not None and self._controller.is_gone,
             self._shadow_sim.why_missing(), self._shadow_sim.is_ready, self._shadow_sim.is_settled)
 
     def _carry_out(self, command: Command) -> None:
@@ -131,6 +130,12 @@ class TrajectoryGate(NodeBase, Node):
             case ReportDecision():
                 self._report.decision(command)
 
+    def _cancel_all(self) -> None:
+        self._controller.cancel_all()
+
+    def _work(self) -> None:
+        self._dispatcher.work()
+
     def _failed(self, error: Exception, text: str) -> None:
         self.failures.append(error)
         self.get_logger().fatal(f'the gate failed and ends:\n{text}')
@@ -147,8 +152,8 @@ class TrajectoryGate(NodeBase, Node):
 
     def _look_around(self) -> None:
         self._incompatible.look()
-        self._report.side_doors(
-            self._controller.side_doors(),
+        self._report.other_commanders(
+            self._controller.other_commanders(),
             f'Have them use {self._goals.action} or {self.resolve_topic_name("~/joint_trajectory")}'
             ' instead (by a remap), or end them; with SROS 2, allow only the gate to publish '
             f'{self._controller.topic} and to call {self._controller.action}')
@@ -183,7 +188,7 @@ class TrajectoryGate(NodeBase, Node):
             self._every(0.01, look)
 
         self._dispatcher.in_group(end)()
-        if not over.wait(_FAREWELL):
+        if not over.wait(_SHUTDOWN_TIMEOUT):
             self._close()       # callbacks are stuck, or there are none any more
 
     def _close(self) -> None:

@@ -59,8 +59,9 @@ TABLE = ParameterTable((
     Parameter('overtime', float, 30.0,
               'A motion that is not over this long after its last point and its '
               'goal_time_tolerance is cancelled', unit='s', minimum=0.1, maximum=3600.0),
-    # what is told
-    Parameter('diagnostics_rate', float, 1.0, 'Rate of /diagnostics and of the look for side doors',
+    # what is reported
+    Parameter('diagnostics_rate', float, 1.0,
+              'Rate of /diagnostics and of the search for others that command the controller',
               unit='Hz', minimum=0.1, maximum=10.0, read_only=True),
 ))
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the gate tells people what it does: log, ~/decision and /diagnostics."""
+"""How the gate reports what it does: log, ~/decision and /diagnostics."""
 from __future__ import annotations
 
 from builtin_interfaces.msg import Time
@@ -17,16 +17,16 @@ _MODES = {Mode.MONITOR: Decision.MODE_MONITOR, Mode.ADVISE: Decision.MODE_ADVISE
 _SOURCES = {'action': Decision.ACTION, 'topic': Decision.TOPIC}
 
 
-class Report:
-    """One sentence for each decision, the reason first."""
+class GateReporter:
+    """Reports decisions, one sentence each with the reason first, and how the gate does."""
 
     def __init__(self, node: Node):
-        """Create the publishers."""
+        """Create the publishers of ~/decision and /diagnostics."""
         self._node = node
         self._decision = node.create_publisher(Decision, '~/decision', qos.DECISIONS)
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._last = ''
-        self._doors: list[str] = []
+        self._bypass: list[str] = []
 
     def decision(self, command: ReportDecision) -> None:
         """Log and publish a decision about a trajectory."""
@@ -42,14 +42,14 @@ class Report:
         self._last = command.sentence
         self._decision.publish(decision_message(command, self._node.get_clock().now().to_msg()))
 
-    def side_doors(self, doors: list[str], how_to_close: str) -> None:
+    def other_commanders(self, names: list[str], what_to_do: str) -> None:
         """Warn of others that can command the controller, when they change."""
-        if doors != self._doors:
-            self._doors = doors
-            if doors:
+        if names != self._bypass:
+            self._bypass = names
+            if names:
                 self._node.get_logger().warning(
-                    f'the controller can be commanded past the gate: {", ".join(doors)}. '
-                    + how_to_close)
+                    f'the controller can be commanded past the gate: {", ".join(names)}. '
+                    + what_to_do)
             else:
                 self._node.get_logger().info('the controller cannot be commanded past the gate '
                                              'any more')
@@ -58,8 +58,8 @@ class Report:
                     values: dict[str, object]) -> None:
         """Publish how the gate does."""
         level, message = DiagnosticStatus.OK, 'ready'
-        if self._doors:
-            warnings = [f'side door: {", ".join(self._doors)}', *warnings]
+        if self._bypass:
+            warnings = [f'commanded past the gate by: {", ".join(self._bypass)}', *warnings]
         if warnings:
             level, message = DiagnosticStatus.WARN, '; '.join(warnings)
         if problems:

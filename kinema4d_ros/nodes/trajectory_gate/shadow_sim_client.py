@@ -16,14 +16,14 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import duration_message, stamp_ns, trajectory_message
 from kinema4d_ros.bridge.verdicts import verdict_from_message
-from kinema4d_ros.gate import Answer
+from kinema4d_ros.gate import ShadowSimAnswer
 from kinema4d_ros.gate.commands import AskShadowSim
 from kinema4d_ros.gate.events import VerdictAnswered, VerdictHeard
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 
-_SETTLE = 3.0    # [s] after its start in which a node may not know all others yet
+_DISCOVERY_TIME = 3.0    # [s] after its start in which a node may not know all others yet
 
 
 class ShadowSimClient:
@@ -45,7 +45,7 @@ class ShadowSimClient:
                                  qos.VERDICT, callback_group=group)
 
     def why_missing(self) -> str | None:
-        """Return what is wrong with shadow_sim as the graph shows it."""
+        """Return why shadow_sim cannot be asked, as the graph shows it."""
         servers = self._node.count_publishers(self._status_topic)
         if servers == 0:
             return f'there is no shadow_sim: no node offers {self._name}/precheck'
@@ -58,12 +58,12 @@ class ShadowSimClient:
         """Return why no late evidence can be heard."""
         if not self._node.count_publishers(self._topic):
             return f'nobody publishes {self._topic}: there is no late evidence'
-        return why_silent(self._node, self._topic) or None
+        return why_silent(self._node, self._topic)
 
     @property
     def is_settled(self) -> bool:
         """Whether what the graph does not show can be taken as absent."""
-        return time.monotonic() > self._started + _SETTLE
+        return time.monotonic() > self._started + _DISCOVERY_TIME
 
     @property
     def is_ready(self) -> bool:
@@ -98,7 +98,7 @@ class ShadowSimClient:
         if not handle.accepted:
             del self._goals[number]
             self._dispatcher.handle(VerdictAnswered(
-                number, Answer(problem='shadow_sim rejected the question')))
+                number, ShadowSimAnswer(problem='shadow_sim rejected the question')))
             return
         self._goals[number] = handle
         handle.get_result_async().add_done_callback(self._dispatcher.in_group(
@@ -113,7 +113,7 @@ class ShadowSimClient:
         self._dispatcher.handle(VerdictHeard(_answer(message)))
 
 
-def answer_from(status: int, result: Precheck.Result) -> Answer:
+def answer_from(status: int, result: Precheck.Result) -> ShadowSimAnswer:
     """Return what a result of the precheck action says."""
     problem = None
     if result.error_code != Precheck.Result.NONE:
@@ -123,10 +123,10 @@ def answer_from(status: int, result: Precheck.Result) -> Answer:
     elif len(result.verdicts) != 1:
         problem = f'shadow_sim gave {len(result.verdicts)} verdicts on one trajectory'
     if len(result.verdicts) != 1:
-        return Answer(problem=problem)
+        return ShadowSimAnswer(problem=problem)
     return _answer(result.verdicts[0], problem)
 
 
-def _answer(message: VerdictMessage, problem: str | None = None) -> Answer:
-    return Answer(verdict_from_message(message), stamp_ns(message.valid_until), problem,
-                  message.rollout_id)
+def _answer(message: VerdictMessage, problem: str | None = None) -> ShadowSimAnswer:
+    return ShadowSimAnswer(verdict_from_message(message), stamp_ns(message.valid_until), problem,
+                           message.rollout_id)

@@ -66,13 +66,13 @@ def test_another_backend_gives_the_same_result(model, sample):
 
 def test_a_backend_that_does_not_reach_the_blocks_is_an_error(model):
     """A processor that calls torch directly is what the released classes have."""
-    class Deaf:
+    class Unresponsive:
         def __call__(self, attn, hidden_states, context=None, *_):
             query, key = attn.to_q(hidden_states), attn.to_k(context)
             return torch.nn.functional.scaled_dot_product_attention(
                 query, key, attn.to_v(context))
 
-    model.blocks[1].attn2.set_processor(Deaf())
+    model.blocks[1].attn2.set_processor(Unresponsive())
     with pytest.raises(WorldModelError, match='attention_backend=_native_math was switched on, but '
                                               'is active on 4 of 6 attention calls'):
         switched(model, attention_backend='_native_math')

@@ -13,7 +13,6 @@ from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
                                    Tier2Settings, TouchRule)
 from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
-from kinema4d_ros.worker.process import Backoff
 
 
 def settings(**values):
@@ -86,7 +85,13 @@ def test_rubrics_of_the_user_come_before_those_of_the_package(tmp_path):
         load_rubric('broken', str(tmp_path))
 
 
-def test_a_process_that_keeps_dying_is_started_less_and_less_often():
-    pause = Backoff()
-    assert [pause.after(1.0) for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
-    assert pause.after(31.0) == 0.5
+def test_a_rubric_that_is_broken_refuses_only_what_names_it(tmp_path):
+    (tmp_path / 'lift.yaml').write_text('lifted: {height: 0.3}\n')
+    (tmp_path / 'broken.yaml').write_text('lifted: high\n')
+    got = shadow_sim_settings(TABLE.validate({'rubric_dir': str(tmp_path), 'goal_rubric': 'lift'}))
+    assert got.goal_of('') is got.goal_of('lift') is got.goal
+    assert got.goal_of('into_basket') == load_rubric('into_basket')
+    with pytest.raises(ConfigurationError, match='broken.yaml'):
+        got.goal_of('broken')
+    with pytest.raises(ConfigurationError, match="unknown goal rubric 'tidy'.*known: broken, "):
+        got.goal_of('tidy')

@@ -1,0 +1,51 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An action server whose goals run outside of the executor."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action import ActionServer
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+
+
+class DeferredActionServer(ActionServer):
+    """
+    An action server whose goals are executed elsewhere, so that no executor thread waits for them.
+
+    An `async` execute callback would do without this class, but rclpy polls one that waits as often
+    as its executor can.
+    """
+
+    def __init__(self, node: Node, action_type: Any, name: str, *,
+                 begin: Callable[[ServerGoalHandle], None] = lambda goal: None, **options: Any):
+        """
+        Offer an action.
+
+        :param action_type: generated class of the action.
+        :param begin: called with each goal when rclpy would start its execute callback, in the
+            thread that has it executed; it must return soon. What it raises goes to rclpy.
+        :param options: of rclpy.action.ActionServer.
+        """
+        self._begin, self._owner = begin, node
+        super().__init__(node, action_type, name, execute_callback=lambda goal: None, **options)
+
+    def notify_execute(self, goal_handle: ServerGoalHandle,
+                       execute_callback: Callable[[ServerGoalHandle], Any] | None) -> None:
+        """Begin a goal, where rclpy would have an executor thread wait for its end."""
+        self._begin(goal_handle)
+
+    def finish(self, goal_handle: ServerGoalHandle,
+               end: Callable[[ServerGoalHandle], Any]) -> None:
+        """
+        Have an executor thread call `end(goal_handle)` and send what it returns as the result.
+
+        It may be called from any thread. Once the node has no executor any more, nothing happens:
+        nobody could be sent a result.
+
+        :param end: sets the terminal state of the goal and returns its result.
+        """
+        if self._owner.executor is not None:
+            super().notify_execute(goal_handle, end)
