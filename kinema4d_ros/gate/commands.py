@@ -29,7 +29,7 @@ class DecisionKind(enum.IntEnum):
 
 
 class LogLevel(enum.IntEnum):
-    """How loudly a decision is logged."""
+    """At which level a decision is logged."""
 
     INFO = 0
     WARNING = 1

@@ -111,13 +111,13 @@ def test_every_policy_that_does_not_fit_is_named(graph):
     assert 'Volatile publisher and transient local subscription' in reason
 
 
-def test_a_publisher_that_cannot_be_told_does_not_end_the_node(graph, monkeypatch):
+def test_a_publisher_that_cannot_be_listed_does_not_end_the_node(graph, monkeypatch):
     node, log, _ = graph
     monkeypatch.setattr(node, 'get_publishers_info_by_topic', lambda _: 1 / 0)
     publishers = IncompatiblePublishers(node)
     publishers.look()
     publishers.look()
-    words = 'its publishers cannot be told: ZeroDivisionError: division by zero'
+    words = 'its publishers cannot be listed: ZeroDivisionError: division by zero'
     assert log == [f'/said: {words}']
     assert why_silent(node, 'words') == words
 

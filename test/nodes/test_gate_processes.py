@@ -112,8 +112,8 @@ def test_a_gate_that_is_ended_cancels_first_and_says_so(world):
 
 
 @pytest.mark.parametrize('broken, goals', [
-    ('GateMachine._answered', 0), ('Execution.doubt', 1), ('GoalServer._cancel', 1),
-    ('GateMachine._decide', 1), ('GoalServer.publish_feedback', 1)])
+    ('GateMachine._answered', 0), ('Execution.take_late_fail', 1), ('GoalServer._cancel', 1),
+    ('GateMachine._operator_decided', 1), ('GoalServer.publish_feedback', 1)])
 def test_a_gate_with_a_bug_cancels_what_moves_and_ends(ros_domain, broken, goals):
     graph = Nodes()
     try:
@@ -134,7 +134,7 @@ def test_a_gate_with_a_bug_cancels_what_moves_and_ends(ros_domain, broken, goals
                 fail.status, fail.rollout_id = Verdict.FAIL, 'late'
                 if broken == 'GoalServer._cancel':
                     handle.cancel_goal_async()
-                elif broken == 'GateMachine._decide':
+                elif broken == 'GateMachine._operator_decided':
                     done, text = gate.call('approve', swing())
                     assert not done and text == 'the gate failed; its log says why'
                 else:

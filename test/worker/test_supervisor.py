@@ -123,7 +123,7 @@ def test_a_worker_without_memory_says_so_and_is_started_again(running, seed, wor
         in log.states
 
 
-def test_a_deaf_model_is_killed_and_started_again(running):
+def test_an_unresponsive_model_is_killed_and_started_again(running):
     supervisor, _ = running
     pid, restarts = supervisor.pid, supervisor.restarts
     job = in_trouble(running, UNRESPONSIVE)
