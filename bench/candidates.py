@@ -16,7 +16,7 @@ import dataclasses
 
 import numpy as np
 
-from bench.precheck import look, motion
+from bench.precheck import observe, motion
 from bench.render import PANDA
 from bench.timing import interleave, median, row
 from kinema4d_ros.robot import load_meshes, Robot
@@ -40,7 +40,7 @@ def compare(repeats: int, camera: PinholeCamera, frames: int) -> list[dict]:
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     simulator = ShadowSimulator(robot, 'kinematic', frames=frames, meshes=meshes)
-    observation, candidates = look(robot, meshes, camera), slower(motion(robot))
+    observation, candidates = observe(robot, meshes, camera), slower(motion(robot))
 
     def judge(each_its_own: bool, predicts: bool) -> list[Verdict]:
         verdicts, seen = [], dataclasses.replace(observation)

@@ -30,8 +30,7 @@ from bench.world import ROOT
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_message,
                                         trajectory_message)
-from kinema4d_ros.precheck import trajectory_hash
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import JointTrajectory
 
 TRIES, LIMIT = 20, 0.1      # at least; [s]

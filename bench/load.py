@@ -34,7 +34,7 @@ from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_from_message, trajectory_message
-from kinema4d_ros.precheck import trajectory_hash
+from kinema4d_ros.robot import trajectory_hash
 
 SECONDS, PERIOD = 60.0, 0.2
 SIZE, CAMERA_RATE, JOINT_RATE, FRAMES = (1280, 720), 30.0, 500.0, 49

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kinema4d_ros.types import PredictedFrame
     from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
-HELP = 'predict an episode with a Kinema4D checkpoint, or examine machine and checkpoint'
+HELP = 'predict an episode with a Kinema4D checkpoint, or check machine and checkpoint'
 EPILOG = """\
 Writes a video, key frames beside what really happened, the cloud of the last frame and a summary.
 --doctor accounts for every key of the checkpoint, estimates memory and time, and stops; exit code
@@ -57,14 +57,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Predict, or examine."""
+    """Predict, or check machine and checkpoint."""
     from kinema4d_ros.episodes import Episode, find_episode
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
     setting = {name: getattr(options, name) for name in Kinema4D.settings}
     if options.doctor:
-        return examine(setting)
+        return check_engine(setting)
     if options.episode is None:
         raise ConfigurationError('name an episode (.mcap file or bundled), or use --doctor')
     episode = Episode.open(find_episode(options.episode))
@@ -75,13 +75,13 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.PASS
 
 
-def examine(setting: dict[str, Any]) -> Exit:
+def check_engine(setting: dict[str, Any]) -> Exit:
     """Print what the doctor of the engine finds."""
     from kinema4d_ros.diagnosis import Level
-    from kinema4d_ros.world_model.kinema4d.doctor import examine as examined
+    from kinema4d_ros.world_model.kinema4d.doctor import check_engine as checks
 
     code = Exit.PASS
-    for found in examined(setting):
+    for found in checks(setting):
         is_good = found.level != Level.ERROR
         print(f'{"ok " if is_good else "BAD"} {found.name:<11}{found.message}')
         code = code if is_good else Exit.FAIL

@@ -26,7 +26,7 @@ _NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pi
 _LEAST_SHM = 64 << 20     # [bytes] of shared memory that clouds go through
 
 
-def examine_installation() -> Iterator[Diagnosis]:
+def check_installation() -> Iterator[Diagnosis]:
     """Look at packages, GPU and ROS; import only what is quick."""
     yield Diagnosis('kinema4d_ros', Level.OK, f'{kinema4d_ros.__version__}, Python '
                     f'{platform.python_version()}, {Path(kinema4d_ros.__file__).parent}')

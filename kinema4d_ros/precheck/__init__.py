@@ -23,11 +23,10 @@ from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
-from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 
 __all__ = [
     'Assessment', 'Clearance', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
     'PrecheckSettings', 'RobotChecker', 'Tier0Settings', 'Tier1Result', 'Tier1Settings',
     'Tier2Settings', 'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide',
-    'not_checked', 'rank', 'speed_factor', 'trajectory_hash',
+    'not_checked', 'rank', 'speed_factor',
 ]

@@ -92,8 +92,8 @@ class Assessment:
         """Add findings of a tier, which has run thereby."""
         self._findings.setdefault(tier, []).extend(findings)
 
-    def doubt(self, reason: str, code: FindingCode = FindingCode.NOT_CHECKED, *,
-              tier: int = 0) -> None:
+    def add_unsure(self, reason: str, code: FindingCode = FindingCode.NOT_CHECKED, *,
+                   tier: int = 0) -> None:
         """Add that something could not be checked, which forbids a PASS."""
         self.add(tier, not_checked(reason, code))
 

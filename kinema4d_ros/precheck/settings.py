@@ -50,7 +50,7 @@ class Tier0Settings(PicklableSettings):
     #: [s] a jump of the commanded velocity counts as an acceleration over this time
     step_time: float = 0.01
     self_margin: float = 0.0            # [m] links of the robot that come closer than this fail
-    travel: float = 0.02                # [m] a point of a link moves between two looks, at most
+    travel: float = 0.02                # [m] a point of a link moves between two samples, at most
 
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
@@ -97,7 +97,7 @@ class Tier1Settings(PicklableSettings):
     least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
     #: 0..1 of the pixels beside the robot, fewer with a depth tell nothing of the scene
     least_measured: float = 0.05
-    travel: float = 0.02                # [m] a point of a link moves between two looks, at most
+    travel: float = 0.02                # [m] a point of a link moves between two samples, at most
     #: links that may touch the scene, each in its way; None: the fingers of the gripper
     touch: Mapping[str, TouchRule] | None = None
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in

@@ -59,7 +59,7 @@ def _moved(look: CameraSnapshot, observation: Observation) -> bool:
                for name, position in observation.joint_positions.items())
 
 
-def side_by_side(images: list[np.ndarray]) -> np.ndarray:
+def join_images(images: list[np.ndarray]) -> np.ndarray:
     """Return pictures (H, W, 3) uint8 beside one another, all as high as the first."""
     height = images[0].shape[0]
     scaled = [image if image.shape[0] == height else

@@ -16,7 +16,7 @@ from kinema4d_ros.viewer.future import Future, MotionStep
 from kinema4d_ros.viewer.markup import NEUTRAL, STATUS_COLORS
 from kinema4d_ros.viewer.observed import ObservedCloud
 from kinema4d_ros.viewer.panel import Panel
-from kinema4d_ros.viewer.pictures import side_by_side
+from kinema4d_ros.viewer.pictures import join_images
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.scene_graph import SceneGraph
 
@@ -161,7 +161,7 @@ class Stage:
         if not shown:
             return
         self._panel.show_pictures(' | '.join(name for name, _ in shown),
-                                  side_by_side([image for _, image in shown]))
+                                  join_images([image for _, image in shown]))
         if live is not None:
             pose, image = live.T_base_camera, live.image
             if frame is not None and self._panel.picture_in_camera == 'predicted':

@@ -202,7 +202,7 @@ def test_tiers():
 
 def levels() -> dict:
     """Return the doctor's checks of the installation by name."""
-    return {check.name: check for check in installation.examine_installation()}
+    return {check.name: check for check in installation.check_installation()}
 
 
 def test_the_installation_is_fine_here():

@@ -75,7 +75,7 @@ def test_it_travels_to_another_process(found, notes):
 def test_a_copy_goes_its_own_way():
     one = assessment({0: []})
     so_far = one.copy()
-    so_far.doubt('not all tiers have run yet')
+    so_far.add_unsure('not all tiers have run yet')
     so_far.measure(seed=3)
     assert one.verdict((0,)).status == Status.PASS and 'seed' not in one.measured
     assert so_far.verdict((0,)).status == Status.UNSURE

@@ -13,7 +13,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck.tier1 import clearance_band
 from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
 from kinema4d_ros.viewer import (ClearanceCurve, ExecutionMatcher, Future, FutureFrame, History,
-                                 MotionStep, Playback, position_colors, side_by_side,
+                                 MotionStep, Playback, position_colors, join_images,
                                  SnapshotBuffer, thin, Viewer)
 
 TIMES = np.linspace(0.0, 4.0, 9)
@@ -105,7 +105,7 @@ def test_only_the_robot_is_coloured_as_a_pointmap():
 
 def test_pictures_of_different_size_stand_beside_one_another():
     wide, tall = np.zeros((10, 20, 3), np.uint8), np.full((40, 20, 3), 255, np.uint8)
-    assert side_by_side([wide, tall]).shape == (10, 20 + 6 + 5, 3)
+    assert join_images([wide, tall]).shape == (10, 20 + 6 + 5, 3)
 
 
 # ---------------------------------------------------------------------------- execution

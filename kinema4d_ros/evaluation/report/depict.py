@@ -33,7 +33,7 @@ _HOLD = 0.5              # [s] that a video stays at its last frame
 _TOUCH = 'robot_touches_surroundings'
 
 
-class Foreteller:
+class EpisodePredictor:
     """Predicts episodes with a world model; what belongs to a robot is made once."""
 
     def __init__(self, world_model: str, frames: int = FRAMES):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError, UnknownJointError
-from kinema4d_ros.precheck.sampling_times import kinematics_of, looking_times
+from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.tier0.limits import check_limits
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
@@ -55,8 +55,8 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
         if self_collision is not None:
             if not self_collision.surfaces:
                 found.append(not_checked(NO_SHAPE))
-            times, too_long = looking_times(trajectory, robot, assumed, settings.travel,
-                                            self_collision.surfaces)
+            times, too_long = sampling_times(trajectory, robot, assumed, settings.travel,
+                                             self_collision.surfaces)
             found += too_long
             motion = sample_trajectory(trajectory, robot, times, assumed)
             found += check_self_contact(times, kinematics_of(robot)(motion.positions),

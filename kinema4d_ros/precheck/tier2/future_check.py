@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier2Settings
-from kinema4d_ros.precheck.tier2.scene_changes import (Change, FutureView, robot_residual,
+from kinema4d_ros.precheck.tier2.scene_changes import (Change, FutureView, median_robot_residual,
                                                        SceneChanges, spread_of)
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields
@@ -54,7 +54,7 @@ class FutureCheck:
         self.events += frame.events
         residual = frame.action_following
         if residual is None:
-            residual = robot_residual(frame, self._robot, _LEAST_PIXELS)
+            residual = median_robot_residual(frame, self._robot, _LEAST_PIXELS)
         if residual is not None:
             self._residuals.append((residual, frame.time))
         self._next = frame.index + 1
@@ -101,12 +101,12 @@ class FutureCheck:
         if others and self.views:
             apart, when = spread_of([self.views, *map(list, others)], s.moved)
             if apart > s.spread:
-                found.append(_doubt(FindingCode.SPREAD, 'predictions with other seeds differ by '
+                found.append(_unsure(FindingCode.SPREAD, 'predictions with other seeds differ by '
                                     f'{100 * apart:.0f} cm', when, apart, s.spread, 'm'))
         if still is not None:
             moved = max(still, key=lambda view: view.moved_area, default=None)
             if moved is not None and moved.moved_area > s.least_area:
-                found.append(_doubt(
+                found.append(_unsure(
                     FindingCode.NO_REACTION, 'things move in the prediction although the robot '
                     'holds still', moved.time, moved.moved_area, s.least_area, 'm^2'))
         believed = not any(f.severity > Severity.INFO for f in found)
@@ -121,7 +121,7 @@ class FutureCheck:
         if not late:
             return []
         worst = max(late)[0]
-        return [_doubt(FindingCode.ACTION_FOLLOWING, 'the predicted robot is up to '
+        return [_unsure(FindingCode.ACTION_FOLLOWING, 'the predicted robot is up to '
                        f'{100 * worst:.0f} cm from where it will be', late[0][1], worst,
                        s.residual, 'm')]
 
@@ -133,13 +133,13 @@ class FutureCheck:
             vanished = worst.receded and not any(not c.receded for c in same)
             what = 'disappears' if vanished else 'moves'
             code = FindingCode.VANISHED if vanished else FindingCode.GHOST_MOTION
-            found.append(_doubt(
+            found.append(_unsure(
                 code, f'something at {_place(worst)} {what} in the prediction, which nothing '
                 'touches', self._ghosts[0].time, worst.area, limit, 'm^2', worst))
         lost = self._gone > 4 * limit and self._came < self._settings.vanished * self._gone
         at = self._gone_at
         if at is not None and lost and not self._is_hidden_by_hand():
-            found.append(_doubt(
+            found.append(_unsure(
                 FindingCode.VANISHED, f'what the robot touches at {_place(at)} '
                 'disappears in the prediction', at.time, self._gone, limit, 'm^2', at))
         return found
@@ -177,7 +177,7 @@ class FutureCheck:
             value=distance, limit=0.0, sigma=s.sigma, unit='m')]
 
 
-def _doubt(code: FindingCode, message: str, time: float, value: float, limit: float, unit: str,
+def _unsure(code: FindingCode, message: str, time: float, value: float, limit: float, unit: str,
            change: Change | None = None) -> Finding:
     point = None if change is None else plain_point(change.points_base.mean(0))
     return Finding(code, Severity.UNSURE, f'{message} at {time:.2f} s', other='predicted scene',

@@ -133,7 +133,7 @@ class SceneChanges:
             self._been = np.concatenate([self._been, (np.array(fresh) + 0.5) * _VOXEL])
 
 
-def robot_residual(frame: PredictedFrame, robot: RobotRollout, least: int) -> float | None:
+def median_robot_residual(frame: PredictedFrame, robot: RobotRollout, least: int) -> float | None:
     """
     Return how far the predicted robot is from the exact one [m], median over its inner pixels.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command: predicts an episode without ROS, and examines machine and checkpoint."""
+"""The command: predicts an episode without ROS, and checks machine and checkpoint."""
 from __future__ import annotations
 
 import json
