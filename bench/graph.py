@@ -59,7 +59,11 @@ class Process:
         return json.loads(line)
 
     def check(self) -> None:
-        """:raises RuntimeError: when it has ended."""
+        """
+        Check that it runs.
+
+        :raises RuntimeError: when it has ended.
+        """
         if self._process.poll() is not None:
             tail = '\n'.join(self.log.read_text(errors='replace').splitlines()[-15:])
             raise RuntimeError(f'{self.name} ended with {self._process.returncode}:\n{tail}')
@@ -104,7 +108,11 @@ class Client:
     """Sends trajectories and hears what comes of them, with the time at which it came."""
 
     def __init__(self, *, hears_frames: bool):
-        """:param hears_frames: whether predicted/frame is subscribed to."""
+        """
+        Make a client with a ROS context of its own.
+
+        :param hears_frames: whether predicted/frame is subscribed to.
+        """
         self._context = rclpy.Context()
         self._context.init()
         self.node = rclpy.create_node('bench_client', context=self._context)

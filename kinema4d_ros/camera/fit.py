@@ -27,7 +27,7 @@ class ImageFit:
 
     def __init__(self, source: PinholeCamera, width: int, height: int, mode: str):
         """
-        Plan the fit.
+        Make the fit of images of `source` to width x height pixels.
 
         :param width: of the images that `apply` returns [px].
         :raises CameraError: unknown mode or a size below one pixel.

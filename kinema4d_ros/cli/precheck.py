@@ -123,7 +123,7 @@ def goal_of(name: str, of_episode: Mapping[str, Any]) -> Goal | None:
     """Return the goal that is named, None for ''."""
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.precheck import Goal
-    from kinema4d_ros.precheck.rubrics import rubrics
+    from kinema4d_ros.precheck.goals import rubrics
 
     if not name:
         return None

@@ -112,7 +112,11 @@ class EpisodePrechecker:
     """Judges trajectories of episodes; what belongs to a robot is made once for all of them."""
 
     def __init__(self, settings: PrecheckSettings | None = None):
-        """:param settings: None for the defaults."""
+        """
+        Make a checker of episodes that has no simulator yet.
+
+        :param settings: None for the defaults.
+        """
         self._settings = settings or PrecheckSettings()
         self._simulators: dict[str, ShadowSimulator] = {}      # by robot description
 

@@ -42,7 +42,7 @@ class Fingers:
 
     def __init__(self, robot: RobotRollout):
         """
-        Measure the fingers of `robot.gripper`; `can_grasp` tells whether they are known.
+        Make the sides of `robot.gripper`; `can_grasp` says whether its fingers are known.
 
         Finger links are sorted into two sides along the axis on which they move against each
         other. A finger of several links is represented by the one farthest from the palm.

@@ -115,7 +115,7 @@ class Story:
     def __init__(self, scene: SceneView, robot: RobotRollout,
                  settings: GraspSettings = GraspSettings(), *, pictures: bool = True):
         """
-        Foresee what the fingers of `robot.gripper` do; `can_grasp` tells whether they are known.
+        Make the story of one rollout; `can_grasp` says whether its fingers are known.
 
         :param pictures: whether bodies and backdrops are to be drawn; otherwise bodies are black,
             and the images of `backdrops` None.

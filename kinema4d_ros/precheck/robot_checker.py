@@ -59,7 +59,7 @@ class RobotChecker:
                  settings: PrecheckSettings = PrecheckSettings(), *,
                  renderer: RobotRenderer | None = None):
         """
-        Take what is needed; the costly parts are made when they are first used.
+        Make a checker of one robot; its costly parts are made when they are first used.
 
         :param gripper: with `finger_boxes`, to foresee grasps; None for a robot without.
         :param renderer: of this robot, when there is one already.

@@ -71,7 +71,8 @@ class SelfCollision:
         touching = {frozenset(contact.links) for contact in self(rest)}
         self._pairs = self._pairs[[
             frozenset((self._links[a], self._links[b])) not in touching for a, b in self._pairs]]
-        #: pairs of links that are never checked, for one of the reasons above
+        #: pairs of links that are never checked, for one of the reasons above; for a caller that
+        #: has to say what a check left out
         self.excluded: frozenset[frozenset[str]] = frozenset(excluded | touching)
 
     @property

@@ -19,13 +19,13 @@ class Scene:
     An observation with the robot taken out; tier 1, the world models and the viewer share it.
 
     `views` are what each camera shows, in the order of the observation's; `points`, `measured`
-    and `unseen` are what all of them together tell of the space around the robot.
+    and `unseen` are what all of them together know of the space around the robot.
     """
 
     def __init__(self, observation: Observation, robot_masks: Sequence[np.ndarray],
                  settings: SceneSettings = SceneSettings()):
         """
-        Keep the observation; its parts are made when they are first asked for.
+        Make the scene of an observation; its parts are made when they are first asked for.
 
         :param robot_masks: for each view (H, W) bool, the robot as rendered for it.
         :raises ObservationError: there is not one mask for each view.

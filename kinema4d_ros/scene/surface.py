@@ -51,7 +51,7 @@ class TexturedSurface:
     def __init__(self, image: np.ndarray, depth: np.ndarray, camera: PinholeCamera,
                  T_base_camera: np.ndarray):
         """
-        Keep the picture.
+        Make the surface of a picture with depth.
 
         :param image: (H, W, 3) uint8.
         :param depth: (H, W) float32 [m], NaN unknown.

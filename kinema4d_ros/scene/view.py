@@ -34,7 +34,7 @@ class SceneView:
     def __init__(self, seen: CameraView, robot_mask: np.ndarray,
                  settings: SceneSettings = SceneSettings()):
         """
-        Keep what the camera saw.
+        Make the scene of one camera view; its parts are made when they are first asked for.
 
         :param robot_mask: (H, W) bool, the robot as rendered for that view.
         :raises CameraError: the mask does not have the size of the image.

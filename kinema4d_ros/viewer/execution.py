@@ -23,7 +23,11 @@ class ExecutionMatcher:
     """
 
     def __init__(self, frames: Sequence[FutureFrame]):
-        """:param frames: all frames of a future, in order."""
+        """
+        Make a matcher of one predicted future.
+
+        :param frames: all frames of a future, in order.
+        """
         self._names = tuple(frames[0].joint_positions)
         self._times = np.array([frame.time for frame in frames])
         self._positions = np.array([[frame.joint_positions[name] for name in self._names]

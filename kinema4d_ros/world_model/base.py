@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a world model is: the one small interface between the bridge and any predictor."""
+"""What a world model is: the one small interface between this package and any predictor."""
 from __future__ import annotations
 
 import abc

@@ -36,7 +36,11 @@ class ClearanceMeter:
     """
 
     def __init__(self, scene: LiberoScene, carried: str | None):
-        """:param carried: the object that is to be moved, measured apart from the rest."""
+        """
+        Make a meter for the links of the robot in `scene`.
+
+        :param carried: the object that is to be moved, measured apart from the rest.
+        """
         self._scene = scene
         mine = set() if carried is None else set(scene.object_bodies(carried).tolist())
         shapes = _shapes(scene)
@@ -70,7 +74,11 @@ class _Shape:
     """The triangles of one body."""
 
     def __init__(self, body: int, vertices: np.ndarray, faces: np.ndarray):
-        """:param vertices: (V, 3) [m] body frame."""
+        """
+        Make the collision object of a mesh.
+
+        :param vertices: (V, 3) [m] body frame.
+        """
         self.body = body
         self._middle = 0.5 * (vertices.min(0) + vertices.max(0))
         self._radius = float(np.linalg.norm(vertices - self._middle, axis=1).max())

@@ -63,7 +63,7 @@ class CubicInterpolation:
 
     def __init__(self, trajectory: JointTrajectory):
         """
-        Keep the trajectory.
+        Make the interpolation of a trajectory.
 
         :raises EpisodeError: it has no velocities.
         """

@@ -37,7 +37,11 @@ class EpisodePredictor:
     """Predicts episodes with a world model; what belongs to a robot is made once."""
 
     def __init__(self, world_model: str, frames: int = FRAMES):
-        """:param frames: how many are predicted."""
+        """
+        Make a predictor that has loaded no robot yet.
+
+        :param frames: how many are predicted.
+        """
         self.world_model, self._frames = world_model, frames
         self._simulators: dict[tuple[str, str], ShadowSimulator] = {}
         self._memory = SceneMemory()

@@ -18,7 +18,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.precheck import Goal
-from kinema4d_ros.precheck.rubrics import load_rubric
+from kinema4d_ros.precheck.goals import load_rubric
 from kinema4d_ros.types import FindingCode, Status
 from kinema4d_ros.worker.job import JobOutcome
 

@@ -30,7 +30,11 @@ class FutureCheck:
 
     def __init__(self, robot: RobotRollout, surfaces: Mapping[str, np.ndarray],
                  fields: DistanceFields, settings: Tier2Settings = Tier2Settings()):
-        """:param surfaces: vertices (V, 3) [m] of each link, link frame."""
+        """
+        Make the check of one prediction, before its first frame.
+
+        :param surfaces: vertices (V, 3) [m] of each link, link frame.
+        """
         self._robot, self._fields, self._settings = robot, fields, settings
         self._changes = SceneChanges(robot, surfaces, settings)
         moving = np.abs(robot.T_base_camera - robot.T_base_camera[:1]).max() > 1e-6

@@ -33,7 +33,7 @@ class Engine:
 
     def __init__(self, setting: Mapping[str, Any], checkpoint: Checkpoint):
         """
-        Load and accelerate.
+        Make an engine: the parts of the checkpoint loaded on their devices and accelerated.
 
         :param setting: the settings of `Kinema4D`.
         """
