@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import inside_box
+from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers, GapMotion

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from kinema4d_ros.camera import rasterize, shade
-from kinema4d_ros.camera.compose import pointmap
+from kinema4d_ros.camera.points import pointmap
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.types import PinholeCamera
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import move, pointmap
+from kinema4d_ros.camera.points import move, pointmap
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.points import FARTHEST, ScenePoints, SceneSettings, without
 from kinema4d_ros.types import CameraView

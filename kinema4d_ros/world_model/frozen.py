@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import merge, pointmap
+from kinema4d_ros.camera.points import merge, pointmap
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.surface import TexturedSurface
 from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,

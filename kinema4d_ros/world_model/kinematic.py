@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kinema4d_ros.camera.compose import merge
+from kinema4d_ros.camera.points import merge
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
 from kinema4d_ros.scene.surface import TexturedSurface

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import pointmap
+from kinema4d_ros.camera.points import pointmap
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.base import check_camera, WorldModel

@@ -16,7 +16,6 @@ SOURCE = ROOT / 'kinema4d_ros'
 #: file of less than 40 lines -> why it stands alone; the others are a fragment of a neighbour
 SHORT = {
     'bridge/parameters/watched.py': 'settings that threads read while parameters change',
-    'camera/points.py': 'pixels to points and back, apart from the compiled loops',
     'diagnosis.py': 'what three rooms find, shared by them and nothing else',
     'gate/settings.py': 'what the gate insists on, for every file of its room',
     'nodes/description.py': 'a program of its own, which the launch file runs',
