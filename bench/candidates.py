@@ -5,10 +5,10 @@ Four candidate trajectories judged from one observation, against four separate r
 
 What depends on the observation alone (the robot's mask, the points of the scene without it, sorted
 for looking up what is near) is found once for all candidates, as in the node, whose worker process
-checks them one after the other from one look. Each separate request brings an observation of its
-own, with the same pixels; verdicts must be equal in all but how long they took. Goal for tiers 0
-and 1: at most 0.6. With a predicted future for each candidate (by `kinematic`) the ratio is only
-told: frames are not shared.
+checks them one after the other from one observation. Each separate request brings an observation
+of its own, with the same pixels; verdicts must be equal in all but how long they took. Goal for
+tiers 0 and 1: at most 0.6. With a predicted future for each candidate (by `kinematic`) the ratio is
+only reported: frames are not shared.
 """
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def slower(trajectory: JointTrajectory) -> list[JointTrajectory]:
 
 
 def equal(one, two) -> bool:
-    """Tell whether two verdicts say the same, all but how long it took, or frames show the same."""
+    """Return whether two verdicts say the same, all but the latencies, or frames show the same."""
     if isinstance(one, Verdict):
         return dataclasses.replace(one, latencies={}) == dataclasses.replace(two, latencies={})
     return np.array_equal(one.image, two.image) and np.array_equal(

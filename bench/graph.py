@@ -49,9 +49,9 @@ class Process:
         """Ask for a line of JSON, and return it."""
         self._process.stdin.write('\n')
         self._process.stdin.flush()
-        return self.told()
+        return self.read()
 
-    def told(self) -> dict:
+    def read(self) -> dict:
         """Return the next line of JSON that it wrote to its output."""
         line = self._process.stdout.readline()
         if not line:
@@ -97,7 +97,7 @@ def node(log_folder: Path, name: str, domain: int = 0, **parameters: object) -> 
 
 
 def shadow_sim(log_folder: Path, **parameters: object) -> Process:
-    """Start shadow_sim, which is told where the camera of `robot_feed` is."""
+    """Start shadow_sim, which is given where the camera of `robot_feed` is."""
     T = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
     pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
     return node(log_folder, 'shadow_sim', extrinsics=[float(value) for value in pose],
@@ -218,7 +218,7 @@ class Graph:
     def __enter__(self) -> Self:
         """Wait until all know each other and what compiles is compiled."""
         try:
-            self.feed.told()
+            self.feed.read()
             self.client.wait_ready(self.trajectory, self.feed, self.node)
         except BaseException:
             self._ending.close()

@@ -45,7 +45,7 @@ def measure(repeats: int) -> list[dict]:
     plain = PlainWay(robot, meshes, checker)
 
     def ours():
-        # A new object: nothing of this look at the scene has been computed before.
+        # A new object: nothing of this scene has been computed before.
         return checker.tier1(dataclasses.replace(observation), trajectory)
 
     seconds = interleave({

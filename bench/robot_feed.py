@@ -4,7 +4,7 @@
 A Panda at rest and its depth camera as a process: ``python -m bench.robot_feed --help``.
 
 The camera publishes colour (rgb8), depth (16UC1) and calibration at one rate, the joints at
-another, both from schedules that do not drift. It tells how many of each it published in a line of
+another, both from schedules that do not drift. It prints how many of each it published in a line of
 JSON for each line of its input, and ends with it.
 """
 from __future__ import annotations

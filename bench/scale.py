@@ -135,7 +135,7 @@ def over_pixels(values: tuple) -> Steps:
         observation = observe(robot, meshes, camera)
         kept, images = dataclasses.replace(observation), renderer.render(poses, camera,
                                                                          T_base_camera)
-        another = make_checker(robot, meshes)     # one that keeps its look at the scene
+        another = make_checker(robot, meshes)     # one that keeps its scene
         another.scene_of(kept)
         yield width * height, {
             'render': lambda r=renderer, c=camera: r.render(poses, c, T_base_camera),

@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Look at everything, and tell."""
+    """Run all checks, and print what they find."""
     import importlib.util
 
     from kinema4d_ros.cli import ros, show

@@ -89,7 +89,7 @@ def check_engine(setting: dict[str, Any]) -> Exit:
 
 
 def join_processes(setting: dict[str, Any]) -> bool:
-    """Join the other processes of torchrun, where there are some; tell whether we lead."""
+    """Join the other processes of torchrun, where there are some; return whether we lead."""
     rank = int(os.environ.get('RANK', '0'))
     if setting['context_parallel'] > 1 and 'WORLD_SIZE' in os.environ:
         from kinema4d_ros.world_model.kinema4d.stack import require_stack

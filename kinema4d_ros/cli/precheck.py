@@ -12,7 +12,7 @@ import yaml
 
 from kinema4d_ros.cli.exits import Exit
 
-if TYPE_CHECKING:      # a command line must not take a second to tell its usage
+if TYPE_CHECKING:      # a command line must not take a second to print its usage
     from kinema4d_ros.precheck import Goal
 
 HELP = 'judge the trajectory of an episode or recording before it is executed'

@@ -161,7 +161,7 @@ def average(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _compare_frame(frame: PredictedFrame, image: np.ndarray, depth: np.ndarray, rays: np.ndarray,
                    changed: np.ndarray) -> dict[str, float]:
-    """Return what a true image (H, W, 3) uint8 and depth (H, W) float32 [m] tell of a frame."""
+    """Return what a true image (H, W, 3) uint8 and depth (H, W) float32 [m] show of a frame."""
     flip = flip_map(frame.image, image)
     cloud = cloud_score(frame.pointmap, rays * depth[..., None], changed)
     return {

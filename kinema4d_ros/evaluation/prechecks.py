@@ -196,7 +196,7 @@ def fingers_close(episode: Episode, simulator: ShadowSimulator) -> float:
 
 def was_disturbed(episode: Episode) -> bool:
     """
-    Tell whether an object was pushed.
+    Return whether an object was pushed.
 
     That is one that has moved and was neither to be carried nor the goal, or one that was to be
     carried and has moved without ever being lifted.

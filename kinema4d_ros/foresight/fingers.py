@@ -23,7 +23,7 @@ class GapMotion:
 
 
 def can_grasp(robot: RobotRollout) -> bool:
-    """Tell whether the rollout knows a gripper with two fingers or more, and their shapes."""
+    """Return whether the rollout knows a gripper with two fingers or more, and their shapes."""
     return robot.gripper is not None and sum(
         box is not None for box in robot.gripper.finger_boxes) >= 2
 
@@ -103,7 +103,7 @@ class Fingers:
     def between(self, points: np.ndarray, frame: int, gap: float | None = None,
                 margin: float = 0.0) -> np.ndarray:
         """
-        Tell which points are between the fingers.
+        Return which points are between the fingers.
 
         :param points: (..., 3) [m] base frame.
         :param gap: [m] as if the fingers were this far open; None for the gap of that frame.

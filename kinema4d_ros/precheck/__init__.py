@@ -1,11 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The precheck: rules that look at a trajectory before it moves the robot, and the verdict.
+The precheck: rules that check a trajectory before it moves the robot, and the verdict.
 
 Tier 0 (`check_tier0`) needs no scene and takes milliseconds. Tier 1 (`check_tier1`) measures the
 robot's distance to the scene that a depth camera sees, and foresees what is grasped and where it
-ends. `RobotChecker` holds what both need of one robot. Tier 2 (`FutureCheck`) looks at what a world
+ends. `RobotChecker` holds what both need of one robot. Tier 2 (`FutureCheck`) checks what a world
 model predicts. An `Assessment` collects what they find, `sequence` has their order, and `decide`
 turns the findings of all tiers into a verdict; it is the only way to a PASS. All of it together:
 `ShadowSimulator.precheck`.

@@ -52,8 +52,8 @@ class Outcome:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the events as findings that do not change the verdict, in order of time."""
-        told = [event_finding(event) for event in self.events]
-        return tuple(sorted((*told, *self.swept), key=lambda f: f.time or 0.0))
+        found = [event_finding(event) for event in self.events]
+        return tuple(sorted((*found, *self.swept), key=lambda f: f.time or 0.0))
 
 
 def event_finding(event: WorldEvent) -> Finding:
@@ -76,7 +76,7 @@ def foresee_outcome(story: Story | None, scene: Scene,
         moved.append(MovedObject(
             body.center.copy(), moving.center(-1),
             float(body.moved(lowest, moving.T_base_body[-1])[2])))
-    return Outcome(tuple(told.event for told in story.events), tuple(moved), swept)
+    return Outcome(tuple(each.event for each in story.events), tuple(moved), swept)
 
 
 def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25

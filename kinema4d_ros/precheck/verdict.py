@@ -32,7 +32,7 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
     :param findings: tier -> its findings, for the tiers that ran to their end. A tier that could
         not is given as ``{tier: [not_checked(reason)]}`` or left out.
     :param required: the tiers without which there is no PASS; with none there is never one.
-    :param notes: findings of no tier, told last; above INFO they speak against a PASS as any.
+    :param notes: findings of no tier, listed last; above INFO they speak against a PASS as any.
     :param measured: further fields of the Verdict, which change nothing of the decision.
     """
     ordered = [(tier, finding) for tier in sorted(findings) for finding in findings[tier]]

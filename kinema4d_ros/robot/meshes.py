@@ -19,7 +19,7 @@ _FEWEST_FACES = 200      # per mesh file, however many files a robot has
 
 
 class LinkMeshes(dict[str, LinkMesh]):
-    """Meshes by link name, for links that have a shape; `warnings` tells what was replaced."""
+    """Meshes by link name, for links that have a shape; `warnings` says what was replaced."""
 
     def __init__(self) -> None:
         """Make a collection without meshes."""

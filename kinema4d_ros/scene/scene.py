@@ -59,14 +59,14 @@ class Scene:
         return sum(view.measured_share for view in self.views) / len(self.views)
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
-        """Tell which points (..., 3) [m] lie where no camera could see; see SceneView.unseen."""
+        """Return which points (..., 3) [m] lie where no camera could see; see SceneView.unseen."""
         unseen = self.views[0].unseen(points_base, tolerance)
         for view in self.views[1:]:
             unseen &= view.unseen(points_base, tolerance)
         return unseen
 
     def is_of(self, observation: Observation, robot_masks: Sequence[np.ndarray]) -> bool:
-        """Tell whether this is the scene of that observation, so that it can serve again."""
+        """Return whether this is the scene of that observation, so that it can serve again."""
         return self.observation is observation and all(
             np.array_equal(view.robot_mask, mask)
             for view, mask in zip(self.views, robot_masks, strict=True))

@@ -131,7 +131,7 @@ class SceneView:
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
-        Tell which points (..., 3) [m] lie where the camera could not see.
+        Return which points (..., 3) [m] lie where the camera could not see.
 
         That is outside the image, behind what it saw by more than `tolerance` [m], or where it
         measured nothing.

@@ -102,7 +102,7 @@ class PredictedFrame:
 
 Report = Callable[[str, int, int], None]
 """
-``report(stage, step, total)``: told by whoever works long, from the thread that does the work.
+``report(stage, step, total)``: called by whoever works long, from the thread that does the work.
 
 It raises PredictionCancelled when the work is to stop; whoever is asked lets that pass through.
 """

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How near the robot comes to the scene over time, as a verdict tells it."""
+"""How near the robot comes to the scene over time, as a verdict holds it."""
 from __future__ import annotations
 
 import math

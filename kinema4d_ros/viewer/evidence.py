@@ -35,7 +35,7 @@ class EvidenceNodes:
 
     def show_findings(self, findings: Sequence[Finding],
                       on_click: Callable[[Finding, object], None]) -> None:
-        """Show a ball where a finding is; `on_click` is told it and the browser."""
+        """Show a ball where a finding is; `on_click` is called with it and the browser."""
         for handle in self._findings:
             handle.remove()
         self._findings = []

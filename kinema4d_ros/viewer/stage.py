@@ -67,7 +67,7 @@ class Stage:
         Draw the empty scene.
 
         :param playback: says which time is drawn.
-        :param on_finding: told a finding that was clicked on, and the browser.
+        :param on_finding: called with a finding that was clicked on, and the browser.
         """
         self._server, self._panel, self._playback = server, panel, playback
         self._point_budget, self._on_finding = point_budget, on_finding

@@ -24,7 +24,7 @@ class WorldModel(abc.ABC):
     """
 
     name: ClassVar[str]
-    #: what tells these weights from others, such as a hash; '' for a model without weights
+    #: what distinguishes these weights from others, such as a hash; '' for a model without weights
     fingerprint: str = ''
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
     settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}

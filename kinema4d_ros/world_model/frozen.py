@@ -77,7 +77,7 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
 
 
 def _no_depth_event() -> WorldEvent:
-    """Return the event that tells what cannot be known from an image without depth."""
+    """Return the event that says what cannot be known from an image without depth."""
     return WorldEvent(
         EventKind.NO_DEPTH, 0.0, None,
         'no depth image: only the robot is predicted; what it would touch, grasp or be hidden by '

@@ -73,7 +73,7 @@ class Kinematic(Frozen):
             yield draw_robot(
                 image, depth, robot, index, tolerance,
                 carried_point_base=story.carried_point(index),
-                events=tuple(told.event for told in story.events if told.frame == index))
+                events=tuple(each.event for each in story.events if each.frame == index))
 
 
 _BODY_TOLERANCE = 0.003   # [m] a resting object is drawn over the surface that it stands on

@@ -18,7 +18,7 @@ except ImportError as error:
     raise EpisodeError(f'the recorder measures true distances with FCL, which is not installed '
                        f'({error}); run `pip install -r requirements/sim.txt`') from error
 
-REACH = 0.10       # [m] larger distances are not told apart
+REACH = 0.10       # [m] larger distances count as infinite
 #: bodies of the simulator -> links of the robot description that can come near to something
 LINKS = {**{f'robot0_link{i}': f'panda_link{i}' for i in range(1, 8)},
          'gripper0_right_gripper': 'panda_hand', 'gripper0_leftfinger': 'panda_leftfinger',
@@ -51,7 +51,7 @@ class ClearanceMeter:
         self._times: list[float] = []
         self._rows: list[tuple[list[float], list[float]]] = []
 
-    def look(self, time: float) -> None:
+    def measure(self, time: float) -> None:
         """Measure the scene as it is now."""
         data = self._scene.data
         for shape in (*self._links, *self._around, *self._target):

@@ -28,7 +28,7 @@ FRAMES = 49
 _WIDTH = 360             # [px] of a video
 _KEY_FRAMES = 6          # of a strip
 _KEY_WIDTH = 232         # [px] of each
-_REMEMBERED = 5          # every so many frames are looked at to remember the scene
+_REMEMBERED = 5          # every so many frames are used to remember the scene
 _HOLD = 0.5              # [s] that a video stays at its last frame
 _TOUCH = 'robot_touches_surroundings'
 

@@ -25,7 +25,7 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
                 settings: Tier0Settings = Tier0Settings(),
                 self_collision: SelfCollision | None = None) -> tuple[Finding, ...]:
     """
-    Return what is wrong with a trajectory, as far as the robot alone can tell.
+    Return what is wrong with a trajectory, as far as the robot alone shows.
 
     The motion is judged as joint_trajectory_controller interpolates it, from the live joints on.
 
@@ -39,7 +39,7 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
         raise UnknownJointError(unknown, robot.joint_names, 'tier 0 settings')
     found = _check_form(trajectory, robot, settings)
     if any(finding.severity == Severity.FAIL for finding in found):
-        return tuple(found)   # there is no motion to look at
+        return tuple(found)   # there is no motion to check
     live = {name: float(value) for name, value in joint_positions.items()
             if name in robot.limits and np.isfinite(value)}
     found += _check_live(trajectory, robot, live, settings)

@@ -15,14 +15,14 @@ from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, PredictedFrame,
                                 RobotRollout, Severity, WorldEvent)
 
-_LEAST_PIXELS = 100      # of the robot, to tell how well it is followed
+_LEAST_PIXELS = 100      # of the robot, to measure how well it is followed
 _RIM = 0.04              # [m] a patch that is nowhere farther from the robot is its own rim
 _SAME_TIME = 1e-9
 
 
 class FutureCheck:
     """
-    Looks at a predicted future frame by frame, as the model yields it; ask `finish` at the end.
+    Checks a predicted future frame by frame, as the model yields it; ask `finish` at the end.
 
     Frames and rollout are those of one camera size. What speaks against *believing* the
     prediction makes the verdict UNSURE; a contact that a believable prediction shows is a FAIL.
@@ -54,7 +54,7 @@ class FutureCheck:
         self.events: list[WorldEvent] = []
 
     def add(self, frame: PredictedFrame) -> None:
-        """Look at the next frame."""
+        """Check the next frame."""
         self.events += frame.events
         residual = frame.action_following
         if residual is None:
@@ -149,7 +149,7 @@ class FutureCheck:
         return found
 
     def _is_hidden_by_hand(self) -> bool:
-        """Tell whether the model says that something is carried, which the hand may hide."""
+        """Return whether the model says that something is carried, which the hand may hide."""
         return any(event.kind is EventKind.GRASP for event in self.events)
 
     def _measure(self, frame: PredictedFrame, points_base: np.ndarray) -> None:

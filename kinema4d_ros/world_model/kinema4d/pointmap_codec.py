@@ -100,7 +100,7 @@ class RobotFit:
     Fed with the frames in order; each frame is corrected with what is known up to it, so that
     frames can leave before the last is decoded. A scale outside `PLAUSIBLE`, or too few robot
     pixels, means that what was generated there is not the robot: nothing is corrected then, and
-    the residual tells.
+    the residual shows.
     """
 
     PLAUSIBLE = (0.5, 2.0)
