@@ -47,7 +47,7 @@ class World:
     """Robot, controller, shadow_sim and client around the gate."""
 
     def __init__(self):
-        """Start them."""
+        """Make the graph and start its processes."""
         self._context = rclpy.Context()
         self._context.init()
         self.node, self._asker = (rclpy.create_node(name, context=self._context)

@@ -36,7 +36,7 @@ class Process:
     """A process of the graph; its errors go to a file, its input ends it where it reads that."""
 
     def __init__(self, name: str, command: list[str], log: Path, domain: int = 0):
-        """Start it, on one of the domains of this run."""
+        """Make and start the process, on one of the domains of this run."""
         self.name, self.log = name, log
         with log.open('w') as stream:
             self._process = subprocess.Popen(
@@ -202,7 +202,7 @@ class Graph:
 
     def __init__(self, log_folder: Path, *, size=(720, 480), camera_rate=30.0, joint_rate=100.0,
                  hears_frames=True, **parameters: object):
-        """Start them."""
+        """Make the graph and start its processes."""
         log_folder.mkdir(parents=True, exist_ok=True)
         self.robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
         self.trajectory = trajectory_message(motion(self.robot))

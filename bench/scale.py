@@ -215,14 +215,14 @@ def make_checker(robot: Robot, meshes, voxel: float = 0.005) -> RobotChecker:
 
 
 def make_kept(robot: Robot, meshes, voxel: float, observation) -> RobotChecker:
-    """Return a checker that has looked at the scene already."""
+    """Return a checker that knows the scene already."""
     checker = make_checker(robot, meshes, voxel)
     checker.scene_of(observation)
     return checker
 
 
 def look_anew(checker: RobotChecker, observation) -> None:
-    """Do all that depends on the look at the scene alone."""
+    """Do all that depends on the observation alone."""
     scene = checker.scene_of(dataclasses.replace(observation))
     _ = scene.points.cubes, scene.view.points_base
 

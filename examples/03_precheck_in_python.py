@@ -4,7 +4,7 @@
 """
 Judge a trajectory before it moves the robot, in plain Python without ROS.
 
-Tier 0 looks at the trajectory by itself (limits, self-collision, where it starts), tier 1 at its
+Tier 0 checks the trajectory by itself (limits, self-collision, where it starts), tier 1 at its
 distance to the scene that the depth camera sees. What is grasped, and whether the goal will be
 met, is foreseen on the way.
 

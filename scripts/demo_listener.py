@@ -42,7 +42,7 @@ class Listener(Node):
         self.create_subscription(Verdict, 'verdict', self._on_verdict, qos.VERDICT)
 
     def ready(self) -> bool:
-        """Tell whether the world model has been loaded."""
+        """Return whether the world model has been loaded."""
         return self._ready
 
     def begin(self) -> None:
@@ -51,7 +51,7 @@ class Listener(Node):
         self._heard = Heard()
 
     def finished(self) -> bool:
-        """Tell whether all frames and the verdict about them are here."""
+        """Return whether all frames and the verdict about them are here."""
         heard = self._heard
         if not heard.frames or heard.verdict is None or not heard.verdict.final:
             return False

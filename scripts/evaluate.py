@@ -119,7 +119,7 @@ def depicted(rows: list[PrecheckRow], pool: Executor, most: int) -> list[Episode
         for row, report in answers(predict, chosen, pool):
             found[row.path] = report
             progress.advance(bar)
-    return [found.get(row.path) or told(row) for row in rows]
+    return [found.get(row.path) or report_of(row) for row in rows]
 
 
 def progress_bar():
@@ -181,7 +181,7 @@ def predict(row: PrecheckRow) -> EpisodeReport:
                   true_clearances=row.true_clearances)
 
 
-def told(row: PrecheckRow) -> EpisodeReport:
+def report_of(row: PrecheckRow) -> EpisodeReport:
     """Return what the page says of a judged episode that is not predicted."""
     return described(Episode.open(row.path), row.verdict, true_clearances=row.true_clearances)
 

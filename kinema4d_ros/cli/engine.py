@@ -64,24 +64,24 @@ def run(options: argparse.Namespace) -> Exit:
 
     setting = {name: getattr(options, name) for name in Kinema4D.settings}
     if options.doctor:
-        return check_engine(setting)
+        return print_checks(setting)
     if options.episode is None:
         raise ConfigurationError('name an episode (.mcap file or bundled), or use --doctor')
     episode = Episode.open(find_episode(options.episode))
     if options.calibrate:
         setting['cache'] = 'mag_calibrate'
     leads = join_processes(setting)
-    predict(options, setting, episode, leads)
+    predict_episode(options, setting, episode, leads)
     return Exit.PASS
 
 
-def check_engine(setting: dict[str, Any]) -> Exit:
+def print_checks(setting: dict[str, Any]) -> Exit:
     """Print what the doctor of the engine finds."""
     from kinema4d_ros.diagnosis import Level
-    from kinema4d_ros.world_model.kinema4d.doctor import check_engine as checks
+    from kinema4d_ros.world_model.kinema4d.doctor import check_engine
 
     code = Exit.PASS
-    for found in checks(setting):
+    for found in check_engine(setting):
         is_good = found.level != Level.ERROR
         print(f'{"ok " if is_good else "BAD"} {found.name:<11}{found.message}')
         code = code if is_good else Exit.FAIL
@@ -103,8 +103,8 @@ def join_processes(setting: dict[str, Any]) -> bool:
     return rank == 0
 
 
-def predict(options: argparse.Namespace, setting: dict[str, Any], episode: Episode,
-            leads: bool) -> None:
+def predict_episode(options: argparse.Namespace, setting: dict[str, Any], episode: Episode,
+                    leads: bool) -> None:
     """Predict the episode's trajectory and write what came out."""
     from kinema4d_ros.camera import LinkPose
     from kinema4d_ros.robot import Robot

@@ -31,7 +31,7 @@ class Messages:
 
     def __init__(self, path: Path):
         """
-        Read the file once, checksums included.
+        Make a reader of a recording, which is read once, checksums included.
 
         :param path: of the file, or of a bag's folder with one file.
         :raises EpisodeError: when it is missing, too large, damaged, or lacks a topic.

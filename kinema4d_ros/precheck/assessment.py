@@ -36,7 +36,7 @@ class Assessment:
     """
 
     def __init__(self) -> None:
-        """Begin with no tier run and nothing known."""
+        """Make an assessment in which no tier has run."""
         self._findings: dict[int, list[Finding]] = {}
         self._notes: list[Finding] = []
         self._measured: dict[str, Any] = {}

@@ -64,7 +64,7 @@ class Stage:
                  point_size: float, point_budget: int,
                  on_finding: Callable[[Finding, object], None]) -> None:
         """
-        Draw the empty scene.
+        Make a stage with an empty scene.
 
         :param playback: says which time is drawn.
         :param on_finding: called with a finding that was clicked on, and the browser.

@@ -35,7 +35,7 @@ class Viewer:
     def __init__(self, *, host: str = '127.0.0.1', port: int = 8080, point_budget: int = 100_000,
                  point_size: float = 0.004, kept: int = 4):
         """
-        Open the page.
+        Make a viewer; its page is open from now on.
 
         :param port: the next free one is taken where this one is in use.
         :param point_budget: points of the observed cloud at most.

@@ -26,7 +26,7 @@ class Frozen(WorldModel):
     }
 
     def __init__(self, **values: Any) -> None:
-        """Start without a scene; it is made from the first observation."""
+        """Make a model without a scene, which is made from the first observation."""
         super().__init__(**values)
         self._scene: Scene | None = None
 

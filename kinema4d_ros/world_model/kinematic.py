@@ -37,7 +37,7 @@ class Kinematic(Frozen):
 
     def __init__(self, **values: Any) -> None:
         """
-        Start without a scene; it is made from the first observation.
+        Make a model without a scene, which is made from the first observation.
 
         :raises WorldModelError: for an unknown setting or a value that is not valid.
         """

@@ -28,7 +28,7 @@ class Replay(WorldModel):
 
     def __init__(self, **values: Any) -> None:
         """
-        Open the episode.
+        Make a model of an episode, which is opened.
 
         :raises WorldModelError: when no episode is named.
         :raises EpisodeError: when it cannot be read.

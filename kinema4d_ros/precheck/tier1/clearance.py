@@ -91,10 +91,10 @@ def clearance_band(distance: float, sigma: float,
     :return: FAIL for contact, UNSURE where contact cannot be excluded, INFO for a near miss,
         None when clear.
     """
-    doubt = 0.0 if math.isnan(sigma) else settings.confidence * sigma
-    if distance + doubt <= 0.0:
+    band = 0.0 if math.isnan(sigma) else settings.confidence * sigma
+    if distance + band <= 0.0:
         return Severity.FAIL
-    if distance - doubt <= 0.0:
+    if distance - band <= 0.0:
         return Severity.UNSURE
     return Severity.INFO if distance < settings.near_miss else None
 

@@ -106,7 +106,7 @@ class FutureCheck:
             apart, when = spread_of([self.views, *map(list, others)], s.moved)
             if apart > s.spread:
                 found.append(_unsure(FindingCode.SPREAD, 'predictions with other seeds differ by '
-                                    f'{100 * apart:.0f} cm', when, apart, s.spread, 'm'))
+                                     f'{100 * apart:.0f} cm', when, apart, s.spread, 'm'))
         if still is not None:
             moved = max(still, key=lambda view: view.moved_area, default=None)
             if moved is not None and moved.moved_area > s.least_area:
@@ -182,7 +182,7 @@ class FutureCheck:
 
 
 def _unsure(code: FindingCode, message: str, time: float, value: float, limit: float, unit: str,
-           change: Change | None = None) -> Finding:
+            change: Change | None = None) -> Finding:
     point = None if change is None else plain_point(change.points_base.mean(0))
     return Finding(code, Severity.UNSURE, f'{message} at {time:.2f} s', other='predicted scene',
                    point_base=point, time=float(time), value=value, limit=limit, unit=unit)

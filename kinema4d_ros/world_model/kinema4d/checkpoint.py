@@ -56,7 +56,7 @@ class Checkpoint:
         if variant != 'auto' and variant != self.config.variant:
             raise WorldModelError(
                 f'variant {variant!r} was asked for, but {self.weights} holds '
-                f'{str(self.config.variant)!r} (told by arm_domain_emb); use variant=auto, or '
+                f'{str(self.config.variant)!r} (by its key arm_domain_emb); use variant=auto, or '
                 f'one of: auto, {", ".join(Variant)}')
         self._account()
 

@@ -64,7 +64,7 @@ class Kinema4D(WorldModel):
 
     def __init__(self, **values: Any) -> None:
         """
-        Load the checkpoint.
+        Make the model: settings checked, checkpoint loaded.
 
         :raises WorldModelError: for a bad setting, a missing package, a checkpoint that does not
             match, too little memory, or an option that does not take effect.

@@ -108,7 +108,7 @@ class RobotFit:
     PER_FRAME = 500      # robot pixels used of one frame
 
     def __init__(self) -> None:
-        """Start with the identity."""
+        """Make a fit that changes nothing at first."""
         self.scale, self.shift = 1.0, np.zeros(3)
         self.sigma = np.nan            # [m] robust spread of the residual per axis
         self._scale_error = 0.0        # standard error of the scale
