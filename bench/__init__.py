@@ -4,6 +4,6 @@
 Measured ratios: our way and the usual way, side by side in one run.
 
 A measurement is a module here that defines ``measure(repeats) -> list of rows``; that is all it
-takes to be found by `python -m bench`. Rows are made by `bench.timing.row`. Times are told and
+takes to be found by `python -m bench`. Rows are made by `bench.timing.row`. Times are reported and
 compared with each other, never asserted; what tests assert is that both ways give the same.
 """

@@ -5,10 +5,10 @@ Four candidate trajectories judged from one observation, against four separate r
 
 What depends on the observation alone (the robot's mask, the points of the scene without it, sorted
 for looking up what is near) is found once for all candidates, as in the node, whose worker process
-checks them one after the other from one look. Each separate request brings an observation of its
-own, with the same pixels; verdicts must be equal in all but how long they took. Goal for tiers 0
-and 1: at most 0.6. With a predicted future for each candidate (by `kinematic`) the ratio is only
-told: frames are not shared.
+checks them one after the other from one observation. Each separate request brings an observation
+of its own, with the same pixels; verdicts must be equal in all but how long they took. Goal for
+tiers 0 and 1: at most 0.6. With a predicted future for each candidate (by `kinematic`) the ratio is
+only reported: frames are not shared.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import dataclasses
 
 import numpy as np
 
-from bench.precheck import look, motion
+from bench.precheck import observe, motion
 from bench.render import PANDA
 from bench.timing import interleave, median, row
 from kinema4d_ros.robot import load_meshes, Robot
@@ -40,7 +40,7 @@ def compare(repeats: int, camera: PinholeCamera, frames: int) -> list[dict]:
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     simulator = ShadowSimulator(robot, 'kinematic', frames=frames, meshes=meshes)
-    observation, candidates = look(robot, meshes, camera), slower(motion(robot))
+    observation, candidates = observe(robot, meshes, camera), slower(motion(robot))
 
     def judge(each_its_own: bool, predicts: bool) -> list[Verdict]:
         verdicts, seen = [], dataclasses.replace(observation)
@@ -75,7 +75,7 @@ def slower(trajectory: JointTrajectory) -> list[JointTrajectory]:
 
 
 def equal(one, two) -> bool:
-    """Tell whether two verdicts say the same, all but how long it took, or frames show the same."""
+    """Return whether two verdicts say the same, all but the latencies, or frames show the same."""
     if isinstance(one, Verdict):
         return dataclasses.replace(one, latencies={}) == dataclasses.replace(two, latencies={})
     return np.array_equal(one.image, two.image) and np.array_equal(

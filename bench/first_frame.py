@@ -4,7 +4,7 @@
 From publishing a trajectory to what comes of it, on the real graph with world model `kinematic`.
 
 Every node is a process of its own, the camera has 720x480 pixels and depth at 30 Hz, and the
-frames (49) are subscribed to. The times are only told.
+frames (49) are subscribed to. The times are only reported.
 """
 from __future__ import annotations
 

@@ -30,8 +30,7 @@ from bench.world import ROOT
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_message,
                                         trajectory_message)
-from kinema4d_ros.precheck import trajectory_hash
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import JointTrajectory
 
 TRIES, LIMIT = 20, 0.1      # at least; [s]
@@ -48,7 +47,7 @@ class World:
     """Robot, controller, shadow_sim and client around the gate."""
 
     def __init__(self):
-        """Start them."""
+        """Make the graph and start its processes."""
         self._context = rclpy.Context()
         self._context.init()
         self.node, self._asker = (rclpy.create_node(name, context=self._context)

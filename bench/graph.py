@@ -36,7 +36,7 @@ class Process:
     """A process of the graph; its errors go to a file, its input ends it where it reads that."""
 
     def __init__(self, name: str, command: list[str], log: Path, domain: int = 0):
-        """Start it, on one of the domains of this run."""
+        """Make and start the process, on one of the domains of this run."""
         self.name, self.log = name, log
         with log.open('w') as stream:
             self._process = subprocess.Popen(
@@ -49,9 +49,9 @@ class Process:
         """Ask for a line of JSON, and return it."""
         self._process.stdin.write('\n')
         self._process.stdin.flush()
-        return self.told()
+        return self.read()
 
-    def told(self) -> dict:
+    def read(self) -> dict:
         """Return the next line of JSON that it wrote to its output."""
         line = self._process.stdout.readline()
         if not line:
@@ -59,7 +59,11 @@ class Process:
         return json.loads(line)
 
     def check(self) -> None:
-        """:raises RuntimeError: when it has ended."""
+        """
+        Check that it runs.
+
+        :raises RuntimeError: when it has ended.
+        """
         if self._process.poll() is not None:
             tail = '\n'.join(self.log.read_text(errors='replace').splitlines()[-15:])
             raise RuntimeError(f'{self.name} ended with {self._process.returncode}:\n{tail}')
@@ -93,7 +97,7 @@ def node(log_folder: Path, name: str, domain: int = 0, **parameters: object) -> 
 
 
 def shadow_sim(log_folder: Path, **parameters: object) -> Process:
-    """Start shadow_sim, which is told where the camera of `robot_feed` is."""
+    """Start shadow_sim, which is given where the camera of `robot_feed` is."""
     T = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
     pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
     return node(log_folder, 'shadow_sim', extrinsics=[float(value) for value in pose],
@@ -104,7 +108,11 @@ class Client:
     """Sends trajectories and hears what comes of them, with the time at which it came."""
 
     def __init__(self, *, hears_frames: bool):
-        """:param hears_frames: whether predicted/frame is subscribed to."""
+        """
+        Make a client with a ROS context of its own.
+
+        :param hears_frames: whether predicted/frame is subscribed to.
+        """
         self._context = rclpy.Context()
         self._context.init()
         self.node = rclpy.create_node('bench_client', context=self._context)
@@ -194,7 +202,7 @@ class Graph:
 
     def __init__(self, log_folder: Path, *, size=(720, 480), camera_rate=30.0, joint_rate=100.0,
                  hears_frames=True, **parameters: object):
-        """Start them."""
+        """Make the graph and start its processes."""
         log_folder.mkdir(parents=True, exist_ok=True)
         self.robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
         self.trajectory = trajectory_message(motion(self.robot))
@@ -210,7 +218,7 @@ class Graph:
     def __enter__(self) -> Self:
         """Wait until all know each other and what compiles is compiled."""
         try:
-            self.feed.told()
+            self.feed.read()
             self.client.wait_ready(self.trajectory, self.feed, self.node)
         except BaseException:
             self._ending.close()

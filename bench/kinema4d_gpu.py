@@ -88,22 +88,22 @@ def measure(repeats: int) -> list[dict]:
 
 
 def compare(config: ModelConfig, device: str, dtype, repeats: int, *, only: Sequence[str] = (),
-            tell: Callable[[list[dict]], None] = lambda rows: None) -> list[dict]:
+            report: Callable[[list[dict]], None] = lambda rows: None) -> list[dict]:
     """
     Measure the ways on a device.
 
     :param only: names of those wanted; all when empty.
-    :param tell: called with the rows so far, after each way.
+    :param report: called with the rows so far, after each way.
     """
     rows, plain = [], None
     chosen = {name: options for name, options in ways().items()
               if not only or name in (REFERENCE, PLAIN, *only)}
     for name, options in chosen.items():
-        tell(_even(rows))
+        report(_even(rows))
         try:
             row, latents = measure_way(config, name, options, device, dtype, repeats)
         except WorldModelError as error:
-            rows.append({'case': name, 'told': str(error)[:160], 'good': True})
+            rows.append({'case': name, 'reason': str(error)[:160], 'good': True})
             continue
         plain = latents if name == PLAIN else plain
         row['difference'] = (None if plain is None else float(
@@ -112,7 +112,7 @@ def compare(config: ModelConfig, device: str, dtype, repeats: int, *, only: Sequ
         row['goal'] = GOALS.get(name)
         row['good'] = row['goal'] is None or row['times_faster'] >= row['goal']
         rows.append(row)
-    tell(_even(rows))
+    report(_even(rows))
     return _even(rows)
 
 
@@ -186,9 +186,9 @@ def random_model(config: ModelConfig, device: str, dtype):
             tensor.normal_(0.0, 0.02, generator=generator)
         state[name] = tensor
     model.load_state_dict(state, strict=True, assign=True)
-    told = config.transformer
-    model.rope = SharedRotaryEmbedding(told['attention_head_dim'], tuple(told['patch_size']),
-                                       told['rope_max_seq_len']).to(device)
+    sizes = config.transformer
+    model.rope = SharedRotaryEmbedding(sizes['attention_head_dim'], tuple(sizes['patch_size']),
+                                       sizes['rope_max_seq_len']).to(device)
     return model.eval().requires_grad_(False)
 
 
@@ -210,7 +210,7 @@ def main(words: list[str] | None = None) -> int:
     config = model_config(Variant.POINTMAP) if arguments.tiny else full_size()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
 
-    def tell(rows: list[dict]) -> None:
+    def report(rows: list[dict]) -> None:
         arguments.out.write_text(json.dumps(
             {'gpu': torch.cuda.get_device_name() if cuda else None,
              'versions': {name: importlib.metadata.version(name)
@@ -220,7 +220,7 @@ def main(words: list[str] | None = None) -> int:
 
     rows = compare(config, 'cuda' if cuda else 'cpu',
                    torch.float32 if arguments.tiny else torch.bfloat16, arguments.repeats,
-                   only=arguments.only, tell=tell)
+                   only=arguments.only, report=report)
     print(as_markdown(rows))
     print(f'written to {arguments.out}')
     return 0 if all(row['good'] for row in rows) or arguments.tiny else 1
@@ -230,7 +230,7 @@ def as_markdown(rows: list[dict]) -> str:
     """Return the table for docs/measured.md."""
     columns = {'case': 'Way', 'forward_s': 's per forward', 'rollout_s': 's per rollout',
                'times_faster': 'times faster', 'tflop_per_s': 'TFLOP/s', 'peak_gib': 'peak GiB',
-               'difference': 'difference', 'told': 'not measured'}
+               'difference': 'difference', 'reason': 'not measured'}
     lines = ['| ' + ' | '.join(columns.values()) + ' |', '|---' * len(columns) + '|']
     for row in rows:
         cells = [row.get(key, '') for key in columns]

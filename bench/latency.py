@@ -43,7 +43,7 @@ class Pair:
     def __enter__(self) -> Self:
         """Wait until they know each other."""
         for peer in self._peers:
-            self._told(peer)
+            self._read(peer)
         return self
 
     def __exit__(self, *_) -> None:
@@ -57,9 +57,9 @@ class Pair:
         """Send a cloud and return its latency [s]."""
         self._peers[-1].stdin.write('\n')
         self._peers[-1].stdin.flush()
-        told = self._told(self._peers[0])
-        self.same &= told['crc'] == self._crc
-        return told['seconds']
+        reply = self._read(self._peers[0])
+        self.same &= reply['crc'] == self._crc
+        return reply['seconds']
 
     def largest_segment(self) -> int:
         """Return the bytes of the largest shared memory segment that a process has mapped."""
@@ -68,7 +68,7 @@ class Pair:
                     if '/dev/shm/fastrtps_' in line or '/dev/shm/fastdds_' in line
                     for begin, end in [line.split()[0].split('-')]), default=0)
 
-    def _told(self, peer: subprocess.Popen) -> dict:
+    def _read(self, peer: subprocess.Popen) -> dict:
         line = peer.stdout.readline()
         if not line:
             raise RuntimeError(f'{" ".join(peer.args)} ended with exit code {peer.wait()}')

@@ -38,13 +38,13 @@ def main(role: str, settings: str, size: str) -> None:
     rclpy.init()
     node = rclpy.create_node(f'cloud_{role}')
 
-    def tell(**what) -> None:
+    def write_line(**what) -> None:
         print(json.dumps(what), flush=True)
 
     def hear(message: PointCloud2) -> None:
         now = time.monotonic_ns()
         sent = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        tell(seconds=(now - sent) * 1e-9, crc=zlib.crc32(message.data))
+        write_line(seconds=(now - sent) * 1e-9, crc=zlib.crc32(message.data))
 
     if role in ('hear', 'both'):
         node.create_subscription(PointCloud2, 'cloud', hear, PREDICTION)
@@ -62,7 +62,7 @@ def main(role: str, settings: str, size: str) -> None:
         values = payload(int(size))
         while not publisher.get_subscription_count():
             time.sleep(0.01)
-    tell(ready=True)
+    write_line(ready=True)
     for _ in sys.stdin:
         message = PointCloud2()
         fill(message.data, values)

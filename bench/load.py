@@ -8,7 +8,7 @@ whether or not the last one is answered. What must hold: no queue grows; no traj
 once a newer one is out (0.25 s are granted to messages under way); no verdict and no frame comes
 after one of a newer trajectory, and neither long after a newer trajectory was sent (that would be a
 cancel that was missed); each trajectory that did not come to its end is counted as replaced; the
-last one of all gets its verdict. What is told beside: how many were judged, how soon, what was
+last one of all gets its verdict. What is reported beside: how many were judged, how soon, what was
 dropped, processor time and memory of each process, a gate's too that has nothing to let through.
 """
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_from_message, trajectory_message
-from kinema4d_ros.precheck import trajectory_hash
+from kinema4d_ros.robot import trajectory_hash
 
 SECONDS, PERIOD = 60.0, 0.2
 SIZE, CAMERA_RATE, JOINT_RATE, FRAMES = (1280, 720), 30.0, 500.0, 49
@@ -43,7 +43,7 @@ CANCELLED = 2.0       # [s] after which a prediction that does not stop is kille
 
 
 class Answer(NamedTuple):
-    """What one verdict told, and when it came."""
+    """What one verdict said, and when it came."""
 
     when: float              # [s]
     number: int              # of the trajectory
@@ -51,17 +51,17 @@ class Answer(NamedTuple):
     is_checked: bool = True  # tiers 0 and 1 ran to their end
     is_pass: bool = False
     is_final: bool = True
-    told: float | None = None    # [s] when shadow_sim published it, where that is known
+    published: float | None = None    # [s] when shadow_sim published it, where that is known
 
 
 class Sample(NamedTuple):
-    """What the diagnostics told at a time, in seconds."""
+    """What the diagnostics said at a time, in seconds."""
 
     when: float
     values: Mapping[str, str]
 
     def number(self, key: str) -> float:
-        """Return a value that is a number; NaN when it is not told."""
+        """Return a value that is a number; NaN when it is not there."""
         return float(self.values.get(key, 'nan'))
 
 
@@ -113,7 +113,7 @@ class Heard:
         for answer in self.answers:
             if answer.is_pass:
                 passes.setdefault(answer.number,
-                                  answer.when if answer.told is None else answer.told)
+                                  answer.when if answer.published is None else answer.published)
         return sum(self._late(when, number) > ON_THE_WAY for number, when in passes.items())
 
     def given_up(self) -> list[float]:
@@ -172,10 +172,10 @@ def used(graph: Graph, gate: Process) -> dict[tuple[str, int], tuple[float, floa
 
 def press(graph: Graph, seconds: float) -> Heard:
     """Send trajectories for so long, wait for the last answer, and return what was heard."""
-    client, samples, told, frames = graph.client, [], [], []
+    client, samples, received, frames = graph.client, [], [], []
     client.listen(DiagnosticArray, '/diagnostics', samples, 10, _values)
     client.node.create_subscription(Verdict, 'verdict', lambda message, info: client.keep(
-        told, (time.perf_counter(), (*_kept(message), _moment(info)))), qos.VERDICT)
+        received, (time.perf_counter(), (*_kept(message), _moment(info)))), qos.VERDICT)
     client.listen(PredictedFrame, 'predicted/frame', frames, qos.PREDICTED_FRAMES,
                   lambda frame: frame.rollout_id)
     client.wait(lambda: any(_REPLACED in values for _, values in samples), 'diagnostics',
@@ -189,14 +189,14 @@ def press(graph: Graph, seconds: float) -> Heard:
         time.sleep(max(0.0, due - time.perf_counter()))
     end, last = graph.feed.asked(), len(sent_at) - 1
     client.wait(lambda: any(numbers.get(digest) == last and is_final
-                            for _, (digest, *_, is_final, _) in told), 'the last verdict',
+                            for _, (digest, *_, is_final, _) in received), 'the last verdict',
                 graph.node)
     until = len(samples)
     client.wait(lambda: len(samples) >= until + 3, 'diagnostics', graph.node)
     with client.changed:
         answers = [Answer(when, numbers[digest], *what)
-                   for when, (digest, _, *what) in told if digest in numbers]
-        rollouts = {rollout: numbers[digest] for _, (digest, rollout, *_) in told
+                   for when, (digest, _, *what) in received if digest in numbers]
+        rollouts = {rollout: numbers[digest] for _, (digest, rollout, *_) in received
                     if digest in numbers}
         shown = [(when, rollouts[rollout]) for when, rollout in frames if rollout in rollouts]
         sampled = [Sample(when, values) for when, values in samples if _REPLACED in values]
@@ -206,7 +206,7 @@ def press(graph: Graph, seconds: float) -> Heard:
 
 
 def judged(heard: Heard) -> list[dict]:
-    """Return a row for each thing that must hold, and what is worth telling."""
+    """Return a row for each thing that must hold, and what is worth reporting."""
     sent, first, real = len(heard.sent_at), heard.first(judged=False), heard.first(judged=True)
     doomed = {answer.number for answer in heard.answers if answer.is_replaced}
     checked = {answer.number for answer in heard.answers if answer.is_checked}
@@ -269,7 +269,7 @@ def _row(case: str, value: object, wanted: str, good: bool) -> dict:
 
 
 def _kept(verdict: Verdict) -> tuple:
-    """Return hash and rollout of a verdict, and what an Answer tells of it."""
+    """Return hash and rollout of a verdict, and what an Answer says of it."""
     is_replaced = verdict.status != Verdict.PASS and any(
         finding.code == Finding.CANCELLED for finding in verdict.findings)
     return (verdict.trajectory_hash, verdict.rollout_id, is_replaced,
@@ -278,7 +278,7 @@ def _kept(verdict: Verdict) -> tuple:
 
 
 def _moment(info: Mapping) -> float:
-    """Return when a message was published, as `time.perf_counter` would have told it [s]."""
+    """Return when a message was published, as `time.perf_counter` would have given it [s]."""
     return time.perf_counter() - (time.time_ns() - info['source_timestamp']) * 1e-9
 
 

@@ -19,7 +19,7 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from bench.fk import by_solver
-from bench.precheck import look, motion, PlainWay
+from bench.precheck import observe, motion, PlainWay
 from bench.render import compare as compare_images
 from bench.render import PANDA, UsualWay
 from bench.timing import interleave, median, row
@@ -47,7 +47,7 @@ def compare(repeats: int, frames: int, camera: PinholeCamera,
     """Return the row for so many frames of a camera."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
-    trajectory, observation = motion(robot), look(robot, meshes, camera)
+    trajectory, observation = motion(robot), observe(robot, meshes, camera)
     with Publishers() as publish:
         ours = Ours(robot, meshes, frames, publish, settings)
         usual = Usual(robot, meshes, frames, publish, ours.simulator.checker())

@@ -55,11 +55,11 @@ def _panel(panel: Panel, colors: Mapping[str, str]) -> list[str]:
              _text(14, (top + bottom) / 2, panel.y_label, turned=True)]
     for value in x_axis.ticks:
         at = x_axis(value)
-        parts += [_line(at, bottom, at, top, '#e4e4e4'), _text(at, bottom + 15, _told(value))]
+        parts += [_line(at, bottom, at, top, '#e4e4e4'), _text(at, bottom + 15, _number(value))]
     for value in y_axis.ticks:
         at = y_axis(value)
         parts += [_line(_LEFT, at, right, at, '#e4e4e4'),
-                  _text(_LEFT - 5, at + 4, _told(value), anchor='end')]
+                  _text(_LEFT - 5, at + 4, _number(value), anchor='end')]
     parts += [_line(_LEFT, bottom, right, bottom, '#444'),
               _line(_LEFT, bottom, _LEFT, top, '#444'), *legend]
     for name, series in panel.series.items():
@@ -124,7 +124,7 @@ def _round_step(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def _told(value: float) -> str:
+def _number(value: float) -> str:
     if value and (abs(value) >= 1e6 or abs(value) < 1e-3):
         return f'{value:.0e}'.replace('e-0', 'e-').replace('e+0', 'e')
     return f'{value:g}'

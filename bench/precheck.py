@@ -40,12 +40,12 @@ def measure(repeats: int) -> list[dict]:
     checker = RobotChecker(robot, meshes, gripper,
                         PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
     checker.warm_up()
-    trajectory, observation = motion(robot), look(robot, meshes)
-    frames = len(checker.move(observation, trajectory).times)
+    trajectory, observation = motion(robot), observe(robot, meshes)
+    frames = len(checker.rollout_of(observation, trajectory).times)
     plain = PlainWay(robot, meshes, checker)
 
     def ours():
-        # A new object: nothing of this look at the scene has been computed before.
+        # A new object: nothing of this scene has been computed before.
         return checker.tier1(dataclasses.replace(observation), trajectory)
 
     seconds = interleave({
@@ -80,7 +80,7 @@ def motion(robot: Robot) -> JointTrajectory:
     return JointTrajectory(robot.joint_names, share * SECONDS, positions, velocities)
 
 
-def look(robot: Robot, meshes, camera: PinholeCamera = CAMERA) -> Observation:
+def observe(robot: Robot, meshes, camera: PinholeCamera = CAMERA) -> Observation:
     """Return what a camera sees of the robot over a table with blocks."""
     T_base_camera = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
     scene = open3d.t.geometry.RaycastingScene()
@@ -127,8 +127,9 @@ class PlainWay:
 
     def __call__(self, observation: Observation, trajectory: JointTrajectory) -> np.ndarray:
         """Return the distance of scene and moving links in each frame, (T,) [m]."""
-        motion = self._checker.move(observation, trajectory)
-        mask = grow_robot(self._checker.look(observation).view.robot_mask, observation.view.camera)
+        motion = self._checker.rollout_of(observation, trajectory)
+        scene = self._checker.scene_of(observation)
+        mask = grow_robot(scene.view.robot_mask, observation.view.camera)
         points = observation.view.camera.rays() * observation.view.depth[..., None]
         points = points[np.isfinite(observation.view.depth) & ~mask]
         T = observation.view.T_base_camera

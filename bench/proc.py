@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Linux tells of processes: who belongs together, memory, time on the processor."""
+"""What Linux reports of processes: who belongs together, memory, time on the processor."""
 from __future__ import annotations
 
 import contextlib

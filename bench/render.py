@@ -60,7 +60,7 @@ class UsualWay:
     """A ray casting scene of the moved meshes for every frame, and a ray for every pixel."""
 
     def __init__(self, meshes, link_names):
-        """Take the meshes."""
+        """Make a renderer of these meshes."""
         self._meshes = [(number, meshes[name]) for number, name in enumerate(link_names)
                         if name in meshes]
 

@@ -49,7 +49,7 @@ def write(folder: Path, name: str, rows: list[dict], repeats: int) -> Path:
 
 
 def machine() -> dict:
-    """Tell on what, and how busy it was."""
+    """Print on what it ran, and how busy that was."""
     return {'time': datetime.now(UTC).isoformat(timespec='seconds'), 'processor': _processor(),
             'cores': len(os.sched_getaffinity(0)), 'system': platform.platform(),
             'python': platform.python_version(), 'load': round(os.getloadavg()[0], 2)}
@@ -151,7 +151,7 @@ def _number(value) -> str:
 
 
 def _processor() -> str:
-    """Return the name of the processor as Linux tells it."""
+    """Return the name of the processor as Linux reports it."""
     try:
         lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
     except OSError:

@@ -4,7 +4,7 @@
 A Panda at rest and its depth camera as a process: ``python -m bench.robot_feed --help``.
 
 The camera publishes colour (rgb8), depth (16UC1) and calibration at one rate, the joints at
-another, both from schedules that do not drift. It tells how many of each it published in a line of
+another, both from schedules that do not drift. It prints how many of each it published in a line of
 JSON for each line of its input, and ends with it.
 """
 from __future__ import annotations
@@ -20,7 +20,7 @@ import rclpy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 
-from bench.precheck import look, START
+from bench.precheck import observe, START
 from bench.render import PANDA
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
@@ -53,7 +53,7 @@ def main() -> None:
     urdf = PANDA.read_text()
     robot = Robot.from_urdf(urdf, source_dir=PANDA.parent)
     camera = pinhole(*options.size)
-    observation = look(robot, load_meshes(robot), camera)
+    observation = observe(robot, load_meshes(robot), camera)
     depth = np.nan_to_num(observation.view.depth * 1000.0).astype(np.uint16)
     header = Header(frame_id=FRAME)
     messages = [(node.create_publisher(type(message), f'camera/{name}', qos.PREDICTION), message)

@@ -27,7 +27,7 @@ import numpy as np
 from std_msgs.msg import Header
 
 from bench.plot import Panel, write_svg
-from bench.precheck import END, look, motion, START
+from bench.precheck import END, observe, motion, START
 from bench.render import looking_at, moving, PANDA, refined, sweep
 from bench.robot_feed import pinhole
 from bench.timing import interleave, least_of_cores
@@ -110,8 +110,8 @@ def over_frames(values: tuple) -> Steps:
     """Vary the frames of a rollout and the points of the trajectory alike; 320x240 pixels."""
     robot, meshes = panda()
     camera, T_base_camera = pinhole(320, 240), looking_at(EYE, TARGET)
-    observation, checker = look(robot, meshes, camera), make_checker(robot, meshes)
-    checker.look(observation)
+    observation, checker = observe(robot, meshes, camera), make_checker(robot, meshes)
+    checker.scene_of(observation)
     renderer, kinematics = RobotRenderer(meshes, robot.link_names), ForwardKinematics(robot)
     for frames in values:
         positions, poses = sweep(robot, frames), moving(robot, frames)
@@ -132,11 +132,11 @@ def over_pixels(values: tuple) -> Steps:
     poses, trajectory = moving(robot, 13), motion(robot)
     for width, height in values:
         camera, renderer = pinhole(width, height), RobotRenderer(meshes, robot.link_names)
-        observation = look(robot, meshes, camera)
+        observation = observe(robot, meshes, camera)
         kept, images = dataclasses.replace(observation), renderer.render(poses, camera,
                                                                          T_base_camera)
-        another = make_checker(robot, meshes)     # one that keeps its look at the scene
-        another.look(kept)
+        another = make_checker(robot, meshes)     # one that keeps its scene
+        another.scene_of(kept)
         yield width * height, {
             'render': lambda r=renderer, c=camera: r.render(poses, c, T_base_camera),
             'scene': lambda o=observation: look_anew(checker, o),
@@ -149,11 +149,11 @@ def over_triangles(values: tuple) -> Steps:
     robot, meshes = panda()
     camera, T_base_camera, poses = pinhole(320, 240), looking_at(EYE, TARGET), moving(robot, 9)
     trajectory = motion(robot)
-    observation = look(robot, meshes, camera)
+    observation = observe(robot, meshes, camera)
     for triangles in values:
         fine = refined(meshes, triangles)
         renderer, checker = RobotRenderer(fine, robot.link_names), make_checker(robot, fine)
-        checker.look(observation)
+        checker.scene_of(observation)
         yield sum(len(mesh.faces) for mesh in fine.values()), {
             'render': lambda r=renderer: r.render(poses, camera, T_base_camera),
             'tier 0': lambda e=checker: e.tier0(trajectory, observation.joint_positions),
@@ -163,10 +163,10 @@ def over_triangles(values: tuple) -> Steps:
 def over_scene_points(values: tuple) -> Steps:
     """Vary to how many points an image of 1280x720 is thinned."""
     robot, meshes = panda()
-    observation, trajectory = look(robot, meshes, pinhole(1280, 720)), motion(robot)
+    observation, trajectory = observe(robot, meshes, pinhole(1280, 720)), motion(robot)
     for voxel in values:
         checker = make_checker(robot, meshes, voxel)
-        yield len(checker.look(observation).points), {
+        yield len(checker.scene_of(observation).points), {
             'scene': lambda e=checker: look_anew(e, observation),
             'tier 1': lambda v=voxel, e=make_kept(robot, meshes, voxel, observation): e.tier1(
                 observation, trajectory)}
@@ -182,11 +182,11 @@ def over_links(values: tuple) -> Steps:
         positions = np.linspace(start, end, 49)
         poses = ForwardKinematics(robot)(positions)
         renderer, kinematics = RobotRenderer(meshes, robot.link_names), ForwardKinematics(robot)
-        panda_view = look(*panda(), camera)      # its scene; the arms stand in it
+        panda_view = observe(*panda(), camera)      # its scene; the arms stand in it
         observation = dataclasses.replace(
             panda_view, joint_positions=dict(zip(robot.joint_names, start)))
         checker, trajectory = make_checker(robot, meshes), smooth(robot, 50, start, end)
-        checker.look(observation)
+        checker.scene_of(observation)
         yield links, {
             'FK': lambda k=kinematics, p=positions: k(p),
             'render': lambda r=renderer, p=poses: r.render(p, camera, T_base_camera),
@@ -215,15 +215,15 @@ def make_checker(robot: Robot, meshes, voxel: float = 0.005) -> RobotChecker:
 
 
 def make_kept(robot: Robot, meshes, voxel: float, observation) -> RobotChecker:
-    """Return a checker that has looked at the scene already."""
+    """Return a checker that knows the scene already."""
     checker = make_checker(robot, meshes, voxel)
-    checker.look(observation)
+    checker.scene_of(observation)
     return checker
 
 
 def look_anew(checker: RobotChecker, observation) -> None:
-    """Do all that depends on the look at the scene alone."""
-    scene = checker.look(dataclasses.replace(observation))
+    """Do all that depends on the observation alone."""
+    scene = checker.scene_of(dataclasses.replace(observation))
     _ = scene.points.cubes, scene.view.points_base
 
 

@@ -1,12 +1,12 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The web page: how many clouds a second the viewer tells, and how many a browser really draws.
+The web page: how many clouds a second the viewer sends, and how many a browser really draws.
 
 The browser is a headless chromium without a GPU: its software renderer shares the cores with
 everything else, and is what limits. One with a GPU is not limited by that. An update counts as
 drawn when the renderer has finished a frame with its points in it (a fence after the draw call
-tells). Goal: 10 updates a second of 100 000 points.
+sends). Goal: 10 updates a second of 100 000 points.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POINTS = 100_000
 GOAL = 10.0            # [1/s]
 FRAMES = 20            # different clouds, shown in turn
 SECONDS = 3.0          # of one round
-TOLD = 15.0            # [1/s] at most: more than the goal
+SENT = 15.0            # [1/s] at most: more than the goal
 WINDOW = (1280, 800)   # [px]
 SIZE = (720, 480)      # [px] of the recorded pictures, enlarged
 #: case -> points, whether both robots and the ground are shown as well
@@ -85,7 +85,7 @@ def measure(repeats: int) -> list[dict]:
 
 
 def _alone(robot: Robot, repeats: int) -> dict:
-    """Return how fast frames as they are published are made ready and told to the browsers."""
+    """Return how fast frames as they are published are made ready and sent to the browsers."""
     random = np.random.default_rng(0)
     shape = (250, POINTS // 250)
     arrays = {'points': random.random((*shape, 3), np.float32),
@@ -106,7 +106,7 @@ def _alone(robot: Robot, repeats: int) -> dict:
 
 def _in_browser(browser, robot: Robot, case: str, points: int, is_full: bool,
                 repeats: int) -> dict:
-    """Return how many updates a browser draws when it is told more than the goal."""
+    """Return how many updates a browser draws when it is sent more than the goal."""
     cloud, T_base_cloud, picture = _recorded()
     viewer = _viewer(robot, points)
     chromium = browser.Browser(*WINDOW)
@@ -129,7 +129,7 @@ def _in_browser(browser, robot: Robot, case: str, points: int, is_full: bool,
             while time.monotonic() < began + SECONDS:
                 shown += 1
                 viewer.seek(float(shown % FRAMES))
-                time.sleep(1 / TOLD)
+                time.sleep(1 / SENT)
             after, ended = page.run('told'), time.monotonic()
             drawn, frames = (after[key] - before[key] for key in ('drawn', 'frames'))
             rounds.append((drawn / (ended - began), frames / (ended - began),

@@ -4,7 +4,7 @@
 """
 Judge a trajectory before it moves the robot, in plain Python without ROS.
 
-Tier 0 looks at the trajectory by itself (limits, self-collision, where it starts), tier 1 at its
+Tier 0 checks the trajectory by itself (limits, self-collision, where it starts), tier 1 at its
 distance to the scene that the depth camera sees. What is grasped, and whether the goal will be
 met, is foreseen on the way.
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import kinema4d_ros as k4d
 
 
-def tell(verdict: k4d.Verdict) -> None:
+def show(verdict: k4d.Verdict) -> None:
     """Print a verdict: the decision, its evidence, and what helps."""
     print(f'{verdict.status.name}: {verdict.summary}')
     for finding in verdict.findings:
@@ -49,7 +49,7 @@ def main() -> None:
     with k4d.ShadowSimulator(robot, None, settings=settings) as simulator:
         verdict = simulator.precheck(episode.observation(), episode.trajectory, tiers=(0, 1),
                                      goal=goal)
-    tell(verdict)
+    show(verdict)
     print(f'what really happened: {episode.metadata.kind}, '
           f'{"success" if episode.metadata.success else "no success"}')
 

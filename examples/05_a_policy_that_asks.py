@@ -4,7 +4,7 @@
 """
 Let a policy act only after it has asked: a chunk of actions at a time.
 
-Policies such as those of openpi or LeRobot look, and return the next half second of actions. An
+Policies such as those of openpi or LeRobot observe, and return the next half second of actions. An
 `ActionFormat` says what the numbers mean: positions of joints or places of the tip, absolute, or as
 changes since the chunk's begin or since the action before. An `ActionReader` makes a trajectory of
 them, and the shadow simulator judges it before anything moves.
@@ -28,7 +28,7 @@ class RecordedPolicy:
     """Returns joint positions as changes since the chunk's begin, but absolute for fingers."""
 
     def __init__(self, episode: k4d.Episode, robot: k4d.Robot):
-        """Take the recorded plan."""
+        """Make a policy of a recorded plan."""
         fingers = k4d.robot.find_gripper(robot).finger_joints
         self.form = k4d.ActionFormat(RATE, robot.joint_names, k4d.Reference.START,
                                      absolute_joints=fingers, limited_joints=fingers)
@@ -44,7 +44,7 @@ class RecordedPolicy:
 
 
 def act(episode: k4d.Episode, trajectory: k4d.JointTrajectory, step: int) -> k4d.Observation:
-    """Execute it, and look at the world after it; here, as it was when it was recorded."""
+    """Execute it, and observe the world after it; here, as it was when it was recorded."""
     nearest = int(np.abs(episode.frames.times - step / RATE).argmin())
     return episode.observation(nearest - episode.start_index)
 

@@ -2,7 +2,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Rank several candidate trajectories from one look at the world, in plain Python without ROS.
+Rank several candidate trajectories from one observation of the world, in plain Python without ROS.
 
 A policy that samples can propose more than one motion. All are judged from the same observation,
 whose scene is taken apart only once; PASS comes first, then the likelier and the safer. In a ROS

@@ -18,9 +18,10 @@ class MockRobot(Node):
     """An arm that stands still before a camera, and a controller that only notes its goals."""
 
     def __init__(self, episode: k4d.Episode):
-        """Begin to publish."""
+        """Make the node; it publishes from now on."""
         super().__init__('mock_robot')
-        self._look, self._frame, self.arrived = episode.observation(), episode.camera_frame, []
+        self._observation, self._frame = episode.observation(), episode.camera_frame
+        self.arrived = []
         self._joints, self._info, self._image, self._depth = (
             self.create_publisher(kind, topic, qos.PREDICTION) for kind, topic in (
                 (JointState, 'joint_states'), (CameraInfo, 'camera/camera_info'),
@@ -32,12 +33,12 @@ class MockRobot(Node):
                                     '/arm_controller/follow_joint_trajectory', self._execute)
 
     def _tell(self) -> None:
-        look, header = self._look, Header(stamp=self.get_clock().now().to_msg(),
-                                          frame_id=self._frame)
-        self._joints.publish(joint_state_message(look.joint_positions, header))
-        self._info.publish(camera_info_message(look.view.camera, header))
-        self._depth.publish(array_to_image(look.view.depth, header, '32FC1'))
-        self._image.publish(array_to_image(look.view.image, header, 'rgb8'))
+        seen = self._observation
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame)
+        self._joints.publish(joint_state_message(seen.joint_positions, header))
+        self._info.publish(camera_info_message(seen.view.camera, header))
+        self._depth.publish(array_to_image(seen.view.depth, header, '32FC1'))
+        self._image.publish(array_to_image(seen.view.image, header, 'rgb8'))
 
     def _execute(self, goal) -> FollowJointTrajectory.Result:
         self.arrived.append(goal.request.trajectory)

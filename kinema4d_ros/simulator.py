@@ -91,7 +91,7 @@ class ShadowSimulator:
 
         Frame 0 is the observed state; joints that the trajectory does not name stay.
 
-        :param report: told of the stage 'robot', again and again while it is drawn.
+        :param report: called with the stage 'robot', again and again while it is drawn.
         :raises PredictionCancelled: as raised by `report`.
         """
         report('robot', 0, 1)
@@ -146,7 +146,7 @@ class ShadowSimulator:
             2 by what the world model predicts. One that cannot be run leaves it UNSURE.
         :param settings: what is allowed; None for the settings of the simulator.
         :param goal: for the probability that it is reached.
-        :param report: told of the stages 'tier 0', 'tier 1', 'robot', and those of the model.
+        :param report: called with the stages 'tier 0', 'tier 1', 'robot', and those of the model.
         :param live_joints: newer positions than the observation's, for tier 0 [rad or m].
         :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
             a finding, and the verdict UNSURE.

@@ -33,7 +33,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = ('kinematic', 'frozen')
 _REMEMBERED = 10     # every so many frames of a recording go into the background memory
 _SHOWN = 60          # characters of a value in a difference
-#: what a verdict must tell in both trees
+#: what a verdict must say in both trees
 REQUIRED = frozenset((
     'status', 'summary', 'findings', 'tiers_passed', 'deciding_tier', 'trajectory_hash',
     'robot_hash', 'scene_stamp_ns', 'outcome', 'safe_prefix', 'speed_factor', 'min_clearance',

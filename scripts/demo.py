@@ -99,13 +99,13 @@ def main() -> int:
     from demo_subscriber import DemoSubscriber
 
     from kinema4d_ros.evaluation.report import write_report
-    from kinema4d_ros.evaluation.report.depict import Foreteller
+    from kinema4d_ros.evaluation.report.depict import EpisodePredictor
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     (options.out / 'log').mkdir(parents=True, exist_ok=True)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     subscriber = DemoSubscriber()
-    rows, reports, baseline = [], [], Foreteller('frozen', options.frames)
+    rows, reports, baseline = [], [], EpisodePredictor('frozen', options.frames)
     try:
         with contextlib.ExitStack() as nodes:
             running = {}

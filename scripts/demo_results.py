@@ -23,7 +23,7 @@ from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import EpisodeScore, pictures, score_frames
 from kinema4d_ros.evaluation.report import EpisodeReport
-from kinema4d_ros.evaluation.report.depict import depict, Foreteller
+from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.types import PredictedFrame, Status
 
@@ -48,7 +48,7 @@ class Row:
 
 
 def write_results(path: Path, received: ReceivedRollout, out: Path,
-                  baseline: Foreteller) -> tuple[Row, EpisodeReport]:
+                  baseline: EpisodePredictor) -> tuple[Row, EpisodeReport]:
     """
     Write video, sheet, cloud and bag of one episode.
 

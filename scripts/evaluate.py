@@ -33,7 +33,7 @@ from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
-from kinema4d_ros.evaluation.report.depict import depict, described, Foreteller  # noqa: E402
+from kinema4d_ros.evaluation.report.depict import depict, described, EpisodePredictor  # noqa: E402
 from kinema4d_ros.evaluation.report.rates import figures_of  # noqa: E402
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 
@@ -167,16 +167,16 @@ def precheck(path: Path) -> PrecheckRow | str:
 
 
 @cache
-def foretellers() -> tuple[Foreteller, ...]:
+def predictors() -> tuple[EpisodePredictor, ...]:
     """Return the world models of this process, the baseline first."""
-    return Foreteller('frozen'), Foreteller('kinematic')
+    return EpisodePredictor('frozen'), EpisodePredictor('kinematic')
 
 
 def predict(row: PrecheckRow) -> EpisodeReport:
     """Return what the page shows of a judged episode that is predicted."""
     episode, futures = Episode.open(row.path), {}
-    for foretell in foretellers():
-        robot, futures[foretell.world_model] = foretell(episode)
+    for predictor in predictors():
+        robot, futures[predictor.world_model] = predictor(episode)
     return depict(episode, row.verdict, robot, futures, moving=False,
                   true_clearances=row.true_clearances)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The camera: calibration, poses, the robot as it sees it, and the scene without it (ring a)."""
+"""The camera: calibration, poses, and the robot as it sees it; no ROS."""
 from kinema4d_ros.camera.appearance import Appearance
 from kinema4d_ros.camera.calibration import CameraCalibration
 from kinema4d_ros.camera.fit import ImageFit

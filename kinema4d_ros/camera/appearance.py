@@ -11,7 +11,7 @@ import numpy as np
 from kinema4d_ros.errors import CameraError
 from kinema4d_ros.types import PinholeCamera
 
-_FEWEST_PIXELS = 30         # that must be seen of a link to tell its colour
+_FEWEST_PIXELS = 30         # that must be seen of a link to know its colour
 _GAIN = (0.2, 5.0)          # bounds of observed / shaded colour
 
 
@@ -39,7 +39,7 @@ def observe(image: np.ndarray, link_id: np.ndarray, pointmap: np.ndarray, shaded
     Make the appearance from an observed image and the robot rendered into the same camera.
 
     :param shaded: (H, W, 3) uint8, the robot as shaded without appearance.
-    :param depth: (H, W) float32 [m] observed, NaN unknown; tells what is in front of the robot.
+    :param depth: (H, W) float32 [m] observed, NaN unknown; shows what is in front of the robot.
     :raises CameraError: the images differ in size.
     """
     size = (camera.height, camera.width)

@@ -112,7 +112,7 @@ class CameraCalibration:
         Pose of the rectified camera in the frame of the message, (4, 4) float64.
 
         The right camera of a stereo pair is stamped with the frame of the left one; the fourth
-        column of P tells how far apart they are.
+        column of P says how far apart they are.
         """
         T = np.eye(4)
         if self.P[0] > 0:

@@ -22,12 +22,12 @@ class ImageFit:
     * `crop`: the largest middle part that has the wanted proportions.
     * `pad`: the whole image with its proportions, black or `fill` around it.
 
-    Proportions are kept to within the rounding to whole pixels; `camera` tells them exactly.
+    Proportions are kept to within the rounding to whole pixels; `camera` has them exactly.
     """
 
     def __init__(self, source: PinholeCamera, width: int, height: int, mode: str):
         """
-        Plan the fit.
+        Make the fit of images of `source` to width x height pixels.
 
         :param width: of the images that `apply` returns [px].
         :raises CameraError: unknown mode or a size below one pixel.

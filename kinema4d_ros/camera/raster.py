@@ -66,7 +66,11 @@ def shade(face_id: np.ndarray, depth: np.ndarray, vertices: np.ndarray, faces: n
 
 
 def check_faces(vertices: np.ndarray, faces: np.ndarray) -> None:
-    """:raises MeshError: shapes are wrong or a face names a vertex that is not there."""
+    """
+    Check the shapes of a mesh, and that its faces name vertices that are there.
+
+    :raises MeshError: otherwise.
+    """
     if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
         raise MeshError(f'vertices must be (V, 3) and faces (F, 3), got {vertices.shape} and '
                         f'{faces.shape}')

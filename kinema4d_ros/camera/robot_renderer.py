@@ -203,7 +203,7 @@ class RobotRenderer:
 
 
 def _texture(appearance: Appearance | None, links: int) -> tuple[Any, ...]:
-    """Return the arguments of `paint` that tell how the robot was observed."""
+    """Return the arguments of `paint` that say how the robot was observed."""
     if appearance is None:
         return (False, np.zeros((1, 1, 3), np.uint8), np.full((1, 1), -1, np.int16),
                 np.zeros((1, 1), np.float32), np.ones(4), np.zeros((links, 3, 4)),

@@ -40,15 +40,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Look at everything, and tell."""
+    """Run all checks, and print what they find."""
     import importlib.util
 
     from kinema4d_ros.cli import ros, show
-    from kinema4d_ros.cli.installation import examine_installation
+    from kinema4d_ros.cli.installation import check_installation
 
     with show.progress('doctor') as report:
         report('installation', 0, 0)
-        checks = list(examine_installation())
+        checks = list(check_installation())
         if importlib.util.find_spec('rclpy') and importlib.util.find_spec('kinema4d_ros.msg'):
             ros.use_large_messages()
             from kinema4d_ros.nodes.doctor.graph import check_graph

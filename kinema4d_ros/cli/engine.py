@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kinema4d_ros.types import PredictedFrame
     from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
-HELP = 'predict an episode with a Kinema4D checkpoint, or examine machine and checkpoint'
+HELP = 'predict an episode with a Kinema4D checkpoint, or check machine and checkpoint'
 EPILOG = """\
 Writes a video, key frames beside what really happened, the cloud of the last frame and a summary.
 --doctor accounts for every key of the checkpoint, estimates memory and time, and stops; exit code
@@ -57,31 +57,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Predict, or examine."""
+    """Predict, or check machine and checkpoint."""
     from kinema4d_ros.episodes import Episode, find_episode
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
     setting = {name: getattr(options, name) for name in Kinema4D.settings}
     if options.doctor:
-        return examine(setting)
+        return print_checks(setting)
     if options.episode is None:
         raise ConfigurationError('name an episode (.mcap file or bundled), or use --doctor')
     episode = Episode.open(find_episode(options.episode))
     if options.calibrate:
         setting['cache'] = 'mag_calibrate'
     leads = join_processes(setting)
-    predict(options, setting, episode, leads)
+    predict_episode(options, setting, episode, leads)
     return Exit.PASS
 
 
-def examine(setting: dict[str, Any]) -> Exit:
+def print_checks(setting: dict[str, Any]) -> Exit:
     """Print what the doctor of the engine finds."""
     from kinema4d_ros.diagnosis import Level
-    from kinema4d_ros.world_model.kinema4d.doctor import examine as examined
+    from kinema4d_ros.world_model.kinema4d.doctor import check_engine
 
     code = Exit.PASS
-    for found in examined(setting):
+    for found in check_engine(setting):
         is_good = found.level != Level.ERROR
         print(f'{"ok " if is_good else "BAD"} {found.name:<11}{found.message}')
         code = code if is_good else Exit.FAIL
@@ -89,7 +89,7 @@ def examine(setting: dict[str, Any]) -> Exit:
 
 
 def join_processes(setting: dict[str, Any]) -> bool:
-    """Join the other processes of torchrun, where there are some; tell whether we lead."""
+    """Join the other processes of torchrun, where there are some; return whether we lead."""
     rank = int(os.environ.get('RANK', '0'))
     if setting['context_parallel'] > 1 and 'WORLD_SIZE' in os.environ:
         from kinema4d_ros.world_model.kinema4d.stack import require_stack
@@ -103,8 +103,8 @@ def join_processes(setting: dict[str, Any]) -> bool:
     return rank == 0
 
 
-def predict(options: argparse.Namespace, setting: dict[str, Any], episode: Episode,
-            leads: bool) -> None:
+def predict_episode(options: argparse.Namespace, setting: dict[str, Any], episode: Episode,
+                    leads: bool) -> None:
     """Predict the episode's trajectory and write what came out."""
     from kinema4d_ros.camera import LinkPose
     from kinema4d_ros.robot import Robot

@@ -11,7 +11,7 @@ from kinema4d_ros.cli.exits import Exit
 
 HELP = 'judge recorded episodes and compare with what their execution did'
 EPILOG = """\
-An episode tells how it ended (see data/README.md); a recording of a live robot does not, and is
+An episode says how it ended (see data/README.md); a recording of a live robot does not, and is
 left out. `make evaluate` does the same with several processes and a report for people.
 
 examples:

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor's look at what is installed here."""
+"""The doctor's checks of what is installed here."""
 from __future__ import annotations
 
 import ctypes
@@ -26,8 +26,8 @@ _NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pi
 _LEAST_SHM = 64 << 20     # [bytes] of shared memory that clouds go through
 
 
-def examine_installation() -> Iterator[Diagnosis]:
-    """Look at packages, GPU and ROS; import only what is quick."""
+def check_installation() -> Iterator[Diagnosis]:
+    """Check packages, GPU and ROS; import only what is quick."""
     yield Diagnosis('kinema4d_ros', Level.OK, f'{kinema4d_ros.__version__}, Python '
                     f'{platform.python_version()}, {Path(kinema4d_ros.__file__).parent}')
     missing = [module for module in _NEEDED if not _is_there(module)]

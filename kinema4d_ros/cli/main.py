@@ -45,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='kinema4d', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=HELP,
         description='A robot policy\'s trajectory is checked in a predicted 4D world before it '
-                    'moves real hardware.\n`kinema4d COMMAND --help` tells what a command can do.')
+                    'moves real hardware.\n`kinema4d COMMAND --help` says what a command can do.')
     parser.add_argument('--version', action='version', version=f'kinema4d_ros {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=CommandParser)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()      # or a reader that has gone is only noticed after this
     except BrokenPipeError:         # `kinema4d ... | head`
         _close_for_good()
-        return 128 + signal.SIGPIPE     # as the shell tells of a program that it ended
+        return 128 + signal.SIGPIPE     # as the shell says of a program that it ended
 
 
 def _do(words: list[str]) -> int:
@@ -85,7 +85,7 @@ def _do(words: list[str]) -> int:
 
 
 def _close_for_good() -> None:
-    """Write the rest to nowhere, so that nothing complains when Python flushes at its end."""
+    """Write the rest to nowhere, so that nothing fails when Python flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

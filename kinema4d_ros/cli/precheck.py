@@ -12,7 +12,7 @@ import yaml
 
 from kinema4d_ros.cli.exits import Exit
 
-if TYPE_CHECKING:      # a command line must not take a second to tell its usage
+if TYPE_CHECKING:      # a command line must not take a second to print its usage
     from kinema4d_ros.precheck import Goal
 
 HELP = 'judge the trajectory of an episode or recording before it is executed'
@@ -123,7 +123,7 @@ def goal_of(name: str, of_episode: Mapping[str, Any]) -> Goal | None:
     """Return the goal that is named, None for ''."""
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.precheck import Goal
-    from kinema4d_ros.precheck.rubrics import rubrics
+    from kinema4d_ros.precheck.goals import rubrics
 
     if not name:
         return None

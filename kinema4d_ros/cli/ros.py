@@ -22,7 +22,11 @@ _RUN = 'import sys; from kinema4d_ros.nodes.run import main; sys.exit(main(sys.a
 
 
 def need_ros() -> None:
-    """:raises LackingError: without ROS, or without the interfaces of this package."""
+    """
+    Check that there is ROS.
+
+    :raises LackingError: without ROS, or without the interfaces of this package.
+    """
     if importlib.util.find_spec('rclpy') is None:
         raise LackingError('there is no ROS in this environment; source a ROS 2 Jazzy '
                            '(/opt/ros/jazzy/setup.bash), or `source install/setup.bash` after '

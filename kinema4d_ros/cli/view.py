@@ -18,7 +18,7 @@ examples:
   kinema4d view libero_object_0_0_success
   kinema4d view --port 9000 --ros-args -r __ns:=/left -r camera/image_raw:=/d435/color/image_raw"""
 
-_LEAD_IN = 6.0     # [s] for the world model to load, and then to look at what is predicted
+_LEAD_IN = 6.0     # [s] for the world model to load, and then to see what is predicted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> Exit:
 
     ros.need_ros()
     try:
-        import viser  # noqa: F401 - to be told now and not by the node
+        import viser  # noqa: F401 - to fail here and not in the node
     except ImportError as error:
         raise LackingError(f"viser is not installed ({error}); pip install '.[viewer]' in a clone, "
                            'or pip install -r requirements/viewer.txt') from error

@@ -42,7 +42,7 @@ class EpisodeFrames(Sequence[EpisodeFrame]):
     """The frames of an episode in time; each is decoded anew when it is asked for."""
 
     def __init__(self, messages: Messages, start_ns: int, size: tuple[int, int]):
-        """Index what there is."""
+        """Make the sequence of frames, from what was recorded."""
         self._messages, self._size, self._start_ns = messages, size, start_ns
         self.stamps_ns = messages.stamps(Topic.IMAGE)
         self._depths = messages.stamps(Topic.DEPTH)

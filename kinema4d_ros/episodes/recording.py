@@ -73,7 +73,7 @@ def _by_header(messages: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 
 def _merged(messages: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    """Return joint states that each name every joint: positions stay until they are told anew."""
+    """Return joint states that each name every joint: a position stays until the next one."""
     states = [(stamp, _read(raw, Topic.JOINT_STATES)) for stamp, raw in messages]
     known: dict[str, float] = {}
     for _, state in reversed(states):        # before a joint is first heard of, it is there too

@@ -31,7 +31,7 @@ class Messages:
 
     def __init__(self, path: Path):
         """
-        Read the file once, checksums included.
+        Make a reader of a recording, which is read once, checksums included.
 
         :param path: of the file, or of a bag's folder with one file.
         :raises EpisodeError: when it is missing, too large, damaged, or lacks a topic.
@@ -53,7 +53,7 @@ class Messages:
         try:
             with Reader(path) as reader:
                 connections = [c for c in reader.connections if c.topic in known]
-                raw = {recording.RAW.get(c.topic) for c in connections}   # they tell more
+                raw = {recording.RAW.get(c.topic) for c in connections}   # they hold more
                 connections = [c for c in connections if c.topic not in raw]
                 for connection in connections:
                     topic, kind = known[connection.topic], connection.msgtype
@@ -110,7 +110,7 @@ class Messages:
 
     def decode(self, topic: Topic, index: int, how: Callable[..., np.ndarray],
                *arguments: int) -> np.ndarray:
-        """Decode the data of an image, telling which one it was when it fails."""
+        """Decode the data of an image, saying which one it was when it fails."""
         message = self.get(topic, index)
         try:
             if self._types[topic] == recording.RAW_TYPE:

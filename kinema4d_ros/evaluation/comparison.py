@@ -68,7 +68,13 @@ class Comparison(Mapping[str, float]):
     """A world model's future of one episode: metric -> mean over the frames, NaN if nowhere."""
 
     def __init__(self, world_model: str, values: Mapping[str, float], frames: int):
-        """:param values: of all METRICS; :param frames: how many were compared."""
+        """
+        Make the comparison of one model and one episode.
+
+        :param values: of all METRICS.
+        :param frames: how many were compared.
+        :raises ValueError: when a metric is missing or unknown.
+        """
         if values.keys() != METRICS.keys():
             raise ValueError(f'the metrics are {", ".join(METRICS)}; got {", ".join(values)}')
         self.world_model, self.frames = world_model, frames
@@ -155,7 +161,7 @@ def average(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _compare_frame(frame: PredictedFrame, image: np.ndarray, depth: np.ndarray, rays: np.ndarray,
                    changed: np.ndarray) -> dict[str, float]:
-    """Return what a true image (H, W, 3) uint8 and depth (H, W) float32 [m] tell of a frame."""
+    """Return what a true image (H, W, 3) uint8 and depth (H, W) float32 [m] show of a frame."""
     flip = flip_map(frame.image, image)
     cloud = cloud_score(frame.pointmap, rays * depth[..., None], changed)
     return {

@@ -3,8 +3,8 @@
 """
 How far a predicted frame is from the true one: images, depth, point clouds, the robot.
 
-Each metric looks at a region, (H, W) bool, so that the event is not lost in all that stays as it
-is. Each is NaN where there is nothing to compare.
+Each metric is taken over a region, (H, W) bool, so that the event is not lost in all that stays
+as it is. Each is NaN where there is nothing to compare.
 """
 from __future__ import annotations
 

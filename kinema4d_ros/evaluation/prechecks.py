@@ -112,7 +112,11 @@ class EpisodePrechecker:
     """Judges trajectories of episodes; what belongs to a robot is made once for all of them."""
 
     def __init__(self, settings: PrecheckSettings | None = None):
-        """:param settings: None for the defaults."""
+        """
+        Make a checker of episodes that has no simulator yet.
+
+        :param settings: None for the defaults.
+        """
         self._settings = settings or PrecheckSettings()
         self._simulators: dict[str, ShadowSimulator] = {}      # by robot description
 
@@ -192,7 +196,7 @@ def fingers_close(episode: Episode, simulator: ShadowSimulator) -> float:
 
 def was_disturbed(episode: Episode) -> bool:
     """
-    Tell whether an object was pushed.
+    Return whether an object was pushed.
 
     That is one that has moved and was neither to be carried nor the goal, or one that was to be
     carried and has moved without ever being lifted.

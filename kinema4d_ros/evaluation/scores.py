@@ -115,7 +115,7 @@ def evaluate_episode(episode: Episode | str | Path, world_model: str, *, frames:
 
 def goal_met(goal: Mapping[str, Any], center: np.ndarray | None) -> bool | None:
     """
-    Tell whether an object whose centre ends at `center` (3,) [m] base meets the goal.
+    Return whether an object whose centre ends at `center` (3,) [m] base meets the goal.
 
     :return: None when there is no goal, or one that the centre cannot answer.
     """

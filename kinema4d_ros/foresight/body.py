@@ -37,7 +37,7 @@ class Body:
     def __init__(self, image: np.ndarray | None, depth: np.ndarray, mask: np.ndarray,
                  camera: PinholeCamera, T_base_camera: np.ndarray, bottom: float):
         """
-        Cut the object out of a picture.
+        Make a body of what a mask of a picture shows.
 
         :param image: (H, W, 3) uint8; None for a black body.
         :param depth: (H, W) float32 [m].

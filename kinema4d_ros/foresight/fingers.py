@@ -23,7 +23,7 @@ class GapMotion:
 
 
 def can_grasp(robot: RobotRollout) -> bool:
-    """Tell whether the rollout knows a gripper with two fingers or more, and their shapes."""
+    """Return whether the rollout knows a gripper with two fingers or more, and their shapes."""
     return robot.gripper is not None and sum(
         box is not None for box in robot.gripper.finger_boxes) >= 2
 
@@ -42,7 +42,7 @@ class Fingers:
 
     def __init__(self, robot: RobotRollout):
         """
-        Measure the fingers of `robot.gripper`; `can_grasp` tells whether they are known.
+        Make the sides of `robot.gripper`; `can_grasp` says whether its fingers are known.
 
         Finger links are sorted into two sides along the axis on which they move against each
         other. A finger of several links is represented by the one farthest from the palm.
@@ -103,7 +103,7 @@ class Fingers:
     def between(self, points: np.ndarray, frame: int, gap: float | None = None,
                 margin: float = 0.0) -> np.ndarray:
         """
-        Tell which points are between the fingers.
+        Return which points are between the fingers.
 
         :param points: (..., 3) [m] base frame.
         :param gap: [m] as if the fingers were this far open; None for the gap of that frame.

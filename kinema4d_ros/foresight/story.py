@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import inside_box
+from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers, GapMotion
@@ -115,7 +115,7 @@ class Story:
     def __init__(self, scene: SceneView, robot: RobotRollout,
                  settings: GraspSettings = GraspSettings(), *, pictures: bool = True):
         """
-        Foresee what the fingers of `robot.gripper` do; `can_grasp` tells whether they are known.
+        Make the story of one rollout; `can_grasp` says whether its fingers are known.
 
         :param pictures: whether bodies and backdrops are to be drawn; otherwise bodies are black,
             and the images of `backdrops` None.
@@ -153,7 +153,7 @@ class Story:
         return [backdrop for backdrop in self.backdrops if backdrop.first_frame <= frame][-1]
 
     def _close(self, motion: GapMotion) -> tuple[int, float] | None:
-        """Tell what the fingers close on, and let it follow the hand."""
+        """Find what the fingers close on, and let it follow the hand."""
         for number, moving in enumerate(self.bodies):
             now = moving.vertices(motion.first)
             touched = self._touched(now, motion)
@@ -178,7 +178,7 @@ class Story:
         return held
 
     def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
-        """Tell which points (..., 3) are between the fingers at any time of their closing."""
+        """Return which points (..., 3) are between the fingers at any time of their closing."""
         fingers, frames = self._fingers, range(motion.first, motion.last + 1)
         widest = float(fingers.gap[motion.first])
         reach = np.concatenate([fingers.samples(frame, widest) for frame in frames])
@@ -209,12 +209,12 @@ class Story:
         follow = fingers.T_base_palm[frame:] @ np.linalg.inv(fingers.T_base_palm[frame])
         poses[frame:] = follow @ start
         center = moving.center(frame)
-        self._tell(EventKind.GRASP, frame, center,
-                   f'fingers close on an object at {_place(center)}', number)
+        self._add_event(EventKind.GRASP, frame, center,
+                        f'fingers close on an object at {_place(center)}', number)
         return number, float(np.ptp(along))
 
     def _closed_on_nothing(self, motion: GapMotion) -> None:
-        """Tell that nothing was between the fingers, or that the camera could not see it."""
+        """Report that nothing was between the fingers, or that the camera could not see it."""
         fingers, last = self._fingers, motion.last
         samples = fingers.samples(motion.first, float(fingers.gap[motion.first]))
         T = np.linalg.inv(self._T_base_camera)
@@ -227,12 +227,12 @@ class Story:
         seen = int((depth >= local[inside, 2] - _HIDDEN).sum())
         middle = fingers.middle_base(last)
         if seen < 0.5 * len(samples):
-            self._tell(EventKind.UNSEEN_SPACE, last, middle,
-                       f'fingers close at {_place(middle)}, where the camera could not see '
-                       f'whether something is')
+            self._add_event(EventKind.UNSEEN_SPACE, last, middle,
+                            f'fingers close at {_place(middle)}, where the camera could not see '
+                            f'whether something is')
         else:
-            self._tell(EventKind.CLOSED_ON_NOTHING, last, middle,
-                       f'fingers close on nothing at {_place(middle)}')
+            self._add_event(EventKind.CLOSED_ON_NOTHING, last, middle,
+                            f'fingers close on nothing at {_place(middle)}')
 
     def _uncover(self, body: Body, mask: np.ndarray, frame: int) -> None:
         """Add the backdrop without the body from `frame` on."""
@@ -252,8 +252,8 @@ class Story:
         times, poses = self._robot.times, moving.T_base_body
         start = poses[frame].copy()
         center = moving.center(frame)
-        self._tell(EventKind.RELEASE, frame, center,
-                   f'an object is let go at {_place(center)}', number)
+        self._add_event(EventKind.RELEASE, frame, center,
+                        f'an object is let go at {_place(center)}', number)
         footprint = moving.body.footprint(start)
         others = [other.vertices(frame)
                   for index, other in enumerate(self.bodies) if index != number]
@@ -268,12 +268,12 @@ class Story:
         if len(resting):
             rest = frame + int(resting[0])
             center = moving.center(rest)
-            self._tell(EventKind.REST, rest, center,
-                       f'the object falls {100 * drop:.0f} cm and comes to rest at '
-                       f'{_place(center)}', number)
+            self._add_event(EventKind.REST, rest, center,
+                            f'the object falls {100 * drop:.0f} cm and comes to rest at '
+                            f'{_place(center)}', number)
 
-    def _tell(self, kind: EventKind, frame: int, point: np.ndarray, what: str,
-              body: int | None = None) -> None:
+    def _add_event(self, kind: EventKind, frame: int, point: np.ndarray, what: str,
+                   body: int | None = None) -> None:
         """Add an event."""
         time = float(self._robot.times[frame])
         self.events.append(StoryEvent(frame, WorldEvent(

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which mesh files a robot is made of, so that a replay can tell when they are others."""
+"""Which mesh files a robot is made of, so that a replay can say when they are others."""
 from __future__ import annotations
 
 import hashlib

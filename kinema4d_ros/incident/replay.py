@@ -82,7 +82,7 @@ def differences(recorded: Verdict, again: Verdict) -> tuple[str, ...]:
     Return how two verdicts on one motion differ, a sentence each.
 
     Findings count by code and link as long as they speak against the motion; what the
-    surroundings of a live node add (a stale image, a deadline) is not to be had again and told.
+    surroundings of a live node add (a stale image, a deadline) is not to be had again and reported.
     """
     found = []
     if recorded.status != again.status:
@@ -96,7 +96,7 @@ def differences(recorded: Verdict, again: Verdict) -> tuple[str, ...]:
             found.append(f'{name} differs: the packet was put together from different parts')
     for name, tolerance in TOLERANCES.items():
         a, b = getattr(recorded, name), getattr(again, name)
-        if a == b:      # not measured, or nothing near at all, which no subtraction tells
+        if a == b:      # not measured, or nothing near at all, which no subtraction shows
             continue
         if a is None or b is None or not abs(a - b) <= tolerance:
             found.append(f'{name}: {_number(a)} then, {_number(b)} now')

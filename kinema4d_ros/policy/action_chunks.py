@@ -91,7 +91,7 @@ class ActionReader:
         """
         Return the motion of a chunk: from `start` at time 0, one point per action after it.
 
-        Limits are not looked at here but by the precheck, except that a place must be in reach.
+        Limits are not checked here but by the precheck, except that a place must be in reach.
 
         :param actions: (N, columns) float; to execute fewer of them, give fewer.
         :param start: [rad or m] by name, of all joints: where the robot is or, for a chunk that

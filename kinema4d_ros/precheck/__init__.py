@@ -1,11 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The precheck: rules that look at a trajectory before it moves the robot, and the verdict.
+The precheck: rules that check a trajectory before it moves the robot, and the verdict.
 
 Tier 0 (`check_tier0`) needs no scene and takes milliseconds. Tier 1 (`check_tier1`) measures the
 robot's distance to the scene that a depth camera sees, and foresees what is grasped and where it
-ends. `RobotChecker` holds what both need of one robot. Tier 2 (`FutureCheck`) looks at what a world
+ends. `RobotChecker` holds what both need of one robot. Tier 2 (`FutureCheck`) checks what a world
 model predicts. An `Assessment` collects what they find, `sequence` has their order, and `decide`
 turns the findings of all tiers into a verdict; it is the only way to a PASS. All of it together:
 `ShadowSimulator.precheck`.
@@ -23,11 +23,10 @@ from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
-from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 
 __all__ = [
     'Assessment', 'Clearance', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
     'PrecheckSettings', 'RobotChecker', 'Tier0Settings', 'Tier1Result', 'Tier1Settings',
     'Tier2Settings', 'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide',
-    'not_checked', 'rank', 'speed_factor', 'trajectory_hash',
+    'not_checked', 'rank', 'speed_factor',
 ]

@@ -16,13 +16,13 @@ from kinema4d_ros.precheck.verdict import decide, not_checked
 from kinema4d_ros.types import (Background, EventKind, Finding, FindingCode, Report, Severity,
                                 silent, Verdict)
 
-#: findings of tier 0 that leave no motion to look at
+#: findings of tier 0 that leave no motion to check
 NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
                        FindingCode.TIMES_NOT_INCREASING, FindingCode.EMPTY_TRAJECTORY))
 _EVENTS = frozenset(FindingCode[kind.name] for kind in EventKind)
 _DECIDED = frozenset(('status', 'summary', 'findings', 'tiers_passed', 'deciding_tier',
                       'safe_prefix', 'latencies', 'final'))
-#: the fields of a Verdict that are measured or tell what it rests on, and decide nothing
+#: the fields of a Verdict that are measured or say what it rests on, and decide nothing
 MEASURED = frozenset(item.name for item in dataclasses.fields(Verdict)) - _DECIDED
 
 
@@ -36,7 +36,7 @@ class Assessment:
     """
 
     def __init__(self) -> None:
-        """Begin with no tier run and nothing known."""
+        """Make an assessment in which no tier has run."""
         self._findings: dict[int, list[Finding]] = {}
         self._notes: list[Finding] = []
         self._measured: dict[str, Any] = {}
@@ -73,7 +73,7 @@ class Assessment:
 
     @property
     def moves(self) -> bool:
-        """Whether tier 0 has run and found a motion to look at."""
+        """Whether tier 0 has run and found a motion to check."""
         return 0 in self._findings and not any(
             finding.code in NO_MOTION for finding in self._findings[0])
 
@@ -92,8 +92,8 @@ class Assessment:
         """Add findings of a tier, which has run thereby."""
         self._findings.setdefault(tier, []).extend(findings)
 
-    def doubt(self, reason: str, code: FindingCode = FindingCode.NOT_CHECKED, *,
-              tier: int = 0) -> None:
+    def add_unsure(self, reason: str, code: FindingCode = FindingCode.NOT_CHECKED, *,
+                   tier: int = 0) -> None:
         """Add that something could not be checked, which forbids a PASS."""
         self.add(tier, not_checked(reason, code))
 
@@ -151,15 +151,15 @@ class Assessment:
         Add all that another assessment of the same motion holds.
 
         Tier 0 may have run twice, with the joints of two moments. What it found before about the
-        same thing and no milder is not told again.
+        same thing and no milder is not added again.
         """
-        told: dict[tuple[object, ...], Severity] = {}
+        known: dict[tuple[object, ...], Severity] = {}
         for finding in self._findings.get(0, ()):
             about = _about(finding)
-            told[about] = max(finding.severity, told.get(about, finding.severity))
+            known[about] = max(finding.severity, known.get(about, finding.severity))
         for tier, found in other._findings.items():
             self.add(tier, *(finding for finding in found if tier != 0
-                             or finding.severity > told.get(_about(finding), -1)))
+                             or finding.severity > known.get(_about(finding), -1)))
         self.note(*other._notes)
         self._measured |= other._measured
         self._latencies |= other._latencies
@@ -181,18 +181,18 @@ class Assessment:
         """
         Return the verdict on what was found so far.
 
-        Predicted events are told where tier 1 foresaw no outcome; where it did, they are the same,
+        Predicted events are notes where tier 1 foresaw no outcome; where it did, they are the same,
         from the same geometry.
 
         :param required: the tiers without which there is no PASS; with none there is never one.
         :param final: False while a later tier may still change it.
-        :param notes: told with this verdict only, as `note` takes them.
+        :param notes: of this verdict only, as `note` takes them.
         :param fields: of this verdict only, as `measure` takes them.
         """
         foreseen = 'outcome' in self._measured
-        told = [note for note in self._notes if not foreseen or note.code not in _EVENTS]
-        outcome = '; '.join(note.message for note in told if note.code in _EVENTS)
-        return decide(self._findings, required=required, notes=(*told, *notes),
+        kept = [note for note in self._notes if not foreseen or note.code not in _EVENTS]
+        outcome = '; '.join(note.message for note in kept if note.code in _EVENTS)
+        return decide(self._findings, required=required, notes=(*kept, *notes),
                       latencies=self._latencies, final=final,
                       **{'outcome': outcome, **self._measured, **fields})
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a motion is meant to achieve, and whether what is foreseen achieves it."""
+"""What a motion is meant to achieve, whether what is foreseen achieves it, and goals by name."""
 from __future__ import annotations
 
 import math
@@ -14,6 +14,7 @@ import yaml
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
+from kinema4d_ros.resources import share_dir
 
 _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
          'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
@@ -135,6 +136,30 @@ class Goal:
         share = 0.5 * (1 + math.erf(self.margin(outcome) / PLACE_SIGMA / math.sqrt(2)))
         likely = 0.02 + 0.96 * share
         return min(likely, _BLOCKED) if blocked else likely
+
+
+def rubrics(folder: str = '') -> dict[str, Path]:
+    """Return name -> YAML file of every rubric; those in `folder` come before the package's."""
+    found: dict[str, Path] = {}
+    for place in (share_dir() / 'config' / 'rubrics', *([Path(folder)] if folder else [])):
+        found |= {path.stem: path for path in sorted(place.glob('*.yaml'))}
+    return found
+
+
+def load_rubric(name: str, folder: str = '') -> Goal | None:
+    """
+    Return the goal of that name, None for ''.
+
+    :raises ConfigurationError: there is none of that name, or it cannot be read.
+    """
+    if not name:
+        return None
+    known = rubrics(folder)
+    if name not in known:
+        raise ConfigurationError(
+            f'unknown goal rubric {name!r}; known: {", ".join(sorted(known)) or "none"}; the '
+            'parameter rubric_dir names a folder with more, one NAME.yaml each')
+    return Goal.load(known[name])
 
 
 def _rule(kind: str, values: Any, where: str) -> Rule:

@@ -28,8 +28,6 @@ class MovedObject:
     start: np.ndarray       # (3,) float64 [m] where it was seen
     end: np.ndarray         # (3,) float64 [m] where it is when the motion ends
     bottom: float           # [m] height of its lowest point when the motion ends
-    grasp_time: float       # [s] from the start of the trajectory
-    release_time: float | None   # [s] of the last release, None when it is held to the end
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +51,13 @@ class Outcome:
         return '; '.join(said)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return the events as findings that move nothing, in order of time."""
-        told = [event_finding(event) for event in self.events]
-        return tuple(sorted((*told, *self.swept), key=lambda f: f.time or 0.0))
+        """Return the events as findings that do not change the verdict, in order of time."""
+        found = [event_finding(event) for event in self.events]
+        return tuple(sorted((*found, *self.swept), key=lambda f: f.time or 0.0))
 
 
 def event_finding(event: WorldEvent) -> Finding:
-    """Return a predicted event as a finding that moves nothing."""
+    """Return a predicted event as a finding that does not change the verdict."""
     point = None if event.point_base is None else plain_point(event.point_base)
     return Finding(FindingCode[event.kind.name], Severity.INFO, event.message, other='scene',
                    point_base=point, time=float(event.time))
@@ -72,18 +70,13 @@ def foresee_outcome(story: Story | None, scene: Scene,
     if story is None:
         return Outcome(swept=swept, is_known=False)
     moved = []
-    for number, moving in enumerate(story.bodies):
+    for moving in story.bodies:
         body = moving.body
-        mine = [told.event for told in story.events if told.body == number]
-        grasps = [event.time for event in mine if event.kind is EventKind.GRASP]
-        releases = [event.time for event in mine if event.kind is EventKind.RELEASE]
-        held = not releases or (grasps and grasps[-1] > releases[-1])
         lowest = np.array([*body.center[:2], body.bottom])
         moved.append(MovedObject(
             body.center.copy(), moving.center(-1),
-            float(body.moved(lowest, moving.T_base_body[-1])[2]), grasps[0] if grasps else 0.0,
-            None if held else releases[-1]))
-    return Outcome(tuple(told.event for told in story.events), tuple(moved), swept)
+            float(body.moved(lowest, moving.T_base_body[-1])[2])))
+    return Outcome(tuple(each.event for each in story.events), tuple(moved), swept)
 
 
 def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25

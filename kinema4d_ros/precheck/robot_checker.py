@@ -13,7 +13,7 @@ import numpy as np
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.foresight import can_grasp, Story
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
-from kinema4d_ros.precheck.sampling_times import kinematics_of, looking_times
+from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
@@ -59,7 +59,7 @@ class RobotChecker:
                  settings: PrecheckSettings = PrecheckSettings(), *,
                  renderer: RobotRenderer | None = None):
         """
-        Take what is needed; the costly parts are made when they are first used.
+        Make a checker of one robot; its costly parts are made when they are first used.
 
         :param gripper: with `finger_boxes`, to foresee grasps; None for a robot without.
         :param renderer: of this robot, when there is one already.
@@ -102,7 +102,7 @@ class RobotChecker:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
-        scene = self.look(observation)
+        scene = self.scene_of(observation)
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
             return Tier1Result((not_checked(
@@ -119,7 +119,7 @@ class RobotChecker:
         outcome = foresee_outcome(story, scene, clearance)
         return Tier1Result(findings + too_long + outcome.findings(), clearance, outcome)
 
-    def look(self, observation: Observation) -> Scene:
+    def scene_of(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""
         if self._scene is None or self._scene.observation is not observation:
             start = self.robot.configuration(observation.joint_positions, strict=False)
@@ -128,15 +128,15 @@ class RobotChecker:
             self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
         return self._scene
 
-    def move(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
+    def rollout_of(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""
         return self._move(observation, trajectory)[0]
 
     def _move(self, observation: Observation,
               trajectory: JointTrajectory) -> tuple[RobotRollout, tuple[Finding, ...]]:
         robot, start = self.robot, observation.joint_positions
-        times, too_long = looking_times(trajectory, robot, start, self.settings.tier1.travel,
-                                        self.surfaces)
+        times, too_long = sampling_times(trajectory, robot, start, self.settings.tier1.travel,
+                                         self.surfaces)
         motion = sample_trajectory(trajectory, robot, times, start)
         T_base_link = kinematics_of(robot)(motion.positions)
         steps = len(times)

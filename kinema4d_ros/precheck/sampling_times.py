@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""When to look at a motion so that nothing moves far between two looks."""
+"""At which times to sample a motion so that nothing moves far between two samples."""
 from __future__ import annotations
 
 import itertools
@@ -25,15 +25,15 @@ def kinematics_of(robot: Robot) -> ForwardKinematics:
     return ForwardKinematics(robot)
 
 
-def looking_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],
-                  travel: float, surfaces: Mapping[str, np.ndarray],
-                  ) -> tuple[np.ndarray, tuple[Finding, ...]]:
+def sampling_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],
+                   travel: float, surfaces: Mapping[str, np.ndarray],
+                   ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """
-    Return evenly spaced times at which to look at the motion, (T,) float64 [s], 33 to 2000.
+    Return evenly spaced times at which to sample the motion, (T,) float64 [s], 33 to 2000.
 
-    :param travel: [m] how far any point of a link moves between two looks, at most.
+    :param travel: [m] how far any point of a link moves between two samples, at most.
     :param surfaces: vertices (V, 3) [m] of the links that have a shape, link frame.
-    :return: the times, and a finding that forbids a PASS where 2000 looks are too few.
+    :return: the times, and a finding that forbids a PASS where 2000 samples are too few.
     """
     duration = trajectory.duration
     if duration <= 0:

@@ -91,7 +91,7 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
     """
     Run tier 0 with self-collision and, where it is among `tiers` and there is a motion, tier 1.
 
-    Tier 0 is run even where nobody asked: it tells whether the others have a motion to look at.
+    Tier 0 is run even where nobody asked: it finds whether the others have a motion to check.
     What fails is a finding.
 
     :param goal: what the motion is meant to achieve; needs tier 1.
@@ -109,8 +109,8 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
         assessment.add(1, *result.findings)
         assessment.measure(**result.measured)
         if goal is not None and result.outcome is not None:
-            success, told = judge_goal(goal, result.outcome, result.findings)
-            assessment.add(1, told)
+            success, finding = judge_goal(goal, result.outcome, result.findings)
+            assessment.add(1, finding)
             assessment.measure(success=success)
 
 
@@ -119,10 +119,10 @@ def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
             is_judged: bool = True, report: Report = silent,
             show: Show = lambda *_: None) -> None:
     """
-    Predict the future, and have tier 2 look at the very frames that are shown.
+    Predict the future, and have tier 2 check the very frames that are shown.
 
-    :param is_judged: whether tier 2 looks at it; otherwise it is only shown.
-    :param show: told of the robot's motion with each frame of the first prediction.
+    :param is_judged: whether tier 2 checks it; otherwise it is only shown.
+    :param show: called with the robot's motion with each frame of the first prediction.
     :raises PredictionCancelled: as raised by `report`.
     :raises Exception: whatever the world model raises, since then there is no prediction.
     """
@@ -159,7 +159,7 @@ def conclude(assessment: Assessment, trajectory: JointTrajectory | None, robot: 
         try:
             fields['speed_factor'] = speed_factor(trajectory, robot, joint_positions, settings,
                                                   assessment.against)
-        except Exception as error:     # help that cannot be had decides nothing, but is told
+        except Exception as error:     # help that cannot be had decides nothing, but is reported
             notes.append(Finding(
                 FindingCode.NOT_CHECKED, Severity.INFO,
                 'whether a slower motion would pass could not be computed: '
@@ -171,9 +171,9 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
                  trajectory: JointTrajectory, seed: int, report: Report,
                  show: Show = lambda *_: None) -> tuple[FutureCheck, tuple[Finding, ...]]:
     """
-    Predict, with as many seeds and counterfactuals as the settings say, and look at it.
+    Predict, with as many seeds and counterfactuals as the settings say, and check it.
 
-    :param show: told of the robot's motion with each frame of the first prediction.
+    :param show: called with the robot's motion with each frame of the first prediction.
     :return: the check of the first prediction, and the findings of all.
     """
     settings = checker.settings.tier2

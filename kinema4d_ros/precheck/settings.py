@@ -50,7 +50,7 @@ class Tier0Settings(PicklableSettings):
     #: [s] a jump of the commanded velocity counts as an acceleration over this time
     step_time: float = 0.01
     self_margin: float = 0.0            # [m] links of the robot that come closer than this fail
-    travel: float = 0.02                # [m] a point of a link moves between two looks, at most
+    travel: float = 0.02                # [m] a point of a link moves between two samples, at most
 
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
@@ -86,7 +86,7 @@ class TouchRule:
 class Tier1Settings(PicklableSettings):
     """What tier 1 allows, and how well the scene is known."""
 
-    near_miss: float = 0.01             # [m] 0..0.06, closer than this is told
+    near_miss: float = 0.01             # [m] 0..0.06, closer than this is reported
     confidence: float = 2.0             # standard deviations that a decision keeps away
     depth_sigma: float = 0.001          # [m] of the depth camera, at any distance
     depth_sigma_square: float = 0.0015  # [1/m], times distance squared
@@ -95,15 +95,15 @@ class Tier1Settings(PicklableSettings):
     mask_growth: int = 3                # [px] the robot's rendered mask is grown by
     voxel: float = 0.003                # [m] of the thinned scene
     least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
-    #: 0..1 of the pixels beside the robot, fewer with a depth tell nothing of the scene
+    #: 0..1 of the pixels beside the robot, fewer with a depth say nothing of the scene
     least_measured: float = 0.05
-    travel: float = 0.02                # [m] a point of a link moves between two looks, at most
+    travel: float = 0.02                # [m] a point of a link moves between two samples, at most
     #: links that may touch the scene, each in its way; None: the fingers of the gripper
     touch: Mapping[str, TouchRule] | None = None
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
     unseen: Unseen = Unseen.REPORT
-    unseen_share: float = 0.25          # 0..1 of a link's surface, more than this is told
+    unseen_share: float = 0.25          # 0..1 of a link's surface, more than this is reported
 
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""

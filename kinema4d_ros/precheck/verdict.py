@@ -32,21 +32,21 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
     :param findings: tier -> its findings, for the tiers that ran to their end. A tier that could
         not is given as ``{tier: [not_checked(reason)]}`` or left out.
     :param required: the tiers without which there is no PASS; with none there is never one.
-    :param notes: findings of no tier, told last; above INFO they speak against a PASS as any.
+    :param notes: findings of no tier, listed last; above INFO they speak against a PASS as any.
     :param measured: further fields of the Verdict, which change nothing of the decision.
     """
     ordered = [(tier, finding) for tier in sorted(findings) for finding in findings[tier]]
     ordered += [(_OF_NO_TIER, note) for note in notes]
     fails = [(t, f) for t, f in ordered if f.severity == Severity.FAIL]
-    doubts = [(t, f) for t, f in ordered if f.severity == Severity.UNSURE]
+    unsure = [(t, f) for t, f in ordered if f.severity == Severity.UNSURE]
     missing = sorted(set(required) - set(findings))
-    troubled = {tier for tier, _ in fails + doubts}
+    troubled = {tier for tier, _ in fails + unsure}
     if fails:
         tier, first = min(fails, key=lambda pair: (_time(pair[1]), pair[0]))
         status, summary = Status.FAIL, _sentence(first.message, len(fails) - 1)
-    elif doubts:
-        status, (tier, first) = Status.UNSURE, doubts[0]
-        summary = _sentence(first.message, len(doubts) - 1)
+    elif unsure:
+        status, (tier, first) = Status.UNSURE, unsure[0]
+        summary = _sentence(first.message, len(unsure) - 1)
     elif missing or not required:
         status, tier = Status.UNSURE, max(findings, default=_OF_NO_TIER)
         summary = 'not checked: ' + (
@@ -59,7 +59,7 @@ def decide(findings: Mapping[int, Sequence[Finding]], *, required: Collection[in
         status=status, summary=summary, findings=tuple(finding for _, finding in ordered),
         tiers_passed=tuple(sorted(set(findings) - troubled)), deciding_tier=tier,
         trajectory_hash=trajectory_hash, robot_hash=robot_hash, scene_stamp_ns=scene_stamp_ns,
-        outcome=outcome, safe_prefix=_safe_prefix(status, bool(missing), fails + doubts),
+        outcome=outcome, safe_prefix=_safe_prefix(status, bool(missing), fails + unsure),
         latencies=MappingProxyType(dict(latencies or {})), world_model=world_model, seed=seed,
         **measured)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it (ring a)."""
+"""The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it; no ROS."""
 from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
                                             Shape, Sphere)
 from kinema4d_ros.robot.distance_field import DistanceFields

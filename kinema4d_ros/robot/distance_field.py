@@ -97,8 +97,8 @@ class DistanceFields:
 
         :param points_base: (N, 3) float [m].
         :param T_base_link: (L, 4, 4) float64 of the links in `link_names`.
-        :param below: [m] only smaller distances are told; None for all within reach.
-        :return: (N,) float32 [m], negative inside, inf for what is not told.
+        :param below: [m] only smaller distances are computed; None for all within reach.
+        :return: (N,) float32 [m], negative inside, inf for what is not computed.
         """
         below = self.reach if below is None else below
         if isinstance(points_base, PointCubes):
@@ -230,7 +230,7 @@ def _look_up(p: np.ndarray, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
 @numba.njit(cache=True, nogil=True)
 def _far(p: np.ndarray, radius: float, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
          spacing: float) -> bool:
-    """Tell whether a sphere lies outside of the grid."""
+    """Return whether a sphere lies outside of the grid."""
     for axis in range(3):
         x = T[axis, 0] * p[0] + T[axis, 1] * p[1] + T[axis, 2] * p[2] + T[axis, 3] - low[axis]
         if x < -radius or x > (grid.shape[axis] - 1) * spacing + radius:

@@ -89,7 +89,7 @@ def _finger_branch(robot: Robot, joint: Joint) -> list[Joint]:
 
 
 def _moves(branch: list[Joint]) -> bool:
-    """Tell whether the branch starts with a movable joint, as a finger does."""
+    """Return whether the branch starts with a movable joint, as a finger does."""
     return branch[0].type is not JointType.FIXED
 
 

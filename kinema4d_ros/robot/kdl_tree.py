@@ -51,7 +51,7 @@ def kdl_frame(T: np.ndarray) -> PyKDL.Frame:
     return PyKDL.Frame(PyKDL.Rotation(*T[:3, :3].ravel()), PyKDL.Vector(*T[:3, 3]))
 
 
-def matrix(frame: PyKDL.Frame) -> np.ndarray:
+def matrix_of_frame(frame: PyKDL.Frame) -> np.ndarray:
     """Return a KDL frame as a (4, 4) float64 transform."""
     out = np.eye(4)
     for row in range(3):

@@ -10,7 +10,7 @@ import PyKDL
 
 from kinema4d_ros.errors import KinematicsError
 from kinema4d_ros.robot.description import Joint, JointType
-from kinema4d_ros.robot.kdl_tree import joint_array, kdl_chain, kdl_tree, matrix
+from kinema4d_ros.robot.kdl_tree import joint_array, kdl_chain, kdl_tree, matrix_of_frame
 from kinema4d_ros.robot.robot import Robot
 
 
@@ -113,7 +113,7 @@ def solve_chain(robot: Robot, tree: PyKDL.Tree, tip: str,
             raise KinematicsError(
                 f'KDL cannot compute the pose of link "{joint.child}": code {code} '
                 f'({solver.strError(code)})')
-        poses[joint.child] = matrix(frame)
+        poses[joint.child] = matrix_of_frame(frame)
     return poses
 
 
@@ -132,7 +132,7 @@ class _Step:
 
     def __init__(self, segment: PyKDL.Segment, joint: Joint, parent: int, robot: Robot) -> None:
         self.parent = parent
-        self._zero = matrix(segment.pose(0.0))      # (4, 4)
+        self._zero = matrix_of_frame(segment.pose(0.0))      # (4, 4)
         self._type = joint.type
         if joint.type is JointType.FIXED:
             return

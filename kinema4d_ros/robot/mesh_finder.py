@@ -113,14 +113,14 @@ class MeshFinder:
                     yield root, root / path, False
 
     def _trusts(self, path: Path) -> bool:
-        """Tell whether `path` is in a folder that the caller named."""
+        """Return whether `path` is in a folder that the caller named."""
         return any(_inside(path, root, False)
                    for root in (*self.package_paths, self.source_dir) if root is not None)
 
 
 def _inside(path: Path, root: Path, installed: bool) -> bool:
     """
-    Tell whether `path` is in `root` once ``..`` and links are followed.
+    Return whether `path` is in `root` once ``..`` and links are followed.
 
     An installed package is trusted with its own symbolic links: ``colcon build
     --symlink-install`` makes every mesh one that leads to the source tree.

@@ -11,7 +11,7 @@ from kinema4d_ros.errors import MeshError
 from kinema4d_ros.robot.description import MeshFile, Shape
 from kinema4d_ros.robot.mesh_file import default_cache_dir, GREY, load_mesh_file
 from kinema4d_ros.robot.robot import Robot
-from kinema4d_ros.robot.shapes import LinkMesh, merge, triangles
+from kinema4d_ros.robot.shapes import LinkMesh, merge_meshes, triangles
 
 MAX_FACES = 40_000
 TOLERANCE = 1e-3         # [m] that the reduction may move a surface, whatever the face budget
@@ -19,7 +19,7 @@ _FEWEST_FACES = 200      # per mesh file, however many files a robot has
 
 
 class LinkMeshes(dict[str, LinkMesh]):
-    """Meshes by link name, for links that have a shape; `warnings` tells what was replaced."""
+    """Meshes by link name, for links that have a shape; `warnings` says what was replaced."""
 
     def __init__(self) -> None:
         """Make a collection without meshes."""
@@ -63,7 +63,7 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = 
             shapes = stand_ins
             out.warnings.append(f'{error}; its collision shape is shown instead')
         if shapes:
-            out[name] = merge(shapes)
+            out[name] = merge_meshes(shapes)
     return out
 
 

@@ -71,7 +71,8 @@ class SelfCollision:
         touching = {frozenset(contact.links) for contact in self(rest)}
         self._pairs = self._pairs[[
             frozenset((self._links[a], self._links[b])) not in touching for a, b in self._pairs]]
-        #: pairs of links that are never checked, for one of the reasons above
+        #: pairs of links that are never checked, for one of the reasons above; for a caller that
+        #: has to say what a check left out
         self.excluded: frozenset[frozenset[str]] = frozenset(excluded | touching)
 
     @property
@@ -85,7 +86,7 @@ class SelfCollision:
         Return the contacts of all configurations, in their order.
 
         :param T_base_link: (T, L, 4, 4) float64 in the order of ``robot.link_names``.
-        :param margin: [m] >= 0; pairs closer than this are told as well.
+        :param margin: [m] >= 0; pairs closer than this are returned as well.
         :param until_touch: of each pair, leave out what follows its first touch; one in which it
             stands from the first configuration on does not count as that.
         """
@@ -128,7 +129,7 @@ class SelfCollision:
         turned = turned @ T_base_b[:, :3, :3]
         radius, at, stands = self._bodies[b].radius, 0, frames[0] == 0
         while at < len(T_base_a):
-            free, contact = self._examine(T_base_a[at], a, T_base_b[at], b, margin)
+            free, contact = self._check(T_base_a[at], a, T_base_b[at], b, margin)
             if contact is not None:
                 yield at, contact
                 stands &= bool(frames[at] == at)
@@ -143,10 +144,10 @@ class SelfCollision:
                 at += int(near[0]) if len(near) else len(way)
             at += 1
 
-    def _examine(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
+    def _check(self, T_base_a: np.ndarray, a: int, T_base_b: np.ndarray, b: int,
                  margin: float) -> tuple[float, tuple[float, np.ndarray] | None]:
         """
-        Look at one configuration of a pair.
+        Check one configuration of a pair.
 
         :return: how far apart they are at least [m]; (distance [m], point between) when that is
             within the margin.
@@ -189,7 +190,7 @@ class _Body:
         self.mesh.beginModel(len(triangles), len(vertices))
         self.mesh.addSubModel(vertices, triangles)
         self.mesh.endModel()
-        # Qhull has no hull for a flat mesh; its triangles are examined at once instead.
+        # Qhull has no hull for a flat mesh; its triangles are checked at once instead.
         self.hull = None
         spread = np.linalg.svd(mesh.vertices - mesh.vertices.mean(0), compute_uv=False)
         if len(spread) == 3 and spread[2] > 1e-6 * spread[0]:

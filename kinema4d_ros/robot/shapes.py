@@ -22,7 +22,7 @@ class LinkMesh:
     colors: np.ndarray      # (V, 3) uint8 RGB
 
 
-def merge(meshes: Sequence[LinkMesh]) -> LinkMesh:
+def merge_meshes(meshes: Sequence[LinkMesh]) -> LinkMesh:
     """Put meshes into one."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     return LinkMesh(

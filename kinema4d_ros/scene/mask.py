@@ -9,7 +9,7 @@ import numpy as np
 from kinema4d_ros.errors import CameraError
 from kinema4d_ros.types import PinholeCamera
 
-_REACH = 3      # [px] neighbourhood that in-painting looks at
+_REACH = 3      # [px] neighbourhood that in-painting uses
 
 
 def grow(mask: np.ndarray, pixels: int, *, square: bool = False) -> np.ndarray:

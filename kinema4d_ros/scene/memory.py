@@ -20,7 +20,7 @@ class SceneMemory:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Make an empty memory."""
         self._camera: PinholeCamera | None = None
         self.clear()
 

@@ -113,7 +113,7 @@ def without(depth: np.ndarray, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 @numba.njit(cache=True, nogil=True)
 def _is_surface(depth: np.ndarray, v: int, u: int, tolerance: float, least: int) -> bool:
-    """Tell whether `least` of the 8 pixels beside one see something as far away."""
+    """Return whether `least` of the 8 pixels beside one see something as far away."""
     around = 0
     for row in range(max(v - 1, 0), min(v + 2, depth.shape[0])):
         for column in range(max(u - 1, 0), min(u + 2, depth.shape[1])):

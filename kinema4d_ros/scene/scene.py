@@ -19,13 +19,13 @@ class Scene:
     An observation with the robot taken out; tier 1, the world models and the viewer share it.
 
     `views` are what each camera shows, in the order of the observation's; `points`, `measured`
-    and `unseen` are what all of them together tell of the space around the robot.
+    and `unseen` are what all of them together know of the space around the robot.
     """
 
     def __init__(self, observation: Observation, robot_masks: Sequence[np.ndarray],
                  settings: SceneSettings = SceneSettings()):
         """
-        Keep the observation; its parts are made when they are first asked for.
+        Make the scene of an observation; its parts are made when they are first asked for.
 
         :param robot_masks: for each view (H, W) bool, the robot as rendered for it.
         :raises ObservationError: there is not one mask for each view.
@@ -59,14 +59,14 @@ class Scene:
         return sum(view.measured_share for view in self.views) / len(self.views)
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
-        """Tell which points (..., 3) [m] lie where no camera could see; see SceneView.unseen."""
+        """Return which points (..., 3) [m] lie where no camera could see; see SceneView.unseen."""
         unseen = self.views[0].unseen(points_base, tolerance)
         for view in self.views[1:]:
             unseen &= view.unseen(points_base, tolerance)
         return unseen
 
     def is_of(self, observation: Observation, robot_masks: Sequence[np.ndarray]) -> bool:
-        """Tell whether this is the scene of that observation, so that it can serve again."""
+        """Return whether this is the scene of that observation, so that it can serve again."""
         return self.observation is observation and all(
             np.array_equal(view.robot_mask, mask)
             for view, mask in zip(self.views, robot_masks, strict=True))

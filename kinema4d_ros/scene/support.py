@@ -25,7 +25,7 @@ class HeightMap:
 
     def __init__(self, points: np.ndarray, center: np.ndarray, reach: float):
         """
-        Sort points into cells.
+        Make the grid of cells, with the points sorted into them.
 
         :param points: (N, 3) [m] base frame, z up; NaN are ignored.
         :param center: (2,) [m] base frame, middle of the map.

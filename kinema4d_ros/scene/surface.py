@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from kinema4d_ros.camera import rasterize, shade
-from kinema4d_ros.camera.compose import pointmap
+from kinema4d_ros.camera.points import pointmap
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.types import PinholeCamera
 
@@ -51,7 +51,7 @@ class TexturedSurface:
     def __init__(self, image: np.ndarray, depth: np.ndarray, camera: PinholeCamera,
                  T_base_camera: np.ndarray):
         """
-        Keep the picture.
+        Make the surface of a picture with depth.
 
         :param image: (H, W, 3) uint8.
         :param depth: (H, W) float32 [m], NaN unknown.

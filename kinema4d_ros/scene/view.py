@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import move, pointmap
+from kinema4d_ros.camera.points import move, pointmap
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.points import FARTHEST, ScenePoints, SceneSettings, without
 from kinema4d_ros.types import CameraView
@@ -34,7 +34,7 @@ class SceneView:
     def __init__(self, seen: CameraView, robot_mask: np.ndarray,
                  settings: SceneSettings = SceneSettings()):
         """
-        Keep what the camera saw.
+        Make the scene of one camera view; its parts are made when they are first asked for.
 
         :param robot_mask: (H, W) bool, the robot as rendered for that view.
         :raises CameraError: the mask does not have the size of the image.
@@ -131,7 +131,7 @@ class SceneView:
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
-        Tell which points (..., 3) [m] lie where the camera could not see.
+        Return which points (..., 3) [m] lie where the camera could not see.
 
         That is outside the image, behind what it saw by more than `tolerance` [m], or where it
         measured nothing.

@@ -1,7 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The vocabulary of the package: small frozen dataclasses and enums. Read this file first.
+The vocabulary of the package: small frozen dataclasses and enums. Read this room first.
 
 Conventions, everywhere in the package:
 

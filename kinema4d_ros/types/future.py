@@ -70,7 +70,7 @@ class EventKind(enum.StrEnum):
     CLOSED_ON_NOTHING = 'closed_on_nothing'  # the fingers closed and nothing was between them
     RELEASE = 'release'                      # what was held is let go
     REST = 'rest'                            # what was released came to rest
-    NO_DEPTH = 'no_depth'                    # without depth the model cannot tell what moves
+    NO_DEPTH = 'no_depth'                    # without depth the model cannot know what moves
     UNSEEN_SPACE = 'unseen_space'            # the fingers close where the camera saw nothing
 
 
@@ -102,7 +102,7 @@ class PredictedFrame:
 
 Report = Callable[[str, int, int], None]
 """
-``report(stage, step, total)``: told by whoever works long, from the thread that does the work.
+``report(stage, step, total)``: called by whoever works long, from the thread that does the work.
 
 It raises PredictionCancelled when the work is to stop; whoever is asked lets that pass through.
 """

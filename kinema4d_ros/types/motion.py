@@ -17,7 +17,7 @@ class JointTrajectory:
     A joint trajectory as trajectory_msgs/JointTrajectory means it, as arrays.
 
     Only the shapes are checked here; NaN, unordered times and unknown names are findings of the
-    precheck (tier 0), which must be able to look at them.
+    precheck (tier 0), which must be able to check them.
     """
 
     joint_names: tuple[str, ...]

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is seen: cameras, views, one look at the world."""
+"""What is seen: cameras, views, one observation of the world."""
 from __future__ import annotations
 
 import dataclasses
@@ -99,7 +99,7 @@ class CameraView:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One look at the world at one stamp: a view for each camera, and the joints."""
+    """What is seen at one stamp: a view for each camera, and the joints."""
 
     stamp_ns: int
     views: tuple[CameraView, ...]

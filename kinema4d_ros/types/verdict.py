@@ -19,7 +19,7 @@ class Status(enum.IntEnum):
 class Severity(enum.IntEnum):
     """How a finding moves the verdict; same numbers as msg/Finding."""
 
-    INFO = 0     # told, moves nothing
+    INFO = 0     # reported; does not change the verdict
     UNSURE = 1   # a PASS becomes UNSURE
     FAIL = 2     # the verdict becomes FAIL
 

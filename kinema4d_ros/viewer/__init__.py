@@ -6,11 +6,11 @@ from kinema4d_ros.viewer.execution import ExecutionMatcher
 from kinema4d_ros.viewer.future import CandidateTrajectory, Future, MotionStep
 from kinema4d_ros.viewer.future_frame import FutureFrame, position_colors, thin
 from kinema4d_ros.viewer.history import History
-from kinema4d_ros.viewer.pictures import side_by_side, SnapshotBuffer
+from kinema4d_ros.viewer.pictures import join_images, SnapshotBuffer
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.robot_model import meshes_to_show
 from kinema4d_ros.viewer.viewer import Viewer
 
 __all__ = ['CandidateTrajectory', 'ClearanceCurve', 'ExecutionMatcher', 'Future', 'FutureFrame',
-           'History', 'MotionStep', 'Playback', 'SnapshotBuffer', 'Viewer', 'meshes_to_show',
-           'position_colors', 'side_by_side', 'thin']
+           'History', 'MotionStep', 'Playback', 'SnapshotBuffer', 'Viewer', 'join_images',
+           'meshes_to_show', 'position_colors', 'thin']

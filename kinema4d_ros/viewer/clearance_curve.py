@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How near the robot comes to the scene over time, as a verdict tells it."""
+"""How near the robot comes to the scene over time, as a verdict holds it."""
 from __future__ import annotations
 
 import math
@@ -49,7 +49,7 @@ class ClearanceCurve:
     """
 
     def __init__(self, verdict: Verdict | None):
-        """Take what was measured."""
+        """Make the curve of what a verdict measured; empty for None."""
         self.all = [] if verdict is None else [
             Nearest(each.time, each.distance, each.sigma, each.link, np.array(each.point_base),
                     np.array(each.robot_point_base))

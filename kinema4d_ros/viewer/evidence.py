@@ -24,10 +24,10 @@ class EvidenceNodes:
     """Scene nodes that are replaced with the verdict, or move with the time."""
 
     def __init__(self, server: viser.ViserServer) -> None:
-        """Begin with no node in the scene."""
+        """Make a layer with no node in the scene."""
         self._server = server
         self._findings: list[Any] = []
-        self._told: Any = None
+        self._text: Any = None
         self._arrow: Any = None
         self._distance: Any = None
         self._path: Any = None
@@ -35,7 +35,7 @@ class EvidenceNodes:
 
     def show_findings(self, findings: Sequence[Finding],
                       on_click: Callable[[Finding, object], None]) -> None:
-        """Show a ball where a finding is; `on_click` is told it and the browser."""
+        """Show a ball where a finding is; `on_click` is called with it and the browser."""
         for handle in self._findings:
             handle.remove()
         self._findings = []
@@ -51,10 +51,10 @@ class EvidenceNodes:
 
     def point_at(self, finding: Finding | None) -> None:
         """Write a finding's message where it is, or nothing."""
-        self._told = self._without(self._told)
+        self._text = self._without(self._text)
         if finding is not None and finding.point_base is not None:
-            self._told = self._server.scene.add_label(
-                '/told', finding.message, position=np.array(finding.point_base) + _ABOVE,
+            self._text = self._server.scene.add_label(
+                '/finding_text', finding.message, position=np.array(finding.point_base) + _ABOVE,
                 anchor='bottom-center')
 
     def show_clearance(self, nearest: Nearest | None) -> None:

@@ -17,13 +17,17 @@ class ExecutionMatcher:
     """
     Follows the live joints along the predicted ones.
 
-    Nobody has to tell that or when the motion starts: as soon as the joints have left the start
-    on the predicted path, the start is known from where on the path they are. From then on a look
-    at the robot belongs to the frame nearest in time, as long as the joints agree.
+    No message says that or when the motion starts: as soon as the joints have left the start
+    on the predicted path, the start is known from where on the path they are. From then on an
+    observation belongs to the frame nearest in time, as long as the joints agree.
     """
 
     def __init__(self, frames: Sequence[FutureFrame]):
-        """:param frames: all frames of a future, in order."""
+        """
+        Make a matcher of one predicted future.
+
+        :param frames: all frames of a future, in order.
+        """
         self._names = tuple(frames[0].joint_positions)
         self._times = np.array([frame.time for frame in frames])
         self._positions = np.array([[frame.joint_positions[name] for name in self._names]
@@ -33,9 +37,9 @@ class ExecutionMatcher:
 
     def match(self, time: float, joint_positions: Mapping[str, float]) -> int | None:
         """
-        Return the frame that a look shows, None when it is not of this motion.
+        Return the frame that an observation shows, None when it is not of this motion.
 
-        :param time: of the look [s], any clock.
+        :param time: of the observation [s], any clock.
         :param joint_positions: [rad or m] at that time.
         """
         if self.is_over or any(name not in joint_positions for name in self._names):

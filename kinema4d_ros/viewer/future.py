@@ -70,13 +70,13 @@ class Future:
 
     @property
     def label(self) -> str:
-        """One line that tells it from others."""
+        """One line that distinguishes it from others."""
         word = 'predicting' if self.verdict is None else self.verdict.status.name
         return ' '.join(filter(None, (f'{self.number}.', self.clock, word, self.model)))
 
     @property
     def model(self) -> str:
-        """What predicted it: the name of the world model and where it runs, where that is told."""
+        """What predicted it: the name of the world model and where it runs, where that is known."""
         name = '' if self.verdict is None else self.verdict.world_model
         return f'{name} ({self.source})' if name and self.source else name or self.source
 

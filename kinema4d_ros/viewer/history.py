@@ -12,7 +12,11 @@ class History:
     """The newest predictions by rollout id; the one that is shown is never dropped."""
 
     def __init__(self, kept: int):
-        """:param kept: how many."""
+        """
+        Make an empty history.
+
+        :param kept: how many predictions, at most.
+        """
         self._kept, self._count = kept, 0
         self._futures: dict[str, Future] = {}
         self.shown_id: str | None = None

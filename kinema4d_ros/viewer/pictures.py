@@ -13,7 +13,7 @@ import numpy as np
 from kinema4d_ros.types import Observation
 
 _WIDTH = 480        # [px] of kept pictures at most
-_KEPT = 200         # looks of a moving robot; 20 s at 10 Hz
+_KEPT = 200         # pictures of a moving robot; 20 s at 10 Hz
 _STILL = 1e-4       # [rad or m]
 
 
@@ -27,39 +27,39 @@ class CameraSnapshot(NamedTuple):
 
 class SnapshotBuffer:
     """
-    The last looks of the camera.
+    The last pictures of the camera.
 
     When a slow world model has finished, its motion may be half executed: what was seen of that
     meanwhile must still be there.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Make an empty buffer."""
         self._snapshots: deque[CameraSnapshot] = deque(maxlen=_KEPT)
 
     def add(self, observation: Observation) -> CameraSnapshot:
-        """Keep a look, its picture made small; one look of a robot that stands still is enough."""
+        """Keep a picture, made small; one of a robot that stands still is enough."""
         if self._snapshots and not _moved(self._snapshots[-1], observation):
             return self._snapshots[-1]
         image = observation.view.image
         if image.shape[1] > _WIDTH:
             image = cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
                                interpolation=cv2.INTER_AREA)
-        look = CameraSnapshot(observation.stamp_ns, image, observation.joint_positions)
-        self._snapshots.append(look)
-        return look
+        snapshot = CameraSnapshot(observation.stamp_ns, image, observation.joint_positions)
+        self._snapshots.append(snapshot)
+        return snapshot
 
     def since(self, stamp_ns: int) -> Iterator[CameraSnapshot]:
-        """Yield the looks from a stamp on, oldest first."""
-        return (look for look in self._snapshots if look.stamp_ns >= stamp_ns)
+        """Yield the pictures from a stamp on, oldest first."""
+        return (kept for kept in self._snapshots if kept.stamp_ns >= stamp_ns)
 
 
-def _moved(look: CameraSnapshot, observation: Observation) -> bool:
-    return any(abs(position - look.joint_positions.get(name, np.inf)) > _STILL
+def _moved(snapshot: CameraSnapshot, observation: Observation) -> bool:
+    return any(abs(position - snapshot.joint_positions.get(name, np.inf)) > _STILL
                for name, position in observation.joint_positions.items())
 
 
-def side_by_side(images: list[np.ndarray]) -> np.ndarray:
+def join_images(images: list[np.ndarray]) -> np.ndarray:
     """Return pictures (H, W, 3) uint8 beside one another, all as high as the first."""
     height = images[0].shape[0]
     scaled = [image if image.shape[0] == height else

@@ -14,7 +14,7 @@ class Playback:
     """A position on the times of the frames; without frames it stays at 0."""
 
     def __init__(self) -> None:
-        """Stand still at the start, looping when played."""
+        """Make a clock that stands still at the start, and loops when played."""
         self.times = np.zeros(0)    # (T,) float64 [s], increasing
         self.time = 0.0             # [s]
         self.playing, self.loop, self.speed = False, True, 1.0

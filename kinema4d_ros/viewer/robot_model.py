@@ -30,7 +30,7 @@ class RobotModel:
                  meshes: Mapping[str, LinkMesh], *,
                  color: tuple[int, int, int] | None = None, opacity: float = 1.0):
         """
-        Send the meshes to the browsers.
+        Make the model of a robot, its meshes sent to the browsers.
 
         :param name: scene node, such as '/live'.
         :param color: RGB for all links; None for the robot's own colours (always opaque).

@@ -31,7 +31,7 @@ class SceneGraph:
 
     def __init__(self, server: viser.ViserServer, point_size: float) -> None:
         """
-        Set up lights, grid, empty clouds and what a verdict rests on.
+        Make the scene: lights, grid, empty clouds and what a verdict rests on.
 
         :param point_size: of the predicted cloud [m].
         """

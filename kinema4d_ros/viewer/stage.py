@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.camera import RobotRenderer
+from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Finding, Observation
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.future import Future, MotionStep
+from kinema4d_ros.viewer.future_frame import thin
 from kinema4d_ros.viewer.markup import NEUTRAL, STATUS_COLORS
-from kinema4d_ros.viewer.observed import ObservedCloud
 from kinema4d_ros.viewer.panel import Panel
-from kinema4d_ros.viewer.pictures import side_by_side
+from kinema4d_ros.viewer.pictures import join_images
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.scene_graph import SceneGraph
 
@@ -26,6 +27,36 @@ if TYPE_CHECKING:
 _NO_ROBOT = 'there is no robot to draw yet; call set_robot first'
 
 
+class ObservedCloud:
+    """Makes clouds quickly; `scene.scene_cloud` makes cleaner ones, in ten times the time."""
+
+    def __init__(self, renderer: RobotRenderer, budget: int):
+        """
+        Make the clouds of one robot's surroundings.
+
+        :param budget: points at most.
+        """
+        self._renderer, self._budget = renderer, budget
+
+    def cloud(self, observation: Observation,
+              T_base_link: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return the points that are not the robot's.
+
+        :param observation: with depth.
+        :param T_base_link: (L, 4, 4), where the robot is in it.
+        :return: (N, 3) float32 [m] base frame, (N, 3) uint8.
+        """
+        seen = observation.view
+        robot = self._renderer.render(T_base_link[None], seen.camera, seen.T_base_camera)
+        scene = Scene(observation, (robot.link_id[0] >= 0,)).view
+        points = pointmap_from_depth(scene.depth, seen.camera)
+        image = seen.image if seen.background is None else scene.image
+        points, colors = thin(points, self._budget, image)
+        T = seen.T_base_camera.astype(np.float32)
+        return points @ T[:3, :3].T + T[:3, 3], colors
+
+
 class Stage:
     """Sends to the browsers what changed since it was drawn last; the caller holds a lock."""
 
@@ -33,10 +64,10 @@ class Stage:
                  point_size: float, point_budget: int,
                  on_finding: Callable[[Finding, object], None]) -> None:
         """
-        Draw the empty scene.
+        Make a stage with an empty scene.
 
         :param playback: says which time is drawn.
-        :param on_finding: told a finding that was clicked on, and the browser.
+        :param on_finding: called with a finding that was clicked on, and the browser.
         """
         self._server, self._panel, self._playback = server, panel, playback
         self._point_budget, self._on_finding = point_budget, on_finding
@@ -161,7 +192,7 @@ class Stage:
         if not shown:
             return
         self._panel.show_pictures(' | '.join(name for name, _ in shown),
-                                  side_by_side([image for _, image in shown]))
+                                  join_images([image for _, image in shown]))
         if live is not None:
             pose, image = live.T_base_camera, live.image
             if frame is not None and self._panel.picture_in_camera == 'predicted':

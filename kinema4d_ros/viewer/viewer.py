@@ -28,14 +28,14 @@ class Viewer:
     """
     One page for any number of browsers, which all show the same.
 
-    It is told what there is (`set_robot`, `show_live`, `add_frame`, ...) from any thread, and
-    `tick` lets time pass. What is told is made ready once and kept for `kept` predictions.
+    It is given what there is (`set_robot`, `show_live`, `add_frame`, ...) from any thread, and
+    `tick` lets time pass. What is given is made ready once and kept for `kept` predictions.
     """
 
     def __init__(self, *, host: str = '127.0.0.1', port: int = 8080, point_budget: int = 100_000,
                  point_size: float = 0.004, kept: int = 4):
         """
-        Open the page.
+        Make a viewer; its page is open from now on.
 
         :param port: the next free one is taken where this one is in use.
         :param point_budget: points of the observed cloud at most.
@@ -77,7 +77,7 @@ class Viewer:
         with self._lock:
             return self._history.labels
 
-    # ------------------------------------------------------------------ told by the node
+    # ------------------------------------------------------------------ called by the node
 
     def set_robot(self, robot: Robot, meshes: Mapping[str, LinkMesh]) -> None:
         """Show another robot; predictions for the one before are forgotten."""
@@ -151,7 +151,7 @@ class Viewer:
             self._playback.advance(seconds)
             self._stage.draw()
 
-    # ------------------------------------------------------------------ told by the controls
+    # ------------------------------------------------------------------ called by the controls
 
     def seek(self, time: float) -> None:
         """Go to a time of the prediction."""
@@ -242,7 +242,7 @@ class Viewer:
         return next((one for one in self._candidates if one.rollout_id == rollout_id), None)
 
     def _follows(self, source: str) -> bool:
-        """Tell whether what is new from a source is shown: not what others say meanwhile."""
+        """Return whether what is new from a source is shown: not what others say meanwhile."""
         shown = self._history.shown
         return shown is None or (self._panel.history.follows and shown.source == source)
 
@@ -271,13 +271,13 @@ class Viewer:
                     and other.ordered[0].stamp_ns < frames[0].stamp_ns:
                 other.execution = None
         future.execution = ExecutionMatcher(frames)
-        for look in self._snapshots.since(frames[0].stamp_ns):
-            self._follow_executions(look)
+        for snapshot in self._snapshots.since(frames[0].stamp_ns):
+            self._follow_executions(snapshot)
 
-    def _follow_executions(self, look: CameraSnapshot) -> None:
+    def _follow_executions(self, snapshot: CameraSnapshot) -> None:
         """Keep the picture as what really happened, where it shows a motion that was predicted."""
         for future in self._history.all:
             if future.execution is not None:
-                index = future.execution.match(look.stamp_ns * 1e-9, look.joint_positions)
+                index = future.execution.match(snapshot.stamp_ns * 1e-9, snapshot.joint_positions)
                 if index is not None:
-                    future.real[index] = look.image
+                    future.real[index] = snapshot.image

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a world model is: the one small interface between the bridge and any predictor."""
+"""What a world model is: the one small interface between this package and any predictor."""
 from __future__ import annotations
 
 import abc
@@ -24,7 +24,7 @@ class WorldModel(abc.ABC):
     """
 
     name: ClassVar[str]
-    #: what tells these weights from others, such as a hash; '' for a model without weights
+    #: what distinguishes these weights from others, such as a hash; '' for a model without weights
     fingerprint: str = ''
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
     settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}

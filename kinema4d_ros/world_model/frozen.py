@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import merge, pointmap
+from kinema4d_ros.camera.points import merge, pointmap
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.surface import TexturedSurface
 from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
@@ -26,7 +26,7 @@ class Frozen(WorldModel):
     }
 
     def __init__(self, **values: Any) -> None:
-        """Start without a scene; it is made from the first observation."""
+        """Make a model without a scene, which is made from the first observation."""
         super().__init__(**values)
         self._scene: Scene | None = None
 
@@ -77,7 +77,7 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
 
 
 def _no_depth_event() -> WorldEvent:
-    """Return the event that tells what cannot be known from an image without depth."""
+    """Return the event that says what cannot be known from an image without depth."""
     return WorldEvent(
         EventKind.NO_DEPTH, 0.0, None,
         'no depth image: only the robot is predicted; what it would touch, grasp or be hidden by '

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kinema4d_ros.camera.compose import merge
+from kinema4d_ros.camera.points import merge
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
 from kinema4d_ros.scene.surface import TexturedSurface
@@ -37,7 +37,7 @@ class Kinematic(Frozen):
 
     def __init__(self, **values: Any) -> None:
         """
-        Start without a scene; it is made from the first observation.
+        Make a model without a scene, which is made from the first observation.
 
         :raises WorldModelError: for an unknown setting or a value that is not valid.
         """
@@ -73,7 +73,7 @@ class Kinematic(Frozen):
             yield draw_robot(
                 image, depth, robot, index, tolerance,
                 carried_point_base=story.carried_point(index),
-                events=tuple(told.event for told in story.events if told.frame == index))
+                events=tuple(each.event for each in story.events if each.frame == index))
 
 
 _BODY_TOLERANCE = 0.003   # [m] a resting object is drawn over the surface that it stands on

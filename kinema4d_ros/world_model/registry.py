@@ -57,7 +57,7 @@ def available() -> dict[str, str]:
 
 def model_class(name: str) -> type[WorldModel]:
     """
-    Import and return the class of a world model; its `settings` say what it can be told.
+    Import and return the class of a world model; its `settings` say what can be set.
 
     :raises WorldModelError: when the name is unknown, a dependency of the model is missing, or
         what a package registered is no WorldModel.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.compose import pointmap
+from kinema4d_ros.camera.points import pointmap
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.base import check_camera, WorldModel
@@ -28,7 +28,7 @@ class Replay(WorldModel):
 
     def __init__(self, **values: Any) -> None:
         """
-        Open the episode.
+        Make a model of an episode, which is opened.
 
         :raises WorldModelError: when no episode is named.
         :raises EpisodeError: when it cannot be read.

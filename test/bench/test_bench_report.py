@@ -31,12 +31,12 @@ def test_a_row_is_good_when_results_are_equal_and_the_goal_is_met(same, goal, go
 
 def test_the_table_says_what_was_measured_and_on_what(tmp_path, monkeypatch):
     report.write(tmp_path, 'fk', [timing.row('all links', 0.0002, 0.4, 0.02, same=True)], 7)
-    report.write(tmp_path, 'render', [timing.row('only told', 1.5, None, None, same=True)], 9)
+    report.write(tmp_path, 'render', [timing.row('only reported', 1.5, None, None, same=True)], 9)
     told = json.loads((tmp_path / 'fk.json').read_text())
     assert told['machine']['cores'] >= 1 and told['machine']['processor']
     text = report.markdown(tmp_path)
     assert '| `fk` | all links | 200 µs | 400 ms | 0.0005 | ≤ 0.02 |' in text
-    assert '| `render` | only told | 1.5 s |  |  |  |' in text
+    assert '| `render` | only reported | 1.5 s |  |  |  |' in text
     assert told['machine']['processor'] in text and 'at least 7' in text
 
 

@@ -18,7 +18,8 @@ messages = pytest.importorskip(
     'kinema4d_ros.msg', reason='the interfaces are not built (colcon build, then source install)')
 from kinema4d_ros import bridge  # noqa: E402
 from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
-from kinema4d_ros.precheck import decide, trajectory_hash  # noqa: E402
+from kinema4d_ros.precheck import decide  # noqa: E402
+from kinema4d_ros.robot import trajectory_hash  # noqa: E402
 from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, JointTrajectory,  # noqa: E402
                                 Severity, Status, Verdict)
 

@@ -202,7 +202,7 @@ def test_tiers():
 
 def levels() -> dict:
     """Return the doctor's checks of the installation by name."""
-    return {check.name: check for check in installation.examine_installation()}
+    return {check.name: check for check in installation.check_installation()}
 
 
 def test_the_installation_is_fine_here():
@@ -211,7 +211,7 @@ def test_the_installation_is_fine_here():
     assert not [check for check in checks.values() if check.level == Level.ERROR]
 
 
-def test_what_is_missing_is_told_with_the_cure(monkeypatch, tmp_path):
+def test_what_is_missing_is_reported_with_the_cure(monkeypatch, tmp_path):
     there = installation._is_there
     monkeypatch.setattr(installation, '_is_there', lambda name: name not in (
         'coal', 'cv2', 'torch', 'viser', 'rclpy') and there(name))

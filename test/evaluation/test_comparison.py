@@ -12,7 +12,7 @@ import pytest
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.comparison import (average, compare, Comparison, frames_to_compare,
                                                 frames_with_truth, METRICS)
-from kinema4d_ros.evaluation.report.depict import Foreteller
+from kinema4d_ros.evaluation.report.depict import EpisodePredictor
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model import load_world_model
@@ -98,11 +98,11 @@ def test_only_frames_that_were_recorded_too_are_compared():
 
 def test_what_is_remembered_helps(predicted):
     episode, rollout, frames = predicted
-    foretell = Foreteller('frozen')
-    at_first = foretell(episode)[1]
-    np.testing.assert_array_equal(at_first[24].image, foretell(episode)[1][24].image)
-    foretell.remember(episode)
-    robot, later = foretell(episode)
+    predictor = EpisodePredictor('frozen')
+    at_first = predictor(episode)[1]
+    np.testing.assert_array_equal(at_first[24].image, predictor(episode)[1][24].image)
+    predictor.remember(episode)
+    robot, later = predictor(episode)
     np.testing.assert_array_equal(robot.link_id, rollout.link_id)
     unknown = [np.isnan(made[-1].pointmap[..., 2]).sum() for made in (at_first, later)]
     assert unknown[1] < 0.5 * unknown[0]

@@ -155,7 +155,7 @@ def test_the_verdict_comes_again(judged, tmp_path):
     assert again.notes == ()
 
 
-def test_other_rules_are_told_apart(judged):
+def test_other_rules_are_distinguished(judged):
     lenient = dataclasses.replace(judged, rules=dataclasses.replace(judged.rules, tiers=(0,)))
     again = replay(lenient)
     assert any(line.startswith('status: FAIL then, UNSURE now') for line in again.differences)

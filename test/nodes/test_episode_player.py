@@ -21,7 +21,7 @@ from kinema4d_ros.bridge.transforms import matrix
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import EpisodeError
-from kinema4d_ros.precheck import trajectory_hash
+from kinema4d_ros.robot import trajectory_hash
 from kinema4d_ros.resources import share_dir
 
 pytestmark = pytest.mark.timeout(180)

@@ -12,7 +12,7 @@ from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
                                    Tier2Settings, TouchRule)
-from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
+from kinema4d_ros.precheck.goals import load_rubric, rubrics
 
 
 def settings(**values):

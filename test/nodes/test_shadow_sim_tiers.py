@@ -17,7 +17,7 @@ from stub_models import GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK, UNRESPON
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.motion import duration_message, stamp_ns, trajectory_from_message
-from kinema4d_ros.precheck import trajectory_hash
+from kinema4d_ros.robot import trajectory_hash
 
 pytestmark = pytest.mark.timeout(180)
 

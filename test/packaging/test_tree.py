@@ -16,16 +16,13 @@ SOURCE = ROOT / 'kinema4d_ros'
 #: file of less than 40 lines -> why it stands alone; the others are a fragment of a neighbour
 SHORT = {
     'bridge/parameters/watched.py': 'settings that threads read while parameters change',
-    'camera/points.py': 'pixels to points and back, apart from the compiled loops',
     'diagnosis.py': 'what three rooms find, shared by them and nothing else',
     'gate/settings.py': 'what the gate insists on, for every file of its room',
     'nodes/description.py': 'a program of its own, which the launch file runs',
     'nodes/recorder/rosbags_compat.py': 'the only place that touches what rosbags keeps private',
     'precheck/ranking.py': 'the one rule of preference, for node and plain Python',
-    'precheck/rubrics.py': 'goals by name need the files of the package, goals do not',
     'resources.py': 'where the files of the package lie, for every room',
     'robot/trajectory_hash.py': 'the identity that gate, precheck and nodes agree on',
-    'viewer/observed.py': 'one layer of the page, as its neighbours are',
     'worker/tasks.py': 'what the process does, apart from how it is told',
 }
 

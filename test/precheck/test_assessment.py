@@ -75,7 +75,7 @@ def test_it_travels_to_another_process(found, notes):
 def test_a_copy_goes_its_own_way():
     one = assessment({0: []})
     so_far = one.copy()
-    so_far.doubt('not all tiers have run yet')
+    so_far.add_unsure('not all tiers have run yet')
     so_far.measure(seed=3)
     assert one.verdict((0,)).status == Status.PASS and 'seed' not in one.measured
     assert so_far.verdict((0,)).status == Status.UNSURE
@@ -88,7 +88,7 @@ def test_only_fields_of_a_verdict_that_decide_nothing_are_measured():
         Assessment().measure(clarity=1.0)
 
 
-def test_notes_are_told_last_and_above_info_forbid_a_pass():
+def test_notes_are_reported_last_and_above_info_forbid_a_pass():
     note = Finding(FindingCode.GRASP, Severity.INFO, 'takes it')
     one = assessment({0: [], 1: [Finding(FindingCode.NEAR_MISS, Severity.INFO, 'near')]}, [note])
     verdict = one.verdict((0, 1))
@@ -99,7 +99,7 @@ def test_notes_are_told_last_and_above_info_forbid_a_pass():
         assert (said.status, said.deciding_tier, said.tiers_passed) == (status, -1, (0,))
 
 
-def test_predicted_events_are_told_only_where_tier_1_foresaw_nothing():
+def test_predicted_events_are_reported_only_where_tier_1_foresaw_nothing():
     event = Finding(FindingCode.GRASP, Severity.INFO, 'takes it')
     other = Finding(FindingCode.DEADLINE, Severity.INFO, 'not shown to its end')
     one = assessment({0: []}, [event, other])
@@ -121,7 +121,7 @@ def test_what_a_tier_raises_is_a_doubt_and_a_stop_is_none():
     assert 2 not in one.findings
 
 
-def test_help_that_cannot_be_had_is_told_and_no_reason_to_fail():
+def test_help_that_cannot_be_had_is_reported_and_no_reason_to_fail():
     one = assessment({0: [Finding(FindingCode.VELOCITY_LIMIT, Severity.FAIL, 'too fast')]})
     trajectory = JointTrajectory(('j',), np.array([0.0, 1.0]), np.zeros((2, 1)))
     verdict = conclude(one, trajectory, object(), {}, Tier0Settings(), required=(0,))

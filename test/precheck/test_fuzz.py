@@ -90,7 +90,7 @@ def spoilt(rng: np.random.Generator, motion: JointTrajectory) -> JointTrajectory
 
 
 def observed(rng: np.random.Generator, motion: JointTrajectory) -> Observation:
-    """Return a look at floor, blocks, holes and nonsense; live joints that fit, or not."""
+    """Return an observation of floor, blocks, holes and nonsense; live joints that fit, or not."""
     live = dict(zip(JOINTS, 0.5 * (LOW + HIGH)))
     if rng.random() < 0.7 and len(motion.times):
         live |= {name: float(value) for name, value in zip(motion.joint_names,
@@ -116,7 +116,7 @@ def observed(rng: np.random.Generator, motion: JointTrajectory) -> Observation:
 
 def unearned(verdict, motion: JointTrajectory, observation: Observation, tiers,
              required) -> str:
-    """Return what an independent look holds against a PASS; empty for nothing."""
+    """Return what an independent check holds against a PASS; empty for nothing."""
     if not required or set(required) - set(verdict.tiers_passed):
         return 'a required tier did not pass'
     if any(f.severity > Severity.INFO for f in verdict.findings):
@@ -139,7 +139,7 @@ def unearned(verdict, motion: JointTrajectory, observation: Observation, tiers,
     return ''
 
 
-def examine(shadow, rng: np.random.Generator, tiers) -> Status:
+def check(shadow, rng: np.random.Generator, tiers) -> Status:
     """Judge one trajectory, and check that the verdict means what it says."""
     motion = likely(rng)
     if rng.random() < 0.7:
@@ -158,7 +158,7 @@ def examine(shadow, rng: np.random.Generator, tiers) -> Status:
     return verdict.status
 
 
-# Seldom looks: what is fuzzed are rules and numbers, not how densely a motion is looked at.
+# Few samples: what is fuzzed are rules and numbers, not how densely a motion is sampled.
 SETTINGS = PrecheckSettings(
     Tier0Settings(workspace=(-2, -2, -2, 2, 2, 2), travel=0.5),
     Tier1Settings(unseen=Unseen.UNSURE, unseen_share=0.9, travel=0.5, voxel=0.01))
@@ -169,7 +169,7 @@ SETTINGS = PrecheckSettings(
     *(((0,), IN_TIERS_0, seed) for seed in range(PARTS)), ((0, 1), IN_TIERS_0_AND_1, PARTS)])
 def test_no_crash_and_no_pass_that_was_not_earned(shadow, tiers, count, seed):
     rng = np.random.default_rng([20_26, seed])
-    seen = [examine(shadow, rng, tiers) for _ in range(count)]
+    seen = [check(shadow, rng, tiers) for _ in range(count)]
     # The fuzzing reaches all sides: a check that always says no would show nothing.
     for status in Status:
         assert seen.count(status) >= count // 100, status

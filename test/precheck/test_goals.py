@@ -18,7 +18,7 @@ BOX = {'low': [0.0, 0.0, 0.0], 'high': [0.2, 0.2, 0.1]}
 
 def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
     """Return the outcome in which one object is moved there."""
-    return Outcome(moved=(MovedObject(np.array(start), np.array([x, y, z]), bottom, 1.0, 2.0),))
+    return Outcome(moved=(MovedObject(np.array(start), np.array([x, y, z]), bottom),))
 
 
 @pytest.mark.parametrize('rubric, outcome, margin', [

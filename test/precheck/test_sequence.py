@@ -13,8 +13,9 @@ from scenes import pick_and_place as coarse_pick_and_place
 
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.precheck import (Assessment, at_speed, Goal, PrecheckSettings, sequence,
-                                   Tier0Settings, Tier1Settings, trajectory_hash)
+                                   Tier0Settings, Tier1Settings)
 from kinema4d_ros.precheck.sequence import run_precheck
+from kinema4d_ros.robot import trajectory_hash
 from kinema4d_ros.types import FindingCode, JointLimit, Severity, Status
 from kinema4d_ros.world_model import load_world_model
 

@@ -232,7 +232,7 @@ def test_depths_that_are_none_are_unseen_and_spoil_nothing(world, nonsense):
                                                                                         False]
 
 
-def test_unseen_space_is_told_and_can_forbid_a_pass(world):
+def test_unseen_space_is_reported_and_can_forbid_a_pass(world):
     below = rollout(world[0], [0.3, -0.2], finger=0.5)
     told = [f for f in check(world, below).findings if f.code is FindingCode.UNSEEN_SPACE]
     assert [(f.link, f.severity, f.value) for f in told] == [('hand', Severity.INFO, 1.0)]

@@ -26,8 +26,8 @@ PLACE = pick_and_place((0.1, 0.15), (-0.05, -0.2), grip_height=0.07, release_hei
 AIR = Path.through((0, 0, -0.3, 0.3, 0.08), (2, 0, -0.1, 0.3, 0.08), frames=21)
 CAN, POST = can(0.03, 0.12, (0.1, 0.15, 0)), box((0.06, 0.06, 0.1), (-0.1, 0.1, 0))
 CAN_AND_POST = World().add(RED, CAN).add(BLUE, POST)
-_, DEPTH, THING = CAN_AND_POST.look()
-_, EMPTY, _ = World().look()
+_, DEPTH, THING = CAN_AND_POST.render()
+_, EMPTY, _ = World().render()
 
 
 class Faulty(Frozen):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinema4d_ros import precheck
-from kinema4d_ros.precheck import decide, not_checked, trajectory_hash
+from kinema4d_ros.precheck import decide, not_checked
+from kinema4d_ros.robot import trajectory_hash
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status
 
 RANK = {Status.PASS: 0, Status.UNSURE: 1, Status.FAIL: 2}

@@ -60,7 +60,7 @@ def test_the_closest_point_is_that_of_each_point_by_itself(fields, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.floats(0.0, 0.06))
-def test_only_what_is_near_enough_is_told(fields, seed, below):
+def test_only_what_is_near_enough_is_reported(fields, seed, below):
     points, poses, _ = world(seed)
     whole = fields.depth_of(points, poses[0])
     told = np.where(whole < np.float32(below), whole, np.inf)

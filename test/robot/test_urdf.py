@@ -88,7 +88,7 @@ def test_odd_but_harmless_documents_load(text):
     ('<robot name="r"><link name="a"><visual><geometry><capsule/></geometry></visual></link>'
      '</robot>', 'capsule'),
     ('<robot name="r"><link name="a"><visual/></link></robot>', 'no geometry')])
-def test_what_is_tolerated_is_told(text, warning):
+def test_what_is_tolerated_is_reported(text, warning):
     """Deviations from the specification that real files have."""
     warnings = Robot.from_urdf(text).warnings
     assert any(warning in line for line in warnings), warnings

@@ -18,7 +18,7 @@ SETTINGS = SceneSettings(mask_growth=5)
 
 
 def seen(value=0, depth=1.0, stamp_ns=0, **view):
-    """Return a look at a wall."""
+    """Return an observation of a wall."""
     observation = Observation.from_rgbd(
         np.full((120, 160, 3), value, np.uint8), np.full((120, 160), depth, np.float32), CAMERA,
         np.eye(4), stamp_ns=stamp_ns)

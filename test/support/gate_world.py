@@ -31,8 +31,7 @@ from trajectory_msgs.msg import JointTrajectory
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import (duration_seconds, joint_state_message,
                                         trajectory_from_message)
-from kinema4d_ros.precheck import trajectory_hash
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import Robot, trajectory_hash
 
 ROBOT_HASH = Robot.from_urdf(URDF).description_hash
 RESULT = FollowJointTrajectory.Result

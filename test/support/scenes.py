@@ -76,7 +76,7 @@ class World:
         self.things.append((color, list(meshes)))
         return self
 
-    def look(self, extra=(), T_base_camera=T_BASE_CAMERA):
+    def render(self, extra=(), T_base_camera=T_BASE_CAMERA):
         """Return image, depth and the number of the thing per pixel (-1 nothing)."""
         things = [*self.things, *extra]
         owner = [number for number, (_, meshes) in enumerate(things) for _ in meshes]
@@ -89,7 +89,7 @@ class World:
 
     def observe(self, path, depth=True):
         """Return the observation with the hand at the start of `path`."""
-        image, seen, _ = self.look([(STEEL, hand(path.positions[0], path.gaps[0]))])
+        image, seen, _ = self.render([(STEEL, hand(path.positions[0], path.gaps[0]))])
         return Observation.from_rgbd(image, seen if depth else None, CAMERA, T_BASE_CAMERA)
 
 

@@ -135,7 +135,7 @@ def test_robot_and_scene_appear(viewer, page, robot, episode):
     page.wait_text('live camera')
 
 
-def test_prediction_and_verdict_are_told(viewer, page, robot, episode):
+def test_prediction_and_verdict_are_reported(viewer, page, robot, episode):
     before = scene(page)
     add_future(viewer, episode, robot, 'first')
     page.wait_text(f'frame 1 of {FRAMES}')

@@ -13,7 +13,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck.tier1 import clearance_band
 from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Verdict
 from kinema4d_ros.viewer import (ClearanceCurve, ExecutionMatcher, Future, FutureFrame, History,
-                                 MotionStep, Playback, position_colors, side_by_side,
+                                 MotionStep, Playback, position_colors, join_images,
                                  SnapshotBuffer, thin, Viewer)
 
 TIMES = np.linspace(0.0, 4.0, 9)
@@ -105,13 +105,13 @@ def test_only_the_robot_is_coloured_as_a_pointmap():
 
 def test_pictures_of_different_size_stand_beside_one_another():
     wide, tall = np.zeros((10, 20, 3), np.uint8), np.full((40, 20, 3), 255, np.uint8)
-    assert side_by_side([wide, tall]).shape == (10, 20 + 6 + 5, 3)
+    assert join_images([wide, tall]).shape == (10, 20 + 6 + 5, 3)
 
 
 # ---------------------------------------------------------------------------- execution
 
 @pytest.mark.parametrize('begin', [0.0, 7.3])
-def test_looks_at_an_execution_belong_to_their_frames(begin):
+def test_observations_of_an_execution_belong_to_their_frames(begin):
     execution = ExecutionMatcher(motion())
     for time in np.arange(0.0, 4.2, 0.1):
         position = max(0.0, 0.5 * (min(time, 4.0) - 0.5))
@@ -133,15 +133,15 @@ def test_another_motion_is_no_execution():
     assert execution.is_over
 
 
-def test_looks_are_kept_small_once_and_by_stamp():
-    looks = SnapshotBuffer()
+def test_pictures_are_kept_small_once_and_by_stamp():
+    buffer = SnapshotBuffer()
     for stamp_ns, position in ((1, 0.0), (2, 0.1), (3, 0.1), (4, 0.2)):
         camera = PinholeCamera(960, 480, 500.0, 500.0, 479.5, 239.5)
-        looks.add(Observation.from_rgbd(
+        buffer.add(Observation.from_rgbd(
             np.zeros((480, 960, 3), np.uint8), None, camera, np.eye(4), {'a': position},
             stamp_ns=stamp_ns))
-    assert [look.stamp_ns for look in looks.since(2)] == [2, 4]       # stood still at 3
-    assert next(looks.since(0)).image.shape == (240, 480, 3)
+    assert [kept.stamp_ns for kept in buffer.since(2)] == [2, 4]       # stood still at 3
+    assert next(buffer.since(0)).image.shape == (240, 480, 3)
 
 
 # ---------------------------------------------------------------------------- history

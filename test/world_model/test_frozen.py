@@ -28,7 +28,7 @@ def robot():
 
 def test_the_robot_moves_and_the_world_stays(robot):
     observation = WORLD.observe(PATH)
-    _, behind, _ = WORLD.look()
+    _, behind, _ = WORLD.render()
     for index, frame in enumerate(load_world_model('frozen').predict(observation, robot)):
         assert (frame.index, frame.count, frame.time) == (index, 9, robot.times[index])
         shown = frame.robot_mask
@@ -51,7 +51,7 @@ def test_a_moving_camera_sees_the_scene_from_where_it_is(robot):
     poses[0] = T_BASE_CAMERA
     moved = dataclasses.replace(moved, link_id=link_id, pointmap=pointmap, T_base_camera=poses)
     frame = list(load_world_model('frozen').predict(WORLD.observe(PATH), moved))[-1]
-    _, true, _ = WORLD.look(T_base_camera=elsewhere)
+    _, true, _ = WORLD.render(T_base_camera=elsewhere)
     use = ~frame.robot_mask & np.isfinite(frame.pointmap[..., 2]) & np.isfinite(true)
     assert use.mean() > 0.6
     assert np.quantile(np.abs(frame.pointmap[..., 2] - true)[use], 0.97) < 0.004

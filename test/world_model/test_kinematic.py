@@ -67,7 +67,7 @@ def test_a_neighbour_close_by_stays():
     path = pick_and_place(STILL, (-0.1, -0.2))
     frames, events = foresee(world, path)
     assert kinds(events) == CARRY
-    _, _, thing = world.look()
+    _, _, thing = world.render()
     neighbour = (thing == 2) & ~frames[-1].robot_mask
     assert (frames[-1].image[neighbour] == BLUE).all(-1).mean() > 0.9
     np.testing.assert_allclose(frames[-1].carried_point_base, (-0.1, -0.2, 0.04), atol=0.012)
@@ -113,11 +113,11 @@ def test_the_prediction_looks_like_the_future():
     goal = (-0.05, -0.2)
     path = pick_and_place(STILL, goal, release_height=0.03)
     robot = path.rollout()
-    empty, behind, _ = world.look()
+    empty, behind, _ = world.render()
     start = world.observe(path).with_view(background=Background(
         empty, behind, np.ones(behind.shape, bool)))
     true = World().add(RED, box((0.06, 0.05, 0.07), (*goal, 0)))
-    image, depth, _ = true.look([(STEEL, hand(path.positions[-1], path.gaps[-1]))])
+    image, depth, _ = true.render([(STEEL, hand(path.positions[-1], path.gaps[-1]))])
     first, last = {}, {}
     for name in ('frozen', 'kinematic'):
         frames = list(load_world_model(name).predict(start, robot))

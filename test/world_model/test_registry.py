@@ -44,7 +44,7 @@ class Entry:
     ('mine', 'numpy:ndarray', 'is numpy:ndarray, which is no subclass of .*WorldModel'),
     ('mine', 'numpy:nonsense', "'mine' cannot be loaded here: .*nonsense"),
     ('mine', 'nonsense:Mine', "'mine' cannot be loaded here: No module named 'nonsense'")])
-def test_a_bad_entry_point_of_another_package_is_told(monkeypatch, name, value, message):
+def test_a_bad_entry_point_of_another_package_is_reported(monkeypatch, name, value, message):
     monkeypatch.setattr(registry.metadata, 'entry_points', lambda group: [Entry(name, value)])
     assert available()[name] == 'from the package numpy'
     with pytest.raises(WorldModelError, match=message):

@@ -18,7 +18,7 @@ except ImportError as error:
     raise EpisodeError(f'the recorder measures true distances with FCL, which is not installed '
                        f'({error}); run `pip install -r requirements/sim.txt`') from error
 
-REACH = 0.10       # [m] larger distances are not told apart
+REACH = 0.10       # [m] larger distances count as infinite
 #: bodies of the simulator -> links of the robot description that can come near to something
 LINKS = {**{f'robot0_link{i}': f'panda_link{i}' for i in range(1, 8)},
          'gripper0_right_gripper': 'panda_hand', 'gripper0_leftfinger': 'panda_leftfinger',
@@ -36,7 +36,11 @@ class ClearanceMeter:
     """
 
     def __init__(self, scene: LiberoScene, carried: str | None):
-        """:param carried: the object that is to be moved, measured apart from the rest."""
+        """
+        Make a meter for the links of the robot in `scene`.
+
+        :param carried: the object that is to be moved, measured apart from the rest.
+        """
         self._scene = scene
         mine = set() if carried is None else set(scene.object_bodies(carried).tolist())
         shapes = _shapes(scene)
@@ -47,7 +51,7 @@ class ClearanceMeter:
         self._times: list[float] = []
         self._rows: list[tuple[list[float], list[float]]] = []
 
-    def look(self, time: float) -> None:
+    def measure(self, time: float) -> None:
         """Measure the scene as it is now."""
         data = self._scene.data
         for shape in (*self._links, *self._around, *self._target):
@@ -70,7 +74,11 @@ class _Shape:
     """The triangles of one body."""
 
     def __init__(self, body: int, vertices: np.ndarray, faces: np.ndarray):
-        """:param vertices: (V, 3) [m] body frame."""
+        """
+        Make the collision object of a mesh.
+
+        :param vertices: (V, 3) [m] body frame.
+        """
         self.body = body
         self._middle = 0.5 * (vertices.min(0) + vertices.max(0))
         self._radius = float(np.linalg.norm(vertices - self._middle, axis=1).max())

@@ -6,7 +6,7 @@ Runs one planned episode in the simulator and writes it, with the true future, t
 The trajectory in the file is the plan (`plan.py`), not the motion that came of it: the arm's
 reference as it was handed to the controller, and the fingers' *command* (0.04 m open, 0.0 m
 closed, minimum jerk over 0.5 s). The realised motion is in `/joint_states`, where fingers stop at
-what they hold and the arm stops at the table; the metadata tell how far the two ever differ.
+what they hold and the arm stops at the table; the metadata say how far the two ever differ.
 """
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CubicInterpolation:
 
     def __init__(self, trajectory: JointTrajectory):
         """
-        Keep the trajectory.
+        Make the interpolation of a trajectory.
 
         :raises EpisodeError: it has no velocities.
         """
@@ -124,9 +124,9 @@ def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
         stamp_ns = start_ns + sample * 10**9 // RATE
         time = sample / RATE
         scene.refresh()
-        watch.look(time)
+        watch.update(time)
         if sample >= 0:
-            meter.look(time)
+            meter.measure(time)
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
         if sample % recording.camera_every == 0:
             view = renderer(mask=sample % MASK_EVERY == 0)
@@ -183,7 +183,7 @@ class _Watch:
         self._low = scene.object_pose(carried)[2, 3] if carried else 0.0
         self._before: dict[str, bool] = {}
 
-    def look(self, time: float) -> None:
+    def update(self, time: float) -> None:
         scene, carried = self._scene, self._carried
         now = {'robot_touches_surroundings': scene.touching(self._robot, self._surroundings)}
         if carried:

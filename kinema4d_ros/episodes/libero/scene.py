@@ -59,7 +59,7 @@ class LiberoScene:
 
     def __init__(self, suite: str, task: int, seed: int = 0):
         """
-        Load a task.
+        Make the simulated scene of a task.
 
         :raises EpisodeError: for an unknown suite or task.
         """

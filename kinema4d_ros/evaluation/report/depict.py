@@ -28,16 +28,20 @@ FRAMES = 49
 _WIDTH = 360             # [px] of a video
 _KEY_FRAMES = 6          # of a strip
 _KEY_WIDTH = 232         # [px] of each
-_REMEMBERED = 5          # every so many frames are looked at to remember the scene
+_REMEMBERED = 5          # every so many frames are used to remember the scene
 _HOLD = 0.5              # [s] that a video stays at its last frame
 _TOUCH = 'robot_touches_surroundings'
 
 
-class Foreteller:
+class EpisodePredictor:
     """Predicts episodes with a world model; what belongs to a robot is made once."""
 
     def __init__(self, world_model: str, frames: int = FRAMES):
-        """:param frames: how many are predicted."""
+        """
+        Make a predictor that has loaded no robot yet.
+
+        :param frames: how many are predicted.
+        """
         self.world_model, self._frames = world_model, frames
         self._simulators: dict[tuple[str, str], ShadowSimulator] = {}
         self._memory = SceneMemory()

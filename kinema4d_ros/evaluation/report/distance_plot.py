@@ -27,7 +27,13 @@ class PlotArea:
     """Where a time and a distance are in the drawing [px]."""
 
     def __init__(self, duration: float, low: float, high: float) -> None:
-        """:param low: :param high: [m] of the lower and the upper rim."""
+        """
+        Make the area of a motion.
+
+        :param duration: [s] of the motion.
+        :param low: [m] of the lower rim.
+        :param high: [m] of the upper rim.
+        """
         self.duration, self.low, self.high = max(duration, 1e-6), low, high
 
     def x(self, time: float) -> float:

@@ -71,7 +71,7 @@ def write_report(path: Path, episodes: Sequence[EpisodeReport],
 
 
 def worst(episodes: Sequence[EpisodeReport], most: int) -> list[EpisodeReport]:
-    """Return all episodes as they come, or of too many the most telling ones."""
+    """Return all episodes as they come, or of too many the most interesting ones."""
     if len(episodes) <= most:
         return list(episodes)
     order = {Status.FAIL: 0, Status.UNSURE: 1, Status.PASS: 2}

@@ -12,7 +12,7 @@ from kinema4d_ros.types import Severity
 
 #: severity -> kind of badge, word
 SEVERITY = {Severity.FAIL: ('fail', 'against it'), Severity.UNSURE: ('unsure', 'in doubt'),
-            Severity.INFO: ('info', 'told')}
+            Severity.INFO: ('info', 'reported')}
 _YES = {True: 'yes', False: 'no', None: '-'}
 
 

@@ -62,7 +62,7 @@ class Candidate:
         if job.outcome == JobOutcome.DONE:
             self.assessment.merge(job.assessment)
         else:
-            self.assessment.doubt(job.message, code_of(job.outcome))
+            self.assessment.add_unsure(job.message, code_of(job.outcome))
 
     def take_prediction(self, job: Job, *, is_evidence: bool) -> None:
         """
@@ -78,7 +78,7 @@ class Candidate:
         if job.outcome == JobOutcome.DONE:
             self.assessment.merge(job.assessment)
         elif is_evidence or job.outcome not in (JobOutcome.REPLACED, JobOutcome.DEADLINE):
-            self.assessment.doubt(job.message, code_of(job.outcome), tier=2)
+            self.assessment.add_unsure(job.message, code_of(job.outcome), tier=2)
         else:
             self.assessment.note(Finding(
                 code_of(job.outcome), Severity.INFO,

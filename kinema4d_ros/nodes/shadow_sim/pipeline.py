@@ -25,9 +25,9 @@ from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
 from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
-from kinema4d_ros.precheck import Assessment, Goal, rank, trajectory_hash
+from kinema4d_ros.precheck import Assessment, Goal, rank
 from kinema4d_ros.precheck.sequence import begin, conclude
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import FindingCode, Status, Verdict
 from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.process import WorkerState
@@ -141,7 +141,7 @@ class PrecheckPipeline:
             candidate.robot, candidate.joints = self._await_joints(request, plan)
         except InputProblem as problem:
             candidate.robot = self._live.current.source.robot
-            assessment.doubt(str(problem), problem.code)
+            assessment.add_unsure(str(problem), problem.code)
         if candidate.robot is not None:
             begin(assessment, trajectory, candidate.robot, candidate.joints,
                   plan.settings.precheck.tier0)
@@ -268,14 +268,14 @@ class PrecheckPipeline:
         stamp = stamp_ns(candidate.message.header.stamp)
         late = (now - stamp) * 1e-9
         if stamp and values['max_input_age'] and abs(late) > values['max_input_age']:
-            candidate.assessment.doubt(
+            candidate.assessment.add_unsure(
                 f'the trajectory is stamped {abs(late):.1f} s in the '
                 f'{"past, so the controller would skip its beginning" if late > 0 else "future"}; '
                 'send it with stamp 0, which means now', FindingCode.STALE_INPUT)
         if isinstance(observed, FramedObservation):
             age = (now - observed.observation.stamp_ns) * 1e-9
             if age > values['verdict_lifetime']:
-                candidate.assessment.doubt(
+                candidate.assessment.add_unsure(
                     f'the look at the world is {age:.1f} s old by now, and a verdict lives '
                     f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
                     FindingCode.STALE_INPUT)
@@ -295,10 +295,10 @@ class PrecheckPipeline:
                 self._live.current.catch_up()
             robot = self._live.current.source.robot
             if candidate.robot is not None and candidate.robot is not robot:
-                assessment.doubt('the robot description changed', FindingCode.CANCELLED)
+                assessment.add_unsure('the robot description changed', FindingCode.CANCELLED)
             self._check_ages(candidate, observed, plan)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):
-                assessment.doubt(request.reason, code_of(request.outcome))
+                assessment.add_unsure(request.reason, code_of(request.outcome))
         assessment.took('verdict', time.monotonic() - request.started)
         verdict = self._verdict(candidate, assessment, plan, final=final)
         message = self._message(verdict, candidate, plan)
@@ -312,7 +312,7 @@ class PrecheckPipeline:
                             stage: str) -> None:
         """Report to the one who asked the provisional verdict of the tiers done so far."""
         so_far = candidate.assessment.copy()
-        so_far.doubt('not all tiers have run yet')
+        so_far.add_unsure('not all tiers have run yet')
         request.provisional = self._message(
             self._verdict(candidate, so_far, plan, final=False), candidate, plan)
         request.on_progress(request, stage, 1, 1)
@@ -366,12 +366,12 @@ class PrecheckPipeline:
         try:
             yield
         except InputProblem as problem:
-            candidate.assessment.doubt(str(problem), problem.code)
+            candidate.assessment.add_unsure(str(problem), problem.code)
         except Kinema4DError as error:   # a malformed message, a setting for no joint
-            candidate.assessment.doubt(str(error))
+            candidate.assessment.add_unsure(str(error))
         except Exception as error:   # whatever it is, it must end in UNSURE and in the log
             self._node.get_logger().error(traceback.format_exc())
-            candidate.assessment.doubt(f'internal error: {type(error).__name__}: {error}')
+            candidate.assessment.add_unsure(f'internal error: {type(error).__name__}: {error}')
 
 
 def _is_predictable(candidate: Candidate, observed: object) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
-from kinema4d_ros.precheck.rubrics import load_rubric, rubrics
+from kinema4d_ros.precheck.goals import load_rubric, rubrics
 
 
 @dataclass(frozen=True)

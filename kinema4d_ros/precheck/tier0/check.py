@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError, UnknownJointError
-from kinema4d_ros.precheck.sampling_times import kinematics_of, looking_times
+from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.tier0.limits import check_limits
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
@@ -25,7 +25,7 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
                 settings: Tier0Settings = Tier0Settings(),
                 self_collision: SelfCollision | None = None) -> tuple[Finding, ...]:
     """
-    Return what is wrong with a trajectory, as far as the robot alone can tell.
+    Return what is wrong with a trajectory, as far as the robot alone shows.
 
     The motion is judged as joint_trajectory_controller interpolates it, from the live joints on.
 
@@ -39,7 +39,7 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
         raise UnknownJointError(unknown, robot.joint_names, 'tier 0 settings')
     found = _check_form(trajectory, robot, settings)
     if any(finding.severity == Severity.FAIL for finding in found):
-        return tuple(found)   # there is no motion to look at
+        return tuple(found)   # there is no motion to check
     live = {name: float(value) for name, value in joint_positions.items()
             if name in robot.limits and np.isfinite(value)}
     found += _check_live(trajectory, robot, live, settings)
@@ -55,8 +55,8 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
         if self_collision is not None:
             if not self_collision.surfaces:
                 found.append(not_checked(NO_SHAPE))
-            times, too_long = looking_times(trajectory, robot, assumed, settings.travel,
-                                            self_collision.surfaces)
+            times, too_long = sampling_times(trajectory, robot, assumed, settings.travel,
+                                             self_collision.surfaces)
             found += too_long
             motion = sample_trajectory(trajectory, robot, times, assumed)
             found += check_self_contact(times, kinematics_of(robot)(motion.positions),

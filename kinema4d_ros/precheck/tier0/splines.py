@@ -17,7 +17,7 @@ from kinema4d_ros.types import JointTrajectory
 _AT_HALF = np.linalg.inv([[1 / 8, 1 / 16, 1 / 32], [3 / 4, 1 / 2, 5 / 16], [3, 3, 5 / 2]])
 _GRID = np.linspace(0.0, 1.0, 33)
 _ZOOM = np.linspace(0.0, 1.0, 9)
-_BATCH = 4096   # polynomials examined at once; bounds the memory for absurdly long trajectories
+_BATCH = 4096   # polynomials checked at once; bounds the memory for absurdly long trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def exceedances(times: np.ndarray, polynomials: np.ndarray, lower: np.ndarray,
     :param lower: (J,), -inf where there is none; `upper` likewise.
     """
     # A polynomial stays within the hull of its Bernstein coefficients, so almost all segments
-    # are cleared without looking at a single value between the knots.
+    # are cleared without computing a single value between the knots.
     hull = np.einsum('ik,skj->sij', _bernstein(polynomials.shape[1]), polynomials)
     segments, joints = np.nonzero((hull.max(axis=1) > upper) | (hull.min(axis=1) < lower))
     if not len(segments):
@@ -127,7 +127,7 @@ def _worst(c: np.ndarray, low: np.ndarray,
         values = np.einsum('mk,mgk->mg', c, u[..., None] ** np.arange(c.shape[1]))
         return values, np.maximum(values - high[:, None], low[:, None] - values)
 
-    # The grid finds the highest hill; looking at an ever smaller part of it finds its top. Newton's
+    # The grid finds the highest hill; sampling an ever smaller part of it finds its top. Newton's
     # method would be quicker, but fails where the second derivative vanishes, as at a rest.
     centre, half = np.full(len(c), 0.5), 0.5
     for grid in (_GRID, *[_ZOOM] * 8):

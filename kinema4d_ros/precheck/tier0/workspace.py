@@ -20,7 +20,7 @@ def check_workspace(trajectory: JointTrajectory, robot: Robot, start: Mapping[st
     """
     Return where the origin of a moving link first leaves the box, one finding per link.
 
-    The motion is looked at at every point of the trajectory and at 20 Hz between (32 to 256
+    The motion is checked at every point of the trajectory and at 20 Hz between (32 to 256
     samples). Links that stand still are the cell's business, not the trajectory's.
 
     :param box: x0 y0 z0 x1 y1 z1 [m].

@@ -31,7 +31,7 @@ class HullTrack:
 def check_carried(scene: ScenePoints, robot: RobotRollout, story: Story,
                   settings: Tier1Settings) -> list[Finding]:
     """
-    Tell where something that is carried is pressed into the scene.
+    Report where something that is carried is pressed into the scene.
 
     It is taken for its convex hull. Points of the scene that are inside where it stands are its
     support or neighbours and do not count. Being put down touches the scene, so it may reach

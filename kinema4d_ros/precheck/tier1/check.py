@@ -27,7 +27,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
 
     The distance d of a link, known to +- sigma, is judged with k = `confidence`: contact where
     d + k sigma <= 0 (FAIL), doubtful where d - k sigma <= 0 (UNSURE), near miss below
-    `near_miss` (told). Links that may touch fail when pressed in deeper than allowed, or when
+    `near_miss` (reported). Links that may touch fail when pressed in deeper than allowed, or when
     they are faster than allowed at their first touch. What the fingers are about to close on is
     approached as closely as that takes, so there only d <= 0 makes the palm doubtful.
 
@@ -122,7 +122,7 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
 
 
 def _bands(track: Track, limit: float, k: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tell where the distance is certainly, and where it is perhaps, not above the limit."""
+    """Return where the distance is certainly, and where it is perhaps, not above the limit."""
     with np.errstate(invalid='ignore'):
         return (track.distance + k * track.sigma <= limit,
                 track.distance - k * track.sigma <= limit)

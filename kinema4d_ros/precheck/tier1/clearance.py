@@ -33,7 +33,6 @@ class Clearance:
     targets: tuple[Track, ...]
     minimum: float = np.inf         # [m] the smallest distance of a link that must not touch
     minimum_sigma: float = np.nan   # [m] its standard deviation
-    minimum_time: float = np.nan    # [s]
     timeline: Timeline = field(default_factory=Timeline)   # of the links that must not touch
 
     def track(self, name: str, target: bool = False) -> Track:
@@ -50,14 +49,13 @@ class Clearance:
         worst = int(timeline.distance.argmin())
         return dataclasses.replace(
             self, minimum=float(timeline.distance[worst]),
-            minimum_sigma=float(timeline.sigma[worst]),
-            minimum_time=float(timeline.times[worst]), timeline=timeline)
+            minimum_sigma=float(timeline.sigma[worst]), timeline=timeline)
 
 
 def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceFields,
                       settings: Tier1Settings, story: Story | None) -> Clearance:
     """
-    Measure.
+    Return the distances of the links that move to the scene, at all times of the rollout.
 
     Points inside the robot as it stands at frame 0 are taken for the robot: they are what the
     mask missed. Points that the fingers take away count until the fingers begin to close.
@@ -93,10 +91,10 @@ def clearance_band(distance: float, sigma: float,
     :return: FAIL for contact, UNSURE where contact cannot be excluded, INFO for a near miss,
         None when clear.
     """
-    doubt = 0.0 if math.isnan(sigma) else settings.confidence * sigma
-    if distance + doubt <= 0.0:
+    band = 0.0 if math.isnan(sigma) else settings.confidence * sigma
+    if distance + band <= 0.0:
         return Severity.FAIL
-    if distance - doubt <= 0.0:
+    if distance - band <= 0.0:
         return Severity.UNSURE
     return Severity.INFO if distance < settings.near_miss else None
 

@@ -19,7 +19,7 @@ def with_penetration(track: Track, scene: Scene) -> Track:
     Return the track with the distance of touching frames lowered to minus the way pressed in.
 
     A camera sees surfaces, not how deep things are, and a thin link is never deeper in a surface
-    than half its own thickness. What tells is how far the place of the link that touches has gone
+    than half its own thickness. What counts is how far the place of the link that touches has gone
     on against the surface's normal, since it touched there.
     """
     touching = np.flatnonzero(track.distance <= 0)

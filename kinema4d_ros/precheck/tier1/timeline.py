@@ -46,7 +46,7 @@ class Timeline:
 
     @property
     def samples(self) -> tuple[ClearanceSample, ...]:
-        """The same as a Verdict tells it."""
+        """The same as a Verdict holds it."""
         return tuple(map(ClearanceSample, self.times, self.distance, self.sigma, self.link_names,
                          self.points_base, self.robot_points_base))
 

@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier2Settings
-from kinema4d_ros.precheck.tier2.scene_changes import (Change, FutureView, robot_residual,
+from kinema4d_ros.precheck.tier2.scene_changes import (Change, FutureView, median_robot_residual,
                                                        SceneChanges, spread_of)
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, PredictedFrame,
                                 RobotRollout, Severity, WorldEvent)
 
-_LEAST_PIXELS = 100      # of the robot, to tell how well it is followed
+_LEAST_PIXELS = 100      # of the robot, to measure how well it is followed
 _RIM = 0.04              # [m] a patch that is nowhere farther from the robot is its own rim
 _SAME_TIME = 1e-9
 
 
 class FutureCheck:
     """
-    Looks at a predicted future frame by frame, as the model yields it; ask `finish` at the end.
+    Checks a predicted future frame by frame, as the model yields it; ask `finish` at the end.
 
     Frames and rollout are those of one camera size. What speaks against *believing* the
     prediction makes the verdict UNSURE; a contact that a believable prediction shows is a FAIL.
@@ -30,7 +30,11 @@ class FutureCheck:
 
     def __init__(self, robot: RobotRollout, surfaces: Mapping[str, np.ndarray],
                  fields: DistanceFields, settings: Tier2Settings = Tier2Settings()):
-        """:param surfaces: vertices (V, 3) [m] of each link, link frame."""
+        """
+        Make the check of one prediction, before its first frame.
+
+        :param surfaces: vertices (V, 3) [m] of each link, link frame.
+        """
         self._robot, self._fields, self._settings = robot, fields, settings
         self._changes = SceneChanges(robot, surfaces, settings)
         moving = np.abs(robot.T_base_camera - robot.T_base_camera[:1]).max() > 1e-6
@@ -50,11 +54,11 @@ class FutureCheck:
         self.events: list[WorldEvent] = []
 
     def add(self, frame: PredictedFrame) -> None:
-        """Look at the next frame."""
+        """Check the next frame."""
         self.events += frame.events
         residual = frame.action_following
         if residual is None:
-            residual = robot_residual(frame, self._robot, _LEAST_PIXELS)
+            residual = median_robot_residual(frame, self._robot, _LEAST_PIXELS)
         if residual is not None:
             self._residuals.append((residual, frame.time))
         self._next = frame.index + 1
@@ -101,12 +105,12 @@ class FutureCheck:
         if others and self.views:
             apart, when = spread_of([self.views, *map(list, others)], s.moved)
             if apart > s.spread:
-                found.append(_doubt(FindingCode.SPREAD, 'predictions with other seeds differ by '
-                                    f'{100 * apart:.0f} cm', when, apart, s.spread, 'm'))
+                found.append(_unsure(FindingCode.SPREAD, 'predictions with other seeds differ by '
+                                     f'{100 * apart:.0f} cm', when, apart, s.spread, 'm'))
         if still is not None:
             moved = max(still, key=lambda view: view.moved_area, default=None)
             if moved is not None and moved.moved_area > s.least_area:
-                found.append(_doubt(
+                found.append(_unsure(
                     FindingCode.NO_REACTION, 'things move in the prediction although the robot '
                     'holds still', moved.time, moved.moved_area, s.least_area, 'm^2'))
         believed = not any(f.severity > Severity.INFO for f in found)
@@ -121,7 +125,7 @@ class FutureCheck:
         if not late:
             return []
         worst = max(late)[0]
-        return [_doubt(FindingCode.ACTION_FOLLOWING, 'the predicted robot is up to '
+        return [_unsure(FindingCode.ACTION_FOLLOWING, 'the predicted robot is up to '
                        f'{100 * worst:.0f} cm from where it will be', late[0][1], worst,
                        s.residual, 'm')]
 
@@ -133,19 +137,19 @@ class FutureCheck:
             vanished = worst.receded and not any(not c.receded for c in same)
             what = 'disappears' if vanished else 'moves'
             code = FindingCode.VANISHED if vanished else FindingCode.GHOST_MOTION
-            found.append(_doubt(
+            found.append(_unsure(
                 code, f'something at {_place(worst)} {what} in the prediction, which nothing '
                 'touches', self._ghosts[0].time, worst.area, limit, 'm^2', worst))
         lost = self._gone > 4 * limit and self._came < self._settings.vanished * self._gone
         at = self._gone_at
         if at is not None and lost and not self._is_hidden_by_hand():
-            found.append(_doubt(
+            found.append(_unsure(
                 FindingCode.VANISHED, f'what the robot touches at {_place(at)} '
                 'disappears in the prediction', at.time, self._gone, limit, 'm^2', at))
         return found
 
     def _is_hidden_by_hand(self) -> bool:
-        """Tell whether the model says that something is carried, which the hand may hide."""
+        """Return whether the model says that something is carried, which the hand may hide."""
         return any(event.kind is EventKind.GRASP for event in self.events)
 
     def _measure(self, frame: PredictedFrame, points_base: np.ndarray) -> None:
@@ -177,8 +181,8 @@ class FutureCheck:
             value=distance, limit=0.0, sigma=s.sigma, unit='m')]
 
 
-def _doubt(code: FindingCode, message: str, time: float, value: float, limit: float, unit: str,
-           change: Change | None = None) -> Finding:
+def _unsure(code: FindingCode, message: str, time: float, value: float, limit: float, unit: str,
+            change: Change | None = None) -> Finding:
     point = None if change is None else plain_point(change.points_base.mean(0))
     return Finding(code, Severity.UNSURE, f'{message} at {time:.2f} s', other='predicted scene',
                    point_base=point, time=float(time), value=value, limit=limit, unit=unit)

@@ -52,7 +52,11 @@ class SceneChanges:
 
     def __init__(self, robot: RobotRollout, surfaces: Mapping[str, np.ndarray],
                  settings: Tier2Settings):
-        """:param surfaces: vertices (V, 3) [m] of each link, link frame."""
+        """
+        Make the follower of one prediction, before its first frame.
+
+        :param surfaces: vertices (V, 3) [m] of each link, link frame.
+        """
         self._robot, self._settings = robot, settings
         self._links = [(robot.link_names.index(name), vertices[
             ::max(1, len(vertices) // _SURFACE_POINTS)]) for name, vertices in surfaces.items()
@@ -133,7 +137,7 @@ class SceneChanges:
             self._been = np.concatenate([self._been, (np.array(fresh) + 0.5) * _VOXEL])
 
 
-def robot_residual(frame: PredictedFrame, robot: RobotRollout, least: int) -> float | None:
+def median_robot_residual(frame: PredictedFrame, robot: RobotRollout, least: int) -> float | None:
     """
     Return how far the predicted robot is from the exact one [m], median over its inner pixels.
 

@@ -26,7 +26,7 @@ class ArmAttentionProcessor:
     _parallel_config = None
 
     def __init__(self, arm_tokens: int):
-        """Remember where the context is split."""
+        """Make a processor; the last `arm_tokens` tokens of the context are the robot's."""
         self.arm_tokens = arm_tokens
 
     def __call__(self, attn: WanAttention, hidden_states: torch.Tensor,

@@ -30,7 +30,7 @@ class Checkpoint:
     """
     A base model in diffusers layout plus a Kinema4D folder, opened and checked by headers.
 
-    The text encoder is neither needed nor looked at: the robot's tokens replace the text.
+    The text encoder is neither needed nor read: the robot's tokens replace the text.
     """
 
     def __init__(self, base: str | Path, weights: str | Path, variant: str = 'auto'):
@@ -56,7 +56,7 @@ class Checkpoint:
         if variant != 'auto' and variant != self.config.variant:
             raise WorldModelError(
                 f'variant {variant!r} was asked for, but {self.weights} holds '
-                f'{str(self.config.variant)!r} (told by arm_domain_emb); use variant=auto, or '
+                f'{str(self.config.variant)!r} (by its key arm_domain_emb); use variant=auto, or '
                 f'one of: auto, {", ".join(Variant)}')
         self._account()
 
@@ -92,8 +92,8 @@ class Checkpoint:
 
     def _check_scale(self, rank: int) -> None:
         """Refuse a LoRA whose own metadata asks for another scale than the one applied."""
-        told = json.loads(self.lora.metadata.get('lora_adapter_metadata', '{}'))
-        alpha = next((value for key, value in told.items() if key.endswith('lora_alpha')), None)
+        metadata = json.loads(self.lora.metadata.get('lora_adapter_metadata', '{}'))
+        alpha = next((value for key, value in metadata.items() if key.endswith('lora_alpha')), None)
         scale = self.config.sampling.lora_scale
         if alpha is not None and float(alpha) not in (rank * scale, float(rank)):
             raise WorldModelError(

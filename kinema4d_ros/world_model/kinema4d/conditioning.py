@@ -27,7 +27,7 @@ class ConditionEncoder:
     """Turns images and robot signals into the transformer's inputs, all float32 on the CPU."""
 
     def __init__(self, config: ModelConfig, codec: VideoCodec, image_encoder: ImageEncoder):
-        """Keep the parts."""
+        """Make an encoder of a VAE and a CLIP model, with the sizes of `config`."""
         self._config, self._codec, self._image_encoder = config, codec, image_encoder
 
     def image(self, image: np.ndarray) -> ImageCondition:

@@ -20,7 +20,7 @@ RGB_AND_POINTMAP = 2   # halves of the joint latent, side by side in width
 
 
 class Variant(enum.StrEnum):
-    """Which robot signal conditions the model; told apart by the key `arm_domain_emb`."""
+    """Which robot signal conditions the model; distinguished by the key `arm_domain_emb`."""
 
     DEFAULT = 'default'    # robot RGB and robot pointmap
     POINTMAP = 'pmcond'    # robot pointmap only

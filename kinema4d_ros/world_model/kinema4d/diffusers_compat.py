@@ -31,12 +31,12 @@ def cached_states(hook: Any) -> dict[str, Any]:
 
 
 def is_parallel(processor: Any) -> bool:
-    """Tell whether an attention processor shares its work with other devices."""
+    """Return whether an attention processor shares its work with other devices."""
     return processor._parallel_config is not None
 
 
 def is_compiled(module: Any) -> bool:
-    """Tell whether a torch module runs compiled."""
+    """Return whether a torch module runs compiled."""
     return module._compiled_call_impl is not None
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kinema4d_ros.world_model.kinema4d.pipeline import SamplingSettings
 
 
-def examine(setting: Mapping[str, Any]) -> Iterator[Diagnosis]:
+def check_engine(setting: Mapping[str, Any]) -> Iterator[Diagnosis]:
     """
     Yield what is found; after an error nothing that builds on it follows.
 
@@ -44,7 +44,7 @@ def examine(setting: Mapping[str, Any]) -> Iterator[Diagnosis]:
                     f'{device} ({name}), transformer in {str(dtype).removeprefix("torch.")}')
     yield Diagnosis('attention', Level.OK,
                     f'kernels that can be used here: {", ".join(usable_backends())}')
-    yield from _examine_checkpoint(setting, device, name, dtype)
+    yield from _check_checkpoint(setting, device, name, dtype)
 
 
 def usable_backends() -> list[str]:
@@ -54,7 +54,7 @@ def usable_backends() -> list[str]:
             if why_kernel_unusable(backend) is None]
 
 
-def _examine_checkpoint(setting: Mapping[str, Any], device: str, name: str,
+def _check_checkpoint(setting: Mapping[str, Any], device: str, name: str,
                         dtype: torch.dtype) -> Iterator[Diagnosis]:
     """Yield what there is to say about the checkpoint, memory and time."""
     from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint

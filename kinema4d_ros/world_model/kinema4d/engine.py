@@ -33,7 +33,7 @@ class Engine:
 
     def __init__(self, setting: Mapping[str, Any], checkpoint: Checkpoint):
         """
-        Load and accelerate.
+        Make an engine: the parts of the checkpoint loaded on their devices and accelerated.
 
         :param setting: the settings of `Kinema4D`.
         """
@@ -117,14 +117,14 @@ class Engine:
                 torch.cuda.empty_cache()
 
 
-def sampling_settings(setting: Mapping[str, Any], told: Sampling) -> SamplingSettings:
+def sampling_settings(setting: Mapping[str, Any], default: Sampling) -> SamplingSettings:
     """
     Return how to sample: the settings, and where they leave it open, the checkpoint.
 
-    :param told: what the checkpoint says.
+    :param default: what the checkpoint says.
     :raises WorldModelError: for a value out of range.
     """
-    steps = setting['steps'] or told.steps
+    steps = setting['steps'] or default.steps
     if not 1 <= steps <= 1000:
         raise WorldModelError(
             f"steps must be 1 to 1000, or 0 for the checkpoint's own, got {steps}")
@@ -132,5 +132,5 @@ def sampling_settings(setting: Mapping[str, Any], told: Sampling) -> SamplingSet
     if name not in ('auto', *Guidance):
         raise WorldModelError(
             f'guidance {name!r} does not exist; choose one of: auto, {", ".join(Guidance)}')
-    guidance = told.guidance if name == 'auto' else Guidance(name)
-    return SamplingSettings(steps, guidance, setting['guidance_scale'] or told.guidance_scale)
+    guidance = default.guidance if name == 'auto' else Guidance(name)
+    return SamplingSettings(steps, guidance, setting['guidance_scale'] or default.guidance_scale)

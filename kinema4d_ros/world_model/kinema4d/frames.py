@@ -31,7 +31,7 @@ class ModelView:
 
     def __init__(self, observation: Observation, robot: RobotRollout, size: Geometry, fit: str):
         """
-        Bring the observed image to the model's size; the intrinsics follow.
+        Make the view of an observation and a rollout in the model's size.
 
         :param fit: 'crop', 'pad' or 'stretch'; images of the model's size pass as they are.
         """

@@ -27,7 +27,7 @@ class ImageEncoder:
 
     def __init__(self, model: CLIPVisionModel, processor: Mapping[str, Any]):
         """
-        Wrap a model.
+        Make an encoder of a CLIP vision model.
 
         :param processor: content of preprocessor_config.json.
         :raises WorldModelError: when the file lacks what is needed.

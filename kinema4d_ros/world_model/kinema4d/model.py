@@ -16,7 +16,7 @@ from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.frames import FrameMaker, ModelView, plan_windows, Window
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 
-if TYPE_CHECKING:      # torch is imported once the checkpoint was looked at
+if TYPE_CHECKING:      # torch is imported once the checkpoint was checked
     import torch
 
     from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
@@ -64,7 +64,7 @@ class Kinema4D(WorldModel):
 
     def __init__(self, **values: Any) -> None:
         """
-        Load the checkpoint.
+        Make the model: settings checked, checkpoint loaded.
 
         :raises WorldModelError: for a bad setting, a missing package, a checkpoint that does not
             match, too little memory, or an option that does not take effect.
@@ -75,7 +75,7 @@ class Kinema4D(WorldModel):
             if not low <= self.setting[key] <= high:
                 raise WorldModelError(
                     f'{key} must be from {low:g} to {high:g}, got {self.setting[key]:g}')
-        # Before torch is imported, which takes seconds: a wrong or damaged folder is told at once.
+        # Before torch is imported, which takes seconds: a wrong folder is reported at once.
         checkpoint = Checkpoint(*(self.setting[key] for key in ('base', 'weights', 'variant')))
         require_stack()
         from kinema4d_ros.world_model.kinema4d.engine import Engine

@@ -41,7 +41,7 @@ class Pipeline:
     def __init__(self, transformer: Kinema4DTransformer, scheduler: SchedulerMixin, device: str,
                  dtype: torch.dtype):
         """
-        Keep the parts.
+        Make the denoising loop of a network and a scheduler.
 
         :param device: where the transformer computes (its weights may live elsewhere).
         :param dtype: of the network's input.

@@ -100,7 +100,7 @@ class RobotFit:
     Fed with the frames in order; each frame is corrected with what is known up to it, so that
     frames can leave before the last is decoded. A scale outside `PLAUSIBLE`, or too few robot
     pixels, means that what was generated there is not the robot: nothing is corrected then, and
-    the residual tells.
+    the residual shows.
     """
 
     PLAUSIBLE = (0.5, 2.0)
@@ -108,7 +108,7 @@ class RobotFit:
     PER_FRAME = 500      # robot pixels used of one frame
 
     def __init__(self) -> None:
-        """Start with the identity."""
+        """Make a fit that changes nothing at first."""
         self.scale, self.shift = 1.0, np.zeros(3)
         self.sigma = np.nan            # [m] robust spread of the residual per axis
         self._scale_error = 0.0        # standard error of the scale

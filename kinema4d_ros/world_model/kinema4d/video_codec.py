@@ -22,7 +22,7 @@ class VideoCodec:
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         """
-        Wrap an autoencoder.
+        Make a codec of an autoencoder.
 
         :param vae: on its device and in its dtype; may be moved between calls.
         """

@@ -32,7 +32,7 @@ class WeightFiles:
 
     def __init__(self, paths: list[Path]):
         """
-        Read the headers.
+        Make a reader of these files; their headers are read.
 
         :raises WorldModelError: for a truncated or foreign file, or a key in two files.
         """

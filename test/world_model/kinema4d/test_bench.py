@@ -24,7 +24,7 @@ def test_every_way_is_measured_or_says_why_not(monkeypatch):
     rows = kinema4d_gpu.compare(model_config(Variant.POINTMAP), 'cpu', torch.float32, 1)
     by_name = {row['case']: row for row in rows}
     assert tuple(by_name) == chosen
-    assert by_name['FlashAttention 3']['told'].startswith('attention_backend=_flash_3 cannot be')
+    assert by_name['FlashAttention 3']['reason'].startswith('attention_backend=_flash_3 cannot be')
     assert by_name[kinema4d_gpu.REFERENCE]['forwards_per_step'] == 2
     assert by_name['single pass']['forwards_per_step'] == 1
     assert by_name['single pass']['difference'] == 0

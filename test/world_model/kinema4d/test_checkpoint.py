@@ -140,7 +140,7 @@ def test_torch_files_are_read_without_running_code(copied, parts):
 
 
 @pytest.mark.parametrize('name', ['added_weights', 'pytorch_lora_weights'])
-def test_a_truncated_file_is_told_with_both_sizes(copied, name):
+def test_a_truncated_file_is_reported_with_both_sizes(copied, name):
     path = copied[1] / f'{name}.safetensors'
     data = path.read_bytes()
     path.write_bytes(data[:-100])
@@ -153,7 +153,7 @@ def test_a_truncated_file_is_told_with_both_sizes(copied, name):
             opened(copied)
 
 
-def test_a_truncated_base_and_vae_are_told(copied):
+def test_a_truncated_base_and_vae_are_reported(copied):
     for folder in ('transformer', 'vae'):
         path = copied[0] / folder / 'diffusion_pytorch_model.safetensors'
         data = path.read_bytes()
@@ -171,7 +171,7 @@ def test_missing_and_left_over_keys_are_listed(copied):
         opened(copied)
 
 
-def test_a_lora_of_other_layers_is_told(copied):
+def test_a_lora_of_other_layers_is_reported(copied):
     path = copied[1] / 'pytorch_lora_weights.safetensors'
 
     def rename(state):
@@ -184,7 +184,7 @@ def test_a_lora_of_other_layers_is_told(copied):
         opened(copied)
 
 
-def test_wrong_shapes_are_told(copied):
+def test_wrong_shapes_are_reported(copied):
     path = copied[0] / 'transformer' / 'diffusion_pytorch_model.safetensors'
     edit(path, lambda state: state.update({'proj_out.bias': torch.zeros(5)}))
     with pytest.raises(WorldModelError, match=r'of the wrong shape: proj_out.bias is \(5,\), '
@@ -192,19 +192,19 @@ def test_wrong_shapes_are_told(copied):
         opened(copied)
 
 
-def test_the_wrong_variant_is_told(copied):
+def test_the_wrong_variant_is_reported(copied):
     with pytest.raises(WorldModelError, match="variant 'pmcond' was asked for, but .* holds "
                                               "'default'"):
         opened(copied, variant='pmcond')
 
 
-def test_added_weights_without_sizes_are_told(copied):
+def test_added_weights_without_sizes_are_reported(copied):
     edit(copied[1] / 'added_weights.safetensors', lambda state: state.pop('arm_pos_emb'))
     with pytest.raises(WorldModelError, match='lack a usable arm_pos_emb'):
         opened(copied)
 
 
-def test_missing_directories_and_files_are_told(copied, tmp_path):
+def test_missing_directories_and_files_are_reported(copied, tmp_path):
     with pytest.raises(WorldModelError, match='setting base of kinema4d: no directory'):
         opened((tmp_path / 'nowhere', copied[1]))
     with pytest.raises(WorldModelError, match='setting weights .* nothing is ever fetched'):
@@ -215,7 +215,7 @@ def test_missing_directories_and_files_are_told(copied, tmp_path):
         opened(copied)
 
 
-def test_a_missing_or_foreign_config_is_told(copied):
+def test_a_missing_or_foreign_config_is_reported(copied):
     path = copied[0] / 'transformer' / 'config.json'
     config = json.loads(path.read_text())
     path.unlink()

@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command: predicts an episode without ROS, and examines machine and checkpoint."""
+"""The command: predicts an episode without ROS, and checks machine and checkpoint."""
 from __future__ import annotations
 
 import json
@@ -59,7 +59,7 @@ def test_an_error_is_one_line_and_status_two(command, directories, tmp_path, cap
     assert 'no such episode' in capsys.readouterr().err
 
 
-def test_without_an_episode_the_usage_is_told(command, capsys):
+def test_without_an_episode_the_usage_is_reported(command, capsys):
     assert command() == 2
     assert 'name an episode (.mcap file or bundled), or use --doctor' in capsys.readouterr().err
 

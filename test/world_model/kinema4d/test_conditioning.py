@@ -193,7 +193,7 @@ def test_penultimate_hidden_state_is_used(parts):
     assert torch.equal(embeds, captured[0]) and embeds.shape[1] == 5
 
 
-def test_a_foreign_image_processor_is_told():
+def test_a_foreign_image_processor_is_reported():
     from kinema4d_ros.world_model.kinema4d.image_encoder import ImageEncoder
     with pytest.raises(WorldModelError, match="not that of a CLIP image processor .*'size'"):
         ImageEncoder(SimpleNamespace(), {'image_mean': [0, 0, 0]})

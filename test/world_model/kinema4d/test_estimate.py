@@ -61,7 +61,7 @@ def test_memory_of_the_full_model():
         field.name for field in dataclasses.fields(MemoryEstimate)]
 
 
-def test_what_does_not_fit_is_told_with_both_figures():
+def test_what_does_not_fit_is_reported_with_both_figures():
     need = MemoryEstimate(0, 0, 0, 0, 0, device=50 * GIB, host=10 * GIB)
     check_memory(need, None, None)
     check_memory(need, 51 * GIB, 11 * GIB)

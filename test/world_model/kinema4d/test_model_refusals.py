@@ -23,7 +23,7 @@ def first(model, observation, robot):
     return next(model.predict(observation, robot))
 
 
-def test_nan_in_the_robot_pointmap_is_told(model, scene):
+def test_nan_in_the_robot_pointmap_is_reported(model, scene):
     observation, robot = scene()
     points = robot.pointmap.copy()
     v, u = np.argwhere(robot.link_id[3] >= 0)[0]
@@ -32,7 +32,7 @@ def test_nan_in_the_robot_pointmap_is_told(model, scene):
         first(model, observation, dataclasses.replace(robot, pointmap=points))
 
 
-def test_a_robot_out_of_view_is_told(model, scene):
+def test_a_robot_out_of_view_is_reported(model, scene):
     observation, robot = scene()
     gone = dataclasses.replace(robot, link_id=np.full_like(robot.link_id, -1),
                                pointmap=np.full_like(robot.pointmap, np.nan))
@@ -40,7 +40,7 @@ def test_a_robot_out_of_view_is_told(model, scene):
         first(model, observation, gone)
 
 
-def test_an_empty_trajectory_is_told(model, scene):
+def test_an_empty_trajectory_is_reported(model, scene):
     observation, robot = scene()
     empty = dataclasses.replace(robot, **{
         key: getattr(robot, key)[:0] for key in (
@@ -49,14 +49,14 @@ def test_an_empty_trajectory_is_told(model, scene):
         first(model, observation, empty)
 
 
-def test_an_image_of_another_size_than_the_robots_is_told(model, scene):
+def test_an_image_of_another_size_than_the_robots_is_reported(model, scene):
     observation, _ = scene(width=64)
     _, robot = scene()
     with pytest.raises(WorldModelError, match='the robot was rendered for'):
         first(model, observation, robot)
 
 
-def test_a_moving_camera_is_told(model, scene):
+def test_a_moving_camera_is_reported(model, scene):
     observation, robot = scene()
     poses = robot.T_base_camera.copy()
     poses[4:, 0, 3] = 0.2
@@ -117,12 +117,12 @@ def test_a_closed_model_says_so(checkpoints, scene):
     ('pointmap_background', 2.0, 'pointmap_background must be from -1 to 1, got 2'),
     ('soft_mask', -0.1, 'soft_mask must be from 0 to 1'),
     ('variant', 'both', "variant 'both' was asked for")])
-def test_bad_settings_are_told(checkpoints, setting, value, message):
+def test_bad_settings_are_reported(checkpoints, setting, value, message):
     with pytest.raises(WorldModelError, match=message):
         load_world_model('kinema4d', **{**checkpoints['pmcond'], setting: value})
 
 
-def test_an_unknown_image_fit_is_told(checkpoints, scene):
+def test_an_unknown_image_fit_is_reported(checkpoints, scene):
     model = load_world_model('kinema4d', steps=1, image_fit='squeeze', **checkpoints['pmcond'])
     with pytest.raises(WorldModelError, match="image_fit 'squeeze' does not exist; .*crop, pad"):
         first(model, *scene())
@@ -133,7 +133,7 @@ def test_without_directories_the_model_says_which_are_needed():
         load_world_model('kinema4d')
 
 
-def test_too_little_memory_is_told_before_anything_is_loaded(checkpoints, monkeypatch):
+def test_too_little_memory_is_reported_before_anything_is_loaded(checkpoints, monkeypatch):
     from kinema4d_ros.world_model.kinema4d import engine
     monkeypatch.setattr(engine, 'free_memory', lambda device: (1000, 1000))
     monkeypatch.setattr(engine.Checkpoint, 'load_transformer', None)

@@ -120,7 +120,7 @@ def test_noise_comes_from_the_cpu_generator_in_float32(parts):
 
 
 @pytest.mark.parametrize('guidance', list(Guidance))
-def test_progress_is_told_per_step_and_a_cancel_stops_before_the_next_forward(parts, guidance):
+def test_progress_is_reported_per_step_and_a_cancel_stops_before_the_next_forward(parts, guidance):
     part = parts['pmcond']
     passes = 2 if guidance is Guidance.REFERENCE else 1
     told = []

@@ -61,7 +61,7 @@ def test_per_frame_follows_the_recipe():
     assert how.scale == pytest.approx(max(halves))
 
 
-def test_a_useless_range_is_told():
+def test_a_useless_range_is_reported():
     with pytest.raises(WorldModelError, match='pointmap scale is 0 m, which is no usable range'):
         fixed((0, 0, 1), 0.0)(np.zeros((0, 3)), robot_points())
 

@@ -35,13 +35,13 @@ def test_header_tells_shapes_size_and_metadata(tmp_path):
     assert files.bytes == 28 and files.metadata == {'k': 'v'} and list(files) == ['x', 'y']
 
 
-def test_a_key_in_two_files_is_told(tmp_path):
+def test_a_key_in_two_files_is_reported(tmp_path):
     paths = [write(tmp_path / f'{name}.safetensors', {'x': [1]}) for name in 'ab']
     with pytest.raises(WorldModelError, match='b.safetensors repeats keys of another file: x'):
         WeightFiles(paths)
 
 
-def test_a_header_that_is_no_header_is_told(tmp_path):
+def test_a_header_that_is_no_header_is_reported(tmp_path):
     path = tmp_path / 'a.safetensors'
     for text in (b'{"x": 1}', b'{"x": {"dtype": "F32"}}', b'not json', b'[1, 2]'):
         path.write_bytes(struct.pack('<Q', len(text)) + text)
@@ -49,7 +49,7 @@ def test_a_header_that_is_no_header_is_told(tmp_path):
             WeightFiles([path])
 
 
-def test_what_was_looked_for_and_what_is_there_are_told(tmp_path):
+def test_what_was_looked_for_and_what_is_there_are_reported(tmp_path):
     with pytest.raises(WorldModelError, match='no model.safetensors in .*; found none'):
         WeightFiles.find(tmp_path, 'model')
     with pytest.raises(WorldModelError, match='the directory does not exist'):

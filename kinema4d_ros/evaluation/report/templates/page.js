@@ -7,10 +7,10 @@ for (const card of document.querySelectorAll('.card')) {
   if (!drawing) continue;
   const cursor = drawing.querySelector('.cursor');
   const readout = card.querySelector('.readout');
-  const told = drawing.dataset;
+  const data = drawing.dataset;
   const [left, right, duration, near] =
-    ['left', 'right', 'duration', 'near'].map(key => Number(told[key]));
-  const samples = told.samples.split(';').map(sample => {
+    ['left', 'right', 'duration', 'near'].map(key => Number(data[key]));
+  const samples = data.samples.split(';').map(sample => {
     const [time, distance, link] = sample.split(',');
     return {time: Number(time), distance: Number(distance), link};
   });

@@ -137,7 +137,7 @@ def test_the_end_of_the_block_closes_the_world_model_whatever_happens_in_it(robo
     assert model.closed
 
 
-def test_a_world_model_of_an_unknown_name_is_told(robot):
+def test_a_world_model_of_an_unknown_name_is_reported(robot):
     with pytest.raises(WorldModelError, match=r"'magic'; available: .*kinematic"):
         ShadowSimulator(robot, 'magic')
 

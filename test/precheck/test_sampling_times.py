@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""When the motion is looked at; and that more scene never makes carrying safer."""
+"""When the motion is sampled; and that more scene never makes carrying safer."""
 import dataclasses
 
 import numpy as np
@@ -12,8 +12,8 @@ from scenes import can, Path, pick_and_place, RED, World
 
 from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier0Settings, Tier1Settings
-from kinema4d_ros.precheck import sampling_times as motion_times
-from kinema4d_ros.precheck.sampling_times import looking_times
+from kinema4d_ros.precheck import sampling_times as module
+from kinema4d_ros.precheck.sampling_times import sampling_times
 from kinema4d_ros.precheck.tier1.carried import check_carried
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
@@ -23,39 +23,39 @@ GOOD = pick_and_place((0.1, 0.15), (-0.05, -0.2), grip_height=0.07, release_heig
                       frames=76)
 
 
-def test_looks_by_hand():
-    # 0.3 m in 3 s; at most 1 cm between looks: 30 steps, and never fewer than 33 looks.
+def test_samples_by_hand():
+    # 0.3 m in 3 s; at most 1 cm between samples: 30 steps, and never fewer than 33.
     path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
     start = dict(zip(ROBOT.joint_names, motion(path).positions[0]))
-    times, found = looking_times(motion(path), ROBOT, start, 0.02, {})
+    times, found = sampling_times(motion(path), ROBOT, start, 0.02, {})
     assert (len(times), found) == (33, ())
-    times, found = looking_times(motion(path), ROBOT, start, 0.004, {})
+    times, found = sampling_times(motion(path), ROBOT, start, 0.004, {})
     assert len(times) == 76 and times[0] == 0.0 and times[-1] == 3.0 and not found
     stays = JointTrajectory(('x',), np.zeros(1), np.zeros((1, 1)))
-    np.testing.assert_array_equal(looking_times(stays, ROBOT, start, 0.02, {})[0], [0.0])
+    np.testing.assert_array_equal(sampling_times(stays, ROBOT, start, 0.02, {})[0], [0.0])
 
 
 def test_the_way_to_where_the_trajectory_begins_is_looked_at_however_short_its_time():
     start = dict.fromkeys(ROBOT.joint_names, 0.0)
     jump = JointTrajectory(('x',), np.array([1e-9, 2.0]), np.full((2, 1), 0.3))
-    times, (finding,) = looking_times(jump, ROBOT, start, 0.02, {})
+    times, (finding,) = sampling_times(jump, ROBOT, start, 0.02, {})
     assert (finding.code, finding.severity) == (FindingCode.NOT_CHECKED, Severity.UNSURE)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 7.0), st.integers(2, 130))
-def test_the_same_way_takes_as_many_looks_at_any_speed(slowness, points):
+def test_the_same_way_takes_as_many_samples_at_any_speed(slowness, points):
     ways = np.linspace(0, 1, points)
     steady = JointTrajectory(('x',), 3 * ways * slowness, 0.3 * ways[:, None])
     start = dict.fromkeys(ROBOT.joint_names, 0.0)
-    assert len(looking_times(steady, ROBOT, start, 0.0041, {})[0]) == 75
+    assert len(sampling_times(steady, ROBOT, start, 0.0041, {})[0]) == 75
 
 
 def test_a_motion_too_long_to_look_at_does_not_pass(monkeypatch):
-    monkeypatch.setattr(motion_times, '_MOST', 400)
+    monkeypatch.setattr(module, '_MOST', 400)
     path = Path.through((0, 0, 0, 0.3, 0.08), (3, 0.3, 0, 0.3, 0.08), frames=4)
     start = dict(zip(ROBOT.joint_names, motion(path).positions[0]))
-    times, (finding,) = looking_times(motion(path), ROBOT, start, 0.0005, {})
+    times, (finding,) = sampling_times(motion(path), ROBOT, start, 0.0005, {})
     assert len(times) == 400
     assert (finding.code, finding.severity) == (FindingCode.NOT_CHECKED, Severity.UNSURE)
     assert '601 looks' in finding.message and 'tier1.travel' in finding.message
@@ -75,9 +75,9 @@ def test_a_link_that_turns_moves_as_far_as_its_end():
         <axis xyz="0 0 1"/><limit effort="1" velocity="9"/></joint></robot>''')
     surfaces = {name: mesh.vertices for name, mesh in load_meshes(robot).items()}
     turn = JointTrajectory(('turn',), np.array([0.0, 2.0]), np.array([[0.0], [1.5]]))
-    times, _ = looking_times(turn, robot, {'turn': 0.0}, 0.02, surfaces)
+    times, _ = sampling_times(turn, robot, {'turn': 0.0}, 0.02, surfaces)
     assert 0.9 * 1.5 / (len(times) - 1) <= 0.02 < 0.9 * 1.5 / (len(times) - 3)
-    assert len(looking_times(turn, robot, {'turn': 0.0}, 0.02, {})[0]) == 33    # the origin rests
+    assert len(sampling_times(turn, robot, {'turn': 0.0}, 0.02, {})[0]) == 33    # the origin rests
 
 
 @pytest.mark.parametrize('depth', [np.nan, 0.0, np.inf])
@@ -111,8 +111,8 @@ def carry():
     options = PrecheckSettings(tier1=Tier1Settings(depth_sigma=0.0, depth_sigma_square=0.0))
     checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes), options)
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
-    scene = checker.look(observation)
-    robot = checker.move(observation, motion(GOOD))
+    scene = checker.scene_of(observation)
+    robot = checker.rollout_of(observation, motion(GOOD))
     story = Story(scene.view, robot)
     return scene.points, robot, story, options.tier1
 
@@ -122,9 +122,9 @@ def test_what_a_check_foresees_needs_no_picture():
     checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
     observation = observe(World().add(RED, can(0.03, 0.12, (0.1, 0.15, 0))), GOOD)
     outcome = checker.tier1(observation, motion(GOOD)).outcome
-    view = checker.look(observation).view
+    view = checker.scene_of(observation).view
     assert outcome.moved and 'image' not in vars(view)       # which is painted when asked for
-    story = Story(view, checker.move(observation, motion(GOOD)))
+    story = Story(view, checker.rollout_of(observation, motion(GOOD)))
     assert [event.message for event in outcome.events] == [
         told.event.message for told in story.events]
     assert story.backdrops[-1].image.any() and story.bodies[0].body.colors.any()
