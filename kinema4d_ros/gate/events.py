@@ -81,24 +81,19 @@ class ClientCancelled:
     number: int
 
 
-@dataclass(frozen=True)
-class OperatorApproved:
-    """An operator lets the trajectory with this hash pass (mode advise)."""
+class OperatorAction(enum.StrEnum):
+    """What an operator does; the names of the services."""
 
-    trajectory_hash: str
-
-
-@dataclass(frozen=True)
-class OperatorDenied:
-    """An operator refuses the trajectory with this hash (mode advise)."""
-
-    trajectory_hash: str
+    APPROVE = 'approve'      # let the trajectory that is shown pass (mode advise)
+    DENY = 'deny'            # refuse it
+    OVERRIDE = 'override'    # let the one that was refused pass once (mode enforce)
 
 
 @dataclass(frozen=True)
-class OperatorOverrode:
-    """An operator lets the refused trajectory with this hash pass once (mode enforce)."""
+class OperatorActed:
+    """An operator called a service for the trajectory with this hash."""
 
+    action: OperatorAction
     trajectory_hash: str
 
 
@@ -111,4 +106,4 @@ class Closed:
 
 Event = (TrajectorySubmitted | VerdictAnswered | VerdictHeard | JointsChanged | Tick
          | ControllerAccepted | ControllerRejected | ControllerFinished | ClientCancelled
-         | OperatorApproved | OperatorDenied | OperatorOverrode | Closed)
+         | OperatorActed | Closed)

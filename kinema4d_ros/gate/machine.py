@@ -14,9 +14,8 @@ from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShad
                                         DecisionKind, EndGoal, LogLevel)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
                                       ControllerFinished, ControllerRejected, Event, GoalEnd,
-                                      JointsChanged, OperatorApproved, OperatorDenied,
-                                      OperatorOverrode, Tick, TrajectorySubmitted,
-                                      VerdictAnswered, VerdictHeard)
+                                      JointsChanged, OperatorActed, OperatorAction, Tick,
+                                      TrajectorySubmitted, VerdictAnswered, VerdictHeard)
 from kinema4d_ros.gate.evidence import badness, EvidenceMemory
 from kinema4d_ros.gate.execution import Execution
 from kinema4d_ros.gate.motions import EventContext, PendingMotion, Phase
@@ -98,12 +97,10 @@ class GateMachine:
                 self._execution.finished(event, context)
             case ClientCancelled(number):
                 self._cancel(number, context)
-            case OperatorApproved(digest):
-                self._operator_decided(digest, True, context)
-            case OperatorDenied(digest):
-                self._operator_decided(digest, False, context)
-            case OperatorOverrode(digest):
+            case OperatorActed(OperatorAction.OVERRIDE, digest):
                 self._override(digest, context)
+            case OperatorActed(action, digest):
+                self._operator_decided(digest, action is OperatorAction.APPROVE, context)
             case Tick():
                 self._tick(context)
             case Closed(reason):

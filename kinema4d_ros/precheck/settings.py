@@ -83,18 +83,11 @@ class TouchRule:
 
 
 @dataclass(frozen=True)
-class Tier1Settings(PicklableSettings):
-    """What tier 1 allows, and how well the scene is known."""
+class Tier1Settings(PicklableSettings, SceneSettings):
+    """What tier 1 allows, and how well the scene is known (`SceneSettings`)."""
 
     near_miss: float = 0.01             # [m] 0..0.06, closer than this is reported
     confidence: float = 2.0             # standard deviations that a decision keeps away
-    depth_sigma: float = 0.001          # [m] of the depth camera, at any distance
-    depth_sigma_square: float = 0.0015  # [1/m], times distance squared
-    calibration_sigma: float = 0.002    # [m] camera pose against robot
-    mesh_sigma: float = 0.0006          # [m] of the reduced meshes
-    mask_growth: int = 3                # [px] the robot's rendered mask is grown by
-    voxel: float = 0.003                # [m] of the thinned scene
-    least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
     #: 0..1 of the pixels beside the robot, fewer with a depth say nothing of the scene
     least_measured: float = 0.05
     travel: float = 0.02                # [m] a point of a link moves between two samples, at most
@@ -122,8 +115,8 @@ class Tier1Settings(PicklableSettings):
     @property
     def scene(self) -> SceneSettings:
         """How well the scene is known."""
-        return SceneSettings(self.depth_sigma, self.depth_sigma_square, self.calibration_sigma,
-                             self.mesh_sigma, self.mask_growth, self.voxel, self.least_neighbours)
+        return SceneSettings(**{item.name: getattr(self, item.name)
+                                for item in dataclasses.fields(SceneSettings)})
 
 
 @dataclass(frozen=True)

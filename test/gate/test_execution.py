@@ -5,8 +5,8 @@ import pytest
 from gate_driver import ahead, Driver, READY, swing
 
 from kinema4d_ros.gate import Phase, ShadowSimAnswer
-from kinema4d_ros.gate.events import (ClientCancelled, GoalEnd, JointsChanged, OperatorApproved,
-                                      Tick, TrajectorySubmitted, VerdictAnswered)
+from kinema4d_ros.gate.events import (ClientCancelled, GoalEnd, JointsChanged, OperatorActed,
+                                      OperatorAction, Tick, TrajectorySubmitted, VerdictAnswered)
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 CANCEL, NO = 'cancel at controller', ShadowSimAnswer(problem='no')
@@ -216,7 +216,8 @@ def test_the_graph_is_looked_at_for_decisions_and_not_for_each_joint_state():
     needs = gate.machine.needs_new_graph
     assert not needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)
     request = gate.request()
-    for event in (TrajectorySubmitted(request), VerdictAnswered(1, NO), OperatorApproved('')):
+    for event in (TrajectorySubmitted(request), VerdictAnswered(1, NO),
+                  OperatorActed(OperatorAction.APPROVE, '')):
         assert needs(event, gate.now_ns)
     gate.moving(swing(0.4, seconds=4.0))
     assert needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)

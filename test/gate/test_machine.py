@@ -141,20 +141,12 @@ def test_a_denied_one_is_refused():
     assert gate.told(request) == 'denied by the operator' and 'send' not in gate.log
 
 
-def test_an_approval_for_another_goal_with_the_same_hash_must_be_repeated():
+@pytest.mark.parametrize('between', [(), ('with efforts',)], ids=['at once', 'one between'])
+def test_an_approval_for_another_goal_with_the_same_hash_must_be_repeated(between):
     gate = Driver(mode='advise')
     gate.pass_(gate.submit(goal_digest='harmless'))
-    newer = gate.submit(goal_digest='with efforts')
-    gate.pass_(newer)
-    done, text = gate.approve(newer.trajectory_hash)
-    assert not done and 'taken the place of another with the same hash' in text
-    assert gate.approve(newer.trajectory_hash)[0]
-
-
-def test_nor_does_one_that_was_not_shown_in_between_change_that():
-    gate = Driver(mode='advise')
-    gate.pass_(gate.submit(goal_digest='harmless'))
-    gate.submit(goal_digest='with efforts')          # replaced before anybody saw it
+    for digest in between:                           # replaced before anybody saw it
+        gate.submit(goal_digest=digest)
     newer = gate.submit(goal_digest='with more efforts')
     gate.pass_(newer)
     done, text = gate.approve(newer.trajectory_hash)

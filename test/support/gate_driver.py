@@ -12,9 +12,9 @@ from kinema4d_ros.gate import (GateMachine, GateRequest, GateSettings, GraphStat
 from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim,
                                         CancelAtController, EndGoal, Forward, ReportDecision)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
-                                      ControllerFinished, JointsChanged, OperatorApproved,
-                                      OperatorDenied, OperatorOverrode, Tick, TrajectorySubmitted,
-                                      VerdictAnswered, VerdictHeard)
+                                      ControllerFinished, JointsChanged, OperatorActed,
+                                      OperatorAction, Tick, TrajectorySubmitted, VerdictAnswered,
+                                      VerdictHeard)
 from kinema4d_ros.gate.events import GoalEnd
 from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import JointTrajectory, Status, Verdict
@@ -171,10 +171,10 @@ class Driver:
         return answer.success, answer.sentence
 
     def approve(self, digest) -> tuple[bool, str]:
-        return self.operate(OperatorApproved(digest))
+        return self.operate(OperatorActed(OperatorAction.APPROVE, digest))
 
     def deny(self, digest) -> tuple[bool, str]:
-        return self.operate(OperatorDenied(digest))
+        return self.operate(OperatorActed(OperatorAction.DENY, digest))
 
     def override(self, digest) -> tuple[bool, str]:
-        return self.operate(OperatorOverrode(digest))
+        return self.operate(OperatorActed(OperatorAction.OVERRIDE, digest))

@@ -8,6 +8,7 @@ from multiprocessing import Pipe
 
 import numpy as np
 import pytest
+from supervised import URDF
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
@@ -17,17 +18,6 @@ from kinema4d_ros.worker.frame_memory import FrameMemory
 from kinema4d_ros.worker.main import make_model, Worker
 from kinema4d_ros.worker.protocol import (CheckTask, Ended, Progress, Ready, RobotReady, SetRobot,
                                           Stop, Work, WorkerSettings)
-
-STICK = """
-<robot name="stick">
-  <link name="base"/>
-  <link name="tip"><visual><geometry><box size="0.1 0.1 0.4"/></geometry></visual></link>
-  <joint name="swing" type="revolute">
-    <parent link="base"/><child link="tip"/><axis xyz="0 1 0"/>
-    <limit lower="-2" upper="2" velocity="2" effort="1"/>
-  </joint>
-</robot>
-"""
 
 
 @pytest.mark.parametrize('name, words', [
@@ -73,7 +63,7 @@ def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_befo
     motion = JointTrajectory(('swing',), np.array([0.0, 1.0]), np.array([[0.0], [0.5]]))
     work = Work(1, observation, motion, None, CheckTask((0,)), PrecheckSettings(), '', 0, 0)
     ours, theirs = Pipe()
-    for message in (WorkerSettings(''), SetRobot(STICK), work,
+    for message in (WorkerSettings(''), SetRobot(URDF), work,
                     dataclasses.replace(work, job=2, observation=None),
                     dataclasses.replace(work, job=3, observation=Unusable()),
                     dataclasses.replace(work, job=4, observation=None)):

@@ -21,16 +21,14 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.deferred_action_server import DeferredActionServer
 from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.gate.commands import AnswerOperator, EndGoal
-from kinema4d_ros.gate.events import (ClientCancelled, Event, GoalEnd, OperatorApproved,
-                                      OperatorDenied, OperatorOverrode, TrajectorySubmitted)
+from kinema4d_ros.gate.events import (ClientCancelled, GoalEnd, OperatorActed, OperatorAction,
+                                      TrajectorySubmitted)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import request_from_bytes, request_from_goal
 from kinema4d_ros.srv import Decide
 
 _RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
 _RETRY = 0.005            # [s] until rclpy is asked again whether it knows of a cancel
-_EVENTS: dict[str, Callable[[str], Event]] = {
-    'approve': OperatorApproved, 'deny': OperatorDenied, 'override': OperatorOverrode}
 
 
 class GoalServer:
@@ -61,8 +59,9 @@ class GoalServer:
             node.create_subscription(
                 JointTrajectory, '~/joint_trajectory', dispatcher.guarded(self._take),
                 qos.TRAJECTORY, raw=True, callback_group=group)
-        for name in _EVENTS:
-            node.create_service(Decide, f'~/{name}', self._service(name), callback_group=group)
+        for action in OperatorAction:
+            node.create_service(Decide, f'~/{action}', self._service(action),
+                                callback_group=group)
         self._timer = node.create_timer(
             _RETRY, dispatcher.guarded(self._end_what_can), callback_group=group,
             clock=Clock(clock_type=ClockType.STEADY_TIME), autostart=False)
@@ -108,14 +107,16 @@ class GoalServer:
             self._dispatcher.post(ClientCancelled(number))
         return CancelResponse.ACCEPT
 
-    def _service(self, name: str) -> Callable[[Decide.Request, Decide.Response], Decide.Response]:
+    def _service(self, action: OperatorAction
+                 ) -> Callable[[Decide.Request, Decide.Response], Decide.Response]:
         def serve(request: Decide.Request, response: Decide.Response) -> Decide.Response:
             response.success, response.message = False, 'the gate failed; its log says why'
-            for command in self._dispatcher.handle(_EVENTS[name](request.trajectory_hash)):
+            for command in self._dispatcher.handle(
+                    OperatorActed(action, request.trajectory_hash)):
                 if isinstance(command, AnswerOperator):
                     response.success, response.message = command.success, command.sentence
-            self._node.get_logger().info(
-                f'service {name}: {"done" if response.success else "refused"}: {response.message}')
+            how = 'done' if response.success else 'refused'
+            self._node.get_logger().info(f'service {action}: {how}: {response.message}')
             return response
         return serve
 
