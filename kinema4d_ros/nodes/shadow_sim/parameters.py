@@ -156,7 +156,7 @@ TABLE_ROWS = (
     Parameter('touch.<link>.within', list[float], UNSET,
               'Box x0 y0 z0 x1 y1 z1 in the root link where this link may touch; anywhere unless '
               'set', unit='m', length=6),
-    _rule('tier1.near_miss', 'A link that comes closer is told', unit='m', maximum=0.06),
+    _rule('tier1.near_miss', 'A link that comes closer is reported', unit='m', maximum=0.06),
     _rule('tier1.confidence', 'Standard deviations of a distance that a decision keeps away',
           maximum=10.0),
     _rule('tier1.depth_sigma', 'Standard deviation of the depth camera, at any distance', unit='m',
@@ -183,8 +183,8 @@ TABLE_ROWS = (
     _rule('tier1.carried_sigma', 'Standard deviation of the shape of what is carried', unit='m',
           maximum=0.2),
     Parameter('tier1.unseen', str, str(_DEFAULTS['tier1'].unseen),
-              'What it means when the robot moves into space that the camera has not seen: told '
-              '(report), or no PASS (unsure)', choices=tuple(map(str, Unseen))),
+              'What it means when the robot moves into space that the camera has not seen: '
+              'reported (report), or no PASS (unsure)', choices=tuple(map(str, Unseen))),
     _rule('tier1.unseen_share',
           "Share of a link's surface in unseen space, from which on that holds", maximum=1.0),
     # tier 2: what the world model predicts
@@ -207,7 +207,7 @@ TABLE_ROWS = (
     _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
     _rule('tier2.hold_still',
           'Predict also what happens when the robot does not move: nothing should'),
-    # what is told
+    # what is reported
     Parameter('shadow_prefix', str, 'shadow/',
               'Prefix of the TF frames of the predicted robot; the same as frame_prefix of its '
               'robot_state_publisher', read_only=True),
