@@ -8,25 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import open3d as o3d
 
+from bench.render import looking_at
 from kinema4d_ros.types import Gripper, Observation, PinholeCamera, RobotRollout
 
 CAMERA = PinholeCamera(200, 160, 220.0, 220.0, 99.5, 79.5)
 TABLE, RED, BLUE, STEEL = (150, 120, 90), (200, 40, 40), (40, 60, 200), (90, 95, 100)
 LINKS = ('base', 'palm', 'left', 'right')
-
-
-def looking_at(eye, target) -> np.ndarray:
-    """Return T_base_camera of a camera at `eye` that looks at `target`, z up."""
-    z = np.subtract(target, eye)
-    z = z / np.linalg.norm(z)
-    x = np.cross(z, (0, 0, 1.0))
-    x = x / np.linalg.norm(x)
-    T = np.eye(4)
-    T[:3, :3] = np.column_stack([x, np.cross(z, x), z])
-    T[:3, 3] = eye
-    return T
-
-
 T_BASE_CAMERA = looking_at((0.9, 0.1, 0.75), (0.0, 0.0, 0.05))
 
 
