@@ -23,7 +23,9 @@ from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 
-_DISCOVERY_TIME = 3.0    # [s] after its start in which a node may not know all others yet
+# [s] after its start in which a node may not know all others yet: DDS announces itself in a burst,
+# and to those that missed it again after 3 s
+_DISCOVERY_TIME = 5.0
 
 
 class ShadowSimClient:
