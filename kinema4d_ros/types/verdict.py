@@ -33,6 +33,9 @@ class FindingCode(enum.IntEnum):
     MODEL_FAILED = 3
     CANCELLED = 4
     DEADLINE = 5
+    CONTRADICTION = 6
+    ROBOT_STATE = 7
+    OTHER_MOTION = 8
     UNKNOWN_JOINT = 10
     MISSING_JOINT = 11
     NOT_FINITE = 12
@@ -46,9 +49,12 @@ class FindingCode(enum.IntEnum):
     WORKSPACE = 20
     SELF_COLLISION = 21
     NONZERO_END_VELOCITY = 22
+    TRACKING = 23
     CONTACT = 40
     NEAR_MISS = 41
     UNSEEN_SPACE = 42
+    CAMERA_POSE = 43
+    ATTACHED = 44
     GRASP = 60
     CLOSED_ON_NOTHING = 61
     RELEASE = 62
