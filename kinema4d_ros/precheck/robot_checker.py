@@ -22,7 +22,7 @@ from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
-                                RobotRollout)
+                                RobotRollout, StartState)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,14 @@ class RobotChecker:
         return check_tier0(trajectory, self.robot, joint_positions, self.settings.tier0,
                            self.self_collision)
 
-    def tier1(self, observation: Observation, trajectory: JointTrajectory) -> Tier1Result:
-        """Check the motion against the scene that the observation shows."""
+    def tier1(self, observation: Observation, trajectory: JointTrajectory,
+              start: Mapping[str, float] | None = None) -> Tier1Result:
+        """
+        Check the motion against the scene that the observation shows.
+
+        :param start: joints where the motion starts [rad or m], maybe a StartState; None for those
+            of the observation. Where the robot is in the image, only the observation says.
+        """
         if observation.view.depth is None:
             return Tier1Result((not_checked(
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
@@ -110,7 +116,7 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
-        motion, too_long = self._move(observation, trajectory)
+        motion, too_long = self._move(observation, trajectory, start)
         story = None
         if can_grasp(motion):
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
@@ -128,13 +134,15 @@ class RobotChecker:
             self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
         return self._scene
 
-    def rollout_of(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
+    def rollout_of(self, observation: Observation, trajectory: JointTrajectory,
+                   start: Mapping[str, float] | None = None) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""
-        return self._move(observation, trajectory)[0]
+        return self._move(observation, trajectory, start)[0]
 
-    def _move(self, observation: Observation,
-              trajectory: JointTrajectory) -> tuple[RobotRollout, tuple[Finding, ...]]:
-        robot, start = self.robot, observation.joint_positions
+    def _move(self, observation: Observation, trajectory: JointTrajectory,
+              start: Mapping[str, float] | None) -> tuple[RobotRollout, tuple[Finding, ...]]:
+        robot = self.robot
+        start = StartState.of(observation.start if start is None else start).resting_where_unknown
         times, too_long = sampling_times(trajectory, robot, start, self.settings.tier1.travel,
                                          self.surfaces)
         motion = sample_trajectory(trajectory, robot, times, start)

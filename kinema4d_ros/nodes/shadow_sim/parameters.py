@@ -124,6 +124,12 @@ TABLE_ROWS = (
     Parameter('tier0.workspace', list[float], (),
               'Box x0 y0 z0 x1 y1 z1 in the root link that the moving links must not leave; empty '
               'for no box', unit='m', length=6),
+    Parameter('tier0.start_velocity', str, 'measured',
+              'Joint velocities that the controller takes a motion to start with: those in '
+              'joint_states (measured), none where it lacks the state interface velocity (zero), '
+              'those of its last command with interpolate_from_desired_state (commanded: what '
+              'starts while the robot moves is not judged)',
+              choices=('measured', 'zero', 'commanded')),
     _rule('tier0.allow_end_velocity', 'Accept a trajectory that still moves at its last point'),
     _rule('tier0.step_time',
           'A jump of the commanded velocity counts as an acceleration over this time',
