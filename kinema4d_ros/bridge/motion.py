@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -91,27 +92,63 @@ def trajectory_message(trajectory: JointTrajectory, header: Header | None = None
     return message
 
 
-def joint_positions(message: JointState) -> dict[str, float]:
-    """
-    Return name -> position [rad or m], in any order, with whatever joints the message has.
+class JointStates(NamedTuple):
+    """What one message, or several of them, tell of joints; in any order, by name."""
 
-    :raises ObservationError: names and positions do not match, a name comes twice, or a position
-        is not finite.
+    positions: dict[str, float]     # [rad or m], finite
+    velocities: dict[str, float]    # [rad/s or m/s], finite; of joints that have a position here
+    unusable: dict[str, str] = {}   # joint -> why its position is none; never changed
+
+    def of(self, names: Iterable[str]) -> JointStates:
+        """Return what is told of the joints `names`, in their order."""
+        wanted = tuple(names)
+        return JointStates(*({name: values[name] for name in wanted if name in values}
+                             for values in self))
+
+
+def joint_states(message: JointState) -> JointStates:
     """
-    if len(message.name) != len(message.position):
+    Return the positions and velocities of whatever joints a message has.
+
+    A joint whose position is not finite is left out alone: joint_state_broadcaster sends NaN for
+    what a joint does not measure, such as the position of a wheel. So is one that is named twice
+    with two positions. Velocities are optional: fewer or more than there are names count as none.
+
+    :raises ObservationError: names and positions do not match.
+    """
+    names, positions = message.name, message.position
+    if len(names) != len(positions):
         raise ObservationError(
-            f'joint state has {len(message.name)} names but {len(message.position)} positions')
-    positions = dict(zip(message.name, map(float, message.position)))
-    if len(positions) != len(message.name):
-        twice = sorted({name for name in message.name if message.name.count(name) > 1})
-        raise ObservationError(f'joint state names a joint twice: {", ".join(twice)}')
-    bad = [f'{name} = {value}' for name, value in positions.items() if not math.isfinite(value)]
-    if bad:
-        raise ObservationError(f'joint state is not finite: {", ".join(bad)}')
-    return positions
+            f'joint state has {len(names)} names but {len(positions)} positions')
+    velocities = message.velocity if len(message.velocity) == len(names) else ()
+    found: dict[str, float] = {}
+    speeds: dict[str, float] = {}
+    unusable: dict[str, str] = {}
+    for index, name in enumerate(names):
+        position = float(positions[index])
+        if not math.isfinite(position):
+            unusable[name] = f'its position is {position}'
+        elif found.get(name, position) != position:
+            unusable[name] = f'it is named twice, with positions {found[name]} and {position}'
+        else:
+            found[name] = position
+            if len(velocities) and math.isfinite(velocities[index]):
+                speeds[name] = float(velocities[index])
+    for name in unusable:
+        found.pop(name, None)
+        speeds.pop(name, None)
+    return JointStates(found, speeds, unusable)
 
 
-def joint_state_message(positions: Mapping[str, float], header: Header) -> JointState:
-    """Return a JointState with positions only."""
+def joint_positions(message: JointState) -> dict[str, float]:
+    """Return name -> position [rad or m], of what `joint_states` can use; raises as it does."""
+    return joint_states(message).positions
+
+
+def joint_state_message(positions: Mapping[str, float], header: Header,
+                        velocities: Mapping[str, float] | None = None) -> JointState:
+    """Return a JointState; with velocities [rad/s or m/s] where they are given for all joints."""
     return JointState(header=header, name=[str(name) for name in positions],
-                      position=[float(value) for value in positions.values()])
+                      position=[float(value) for value in positions.values()],
+                      velocity=[float(velocities[name]) for name in positions]
+                      if velocities else [])

@@ -7,6 +7,8 @@ import threading
 from collections import deque
 from typing import Any, NamedTuple
 
+from kinema4d_ros.bridge.motion import JointStates
+
 _JUMP_NS = 1_000_000_000   # stamps this much older than the newest mean that the clock was reset
 
 
@@ -92,15 +94,20 @@ class StampedBuffer:
             return now - self._entries[-1].arrival if self._entries else None
 
 
-def merged_positions(buffer: StampedBuffer, stamp_ns: int, within_ns: int) -> dict[str, float]:
+def merged_joint_states(buffer: StampedBuffer, stamp_ns: int, within_ns: int) -> JointStates:
     """
-    Return the joint positions [rad or m] at a stamp, each joint from the message nearest to it.
+    Return the joint states at a stamp, each joint from the message nearest to it.
 
     Arm and gripper often publish their own JointState on one topic; no single one is complete.
 
-    :param buffer: of dicts as `motion.joint_positions` returns them.
+    :param buffer: of `motion.JointStates`.
     """
-    positions: dict[str, float] = {}
+    merged = JointStates({}, {})
     for entry in buffer.by_distance(stamp_ns, within_ns):
-        positions = entry.value | positions
-    return positions
+        known = merged.positions
+        merged = JointStates(
+            entry.value.positions | known,
+            {name: value for name, value in entry.value.velocities.items()
+             if name not in known} | merged.velocities,
+            entry.value.unusable | merged.unusable)
+    return merged

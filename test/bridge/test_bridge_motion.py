@@ -15,6 +15,8 @@ from kinema4d_ros.bridge import motion
 from kinema4d_ros.errors import ObservationError, TrajectoryError
 from kinema4d_ros.types import JointTrajectory
 
+NAN = float('nan')
+
 
 def point(time, **fields):
     """Build one point at `time` [s]."""
@@ -82,10 +84,34 @@ def test_joint_state_in_any_order_with_extra_joints():
 
 @pytest.mark.parametrize('names, positions, words', [
     (['a', 'b'], [1.0], '2 names but 1 positions'),
-    (['a'], [], '1 names but 0 positions'),
-    (['a', 'a'], [1.0, 2.0], 'twice: a'),
-    (['a', 'b'], [1.0, float('nan')], 'not finite: b = nan'),
-    (['a', 'b'], [float('inf'), 1.0], 'not finite: a = inf')])
+    (['a'], [], '1 names but 0 positions')])
 def test_bad_joint_states(names, positions, words):
     with pytest.raises(ObservationError, match=words):
-        motion.joint_positions(JointState(name=names, position=positions))
+        motion.joint_states(JointState(name=names, position=positions))
+
+
+@pytest.mark.parametrize('names, positions, bad, words', [
+    (['a', 'b'], [1.0, NAN], 'b', 'its position is nan'),
+    (['b', 'a'], [-np.inf, 1.0], 'b', 'its position is -inf'),
+    (['b', 'a', 'b'], [1.0, 1.0, 2.0], 'b', 'named twice, with positions 1.0 and 2.0'),
+    (['b', 'a', 'b'], [NAN, 1.0, 2.0], 'b', 'its position is nan')])
+def test_a_joint_without_a_position_is_left_out_alone(names, positions, bad, words):
+    states = motion.joint_states(JointState(name=names, position=positions,
+                                            velocity=[0.5] * len(names)))
+    assert states.positions == {'a': 1.0} and states.velocities == {'a': 0.5}
+    assert list(states.unusable) == [bad] and words in states.unusable[bad]
+
+
+@pytest.mark.parametrize('velocities, expected', [
+    ([0.5, -0.25], {'a': 0.5, 'b': -0.25}), ([], {}), ([0.5], {}), ([0.5, 0.0, 1.0], {}),
+    ([NAN, -0.25], {'b': -0.25})])
+def test_velocities_are_optional(velocities, expected):
+    message = JointState(name=['a', 'b'], position=[1.0, 2.0], velocity=velocities)
+    states = motion.joint_states(message)
+    assert states == ({'a': 1.0, 'b': 2.0}, expected, {})
+    assert states.of(['b', 'c']).positions == {'b': 2.0}
+
+
+def test_a_joint_state_with_velocities_comes_back():
+    message = motion.joint_state_message({'a': 1.0, 'b': 2.0}, Header(), {'b': 0.5, 'a': 0.25})
+    assert motion.joint_states(message).velocities == {'a': 0.25, 'b': 0.5}

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema4d_ros.bridge.stamped_buffer import merged_positions, StampedBuffer
+from kinema4d_ros.bridge.motion import JointStates
+from kinema4d_ros.bridge.stamped_buffer import merged_joint_states, StampedBuffer
 
 S = 1_000_000_000
 
@@ -61,10 +62,15 @@ def test_counts_rate_and_age():
 
 def test_joints_of_two_publishers_are_merged_nearest_first():
     buffer = StampedBuffer()
-    buffer.put(1 * S, {'arm': 1.0}, 0.0)
-    buffer.put(int(1.1 * S), {'finger': 0.01}, 0.1)
-    buffer.put(int(1.2 * S), {'arm': 2.0}, 0.2)
-    assert merged_positions(buffer, int(1.2 * S), S) == {'arm': 2.0, 'finger': 0.01}
-    assert merged_positions(buffer, 1 * S, S) == {'arm': 1.0, 'finger': 0.01}
-    assert merged_positions(buffer, int(1.2 * S), S // 20) == {'arm': 2.0}
-    assert merged_positions(buffer, 9 * S, S) == {}
+    buffer.put(1 * S, JointStates({'arm': 1.0}, {'arm': 0.5}), 0.0)
+    buffer.put(int(1.1 * S), JointStates({'finger': 0.01}, {}), 0.1)
+    buffer.put(int(1.2 * S), JointStates({'arm': 2.0}, {}), 0.2)
+
+    def merged(at, within):
+        return merged_joint_states(buffer, at, within)
+
+    assert merged(int(1.2 * S), S).positions == {'arm': 2.0, 'finger': 0.01}
+    assert merged(int(1.2 * S), S).velocities == {}       # not that of the older message
+    assert merged(1 * S, S) == JointStates({'arm': 1.0, 'finger': 0.01}, {'arm': 0.5})
+    assert merged(int(1.2 * S), S // 20).positions == {'arm': 2.0}
+    assert merged(9 * S, S).positions == {}

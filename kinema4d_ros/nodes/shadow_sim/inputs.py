@@ -17,8 +17,8 @@ from tf2_msgs.msg import TFMessage
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.bridge.graph import why_silent
-from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
-from kinema4d_ros.bridge.stamped_buffer import Entry, merged_positions, StampedBuffer
+from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
+from kinema4d_ros.bridge.stamped_buffer import Entry, merged_joint_states, StampedBuffer
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
@@ -106,7 +106,7 @@ class Inputs:
             self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
         self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
-                                       joint_positions, NotForExecutor())
+                                       joint_states, NotForExecutor())
         self._subscription_thread = SubscriptionThread(self._subscriptions['joint_states'])
         for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
             self._subscriptions[topic] = node.create_subscription(
@@ -225,8 +225,14 @@ class Inputs:
 
     def joint_positions(self, robot: Robot, now_ns: int,
                         values: Mapping[str, Any]) -> dict[str, float]:
+        """Return the newest positions of the robot's joints [rad or m]; see `joint_states`."""
+        return self.joint_states(robot, now_ns, values).positions
+
+    def joint_states(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> JointStates:
         """
-        Return the newest positions of the robot's joints [rad or m].
+        Return the newest states of the robot's joints, each with a position.
+
+        Velocities are there of those joints whose publisher sends them.
 
         :param values: snapshot of the parameters.
         :raises InputProblem: there are none, they are stale, or a joint is missing.
@@ -287,7 +293,7 @@ class Inputs:
         best = None
         for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
             try:
-                positions = self._of_robot(robot, entry.stamp_ns, within_ns)
+                positions = self._of_robot(robot, entry.stamp_ns, within_ns).positions
             except InputProblem:
                 continue
             depth = None
@@ -297,14 +303,15 @@ class Inputs:
                 return entry, positions, depth
             best = best or (entry, positions, None)
         if best is None:     # say what is wrong with the newest
-            return newest, self._of_robot(robot, newest.stamp_ns, within_ns), None
+            return newest, self._of_robot(robot, newest.stamp_ns, within_ns).positions, None
         return best
 
-    def _of_robot(self, robot: Robot, at_ns: int, within_ns: int) -> dict[str, float]:
-        positions = merged_positions(self._joints, at_ns, within_ns)
+    def _of_robot(self, robot: Robot, at_ns: int, within_ns: int) -> JointStates:
+        states = merged_joint_states(self._joints, at_ns, within_ns)
+        positions = states.positions
         lacking = [name for name in robot.joint_names if name not in positions]
         if not lacking:
-            return {name: positions[name] for name in robot.joint_names}
+            return states.of(robot.joint_names)
         newest = self._joints.latest()
         if newest is None:
             raise self._missing('joint_states')
@@ -315,7 +322,9 @@ class Inputs:
                 f'{abs(at_ns - newest.stamp_ns) / _NS:.2f} s away; do both clocks agree?')
         raise InputProblem(
             FindingCode.MISSING_INPUT,
-            f'joint_states lack {", ".join(lacking)}; they have: {", ".join(sorted(positions))}')
+            'joint_states lack ' + ', '.join(
+                f'{name} ({states.unusable[name]})' if name in states.unusable else name
+                for name in lacking) + f'; they have: {", ".join(sorted(positions))}')
 
     def _missing(self, topic: str) -> InputProblem:
         name = self._node.resolve_topic_name(topic)
