@@ -9,6 +9,7 @@ from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
 from kinema4d_ros.robot.point_cubes import PointCubes
+from kinema4d_ros.robot.receipt import from_receipt
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
 from kinema4d_ros.robot.shapes import LinkMesh
@@ -21,6 +22,6 @@ __all__ = [
     'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes',
     'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'is_blended_by_velocity', 'load_meshes',
-    'sample_trajectory', 'swept_path', 'tool_path', 'trajectory_hash',
+    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'from_receipt', 'is_blended_by_velocity',
+    'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path', 'trajectory_hash',
 ]

@@ -19,13 +19,14 @@ from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
 from kinema4d_ros.bridge.stamped_buffer import Entry, merged_joint_states, StampedBuffer
+from kinema4d_ros.bridge.start_state import start_state
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import FindingCode, Observation
+from kinema4d_ros.types import FindingCode, Observation, StartState
 
 _NS = 1_000_000_000
 _JOINT_SPREAD_NS = _NS // 2   # arm and gripper may publish their states so far apart
@@ -242,6 +243,17 @@ class Inputs:
             raise self._missing('joint_states')
         _check_age('joint_states', newest, now_ns, values['max_input_age'])
         return self._of_robot(robot, newest.stamp_ns, _JOINT_SPREAD_NS)
+
+    def start_state(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> StartState:
+        """
+        Return the newest state of the robot's joints, as a motion would start from it.
+
+        :param values: snapshot of the parameters.
+        :raises InputProblem: as `joint_states`.
+        """
+        states = self.joint_states(robot, now_ns, values)
+        newest = self._joints.latest()
+        return start_state(states, self._joints, now_ns if newest is None else newest.stamp_ns)
 
     def observe(self, finder: CameraFinder, now_ns: int,
                 values: Mapping[str, Any]) -> FramedObservation:
