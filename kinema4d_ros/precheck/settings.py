@@ -15,6 +15,7 @@ import numpy as np
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import JointLimit
 
@@ -162,6 +163,8 @@ class PrecheckSettings(PicklableSettings):
     #: further pairs of links that may touch
     allowed_contacts: tuple[tuple[str, str], ...] = ()
     grasping: GraspSettings = field(default_factory=GraspSettings)
+    #: how the robot follows commands; where there is one, the likely way is judged as well
+    tracking: TrackingModel | None = None
 
 
 def _at_least_zero(settings: object, *names: str) -> None:
