@@ -126,21 +126,23 @@ def follow(times: np.ndarray, command: np.ndarray, start: np.ndarray | float,
     :param velocity: (...) measured velocity at 0.
     """
     start, velocity = np.asarray(start, np.float64), np.asarray(velocity, np.float64)
-    flat = command.reshape(len(times), -1)
-    late = np.stack([np.interp(times - joint.delay, times, column) for column in flat.T], axis=1)
-    late = late.reshape(command.shape)
+    step = times[1] - times[0]
+    at = np.clip((times - joint.delay) / step, 0, len(times) - 1)
+    knot = np.minimum(at.astype(int), len(times) - 2)
+    share = (at - knot).reshape(-1, *(1,) * (command.ndim - 1))
+    late = (1 - share) * command[knot] + share * command[knot + 1]
     # Until the first command comes, the joint goes on: what it followed was ahead of it by a lag.
     before = times < joint.delay
     ahead = (times[before].reshape(-1, *(1,) * (command.ndim - 1)) + joint.lag)
     late[before] = start + velocity / joint.gain * ahead
     out = np.empty_like(late)
     out[0] = start
-    step = times[1] - times[0]
     if joint.lag > 0:
         kept = np.exp(-step / joint.lag)
         ramp = 1 - joint.lag / step * (1 - kept)
-        for i in range(len(times) - 1):
-            out[i + 1] = kept * out[i] + (1 - kept) * late[i] + (late[i + 1] - late[i]) * ramp
+        drive = (1 - kept) * late[:-1] + np.diff(late, axis=0) * ramp
+        for i, driven in enumerate(drive):
+            out[i + 1] = kept * out[i] + driven
     else:
         out[1:] = late[1:]
     moved: np.ndarray = start + joint.gain * (out - start)

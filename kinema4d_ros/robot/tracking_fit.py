@@ -3,6 +3,7 @@
 """Fit a TrackingModel to recordings of what was commanded and what the joints did."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,10 @@ from kinema4d_ros.errors import TrajectoryError
 from kinema4d_ros.robot.tracking import follow, JointTracking, TrackingModel
 
 HORIZON = 2.0                                  # [s] that a motion is foreseen from its start
-_DELAYS = np.arange(0.0, 0.41, 0.02)           # [s]
-_LAGS = np.r_[0.0, np.geomspace(0.01, 1.0, 24)]    # [s]
+_DELAYS = np.linspace(0.0, 0.48, 7)            # [s] that are tried first
+_LAGS = np.r_[0.0, np.geomspace(0.02, 1.28, 7)]    # [s]
+_NEARER = np.linspace(-1, 1, 5)                # then ever nearer to the best
+_ROUNDS = 3
 _GAINS = (0.5, 1.2)
 _STEP = 0.02                                   # [s] at most between samples
 _FEWEST = 5                                    # windows
@@ -113,14 +116,17 @@ def _fit(windows: Windows, column: int) -> JointTracking:
     start = measured[0]
     best, least = JointTracking(), np.inf
     if np.ptp(measured, axis=0).max() > _MOVES:
-        for delay in _DELAYS:
-            for lag in _LAGS:
+        delays, lags = _DELAYS, _LAGS
+        for near in (1.0, *0.5 ** np.arange(1, _ROUNDS + 1)):
+            for delay, lag in itertools.product(delays, lags):
                 way = follow(times, command, start, speed, JointTracking(1.0, delay, lag)) - start
                 done = measured - start
                 gain = float(np.clip((way * done).sum() / max((way * way).sum(), 1e-12), *_GAINS))
                 error = float(((gain * way - done) ** 2).sum())
                 if error < least:
                     best, least = JointTracking(gain, float(delay), float(lag)), error
+            delays = np.maximum(best.delay + near * 0.08 * _NEARER, 0.0)
+            lags = np.maximum(best.lag + near * max(best.lag, 0.04) * _NEARER, 0.0)
     left = np.abs(follow(times, command, start, speed, best) - measured)
     sigma = max(float(np.sqrt((left ** 2).mean())), float(np.percentile(left, 95)) / 1.96)
     return JointTracking(round(best.gain, 4), round(best.delay, 4), round(best.lag, 4), sigma)
