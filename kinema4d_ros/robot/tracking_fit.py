@@ -45,6 +45,22 @@ class TrackingRecord:
             raise TrajectoryError('the times of a tracking record must increase')
 
 
+    def of(self, joints: Sequence[str] | None) -> TrackingRecord:
+        """
+        Return what it tells of some joints, of all for None.
+
+        :raises TrajectoryError: it does not have one of them.
+        """
+        if joints is None:
+            return self
+        if unknown := [name for name in joints if name not in self.joint_names]:
+            raise TrajectoryError(f'the recording has no commands and states of '
+                                  f'{", ".join(unknown)}; it has {", ".join(self.joint_names)}')
+        columns = [self.joint_names.index(name) for name in joints]
+        return TrackingRecord(tuple(joints), self.times, self.commanded[:, columns],
+                              self.measured[:, columns])
+
+
 @dataclass(frozen=True, eq=False)
 class Windows:
     """Motions of one length, each from a measured start."""
@@ -56,11 +72,12 @@ class Windows:
     velocities: np.ndarray     # (W, J) measured at the start
 
     @classmethod
-    def of(cls, records: Sequence[TrackingRecord], horizon: float = HORIZON) -> Windows:
+    def of(cls, records: Sequence[TrackingRecord], horizon: float = HORIZON,
+           fewest: int = _FEWEST) -> Windows:
         """
         Cut recordings into motions of `horizon` [s], each beginning where half of the last is over.
 
-        :raises TrajectoryError: there are fewer than 5 of them, or other joints in some records.
+        :raises TrajectoryError: there are fewer than `fewest`, or no joint is in all records.
         """
         names = tuple(sorted(set.intersection(*(set(r.joint_names) for r in records)))) \
             if records else ()
@@ -79,10 +96,10 @@ class Windows:
                 at = begin + times
                 parts.append((_at(at, t, command), _at(at, t, state),
                               _at(at[:1], t, speed)[0]))
-        if len(parts) < _FEWEST:
+        if len(parts) < fewest:
             raise TrajectoryError(
                 f'the recordings hold {len(parts)} motions of {horizon:g} s, and a fit takes '
-                f'{_FEWEST}: record for longer, while the robot moves')
+                f'{fewest}: record for longer, while the robot moves')
         return cls(names, times, np.stack([p[0] for p in parts], axis=1),
                    np.stack([p[1] for p in parts], axis=1), np.stack([p[2] for p in parts]))
 
@@ -125,12 +142,55 @@ def _fit(windows: Windows, column: int) -> JointTracking:
                 error = float(((gain * way - done) ** 2).sum())
                 if error < least:
                     best, least = JointTracking(gain, float(delay), float(lag)), error
-            delays = np.maximum(best.delay + near * 0.08 * _NEARER, 0.0)
-            lags = np.maximum(best.lag + near * max(best.lag, 0.04) * _NEARER, 0.0)
+            delays = np.clip(best.delay + near * 0.08 * _NEARER, 0.0, _DELAYS[-1])
+            lags = np.clip(best.lag + near * max(best.lag, 0.04) * _NEARER, 0.0, _LAGS[-1])
     left = np.abs(follow(times, command, start, speed, best) - measured)
     sigma = max(float(np.sqrt((left ** 2).mean())), float(np.percentile(left, 95)) / 1.96)
-    return JointTracking(round(best.gain, 4), round(best.delay, 4), round(best.lag, 4), sigma)
+    return JointTracking(round(best.gain, 4), round(best.delay, 4), round(best.lag, 4),
+                         round(sigma, 6))
 
 
 def _at(at: np.ndarray, times: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(at, times, column) for column in values.T], axis=1)
+
+
+@dataclass(frozen=True)
+class HeldOutErrors:
+    """How far joints are from where they were foreseen, in parts that a model was not fitted to."""
+
+    commanded: tuple[float, float]     # median and 95th percentile [rad or m] of the command itself
+    foreseen: tuple[float, float]      # of the model
+    within: float                      # share that is within 1.96 sigma, 0..1; 0.95 is right
+
+
+def held_out_errors(records: Sequence[TrackingRecord],
+                    horizon: float = HORIZON) -> HeldOutErrors | None:
+    """
+    Return the errors in each of up to five parts of the recordings, by a model of the others.
+
+    A single recording is cut in two. None where the parts are too short.
+    """
+    if len(records) == 1:
+        whole, half = records[0], len(records[0].times) // 2
+        records = [TrackingRecord(whole.joint_names, whole.times[part], whole.commanded[part],
+                                  whole.measured[part])
+                   for part in (slice(None, half), slice(half, None))]
+    folds = min(len(records), 5)
+    commanded, foreseen, within = [], [], []
+    try:
+        for fold in range(folds):
+            model = fit_tracking([record for index, record in enumerate(records)
+                                  if index % folds != fold], horizon=horizon)
+            windows = Windows.of(records[fold::folds], horizon, fewest=1)
+            off = np.abs(windows.foreseen(model) - windows.measured)
+            commanded.append(np.abs(windows.commanded - windows.measured).ravel())
+            foreseen.append(off.ravel())
+            within.append((off <= 1.96 * model.sigmas(windows.joint_names) + 1e-12).ravel())
+    except TrajectoryError:
+        return None
+
+    def middle_and_most(parts: list[np.ndarray]) -> tuple[float, float]:
+        flat = np.concatenate(parts)
+        return float(np.median(flat)), float(np.percentile(flat, 95))
+    return HeldOutErrors(middle_and_most(commanded), middle_and_most(foreseen),
+                         float(np.concatenate(within).mean()))
