@@ -7,8 +7,6 @@ import threading
 from collections import deque
 from typing import Any, NamedTuple
 
-from kinema4d_ros.bridge.motion import JointStates
-
 _JUMP_NS = 1_000_000_000   # stamps this much older than the newest mean that the clock was reset
 
 
@@ -76,6 +74,16 @@ class StampedBuffer:
             near = [e for e in self._entries if abs(e.stamp_ns - stamp_ns) <= within_ns]
         return sorted(near, key=lambda entry: abs(entry.stamp_ns - stamp_ns))
 
+    def since(self, arrival: float) -> list[Entry]:
+        """Return the values that arrived at or after a time of the caller's clock [s]."""
+        with self._lock:
+            found = []
+            for entry in reversed(self._entries):
+                if entry.arrival < arrival:
+                    break
+                found.append(entry)
+        return found
+
     def nearest(self, stamp_ns: int, within_ns: int) -> Entry | None:
         """Return the value nearest to a stamp, None when none is within the tolerance."""
         return next(iter(self.by_distance(stamp_ns, within_ns)), None)
@@ -92,22 +100,3 @@ class StampedBuffer:
         """Return the time since the last arrival [s], None when nothing is held."""
         with self._lock:
             return now - self._entries[-1].arrival if self._entries else None
-
-
-def merged_joint_states(buffer: StampedBuffer, stamp_ns: int, within_ns: int) -> JointStates:
-    """
-    Return the joint states at a stamp, each joint from the message nearest to it.
-
-    Arm and gripper often publish their own JointState on one topic; no single one is complete.
-
-    :param buffer: of `motion.JointStates`.
-    """
-    merged = JointStates({}, {})
-    for entry in buffer.by_distance(stamp_ns, within_ns):
-        known = merged.positions
-        merged = JointStates(
-            entry.value.positions | known,
-            {name: value for name, value in entry.value.velocities.items()
-             if name not in known} | merged.velocities,
-            entry.value.unusable | merged.unusable)
-    return merged
