@@ -28,15 +28,7 @@ class Reading(NamedTuple):
     velocity: float | None      # [rad/s or m/s]
     stamp_ns: int
     arrival: float              # on the steady clock [s]
-
-    def offset_ns(self, now_ns: int, now: float) -> int:
-        """
-        Return how far the stamp was ahead of ROS time on arrival.
-
-        :param now_ns: the present ROS time.
-        :param now: the same moment of the steady clock [s].
-        """
-        return self.stamp_ns - now_ns + round((now - self.arrival) * _NS)
+    offset_ns: int              # stamp less ROS time on arrival
 
 
 class Disagreement(NamedTuple):
@@ -86,11 +78,12 @@ class JointSources:
         self._claims: dict[tuple[str, int, int], Disagreement] = {}
 
     def put(self, states: JointStates, stamp_ns: int, arrival: float,
-            sequence: int | None = None) -> None:
+            now_ns: int, sequence: int | None = None) -> None:
         """
         Take in one message.
 
         :param arrival: on the steady clock [s].
+        :param now_ns: ROS time of the arrival.
         :param sequence: the number that its publisher gave it, None where that is not known.
         """
         names = frozenset(states.positions) | frozenset(states.unusable)
@@ -114,7 +107,7 @@ class JointSources:
                     if 0 < before.stamp_ns - stamp_ns < _NS:
                         continue        # a little disorder
                 held.newest[name] = Reading(position, states.velocities.get(name), stamp_ns,
-                                            arrival)
+                                            arrival, stamp_ns - now_ns)
 
     def readings(self, name: str) -> list[Reading]:
         """Return the newest reading of a joint of every source that has it, newest first."""

@@ -11,11 +11,17 @@ _JUMP_NS = 1_000_000_000   # stamps this much older than the newest mean that th
 
 
 class Entry(NamedTuple):
-    """One received value; `arrival` is on the caller's steady clock [s]."""
+    """One received value."""
 
     stamp_ns: int
     value: Any
-    arrival: float
+    arrival: float         # on the caller's steady clock [s]
+    now_ns: int = 0        # ROS time of the arrival, where the caller told
+
+    @property
+    def offset_ns(self) -> int:
+        """How far its stamp was ahead of ROS time on arrival."""
+        return self.stamp_ns - self.now_ns
 
 
 class StampedBuffer:
@@ -32,7 +38,7 @@ class StampedBuffer:
         self._entries: deque[Entry] = deque(maxlen=depth)
         self.received, self.refused, self.jumps = 0, 0, 0
 
-    def put(self, stamp_ns: int, value: Any, arrival: float) -> bool:
+    def put(self, stamp_ns: int, value: Any, arrival: float, now_ns: int = 0) -> bool:
         """Store a value; return True when the clock jumped back and the buffer was emptied."""
         with self._lock:
             self.received += 1
@@ -41,7 +47,7 @@ class StampedBuffer:
             if jumped:
                 self._entries.clear()
                 self.jumps += 1
-            self._entries.append(Entry(int(stamp_ns), value, float(arrival)))
+            self._entries.append(Entry(int(stamp_ns), value, float(arrival), now_ns))
             return jumped
 
     def refuse(self, *, kept: bool = False) -> None:

@@ -27,7 +27,7 @@ class Publisher:
         stamp = 0 if self.clock is None else round((at + self.clock) * S)
         self.into.put(JointStates(positions, {} if velocity is None
                                   else dict.fromkeys(positions, velocity)),
-                      stamp, at, self.number)
+                      stamp, at, round(at * S), self.number)
 
 
 @pytest.fixture
@@ -61,15 +61,15 @@ def test_a_publisher_with_another_clock_spoils_its_own_joints_only(sources, cloc
         arm.send(at, a=0.1, b=0.2)
         hand.send(at + STEP / 2, finger=0.01)
     assert sources.at(['a', 'b'], round(at * S), S // 20).positions == {'a': 0.1, 'b': 0.2}
-    assert sources.readings('a')[0].offset_ns(round(at * S), at) == 0
-    assert abs(sources.readings('finger')[0].offset_ns(round(at * S), at)) > S
+    assert sources.readings('a')[0].offset_ns == 0
+    assert abs(sources.readings('finger')[0].offset_ns) > S
     assert sources.disagreement('finger', at) is None
 
 
 def test_a_joint_that_is_nan_now_has_no_position_by_that_publisher(sources):
     arm, good = Publisher(sources), Publisher(sources)
     arm.send(1.0, a=1.0, b=1.0)
-    sources.put(JointStates({'a': 1.0}, {}, {'b': 'its position is nan'}), S, 1.01, 2)
+    sources.put(JointStates({'a': 1.0}, {}, {'b': 'its position is nan'}), S, 1.01, S, 2)
     assert sources.readings('b') == [] and len(sources.readings('a')) == 1
     assert sources.why_unusable('b') == 'its position is nan'
     good.send(1.02, b=2.0)
@@ -143,7 +143,7 @@ def test_a_whole_turn_is_no_difference_of_a_continuous_joint(sources):
 
 def test_memory_is_bounded_whatever_is_sent(sources):
     for number in range(2000):
-        sources.put(JointStates({f'joint_{number}': 0.0}, {}), number * S, float(number), 2)
+        sources.put(JointStates({f'joint_{number}': 0.0}, {}), number * S, float(number), 0, 2)
     assert len(sources.names()) <= 16
 
 

@@ -164,7 +164,7 @@ def test_a_joint_that_nobody_asked_for_may_have_any_clock(bench, clock):
             bench.passes()
         status, _ = bench.outcome(bench.goal(tiers=[2]))      # nor is what runs cancelled
         assert status == GoalStatus.STATUS_SUCCEEDED
-        bench.graph.wait(lambda: 'wheel: their' in bench.status('inputs')[2].get(
+        bench.graph.wait(lambda: 'wheel: the' in bench.status('inputs')[2].get(
             'joint_states problem', ''), 'the notice')
     assert bench.process.output().count('jumped back') == jumps
 

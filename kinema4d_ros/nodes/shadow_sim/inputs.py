@@ -26,7 +26,7 @@ from kinema4d_ros.camera import CameraCalibration, LinkPose
 from kinema4d_ros.errors import ContradictionError, Kinema4DError, ObservationError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_stale
-from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, Moment, TOPIC as JOINTS
+from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation
 
@@ -127,7 +127,8 @@ class Inputs:
         def take(message: Any, info: object) -> None:
             arrival = time.monotonic()
             sources.of(_likeness(message), sequence_number(info), arrival)
-            jumped = buffer.put(stamp_ns(message.header.stamp), message, arrival)
+            jumped = buffer.put(stamp_ns(message.header.stamp), message, arrival,
+                                self._node.get_clock().now().nanoseconds)
             if jumped:
                 self._note_problem(topic, 'the stamps jumped back; what came before is forgotten')
             if jumped and topic == self._image_topic:
@@ -261,7 +262,7 @@ class Inputs:
         """
         robot = finder.robot
         entry, positions, depth_entry = self._newest_complete(
-            robot, now_ns, values)
+            robot, values)
         image_name = f'camera image on {self._node.resolve_topic_name(self._image_topic)}'
         if stale := why_stale(image_name, entry.stamp_ns, now_ns, values['max_input_age']):
             raise InputProblem(FindingCode.STALE_INPUT, stale)
@@ -291,7 +292,7 @@ class Inputs:
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
         return FramedObservation(observation, frame, pose.mount, robot.root_link, is_in_frame)
 
-    def _newest_complete(self, robot: Robot, now_ns: int, values: Mapping[str, Any]
+    def _newest_complete(self, robot: Robot, values: Mapping[str, Any]
                          ) -> tuple[Entry, dict[str, float], Entry | None]:
         """
         Return the newest image that has joint positions and depth image, both with it.
@@ -305,7 +306,7 @@ class Inputs:
         best = None
         for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
             try:
-                positions = self._positions_at(robot, entry, now_ns, within_ns, values)
+                positions = self._joints.at(robot, entry, within_ns, values).positions
             except InputProblem as problem:
                 if problem.code == FindingCode.CONTRADICTION:
                     raise
@@ -317,14 +318,8 @@ class Inputs:
                 return entry, positions, depth
             best = best or (entry, positions, None)
         if best is None:     # say what is wrong with the newest
-            return newest, self._positions_at(robot, newest, now_ns, within_ns, values), None
+            return newest, self._joints.at(robot, newest, within_ns, values).positions, None
         return best
-
-    def _positions_at(self, robot: Robot, image: Entry, now_ns: int, within_ns: int,
-                      values: Mapping[str, Any]) -> dict[str, float]:
-        came_ns = now_ns - round((time.monotonic() - image.arrival) * NS)
-        return self._joints.at(robot, Moment(image.stamp_ns, image.stamp_ns - came_ns, now_ns),
-                               within_ns, values).positions
 
     def _refuse_rivals(self) -> None:
         """Raise InputProblem where two publishers send on one topic of the camera."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -16,7 +16,7 @@ from kinema4d_ros.bridge.graph import publishers
 from kinema4d_ros.bridge.joint_sources import JointSources, Reading
 from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
-from kinema4d_ros.bridge.stamped_buffer import StampedBuffer
+from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_stale
@@ -35,14 +35,6 @@ def fixed_joints(values: Mapping[str, Any]) -> dict[str, float]:
     """Return the joints that parameters hold still, by name [rad or m]."""
     return {name.removeprefix(_FIXED): value for name, value in values.items()
             if name.startswith(_FIXED)}
-
-
-class Moment(NamedTuple):
-    """When an image was made, and when it is looked at."""
-
-    stamp_ns: int
-    offset_ns: int      # of the stamp to ROS time when the image came
-    now_ns: int         # ROS time
 
 
 class JointInput:
@@ -90,7 +82,7 @@ class JointInput:
             self._note_problem(TOPIC, str(error))
             return
         self.buffer.put(round(arrival * NS), None, arrival)
-        self._sources.put(states, stamp, arrival, sequence_number(info))
+        self._sources.put(states, stamp, arrival, now_ns, sequence_number(info))
         off = stamp - now_ns
         if self._warns_of_clocks and abs(off) > _CLOCK_NS \
                 and arrival - self._noted_at > _NOTE_PERIOD:
@@ -112,8 +104,10 @@ class JointInput:
         doubted: dict[str, Reading] = {}
         for name in wanted:
             readings = self._sources.readings(name)
-            fit = [reading for reading in readings
-                   if why_stale('', reading.stamp_ns, now_ns, limit) is None]
+            # a stamp of the future is as old as the time since it came
+            fit = [reading for reading in readings if why_stale(
+                '', reading.stamp_ns, now_ns, limit) is None and not 0 < limit < (
+                    reading.offset_ns / NS)]
             if fit:
                 chosen[name] = max(fit, key=lambda reading: reading.stamp_ns)
             elif readings:
@@ -132,7 +126,7 @@ class JointInput:
                 name: reading.velocity for name, reading in chosen.items()
                 if reading.velocity is not None}))
 
-    def at(self, robot: Robot, image: Moment, within_ns: int,
+    def at(self, robot: Robot, image: Entry, within_ns: int,
            values: Mapping[str, Any]) -> JointStates:
         """
         Return the states of the robot's joints when an image was made.
@@ -142,13 +136,13 @@ class JointInput:
         """
         fixed, wanted = self._fixed_and_wanted(robot, values)
         now = time.monotonic()
-        stamp, now_ns = image.stamp_ns, image.now_ns
+        stamp = image.stamp_ns
         found = self._sources.at(wanted, stamp, within_ns)
         heard = {name: readings[0] for name in wanted if (
             readings := self._sources.readings(name))}
         self._refuse_lacking(wanted, {*heard, *found.positions}, found.positions)
         for name, reading in heard.items():
-            offset = reading.offset_ns(now_ns, now)
+            offset = reading.offset_ns
             if now - reading.arrival < _FRESH and abs(offset - image.offset_ns) > _CLOCK_NS:
                 raise InputProblem(FindingCode.CONTRADICTION, (
                     f'the clocks of joints and image do not agree: of {name}, '
@@ -213,7 +207,7 @@ class JointInput:
             or (f'the newest joint_states of {_several(doubted)} is more than {_SPREAD_NS / NS} s '
                 'away from that of the other joints')
         code, now = FindingCode.STALE_INPUT, time.monotonic()
-        offset = reading.offset_ns(now_ns, now)
+        offset = reading.offset_ns
         if now - reading.arrival >= _FRESH:
             text += f'; where nobody publishes it any more, set fixed_joints.{name} to its position'
         elif reading.stamp_ns and abs(offset) > _CLOCK_NS:
