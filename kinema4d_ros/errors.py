@@ -42,6 +42,10 @@ class ObservationError(Kinema4DError):
     """An image, depth image or joint state cannot be used (encoding, size, stamp, missing)."""
 
 
+class ContradictionError(ObservationError):
+    """Two sources of one input disagree, so neither can be relied on; the message names both."""
+
+
 class EpisodeError(Kinema4DError):
     """A recorded episode is damaged or lacks a topic."""
 

@@ -27,6 +27,20 @@ def owner(endpoint: TopicEndpointInfo) -> str:
     return f'{endpoint.node_namespace.rstrip("/")}/{endpoint.node_name}'
 
 
+def publishers(node: Node, topic: str) -> str:
+    """
+    Return who publishes on a topic, for a message to people.
+
+    :param topic: as the node names it, before remapping.
+    """
+    name = node.resolve_topic_name(topic)
+    try:
+        names = sorted(map(owner, node.get_publishers_info_by_topic(name)))
+    except Exception as error:      # no publisher may end this node
+        return f'{name}, whose publishers cannot be listed: {type(error).__name__}: {error}'
+    return f'{name}, published by {" and ".join(names) or "nobody any more"}'
+
+
 def why_incompatible(publisher: TopicEndpointInfo, kind: type, asked: QoSProfile) -> str | None:
     """
     Return why a subscriber never hears a publisher, None where it does, as far as the graph shows.

@@ -16,19 +16,37 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.subscription import Subscription
 
 RCLPY_VERSION = '7.1'
-__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'end_callback_threads', 'take']
+__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'call_back', 'end_callback_threads',
+           'sequence_number', 'take']
 
 
-def take(subscription: Subscription) -> Any | None:
+def take(subscription: Subscription) -> tuple[Any, Any] | None:
     """
     Return the oldest message that waits for a subscription, past the executor; None for none.
 
-    :return: a message, or its bytes where the subscription is raw.
+    :return: a message, or its bytes where the subscription is raw, and its message info.
     :raises InvalidHandle: the subscription is destroyed.
     """
     with subscription.handle:
-        taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-    return None if taken is None else taken[0]
+        taken: tuple[Any, Any] | None = subscription.handle.take_message(
+            subscription.msg_type, subscription.raw)
+    return taken
+
+
+def call_back(subscription: Subscription, message: Any, info: Any) -> None:
+    """Call the callback of a subscription as an executor does: with the info if it wants it."""
+    with_info = Subscription.CallbackType.WithMessageInfo
+    if getattr(subscription, '_callback_type', None) is with_info:
+        subscription.callback(message, info)
+    else:
+        subscription.callback(message)
+
+
+def sequence_number(info: Any) -> int | None:
+    """Return the number that a publisher gave a message in turn, None where the RMW has none."""
+    number = info.get('publication_sequence_number') if isinstance(info, dict) else None
+    # rmw's RMW_MESSAGE_INFO_SEQUENCE_NUMBER_UNSUPPORTED is the greatest of 64 bits
+    return number if isinstance(number, int) and 0 <= number < 2**64 - 1 else None
 
 
 def end_callback_threads(executor: MultiThreadedExecutor, timeout: float) -> None:

@@ -7,17 +7,21 @@ import threading
 from collections import deque
 from typing import Any, NamedTuple
 
-from kinema4d_ros.bridge.motion import JointStates
-
 _JUMP_NS = 1_000_000_000   # stamps this much older than the newest mean that the clock was reset
 
 
 class Entry(NamedTuple):
-    """One received value; `arrival` is on the caller's steady clock [s]."""
+    """One received value."""
 
     stamp_ns: int
     value: Any
-    arrival: float
+    arrival: float         # on the caller's steady clock [s]
+    now_ns: int = 0        # ROS time of the arrival, where the caller told
+
+    @property
+    def offset_ns(self) -> int:
+        """How far its stamp was ahead of ROS time on arrival."""
+        return self.stamp_ns - self.now_ns
 
 
 class StampedBuffer:
@@ -34,7 +38,7 @@ class StampedBuffer:
         self._entries: deque[Entry] = deque(maxlen=depth)
         self.received, self.refused, self.jumps = 0, 0, 0
 
-    def put(self, stamp_ns: int, value: Any, arrival: float) -> bool:
+    def put(self, stamp_ns: int, value: Any, arrival: float, now_ns: int = 0) -> bool:
         """Store a value; return True when the clock jumped back and the buffer was emptied."""
         with self._lock:
             self.received += 1
@@ -43,7 +47,7 @@ class StampedBuffer:
             if jumped:
                 self._entries.clear()
                 self.jumps += 1
-            self._entries.append(Entry(int(stamp_ns), value, float(arrival)))
+            self._entries.append(Entry(int(stamp_ns), value, float(arrival), now_ns))
             return jumped
 
     def refuse(self, *, kept: bool = False) -> None:
@@ -76,6 +80,16 @@ class StampedBuffer:
             near = [e for e in self._entries if abs(e.stamp_ns - stamp_ns) <= within_ns]
         return sorted(near, key=lambda entry: abs(entry.stamp_ns - stamp_ns))
 
+    def since(self, arrival: float) -> list[Entry]:
+        """Return the values that arrived at or after a time of the caller's clock [s]."""
+        with self._lock:
+            found = []
+            for entry in reversed(self._entries):
+                if entry.arrival < arrival:
+                    break
+                found.append(entry)
+        return found
+
     def nearest(self, stamp_ns: int, within_ns: int) -> Entry | None:
         """Return the value nearest to a stamp, None when none is within the tolerance."""
         return next(iter(self.by_distance(stamp_ns, within_ns)), None)
@@ -92,22 +106,3 @@ class StampedBuffer:
         """Return the time since the last arrival [s], None when nothing is held."""
         with self._lock:
             return now - self._entries[-1].arrival if self._entries else None
-
-
-def merged_joint_states(buffer: StampedBuffer, stamp_ns: int, within_ns: int) -> JointStates:
-    """
-    Return the joint states at a stamp, each joint from the message nearest to it.
-
-    Arm and gripper often publish their own JointState on one topic; no single one is complete.
-
-    :param buffer: of `motion.JointStates`.
-    """
-    merged = JointStates({}, {})
-    for entry in buffer.by_distance(stamp_ns, within_ns):
-        known = merged.positions
-        merged = JointStates(
-            entry.value.positions | known,
-            {name: value for name, value in entry.value.velocities.items()
-             if name not in known} | merged.velocities,
-            entry.value.unusable | merged.unusable)
-    return merged

@@ -9,7 +9,7 @@ import traceback
 from rclpy.callback_groups import CallbackGroup
 from rclpy.subscription import Subscription
 
-from kinema4d_ros.bridge.rclpy_compat import InvalidHandle, take
+from kinema4d_ros.bridge.rclpy_compat import call_back, InvalidHandle, take
 
 PERIOD = 0.01   # [s] messages are at most this late
 
@@ -75,7 +75,7 @@ class SubscriptionThread:
         for _ in range(subscription.qos_profile.depth):
             if self._ending.is_set():
                 return
-            message = take(subscription)
-            if message is None:
+            taken = take(subscription)
+            if taken is None:
                 return
-            subscription.callback(message)
+            call_back(subscription, *taken)

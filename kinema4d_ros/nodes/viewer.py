@@ -27,7 +27,8 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
@@ -35,7 +36,8 @@ from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
-           'extrinsics', 'max_input_age', 'sync_tolerance', 'package_paths')
+           'extrinsics', 'frame_prefix', 'fixed_joints.<joint>', 'joint_agreement',
+           'max_input_age', 'sync_tolerance', 'package_paths')
 #: as verdicts are published, but none is lost where several come at once
 _VERDICTS = QoSProfile(depth=50, reliability=qos.VERDICT.reliability,
                        durability=qos.VERDICT.durability)
@@ -85,7 +87,7 @@ class ViewerNode(NodeBase, Node):
             'host', 'port', 'point_budget', 'point_size', 'kept')})
         inputs, results, page, slow = (MutuallyExclusiveCallbackGroup() for _ in range(4))
         self._tree = TransformTree()
-        self._inputs = Inputs(self, values, self._tree, inputs, self._on_jump)
+        self._inputs = Inputs(self, values, self._tree, inputs)
         self.create_subscription(String, 'robot_description', self._on_robot_description,
                                  qos.ROBOT_DESCRIPTION, callback_group=slow)
         for source in values['shadow_sims'] or ('',):
@@ -118,7 +120,8 @@ class ViewerNode(NodeBase, Node):
         try:
             robot = Robot.from_urdf(message.data, package_paths=self._values['package_paths'])
             meshes = meshes_to_show(robot)
-            finder = CameraFinder(robot, self._values['extrinsics'], self._tree)
+            finder = CameraFinder(robot, self._values['extrinsics'], self._tree,
+                                  self._values['frame_prefix'])
             self._viewer.set_robot(robot, meshes)
         except Kinema4DError as error:
             self.get_logger().error(f'robot_description is refused: {error}')
@@ -202,10 +205,6 @@ class ViewerNode(NodeBase, Node):
             self._viewer.show_status(str(problem))
         else:
             self._viewer.show_status('')
-
-    def _on_jump(self, reason: str) -> None:
-        self.get_logger().warning(f'{reason}: inputs are forgotten')
-        self._inputs.clear()
 
 
 def _trajectory(message: JointTrajectoryMessage) -> JointTrajectory | None:

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 
 from kinema4d_ros.bridge import transforms
-from kinema4d_ros.errors import CameraError
+from kinema4d_ros.errors import CameraError, ContradictionError
 
 SEEDS = st.integers(0, 2**31)
 
@@ -109,3 +109,51 @@ def test_a_loop_and_a_bad_transform_do_no_harm():
     with pytest.raises(CameraError, match='a -> bad: not a pose'):
         tree.update(message, static=True)
     np.testing.assert_array_equal(tree.lookup('a', 'good').T, np.eye(4))
+
+
+@pytest.mark.parametrize('other', [('hand', 1), ('base', 2)], ids=['parent', 'pose'])
+@pytest.mark.parametrize('numbers', [(1, 1), (None, None), (5, 3)])
+def test_two_static_mountings_of_one_frame_are_in_neither_place(other, numbers):
+    tree = transforms.TransformTree()
+    parent, seed = other
+    tree.update(tf('base', 'hand', np.eye(4)), static=True, sequence=9)
+    tree.update(tf('base', 'eye', random_pose(1)), static=True, sequence=numbers[0])
+    tree.update(tf(parent, 'eye', random_pose(seed)), static=True, sequence=numbers[1])
+    for ask in (lambda: tree.lookup('base', 'eye'), lambda: tree.ancestor('eye', ['base']),
+                lambda: tree.parent('eye')):
+        with pytest.raises(ContradictionError, match=f"frame 'eye' is in 'base' at xyz .* and in "
+                                                     f"'{parent}' at xyz "):
+            ask()
+    assert tree.contradicted() == ['eye']
+    assert tree.lookup('base', 'hand').stamp_ns is None      # others go on
+    tree.clear_static()
+    tree.update(tf('base', 'eye', random_pose(1)), static=True, sequence=2)
+    np.testing.assert_allclose(tree.lookup('base', 'eye').T, random_pose(1), atol=1e-12)
+
+
+def test_a_broadcaster_that_was_calibrated_anew_does_not_contradict_itself():
+    tree = transforms.TransformTree()
+    tree.update(tf('world', 'base', np.eye(4)), static=True, sequence=1)       # of another
+    tree.update(tf('base', 'eye', random_pose(1)), static=True, sequence=1)
+    tree.update(tf('base', 'eye', random_pose(2)), static=True, sequence=2)
+    np.testing.assert_allclose(tree.lookup('base', 'eye').T, random_pose(2), atol=1e-12)
+    tree.update(tf('base', 'eye', random_pose(3)), static=True, only_source=True)
+    np.testing.assert_allclose(tree.lookup('base', 'eye').T, random_pose(3), atol=1e-12)
+    for _ in range(3):                                                # the same by two is no harm
+        tree.update(tf('base', 'eye', random_pose(3)), static=True)
+    assert tree.contradicted() == []
+
+
+def test_a_frame_with_two_parents_on_tf_is_in_neither():
+    tree = transforms.TransformTree()
+    tree.update(tf('base', 'hand', np.eye(4)), static=False)
+    tree.update(tf('base', 'eye', np.eye(4)), static=False)
+    tree.update(tf('hand', 'eye', np.eye(4)), static=False)
+    with pytest.raises(ContradictionError, match="'eye' is in 'base' on /tf and in 'hand' on /tf"):
+        tree.lookup('base', 'eye')
+    tree.clear()
+    tree.update(tf('base', 'eye', np.eye(4)), static=False)
+    tree.lookup('base', 'eye')
+    tree.update(tf('base', 'eye', np.eye(4)), static=True)
+    with pytest.raises(ContradictionError, match='on /tf and in .* on /tf_static'):
+        tree.lookup('base', 'eye')

@@ -33,8 +33,8 @@ def test_messages_are_taken_until_the_subscription_is_gone(module_ros_domain):
         while len(found) < 2:
             assert time.monotonic() < end
             for each in (subscription, raw):
-                if (message := take(each)) is not None:
-                    found[each] = message
+                if (taken := take(each)) is not None:
+                    found[each] = taken[0]
         assert found[subscription] == String(data='said') and b'said' in found[raw]
         node.destroy_subscription(subscription)
         with pytest.raises(InvalidHandle):

@@ -1,12 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What was received lately: nearest in time, clock jumps, rates, joints of several sources."""
+"""What was received lately: nearest in time, clock jumps, rates."""
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema4d_ros.bridge.motion import JointStates
-from kinema4d_ros.bridge.stamped_buffer import merged_joint_states, StampedBuffer
+from kinema4d_ros.bridge.stamped_buffer import StampedBuffer
 
 S = 1_000_000_000
 
@@ -47,6 +46,11 @@ def test_a_clock_that_jumps_back_empties_the_buffer():
     assert buffer.put(5 * S - 1, 'late', 0.4) is False      # a little disorder is no jump
 
 
+def test_what_came_since():
+    assert [entry.value for entry in filled(5, 3, 4).since(0.1)] == [4, 3]
+    assert filled(5).since(9.0) == []
+
+
 def test_counts_rate_and_age():
     buffer = filled(0, 1, 2, 3, depth=3)
     buffer.refuse()
@@ -58,19 +62,3 @@ def test_counts_rate_and_age():
     same.put(0, 'a', 1.0)
     same.put(1, 'b', 1.0)
     assert same.rate() == 0.0
-
-
-def test_joints_of_two_publishers_are_merged_nearest_first():
-    buffer = StampedBuffer()
-    buffer.put(1 * S, JointStates({'arm': 1.0}, {'arm': 0.5}), 0.0)
-    buffer.put(int(1.1 * S), JointStates({'finger': 0.01}, {}), 0.1)
-    buffer.put(int(1.2 * S), JointStates({'arm': 2.0}, {}), 0.2)
-
-    def merged(at, within):
-        return merged_joint_states(buffer, at, within)
-
-    assert merged(int(1.2 * S), S).positions == {'arm': 2.0, 'finger': 0.01}
-    assert merged(int(1.2 * S), S).velocities == {}       # not that of the older message
-    assert merged(1 * S, S) == JointStates({'arm': 1.0, 'finger': 0.01}, {'arm': 0.5})
-    assert merged(int(1.2 * S), S // 20).positions == {'arm': 2.0}
-    assert merged(9 * S, S).positions == {}

@@ -6,8 +6,8 @@ import math
 import pytest
 
 pytest.importorskip('kinema4d_ros.msg', reason='the interfaces are not built')
+from kinema4d_ros.bridge.joint_sources import JointSources  # noqa: E402
 from kinema4d_ros.bridge.motion import JointStates  # noqa: E402
-from kinema4d_ros.bridge.stamped_buffer import StampedBuffer  # noqa: E402
 from kinema4d_ros.bridge.start_state import start_state  # noqa: E402
 
 NOW = 10_000_000_000
@@ -15,11 +15,12 @@ NOW = 10_000_000_000
 
 def velocity(history, told=None):
     """Return the velocity of joint j after positions at so many seconds before now."""
-    buffer = StampedBuffer(200)
+    sources = JointSources(0.01)
     for ago, position in history:
-        buffer.put(NOW - round(ago * 1e9), JointStates({'j': position}, {}), 0.0)
+        stamp = NOW - round(ago * 1e9)
+        sources.put(JointStates({'j': position}, {}), stamp, stamp * 1e-9, stamp)
     newest = JointStates({'j': history[-1][1]}, {} if told is None else {'j': told})
-    start = start_state(newest, buffer, NOW)
+    start = start_state(newest, sources.history)
     assert start.positions == {'j': history[-1][1]}
     return start.velocities['j']
 
@@ -41,9 +42,10 @@ def test_what_the_driver_tells_holds():
 
 
 def test_joints_of_two_publishers():
-    buffer = StampedBuffer()
-    for step in range(6):
-        buffer.put(NOW - step * 20_000_000, JointStates({'arm': -0.02 * step}, {}), 0.0)
-        buffer.put(NOW - step * 30_000_000 - 1, JointStates({'hand': 0.03 * step}, {}), 0.0)
-    start = start_state(JointStates({'arm': 0.0, 'hand': 0.0}, {}), buffer, NOW)
+    sources = JointSources(0.01)
+    for step in range(5, -1, -1):
+        for name, period, way in ('arm', 20_000_000, -0.02), ('hand', 30_000_000, 0.03):
+            stamp = NOW - step * period
+            sources.put(JointStates({name: way * step}, {}), stamp, stamp * 1e-9, stamp)
+    start = start_state(JointStates({'arm': 0.0, 'hand': 0.0}, {}), sources.history)
     assert start.velocities == pytest.approx({'arm': 1.0, 'hand': -1.0})

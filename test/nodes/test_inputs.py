@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What shadow_sim makes of messages, handed to the callbacks of a real node; nothing spins."""
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.shadow_sim import inputs as inputs_module
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
-from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, PinholeCamera
@@ -30,17 +32,18 @@ from kinema4d_ros.types import FindingCode, PinholeCamera
 ROBOT = Robot.from_urdf(URDF)
 VALUES = TABLE.validate({})
 IMAGE, INFO, DEPTH = 'camera/image_raw', 'camera/camera_info', 'camera/depth/image_raw'
-NOW = 5_000_000_000
+NOW = time.time_ns()
 
 
 class Desk:
     """Inputs whose messages are handed over one by one."""
 
     def __init__(self, node):
+        self.jumps = []
         self.inputs = Inputs(node, VALUES, TransformTree(), MutuallyExclusiveCallbackGroup(),
-                             lambda reason: None)
+                             lambda: self.jumps.append(1))
         self.frames = {IMAGE: CAMERA_FRAME, INFO: CAMERA_FRAME, DEPTH: CAMERA_FRAME}
-        self.stamp = NOW
+        self.stamp, self.sent = NOW, {}
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 
     def header(self, topic):
@@ -49,8 +52,10 @@ class Desk:
         return Header(stamp=stamp, frame_id=self.frames.get(topic, ''))
 
     def put(self, topic, message):
-        """Hand a message to the callback of its subscription."""
-        self.inputs._subscriptions[topic].callback(message)
+        """Hand a message to the callback of its subscription, as from the only publisher."""
+        self.sent[topic] = self.sent.get(topic, 0) + 1
+        self.inputs._subscriptions[topic].callback(
+            message, {'publication_sequence_number': self.sent[topic]})
 
     def show(self, image=None, depth=None, info=None):
         """Hand over one look, the next moment's."""
@@ -69,11 +74,11 @@ class Desk:
         finder = finder or CameraFinder(ROBOT, (), TransformTree())
         return self.inputs.observe(finder, self.stamp, VALUES)
 
-    def problem(self) -> str:
+    def problem(self, code=FindingCode.MISSING_INPUT, finder=None) -> str:
         """Return why nothing can be observed."""
         with pytest.raises(InputProblem) as caught:
-            self.look()
-        assert caught.value.code == FindingCode.MISSING_INPUT
+            self.look(finder)
+        assert caught.value.code == code
         return str(caught.value)
 
     def status(self, topic):
@@ -128,7 +133,7 @@ def test_depth_of_another_size_is_refused_with_both_sizes(desk):
 def test_a_calibration_of_another_camera_is_refused(desk):
     desk.frames[INFO] = 'left_optical_frame'
     desk.show()
-    words = desk.problem()
+    words = desk.problem(FindingCode.CONTRADICTION)
     assert "'left_optical_frame'" in words and f"'{CAMERA_FRAME}'" in words
 
 

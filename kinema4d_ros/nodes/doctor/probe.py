@@ -70,8 +70,7 @@ class GraphProbe(NodeBase, Node):
             there = [value for value, topic, _ in forms if self.publishers(topic)]
             self.values[parameter] = there[0] if there else (
                 'none' if parameter == 'depth_transport' else 'raw')
-        self.inputs = Inputs(self, self.values, self.tree, self.default_callback_group,
-                             lambda reason: None)
+        self.inputs = Inputs(self, self.values, self.tree, self.default_callback_group)
 
     def _on_robot(self, message: String) -> None:
         self.robot_text = message.data

@@ -29,6 +29,8 @@ _CANCEL_POLL = 0.001             # [s] between two looks whether it has
 _CANCEL_TIMEOUT = 1.0         # [s] that rclpy gets to note a cancellation that it reported
 _BY_CLIENT = 'cancelled by the client'
 _RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
+#: findings that say the world, and not the goal, stands in the way
+_NOT_READY = (FindingCode.MISSING_INPUT, FindingCode.CONTRADICTION, FindingCode.ROBOT_STATE)
 _ERRORS = {JobOutcome.REPLACED: Precheck.Result.PREEMPTED,
            JobOutcome.CANCELLED: Precheck.Result.CANCELLED,
            JobOutcome.DEADLINE: Precheck.Result.DEADLINE_EXCEEDED,
@@ -184,7 +186,7 @@ class PrecheckAction:
 
 
 def _why_not_ready(request: PrecheckRequest) -> str | None:
-    """Return which input a verdict is UNSURE for want of, None where all inputs were there."""
+    """Return which input is missing or contradicted, or why the robot is not ready, if it is."""
     return next((finding.message for verdict in request.verdicts
                  if verdict.status is Status.UNSURE for finding in verdict.findings
-                 if finding.code is FindingCode.MISSING_INPUT), None)
+                 if finding.code in _NOT_READY), None)

@@ -11,36 +11,27 @@ import numpy as np
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.cameras import calibration_from_message
-from kinema4d_ros.bridge.graph import why_silent
-from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
-from kinema4d_ros.bridge.stamped_buffer import Entry, merged_joint_states, StampedBuffer
-from kinema4d_ros.bridge.start_state import start_state
-from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
+from kinema4d_ros.bridge.graph import publishers, why_silent
+from kinema4d_ros.bridge.motion import JointStates, stamp_ns
+from kinema4d_ros.bridge.rclpy_compat import sequence_number
+from kinema4d_ros.bridge.sources import Sources
+from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import CameraCalibration, LinkPose
-from kinema4d_ros.errors import Kinema4DError, ObservationError
+from kinema4d_ros.errors import ContradictionError, Kinema4DError, ObservationError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_stale
+from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation, StartState
 
-_NS = 1_000_000_000
-_JOINT_SPREAD_NS = _NS // 2   # arm and gripper may publish their states so far apart
 _RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
 _INFO = 'camera/camera_info'
-
-
-class InputProblem(ObservationError):
-    """An input is missing, stale or unusable; `code` is the finding that says so."""
-
-    def __init__(self, code: FindingCode, message: str):
-        """Make the error; `code` is that of the finding it becomes."""
-        self.code = code
-        super().__init__(message)
 
 
 class FramedObservation(NamedTuple):
@@ -80,18 +71,20 @@ class Inputs:
     """
 
     def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
-                 group: CallbackGroup, on_jump: Callable[[str], None]):
+                 group: CallbackGroup, on_jump: Callable[[], None] = lambda: None):
         """
         Subscribe to camera, joint_states and TF.
 
         :param values: snapshot of the parameters.
         :param tree: kept up to date from TF.
-        :param on_jump: called with a reason when the stamps of a topic jump back.
+        :param on_jump: called when the stamps of the images jump back: what was remembered of
+            them is of another time.
         """
         self._node, self._group, self._on_jump = node, group, on_jump
         self._reliability = values['camera_reliability']
         self._tree = tree
         self._buffers: dict[str, StampedBuffer] = {}
+        self._sources: dict[str, Sources[None]] = {}      # of the camera's topics
         self._problems: dict[str, _Problem] = {}
         self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
         self._subscriptions: dict[str, Any] = {}
@@ -106,13 +99,14 @@ class Inputs:
             raw = values['depth_transport'] == 'raw'
             self._depth_topic = 'camera/depth/image_raw' + ('' if raw else '/compressedDepth')
             self._depth = self._camera(self._depth_topic, Image if raw else CompressedImage, 8)
-        self._joints = self._subscribe('joint_states', JointState, qos.JOINT_STATES, 200,
-                                       joint_states, NotForExecutor())
-        self._subscription_thread = SubscriptionThread(self._subscriptions['joint_states'])
-        for topic, profile, static in (('/tf', qos.TF, False), ('/tf_static', qos.TF_STATIC, True)):
-            self._subscriptions[topic] = node.create_subscription(
-                TFMessage, topic, lambda message, static=static: self._take_tf(message, static),
-                profile, callback_group=group)
+        self._joints = JointInput(node, values, self._note_problem,
+                                  lambda: self._missing(JOINTS))
+        self._buffers[JOINTS] = self._joints.buffer
+        self._subscriptions[JOINTS] = self._joints.subscription
+        self._static_publishers: set[bytes] = set()
+        self._looked_at_frame = 0.0       # [s] monotonic
+        self._subscribe_to_tf('/tf', qos.TF, static=False)
+        self._subscribe_to_tf('/tf_static', qos.TF_STATIC, static=True)
 
     # ------------------------------------------------------------------ subscribing
 
@@ -125,25 +119,36 @@ class Inputs:
         return qos.camera(self._node, self._node.resolve_topic_name(topic),
                           self._reliability)
 
-    def _subscribe(self, topic: str, kind: type, profile: QoSProfile, depth: int,
-                   convert: Callable[[Any], Any] = lambda message: message,
-                   group: CallbackGroup | None = None) -> StampedBuffer:
+    def _subscribe(self, topic: str, kind: type, profile: QoSProfile,
+                   depth: int) -> StampedBuffer:
         buffer = self._buffers.setdefault(topic, StampedBuffer(depth))
+        sources = self._sources.setdefault(topic, Sources(lambda: None))
 
-        def take(message: Any) -> None:
-            try:
-                value = convert(message)
-            except Kinema4DError as error:
-                buffer.refuse()
-                self._note_problem(topic, str(error))
-                return
-            jumped = buffer.put(stamp_ns(message.header.stamp), value, time.monotonic())
-            if jumped and buffer is not self._info:
-                self._on_jump(f'the stamps of {topic} jumped back')
+        def take(message: Any, info: object) -> None:
+            arrival = time.monotonic()
+            sources.of(_likeness(message), sequence_number(info), arrival)
+            jumped = buffer.put(stamp_ns(message.header.stamp), message, arrival,
+                                self._node.get_clock().now().nanoseconds)
+            if jumped:
+                self._note_problem(topic, 'the stamps jumped back; what came before is forgotten')
+            if jumped and topic == self._image_topic:
+                self._on_jump()
 
         self._subscriptions[topic] = self._node.create_subscription(
-            kind, topic, take, profile, callback_group=group or self._group)
+            kind, topic, take, profile, callback_group=self._group)
         return buffer
+
+    def _subscribe_to_tf(self, topic: str, profile: QoSProfile, *, static: bool) -> None:
+        def take(message: TFMessage, info: object) -> None:
+            try:
+                self._tree.update(
+                    message, static=static, sequence=sequence_number(info),
+                    only_source=static and self._node.count_publishers(topic) == 1)
+            except Kinema4DError as error:
+                self._note_problem(topic, str(error))
+
+        self._subscriptions[topic] = self._node.create_subscription(
+            TFMessage, topic, take, profile, callback_group=self._group)
 
     def _note_problem(self, topic: str, text: str) -> None:
         """Keep a problem, and log it unless it was the last one a moment ago."""
@@ -181,13 +186,7 @@ class Inputs:
                 self._buffers[topic].refuse(kept=True)
             self._note_problem(topic, str(error))
             name = self._node.resolve_topic_name(topic)
-            raise InputProblem(FindingCode.MISSING_INPUT, f'{name}: {error}') from error
-
-    def _take_tf(self, message: TFMessage, static: bool) -> None:
-        try:
-            self._tree.update(message, static=static)
-        except Kinema4DError as error:
-            self._note_problem('/tf', str(error))
+            raise InputProblem.of(error, f'{name}: ') from error
 
     def refresh(self) -> None:
         """Subscribe anew where publishers that came since offer a better QoS."""
@@ -200,10 +199,21 @@ class Inputs:
                 self._node.destroy_subscription(self._subscriptions[topic])
                 self._camera_topics[topic] = kind, profile.reliability
                 self._subscribe(topic, kind, profile, 0)
+        self._refresh_static()
+
+    def _refresh_static(self) -> None:
+        """Listen to /tf_static anew where of two that contradicted each other one has gone."""
+        now = {bytes(info.endpoint_gid)
+               for info in self._node.get_publishers_info_by_topic('/tf_static')}
+        gone, self._static_publishers = self._static_publishers - now, now
+        if gone and self._tree.contradicted():
+            self._node.destroy_subscription(self._subscriptions['/tf_static'])
+            self._tree.clear_static()
+            self._subscribe_to_tf('/tf_static', qos.TF_STATIC, static=True)
 
     def close(self) -> None:
         """Unsubscribe."""
-        self._subscription_thread.close()
+        self._joints.close()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -213,6 +223,7 @@ class Inputs:
         for buffer in self._buffers.values():
             if buffer is not self._info:
                 buffer.clear()
+        self._joints.clear()
         self._tree.clear()
 
     # ------------------------------------------------------------------ asked by the node
@@ -238,11 +249,7 @@ class Inputs:
         :param values: snapshot of the parameters.
         :raises InputProblem: there are none, they are stale, or a joint is missing.
         """
-        newest = self._joints.latest()
-        if newest is None:
-            raise self._missing('joint_states')
-        _check_age('joint_states', newest, now_ns, values['max_input_age'])
-        return self._of_robot(robot, newest.stamp_ns, _JOINT_SPREAD_NS)
+        return self._joints.newest(robot, now_ns, values)
 
     def start_state(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> StartState:
         """
@@ -251,9 +258,7 @@ class Inputs:
         :param values: snapshot of the parameters.
         :raises InputProblem: as `joint_states`.
         """
-        states = self.joint_states(robot, now_ns, values)
-        newest = self._joints.latest()
-        return start_state(states, self._joints, now_ns if newest is None else newest.stamp_ns)
+        return self._joints.start_state(robot, now_ns, values)
 
     def observe(self, finder: CameraFinder, now_ns: int,
                 values: Mapping[str, Any]) -> FramedObservation:
@@ -266,8 +271,11 @@ class Inputs:
         """
         robot = finder.robot
         entry, positions, depth_entry = self._newest_complete(
-            robot, round(values['sync_tolerance'] * _NS))
-        _check_age('camera image', entry, now_ns, values['max_input_age'])
+            robot, values)
+        image_name = f'camera image on {self._node.resolve_topic_name(self._image_topic)}'
+        if stale := why_stale(image_name, entry.stamp_ns, now_ns, values['max_input_age']):
+            raise InputProblem(FindingCode.STALE_INPUT, stale)
+        self._refuse_rivals()
         info = None if self._info is None else self._info.latest()
         if info is None:
             raise self._missing(_INFO)
@@ -280,33 +288,37 @@ class Inputs:
         if depth_entry is not None:
             depth = self._read(self._depth_topic, depth_entry, lambda message: (
                 calibration.rectify_depth(_registered_depth(message, stamped, image.shape[:2]))))
+        self._warn_of_body_frame(finder, frame)
         try:
             pose = finder.find(frame, positions).moved(calibration.T_optical_camera)
             observation = Observation.from_rgbd(
                 image, depth, calibration.pinhole, pose.T_base_camera, positions,
                 stamp_ns=entry.stamp_ns)
+        except ContradictionError as error:
+            raise InputProblem.of(error, after=self._tf_publishers()) from error
         except Kinema4DError as error:
-            raise InputProblem(FindingCode.MISSING_INPUT, str(error)) from error
+            raise InputProblem.of(error) from error
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
         return FramedObservation(observation, frame, pose.mount, robot.root_link, is_in_frame)
 
-    def _newest_complete(self, robot: Robot, within_ns: int
+    def _newest_complete(self, robot: Robot, values: Mapping[str, Any]
                          ) -> tuple[Entry, dict[str, float], Entry | None]:
         """
         Return the newest image that has joint positions and depth image, both with it.
 
         Without any depth image that fits, the newest image with joint positions and None.
         """
+        within_ns = round(values['sync_tolerance'] * NS)
         newest = self._image.latest()
         if newest is None:
             raise self._missing(self._image_topic)
-        if robot.joint_names and self._joints.latest() is None:
-            raise self._missing('joint_states')
         best = None
         for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
             try:
-                positions = self._of_robot(robot, entry.stamp_ns, within_ns).positions
-            except InputProblem:
+                positions = self._joints.at(robot, entry, within_ns, values).positions
+            except InputProblem as problem:
+                if problem.code == FindingCode.CONTRADICTION:
+                    raise
                 continue
             depth = None
             if self._depth is not None:
@@ -315,28 +327,36 @@ class Inputs:
                 return entry, positions, depth
             best = best or (entry, positions, None)
         if best is None:     # say what is wrong with the newest
-            return newest, self._of_robot(robot, newest.stamp_ns, within_ns).positions, None
+            return newest, self._joints.at(robot, newest, within_ns, values).positions, None
         return best
 
-    def _of_robot(self, robot: Robot, at_ns: int, within_ns: int) -> JointStates:
-        states = merged_joint_states(self._joints, at_ns, within_ns)
-        positions = states.positions
-        lacking = [name for name in robot.joint_names if name not in positions]
-        if not lacking:
-            return states.of(robot.joint_names)
-        newest = self._joints.latest()
-        if newest is None:
-            raise self._missing('joint_states')
-        if not positions:
-            raise InputProblem(
-                FindingCode.STALE_INPUT,
-                f'no joint_states within {within_ns / _NS:.2f} s of the image: the newest is '
-                f'{abs(at_ns - newest.stamp_ns) / _NS:.2f} s away; do both clocks agree?')
-        raise InputProblem(
-            FindingCode.MISSING_INPUT,
-            'joint_states lack ' + ', '.join(
-                f'{name} ({states.unusable[name]})' if name in states.unusable else name
-                for name in lacking) + f'; they have: {", ".join(sorted(positions))}')
+    def _refuse_rivals(self) -> None:
+        """Raise InputProblem where two publishers send on one topic of the camera."""
+        now = time.monotonic()
+        for topic, sources in self._sources.items():
+            found = sources.rivals(now, alike=topic != _INFO)
+            if found is None:
+                continue
+            what = 'calibrations' if topic == _INFO else 'images'
+            frames = ' and '.join(sorted({repr(source.key[0]) for source in found}))
+            raise InputProblem(FindingCode.CONTRADICTION, (
+                f'two publishers send different {what} on one topic, of frame {frames}: '
+                f'{publishers(self._node, topic)}; stop one of them, or remap it to a topic of '
+                'its own'))
+
+    def _warn_of_body_frame(self, finder: CameraFinder, frame: str) -> None:
+        """Note once in a while that images carry the frame of the camera's body, if they do."""
+        now = time.monotonic()
+        if now - self._looked_at_frame < _RECENT / 2:
+            return
+        self._looked_at_frame = now
+        if (optical := finder.optical_sibling(frame)) is not None:
+            self._note_problem(self._image_topic, (
+                f'the images are of frame {frame!r}, a body whose x points ahead; what the camera '
+                f'sees is in {optical!r}: set camera_frame to that, or have the driver stamp it'))
+
+    def _tf_publishers(self) -> str:
+        return '; ' + '; '.join(publishers(self._node, topic) for topic in ('/tf_static', '/tf'))
 
     def _missing(self, topic: str) -> InputProblem:
         name = self._node.resolve_topic_name(topic)
@@ -353,7 +373,7 @@ def _calibration(message: CameraInfo, image_frame: str) -> CameraCalibration:
     """Return the calibration; it must be that of the camera which made the image."""
     frame = message.header.frame_id
     if frame.lstrip('/') != image_frame.lstrip('/'):
-        raise ObservationError(
+        raise ContradictionError(
             f'the calibration is of frame {frame!r}, the image of {image_frame!r}; remap '
             'camera/camera_info to the topic beside that of the image')
     return calibration_from_message(message)
@@ -376,16 +396,10 @@ def _registered_depth(message: Image | CompressedImage, image_frame: str,
     return depth
 
 
-def _check_age(what: str, entry: Entry, now_ns: int, limit: float) -> None:
-    """Raise InputProblem when an entry is older than `limit` [s], unless that is 0.0."""
-    age = (now_ns - entry.stamp_ns) / _NS
-    if limit == 0.0 or abs(age) <= limit:
-        return
-    hint = ''
-    if now_ns == 0:
-        hint = '; use_sim_time is set but nothing is on /clock'
-    elif abs(age) > 3600.0:
-        hint = '; played from a bag? then set use_sim_time and play with --clock'
-    when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
-    raise InputProblem(FindingCode.STALE_INPUT,
-                       f'the newest {what} is {when}, limit {limit} s{hint}')
+def _likeness(message: Image | CompressedImage | CameraInfo) -> tuple[Any, ...]:
+    """Return what is typical of a publisher's messages, its frame first."""
+    if isinstance(message, CameraInfo):
+        return (message.header.frame_id, message.width, message.height, tuple(message.k),
+                tuple(message.d), tuple(message.p), tuple(message.r), message.distortion_model,
+                message.binning_x, message.binning_y, str(message.roi))
+    return (message.header.frame_id,)

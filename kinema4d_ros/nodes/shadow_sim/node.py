@@ -25,7 +25,8 @@ from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
-from kinema4d_ros.nodes.shadow_sim.inputs import InputProblem, Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
@@ -211,7 +212,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         if self._parts is None:
             raise RuntimeError('the node is not configured')
         values, live = self._settings.current.values, self._parts.live
-        self._inputs = Inputs(self, values, self._tree, self._data, self._on_jump)
+        self._inputs = Inputs(self, values, self._tree, self._data, self._forget_scene)
         live.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
@@ -297,7 +298,8 @@ class ShadowSim(NodeBase, LifecycleNode):
         paths = values['package_paths']
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
-            finder, refusal = CameraFinder(robot, values['extrinsics'], self._tree), None
+            finder, refusal = CameraFinder(
+                robot, values['extrinsics'], self._tree, values['frame_prefix']), None
         except Exception as error:   # no robot description may end this node
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
@@ -382,8 +384,13 @@ class ShadowSim(NodeBase, LifecycleNode):
             inputs.clear()
         if parts is not None:
             parts.stop(JobOutcome.CANCELLED, reason)
-            for worker in parts.workers:
-                worker.forget()
+        self._forget_scene()
+
+    def _forget_scene(self) -> None:
+        """Forget what was remembered of the scene."""
+        parts = self._parts
+        for worker in () if parts is None else parts.workers:
+            worker.forget()
 
 
 def make_node(on_failure: Callable[[], None]) -> ShadowSim:

@@ -77,6 +77,15 @@ TABLE_ROWS = (
               'Pose of the optical frame in the root link of the robot, x y z [m] qx qy qz qw; '
               'empty when the camera is a link of the robot or known to TF', length=7,
               read_only=True),
+    Parameter('frame_prefix', str, '',
+              "What TF has before the names of the robot's links: frame_prefix of the live robot's "
+              'robot_state_publisher', read_only=True),
+    Parameter('fixed_joints.<joint>', float, UNSET,
+              'Position of a joint that nobody publishes, such as a caster or a gripper without '
+              'driver; give it to trajectory_gate too', unit='rad or m'),
+    Parameter('joint_agreement', float, 0.01,
+              'Two sources of one joint that differ by more contradict each other, and nothing '
+              'rests on that joint', unit='rad or m', minimum=0.0001, maximum=1.0, read_only=True),
     Parameter('max_input_age', float, 1.0,
               'An image older than this is stale; 0.0 accepts any age (unsafe)', unit='s',
               minimum=0.0, maximum=3600.0),

@@ -19,7 +19,8 @@ from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, code_of
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
-from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, InputProblem, Inputs
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, Inputs
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
@@ -141,7 +142,7 @@ class PrecheckPipeline:
         try:
             candidate.robot, candidate.start = self._await_start(request, plan)
         except InputProblem as problem:
-            candidate.robot = self._live.current.source.robot
+            candidate.robot, candidate.joints = self._live.current.source.robot, problem.known
             assessment.add_unsure(str(problem), problem.code)
         if any(len(point.effort) for point in candidate.message.points):
             assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '

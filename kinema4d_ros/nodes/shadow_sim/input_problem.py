@@ -1,0 +1,50 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Why an input cannot be used, as the finding that it becomes."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kinema4d_ros.errors import ContradictionError, Kinema4DError, ObservationError
+from kinema4d_ros.types import FindingCode
+
+NS = 1_000_000_000
+
+
+class InputProblem(ObservationError):
+    """An input is missing, stale, contradicted or unusable; `code` is the finding that says so."""
+
+    def __init__(self, code: FindingCode, message: str,
+                 known: Mapping[str, float] = MappingProxyType({})):
+        """
+        Make the error.
+
+        :param code: of the finding it becomes.
+        :param known: joints that are not in doubt, by name [rad or m].
+        """
+        self.code, self.known = code, known
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, error: Kinema4DError, before: str = '', after: str = '') -> InputProblem:
+        """Return the problem that an error in reading an input makes."""
+        code = FindingCode.CONTRADICTION if isinstance(error, ContradictionError) \
+            else FindingCode.MISSING_INPUT
+        return cls(code, f'{before}{error}{after}')
+
+
+def why_stale(what: str, stamp_ns: int, now_ns: int, limit: float) -> str | None:
+    """Return why a stamp is too far from now, unless `limit` [s] is 0.0; None where it is not."""
+    age = (now_ns - stamp_ns) / NS
+    if limit == 0.0 or abs(age) <= limit:
+        return None
+    if stamp_ns == 0:
+        return f'{what} has no stamp (it is 0), so its age is unknown; have its publisher stamp it'
+    hint = ''
+    if now_ns == 0:
+        hint = '; use_sim_time is set but nothing is on /clock'
+    elif abs(age) > 3600.0:
+        hint = '; played from a bag? then set use_sim_time and play with --clock'
+    when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
+    return f'the newest {what} is {when}, limit {limit} s{hint}'
