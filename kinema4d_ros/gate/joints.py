@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 STILL = 0.002           # [rad or m] a joint that stands still stays within this of one place
+_FIRST = 0.25           # [s] that a joint is taken to have stood that was not heard before
 _VELOCITY_SPAN = 0.05   # [s] over which the velocity of a joint is measured that tells none
 
 
@@ -57,7 +58,9 @@ class JointTracker:
                 new[name] = known   # a driver that hangs repeats itself: nothing new was measured
                 continue
             still = self._still.get(name)
-            if still is None or not abs(position - still.position) <= STILL:
+            if still is None:
+                still = self._still[name] = _Mark(position, arrival - _FIRST)
+            elif not abs(position - still.position) <= STILL:
                 still = self._still[name] = _Mark(position, arrival)
             velocity = told.get(name, math.nan)
             if math.isnan(velocity):
