@@ -37,6 +37,10 @@ VERDICT = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
 CANDIDATES = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 #: What the gate did lately; a late reader sees the last ones, and quick ones are not lost.
 DECISIONS = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
+#: What gates tell each other of their motions, again and again; a late gate need not wait for it.
+ROBOT_MOTIONS = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
+#: Published all the time; only the newest counts.
+SPEED_SCALING = _profile(ReliabilityPolicy.BEST_EFFORT, 1)
 #: Markers that stay: whoever opens RViz2 later still sees them.
 MARKERS = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 #: tf2's own choice for /tf and /tf_static.

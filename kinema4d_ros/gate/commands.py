@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kinema4d_ros.gate.events import GoalEnd
 from kinema4d_ros.gate.request import GateRequest
 from kinema4d_ros.gate.settings import Mode
-from kinema4d_ros.types import JointTrajectory, Status
+from kinema4d_ros.types import FindingCode, JointTrajectory, Status
 
 
 class DecisionKind(enum.IntEnum):
@@ -87,6 +87,25 @@ class ReportDecision:
     status: Status | None = None        # of the verdict; None without one
     rollout_id: str = ''
     level: LogLevel = LogLevel.INFO
+    code: FindingCode | None = None     # of the reason, where it has one
+
+
+@dataclass(frozen=True)
+class PingController:
+    """Ask the controller for a sign of life, without any effect."""
+
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class TellGates:
+    """Tell the other gates of this robot of a motion of ours, or that it is over."""
+
+    request: GateRequest
+    sent_ns: int
+    at: float = 0.0                     # [s] on its path
+    over: bool = False
+    together: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -98,4 +117,4 @@ class AnswerOperator:
 
 
 Command = (AskShadowSim | AbandonQuestion | Forward | CancelAtController | EndGoal
-           | ReportDecision | AnswerOperator)
+           | ReportDecision | PingController | TellGates | AnswerOperator)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
@@ -75,6 +76,24 @@ class ControllerFinished:
 
 
 @dataclass(frozen=True)
+class ControllerHeard:
+    """
+    The controller gave a sign of life about a motion.
+
+    `desired` [rad or m] is where it wants the joints now, as its feedback has it, and None where
+    it answered when it was asked.
+    """
+
+    number: int
+    desired: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class OthersChanged:
+    """Other gates told something new; what is under way is in the world."""
+
+
+@dataclass(frozen=True)
 class ClientCancelled:
     """The client wants no more of its goal."""
 
@@ -105,5 +124,5 @@ class Closed:
 
 
 Event = (TrajectorySubmitted | VerdictAnswered | VerdictHeard | JointsChanged | Tick
-         | ControllerAccepted | ControllerRejected | ControllerFinished | ClientCancelled
-         | OperatorActed | Closed)
+         | ControllerAccepted | ControllerRejected | ControllerFinished | ControllerHeard
+         | OthersChanged | ClientCancelled | OperatorActed | Closed)

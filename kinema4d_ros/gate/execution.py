@@ -1,22 +1,24 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the controller has been given: watched, stopped when need be, followed to its end."""
+"""What the controller has been given: handed over, stopped when need be, followed to its end."""
 from __future__ import annotations
 
-from kinema4d_ros.gate.commands import CancelAtController, DecisionKind, EndGoal, Forward, LogLevel
+from kinema4d_ros.gate.commands import (CancelAtController, DecisionKind, EndGoal, Forward,
+                                        LogLevel, TellGates)
+from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerHeard,
+                                      GoalEnd)
 from kinema4d_ros.gate.evidence import is_only_about_start
-from kinema4d_ros.gate.events import ControllerAccepted, ControllerFinished, GoalEnd
 from kinema4d_ros.gate.handover import find_handover, Handover
 from kinema4d_ros.gate.motions import EventContext, ForwardedMotion, PendingMotion, Phase
+from kinema4d_ros.gate.reach import ProtectedClearance
 from kinema4d_ros.gate.request import ShadowSimAnswer
 from kinema4d_ros.gate.rules import GoalErrorCode, Objection
-from kinema4d_ros.types import Verdict
+from kinema4d_ros.gate.watch import MotionWatch, Tolerances
+from kinema4d_ros.types import FindingCode, Verdict
 
-_RESPONSE = 2.0    # [s] for the controller to take a goal; later it would start a stale motion
-_RETRY = 0.25      # [s] between two attempts to cancel
-_SLOW_RETRY = 5.0  # [s] the same, once a controller has not ended it for long
-_CANCEL_TIMEOUT = 30.0   # [s] a client waits for the end of a goal that is being cancelled
+RESPONSE = 1.5     # [s] for the controller to take a goal; later it would start a stale motion
 _EARLY = 0.01      # [s] before a handover, the way to the controller takes that long
+_NS = 1e-9
 
 
 class Execution:
@@ -24,72 +26,95 @@ class Execution:
 
     def __init__(self) -> None:
         """Begin with no motion at the controller."""
-        self._sent: list[ForwardedMotion] = []
+        self.sent: list[ForwardedMotion] = []       # the newest last
 
     @property
     def is_idle(self) -> bool:
         """Whether the controller has nothing of ours."""
-        return not self._sent
+        return not self.sent
 
     @property
     def moving(self) -> ForwardedMotion | None:
         """The motion that the controller accepted last and has not ended."""
-        accepted = [motion for motion in self._sent if motion.accepted_ns is not None]
+        accepted = [motion for motion in self.sent if motion.is_accepted]
         return accepted[-1] if accepted else None
 
     def find(self, number: int) -> ForwardedMotion | None:
         """Return the motion with a number; None when it is not at the controller."""
-        return next((motion for motion in self._sent if motion.request.number == number), None)
+        return next((motion for motion in self.sent if motion.request.number == number), None)
 
     # ------------------------------------------------------------------ to the controller
 
     def send(self, waiting: PendingMotion, context: EventContext) -> None:
-        """Hand a motion to the controller."""
-        waiting.prepare_monitor(context.world)
-        motion = ForwardedMotion(waiting.request, waiting.settings, waiting.answer, context.now,
-                                 context.world.now_ns, waiting.monitor, waiting.overridden)
+        """Hand a motion to the controller, after the other gates were told of it."""
+        waiting.prepare_path(context.world)
+        motion = ForwardedMotion(
+            waiting.request, waiting.settings, waiting.answer, context.now, context.world.now_ns,
+            _watch_of(waiting, context), waiting.overridden, waiting.together,
+            heard_at=context.now)
         if waiting.watch_problem:
             context.report(DecisionKind.UNWATCHED, f'{motion.request.name} is not watched: '
                            f'{waiting.watch_problem}', motion, LogLevel.WARNING)
-        self._sent.append(motion)
+        self.sent.append(motion)
+        self.tell_gates(motion, context)
         context.do(Forward(motion.request))
+
+    @staticmethod
+    def why_unprotected(waiting: PendingMotion, context: EventContext) -> str | None:
+        """Return why the watch over a motion cannot protect all of the clearance judged."""
+        return _tolerances(waiting, context).unprotected
+
+    @staticmethod
+    def tell_gates(motion: ForwardedMotion, context: EventContext, *, over: bool = False) -> None:
+        """Tell the other gates where this motion is, or that it is over."""
+        motion.told_at = context.now
+        at = 0.0 if motion.watch is None else motion.watch.progress.at
+        if motion.request.trajectory is not None:
+            context.do(TellGates(motion.request, motion.sent_ns, at, over, motion.together))
 
     def cancel_by_client(self, number: int, context: EventContext) -> None:
         """Cancel what its client no longer wants."""
         motion = self.find(number)
         if motion is not None:
             motion.by_client = True
-            self._stop(motion, 'cancelled by the client', context)
+            self.stop(motion, 'cancelled by the client', context)
 
     def stop_all(self, reason: str, context: EventContext, *, again: bool) -> None:
         """
         Cancel whatever the controller has, the moving one first, all before any report.
 
+        Mode monitor cancels nothing by itself: there the controller goes on alone.
+
         :param again: also what is being stopped already.
         """
-        motions = [motion for motion in self._sent[::-1] if again or motion.stop is None]
-        for motion in motions:
+        motions = [motion for motion in self.sent[::-1] if again or motion.stop is None]
+        stopped = [motion for motion in motions if motion.settings.may_stop or motion.by_client]
+        for motion in stopped:
             context.do(CancelAtController(motion.request.number))
         for motion in motions:
-            self._stop(motion, reason, context, cancel=False)
-            if motion.accepted_ns is None:      # it may never have gone out
-                self._end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, reason,
-                                      context)
+            if motion not in stopped:
+                self.give_up(motion, f'{reason}: the controller goes on with it', context)
+                continue
+            self.stop(motion, reason, context, cancel=False)
+            if not motion.is_accepted:      # it may never have gone out
+                self.end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, reason,
+                                     context)
 
-    def _stop(self, motion: ForwardedMotion, reason: str, context: EventContext,
-              error: GoalErrorCode = GoalErrorCode.INVALID_GOAL, *, cancel: bool = True) -> None:
-        """Cancel it at the controller; `tick` does so again and again until it ends."""
+    def stop(self, motion: ForwardedMotion, reason: str, context: EventContext,
+             error: GoalErrorCode = GoalErrorCode.INVALID_GOAL, *, cancel: bool = True,
+             code: FindingCode | None = None) -> None:
+        """Cancel it at the controller; it is cancelled again and again until it ends."""
         if motion.stop is not None:
             return
-        motion.phase, motion.stop = Phase.STOPPING, Objection(reason, error)
+        motion.phase, motion.stop = Phase.STOPPING, Objection(reason, error, code)
         motion.stopped_at = motion.cancelled_at = context.now
         if cancel:
             context.do(CancelAtController(motion.request.number))    # before anything is said
-        how = 'is cancelled'
+        how = 'is being cancelled'
         if motion.request.source == 'topic' and motion.settings.topic_route == 'topic':
             how = 'went to the controller by topic AND CANNOT BE STOPPED by the gate'
         context.report(DecisionKind.STOP, f'{reason}: {motion.request.name} {how}', motion,
-                       LogLevel.INFO if motion.by_client else LogLevel.ERROR)
+                       LogLevel.INFO if motion.by_client else LogLevel.ERROR, code)
 
     # ------------------------------------------------------------------ from the controller
 
@@ -101,32 +126,45 @@ class Execution:
                 event.request, context.world.settings, ShadowSimAnswer(), context.now,
                 context.world.now_ns, phase=Phase.STOPPING, client_knows=True,
                 stop=Objection('the gate had given it up'), stopped_at=context.now)
-            self._sent.append(motion)
-        motion.accepted_ns = context.world.now_ns
+            self.sent.append(motion)
+        motion.is_accepted, motion.heard_at = True, context.now
         motion.can_be_cancelled = event.can_be_cancelled
+        for older in self.sent[:self.sent.index(motion)]:
+            older.replaced_at = min(older.replaced_at, context.now)
         if motion.stop is not None:
-            self._cancel(motion, context)
-        elif context.now - motion.sent_at > _RESPONSE and motion.settings.may_stop:
-            self._stop(motion, 'the controller took it too late', context)
+            self.cancel(motion, context)
+        elif context.now - motion.sent_at > RESPONSE and motion.settings.may_stop:
+            self.stop(motion, 'the controller took it too late', context)
         else:
             motion.phase = Phase.EXECUTING
         if not event.can_be_cancelled:    # nothing more is heard of older ones by topic either
-            for older in self._sent[:self._sent.index(motion)]:
+            for older in self.sent[:self.sent.index(motion)]:
                 if not older.can_be_cancelled:
-                    self._forget_topic_motion(older, context)
+                    self.forget_topic_motion(older, context)
 
     def rejected(self, number: int, context: EventContext) -> None:
         """Give up what the controller refused."""
         motion = self.find(number)
         if motion is not None:
-            self._give_up(motion, 'the controller rejected it; its log says why', context)
+            self.give_up(motion, 'the controller rejected it; its log says why', context)
+
+    def heard(self, event: ControllerHeard, context: EventContext) -> None:
+        """Note a sign of life of the controller."""
+        motion = self.find(event.number)
+        if motion is None:
+            return
+        motion.heard_at = context.now
+        if event.desired is None:
+            motion.answers = True
+        elif motion.watch is not None:
+            motion.watch.take_reference(event.desired)
 
     def finished(self, event: ControllerFinished, context: EventContext) -> None:
         """Relay how it ended."""
         motion = self.find(event.number)
         if motion is None:
             return
-        self._forget(motion)
+        self._forget(motion, context)
         how, code, text = event.how, event.error_code, event.error_string
         if how is GoalEnd.SUCCEED:
             motion.succeeded = True
@@ -139,42 +177,46 @@ class Execution:
             # CANCELED is legal only for a goal that its client cancelled.
             if not motion.by_client:
                 how = GoalEnd.ABORT
-        self._end_client_goal(motion, how, code, text, context)
+        self.end_client_goal(motion, how, code, text, context)
 
-    def _give_up(self, motion: ForwardedMotion, reason: str, context: EventContext) -> None:
-        self._forget(motion)
+    def give_up(self, motion: ForwardedMotion, reason: str, context: EventContext) -> None:
+        """Follow a motion no longer, whatever the controller does with it."""
+        self._forget(motion, context)
         context.report(DecisionKind.DONE, f'{reason}: {motion.request.name}', motion,
                        LogLevel.ERROR)
-        self._end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, reason, context)
+        self.end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, reason, context)
 
-    def _forget_topic_motion(self, motion: ForwardedMotion, context: EventContext) -> None:
+    def forget_topic_motion(self, motion: ForwardedMotion, context: EventContext) -> None:
         """End the goal of a motion that went by topic: no report of its end comes."""
-        self._forget(motion)
-        self._end_client_goal(motion, GoalEnd.SUCCEED, 0, 'it went by topic', context)
+        self._forget(motion, context)
+        self.end_client_goal(motion, GoalEnd.SUCCEED, 0, 'it went by topic', context)
 
     @staticmethod
-    def _end_client_goal(motion: ForwardedMotion, how: GoalEnd, code: int, text: str,
-                         context: EventContext) -> None:
+    def end_client_goal(motion: ForwardedMotion, how: GoalEnd, code: int, text: str,
+                        context: EventContext) -> None:
+        """Let the client of a motion know how it ended, once."""
         if not motion.client_knows:
             motion.client_knows = True
             context.do(EndGoal(motion.request.number, how, int(code), text))
 
-    def _forget(self, motion: ForwardedMotion) -> None:
+    def _forget(self, motion: ForwardedMotion, context: EventContext) -> None:
         motion.phase = Phase.ENDED
-        self._sent.remove(motion)
+        self.sent.remove(motion)
+        self.tell_gates(motion, context, over=True)
 
     @staticmethod
-    def _cancel(motion: ForwardedMotion, context: EventContext) -> None:
+    def cancel(motion: ForwardedMotion, context: EventContext) -> None:
+        """Cancel it at the controller, once more."""
         motion.cancelled_at = context.now
         context.do(CancelAtController(motion.request.number))
 
-    # ------------------------------------------------------------------ the world
+    # ------------------------------------------------------------------ what is said of it later
 
     def take_late_fail(self, verdict: Verdict, context: EventContext) -> None:
-        """Take a FAIL that came after the decision."""
+        """Take a FAIL on what is executed: late evidence."""
         if is_only_about_start(verdict):
-            return       # of course: it has left its start
-        for motion in self._sent:
+            return      # of course: a motion under way has left its start
+        for motion in self.sent.copy():
             request = motion.request
             if verdict.trajectory_hash not in (request.trajectory_hash, request.asked_hash) \
                     or motion.phase is Phase.STOPPING:
@@ -182,22 +224,23 @@ class Execution:
             reason = f'late evidence: FAIL: {verdict.summary}'
             if motion.settings.late_evidence == 'cancel' and motion.settings.may_stop \
                     and not motion.overridden:
-                self._stop(motion, reason, context)
+                self.stop(motion, reason, context)
             else:
                 context.report(DecisionKind.DOUBT, f'{reason}: {request.name} goes on'
                                + (", as the operator's override says" if motion.overridden else ''),
                                motion, LogLevel.WARNING)
 
+    # ------------------------------------------------------------------ what continues it
+
     def handover(self, waiting: PendingMotion, context: EventContext
                  ) -> tuple[ForwardedMotion, Handover] | None:
         """Return the motion that this one continues and where; None when it continues none."""
         older = self.moving
-        if older is None or older.stop is not None or older.monitor is None \
+        if older is None or older.stop is not None or older.watch is None \
                 or waiting.request.trajectory is None or waiting.request.start_ns:
             return None
-        found = find_handover(older.monitor, waiting.request.trajectory,
-                              older.elapsed(context.world.now_ns)[0],
-                              waiting.settings.start_tolerance)
+        found = find_handover(older.watch.path, waiting.request.trajectory,
+                              _reached(older, context.clock), waiting.settings.start_tolerance)
         return None if found is None else (older, found)
 
     def is_ahead(self, waiting: PendingMotion, context: EventContext) -> bool:
@@ -206,97 +249,40 @@ class Execution:
         if older is None or handover is None or older.stop is not None \
                 or not (older is self.moving or older.succeeded):
             return False
-        now = older.elapsed(context.world.now_ns)[1]
-        if now < handover.time - _EARLY:
+        reached = _reached(older, context.clock)
+        if reached < handover.time - _EARLY:
             return not older.succeeded
         # Joints lag behind what the controller commands.
         return waiting.distance(context.world)[1] > waiting.settings.start_tolerance \
-            and now < handover.time + older.settings.path_window
+            and reached < handover.time + older.settings.path_window
 
     @staticmethod
-    def may_arrive(waiting: PendingMotion, now_ns: int) -> bool:
+    def may_arrive(waiting: PendingMotion, clock: float) -> bool:
         """Return whether it is time that the robot is where a held motion begins."""
         return waiting.after is None or waiting.handover is None or \
-            waiting.after.elapsed(now_ns)[1] >= waiting.handover.time - _EARLY
+            _reached(waiting.after, clock) >= waiting.handover.time - _EARLY
 
-    def watch(self, context: EventContext) -> None:
-        """Compare the moving robot with the checked trajectory."""
-        motion = self.moving
-        if motion is None or motion.monitor is None or motion.stop is not None:
-            return
-        names = motion.monitor.names
-        earliest, latest = motion.elapsed(context.world.newest_stamp_ns(names))
-        if latest < 0.0:
-            return       # measured before it was sent
-        joint, value = motion.monitor.deviation(context.world.positions(names), earliest, latest)
-        limit = motion.settings.path_tolerance
-        if not value <= limit:
-            self._path_left(motion, f'{joint} is {value:.3f} away from the checked trajectory, '
-                            f'limit {limit}', GoalErrorCode.PATH_TOLERANCE_VIOLATED, context)
 
-    def _path_left(self, motion: ForwardedMotion, reason: str, error: GoalErrorCode,
-                   context: EventContext) -> None:
-        if motion.settings.may_stop:
-            self._stop(motion, reason, context, error)
-        else:
-            motion.monitor = None      # said once
-            context.report(DecisionKind.DOUBT, f'{reason}: {motion.request.name} goes on', motion,
-                           LogLevel.WARNING)
+def _reached(motion: ForwardedMotion, clock: float) -> float:
+    """Return where on its path the controller is with a motion [s]."""
+    return 0.0 if motion.watch is None else \
+        motion.watch.progress.expect(motion.watch.elapsed(clock))
 
-    def tick(self, context: EventContext) -> None:
-        """Do what is due: repeat cancels, and stop what takes too long or cannot be watched."""
-        for motion in self._sent.copy():
-            if not motion.can_be_cancelled:
-                if context.now > motion.due:
-                    self._forget_topic_motion(motion, context)     # no report of its end comes
-            elif motion.phase is Phase.STOPPING:
-                self._cancel_again(motion, context)
-            else:
-                self._look_after(motion, context)
-        moving = self.moving
-        if moving is not None and moving.stop is None and moving.monitor is not None:
-            stale = context.world.why_joints_unknown(
-                moving.monitor.names, moving.settings.max_joint_age, context.now)
-            if stale:
-                self._path_left(moving, f'the motion cannot be watched: {stale}',
-                                GoalErrorCode.INVALID_GOAL, context)
 
-    def _look_after(self, motion: ForwardedMotion, context: EventContext) -> None:
-        settings, graph = motion.settings, context.world.graph
-        if motion.phase is Phase.SENT and context.now > motion.sent_at + _RESPONSE \
-                and settings.may_stop:
-            reason = 'the controller does not answer; should it wake up, it is sent a cancel'
-            self._stop(motion, reason, context)
-            self._end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, reason,
-                                  context)
-        elif graph.controller_problem and settings.may_stop:
-            self._stop(motion, graph.controller_problem, context)
-        elif graph.controller_gone:
-            self._give_up(motion, f'{graph.controller_problem}: whether the robot moves is '
-                          'unknown', context)
-        elif graph.controller_problem and not motion.is_problem_reported:
-            motion.is_problem_reported = True      # said once
-            context.report(DecisionKind.DOUBT, f'{graph.controller_problem}: {motion.request.name} '
-                           'goes on', motion, LogLevel.WARNING)
-        elif motion.phase is Phase.EXECUTING and settings.may_stop \
-                and context.now > motion.due + settings.overtime:
-            self._stop(motion, f'the motion is not over {settings.overtime} s after it should be',
-                       context)
+def _watch_of(waiting: PendingMotion, context: EventContext) -> MotionWatch | None:
+    """Return the watch over a motion that is forwarded now; None where it cannot be watched."""
+    if waiting.path is None:
+        return None
+    world, request = context.world, waiting.request
+    moved_by_others = {name for other in world.others for name in other.joints}
+    still = {name: place for name, place in world.positions(
+                 () if world.robot is None else world.robot.joint_names).items()
+             if name not in request.joint_names and name not in world.fingers
+             and name not in moved_by_others}
+    return MotionWatch(waiting.path, _tolerances(waiting, context), context.clock, others=still,
+                       wait=max(0.0, (request.start_ns - world.now_ns) * _NS))
 
-    def _cancel_again(self, motion: ForwardedMotion, context: EventContext) -> None:
-        """Cancel again what did not end, as long as a controller is left that may execute it."""
-        reason = '' if motion.stop is None else motion.stop.reason
-        unknown = 'whether the robot moves is unknown'
-        if context.world.graph.controller_gone:
-            self._give_up(motion, f'{reason}; then {context.world.graph.controller_problem}: '
-                          f'{unknown}', context)
-            return
-        if context.now > motion.stopped_at + _CANCEL_TIMEOUT and not motion.client_knows:
-            text = f'{reason}; then the controller did not end it: {unknown}'
-            context.report(DecisionKind.DOUBT, f'{text}; {motion.request.name} is cancelled on',
-                           motion, LogLevel.ERROR)
-            self._end_client_goal(motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL, text, context)
-        is_stuck = context.now > motion.stopped_at + _CANCEL_TIMEOUT
-        retry = _SLOW_RETRY if is_stuck else _RETRY
-        if motion.accepted_ns is not None and context.now > motion.cancelled_at + retry:
-            self._cancel(motion, context)
+
+def _tolerances(waiting: PendingMotion, context: EventContext) -> Tolerances:
+    return Tolerances(waiting.settings, context.world.reaches,
+                      ProtectedClearance.of(waiting.answer.verdict, waiting.offset))

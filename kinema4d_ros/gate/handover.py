@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinema4d_ros.gate.other_motions import LEAD, rounded
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.types import JointTrajectory
 
-_LEAD = 0.25     # [s] in which shadow_sim's look at the robot may be later than the question
+_SOONEST = 0.05  # [s] from now at which a handover can still be made
 _TAIL = 0.05     # [s] before the handover without points, so that rounding makes no jerk of it
 _STEP = 2        # samples of the path per point of the motion
 
@@ -30,6 +31,7 @@ class Handover:
 
     time: float                  # [s] since the start of that path
     start: Mapping[str, float]   # [rad or m] joints of the trajectory there
+    offset: float                # [s] in `motion` at which the trajectory begins
     motion: JointTrajectory      # all that the robot does from the question on
 
 
@@ -46,19 +48,14 @@ def find_handover(path: PathMonitor, newer: JointTrajectory, now: float,
         return None
     start = dict(zip(newer.joint_names, map(float, newer.positions[0])))
     time, off = path.nearest(start, now)
-    if not off <= tolerance or time < now + _LEAD:
+    if not off <= tolerance or time < now + _SOONEST:
         return None
-    before = path.between(now + _LEAD, time - _TAIL, start)
+    before = path.between(now + LEAD, time - _TAIL, start)
     parts = {}
     for name in ('positions', 'velocities', 'accelerations'):
         values = getattr(newer, name)
         if values is not None:
             parts[name] = np.concatenate([getattr(before, name)[::_STEP], values])
     times = np.concatenate([before.times[::_STEP] - now, newer.times + (time - now)])
-    return Handover(time, start, JointTrajectory(newer.joint_names, _rounded(times), **parts))
-
-
-def _rounded(times: np.ndarray) -> np.ndarray:
-    """Return times (N,) [s] as a message carries them, in whole nanoseconds."""
-    seconds, nanoseconds = np.divmod(np.rint(times * 1e9), 1e9)
-    return seconds + nanoseconds * 1e-9
+    return Handover(time, start, time - now,
+                    JointTrajectory(newer.joint_names, rounded(times), **parts))

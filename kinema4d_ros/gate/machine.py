@@ -8,24 +8,24 @@ executes goes on meanwhile, since the controller decides what a newer goal does 
 """
 from __future__ import annotations
 
-import dataclasses
-
 from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim, Command,
                                         DecisionKind, EndGoal, LogLevel)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
-                                      ControllerFinished, ControllerRejected, Event, GoalEnd,
-                                      JointsChanged, OperatorActed, OperatorAction, Tick,
-                                      TrajectorySubmitted, VerdictAnswered, VerdictHeard)
+                                      ControllerFinished, ControllerHeard, ControllerRejected,
+                                      Event, GoalEnd, JointsChanged, OperatorActed, OperatorAction,
+                                      OthersChanged, Tick, TrajectorySubmitted, VerdictAnswered,
+                                      VerdictHeard)
 from kinema4d_ros.gate.evidence import badness, EvidenceMemory
 from kinema4d_ros.gate.execution import Execution
 from kinema4d_ros.gate.motions import EventContext, PendingMotion, Phase
+from kinema4d_ros.gate.question import is_outdated, why_no_question
 from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
 from kinema4d_ros.gate.rules import (evidence_objections, GoalErrorCode, OverrideGrant, rule,
                                      RuleResult, Ruling)
 from kinema4d_ros.gate.settings import Mode
+from kinema4d_ros.gate.supervision import Supervision
 from kinema4d_ros.gate.world import World
-from kinema4d_ros.robot import trajectory_hash
-from kinema4d_ros.types import Status
+from kinema4d_ros.types import FindingCode, Status
 
 
 class GateMachine:
@@ -34,6 +34,7 @@ class GateMachine:
     def __init__(self) -> None:
         """Begin with no trajectory at the gate."""
         self._execution = Execution()
+        self._supervision = Supervision(self._execution)
         self._waiting: PendingMotion | None = None
         self._unanswered: dict[int, PendingMotion] = {}   # forwarded unchecked: mode monitor
         self._evidence = EvidenceMemory()
@@ -63,15 +64,20 @@ class GateMachine:
         return waiting.phase if waiting is not None and waiting.request.number == number \
             else Phase.ENDED
 
-    def needs_new_graph(self, event: Event, now_ns: int) -> bool:
-        """Return whether the graph must be looked at anew: not for each joint state."""
+    def needs_new_graph(self, event: Event, clock: float) -> bool:
+        """
+        Return whether the graph must be looked at anew: not for each joint state.
+
+        :param clock: [s] by which the robot moves, as in World.
+        """
         waiting = self._waiting
         match event:
             case Tick():
                 return bool(self._unanswered) or not self.is_idle
-            case JointsChanged() | ClientCancelled():     # must not take long
+            case JointsChanged() | ClientCancelled() | ControllerHeard() | OthersChanged():
+                # must not take long, or come often
                 return waiting is not None and waiting.phase is Phase.HELD \
-                    and Execution.may_arrive(waiting, now_ns)
+                    and Execution.may_arrive(waiting, clock)
         return True
 
     def handle(self, event: Event, now: float, world: World) -> list[Command]:
@@ -95,6 +101,8 @@ class GateMachine:
                 self._execution.rejected(number, context)
             case ControllerFinished():
                 self._execution.finished(event, context)
+            case ControllerHeard():
+                self._execution.heard(event, context)
             case ClientCancelled(number):
                 self._cancel(number, context)
             case OperatorActed(OperatorAction.OVERRIDE, digest):
@@ -106,7 +114,7 @@ class GateMachine:
             case Closed(reason):
                 self._close(reason, context)
         if self._closed is None:
-            self._execution.watch(context)
+            self._supervision.watch(context)
             held = self._waiting
             if held is not None and held.phase is Phase.HELD and (
                     isinstance(event, Tick) or not self._execution.is_ahead(held, context)):
@@ -154,8 +162,6 @@ class GateMachine:
             return
         new.after, new.handover = found
         new.start = {**new.start, **new.handover.start}
-        new.request = dataclasses.replace(
-            new.request, motion_hash=trajectory_hash(new.handover.motion))
 
     def _ask(self, waiting: PendingMotion, context: EventContext) -> None:
         """Ask for a verdict, now or, while shadow_sim or joints are yet to be heard, at a tick."""
@@ -167,9 +173,24 @@ class GateMachine:
                 self._answered(waiting.request.number,
                                ShadowSimAnswer(problem=graph.shadow_sim_problem), context)
         elif graph.shadow_sim_ready and (graph.settled or names <= set(waiting.start)):
-            waiting.phase = Phase.ASKED
-            question = None if waiting.handover is None else waiting.handover.motion
-            context.do(AskShadowSim(waiting.request, question, waiting.deadline - context.now))
+            reason = why_no_question(waiting, context)
+            if reason is not None and waiting.settings.mode is not Mode.MONITOR:
+                self._refuse(waiting, reason, context, code=FindingCode.OTHER_MOTION)
+                return
+            waiting.phase, waiting.asked = Phase.ASKED, waiting.asked + 1
+            context.do(AskShadowSim(waiting.request, waiting.question,
+                                    waiting.deadline - context.now))
+
+    def _is_asked_again(self, waiting: PendingMotion, context: EventContext) -> bool:
+        """Ask again where other motions have begun or ended since; return whether that was so."""
+        if not is_outdated(waiting, context):
+            return False
+        waiting.phase = Phase.RECEIVED
+        waiting.answer = ShadowSimAnswer(problem='other motions have begun or ended since')
+        waiting.start = {**context.world.start_of(waiting.request.joint_names),
+                         **({} if waiting.handover is None else waiting.handover.start)}
+        self._ask(waiting, context)
+        return True
 
     # ------------------------------------------------------------------ what shadow_sim says
 
@@ -215,6 +236,8 @@ class GateMachine:
             self._refuse(waiting, 'the motion that it continues is cancelled: '
                          f'{waiting.after.stop.reason}', context)
             return
+        if self._is_asked_again(waiting, context):
+            return
         if not self._execution.is_ahead(waiting, context):
             self._judge(waiting, context)
             return
@@ -245,7 +268,7 @@ class GateMachine:
     def _judge(self, waiting: PendingMotion, context: EventContext,
                approved: bool | None = None) -> None:
         """Decide on the waiting trajectory, and do it."""
-        waiting.prepare_monitor(context.world)
+        waiting.prepare_path(context.world)
         situation = waiting.situation(context, waiting.watch_problem)
         result = rule(waiting.settings.mode, waiting.request, waiting.answer, situation,
                         waiting.settings, overridden=waiting.overridden, approved=approved)
@@ -258,18 +281,21 @@ class GateMachine:
                 context.report(DecisionKind.ASK, f'approve or deny {waiting.request.name}? '
                                f'{result.reason}', waiting, LogLevel.WARNING)
             case _:
-                self._refuse(waiting, result.reason, context, result.error)
+                self._refuse(waiting, result.reason, context, result.error, result.code)
 
     def _forward(self, waiting: PendingMotion, result: RuleResult, context: EventContext) -> None:
         self._waiting = None
         self.counts['overridden' if waiting.overridden else 'forwarded'] += 1
+        unprotected = self._execution.why_unprotected(waiting, context)
         context.report(DecisionKind.FORWARD,
-                       f'{result.reason}: {waiting.request.name} is forwarded', waiting,
+                       f'{result.reason}: {waiting.request.name} is forwarded'
+                       + (f'; {unprotected}' if unprotected else ''), waiting,
                        LogLevel.WARNING if waiting.overridden else LogLevel.INFO)
         self._execution.send(waiting, context)
 
     def _refuse(self, waiting: PendingMotion, reason: str, context: EventContext,
-                error: GoalErrorCode = GoalErrorCode.INVALID_GOAL) -> None:
+                error: GoalErrorCode = GoalErrorCode.INVALID_GOAL,
+                code: FindingCode | None = None) -> None:
         if waiting is self._waiting:
             self._waiting = None
         waiting.phase = Phase.ENDED
@@ -281,7 +307,7 @@ class GateMachine:
             self._refused_again = True      # until the operator has heard of it
         self._refused = request
         context.report(DecisionKind.REFUSE, f'{reason}: {request.name} is refused', waiting,
-                       LogLevel.ERROR)
+                       LogLevel.ERROR, code)
         context.do(EndGoal(request.number, GoalEnd.ABORT, int(error), reason))
 
     # ------------------------------------------------------------------ the client, the operator
@@ -358,7 +384,7 @@ class GateMachine:
                 problem = context.world.graph.shadow_sim_problem or (
                     f'shadow_sim gave no verdict within {waiting.settings.verdict_timeout} s')
                 self._answered(number, ShadowSimAnswer(problem=problem), context)
-        self._execution.tick(context)
+        self._supervision.tick(context)
 
     def _close(self, reason: str, context: EventContext) -> None:
         """Cancel downstream, refuse what waits, and let nothing pass any more."""

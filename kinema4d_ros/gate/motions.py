@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate.commands import Command, DecisionKind, LogLevel, ReportDecision
 from kinema4d_ros.gate.handover import Handover
+from kinema4d_ros.gate.other_motions import why_not_together
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
 from kinema4d_ros.gate.rules import farthest, Objection, Situation
 from kinema4d_ros.gate.settings import GateSettings
+from kinema4d_ros.gate.watch import MotionWatch
 from kinema4d_ros.gate.world import World
+from kinema4d_ros.types import FindingCode, JointTrajectory
 
 _NS = 1e-9
 
@@ -45,34 +49,67 @@ class PendingMotion:
         default_factory=lambda: ShadowSimAnswer(problem='no verdict has been asked for'))
     handover: Handover | None = None    # where it continues the motion `after`
     after: ForwardedMotion | None = None
+    question: JointTrajectory | None = None     # what is asked about, where that is more
+    offset: float = 0.0                 # [s] in the question at which it begins
+    together: frozenset[str] = frozenset()      # keys of other gates' motions in the question
+    asked: int = 0                      # how often shadow_sim was asked about it
     overridden: bool = False            # an operator's override has been used up for it
     confirm_again: str | None = None    # why an approval may be meant for what was shown before
-    monitor: PathMonitor | None = None
-    watch_problem: str | None = None    # why `prepare_monitor` could not make it
+    path: PathMonitor | None = None
+    watch_problem: str | None = None    # why `prepare_path` could not make it
 
     @property
     def has_ended(self) -> bool:
         """Whether it was refused or cancelled."""
         return self.phase is Phase.ENDED
 
-    def prepare_monitor(self, world: World) -> None:
-        """Make the monitor of its path, or set `watch_problem` where that cannot be done."""
-        if self.monitor is not None:
+    def prepare_path(self, world: World) -> None:
+        """Make its path, or set `watch_problem` where that cannot be done."""
+        if self.path is not None:
             return
         if world.robot is None or self.request.trajectory is None:
             self.watch_problem = self.request.problem or 'the gate has no robot description'
             return
         try:
-            self.monitor = PathMonitor(self.request.trajectory, world.robot, self.start,
-                                       self.settings.path_window)
+            self.path = PathMonitor(self.request.trajectory, world.robot, self.start)
             self.watch_problem = None
         except Kinema4DError as error:
             self.watch_problem = str(error)
 
     def distance(self, world: World) -> tuple[str, float]:
-        """Return the joint that is farthest from where it is to start, and how far [rad or m]."""
+        """
+        Return the joint that is farthest from where it is to start, and how far [rad or m].
+
+        Joints of motions that were judged with it are to be on their paths instead.
+        """
+        elsewhere = {name for other in world.others if other.told.key in self.together
+                     for name in other.joints}
         names = self.request.joint_names
-        return farthest(names, self.start, world.positions({*names, *self.start}))
+        start = {name: place for name, place in self.start.items() if name not in elsewhere}
+        joint, moved = farthest(names, start, world.positions({*names, *start}))
+        for other in world.others:
+            if other.told.key in self.together and other.off > moved:
+                joint, moved = f'a joint of the motion of {other.told.gate}', other.off
+        return joint, moved
+
+    def why_other_motion(self, world: World, now: float) -> str | None:
+        """Return which other motion of the robot the verdict cannot have covered."""
+        names = frozenset(self.request.joint_names)
+        reason = why_not_together(names, world.others, world.fingers)
+        if reason is not None or world.robot is None:
+            return reason
+        keys = {other.told.key: other.told.gate for other in world.others}
+        begun = sorted({gate for key, gate in keys.items() if key not in self.together})
+        if begun:
+            return f'a motion of {", ".join(begun)} has begun since it was judged'
+        if self.together - set(keys):
+            return 'a motion that it was judged together with has ended'
+        known = names.union(world.fingers, *(other.joints for other in world.others))
+        moving = world.moving((name for name in world.robot.joint_names if name not in known), now)
+        if not moving:
+            return None
+        return f'{", ".join(moving)} moves meanwhile, which the trajectory does not name, and no ' \
+               'gate tells where to'
 
     def situation(self, context: EventContext, watch_problem: str | None = None) -> Situation:
         """Return what a decision about it is to be based on."""
@@ -85,7 +122,28 @@ class PendingMotion:
             shadow_sim_problem=graph.shadow_sim_problem,
             joints_problem=world.why_joints_unknown(
                 self.request.joint_names, self.settings.max_joint_age, context.now),
+            robot_problem=world.robot_problem,
+            other_problem=self.why_other_motion(world, context.now),
+            waits_at=_first_point_away(self.request, self.start),
             moved=moved, moved_joint=joint, watch_problem=watch_problem)
+
+
+def _first_point_away(request: GateRequest, start: Mapping[str, float]) -> float:
+    """
+    Return by how much the robot would move before the trajectory begins at its header.stamp.
+
+    Until then the controller blends to the first point. That is no motion where the robot is there
+    already, and where the first point does not move.
+    """
+    trajectory = request.trajectory
+    if trajectory is None or not len(trajectory.times):
+        return 0.0
+    away = [abs(float(place) - start.get(name, float(place)))
+            for name, place in zip(trajectory.joint_names, trajectory.positions[0])]
+    for values in (trajectory.velocities, trajectory.accelerations):
+        if values is not None:
+            away += [abs(float(value)) for value in values[0]]
+    return max(away, default=0.0)
 
 
 @dataclass(eq=False)
@@ -97,10 +155,11 @@ class ForwardedMotion:
     answer: ShadowSimAnswer
     sent_at: float                      # steady time [s]
     sent_ns: int                        # ROS time
-    monitor: PathMonitor | None = None
+    watch: MotionWatch | None = None
     overridden: bool = False
+    together: frozenset[str] = frozenset()      # keys of motions that it was judged together with
     phase: Phase = Phase.SENT
-    accepted_ns: int | None = None      # ROS time; None before it
+    is_accepted: bool = False
     can_be_cancelled: bool = True
     stop: Objection | None = None       # why it is being stopped
     stopped_at: float = 0.0             # steady time [s] of the first attempt
@@ -109,6 +168,12 @@ class ForwardedMotion:
     client_knows: bool = False          # how it ended
     succeeded: bool = False
     is_problem_reported: bool = False   # the problem of its controller is reported
+    heard_at: float = 0.0               # steady time [s] of the controller's last word
+    pinged_at: float = 0.0              # steady time [s] at which it was asked for one
+    answers: bool = False               # whether it ever answered that
+    stamps_off_since: float | None = None       # steady time [s]
+    replaced_at: float = math.inf       # steady time [s] at which a newer one was accepted
+    told_at: float = 0.0                # steady time [s] at which other gates were told
 
     @property
     def due(self) -> float:
@@ -116,12 +181,10 @@ class ForwardedMotion:
         ahead = max(0.0, (self.request.start_ns - self.sent_ns) * _NS)
         return self.sent_at + ahead + self.request.duration
 
-    def elapsed(self, now_ns: int) -> tuple[float, float]:
-        """Return how long it has been executed at ROS time `now_ns` [s]: at least, at most."""
-        accepted_ns = self.sent_ns if self.accepted_ns is None else self.accepted_ns
-        start_ns = self.request.start_ns
-        return ((now_ns - (start_ns or accepted_ns)) * _NS,
-                (now_ns - (start_ns or self.sent_ns)) * _NS)
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """The joints that tell whether it moves."""
+        return self.watch.path.names if self.watch is not None else self.request.joint_names
 
 
 @dataclass
@@ -132,14 +195,19 @@ class EventContext:
     world: World
     commands: list[Command] = field(default_factory=list)
 
+    @property
+    def clock(self) -> float:
+        """The clock by which the robot moves [s], as in World."""
+        return self.now if self.world.clock is None else self.world.clock
+
     def do(self, command: Command) -> None:
         """Add a command; they are carried out in order."""
         self.commands.append(command)
 
     def report(self, kind: DecisionKind, sentence: str, motion: PendingMotion | ForwardedMotion,
-               level: LogLevel = LogLevel.INFO) -> None:
-        """Add the report of a decision about a motion."""
+               level: LogLevel = LogLevel.INFO, code: FindingCode | None = None) -> None:
+        """Add the report of a decision about a motion; `code` is of its reason, if it has one."""
         verdict = motion.answer.verdict
         self.do(ReportDecision(
             kind, sentence, motion.request, motion.settings.mode,
-            None if verdict is None else verdict.status, motion.answer.rollout_id, level))
+            None if verdict is None else verdict.status, motion.answer.rollout_id, level, code))

@@ -44,6 +44,7 @@ class Objection:
 
     reason: str
     error: GoalErrorCode = GoalErrorCode.INVALID_GOAL
+    code: FindingCode | None = None     # for programs, where there is one for it
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Situation:
     moved: float = 0.0       # [rad or m] the most that a joint is from where the verdict has it
     moved_joint: str = ''     # when the trajectory starts: where it was, or will be, when asked
     watch_problem: str | None = None  # why its execution cannot be watched
+    robot_problem: str | None = None  # why the robot would not move
+    other_problem: str | None = None  # which other motion of the robot the verdict did not cover
+    waits_at: float = 0.0    # [rad, m or per s] what the robot does before its header.stamp
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class RuleResult:
     ruling: Ruling
     reason: str
     error: GoalErrorCode = GoalErrorCode.INVALID_GOAL
+    code: FindingCode | None = None
 
 
 def rule(mode: Mode, request: GateRequest, answer: ShadowSimAnswer, situation: Situation,
@@ -124,6 +129,10 @@ def unoverridable_objections(request: GateRequest, situation: Situation,
     """Return objections that no operator may override: what goes out would not be what was seen."""
     found = [Objection(problem) for problem in (
         request.problem, situation.gate_problem, situation.controller_problem) if problem]
+    if situation.robot_problem:
+        found.append(Objection(situation.robot_problem, code=FindingCode.ROBOT_STATE))
+    if situation.other_problem:
+        found.append(Objection(situation.other_problem, code=FindingCode.OTHER_MOTION))
     if situation.now_ns <= 0:
         found.append(Objection('there is no time: use_sim_time is set but nothing is on /clock'))
     if request.start_ns and request.start_ns < situation.now_ns:
@@ -131,6 +140,11 @@ def unoverridable_objections(request: GateRequest, situation: Situation,
         found.append(Objection(
             f'header.stamp is {late:.2f} s in the past, so the controller would begin in the '
             'middle; leave it zero to start at once', GoalErrorCode.OLD_HEADER_TIMESTAMP))
+    elif request.start_ns and situation.waits_at > settings.start_tolerance:
+        found.append(Objection(
+            'header.stamp is ahead, and until then the controller would move to the first point '
+            f'({situation.waits_at:.3f} away or per second), which no verdict covers; leave the '
+            'stamp zero, or have the first point stand where the robot is'))
     if situation.moved == math.inf:
         found.append(Objection(
             f'joint_states do not tell how far {situation.moved_joint} is from where the '
@@ -199,7 +213,8 @@ def _out_of_date(request: GateRequest, answer: ShadowSimAnswer, verdict: Verdict
 
 
 def _refuse(objections: list[Objection]) -> RuleResult:
-    return RuleResult(Ruling.REFUSE, _sentence(objections), objections[0].error)
+    first = objections[0]
+    return RuleResult(Ruling.REFUSE, _sentence(objections), first.error, first.code)
 
 
 def _passed(answer: ShadowSimAnswer) -> str:

@@ -29,9 +29,12 @@ class GateSettings:
     override_lifetime: float = 60.0    # [s]
     late_evidence: str = 'cancel'      # 'cancel' or 'report'
     path_tolerance: float = 0.1        # [rad or m]
+    tracking_tolerance: float = 0.02   # [rad or m]
     path_window: float = 0.3           # [s]
+    max_delay: float = 30.0            # [s]
+    max_stall: float = 2.0             # [s]
     max_joint_age: float = 0.5         # [s]
-    overtime: float = 30.0             # [s]
+    overtime: float = 2.0              # [s]
 
     @property
     def may_stop(self) -> bool:

@@ -5,20 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from kinema4d_ros.gate.joints import JointReading
+from kinema4d_ros.gate.other_motions import OtherMotion
 from kinema4d_ros.gate.settings import GateSettings
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.gate.reach import reaches
+from kinema4d_ros.robot import finger_joints, Robot
 
 _NS = 1e-9
-
-
-@dataclass(frozen=True)
-class JointReading:
-    """Where a joint was when it was last heard of."""
-
-    position: float     # [rad or m]
-    stamp_ns: int       # ROS time of the measurement
-    arrival: float      # steady time [s]
+MOVES = 0.25     # [s] a joint that left its place no longer ago is moving
+STANDS = 0.3     # [s] a joint that has been in its place for so long stands still
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,23 @@ class World:
     joints: Mapping[str, JointReading] = field(default_factory=dict)
     graph: GraphState = field(default_factory=GraphState)
     settings: GateSettings = field(default_factory=GateSettings)    # of now
+    #: [s] the clock by which the robot moves and that never steps back: steady time, or simulated
+    #: time without its jumps back; None for steady time
+    clock: float | None = None
+    speed_scaling: float | None = None  # 0 to 1, as the robot tells; None where it does not
+    robot_problem: str | None = None    # why the robot would not move, as its driver tells
+    gate: str = ''                      # full name of the gate's node
+    others: tuple[OtherMotion, ...] = ()        # of other gates of this robot
+
+    @property
+    def fingers(self) -> frozenset[str]:
+        """The joints that move nothing but fingers."""
+        return frozenset() if self.robot is None else _fingers(self.robot)
+
+    @property
+    def reaches(self) -> Mapping[str, float]:
+        """How far each joint moves what it carries at most [m/rad]."""
+        return {} if self.robot is None else _reaches(self.robot)
 
     def positions(self, names: Iterable[str]) -> dict[str, float]:
         """Return the last position [rad or m] of each of these joints that has one."""
@@ -51,10 +65,49 @@ class World:
         """Return the last position [rad or m] of these joints and of the robot's others."""
         return self.positions({*names, *(self.robot.joint_names if self.robot else ())})
 
-    def newest_stamp_ns(self, names: Iterable[str]) -> int:
-        """Return the ROS time of the newest measurement of any of these joints; 0 for none."""
-        return max((self.joints[name].stamp_ns for name in names if name in self.joints),
-                   default=0)
+    def age(self, names: Iterable[str]) -> float:
+        """Return how old [s] the newest measurement is, as far as its stamp can be believed."""
+        newest = max((self.joints[name].stamp_ns for name in names if name in self.joints),
+                     default=self.now_ns)
+        return min(max((self.now_ns - newest) * _NS, 0.0), self.settings.max_joint_age)
+
+    def moving(self, names: Iterable[str], now: float) -> list[str]:
+        """Return which of these joints move at steady time `now` [s]."""
+        return [name for name in names if name in self.joints
+                and now - self.joints[name].still_since < MOVES]
+
+    def still_for(self, names: Iterable[str], now: float) -> float | None:
+        """
+        Return how long [s] all these joints have stood still; None where that is not known.
+
+        It is known of joints that have been heard within `max_joint_age`.
+        """
+        readings = [self.joints.get(name) for name in names]
+        times = [now - reading.still_since for reading in readings if reading is not None
+                 and now - reading.arrival <= self.settings.max_joint_age]
+        return min(times) if times and len(times) == len(readings) else None
+
+    def how_joints_are(self, names: Iterable[str], now: float) -> str:
+        """Return in words whether these joints move."""
+        names = tuple(names)
+        still = self.still_for(names, now)
+        if still is None:
+            silent = self.why_joints_silent(names, self.settings.max_joint_age, now)
+            return f'whether the robot moves is unknown: {silent or "no joints are known"}'
+        if still < STANDS:
+            return f'{", ".join(self.moving(names, now)) or "the robot"} is still moving'
+        return f'the joints stand still since {min(still, 3600.0):.1f} s'
+
+    def why_joints_silent(self, names: Iterable[str], max_age: float, now: float) -> str | None:
+        """Return why nothing new is heard of these joints, by the steady clock alone."""
+        for name in names:
+            reading = self.joints.get(name)
+            if reading is None:
+                return f'joint_states have not told where {name} is'
+            if now - reading.arrival > max_age:
+                return f'joint_states of {name} are {now - reading.arrival:.2f} s off, limit ' \
+                       f'{max_age} s'
+        return None
 
     def why_joints_unknown(self, names: Iterable[str], max_age: float, now: float) -> str | None:
         """
@@ -71,3 +124,13 @@ class World:
             if age > max_age:
                 return f'joint_states of {name} are {age:.2f} s off, limit {max_age} s'
         return None
+
+
+@lru_cache(maxsize=2)
+def _fingers(robot: Robot) -> frozenset[str]:
+    return finger_joints(robot)
+
+
+@lru_cache(maxsize=2)
+def _reaches(robot: Robot) -> Mapping[str, float]:
+    return reaches(robot)

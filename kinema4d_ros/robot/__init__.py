@@ -4,7 +4,7 @@
 from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
                                             Shape, Sphere)
 from kinema4d_ros.robot.distance_field import DistanceFields
-from kinema4d_ros.robot.gripper import find_gripper
+from kinema4d_ros.robot.gripper import find_gripper, finger_joints
 from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
@@ -22,6 +22,7 @@ __all__ = [
     'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes',
     'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'from_receipt', 'is_blended_by_velocity',
-    'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path', 'trajectory_hash',
+    'Shape', 'Sphere', 'find_gripper', 'finger_joints', 'frame_times', 'from_receipt',
+    'is_blended_by_velocity', 'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path',
+    'trajectory_hash',
 ]

@@ -102,3 +102,21 @@ def _commanded(robot: Robot, joints: Sequence[Joint]) -> tuple[str, ...]:
         if joint.type is not JointType.FIXED:
             names.append(joint.name)
     return tuple(dict.fromkeys(names))
+
+
+def finger_joints(robot: Robot) -> frozenset[str]:
+    """
+    Return the joints that can be commanded and move nothing but fingers, of all grippers.
+
+    Those of `find_gripper` are among them; another is one if it or the link behind it is named
+    like a finger and everything that it carries is too.
+    """
+    gripper = find_gripper(robot)
+    found = set() if gripper is None else set(gripper.finger_joints)
+    for name in robot.joint_names:
+        joint = robot.joints[name]
+        branch = [] if _WRIST.search(name) else _finger_branch(robot, joint)
+        if branch and all(_FINGER.search(each.name) or _FINGER.search(each.child)
+                          for each in branch if each.type is not JointType.FIXED):
+            found.add(name)
+    return frozenset(found)

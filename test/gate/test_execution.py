@@ -5,8 +5,10 @@ import pytest
 from gate_driver import ahead, Driver, READY, swing
 
 from kinema4d_ros.gate import Phase, ShadowSimAnswer
-from kinema4d_ros.gate.events import (ClientCancelled, GoalEnd, JointsChanged, OperatorActed,
-                                      OperatorAction, Tick, TrajectorySubmitted, VerdictAnswered)
+from kinema4d_ros.gate.commands import PingController
+from kinema4d_ros.gate.events import (ClientCancelled, ControllerHeard, GoalEnd, JointsChanged,
+                                      OperatorActed, OperatorAction, Tick, TrajectorySubmitted,
+                                      VerdictAnswered)
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 CANCEL, NO = 'cancel at controller', ShadowSimAnswer(problem='no')
@@ -21,28 +23,114 @@ def fail(request, status=Status.FAIL, findings=()):
 def test_a_cancel_is_repeated_until_the_controller_obeys():
     gate = Driver()
     request = gate.moving()
+    gate.follow(0.5)
     gate.cancel(request)
     assert gate.machine.phase(request.number) is Phase.STOPPING
-    for _ in range(10):
+    for _ in range(4):
         gate.wait(0.3)
-    assert gate.log.count(CANCEL) > 8
+    assert gate.log.count(CANCEL) == 5
+    gate.finish(request, GoalEnd.CANCEL, text='stopped')
+    assert gate.machine.is_idle
+    gate = Driver()
+    request = gate.moving()
+    gate.cancel(request)
     gate.finish(request, GoalEnd.CANCEL, text='stopped')
     assert (gate.ends[-1].how, gate.ends[-1].error_string) == (GoalEnd.CANCEL, 'stopped')
 
 
-@pytest.mark.parametrize('problem', [None, '2 nodes offer the action'])
-def test_a_cancelled_motion_is_never_given_up_while_a_server_is_left(problem):
+def drive(gate, seconds, speed, step=0.05):
+    """Have time pass and the shoulder move, with what comes of both."""
+    for _ in range(round(seconds / step)):
+        gate.now += step
+        gate.joints['shoulder_pan_joint'] += speed * step
+        gate.handle(JointsChanged())
+        gate.handle(Tick())
+
+
+@pytest.mark.parametrize('by_client', [True, False])
+@pytest.mark.parametrize('speed, words, how, most', [
+    (0.0, 'the joints stand still since', GoalEnd.CANCEL, 1.15),
+    (0.1, 'shoulder_pan_joint is still moving', GoalEnd.ABORT, 1.5)])
+def test_a_client_hears_soon_of_a_cancel_that_never_ends(by_client, speed, words, how, most):
+    gate = Driver(path_tolerance=3.0)
+    request = gate.moving(swing(0.4, seconds=4.0))
+    drive(gate, 0.5, 0.1)
+    if by_client:
+        gate.cancel(request)
+    else:
+        gate.hear(fail(request), 'r')
+    stopped = gate.now
+    while gate.told(request) is None:
+        drive(gate, 0.05, speed)
+    assert gate.now - stopped <= most
+    assert gate.ends[-1].how is (how if by_client else GoalEnd.ABORT)
+    assert words in gate.told(request) and 'has not ended it' in gate.told(request)
+    assert ('cancelled by the client' if by_client else 'late evidence') in gate.told(request)
+
+
+def test_a_client_hears_soon_that_nothing_is_known_of_the_joints():
     gate = Driver()
+    request = gate.moving()
+    for _ in range(60):         # joints and controller fall silent together
+        gate.age += 0.05
+        gate.wait(0.05)
+        if gate.told(request):
+            break
+    assert gate.age <= 2.0
+    assert 'cannot be watched' in gate.told(request)
+    assert 'whether the robot moves is unknown: joint_states of' in gate.told(request)
+
+
+@pytest.mark.parametrize('problem', [None, '2 nodes offer the action'])
+def test_a_cancelled_motion_is_never_given_up_while_a_server_is_left_and_it_moves(problem):
+    gate = Driver(path_tolerance=3.0)
     request = gate.moving()
     gate.cancel(request)
     gate.look(controller_problem=problem)
     for _ in range(3):
-        gate.wait(31.0)
-        assert gate.log[-1] == CANCEL
-    assert 'whether the robot moves is unknown' in gate.told(request)      # its client knows
+        drive(gate, 31.0, 0.02, step=0.1)
+        assert CANCEL in gate.log[-3:]
+    assert 'is still moving' in gate.told(request)      # its client knows
     assert gate.log.count('end') == 1 and not gate.machine.is_idle
     gate.finish(request, GoalEnd.CANCEL)
     assert gate.machine.is_idle and gate.log.count('end') == 1
+
+
+def test_a_cancelled_motion_is_given_up_when_it_never_ends_and_nothing_moves():
+    gate = Driver()
+    request = gate.moving()
+    gate.cancel(request)
+    drive(gate, 29.0, 0.0)
+    assert gate.log[-1] == CANCEL and not gate.machine.is_idle
+    drive(gate, 2.0, 0.0)
+    assert gate.machine.is_idle and 'the controller never ended it' in gate.sentence
+
+
+def test_a_goal_that_was_left_as_being_cancelled_hinders_no_later_one():
+    gate = Driver()
+    first = gate.moving()
+    gate.cancel(first)
+    drive(gate, 1.2, 0.0)
+    assert gate.ends[-1].how is GoalEnd.CANCEL
+    second = gate.moving()
+    assert gate.machine.executing == second.name
+    chunk = gate.submit(swing(0.1, start=ahead(0.2)))       # it continues the second
+    assert gate.question(chunk).question is not None
+    drive(gate, 1.0, 0.3)
+    gate.finish(second)
+    drive(gate, 1.0, 0.0)
+    assert gate.machine.phase(first.number) is Phase.ENDED
+
+
+def test_what_a_newer_one_has_replaced_does_not_wait_for_ever():
+    gate = Driver()
+    older = gate.moving()
+    newer = gate.moving(swing(-0.3))
+    drive(gate, 1.9, 0.0)
+    assert 'took a newer trajectory and has not ended it' in gate.told(older)
+    assert gate.told(newer) is None
+    drive(gate, 2.0, 0.0)
+    assert gate.machine.phase(older.number) is Phase.ENDED
 
 
 def test_a_cancelled_motion_is_given_up_when_no_server_is_left():
@@ -50,8 +138,8 @@ def test_a_cancelled_motion_is_given_up_when_no_server_is_left():
     request = gate.moving()
     gate.cancel(request)
     gate.look(controller_problem='nobody offers it', controller_gone=True)
-    gate.wait(0.3)
-    assert 'nobody offers it: whether the robot moves is unknown' in gate.told(request)
+    gate.wait(0.4)
+    assert 'nobody offers it: the joints stand still since 0.' in gate.told(request)
     assert gate.machine.is_idle
     gate.look()
     gate.log.clear()
@@ -61,6 +149,31 @@ def test_a_cancelled_motion_is_given_up_when_no_server_is_left():
     assert gate.log == [CANCEL, CANCEL]
     gate.finish(request, GoalEnd.CANCEL)
     assert gate.machine.is_idle and 'end' not in gate.log
+
+
+def test_a_controller_that_falls_silent_is_noticed():
+    """Killed with its process: the graph knows it for 20 s more."""
+    gate = Driver()
+    request = gate.moving(swing(0.3, seconds=10.0))
+    drive(gate, 0.5, 0.03)
+    gate.handle(ControllerHeard(request.number))
+    drive(gate, 1.0, 0.03)
+    assert gate.told(request) is None
+    heard = gate.now
+    gate.handle(ControllerHeard(request.number, {}))
+    while gate.told(request) is None:
+        drive(gate, 0.05, 0.0)
+    assert gate.now - heard <= 2.3
+    assert 'no sign of life' in gate.told(request) and 'stand still' in gate.told(request)
+
+
+def test_a_controller_that_never_answers_a_ping_is_not_taken_for_dead():
+    gate = Driver()
+    request = gate.moving(swing(0.3, seconds=10.0))
+    drive(gate, 5.0, 0.03)
+    assert gate.told(request) is None
+    pings = [command for command in gate.commands if isinstance(command, PingController)]
+    assert 8 <= len(pings) <= 10
 
 
 def test_a_goal_that_the_controller_takes_too_late_is_cancelled():
@@ -81,17 +194,21 @@ def test_a_goal_that_the_controller_takes_too_late_is_cancelled():
 
 
 def test_a_motion_that_never_ends_is_cancelled():
-    gate = Driver(overtime=5.0, path_tolerance=3.0)
-    gate.moving(time_tolerance=0.5)
-    gate.wait(6.4)
+    gate = Driver(overtime=1.0)
+    request = gate.moving(time_tolerance=0.5)
+    drive(gate, 1.0, 0.3)
+    drive(gate, 1.4, 0.0)
     assert CANCEL not in gate.log
-    gate.wait(0.2)
+    drive(gate, 0.2, 0.0)
     assert CANCEL in gate.log
+    drive(gate, 1.2, 0.0)
+    assert 'has not ended the motion 1.0 s after its end' in gate.told(request)
+    assert 'the joints stand still since 2.' in gate.told(request)
 
 
 @pytest.mark.parametrize('source, route, words', [
-    ('topic', 'topic', 'AND CANNOT BE STOPPED'), ('topic', 'action', 'is cancelled'),
-    ('action', 'topic', 'is cancelled')])
+    ('topic', 'topic', 'AND CANNOT BE STOPPED'), ('topic', 'action', 'is being cancelled'),
+    ('action', 'topic', 'is being cancelled')])
 def test_what_went_by_topic_cannot_be_stopped(source, route, words):
     gate = Driver(topic_route=route)
     request = gate.submit(source=source)
@@ -214,17 +331,17 @@ def test_late_evidence_that_is_only_reported():
 def test_the_graph_is_looked_at_for_decisions_and_not_for_each_joint_state():
     gate = Driver(path_tolerance=3.0)
     needs = gate.machine.needs_new_graph
-    assert not needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)
+    assert not needs(Tick(), gate.now) and not needs(JointsChanged(), gate.now)
     request = gate.request()
     for event in (TrajectorySubmitted(request), VerdictAnswered(1, NO),
                   OperatorActed(OperatorAction.APPROVE, '')):
-        assert needs(event, gate.now_ns)
+        assert needs(event, gate.now)
     gate.moving(swing(0.4, seconds=4.0))
-    assert needs(Tick(), gate.now_ns) and not needs(JointsChanged(), gate.now_ns)
-    assert not needs(ClientCancelled(1), gate.now_ns)       # a cancel must not take long
+    assert needs(Tick(), gate.now) and not needs(JointsChanged(), gate.now)
+    assert not needs(ClientCancelled(1), gate.now)       # a cancel must not take long
     gate.pass_(gate.submit(swing(0.1, start=ahead(0.3))), seconds=10)
     assert gate.log[-1] == 'hold'
     gate.follow(2.9)
-    assert not needs(JointsChanged(), gate.now_ns)
+    assert not needs(JointsChanged(), gate.now)
     gate.now += 0.1                     # it may be forwarded
-    assert needs(JointsChanged(), gate.now_ns)
+    assert needs(JointsChanged(), gate.now)

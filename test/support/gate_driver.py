@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema4d_ros.gate import (GateMachine, GateRequest, GateSettings, GraphState, JointReading,
+from kinema4d_ros.gate import (GateMachine, GateRequest, GateSettings, GraphState, JointTracker,
                                Mode, ShadowSimAnswer, World)
 from kinema4d_ros.gate.commands import (AbandonQuestion, AnswerOperator, AskShadowSim,
-                                        CancelAtController, EndGoal, Forward, ReportDecision)
+                                        CancelAtController, EndGoal, Forward, PingController,
+                                        ReportDecision, TellGates)
 from kinema4d_ros.gate.events import (ClientCancelled, Closed, ControllerAccepted,
                                       ControllerFinished, JointsChanged, OperatorActed,
                                       OperatorAction, Tick, TrajectorySubmitted, VerdictAnswered,
@@ -28,6 +29,7 @@ READY = dict(zip(
     (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.02, 0.02)))
 NAMES = {AskShadowSim: 'ask', AbandonQuestion: 'abandon', Forward: 'send',
          CancelAtController: 'cancel at controller', EndGoal: 'end', AnswerOperator: 'answer'}
+QUIET = PingController, TellGates     # come again and again, and are not in the log
 
 
 def swing(angle=0.3, start=None, seconds=1.0, first=0.0) -> JointTrajectory:
@@ -52,6 +54,8 @@ class Driver:
         self.settings = GateSettings(mode=Mode(settings.pop('mode', 'enforce')), **settings)
         self.now, self.graph, self.robot = 100.0, GraphState(), ROBOT
         self.joints, self.age = dict(READY), 0.0      # [rad or m], [s]
+        self.speed_scaling, self.robot_problem, self.others = None, None, ()
+        self._tracker = JointTracker()
         self.log: list[str] = []                      # what was commanded, in order
         self.commands: list = []
         self._numbers = itertools.count(1)
@@ -64,9 +68,12 @@ class Driver:
 
     def world(self) -> World:
         stamp = self.now_ns - round(self.age * NS)
-        return World(self.now_ns, self.robot,
-                     {name: JointReading(position, stamp, self.now - self.age)
-                      for name, position in self.joints.items()}, self.graph, self.settings)
+        gone = set(self._tracker.readings) - set(self.joints)
+        if gone:
+            self._tracker = JointTracker()
+        joints = self._tracker.take(self.joints, stamp, self.now - self.age)
+        return World(self.now_ns, self.robot, joints, self.graph, self.settings, None,
+                     self.speed_scaling, self.robot_problem, '/gate', self.others)
 
     def look(self, **problems):
         """Have the graph look so from now on; without arguments everything is there."""
@@ -76,6 +83,8 @@ class Driver:
         commands = self.machine.handle(event, self.now, self.world())
         for command in commands:
             self.commands.append(command)
+            if isinstance(command, QUIET):
+                continue
             self.log.append(command.kind.name.lower() if isinstance(command, ReportDecision)
                             else NAMES[type(command)])
         return commands

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import traceback
+import uuid
 from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
@@ -12,13 +13,15 @@ from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
+from rclpy.task import Future
 from trajectory_msgs.msg import JointTrajectory
+from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner
 from kinema4d_ros.gate import GateRequest
-from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerRejected,
-                                      GoalEnd)
+from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerHeard,
+                                      ControllerRejected, GoalEnd)
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 
@@ -48,6 +51,10 @@ class ControllerClient:
         self.action, self.topic = f'{name}/follow_joint_trajectory', f'{name}/joint_trajectory'
         self._client = ActionClient(node, FollowJointTrajectory, self.action,
                                     callback_group=group)
+        # The result of a goal that nobody sent: the server answers that it knows none.
+        self._ping = node.create_client(FollowJointTrajectory.Impl.GetResultService,
+                                        f'{self.action}/_action/get_result', callback_group=group)
+        self._pinged: Future | None = None
         self._publisher = node.create_publisher(
             JointTrajectory, self.topic, qos.TRAJECTORY) if by_topic else None
 
@@ -84,9 +91,28 @@ class ControllerClient:
             return
         future = self._client.send_goal_async(
             submission.goal, goal_uuid=submission.uuid, feedback_callback=self._dispatcher.guarded(
-                lambda message: self._feedback(number, message.feedback)))
+                lambda message: self._heard(number, message.feedback)))
         future.add_done_callback(self._dispatcher.in_group(
             lambda done: self._answered(request, done.result())))
+
+    def _heard(self, number: int, feedback: FollowJointTrajectory.Feedback) -> None:
+        self._feedback(number, feedback)
+        positions = feedback.desired.positions
+        self._dispatcher.handle(ControllerHeard(
+            number, dict(zip(feedback.joint_names, positions))
+            if len(positions) == len(feedback.joint_names) else {}))
+
+    def ping(self, number: int) -> None:
+        """Ask for a sign of life; without any effect on what it does."""
+        if not self._ping.service_is_ready():
+            return
+        request = FollowJointTrajectory.Impl.GetResultService.Request(
+            goal_id=UUID(uuid=list(uuid.uuid4().bytes)))
+        if self._pinged is not None and not self._pinged.done():
+            self._ping.remove_pending_request(self._pinged)     # or they pile up
+        self._pinged = self._ping.call_async(request)
+        self._pinged.add_done_callback(self._dispatcher.in_group(
+            lambda _: self._dispatcher.handle(ControllerHeard(number))))
 
     def _answered(self, request: GateRequest, handle: ClientGoalHandle) -> None:
         if not handle.accepted:

@@ -1,8 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the gate knows of the robot: its description, and where its joints are."""
+"""What the gate knows of the robot: its description, its joints, and how fast it may go."""
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,14 +12,16 @@ from typing import Any
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
+from std_msgs.msg import Float64, String
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.gate import JointReading
+from kinema4d_ros.gate import JointReading, JointTracker
 from kinema4d_ros.robot import Robot
+
+_SCALING_AGE = 2.0      # [s] that a speed scaling is believed
 
 
 class LiveState:
@@ -30,17 +33,20 @@ class LiveState:
     """
 
     def __init__(self, node: Node, on_joints: Callable[[], None],
-                 relayed: Callable[[Callable[..., Any]], Callable[..., Any]]):
+                 relayed: Callable[[Callable[..., Any]], Callable[..., Any]],
+                 speed_scaling: str = ''):
         """
         Listen to robot_description and joint_states.
 
         :param on_joints: called from the thread when joints came, once until the next snapshot.
         :param relayed: wraps a callback that the gate's own group does not call, so that a failure
             of ours cancels first.
+        :param speed_scaling: topic of the share of the speed at which the robot moves; '' none.
         """
         self._node, self._on_joints = node, on_joints
         self.robot: Robot | None = None
-        self._joints: Mapping[str, JointReading] = {}    # replaced, and never changed
+        self._tracker = JointTracker()
+        self._scaling = math.nan, -math.inf     # 0 to 1, and when it came
         self._is_reported = False
         self._snapshot_thread = 0
         self._last_problem = ''
@@ -48,24 +54,35 @@ class LiveState:
         node.create_subscription(String, 'robot_description', relayed(self._take_robot),
                                  qos.ROBOT_DESCRIPTION,
                                  callback_group=MutuallyExclusiveCallbackGroup())
-        self._thread = SubscriptionThread(node.create_subscription(
+        self._threads = [SubscriptionThread(node.create_subscription(
             JointState, 'joint_states', relayed(self._take_joints), qos.JOINT_STATES,
-            callback_group=NotForExecutor()))
+            callback_group=NotForExecutor()))]
+        if speed_scaling:
+            self._threads.append(SubscriptionThread(node.create_subscription(
+                Float64, speed_scaling, relayed(self._take_scaling), qos.SPEED_SCALING,
+                callback_group=NotForExecutor())))
 
     def close(self) -> None:
-        """Take no more joint_states; the subscription may be destroyed after it."""
-        self._thread.close()
+        """Take no more messages; the subscriptions may be destroyed after it."""
+        for thread in self._threads:
+            thread.close()
 
     def snapshot(self) -> Mapping[str, JointReading]:
         """Return where every joint is that was ever heard of, with all that has come so far."""
         self._is_reported, self._snapshot_thread = False, threading.get_ident()
-        self._thread.catch_up()
-        return self._joints
+        self._threads[0].catch_up()
+        return self._tracker.readings
 
     @property
     def newest_stamp_ns(self) -> int:
         """ROS time of the newest measurement of any joint; 0 when there is none."""
-        return max((reading.stamp_ns for reading in self._joints.values()), default=0)
+        return max((reading.stamp_ns for reading in self._tracker.readings.values()), default=0)
+
+    @property
+    def speed_scaling(self) -> float | None:
+        """The share of the speed at which the robot moves, 0 to 1; None where it tells none."""
+        value, arrival = self._scaling
+        return value if time.monotonic() - arrival < _SCALING_AGE else None
 
     def _take_robot(self, message: String) -> None:
         try:
@@ -73,6 +90,10 @@ class LiveState:
         except Exception as error:   # foreseen or not: the old one is no longer what is there
             self.robot = None
             self._node.get_logger().error(f'robot_description is refused: {error}')
+
+    def _take_scaling(self, message: Float64) -> None:
+        if math.isfinite(message.data):
+            self._scaling = min(max(message.data / 100.0, 0.0), 1.0), time.monotonic()
 
     def _take_joints(self, message: JointState) -> None:
         """Take joint states; one thread at a time, as SubscriptionThread has it."""
@@ -83,10 +104,10 @@ class LiveState:
                 self._node.get_logger().warning(f'joint_states: {error}')
             self._last_problem = str(error)
             return
-        arrival = time.monotonic()
+        velocities = dict(zip(message.name, message.velocity)) \
+            if len(message.velocity) == len(message.name) else {}
         stamp = stamp_ns(message.header.stamp) or self._node.get_clock().now().nanoseconds
-        self._joints = {**self._joints, **{
-            name: JointReading(position, stamp, arrival) for name, position in positions.items()}}
+        self._tracker.take(positions, stamp, time.monotonic(), velocities)
         # Whoever takes a snapshot sees them anyway.
         if not self._is_reported and threading.get_ident() != self._snapshot_thread:
             self._is_reported = True

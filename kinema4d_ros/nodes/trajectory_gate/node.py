@@ -8,6 +8,7 @@ It is no certified safety function. What it forwards it does not change.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,15 +18,19 @@ from rclpy.node import Node
 
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, why_silent
 from kinema4d_ros.bridge.node_base import NodeBase
+from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.gate import GateMachine, GateSettings, GraphState, Mode, World
 from kinema4d_ros.gate.commands import (AbandonQuestion, AskShadowSim, CancelAtController, Command,
-                                        EndGoal, Forward, ReportDecision)
+                                        EndGoal, Forward, PingController, ReportDecision,
+                                        TellGates)
 from kinema4d_ros.gate.events import Event, JointsChanged, Tick
 from kinema4d_ros.nodes.trajectory_gate.controller import ControllerClient
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
 from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
 from kinema4d_ros.nodes.trajectory_gate.live_state import LiveState
+from kinema4d_ros.nodes.trajectory_gate.motion_clock import MotionClock
+from kinema4d_ros.nodes.trajectory_gate.other_gates import OtherGates
 from kinema4d_ros.nodes.trajectory_gate.parameters import gate_settings, TABLE
 from kinema4d_ros.nodes.trajectory_gate.report import GateReporter
 from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import ShadowSimClient
@@ -76,8 +81,14 @@ class TrajectoryGate(NodeBase, Node):
         self._every(_TICK, self._on_tick)
         self._every(1.0 / values['diagnostics_rate'], self._look_around)
         self._log_how_it_is_set_up(values)
+        self._clock = MotionClock(self)
         self._live = LiveState(self, lambda: self._dispatcher.post(JointsChanged()),
-                               self._dispatcher.relayed)
+                               self._dispatcher.relayed, values['speed_scaling'])
+        self._state = RobotState(
+            self, values['robot_state_topics'], group=self._group,
+            relayed=self._dispatcher.guarded, on_change=lambda: self._dispatcher.post(Tick()))
+        self._others = OtherGates(self, values['motions'], self._group, self._dispatcher,
+                                  lambda: self._live.robot)
 
     def _every(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call it again and again, by a clock that does not stand still with simulated time."""
@@ -100,12 +111,15 @@ class TrajectoryGate(NodeBase, Node):
 
     def _world(self, event: Event) -> World:
         """Return the world as it is now, the graph as it was lately where that will do."""
-        now_ns = self.get_clock().now().nanoseconds
-        if self._machine.needs_new_graph(event, now_ns):
+        if self._machine.needs_new_graph(event, self._clock.now()):
             self._graph = self._graph_now()
         joints = self._live.snapshot()
-        return World(self.get_clock().now().nanoseconds, self._live.robot, joints, self._graph,
-                     self._settings)
+        robot, clock, now = self._live.robot, self._clock.now(), time.monotonic()
+        others = self._others.motions.snapshot(
+            robot, {name: reading.position for name, reading in joints.items()}, now, clock)
+        return World(self.get_clock().now().nanoseconds, robot, joints, self._graph,
+                     self._settings, clock, self._live.speed_scaling,
+                     self._state.why_not_ready(), self._others.name, others)
 
     def _graph_now(self) -> GraphState:
         why_no_controller = self._controller.why_unavailable()
@@ -129,6 +143,10 @@ class TrajectoryGate(NodeBase, Node):
                 self._goals.end(command)
             case ReportDecision():
                 self._report.decision(command)
+            case PingController(number):
+                self._controller.ping(number)
+            case TellGates():
+                self._others.tell(command)
 
     def _cancel_all(self) -> None:
         self._controller.cancel_all()
@@ -160,7 +178,8 @@ class TrajectoryGate(NodeBase, Node):
         graph, silent = self._graph_now(), self._shadow_sim.why_silent()
         problems = [problem for problem in (
             graph.gate_problem, graph.controller_problem, graph.shadow_sim_problem,
-            self._why_no_robot(), why_silent(self, 'joint_states')) if problem]
+            self._state.why_not_ready(), self._why_no_robot(),
+            why_silent(self, 'joint_states')) if problem]
         self._report.diagnostics(problems, [silent] if silent else [], {
             'mode': self._settings.mode, 'controller': self._controller.action,
             'executing': self._machine.executing,
@@ -199,6 +218,7 @@ class TrajectoryGate(NodeBase, Node):
     def close(self) -> None:
         """Take no more messages."""
         self._live.close()
+        self._state.close()
 
 
 def make_node(on_failure: Callable[[], None]) -> TrajectoryGate:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
+from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.gate import GateSettings, Mode
 
 TABLE = ParameterTable((
@@ -48,17 +49,44 @@ TABLE = ParameterTable((
               'What a FAIL does that comes while the trajectory is executed',
               choices=('cancel', 'report')),
     Parameter('path_tolerance', float, 0.1,
-              'Distance of a joint to the checked trajectory above which the motion is cancelled',
-              unit='rad or m', minimum=0.001, maximum=3.2),
+              'Distance of a joint to the checked path above which the motion is cancelled, '
+              'however much space there is around it', unit='rad or m', minimum=0.001, maximum=3.2),
+    Parameter('tracking_tolerance', float, 0.02,
+              'Distance of all joints to the checked path below which a motion is never cancelled; '
+              'above it, it is when the robot may be displaced by more than the clearance that was '
+              'judged', unit='rad or m', minimum=0.0, maximum=3.2),
     Parameter('path_window', float, 0.3,
-              'Time by which the joints may be ahead of or behind the checked trajectory',
-              unit='s', minimum=0.0, maximum=10.0),
+              'Time by which the joints may be ahead of the checked trajectory', unit='s',
+              minimum=0.0, maximum=10.0),
+    Parameter('max_delay', float, 30.0,
+              'A motion that is later than this is cancelled, unless speed_scaling or the state of '
+              'the robot explain it; 0.0: it may be as late as it is', unit='s', minimum=0.0,
+              maximum=36000.0),
+    Parameter('max_stall', float, 2.0,
+              'A motion whose joints stand still on their way for so long is cancelled, if the '
+              'controller goes on or speed_scaling says that it does: something holds them; 0.0: '
+              'never', unit='s', minimum=0.0, maximum=3600.0),
     Parameter('max_joint_age', float, 0.5,
               'joint_states older than this are stale: nothing is forwarded, and a motion is '
               'cancelled', unit='s', minimum=0.01, maximum=60.0),
-    Parameter('overtime', float, 30.0,
-              'A motion that is not over this long after its last point and its '
-              'goal_time_tolerance is cancelled', unit='s', minimum=0.1, maximum=3600.0),
+    Parameter('overtime', float, 2.0,
+              'A motion that the controller has not ended this long after its end was reached, and '
+              'after its goal_time_tolerance, is cancelled', unit='s', minimum=0.1,
+              maximum=3600.0),
+    # the robot, and other gates of it
+    Parameter('robot_state_topics', list[str], ROBOT_STATE_TOPICS,
+              'Topics on which the driver says whether the robot would move, each TOPIC TYPE; '
+              'TOPIC alone is a std_msgs/Bool that is true where it would, !TOPIC one that is true '
+              'where it would not. While one says no, or cannot be heard, nothing is forwarded. '
+              'Those of the default may be absent', read_only=True),
+    Parameter('speed_scaling', str, 'speed_scaling_state_broadcaster/speed_scaling',
+              'Topic (std_msgs/Float64, 0 to 100) of the share of the speed at which the robot '
+              'moves; where nobody publishes it a motion may be late without an explanation',
+              read_only=True),
+    Parameter('motions', str, '/robot_motions',
+              'Topic on which the gates of one robot (same robot_description, same joint_states) '
+              'tell each other what they forward; absolute, so that gates in several namespaces '
+              'share it', read_only=True),
     # what is reported
     Parameter('diagnostics_rate', float, 1.0,
               'Rate of /diagnostics and of the search for others that command the controller',

@@ -80,7 +80,8 @@ def decision_message(command: ReportDecision, stamp: Time) -> Decision:
         kind=int(command.kind), sentence=command.sentence, trajectory=request.number,
         trajectory_hash=request.trajectory_hash, source=_SOURCES[request.source],
         mode=_MODES[command.mode], rollout_id=command.rollout_id,
-        verdict=Decision.NO_VERDICT if command.status is None else int(command.status))
+        verdict=Decision.NO_VERDICT if command.status is None else int(command.status),
+        code=Decision.NO_CODE if command.code is None else int(command.code))
     message.header.stamp = stamp
     if request.goal_id:
         message.goal_id = list(request.goal_id)
