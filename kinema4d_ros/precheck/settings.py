@@ -96,10 +96,11 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
     unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
-    #: [m] from known space, where something hides the place or no depth was measured
+    #: [m] from known space, where no depth was measured or something hides the place, any link
     unseen_hidden: float = 0.035
-    unseen_outside: float = 0.2         # [m] from known space, outside of the cameras' views
-    unseen_outside_hand: float = 0.05   # [m] the same for the hand
+    unseen_hand: float = 0.05           # [m] outside of the view and behind the robot, the hand
+    unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
+    unseen_outside: float = 0.2         # [m] outside of the view, other links
     #: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free, one after the other
     known_free: tuple[tuple[float, float, float, float, float, float], ...] = ()
 
@@ -108,7 +109,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
                        'carried_sigma', 'least_neighbours', 'least_measured', 'unseen_hidden',
-                       'unseen_outside', 'unseen_outside_hand', 'depth_min', 'memory_age')
+                       'unseen_hand', 'unseen_behind_arm', 'unseen_outside', 'depth_min',
+                       'memory_age')
         _above_zero(self, 'voxel', 'travel', 'depth_max')
         _at_most(self, 'depth_min', self.depth_max)
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured

@@ -74,13 +74,14 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
 
 def limits(role: int, settings: Tier1Settings) -> dict[Knowledge, float]:
     """Return how far [m] links of a role may go into the unknown, by why it is unknown."""
-    hidden, outside = settings.unseen_hidden, settings.unseen_outside
-    if role == FINGERS:      # what they reach for is behind its own front
-        return {Knowledge.NOT_MEASURED: hidden}
-    if role == HAND:
-        return dict.fromkeys(_WHY, hidden) | {Knowledge.OUTSIDE: min(
-            outside, settings.unseen_outside_hand)}
-    return dict.fromkeys(_WHY, hidden) | {Knowledge.OUTSIDE: outside}
+    hidden = settings.unseen_hidden
+    found = {Knowledge.NOT_MEASURED: hidden}
+    if role == FINGERS:      # what they reach for is hidden by its own front, and by the hand
+        return found
+    behind, outside = (settings.unseen_hand, settings.unseen_hand) if role == HAND else (
+        settings.unseen_behind_arm, settings.unseen_outside)
+    return found | {Knowledge.BEHIND: hidden, Knowledge.BEHIND_ROBOT: behind,
+                    Knowledge.TOO_OLD: behind, Knowledge.OUTSIDE: outside}
 
 
 def _entries(space: SweptSpace, roles: dict[str, int], link_names: tuple[str, ...],
