@@ -8,7 +8,7 @@ import numpy as np
 
 GAP = 2                  # [px] a gap this wide between measured pixels is no hole
 SAME_SURFACE = 0.015     # [m] pixels whose depth differs by less see one surface
-_CLAMP_FROM = 3.0        # [m] nearer constants are flat surfaces of noise-free cameras
+_CLAMP_ABOVE = 3.0       # [m] nearer constants are flat surfaces of noise-free cameras
 _CLAMP_SHARE = 0.002     # of the pixels must have the largest value, for it to be a clamp
 _CLAMP_STEP = 0.95       # times that value: nothing else is measured from here on
 
@@ -22,7 +22,7 @@ def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> flo
     never measured so alike.
     """
     largest, second, count = _largest(depth, np.float32(nearest), np.float32(farthest))
-    if largest >= _CLAMP_FROM and count >= max(16, _CLAMP_SHARE * depth.size) \
+    if largest > _CLAMP_ABOVE and count >= max(16, _CLAMP_SHARE * depth.size) \
             and second < _CLAMP_STEP * largest:
         return float(largest)
     return farthest
