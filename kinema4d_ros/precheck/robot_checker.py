@@ -22,6 +22,7 @@ from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.tier1.hand import hand_links_of
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
                                             why_too_loose)
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
@@ -94,6 +95,11 @@ class RobotChecker:
         """Vertices (V, 3) float32 [m] of each link, link frame."""
         return {name: mesh.vertices for name, mesh in self._meshes.items()}
 
+    @cached_property
+    def hand_links(self) -> frozenset[str]:
+        """The links that the hand consists of."""
+        return hand_links_of(self.robot, self.gripper)
+
     def warm_up(self) -> None:
         """Make what is made on first use: hulls of links, distance fields."""
         _ = self.self_collision, self.fields
@@ -151,7 +157,7 @@ class RobotChecker:
         if can_grasp(motion):
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
-                            story=story), story
+                            story=story, hand_links=self.hand_links), story
 
     def scene_of(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""
