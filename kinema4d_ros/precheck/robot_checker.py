@@ -18,6 +18,7 @@ from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.scene import Scene
@@ -73,7 +74,7 @@ class RobotChecker:
     def self_collision(self) -> SelfCollision:
         """The check of links against each other."""
         return SelfCollision(self.robot, self._meshes, srdf=self.settings.srdf,
-                             allowed=self.settings.allowed_contacts)
+                             allowed=self.settings.allowed_contacts, gripper=self.gripper)
 
     @cached_property
     def fields(self) -> DistanceFields:
@@ -117,7 +118,9 @@ class RobotChecker:
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
-        return Tier1Result(findings + too_long + outcome.findings(), clearance, outcome)
+        unread = unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene')
+        return Tier1Result((*findings, *too_long, *unread, *outcome.findings()), clearance,
+                           outcome)
 
     def scene_of(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""

@@ -30,6 +30,18 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
     """
     if finger_links is not None:
         return _given(robot, tuple(finger_links))
+    return next(iter(find_grippers(robot)), None)
+
+
+def find_grippers(robot: Robot) -> tuple[Gripper, ...]:
+    """
+    Find all grippers of a robot, as `find_gripper` does.
+
+    :return: those with two or more moving fingers, in the order of ``robot.link_names``, then
+        those with one jaw.
+    """
+    found: dict[bool, list[Gripper]] = {False: [], True: []}
+    taken: set[str] = set()
     for palm in robot.link_names:
         branches = [branch for joint in _children(robot, palm)
                     if (branch := _finger_branch(robot, joint))]
@@ -43,8 +55,11 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
             links = [joint.child for branch in moving for joint in branch]
             solid = [link for link in links
                      if robot.links[link].visuals or robot.links[link].collisions]
-            return Gripper(palm, tuple(solid or links), _commanded(robot, joints))
-    return None
+            gripper = Gripper(palm, tuple(solid or links), _commanded(robot, joints))
+            if palm not in taken:     # not a finger of a larger one
+                found[jaw].append(gripper)
+                taken |= set(links)
+    return (*found[False], *found[True])
 
 
 def _given(robot: Robot, links: tuple[str, ...]) -> Gripper:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kinema4d_ros.precheck.numbers import distinct
 from kinema4d_ros.robot import LinkContact, SelfCollision
 from kinema4d_ros.types import Finding, FindingCode, plain_point, Severity
 
@@ -27,9 +28,10 @@ def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: Self
     for (one, other), of_pair in contacts.items():
         begins, worst = of_pair[0], min(of_pair, key=lambda c: c.distance)
         time = float(times[begins.index])
+        near, wanted = distinct(1000 * worst.distance, 1000 * margin, digits=0)
         said = f"'{one}' and '{other}' would touch" if worst.distance <= 0 else (
-            f"'{one}' and '{other}' would come within {1000 * worst.distance:.0f} mm of each "
-            f'other (at least {1000 * margin:.0f} mm wanted)')
+            f"'{one}' and '{other}' would come within {near} mm of each other (at least {wanted} "
+            'mm wanted)')
         stands = [c.index for c in of_pair] == list(range(len(of_pair)))
         message = f'{said} at {float(times[worst.index]):.2f} s'
         if stands:
