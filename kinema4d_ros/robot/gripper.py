@@ -21,7 +21,8 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
     Find the links that grasp, the joints that move them, and the palm that they hang on.
 
     A gripper is a link (the palm) that carries two or more moving branches whose links or joints
-    are named like fingers, or one such branch next to a jaw that does not move. Where several
+    are named like fingers, or one such branch next to a jaw that does not move; where no names
+    say so, a link that carries two sliding links at the end of an arm. Where several
     links qualify (two arms), the first in the order of ``robot.link_names`` is taken.
 
     :param finger_links: the finger links, where the names say nothing.
@@ -59,7 +60,20 @@ def find_grippers(robot: Robot) -> tuple[Gripper, ...]:
             if palm not in taken:     # not a finger of a larger one
                 found[jaw].append(gripper)
                 taken |= set(links)
-    return (*found[False], *found[True])
+    return (*found[False], *found[True]) or _sliding_pairs(robot)
+
+
+def _sliding_pairs(robot: Robot) -> tuple[Gripper, ...]:
+    """Return the links that carry two sliding links and nothing else that moves, as grippers."""
+    found = []
+    for palm in robot.link_names:
+        moving = [joint for joint in _children(robot, palm) if joint.type is not JointType.FIXED]
+        if len(moving) == 2 and robot.path(palm) and all(
+                joint.type is JointType.PRISMATIC and not _children(robot, joint.child)
+                for joint in moving):
+            found.append(Gripper(palm, tuple(joint.child for joint in moving),
+                                 _commanded(robot, moving)))
+    return tuple(found)
 
 
 def _given(robot: Robot, links: tuple[str, ...]) -> Gripper:

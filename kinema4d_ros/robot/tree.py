@@ -115,8 +115,9 @@ def _limit(joint: urdf_parser.Joint, kind: JointType, warnings: list[str]) -> Jo
         warnings.append(f'<limit> of <joint "{joint.name}"> is infinite; where it ends cannot be '
                         'checked')
     elif lower > upper:
-        raise RobotDescriptionError(
-            f'<limit> of <joint "{joint.name}">: lower={lower} is above upper={upper}; swap them')
+        warnings.append(f'<limit> of <joint "{joint.name}">: lower={lower} is above upper={upper}, '
+                        'taken the other way round')
+        lower, upper = upper, lower
     elif lower == upper:
         warnings.append(f'<limit> of <joint "{joint.name}"> leaves no room to move '
                         f'(lower = upper = {lower}; both are 0 where they are not written)')

@@ -13,6 +13,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
 from kinema4d_ros.precheck.goals import load_rubric, rubrics
+from kinema4d_ros.robot import JointLimitsFile
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
         raise ConfigurationError(
             "parameter 'package_paths' holds an empty path; name folders, or leave it out")
     return ShadowSimSettings(
-        values, precheck_settings(values, srdf=srdf_text(values['srdf'])),
+        values,
+        precheck_settings(values, srdf=srdf_text(values['srdf']),
+                          joint_limits_file=_joint_limits(values['joint_limits_file'])),
         load_rubric(values['goal_rubric'], values['rubric_dir']),
         _read_rubrics(values['rubric_dir']), world_model_settings(values))
 
@@ -86,6 +89,16 @@ def srdf_text(given: str) -> str | None:
         raise ConfigurationError(
             f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
             f'{error}') from error
+
+
+@functools.cache
+def _joint_limits(path: str) -> JointLimitsFile | None:
+    """
+    Return the limits of a file as they were when they were first asked for; None for ''.
+
+    :raises ConfigurationError: it cannot be read, or what it says is no limit.
+    """
+    return JointLimitsFile.load(path) if path.strip() else None
 
 
 @functools.cache

@@ -35,7 +35,8 @@ def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: Self
         stands = [c.index for c in of_pair] == list(range(len(of_pair)))
         message = f'{said} at {float(times[worst.index]):.2f} s'
         if stands:
-            message += '; they do already where the motion begins'
+            message += ('; they do already where the motion begins; where they may, an SRDF or '
+                        'allowed_contacts says so')
         elif worst.index != begins.index:
             message += f', beginning at {time:.2f} s'
         found.append(Finding(
