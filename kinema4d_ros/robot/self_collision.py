@@ -70,7 +70,9 @@ class SelfCollision:
         wanted = {_pair(robot, links) for links in enabled} - decided
         excluded = _neighbours(robot) | (_within_grippers(robot, gripper) - wanted) | decided
         self._set_pairs(excluded)
-        overlapping = self._overlapping() - wanted
+        #: pairs that touch where every joint is at 0, which some robots are parked at
+        self.touching_at_rest = self._touching_at_rest()
+        overlapping = self._overlapping(self.touching_at_rest) - wanted
         self._set_pairs(excluded | overlapping)
         #: pairs of links that are never checked, for one of the reasons above; for a caller that
         #: has to say what a check left out
@@ -102,16 +104,17 @@ class SelfCollision:
             (a, b) for a, b in itertools.combinations(range(len(self._links)), 2)
             if frozenset((self._links[a], self._links[b])) not in excluded], int).reshape(-1, 2)
 
-    def _overlapping(self) -> set[frozenset[str]]:
-        """Return the pairs that touch at rest and in most other poses."""
-        kinematics = ForwardKinematics(self.robot)
-        touching = {frozenset(contact.links)
-                    for contact in self(kinematics(self.robot.configuration({})[None]))}
+    def _touching_at_rest(self) -> frozenset[frozenset[str]]:
+        rest = ForwardKinematics(self.robot)(self.robot.configuration({})[None])
+        return frozenset(frozenset(contact.links) for contact in self(rest))
+
+    def _overlapping(self, touching: Collection[frozenset[str]]) -> set[frozenset[str]]:
+        """Return the pairs of these that touch in most poses."""
         if not touching:
             return set()
         all_pairs, self._pairs = self._pairs, self._pairs[[
             frozenset((self._links[a], self._links[b])) in touching for a, b in self._pairs]]
-        contacts = self(kinematics(_poses(self.robot)))
+        contacts = self(ForwardKinematics(self.robot)(_poses(self.robot)))
         self._pairs = all_pairs
         often = Counter(frozenset(contact.links) for contact in contacts)
         return {pair for pair in touching if often[pair] > _MOST * _POSES}
