@@ -12,9 +12,20 @@ import numpy as np
 from kinema4d_ros.errors import CameraError
 from kinema4d_ros.types import PinholeCamera
 
-# Coefficients that each model may have; none means no distortion, as simulators send it.
-_COEFFICIENTS = {'plumb_bob': (0, 4, 5), 'rational_polynomial': (0, 8, 12, 14),
-                 'equidistant': (0, 4), 'fisheye': (0, 4), '': (0,)}
+# What drivers call a model -> its name in ROS; '' is none.
+_MODELS = {
+    'plumb_bob': 'plumb_bob', 'radtan': 'plumb_bob', 'radial_tangential': 'plumb_bob',
+    'brown_conrady': 'plumb_bob',
+    'rational_polynomial': 'rational_polynomial', 'rational': 'rational_polynomial',
+    'thin_prism': 'rational_polynomial',
+    'equidistant': 'equidistant', 'fisheye': 'equidistant', 'kannala_brandt': 'equidistant',
+    'kannala_brandt4': 'equidistant',
+    '': '', 'none': '', 'no_distortion': '', 'undistorted': '', 'rectified': ''}
+# Numbers of coefficients that OpenCV takes. Those of plumb_bob are the first ones of
+# rational_polynomial, and a coefficient that is not given is 0 in each model.
+_LENGTHS = {'plumb_bob': (5, 8, 12, 14), 'rational_polynomial': (5, 8, 12, 14),
+            'equidistant': (4,), '': ()}
+_PLACEHOLDER = (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)     # a P that nobody has filled in
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,10 @@ class CameraCalibration:
     `width`, `height`, `K`, `P` and `roi` are of the full sensor; the image is the region of
     interest, binned. Binning joins pixels, so the centre of pixel 0 of the image is that of the
     whole block it was made of. R or P all zero are not set: identity, and K.
+
+    Distortion models are taken by the names that drivers have for them, and coefficients that are
+    0 at the end of D say nothing, however many there are: `distortion_model` and `D` are then what
+    ROS means. Coefficients that are all 0 are no distortion, as in image_geometry.
 
     :raises CameraError: not calibrated, an unknown distortion model, values that cannot be.
     """
@@ -52,17 +67,16 @@ class CameraCalibration:
         if self.K[0] == 0:
             raise CameraError('the camera is not calibrated (K[0] is 0); calibrate it, or give '
                               'the driver its calibration file')
+        if self.K[0] == self.K[4] == 1 and not any(self.K[i] for i in (1, 2, 3, 5)):
+            raise CameraError('the camera is not calibrated (K is the identity); calibrate it, or '
+                              'give the driver its calibration file')
         if self.K[0] < 0 or self.K[4] <= 0:
             raise CameraError(f'focal lengths must be positive, K is {self.K}')
-        lengths = _COEFFICIENTS.get(self.distortion_model)
-        if lengths is None:
-            known = ', '.join(name for name in _COEFFICIENTS if name)
-            raise CameraError(f'unknown distortion model {self.distortion_model!r}; known: {known}')
-        if len(self.D) not in lengths and (any(self.D) or self.distortion_model):
-            raise CameraError(
-                f'distortion model {self.distortion_model!r} has {" or ".join(map(str, lengths))} '
-                f'coefficients, D has {len(self.D)}')
+        self._name_distortion()
+        if self.P == _PLACEHOLDER:
+            object.__setattr__(self, 'P', (0.0,) * 12)
         self._check_size()
+        self._check_centre()
         R = np.reshape(self.R, (3, 3))
         if any(self.R) and (not np.allclose(R @ R.T, np.eye(3), atol=1e-3)
                             or np.linalg.det(R) < 0):
@@ -70,6 +84,38 @@ class CameraCalibration:
         P = self.P
         if P[0] < 0 or (P[0] > 0 and (P[5] <= 0 or abs(P[1]) > 1e-6 * P[0])):
             raise CameraError(f'P of the camera is not a projection without skew: {P}')
+
+    def _name_distortion(self) -> None:
+        """Give model and coefficients their meaning in ROS."""
+        given = self.distortion_model
+        model = _MODELS.get(given.strip().lower().replace('-', '_').replace(' ', '_'))
+        if model is None:
+            known = ', '.join(name for name in _MODELS if name)
+            raise CameraError(f'unknown distortion model {given!r}; known: {known}')
+        used = max((i + 1 for i, value in enumerate(self.D) if value), default=0)
+        length = 0 if not used else next((n for n in _LENGTHS[model] if n >= used), None)
+        if length is None:
+            most = max(_LENGTHS[model], default=0)
+            raise CameraError(f'distortion model {given!r} has at most {most} coefficients, D has '
+                              f'{used} that are not followed by zeros alone: {self.D}')
+        if model == 'plumb_bob' and length > 5:
+            model = 'rational_polynomial'
+        object.__setattr__(self, 'distortion_model', model)
+        object.__setattr__(self, 'D', (*self.D[:length], *[0.0] * (length - len(self.D))))
+
+    def _check_centre(self) -> None:
+        """Check that K and P are of this image, and not of another resolution."""
+        x, y = self.K[2], self.K[5]
+        if not (0 <= x < self.width and 0 <= y < self.height):
+            raise CameraError(
+                f'the principal point ({x:g}, {y:g}) of K is outside of the {self.width} x '
+                f'{self.height} pixels; is the calibration that of another resolution?')
+        x, y = self.P[2], self.P[6]
+        if self.P[0] and not (-self.width <= 2 * x < 3 * self.width
+                              and -self.height <= 2 * y < 3 * self.height):
+            raise CameraError(
+                f'the principal point ({x:g}, {y:g}) of P is far outside of the {self.width} x '
+                f'{self.height} pixels; is P that of another resolution?')
 
     def _check_size(self) -> None:
         x, y, width, height = roi = tuple(int(v) for v in self.roi)
@@ -161,7 +207,7 @@ class CameraCalibration:
         K = raw.K
         K[0, 1] = self.K[1] / max(self.binning_x, 1)
         size = (raw.width, raw.height)
-        if self.distortion_model in ('equidistant', 'fisheye') and any(self.D):
+        if self.distortion_model == 'equidistant' and any(self.D):
             maps = cv2.fisheye.initUndistortRectifyMap(
                 K, np.array(self.D), R, rectified.K, size, cv2.CV_32FC1)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule)
+from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.types import JointLimit
 
@@ -18,6 +19,7 @@ _LIMITS = {'min_position': 'lower', 'max_position': 'upper', 'max_velocity': 've
 
 
 def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
+                      joint_limits_file: JointLimitsFile | None = None,
                       tracking: TrackingModel | None = None) -> PrecheckSettings:
     """
     Return the settings of all tiers.
@@ -25,6 +27,7 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
     :param values: of the parameters by their dotted names; those that have no default only where
         they are set.
     :param srdf: text of the SRDF that the parameter names.
+    :param joint_limits_file: the file that the parameter names.
     :param tracking: the model that the parameter names.
     :raises ConfigurationError: values that would switch a rule off or turn it round.
     """
@@ -34,7 +37,8 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
     tier0 = _below('tier0.', values)
     return PrecheckSettings(
         tier0=Tier0Settings(**tier0 | {'workspace': tier0['workspace'] or None},
-                            limits=_joint_limits(values)),
+                            limits=_joint_limits(values),
+                            joint_limits_file=joint_limits_file),
         tier1=Tier1Settings(**_below('tier1.', values), touch=_touch(values)),
         tier2=Tier2Settings(**_below('tier2.', values)), srdf=srdf,
         allowed_contacts=tuple(

@@ -25,6 +25,7 @@ from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier1.hand import hand_links_of
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
                                             why_too_loose)
+from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import (DistanceFields, LinkMesh, Robot, sample_trajectory, SampledMotion,
                                 SelfCollision)
@@ -83,7 +84,7 @@ class RobotChecker:
     def self_collision(self) -> SelfCollision:
         """The check of links against each other."""
         return SelfCollision(self.robot, self._meshes, srdf=self.settings.srdf,
-                             allowed=self.settings.allowed_contacts)
+                             allowed=self.settings.allowed_contacts, gripper=self.gripper)
 
     @cached_property
     def fields(self) -> DistanceFields:
@@ -144,6 +145,7 @@ class RobotChecker:
         findings, clearance, story = self._check_against(scene, motion)
         outcome = foresee_outcome(story, scene, clearance)
         findings += too_long
+        findings += (*unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene'),)
         if self.settings.tracking is not None:
             likely, loose = self._likely(observation, trajectory, start, len(motion.times))
             followed, its_clearance, _ = self._check_against(scene, likely)

@@ -14,6 +14,7 @@ import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import GraspSettings
+from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.scene import SceneSettings
@@ -52,6 +53,8 @@ class Tier0Settings(PicklableSettings):
     velocity_scale: float = 1.0         # share of the robot's velocity limits that may be used
     #: further limits by joint name; together with the robot's own, the tighter one holds
     limits: Mapping[str, JointLimit] = field(default_factory=dict)
+    #: a joint_limits.yaml; together with all others, the tighter one holds
+    joint_limits_file: JointLimitsFile | None = None
     required_joints: tuple[str, ...] = ()   # the controller's, when it refuses partial goals
     #: x0 y0 z0 x1 y1 z1 [m] in the base frame, which the origins of moving links must not leave
     workspace: tuple[float, float, float, float, float, float] | None = None

@@ -1,12 +1,13 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it; no ROS."""
-from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
-                                            Shape, Sphere)
+from kinema4d_ros.robot.description import (Box, Capsule, Cylinder, Joint, JointType, Link,
+                                            MeshFile, Mimic, Shape, Sphere, UnreadShape)
 from kinema4d_ros.robot.distance_field import DistanceFields
 from kinema4d_ros.robot.gripper import find_gripper, finger_joints
 from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
+from kinema4d_ros.robot.limits_file import JointLimitsFile
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
 from kinema4d_ros.robot.point_cubes import PointCubes
 from kinema4d_ros.robot.receipt import from_receipt
@@ -17,12 +18,13 @@ from kinema4d_ros.robot.tool import swept_path, tool_path
 from kinema4d_ros.robot.trajectory import (frame_times, is_blended_by_velocity, sample_trajectory,
                                            SampledMotion)
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
+from kinema4d_ros.robot.urdf_limits import LIMIT_FIELDS, tightest
 
 __all__ = [
-    'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
-    'InverseKinematics', 'Joint', 'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes',
-    'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'find_gripper', 'finger_joints', 'frame_times', 'from_receipt',
-    'is_blended_by_velocity', 'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path',
-    'trajectory_hash',
+    'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics', 'InverseKinematics',
+    'Joint', 'JointLimitsFile', 'JointType', 'LIMIT_FIELDS', 'Link', 'LinkContact', 'LinkMesh',
+    'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
+    'Shape', 'Sphere', 'UnreadShape', 'find_gripper', 'finger_joints', 'frame_times',
+    'from_receipt', 'is_blended_by_velocity', 'load_meshes', 'sample_trajectory', 'swept_path',
+    'tightest', 'tool_path', 'trajectory_hash',
 ]

@@ -39,7 +39,7 @@ class Joint:
     child: str
     T_parent_joint: np.ndarray    # (4, 4) float64, pose of the joint frame at position 0
     axis: np.ndarray              # (3,) float64, unit vector in the joint frame
-    limit: JointLimit
+    limit: JointLimit             # what <limit> states; see `Robot.limits` for what holds
     mimic: Mimic | None = None
 
 
@@ -66,6 +66,21 @@ class Sphere:
 
 
 @dataclass(frozen=True)
+class Capsule:
+    """A cylinder along z with half a sphere on either end, centred on its frame."""
+
+    radius: float                 # [m]
+    length: float                 # [m] of the cylinder, without the half spheres; 0 or more
+
+
+@dataclass(frozen=True)
+class UnreadShape:
+    """A shape that is there, but that cannot be read: nobody knows what it occupies."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class MeshFile:
     """A mesh in a file; its coordinates times `scale` are metres."""
 
@@ -77,7 +92,7 @@ class MeshFile:
 class Shape:
     """One visual or collision element of a link."""
 
-    geometry: Box | Cylinder | Sphere | MeshFile
+    geometry: Box | Cylinder | Sphere | Capsule | MeshFile | UnreadShape
     T_link_shape: np.ndarray      # (4, 4) float64
     color: tuple[int, int, int] | None = None   # RGB 0-255; None: what the mesh file says
 

@@ -21,7 +21,8 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
     Find the links that grasp, the joints that move them, and the palm that they hang on.
 
     A gripper is a link (the palm) that carries two or more moving branches whose links or joints
-    are named like fingers, or one such branch next to a jaw that does not move. Where several
+    are named like fingers, or one such branch next to a jaw that does not move; where no names
+    say so, a link that carries two sliding links at the end of an arm. Where several
     links qualify (two arms), the first in the order of ``robot.link_names`` is taken.
 
     :param finger_links: the finger links, where the names say nothing.
@@ -30,6 +31,18 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
     """
     if finger_links is not None:
         return _given(robot, tuple(finger_links))
+    return next(iter(find_grippers(robot)), None)
+
+
+def find_grippers(robot: Robot) -> tuple[Gripper, ...]:
+    """
+    Find all grippers of a robot, as `find_gripper` does.
+
+    :return: those with two or more moving fingers, in the order of ``robot.link_names``, then
+        those with one jaw.
+    """
+    found: dict[bool, list[Gripper]] = {False: [], True: []}
+    taken: set[str] = set()
     for palm in robot.link_names:
         branches = [branch for joint in _children(robot, palm)
                     if (branch := _finger_branch(robot, joint))]
@@ -43,8 +56,24 @@ def find_gripper(robot: Robot, *, finger_links: Sequence[str] | None = None) -> 
             links = [joint.child for branch in moving for joint in branch]
             solid = [link for link in links
                      if robot.links[link].visuals or robot.links[link].collisions]
-            return Gripper(palm, tuple(solid or links), _commanded(robot, joints))
-    return None
+            gripper = Gripper(palm, tuple(solid or links), _commanded(robot, joints))
+            if palm not in taken:     # not a finger of a larger one
+                found[jaw].append(gripper)
+                taken |= set(links)
+    return (*found[False], *found[True]) or _sliding_pairs(robot)
+
+
+def _sliding_pairs(robot: Robot) -> tuple[Gripper, ...]:
+    """Return the links that carry two sliding links and nothing else that moves, as grippers."""
+    found = []
+    for palm in robot.link_names:
+        moving = [joint for joint in _children(robot, palm) if joint.type is not JointType.FIXED]
+        if len(moving) == 2 and robot.path(palm) and all(
+                joint.type is JointType.PRISMATIC and not _children(robot, joint.child)
+                for joint in moving):
+            found.append(Gripper(palm, tuple(joint.child for joint in moving),
+                                 _commanded(robot, moving)))
+    return tuple(found)
 
 
 def _given(robot: Robot, links: tuple[str, ...]) -> Gripper:

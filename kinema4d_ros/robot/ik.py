@@ -50,7 +50,7 @@ class InverseKinematics:
         self.robot, self.tip_link = robot, tip_link
         self._columns = [robot.joint_names.index(joint.name) for joint in joints]
         self._turns = np.array([joint.type is not JointType.PRISMATIC for joint in joints])
-        limits = [joint.limit for joint in joints]
+        limits = [robot.limits.get(joint.name, joint.limit) for joint in joints]
         self._lower = np.array([-1e9 if lim.lower is None else lim.lower for lim in limits])
         self._upper = np.array([1e9 if lim.upper is None else lim.upper for lim in limits])
         self._chain = kdl_chain(kdl_tree(robot), robot.root_link, tip_link)

@@ -20,9 +20,10 @@ import numpy as np
 
 from kinema4d_ros.errors import MeshError
 
-FORMATS = ('.stl', '.dae', '.obj', '.glb')
+FORMATS = ('.stl', '.dae', '.obj', '.glb', '.ply')
 MAX_BYTES = 500_000_000
 GREY = (178, 178, 178)
+_STL_HEADER, _STL_TRIANGLE = 84, 50     # bytes
 _VERSION = b'kinema4d_ros mesh 1'      # change it when what is stored, or how, changes
 
 
@@ -86,6 +87,8 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
     # A resolver over what was read already, so that a mesh cannot name other files.
     resolver = trimesh.resolvers.ZipResolver(
         {name: io.BytesIO(content) for name, content in resources.items()})
+    if path.suffix.lower() == '.stl':
+        data = _whole_stl(data, f'link "{link}": mesh {path}')
     try:
         scene = trimesh.load_scene(io.BytesIO(data), file_type=path.suffix.lower().lstrip('.'),
                                    resolver=resolver)
@@ -98,6 +101,29 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
             raise MeshError(f'link "{link}": mesh {path} has vertices that are not finite')
         part.apply_scale(_unit(part))
     return parts
+
+
+def _whole_stl(data: bytes, what: str) -> bytes:
+    """
+    Return a binary STL without what follows its last triangle, all other data as it is.
+
+    Exporters append text or zeros, and some begin the header of a binary file with "solid".
+
+    :raises MeshError: a binary file that ends before its last triangle.
+    """
+    if len(data) < _STL_HEADER:
+        return data
+    triangles = int.from_bytes(data[_STL_HEADER - 4:_STL_HEADER], 'little')
+    end = _STL_HEADER + _STL_TRIANGLE * triangles
+    if end == len(data):
+        return data
+    beginning = data[:1024].removeprefix(b'\xef\xbb\xbf').lstrip().lower()
+    if beginning.startswith(b'solid') and b'facet' in beginning:
+        return data
+    if end < len(data):
+        return data[:end] if triangles else data
+    raise MeshError(f'{what} is cut short: it has {(len(data) - _STL_HEADER) // _STL_TRIANGLE} of '
+                    f'its {triangles} triangles; copy it again')
 
 
 def _unit(part: Any) -> float:

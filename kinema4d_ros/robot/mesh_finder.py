@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote
 
 from kinema4d_ros.errors import Kinema4DError, MeshError, RobotDescriptionError
 from kinema4d_ros.resources import share_dir
@@ -24,9 +24,12 @@ class MeshFinder:
     Finds the files of mesh URIs.
 
     ``package://A/rest`` and ``model://A/rest``: folder A of the ament index, then A (or rest
-    itself) in `package_paths`, then next to the URDF and in the folders above it, then beside
-    this package. ``file://``, absolute and relative paths: inside the folders of the caller,
-    the URDF, or an installed package.
+    itself) in `package_paths`, then next to the URDF and in the folders above it, then in the
+    folders of models that Gazebo is told of, then beside this package. ``file://``, absolute and
+    relative paths: inside the folders of the caller, the URDF, or an installed package.
+
+    What other tools overlook is overlooked here: more slashes than are needed, ``%20``,
+    ``file://localhost/``, ``file:/``, backslashes.
     """
 
     def __init__(self, package_paths: Sequence[str | Path] = (),
@@ -52,21 +55,10 @@ class MeshFinder:
         :param link: the link that asks, for the message.
         :raises MeshError: not found (with the places searched) or outside the allowed folders.
         """
-        scheme, _, rest = uri.partition('://')
-        if not rest:
-            scheme, rest = '', uri
         if '\0' in uri:
             raise MeshError(f'link "{link}": the mesh URI {uri!r} holds a null character')
-        candidates: Iterator[tuple[Path | None, Path, bool]]
-        if scheme in ('package', 'model'):
-            candidates = self._in_package(uri, rest.lstrip('/'), link)
-        elif scheme in ('', 'file'):
-            candidates = self._by_path(unquote(urlparse(uri).path) if scheme else rest)
-        else:
-            raise MeshError(f'link "{link}": mesh {uri} has the unknown scheme "{scheme}"; use '
-                            'package://, model://, file:// or a path')
         searched, outside = [], []
-        for root, path, installed in candidates:
+        for root, path, installed in self._candidates(uri, link):
             if not path.is_file():
                 searched.append(path)
             elif self._trusts(path) or root is not None and _inside(path, root, installed):
@@ -81,10 +73,31 @@ class MeshFinder:
         raise MeshError(f'link "{link}": mesh {uri} not found, searched {where}; install the '
                         'package that holds it, or pass its folder in package_paths')
 
+    def _candidates(self, uri: str, link: str) -> Iterator[tuple[Path | None, Path, bool]]:
+        """Yield (allowed root, file, is an installed package) in order of preference."""
+        scheme, colon, rest = uri.partition(':')
+        scheme = scheme.lower()
+        if not colon or scheme != 'file' and not rest.startswith('//') or len(scheme) == 1:
+            scheme, rest = '', uri
+        # As it is written, and then as somebody may have meant it.
+        for path in dict.fromkeys((rest, unquote(rest), unquote(rest).replace('\\', '/'))):
+            if '\0' in path or '\\' in path and '/' not in path.lstrip('/'):
+                continue
+            if scheme in ('package', 'model'):
+                yield from self._in_package(uri, path.lstrip('/'), link)
+            elif scheme == 'file':
+                yield from self._by_path(_without_host(path))
+            elif not scheme:
+                yield from self._by_path(path)
+            else:
+                raise MeshError(f'link "{link}": mesh {uri} has the unknown scheme "{scheme}"; use '
+                                'package://, model://, file:// or a path')
+
     def _in_package(self, uri: str, name: str, link: str
                     ) -> Iterator[tuple[Path | None, Path, bool]]:
         """Yield (allowed root, file, is an installed package) in order of preference."""
         package, _, rest = name.partition('/')
+        rest = rest.lstrip('/')     # else it would be a path from the root of the file system
         if not package or not rest or package in ('.', '..'):
             raise MeshError(f'link "{link}": mesh {uri} must be package://<package>/<path>')
         for share in _installed_shares():
@@ -98,6 +111,8 @@ class MeshFinder:
             if folder != folder.parent:      # never the root of the file system
                 yield folder / package, folder / package / rest, False
                 yield folder, folder / rest, False
+        for folder in _model_folders():
+            yield folder / package, folder / package / rest, False
         if package == 'kinema4d_ros':
             for share in _own_share():
                 yield share, share / rest, True
@@ -134,6 +149,27 @@ def _installed_shares() -> list[Path]:
     """Return the share folders of the sourced ROS workspaces, overlay first."""
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     return [Path(prefix) / 'share' for prefix in prefixes if prefix]
+
+
+def _model_folders() -> list[Path]:
+    """Return the folders of models that Gazebo is told of; whoever starts us sets them."""
+    return [Path(folder) for name in ('GZ_SIM_RESOURCE_PATH', 'IGN_GAZEBO_RESOURCE_PATH',
+                                      'GAZEBO_MODEL_PATH')
+            for folder in os.environ.get(name, '').split(os.pathsep) if os.path.isabs(folder)]
+
+
+def _without_host(path: str) -> str:
+    """
+    Return the path of what follows ``file:``.
+
+    The host is empty or localhost; any other is what somebody wrote for a relative path.
+    """
+    if not path.startswith('//'):
+        return path
+    host, slash, rest = path[2:].partition('/')
+    if host in ('', 'localhost'):
+        return slash + rest.lstrip('/')
+    return host + slash + rest
 
 
 def _own_share() -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kinema4d_ros.errors import MeshError
-from kinema4d_ros.robot.description import MeshFile, Shape
+from kinema4d_ros.robot.description import MeshFile, Shape, UnreadShape
 from kinema4d_ros.robot.mesh_file import default_cache_dir, GREY, load_mesh_file
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.shapes import LinkMesh, merge_meshes, triangles
@@ -19,12 +19,18 @@ _FEWEST_FACES = 200      # per mesh file, however many files a robot has
 
 
 class LinkMeshes(dict[str, LinkMesh]):
-    """Meshes by link name, for links that have a shape; `warnings` says what was replaced."""
+    """
+    Meshes by link name, for links that have a shape.
+
+    `warnings` says what was replaced or is missing, and `unreadable` holds the links that have a
+    shape which cannot be read, whole or in part, with the reason: no check knows what they occupy.
+    """
 
     def __init__(self) -> None:
         """Make a collection without meshes."""
         super().__init__()
         self.warnings: list[str] = []
+        self.unreadable: dict[str, str] = {}
 
 
 def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = TOLERANCE,
@@ -32,15 +38,16 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = 
     """
     Load what the robot looks like: visual shapes, else collision shapes.
 
-    Collision shapes stand in where a link has no visual ones, and where a mesh file misses.
+    Collision shapes stand in where a link has no visual ones, and where a mesh file misses. A link
+    of which neither can be read whole is in `unreadable`, with what can be read as its mesh.
 
     :param max_faces: triangles of all mesh files of the robot together. Each file is reduced to
         its equal share of them, unless that would move its surface by more than `tolerance`.
     :param tolerance: [m] above 0.
     :param cache_dir: folder for reduced meshes, default in the user's cache folder.
     :return: only links that have a shape.
-    :raises MeshError: naming link, URI and the places searched, when a mesh is missing and the
-        link has no collision shape to stand in.
+    :raises MeshError: naming link, URI and the places searched, when no shape of any link can be
+        read though there are some.
     """
     if max_faces < 1:
         raise MeshError(f'max_faces must be at least 1, got {max_faces}')
@@ -50,7 +57,7 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = 
     files = sum(isinstance(shape.geometry, MeshFile)
                 for link in robot.links.values() for shape in link.visuals or link.collisions)
     share = max(_FEWEST_FACES, max_faces // max(files, 1))
-    out = LinkMeshes()
+    out, first = LinkMeshes(), None
     for name in robot.link_names:
         link = robot.links[name]
         shapes, error = _load_shapes(robot, name, link.visuals or link.collisions, share,
@@ -58,29 +65,38 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = 
         if error is not None:
             stand_ins, second = _load_shapes(robot, name, link.collisions, share, tolerance,
                                              folder)
-            if second is not None or not stand_ins:
-                raise error
-            shapes = stand_ins
-            out.warnings.append(f'{error}; its collision shape is shown instead')
+            if second is None and stand_ins:
+                shapes = stand_ins
+                out.warnings.append(f'{error}; its collision shape is shown instead')
+            else:
+                first = first or error
+                out.unreadable[name] = str(error)
+                out.warnings.append(f'{error}; what the link may touch is not known')
+                shapes += stand_ins     # better a part of it than nothing
         if shapes:
             out[name] = merge_meshes(shapes)
+    if first is not None and not out:
+        raise first
     return out
 
 
 def _load_shapes(robot: Robot, link: str, shapes: tuple[Shape, ...], share: int,
                  tolerance: float, folder: Path) -> tuple[list[LinkMesh], MeshError | None]:
-    meshes = []
+    """Return the shapes that can be read, and the first reason why one cannot."""
+    meshes, first = [], None
     for shape in shapes:
         try:
             meshes.append(_load(robot, link, shape, share, tolerance, folder))
         except MeshError as error:
-            return [], error
-    return meshes, None
+            first = first or error
+    return meshes, first
 
 
 def _load(robot: Robot, link: str, shape: Shape, share: int, tolerance: float,
           folder: Path) -> LinkMesh:
     geometry = shape.geometry
+    if isinstance(geometry, UnreadShape):
+        raise MeshError(f'link "{link}": {geometry.reason}')
     if isinstance(geometry, MeshFile):
         path = robot.mesh_finder.find(geometry.uri, link)
         unit = max(map(abs, geometry.scale))

@@ -3,7 +3,9 @@
 """The robot: links, joints, limits and shapes of a URDF, checked to form one tree."""
 from __future__ import annotations
 
+import codecs
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +38,9 @@ class Robot:
     joint_names: tuple[str, ...]
     links: Mapping[str, Link]
     joints: Mapping[str, Joint]               # by name, in the order of the document
-    limits: Mapping[str, JointLimit]          # of joint_names
+    limits: Mapping[str, JointLimit]          # of joint_names, the tightest of all that is stated
+    #: of joint_names: field of the limit -> where the description states it
+    limit_sources: Mapping[str, Mapping[str, str]]
     continuous: frozenset[str]                # joint_names without an end, positions modulo 2 pi
     warnings: tuple[str, ...]                 # what was tolerated in the description
     mesh_finder: MeshFinder
@@ -54,22 +58,24 @@ class Robot:
         :param source_dir: the folder of the URDF file, where there is one.
         :raises RobotDescriptionError: naming the element that cannot be used, and the cure.
         """
-        document, warnings = parse_urdf(text)
-        tree = read_tree(document)
+        parsed = parse_urdf(text)
+        tree = read_tree(parsed)
         names = tuple(joint.name for joint in tree.joints.values()
                       if joint.type is not JointType.FIXED and joint.mimic is None)
         return cls(
-            name=document.name,
+            name=parsed.document.name,
             description_hash=hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest(),
             root_link=tree.link_names[0],
             link_names=tree.link_names,
             joint_names=names,
             links=MappingProxyType(tree.links),
             joints=MappingProxyType(tree.joints),
-            limits=MappingProxyType({name: tree.joints[name].limit for name in names}),
+            limits=MappingProxyType({name: tree.limits[name] for name in names}),
+            limit_sources=MappingProxyType({name: MappingProxyType(dict(tree.limit_sources[name]))
+                                            for name in names}),
             continuous=frozenset(name for name in names
                                  if tree.joints[name].type is JointType.CONTINUOUS),
-            warnings=warnings + tree.warnings,
+            warnings=tree.warnings,
             mesh_finder=MeshFinder(package_paths, source_dir))
 
     @classmethod
@@ -88,8 +94,8 @@ class Robot:
                 f'{path} is a xacro file; expand it first: '
                 f'ros2 run xacro xacro {path.name} > {path.name.removesuffix(".xacro")}')
         try:
-            text = path.read_text(encoding='utf-8')
-        except (OSError, UnicodeDecodeError) as error:
+            text = _decoded(path.read_bytes())
+        except (OSError, UnicodeError, LookupError) as error:
             raise RobotDescriptionError(f'the URDF {path} cannot be read: {error}') from error
         return cls.from_urdf(text, package_paths=package_paths,
                              source_dir=path.parent if source_dir is None else source_dir)
@@ -132,3 +138,15 @@ class Robot:
     def _carriers(self) -> dict[str, Joint]:
         """The joint that carries each link, by the link's name."""
         return {joint.child: joint for joint in self.joints.values()}
+
+
+_ENCODING = re.compile(rb'^\s*<\?xml[^>]*encoding=["\']([\w.-]+)["\']')
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text of an XML file, in the encoding that it declares, else UTF-8."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode('utf-16')
+    content = content.removeprefix(codecs.BOM_UTF8)
+    declared = _ENCODING.match(content[:200])
+    return content.decode(declared[1].decode('ascii') if declared else 'utf-8')

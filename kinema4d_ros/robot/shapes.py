@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.robot.description import Box, Cylinder, Sphere
+from kinema4d_ros.robot.description import Box, Capsule, Cylinder, Sphere
 
 _AROUND = 32    # edges of a circle; a 10 cm radius is met within 0.5 mm
 
@@ -32,7 +32,7 @@ def merge_meshes(meshes: Sequence[LinkMesh]) -> LinkMesh:
         np.concatenate([mesh.colors for mesh in meshes]).astype(np.uint8))
 
 
-def triangles(shape: Box | Cylinder | Sphere) -> tuple[np.ndarray, np.ndarray]:
+def triangles(shape: Box | Cylinder | Sphere | Capsule) -> tuple[np.ndarray, np.ndarray]:
     """Return vertices (V, 3) float64 [m] and faces (F, 3) int64 of a simple shape."""
     if isinstance(shape, Box):
         return _box(shape)
@@ -42,6 +42,10 @@ def triangles(shape: Box | Cylinder | Sphere) -> tuple[np.ndarray, np.ndarray]:
     angle = np.linspace(-np.pi / 2, np.pi / 2, _AROUND // 2 + 1)
     profile = np.stack([np.cos(angle), np.sin(angle)], axis=1) * shape.radius
     profile[[0, -1], 0] = 0.0
+    if isinstance(shape, Capsule) and shape.length > 0:
+        half, middle = shape.length / 2, len(profile) // 2      # the ring in the middle twice
+        profile = np.concatenate([profile[:middle + 1] - (0.0, half),
+                                  profile[middle:] + (0.0, half)])
     return _turned([tuple(point) for point in profile])
 
 

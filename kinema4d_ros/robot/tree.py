@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
-                                            Shape, Sphere)
+from kinema4d_ros.robot.description import (Box, Capsule, Cylinder, Joint, JointType, Link,
+                                            MeshFile, Mimic, Shape, Sphere, UnreadShape)
 from kinema4d_ros.robot.transforms import transform_from_rpy
+from kinema4d_ros.robot.urdf import foreign_shape, ParsedUrdf
+from kinema4d_ros.robot.urdf_limits import Named, tightest, URDF
 from kinema4d_ros.types import JointLimit
 
 
@@ -24,16 +27,19 @@ class KinematicTree:
     link_names: tuple[str, ...]
     links: dict[str, Link]
     joints: dict[str, Joint]
+    limits: dict[str, JointLimit]         # by joint, the tightest of all that is stated
+    #: joint -> field of its limit -> where it is stated
+    limit_sources: dict[str, Mapping[str, str]]
     warnings: tuple[str, ...]
 
 
-def read_tree(document: urdf_parser.Robot) -> KinematicTree:
+def read_tree(parsed: ParsedUrdf) -> KinematicTree:
     """
     Check and convert a parsed description.
 
     :raises RobotDescriptionError: two roots, cycles, duplicate names, mimic of nothing, ...
     """
-    warnings: list[str] = []
+    document, warnings = parsed.document, list(parsed.warnings)
     for kind, items in (('link', document.links), ('joint', document.joints)):
         twice = [name for name, n in Counter(item.name for item in items).items() if n > 1]
         if twice:
@@ -43,6 +49,8 @@ def read_tree(document: urdf_parser.Robot) -> KinematicTree:
         raise RobotDescriptionError(
             f'<robot "{document.name}"> has no link; was xacro expanded before?')
     joints = {joint.name: _joint(joint, warnings) for joint in document.joints}
+    holding = {name: _holding(joint, parsed.limits.get(name, ()), warnings)
+               for name, joint in joints.items()}
     order = _topological_order([link.name for link in document.links], joints)
     _check_mimics(joints)
     colors = {material.name: _rgb(material.color) for material in document.materials}
@@ -52,7 +60,9 @@ def read_tree(document: urdf_parser.Robot) -> KinematicTree:
             if visual.material is not None and visual.material.color is not None:
                 colors.setdefault(visual.material.name, _rgb(visual.material.color))
     links = {link.name: _link(link, colors) for link in document.links}
-    return KinematicTree(order, links, joints, tuple(warnings))
+    return KinematicTree(
+        order, links, joints, {name: limit for name, (limit, _) in holding.items()},
+        {name: sources for name, (_, sources) in holding.items()}, tuple(warnings))
 
 
 def _origin(pose: urdf_parser.Pose | None) -> np.ndarray:
@@ -97,17 +107,41 @@ def _limit(joint: urdf_parser.Joint, kind: JointType, warnings: list[str]) -> Jo
             raise RobotDescriptionError(
                 f'<limit> of <joint "{joint.name}">: {name}="{getattr(limit, name)}" must not be '
                 'negative')
-    lower, upper = limit.lower, limit.upper
+    lower, upper = (value if math.isfinite(value) else None
+                    for value in (limit.lower, limit.upper))
     if kind is JointType.CONTINUOUS:
         lower = upper = None
+    elif lower is None or upper is None:
+        warnings.append(f'<limit> of <joint "{joint.name}"> is infinite; where it ends cannot be '
+                        'checked')
     elif lower > upper:
-        raise RobotDescriptionError(
-            f'<limit> of <joint "{joint.name}">: lower={lower} is above upper={upper}; swap them')
+        warnings.append(f'<limit> of <joint "{joint.name}">: lower={lower} is above upper={upper}, '
+                        'taken the other way round')
+        lower, upper = upper, lower
     elif lower == upper:
         warnings.append(f'<limit> of <joint "{joint.name}"> leaves no room to move '
                         f'(lower = upper = {lower}; both are 0 where they are not written)')
     return JointLimit(lower=lower, upper=upper, velocity=stated(limit.velocity),
                       effort=stated(limit.effort))
+
+
+def _holding(joint: Joint, further: tuple[Named, ...],
+             warnings: list[str]) -> tuple[JointLimit, dict[str, str]]:
+    """Return the limit of a joint with all that the description states besides <limit>."""
+    limits = [(URDF, joint.limit)]
+    if joint.type is JointType.FIXED:
+        further = ()
+    for source, limit in further:
+        if joint.type is JointType.CONTINUOUS:
+            limit = replace(limit, lower=None, upper=None)
+        held, _ = tightest([*limits, (source, limit)])
+        if held.lower is not None and held.upper is not None and held.lower > held.upper:
+            warnings.append(
+                f'<joint "{joint.name}">: {source} states {limit.lower} to {limit.upper}, which '
+                'lies outside of its <limit>; left out')
+        else:
+            limits.append((source, limit))
+    return tightest(limits)
 
 
 def _topological_order(links: list[str], joints: dict[str, Joint]) -> tuple[str, ...]:
@@ -179,7 +213,7 @@ def _link(link: urdf_parser.Link, colors: dict[str, tuple[int, int, int]]) -> Li
 def _shape(element: urdf_parser.Visual | urdf_parser.Collision,
            colors: dict[str, tuple[int, int, int]]) -> Shape:
     geometry = element.geometry
-    shape: Box | Cylinder | Sphere | MeshFile
+    shape: Box | Cylinder | Sphere | Capsule | MeshFile | UnreadShape
     if isinstance(geometry, urdf_parser.Box):
         shape = Box(tuple(geometry.size))
     elif isinstance(geometry, urdf_parser.Cylinder):
@@ -187,7 +221,8 @@ def _shape(element: urdf_parser.Visual | urdf_parser.Collision,
     elif isinstance(geometry, urdf_parser.Sphere):
         shape = Sphere(geometry.radius)
     else:
-        shape = MeshFile(geometry.filename.strip(), tuple(geometry.scale or (1.0, 1.0, 1.0)))
+        uri = geometry.filename.strip()
+        shape = foreign_shape(uri) or MeshFile(uri, tuple(geometry.scale or (1.0, 1.0, 1.0)))
     material = getattr(element, 'material', None)
     color = None
     if material is not None:

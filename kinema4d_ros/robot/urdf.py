@@ -6,13 +6,16 @@ Text of a robot description -> objects of urdf_parser_py, by way of a cleaned do
 urdf_parser_py stops at files that RViz shows without complaint: a prefix that is not bound, a
 bare transmission, a limit without effort. So only the elements that describe geometry and motion
 are copied, value by value, to a new document, and that is what it parses. What is copied is
-checked on the way, where the name of the element is still at hand for the message.
+checked on the way, where the name of the element is still at hand for the message. Shapes that
+urdf_parser_py does not know travel through it as meshes with a URI of our own.
 """
 from __future__ import annotations
 
 import math
+import re
 import xml.sax
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
@@ -22,7 +25,9 @@ from defusedxml.expatreader import DefusedExpatParser
 from urdf_parser_py import urdf as urdf_parser
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.robot.description import JointType
+from kinema4d_ros.robot.description import Capsule, JointType, UnreadShape
+from kinema4d_ros.robot.urdf_limits import further_limits
+from kinema4d_ros.types import JointLimit
 
 MAX_BYTES = 10_000_000
 """Largest description accepted; the largest robots that we know need a tenth of it."""
@@ -38,8 +43,9 @@ _ATTRIBUTES: Mapping[str, Mapping[str, int]] = {
     'visual': {}, 'collision': {}, 'geometry': {},
     'origin': {'xyz?': 3, 'rpy?': 3},
     'box': {'size': 3}, 'cylinder': {'radius': 1, 'length': 1}, 'sphere': {'radius': 1},
+    'capsule': {'radius': 1, 'length': 1},
     'mesh': {'filename': 0, 'scale?': 3},
-    'material': {'name?': 0}, 'color': {'rgba': 4},
+    'material': {'name?': 0}, 'color': {},
     'joint': {'name': 0, 'type': 0},
     'axis': {'xyz?': 3}, 'parent': {'link': 0}, 'child': {'link': 0},
     'limit': {'lower?': 1, 'upper?': 1, 'velocity?': 1, 'effort?': 1},
@@ -50,22 +56,36 @@ _CHILDREN: Mapping[str, tuple[str, ...]] = {
     'link': ('visual', 'collision'),
     'visual': ('origin', 'geometry', 'material'),
     'collision': ('origin', 'geometry'),
-    'geometry': ('box', 'cylinder', 'sphere', 'mesh'),
     'material': ('color',),
     'joint': ('origin', 'axis', 'parent', 'child', 'limit', 'mimic'),
 }
 _REPEATED = ('robot', 'link')      # parents whose children may come more than once
-_POSITIVE = ('size', 'radius', 'length')
-# urdf_parser_py cannot live without these; infinite means 'not stated' from here on, because
-# no number in the text itself may be infinite.
+_SHAPES = ('box', 'cylinder', 'sphere', 'capsule', 'mesh')
+_PREFIXED = {'drake:capsule': 'capsule'}    # elements of others that mean the same
+_THIN = 1e-4     # [m] what a plate or a disc of thickness 0 is taken for
+_SCHEME = 'kinema4d-shape:'     # of URIs that stand for a shape unknown to urdf_parser_py
+_MAY_BE_INFINITE = ('lower', 'upper', 'velocity', 'effort')     # what has no limit
+#: leftovers of xacro that leave nothing out
+_HARMLESS = ('xacro:property', 'xacro:arg', 'xacro:macro')
+_DECLARATION = re.compile(r'<\?xml\s[^?]*\?>')
+# urdf_parser_py cannot live without these; infinite means 'not stated' from here on.
 _UNSTATED = {'limit': {'effort': 'inf', 'velocity': 'inf'}}
 
 
-def parse_urdf(text: str) -> tuple[urdf_parser.Robot, tuple[str, ...]]:
+@dataclass(frozen=True)
+class ParsedUrdf:
+    """A description as urdf_parser_py reads it, and what that leaves out."""
+
+    document: urdf_parser.Robot
+    #: joint -> (where it is stated, limit), besides <limit>
+    limits: Mapping[str, tuple[tuple[str, JointLimit], ...]]
+    warnings: tuple[str, ...]       # what was left out or read in another way
+
+
+def parse_urdf(text: str) -> ParsedUrdf:
     """
     Parse a URDF with urdf_parser_py.
 
-    :return: the parsed robot, and warnings about what was left out.
     :raises RobotDescriptionError: naming the element that cannot be used, and the cure.
     """
     root = _read_xml(text)
@@ -79,6 +99,7 @@ def parse_urdf(text: str) -> tuple[urdf_parser.Robot, tuple[str, ...]]:
             f'the robot description has {links} links, more than the {MAX_LINKS} accepted; '
             'leave out those that this robot does not need')
     warnings: list[str] = []
+    _check_expanded(root)
     cleaned = _clean(root, '<robot>', warnings)
     if not cleaned.get('name'):
         cleaned.set('name', 'robot')
@@ -90,7 +111,8 @@ def parse_urdf(text: str) -> tuple[urdf_parser.Robot, tuple[str, ...]]:
         robot = urdf_parser.Robot.from_xml_string(ElementTree.tostring(cleaned, 'utf-8'))
     except Exception as error:  # the parser raises bare Exception and AssertionError
         raise RobotDescriptionError(f'urdf_parser_py refused the description: {error}') from error
-    return robot, tuple(warnings)
+    limits = further_limits(root, warnings)
+    return ParsedUrdf(robot, limits, tuple(warnings))
 
 
 def _read_xml(text: str) -> ElementTree.Element:
@@ -105,6 +127,9 @@ def _read_xml(text: str) -> ElementTree.Element:
             'meshes belong in files of their own')
     if not text.strip():
         raise RobotDescriptionError('the robot description is empty; is the publisher running?')
+    # What a declaration says of the encoding is over once there is a text, and a byte order mark,
+    # blank lines or a comment before it must not stop the parser.
+    text = _DECLARATION.sub('', text.lstrip('\ufeff \t\r\n'), count=1)
     # Without namespace handling a prefix is part of the tag, whether or not it is bound.
     parser, builder = DefusedExpatParser(namespaceHandling=0), _TreeBuilder()
     parser.setContentHandler(builder)
@@ -127,7 +152,7 @@ def _source(text: str) -> xml.sax.InputSource:
 
 
 class _TreeBuilder(xml.sax.ContentHandler):
-    """SAX events -> ElementTree, elements and attributes only."""
+    """SAX events -> ElementTree: elements, attributes and text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,11 +162,23 @@ class _TreeBuilder(xml.sax.ContentHandler):
     def startElement(self, name: str, attrs: Any) -> None:
         self._builder.start(name, dict(attrs))
 
+    def characters(self, content: str) -> None:
+        self._builder.data(content)
+
     def endElement(self, name: str) -> None:
         self._builder.end(name)
 
     def endDocument(self) -> None:
         self.root = self._builder.close()
+
+
+def _check_expanded(root: ElementTree.Element) -> None:
+    """Refuse what xacro has not expanded: parts of the robot would be missing unnoticed."""
+    for element in root.iter():
+        if element.tag.startswith('xacro:') and element.tag not in _HARMLESS:
+            raise RobotDescriptionError(
+                f'the robot description holds <{element.tag}>, so xacro has not expanded it; '
+                'publish the output of `ros2 run xacro xacro FILE`')
 
 
 def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> ElementTree.Element:
@@ -150,13 +187,17 @@ def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> Ele
     copy = ElementTree.Element(tag, _clean_attributes(element, where))
     known = _CHILDREN.get(tag, ())
     for child in element:
+        if tag == 'geometry':
+            copy.extend(_clean_shape(child, _describe(child, where), warnings))
+            continue
         if child.tag not in known:
-            if tag == 'geometry':
-                warnings.append(f'{where}: <{child.tag}> is not a geometry of URDF, left out')
             continue
         inner = _describe(child, where)
         if tag not in _REPEATED and copy.find(child.tag) is not None:
             raise RobotDescriptionError(f'{inner} is given twice; keep one')
+        if child.tag == 'color':
+            copy.extend(_clean_color(child, inner, warnings))
+            continue
         cleaned = _clean(child, inner, warnings)
         if child.tag in ('visual', 'collision') and not len(cleaned.findall('geometry/*')):
             warnings.append(f'{inner} has no geometry, left out')
@@ -171,6 +212,73 @@ def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> Ele
                 raise RobotDescriptionError(
                     f'{where} has no <{needed}>; add <{needed} link="..."/>')
     return copy
+
+
+def _clean_shape(element: ElementTree.Element, where: str,
+                 warnings: list[str]) -> list[ElementTree.Element]:
+    """Return the shape as urdf_parser_py can read it; [] for one without any extent."""
+    tag = _PREFIXED.get(element.tag, element.tag)
+    if tag not in _SHAPES or tag == 'capsule' and not {'radius', 'length'} <= set(element.keys()):
+        warnings.append(f'{where} is not a geometry of URDF and is not read')
+        return [_foreign(f'unread <{element.tag}> is not a geometry of URDF')]
+    own = ElementTree.Element(tag, element.attrib)
+    values = _clean_attributes(own, where)
+    if tag == 'mesh':
+        if values['filename'].strip().startswith(_SCHEME):
+            raise RobotDescriptionError(f'{where}: filename="{values["filename"]}" is no mesh')
+        scale = [float(number) for number in values.get('scale', '1').split()]
+        if not any(scale):
+            warnings.append(f'{where} has the scale 0, left out')
+            return []
+        if 0.0 in scale:
+            warnings.append(f'{where}: scale="{element.get("scale")}" is flat, and is not read')
+            return [_foreign('unread a mesh with a scale of 0')]
+        return [ElementTree.Element(tag, values)]
+    numbers = {name: [float(part) for part in text.split()] for name, text in values.items()}
+    everything = [number for of in numbers.values() for number in of]
+    if min(everything) < 0:
+        given = ', '.join(f'{name}="{element.get(name)}"' for name in values)
+        raise RobotDescriptionError(f'{where}: {given} must not be negative')
+    zeros = everything.count(0.0)
+    is_flat = tag == 'box' and zeros == 1 or tag == 'cylinder' and numbers['length'] == [0.0] \
+        and numbers['radius'] != [0.0]
+    if zeros and is_flat:
+        warnings.append(f'{where} has no thickness and is taken for {1000 * _THIN:g} mm thick')
+    elif zeros and not (tag == 'capsule' and numbers['radius'] != [0.0]):
+        warnings.append(f'{where} has the size 0, left out')
+        return []
+    if tag == 'capsule':
+        return [_foreign(f'capsule {numbers["radius"][0]!r} {numbers["length"][0]!r}')]
+    return [ElementTree.Element(tag, {
+        name: ' '.join(repr(number or _THIN) for number in of) for name, of in numbers.items()})]
+
+
+def _foreign(content: str) -> ElementTree.Element:
+    return ElementTree.Element('mesh', {'filename': _SCHEME + content})
+
+
+def foreign_shape(uri: str) -> Capsule | UnreadShape | None:
+    """Return the shape that a URI of ours stands for, None for the URI of a mesh."""
+    if not uri.startswith(_SCHEME):
+        return None
+    kind, _, content = uri.removeprefix(_SCHEME).partition(' ')
+    if kind == 'capsule':
+        return Capsule(*map(float, content.split()))
+    return UnreadShape(content)
+
+
+def _clean_color(element: ElementTree.Element, where: str,
+                 warnings: list[str]) -> list[ElementTree.Element]:
+    """Return the colour; no robot is refused for one, so [] with a warning for a bad one."""
+    text = element.get('rgba', '')
+    try:
+        numbers = [float(part) for part in text.split()]
+        if len(numbers) not in (3, 4) or not all(map(math.isfinite, numbers)):
+            raise ValueError
+    except ValueError:
+        warnings.append(f'{where}: rgba="{text[:60]}" is no colour, left out')
+        return []
+    return [ElementTree.Element('color', {'rgba': ' '.join(map(repr, [*numbers, 1.0][:4]))})]
 
 
 def _check_type(kind: str, where: str) -> None:
@@ -195,20 +303,16 @@ def _clean_attributes(element: ElementTree.Element, where: str) -> dict[str, str
                 raise RobotDescriptionError(f'{where}: attribute {name!r} is empty; fill it in')
             out[name] = value
         else:
-            numbers = _numbers(value, count, f'{where}: {name}="{value[:60]}"')
-            if name in _POSITIVE and min(numbers) <= 0:
-                raise RobotDescriptionError(
-                    f'{where}: {name}="{value}" must be greater than zero')
-            if name == 'scale' and 0.0 in numbers:
-                raise RobotDescriptionError(f'{where}: scale="{value}" must not be zero')
+            numbers = _numbers(value, count, f'{where}: {name}="{value[:60]}"',
+                               finite=element.tag != 'limit' or name not in _MAY_BE_INFINITE)
             out[name] = ' '.join(map(repr, numbers))
     if element.tag == 'material':
         out.setdefault('name', '')
     return out
 
 
-def _numbers(text: str, count: int, where: str) -> list[float]:
-    """Parse `count` finite numbers."""
+def _numbers(text: str, count: int, where: str, *, finite: bool = True) -> list[float]:
+    """Parse `count` numbers."""
     parts = text.split()
     if len(parts) != count:
         raise RobotDescriptionError(f'{where} must hold {count} number(s), has {len(parts)}')
@@ -217,7 +321,7 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
     except ValueError:
         cure = 'expand xacro first' if '$' in text else 'write plain decimal numbers'
         raise RobotDescriptionError(f'{where} is not made of numbers; {cure}') from None
-    if not all(math.isfinite(number) for number in numbers):
+    if any(math.isnan(number) or finite and math.isinf(number) for number in numbers):
         raise RobotDescriptionError(f'{where} must be finite; write a number')
     return numbers
 

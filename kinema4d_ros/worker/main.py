@@ -104,16 +104,18 @@ class Worker:
                 raise WorldModelError(
                     f'the process read a robot with hash {robot.description_hash}, the node one '
                     f'with {message.description_hash}; publish robot_description again')
-            self._meshes = load_meshes(robot)
+            self._meshes = meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            self._simulate(None).checker(self._settings).warm_up()
+            checker = self._simulate(None).checker(self._settings)
+            checker.warm_up()
+            warnings = (*robot.warnings, *meshes.warnings, *checker.self_collision.warnings)
         except Exception as error:   # reported to the node; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()
             self._robot, self._robot_error = None, f'{type(error).__name__}: {error}'
             self._pipe.send(RobotReady('', (), self._robot_error))
             return
-        self._pipe.send(RobotReady(robot.description_hash, tuple(robot.warnings)))
+        self._pipe.send(RobotReady(robot.description_hash, warnings))
 
     def _simulate(self, mount: LinkPose | None) -> ShadowSimulator:
         """Return the simulator for a camera that is mounted so, None for one that stays."""

@@ -127,6 +127,10 @@ class Failed:
     message: str
 
 
+ROBOT_WARNINGS = 'of this robot: '
+"""What a state begins with that tells the warnings of a robot."""
+
+
 @dataclass(frozen=True)
 class RobotReady:
     """The robot is known; `error` says why it is not."""

@@ -151,8 +151,13 @@ def test_straight_lines_of_the_world_become_straight(k1, k2, u, v):
     ({'K': (float('nan'), *K[1:])}, 'K of the camera is not finite'),
     ({'D': (float('inf'), 0, 0, 0, 0)}, 'D of the camera is not finite'),
     ({'distortion_model': 'magic'}, "unknown distortion model 'magic'; known: plumb_bob"),
-    ({'D': (0.1, 0.2)}, "'plumb_bob' has 0 or 4 or 5 coefficients, D has 2"),
-    ({'distortion_model': ''}, "'' has 0 coefficients, D has 5"),
+    ({'K': (1.0, 0, 0, 0, 1, 0, 0, 0, 1)}, 'K is the identity'),
+    ({'K': (500.0, 0, 700.0, 0, 500, 238, 0, 0, 1)}, 'K is outside .*another resolution'),
+    ({'P': (450.0, 0, 1318, 0, 0, 455, 241, 0, 0, 0, 1, 0)}, 'P is far outside'),
+    ({'D': (0.1,) * 15}, "'plumb_bob' has at most 14 coefficients, D has 15"),
+    ({'distortion_model': 'equidistant'}, "'equidistant' has at most 4 coefficients, D has 5"),
+    ({'distortion_model': ''}, "'' has at most 0 coefficients, D has 5"),
+    ({'distortion_model': 'none'}, "'none' has at most 0 coefficients, D has 5"),
     ({'width': 0}, 'cannot be'),
     ({'binning_x': -1}, 'cannot be'),
     ({'roi': (600, 0, 100, 100)}, 'is not inside of 640 x 480'),
@@ -163,6 +168,49 @@ def test_straight_lines_of_the_world_become_straight(k1, k2, u, v):
 def test_calibrations_that_cannot_be_used_are_refused(change, message):
     with pytest.raises(CameraError, match=message):
         dataclasses.replace(PLUMB_BOB, **change)
+
+
+@pytest.mark.parametrize('given, like', [
+    # every Orbbec camera: three zeros more than the model has
+    (('plumb_bob', (*PLUMB_BOB.D, 0, 0, 0)), PLUMB_BOB), (('plumb_bob', RATIONAL.D), RATIONAL),
+    (('Plumb_Bob', PLUMB_BOB.D), PLUMB_BOB), (('radtan', PLUMB_BOB.D), PLUMB_BOB),
+    (('BROWN-CONRADY ', PLUMB_BOB.D), PLUMB_BOB), (('rational_polynomial', PLUMB_BOB.D), PLUMB_BOB),
+    (('rational_polynomial', (*RATIONAL.D, 0, 0, 0, 0, 0, 0)), RATIONAL),
+    (('equidistant', (*FISHEYE.D, 0)), FISHEYE), (('fisheye', (*FISHEYE.D, 0, 0, 0, 0)), FISHEYE),
+    (('KANNALA_BRANDT4', FISHEYE.D), FISHEYE),
+    (('plumb_bob', (-0.2,)), dataclasses.replace(PLUMB_BOB, D=(-0.2, 0, 0, 0, 0))),
+    (('plumb_bob', (-0.2, 0.05, 0.001, -0.002)),
+     dataclasses.replace(PLUMB_BOB, D=(-0.2, 0.05, 0.001, -0.002, 0)))])
+def test_what_drivers_write_is_what_they_mean(given, like):
+    calibration = dataclasses.replace(PLUMB_BOB, distortion_model=given[0], D=given[1])
+    for u, v in ((320, 240), (100, 400)):
+        ray = np.array([(u - 318) / 450, (v - 241) / 455, 1.0])
+        np.testing.assert_allclose(calibration.rectify(ramp(640, 480))[v, u, :2],
+                                   raw_pixel(like, ray), atol=0.05)
+
+
+@pytest.mark.parametrize('length', [12, 14])
+def test_thin_prisms_arrive(length):
+    D = (*RATIONAL.D, *[0.002, -0.001, 0.003, 0.001, 0.01, -0.02][:length - 8])
+    for model in ('plumb_bob', 'rational_polynomial'):
+        calibration = dataclasses.replace(PLUMB_BOB, distortion_model=model, D=(*D, 0.0, 0.0))
+        assert (calibration.distortion_model, calibration.D) == ('rational_polynomial', D)
+        ray = np.array([0.2, -0.1, 1.0])
+        u, v = round(318 + 450 * 0.2), round(241 - 455 * 0.1)
+        ray = np.array([(u - 318) / 450, (v - 241) / 455, 1.0])
+        np.testing.assert_allclose(calibration.rectify(ramp(640, 480))[v, u, :2],
+                                   raw_pixel(calibration, ray), atol=0.05)
+
+
+@pytest.mark.parametrize('model', ['', 'none', 'None', 'plumb_bob', 'rational_polynomial',
+                                   'equidistant', 'radtan'])
+@pytest.mark.parametrize('count', [0, 1, 4, 5, 8, 14, 20])
+def test_coefficients_of_zero_are_no_distortion(model, count):
+    image = np.zeros((480, 640), np.float32)
+    for P_ in ((0.0,) * 12, (1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)):     # neither is filled in
+        calibration = CameraCalibration(640, 480, model, (0.0,) * count, K, R=(0.0,) * 9, P=P_)
+        assert calibration.rectify(image) is image and calibration.D == ()
+        assert (calibration.pinhole.fx, calibration.pinhole.cy) == (500, 238)
 
 
 def test_images_of_another_size_are_refused():

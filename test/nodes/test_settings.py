@@ -13,6 +13,7 @@ from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.precheck import (Goal, PrecheckSettings, Tier0Settings, Tier1Settings,
                                    Tier2Settings, TouchRule)
 from kinema4d_ros.precheck.goals import load_rubric, rubrics
+from kinema4d_ros.types import JointLimit
 
 
 def settings(**values):
@@ -28,7 +29,7 @@ def test_the_defaults_of_the_parameters_are_those_of_the_precheck():
     (Tier0Settings, 'tier0.'), (Tier1Settings, 'tier1.'), (Tier2Settings, 'tier2.')])
 def test_every_setting_has_its_parameter(kind, prefix):
     ours = {f'{prefix}{field.name}' for field in dataclasses.fields(kind)} \
-        - {'tier0.limits', 'tier1.touch'}
+        - {'tier0.limits', 'tier0.joint_limits_file', 'tier1.touch'}
     assert ours == {name for name in TABLE.names if name.startswith(prefix)}
 
 
@@ -57,6 +58,14 @@ def test_an_srdf_from_a_file(tmp_path):
     assert settings(srdf=str(path)).srdf == '<robot name="y"/>'
 
 
+def test_joint_limits_from_a_file(tmp_path):
+    path = tmp_path / 'joint_limits.yaml'
+    path.write_text('joint_limits: {elbow: {has_velocity_limits: true, max_velocity: 1.5}}')
+    got = settings(joint_limits_file=str(path), **{'joint_limits.elbow.max_jerk': 9.0}).tier0
+    assert got.joint_limits_file.limits == {'elbow': JointLimit(velocity=1.5)}
+    assert got.limits == {'elbow': JointLimit(jerk=9.0)}
+
+
 @pytest.mark.parametrize('values, words', [
     ({'touch': ['finger']}, 'touch.<link>.depth, .speed or .within'),
     ({'touch.finger': 3.0}, 'did you mean touch.<link>.depth'),
@@ -67,6 +76,7 @@ def test_an_srdf_from_a_file(tmp_path):
     ({'touch.finger.within': [1, 0, 0, 0, 1, 1]}, 'within must be x0'),
     ({'allowed_contacts': ['hand,arm']}, 'allowed_contacts.<link> with a list of links'),
     ({'allowed_contacts.hand': 'arm'}, r'must be string\[\]'),
+    ({'joint_limits_file': '/nowhere.yaml'}, '/nowhere.yaml cannot be read'),
     ({'srdf': '/nowhere'}, 'neither the text of an SRDF nor a file'),
     ({'goal_rubric': 'tidy'}, 'unknown goal rubric .*known: into_basket, lift, onto_plate')])
 def test_what_cannot_be_understood_is_named(values, words):

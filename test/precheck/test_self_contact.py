@@ -97,3 +97,30 @@ def test_passing_over_what_cannot_touch_changes_nothing(along, up, margin):
     assert at_once == one_by_one
     whole = check_self_contact(steps, T_base_link, lambda T, m, until_touch: CHECK(T, m), margin)
     assert check_self_contact(steps, T_base_link, CHECK, margin) == whole
+
+
+@pytest.mark.parametrize('places, want', [
+    ((0.2,), Severity.INFO),            # 5 cm apart at once: a robot that is parked like that
+    ((-0.3,), Severity.UNSURE),         # through the other link, and out behind it
+    ((0.03,), Severity.UNSURE),         # it never parts
+    ((0.2, 0.0), Severity.FAIL)])       # and back into it
+def test_a_robot_may_leave_the_place_where_it_is_parked(places, want):
+    """Where links touch with all joints at 0; anywhere else that is a doubt."""
+    robot = Robot.from_urdf(PARKED)
+    check = SelfCollision(robot, load_meshes(robot))
+    for parked in (check, None):
+        if parked is None:      # the same two links, whose joint is at 0 elsewhere
+            robot = Robot.from_urdf(PARKED.replace('0.07 0 -1', '1.07 0 -1').replace(
+                'lower="-2"', 'lower="-3"'))
+            check, want = SelfCollision(robot, load_meshes(robot)), max(want, Severity.UNSURE)
+        offset = 0.0 if parked is not None else -1.0
+        path = np.array([0.0, *places]) + offset
+        times = np.r_[0.0, np.cumsum(np.abs(np.diff(path)) / 0.5)]
+        found = check_tier0(JointTrajectory(('along',), times, path[:, None]), robot,
+                            {'up': 0.0, 'along': offset}, Tier0Settings(), check)
+        assert [(f.code, f.severity) for f in found] == [(FindingCode.SELF_COLLISION, want)]
+
+
+PARKED = ('<robot name="boxes">' + _box('base') + _box('lifter') + _box('probe')
+          + _slide('up', 'base', 'lifter', '0 0 1', '0 0 1')
+          + _slide('along', 'lifter', 'probe', '0.07 0 -1', '1 0 0') + '</robot>')

@@ -4,9 +4,10 @@
 import math
 
 import pytest
-from two_links import check, LIVE, only, ROBOT, SLOW, trajectory
+from two_links import check, LIVE, only, ROBOT, SLOW, trajectory, URDF
 
-from kinema4d_ros.precheck import check_tier0
+from kinema4d_ros.precheck import check_tier0, Tier0Settings
+from kinema4d_ros.robot import JointLimitsFile, Robot
 from kinema4d_ros.types import FindingCode, JointLimit, Severity
 
 
@@ -18,8 +19,8 @@ def test_position_between_the_points():
                  FindingCode.POSITION_LIMIT)
     assert found.value == pytest.approx(2.1, abs=1e-9) and found.limit == 2.0
     assert found.time == pytest.approx((1 - math.sqrt(1 - 0.505)) / 2, abs=1e-6)
-    assert found.message == ("joint 'shoulder' would reach 2.100 rad at 0.50 s, limit 2.000, "
-                             'beyond it since 0.15 s')
+    assert found.message == ("joint 'shoulder' would reach 2.100 rad at 0.50 s, limit 2.000 "
+                             '(URDF), beyond it since 0.15 s')
 
 
 def test_position_below_the_lower_limit_of_a_prismatic_joint():
@@ -109,11 +110,98 @@ def test_a_mimic_joint_may_be_named():
     assert check(motion) == []
 
 
-@pytest.mark.parametrize('end', [0.05, 9.0])
-def test_a_trajectory_of_mimic_joints_alone_is_refused(end):
-    found = only(check(trajectory([0, 2], 'follow', positions=[0, end])),
-                 FindingCode.UNKNOWN_JOINT)
-    assert found.severity == Severity.FAIL and "name 'slide'" in found.message
+@pytest.mark.parametrize('names, words', [
+    (('follow',), "command 'slide'"), (('again',), "command 'slide'"),
+    (('follow', 'again'), "command 'slide'")])
+def test_joints_that_only_follow_are_refused(names, words):
+    """The controller would refuse them too; what they follow stays, so nothing would be judged."""
+    robot = Robot.from_urdf(URDF.replace('</robot>', """<link name="copy2"/>
+      <joint name="again" type="prismatic"><parent link="hand"/><child link="copy2"/>
+      <limit lower="0" upper="0.1"/><mimic joint="follow"/></joint></robot>"""))
+    found = check_tier0(trajectory([0, 2], names, positions=[[0] * len(names), [9] * len(names)]),
+                        robot, LIVE)
+    assert [f.code for f in found] == [FindingCode.UNKNOWN_JOINT] and words in found[0].message
+
+
+def test_a_joint_that_follows_must_be_told_where_it_will_be():
+    motion = trajectory([0, 2], ('slide', 'follow'), positions=[[0, 0], [0.05, 0.09]])
+    assert "'follow' follows 'slide'" in only(check(motion), FindingCode.NOT_CHECKED,
+                                              Severity.UNSURE).message
+
+
+FILE = JointLimitsFile('joint_limits.yaml', {'shoulder': JointLimit(upper=0.5, velocity=0.6)})
+
+
+def test_the_tightest_limit_holds_and_is_named():
+    soft = Robot.from_urdf(URDF.replace('<axis', '<safety_controller soft_lower_limit="-0.7" '
+                                        'soft_upper_limit="0.7"/><axis', 1))
+    for settings, limit, source in (
+            ({}, 0.7, 'safety_controller of the URDF'),
+            ({'joint_limits_file': FILE}, 0.5, 'joint_limits.yaml'),
+            ({'joint_limits_file': FILE, 'limits': {'shoulder': JointLimit(upper=0.4)}}, 0.4,
+             'settings')):
+        found = check_tier0(trajectory([0, 4], positions=[0, 1]), soft, LIVE,
+                            Tier0Settings(**settings))
+        position = [f for f in found if f.code == FindingCode.POSITION_LIMIT]
+        assert position[0].limit == limit and f'limit {limit:.3f} ({source})' in position[0].message
+
+
+def test_a_velocity_limit_of_a_file_holds():
+    found = only(check(trajectory([0, 1], positions=[0, 0.49], velocities=[0, 0]),
+                       joint_limits_file=FILE), FindingCode.VELOCITY_LIMIT)
+    assert found.limit == 0.6 and '(joint_limits.yaml)' in found.message
+    found = only(check(trajectory([0, 2], positions=[0, 0.49], velocities=[0, 0]),
+                       joint_limits_file=FILE, velocity_scale=0.5), FindingCode.VELOCITY_LIMIT)
+    assert found.limit == 0.3 and '(0.5 of joint_limits.yaml)' in found.message
+
+
+@pytest.mark.parametrize('names, severity', [
+    (('shoulder', 'other'), Severity.INFO), (('left_shoulder',), Severity.UNSURE)])
+def test_a_file_of_limits_for_joints_that_are_not_there(names, severity):
+    file = JointLimitsFile('l.yaml', {name: JointLimit(velocity=1.0) for name in names})
+    found = check_tier0(SLOW, ROBOT, LIVE, Tier0Settings(joint_limits_file=file))
+    assert [(f.severity, names[-1] in f.message) for f in found] == [(severity, True)]
+
+
+@pytest.mark.parametrize('start, end, want', [
+    (2.004, 2.004, None), (2.004, 1.0, None), (2.004, 2.008, Severity.FAIL),
+    (2.05, 1.0, Severity.UNSURE), (2.05, 2.04, Severity.FAIL), (2.05, 2.5, Severity.FAIL),
+    (-2.05, -1.0, Severity.UNSURE), (-2.004, -1.99, None), (-2.05, 2.05, Severity.FAIL)])
+@pytest.mark.parametrize('first', [0.0, 5.0])
+def test_a_joint_beyond_its_limit_may_be_brought_back(start, end, want, first):
+    """A hair beyond is how drives rest; more is doubtful, and no motion goes farther out."""
+    positions = [start, end] if first == 0.0 else [end, end]
+    found = check(trajectory([first, 20], positions=positions), {**LIVE, 'shoulder': start})
+    if want is None:
+        assert found == []
+    else:
+        assert 'limit' in only(found, FindingCode.POSITION_LIMIT, want).message
+
+
+def test_a_resting_joint_beyond_a_soft_limit_is_no_doubt():
+    soft = Robot.from_urdf(URDF.replace('<limit lower="-1.5" upper="1.5"', '<safety_controller '
+                                        'soft_lower_limit="-1" soft_upper_limit="1"/>'
+                                        '<limit lower="-1.5" upper="1.5"'))
+    assert [f for f in check_tier0(SLOW, soft, {**LIVE, 'elbow': 1.2})
+            if f.severity > Severity.INFO] == []
+
+
+@pytest.mark.parametrize('motion, live, options, words', [
+    (trajectory([0, 2], positions=[0, 1], velocities=[0, 2e-7]), LIVE, {},
+     'still moves at 0.0000002 rad/s'),
+    (trajectory([0, 20], positions=[0, 2.0003]), LIVE, {'position_tolerance': 0},
+     'reach 2.0003 rad at 20.00 s, limit 2.0000'),
+    (trajectory([0, 1], positions=[0, 1.00002]), LIVE, {},
+     'velocity 1.00002 rad/s at 0.00 s, limit 1.00000'),
+    (trajectory([0, 2], positions=[0.01000001, 0.1]), LIVE, {},
+     '0.01000001 rad away (allowed 0.01000000)'),
+    (trajectory([0, 1, 1 - 1e-5], positions=[0, 0.1, 0.2]), LIVE, {},
+     'point 2 is at 0.99999 s, not after point 1 at 1.00000 s'),
+    (SLOW, {**LIVE, 'elbow': 1.50001}, {'start_tolerance': 0},
+     'at 1.50001 rad, beyond its limit of 1.50000')])
+def test_numbers_show_what_is_wrong(motion, live, options, words):
+    messages = [finding.message for finding in check(motion, live, **options)]
+    assert any(words in message for message in messages), messages
 
 
 def test_overshoot_next_to_a_rest():

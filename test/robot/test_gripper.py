@@ -79,9 +79,32 @@ def test_robots_without_a_gripper(name):
     assert find_gripper(Robot.from_urdf(example_robots()[name].read_text())) is None
 
 
+@pytest.mark.parametrize('joints', [
+    ('joint7 prismatic link6 link7', 'joint8 prismatic link6 link8'),                   # Piper
+    ('base_to_mors_1 prismatic link6 mors_1', 'base_to_mors_2 prismatic link6 mors_2')])    # Niryo
+def test_two_sliding_links_at_the_end_of_an_arm_are_fingers(joints):
+    robot = build('joint6 revolute link5 link6', *joints)
+    assert find_gripper(robot) == Gripper('link6', tuple(j.split()[3] for j in joints),
+                                          tuple(j.split()[0] for j in joints))
+    for none in (('a prismatic base x', 'b prismatic base y'),        # on the root: two axes
+                 ('a prismatic link6 x', 'b prismatic link6 y', 'c revolute link6 z'),
+                 ('a prismatic link6 x', 'b prismatic link6 y', 'c revolute y z')):
+        assert find_gripper(build('joint6 revolute base link6', *none)) is None
+
+
+def test_a_propeller_of_the_motor_is_no_gripper_where_there_are_fingers():
+    """As Interbotix has it: the motor turns a link named gripper, the fingers slide further out."""
+    robot = build('waist revolute base ee_arm_link', 'gripper continuous ee_arm_link gripper_prop',
+                  'ee_bar fixed ee_arm_link fingers_link',
+                  'left_finger prismatic fingers_link left_finger_link',
+                  'right_finger prismatic fingers_link right_finger_link left_finger')
+    assert find_gripper(robot) == Gripper(
+        'fingers_link', ('left_finger_link', 'right_finger_link'), ('left_finger',))
+
+
 def test_fingers_by_name_of_the_user():
     """Where the URDF's names say nothing."""
-    robot = build('arm revolute base hand', 'l prismatic hand pinch_l', 'r prismatic hand pinch_r')
+    robot = build('arm revolute base hand', 'l revolute hand pinch_l', 'r revolute hand pinch_r')
     assert find_gripper(robot) is None
     assert find_gripper(robot, finger_links=['pinch_l', 'pinch_r']) == Gripper(
         'hand', ('pinch_l', 'pinch_r'), ('l', 'r'))

@@ -39,6 +39,47 @@ def test_a_package_is_found_above_the_urdf(world, uri):
     assert path.samefile(world / 'src/arm/meshes/a.stl')
 
 
+@pytest.mark.parametrize('uri', [
+    'package://arm//meshes/a.stl', 'package:////arm///meshes//a.stl', 'PACKAGE://arm/meshes/a.stl',
+    'package://arm/meshes%2Fa.stl', r'package://arm\meshes\a.stl', r'package://arm/meshes\a.stl',
+    'file://{}/src/arm/meshes/a.stl', 'file:///{}/src/arm/meshes/a.stl',
+    'file:////{}/src/arm/meshes/a.stl', 'file://localhost{}/src/arm/meshes/a.stl',
+    'file:{}/src/arm/meshes/a.stl', '{}/src/arm/meshes/a.stl', '../meshes/a.stl',
+    'file://../meshes/a.stl', 'file:../meshes/a.stl', './../meshes/a.stl'])
+def test_what_other_tools_overlook_is_overlooked(world, uri):
+    path = MeshFinder(source_dir=world / 'src/arm/urdf', package_paths=[world / 'src']).find(
+        uri.format(world), 'a_link')
+    assert path.samefile(world / 'src/arm/meshes/a.stl')
+
+
+@pytest.mark.parametrize('uri', ['file://{}/arm/meshes/a.stl', 'file:///{}/arm/meshes/a.stl',
+                                 'file://localhost{}/arm/meshes/a.stl'])
+def test_file_uris_into_an_installed_package(world, uri, monkeypatch):
+    """As xArm's description writes them, with a slash more than is needed."""
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(world / 'install'))
+    path = MeshFinder().find(uri.format(world / 'install/share'), 'a_link')
+    assert path.samefile(world / 'install/share/arm/meshes/a.stl')
+
+
+@pytest.mark.parametrize('uri', ['package://arm/a%20b#1.stl', 'package://arm/a b#1.stl',
+                                 'file://{}/src/arm/a%20b%231.stl', 'a%20b#1.stl'])
+def test_names_with_spaces_and_signs(world, uri):
+    (world / 'src/arm/a b#1.stl').touch()
+    path = MeshFinder(source_dir=world / 'src/arm').find(uri.format(world), 'a_link')
+    assert path.name == 'a b#1.stl'
+    (world / 'src/arm/a%20b#1.stl').touch()      # the name as it is written comes first
+    path = MeshFinder(source_dir=world / 'src/arm').find('package://arm/a%20b#1.stl', 'a_link')
+    assert path.name == 'a%20b#1.stl'
+
+
+@pytest.mark.parametrize('name', ['GZ_SIM_RESOURCE_PATH', 'GAZEBO_MODEL_PATH'])
+def test_models_are_where_gazebo_is_told_to_look(world, name, monkeypatch):
+    with pytest.raises(MeshError, match='not found'):
+        MeshFinder().find('model://other/meshes/b.stl', 'a_link')
+    monkeypatch.setenv(name, f':relative:{world / "src"}')
+    assert found(world, 'model://other/meshes/b.stl') == 'src/other/meshes/b.stl'
+
+
 def test_a_package_in_a_folder_of_another_name_is_found(world):
     """A checkout need not be called like its package."""
     assert found(world, 'package://arm_description/meshes/a.stl',

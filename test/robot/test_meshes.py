@@ -284,7 +284,7 @@ def test_collision_shapes_stand_in_for_visual_ones_that_are_not_there(load):
     (b'rubbish', 'x.stl', 'holds no triangle'), (b'', 'x.dae', 'is damaged'),
     (b'v 0 0 0\n', 'x.obj', 'holds no triangle'),
     (NAN_GLB, 'x.glb', 'not finite'),
-    (b'solid', 'x.ply', 'has the format ".ply"; .stl, .dae, .obj, .glb can be read')],
+    (b'solid', 'x.off', 'has the format ".off"; .stl, .dae, .obj, .glb, .ply can')],
     ids=['missing', 'no stl', 'no dae', 'no faces', 'not finite', 'format'])
 @pytest.mark.filterwarnings('ignore:invalid value:RuntimeWarning')
 def test_unusable_meshes(load, tmp_path, content, name, message):
@@ -294,6 +294,70 @@ def test_unusable_meshes(load, tmp_path, content, name, message):
         path.write_bytes(content)
     with pytest.raises(MeshError, match=message):
         load(file_robot(path))
+
+
+def stl(header: bytes = b'', triangles: int = 12) -> bytes:
+    """Return a binary STL of a cube of 1 m with this header, stating so many triangles."""
+    content = trimesh.creation.box((1, 1, 1)).export(file_type='stl')
+    return header.ljust(80, b' ')[:80] + triangles.to_bytes(4, 'little') + content[84:]
+
+
+ASCII = trimesh.creation.box((1, 1, 1)).export(file_type='stl_ascii').encode()
+
+
+@pytest.mark.parametrize('content', [
+    stl(), stl(b'solid made by a tool'), stl() + b'\0' * 3, stl() + b'\r\n',
+    stl(b'solid') + b'written by a tool', ASCII, b'\n ' + ASCII, b'\xef\xbb\xbf' + ASCII,
+    ASCII.replace(b'\n', b'\r\n'), ASCII.upper(), ASCII + ASCII],
+    ids=['binary', 'binary solid', 'zeros', 'newline', 'text behind', 'ascii', 'blank before',
+         'mark', 'crlf', 'upper', 'two solids'])
+@pytest.mark.parametrize('name', ['x.stl', 'x.STL'])
+def test_stl_as_exporters_write_it(load, tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    mesh = load(file_robot(tmp_path / name))['a']
+    assert len(mesh.faces) in (12, 24)
+    np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), 1.0)
+
+
+def test_an_stl_that_is_cut_short_is_named(load, tmp_path):
+    (tmp_path / 'x.stl').write_bytes(stl()[:-60])
+    with pytest.raises(MeshError, match='cut short: it has 10 of its 12 triangles'):
+        load(file_robot(tmp_path / 'x.stl'))
+
+
+def test_capsules_have_their_volume(load):
+    robot = Robot.from_urdf('<robot name="r"><link name="a"><collision><geometry><capsule '
+                            'radius="0.1" length="0.4"/></geometry></collision></link></robot>')
+    mesh = load(robot)['a']
+    solid = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    assert solid.is_watertight
+    np.testing.assert_allclose(solid.extents, (0.2, 0.2, 0.6), atol=1e-6)
+    exact = np.pi * 0.1**2 * 0.4 + 4 / 3 * np.pi * 0.1**3
+    assert exact * 0.97 < solid.volume < exact
+
+
+UNREAD = '<visual><geometry><superquadric/></geometry></visual>'
+GONE = '<visual><geometry><mesh filename="gone.stl"/></geometry></visual>'
+SOLID = '<visual><geometry><box size="1 1 1"/></geometry></visual>'
+
+
+@pytest.mark.parametrize('shapes, faces', [
+    (UNREAD, 0), (GONE, 0), (UNREAD + SOLID, 12), (GONE + SOLID, 12),
+    (UNREAD.replace('visual', 'collision'), 0), (GONE + GONE.replace('visual', 'collision'), 0)])
+def test_a_link_that_cannot_be_read_whole_is_named(load, shapes, faces):
+    """The robot can be used, and every check can say what it does not know."""
+    meshes = load(Robot.from_urdf(
+        f'<robot name="r"><link name="a">{SOLID}</link><link name="b">{shapes}</link>'
+        '<joint name="j" type="continuous"><parent link="a"/><child link="b"/></joint></robot>'))
+    assert list(meshes.unreadable) == ['b'] and 'link "b"' in meshes.unreadable['b']
+    assert meshes.unreadable['b'] in meshes.warnings[0]
+    assert (len(meshes['b'].faces) if 'b' in meshes else 0) == faces
+
+
+def test_what_stands_in_is_not_missed(load):
+    box = SOLID.replace('visual', 'collision')
+    meshes = load(Robot.from_urdf(f'<robot name="r"><link name="a">{UNREAD}{box}</link></robot>'))
+    assert meshes.unreadable == {} and len(meshes.warnings) == 1
 
 
 def test_a_mesh_of_any_size_is_not_read(load, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kinema4d_ros.errors import RobotDescriptionError
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot, SelfCollision
+from kinema4d_ros.types import Gripper
 
 
 def box(name: str, size: str = '0.1 0.1 0.1') -> str:
@@ -76,12 +77,64 @@ def test_a_wider_margin_never_finds_less(robot, check):
     assert found[0] <= found[1] <= found[2]
 
 
-def test_pairs_that_touch_at_rest_are_left_out():
-    touching = URDF.replace('1 0 -1', '0.05 0 -1')
-    robot = Robot.from_urdf(touching)
+def test_a_pair_that_touches_at_rest_and_nowhere_else_is_checked():
+    # 4 m of travel, of which 0.2 m touch: a robot whose joints are all at 0 stands in a collision
+    robot = Robot.from_urdf(URDF.replace('1 0 -1', '0.05 0 -1'))
     check = SelfCollision(robot, load_meshes(robot))
-    assert check.pairs == ()
+    assert check.pairs == (('base', 'probe'),)
+    assert check.warnings == ()
+    assert [contact.index for contact in check(poses(robot, 0.5, 0.1))] == []
+    assert [contact.index for contact in check(poses(robot, 0.5, 0.0))] == [1]
+
+
+def overlapping() -> Robot:
+    """Return a robot whose links overlap wherever the probe goes."""
+    return Robot.from_urdf(URDF.replace('1 0 -1', '0 0 -1').replace(
+        box('base'), box('base', '9 0.1 0.1')).replace(
+            slide('up', 'base', 'lifter', '0 0 1', '0 0 1'),
+            slide('up', 'base', 'lifter', '0 0 1', '0 0 1').replace('"2"', '"0.01"').replace(
+                '"-2"', '"-0.01"')))
+
+
+def test_pairs_that_overlap_in_most_poses_are_left_out_and_told():
+    robot = overlapping()
+    check = SelfCollision(robot, load_meshes(robot))
+    assert check.pairs == () and check.overlapping == (('base', 'probe'),)
     assert frozenset(('base', 'probe')) in check.excluded
+    assert 'base and probe' in check.warnings[0] and 'SRDF' in check.warnings[0]
+
+
+def test_an_srdf_decides_what_is_left_out():
+    robot = overlapping()
+    srdf = '<robot name="boxes"><enable_collisions link1="probe" link2="base"/></robot>'
+    check = SelfCollision(robot, load_meshes(robot), srdf=srdf)
+    assert check.pairs == (('base', 'probe'),) and check.warnings == ()
+    check = SelfCollision(robot, load_meshes(robot), srdf=srdf.replace('enable', 'disable'))
+    assert check.pairs == () and check.overlapping == () and check.warnings == ()
+
+
+FINGERS = ('<robot name="hand">' + box('palm') + box('left_finger') + box('right_finger')
+           + slide('left', 'palm', 'left_finger', '0.4 0 0.5')
+           + slide('right', 'palm', 'right_finger', '-0.4 0 0.5') + '</robot>')
+
+
+def test_fingers_may_close_on_each_other():
+    """By their names, or because the caller says so; any other pair fails in the same place."""
+    for name, gripper, pairs in (
+            ('finger', None, ()), ('paw', None, (('left_paw', 'right_paw'),)),
+            ('paw', Gripper('palm', ('left_paw', 'right_paw'), ('left', 'right')), ())):
+        robot = Robot.from_urdf(FINGERS.replace('_finger', f'_{name}').replace(
+            'type="prismatic"', 'type="revolute"'))
+        assert SelfCollision(robot, load_meshes(robot), gripper=gripper).pairs == pairs
+
+
+def test_links_without_a_shape_are_told():
+    robot = Robot.from_urdf(URDF.replace(box('lifter'), '<link name="lifter"/>').replace(
+        box('base'), '<link name="base"/>').replace('</robot>', '<link name="tool"/>'
+        '<joint name="f" type="fixed"><parent link="probe"/><child link="tool"/></joint></robot>'))
+    check = SelfCollision(robot, load_meshes(robot))
+    assert check.shapeless == ('lifter',)     # no joint moves the base, and the tool is the probe's
+    assert 'lifter' in check.warnings[0]
 
 
 def test_srdf_and_allowed_pairs_are_left_out(robot):

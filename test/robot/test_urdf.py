@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from robots import DEMO_ARM, example_robots, one_joint
 
 from kinema4d_ros.errors import RobotDescriptionError, UnknownJointError
-from kinema4d_ros.robot import JointType, Robot
+from kinema4d_ros.robot import Box, Capsule, Cylinder, JointType, Robot, UnreadShape
 from kinema4d_ros.robot import urdf as urdf_module
+from kinema4d_ros.types import JointLimit
 
 LIMIT = '<limit lower="-1" upper="2" velocity="3" effort="4"/>'
 
@@ -81,8 +82,79 @@ def test_odd_but_harmless_documents_load(text):
     assert Robot.from_urdf(text).joint_names == ('j',)
 
 
+@pytest.mark.parametrize('before', [
+    '\n\n', '  \t', '\ufeff', '\r\n\ufeff ', '<!-- by a tool -->\n'])
+@pytest.mark.parametrize('declaration', ['', '<?xml version="1.0"?>',
+                                         "<?xml version='1.0' encoding='UTF-16'?>"])
+def test_what_comes_before_the_robot_is_overlooked(before, declaration):
+    """Blank lines, byte order marks and comments, where XML allows none."""
+    assert Robot.from_urdf(before + declaration + one_joint(LIMIT)).joint_names == ('j',)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'iso-8859-1'])
+def test_files_of_other_encodings(tmp_path, encoding):
+    path = tmp_path / 'arm.urdf'
+    path.write_bytes(f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>'
+                     f'{one_joint(LIMIT).replace("<robot name=", "<robot by=")}'
+                     .replace('by="r"', 'name="\xe9"').encode(encoding))
+    assert Robot.from_file(path).name == '\xe9'
+
+
+@pytest.mark.parametrize('rgba, color', [
+    ('1 0 0', (255, 0, 0)), ('1 0 0 1', (255, 0, 0)), ('0.2 0.4 0.6 1 9', None),
+    ('', None), ('red', None), ('1 0', None), ('nan 0 0 1', None), ('2 -1 0 1', (255, 0, 0))])
+@pytest.mark.parametrize('at', ['<material name="m"><color rgba="{}"/></material>',
+                                '<material><color rgba="{}"/></material>'])
+def test_no_robot_is_refused_for_a_colour(rgba, color, at):
+    visual = '<visual><geometry><sphere radius="1"/></geometry>{}</visual>'
+    robot = Robot.from_urdf(f'<robot name="r"><link name="a">{visual.format(at.format(rgba))}'
+                            '</link></robot>')
+    assert robot.links['a'].visuals[0].color == color
+    assert bool(robot.warnings) == (color is None)
+
+
+@pytest.mark.parametrize('geometry, kept', [
+    ('<box size="0 0 0"/>', None), ('<box size="0 0 1"/>', None), ('<sphere radius="0"/>', None),
+    ('<cylinder radius="0" length="1"/>', None), ('<cylinder radius="0.0" length="0"/>', None),
+    ('<capsule radius="0" length="1"/>', None), ('<mesh filename="a.stl" scale="0 0 0"/>', None),
+    ('<box size="1 0 1"/>', Box((1, 1e-4, 1))),
+    ('<cylinder radius="1" length="0"/>', Cylinder(1, 1e-4)),
+    ('<mesh filename="a.stl" scale="1 0 1"/>', UnreadShape('a mesh with a scale of 0'))])
+def test_shapes_of_size_zero_are_dropped_and_flat_ones_kept(geometry, kept):
+    """The robot is fine, and is not refused; what is dropped or changed is told."""
+    robot = Robot.from_urdf('<robot name="r"><link name="a"><visual><geometry>' + geometry
+                            + '</geometry></visual></link></robot>')
+    assert [shape.geometry for shape in robot.links['a'].visuals] == ([] if kept is None
+                                                                      else [kept])
+    assert '"a"' in robot.warnings[0]
+
+
+@pytest.mark.parametrize('tag', ['capsule', 'drake:capsule'])
+def test_capsules_are_a_shape(tag):
+    robot = Robot.from_urdf(f'<robot name="r"><link name="a"><collision><geometry><{tag} '
+                            'radius="0.05" length="0.3"/></geometry></collision></link></robot>')
+    assert robot.links['a'].collisions[0].geometry == Capsule(0.05, 0.3)
+    assert robot.warnings == ()
+
+
+@pytest.mark.parametrize('tag', ['ellipsoid', 'drake:ellipsoid', 'heightmap', 'plane', 'capsule'])
+def test_a_shape_that_is_not_known_is_there_all_the_same(tag):
+    robot = Robot.from_urdf(f'<robot name="r"><link name="a"><collision><geometry><{tag}/>'
+                            '</geometry></collision></link></robot>')
+    assert isinstance(robot.links['a'].collisions[0].geometry, UnreadShape)
+    assert f'<{tag}>' in robot.warnings[0]
+
+
+def test_infinite_limits_are_none():
+    limit = Robot.from_urdf(one_joint('<limit lower="-inf" upper="inf" velocity="inf" '
+                                      'effort="inf"/>')).limits['j']
+    assert limit == JointLimit()
+
+
 @pytest.mark.parametrize('text, warning', [
     (one_joint(), 'states no limit'),
+    (one_joint('<limit lower="-inf" upper="1"/>'), 'infinite'),
+    (one_joint('<limit lower="0" upper="-0.0135"/>'), 'taken the other way round'),
     (one_joint('<limit effort="1" velocity="1"/>'), 'leaves no room'),
     (one_joint(LIMIT).replace(' name="r"', '', 1), 'no name'),
     ('<robot name="r"><link name="a"><visual><geometry><capsule/></geometry></visual></link>'
@@ -106,12 +178,11 @@ BAD = {
     'planar': (one_joint(kind='planar'), r'"j"> has type "planar"'),
     'unknown type': (one_joint(kind='hinge'), r'"j"> has type "hinge".*revolute'),
     'nan': (one_joint('<origin xyz="0 nan 0"/>'), r'<origin> of <joint "j">: xyz.*finite'),
-    'inf': (one_joint('<limit lower="-inf" upper="1"/>'), r'<limit> of <joint "j">.*finite'),
+    'inf': (one_joint('<origin xyz="0 inf 0"/>'), r'<origin> of <joint "j">.*finite'),
     'words': (one_joint('<origin rpy="a b c"/>'), 'not made of numbers'),
     'xacro': (one_joint('<origin xyz="${x} 0 0"/>'), 'expand xacro'),
     'too few': (one_joint('<origin xyz="0 0"/>'), r'3 number\(s\), has 2'),
     'zero axis': (one_joint('<axis xyz="0 0 0"/>'), '"j"> has a zero axis'),
-    'crossed limits': (one_joint('<limit lower="1" upper="-1"/>'), 'lower=1.0 is above'),
     'negative speed': (one_joint('<limit lower="0" upper="1" velocity="-1"/>'), 'negative'),
     'no parent': ('<robot name="r"><link name="a"/><joint name="j" type="fixed">'
                   '<child link="a"/></joint></robot>', 'has no <parent>'),
@@ -142,10 +213,12 @@ BAD = {
     'mimic of itself': (one_joint('<mimic joint="j"/>'), 'closes a cycle'),
     'two shapes': ('<robot name="r"><link name="a"><visual><geometry><sphere radius="1"/>'
                    '<box size="1 1 1"/></geometry></visual></link></robot>', 'holds 2 shapes'),
-    'flat box': ('<robot name="r"><link name="a"><visual><geometry><box size="1 0 1"/></geometry>'
-                 '</visual></link></robot>', 'greater than zero'),
-    'no scale': ('<robot name="r"><link name="a"><visual><geometry><mesh filename="a.stl" '
-                 'scale="1 0 1"/></geometry></visual></link></robot>', 'must not be zero'),
+    'negative box': ('<robot name="r"><link name="a"><visual><geometry><box size="1 -1 1"/>'
+                     '</geometry></visual></link></robot>', 'must not be negative'),
+    'shape of ours': ('<robot name="r"><link name="a"><visual><geometry><mesh '
+                      'filename="kinema4d-shape:capsule 1 2"/></geometry></visual></link></robot>',
+                      'is no mesh'),
+    'not expanded': (one_joint(rest='<xacro:arm prefix="left_"/>'), 'xacro has not expanded'),
     'not a robot': ('<sdf/>', r'<sdf>, not <robot>'),
     'not xml': ('hello', 'not well-formed'),
     'cut off': (one_joint()[:-5], 'not well-formed'),

@@ -36,6 +36,7 @@ from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSi
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerState
+from kinema4d_ros.worker.protocol import ROBOT_WARNINGS
 from kinema4d_ros.worker.protocol import WorkerSettings
 from kinema4d_ros.worker.supervisor import Supervisor
 from kinema4d_ros.world_model import registry
@@ -191,6 +192,8 @@ class ShadowSim(NodeBase, LifecycleNode):
         """Log what matters of a worker's state."""
         if state in (WorkerState.FAILED, WorkerState.RESTARTING):
             self.get_logger().error(f'{name} {state}: {message}')
+        elif message.startswith(ROBOT_WARNINGS):
+            self.get_logger().warning(f'{name} {state}: {message}')
         elif message:
             self.get_logger().info(f'{name} {state}: {message}')
 

@@ -158,9 +158,13 @@ TABLE_ROWS = (
     _limit('max_acceleration', 'Greatest acceleration of a joint', 'rad/s^2 or m/s^2',
            minimum=0.0),
     _limit('max_jerk', 'Greatest jerk of a joint', 'rad/s^3 or m/s^3', minimum=0.0),
+    Parameter('joint_limits_file', str, '',
+              'A joint_limits.yaml, as MoveIt and description packages have it; the tightest of '
+              'this, the URDF and joint_limits.<joint> holds. Empty for none', read_only=True),
     Parameter('srdf', str, '',
               'SRDF, as text or as the path of a file; the pairs of links that it disables may '
-              'touch. Empty for none', read_only=True),
+              'touch, those that it enables (enable_collisions) are checked though their shapes '
+              'overlap. Empty for none', read_only=True),
     Parameter('allowed_contacts.<link>', list[str], UNSET,
               'Further links that this link may touch', read_only=True),
     # tier 1: the scene that the depth camera sees

@@ -13,6 +13,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
 from kinema4d_ros.precheck.goals import load_rubric, rubrics
+from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.tracking import TrackingModel
 
 
@@ -57,6 +58,7 @@ def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
     return ShadowSimSettings(
         values, precheck_settings(
             values, srdf=srdf_text(values['srdf']),
+            joint_limits_file=_joint_limits(values['joint_limits_file']),
             tracking=TrackingModel.load(values['tracking']) if values['tracking'] else None),
         load_rubric(values['goal_rubric'], values['rubric_dir']),
         _read_rubrics(values['rubric_dir']), world_model_settings(values))
@@ -89,6 +91,16 @@ def srdf_text(given: str) -> str | None:
         raise ConfigurationError(
             f'srdf: {given!r} is neither the text of an SRDF nor a file that can be read: '
             f'{error}') from error
+
+
+@functools.cache
+def _joint_limits(path: str) -> JointLimitsFile | None:
+    """
+    Return the limits of a file as they were when they were first asked for; None for ''.
+
+    :raises ConfigurationError: it cannot be read, or what it says is no limit.
+    """
+    return JointLimitsFile.load(path) if path.strip() else None
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError, UnknownJointError
+from kinema4d_ros.precheck.numbers import distinct
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.start_state import complete_start
@@ -15,7 +16,8 @@ from kinema4d_ros.precheck.tier0.limits import check_limits
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier0.splines import MotionSplines
 from kinema4d_ros.precheck.tier0.workspace import check_workspace
-from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
+from kinema4d_ros.precheck.unchecked import left_out
+from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import JointType, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
 
@@ -51,18 +53,17 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
     found += doubts
     try:
         splines = MotionSplines.of(trajectory, robot, assumed)
-        found += check_limits(splines, robot, settings)
+        found += check_limits(splines, robot, settings, live)
         if settings.workspace is not None:
             found += check_workspace(trajectory, robot, assumed, settings.workspace)
         if self_collision is not None:
-            if not self_collision.surfaces:
-                found.append(not_checked(NO_SHAPE))
             times, too_long = sampling_times(trajectory, robot, assumed, settings.travel,
                                              self_collision.surfaces)
             found += too_long
             motion = sample_trajectory(trajectory, robot, times, assumed)
-            found += check_self_contact(times, kinematics_of(robot)(motion.positions),
-                                        self_collision, settings.self_margin)
+            T_base_link = kinematics_of(robot)(motion.positions)
+            found += left_out(self_collision, T_base_link)
+            found += check_self_contact(times, T_base_link, self_collision, settings.self_margin)
     except Kinema4DError as error:
         found.append(not_checked(f'the motion could not be checked: {error}'))
     return tuple(found)
@@ -82,32 +83,60 @@ def _check_form(trajectory: JointTrajectory, robot: Robot,
                 FindingCode.UNKNOWN_JOINT,
                 f"joint '{name}' is not a movable joint of robot '{robot.name}', which has "
                 + ', '.join(robot.joint_names), link=name))
-    followed = {name: joint.mimic.joint for name, joint in robot.joints.items() if joint.mimic}
-    if set(trajectory.joint_names) <= set(followed):
-        first = trajectory.joint_names[0]
+    if not found and not set(trajectory.joint_names) & set(robot.joint_names):
+        leaders = ', '.join(dict.fromkeys(
+            f"'{_leader(robot, name)}'" for name in trajectory.joint_names))
         found.append(_fail(
             FindingCode.UNKNOWN_JOINT,
-            f'{", ".join(trajectory.joint_names)} can only follow another joint, so no controller '
-            f"takes a trajectory of it alone; name '{followed[first]}'", link=first))
+            f'{", ".join(trajectory.joint_names)} only follows {leaders} (mimic), so a controller '
+            f'does not move it by itself; command {leaders}', link=trajectory.joint_names[0]))
     for name in settings.required_joints:
         if name not in trajectory.joint_names:
             found.append(_fail(FindingCode.MISSING_JOINT,
                                f"joint '{name}' is not in the trajectory, but the controller "
                                'needs it', link=name))
     found += _check_finite(trajectory)
+    found += _check_mimics(trajectory, robot, settings)
     times = trajectory.times
     if np.isfinite(times).all():
         if times[0] < 0:
             found.append(_fail(
-                FindingCode.TIMES_NOT_INCREASING, f'the first point is at {times[0]:.3f} s, '
+                FindingCode.TIMES_NOT_INCREASING,
+                f'the first point is at {distinct(float(times[0]), 0.0)[0]} s, '
                 'before the start', value=float(times[0]), limit=0.0, unit='s'))
         for index in np.flatnonzero(np.diff(times) <= 0)[:1]:
+            before, after = distinct(float(times[index]), float(times[index + 1]))
             found.append(_fail(
                 FindingCode.TIMES_NOT_INCREASING,
-                f'point {index + 1} is at {times[index + 1]:.3f} s, not after point {index} at '
-                f'{times[index]:.3f} s', value=float(times[index + 1]),
-                limit=float(times[index]), unit='s'))
+                f'point {index + 1} is at {after} s, not after point {index} at {before} s',
+                value=float(times[index + 1]), limit=float(times[index]), unit='s'))
     return found
+
+
+def _check_mimics(trajectory: JointTrajectory, robot: Robot,
+                  settings: Tier0Settings) -> list[Finding]:
+    """Check that joints that follow others are told to be where they will be."""
+    found = []
+    for index, name in enumerate(trajectory.joint_names):
+        joint = robot.joints.get(name)
+        mimic = None if joint is None else joint.mimic
+        if mimic is None or mimic.joint not in trajectory.joint_names:
+            continue
+        leader = trajectory.positions[:, trajectory.joint_names.index(mimic.joint)]
+        off = np.abs(trajectory.positions[:, index] - mimic.multiplier * leader - mimic.offset)
+        if off.max(initial=0.0) > settings.start_tolerance:     # no number, no finding here
+            found.append(not_checked(
+                f"joint '{name}' follows '{mimic.joint}', but is told to be up to "
+                f'{off.max():.3g} {_unit(robot, name)} from where that takes it; leave it out of '
+                'the trajectory'))
+    return found
+
+
+def _leader(robot: Robot, name: str) -> str:
+    """Return the joint that a joint follows in the end."""
+    while (mimic := robot.joints[name].mimic) is not None:
+        name = mimic.joint
+    return name
 
 
 def _check_finite(trajectory: JointTrajectory) -> list[Finding]:
@@ -136,8 +165,8 @@ def _check_end(trajectory: JointTrajectory, robot: Robot) -> list[Finding]:
         if abs(value) > _END_VELOCITY:
             found.append(_fail(
                 FindingCode.NONZERO_END_VELOCITY,
-                f"joint '{name}' still moves at {value:.3f} {unit} at the last point; the "
-                'controller demands 0', link=name, time=trajectory.duration, value=value,
+                f"joint '{name}' still moves at {distinct(value, 0.0)[0]} {unit} at the last "
+                'point; the controller demands 0', link=name, time=trajectory.duration, value=value,
                 limit=0.0, unit=unit))
     return found
 
@@ -163,30 +192,37 @@ def _check_live(trajectory: JointTrajectory, robot: Robot, live: Mapping[str, fl
             difference = (difference + np.pi) % (2 * np.pi) - np.pi
         if abs(difference) > settings.start_tolerance:
             unit = _unit(robot, name)
+            at, begins = distinct(live[name], wanted)
+            away, allowed = distinct(abs(difference), settings.start_tolerance)
             found.append(_fail(
                 FindingCode.START_STATE,
-                f"joint '{name}' is at {live[name]:.3f} {unit}, but the trajectory starts at "
-                f'{wanted:.3f} {unit}, {abs(difference):.3f} {unit} away (allowed '
-                f'{settings.start_tolerance:g})', link=name, time=0.0, value=abs(difference),
-                limit=settings.start_tolerance, unit=unit))
+                f"joint '{name}' is at {at} {unit}, but the trajectory starts at "
+                f'{begins} {unit}, {away} {unit} away (allowed {allowed})', link=name,
+                time=0.0, value=abs(difference), limit=settings.start_tolerance, unit=unit))
     return found
 
 
 def _check_resting(trajectory: JointTrajectory, robot: Robot, live: Mapping[str, float],
                    settings: Tier0Settings) -> list[Finding]:
-    """Check that the joints that are not to move stand within their limits."""
+    """
+    Check that the joints that are not to move stand within their limits.
+
+    Those of <limit> only, and with a tolerance: drives rest a hair beyond them. Tighter ones say
+    where a motion may go, not where a robot may be.
+    """
     found = []
     for name in sorted(set(live) - set(trajectory.joint_names)):
-        limit, value = robot.limits[name], live[name]
+        limit, value = robot.joints[name].limit, live[name]
         low = -np.inf if limit.lower is None else limit.lower
         high = np.inf if limit.upper is None else limit.upper
         if low - settings.start_tolerance <= value <= high + settings.start_tolerance:
             continue
         bound, unit = low if value < low else high, _unit(robot, name)
+        at, end = distinct(value, bound)
         found.append(Finding(
             FindingCode.POSITION_LIMIT, Severity.UNSURE,
-            f"joint '{name}' is said to be at {value:.3g} {unit}, beyond its limit of "
-            f'{bound:.3f}; is the joint state right?', link=name, time=0.0, value=value,
+            f"joint '{name}' is said to be at {at} {unit}, beyond its limit of {end}; is the "
+            'joint state right?', link=name, time=0.0, value=value,
             limit=bound, unit=unit))
     return found
 

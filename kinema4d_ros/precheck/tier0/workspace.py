@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kinema4d_ros.precheck.numbers import distinct
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, plain_point, Severity
@@ -39,11 +40,12 @@ def check_workspace(trajectory: JointTrajectory, robot: Robot, start: Mapping[st
         worst, axis = np.unravel_index(beyond[:, link].argmax(), beyond[:, link].shape)
         value = float(origins[worst, link, axis])
         limit = float(high[axis] if value > high[axis] else low[axis])
+        shown, bound = distinct(value, limit)
         name, letter = robot.link_names[link], 'xyz'[axis]
         found.append(Finding(
             FindingCode.WORKSPACE, Severity.FAIL,
-            f"link '{name}' would leave the workspace: {letter} = {value:.3f} m at "
-            f'{times[worst]:.2f} s, limit {limit:.3f}; outside since {times[first]:.2f} s',
+            f"link '{name}' would leave the workspace: {letter} = {shown} m at "
+            f'{times[worst]:.2f} s, limit {bound}; outside since {times[first]:.2f} s',
             link=name, point_base=plain_point(origins[worst, link]),
             time=float(times[first]), value=value, limit=limit, unit='m'))
     return found
