@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.foresight import can_grasp, Story
+from kinema4d_ros.foresight import can_grasp, Held, HeldMemory, Story
+from kinema4d_ros.precheck.held_finder import HeldFinder
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
@@ -21,8 +22,8 @@ from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
-                                RobotRollout)
+from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, HeldObject,
+                                JointTrajectory, Observation, RobotRollout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,16 @@ class Tier1Result:
         return fields
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What was made of an observation."""
+
+    observation: Observation
+    attached: tuple[AttachedObject, ...]
+    scene: Scene
+    held: Held
+
+
 class RobotChecker:
     """
     Checks trajectories of one robot without predicting pictures.
@@ -57,17 +68,20 @@ class RobotChecker:
 
     def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], gripper: Gripper | None,
                  settings: PrecheckSettings = PrecheckSettings(), *,
-                 renderer: RobotRenderer | None = None):
+                 renderer: RobotRenderer | None = None, memory: HeldMemory | None = None):
         """
         Make a checker of one robot; its costly parts are made when they are first used.
 
         :param gripper: with `finger_boxes`, to foresee grasps; None for a robot without.
         :param renderer: of this robot, when there is one already.
+        :param memory: of what the hand holds, from looks before; None for an empty one.
         """
         self.robot, self.gripper, self.settings = robot, gripper, settings
         self._meshes = meshes
         self._renderer = renderer or RobotRenderer(meshes, robot.link_names)
-        self._scene: Scene | None = None
+        self._memory = HeldMemory() if memory is None else memory
+        self._held_finder = HeldFinder(robot, gripper, self._memory)
+        self._looked: _Look | None = None
 
     @cached_property
     def self_collision(self) -> SelfCollision:
@@ -102,7 +116,8 @@ class RobotChecker:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
-        scene = self.scene_of(observation)
+        look = self._look(observation)
+        scene = look.scene
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
             return Tier1Result((not_checked(
@@ -110,30 +125,60 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
-        motion, too_long = self._move(observation, trajectory)
+        motion, too_long = self._move(observation, trajectory, look.held)
         story = None
         if can_grasp(motion):
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
+            self._memory.foresee(story, motion, observation.stamp_ns)
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
-        return Tier1Result(findings + too_long + outcome.findings(), clearance, outcome)
+        held = self._held_finder.findings(look.held, observation)
+        return Tier1Result(held + findings + too_long + outcome.findings(), clearance, outcome)
 
     def scene_of(self, observation: Observation) -> Scene:
-        """Return the observed scene without the robot; kept for the same Observation object."""
-        if self._scene is None or self._scene.observation is not observation:
+        """
+        Return the observed scene without the robot and what it holds.
+
+        It is kept for the same Observation object.
+        """
+        return self._look(observation).scene
+
+    def held_at(self, observation: Observation) -> tuple[HeldObject, ...]:
+        """
+        Return what the robot holds at an observation.
+
+        Looks are to be shown in the order of their stamps: what is held is also remembered.
+        """
+        return self._look(observation).held.objects
+
+    def robot_mask(self, observation: Observation) -> np.ndarray:
+        """Return where the robot and what it holds hide the scene, (H, W) bool."""
+        mask: np.ndarray = self._look(observation).scene.view.robot_mask
+        return mask
+
+    def _look(self, observation: Observation) -> _Look:
+        """Return what is made of an observation; kept for the same object and declarations."""
+        attached = self.settings.attached
+        look = self._looked
+        if look is None or look.observation is not observation or look.attached != attached:
             start = self.robot.configuration(observation.joint_positions, strict=False)
             images = self._renderer.render(kinematics_of(self.robot)(start[None]),
                                            observation.view.camera, observation.view.T_base_camera)
-            self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
-        return self._scene
+            scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
+            held = Held()
+            if observation.view.depth is not None:
+                held = self._held_finder.find(scene, attached, self.settings)
+                scene = self._held_finder.scene_without(scene, held, self.settings)
+            look = self._looked = _Look(observation, attached, scene, held)
+        return look
 
     def rollout_of(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""
         return self._move(observation, trajectory)[0]
 
-    def _move(self, observation: Observation,
-              trajectory: JointTrajectory) -> tuple[RobotRollout, tuple[Finding, ...]]:
+    def _move(self, observation: Observation, trajectory: JointTrajectory,
+              held: Held = Held()) -> tuple[RobotRollout, tuple[Finding, ...]]:
         robot, start = self.robot, observation.joint_positions
         times, too_long = sampling_times(trajectory, robot, start, self.settings.tier1.travel,
                                          self.surfaces)
@@ -144,8 +189,9 @@ class RobotChecker:
             times, motion.joint_names, motion.positions, robot.link_names, T_base_link,
             observation.view.camera, np.repeat(observation.view.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
-            np.empty((steps, 0, 0, 3), np.uint8), self.gripper), too_long
+            np.empty((steps, 0, 0, 3), np.uint8), self.gripper, held.objects), too_long
 
     def forget(self) -> None:
-        """Forget the scene."""
-        self._scene = None
+        """Forget the scene, and what the hand holds."""
+        self._looked = None
+        self._memory.clear()

@@ -16,7 +16,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.scene import SceneSettings
-from kinema4d_ros.types import JointLimit
+from kinema4d_ros.types import AttachedObject, JointLimit
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,8 @@ class PrecheckSettings(PicklableSettings):
     #: further pairs of links that may touch
     allowed_contacts: tuple[tuple[str, str], ...] = ()
     grasping: GraspSettings = field(default_factory=GraspSettings)
+    #: what is declared to move with links of the robot
+    attached: tuple[AttachedObject, ...] = ()
 
 
 def _at_least_zero(settings: object, *names: str) -> None:

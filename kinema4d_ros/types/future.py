@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.types.held import HeldObject
 from kinema4d_ros.types.observation import PinholeCamera
 
 
@@ -44,6 +45,7 @@ class RobotRollout:
     link_id: np.ndarray           # (T, H, W) int16, index into link_names, -1 where no robot
     image: np.ndarray             # (T, H, W, 3) uint8, shaded robot, black elsewhere
     gripper: Gripper | None = None
+    held: tuple[HeldObject, ...] = ()     # what moves with a link from frame 0 on
 
     @property
     def mask(self) -> np.ndarray:

@@ -6,15 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
 
-from kinema4d_ros.foresight import Body, MovingBody, Story
+from kinema4d_ros.foresight import MovingBody, Story
+from kinema4d_ros.foresight.hull import depth_in, GRID
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
 from kinema4d_ros.scene import ScenePoints
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
-_GRID = 0.004      # [m] the hull is made of points this far apart
 _SAME = 1e-4       # [m] poses that differ by less are one pose
 
 
@@ -67,19 +66,19 @@ def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
                gone: np.ndarray) -> HullTrack | None:
     """Measure while the body follows the hand; None when its points span no volume."""
     body, poses = moving.body, moving.T_base_body
-    planes = _hull(body)
+    planes = body.planes
     if planes is None or not len(scene):
         return None
-    frames = _carried_frames(robot, poses)
+    frames = _carried_frames(robot, moving)
     if not len(frames):
         return HullTrack(frames, np.empty(0), np.empty(0), np.empty((0, 3)))
     points = scene.points_base.astype(np.float64)
     center = body.vertices.mean(0)
-    radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + _GRID
+    radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + GRID
     before = poses[frames[0] - 1]
     stands = np.zeros(len(points), bool)
     near = _around(scene, body.moved(center, before), radius)
-    stands[near] = _depth(points[near], planes, before) <= _GRID
+    stands[near] = depth_in(points[near], planes, before) <= GRID
     distance = np.full(len(frames), np.inf)
     sigma, place = np.full(len(frames), np.nan), np.full((len(frames), 3), np.nan)
     for number, frame in enumerate(frames):
@@ -87,7 +86,7 @@ def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
         near = near[(frame < gone[near]) & ~stands[near]]
         if not len(near):
             continue
-        depth = _depth(points[near], planes, poses[frame])
+        depth = depth_in(points[near], planes, poses[frame])
         deepest = int(depth.argmin())
         distance[number] = depth[deepest]
         sigma[number] = scene.sigma[near[deepest]]
@@ -101,25 +100,12 @@ def _around(scene: ScenePoints, center: np.ndarray, radius: float) -> np.ndarray
     return near[np.linalg.norm(scene.points_base[near] - center, axis=1) <= radius]
 
 
-def _hull(body: Body) -> np.ndarray | None:
-    """Return outward planes (F, 4) of the convex hull of the body as it was observed."""
-    _, one = np.unique(np.round(body.vertices / _GRID).astype(int), axis=0, return_index=True)
-    try:
-        return ConvexHull(body.vertices[one]).equations
-    except (QhullError, ValueError):      # flat, or too few points
-        return None
-
-
-def _depth(points: np.ndarray, planes: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Return the signed distance of points (N, 3) to the moved hull, (N,); a bound outside."""
-    local = (points - pose[:3, 3]) @ pose[:3, :3]
-    return (local @ planes[:, :3].T + planes[:, 3]).max(axis=1)
-
-
-def _carried_frames(robot: RobotRollout, poses: np.ndarray) -> np.ndarray:
-    """Return the frames in which the body moves as the palm does."""
-    palm = robot.T_base_link[:, robot.link_names.index(robot.hand.palm_link)]
-    relative = np.linalg.inv(palm) @ poses
+def _carried_frames(robot: RobotRollout, moving: MovingBody) -> np.ndarray:
+    """Return the frames in which the body moves as what holds it does."""
+    poses = moving.T_base_body
+    link = robot.hand.palm_link if moving.held is None else moving.held.link
+    T_base_link = robot.T_base_link[:, robot.link_names.index(link)]
+    relative = np.linalg.inv(T_base_link) @ poses
     moves = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) > _SAME
     follows = np.abs(np.diff(relative, axis=0)).max(axis=(1, 2)) < _SAME
     return np.flatnonzero(moves & follows) + 1
