@@ -11,7 +11,8 @@ import numpy as np
 
 from kinema4d_ros.foresight.attached import of_body
 from kinema4d_ros.foresight.fingers import Fingers
-from kinema4d_ros.foresight.recognition import agreement, is_seen_free, recognised
+from kinema4d_ros.foresight.recognition import (agreement, is_seen_free, recognised,
+                                                 refitted)
 from kinema4d_ros.foresight.story import GraspSettings, Story
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, Gripper, HeldObject, HeldSource, RobotRollout
@@ -24,6 +25,7 @@ _OLD = 60.0         # [s] without a look after which nothing is remembered
 _PLAY = 0.01        # [m] by which closed fingers stand wider than what they hold, as far as seen
 _RIM = 0.004        # [m] beyond the sides of the fingers that still is between them
 _LEAST_SEEN = 12    # points of an object that must be seen where it is expected
+_FITS = 0.97        # 0..1 of its points that could be seen: no better place is looked for
 _AGREES = 0.7       # 0..1 of its points that could be seen
 _MOST_PLACES = 8    # of the hand on its way, at which it may have closed
 _MOST_CHANCES = 24
@@ -110,8 +112,10 @@ class HeldMemory:
         """
         self._follow(hand)
         palm = hand.fingers.T_base_palm[0]
-        if self._held is not None and self._is_contradicted(hand, scene):
-            self._drop()
+        if self._held is not None:
+            self._refit(hand, scene)
+            if self._is_contradicted(hand, scene):
+                self._drop()
         if hand.is_open or (self._let_go is not None and hand.gap >= self._let_go):
             return Held()
         is_around = self._held is None and self._take_chance(hand, scene)
@@ -157,6 +161,20 @@ class HeldMemory:
     def _drop(self) -> None:
         self._held = self._origin = None
 
+    def _refit(self, hand: HandLook, scene: SceneView) -> None:
+        """Follow what is held where it slips or turns between the fingers."""
+        held = self._held
+        if held is None:
+            return
+        placed = _placed(held, hand)
+        agrees = agreement(placed, scene)
+        if agrees.share >= _FITS or agrees.seen + agrees.through < _LEAST_SEEN:
+            return
+        T = refitted(placed, scene, hand.fingers)
+        better = placed @ T[:3, :3].T + T[:3, 3]
+        if agreement(better, scene).score > agrees.score and _play(better, hand) < np.inf:
+            self._held = _moved(held, T, hand)
+
     def _is_contradicted(self, hand: HandLook, scene: SceneView) -> bool:
         """Return whether what is held is not seen any more where it should be."""
         if self._held is None:
@@ -173,15 +191,15 @@ class HeldMemory:
 
         :return: whether something is between the fingers that they have not closed on.
         """
-        best, best_share, is_around = None, _AGREES, False
-        for chance in self._chances:
+        best, best_score, is_around = None, 0, False
+        for chance in self._with_unmoved(hand):
             placed = _placed(chance.held, hand)
             agrees = agreement(placed, scene)
-            if agrees.seen < _LEAST_SEEN or agrees.share <= best_share:
+            if agrees.seen < _LEAST_SEEN or agrees.share < _AGREES or agrees.score <= best_score:
                 continue
             play = _play(placed, hand)
             if play <= _PLAY:
-                best, best_share = chance, agrees.share
+                best, best_score = chance, agrees.score
             elif play < np.inf:
                 is_around = True
         if best is None:
@@ -189,7 +207,17 @@ class HeldMemory:
         self._held, self._origin, self._gap = best.held, best.origin, hand.gap
         self._seen_ns, self._since_ns = best.stamp_ns, hand.stamp_ns
         self._chances = []
+        self._refit(hand, scene)
         return False
+
+    def _with_unmoved(self, hand: HandLook) -> Iterator[_Chance]:
+        """Yield the chances; first, of each object, that it still stands where it was."""
+        T_palm_base = np.linalg.inv(hand.fingers.T_base_palm[0])
+        for origin in {id(chance.origin): chance for chance in self._chances}.values():
+            stands = origin.origin @ T_palm_base[:3, :3].T + T_palm_base[:3, 3]
+            yield dataclasses.replace(origin, held=dataclasses.replace(
+                origin.held, vertices=stands))
+        yield from self._chances
 
     # ------------------------------------------------------------------ what may come
 
@@ -212,6 +240,14 @@ def _placed(held: HeldObject, hand: HandLook) -> np.ndarray:
     T = hand.fingers.T_base_palm[0]
     placed: np.ndarray = held.vertices @ T[:3, :3].T + T[:3, 3]
     return placed
+
+
+def _moved(held: HeldObject, T: np.ndarray, hand: HandLook) -> HeldObject:
+    """Return a held object moved by T (4, 4) in the base frame."""
+    T_base_palm = hand.fingers.T_base_palm[0]
+    in_palm = np.linalg.inv(T_base_palm) @ T @ T_base_palm
+    return dataclasses.replace(
+        held, vertices=held.vertices @ in_palm[:3, :3].T + in_palm[:3, 3])
 
 
 def _play(placed: np.ndarray, hand: HandLook) -> float:
