@@ -30,6 +30,7 @@ class StreamedVerdict:
     """What was said of one chunk."""
 
     time: float                      # [s] from the start of the recorded trajectory
+    observation: Observation         # with what is remembered of the scene
     verdict: Verdict
 
 
@@ -90,7 +91,8 @@ def stream(simulator: ShadowSimulator, episode: Episode, seconds: float, *,
             memory.update(seen, simulator.robot_mask(seen))
             looked += max(1, round(remember / np.diff(episode.frames.times).mean()))
         observation = chunk.observation.with_view(background=memory.background)
-        yield StreamedVerdict(chunk.time, simulator.precheck(observation, chunk.trajectory))
+        yield StreamedVerdict(chunk.time, observation,
+                              simulator.precheck(observation, chunk.trajectory))
 
 
 def passed(verdicts: Collection[StreamedVerdict]) -> float:

@@ -86,6 +86,7 @@ class MovingBody:
     T_base_body: np.ndarray
 
     held: HeldObject | None = None     # as which it was held from the beginning
+    let_go: int | None = None          # frame from which on it is not held any more
 
     def center(self, frame: int) -> np.ndarray:
         """Return the middle of the object, (3,) [m] base frame."""
@@ -323,6 +324,7 @@ class Story:
         fallen = np.minimum(0.5 * _GRAVITY * (times[frame:] - times[frame]) ** 2, drop)
         poses[frame:] = start
         poses[frame:, 2, 3] -= fallen
+        self.bodies[number] = dataclasses.replace(moving, let_go=frame)
         resting = np.nonzero(fallen >= drop - 1e-9)[0]
         if len(resting):
             rest = frame + int(resting[0])
