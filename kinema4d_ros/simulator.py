@@ -12,6 +12,7 @@ import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.foresight import HeldMemory
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.robot_checker import RobotChecker
@@ -19,8 +20,8 @@ from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
                                 Robot, sample_trajectory)
-from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame, Report,
-                                RobotRollout, silent, StartState, Verdict)
+from kinema4d_ros.types import (AttachedObject, Gripper, JointTrajectory, Observation,
+                                PredictedFrame, Report, RobotRollout, silent, StartState, Verdict)
 from kinema4d_ros.world_model import load_world_model, WorldModel
 
 CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
@@ -71,6 +72,7 @@ class ShadowSimulator:
         self._renderer = RobotRenderer(meshes, robot.link_names)
         self._meshes = meshes
         self._checker: RobotChecker | None = None
+        self._held_memory = HeldMemory()
         self._seen: tuple[Observation, Appearance] | None = None
         self.world_model = (load_world_model(world_model) if isinstance(world_model, str)
                             else world_model)
@@ -109,7 +111,8 @@ class ShadowSimulator:
         report('robot', 1, 1)
         return RobotRollout(
             times, motion.joint_names, motion.positions, self.robot.link_names, T_base_link,
-            camera, T_base_camera, images.pointmap, images.link_id, images.image, self.gripper)
+            camera, T_base_camera, images.pointmap, images.link_id, images.image, self.gripper,
+            held=self._kept_checker().held_at(observation))
 
     def predict(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
@@ -137,19 +140,25 @@ class ShadowSimulator:
         return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
 
     def robot_mask(self, observation: Observation) -> np.ndarray:
-        """Return where the robot hides the scene in this observation, (H, W) bool."""
-        start = self.robot.configuration(observation.joint_positions, strict=False)
-        images = self._renderer.render(self._kinematics(start[None]), observation.view.camera,
-                                       observation.view.T_base_camera)
-        mask: np.ndarray = images.link_id[0] >= 0
-        return mask
+        """
+        Return where the robot and what it holds hide the scene, (H, W) bool.
+
+        What the hand holds is remembered from look to look, so a scene memory that asks this of
+        each look also keeps what is known of the hand up to date.
+        """
+        return self._kept_checker().robot_mask(observation)
 
     def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
                  tiers: Collection[int] = (0, 1), settings: PrecheckSettings | None = None,
                  goal: Goal | None = None, seed: int = 0, report: Report = silent,
-                 live_joints: Mapping[str, float] | None = None) -> Verdict:
+                 live_joints: Mapping[str, float] | None = None,
+                 attached: Sequence[AttachedObject] | None = None) -> Verdict:
         """
         Judge a trajectory before it moves the robot.
+
+        What the hand holds as the motion begins is part of the robot. It is recognised in the
+        observation and remembered from those before, so they are to come in the order of their
+        stamps; `attached` declares it instead.
 
         :param tiers: that a PASS takes: 0 the trajectory by itself, 1 against the observed scene,
             2 by what the world model predicts. One that cannot be run leaves it UNSURE.
@@ -159,9 +168,14 @@ class ShadowSimulator:
         :param live_joints: where the joints are now, which the motion starts from [rad or m]: a
             StartState says how fast they move, positions alone that they stand still; None for
             those of the observation.
+        :param attached: objects that move with links; None for those of the settings. An object
+            at palm or fingers stands for all that the hand holds.
         :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
             a finding, and the verdict UNSURE.
         """
+        if attached is not None:
+            settings = dataclasses.replace(self.settings if settings is None else settings,
+                                           attached=tuple(attached))
         return run_precheck(self, self.checker(settings), observation, trajectory, tiers=tiers,
                             required=tiers, goal=goal, seed=seed, report=report,
                             live_joints=live_joints)
@@ -186,16 +200,25 @@ class ShadowSimulator:
         :param settings: None for the settings of the simulator.
         """
         settings = self.settings if settings is None else settings
-        if self._checker is None or settings != self._checker.settings:
-            self._checker = RobotChecker(self.robot, self._meshes, self.gripper, settings,
-                                         renderer=self._renderer)
+        checker = self._checker
+        if checker is not None and dataclasses.replace(
+                settings, attached=checker.settings.attached) == checker.settings:
+            checker.settings = settings      # nothing that is kept depends on what is attached
+            return checker
+        self._checker = RobotChecker(self.robot, self._meshes, self.gripper, settings,
+                                     renderer=self._renderer, memory=self._held_memory)
         return self._checker
+
+    def _kept_checker(self) -> RobotChecker:
+        """Return the checker by the settings that were asked for last."""
+        return self._checker or self.checker()
 
     def close(self) -> None:
         """Close the world model and forget what was cached."""
         if self.world_model is not None:
             self.world_model.close()
         self._seen = self._checker = None
+        self._held_memory.clear()
 
     def _appearance(self, observation: Observation) -> Appearance:
         """Return the robot's colours in the observation; kept."""

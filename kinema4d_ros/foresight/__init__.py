@@ -3,9 +3,11 @@
 """What a motion does to the scene, by geometry alone; no ROS."""
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers
-from kinema4d_ros.foresight.story import Backdrop, GraspSettings, MovingBody, Story, StoryEvent
+from kinema4d_ros.foresight.held import HandLook, Held, HeldMemory
+from kinema4d_ros.foresight.story import (Backdrop, GraspSettings, MovingBody, Story, StoryEvent,
+                                          Target)
 
 __all__ = [
-    'Backdrop', 'Body', 'Fingers', 'GraspSettings', 'MovingBody', 'Story', 'StoryEvent',
-    'can_grasp',
+    'Backdrop', 'Body', 'Fingers', 'GraspSettings', 'HandLook', 'Held', 'HeldMemory', 'MovingBody',
+    'Story', 'StoryEvent', 'Target', 'can_grasp',
 ]

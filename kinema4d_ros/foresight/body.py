@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import itertools
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from kinema4d_ros.camera import rasterize, shade
+from kinema4d_ros.foresight.hull import hull_planes
 from kinema4d_ros.scene.surface import grid_mesh
 from kinema4d_ros.types import PinholeCamera
 
@@ -19,7 +21,7 @@ _BEHIND = 0.004     # [m] behind the seen surface by more than this is hidden
 
 class Body:
     """
-    A rigid object made of the surface that one camera saw, completed where it must be.
+    A rigid object: a mesh, mostly of the surface that one camera saw (`seen`).
 
     A camera sees one side. Where the object stands, how high it is, and its horizontal outline
     are seen anyway when the camera looks down on it; the centre is the middle of these. What is
@@ -34,30 +36,52 @@ class Body:
     A pose of a body is how it has moved since it was observed, (4, 4), identity at first.
     """
 
-    def __init__(self, image: np.ndarray | None, depth: np.ndarray, mask: np.ndarray,
-                 camera: PinholeCamera, T_base_camera: np.ndarray, bottom: float):
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray,
+                 bottom: float | None = None):
         """
-        Make a body of what a mask of a picture shows.
+        Make a body of a mesh.
 
-        :param image: (H, W, 3) uint8; None for a black body.
-        :param depth: (H, W) float32 [m].
-        :param mask: (H, W) bool, pixels of the object.
-        :param bottom: [m] base frame, height of what it stands on.
+        :param vertices: (V, 3) [m] base frame.
+        :param faces: (F, 3) int32.
+        :param colors: (V, 3) uint8.
+        :param bottom: [m] base frame, height of what it stands on; None for its lowest point.
         """
-        points, faces, pixel = grid_mesh(depth, mask, camera)
-        self.faces, self.colors = faces, np.zeros((len(pixel), 3), np.uint8)
-        if image is not None:
-            self.colors = image[pixel[:, 0], pixel[:, 1]]
-        self.vertices = points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]    # (V, 3) base
-        self.bottom = float(bottom)
+        self.vertices, self.faces, self.colors = vertices, faces, colors
+        self.bottom = float(vertices[:, 2].min() if bottom is None else bottom)
         self.top = float(np.percentile(self.vertices[:, 2], 99))
         middle = middle_of(self.vertices[:, :2])
         self.center = np.array([*middle, 0.5 * (self.bottom + self.top)])
         low = self.vertices[:, 2] < self.bottom + 0.3 * (self.top - self.bottom)
         seen = self.vertices[low if low.sum() >= 10 else slice(None), :2]
         self.base_outline = np.concatenate([seen, 2 * middle - seen])
-        self._hang_down(pixel, depth)
-        self._complete(depth, camera, T_base_camera)
+
+    @classmethod
+    def seen(cls, image: np.ndarray | None, depth: np.ndarray, mask: np.ndarray,
+             camera: PinholeCamera, T_base_camera: np.ndarray, bottom: float | None) -> Body:
+        """
+        Make a body of what a mask of a picture shows, completed where it must be.
+
+        :param image: (H, W, 3) uint8; None for a black body.
+        :param depth: (H, W) float32 [m].
+        :param mask: (H, W) bool, pixels of the object.
+        :param bottom: [m] base frame, height of what it stands on; None where it stands on
+            nothing.
+        """
+        points, faces, pixel = grid_mesh(depth, mask, camera)
+        colors = np.zeros((len(pixel), 3), np.uint8)
+        if image is not None:
+            colors = image[pixel[:, 0], pixel[:, 1]]
+        vertices = points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]    # (V, 3) base
+        body = cls(vertices, faces, colors, bottom)
+        if bottom is not None:
+            body._hang_down(pixel, depth)
+        body._complete(depth, camera, T_base_camera)
+        return body
+
+    @cached_property
+    def planes(self) -> np.ndarray | None:
+        """Outward planes (F, 4) of its convex hull as it was observed; None for a flat one."""
+        return hull_planes(self.vertices)
 
     def _hang_down(self, pixel: np.ndarray, depth: np.ndarray) -> None:
         """

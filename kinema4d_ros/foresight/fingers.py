@@ -101,13 +101,14 @@ class Fingers:
         return found
 
     def between(self, points: np.ndarray, frame: int, gap: float | None = None,
-                margin: float = 0.0) -> np.ndarray:
+                margin: float | tuple[float, float] = 0.0) -> np.ndarray:
         """
         Return which points are between the fingers.
 
         :param points: (..., 3) [m] base frame.
         :param gap: [m] as if the fingers were this far open; None for the gap of that frame.
-        :param margin: [m] by which the space is widened across the closing axis.
+        :param margin: [m] by which the space is widened across the closing axis; a pair for
+            along the fingers and beside them.
         :return: (...) bool.
         """
         T = np.linalg.inv(self.T_base_palm[frame])
@@ -117,8 +118,9 @@ class Fingers:
         middle = 0.5 * (self.lower[frame] + self.upper[frame])
         half = 0.5 * (self.gap[frame] if gap is None else gap)
         inside = np.abs(along - middle) <= half
-        inside &= ((across >= self._low[frame] - margin)
-                   & (across <= self._high[frame] + margin)).all(-1)
+        wide = np.broadcast_to(np.asarray(margin, np.float64), 2)
+        inside &= ((across >= self._low[frame] - wide)
+                   & (across <= self._high[frame] + wide)).all(-1)
         return inside
 
     def samples(self, frame: int, gap: float, steps: int = 5) -> np.ndarray:

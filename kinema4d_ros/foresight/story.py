@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,18 @@ import numpy as np
 
 from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
+from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers, GapMotion
 from kinema4d_ros.scene.mask import grow, in_paint
-from kinema4d_ros.scene.segment import find_object
+from kinema4d_ros.scene.segment import find_object, Segment
 from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.scene.view import SceneView
-from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
+from kinema4d_ros.types import EventKind, HeldObject, RobotRollout, WorldEvent
 
 _GRAVITY = 9.81
 _FREE = 0.002       # [m] the fingers let go when they are this much wider than when they closed
+_LOOKS = 9          # frames in which what is between the fingers is looked for, at most
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
 
@@ -83,6 +85,9 @@ class MovingBody:
     #: (T, 4, 4) how far it has moved in the base frame since it was observed, identity at first
     T_base_body: np.ndarray
 
+    held: HeldObject | None = None     # as which it was held from the beginning
+    let_go: int | None = None          # frame from which on it is not held any more
+
     def center(self, frame: int) -> np.ndarray:
         """Return the middle of the object, (3,) [m] base frame."""
         return self.body.moved(self.body.center, self.T_base_body[frame])
@@ -101,6 +106,15 @@ class StoryEvent:
     body: int | None = None   # index into `Story.bodies`
 
 
+@dataclass(frozen=True, eq=False)
+class Target:
+    """An object that stands between open fingers, which may be about to close on it."""
+
+    mask: np.ndarray       # (H, W) bool, its pixels
+    body: Body
+    frames: np.ndarray     # (F,) int, in which it is between the fingers, at least one
+
+
 class Story:
     """
     What happens to the scene during one rollout, foreseen from one view of it.
@@ -108,7 +122,8 @@ class Story:
     Gravity acts along -z of the base frame (REP-103: z up). Attributes:
 
     * ``events``: list of StoryEvent in order of time.
-    * ``bodies``: list of MovingBody, the objects that are moved.
+    * ``bodies``: list of MovingBody, the objects that are moved; first those that are held.
+    * ``targets``: list of Target, what stands between fingers that hold nothing and do not close.
     * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
     """
 
@@ -127,17 +142,27 @@ class Story:
         self._points = scene.points_base
         self.events: list[StoryEvent] = []
         self.bodies: list[MovingBody] = []
+        self.targets: list[Target] = []
         self.backdrops = [Backdrop(0, scene.image if pictures else None, scene.depth)]
-        held: tuple[int, float] | None = None            # (number of the body, gap at the grasp)
-        for motion in self._fingers.motions():
+        held = self._begin(robot.held)               # (numbers of the bodies, gap at the grasp)
+        motions = self._fingers.motions()
+        if held is None and not any(motion.closing for motion in motions):
+            self._find_target()
+        for motion in motions:
             if motion.closing and held is None:
                 held = self._close(motion)
             elif not motion.closing and held is not None:
                 frames = np.arange(motion.first, motion.last + 1)
                 free = self._fingers.gap[frames] > held[1] + _FREE
                 if free.any():
-                    self._release(held[0], int(frames[free.argmax()]))
+                    for number in held[0]:
+                        self._release(number, int(frames[free.argmax()]))
                     held = None
+
+    @property
+    def T_base_palm(self) -> np.ndarray:  # noqa: N802
+        """Pose of the palm in each frame, (T, 4, 4)."""
+        return self._fingers.T_base_palm
 
     def carried_point(self, frame: int) -> np.ndarray | None:
         """
@@ -152,7 +177,42 @@ class Story:
         """Return what stands behind the moved objects at a frame."""
         return [backdrop for backdrop in self.backdrops if backdrop.first_frame <= frame][-1]
 
-    def _close(self, motion: GapMotion) -> tuple[int, float] | None:
+    def _begin(self, held: Sequence[HeldObject]) -> tuple[tuple[int, ...], float] | None:
+        """Let what links hold from the beginning follow them; return what the fingers hold."""
+        in_fingers = []
+        for number, each in enumerate(held):
+            T_base_link = self._robot.T_base_link[:, self._robot.link_names.index(each.link)]
+            poses = T_base_link @ np.linalg.inv(T_base_link[0])
+            self.bodies.append(MovingBody(body_of(each, T_base_link[0]), 0, poses, each))
+            if each.in_fingers:
+                in_fingers.append(number)
+        return (tuple(in_fingers), float(self._fingers.gap[0])) if in_fingers else None
+
+    def _find_target(self) -> None:
+        """Find what stands between fingers that do not close in this motion."""
+        fingers, frames = self._fingers, np.unique(
+            np.linspace(0, len(self._robot.times) - 1, _LOOKS).round().astype(int))
+        widest = float(fingers.gap[frames].max())
+        reach = np.concatenate([fingers.samples(frame, widest, 2) for frame in frames])
+        margin = np.ptp(fingers.samples(0, widest, 2), axis=0).max()
+        near = inside_box(self._points.reshape(-1, 3), reach.min(0) - margin,
+                          reach.max(0) + margin)
+        close = self._points.reshape(-1, 3)[near]
+        between = np.array([fingers.between(close, frame) for frame in frames])
+        enough = between.sum(1) >= self._settings.least_contact_points
+        if not enough.any():
+            return
+        touched = np.zeros(self._points.shape[:-1], bool)
+        touched.reshape(-1)[near[between.any(0)]] = True
+        segment = find_object(self._points, touched, self._settings.largest_object)
+        if segment is not None and (segment.mask & touched).any():
+            self.targets.append(Target(segment.mask, self._seen_body(segment), frames[enough]))
+
+    def _seen_body(self, segment: Segment) -> Body:
+        return Body.seen(self.backdrops[0].image, self._scene.depth, segment.mask, self._camera,
+                         self._T_base_camera, segment.support_height)
+
+    def _close(self, motion: GapMotion) -> tuple[tuple[int, ...], float] | None:
         """Find what the fingers close on, and let it follow the hand."""
         for number, moving in enumerate(self.bodies):
             now = moving.vertices(motion.first)
@@ -167,8 +227,7 @@ class Story:
             self._closed_on_nothing(motion)
             return None
         touched &= segment.mask
-        body = Body(self.backdrops[0].image, self._scene.depth, segment.mask, self._camera,
-                    self._T_base_camera, segment.support_height)
+        body = self._seen_body(segment)
         poses = np.repeat(np.eye(4)[None], len(self._robot.times), axis=0)
         self.bodies.append(MovingBody(body, motion.first, poses))
         held = self._grasp(len(self.bodies) - 1, motion, self._points[touched])
@@ -192,7 +251,8 @@ class Story:
         touched.reshape(-1)[near[found]] = True
         return touched
 
-    def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray) -> tuple[int, float]:
+    def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray
+               ) -> tuple[tuple[int, ...], float]:
         """Let body `number` follow the hand from when the fingers have reached the contact."""
         fingers = self._fingers
         moving = self.bodies[number]
@@ -211,7 +271,7 @@ class Story:
         center = moving.center(frame)
         self._add_event(EventKind.GRASP, frame, center,
                         f'fingers close on an object at {_place(center)}', number)
-        return number, float(np.ptp(along))
+        return (number,), float(np.ptp(along))
 
     def _closed_on_nothing(self, motion: GapMotion) -> None:
         """Report that nothing was between the fingers, or that the camera could not see it."""
@@ -264,6 +324,7 @@ class Story:
         fallen = np.minimum(0.5 * _GRAVITY * (times[frame:] - times[frame]) ** 2, drop)
         poses[frame:] = start
         poses[frame:, 2, 3] -= fallen
+        self.bodies[number] = dataclasses.replace(moving, let_go=frame)
         resting = np.nonzero(fallen >= drop - 1e-9)[0]
         if len(resting):
             rest = frame + int(resting[0])

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.foresight import can_grasp, Story
+from kinema4d_ros.foresight import can_grasp, Held, HeldMemory, Story
 from kinema4d_ros.precheck.assessment import NO_MOTION
+from kinema4d_ros.precheck.held_finder import HeldFinder
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
@@ -30,8 +31,8 @@ from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import (DistanceFields, LinkMesh, Robot, sample_trajectory, SampledMotion,
                                 SelfCollision)
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
-                                RobotRollout, StartState)
+from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, HeldObject,
+                                JointTrajectory, Observation, RobotRollout, StartState)
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -58,6 +59,16 @@ class Tier1Result:
         return fields
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What was made of an observation."""
+
+    observation: Observation
+    attached: tuple[AttachedObject, ...]
+    scene: Scene
+    held: Held
+
+
 class RobotChecker:
     """
     Checks trajectories of one robot without predicting pictures.
@@ -68,17 +79,20 @@ class RobotChecker:
 
     def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], gripper: Gripper | None,
                  settings: PrecheckSettings = PrecheckSettings(), *,
-                 renderer: RobotRenderer | None = None):
+                 renderer: RobotRenderer | None = None, memory: HeldMemory | None = None):
         """
         Make a checker of one robot; its costly parts are made when they are first used.
 
         :param gripper: with `finger_boxes`, to foresee grasps; None for a robot without.
         :param renderer: of this robot, when there is one already.
+        :param memory: of what the hand holds, from looks before; None for an empty one.
         """
         self.robot, self.gripper, self.settings = robot, gripper, settings
         self._meshes = meshes
         self._renderer = renderer or RobotRenderer(meshes, robot.link_names)
-        self._scene: Scene | None = None
+        self._memory = HeldMemory() if memory is None else memory
+        self._held_finder = HeldFinder(robot, gripper, self._memory)
+        self._looked: _Look | None = None
 
     @cached_property
     def self_collision(self) -> SelfCollision:
@@ -133,7 +147,8 @@ class RobotChecker:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
-        scene = self.scene_of(observation)
+        look = self._look(observation)
+        scene = look.scene
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
             return Tier1Result((not_checked(
@@ -141,13 +156,17 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
-        motion, too_long = self._move(observation, trajectory, start)
+        motion, too_long = self._move(observation, trajectory, start, look.held)
         findings, clearance, story = self._check_against(scene, motion)
+        if story is not None:
+            self._memory.foresee(story, motion, observation.stamp_ns)
         outcome = foresee_outcome(story, scene, clearance)
-        findings += too_long
-        findings += (*unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene'),)
+        held = self._held_finder.findings(look.held, observation)
+        unread = unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene')
+        findings = (*held, *findings, *too_long, *unread)
         if self.settings.tracking is not None:
-            likely, loose = self._likely(observation, trajectory, start, len(motion.times))
+            likely, loose = self._likely(observation, trajectory, start, len(motion.times),
+                                         look.held)
             followed, its_clearance, _ = self._check_against(scene, likely)
             findings += (*only_new(followed, findings), *([] if loose is None else [loose]))
             clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
@@ -162,13 +181,41 @@ class RobotChecker:
                             story=story, hand_links=self.hand_links), story
 
     def scene_of(self, observation: Observation) -> Scene:
-        """Return the observed scene without the robot; kept for the same Observation object."""
-        if self._scene is None or self._scene.observation is not observation:
+        """
+        Return the observed scene without the robot and what it holds.
+
+        It is kept for the same Observation object.
+        """
+        return self._look(observation).scene
+
+    def held_at(self, observation: Observation) -> tuple[HeldObject, ...]:
+        """
+        Return what the robot holds at an observation.
+
+        Looks are to be shown in the order of their stamps: what is held is also remembered.
+        """
+        return self._look(observation).held.objects
+
+    def robot_mask(self, observation: Observation) -> np.ndarray:
+        """Return where the robot and what it holds hide the scene, (H, W) bool."""
+        mask: np.ndarray = self._look(observation).scene.view.robot_mask
+        return mask
+
+    def _look(self, observation: Observation) -> _Look:
+        """Return what is made of an observation; kept for the same object and declarations."""
+        attached = self.settings.attached
+        look = self._looked
+        if look is None or look.observation is not observation or look.attached != attached:
             start = self.robot.configuration(observation.joint_positions, strict=False)
             images = self._renderer.render(kinematics_of(self.robot)(start[None]),
                                            observation.view.camera, observation.view.T_base_camera)
-            self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
-        return self._scene
+            scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
+            held = Held()
+            if observation.view.depth is not None:
+                held = self._held_finder.find(scene, attached, self.settings)
+                scene = self._held_finder.scene_without(scene, held, self.settings)
+            look = self._looked = _Look(observation, attached, scene, held)
+        return look
 
     def rollout_of(self, observation: Observation, trajectory: JointTrajectory,
                    start: Mapping[str, float] | None = None) -> RobotRollout:
@@ -176,16 +223,17 @@ class RobotChecker:
         return self._move(observation, trajectory, start)[0]
 
     def _move(self, observation: Observation, trajectory: JointTrajectory,
-              start: Mapping[str, float] | None) -> tuple[RobotRollout, tuple[Finding, ...]]:
+              start: Mapping[str, float] | None, held: Held = Held()
+              ) -> tuple[RobotRollout, tuple[Finding, ...]]:
         robot = self.robot
         start = StartState.of(observation.start if start is None else start).resting_where_unknown
         times, too_long = sampling_times(trajectory, robot, start, self.settings.tier1.travel,
                                          self.surfaces)
-        return self._rollout(observation, sample_trajectory(trajectory, robot, times, start)), \
-            too_long
+        motion = sample_trajectory(trajectory, robot, times, start)
+        return self._rollout(observation, motion, held), too_long
 
     def _likely(self, observation: Observation, trajectory: JointTrajectory,
-                start: Mapping[str, float] | None, samples: int,
+                start: Mapping[str, float] | None, samples: int, held: Held
                 ) -> tuple[RobotRollout, Finding | None]:
         """Return the likely motion, and what forbids a PASS where it is not known well enough."""
         model, robot = self.settings.tracking, self.robot
@@ -194,18 +242,20 @@ class RobotChecker:
         start = StartState.of(observation.start if start is None else start).resting_where_unknown
         motion = likely_motion(trajectory, robot, start, model, samples)
         sigmas = link_sigmas(motion, robot, model, self.surfaces)
-        return (dataclasses.replace(self._rollout(observation, motion), link_sigma=sigmas),
+        return (dataclasses.replace(self._rollout(observation, motion, held), link_sigma=sigmas),
                 why_too_loose(sigmas, robot, self.settings.tier1.confidence))
 
-    def _rollout(self, observation: Observation, motion: SampledMotion) -> RobotRollout:
+    def _rollout(self, observation: Observation, motion: SampledMotion,
+                 held: Held) -> RobotRollout:
         steps = len(motion.times)
         return RobotRollout(
             motion.times, motion.joint_names, motion.positions, self.robot.link_names,
             kinematics_of(self.robot)(motion.positions), observation.view.camera,
             np.repeat(observation.view.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
-            np.empty((steps, 0, 0, 3), np.uint8), self.gripper)
+            np.empty((steps, 0, 0, 3), np.uint8), self.gripper, held=held.objects)
 
     def forget(self) -> None:
-        """Forget the scene."""
-        self._scene = None
+        """Forget the scene, and what the hand holds."""
+        self._looked = None
+        self._memory.clear()

@@ -18,7 +18,7 @@ from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.scene import SceneSettings
-from kinema4d_ros.types import JointLimit
+from kinema4d_ros.types import AttachedObject, JointLimit
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,8 @@ class PrecheckSettings(PicklableSettings):
     grasping: GraspSettings = field(default_factory=GraspSettings)
     #: how the robot follows commands; where there is one, the likely way is judged as well
     tracking: TrackingModel | None = None
+    #: what is declared to move with links of the robot
+    attached: tuple[AttachedObject, ...] = ()
 
 
 def _at_least_zero(settings: object, *names: str) -> None:

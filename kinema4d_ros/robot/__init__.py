@@ -21,8 +21,8 @@ from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.robot.urdf_limits import LIMIT_FIELDS, tightest
 
 __all__ = [
-    'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics', 'InverseKinematics',
-    'Joint', 'JointLimitsFile', 'JointType', 'LIMIT_FIELDS', 'Link', 'LinkContact', 'LinkMesh',
+    'LIMIT_FIELDS', 'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
+    'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkContact', 'LinkMesh',
     'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
     'Shape', 'Sphere', 'UnreadShape', 'find_gripper', 'finger_joints', 'frame_times',
     'from_receipt', 'is_blended_by_velocity', 'load_meshes', 'sample_trajectory', 'swept_path',

@@ -16,31 +16,16 @@ Conventions, everywhere in the package:
 """
 from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Report, RobotRollout,
                                        silent, WorldEvent)
+from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
+                                     HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
 from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, plain_point,
                                         Severity, Status, Verdict)
 
 __all__ = [
-    'Background',
-    'CameraView',
-    'ClearanceSample',
-    'EventKind',
-    'Finding',
-    'FindingCode',
-    'Gripper',
-    'JointLimit',
-    'JointTrajectory',
-    'Observation',
-    'PinholeCamera',
-    'PredictedFrame',
-    'Report',
-    'RobotRollout',
-    'Severity',
-    'StartState',
-    'Status',
-    'Verdict',
-    'WorldEvent',
-    'plain_point',
-    'silent',
+    'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ClearanceSample',
+    'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
+    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'Report', 'RobotRollout',
+    'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point', 'silent',
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.types.held import HeldObject
 from kinema4d_ros.types.observation import PinholeCamera
 
 
@@ -46,6 +47,7 @@ class RobotRollout:
     gripper: Gripper | None = None
     #: (T, L) float64 [m] how well it is known where each link is; None for exactly
     link_sigma: np.ndarray | None = None
+    held: tuple[HeldObject, ...] = ()     # what moves with a link from frame 0 on
 
     @property
     def mask(self) -> np.ndarray:

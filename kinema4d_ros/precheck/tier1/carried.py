@@ -3,19 +3,25 @@
 """What the robot carries, against the scene that it is carried through."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import cKDTree
 
-from kinema4d_ros.foresight import Body, MovingBody, Story
+from kinema4d_ros.foresight import MovingBody, Story
+from kinema4d_ros.foresight.hull import depth_in, GRID
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
 from kinema4d_ros.scene import ScenePoints
+from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
-_GRID = 0.004      # [m] the hull is made of points this far apart
 _SAME = 1e-4       # [m] poses that differ by less are one pose
+_AROUND = 0.2      # [m] how far around the ground is looked at
+_GAP = 0.008       # [m] a place farther than this from what is seen is hidden
+_STANDS = 0.01     # [m] ground that is higher than this above its bottom is beside it
+_FEWEST = 30       # points of the scene that say how high the ground is
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,7 @@ class HullTrack:
     distance: np.ndarray     # (M,) float64 [m] of the deepest scene point, inf where none is near
     sigma: np.ndarray        # (M,) float64 [m] of that point's place, NaN
     point_base: np.ndarray   # (M, 3) float64 [m], NaN
+    what: str = 'scene'      # that it is pushed into
 
 
 def check_carried(scene: ScenePoints, robot: RobotRollout, story: Story,
@@ -34,65 +41,123 @@ def check_carried(scene: ScenePoints, robot: RobotRollout, story: Story,
     Report where something that is carried is pressed into the scene.
 
     It is taken for its convex hull. Points of the scene that are inside where it stands are its
-    support or neighbours and do not count. Being put down touches the scene, so it may reach
-    `carried_depth` deep.
+    support or neighbours: of them only counts how much deeper it goes. Being put down touches the
+    scene, so it may reach `carried_depth` deep.
     """
     gone = gone_from(scene, story, len(robot.times))
     found = []
     for moving in story.bodies:
-        track = hull_track(scene, robot, moving, gone)
-        if track is None or not len(track.frames):
-            continue
-        sigma = np.hypot(track.sigma, settings.carried_sigma)
-        with np.errstate(invalid='ignore'):
-            certain = track.distance + settings.confidence * sigma <= -settings.carried_depth
-            doubtful = track.distance <= -settings.carried_depth
-        if not doubtful.any():
-            continue
-        bad = certain if certain.any() else doubtful
-        worst = int(np.where(bad, track.distance, np.inf).argmin())
-        times = robot.times[track.frames]
-        found.append(Finding(
-            FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
-            f'what is carried {"would" if certain.any() else "may"} be pushed '
-            f'{-1000 * track.distance[worst]:.0f} mm (+-{1000 * sigma[worst]:.0f}) into the scene '
-            f'at {times[worst]:.2f} s', link=robot.hand.palm_link, other='carried object',
-            point_base=plain_point(track.point_base[worst]),
-            time=float(times[bad.argmax()]), value=float(track.distance[worst]),
-            limit=-settings.carried_depth, sigma=float(sigma[worst]), unit='m'))
+        tracks = [track for track in (
+            hull_track(scene, robot, moving, gone),
+            support_track(scene, robot, moving, settings.carried_sigma)) if track is not None]
+        finding = _worst([_judged(track, robot, moving, settings) for track in tracks])
+        if finding is not None:
+            found.append(finding)
     return found
+
+
+def _worst(findings: Sequence[Finding | None]) -> Finding | None:
+    known = [finding for finding in findings if finding is not None]
+    return min(known, key=lambda f: (-f.severity, f.value)) if known else None
+
+
+def _judged(track: HullTrack, robot: RobotRollout, moving: MovingBody,
+            settings: Tier1Settings) -> Finding | None:
+    sigma = np.hypot(track.sigma, settings.carried_sigma)
+    with np.errstate(invalid='ignore'):
+        certain = track.distance + settings.confidence * sigma <= -settings.carried_depth
+        doubtful = track.distance <= -settings.carried_depth
+    if not doubtful.any():
+        return None
+    bad = certain if certain.any() else doubtful
+    worst = int(np.where(bad, track.distance, np.inf).argmin())
+    times = robot.times[track.frames]
+    return Finding(
+        FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
+        f'what is carried {"would" if certain.any() else "may"} be pushed '
+        f'{-1000 * track.distance[worst]:.0f} mm (+-{1000 * sigma[worst]:.0f}) into the '
+        f'{track.what} at {times[worst]:.2f} s', link=carrier(robot, moving),
+        other='carried object', point_base=plain_point(track.point_base[worst]),
+        time=float(times[bad.argmax()]), value=float(track.distance[worst]),
+        limit=-settings.carried_depth, sigma=float(sigma[worst]), unit='m')
 
 
 def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
                gone: np.ndarray) -> HullTrack | None:
     """Measure while the body follows the hand; None when its points span no volume."""
     body, poses = moving.body, moving.T_base_body
-    planes = _hull(body)
+    planes = body.planes
     if planes is None or not len(scene):
         return None
-    frames = _carried_frames(robot, poses)
+    frames = _carried_frames(robot, moving)
     if not len(frames):
         return HullTrack(frames, np.empty(0), np.empty(0), np.empty((0, 3)))
     points = scene.points_base.astype(np.float64)
     center = body.vertices.mean(0)
-    radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + _GRID
+    radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + GRID
     before = poses[frames[0] - 1]
-    stands = np.zeros(len(points), bool)
+    at_first = np.zeros(len(points))
     near = _around(scene, body.moved(center, before), radius)
-    stands[near] = _depth(points[near], planes, before) <= _GRID
+    depth = depth_in(points[near], planes, before)
+    at_first[near] = np.where(depth <= GRID, np.minimum(depth, -GRID), 0.0)
     distance = np.full(len(frames), np.inf)
     sigma, place = np.full(len(frames), np.nan), np.full((len(frames), 3), np.nan)
     for number, frame in enumerate(frames):
         near = _around(scene, body.moved(center, poses[frame]), radius)
-        near = near[(frame < gone[near]) & ~stands[near]]
+        near = near[frame < gone[near]]
         if not len(near):
             continue
-        depth = _depth(points[near], planes, poses[frame])
+        depth = depth_in(points[near], planes, poses[frame]) - at_first[near]
         deepest = int(depth.argmin())
         distance[number] = depth[deepest]
         sigma[number] = scene.sigma[near[deepest]]
         place[number] = points[near[deepest]]
     return HullTrack(frames, distance, sigma, place)
+
+
+def support_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
+                  sigma: float) -> HullTrack | None:
+    """
+    Measure how deep what is held is lowered into what is hidden below it; None for nothing.
+
+    What the hand holds as the motion begins hides what it stands on, or hovers over. The surface
+    that is seen around is taken to go on there.
+    """
+    if moving.held is None or not len(scene):
+        return None
+    body, poses = moving.body, moving.T_base_body
+    frames = _carried_frames(robot, moving)
+    places = body.footprint(poses[0], step=2 * GRID)[:, :2]
+    middle = places.mean(0)
+    near = scene.cubes.within(np.r_[middle - _AROUND, -np.inf], np.r_[middle + _AROUND, np.inf])
+    points = scene.points_base[near].astype(np.float64)
+    if not len(frames) or len(points) < _FEWEST:
+        return None
+    hidden = cKDTree(points[:, :2]).query(places)[0] > _GAP
+    level = HeightMap(points, middle, _AROUND).at(places)
+    hidden &= level < body.bottom + _STANDS
+    if not hidden.any():
+        return None
+    ground = np.column_stack([places[hidden], level[hidden]])
+    rest = np.minimum(level[hidden], body.bottom)        # where it stands it goes no deeper
+    distance, place = np.full(len(frames), np.inf), np.full((len(frames), 3), np.nan)
+    tree = cKDTree(ground[:, :2])
+    for number, frame in enumerate(frames):
+        under = body.footprint(poses[frame], step=2 * GRID)
+        apart, index = tree.query(under[:, :2], distance_upper_bound=2 * GRID)
+        over = np.isfinite(apart)
+        if not over.any():
+            continue
+        depth = under[over, 2] - rest[index[over]]
+        deepest = int(depth.argmin())
+        distance[number], place[number] = depth[deepest], ground[index[over][deepest]]
+    known = np.where(np.isfinite(distance), sigma, np.nan)
+    return HullTrack(frames, distance, known, place, 'surface below it')
+
+
+def carrier(robot: RobotRollout, moving: MovingBody) -> str:
+    """Return the link that carries a body."""
+    return robot.hand.palm_link if moving.held is None else moving.held.link
 
 
 def _around(scene: ScenePoints, center: np.ndarray, radius: float) -> np.ndarray:
@@ -101,25 +166,11 @@ def _around(scene: ScenePoints, center: np.ndarray, radius: float) -> np.ndarray
     return near[np.linalg.norm(scene.points_base[near] - center, axis=1) <= radius]
 
 
-def _hull(body: Body) -> np.ndarray | None:
-    """Return outward planes (F, 4) of the convex hull of the body as it was observed."""
-    _, one = np.unique(np.round(body.vertices / _GRID).astype(int), axis=0, return_index=True)
-    try:
-        return ConvexHull(body.vertices[one]).equations
-    except (QhullError, ValueError):      # flat, or too few points
-        return None
-
-
-def _depth(points: np.ndarray, planes: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Return the signed distance of points (N, 3) to the moved hull, (N,); a bound outside."""
-    local = (points - pose[:3, 3]) @ pose[:3, :3]
-    return (local @ planes[:, :3].T + planes[:, 3]).max(axis=1)
-
-
-def _carried_frames(robot: RobotRollout, poses: np.ndarray) -> np.ndarray:
-    """Return the frames in which the body moves as the palm does."""
-    palm = robot.T_base_link[:, robot.link_names.index(robot.hand.palm_link)]
-    relative = np.linalg.inv(palm) @ poses
+def _carried_frames(robot: RobotRollout, moving: MovingBody) -> np.ndarray:
+    """Return the frames in which the body moves as what holds it does."""
+    poses = moving.T_base_body
+    T_base_link = robot.T_base_link[:, robot.link_names.index(carrier(robot, moving))]
+    relative = np.linalg.inv(T_base_link) @ poses
     moves = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) > _SAME
     follows = np.abs(np.diff(relative, axis=0)).max(axis=(1, 2)) < _SAME
     return np.flatnonzero(moves & follows) + 1

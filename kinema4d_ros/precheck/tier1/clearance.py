@@ -65,7 +65,7 @@ def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceF
     moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
     own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
     gone = gone_from(scene, story, len(robot.times))
-    target = gone < len(robot.times)
+    target = (gone < len(robot.times)) | between_fingers(scene, story)
     gone[own] = 0
     names = tuple(np.array(fields.link_names)[moves].tolist())
     speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
@@ -111,6 +111,15 @@ def gone_from(scene: ScenePoints, story: Story | None, steps: int) -> np.ndarray
     # What the robot hides now is unknown in every backdrop, but was known to the scene.
     gone[~np.isfinite(story.backdrops[0].depth[rows, columns])] = steps
     return gone
+
+
+def between_fingers(scene: ScenePoints, story: Story | None) -> np.ndarray:
+    """Return which scene points are of what stands between fingers that do not close, (N,)."""
+    found = np.zeros(len(scene), bool)
+    rows, columns = scene.pixels.T
+    for target in () if story is None else story.targets:
+        found |= target.mask[rows, columns]
+    return found
 
 
 def _tracks(scene: ScenePoints, times: np.ndarray, fields: DistanceFields,

@@ -1,0 +1,130 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What one robot holds at a look, declared or found, and the scene without it."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.foresight import can_grasp, Fingers, HandLook, Held, HeldMemory
+from kinema4d_ros.foresight.attached import body_of, declared, mask_of, without_lifted
+from kinema4d_ros.precheck.sampling_times import kinematics_of
+from kinema4d_ros.precheck.settings import PrecheckSettings
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.scene import Scene
+from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, HeldObject,
+                                Observation, plain_point, RobotRollout, Severity)
+
+
+class HeldFinder:
+    """Finds what a robot holds, for one observation after the other; one thread owns it."""
+
+    def __init__(self, robot: Robot, gripper: Gripper | None, memory: HeldMemory):
+        """
+        Make a finder.
+
+        :param gripper: with `finger_boxes`; without them only what is declared is known.
+        :param memory: of the looks before, which this goes on with.
+        """
+        self._robot, self._gripper, self._memory = robot, gripper, memory
+
+    def find(self, scene: Scene, attached: Sequence[AttachedObject],
+             settings: PrecheckSettings) -> Held:
+        """
+        Return what is held at the observation of a scene.
+
+        :param scene: with the robot taken out.
+        :param attached: what is declared; then what the fingers hold is not looked for.
+        :raises ConfigurationError: something is attached to a link that the robot does not have.
+        """
+        objects = tuple(self._declared(each) for each in attached)
+        hand = self._hand(scene.observation)
+        if hand is None or len(scene.views) != 1 or any(each.in_fingers for each in objects):
+            return Held(objects)
+        found = self._memory.look(hand, scene.view, settings.grasping)
+        return dataclasses.replace(found, objects=objects + found.objects)
+
+    def scene_without(self, scene: Scene, held: Held, settings: PrecheckSettings) -> Scene:
+        """Return the scene without what is held; the same where that is nothing."""
+        if not held.objects or len(scene.views) != 1:
+            return scene
+        observation, view = scene.observation, scene.view
+        mask = view.robot_mask | mask_of(self._bodies(observation, held.objects), view.seen)
+        memory = view.seen.background
+        if memory is not None and held.origin is not None and memory.stamp_ns is not None:
+            stale = without_lifted(memory.depth, memory.stamp_ns <= held.since_ns, held.origin,
+                                   view.seen)
+            observation = observation.with_view(background=dataclasses.replace(
+                memory, known=memory.known & ~stale,
+                depth=np.where(stale, np.float32(np.nan), memory.depth)))
+        return Scene(observation, (mask,), settings.tier1.scene)
+
+    def mask(self, observation: Observation, objects: Sequence[HeldObject]) -> np.ndarray:
+        """Return the pixels of what is held, (H, W) bool."""
+        return mask_of(self._bodies(observation, objects), observation.view)
+
+    def findings(self, held: Held, observation: Observation) -> tuple[Finding, ...]:
+        """Return what is held as findings; what is not known forbids a PASS."""
+        found = []
+        for each, body in zip(held.objects, self._bodies(observation, held.objects)):
+            size = sorted(100 * np.ptp(each.vertices, axis=0))
+            how = each.source + (f' {each.age:.1f} s ago' if each.age > 0 else '')
+            name = f' {each.name!r}' if each.name else ''
+            found.append(Finding(
+                FindingCode.ATTACHED, Severity.INFO,
+                "'{}' holds an object{} of about {:.0f}x{:.0f}x{:.0f} cm at "
+                '({:.2f}, {:.2f}, {:.2f}) m ({})'.format(each.link, name, *size, *body.center,
+                                                         how),
+                link=each.link, other=each.name or 'held object',
+                point_base=plain_point(body.center), time=0.0, value=each.age, unit='s'))
+        if held.doubt:
+            palm = '' if self._gripper is None else self._gripper.palm_link
+            found.append(Finding(FindingCode.ATTACHED, Severity.UNSURE, held.doubt, link=palm,
+                                 other='held object', time=0.0))
+        return tuple(found)
+
+    def _declared(self, attached: AttachedObject) -> HeldObject:
+        for link in (attached.link, *attached.touch_links):
+            if link not in self._robot.links:
+                raise ConfigurationError(
+                    f'the attached object {attached.name!r} names the link {link!r}; the robot '
+                    f'has: {", ".join(self._robot.link_names)}')
+        return declared(attached, self._gripper)
+
+    def _bodies(self, observation: Observation, objects: Sequence[HeldObject]) -> tuple:
+        T_base_link = self._poses(self._robot.configuration(observation.joint_positions,
+                                                            strict=False)[None])[0]
+        index = self._robot.link_names.index
+        return tuple(body_of(each, T_base_link[index(each.link)]) for each in objects)
+
+    def _poses(self, positions: np.ndarray) -> np.ndarray:
+        return kinematics_of(self._robot)(positions)
+
+    def _hand(self, observation: Observation) -> HandLook | None:
+        """Return the hand as it stands, compared with its fingers at both ends of their way."""
+        gripper, robot = self._gripper, self._robot
+        if gripper is None or not set(gripper.finger_joints) <= set(observation.joint_positions):
+            return None
+        here = robot.configuration(observation.joint_positions, strict=False)
+        positions = np.repeat(here[None], 3, axis=0)
+        is_known = True
+        for name in gripper.finger_joints:
+            limit, joint = robot.limits[name], robot.joint_names.index(name)
+            if limit.lower is None or limit.upper is None:
+                is_known = False
+                continue
+            positions[1:, joint] = limit.lower, limit.upper
+        nothing = np.empty((3, 0, 0, 3))
+        rollout = RobotRollout(
+            np.arange(3.0), robot.joint_names, positions, robot.link_names, self._poses(positions),
+            observation.views[0].camera, np.repeat(observation.views[0].T_base_camera[None], 3, 0),
+            nothing, nothing[..., 0], nothing, gripper)
+        if not can_grasp(rollout):
+            return None
+        fingers = Fingers(rollout)
+        ends = fingers.gap[1:] if is_known else np.array([np.nan, np.nan])
+        return HandLook(observation.stamp_ns, fingers, float(ends.min()), float(ends.max()),
+                        gripper)
