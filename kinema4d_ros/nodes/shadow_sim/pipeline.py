@@ -142,7 +142,8 @@ class PrecheckPipeline:
         try:
             candidate.robot, candidate.start = self._await_start(request, plan)
         except InputProblem as problem:
-            candidate.robot, candidate.joints = self._live.current.source.robot, problem.known
+            candidate.robot = self._live.current.source.robot
+            candidate.start = StartState.of(problem.known)
             assessment.add_unsure(str(problem), problem.code)
         if any(len(point.effort) for point in candidate.message.points):
             assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '
