@@ -8,6 +8,7 @@ largest size beforehand, reads no pickles, and checks what it got against each o
 """
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -113,6 +114,7 @@ def _parts(packet: IncidentPacket) -> Iterator[tuple[str, bytes]]:
     yield 'incident.json', _json({
         'format': FORMAT, 'stamp_ns': observation.stamp_ns, 'camera': to_plain(seen.camera),
         'joint_positions': dict(observation.joint_positions),
+        'joint_velocities': dict(observation.joint_velocities),
         'joint_names': list(motion.joint_names),
         'frame_times': list(packet.frame_times)[:MAX_FRAMES], 'meshes': dict(packet.meshes)})
     yield 'verdict.json', _json(to_plain(packet.verdict))
@@ -214,6 +216,8 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
             _numbers(head['joint_positions'], 'joint_positions'),
             stamp_ns=from_plain(int, head['stamp_ns'], 'incident.json: stamp_ns'),
             background=background)
+        observation = dataclasses.replace(observation, joint_velocities=_numbers(
+            head.get('joint_velocities', {}), 'joint_velocities'))    # not in packets of before
         names = from_plain(tuple[str, ...], head['joint_names'], 'incident.json: joint_names')
         shape = (None, len(names))
         trajectory = JointTrajectory(

@@ -25,7 +25,7 @@ from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier1.hand import hand_links_of
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
-                                            why_too_loose)
+                                            too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import (DistanceFields, LinkMesh, Robot, sample_trajectory, SampledMotion,
@@ -243,7 +243,7 @@ class RobotChecker:
         motion = likely_motion(trajectory, robot, start, model, samples)
         sigmas = link_sigmas(motion, robot, model, self.surfaces)
         return (dataclasses.replace(self._rollout(observation, motion, held), link_sigma=sigmas),
-                why_too_loose(sigmas, robot, self.settings.tier1.confidence))
+                too_loose(sigmas, robot, self.settings.tier1.confidence))
 
     def _rollout(self, observation: Observation, motion: SampledMotion,
                  held: Held) -> RobotRollout:

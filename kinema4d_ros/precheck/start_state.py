@@ -3,14 +3,16 @@
 """The one state from which a motion is judged: what the controller will take it to start from."""
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
 from kinema4d_ros.precheck.settings import StartVelocity
-from kinema4d_ros.robot import is_blended_by_velocity, Robot
+from kinema4d_ros.robot import find_gripper, is_blended_by_velocity, Robot
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, StartState
 
 _STILL = 0.01     # [rad/s or m/s] slower is standing still, with the noise of a driver
+_MOVES = 0.05     # [rad/s or m/s] faster is a motion that goes on, and no longer one that settles
 
 
 def controller_start(joints: Mapping[str, float], taken: StartVelocity) -> StartState:
@@ -31,13 +33,20 @@ def controller_start(joints: Mapping[str, float], taken: StartVelocity) -> Start
     return start
 
 
+@functools.lru_cache(maxsize=4)
+def _fingers_of(robot: Robot) -> frozenset[str]:
+    gripper = find_gripper(robot)
+    return frozenset() if gripper is None else frozenset(gripper.finger_joints)
+
+
 def complete_start(trajectory: JointTrajectory, robot: Robot,
                    joints: Mapping[str, float]) -> tuple[StartState, list[Finding]]:
     """
     Return a state from which the motion can be computed, and what speaks against relying on it.
 
     A joint without a position is taken to be at the first point, one whose velocity is not known
-    and matters, to stand still.
+    and matters, to stand still, as one that the trajectory does not name. Fingers may go on moving
+    meanwhile.
     """
     start = StartState.of(joints)
     assumed = {name: float(trajectory.positions[0, index])
@@ -55,4 +64,13 @@ def complete_start(trajectory: JointTrajectory, robot: Robot,
             'published in joint_states, publish them more often, or let the robot stand still',
             link=unknown[0]))
     rest = start.resting_where_unknown
+    moving = [name for name, value in rest.velocities.items() if abs(value) > _MOVES
+              and name in robot.limits and name not in trajectory.joint_names
+              and name not in _fingers_of(robot)]
+    if moving:
+        found.append(Finding(
+            FindingCode.OTHER_MOTION, Severity.UNSURE,
+            f'{", ".join(moving)} moves, which the trajectory does not name, and nobody says where '
+            'to: judge the motions together, or wait until it stands still', link=moving[0],
+            value=rest.velocities[moving[0]], limit=_MOVES))
     return StartState(assumed | known, rest.velocities), found

@@ -67,7 +67,7 @@ def link_sigmas(motion: SampledMotion, robot: Robot, model: TrackingModel,
                      for column in sigmas.T], axis=1)
 
 
-def why_too_loose(sigmas: np.ndarray, robot: Robot, confidence: float) -> Finding | None:
+def too_loose(sigmas: np.ndarray, robot: Robot, confidence: float) -> Finding | None:
     """Return a finding that forbids a PASS where sigmas reach farther than distances are known."""
     time, link = np.unravel_index(int(sigmas.argmax()), sigmas.shape)
     worst = confidence * float(sigmas[time, link])

@@ -25,6 +25,7 @@ from kinema4d_ros.incident.meshes import mesh_hashes
 from kinema4d_ros.precheck import Goal, PrecheckSettings, Tier0Settings, Tier1Settings, TouchRule
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot.tracking import JointTracking, TrackingModel
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (Background, Finding, FindingCode, JointLimit, JointTrajectory,
                                 Observation, PinholeCamera, Severity, Status, Verdict)
@@ -35,7 +36,8 @@ CAMERA = PinholeCamera(6, 4, 5.0, 5.0, 2.5, 1.5)
 SETTINGS = PrecheckSettings(
     tier0=Tier0Settings(limits={'a': JointLimit(velocity=1.0)}, workspace=(0, 0, 0, 1, 1, 1)),
     tier1=Tier1Settings(touch={'finger': TouchRule(within=(0, 0, 0, 1, 1, 1))}, unseen='unsure'),
-    allowed_contacts=(('a', 'b'),), grasping=GraspSettings(largest_object=0.1))
+    allowed_contacts=(('a', 'b'),), grasping=GraspSettings(largest_object=0.1),
+    tracking=TrackingModel({'a': JointTracking(0.9, 0.1, 0.2, 0.01)}, 'monday'))
 floats = st.floats(width=64)
 names = st.text(min_size=1, max_size=8)
 
@@ -94,6 +96,7 @@ def packets(draw) -> IncidentPacket:
                           [0.0], [0.1], [0.0], ['a'], [(0, 0, 1)], [(0, 1, 0)]))
     rules = IncidentRules(
         settings=SETTINGS, seed=draw(st.integers(0, 2**63)), camera_link='hand',
+        live_joints={'a': 0.5}, live_velocities={'a': 0.25},
         goal=draw(st.none() | st.just(Goal.of({'lifted': {'height': 0.1}}))),
         model_settings={'a': 1, 'b': 'x'}, T_link_camera=tuple(map(tuple, np.eye(4).tolist())))
     frames = tuple(pixels() for _ in range(draw(st.integers(0, 2))))
@@ -181,6 +184,20 @@ def test_the_start_is_compared_with_the_live_joints(judged):
     rules = dataclasses.replace(judged.rules, live_joints=joints)
     again = replay(dataclasses.replace(judged, rules=rules))
     assert any('FAIL START_STATE' in line and 'is new' in line for line in again.differences)
+
+
+def test_a_motion_is_judged_again_from_joints_as_fast_as_then(judged):
+    motion = judged.trajectory
+    late = dataclasses.replace(judged, trajectory=dataclasses.replace(
+        motion, times=motion.times + 1.0, velocities=np.zeros_like(motion.positions)),
+        rules=dataclasses.replace(
+            judged.rules, tiers=(0,), required=(0,),
+            live_joints=dict(judged.observation.joint_positions),
+            live_velocities={'panda_joint1': 30.0}))
+    start = replay(late).verdict.start
+    assert start.velocities == {'panda_joint1': 30.0}
+    assert any(f.code == FindingCode.VELOCITY_LIMIT and f.link == 'panda_joint1'
+               for f in replay(late).verdict.findings)
 
 
 def test_another_mesh_and_a_missing_one(judged):

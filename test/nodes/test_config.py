@@ -19,6 +19,7 @@ from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
+from kinema4d_ros.robot.tracking import JointTracking, TrackingModel
 from kinema4d_ros.types import JointLimit
 
 CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
@@ -83,6 +84,17 @@ def test_a_parameter_file_of_0_1_is_told_the_new_names():
 def test_an_empty_package_path_is_refused():
     with pytest.raises(ConfigurationError, match='package_paths.*an empty path'):
         shadow_sim_settings(TABLE.validate({'package_paths': ['']}))
+
+
+def test_the_model_of_how_the_robot_follows_is_read(tmp_path):
+    model = TrackingModel({'a': JointTracking(1.0, 0.1, 0.2, 0.01)})
+    model.save(tmp_path / 'arm.yaml')
+    values = {'tracking': str(tmp_path / 'arm.yaml'), 'tier0.start_velocity': 'zero'}
+    settings = shadow_sim_settings(TABLE.validate(values)).precheck
+    assert settings.tracking == model and settings.tier0.start_velocity == 'zero'
+    assert shadow_sim_settings(TABLE.validate({})).precheck.tracking is None
+    with pytest.raises(ConfigurationError, match='fit-tracking'):
+        shadow_sim_settings(TABLE.validate({'tracking': str(tmp_path / 'none.yaml')}))
 
 
 def test_limits_and_workspace_reach_the_rules():

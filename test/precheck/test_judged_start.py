@@ -6,13 +6,16 @@ import math
 
 import numpy as np
 import pytest
+from robots import DEMO_ARM
 from two_links import check, LIVE, only, ROBOT, SLOW, trajectory
 
-from kinema4d_ros.precheck import at_speed, PrecheckSettings, speed_factor, Tier0Settings
+from kinema4d_ros.precheck import (at_speed, check_tier0, PrecheckSettings, speed_factor,
+                                   Tier0Settings)
 from kinema4d_ros.precheck.start_state import controller_start
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (FindingCode, JointLimit, Observation, PinholeCamera, Severity,
-                                StartState)
+from kinema4d_ros.types import (FindingCode, JointLimit, JointTrajectory, Observation,
+                                PinholeCamera, Severity, StartState)
 
 CAMERA = PinholeCamera(8, 6, 8.0, 8.0, 3.5, 2.5)
 STAY = trajectory([3.0], positions=[1.98], velocities=[0])      # the limit of the shoulder is 2
@@ -65,6 +68,25 @@ def test_an_unknown_velocity_forbids_a_pass_where_it_matters():
     assert check(blended, moving(math.nan, 'elbow')) == []              # it is not named
     assert check(trajectory([1.0], positions=[0.5]), moving(math.nan)) == []     # linear
     assert check(SLOW, moving(math.nan)) == []                          # begins at a point
+
+
+@pytest.mark.parametrize('motion', [SLOW, trajectory([1.0], positions=[0.5], velocities=[0])])
+def test_another_motion_that_goes_on_is_not_judged(motion):
+    """The other arm, or a joint that another controller moves: nobody says where to."""
+    found = only(check(motion, moving(0.3, 'elbow')), FindingCode.OTHER_MOTION, Severity.UNSURE)
+    assert 'elbow moves' in found.message
+    assert check(motion, moving(0.02, 'elbow')) == []       # it settles
+
+
+def test_fingers_may_go_on_moving():
+    robot = Robot.from_urdf(DEMO_ARM.read_text())
+    start = dict(zip(robot.joint_names, robot.configuration({}).tolist()))
+    begin = start['shoulder_pan_joint']
+    motion = JointTrajectory(('shoulder_pan_joint',), np.array([0.0, 1.0]),
+                             np.array([[begin], [begin + 0.1]]))
+    for joint, wanted in (('finger_joint', []), ('elbow_joint', [FindingCode.OTHER_MOTION])):
+        found = check_tier0(motion, robot, StartState(start, {joint: 0.2}))
+        assert [f.code for f in found if f.severity > Severity.INFO] == wanted
 
 
 @pytest.mark.parametrize('taken, velocity, expected', [
