@@ -45,13 +45,15 @@ class Supervisor:
 
     def __init__(self, settings: WorkerSettings,
                  on_state: Callable[[WorkerState, str], None] = lambda *_: None, *, slots: int = 4,
-                 cancel_grace: float = 2.0, start_timeout: float = 300.0):
+                 cancel_grace: float = 2.0, start_timeout: float = 300.0,
+                 start_process: Callable[[int], WorkerProcess] = WorkerProcess):
         """
         Start the worker process.
 
         :param on_state: called with each state and why, in the supervisor's thread; quick.
+        :param start_process: starts a process that shares the memory of a file descriptor.
         """
-        self._settings, self._on_state = settings, on_state
+        self._settings, self._on_state, self._start_process = settings, on_state, start_process
         self._slots, self._grace, self._start_timeout = slots, cancel_grace, start_timeout
         self._memory = FrameMemory()
         self._process: WorkerProcess | None = None
@@ -69,10 +71,9 @@ class Supervisor:
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
         self._remembering = False             # the worker has a Remember that it did not answer
-        self._ending = threading.Event()
+        self._ending, self.restarts = threading.Event(), 0
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
-        self.restarts = 0
         self._thread = threading.Thread(target=self._run, name='supervisor', daemon=True)
         self._thread.start()
 
@@ -175,8 +176,8 @@ class Supervisor:
         times = [self._kill_at, self._start_at]
         times += [job.deadline for job in (self._job, self._pending)
                   if job is not None and job.outcome is None]
-        left = min((at for at in times if at is not None), default=float('inf')) - time.monotonic()
-        return min(max(0.0, left), _LONGEST_WAIT)
+        at = min((at for at in times if at is not None), default=float('inf'))
+        return min(max(0.0, at - time.monotonic()), _LONGEST_WAIT)
 
     def _check_clock(self) -> None:
         now = time.monotonic()
@@ -331,7 +332,7 @@ class Supervisor:
         self._start_at = None
         self._started_at = time.monotonic()
         self._kill_at = self._started_at + self._start_timeout
-        self._process = WorkerProcess(self._memory.fd)
+        self._process = self._start_process(self._memory.fd)
         self._robot_sent, self._sent_observation = False, None
         self._remembering = False
         self._set_state(WorkerState.STARTING, 'loading the world model')
@@ -348,13 +349,12 @@ class Supervisor:
         """Fail what it worked on, and plan its next start."""
         why_alive = self._drop_worker()
         self._plan_start()
-        message = '; '.join(filter(None, (message, why_alive)))
+        message += f'; {why_alive}; another one is started' if why_alive else ''
         self._set_state(WorkerState.RESTARTING, message)
         self._fail_job(message)
 
     def _plan_start(self) -> None:
-        now = time.monotonic()
-        self._start_at = now + self._backoff.after(now - self._started_at)
+        self._start_at = (now := time.monotonic()) + self._backoff.after(now - self._started_at)
         self.restarts += 1
 
     def _drop_worker(self) -> str | None:

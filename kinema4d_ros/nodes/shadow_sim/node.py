@@ -3,7 +3,6 @@
 """The node shadow_sim: what would happen if this trajectory were executed? It commands nothing."""
 from __future__ import annotations
 
-import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers
-from kinema4d_ros.bridge.node_base import NodeBase
+from kinema4d_ros.bridge.guarded import GuardedNode, transition
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
@@ -33,6 +32,7 @@ from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
+from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerState
@@ -42,24 +42,7 @@ from kinema4d_ros.world_model import registry
 
 _NICENESS = 10          # of what predicts: robots wait for checks, people for pictures
 _CHECK_GRACE = 10.0     # [s] checks take a second or so, and do not look up before they end
-_Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-def transition(method: _Transition) -> _Transition:
-    """Log what a lifecycle transition raises (rclpy swallows it) and have the transition fail."""
-    @functools.wraps(method)
-    def guarded(self: ShadowSim, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return method(self, state)
-        except Kinema4DError as error:
-            self.get_logger().error(f'{method.__name__}: {error}')
-            self.failures.append(error)
-        except Exception as error:
-            self.get_logger().error(f'{method.__name__}:\n{traceback.format_exc()}')
-            self.failures.append(error)
-        return FAILURE
-    return guarded
 
 
 class _Parts(NamedTuple):
@@ -86,7 +69,7 @@ class _Parts(NamedTuple):
         self.outputs.close()
 
 
-class ShadowSim(NodeBase, LifecycleNode):
+class ShadowSim(GuardedNode, LifecycleNode):
     """
     Answers requests while it is active.
 
@@ -161,7 +144,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
         pipeline = PrecheckPipeline(self, live, outputs, current, checks=workers[-1],
                                     predictions=workers[0])
-        runner = RequestRunner(pipeline)
+        runner = RequestRunner(always_answered(pipeline, outputs, self.get_logger()))
         action = PrecheckAction(self, runner, current, lambda: self._active)
         return _Parts(live, outputs, pipeline, runner, action, workers)
 
@@ -374,7 +357,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
-                          on_clock_change=False), post_callback=jumped)
+                          on_clock_change=False), post_callback=self.guarded(jumped, 'the clock'))
 
     def _on_jump(self, reason: str) -> None:
         """Forget what belongs to the old time line; a running request ends as UNSURE."""

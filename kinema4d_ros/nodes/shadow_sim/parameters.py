@@ -82,7 +82,7 @@ TABLE_ROWS = (
               'robot_state_publisher', read_only=True),
     Parameter('fixed_joints.<joint>', float, UNSET,
               'Position of a joint that nobody publishes, such as a caster or a gripper without '
-              'driver; give it to trajectory_gate too', unit='rad or m'),
+              'driver', unit='rad or m'),
     Parameter('joint_agreement', float, 0.01,
               'Two sources of one joint that differ by more contradict each other, and nothing '
               'rests on that joint', unit='rad or m', minimum=0.0001, maximum=1.0, read_only=True),
