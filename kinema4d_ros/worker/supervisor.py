@@ -19,7 +19,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
 from kinema4d_ros.worker.frame_memory import frame_bytes, FrameMemory
-from kinema4d_ros.worker.job import Job, JobOutcome, JobSink, NoSink
+from kinema4d_ros.worker.job import guarded, Job, JobOutcome, JobSink, NoSink
 from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
                                          WorkerHung, WorkerProcess, WorkerState)
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
@@ -114,6 +114,11 @@ class Supervisor:
         """Whether the worker waits for something to do."""
         return self.state == WorkerState.IDLE
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether a job would be done at once, or is being done: model and robot are loaded."""
+        return self._robot_sent and self.state in (WorkerState.IDLE, WorkerState.BUSY)
+
     def remember(self, observation: Observation) -> None:
         """Show the worker the scene, if it is idle."""
         self._call(lambda: self._show(observation))
@@ -169,7 +174,7 @@ class Supervisor:
         for step in (self._drop_worker, self._plan_start,
                      lambda: self._set_state(WorkerState.FAILED, reason),
                      lambda: self._fail_jobs(reason)):
-            _guarded(step)
+            guarded(step)
         time.sleep(_BUG_RETRY_PERIOD)
 
     def _time_left(self) -> float:
@@ -222,8 +227,8 @@ class Supervisor:
         if not self.is_idle:
             return
         if self._robot is not None and not self._robot_sent:
-            self._robot_sent, self._sent_observation = True, None
             self._set_state(WorkerState.STARTING, 'loading the robot')
+            self._robot_sent, self._sent_observation = True, None
             self._kill_at = time.monotonic() + self._start_timeout
             self._send(self._robot)
         elif self._pending is not None:
@@ -374,14 +379,14 @@ class Supervisor:
 
     def _set_state(self, state: WorkerState, message: str = '') -> None:
         self.state, self.state_message = state, message
-        _guarded(lambda: self._on_state(state, message))   # what it raises must not end this thread
+        guarded(lambda: self._on_state(state, message))   # what it raises must not end this thread
 
     def _shut_down(self) -> None:
         """End jobs and worker, and free everything."""
         with self._calls_lock:
             self._closed = True
         while self._calls:                     # a job submitted meanwhile must not hang
-            _guarded(self._calls.popleft())
+            guarded(self._calls.popleft())
         for job in filter(None, (self._job, self._pending)):
             job.finish(JobOutcome.CANCELLED, _ENDING)
         why_alive = None if self._process is None else self._process.end(self._grace)
@@ -390,11 +395,3 @@ class Supervisor:
         os.close(self._wake_read)
         os.close(self._wake_write)
         self._set_state(WorkerState.STOPPED, why_alive or '')
-
-
-def _guarded(step: Callable[[], object]) -> None:
-    """Do one step; what it raises must not keep the next one from being done."""
-    try:
-        step()
-    except Exception:
-        traceback.print_exc()

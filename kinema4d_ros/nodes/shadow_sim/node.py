@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers
 from kinema4d_ros.bridge.guarded import GuardedNode, transition
+from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
@@ -31,6 +32,7 @@ from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.readiness import readiness
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
 from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
 from kinema4d_ros.robot import Robot
@@ -92,6 +94,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
         self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
+        self._robot_state: RobotState | None = None
         self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
@@ -116,6 +119,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
         """End everything in whatever state the node is."""
         self._deactivate()
         self._clean_up()
+        if self._robot_state is not None:
+            self._robot_state.close()
 
     # ------------------------------------------------------------------ lifecycle
 
@@ -128,7 +133,10 @@ class ShadowSim(GuardedNode, LifecycleNode):
             raise ConfigurationError(
                 f"parameter 'world_model' is {model!r}, valid: "
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
+        if self._robot_state is None:      # its subscriptions stay as long as the node
+            self._robot_state = RobotState(self, values['robot_state_topics'], group=self._data)
         self._parts = self._make_parts(settings)
+        self._parts.live.update(why_robot_not_ready=self._robot_state.why_not_ready)
         self._subscribe_to_robot()
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data)
@@ -262,6 +270,13 @@ class ShadowSim(GuardedNode, LifecycleNode):
         if values['max_input_age'] == 0.0:
             self.get_logger().warning(
                 'max_input_age is 0.0: verdicts may rest on images of any age')
+        if values['tier1.unseen'] == 'report':
+            self.get_logger().warning(
+                "tier1.unseen is 'report': a motion into space that no camera has seen may PASS")
+        if values['verdict_lifetime'] > 60.0:
+            self.get_logger().warning(
+                f"verdict_lifetime is {values['verdict_lifetime']} s: a verdict may be acted on so "
+                'long after the look that it rests on')
         if values['tier1.travel'] < values['tier0.travel']:
             self.get_logger().warning(
                 f"tier1.travel is {values['tier1.travel']} m, but links are checked against each "
@@ -345,7 +360,9 @@ class ShadowSim(GuardedNode, LifecycleNode):
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,
             {'requests replaced': parts.runner.replaced, 'requests waiting': parts.runner.waiting,
-             **parts.pipeline.incidents.counts()}))
+             **parts.pipeline.incidents.counts()},
+            readiness(parts.live.current, parts.workers, self.get_clock().now().nanoseconds,
+                      self._settings.current.values)))
 
     # ------------------------------------------------------------------ time
 

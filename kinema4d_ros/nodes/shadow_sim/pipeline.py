@@ -298,6 +298,8 @@ class PrecheckPipeline:
             if candidate.robot is not None and candidate.robot is not robot:
                 assessment.add_unsure('the robot description changed', FindingCode.CANCELLED)
             self._check_ages(candidate, observed, plan)
+            if reason := self._live.current.why_robot_not_ready():
+                assessment.add_unsure(reason, FindingCode.ROBOT_STATE)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):
                 assessment.add_unsure(request.reason, code_of(request.outcome))
         assessment.took('verdict', time.monotonic() - request.started)
