@@ -35,7 +35,7 @@ def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
         verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
         asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
         player = Process('episode_player', *parameters(
-            episode=PATH.stem, rate=20.0, lead_in=0.0, at_end='hold', subscribers=2,
+            episode=PATH.stem, lead_in=0.5, at_end='hold', subscribers=2,
             wait_for_ready='[shadow_sim]'))
         images = graph.listen('camera/image_raw', Image, qos.PREDICTED_FRAMES)
         process = start_shadow_sim(world_model='stub_models:Waiting',

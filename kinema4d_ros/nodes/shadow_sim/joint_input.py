@@ -19,15 +19,14 @@ from kinema4d_ros.bridge.rclpy_compat import sequence_number
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_stale
+from kinema4d_ros.nodes.shadow_sim.input_problem import (ahead, CLOCK_NS, FRESH, InputProblem, NS,
+                                                         offset_text, why_stale)
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode
 
 TOPIC = 'joint_states'
 _FIXED = 'fixed_joints.'
 _SPREAD_NS = NS // 2      # arm and gripper may publish their states so far apart
-_CLOCK_NS = NS            # stamps that are further off are of another clock
-_FRESH = 1.0              # [s] what arrived later than that ago is still being sent
 _NOTE_PERIOD = 1.0        # [s] between two notes of a clock that is off
 
 
@@ -73,7 +72,7 @@ class JointInput:
         self._sources.clear()
 
     def _take(self, message: JointState, info: object) -> None:
-        arrival, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
+        arrival, now_ns = time.monotonic(), self._node.getoffset_text().now().nanoseconds
         stamp = stamp_ns(message.header.stamp)
         try:
             states = joint_states(message)
@@ -84,11 +83,11 @@ class JointInput:
         self.buffer.put(round(arrival * NS), None, arrival)
         self._sources.put(states, stamp, arrival, now_ns, sequence_number(info))
         off = stamp - now_ns
-        if self._warns_of_clocks and abs(off) > _CLOCK_NS \
+        if self._warns_of_clocks and abs(off) > CLOCK_NS \
                 and arrival - self._noted_at > _NOTE_PERIOD:
             self._noted_at = arrival
-            self._note_problem(TOPIC, f'{", ".join(sorted(states.positions))}: {_clock(off, stamp)}'
-                               f'; {publishers(self._node, TOPIC)}')
+            self._note_problem(TOPIC, f'{_several(states.positions)}: {offset_text(off, stamp)}; '
+                               f'{publishers(self._node, TOPIC)}')
 
     # ------------------------------------------------------------------ where the joints are
 
@@ -143,11 +142,11 @@ class JointInput:
         self._refuse_lacking(wanted, {*heard, *found.positions}, found.positions)
         for name, reading in heard.items():
             offset = reading.offset_ns
-            if now - reading.arrival < _FRESH and abs(offset - image.offset_ns) > _CLOCK_NS:
+            if now - reading.arrival < FRESH and abs(offset - image.offset_ns) > CLOCK_NS:
                 raise InputProblem(FindingCode.CONTRADICTION, (
                     f'the clocks of joints and image do not agree: of {name}, '
-                    f'{_clock(offset, reading.stamp_ns)}, and the stamp of the image is '
-                    f'{_ahead(image.offset_ns)} it; synchronise them; '
+                    f'{offset_text(offset, reading.stamp_ns)}, and the stamp of the image is '
+                    f'{ahead(image.offset_ns)} it; synchronise them; '
                     f'{publishers(self._node, TOPIC)}'))
         away = {name: reading for name, reading in heard.items() if name not in found.positions}
         if away:
@@ -179,7 +178,7 @@ class JointInput:
                     'of its own'))
         for name, position in fixed.items():
             for reading in self._sources.readings(name):
-                if now - reading.arrival < _FRESH \
+                if now - reading.arrival < FRESH \
                         and abs(reading.position - position) > values['joint_agreement']:
                     raise InputProblem(FindingCode.CONTRADICTION, (
                         f'parameter fixed_joints.{name} says {position:.4f}, and joint_states '
@@ -208,10 +207,10 @@ class JointInput:
                 'away from that of the other joints')
         code, now = FindingCode.STALE_INPUT, time.monotonic()
         offset = reading.offset_ns
-        if now - reading.arrival >= _FRESH:
+        if now - reading.arrival >= FRESH:
             text += f'; where nobody publishes it any more, set fixed_joints.{name} to its position'
-        elif reading.stamp_ns and abs(offset) > _CLOCK_NS:
-            text += f'; they are sent, but {_clock(offset, reading.stamp_ns)}'
+        elif reading.stamp_ns and abs(offset) > CLOCK_NS:
+            text += f'; they are sent, but {offset_text(offset, reading.stamp_ns)}'
             if known:
                 code = FindingCode.CONTRADICTION
                 text += ', unlike those of the other joints; synchronise the clocks'
@@ -224,14 +223,3 @@ def _in_order(robot: Robot, states: JointStates) -> JointStates:
 
 def _several(names: Iterable[str]) -> str:
     return ', '.join(sorted(names))
-
-
-def _clock(offset_ns: int, stamp: int) -> str:
-    """Return what is wrong with the stamps of a source."""
-    if stamp == 0:
-        return 'they have no stamp (it is 0)'
-    return f'their stamps are {_ahead(offset_ns)} the clock of this node'
-
-
-def _ahead(offset_ns: int) -> str:
-    return f'{abs(offset_ns) / NS:.1f} s {"ahead of" if offset_ns > 0 else "behind"}'
