@@ -20,7 +20,7 @@ from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
                                 Robot, sample_trajectory)
 from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame, Report,
-                                RobotRollout, silent, Verdict)
+                                RobotRollout, silent, StartState, Verdict)
 from kinema4d_ros.world_model import load_world_model, WorldModel
 
 CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
@@ -85,19 +85,23 @@ class ShadowSimulator:
         self.close()
 
     def roll_out(self, observation: Observation, trajectory: JointTrajectory,
-                 report: Report = silent) -> RobotRollout:
+                 report: Report = silent, *,
+                 start: Mapping[str, float] | None = None) -> RobotRollout:
         """
         Return the exact part of the future: where the robot is, and how the camera sees it.
 
-        Frame 0 is the observed state; joints that the trajectory does not name stay.
+        Frame 0 is where it starts; joints that the trajectory does not name stay.
 
+        :param start: joints where the motion starts [rad or m], with velocities where it is a
+            StartState; None for those of the observation.
         :param report: called with the stage 'robot', again and again while it is drawn.
         :raises PredictionCancelled: as raised by `report`.
         """
         report('robot', 0, 1)
         appearance, camera = self._appearance(observation), observation.view.camera
         times = frame_times(trajectory, self.frames)
-        motion = sample_trajectory(trajectory, self.robot, times, observation.joint_positions)
+        start = StartState.of(observation.start if start is None else start).resting_where_unknown
+        motion = sample_trajectory(trajectory, self.robot, times, start)
         T_base_link = self._kinematics(motion.positions)
         T_base_camera = self._poses(observation, T_base_link)
         images = self._renderer.render(T_base_link, camera, T_base_camera, appearance,
@@ -119,12 +123,17 @@ class ShadowSimulator:
         yield from self.future(observation, trajectory, seed=seed, report=report)[1]
 
     def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
-               report: Report = silent) -> tuple[RobotRollout, Iterator[PredictedFrame]]:
-        """Return the robot's motion, and the predicted frames as `predict` yields them."""
+               report: Report = silent, start: Mapping[str, float] | None = None,
+               ) -> tuple[RobotRollout, Iterator[PredictedFrame]]:
+        """
+        Return the robot's motion, and the predicted frames as `predict` yields them.
+
+        :param start: as for `roll_out`.
+        """
         if self.world_model is None:
             raise WorldModelError('this simulator has no world model to predict with; give it one '
                                   "by its name, as in ShadowSimulator(robot, 'kinematic')")
-        robot = self.roll_out(observation, trajectory, report)
+        robot = self.roll_out(observation, trajectory, report, start=start)
         return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
 
     def robot_mask(self, observation: Observation) -> np.ndarray:
@@ -147,7 +156,9 @@ class ShadowSimulator:
         :param settings: what is allowed; None for the settings of the simulator.
         :param goal: for the probability that it is reached.
         :param report: called with the stages 'tier 0', 'tier 1', 'robot', and those of the model.
-        :param live_joints: newer positions than the observation's, for tier 0 [rad or m].
+        :param live_joints: where the joints are now, which the motion starts from [rad or m]: a
+            StartState says how fast they move, positions alone that they stand still; None for
+            those of the observation.
         :raises PredictionCancelled: as raised by `report`. Nothing else is raised: what fails is
             a finding, and the verdict UNSURE.
         """

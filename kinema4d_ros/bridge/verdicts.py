@@ -18,7 +18,7 @@ from kinema4d_ros.msg import ClearanceSample as ClearanceSampleMessage
 from kinema4d_ros.msg import Finding as FindingMessage
 from kinema4d_ros.msg import StageLatency
 from kinema4d_ros.msg import Verdict as VerdictMessage
-from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, Severity, Status,
+from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, Severity, StartState, Status,
                                 Verdict)
 
 _NAN = float('nan')
@@ -51,7 +51,11 @@ def verdict_message(verdict: Verdict, header: Header) -> VerdictMessage:
         world_model=str(verdict.world_model), seed=int(verdict.seed), final=bool(verdict.final),
         checkpoint_hash=str(verdict.checkpoint_hash),
         clearances=[_sample_message(sample) for sample in verdict.clearances
-                    if known_duration(sample.time)[0]])
+                    if known_duration(sample.time)[0]],
+        start_joints=[str(name) for name in verdict.start],
+        start_positions=[float(value) for value in verdict.start.positions.values()],
+        start_velocities=[float(verdict.start.velocities.get(name, 0.0))
+                          for name in verdict.start])
 
 
 def verdict_from_message(message: VerdictMessage) -> Verdict:
@@ -74,7 +78,8 @@ def verdict_from_message(message: VerdictMessage) -> Verdict:
         clearance_sigma=_known(message.clearance_sigma), success=_known(message.success),
         action_following=_known(message.action_following), final=message.final,
         checkpoint_hash=message.checkpoint_hash,
-        clearances=tuple(map(_sample_from_message, message.clearances)))
+        clearances=tuple(map(_sample_from_message, message.clearances)),
+        start=_start_from_message(message))
 
 
 def candidates_message(rollout_id: str, trajectories: Sequence[Any],
@@ -139,6 +144,15 @@ def _sample_from_message(message: ClearanceSampleMessage) -> ClearanceSample:
     return ClearanceSample(
         duration_seconds(message.time_from_start), message.distance, message.sigma, message.link,
         _place(message.point), _place(message.robot_point))
+
+
+def _start_from_message(message: VerdictMessage) -> StartState:
+    """Return the start state; one whose lists do not match says nothing."""
+    names = message.start_joints
+    if not len(names) == len(message.start_positions) == len(message.start_velocities):
+        return StartState()
+    return StartState(dict(zip(names, message.start_positions)),
+                      dict(zip(names, message.start_velocities)))
 
 
 def _place(point: Point) -> tuple[float, float, float]:

@@ -44,6 +44,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='write an incident packet there on FAIL')
     parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
                         help='where mesh packages are; may be repeated')
+    parser.add_argument('--tracking', type=Path, metavar='FILE',
+                        help='how the robot follows commands, by fit-tracking: the way that it is '
+                             'likely to take is judged as well')
     parser.add_argument('--json', action='store_true', help='the verdict as JSON on stdout')
 
 
@@ -53,7 +56,9 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.episodes import Episode
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
+    from kinema4d_ros.precheck import PrecheckSettings
     from kinema4d_ros.robot import Robot
+    from kinema4d_ros.robot.tracking import TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator
     from kinema4d_ros.world_model import load_world_model
 
@@ -66,7 +71,9 @@ def run(options: argparse.Namespace) -> Exit:
         observation, trajectory = episode.observation(), episode.trajectory
         report('loading the robot', 0, 0)
         model = load_world_model(options.world_model, **settings)
-        simulator = ShadowSimulator(robot, model, frames=options.frames)
+        allowed = PrecheckSettings(
+            tracking=TrackingModel.load(options.tracking) if options.tracking else None)
+        simulator = ShadowSimulator(robot, model, frames=options.frames, settings=allowed)
         checkpoint = str(model.fingerprint)
         try:
             verdict = simulator.precheck(observation, trajectory, tiers=options.tiers, goal=goal,
@@ -76,9 +83,9 @@ def run(options: argparse.Namespace) -> Exit:
     packet_path = None
     if options.incident_dir is not None and verdict.status.name == 'FAIL':
         rules = IncidentRules(
-            tiers=options.tiers, required=options.tiers, goal=goal, seed=options.seed,
-            world_model=options.world_model, model_settings=settings, frames=options.frames,
-            checkpoint_hash=checkpoint)
+            tiers=options.tiers, required=options.tiers, settings=allowed, goal=goal,
+            seed=options.seed, world_model=options.world_model, model_settings=settings,
+            frames=options.frames, checkpoint_hash=checkpoint)
         packet_path = options.incident_dir / f'{episode.path.stem}_{options.seed}.zip'
         write_packet(packet_path, IncidentPacket(
             observation, episode.robot_description, trajectory, rules, verdict,

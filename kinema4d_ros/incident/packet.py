@@ -26,8 +26,9 @@ class IncidentRules:
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_hash: str = ''
     frames: int = 49
-    #: [rad or m] that tier 0 compared the start with; empty for those of the observation
+    #: [rad or m] from which it was judged; empty for those of the observation
     live_joints: Mapping[str, float] = field(default_factory=dict)
+    live_velocities: Mapping[str, float] = field(default_factory=dict)    # as of a StartState
     camera_link: str = ''                 # that carries the camera; '' for one that stays
     #: the camera in that link, rows of a (4, 4) matrix
     T_link_camera: tuple[tuple[float, ...], ...] = ()

@@ -16,7 +16,7 @@ from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
 from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import Severity, Verdict
+from kinema4d_ros.types import Severity, StartState, Verdict
 from kinema4d_ros.world_model import load_world_model
 from kinema4d_ros.world_model.base import WorldModel
 
@@ -71,7 +71,7 @@ def replay(packet: IncidentPacket, *, package_paths: Sequence[str | Path] = (),
         verdict = run_precheck(
             simulator, simulator.checker(rules.settings), packet.observation, packet.trajectory,
             tiers=rules.tiers, required=rules.required, goal=rules.goal, seed=rules.seed,
-            report=report, live_joints=rules.live_joints)
+            report=report, live_joints=StartState(rules.live_joints, rules.live_velocities))
     finally:
         simulator.close()
     return ReplayResult(verdict, packet.verdict, differences(packet.verdict, verdict), tuple(notes))

@@ -9,6 +9,7 @@ from typing import Any
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule)
+from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.types import JointLimit
 
 #: name of a limit in parameters, as in MoveIt's joint_limits.yaml -> in JointLimit
@@ -16,13 +17,15 @@ _LIMITS = {'min_position': 'lower', 'max_position': 'upper', 'max_velocity': 've
            'max_acceleration': 'acceleration', 'max_jerk': 'jerk'}
 
 
-def precheck_settings(values: Mapping[str, Any], srdf: str | None = None) -> PrecheckSettings:
+def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
+                      tracking: TrackingModel | None = None) -> PrecheckSettings:
     """
     Return the settings of all tiers.
 
     :param values: of the parameters by their dotted names; those that have no default only where
         they are set.
     :param srdf: text of the SRDF that the parameter names.
+    :param tracking: the model that the parameter names.
     :raises ConfigurationError: values that would switch a rule off or turn it round.
     """
     grasping = GraspSettings()
@@ -37,7 +40,7 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None) -> Pre
         allowed_contacts=tuple(
             (link, other) for link, others in _below('allowed_contacts.', values).items()
             for other in others),
-        grasping=grasping)
+        grasping=grasping, tracking=tracking)
 
 
 def world_model_settings(values: Mapping[str, Any]) -> dict[str, Any]:

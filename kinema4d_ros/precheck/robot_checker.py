@@ -3,6 +3,7 @@
 """Tiers 0 and 1 of one robot, with everything kept that several trajectories share."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,17 +13,25 @@ import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.foresight import can_grasp, Story
+from kinema4d_ros.precheck.assessment import NO_MOTION
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
+from kinema4d_ros.precheck.start_state import complete_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
+from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
+                                            too_loose)
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
-from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
+from kinema4d_ros.robot import (DistanceFields, LinkMesh, Robot, sample_trajectory, SampledMotion,
+                                SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
-                                RobotRollout)
+                                RobotRollout, StartState)
+
+_SAMPLES = 100     # of the motion that is likely, for tier 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +101,26 @@ class RobotChecker:
     def tier0(self, trajectory: JointTrajectory,
               joint_positions: Mapping[str, float]) -> tuple[Finding, ...]:
         """Check the trajectory by itself."""
-        return check_tier0(trajectory, self.robot, joint_positions, self.settings.tier0,
-                           self.self_collision)
+        settings, model = self.settings.tier0, self.settings.tracking
+        found = check_tier0(trajectory, self.robot, joint_positions, settings,
+                            self.self_collision)
+        if model is None or any(finding.code in NO_MOTION for finding in found):
+            return found
+        start, _ = complete_start(trajectory, self.robot, joint_positions)
+        motion = likely_motion(trajectory, self.robot, start, model, _SAMPLES)
+        likely = check_self_contact(motion.times, kinematics_of(self.robot)(motion.positions),
+                                    self.self_collision, settings.self_margin)
+        return (*found, *only_new(likely, found),
+                *limit_findings(motion, self.robot, settings.position_tolerance))
 
-    def tier1(self, observation: Observation, trajectory: JointTrajectory) -> Tier1Result:
-        """Check the motion against the scene that the observation shows."""
+    def tier1(self, observation: Observation, trajectory: JointTrajectory,
+              start: Mapping[str, float] | None = None) -> Tier1Result:
+        """
+        Check the motion against the scene that the observation shows.
+
+        :param start: joints where the motion starts [rad or m], maybe a StartState; None for those
+            of the observation. Where the robot is in the image, only the observation says.
+        """
         if observation.view.depth is None:
             return Tier1Result((not_checked(
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
@@ -110,14 +134,24 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
-        motion, too_long = self._move(observation, trajectory)
+        motion, too_long = self._move(observation, trajectory, start)
+        findings, clearance, story = self._check_against(scene, motion)
+        outcome = foresee_outcome(story, scene, clearance)
+        findings += too_long
+        if self.settings.tracking is not None:
+            likely, loose = self._likely(observation, trajectory, start, len(motion.times))
+            followed, its_clearance, _ = self._check_against(scene, likely)
+            findings += (*only_new(followed, findings), *([] if loose is None else [loose]))
+            clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
+        return Tier1Result(findings + outcome.findings(), clearance, outcome)
+
+    def _check_against(self, scene: Scene, motion: RobotRollout
+                       ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
         story = None
         if can_grasp(motion):
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
-        findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
-                                          self.settings.tier1, story=story)
-        outcome = foresee_outcome(story, scene, clearance)
-        return Tier1Result(findings + too_long + outcome.findings(), clearance, outcome)
+        return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
+                            story=story), story
 
     def scene_of(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""
@@ -128,23 +162,41 @@ class RobotChecker:
             self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
         return self._scene
 
-    def rollout_of(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
+    def rollout_of(self, observation: Observation, trajectory: JointTrajectory,
+                   start: Mapping[str, float] | None = None) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""
-        return self._move(observation, trajectory)[0]
+        return self._move(observation, trajectory, start)[0]
 
-    def _move(self, observation: Observation,
-              trajectory: JointTrajectory) -> tuple[RobotRollout, tuple[Finding, ...]]:
-        robot, start = self.robot, observation.joint_positions
+    def _move(self, observation: Observation, trajectory: JointTrajectory,
+              start: Mapping[str, float] | None) -> tuple[RobotRollout, tuple[Finding, ...]]:
+        robot = self.robot
+        start = StartState.of(observation.start if start is None else start).resting_where_unknown
         times, too_long = sampling_times(trajectory, robot, start, self.settings.tier1.travel,
                                          self.surfaces)
-        motion = sample_trajectory(trajectory, robot, times, start)
-        T_base_link = kinematics_of(robot)(motion.positions)
-        steps = len(times)
+        return self._rollout(observation, sample_trajectory(trajectory, robot, times, start)), \
+            too_long
+
+    def _likely(self, observation: Observation, trajectory: JointTrajectory,
+                start: Mapping[str, float] | None, samples: int,
+                ) -> tuple[RobotRollout, Finding | None]:
+        """Return the likely motion, and what forbids a PASS where it is not known well enough."""
+        model, robot = self.settings.tracking, self.robot
+        if model is None:
+            raise RuntimeError('there is no tracking model')
+        start = StartState.of(observation.start if start is None else start).resting_where_unknown
+        motion = likely_motion(trajectory, robot, start, model, samples)
+        sigmas = link_sigmas(motion, robot, model, self.surfaces)
+        return (dataclasses.replace(self._rollout(observation, motion), link_sigma=sigmas),
+                too_loose(sigmas, robot, self.settings.tier1.confidence))
+
+    def _rollout(self, observation: Observation, motion: SampledMotion) -> RobotRollout:
+        steps = len(motion.times)
         return RobotRollout(
-            times, motion.joint_names, motion.positions, robot.link_names, T_base_link,
-            observation.view.camera, np.repeat(observation.view.T_base_camera[None], steps, axis=0),
+            motion.times, motion.joint_names, motion.positions, self.robot.link_names,
+            kinematics_of(self.robot)(motion.positions), observation.view.camera,
+            np.repeat(observation.view.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
-            np.empty((steps, 0, 0, 3), np.uint8), self.gripper), too_long
+            np.empty((steps, 0, 0, 3), np.uint8), self.gripper)
 
     def forget(self) -> None:
         """Forget the scene."""

@@ -22,12 +22,13 @@ from kinema4d_ros.precheck.outcome import event_finding, Outcome
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.speed_scaling import speed_factor
+from kinema4d_ros.precheck.start_state import controller_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
-                                Report, RobotRollout, Severity, silent, Verdict)
+                                Report, RobotRollout, Severity, silent, StartState, Verdict)
 
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
@@ -36,8 +37,9 @@ class Predictor(Protocol):
     """What predicts futures: a ShadowSimulator with a world model."""
 
     def future(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
-               report: Report = silent) -> tuple[RobotRollout, Iterable[PredictedFrame]]:
-        """Return the robot's motion, and the predicted frames one after the other."""
+               report: Report = silent, start: Mapping[str, float] | None = None,
+               ) -> tuple[RobotRollout, Iterable[PredictedFrame]]:
+        """Return the robot's motion from `start`, and the predicted frames one after the other."""
 
 
 def run_precheck(simulator: Predictor, checker: RobotChecker, observation: Observation,
@@ -51,22 +53,23 @@ def run_precheck(simulator: Predictor, checker: RobotChecker, observation: Obser
     :param simulator: its `world_model` may be None where tier 2 is not among `tiers`.
     :raises PredictionCancelled: as raised by `report`. Nothing else is raised.
     """
-    joints = live_joints or observation.joint_positions
+    joints = controller_start(live_joints or observation.start,
+                              checker.settings.tier0.start_velocity)
     model = getattr(simulator, 'world_model', None)
     assessment = Assessment()
     assessment.measure(trajectory_hash=trajectory_hash(trajectory),
                        robot_hash=checker.robot.description_hash,
                        scene_stamp_ns=observation.stamp_ns,
                        world_model='' if model is None else model.name, seed=seed)
-    check(assessment, checker, observation, trajectory, tiers=tiers, goal=goal,
-          joint_positions=joints, report=report)
+    check(assessment, checker, observation, trajectory, tiers=tiers, goal=goal, start=joints,
+          report=report)
     if 2 in tiers and assessment.moves:
         with assessment.tier(2, report=report):
             if model is None:
                 raise WorldModelError('there is no world model to predict with; give the '
                                       'ShadowSimulator one, or leave tier 2 out')
             predict(assessment, simulator, checker, observation, trajectory, seed=seed,
-                    report=report)
+                    report=report, start=joints)
     return conclude(assessment, trajectory, checker.robot, joints, checker.settings.tier0,
                     required=required)
 
@@ -79,14 +82,14 @@ def begin(assessment: Assessment, trajectory: JointTrajectory, robot: Robot,
     :param joint_positions: live joints [rad or m] by name.
     :raises UnknownJointError: the settings name a joint that the robot does not have.
     """
-    assessment.measure(robot_hash=robot.description_hash)
+    assessment.measure(robot_hash=robot.description_hash, start=StartState.of(joint_positions))
     with assessment.timed('tier 0'):
         assessment.add(0, *check_tier0(trajectory, robot, joint_positions, settings))
 
 
 def check(assessment: Assessment, checker: RobotChecker, observation: Observation,
           trajectory: JointTrajectory, *, tiers: Collection[int], goal: Goal | None = None,
-          joint_positions: Mapping[str, float] | None = None, report: Report = silent,
+          start: Mapping[str, float] | None = None, report: Report = silent,
           stage: str = 'tier 0') -> None:
     """
     Run tier 0 with self-collision and, where it is among `tiers` and there is a motion, tier 1.
@@ -95,17 +98,18 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
     What fails is a finding.
 
     :param goal: what the motion is meant to achieve; needs tier 1.
-    :param joint_positions: for tier 0 [rad or m]; None for those of the observation.
+    :param start: joints where the motion starts [rad or m]; None for those of the observation.
     :param stage: what tier 0 is called in the latencies and for `report`.
     :raises PredictionCancelled: as raised by `report`.
     """
-    joints = observation.joint_positions if joint_positions is None else joint_positions
+    start = observation.start if start is None else StartState.of(start)
+    assessment.measure(start=start)
     with assessment.tier(0, stage, report):
-        assessment.add(0, *checker.tier0(trajectory, joints))
+        assessment.add(0, *checker.tier0(trajectory, start))
     if 1 not in tiers or not assessment.moves:
         return
     with assessment.tier(1, report=report):
-        result = checker.tier1(observation, trajectory)
+        result = checker.tier1(observation, trajectory, start)
         assessment.add(1, *result.findings)
         assessment.measure(**result.measured)
         if goal is not None and result.outcome is not None:
@@ -117,24 +121,26 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
 def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
             observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
             is_judged: bool = True, report: Report = silent,
-            show: Show = lambda *_: None) -> None:
+            show: Show = lambda *_: None, start: Mapping[str, float] | None = None) -> None:
     """
     Predict the future, and have tier 2 check the very frames that are shown.
 
     :param is_judged: whether tier 2 checks it; otherwise it is only shown.
     :param show: called with the robot's motion with each frame of the first prediction.
+    :param start: joints where the motion starts [rad or m]; None for those of the observation.
     :raises PredictionCancelled: as raised by `report`.
     :raises Exception: whatever the world model raises, since then there is no prediction.
     """
     if is_judged:
         first, findings = check_future(simulator, checker, observation, trajectory, seed, report,
-                                       show)
+                                       show, start)
         assessment.add(2, *findings)
         assessment.measure(action_following=first.action_following)
         events = list(first.events)
     else:
         events = []
-        robot, frames = simulator.future(observation, trajectory, seed=seed, report=report)
+        robot, frames = simulator.future(observation, trajectory, seed=seed, report=report,
+                                         start=start)
         for frame in frames:
             show(robot, frame)
             events += frame.events
@@ -169,7 +175,8 @@ def conclude(assessment: Assessment, trajectory: JointTrajectory | None, robot: 
 
 def check_future(simulator: Predictor, checker: RobotChecker, observation: Observation,
                  trajectory: JointTrajectory, seed: int, report: Report,
-                 show: Show = lambda *_: None) -> tuple[FutureCheck, tuple[Finding, ...]]:
+                 show: Show = lambda *_: None, start: Mapping[str, float] | None = None,
+                 ) -> tuple[FutureCheck, tuple[Finding, ...]]:
     """
     Predict, with as many seeds and counterfactuals as the settings say, and check it.
 
@@ -180,7 +187,8 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
 
     def look_at(motion: JointTrajectory, number: int,
                 show: Show = lambda *_: None) -> FutureCheck:
-        robot, frames = simulator.future(observation, motion, seed=number, report=report)
+        robot, frames = simulator.future(observation, motion, seed=number, report=report,
+                                         start=start)
         future = FutureCheck(robot, checker.surfaces, checker.fields, settings)
         for frame in frames:
             show(robot, frame)

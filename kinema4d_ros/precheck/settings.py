@@ -15,6 +15,7 @@ import numpy as np
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import JointLimit
 
@@ -34,6 +35,14 @@ def _made(kind: type[PicklableSettings], values: Mapping[str, Any]) -> Picklable
     return kind(**values)
 
 
+class StartVelocity(enum.StrEnum):
+    """Which velocities a controller takes the joints to have when a motion starts."""
+
+    MEASURED = 'measured'      # joint_trajectory_controller with the state interface velocity
+    ZERO = 'zero'              # without it
+    COMMANDED = 'commanded'    # with interpolate_from_desired_state or open_loop_control
+
+
 @dataclass(frozen=True)
 class Tier0Settings(PicklableSettings):
     """What tier 0 allows."""
@@ -46,6 +55,7 @@ class Tier0Settings(PicklableSettings):
     required_joints: tuple[str, ...] = ()   # the controller's, when it refuses partial goals
     #: x0 y0 z0 x1 y1 z1 [m] in the base frame, which the origins of moving links must not leave
     workspace: tuple[float, float, float, float, float, float] | None = None
+    start_velocity: StartVelocity = StartVelocity.MEASURED    # that the controller starts with
     allow_end_velocity: bool = False    # joint_trajectory_controller's default is to refuse
     #: [s] a jump of the commanded velocity counts as an acceleration over this time
     step_time: float = 0.01
@@ -57,6 +67,7 @@ class Tier0Settings(PicklableSettings):
         _at_least_zero(self, 'start_tolerance', 'position_tolerance', 'self_margin')
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
         _box(self, 'workspace')
+        object.__setattr__(self, 'start_velocity', StartVelocity(self.start_velocity))
         object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))
 
 
@@ -152,6 +163,8 @@ class PrecheckSettings(PicklableSettings):
     #: further pairs of links that may touch
     allowed_contacts: tuple[tuple[str, str], ...] = ()
     grasping: GraspSettings = field(default_factory=GraspSettings)
+    #: how the robot follows commands; where there is one, the likely way is judged as well
+    tracking: TrackingModel | None = None
 
 
 def _at_least_zero(settings: object, *names: str) -> None:

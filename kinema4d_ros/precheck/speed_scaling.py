@@ -10,11 +10,13 @@ import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.tier0.check import check_tier0
-from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
+from kinema4d_ros.robot import is_blended_by_velocity, Robot
+from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Severity,
+                                StartState)
 
 SLOWEST = 0.05           # a smaller share of the speed is no help
 _HALVINGS = 12
+_STILL = 0.001           # [rad/s or m/s] slower joints stand still
 _ROOM = 1 - 1e-3         # of the limit, so that the proposal does not fail by rounding
 _OF_SPEED = frozenset((FindingCode.VELOCITY_LIMIT, FindingCode.ACCELERATION_LIMIT,
                        FindingCode.JERK_LIMIT))
@@ -38,11 +40,16 @@ def speed_factor(trajectory: JointTrajectory, robot: Robot, joint_positions: Map
     Velocity, acceleration, jerk and the speed of a touch shrink with the speed; the way stays the
     same, so whatever else speaks against a motion speaks against a slower one, too.
 
+    :param joint_positions: live joints [rad or m]; with velocities where it is a StartState.
     :param findings: of all tiers.
     :return: from 0.05 to below 1; None when there is nothing against the motion, or something
-        that slowness does not cure.
+        that slowness does not cure, or the robot moves already so that the way would be another.
     """
     against = [f for f in findings if f.severity > Severity.INFO]
+    moving = StartState.of(joint_positions).velocities
+    if is_blended_by_velocity(trajectory) and any(
+            abs(moving.get(name, 0.0)) > _STILL for name in trajectory.joint_names):
+        return None     # slower, it is blended for longer from the same velocity: another way
     if not against or not all(
             f.code in _OF_SPEED or touch_share(f) is not None for f in against):
         return None

@@ -9,17 +9,19 @@ from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
 from kinema4d_ros.robot.point_cubes import PointCubes
+from kinema4d_ros.robot.receipt import from_receipt
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
 from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.tool import swept_path, tool_path
-from kinema4d_ros.robot.trajectory import frame_times, sample_trajectory, SampledMotion
+from kinema4d_ros.robot.trajectory import (frame_times, is_blended_by_velocity, sample_trajectory,
+                                           SampledMotion)
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 
 __all__ = [
     'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes',
     'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'load_meshes', 'sample_trajectory',
-    'swept_path', 'tool_path', 'trajectory_hash',
+    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'from_receipt', 'is_blended_by_velocity',
+    'load_meshes', 'sample_trajectory', 'swept_path', 'tool_path', 'trajectory_hash',
 ]

@@ -7,9 +7,10 @@ The rules are those of ros2_controllers (jazzy) with its default settings:
 
 * The fields that *both* ends of a segment have decide: positions -> linear, with velocities ->
   cubic, with accelerations -> quintic.
-* Before the first point the motion is blended from the current state, by the same rule, with
-  velocity and acceleration 0 where the first point states them. A first point at time 0 is
-  jumped to.
+* Before the first point the motion is blended from the measured state, by the same rule: from
+  the measured position, with the measured velocity where the first point states one, and with
+  acceleration 0 where it states one (few drivers measure accelerations). A first point at time 0
+  is jumped to.
 * A continuous joint goes to the first point the shorter way round. The points themselves are
   taken as they are: from 3.1 to -3.1 rad it turns back by 6.2 rad.
 * From the last point on, that point is held.
@@ -24,7 +25,7 @@ import numpy as np
 from kinema4d_ros.errors import TrajectoryError, UnknownJointError
 from kinema4d_ros.robot.description import JointType
 from kinema4d_ros.robot.robot import Robot
-from kinema4d_ros.types import JointTrajectory
+from kinema4d_ros.types import JointTrajectory, StartState
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +55,9 @@ def sample_trajectory(trajectory: JointTrajectory, robot: Robot, times: np.ndarr
     values for them are not used.
 
     :param times: (T,) float64 [s] from the start of the trajectory, in any order.
-    :param start: positions [rad or m] by joint name when the trajectory starts. Names that the
-        robot does not have are ignored (a /joint_states may carry several robots).
+    :param start: positions [rad or m] by joint name when the trajectory starts; a StartState says
+        how fast they move then, a plain mapping that they stand still. Names that the robot does
+        not have are ignored (a /joint_states may carry several robots).
     :raises UnknownJointError: when the trajectory names a joint that the robot does not have.
     :raises TrajectoryError: when the controller would refuse it, or a start value is missing.
     """
@@ -68,10 +70,18 @@ def sample_trajectory(trajectory: JointTrajectory, robot: Robot, times: np.ndarr
     velocities, accelerations = np.zeros_like(positions), np.zeros_like(positions)
     columns = [robot.joint_names.index(name) for name in names]
     picked = [trajectory.joint_names.index(name) for name in names]
+    moving = StartState.of(start).velocities
     knots = _Knots(trajectory, picked, rest[columns],
+                   np.array([moving.get(name, 0.0) for name in names], np.float64),
                    np.array([name in robot.continuous for name in names], bool))
     positions[:, columns], velocities[:, columns], accelerations[:, columns] = knots(times)
     return SampledMotion(times, robot.joint_names, positions, velocities, accelerations)
+
+
+def is_blended_by_velocity(trajectory: JointTrajectory) -> bool:
+    """Return whether the way to the first point depends on how fast the joints are before."""
+    return trajectory.velocities is not None and bool(len(trajectory.times)) \
+        and trajectory.times[0] > 0
 
 
 def _check(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float]) -> list[str]:
@@ -84,6 +94,12 @@ def _check(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float]
         raise UnknownJointError(unknown, robot.joint_names, 'trajectory')
     if not len(trajectory.times):
         raise TrajectoryError('the trajectory has no points')
+    names = [name for name in trajectory.joint_names if name not in mimics]
+    if not names:
+        raise TrajectoryError(
+            f'{", ".join(trajectory.joint_names) or "no joint"}: the trajectory moves no joint of '
+            'its own, only joints that mimic others, which no controller takes; name the joint '
+            'that they follow')
     for field in ('times', 'positions', 'velocities', 'accelerations'):
         values = getattr(trajectory, field)
         if values is not None and not np.isfinite(values).all():
@@ -100,7 +116,6 @@ def _check(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float]
     if trajectory.accelerations is not None and trajectory.velocities is None:
         raise TrajectoryError('the trajectory has accelerations but no velocities, for which '
                               'joint_trajectory_controller has no interpolation; add velocities')
-    names = [name for name in trajectory.joint_names if name not in mimics]
     missing = [name for name in names if name not in start]
     if missing and trajectory.times[0] > 0:
         raise TrajectoryError(f'the first point is at {trajectory.times[0]} s, so the motion '
@@ -109,6 +124,13 @@ def _check(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float]
     bad = [name for name in robot.joint_names if not np.isfinite(start.get(name, 0.0))]
     if bad:
         raise TrajectoryError(f'the start position of {", ".join(bad)} is not finite')
+    if is_blended_by_velocity(trajectory):
+        velocities = StartState.of(start).velocities
+        bad = [name for name in names if not np.isfinite(velocities.get(name, 0.0))]
+        if bad:
+            raise TrajectoryError(
+                f'how fast {", ".join(bad)} is at the start is not known, and the way to the first '
+                f'point, at {trajectory.times[0]:g} s, depends on it')
     return names
 
 
@@ -116,8 +138,12 @@ class _Knots:
     """The points of a trajectory, the start state among them, and the splines between."""
 
     def __init__(self, trajectory: JointTrajectory, picked: list[int], start: np.ndarray,
-                 continuous: np.ndarray) -> None:
-        """Make them of columns `picked` of the trajectory; `start`, `continuous` match these."""
+                 velocity: np.ndarray, continuous: np.ndarray) -> None:
+        """
+        Make them of columns `picked` of the trajectory, which the other arrays, (J,), match.
+
+        :param velocity: before the first point, where that is later than 0.
+        """
         def column(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else values[:, picked]
 
@@ -130,7 +156,7 @@ class _Knots:
             zero = np.zeros((1, len(picked)))
             self.t = np.concatenate([[0.0], self.t])
             self.p = np.concatenate([nearest[None], self.p])
-            self.v = None if self.v is None else np.concatenate([zero, self.v])
+            self.v = None if self.v is None else np.concatenate([velocity[None], self.v])
             self.a = None if self.a is None else np.concatenate([zero, self.a])
 
     def __call__(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

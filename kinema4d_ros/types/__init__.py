@@ -16,7 +16,7 @@ Conventions, everywhere in the package:
 """
 from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Report, RobotRollout,
                                        silent, WorldEvent)
-from kinema4d_ros.types.motion import JointLimit, JointTrajectory
+from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
 from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, plain_point,
                                         Severity, Status, Verdict)
@@ -37,6 +37,7 @@ __all__ = [
     'Report',
     'RobotRollout',
     'Severity',
+    'StartState',
     'Status',
     'Verdict',
     'WorldEvent',

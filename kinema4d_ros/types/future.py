@@ -44,6 +44,8 @@ class RobotRollout:
     link_id: np.ndarray           # (T, H, W) int16, index into link_names, -1 where no robot
     image: np.ndarray             # (T, H, W, 3) uint8, shaded robot, black elsewhere
     gripper: Gripper | None = None
+    #: (T, L) float64 [m] how well it is known where each link is; None for exactly
+    link_sigma: np.ndarray | None = None
 
     @property
     def mask(self) -> np.ndarray:

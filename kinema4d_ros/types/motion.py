@@ -3,7 +3,9 @@
 """Joint trajectories, and what joints are limited to."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -46,6 +48,54 @@ class JointTrajectory:
     def duration(self) -> float:
         """Time of the last point [s]; 0.0 for an empty trajectory."""
         return float(self.times[-1]) if len(self.times) else 0.0
+
+
+@dataclass(frozen=True)
+class StartState(Mapping[str, float]):
+    """
+    Where the joints are when a motion starts, and how fast they move.
+
+    It is a mapping from joint names to positions, so it goes wherever one is wanted. Whoever has
+    positions only says with a plain mapping that the robot stands still.
+    """
+
+    positions: Mapping[str, float] = field(default_factory=dict)      # [rad or m]
+    #: [rad/s or m/s]; a joint that it lacks stands still, one that is NaN moves nobody knows how
+    velocities: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take copies, as plain numbers."""
+        for name in ('positions', 'velocities'):
+            values = getattr(self, name)
+            object.__setattr__(self, name, {str(key): float(values[key]) for key in values})
+
+    @classmethod
+    def of(cls, joints: Mapping[str, float]) -> StartState:
+        """Return what is already one, and the state of rest at other positions."""
+        return joints if isinstance(joints, cls) else cls(joints)
+
+    def __getitem__(self, name: str) -> float:
+        """Return the position of a joint [rad or m]."""
+        return self.positions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the joints whose position is known."""
+        return iter(self.positions)
+
+    def __len__(self) -> int:
+        """Return of how many joints the position is known."""
+        return len(self.positions)
+
+    @property
+    def of_unknown_velocity(self) -> tuple[str, ...]:
+        """The joints of which nobody knows how fast they move."""
+        return tuple(name for name, value in self.velocities.items() if math.isnan(value))
+
+    @property
+    def resting_where_unknown(self) -> StartState:
+        """The same, with the joints of unknown velocity at rest; say so wherever it is used."""
+        return StartState(self.positions, {name: value for name, value in self.velocities.items()
+                                           if not math.isnan(value)})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.errors import CameraError, ObservationError
-from kinema4d_ros.types.motion import frozen
+from kinema4d_ros.types.motion import frozen, StartState
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,14 @@ class Observation:
     stamp_ns: int
     views: tuple[CameraView, ...]
     joint_positions: Mapping[str, float] = field(default_factory=dict)   # [rad or m]
+    #: [rad/s or m/s]; a joint that it lacks stands still, as in StartState
+    joint_velocities: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse an observation that shows nothing, or two views under one name."""
         object.__setattr__(self, 'views', tuple(self.views))
-        object.__setattr__(self, 'joint_positions', MappingProxyType(dict(self.joint_positions)))
+        for name in ('joint_positions', 'joint_velocities'):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         names = [view.name for view in self.views]
         if not names or len(set(names)) != len(names):
             raise ObservationError('an observation needs one view or more, each with a name of its '
@@ -131,6 +134,11 @@ class Observation:
         return cls(stamp_ns, (view,), joint_positions or {})
 
     @property
+    def start(self) -> StartState:
+        """The joints at the stamp, as what a motion starts from."""
+        return StartState(self.joint_positions, self.joint_velocities)
+
+    @property
     def view(self) -> CameraView:
         """
         The view of an observation that has one.
@@ -148,4 +156,5 @@ class Observation:
 
     def __reduce__(self) -> tuple[type[Observation], tuple[Any, ...]]:
         """Pickle by the constructor: read-only mappings are not pickled."""
-        return Observation, (self.stamp_ns, self.views, dict(self.joint_positions))
+        return Observation, (self.stamp_ns, self.views, dict(self.joint_positions),
+                             dict(self.joint_velocities))

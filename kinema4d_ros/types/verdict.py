@@ -7,6 +7,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kinema4d_ros.types.motion import StartState
+
 
 class Status(enum.IntEnum):
     """The decision; same numbers as msg/Verdict."""
@@ -141,6 +143,8 @@ class Verdict:
     final: bool = True                    # False while a later tier may still change it
     #: how near the robot comes to the scene over time, in order; none when not measured
     clearances: tuple[ClearanceSample, ...] = ()
+    #: the joints from which the motion was judged; empty where none were known
+    start: StartState = field(default_factory=StartState)
 
     def __post_init__(self) -> None:
         """Keep what came as a list as a tuple."""

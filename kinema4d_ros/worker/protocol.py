@@ -10,7 +10,7 @@ from typing import Any
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.types import JointTrajectory, Observation
+from kinema4d_ros.types import JointTrajectory, Observation, StartState
 from kinema4d_ros.worker.frame_memory import StoredFrame
 
 # ---------------------------------------------------------------- to the worker
@@ -44,6 +44,7 @@ class CheckTask:
     tiers: tuple[int, ...] = ()
     goal: Goal | None = None            # what the motion is meant to achieve; needs tier 1
     tells_background: bool = False      # where it finds a FAIL, for an incident packet
+    start: StartState | None = None     # of the motion; None for the joints of the observation
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class PredictionTask:
     seed: int = 0
     is_judged: bool = False             # whether tier 2 looks at it
     tells_background: bool = False      # as of a CheckTask
+    start: StartState | None = None     # likewise
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ def run_task(assessment: Assessment, simulator: ShadowSimulator, checker: RobotC
     """
     Take the steps of the precheck that the task names, from an observation.
 
-    The node has run what of tier 0 needs no meshes, but with the joints of a moment before. The
-    robot may have moved since, so a CheckTask runs all of tier 0.
+    All of them are from one start state, the live joints that the node sends with the task. It has
+    run what of tier 0 needs no meshes with those of a moment before; the robot may have moved
+    since, so a CheckTask runs all of tier 0.
 
     :param show: called with the robot's motion and each predicted frame.
     :raises PredictionCancelled: as raised by `report`.
@@ -27,11 +28,11 @@ def run_task(assessment: Assessment, simulator: ShadowSimulator, checker: RobotC
     """
     if isinstance(task, CheckTask):
         check(assessment, checker, observation, trajectory, tiers=task.tiers, goal=task.goal,
-              report=report, stage='self-collision')
+              report=report, stage='self-collision', start=task.start)
     elif simulator.world_model is None:
         raise WorldModelError('this process has no world model')
     else:
         predict(assessment, simulator, checker, observation, trajectory, seed=task.seed,
-                is_judged=task.is_judged, report=report, show=show)
+                is_judged=task.is_judged, report=report, show=show, start=task.start)
     if assessment.fails and task.tells_background:
         assessment.background = observation.view.background

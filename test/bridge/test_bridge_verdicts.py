@@ -21,7 +21,7 @@ from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
 from kinema4d_ros.precheck import decide  # noqa: E402
 from kinema4d_ros.robot import trajectory_hash  # noqa: E402
 from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, JointTrajectory,  # noqa: E402
-                                Severity, Status, Verdict)
+                                Severity, StartState, Status, Verdict)
 
 HEADER = Header(stamp=Time(sec=7, nanosec=5), frame_id='base')
 NUMBER = st.none() | st.floats(allow_nan=False)
@@ -142,8 +142,22 @@ def test_every_field_of_a_verdict_has_its_place_in_the_message():
     ours = {field.name for field in dataclasses.fields(Verdict)}
     theirs = set(messages.Verdict.get_fields_and_field_types())
     same = ours & theirs
-    assert ours - same == {'deciding_tier', 'scene_stamp_ns'}      # by another name
-    assert theirs - same == {'header', 'rollout_id', 'tier', 'has_safe_prefix', 'valid_until'}
+    assert ours - same == {'deciding_tier', 'scene_stamp_ns', 'start'}      # by another name
+    assert theirs - same == {'header', 'rollout_id', 'tier', 'has_safe_prefix', 'valid_until',
+                             'start_joints', 'start_positions', 'start_velocities'}
+
+
+def test_the_start_state_survives_the_wire():
+    start = StartState({'a': 0.5, 'b': np.float64(-1)}, {'a': 0.25})
+    sent = over_the_wire(verdicts.verdict_message(decide({0: []}, required=(0,), start=start),
+                                                  HEADER))
+    assert list(sent.start_velocities) == [0.25, 0.0]        # what stands still is told to
+    there = verdicts.verdict_from_message(sent).start
+    assert there.positions == {'a': 0.5, 'b': -1.0} and there.velocities == {'a': 0.25, 'b': 0.0}
+    sent.start_velocities = [math.nan, 0.0]
+    assert verdicts.verdict_from_message(sent).start.of_unknown_velocity == ('a',)
+    sent.start_velocities = [0.0]
+    assert not verdicts.verdict_from_message(sent).start     # lists that contradict each other
 
 
 def test_pass_and_nothing_run():

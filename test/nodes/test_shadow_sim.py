@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from graph import CAMERA_FRAME, FRAMES, HEIGHT, made, swing, WIDTH
+from graph import CAMERA_FRAME, FRAMES, HEIGHT, made, READY, swing, WIDTH
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
 from shadow_bench import codes, stages
@@ -17,7 +17,8 @@ from stub_models import RAISE, STUCK, UNRESPONSIVE
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
-from kinema4d_ros.bridge.motion import duration_message, duration_seconds
+from kinema4d_ros.bridge.motion import (duration_message, duration_seconds, joint_state_message,
+                                        stamp_ns, time_message)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -197,6 +198,72 @@ def test_a_trajectory_of_another_time_is_unsure(bench):
     verdict = bench.ask(trajectory)
     assert verdict.status == Verdict.UNSURE and Finding.STALE_INPUT in codes(verdict)
     assert 'send it with stamp 0' in verdict.summary
+
+
+@pytest.mark.parametrize('ahead, status, code', [
+    (-0.3, Verdict.FAIL, Finding.START_STATE),        # it would jump 0.09 rad into the middle
+    (0.4, Verdict.PASS, None),                        # a blend before it begins
+    (-5.0, Verdict.UNSURE, Finding.STALE_INPUT)])
+def test_a_stamp_is_judged_as_the_controller_takes_it(bench, ahead, status, code):
+    trajectory = swing()
+    now = bench.graph.node.get_clock().now().nanoseconds
+    trajectory.header.stamp = time_message(now + round(ahead * 1e9))
+    verdict = bench.ask(trajectory)
+    assert verdict.status == status, verdict.summary
+    assert code is None or code in codes(verdict)
+
+
+def stay():
+    """Return a trajectory of one point at 3 s, where the joints are, at rest."""
+    trajectory = swing(0.0)
+    trajectory.points = trajectory.points[1:]
+    trajectory.points[0].velocities = [0.0] * len(READY)
+    trajectory.points[0].time_from_start = duration_message(3.0)
+    return trajectory
+
+
+def test_joints_are_judged_as_fast_as_their_driver_says(bench):
+    """The controller blends from the measured velocity: 0.3 rad/s reach 0.13 rad beyond."""
+    moving = dict.fromkeys(READY, 0.0) | {'elbow_joint': 0.3}
+    limit = {'joint_limits.elbow_joint.max_position': READY['elbow_joint'] + 0.1}
+    bench.set(**limit)
+    try:
+        assert not any(bench.passes(stay()).start_velocities)
+        bench.robot.make_joints = lambda *joints: joint_state_message(*joints, moving)
+        bench.robot.wait_shown()
+        verdict = bench.ask(stay())
+        assert verdict.status == Verdict.FAIL and Finding.POSITION_LIMIT in codes(verdict)
+        told = dict(zip(verdict.start_joints, verdict.start_velocities))
+        assert told == {name: moving[name] for name in told} and told['elbow_joint'] == 0.3
+        assert dict(zip(verdict.start_joints, verdict.start_positions)) == {
+            name: READY[name] for name in told}
+        bench.set(**{'tier0.start_velocity': 'zero'})
+        assert bench.passes(stay())
+    finally:
+        bench.set(**{'tier0.start_velocity': 'measured',
+                     'joint_limits.elbow_joint.max_position': 9.0})
+
+
+def test_where_no_velocities_come_positions_say_how_fast_the_joints_are(bench):
+    began = bench.graph.node.get_clock().now().nanoseconds
+
+    def joints(positions, header):
+        seconds = (stamp_ns(header.stamp) - began) * 1e-9
+        return joint_state_message(positions | {'elbow_joint': 1.5 + 0.05 * seconds}, header)
+
+    bench.robot.make_joints = joints
+    bench.robot.wait_shown()
+    verdict = bench.ask(stay())
+    velocities = dict(zip(verdict.start_joints, verdict.start_velocities))
+    assert velocities.pop('elbow_joint') == pytest.approx(0.05, abs=1e-3)
+    assert set(velocities.values()) == {0.0}
+
+
+def test_efforts_are_nothing_that_was_computed(bench):
+    trajectory = swing()
+    trajectory.points[1].effort = [1.0] * len(READY)
+    verdict = bench.ask(trajectory)
+    assert verdict.status == Verdict.UNSURE and 'commands efforts' in verdict.summary
 
 
 def test_a_verdict_lives_from_the_look_it_rests_on(bench):

@@ -107,7 +107,13 @@ def test_what_was_not_checked_is_said():
 def test_a_mimic_joint_may_be_named():
     motion = trajectory([0, 2], ('slide', 'follow'), positions=[[0, 0], [0.05, 0.05]])
     assert check(motion) == []
-    assert check(trajectory([0, 2], 'follow', positions=[0, 0.05])) == []
+
+
+@pytest.mark.parametrize('end', [0.05, 9.0])
+def test_a_trajectory_of_mimic_joints_alone_is_refused(end):
+    found = only(check(trajectory([0, 2], 'follow', positions=[0, end])),
+                 FindingCode.UNKNOWN_JOINT)
+    assert found.severity == Severity.FAIL and "name 'slide'" in found.message
 
 
 def test_overshoot_next_to_a_rest():

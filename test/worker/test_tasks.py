@@ -14,7 +14,8 @@ from kinema4d_ros.precheck import Assessment, Goal, PrecheckSettings, Tier2Setti
 from kinema4d_ros.robot import ForwardKinematics, Robot
 from kinema4d_ros.scene import Scene, ScenePoints
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import FindingCode, Observation, PinholeCamera, Severity, silent
+from kinema4d_ros.types import (FindingCode, Observation, PinholeCamera, Severity, silent,
+                                StartState)
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
 from kinema4d_ros.worker.tasks import run_task
 
@@ -59,7 +60,8 @@ def test_only_what_is_asked_for_is_checked(simulator, robot):
     stages = []
     found = checked(simulator, look(robot), motion(), CheckTask((0,)),
                     report=lambda *told: stages.append(told[0]))
-    assert (found.findings, found.measured, set(stages)) == ({0: ()}, {}, {'self-collision'})
+    assert (found.findings, set(stages)) == ({0: ()}, {'self-collision'})
+    assert found.measured == {'start': look(robot).start}
     found = checked(simulator, look(robot, 0.9), motion(0.8), CheckTask((0, 1)))
     assert any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL
                for f in found.findings[1])
@@ -73,6 +75,23 @@ def test_limits_hold_from_where_the_robot_is_at_the_look(simulator, robot):
     assert not checked(simulator, look(robot), late, CheckTask((0,))).findings[0]
     found = checked(simulator, moved, late, CheckTask((0,))).findings[0]
     assert FindingCode.VELOCITY_LIMIT in [f.code for f in found]
+
+
+def test_every_task_is_done_from_the_joints_that_it_brings(simulator, robot):
+    live = StartState({**READY, 'elbow_joint': 1.5}, {'elbow_joint': 0.1})
+    found = checked(simulator, look(robot), motion(), CheckTask((0,), start=live))
+    assert FindingCode.START_STATE in [f.code for f in found.findings[0]]
+    assert found.measured['start'] == live
+    shown = []
+    run_task(Assessment(), simulator, simulator.checker(), look(robot), motion(),
+             PredictionTask(start=live), silent, lambda rollout, _: shown.append(rollout))
+    elbow = shown[0].joint_names.index('elbow_joint')
+    assert shown[0].positions[0, elbow] == READY['elbow_joint']      # is jumped to at time 0
+    late = motion()
+    late = dataclasses.replace(late, times=late.times + 0.5)
+    run_task(Assessment(), simulator, simulator.checker(), look(robot), late,
+             PredictionTask(start=live), silent, lambda rollout, _: shown.append(rollout))
+    assert shown[-1].positions[0, elbow] == 1.5
 
 
 def test_a_robot_that_moved_before_the_look_is_not_where_the_trajectory_starts(simulator, robot):

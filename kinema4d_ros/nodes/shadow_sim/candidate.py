@@ -3,16 +3,17 @@
 """One trajectory of a request: the message, what was read of it, and its assessment."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
 
+from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.incidents import KeptFrames
 from kinema4d_ros.precheck import Assessment
-from kinema4d_ros.robot import Robot, swept_path
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
+from kinema4d_ros.robot import from_receipt, Robot, swept_path
+from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, StartState
 from kinema4d_ros.worker.job import Job, JobOutcome
 
 CODES = {JobOutcome.CANCELLED: FindingCode.CANCELLED, JobOutcome.REPLACED: FindingCode.CANCELLED,
@@ -34,9 +35,34 @@ class Candidate:
     message: TrajectoryMessage
     trajectory: JointTrajectory | None = None      # once the message was read
     robot: Robot | None = None
-    joints: Mapping[str, float] = field(default_factory=dict)     # live ones [rad or m]
+    start: StartState = field(default_factory=StartState)    # the live joints that it starts from
     assessment: Assessment = field(default_factory=Assessment)
     frames: KeptFrames = field(default_factory=KeptFrames)        # of its prediction
+
+    def from_receipt(self, received_ns: int, lifetime: float) -> tuple[JointTrajectory, ...]:
+        """
+        Have it judged as its stamp makes the controller execute it, from its receipt on.
+
+        :param received_ns: ROS time.
+        :param lifetime: [s] of the verdict.
+        :return: the motions for tier 0. Whoever forwards a trajectory that is stamped ahead within
+            the life of the verdict shortens the blend to its first point, so the shortest, too.
+        """
+        trajectory, robot = self.trajectory, self.robot
+        if trajectory is None or robot is None:
+            return ()
+        stamp = stamp_ns(self.message.header.stamp)
+        if not stamp:
+            return (trajectory,)
+        late = (received_ns - stamp) * 1e-9
+        try:
+            self.trajectory = from_receipt(trajectory, robot, late)
+        except Kinema4DError as error:
+            self.assessment.add_unsure(str(error))
+            return (trajectory,)
+        if late >= 0:
+            return (self.trajectory,)
+        return self.trajectory, from_receipt(trajectory, robot, min(0.0, late + lifetime))
 
     @property
     def motion(self) -> tuple[Robot, JointTrajectory] | None:
@@ -54,7 +80,7 @@ class Candidate:
     def tool_path(self) -> np.ndarray | None:
         """Where the motion takes the tool, (T, 3) [m] in the root link, if there is a motion."""
         motion = self.motion
-        return None if motion is None else swept_path(*motion, self.joints)
+        return None if motion is None else swept_path(*motion, self.start)
 
     def take_check(self, job: Job) -> None:
         """Add what a CheckTask found; one that was not done makes tier 0 UNSURE."""

@@ -9,7 +9,6 @@ import hashlib
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +23,7 @@ from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.precheck import Assessment, Goal
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import JointTrajectory, PredictedFrame, Status, Verdict
+from kinema4d_ros.types import JointTrajectory, PredictedFrame, StartState, Status, Verdict
 
 _WAITING = 3         # packets that may wait for the disk; further ones are dropped, and counted
 _MOST = 500          # packets in a folder; nobody looks at more, and disks are finite
@@ -53,7 +52,7 @@ class JudgedMotion(Protocol):
     rollout_id: str
     trajectory: JointTrajectory | None
     robot: Robot | None
-    joints: Mapping[str, float]
+    start: StartState
     assessment: Assessment
     frames: KeptFrames
 
@@ -131,7 +130,8 @@ class IncidentKeeper:
             required=tuple(values['required_tiers']), settings=settings.precheck, goal=goal,
             seed=values['seed'], world_model=values['world_model'],
             model_settings=dict(settings.world_model), checkpoint_hash=verdict.checkpoint_hash,
-            frames=values['frames'], live_joints=dict(motion.joints),
+            frames=values['frames'], live_joints=dict(motion.start.positions),
+            live_velocities=dict(motion.start.velocities),
             camera_link='' if mount is None else mount.link,
             T_link_camera=() if mount is None else tuple(map(tuple, mount.T_link_camera.tolist())))
         name = f'{time.strftime("%Y%m%d_%H%M%S")}_{motion.rollout_id}.zip'

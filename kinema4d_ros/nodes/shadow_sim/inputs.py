@@ -30,7 +30,7 @@ from kinema4d_ros.nodes.shadow_sim.input_problem import (CLOCK_NS, FRESH, InputP
                                                          offset_text, why_stale)
 from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import FindingCode, Observation
+from kinema4d_ros.types import FindingCode, Observation, StartState
 
 _RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
 _INFO = 'camera/camera_info'
@@ -252,6 +252,15 @@ class Inputs:
         :raises InputProblem: there are none, they are stale, or a joint is missing.
         """
         return self._joints.newest(robot, now_ns, values)
+
+    def start_state(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> StartState:
+        """
+        Return the newest state of the robot's joints, as a motion would start from it.
+
+        :param values: snapshot of the parameters.
+        :raises InputProblem: as `joint_states`.
+        """
+        return self._joints.start_state(robot, now_ns, values)
 
     def observe(self, finder: CameraFinder, now_ns: int,
                 values: Mapping[str, Any]) -> FramedObservation:

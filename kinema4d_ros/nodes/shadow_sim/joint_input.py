@@ -17,12 +17,13 @@ from kinema4d_ros.bridge.joint_sources import JointSources, Reading
 from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
+from kinema4d_ros.bridge.start_state import start_state
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.input_problem import (ahead, CLOCK_NS, FRESH, InputProblem, NS,
                                                          offset_text, why_stale)
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import FindingCode
+from kinema4d_ros.types import FindingCode, StartState
 
 TOPIC = 'joint_states'
 _FIXED = 'fixed_joints.'
@@ -90,6 +91,13 @@ class JointInput:
                                f'{publishers(self._node, TOPIC)}')
 
     # ------------------------------------------------------------------ where the joints are
+
+    def start_state(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> StartState:
+        """Return the newest state of the joints, with velocities; raises as `newest`."""
+        states = self.newest(robot, now_ns, values)
+        stamps = [reading.stamp_ns for name in states.positions
+                  for reading in self._sources.readings(name)[:1]]
+        return start_state(states, self._sources, max(stamps, default=now_ns))
 
     def newest(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> JointStates:
         """

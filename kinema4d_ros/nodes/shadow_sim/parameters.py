@@ -124,6 +124,9 @@ TABLE_ROWS = (
     Parameter('verdict_lifetime', float, 5.0,
               'How long a verdict may be acted on, from the look at the world that it rests on',
               unit='s', minimum=0.1, maximum=3600.0),
+    Parameter('tracking', str, '',
+              'File of how the robot follows commands, as `kinema4d fit-tracking` writes it: the '
+              'way that it is likely to take is then judged as well; empty for none'),
     # tier 0: the trajectory by itself
     _rule('tier0.start_tolerance',
           'Distance of each live joint to the first point of a trajectory that starts at time 0',
@@ -139,6 +142,12 @@ TABLE_ROWS = (
     Parameter('tier0.workspace', list[float], (),
               'Box x0 y0 z0 x1 y1 z1 in the root link that the moving links must not leave; empty '
               'for no box', unit='m', length=6),
+    Parameter('tier0.start_velocity', str, 'measured',
+              'Joint velocities that the controller takes a motion to start with: those in '
+              'joint_states (measured), none where it lacks the state interface velocity (zero), '
+              'those of its last command with interpolate_from_desired_state (commanded: what '
+              'starts while the robot moves is not judged)',
+              choices=('measured', 'zero', 'commanded')),
     _rule('tier0.allow_end_velocity', 'Accept a trajectory that still moves at its last point'),
     _rule('tier0.step_time',
           'A jump of the commanded velocity counts as an acceleration over this time',

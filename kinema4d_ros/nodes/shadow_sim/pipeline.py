@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,8 +29,9 @@ from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.precheck import Assessment, Goal, rank
 from kinema4d_ros.precheck.sequence import begin, conclude
+from kinema4d_ros.precheck.start_state import controller_start
 from kinema4d_ros.robot import Robot, trajectory_hash
-from kinema4d_ros.types import FindingCode, Status, Verdict
+from kinema4d_ros.types import FindingCode, StartState, Status, Verdict
 from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
@@ -139,13 +141,22 @@ class PrecheckPipeline:
             raise InputProblem(code_of(request.outcome), request.reason)
         candidate.trajectory = trajectory
         try:
-            candidate.robot, candidate.joints = self._await_joints(request, plan)
+            candidate.robot, candidate.start = self._await_start(request, plan)
         except InputProblem as problem:
-            candidate.robot, candidate.joints = self._live.current.source.robot, problem.known
+            candidate.robot = self._live.current.source.robot
+            candidate.start = StartState(problem.known, dict.fromkeys(problem.known, math.nan))
             assessment.add_unsure(str(problem), problem.code)
+        if any(len(point.effort) for point in candidate.message.points):
+            assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '
+                                  'computed: leave them out')
         if candidate.robot is not None:
-            begin(assessment, trajectory, candidate.robot, candidate.joints,
-                  plan.settings.precheck.tier0)
+            waited_ns = round((time.monotonic() - request.started) * 1e9)
+            for motion in candidate.from_receipt(
+                    self._now_ns() - waited_ns, plan.settings.values['verdict_lifetime']):
+                found = Assessment()
+                begin(found, motion, candidate.robot, candidate.start,
+                      plan.settings.precheck.tier0)
+                assessment.merge(found)
         self._report_provisional(request, candidate, plan, 'tier 0')
 
     def _check(self, request: PrecheckRequest, candidate: Candidate,
@@ -156,8 +167,10 @@ class PrecheckPipeline:
         if isinstance(observed, InputProblem):
             raise observed
         candidate.assessment.measure(scene_stamp_ns=observed.observation.stamp_ns)
+        # The robot may have moved since the look, of which only where it was then is of use now.
+        _, candidate.start = self._await_start(request, plan)
         task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
-                         bool(plan.settings.values['incident_dir']))
+                         bool(plan.settings.values['incident_dir']), candidate.start)
         job = self._submit(request, candidate, observed, plan, self._checks, task,
                            request.deadline)
         outcome = request.wait(job)
@@ -180,7 +193,8 @@ class PrecheckPipeline:
         values, deadline = plan.settings.values, request.deadline
         if not plan.predicts_first:
             deadline = max(deadline, request.started + values['deadline'])
-        task = PredictionTask(values['seed'], plan.is_judged, bool(values['incident_dir']))
+        task = PredictionTask(values['seed'], plan.is_judged, bool(values['incident_dir']),
+                              candidate.start)
         job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
         outcome = request.wait(job)
         candidate.assessment.measure(
@@ -211,12 +225,11 @@ class PrecheckPipeline:
 
     # ------------------------------------------------------------------ the world
 
-    def _await_joints(self, request: PrecheckRequest,
-                      plan: _Plan) -> tuple[Robot, dict[str, float]]:
-        """Return the robot and its live joints [rad or m]; raises as `_await`."""
-        return self._await(request, plan, lambda finder, inputs: (
-            finder.robot, inputs.joint_positions(finder.robot, self._now_ns(),
-                                                 plan.settings.values)))
+    def _await_start(self, request: PrecheckRequest, plan: _Plan) -> tuple[Robot, StartState]:
+        """Return the robot, and the live joints that a motion starts from; raises as `_await`."""
+        robot, joints = self._await(request, plan, lambda finder, inputs: (
+            finder.robot, inputs.start_state(finder.robot, self._now_ns(), plan.settings.values)))
+        return robot, controller_start(joints, plan.settings.precheck.tier0.start_velocity)
 
     def _observe(self, request: PrecheckRequest,
                  plan: _Plan) -> FramedObservation | InputProblem:
@@ -323,7 +336,7 @@ class PrecheckPipeline:
     @staticmethod
     def _verdict(candidate: Candidate, assessment: Assessment, plan: _Plan, *,
                  final: bool) -> Verdict:
-        return conclude(assessment, candidate.trajectory, candidate.robot, candidate.joints,
+        return conclude(assessment, candidate.trajectory, candidate.robot, candidate.start,
                         plan.settings.precheck.tier0,
                         required=plan.settings.values['required_tiers'], final=final)
 

@@ -13,6 +13,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
 from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model_settings
 from kinema4d_ros.precheck.goals import load_rubric, rubrics
+from kinema4d_ros.robot.tracking import TrackingModel
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
         raise ConfigurationError(
             "parameter 'package_paths' holds an empty path; name folders, or leave it out")
     return ShadowSimSettings(
-        values, precheck_settings(values, srdf=srdf_text(values['srdf'])),
+        values, precheck_settings(
+            values, srdf=srdf_text(values['srdf']),
+            tracking=TrackingModel.load(values['tracking']) if values['tracking'] else None),
         load_rubric(values['goal_rubric'], values['rubric_dir']),
         _read_rubrics(values['rubric_dir']), world_model_settings(values))
 

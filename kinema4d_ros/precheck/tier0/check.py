@@ -10,6 +10,7 @@ import numpy as np
 from kinema4d_ros.errors import Kinema4DError, UnknownJointError
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import Tier0Settings
+from kinema4d_ros.precheck.start_state import complete_start
 from kinema4d_ros.precheck.tier0.limits import check_limits
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier0.splines import MotionSplines
@@ -29,7 +30,8 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
 
     The motion is judged as joint_trajectory_controller interpolates it, from the live joints on.
 
-    :param joint_positions: live joints [rad or m] by name; more than the robot has may be given.
+    :param joint_positions: live joints [rad or m] by name, with velocities where it is a
+        StartState; more than the robot has may be given.
     :param self_collision: of this robot; None leaves contacts between its links unchecked.
     :raises UnknownJointError: the settings name a joint that the robot does not have.
     """
@@ -45,8 +47,8 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
     found += _check_live(trajectory, robot, live, settings)
     if not settings.allow_end_velocity:
         found += _check_end(trajectory, robot)
-    assumed = {name: float(trajectory.positions[0, index])
-               for index, name in enumerate(trajectory.joint_names)} | live
+    assumed, doubts = complete_start(trajectory, robot, joint_positions)
+    found += doubts
     try:
         splines = MotionSplines.of(trajectory, robot, assumed)
         found += check_limits(splines, robot, settings)
@@ -80,6 +82,13 @@ def _check_form(trajectory: JointTrajectory, robot: Robot,
                 FindingCode.UNKNOWN_JOINT,
                 f"joint '{name}' is not a movable joint of robot '{robot.name}', which has "
                 + ', '.join(robot.joint_names), link=name))
+    followed = {name: joint.mimic.joint for name, joint in robot.joints.items() if joint.mimic}
+    if set(trajectory.joint_names) <= set(followed):
+        first = trajectory.joint_names[0]
+        found.append(_fail(
+            FindingCode.UNKNOWN_JOINT,
+            f'{", ".join(trajectory.joint_names)} can only follow another joint, so no controller '
+            f"takes a trajectory of it alone; name '{followed[first]}'", link=first))
     for name in settings.required_joints:
         if name not in trajectory.joint_names:
             found.append(_fail(FindingCode.MISSING_JOINT,

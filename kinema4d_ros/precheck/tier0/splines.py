@@ -11,7 +11,7 @@ import numpy as np
 
 from kinema4d_ros.errors import TrajectoryError
 from kinema4d_ros.robot import Robot, sample_trajectory
-from kinema4d_ros.types import JointTrajectory
+from kinema4d_ros.types import JointTrajectory, StartState
 
 # u^3, u^4, u^5 and their first two derivatives at u = 1/2, to solve for the coefficients
 _AT_HALF = np.linalg.inv([[1 / 8, 1 / 16, 1 / 32], [3 / 4, 1 / 2, 5 / 16], [3, 3, 5 / 2]])
@@ -27,6 +27,7 @@ class MotionSplines:
     times: np.ndarray             # (S + 1,) float64 [s] knots, from 0
     joint_names: tuple[str, ...]  # joints that the trajectory moves
     coefficients: np.ndarray      # (S, 6, J) of u^0 .. u^5, u going from 0 to 1 in each segment
+    start_velocities: np.ndarray  # (J,) [rad/s or m/s] measured before the first knot
 
     @classmethod
     def of(cls, trajectory: JointTrajectory, robot: Robot,
@@ -53,7 +54,9 @@ class MotionSplines:
             c0, c1, c2 = p, v * h, a * h**2 / 2
             rest = np.stack([ph - c0 - c1 / 2 - c2 / 4, vh * h - c1 - c2, ah * h**2 - 2 * c2])
             c3, c4, c5 = np.einsum('ij,jsk->isk', _AT_HALF, rest)
-            out = cls(times, names, np.stack([c0, c1, c2, c3, c4, c5], axis=1))
+            moving = StartState.of(start).resting_where_unknown.velocities
+            out = cls(times, names, np.stack([c0, c1, c2, c3, c4, c5], axis=1),
+                      np.array([moving.get(name, 0.0) for name in names]))
             # NaN compares false with every limit, so it must not get any further.
             if not all(np.isfinite(out.derivative(order)).all() for order in range(4)):
                 raise TrajectoryError('the numbers of the trajectory are too large to compute with')
@@ -70,12 +73,14 @@ class MotionSplines:
         """
         Return by how much a derivative jumps at each knot, (S + 1, J).
 
-        The robot is at rest before the first and after the last knot.
+        Before the first knot the joints move as measured, without acceleration; after the last one
+        they rest.
         """
         c = self.derivative(order)
         begins, ends = c[:, 0], c.sum(axis=1)
         rest = np.zeros((1, c.shape[2]))
-        return np.concatenate([begins, rest]) - np.concatenate([rest, ends])
+        before = self.start_velocities[None] if order == 1 else rest
+        return np.concatenate([begins, rest]) - np.concatenate([before, ends])
 
 
 @dataclass(frozen=True)

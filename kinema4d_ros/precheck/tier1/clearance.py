@@ -71,7 +71,8 @@ def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceF
     speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
 
     def tracks(of: ScenePoints, gone: np.ndarray) -> tuple[Track, ...]:
-        return _tracks(of, robot.times, fields, T_base_link, gone, moves, speeds)
+        return _tracks(of, robot.times, fields, T_base_link, gone, moves, speeds,
+                       None if robot.link_sigma is None else robot.link_sigma[:, index])
 
     if robot.gripper is None or not target.any():
         all_tracks = tracks(scene, gone)
@@ -114,7 +115,7 @@ def gone_from(scene: ScenePoints, story: Story | None, steps: int) -> np.ndarray
 
 def _tracks(scene: ScenePoints, times: np.ndarray, fields: DistanceFields,
             T_base_link: np.ndarray, gone: np.ndarray, moves: np.ndarray,
-            speeds: list[np.ndarray]) -> tuple[Track, ...]:
+            speeds: list[np.ndarray], link_sigma: np.ndarray | None) -> tuple[Track, ...]:
     """Return the distance to the points that are not gone, for the links that move."""
     points, sigmas = scene.points_base, scene.sigma
     distance, nearest = fields.closest(scene.cubes, T_base_link, gone)
@@ -123,6 +124,8 @@ def _tracks(scene: ScenePoints, times: np.ndarray, fields: DistanceFields,
     sigma = np.full(distance.shape, np.nan, np.float32)
     point = np.full((*distance.shape, 3), np.nan, np.float32)
     sigma[known], point[known] = sigmas[nearest[known]], points[nearest[known]]
+    if link_sigma is not None:
+        sigma = np.hypot(sigma, link_sigma[:, moves]).astype(np.float32)
     poses = T_base_link[:, moves]
     return tuple(Track(times, distance[:, link], sigma[:, link], point[:, link], speed,
                        poses[:, link]) for link, speed in enumerate(speeds))
