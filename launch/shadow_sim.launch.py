@@ -131,6 +131,7 @@ def generate_launch_description():
         package='kinema4d_ros', executable='episode_player', output='screen', emulate_tty=True,
         parameters=[{
             'episode': episode, 'at_end': LaunchConfiguration('at_end'),
+            'wait_for_ready': ['shadow_sim'],
             # the recorder must hear the trajectory too
             'subscribers': ParameterValue(PythonExpression(
                 ["2 if '", LaunchConfiguration('record'), "' == 'true' else 1"]), value_type=int)}],

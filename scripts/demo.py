@@ -27,8 +27,7 @@ DEFAULT_EPISODES = (
     'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table')
 #: what the viewer says where its page is
 ADDRESS = re.compile(r'open http\S+ in a browser')
-#: [s] the robot stands still first, so that shadow_sim has loaded it when it is asked
-LEAD_IN = 2.5
+LEAD_IN = 0.5        # [s] the robot stands still, once shadow_sim is ready
 PATIENCE = 120.0     # [s] for a first frame; the first start compiles numba code
 
 
@@ -118,7 +117,7 @@ def main() -> int:
             log = options.out / 'log' / 'shadow_sim.log'
             running[log] = nodes.enter_context(beside(
                 'shadow_sim', f'world_model:={options.world_model}', f'frames:={options.frames}',
-                'required_tiers:=[0, 1]', log=log))
+                'required_tiers:=[0, 1]', 'diagnostics_rate:=5.0', log=log))
             console.print('starting shadow_sim ...')
             watch(subscriber, running, subscriber.ready, PATIENCE, 'the world model')
             for number, path in enumerate(paths, 1):
@@ -126,7 +125,8 @@ def main() -> int:
                 subscriber.begin()
                 player_log = options.out / 'log' / f'player_{path.stem}.log'
                 with beside('episode_player', f'episode:={path.resolve()}',
-                            f'lead_in:={LEAD_IN}', log=player_log) as player:
+                            f'lead_in:={LEAD_IN}', 'wait_for_ready:=[shadow_sim]',
+                            f'ready_timeout:={PATIENCE}', log=player_log) as player:
                     both = {**running, player_log: player}
                     watch(subscriber, both, subscriber.finished, PATIENCE, 'a prediction')
                     if options.view:     # what really happens is worth seeing as well

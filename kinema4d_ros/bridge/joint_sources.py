@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.bridge.sources import RECENT, Source, Sources
-from kinema4d_ros.bridge.stamped_buffer import StampedBuffer
+from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 
 _NS = 1_000_000_000
 _DEPTH = 300             # messages kept of each source
@@ -116,19 +116,6 @@ class JointSources:
                      if name in source.held.newest]
         return sorted(found, key=lambda reading: -reading.arrival)
 
-    def history(self, name: str) -> list[tuple[int, float]]:
-        """Return (stamp [ns], position) of a joint by the source that told last, newest first."""
-        with self._lock:
-            source = max((source for source in self._sources if name in source.held.newest),
-                         key=lambda source: source.held.newest[name].arrival, default=None)
-            if source is None:
-                return []
-            newest = source.held.newest[name].stamp_ns
-            entries = source.held.buffer.by_distance(newest, _NS)
-        return [(entry.stamp_ns, entry.value.positions[name])
-                for entry in sorted(entries, key=lambda entry: -entry.stamp_ns)
-                if name in entry.value.positions and entry.stamp_ns <= newest]
-
     def why_unusable(self, name: str) -> str | None:
         """Return what was wrong with the position of a joint when it was last sent, if it was."""
         with self._lock:
@@ -143,12 +130,9 @@ class JointSources:
     def at(self, names: Iterable[str], stamp_ns: int, within_ns: int) -> JointStates:
         """Return the states of joints at a stamp, each by the message nearest to it that has it."""
         wanted = set(names)
-        with self._lock:
-            entries = [entry for source in self._sources
-                       for entry in source.held.buffer.by_distance(stamp_ns, within_ns)]
         positions: dict[str, float] = {}
         velocities: dict[str, float] = {}
-        for entry in sorted(entries, key=lambda entry: abs(entry.stamp_ns - stamp_ns)):
+        for entry in self.by_distance(stamp_ns, within_ns):
             states: JointStates = entry.value
             for name in [name for name in wanted if name in states.positions]:
                 positions[name] = states.positions[name]
@@ -158,6 +142,13 @@ class JointSources:
             if not wanted:
                 break
         return JointStates(positions, velocities)
+
+    def by_distance(self, stamp_ns: int, within_ns: int) -> list[Entry]:
+        """Return all messages whose stamps are at most `within_ns` away, nearest first."""
+        with self._lock:
+            entries = [entry for source in self._sources
+                       for entry in source.held.buffer.by_distance(stamp_ns, within_ns)]
+        return sorted(entries, key=lambda entry: abs(entry.stamp_ns - stamp_ns))
 
     def disagreement(self, name: str, arrival: float, *, wraps: bool = False
                      ) -> Disagreement | None:

@@ -72,9 +72,12 @@ class Sources(Generic[Held]):
             return max(alike, key=lambda source: source.last, default=None)
         alike = [source for source in alike
                  if source.sequence is None or source.sequence < sequence]
-        if alike:
-            return min(alike, key=lambda source: (sequence - (source.sequence or 0),
-                                                  distance(source), source.last))
+        newest = max((source.sequence or 0 for source in alike), default=0)
+        in_question = [source for source in alike if (source.sequence or 0) == newest]
+        if len(in_question) > 1:
+            return min(in_question, key=lambda source: (distance(source), source.last))
+        if in_question:
+            return in_question[0]
         return next((source for source in self._sources if source.sequence == sequence - 1), None)
 
     def rivals(self, now: float, *, alike: bool = True) -> tuple[Source[Held], Source[Held]] | None:

@@ -36,17 +36,18 @@ class StampedBuffer:
         """Make an empty buffer."""
         self._lock = threading.Lock()
         self._entries: deque[Entry] = deque(maxlen=depth)
+        self._newest_ns = 0          # greatest stamp since the last jump
         self.received, self.refused, self.jumps = 0, 0, 0
 
     def put(self, stamp_ns: int, value: Any, arrival: float, now_ns: int = 0) -> bool:
         """Store a value; return True when the clock jumped back and the buffer was emptied."""
         with self._lock:
             self.received += 1
-            newest = max((entry.stamp_ns for entry in self._entries), default=stamp_ns)
-            jumped = stamp_ns < newest - _JUMP_NS
+            jumped = len(self._entries) > 0 and stamp_ns < self._newest_ns - _JUMP_NS
             if jumped:
                 self._entries.clear()
                 self.jumps += 1
+            self._newest_ns = max(stamp_ns, self._newest_ns) if self._entries else stamp_ns
             self._entries.append(Entry(int(stamp_ns), value, float(arrival), now_ns))
             return jumped
 

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 from kinema4d_ros.bridge.motion import JointStates
+from kinema4d_ros.bridge.stamped_buffer import Entry
 from kinema4d_ros.types import StartState
 
 _NS = 1_000_000_000
@@ -14,8 +15,14 @@ _SPAN_NS = _NS // 10    # over which a velocity is taken from positions that are
 _GAP_NS = _NS // 2      # positions farther apart say nothing of a velocity
 
 
-def start_state(states: JointStates,
-                history: Callable[[str], list[tuple[int, float]]]) -> StartState:
+class Past(Protocol):
+    """What was received of joint states."""
+
+    def by_distance(self, stamp_ns: int, within_ns: int) -> list[Entry]:
+        """Return the entries whose stamps are at most `within_ns` away, with JointStates."""
+
+
+def start_state(states: JointStates, buffer: Past, at_ns: int) -> StartState:
     """
     Return the joints as a motion starts from them.
 
@@ -23,11 +30,17 @@ def start_state(states: JointStates,
     two positions where they are rarer. Where there are no two within 0.5 s it is NaN, not known.
 
     :param states: the newest of the robot's joints.
-    :param history: returns (stamp [ns], position) of a joint by its name, newest first.
+    :param buffer: of JointStates, to take velocities from.
+    :param at_ns: stamp of the newest joint states.
     """
     velocities = {name: states.velocities.get(name, math.nan) for name in states.positions}
-    for name in [name for name, value in velocities.items() if math.isnan(value)]:
-        velocities[name] = _mean_velocity(history(name))
+    silent = [name for name, value in velocities.items() if math.isnan(value)]
+    if silent:
+        entries = sorted(buffer.by_distance(at_ns, 2 * _GAP_NS), key=lambda entry: -entry.stamp_ns)
+        for name in silent:
+            velocities[name] = _mean_velocity(
+                [(entry.stamp_ns, entry.value.positions[name]) for entry in entries
+                 if name in entry.value.positions])
     return StartState(states.positions, velocities)
 
 

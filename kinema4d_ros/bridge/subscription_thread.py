@@ -3,6 +3,7 @@
 """A thread that takes the messages of a fast topic, past the executor."""
 from __future__ import annotations
 
+import sys
 import threading
 import traceback
 
@@ -11,7 +12,8 @@ from rclpy.subscription import Subscription
 
 from kinema4d_ros.bridge.rclpy_compat import call_back, InvalidHandle, take
 
-PERIOD = 0.01   # [s] messages are at most this late
+PERIOD = 0.01         # [s] messages are at most this late
+END_TIMEOUT = 2.0     # [s] a callback gets to come to its end
 
 
 class NotForExecutor(CallbackGroup):
@@ -48,12 +50,16 @@ class SubscriptionThread:
         """
         Stop the thread.
 
-        After this returns no callback runs any more, and the subscription may be destroyed.
+        After this returns no callback runs any more, and the subscription may be destroyed. One
+        that does not come to its end is left behind, and said.
         """
         self._ending.set()
-        self._thread.join()
-        with self._taking:      # `catch_up` may still run in another thread
-            pass
+        self._thread.join(END_TIMEOUT)
+        if self._taking.acquire(timeout=END_TIMEOUT):  # `catch_up` may still run in another thread
+            self._taking.release()
+        else:
+            print(f'a callback of {self._subscription.topic} did not end within {END_TIMEOUT} s '
+                  'and is left behind', file=sys.stderr)
 
     def catch_up(self) -> None:
         """Take all messages that wait, in order, in the calling thread; not from a callback."""

@@ -18,7 +18,7 @@ examples:
   kinema4d view libero_object_0_0_success
   kinema4d view --port 9000 --ros-args -r __ns:=/left -r camera/image_raw:=/d435/color/image_raw"""
 
-_LEAD_IN = 6.0     # [s] for the world model to load, and then to see what is predicted
+_LEAD_IN = 6.0     # [s] to see what is predicted before it happens
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> Exit:
             others.enter_context(ros.beside(
                 'shadow_sim', f'world_model:={options.world_model}', 'required_tiers:=[0, 1]'))
             others.enter_context(ros.beside('episode_player', f'episode:={path}',
-                                            'at_end:=loop', f'lead_in:={_LEAD_IN}'))
+                                            'at_end:=loop', f'lead_in:={_LEAD_IN}',
+                                            'wait_for_ready:=[shadow_sim]'))
         code = ros.run_node('viewer', [f'port:={options.port}'], options.ros_arguments)
     return Exit.FAIL if code else Exit.PASS

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -30,8 +31,10 @@ from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.readiness import READINESS, ROBOT_HASH, SCENE_STAMP
 from kinema4d_ros.robot import Robot
 
+_END_TIMEOUT = 5.0          # [s] the player's thread gets to end; it looks every 0.1 s
 _ACK_TIMEOUT = 7.0          # [s] Fast DDS asks every 3 s for what is not acknowledged
 _ACK_PERIOD = Duration(seconds=0.1)
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
@@ -60,6 +63,12 @@ TABLE = ParameterTable((
     Parameter('subscribers', int, 1,
               'How many subscribers of each of these to wait for: shadow_sim, and one more for '
               'each recorder', minimum=1, maximum=100, read_only=True),
+    Parameter('wait_for_ready', list[str], (),
+              'Names of the shadow_sim nodes that must be ready before the episode starts, by '
+              'their diagnostics: robot and world model loaded, the first frame seen. It is shown '
+              'meanwhile. Empty: none', read_only=True),
+    Parameter('ready_timeout', float, 120.0, 'How long to wait for that', unit='s', minimum=0.1,
+              maximum=3600.0, read_only=True),
     Parameter('publish_clock', bool, False,
               'Publish /clock and keep the recorded stamps; otherwise stamps are the present time',
               read_only=True),
@@ -96,6 +105,13 @@ class EpisodePlayer(NodeBase, Node):
         self._time = None
         if values['publish_clock']:
             self._time = self.create_publisher(Clock, '/clock', 1)
+        self._robot_hash = ''
+        space = self.get_namespace()
+        self._readiness: dict[str, DiagnosticStatus | None] = dict.fromkeys(
+            name.lstrip('/') if name.startswith('/') else f'{space}/{name}'.strip('/')
+            for name in values['wait_for_ready'])
+        if self._readiness:
+            self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name='player', daemon=True)
         self._thread.start()
@@ -106,7 +122,7 @@ class EpisodePlayer(NodeBase, Node):
 
     def close(self) -> None:
         """Wait until nothing is published any more."""
-        self._thread.join()
+        self._thread.join(_END_TIMEOUT)
 
     # ------------------------------------------------------------------ the player's thread
 
@@ -115,6 +131,7 @@ class EpisodePlayer(NodeBase, Node):
             self._robot.publish(String(data=self._episode.robot_description))
             self._publish_camera_pose()
             self._wait_for_subscribers()
+            self._wait_until_ready()
             while self._play() and self._values['at_end'] == 'loop':
                 self.get_logger().info('the episode starts again')
             self._wait_for_acknowledgement()
@@ -129,6 +146,7 @@ class EpisodePlayer(NodeBase, Node):
     def _publish_camera_pose(self) -> None:
         """Publish where a camera that stands still is, as its driver's launch file would."""
         robot, frame = Robot.from_urdf(self._episode.robot_description), self._episode.camera_frame
+        self._robot_hash = robot.description_hash
         pose = CameraFinder(robot, (), TransformTree()).find(
             frame, self._episode.frames[0].joint_positions)
         if pose.mount is None:
@@ -151,6 +169,46 @@ class EpisodePlayer(NodeBase, Node):
                     f'fewer than {wanted} subscribed to {", ".join(missing)} within {patience} s; '
                     'playing on')
                 return
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            node, _, what = status.name.rpartition(': ')
+            if what == READINESS and node in self._readiness:
+                self._readiness[node] = status
+
+    def _wait_until_ready(self) -> None:
+        """Show the first frame until those who are to judge the episode have seen it."""
+        if not self._readiness:
+            return
+        first, timeout = self._episode.frames[0], self._values['ready_timeout']
+        began, shown_ns = time.monotonic(), 0
+        while not self._stop.wait(_HOLD_PERIOD):
+            waiting = {node: why for node, status in self._readiness.items()
+                       if (why := self._why_not_ready(status, shown_ns)) is not None}
+            if shown_ns and not waiting:
+                return
+            elapsed = time.monotonic() - began
+            if elapsed > timeout:
+                reasons = '; '.join(f'{node}: {why}' for node, why in waiting.items())
+                self.get_logger().warning(f'not ready within {timeout} s, playing on: {reasons}')
+                return
+            # the recorded time runs on while it is shown, and on to the episode's beginning
+            stamp_ns = self._stamp_ns(first, round(
+                (elapsed - timeout - _HOLD_PERIOD - self._values['lead_in']) * 1e9))
+            shown_ns = shown_ns or stamp_ns
+            self._show(first, stamp_ns)
+
+    def _why_not_ready(self, status: DiagnosticStatus | None, shown_ns: int) -> str | None:
+        """Return why a node is not ready for what was shown first at a stamp; None where it is."""
+        if status is None:
+            return 'its diagnostics are not heard'
+        values = {each.key: each.value for each in status.values}
+        if values.get(ROBOT_HASH) != self._robot_hash:
+            return 'it has not loaded this robot'
+        if status.level != DiagnosticStatus.OK:
+            return str(status.message)
+        return None if int(values.get(SCENE_STAMP, 0)) >= shown_ns > 0 \
+            else 'it has not seen this episode yet'
 
     def _play(self) -> bool:
         """Play once; return False when it was stopped."""

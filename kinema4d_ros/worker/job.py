@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Protocol
 
@@ -101,3 +102,11 @@ class Job:
             self.outcome, self.message = outcome, message
         self.done.set()
         return True
+
+
+def guarded(step: Callable[[], object]) -> None:
+    """Do one step; what it raises must not keep the next one from being done."""
+    try:
+        step()
+    except Exception:
+        traceback.print_exc()

@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -50,8 +51,17 @@ class WorkerProcess:
     (and rclpy) there. It inherits two descriptors: its end of the pipe and the frame memory.
     """
 
-    def __init__(self, memory_fd: int):
-        """Start the process; `memory_fd` is the file of the FrameMemory that it shares."""
+    def __init__(self, memory_fd: int, *,
+                 kill: Callable[[subprocess.Popen[bytes]], None] = subprocess.Popen.kill,
+                 kill_timeout: float = KILL_TIMEOUT):
+        """
+        Start the process.
+
+        :param memory_fd: file of the FrameMemory that it shares.
+        :param kill: sends what ends a process at once.
+        :param kill_timeout: how long that is waited for [s].
+        """
+        self._kill, self._kill_timeout = kill, kill_timeout
         ours, theirs = socket.socketpair()
         # A hung worker must not hang its supervisor: sending and receiving give up.
         for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
@@ -128,13 +138,13 @@ class WorkerProcess:
         The kernel cannot end a process that waits for a device, as a GPU driver may let it. Such a
         one is left behind: it does nothing any more once the device answers.
         """
-        self._process.kill()
+        self._kill(self._process)
         self.pipe.close()
         try:
-            self._process.wait(KILL_TIMEOUT)
+            self._process.wait(self._kill_timeout)
         except subprocess.TimeoutExpired:
-            return (f'process {self.pid} did not end within {KILL_TIMEOUT:g} s after it was '
-                    'killed and is left behind')
+            return (f'process {self.pid} did not end within {self._kill_timeout:g} s after it was '
+                    'killed and is left behind, with the memory that it holds')
         return None
 
 

@@ -19,7 +19,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
 from kinema4d_ros.worker.frame_memory import frame_bytes, FrameMemory
-from kinema4d_ros.worker.job import Job, JobOutcome, JobSink, NoSink
+from kinema4d_ros.worker.job import guarded, Job, JobOutcome, JobSink, NoSink
 from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
                                          WorkerHung, WorkerProcess, WorkerState)
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
@@ -45,13 +45,15 @@ class Supervisor:
 
     def __init__(self, settings: WorkerSettings,
                  on_state: Callable[[WorkerState, str], None] = lambda *_: None, *, slots: int = 4,
-                 cancel_grace: float = 2.0, start_timeout: float = 300.0):
+                 cancel_grace: float = 2.0, start_timeout: float = 300.0,
+                 start_process: Callable[[int], WorkerProcess] = WorkerProcess):
         """
         Start the worker process.
 
         :param on_state: called with each state and why, in the supervisor's thread; quick.
+        :param start_process: starts a process that shares the memory of a file descriptor.
         """
-        self._settings, self._on_state = settings, on_state
+        self._settings, self._on_state, self._start_process = settings, on_state, start_process
         self._slots, self._grace, self._start_timeout = slots, cancel_grace, start_timeout
         self._memory = FrameMemory()
         self._process: WorkerProcess | None = None
@@ -69,10 +71,9 @@ class Supervisor:
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
         self._remembering = False             # the worker has a Remember that it did not answer
-        self._ending = threading.Event()
+        self._ending, self.restarts = threading.Event(), 0
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
-        self.restarts = 0
         self._thread = threading.Thread(target=self._run, name='supervisor', daemon=True)
         self._thread.start()
 
@@ -112,6 +113,11 @@ class Supervisor:
     def is_idle(self) -> bool:
         """Whether the worker waits for something to do."""
         return self.state == WorkerState.IDLE
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a job would be done at once, or is being done: model and robot are loaded."""
+        return self._robot_sent and self.state in (WorkerState.IDLE, WorkerState.BUSY)
 
     def remember(self, observation: Observation) -> None:
         """Show the worker the scene, if it is idle."""
@@ -168,15 +174,15 @@ class Supervisor:
         for step in (self._drop_worker, self._plan_start,
                      lambda: self._set_state(WorkerState.FAILED, reason),
                      lambda: self._fail_jobs(reason)):
-            _guarded(step)
+            guarded(step)
         time.sleep(_BUG_RETRY_PERIOD)
 
     def _time_left(self) -> float:
         times = [self._kill_at, self._start_at]
         times += [job.deadline for job in (self._job, self._pending)
                   if job is not None and job.outcome is None]
-        left = min((at for at in times if at is not None), default=float('inf')) - time.monotonic()
-        return min(max(0.0, left), _LONGEST_WAIT)
+        at = min((at for at in times if at is not None), default=float('inf'))
+        return min(max(0.0, at - time.monotonic()), _LONGEST_WAIT)
 
     def _check_clock(self) -> None:
         now = time.monotonic()
@@ -221,8 +227,8 @@ class Supervisor:
         if not self.is_idle:
             return
         if self._robot is not None and not self._robot_sent:
-            self._robot_sent, self._sent_observation = True, None
             self._set_state(WorkerState.STARTING, 'loading the robot')
+            self._robot_sent, self._sent_observation = True, None
             self._kill_at = time.monotonic() + self._start_timeout
             self._send(self._robot)
         elif self._pending is not None:
@@ -332,7 +338,7 @@ class Supervisor:
         self._start_at = None
         self._started_at = time.monotonic()
         self._kill_at = self._started_at + self._start_timeout
-        self._process = WorkerProcess(self._memory.fd)
+        self._process = self._start_process(self._memory.fd)
         self._robot_sent, self._sent_observation = False, None
         self._remembering = False
         self._set_state(WorkerState.STARTING, 'loading the world model')
@@ -349,13 +355,12 @@ class Supervisor:
         """Fail what it worked on, and plan its next start."""
         why_alive = self._drop_worker()
         self._plan_start()
-        message = '; '.join(filter(None, (message, why_alive)))
+        message += f'; {why_alive}; another one is started' if why_alive else ''
         self._set_state(WorkerState.RESTARTING, message)
         self._fail_job(message)
 
     def _plan_start(self) -> None:
-        now = time.monotonic()
-        self._start_at = now + self._backoff.after(now - self._started_at)
+        self._start_at = (now := time.monotonic()) + self._backoff.after(now - self._started_at)
         self.restarts += 1
 
     def _drop_worker(self) -> str | None:
@@ -375,14 +380,14 @@ class Supervisor:
 
     def _set_state(self, state: WorkerState, message: str = '') -> None:
         self.state, self.state_message = state, message
-        _guarded(lambda: self._on_state(state, message))   # what it raises must not end this thread
+        guarded(lambda: self._on_state(state, message))   # what it raises must not end this thread
 
     def _shut_down(self) -> None:
         """End jobs and worker, and free everything."""
         with self._calls_lock:
             self._closed = True
         while self._calls:                     # a job submitted meanwhile must not hang
-            _guarded(self._calls.popleft())
+            guarded(self._calls.popleft())
         for job in filter(None, (self._job, self._pending)):
             job.finish(JobOutcome.CANCELLED, _ENDING)
         why_alive = None if self._process is None else self._process.end(self._grace)
@@ -391,11 +396,3 @@ class Supervisor:
         os.close(self._wake_read)
         os.close(self._wake_write)
         self._set_state(WorkerState.STOPPED, why_alive or '')
-
-
-def _guarded(step: Callable[[], object]) -> None:
-    """Do one step; what it raises must not keep the next one from being done."""
-    try:
-        step()
-    except Exception:
-        traceback.print_exc()

@@ -77,6 +77,31 @@ def test_who_cannot_wait_catches_up(module_ros_domain, monkeypatch):
     assert len(heard) == 5
 
 
+def test_closing_does_not_wait_for_a_callback_that_hangs(module_ros_domain, monkeypatch, capfd):
+    monkeypatch.setattr(subscription_thread, 'END_TIMEOUT', 0.1)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hang(_):
+        entered.set()
+        go_on.wait(LIMIT)
+
+    with rclpy.Context() as context:
+        node = Node('hanging', context=context)
+        subscription = node.create_subscription(String, 'orders', hang, 10,
+                                                callback_group=NotForExecutor())
+        publisher = node.create_publisher(String, 'orders', 10)
+        thread = SubscriptionThread(subscription)
+        publisher.publish(String(data='hang'))
+        assert entered.wait(LIMIT)
+        began = time.monotonic()
+        thread.close()
+        assert time.monotonic() - began < 2.0
+        assert 'a callback of orders did not end' in capfd.readouterr().err
+        go_on.set()
+        thread.close()
+        node.destroy_node()
+
+
 class NodeWithoutQosEvents(NodeBase, Node):
     """A node as those of the package."""
 

@@ -218,3 +218,35 @@ def test_diagnostics_warn_of_a_problem_and_not_of_one_long_ago(node):
 
     assert level('no name') == DiagnosticStatus.WARN
     assert level('') == DiagnosticStatus.OK
+
+
+def test_images_of_the_body_frame_are_noted_with_the_optical_one(desk):
+    desk.frames = dict.fromkeys(desk.frames, 'camera_link')
+    desk.show()
+    desk.look()
+    problem = desk.status(IMAGE).problem
+    assert "'camera_link'" in problem and 'camera_frame to that' in problem
+    assert repr(CAMERA_FRAME) in problem
+
+
+def test_stamps_of_images_that_jump_back_forget_images_and_nothing_else(desk):
+    desk.show()
+    desk.stamp -= 5_000_000_000
+    image = array_to_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8), desk.header(IMAGE), 'rgb8')
+    desk.put(IMAGE, image)
+    assert desk.jumps == [1] and 'jumped back' in desk.status(IMAGE).problem
+    desk.stamp += 5_000_000_000
+    assert desk.inputs.joint_positions(ROBOT, desk.stamp, VALUES) == {
+        name: READY[name] for name in ROBOT.joint_names}
+
+
+def test_joints_come_with_the_velocities_that_are_published(desk):
+    names = ROBOT.joint_names
+    message = joint_state_message(READY, desk.header(''), dict.fromkeys(READY, 0.25))
+    desk.put('joint_states', message)
+    states = desk.inputs.joint_states(ROBOT, desk.stamp, VALUES)
+    assert states.velocities == dict.fromkeys(names, 0.25)
+    assert tuple(states.positions) == names
+    fixed = desk.inputs.joint_states(
+        ROBOT, desk.stamp, {**VALUES, 'fixed_joints.finger_joint': READY['finger_joint']})
+    assert fixed.velocities['finger_joint'] == 0.0

@@ -1,16 +1,27 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The queue of requests; no graph."""
+import gc
+import os
 import threading
 import time
 
 import pytest
-from graph import LIMIT
+from graph import LIMIT, swing
+from kinema4d_ros.msg import Verdict as VerdictMessage
+from rclpy.logging import get_logger
+from std_msgs.msg import Header
 
+from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.nodes.shadow_sim import requests
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
+from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
+from kinema4d_ros.types import Status, Verdict
 from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
+
+#: chunks that a streaming policy sends; a working day has 100000
+DAY = int(os.environ.get('KINEMA4D_CHUNKS', '5000'))
 
 
 def test_the_newest_of_many_is_judged_and_all_others_are_stopped():
@@ -147,3 +158,74 @@ def test_a_supervisor_that_is_stuck_does_not_keep_the_thread(monkeypatch):
     request.wait(job)
     assert (job.outcome, job.done.is_set()) == (JobOutcome.FAILED, True)
     assert 'does not answer' in job.message
+
+
+class Ears:
+    """Stands for the outputs: keeps the verdicts that are published."""
+
+    def __init__(self):
+        self.published = []
+
+    def verdict_message(self, verdict, *, rollout_id, lifetime, root_link):
+        """Return the message of a verdict."""
+        message = verdict_message(verdict, Header())
+        message.rollout_id = rollout_id
+        return message
+
+    def publish_verdict(self, message):
+        """Keep it."""
+        self.published.append(message)
+
+
+@pytest.mark.parametrize('given', [(), (True,), (False,), (True, False)])
+def test_a_judge_that_fails_leaves_no_trajectory_without_a_final_verdict(given):
+    """Whatever it had said before: those that were final stay, PASS so far is taken back."""
+    ears = Ears()
+
+    def judge(request):
+        for final in given:
+            request.verdicts.append(Verdict(Status.PASS, 'well', final=final))
+            request.messages.append(VerdictMessage())
+        raise ZeroDivisionError('who wrote this?')
+
+    runner = RequestRunner(always_answered(judge, ears, get_logger('test')))
+    request = PrecheckRequest((swing(), swing(0.1)), deadline=LIMIT)
+    runner.submit(request)
+    assert request.done.wait(LIMIT)
+    runner.close()
+    assert len(request.verdicts) == len(request.messages) == 2 and request.ranking == [0, 1]
+    assert request.answer_error == (JobOutcome.FAILED,
+                                    'internal error: ZeroDivisionError: who wrote this?')
+    assert len(ears.published) == 2 - sum(given)
+    for message in ears.published:
+        assert message.final and message.status == VerdictMessage.UNSURE
+        assert 'who wrote this?' in message.summary and message.trajectory_hash
+
+
+def test_a_day_of_chunks_leaves_memory_flat():
+    """Streamed requests, many of them replaced, with jobs that end or are cancelled."""
+    def judge(request):
+        job = job_of(CheckTask(()), [])
+        request.add(job)
+        job.finish(JobOutcome.DONE)
+        request.wait(job)
+        request.verdicts.append(Verdict(Status.PASS, 'well'))
+        request.messages.append(VerdictMessage())
+        request.answer([0])
+
+    runner, message = RequestRunner(judge), swing()
+
+    def stream(count):
+        for number in range(count):
+            request = PrecheckRequest((message,), deadline=LIMIT, is_streamed=True)
+            runner.submit(request)
+            if number % 4 == 3:
+                assert request.done.wait(LIMIT)
+        gc.collect()
+        return len(gc.get_objects())
+
+    stream(200)
+    before = stream(1)
+    after = stream(DAY)
+    runner.close()
+    assert after - before < 500, f'{after - before} objects more after {DAY} chunks'

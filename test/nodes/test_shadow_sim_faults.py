@@ -2,15 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """shadow_sim when files break while it runs, or when it cannot be activated."""
 import contextlib
+import threading
+import time
 
 import pytest
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import Image
 from action_msgs.msg import GoalStatus
-from graph import swing
+from graph import LIMIT, swing
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Verdict
 from shadow_bench import running
 
+from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.nodes.shadow_sim import inputs as inputs_module
 from kinema4d_ros.nodes.shadow_sim import node as node_module
 from kinema4d_ros.nodes.shadow_sim.node import FAILURE, ShadowSim, SUCCESS
 
@@ -87,3 +93,32 @@ def test_what_a_failed_activation_made_is_undone(ros_domain, monkeypatch):
         assert node.trigger_deactivate() == SUCCESS
         assert [node.count_subscribers(topic) for topic in _LISTENED] == [0, 0, 0]
         assert node.trigger_cleanup() == SUCCESS
+
+
+@pytest.mark.parametrize('what', ['a timer', 'camera/image_raw'])
+def test_a_callback_with_a_bug_is_logged_and_the_node_goes_on(ros_domain, monkeypatch, capfd, what):
+    calls = threading.Semaphore(0)
+
+    def bug(*_):
+        calls.release()
+        raise ZeroDivisionError('who wrote this?')
+
+    with configured() as node:
+        assert node.trigger_activate() == SUCCESS
+        camera = node.create_publisher(Image, 'camera/image_raw', 1)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        monkeypatch.setattr(*((node_module, 'diagnostics', bug) if what == 'a timer'
+                              else (inputs_module, 'stamp_ns', bug)))
+        for _ in range(2):                    # once more after it has failed
+            end = time.monotonic() + LIMIT
+            while not calls.acquire(blocking=False):
+                assert time.monotonic() < end
+                camera.publish(Image())
+                executor.spin_once(timeout_sec=0.05)
+        monkeypatch.undo()
+        assert stamp_ns is inputs_module.stamp_ns
+        assert node.trigger_deactivate() == SUCCESS
+        executor.remove_node(node)
+    errors = capfd.readouterr().err
+    assert f'the callback of {what} failed' in errors and 'who wrote this?' in errors

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What shadow_sim is fed on a real graph: encodings, holes, gaps, wrong stamps and robots."""
+import itertools
 import re
 
 import numpy as np
@@ -10,14 +11,16 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from graph import CAMERA_FRAME, FRAMES, HEIGHT, swing, URDF, WIDTH
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
+from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 from shadow_bench import codes
 from std_msgs.msg import Header
 from stub_models import STUCK
+from trajectory_msgs.msg import JointTrajectoryPoint
 
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import array_to_image
-from kinema4d_ros.bridge.motion import joint_state_message
+from kinema4d_ros.bridge.motion import duration_message, joint_state_message
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -251,3 +254,50 @@ def test_points_of_a_camera_on_the_arm_are_in_the_root_link(bench):
     assert on_arm.mean() > 0.7          # all but the base, which stays
     bench.robot.describe(URDF)
     described(2)
+
+
+def test_messages_that_come_out_of_order_are_taken_by_their_stamps(bench):
+    late = itertools.cycle((0, 120, 40, 80))        # [ms]
+
+    def shuffled(make):
+        def made(value, header):
+            stamp = Time.from_msg(header.stamp).nanoseconds - next(late) * 1_000_000
+            return make(value, Header(stamp=Time(nanoseconds=stamp).to_msg(),
+                                      frame_id=header.frame_id))
+        return made
+
+    jumps = bench.process.output().count('jumped back')
+    robot = bench.robot
+    robot.make_joints, robot.make_image, robot.make_depth = map(shuffled, (
+        robot.make_joints, robot.make_image, robot.make_depth))
+    robot.wait_shown(20)
+    for _ in range(3):
+        bench.passes()
+    assert bench.process.output().count('jumped back') == jumps
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda robot: setattr(robot, 'image', np.zeros((2400, 3200, 3), np.uint8)),
+    lambda robot: setattr(robot, 'depth', np.ones((2400, 3200), np.float32)),
+    lambda robot: setattr(robot, 'make_joints', lambda positions, header: joint_state_message(
+        {**{f'wheel_{number}': 0.0 for number in range(5000)}, **positions}, header))],
+    ids=['image', 'depth', 'joints'])
+def test_huge_messages_do_not_stop_the_node(bench, spoil):
+    spoil(bench.robot)
+    bench.robot.wait_shown(5)
+    verdict = bench.ask()
+    assert verdict.status in (Verdict.PASS, Verdict.UNSURE)
+    bench.reset()
+    bench.graph.wait(lambda: bench.ask().status == Verdict.PASS, 'the cure')
+
+
+def test_a_huge_trajectory_is_answered(bench):
+    points = 20_000
+    message = swing()
+    end = message.points[-1]
+    message.points = [JointTrajectoryPoint(
+        positions=end.positions, time_from_start=duration_message(0.1 * (number + 1)))
+        for number in range(points)]
+    verdict = bench.ask(message)
+    assert verdict.final and verdict.summary
+    bench.passes()

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -110,3 +111,13 @@ class Broken(Unbuildable):
     def __init__(self):
         """Fail."""
         raise ZeroDivisionError('a bug')
+
+
+class Waiting(Scripted):
+    """Is ready once the file `words` is there."""
+
+    def __init__(self, **values):
+        """Take the settings, and wait."""
+        super().__init__(**values)
+        while not Path(self.setting['words']).exists():
+            time.sleep(0.02)

@@ -3,7 +3,6 @@
 """The supervisor with a real worker process and world models that misbehave; no ROS."""
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -15,7 +14,7 @@ from supervised import (FRAMES, LIMIT, Log, Sink, TRAJECTORY, URDF, finished, in
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode
 from kinema4d_ros.worker.job import JobOutcome
-from kinema4d_ros.worker.process import WorkerState
+from kinema4d_ros.worker.process import WorkerProcess, WorkerState
 from kinema4d_ros.worker.protocol import (CheckTask, Remember, Remembered,
                                           WorkerSettings)
 from kinema4d_ros.worker.supervisor import Supervisor
@@ -305,28 +304,55 @@ def test_stopping_ends_the_worker_in_the_middle_of_a_job():
     assert log.states[-1][0] == WorkerState.STOPPED
 
 
-def test_a_process_that_does_not_die_is_left_behind_and_said(monkeypatch):
+def first_unkillable(pids):
+    """Return what starts processes, the first of which no signal ends; `pids` gets theirs."""
+    def start(memory_fd):
+        process = WorkerProcess(memory_fd) if pids else WorkerProcess(
+            memory_fd, kill=lambda process: None, kill_timeout=0.2)
+        pids.append(process.pid)
+        return process
+    return start
+
+
+@pytest.mark.parametrize('stuck', ['in a call', 'stopped'])
+def test_a_process_that_cannot_be_killed_is_left_behind_and_another_one_goes_on(stuck):
     """As one that waits for a device in the kernel: here the signal is not sent."""
-    monkeypatch.setattr(subprocess.Popen, 'kill', lambda self: None)
-    monkeypatch.setattr('kinema4d_ros.worker.process.KILL_TIMEOUT', 0.2)
-    log = Log()
+    log, pids = Log(), []
     supervisor = Supervisor(
         WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}),
-        log.on_state, cancel_grace=0.2)
+        log.on_state, cancel_grace=0.2, start_process=first_unkillable(pids))
     try:
         supervisor.set_robot(URDF)
         job = in_trouble((supervisor, log), UNRESPONSIVE)
-        pid = supervisor.pid
+        if stuck == 'stopped':      # it does not even see that its pipe has ended
+            os.kill(pids[0], signal.SIGSTOP)
         job.cancel()
         assert finished(job) == JobOutcome.CANCELLED
-        log.wait(lambda log: any(f'process {pid} did not end' in message and
-                                 'left behind' in message for _, message in log.states))
-        monkeypatch.undo()
-        os.kill(pid, signal.SIGKILL)
         assert finished(submit((supervisor, log), GOOD)) == JobOutcome.DONE
-        assert supervisor.pid != pid
+        os.kill(pids[0], 0)         # it is still there
+        assert supervisor.pid == pids[1] and supervisor.restarts == 1
+        assert any(f'process {pids[0]} did not end' in message and 'left behind' in message
+                   for _, message in log.states)
     finally:
+        os.kill(pids[0], signal.SIGKILL)
         supervisor.stop()
+
+
+def test_stopping_does_not_wait_for_a_process_that_cannot_be_killed(capfd):
+    log, pids = Log(), []
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Scripted', simulator_settings={'frames': FRAMES}),
+        log.on_state, cancel_grace=0.2, start_process=first_unkillable(pids))
+    supervisor.set_robot(URDF)
+    job = in_trouble((supervisor, log), UNRESPONSIVE)
+    try:
+        began = time.monotonic()
+        supervisor.stop()
+        assert time.monotonic() - began < 3.0
+        assert finished(job) == JobOutcome.CANCELLED
+        assert log.states[-1][0] == WorkerState.STOPPED and 'left behind' in log.states[-1][1]
+    finally:
+        os.kill(pids[0], signal.SIGKILL)
 
 
 def test_a_worker_without_model_checks_and_cannot_predict():

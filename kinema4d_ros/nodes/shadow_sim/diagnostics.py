@@ -11,6 +11,8 @@ from rclpy.node import Node
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
+from kinema4d_ros.nodes.shadow_sim.readiness import (Readiness, READINESS, ROBOT_HASH,
+                                                     SCENE_STAMP)
 from kinema4d_ros.types import Status
 from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.supervisor import Supervisor
@@ -22,9 +24,9 @@ _WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: Diagn
 
 def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],
                 workers: Sequence[Supervisor], last: Verdict | None,
-                counts: Mapping[str, int]) -> DiagnosticArray:
+                counts: Mapping[str, int], ready: Readiness = Readiness()) -> DiagnosticArray:
     """
-    Return one status for the inputs, one for each worker and one for the verdicts.
+    Return one status for the inputs, one for each worker, one for the verdicts, and readiness.
 
     :param workers: that of the world model, and that of the checks where they are apart.
     :param counts: further numbers for the last one, such as requests replaced.
@@ -34,7 +36,7 @@ def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],
     states = [_worker(name, supervisor)
               for name, supervisor in zip(('world model', 'checks'), workers)] or [
         _status('world model', DiagnosticStatus.STALE, 'not configured', {})]
-    array.status = [_inputs(inputs), *states, _verdicts(last, counts)]
+    array.status = [_inputs(inputs), *states, _verdicts(last, counts), _readiness(ready)]
     for status in array.status:
         status.name = f'{node.get_fully_qualified_name().lstrip("/")}: {status.name}'
         status.hardware_id = robot_name or 'no robot yet'
@@ -81,6 +83,13 @@ def _verdicts(last: Verdict | None, counts: Mapping[str, int]) -> DiagnosticStat
                    for each in last.latencies}
         values |= {'rollout_id': last.rollout_id, 'trajectory_hash': last.trajectory_hash}
     return _status('verdict', DiagnosticStatus.OK, message, values)
+
+
+def _readiness(ready: Readiness) -> DiagnosticStatus:
+    return _status(
+        READINESS, DiagnosticStatus.OK if ready.reason is None else DiagnosticStatus.WARN,
+        ready.reason or 'a trajectory would be judged at once',
+        {ROBOT_HASH: ready.robot_hash, SCENE_STAMP: ready.scene_stamp_ns})
 
 
 def _status(name: str, level: bytes, message: str,

@@ -10,6 +10,8 @@ from kinema4d_ros.errors import ContradictionError, Kinema4DError, ObservationEr
 from kinema4d_ros.types import FindingCode
 
 NS = 1_000_000_000
+CLOCK_NS = NS        # stamps that are further off are of another clock
+FRESH = 1.0          # [s] what arrived later than that ago is still being sent
 
 
 class InputProblem(ObservationError):
@@ -48,3 +50,15 @@ def why_stale(what: str, stamp_ns: int, now_ns: int, limit: float) -> str | None
         hint = '; played from a bag? then set use_sim_time and play with --clock'
     when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
     return f'the newest {what} is {when}, limit {limit} s{hint}'
+
+
+def offset_text(offset_ns: int, stamp_ns: int) -> str:
+    """Return what is wrong with the stamps of a source, by one that was off when it came."""
+    if stamp_ns == 0:
+        return 'they have no stamp (it is 0)'
+    return f'their stamps are {ahead(offset_ns)} the clock of this node'
+
+
+def ahead(offset_ns: int) -> str:
+    """Return an offset as words, before what it is an offset to."""
+    return f'{abs(offset_ns) / NS:.1f} s {"ahead of" if offset_ns > 0 else "behind"}'

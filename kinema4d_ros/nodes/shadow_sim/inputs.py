@@ -15,17 +15,19 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import images, qos
-from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.bridge.graph import publishers, why_silent
 from kinema4d_ros.bridge.motion import JointStates, stamp_ns
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
 from kinema4d_ros.bridge.sources import Sources
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.transforms import TransformTree
-from kinema4d_ros.camera import CameraCalibration, LinkPose
-from kinema4d_ros.errors import ContradictionError, Kinema4DError, ObservationError
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.errors import ContradictionError, Kinema4DError
+from kinema4d_ros.nodes.shadow_sim.camera_messages import (calibration_of, likeness,
+                                                           registered_depth)
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_stale
+from kinema4d_ros.nodes.shadow_sim.input_problem import (CLOCK_NS, FRESH, InputProblem, NS,
+                                                         offset_text, why_stale)
 from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation, StartState
@@ -126,7 +128,7 @@ class Inputs:
 
         def take(message: Any, info: object) -> None:
             arrival = time.monotonic()
-            sources.of(_likeness(message), sequence_number(info), arrival)
+            sources.of(likeness(message), sequence_number(info), arrival)
             jumped = buffer.put(stamp_ns(message.header.stamp), message, arrival,
                                 self._node.get_clock().now().nanoseconds)
             if jumped:
@@ -272,22 +274,20 @@ class Inputs:
         robot = finder.robot
         entry, positions, depth_entry = self._newest_complete(
             robot, values)
-        image_name = f'camera image on {self._node.resolve_topic_name(self._image_topic)}'
-        if stale := why_stale(image_name, entry.stamp_ns, now_ns, values['max_input_age']):
-            raise InputProblem(FindingCode.STALE_INPUT, stale)
+        self._refuse_stale_image(entry, now_ns, values['max_input_age'])
         self._refuse_rivals()
         info = None if self._info is None else self._info.latest()
         if info is None:
             raise self._missing(_INFO)
         stamped = entry.value.header.frame_id
         frame = values['camera_frame'] or stamped
-        calibration = self._read(_INFO, info, lambda message: _calibration(message, stamped))
+        calibration = self._read(_INFO, info, lambda message: calibration_of(message, stamped))
         image = self._read(self._image_topic, entry,
                            lambda message: calibration.rectify(images.rgb_image(message)))
         depth = None
         if depth_entry is not None:
             depth = self._read(self._depth_topic, depth_entry, lambda message: (
-                calibration.rectify_depth(_registered_depth(message, stamped, image.shape[:2]))))
+                calibration.rectify_depth(registered_depth(message, stamped, image.shape[:2]))))
         self._warn_of_body_frame(finder, frame)
         try:
             pose = finder.find(frame, positions).moved(calibration.T_optical_camera)
@@ -328,7 +328,27 @@ class Inputs:
             best = best or (entry, positions, None)
         if best is None:     # say what is wrong with the newest
             return newest, self._joints.at(robot, newest, within_ns, values).positions, None
+        self._note_depth_apart(best[0], within_ns)
         return best
+
+    def _refuse_stale_image(self, entry: Entry, now_ns: int, limit: float) -> None:
+        name = self._node.resolve_topic_name(self._image_topic)
+        stale = why_stale(f'camera image on {name}', entry.stamp_ns, now_ns, limit)
+        if stale is None:
+            return
+        if time.monotonic() - entry.arrival < FRESH and abs(entry.offset_ns) > CLOCK_NS:
+            stale += f'; images are sent, but {offset_text(entry.offset_ns, entry.stamp_ns)}; ' \
+                     f'{publishers(self._node, self._image_topic)}'
+        raise InputProblem(FindingCode.STALE_INPUT, stale)
+
+    def _note_depth_apart(self, image: Entry, within_ns: int) -> None:
+        """Note where depth images come, but none with an image."""
+        newest = None if self._depth is None else self._depth.latest()
+        if newest is not None and time.monotonic() - newest.arrival < FRESH:
+            self._note_problem(self._depth_topic, (
+                f'none within {within_ns / NS:.2f} s of an image: the newest is '
+                f'{abs(image.stamp_ns - newest.stamp_ns) / NS:.1f} s away; synchronise the clocks, '
+                'or raise sync_tolerance'))
 
     def _refuse_rivals(self) -> None:
         """Raise InputProblem where two publishers send on one topic of the camera."""
@@ -367,39 +387,3 @@ class Inputs:
         if reason := self._why_silent(topic):
             text += f'; {reason}'
         return InputProblem(FindingCode.MISSING_INPUT, text)
-
-
-def _calibration(message: CameraInfo, image_frame: str) -> CameraCalibration:
-    """Return the calibration; it must be that of the camera which made the image."""
-    frame = message.header.frame_id
-    if frame.lstrip('/') != image_frame.lstrip('/'):
-        raise ContradictionError(
-            f'the calibration is of frame {frame!r}, the image of {image_frame!r}; remap '
-            'camera/camera_info to the topic beside that of the image')
-    return calibration_from_message(message)
-
-
-def _registered_depth(message: Image | CompressedImage, image_frame: str,
-                      shape: tuple[int, int]) -> np.ndarray:
-    """Return the depth image (H, W) float32 [m]; its pixels must be those of the image."""
-    cure = 'use the depth that the driver registers to the image (aligned_depth_to_color, ' \
-           'depth_registered, depth_to_rgb or the like), or depth_image_proc/register'
-    frame = message.header.frame_id
-    if frame.lstrip('/') != image_frame.lstrip('/'):
-        raise ObservationError(f'the depth image is of frame {frame!r}, the image of '
-                               f'{image_frame!r}, so their pixels do not match; {cure}')
-    depth = images.depth_to_metres(message)
-    if depth.shape != shape:
-        raise ObservationError(
-            f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels, the image '
-            f'{shape[1]} x {shape[0]}; {cure}')
-    return depth
-
-
-def _likeness(message: Image | CompressedImage | CameraInfo) -> tuple[Any, ...]:
-    """Return what is typical of a publisher's messages, its frame first."""
-    if isinstance(message, CameraInfo):
-        return (message.header.frame_id, message.width, message.height, tuple(message.k),
-                tuple(message.d), tuple(message.p), tuple(message.r), message.distortion_model,
-                message.binning_x, message.binning_y, str(message.roi))
-    return (message.header.frame_id,)

@@ -20,15 +20,14 @@ from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.start_state import start_state
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_stale
+from kinema4d_ros.nodes.shadow_sim.input_problem import (ahead, CLOCK_NS, FRESH, InputProblem, NS,
+                                                         offset_text, why_stale)
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, StartState
 
 TOPIC = 'joint_states'
 _FIXED = 'fixed_joints.'
 _SPREAD_NS = NS // 2      # arm and gripper may publish their states so far apart
-_CLOCK_NS = NS            # stamps that are further off are of another clock
-_FRESH = 1.0              # [s] what arrived later than that ago is still being sent
 _NOTE_PERIOD = 1.0        # [s] between two notes of a clock that is off
 
 
@@ -85,13 +84,20 @@ class JointInput:
         self.buffer.put(round(arrival * NS), None, arrival)
         self._sources.put(states, stamp, arrival, now_ns, sequence_number(info))
         off = stamp - now_ns
-        if self._warns_of_clocks and abs(off) > _CLOCK_NS \
+        if self._warns_of_clocks and abs(off) > CLOCK_NS \
                 and arrival - self._noted_at > _NOTE_PERIOD:
             self._noted_at = arrival
-            self._note_problem(TOPIC, f'{", ".join(sorted(states.positions))}: {_clock(off, stamp)}'
-                               f'; {publishers(self._node, TOPIC)}')
+            self._note_problem(TOPIC, f'{_several(states.positions)}: {offset_text(off, stamp)}; '
+                               f'{publishers(self._node, TOPIC)}')
 
     # ------------------------------------------------------------------ where the joints are
+
+    def start_state(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> StartState:
+        """Return the newest state of the joints, with velocities; raises as `newest`."""
+        states = self.newest(robot, now_ns, values)
+        stamps = [reading.stamp_ns for name in states.positions
+                  for reading in self._sources.readings(name)[:1]]
+        return start_state(states, self._sources, max(stamps, default=now_ns))
 
     def newest(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> JointStates:
         """
@@ -127,10 +133,6 @@ class JointInput:
                 name: reading.velocity for name, reading in chosen.items()
                 if reading.velocity is not None}))
 
-    def start_state(self, robot: Robot, now_ns: int, values: Mapping[str, Any]) -> StartState:
-        """Return the newest as a motion would start from them; raises as `newest` does."""
-        return start_state(self.newest(robot, now_ns, values), self._sources.history)
-
     def at(self, robot: Robot, image: Entry, within_ns: int,
            values: Mapping[str, Any]) -> JointStates:
         """
@@ -148,11 +150,11 @@ class JointInput:
         self._refuse_lacking(wanted, {*heard, *found.positions}, found.positions)
         for name, reading in heard.items():
             offset = reading.offset_ns
-            if now - reading.arrival < _FRESH and abs(offset - image.offset_ns) > _CLOCK_NS:
+            if now - reading.arrival < FRESH and abs(offset - image.offset_ns) > CLOCK_NS:
                 raise InputProblem(FindingCode.CONTRADICTION, (
                     f'the clocks of joints and image do not agree: of {name}, '
-                    f'{_clock(offset, reading.stamp_ns)}, and the stamp of the image is '
-                    f'{_ahead(image.offset_ns)} it; synchronise them; '
+                    f'{offset_text(offset, reading.stamp_ns)}, and the stamp of the image is '
+                    f'{ahead(image.offset_ns)} it; synchronise them; '
                     f'{publishers(self._node, TOPIC)}'))
         away = {name: reading for name, reading in heard.items() if name not in found.positions}
         if away:
@@ -184,7 +186,7 @@ class JointInput:
                     'of its own'))
         for name, position in fixed.items():
             for reading in self._sources.readings(name):
-                if now - reading.arrival < _FRESH \
+                if now - reading.arrival < FRESH \
                         and abs(reading.position - position) > values['joint_agreement']:
                     raise InputProblem(FindingCode.CONTRADICTION, (
                         f'parameter fixed_joints.{name} says {position:.4f}, and joint_states '
@@ -213,10 +215,10 @@ class JointInput:
                 'away from that of the other joints')
         code, now = FindingCode.STALE_INPUT, time.monotonic()
         offset = reading.offset_ns
-        if now - reading.arrival >= _FRESH:
+        if now - reading.arrival >= FRESH:
             text += f'; where nobody publishes it any more, set fixed_joints.{name} to its position'
-        elif reading.stamp_ns and abs(offset) > _CLOCK_NS:
-            text += f'; they are sent, but {_clock(offset, reading.stamp_ns)}'
+        elif reading.stamp_ns and abs(offset) > CLOCK_NS:
+            text += f'; they are sent, but {offset_text(offset, reading.stamp_ns)}'
             if known:
                 code = FindingCode.CONTRADICTION
                 text += ', unlike those of the other joints; synchronise the clocks'
@@ -229,14 +231,3 @@ def _in_order(robot: Robot, states: JointStates) -> JointStates:
 
 def _several(names: Iterable[str]) -> str:
     return ', '.join(sorted(names))
-
-
-def _clock(offset_ns: int, stamp: int) -> str:
-    """Return what is wrong with the stamps of a source."""
-    if stamp == 0:
-        return 'they have no stamp (it is 0)'
-    return f'their stamps are {_ahead(offset_ns)} the clock of this node'
-
-
-def _ahead(offset_ns: int) -> str:
-    return f'{abs(offset_ns) / NS:.1f} s {"ahead of" if offset_ns > 0 else "behind"}'

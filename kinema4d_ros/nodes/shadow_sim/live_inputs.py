@@ -36,6 +36,8 @@ class LiveInputs:
     inputs: Inputs | None = None            # None while the node is not active
     #: takes the trajectories that wait in the subscription: what they outdate must not pass
     catch_up: Callable[[], None] = lambda: None
+    #: returns why the robot would not move, by its driver; None where nothing says so
+    why_robot_not_ready: Callable[[], str | None] = lambda: None
 
 
 class LiveInputsHolder:

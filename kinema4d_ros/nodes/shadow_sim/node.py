@@ -3,7 +3,6 @@
 """The node shadow_sim: what would happen if this trajectory were executed? It commands nothing."""
 from __future__ import annotations
 
-import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +17,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers
-from kinema4d_ros.bridge.node_base import NodeBase
+from kinema4d_ros.bridge.guarded import GuardedNode, transition
+from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
@@ -32,7 +32,9 @@ from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.readiness import readiness
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
+from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerState
@@ -43,24 +45,7 @@ from kinema4d_ros.world_model import registry
 
 _NICENESS = 10          # of what predicts: robots wait for checks, people for pictures
 _CHECK_GRACE = 10.0     # [s] checks take a second or so, and do not look up before they end
-_Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-def transition(method: _Transition) -> _Transition:
-    """Log what a lifecycle transition raises (rclpy swallows it) and have the transition fail."""
-    @functools.wraps(method)
-    def guarded(self: ShadowSim, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return method(self, state)
-        except Kinema4DError as error:
-            self.get_logger().error(f'{method.__name__}: {error}')
-            self.failures.append(error)
-        except Exception as error:
-            self.get_logger().error(f'{method.__name__}:\n{traceback.format_exc()}')
-            self.failures.append(error)
-        return FAILURE
-    return guarded
 
 
 class _Parts(NamedTuple):
@@ -87,7 +72,7 @@ class _Parts(NamedTuple):
         self.outputs.close()
 
 
-class ShadowSim(NodeBase, LifecycleNode):
+class ShadowSim(GuardedNode, LifecycleNode):
     """
     Answers requests while it is active.
 
@@ -110,6 +95,7 @@ class ShadowSim(NodeBase, LifecycleNode):
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
         self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
+        self._robot_state: RobotState | None = None
         self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
@@ -134,6 +120,8 @@ class ShadowSim(NodeBase, LifecycleNode):
         """End everything in whatever state the node is."""
         self._deactivate()
         self._clean_up()
+        if self._robot_state is not None:
+            self._robot_state.close()
 
     # ------------------------------------------------------------------ lifecycle
 
@@ -146,7 +134,10 @@ class ShadowSim(NodeBase, LifecycleNode):
             raise ConfigurationError(
                 f"parameter 'world_model' is {model!r}, valid: "
                 f'{", ".join(sorted(registry.available()))}, or module:Class')
+        if self._robot_state is None:      # its subscriptions stay as long as the node
+            self._robot_state = RobotState(self, values['robot_state_topics'], group=self._data)
         self._parts = self._make_parts(settings)
+        self._parts.live.update(why_robot_not_ready=self._robot_state.why_not_ready)
         self._subscribe_to_robot()
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data)
@@ -162,7 +153,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
         pipeline = PrecheckPipeline(self, live, outputs, current, checks=workers[-1],
                                     predictions=workers[0])
-        runner = RequestRunner(pipeline)
+        runner = RequestRunner(always_answered(pipeline, outputs, self.get_logger()))
         action = PrecheckAction(self, runner, current, lambda: self._active)
         return _Parts(live, outputs, pipeline, runner, action, workers)
 
@@ -284,7 +275,11 @@ class ShadowSim(NodeBase, LifecycleNode):
                 'max_input_age is 0.0: verdicts may rest on images of any age')
         if values['tier1.unseen'] == 'report':
             self.get_logger().warning(
-                'tier1.unseen is report: a motion into space that nobody has seen may PASS')
+                "tier1.unseen is 'report': a motion into space that no camera has seen may PASS")
+        if values['verdict_lifetime'] > 60.0:
+            self.get_logger().warning(
+                f"verdict_lifetime is {values['verdict_lifetime']} s: a verdict may be acted on so "
+                'long after the look that it rests on')
         if values['tier1.travel'] < values['tier0.travel']:
             self.get_logger().warning(
                 f"tier1.travel is {values['tier1.travel']} m, but links are checked against each "
@@ -368,7 +363,9 @@ class ShadowSim(NodeBase, LifecycleNode):
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,
             {'requests replaced': parts.runner.replaced, 'requests waiting': parts.runner.waiting,
-             **parts.pipeline.incidents.counts()}))
+             **parts.pipeline.incidents.counts()},
+            readiness(parts.live.current, parts.workers, self.get_clock().now().nanoseconds,
+                      self._settings.current.values)))
 
     # ------------------------------------------------------------------ time
 
@@ -380,7 +377,7 @@ class ShadowSim(NodeBase, LifecycleNode):
 
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
-                          on_clock_change=False), post_callback=jumped)
+                          on_clock_change=False), post_callback=self.guarded(jumped, 'the clock'))
 
     def _on_jump(self, reason: str) -> None:
         """Forget what belongs to the old time line; a running request ends as UNSURE."""

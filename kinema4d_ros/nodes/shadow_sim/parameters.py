@@ -7,6 +7,7 @@ from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
+from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.precheck import Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen
 
 _DEFAULTS: dict[str, Any] = {
@@ -82,10 +83,15 @@ TABLE_ROWS = (
               'robot_state_publisher', read_only=True),
     Parameter('fixed_joints.<joint>', float, UNSET,
               'Position of a joint that nobody publishes, such as a caster or a gripper without '
-              'driver; give it to trajectory_gate too', unit='rad or m'),
+              'driver', unit='rad or m'),
     Parameter('joint_agreement', float, 0.01,
               'Two sources of one joint that differ by more contradict each other, and nothing '
               'rests on that joint', unit='rad or m', minimum=0.0001, maximum=1.0, read_only=True),
+    Parameter('robot_state_topics', list[str], ROBOT_STATE_TOPICS,
+              'Topics on which the driver says whether the robot would move, each TOPIC TYPE; '
+              'TOPIC alone is a std_msgs/Bool that is true where it would, !TOPIC one that is true '
+              'where it would not. While one says no, or cannot be heard, nothing passes. Those of '
+              'the default may be absent', read_only=True),
     Parameter('max_input_age', float, 1.0,
               'An image older than this is stale; 0.0 accepts any age (unsafe)', unit='s',
               minimum=0.0, maximum=3600.0),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -143,7 +144,7 @@ class PrecheckPipeline:
             candidate.robot, candidate.start = self._await_start(request, plan)
         except InputProblem as problem:
             candidate.robot = self._live.current.source.robot
-            candidate.start = StartState.of(problem.known)
+            candidate.start = StartState(problem.known, dict.fromkeys(problem.known, math.nan))
             assessment.add_unsure(str(problem), problem.code)
         if any(len(point.effort) for point in candidate.message.points):
             assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '
@@ -310,6 +311,8 @@ class PrecheckPipeline:
             if candidate.robot is not None and candidate.robot is not robot:
                 assessment.add_unsure('the robot description changed', FindingCode.CANCELLED)
             self._check_ages(candidate, observed, plan)
+            if reason := self._live.current.why_robot_not_ready():
+                assessment.add_unsure(reason, FindingCode.ROBOT_STATE)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):
                 assessment.add_unsure(request.reason, code_of(request.outcome))
         assessment.took('verdict', time.monotonic() - request.started)

@@ -1,0 +1,50 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages of the camera that belong to one image: what they hold, or why they do not fit it."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from kinema4d_ros.bridge import images
+from kinema4d_ros.bridge.cameras import calibration_from_message
+from kinema4d_ros.camera import CameraCalibration
+from kinema4d_ros.errors import ContradictionError, ObservationError
+
+
+def calibration_of(message: CameraInfo, image_frame: str) -> CameraCalibration:
+    """Return the calibration; it must be that of the camera which made the image."""
+    frame = message.header.frame_id
+    if frame.lstrip('/') != image_frame.lstrip('/'):
+        raise ContradictionError(
+            f'the calibration is of frame {frame!r}, the image of {image_frame!r}; remap '
+            'camera/camera_info to the topic beside that of the image')
+    return calibration_from_message(message)
+
+
+def registered_depth(message: Image | CompressedImage, image_frame: str,
+                      shape: tuple[int, int]) -> np.ndarray:
+    """Return the depth image (H, W) float32 [m]; its pixels must be those of the image."""
+    cure = 'use the depth that the driver registers to the image (aligned_depth_to_color, ' \
+           'depth_registered, depth_to_rgb or the like), or depth_image_proc/register'
+    frame = message.header.frame_id
+    if frame.lstrip('/') != image_frame.lstrip('/'):
+        raise ObservationError(f'the depth image is of frame {frame!r}, the image of '
+                               f'{image_frame!r}, so their pixels do not match; {cure}')
+    depth = images.depth_to_metres(message)
+    if depth.shape != shape:
+        raise ObservationError(
+            f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels, the image '
+            f'{shape[1]} x {shape[0]}; {cure}')
+    return depth
+
+
+def likeness(message: Image | CompressedImage | CameraInfo) -> tuple[Any, ...]:
+    """Return what is typical of a publisher's messages, its frame first."""
+    if isinstance(message, CameraInfo):
+        return (message.header.frame_id, message.width, message.height, tuple(message.k),
+                tuple(message.d), tuple(message.p), tuple(message.r), message.distortion_model,
+                message.binning_x, message.binning_y, str(message.roi))
+    return (message.header.frame_id,)

@@ -1,0 +1,89 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether shadow_sim says that it is ready, and waits for the robot; the player waits for it."""
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from graph import made, parameters, Process, start_shadow_sim
+from kinema4d_ros.msg import Finding, Verdict
+from sensor_msgs.msg import Image
+from shadow_bench import codes, running
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.images import rgb_image
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.resources import share_dir
+
+pytestmark = pytest.mark.timeout(180)
+PATH = next(iter(sorted((share_dir() / 'data' / 'episodes').glob('*success*.mcap'))), None)
+
+
+def reason(graph, arrays):
+    """Return what shadow_sim said last of its readiness."""
+    with graph.changed:
+        found = [status for array in arrays for status in array.status
+                 if status.name == 'shadow_sim: readiness']
+    return found[-1].message if found else None
+
+
+def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
+    episode = Episode.open(PATH)
+    with made() as graph:
+        arrays = graph.listen('/diagnostics', DiagnosticArray, 50)
+        verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
+        asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        player = Process('episode_player', *parameters(
+            episode=PATH.stem, lead_in=0.5, at_end='hold', subscribers=2,
+            wait_for_ready='[shadow_sim]'))
+        images = graph.listen('camera/image_raw', Image, qos.PREDICTED_FRAMES)
+        process = start_shadow_sim(world_model='stub_models:Waiting',
+                                   **{'world_model_settings.words': tmp_path / 'go'})
+        graph.wait(lambda: 'a worker is starting' in (reason(graph, arrays) or ''), 'the worker')
+        graph.wait(lambda: len(images) > 3, 'the first frame, again and again')
+        first = episode.frames[0].image
+        assert all(np.array_equal(rgb_image(image), first) for image in images[-3:])
+        assert not asked and not verdicts
+        (tmp_path / 'go').touch()
+        graph.wait(lambda: verdicts and verdicts[-1].final, 'the verdict')
+        assert reason(graph, arrays) == 'a trajectory would be judged at once'
+        assert Finding.START_STATE not in codes(verdicts[-1]), verdicts[-1].summary
+        assert not {Finding.MISSING_INPUT, Finding.STALE_INPUT} & set(codes(verdicts[-1]))
+        for each in (player, process):
+            assert each.stop() == 0, each.output()
+
+
+def test_the_player_goes_on_after_a_while_and_says_why(ros_domain):
+    with made() as graph:
+        asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        player = Process('episode_player', *parameters(
+            episode=PATH.stem, rate=50.0, lead_in=0.0, wait_for_subscribers=0.0,
+            wait_for_ready='[shadow_sim]', ready_timeout=0.5))
+        assert player.process.wait(60.0) == 0
+        assert 'not ready within 0.5 s, playing on: shadow_sim: its diagnostics are not heard' \
+            in player.output()
+        graph.wait(lambda: asked, 'the trajectory')
+
+
+def test_nothing_passes_while_the_robot_says_that_it_stands(ros_domain):
+    with running(robot_state_topics="['robot_ready', '!stopped']") as bench:
+        def tell(topic, value):
+            publishers[topic].publish(Bool(data=value))
+
+        publishers = {topic: bench.graph.node.create_publisher(Bool, topic, qos.ROBOT_DESCRIPTION)
+                      for topic in ('robot_ready', 'stopped')}
+        unheard = bench.ask()
+        assert unheard.status == Verdict.UNSURE and Finding.ROBOT_STATE in codes(unheard)
+        tell('robot_ready', True)
+        tell('stopped', False)
+        bench.graph.wait(lambda: bench.ask().status == Verdict.PASS, 'a PASS')
+        for topic, stands in (('robot_ready', False), ('stopped', True)):
+            tell(topic, stands)
+            verdict = bench.graph.wait(
+                lambda: (v := bench.ask()).status == Verdict.UNSURE and v, 'the stop')
+            assert codes(verdict) == [Finding.ROBOT_STATE]
+            assert f'/{topic}' in verdict.summary and 'not ready' in verdict.summary
+            bench.graph.wait(lambda t=topic: f'/{t}' in bench.status('readiness')[1], 'diagnostics')
+            tell(topic, not stands)
+            bench.graph.wait(lambda: bench.ask().status == Verdict.PASS, 'a PASS again')
