@@ -81,7 +81,7 @@ class TrajectoryGate(NodeBase, Node):
         self._every(_TICK, self._on_tick)
         self._every(1.0 / values['diagnostics_rate'], self._look_around)
         self._log_how_it_is_set_up(values)
-        self._clock = MotionClock(self)
+        self._motion_clock = MotionClock(self)
         self._live = LiveState(self, lambda: self._dispatcher.post(JointsChanged()),
                                self._dispatcher.relayed, values['speed_scaling'])
         self._state = RobotState(
@@ -111,10 +111,10 @@ class TrajectoryGate(NodeBase, Node):
 
     def _world(self, event: Event) -> World:
         """Return the world as it is now, the graph as it was lately where that will do."""
-        if self._machine.needs_new_graph(event, self._clock.now()):
+        if self._machine.needs_new_graph(event, self._motion_clock.now()):
             self._graph = self._graph_now()
         joints = self._live.snapshot()
-        robot, clock, now = self._live.robot, self._clock.now(), time.monotonic()
+        robot, clock, now = self._live.robot, self._motion_clock.now(), time.monotonic()
         others = self._others.motions.snapshot(
             robot, {name: reading.position for name, reading in joints.items()}, now, clock)
         return World(self.get_clock().now().nanoseconds, robot, joints, self._graph,
