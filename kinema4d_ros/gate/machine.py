@@ -126,7 +126,8 @@ class GateMachine:
     def _submit(self, request: GateRequest, context: EventContext) -> None:
         settings = context.world.settings
         new = PendingMotion(request, settings, context.now + settings.verdict_timeout,
-                            context.world.start_of(request.joint_names))
+                            context.world.start_of(request.joint_names),
+                            context.world.speeds(request.joint_names))
         if self._closed is not None:
             self._refuse(new, self._closed, context)
             return
@@ -168,6 +169,7 @@ class GateMachine:
         graph, names = context.world.graph, set(waiting.request.joint_names)
         if not names <= set(waiting.start):
             waiting.start = context.world.start_of(names)
+            waiting.speeds = context.world.speeds(names)
         if graph.shadow_sim_problem:
             if graph.settled:
                 self._answered(waiting.request.number,
@@ -187,6 +189,7 @@ class GateMachine:
             return False
         waiting.phase = Phase.RECEIVED
         waiting.answer = ShadowSimAnswer(problem='other motions have begun or ended since')
+        waiting.speeds = context.world.speeds(waiting.request.joint_names)
         waiting.start = {**context.world.start_of(waiting.request.joint_names),
                          **({} if waiting.handover is None else waiting.handover.start)}
         self._ask(waiting, context)

@@ -249,7 +249,7 @@ def test_a_gripper_goal_during_an_arm_motion_is_judged_with_it(cell):
     status, result = cell.hand_gate.run(part(FINGERS, -0.015, 0.3))
     assert status == SUCCEEDED, result.error_string
     asked = cell.shadow.asked[-1].candidates[0]
-    assert set(asked.joint_names) == set(READY)
+    assert set(asked.joint_names) == set(READY) - {'right_finger_joint'}
     pan = asked.joint_names.index('shoulder_pan_joint')
     finger = asked.joint_names.index('finger_joint')
     assert asked.points[0].positions[pan] > 0.08
@@ -263,7 +263,8 @@ def test_an_arm_goal_during_a_gripper_motion_is_judged_with_it(cell):
     hand = cell.sent(cell.hand_gate, part(FINGERS, -0.015, 2.0))
     status, result = cell.gate.run(part(ARM, 0.2, 0.5))
     assert status == SUCCEEDED, result.error_string
-    assert set(cell.shadow.asked[-1].candidates[0].joint_names) == set(READY)
+    assert {'finger_joint', 'shoulder_pan_joint'} <= set(
+        cell.shadow.asked[-1].candidates[0].joint_names)
     assert cell.hand_gate.outcome(hand)[0] == SUCCEEDED
 
 

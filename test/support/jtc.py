@@ -125,4 +125,8 @@ class Path:
         motion = sample_trajectory(self._trajectory, ROBOT,
                                    np.array([min(max(time, 0.0), self.duration)]), self._start)
         values = dict(zip(motion.joint_names, motion.positions[0].tolist()))
+        for name in self._trajectory.joint_names:       # the fingers of the demo arm
+            mimic = ROBOT.joints[name].mimic
+            if mimic is not None:
+                values[name] = mimic.multiplier * values[mimic.joint] + mimic.offset
         return {name: values[name] for name in self._trajectory.joint_names}

@@ -86,7 +86,7 @@ class TrajectoryGate(NodeBase, Node):
                                self._dispatcher.relayed, values['speed_scaling'])
         self._state = RobotState(
             self, values['robot_state_topics'], group=self._group,
-            relayed=self._dispatcher.guarded, on_change=lambda: self._dispatcher.post(Tick()))
+            relayed=self._dispatcher.relayed, on_change=lambda: self._dispatcher.post(Tick()))
         self._others = OtherGates(self, values['motions'], self._group, self._dispatcher,
                                   lambda: self._live.robot)
 
@@ -149,7 +149,8 @@ class TrajectoryGate(NodeBase, Node):
                 self._others.tell(command)
 
     def _cancel_all(self) -> None:
-        self._controller.cancel_all()
+        if self._settings.may_stop:     # mode monitor cancels nothing by itself
+            self._controller.cancel_all()
 
     def _work(self) -> None:
         self._dispatcher.work()
