@@ -135,8 +135,8 @@ class TrajectoryGate(NodeBase, Node):
             case AbandonQuestion(number):
                 self._shadow_sim.abandon(number)
             case Forward(request):
-                self._goals.executing(request.number)
                 self._controller.forward(request)
+                self._goals.executing(request.number)
             case CancelAtController(number):
                 self._controller.cancel(number)
             case EndGoal():
