@@ -78,6 +78,19 @@ class PendingMotion:
         except Kinema4DError as error:
             self.watch_problem = str(error)
 
+    @property
+    def _judged_start(self) -> Mapping[str, float]:
+        """
+        The joints that the verdict says it was judged from [rad or m], with their `velocities`.
+
+        Empty where it says none, and where it was judged with what the robot does before it, since
+        then it starts elsewhere.
+        """
+        verdict = self.answer.verdict
+        found = None if verdict is None or self.question is not None else \
+            getattr(verdict, 'start', None)
+        return found or {}
+
     def distance(self, world: World) -> tuple[str, float]:
         """
         Return the joint that is farthest from where it is to start, and how far [rad or m].
@@ -86,8 +99,9 @@ class PendingMotion:
         """
         elsewhere = {name for other in world.others if other.told.key in self.together
                      for name in other.joints}
-        names = self.request.joint_names
-        start = {name: place for name, place in self.start.items() if name not in elsewhere}
+        names, judged = self.request.joint_names, self._judged_start
+        start = {name: judged.get(name, place) for name, place in self.start.items()
+                 if name not in elsewhere}
         joint, moved = farthest(names, start, world.positions({*names, *start}))
         for other in world.others:
             if other.told.key in self.together and other.off > moved:
@@ -106,11 +120,13 @@ class PendingMotion:
         if trajectory is None or trajectory.velocities is None or not len(trajectory.times) \
                 or not trajectory.times[0] > 0:
             return '', 0.0
-        off = {}
+        off, speeds = {}, {**self.speeds, **{
+            name: value for name, value in getattr(self._judged_start, 'velocities', {}).items()
+            if not math.isnan(value)}}
         for name in trajectory.joint_names:
             reading = world.joints.get(name)
             now = math.nan if reading is None else reading.velocity
-            by = _BLEND * float(trajectory.times[0]) * abs(now - self.speeds.get(name, math.nan))
+            by = _BLEND * float(trajectory.times[0]) * abs(now - speeds.get(name, math.nan))
             off[name] = math.inf if math.isnan(by) else by
         joint = max(off, key=lambda name: off[name], default='')
         return joint, off.get(joint, 0.0)
