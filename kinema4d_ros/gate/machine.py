@@ -126,7 +126,8 @@ class GateMachine:
     def _submit(self, request: GateRequest, context: EventContext) -> None:
         settings = context.world.settings
         new = PendingMotion(request, settings, context.now + settings.verdict_timeout,
-                            context.world.start_of(request.joint_names))
+                            context.world.start_of(request.joint_names),
+                            context.world.speeds(request.joint_names))
         if self._closed is not None:
             self._refuse(new, self._closed, context)
             return
@@ -168,6 +169,7 @@ class GateMachine:
         graph, names = context.world.graph, set(waiting.request.joint_names)
         if not names <= set(waiting.start):
             waiting.start = context.world.start_of(names)
+            waiting.speeds = context.world.speeds(names)
         if graph.shadow_sim_problem:
             if graph.settled:
                 self._answered(waiting.request.number,
@@ -185,10 +187,12 @@ class GateMachine:
         """Ask again where other motions have begun or ended since; return whether that was so."""
         if not is_outdated(waiting, context):
             return False
+        names = waiting.request.joint_names
         waiting.phase = Phase.RECEIVED
         waiting.answer = ShadowSimAnswer(problem='other motions have begun or ended since')
-        waiting.start = {**context.world.start_of(waiting.request.joint_names),
-                         **({} if waiting.handover is None else waiting.handover.start)}
+        waiting.start, waiting.speeds = context.world.start_of(names), context.world.speeds(names)
+        if waiting.handover is not None:
+            self._continue(waiting, context)
         self._ask(waiting, context)
         return True
 
@@ -330,7 +334,7 @@ class GateMachine:
         if waiting is None or waiting.phase is not Phase.SHOWN:
             context.do(AnswerOperator(False, 'no trajectory waits for an approval' + (
                 '' if waiting is None else '; its verdict is not there yet')))
-        elif (refusal := _why_other(digest, waiting.request, 'waits')) is not None:
+        elif (refusal := waiting.request.why_other(digest, 'waits')) is not None:
             context.do(AnswerOperator(False, refusal))
         elif approved and waiting.confirm_again is not None:
             context.do(AnswerOperator(False, f'{waiting.confirm_again}; look at '
@@ -350,7 +354,7 @@ class GateMachine:
         elif request is None or not request.trajectory_hash or request.problem:
             refusal = 'no trajectory that could be forwarded has been refused'
         else:
-            refusal = _why_other(digest, request, 'was refused last')
+            refusal = request.why_other(digest, 'was refused last')
             if refusal is None and self._refused_again:
                 self._refused_again = False
                 refusal = f'{request.name} has the same hash as another that was refused before ' \
@@ -394,11 +398,3 @@ class GateMachine:
         if waiting is not None:
             context.do(AbandonQuestion(waiting.request.number))
             self._refuse(waiting, reason, context)
-
-
-def _why_other(digest: str, request: GateRequest, what: str) -> str | None:
-    """Return why a hash that an operator names is not that of the trajectory it must be."""
-    if digest == request.trajectory_hash:
-        return None
-    return f'{f"trajectory_hash {digest[:12]}" if digest else "an empty trajectory_hash"} is not ' \
-           f'the one that {what}: that is {request.name}, trajectory_hash {request.trajectory_hash}'

@@ -21,6 +21,7 @@ from kinema4d_ros.gate.world import World
 from kinema4d_ros.types import FindingCode, JointTrajectory
 
 _NS = 1e-9
+_BLEND = 0.2     # of velocity times duration: the most that a cubic or quintic spline makes of it
 
 
 class Phase(enum.Enum):
@@ -44,6 +45,7 @@ class PendingMotion:
     settings: GateSettings              # of when it came
     deadline: float                     # steady time [s] for a verdict or an approval
     start: Mapping[str, float]          # [rad or m] joints that the verdict takes it to start at
+    speeds: Mapping[str, float] = field(default_factory=dict)   # [rad/s or m/s] then
     phase: Phase = Phase.RECEIVED
     answer: ShadowSimAnswer = field(
         default_factory=lambda: ShadowSimAnswer(problem='no verdict has been asked for'))
@@ -76,6 +78,19 @@ class PendingMotion:
         except Kinema4DError as error:
             self.watch_problem = str(error)
 
+    @property
+    def _judged_start(self) -> Mapping[str, float]:
+        """
+        The joints that the verdict says it was judged from [rad or m], with their `velocities`.
+
+        Empty where it says none, and where it was judged with what the robot does before it, since
+        then it starts elsewhere.
+        """
+        verdict = self.answer.verdict
+        found = None if verdict is None or self.question is not None else \
+            getattr(verdict, 'start', None)
+        return found or {}
+
     def distance(self, world: World) -> tuple[str, float]:
         """
         Return the joint that is farthest from where it is to start, and how far [rad or m].
@@ -84,13 +99,37 @@ class PendingMotion:
         """
         elsewhere = {name for other in world.others if other.told.key in self.together
                      for name in other.joints}
-        names = self.request.joint_names
-        start = {name: place for name, place in self.start.items() if name not in elsewhere}
+        names, judged = self.request.joint_names, self._judged_start
+        start = {name: judged.get(name, place) for name, place in self.start.items()
+                 if name not in elsewhere}
         joint, moved = farthest(names, start, world.positions({*names, *start}))
         for other in world.others:
             if other.told.key in self.together and other.off > moved:
                 joint, moved = f'a joint of the motion of {other.told.gate}', other.off
         return joint, moved
+
+    def blend(self, world: World) -> tuple[str, float]:
+        """
+        Return the joint that is taken farthest off by how much faster it is now, and how far.
+
+        The way to a first point that states a velocity and is later than 0 depends on how fast the
+        joints are before. The splines of the controller make at most a fifth of the difference
+        times that time of it [rad or m].
+        """
+        trajectory = self.request.trajectory
+        if trajectory is None or trajectory.velocities is None or not len(trajectory.times) \
+                or not trajectory.times[0] > 0:
+            return '', 0.0
+        off, speeds = {}, {**self.speeds, **{
+            name: value for name, value in getattr(self._judged_start, 'velocities', {}).items()
+            if not math.isnan(value)}}
+        for name in trajectory.joint_names:
+            reading = world.joints.get(name)
+            now = math.nan if reading is None else reading.velocity
+            by = _BLEND * float(trajectory.times[0]) * abs(now - speeds.get(name, math.nan))
+            off[name] = math.inf if math.isnan(by) else by
+        joint = max(off, key=lambda name: off[name], default='')
+        return joint, off.get(joint, 0.0)
 
     def why_other_motion(self, world: World, now: float) -> str | None:
         """Return which other motion of the robot the verdict cannot have covered."""
@@ -115,6 +154,7 @@ class PendingMotion:
         """Return what a decision about it is to be based on."""
         world, graph = context.world, context.world.graph
         joint, moved = self.distance(world)
+        blend_joint, blend = self.blend(world)
         return Situation(
             now_ns=world.now_ns,
             robot_hash='' if world.robot is None else world.robot.description_hash,
@@ -124,7 +164,8 @@ class PendingMotion:
                 self.request.joint_names, self.settings.max_joint_age, context.now),
             robot_problem=world.robot_problem,
             other_problem=self.why_other_motion(world, context.now),
-            waits_at=_first_point_away(self.request, self.start),
+            waits_at=_first_point_away(self.request, self.start), blend=blend,
+            blend_joint=blend_joint,
             moved=moved, moved_joint=joint, watch_problem=watch_problem)
 
 

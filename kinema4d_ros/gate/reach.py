@@ -80,7 +80,7 @@ class ProtectedClearance:
             return None
         samples = [(sample.time - offset, sample.distance, sample.sigma)
                    for sample in verdict.clearances]
-        if not samples and verdict.min_clearance is not None:
+        if not samples and verdict.min_clearance:       # 0 is what nobody filled in: no PASS is
             samples = [(0.0, verdict.min_clearance, verdict.clearance_sigma or 0.0)]
         if not samples:
             return None

@@ -49,6 +49,14 @@ class GateRequest:
         length = 0.0 if self.trajectory is None else self.trajectory.duration
         return length + max(0.0, self.time_tolerance)
 
+    def why_other(self, digest: str, what: str) -> str | None:
+        """Return why a hash that an operator names is not that of this one, which `what`."""
+        if digest == self.trajectory_hash:
+            return None
+        named = f'trajectory_hash {digest[:12]}' if digest else 'an empty trajectory_hash'
+        return f'{named} is not the one that {what}: that is {self.name}, trajectory_hash ' \
+               f'{self.trajectory_hash}'
+
 
 @dataclass(frozen=True)
 class ShadowSimAnswer:

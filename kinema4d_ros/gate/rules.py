@@ -63,6 +63,8 @@ class Situation:
     robot_problem: str | None = None  # why the robot would not move
     other_problem: str | None = None  # which other motion of the robot the verdict did not cover
     waits_at: float = 0.0    # [rad, m or per s] what the robot does before its header.stamp
+    blend: float = 0.0       # [rad or m] that the way to the first point differs by another start
+    blend_joint: str = ''    # velocity than that which was judged
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,15 @@ def unoverridable_objections(request: GateRequest, situation: Situation,
         found.append(Objection(
             f'{situation.moved_joint} moved by {situation.moved:.4f} from where the trajectory was '
             f'checked to start, limit {settings.start_tolerance}'))
+    elif situation.blend == math.inf:
+        found.append(Objection(
+            f'joint_states do not tell how fast {situation.blend_joint} is, on which its way to '
+            'the first point depends', GoalErrorCode.INVALID_JOINTS))
+    elif not situation.blend <= settings.start_tolerance:
+        found.append(Objection(
+            f'{situation.blend_joint} is not as fast as when the trajectory was checked, so that '
+            f'its way to the first point would be {situation.blend:.3f} off, limit '
+            f'{settings.start_tolerance}'))
     return found
 
 

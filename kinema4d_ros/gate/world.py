@@ -61,6 +61,10 @@ class World:
         """Return the last position [rad or m] of each of these joints that has one."""
         return {name: self.joints[name].position for name in names if name in self.joints}
 
+    def speeds(self, names: Iterable[str]) -> dict[str, float]:
+        """Return how fast each of these joints is that is heard of [rad/s or m/s], NaN unknown."""
+        return {name: self.joints[name].velocity for name in names if name in self.joints}
+
     def start_of(self, names: Iterable[str]) -> dict[str, float]:
         """Return the last position [rad or m] of these joints and of the robot's others."""
         return self.positions({*names, *(self.robot.joint_names if self.robot else ())})

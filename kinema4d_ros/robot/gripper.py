@@ -135,7 +135,7 @@ def _commanded(robot: Robot, joints: Sequence[Joint]) -> tuple[str, ...]:
 
 def finger_joints(robot: Robot) -> frozenset[str]:
     """
-    Return the joints that can be commanded and move nothing but fingers, of all grippers.
+    Return the joints that move nothing but fingers, of all grippers, those that mimic among them.
 
     Those of `find_gripper` are among them; another is one if it or the link behind it is named
     like a finger and everything that it carries is too.
@@ -148,4 +148,5 @@ def finger_joints(robot: Robot) -> frozenset[str]:
         if branch and all(_FINGER.search(each.name) or _FINGER.search(each.child)
                           for each in branch if each.type is not JointType.FIXED):
             found.add(name)
-    return frozenset(found)
+    return frozenset(found | {joint.name for joint in robot.joints.values()
+                              if joint.mimic is not None and joint.mimic.joint in found})

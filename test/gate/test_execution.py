@@ -1,6 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Motions at the controller: stopped when they must be, and followed to their end."""
+import dataclasses
+import math
+
+import numpy as np
 import pytest
 from gate_driver import ahead, Driver, READY, swing
 
@@ -345,3 +349,39 @@ def test_the_graph_is_looked_at_for_decisions_and_not_for_each_joint_state():
     assert not needs(JointsChanged(), gate.now)
     gate.now += 0.1                     # it may be forwarded
     assert needs(JointsChanged(), gate.now)
+
+
+def test_monitor_cancels_nothing_when_it_ends():
+    gate = Driver(mode='monitor')
+    request = gate.submit()
+    gate.accept(request)
+    gate.close('the gate is shutting down')
+    assert CANCEL not in gate.log
+    assert gate.told(request) == 'the gate is shutting down: the controller goes on with it'
+
+
+@pytest.mark.parametrize('speed, seconds, refused', [
+    (0.0, 1.0, False), (0.9, 1.0, True), (0.9, 0.05, False), (None, 1.0, True)])
+def test_another_start_velocity_than_the_one_that_was_judged(speed, seconds, refused):
+    """The controller blends from it: 0.9 rad/s and a first point at 1 s make 0.13 rad."""
+    gate = Driver(start_tolerance=0.05)
+    world = gate.world
+
+    def moving_at(value):
+        def take():
+            now = world()
+            return dataclasses.replace(now, joints={
+                name: dataclasses.replace(reading, velocity=value)
+                for name, reading in now.joints.items()})
+        gate.world = take
+
+    moving_at(0.0)
+    trajectory = swing(first=seconds)
+    trajectory = dataclasses.replace(trajectory, velocities=np.zeros((2, 8)))
+    request = gate.submit(trajectory)
+    moving_at(math.nan if speed is None else speed)
+    gate.pass_(request)
+    assert ('send' not in gate.log) == refused
+    if refused:
+        assert ('do not tell how fast' if speed is None else 'is not as fast as when') in \
+            gate.told(request)

@@ -46,7 +46,8 @@ worlds = st.fixed_dictionaries({
     'situation': st.builds(Situation, st.sampled_from([0, NOW]), hashes, problems, problems,
                            problems, problems,
                            st.sampled_from([0.0, 0.02, 0.03, math.nan, math.inf]), st.just('elbow'),
-                           problems, problems, problems, st.sampled_from([0.0, 0.02, 0.03])),
+                           problems, problems, problems, st.sampled_from([0.0, 0.02, 0.03]),
+                           st.sampled_from([0.0, 0.02, 0.03, math.inf])),
     'settings': st.builds(GateSettings, st.sampled_from([(), (0,), (0, 1)]),
                           st.sampled_from([0.0, 10.0])),
 })
@@ -95,6 +96,7 @@ def is_plain(request, situation, settings):
             and (request.start_ns == 0 or request.start_ns >= situation.now_ns)
             and not situation.robot_problem and not situation.other_problem
             and (request.start_ns == 0 or situation.waits_at <= settings.start_tolerance)
+            and situation.blend <= settings.start_tolerance
             and situation.moved <= settings.start_tolerance)
 
 

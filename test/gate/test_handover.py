@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A motion that continues another: asked about with it, held, sent."""
 import gc
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -148,3 +149,37 @@ def test_the_motion_that_is_asked_about_is_one_that_the_rules_accept(now, at, la
         live = ahead(0.1 * (now + later))
         assert not [finding for finding in check_tier0(handover.motion, ROBOT, live)
                     if finding.severity > Severity.INFO]
+
+
+@pytest.mark.parametrize('late', [0.0, 0.2])
+def test_a_stream_leaves_memory_flat(late):
+    """Chunks that continue each other; one in ten comes too late, and the next goes on."""
+    gate = Driver(path_tolerance=3.0)
+    older, passed, sizes = gate.moving(swing(0.1)), 0, []
+    tracemalloc.start()
+    try:
+        for chunk in range(400):
+            at = gate.joints['shoulder_pan_joint'] + 0.1
+            if late and chunk % 10 == 9:
+                request = gate.submit(swing(0.1, start=ahead(at - 0.15)))     # behind the robot
+                gate.pass_(request, seconds=10)
+                gate.follow(0.3)
+                assert gate.told(request) is not None
+                at = gate.joints['shoulder_pan_joint'] + 0.07
+            request = gate.submit(swing(0.1, start=ahead(at)))
+            gate.pass_(request, seconds=10)
+            gate.follow(1.0 if chunk % 10 != 9 or not late else 0.7)
+            assert gate.log[-1] == 'send', (chunk, gate.log, gate.ends[-1:])
+            passed += 1
+            gate.accept(request)
+            gate.finish(older, GoalEnd.ABORT, text='a newer goal came')
+            older = request
+            gate.commands.clear()
+            gate.log.clear()
+            if chunk in (200, 399):
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert passed == 400
+    assert abs(sizes[1] - sizes[0]) < 100_000      # [bytes] for 200 chunks

@@ -258,7 +258,7 @@ def test_fingers_may_move_meanwhile():
 
 @pytest.mark.parametrize('space, sigma, push, stopped', [
     (0.2, 0.0, 0.08, False), (0.05, 0.0, 0.08, True), (0.05, 0.0, 0.015, False),
-    (0.0, 0.0, 0.015, False), (0.0, 0.0, 0.03, True), (0.2, 0.09, 0.08, True),
+    (0.001, 0.0, 0.015, False), (0.001, 0.0, 0.03, True), (0.2, 0.09, 0.08, True),
     (None, None, 0.08, False), (None, None, 0.12, True), (5.0, 0.0, 0.12, True)])
 def test_the_tolerance_is_what_was_free(space, sigma, push, stopped):
     gate = Driver()

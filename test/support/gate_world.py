@@ -47,6 +47,7 @@ class Arm:
         self.joints, self.push, self.on = dict(READY), {}, True
         self.stamp_offset = 0.0                 # [s] added to all stamps
         self._path, self._started = None, 0.0
+        self.speed, self._set_at = {}, time.monotonic()
         self._lock = threading.Lock()
         self._description = node.create_publisher(String, 'robot_description',
                                                   qos.ROBOT_DESCRIPTION)
@@ -66,6 +67,22 @@ class Arm:
             self.joints = dict(self.joints if joints is None else joints)
             self.push, self.on = dict(push or {}), True
             return self._node.get_clock().now().nanoseconds
+
+    def set_moving(self, joints):
+        """Be where a controller has these joints now."""
+        with self._lock:
+            now = time.monotonic()
+            step = now - self._set_at
+            if step > 0:
+                self.speed = {name: (value - self.joints[name]) / step
+                              for name, value in joints.items()}
+            self.joints.update(joints)
+            self._set_at = now
+
+    def state(self):
+        """Return where the joints are, and how fast they move."""
+        with self._lock:
+            return dict(self.joints), dict(self.speed)
 
     def _tell(self):
         with self._lock:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kinema4d_ros.gate import GateMachine, World
-from kinema4d_ros.gate.commands import Command
+from kinema4d_ros.gate.commands import Command, ReportDecision
 from kinema4d_ros.gate.events import Closed, Event
 
 
@@ -83,7 +83,7 @@ class Dispatcher:
         """Handle an event now; return what was commanded, nothing should it fail."""
         try:
             commands = self._machine.handle(event, time.monotonic(), self._ports.take_world(event))
-            for command in commands:
+            for command in sorted(commands, key=_is_said):
                 self._ports.carry_out(command)
         except Exception as error:
             self.fail(error)
@@ -113,9 +113,14 @@ class Dispatcher:
             failures.append(traceback.format_exc())
             self._ports.cancel_all()
             return ''.join(failures) or None
-        for command in commands:
+        for command in sorted(commands, key=_is_said):
             try:
                 self._ports.carry_out(command)
             except Exception:
                 failures.append(traceback.format_exc())
         return ''.join(failures) or None
+
+
+def _is_said(command: Command) -> bool:
+    """Return whether a command only tells people: first it is done, in order, then it is said."""
+    return isinstance(command, ReportDecision)

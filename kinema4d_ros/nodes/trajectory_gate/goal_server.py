@@ -109,14 +109,17 @@ class GoalServer:
 
     def _service(self, action: OperatorAction
                  ) -> Callable[[Decide.Request, Decide.Response], Decide.Response]:
-        def serve(request: Decide.Request, response: Decide.Response) -> Decide.Response:
-            response.success, response.message = False, 'the gate failed; its log says why'
+        def decide(request: Decide.Request, response: Decide.Response) -> None:
             for command in self._dispatcher.handle(
                     OperatorActed(action, request.trajectory_hash)):
                 if isinstance(command, AnswerOperator):
                     response.success, response.message = command.success, command.sentence
             how = 'done' if response.success else 'refused'
             self._node.get_logger().info(f'service {action}: {how}: {response.message}')
+
+        def serve(request: Decide.Request, response: Decide.Response) -> Decide.Response:
+            response.success, response.message = False, 'the gate failed; its log says why'
+            self._dispatcher.guarded(decide)(request, response)
             return response
         return serve
 

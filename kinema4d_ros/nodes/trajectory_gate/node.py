@@ -81,12 +81,12 @@ class TrajectoryGate(NodeBase, Node):
         self._every(_TICK, self._on_tick)
         self._every(1.0 / values['diagnostics_rate'], self._look_around)
         self._log_how_it_is_set_up(values)
-        self._clock = MotionClock(self)
+        self._motion_clock = MotionClock(self)
         self._live = LiveState(self, lambda: self._dispatcher.post(JointsChanged()),
                                self._dispatcher.relayed, values['speed_scaling'])
         self._state = RobotState(
             self, values['robot_state_topics'], group=self._group,
-            relayed=self._dispatcher.guarded, on_change=lambda: self._dispatcher.post(Tick()))
+            relayed=self._dispatcher.relayed, on_change=lambda: self._dispatcher.post(Tick()))
         self._others = OtherGates(self, values['motions'], self._group, self._dispatcher,
                                   lambda: self._live.robot)
 
@@ -111,10 +111,10 @@ class TrajectoryGate(NodeBase, Node):
 
     def _world(self, event: Event) -> World:
         """Return the world as it is now, the graph as it was lately where that will do."""
-        if self._machine.needs_new_graph(event, self._clock.now()):
+        if self._machine.needs_new_graph(event, self._motion_clock.now()):
             self._graph = self._graph_now()
         joints = self._live.snapshot()
-        robot, clock, now = self._live.robot, self._clock.now(), time.monotonic()
+        robot, clock, now = self._live.robot, self._motion_clock.now(), time.monotonic()
         others = self._others.motions.snapshot(
             robot, {name: reading.position for name, reading in joints.items()}, now, clock)
         return World(self.get_clock().now().nanoseconds, robot, joints, self._graph,
@@ -135,8 +135,8 @@ class TrajectoryGate(NodeBase, Node):
             case AbandonQuestion(number):
                 self._shadow_sim.abandon(number)
             case Forward(request):
-                self._goals.executing(request.number)
                 self._controller.forward(request)
+                self._goals.executing(request.number)
             case CancelAtController(number):
                 self._controller.cancel(number)
             case EndGoal():
@@ -149,7 +149,8 @@ class TrajectoryGate(NodeBase, Node):
                 self._others.tell(command)
 
     def _cancel_all(self) -> None:
-        self._controller.cancel_all()
+        if self._settings.may_stop:     # mode monitor cancels nothing by itself
+            self._controller.cancel_all()
 
     def _work(self) -> None:
         self._dispatcher.work()

@@ -1,0 +1,319 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""trajectory_gate before a controller that behaves as the real one does, in a cell that stops."""
+import os
+import signal
+import time
+
+import pytest
+from gate_bench import Gate
+from gate_world import ABORTED, Arm, CANCELED, Nodes, OtherProcess, RESULT, ShadowSim, SUCCEEDED
+from graph import ahead, made, READY, swing
+from jtc import Jtc
+from kinema4d_ros.msg import Finding
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool, Float64
+
+pytestmark = pytest.mark.timeout(180)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+ARM = [name for name in READY if 'finger' not in name]
+FINGERS = [name for name in READY if 'finger' in name]
+
+
+class Cell:
+    """An arm with a controller for its joints and one for its fingers, and a gate for each."""
+
+    def __init__(self, graph, tester):
+        self.graph, self.node = tester, graph.node
+        self.arm, self.shadow = Arm(graph.node), ShadowSim(graph.node)
+        self.jtc = Jtc(graph.node, '/arm_controller', self.arm)
+        self.hand = Jtc(graph.node, '/hand_controller', self.arm)
+        self.ready = graph.node.create_publisher(Bool, 'ready', LATCHED)
+        self.scaling = graph.node.create_publisher(
+            Float64, 'speed_scaling_state_broadcaster/speed_scaling', 1)
+        self.is_ready(True)
+        self.gate = Gate(tester, '/arm_controller', robot_state_topics=['ready'])
+        self.hand_gate = Gate(tester, '/hand_controller', 'hand_gate')
+
+    def is_ready(self, data):
+        self.ready.publish(Bool(data=data))
+
+    def reset(self):
+        self.jtc.reset()
+        self.hand.reset()
+        self.shadow.reset()
+        self.arm.put(READY)
+        self.is_ready(True)
+        self.gate.wait(lambda: self.gate.status()[1] == 'ready')
+        self.stands()
+        self.since = len(self.gate.decisions)
+
+    def stands(self):
+        """Wait until the gate cannot take the arm for moving any more."""
+        stamp = self.node.get_clock().now().nanoseconds
+        self.gate.hears(lambda heard: heard > stamp + 300_000_000)
+
+    def sent(self, gate, trajectory):
+        """Send a goal, and return its handle when it is forwarded."""
+        since = len(gate.decisions)
+        handle = gate.send(trajectory)
+        gate.decided('forward', since)
+        return handle
+
+    def passes(self, trajectory):
+        status, result = self.gate.run(trajectory)
+        assert status == SUCCEEDED, result.error_string
+
+
+@pytest.fixture(scope='module')
+def shared_cell(module_ros_domain):
+    graph = Nodes()
+    try:
+        with made() as tester:
+            cell = Cell(graph, tester)
+            try:
+                cell.gate.ready()
+                cell.hand_gate.ready()
+                yield cell
+            finally:
+                cell.gate.stop()
+                cell.hand_gate.stop()
+    finally:
+        graph.close()
+
+
+@pytest.fixture
+def cell(shared_cell):
+    shared_cell.reset()
+    return shared_cell
+
+
+def part(names, angle=0.3, seconds=1.0, start=None):
+    """Return a trajectory of these joints of which the first goes by `angle`."""
+    message = swing(angle, start, seconds)
+    index = [message.joint_names.index(name) for name in names]
+    for point in message.points:
+        point.positions = [point.positions[i] for i in index]
+    message.points[-1].positions[0] = message.points[0].positions[0] + angle
+    message.joint_names = list(names)
+    return message
+
+
+# ---------------------------------------------------------------- late
+
+@pytest.mark.parametrize('scaling, late', [(0.5, 0.0), (0.2, 0.0), (1.0, 0.6)])
+def test_a_robot_that_is_only_late_is_left_alone(cell, scaling, late):
+    cell.jtc.scaling, cell.jtc.starts_late = scaling, late
+    cell.passes(swing(0.3, seconds=0.8))
+
+
+def test_a_pause_is_waited_out_and_reported(cell):
+    handle = cell.sent(cell.gate, swing(0.3))
+    cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.1, 'the arm')
+    cell.jtc.scaling = 0.0
+    assert 'late, nobody says why; it has come to 0.' in cell.gate.decided('doubt').sentence
+    cell.jtc.scaling = 1.0
+    assert cell.gate.outcome(handle)[0] == SUCCEEDED
+
+
+@pytest.mark.parametrize('scaling', [1.0, 0.4])
+def test_a_robot_that_leaves_its_path_is_stopped_at_any_speed(cell, scaling):
+    cell.jtc.scaling = scaling
+    handle = cell.sent(cell.gate, swing(0.3, seconds=2.0))
+    cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.03, 'the arm')
+    cell.jtc.off = {'elbow_joint': 0.15}
+    status, result = cell.gate.outcome(handle)
+    assert (status, result.error_code) == (ABORTED, RESULT.PATH_TOLERANCE_VIOLATED)
+    assert 'elbow_joint is 0.150 away' in result.error_string
+
+
+def test_a_robot_that_is_held_fast_is_stopped(cell):
+    cell.jtc.held_at = 0.4
+    status, result = cell.gate.run(swing(0.6, seconds=1.5))
+    assert status == ABORTED and 'does something hold them?' in result.error_string
+
+
+def test_speed_scaling_is_heard(cell):
+    cell.jtc.scaling = 0.2
+    timer = cell.node.create_timer(0.05, lambda: cell.scaling.publish(Float64(data=20.0)))
+    try:
+        handle = cell.sent(cell.gate, swing(0.3, seconds=0.6))
+        since = cell.since
+        assert 'late, speed_scaling is 0.20' in cell.gate.decided('doubt', since).sentence
+        assert cell.gate.outcome(handle)[0] == SUCCEEDED
+    finally:
+        cell.node.destroy_timer(timer)
+
+
+# ---------------------------------------------------------------- ends
+
+def test_a_cancel_that_meets_the_ending(cell):
+    cell.jtc.leaves_cancelled = True
+    handle = cell.sent(cell.gate, swing(0.3, seconds=3.0))
+    cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.03, 'the arm')
+    began = time.monotonic()
+    cell.graph.ask(handle.cancel_goal_async)
+    status, result = cell.gate.outcome(handle)
+    assert time.monotonic() - began < 2.0
+    assert status == CANCELED and 'the joints stand still since' in result.error_string
+    cell.jtc.leaves_cancelled = False
+    cell.stands()
+    cell.passes(swing(0.1, cell.arm.joints))
+
+
+def test_a_goal_that_the_controller_never_ends(cell):
+    cell.jtc.never_ends = True
+    began = time.monotonic()
+    status, result = cell.gate.run(swing(0.1, seconds=0.5))
+    assert time.monotonic() - began < 0.5 + 2.0 + 2.0
+    assert status == ABORTED
+    assert 'has not ended the motion 2.0 s after its end was reached' in result.error_string
+    assert 'the joints stand still since' in result.error_string
+
+
+def test_a_chunk_that_comes_late_spoils_no_later_one(cell):
+    """The robot has passed where it begins; the next begins where the robot will be."""
+    cell.jtc.leaves_cancelled = True
+    first = cell.sent(cell.gate, swing(0.3, seconds=1.0))
+    cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.2, 'the arm')
+    status, result = cell.gate.run(swing(0.2, ahead(0.05)))
+    assert status == ABORTED and 'moved by' in result.error_string
+    assert cell.gate.outcome(first)[0] == SUCCEEDED
+    cell.stands()
+    for chunk in range(3):
+        last = cell.sent(cell.gate, swing(0.1, ahead(0.3 + 0.1 * chunk), seconds=0.8))
+    assert cell.gate.outcome(last)[0] == SUCCEEDED
+
+
+def test_a_controller_that_is_killed_in_motion(ros_domain):
+    graph = Nodes()
+    process = None
+    try:
+        Arm(graph.node)
+        ShadowSim(graph.node)
+        process = OtherProcess('controller')
+        with made() as tester:
+            gate = Gate(tester, '/far_controller', path_tolerance=3.0)
+            try:
+                gate.ready()
+                gate.wait(lambda: gate.status()[1] == 'ready')
+                handle, since = gate.send(swing(0.3, seconds=20.0)), len(gate.decisions)
+                gate.decided('forward', since)
+                gate.executes(gate.decided('forward').trajectory)
+                reply = handle.get_result_async()
+                time.sleep(0.7)         # it has given a sign of life
+                os.kill(process.process.pid, signal.SIGKILL)
+                killed = time.monotonic()
+                reply = tester.result(reply)
+                assert time.monotonic() - killed < 2.5
+                assert reply.status == ABORTED
+                assert 'no sign of life' in reply.result.error_string
+                assert 'the joints stand still since' in reply.result.error_string
+            finally:
+                gate.stop()
+    finally:
+        if process is not None:
+            process.kill()
+        graph.close()
+
+
+# ---------------------------------------------------------------- the robot's state
+
+def test_a_robot_that_is_not_ready_gets_nothing(cell):
+    cell.is_ready(False)
+    cell.gate.wait(lambda: 'the robot is not ready: /ready: it is false' in cell.gate.status()[1])
+    goals = len(cell.jtc.goals)
+    status, result = cell.gate.run(swing())
+    assert status == ABORTED and '/ready: it is false' in result.error_string
+    assert cell.gate.decided('refuse', cell.since).code == Finding.ROBOT_STATE
+    assert len(cell.jtc.goals) == goals
+
+
+def test_a_robot_that_stops_on_its_way_is_reported_as_not_moving(cell):
+    handle = cell.sent(cell.gate, swing(0.3))
+    cell.jtc.scaling = 0.0
+    cell.is_ready(False)
+    doubt = cell.gate.decided('doubt', cell.since)
+    assert '/ready: it is false' in doubt.sentence and doubt.code == Finding.ROBOT_STATE
+    assert 'the joints stand still since' in doubt.sentence
+    cell.is_ready(True)
+    cell.jtc.scaling = 1.0
+    assert cell.gate.outcome(handle)[0] == SUCCEEDED
+
+
+# ---------------------------------------------------------------- two motions at once
+
+def test_a_gripper_goal_during_an_arm_motion_is_judged_with_it(cell):
+    arm = cell.sent(cell.gate, part(ARM, 0.4, 2.5))
+    cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.05, 'the arm')
+    status, result = cell.hand_gate.run(part(FINGERS, -0.015, 0.3))
+    assert status == SUCCEEDED, result.error_string
+    asked = cell.shadow.asked[-1].candidates[0]
+    assert set(asked.joint_names) == set(READY) - {'right_finger_joint'}
+    pan = asked.joint_names.index('shoulder_pan_joint')
+    finger = asked.joint_names.index('finger_joint')
+    assert asked.points[0].positions[pan] > 0.08
+    assert asked.points[-1].positions[pan] == pytest.approx(0.4)
+    assert asked.points[0].positions[finger] == pytest.approx(0.02)
+    assert asked.points[-1].positions[finger] == pytest.approx(0.005)
+    assert cell.gate.outcome(arm)[0] == SUCCEEDED
+
+
+def test_an_arm_goal_during_a_gripper_motion_is_judged_with_it(cell):
+    hand = cell.sent(cell.hand_gate, part(FINGERS, -0.015, 2.0))
+    status, result = cell.gate.run(part(ARM, 0.2, 0.5))
+    assert status == SUCCEEDED, result.error_string
+    assert {'finger_joint', 'shoulder_pan_joint'} <= set(
+        cell.shadow.asked[-1].candidates[0].joint_names)
+    assert cell.hand_gate.outcome(hand)[0] == SUCCEEDED
+
+
+@pytest.mark.parametrize('speed', [0.02, 0.5])
+def test_a_second_arm_motion_is_refused_while_one_lasts(cell, speed):
+    """The hand's controller stands for that of a second arm: it moves the wrist."""
+    first = cell.sent(cell.gate, part(ARM[:4], 2.0 * speed, 2.0))
+    since, asked = len(cell.hand_gate.decisions), len(cell.shadow.asked)
+    status, result = cell.hand_gate.run(part(ARM[4:], 0.1))
+    assert status == ABORTED
+    assert 'a motion of /trajectory_gate is under way' in result.error_string
+    assert cell.hand_gate.decided('refuse', since).code == Finding.OTHER_MOTION
+    assert len(cell.shadow.asked) == asked
+    assert cell.gate.outcome(first)[0] == SUCCEEDED
+    cell.stands()
+    assert cell.hand_gate.run(part(ARM[4:], 0.1, start=cell.arm.joints))[0] == SUCCEEDED
+
+
+def test_two_motions_that_pass_at_once(cell):
+    """Each is judged before the other is forwarded; the later one does not go on."""
+    cell.shadow.slow = True
+    since = len(cell.shadow.asked)
+    handles = [cell.gate.send(part(ARM[:4], 0.2, 2.0)),
+               cell.hand_gate.send(part(ARM[4:], 0.2, 2.0))]
+    cell.graph.wait(lambda: len(cell.shadow.asked) == since + 2, 'both questions')
+    cell.shadow.let_go.set()
+    ends = [cell.graph.ask(handle.get_result_async) for handle in handles]
+    assert sorted(end.status for end in ends) == [SUCCEEDED, ABORTED]
+    text = next(end.result.error_string for end in ends if end.status == ABORTED)
+    assert 'nobody judged the two together' in text or 'is under way' in text \
+        or 'has begun since' in text
+
+
+def test_a_joint_that_moves_without_a_gate(cell):
+    """Slowly: 0.05 rad/s."""
+    since = len(cell.gate.decisions)
+    stop = False
+
+    def creep():
+        if not stop:
+            cell.arm.set_moving({'wrist_roll_joint': cell.arm.joints['wrist_roll_joint'] + 0.001})
+
+    timer = cell.node.create_timer(0.02, creep)
+    try:
+        cell.stands()
+        status, result = cell.gate.run(part(ARM[:5]))
+        assert status == ABORTED
+        assert 'wrist_roll_joint moves meanwhile' in result.error_string
+        assert cell.gate.decided('refuse', since).code == Finding.OTHER_MOTION
+    finally:
+        stop = True
+        cell.node.destroy_timer(timer)
