@@ -79,8 +79,10 @@ def hidden_obstacle_rows(paths: Iterable[str | Path],
 def markdown(rows: Iterable[HiddenObstacleRow]) -> str:
     """Return a table: how many motions through a hidden box are PASS, by how and for what link."""
     rows = list(rows)
+    if not rows:
+        return ''
     kinds = [*dict.fromkeys(row.kind for row in rows)]
-    lines = ['## Hidden obstacles', '', __doc__.strip().split('\n\n')[1], '',
+    lines = ['## Hidden obstacles', '', (__doc__ or '').strip().split('\n\n')[1], '',
              '| the box is hidden by | link | PASS / motions (95 %) |', '|---|---|---|']
     for kind in kinds:
         for role in ('hand', 'wrist', 'forearm'):

@@ -26,7 +26,8 @@ class SceneView:
       a rim around the robot that grows with the picture, so that no edge of the robot stays
       behind, and takes over all that is remembered. Where nothing is known the image is
       in-painted, since a picture must show something; the depth stays unknown (NaN), since a
-      made-up surface would be taken for a measured one.
+      made-up surface would be taken for a measured one. Only gaps of a pixel or two within one
+      surface are filled.
     * `measured_depth`, `seen_to` and `points` are *measurements*, for tier 1. They lack what the
       calibration leaves uncertain (`mask_growth`), and a remembered value that is no distance.
 
@@ -70,10 +71,11 @@ class SceneView:
     @cached_property
     def depth(self) -> np.ndarray:
         """The depth of the picture, (H, W) float32 [m], NaN unknown."""
-        seen, memory = self.seen, self.seen.background
-        depth = (np.full(self._rim.shape, np.nan, np.float32) if seen.depth is None
-                 else seen.depth.copy())
-        depth[self._rim] = np.nan
+        memory, (measured, looked_through) = self.seen.background, self._live
+        depth, _ = without(measured, measured, self._rim)
+        if looked_through is not measured:
+            depth = with_small_gaps_filled(depth, True)
+            depth[self._rim] = np.nan
         if memory is not None:
             np.copyto(depth, memory.depth, where=self._remembered)
         return depth
