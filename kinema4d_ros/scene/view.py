@@ -11,7 +11,7 @@ from kinema4d_ros.camera.points import move, pointmap
 from kinema4d_ros.scene.knowledge import knowledge
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
-                                         without)
+                                         with_speckles_filled, without)
 from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.types import CameraView
 
@@ -108,6 +108,11 @@ class SceneView:
         return measured, closed
 
     @cached_property
+    def _looked_through(self) -> np.ndarray:
+        """How far the camera looks now, (H, W) float32 [m], speckles filled too."""
+        return with_speckles_filled(self._live[1], self.seen.camera.fx)
+
+    @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
         """What is remembered behind the robot, and its age [s]; NaN elsewhere and unknown."""
         memory = self.seen.background
@@ -176,7 +181,7 @@ class SceneView:
         fresh, nothing = self._is_fresh, np.float32(np.nan)
         return knowledge(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
-            camera.fx, camera.fy, camera.cx, camera.cy, self._live[1],
+            camera.fx, camera.fy, camera.cx, camera.cy, self._looked_through,
             np.where(fresh, depth, nothing), np.where(fresh, nothing, depth), self._hidden, age,
             tolerance)
 

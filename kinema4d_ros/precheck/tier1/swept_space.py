@@ -223,4 +223,4 @@ def _shorter(distance: np.ndarray, i: int, j: int, k: int, side: int, voxel: flo
                 if 0 <= x < nx and 0 <= y < ny and 0 <= z < nz:
                     step = voxel * np.float32(np.sqrt(a * a + b * b + c * c))
                     best = min(best, distance[x, y, z] + step)
-    return np.float32(best)
+    return float(best)
