@@ -16,6 +16,7 @@ alone. Exit status 1 when a goal is missed (--strict).
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import multiprocessing
@@ -31,6 +32,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
+from kinema4d_ros.evaluation import hidden_obstacles  # noqa: E402
+from kinema4d_ros.evaluation.hidden_obstacles import HiddenObstacleRow  # noqa: E402
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
 from kinema4d_ros.evaluation.report.depict import depict, described, EpisodePredictor  # noqa: E402
@@ -51,6 +54,9 @@ def main() -> int:
     parser.add_argument('--predict', type=int, default=24, metavar='N',
                         help='episodes that the world models predict, for pictures and metrics; '
                         'wrong verdicts first (default: %(default)s)')
+    parser.add_argument('--hide', type=int, default=4, metavar='N',
+                        help='episodes into which obstacles are put that the depth does not show '
+                        '(default: %(default)s)')
     parser.add_argument('--strict', action='store_true', help='exit status 1 for a missed goal')
     options = parser.parse_args()
     paths = sorted({path for given in options.episodes for path in (
@@ -60,6 +66,7 @@ def main() -> int:
     with workers(max(1, min(options.jobs, len(paths)))) as pool:
         rows, unread = prechecked(paths, pool)
         reports = depicted(rows, pool, max(0, options.predict))
+        hidden = with_hidden_obstacles(rows, pool, max(0, options.hide))
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -70,13 +77,15 @@ def main() -> int:
     missed = missed_goals(sections['all'])
     options.out.mkdir(parents=True, exist_ok=True)
     report = {'figures': as_json(sections), 'missed_goals': missed,
-              'unread': unread, 'episodes': [as_record(row) for row in rows]}
+              'unread': unread, 'episodes': [as_record(row) for row in rows],
+              'hidden_obstacles': [dataclasses.asdict(row) for row in hidden]}
     (options.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(['# Verdicts on recorded episodes', '', summarize.__doc__.strip(), '',
                       *(markdown(name, figures) for name, figures in sections.items()),
-                      details(rows)])
+                      hidden_obstacles.markdown(hidden), details(rows)])
     (options.out / 'report.md').write_text(text)
     print(markdown('All', sections['all']))
+    print(hidden_obstacles.markdown(hidden))
     for line in missed:
         print(f'goal missed: {line}')
     write_report(
@@ -120,6 +129,25 @@ def depicted(rows: list[PrecheckRow], pool: Executor, most: int) -> list[Episode
             found[row.path] = report
             progress.advance(bar)
     return [found.get(row.path) or without_prediction(row) for row in rows]
+
+
+def with_hidden_obstacles(rows: list[PrecheckRow], pool: Executor,
+                          most: int) -> list[HiddenObstacleRow]:
+    """Return what is said of motions through obstacles that the depth does not show."""
+    passed = [row.path for row in rows if row.status.name == 'PASS']
+    chosen = passed[::max(1, math.ceil(len(passed) / most))][:most] if most else []
+    found = {}
+    with progress_bar() as progress:
+        bar = progress.add_task('hiding', total=len(chosen))
+        for path, hidden in answers(hide, chosen, pool):
+            found[path] = hidden
+            progress.advance(bar)
+    return [row for path in chosen for row in found[path]]
+
+
+def hide(path: str) -> list[HiddenObstacleRow]:
+    """Return the rows of one episode."""
+    return hidden_obstacles.hidden_obstacle_rows([path])
 
 
 def progress_bar():
