@@ -17,6 +17,7 @@ from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.precheck.settings import PrecheckSettings
+from kinema4d_ros.precheck.tier1.camera_pose import CameraMemory
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
                                 Robot, sample_trajectory)
 from kinema4d_ros.types import (Gripper, JointTrajectory, Observation, PredictedFrame, Report,
@@ -71,6 +72,7 @@ class ShadowSimulator:
         self._renderer = RobotRenderer(meshes, robot.link_names)
         self._meshes = meshes
         self._checker: RobotChecker | None = None
+        self._camera_memory = CameraMemory()
         self._seen: tuple[Observation, Appearance] | None = None
         self.world_model = (load_world_model(world_model) if isinstance(world_model, str)
                             else world_model)
@@ -177,8 +179,13 @@ class ShadowSimulator:
         settings = self.settings if settings is None else settings
         if self._checker is None or settings != self._checker.settings:
             self._checker = RobotChecker(self.robot, self._meshes, self.gripper, settings,
-                                         renderer=self._renderer)
+                                         renderer=self._renderer,
+                                         camera_memory=self._camera_memory)
         return self._checker
+
+    def forget_camera(self) -> None:
+        """Forget that camera and robot once agreed, as after the camera was moved."""
+        self._camera_memory.clear()
 
     def close(self) -> None:
         """Close the world model and forget what was cached."""

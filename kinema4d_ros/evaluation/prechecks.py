@@ -132,7 +132,7 @@ class EpisodePrechecker:
             raise EpisodeError(f'{path} does not say whether the task was solved, so there is '
                                'nothing to compare with; give episodes with a label')
         observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
-        simulator = self._simulator(episode)
+        simulator = self.simulator(episode)
         cpu = time.process_time()
         verdict = simulator.precheck(observation, episode.trajectory, goal=goal)
         cpu = time.process_time() - cpu
@@ -143,7 +143,7 @@ class EpisodePrechecker:
             math.isfinite(first_touch(episode)), was_disturbed(episode),
             true_clearances(episode, verdict, simulator), cpu)
 
-    def _simulator(self, episode: Episode) -> ShadowSimulator:
+    def simulator(self, episode: Episode) -> ShadowSimulator:
         """Return the simulator of the episode's robot, made and warm."""
         text = episode.robot_description
         if text not in self._simulators:

@@ -3,6 +3,8 @@
 """Tiers 0 and 1 of one robot, with everything kept that several trajectories share."""
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera import RobotRenderer
+from kinema4d_ros.camera import RobotImages, RobotRenderer
+from kinema4d_ros.camera.robot_agreement import in_front, robot_agreement, RobotAgreement
 from kinema4d_ros.foresight import can_grasp, Story
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
+from kinema4d_ros.precheck.tier1.camera_pose import (CameraMemory, CameraPose, depth_noise,
+                                                     IN_FRONT, judge_camera)
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
@@ -47,6 +52,23 @@ class Tier1Result:
         return fields
 
 
+@dataclass
+class _Look:
+    """One observation, and what of it several trajectories share."""
+
+    observation: Observation
+    T_base_link: np.ndarray      # (1, L, 4, 4)
+    robot_depth: np.ndarray      # (H, W) float32 [m], NaN where no robot; camera as stated
+    agreement: RobotAgreement
+    camera: CameraPose
+    scene: Scene | None = None
+
+
+def _depth_of(images: RobotImages) -> np.ndarray:
+    """Return the depth of the one frame of a rendered robot, (H, W) float32 [m], NaN without."""
+    return np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.float32(np.nan))
+
+
 class RobotChecker:
     """
     Checks trajectories of one robot without predicting pictures.
@@ -57,17 +79,20 @@ class RobotChecker:
 
     def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], gripper: Gripper | None,
                  settings: PrecheckSettings = PrecheckSettings(), *,
-                 renderer: RobotRenderer | None = None):
+                 renderer: RobotRenderer | None = None,
+                 camera_memory: CameraMemory | None = None):
         """
         Make a checker of one robot; its costly parts are made when they are first used.
 
         :param gripper: with `finger_boxes`, to foresee grasps; None for a robot without.
         :param renderer: of this robot, when there is one already.
+        :param camera_memory: to share with a checker of the same robot by other settings.
         """
         self.robot, self.gripper, self.settings = robot, gripper, settings
         self._meshes = meshes
         self._renderer = renderer or RobotRenderer(meshes, robot.link_names)
-        self._scene: Scene | None = None
+        self._camera_memory = camera_memory or CameraMemory()
+        self._look: _Look | None = None
 
     @cached_property
     def self_collision(self) -> SelfCollision:
@@ -102,6 +127,9 @@ class RobotChecker:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
+        camera = self.camera_pose_of(observation)
+        if not camera.agrees:
+            return Tier1Result(camera.findings)
         scene = self.scene_of(observation)
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
@@ -110,23 +138,78 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
-        motion, too_long = self._move(observation, trajectory)
+        # The camera is where the robot shows it, within what the calibration explains.
+        motion, too_long = self._move(scene.observation, trajectory)
         story = None
         if can_grasp(motion):
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
                                           self.settings.tier1, story=story)
         outcome = foresee_outcome(story, scene, clearance)
-        return Tier1Result(findings + too_long + outcome.findings(), clearance, outcome)
+        return Tier1Result(camera.findings + findings + too_long + outcome.findings(), clearance,
+                           outcome)
+
+    def camera_pose_of(self, observation: Observation) -> CameraPose:
+        """Return whether the camera sees the robot where it should be, and how well it is known."""
+        return self._look_at(observation).camera
+
+    def agreement_of(self, observation: Observation) -> RobotAgreement:
+        """Return how the robot that the camera sees differs from the one that is rendered."""
+        return self._look_at(observation).agreement
+
+    def robot_mask_of(self, observation: Observation) -> np.ndarray:
+        """Return where the robot hides the scene, by the pose of the camera as stated, (H, W)."""
+        mask: np.ndarray = np.isfinite(self._look_at(observation).robot_depth)
+        return mask
 
     def scene_of(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""
-        if self._scene is None or self._scene.observation is not observation:
-            start = self.robot.configuration(observation.joint_positions, strict=False)
-            images = self._renderer.render(kinematics_of(self.robot)(start[None]),
-                                           observation.view.camera, observation.view.T_base_camera)
-            self._scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
-        return self._scene
+        look = self._look_at(observation)
+        if look.scene is None:
+            look.scene = self._make_scene(look)
+        return look.scene
+
+    def _look_at(self, observation: Observation) -> _Look:
+        """Return what is seen of the robot; kept for the same Observation object."""
+        if self._look is not None and self._look.observation is observation:
+            return self._look
+        view, settings = observation.view, self.settings.tier1
+        start = self.robot.configuration(observation.joint_positions, strict=False)
+        T_base_link = kinematics_of(self.robot)(start[None])
+        images = self._renderer.render(T_base_link, view.camera, view.T_base_camera)
+        depth = view.depth
+        if depth is None:
+            depth = np.full((view.camera.height, view.camera.width), np.nan, np.float32)
+        found = robot_agreement(
+            depth, images.pointmap[0], images.link_id[0], self.robot.link_names, view.camera,
+            calibration=(settings.calibration_sigma, settings.calibration_turn_sigma),
+            noise=depth_noise(settings))
+        camera = judge_camera(found, view.T_base_camera, settings,
+                              self._camera_memory.age(observation, T_base_link[0]))
+        if not camera.agrees:
+            self._camera_memory.forget(observation)
+        elif found.why_not_compared() is None:
+            self._camera_memory.remember(observation, T_base_link[0])
+        self._look = _Look(observation, T_base_link, _depth_of(images), found, camera)
+        return self._look
+
+    def _make_scene(self, look: _Look) -> Scene:
+        """Return the scene as the camera shows it from where the robot shows that it is."""
+        observation, robot, settings = look.observation, look.robot_depth, self.settings.tier1
+        view, pose = observation.view, look.camera
+        if pose.T_base_camera is not view.T_base_camera:
+            observation = observation.with_view(T_base_camera=pose.T_base_camera)
+            robot = _depth_of(self._renderer.render(look.T_base_link, view.camera,
+                                                    pose.T_base_camera))
+        # What the robot hides is that much larger as its place in the image is uncertain.
+        band = settings.confidence * pose.sigma
+        rim = band * view.camera.fx / max(float(np.nanmin(robot, initial=np.inf)), 1e-3)
+        growth = max(settings.mask_growth, min(math.ceil(rim), view.camera.width // 8))
+        mask = np.isfinite(robot)
+        if view.depth is not None:
+            mask &= ~in_front(view.depth, robot, growth, IN_FRONT + band)
+        return Scene(observation, (mask,), dataclasses.replace(
+            settings.scene, calibration_sigma=pose.sigma, mask_growth=growth))
 
     def rollout_of(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""
@@ -148,4 +231,4 @@ class RobotChecker:
 
     def forget(self) -> None:
         """Forget the scene."""
-        self._scene = None
+        self._look = None

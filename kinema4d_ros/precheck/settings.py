@@ -67,6 +67,14 @@ class Unseen(enum.StrEnum):
     UNSURE = 'unsure'    # no PASS
 
 
+class CameraCheck(enum.StrEnum):
+    """What it takes for the pose of the camera to be believed."""
+
+    REQUIRED = 'required'            # it sees the robot where it should be, or did not long ago
+    WHEN_VISIBLE = 'when_visible'    # nothing speaks against it; unseen, it is believed
+    OFF = 'off'                      # it is believed
+
+
 @dataclass(frozen=True)
 class TouchRule:
     """How a link may touch the scene."""
@@ -97,18 +105,22 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
     unseen: Unseen = Unseen.REPORT
     unseen_share: float = 0.25          # 0..1 of a link's surface, more than this is reported
+    camera_check: CameraCheck = CameraCheck.REQUIRED
+    camera_memory: float = 600.0        # [s] that an earlier agreement of camera and robot counts
 
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
-                       'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
-                       'carried_sigma', 'least_neighbours', 'least_measured', 'unseen_share')
+                       'calibration_sigma', 'calibration_turn_sigma', 'camera_memory',
+                       'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
+                       'least_neighbours', 'least_measured', 'unseen_share')
         _above_zero(self, 'voxel', 'travel')
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured
         _at_most(self, 'least_neighbours', 8)
         _at_most(self, 'least_measured', 1.0)
         _at_most(self, 'unseen_share', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
+        object.__setattr__(self, 'camera_check', CameraCheck(self.camera_check))
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
 

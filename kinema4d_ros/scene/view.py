@@ -41,7 +41,8 @@ class SceneView:
         """
         self.seen, self.robot_mask = seen, robot_mask
         self._settings = settings
-        self._hidden = grow_robot(robot_mask, seen.camera, settings.mask_growth)
+        self.growth = settings.mask_growth     # [px] around the robot that it is taken to hide
+        self._hidden = grow_robot(robot_mask, seen.camera, self.growth)
 
     # ------------------------------------------------------------------ the picture
 

@@ -16,6 +16,7 @@ from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.precheck.tier1.unseen import check_unseen
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 
@@ -36,7 +37,8 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
         the moment they begin to close, and is itself checked against what is left.
     :return: the findings, and the distances that they come from.
     """
-    clearance = measure_clearance(scene.points, robot, fields, settings, story)
+    clearance = measure_clearance(scene.points, robot, fields, settings, story,
+                                  _beside_robot(scene, settings))
     rules = settings.touch
     if rules is None:
         fingers = () if robot.gripper is None else robot.gripper.finger_links
@@ -58,6 +60,16 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
         findings += check_carried(scene.points, robot, story, settings)
     strict = [name for name in clearance.link_names if name not in rules]
     return tuple(findings), clearance.with_minimum_of(strict, fields)
+
+
+def _beside_robot(scene: Scene, settings: Tier1Settings) -> np.ndarray | None:
+    """Return which points of the scene are seen beside the robot's outline, for one camera."""
+    if len(scene.views) != 1 or not len(scene.points):
+        return None
+    view = scene.views[0]
+    rim = grow_robot(view.robot_mask, view.seen.camera, view.growth + settings.mask_growth)
+    beside: np.ndarray = rim[tuple(scene.points.pixels.T)]
+    return beside
 
 
 def _check_contact(name: str, track: Track, settings: Tier1Settings) -> list[Finding]:
