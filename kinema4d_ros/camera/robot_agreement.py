@@ -13,7 +13,7 @@ import numpy as np
 from kinema4d_ros.camera.pose_fit import count_pixels, fit_pose, outline_of, surface_of
 from kinema4d_ros.types import PinholeCamera
 
-FEWEST = 150           # pixels that show the robot or look through it, for a statement
+FEWEST = 50            # pixels that show the robot or look through it, for a statement
 _SAMPLES = 1500        # pixels that are looked at, about
 _OUTLINE_SAMPLES = 250
 _SLACK = 0.01          # [m] of shapes that are not quite those of the meshes
@@ -89,7 +89,10 @@ class RobotAgreement:
             return (f'the camera should see {self.rendered} pixels of the robot, at least {FEWEST} '
                     'are needed')
         there = self.compared + self.nearer
-        if there < FEWEST and self.unknown:
+        if there + self.unknown < FEWEST:
+            return (f'of {self.rendered} pixels that the camera should see of the robot all but '
+                    f'{there + self.unknown} are at edges')
+        if there < FEWEST:
             return 'there is no depth where the robot should be'
         if self.compared < max(FEWEST, 0.3 * there):
             return (f'something nearer hides {100 * self.nearer / max(there, 1):.0f} % of the '

@@ -67,9 +67,14 @@ class PrecheckRow:
         return 0.5 if self.verdict.success is None else self.verdict.success
 
     @property
-    def predicted(self) -> bool:
-        """Whether success was foreseen."""
-        return self.probability >= 0.5
+    def predicted(self) -> bool | None:
+        """Whether success was foreseen; None where nothing was (abstained)."""
+        return None if self.probability == 0.5 else self.probability > 0.5
+
+    @property
+    def was_meant(self) -> bool:
+        """Whether the recording set out to succeed: what says so foresees without looking."""
+        return self.kind == 'success'
 
     @property
     def dangerous(self) -> bool:

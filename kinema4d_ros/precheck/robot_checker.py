@@ -19,7 +19,7 @@ from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
-from kinema4d_ros.precheck.tier1.camera_pose import (CameraMemory, CameraPose, depth_noise,
+from kinema4d_ros.precheck.tier1.camera_pose import (CameraMemory, CameraBelief, depth_noise,
                                                      IN_FRONT, judge_camera)
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
@@ -60,7 +60,7 @@ class _Look:
     T_base_link: np.ndarray      # (1, L, 4, 4)
     robot_depth: np.ndarray      # (H, W) float32 [m], NaN where no robot; camera as stated
     agreement: RobotAgreement
-    camera: CameraPose
+    camera: CameraBelief
     scene: Scene | None = None
 
 
@@ -127,8 +127,8 @@ class RobotChecker:
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
-        camera = self.camera_pose_of(observation)
-        if not camera.agrees:
+        camera = self.camera_belief_of(observation)
+        if not camera.is_believed:
             return Tier1Result(camera.findings)
         scene = self.scene_of(observation)
         least = self.settings.tier1.least_measured
@@ -149,7 +149,7 @@ class RobotChecker:
         return Tier1Result(camera.findings + findings + too_long + outcome.findings(), clearance,
                            outcome)
 
-    def camera_pose_of(self, observation: Observation) -> CameraPose:
+    def camera_belief_of(self, observation: Observation) -> CameraBelief:
         """Return whether the camera sees the robot where it should be, and how well it is known."""
         return self._look_at(observation).camera
 
@@ -186,10 +186,11 @@ class RobotChecker:
             noise=depth_noise(settings))
         camera = judge_camera(found, view.T_base_camera, settings,
                               self._camera_memory.age(observation, T_base_link[0]))
-        if not camera.agrees:
-            self._camera_memory.forget(observation)
-        elif found.why_not_compared() is None:
-            self._camera_memory.remember(observation, T_base_link[0])
+        if found.why_not_compared() is None:
+            if camera.is_believed:
+                self._camera_memory.remember(observation, T_base_link[0])
+            else:
+                self._camera_memory.forget(observation)
         self._look = _Look(observation, T_base_link, _depth_of(images), found, camera)
         return self._look
 

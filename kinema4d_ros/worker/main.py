@@ -134,7 +134,7 @@ class Worker:
             checker = self._simulate(None).checker(self._settings)
             # Where the camera does not see the robot in its place, the robot would be remembered
             # as scene, and scene be taken for robot.
-            if checker.camera_pose_of(observation).agrees:
+            if checker.camera_belief_of(observation).is_believed:
                 self._scene.update(observation, checker.robot_mask_of(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)

@@ -107,12 +107,9 @@ def test_a_camera_that_is_elsewhere_forbids_a_pass(shadow, episode, wrong, noise
     if noise:
         observation = degrade(observation, REALISTIC, 1)
     verdict, finding = judged(shadow, episode, observation)
-    # FAIL where nothing of the robot could be looked for, and the scene seems to be in the way
-    assert verdict.status != Status.PASS, verdict.summary
+    assert verdict.status == Status.UNSURE, verdict.summary
     assert finding is not None and finding.severity == Severity.UNSURE
     assert 'camera' in finding.message
-    if 'could not be compared' not in finding.message:
-        assert verdict.status == Status.UNSURE, verdict.summary
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -172,7 +169,7 @@ UNSEEN = {
 def test_a_robot_that_cannot_be_seen_vouches_for_nothing(shadow, episode, case):
     spoil, why = case
     verdict, finding = judged(shadow, episode, spoil(episode.observation()))
-    assert verdict.status != Status.PASS
+    assert verdict.status == Status.UNSURE
     assert finding.severity == Severity.UNSURE and why in finding.message
     assert 'move the robot into view once' in finding.message
     _, finding = judged(shadow, episode, spoil(episode.observation()), camera_check='when_visible')

@@ -91,12 +91,12 @@ def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
         checker = RobotChecker(robot, load_meshes(robot), None)
     except Kinema4DError:      # reported above
         return Diagnosis(name, Level.INFO, 'not compared: a mesh is missing')
-    found, camera = checker.agreement_of(seen), checker.camera_pose_of(seen)
+    found, camera = checker.agreement_of(seen), checker.camera_belief_of(seen)
     if (why := found.why_not_compared()) is not None:
         return Diagnosis(name, Level.WARNING, f'not compared: {why}',
                          'move the robot into view and look again')
     text = (f'{100 * found.share:.0f} % of it is where it should be, after moving it by '
             f'{offset_of(found)}')
-    if camera.agrees:
+    if camera.is_believed:
         return Diagnosis(name, Level.OK, text)
     return Diagnosis(name, Level.ERROR, text + '; ' + camera.findings[0].message, CURE)

@@ -39,11 +39,11 @@ CURE = ('check the pose of the camera (URDF, TF or extrinsics: optical frame, di
 
 
 @dataclass(frozen=True, eq=False)
-class CameraPose:
+class CameraBelief:
     """What is known of the camera's place once the robot has been looked for."""
 
     findings: tuple[Finding, ...]
-    agrees: bool                  # False: nothing that it shows can be relied on
+    is_believed: bool             # False: nobody knows where what it shows is
     sigma: float                  # [m] standard deviation of the scene's place against the robot
     T_base_camera: np.ndarray     # (4, 4) as stated, or as the robot shows it
 
@@ -59,7 +59,7 @@ def calibration_sigma_at(settings: Tier1Settings, distance: float) -> float:
 
 
 def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tier1Settings,
-                 earlier: float | None) -> CameraPose:
+                 earlier: float | None) -> CameraBelief:
     """
     Judge what was found when the robot was looked for.
 
@@ -67,16 +67,19 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
     :param earlier: [s] since camera and robot agreed, seen from the same place; None never.
     """
     if settings.camera_check is CameraCheck.OFF:
-        return CameraPose((), True, calibration_sigma_at(settings, _known(found.distance, 1.0)),
+        return CameraBelief((), True, calibration_sigma_at(settings, _known(found.distance, 1.0)),
                           T_base_camera)
     if (why := found.why_not_compared()) is not None:
-        sigma = calibration_sigma_at(settings, _known(found.distance, 1.0))
-        return CameraPose((_not_compared(why, settings, earlier),), True, sigma, T_base_camera)
+        finding = _not_compared(why, settings, earlier)
+        return CameraBelief((finding,), finding.severity == Severity.INFO,
+                          calibration_sigma_at(settings, _known(found.distance, 1.0)),
+                          T_base_camera)
     expected = calibration_sigma_at(settings, found.distance)
     noise = math.hypot(found.shift_sigma, _SYSTEMATIC)
     limit = settings.confidence * _THREE * math.hypot(expected, noise)
-    if (finding := _why_not(found, limit, settings)) is not None:
-        return CameraPose((finding,), False, expected, T_base_camera)
+    finding = _disagreement(found, limit, settings)
+    if finding is not None:
+        return CameraBelief((finding,), False, expected, T_base_camera)
     weights = [link.pixels for link in found.links]
     apart = float(np.average([link.apart for link in found.links], weights=weights)) \
         if weights else 0.0
@@ -91,10 +94,10 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
             other='camera', value=found.offset, limit=limit, sigma=found.shift_sigma, unit='m'),)
     elif expected < sigma:
         sigma = expected         # somebody knows it better than one look can tell
-    return CameraPose(findings, True, sigma, T_base_camera)
+    return CameraBelief(findings, True, sigma, T_base_camera)
 
 
-def _why_not(found: RobotAgreement, limit: float, settings: Tier1Settings) -> Finding | None:
+def _disagreement(found: RobotAgreement, limit: float, settings: Tier1Settings) -> Finding | None:
     """Return the finding that speaks against the camera's place, or the joints; None for none."""
     said = 'the camera does not see the robot where it should be: '
     if found.share < _LEAST_SHARE:
