@@ -74,17 +74,16 @@ def surface_of(points: np.ndarray, link_id: np.ndarray, stride: int
 
 
 @numba.njit(cache=True, nogil=True)
-def outline_of(points: np.ndarray, link_id: np.ndarray, stride: int
-               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def outline_of(link_id: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return every `stride`-th point of the robot's outline, and which way is out of it.
+    Return every `stride`-th pixel of the robot's outline, and which way is out of it.
 
-    :return: (N, 3) float64 [m] camera frame, (N, 2) float64 unit vectors (u, v) in the image, and
-        (N,) int64 the links.
+    :param link_id: (H, W) int16, -1 where the robot is not.
+    :return: (N, 2) int64 column and row, (N, 2) float64 unit vectors in the image (u, v).
     """
     height, width = link_id.shape
     most = height * width // stride + 1
-    out, away, links = np.empty((most, 3)), np.empty((most, 2)), np.empty(most, np.int64)
+    pixels, away = np.empty((most, 2), np.int64), np.empty((most, 2))
     count, seen = 0, 0
     for v in range(3, height - 3):
         for u in range(3, width - 3):
@@ -103,12 +102,10 @@ def outline_of(points: np.ndarray, link_id: np.ndarray, stride: int
             length = np.sqrt(du * du + dv * dv)
             if length < 1.0:
                 continue
-            for k in range(3):
-                out[count, k] = points[v, u, k]
+            pixels[count, 0], pixels[count, 1] = u, v
             away[count, 0], away[count, 1] = du / length, dv / length
-            links[count] = link_id[v, u]
             count += 1
-    return out[:count], away[:count], links[:count]
+    return pixels[:count], away[:count]
 
 
 @numba.njit(cache=True, nogil=True)

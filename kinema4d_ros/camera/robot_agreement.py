@@ -127,7 +127,9 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         return _nothing(rendered)
     perimeter = max(1, int(3 * math.sqrt(rendered)))
     outline_stride = max(1, perimeter // _OUTLINE_SAMPLES)
-    outline, away, outline_links = outline_of(pointmap, link_id, outline_stride)
+    pixels, away = outline_of(link_id, outline_stride)
+    columns, rows = pixels.T
+    outline, outline_links = pointmap[rows, columns].astype(np.float64), link_id[rows, columns]
     pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
     sigmas = np.array([noise.depth, noise.depth_square, max(noise.mesh, 1e-4)])
     sigmas[0] = max(sigmas[0], 1e-4)

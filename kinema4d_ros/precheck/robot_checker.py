@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import RobotImages, RobotRenderer
+from kinema4d_ros.camera.image_agreement import image_agreement
 from kinema4d_ros.camera.robot_agreement import in_front, robot_agreement, RobotAgreement
 from kinema4d_ros.foresight import can_grasp, Story
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
-from kinema4d_ros.precheck.tier1.camera_pose import (CameraMemory, CameraBelief, depth_noise,
-                                                     IN_FRONT, judge_camera)
+from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory, depth_noise,
+                                                     explained_pixels, IN_FRONT,
+                                                     judge_camera, judge_image)
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
@@ -124,7 +126,8 @@ class RobotChecker:
         """Check the motion against the scene that the observation shows."""
         if observation.view.depth is None:
             return Tier1Result((not_checked(
-                'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
+                'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),
+                *self._camera_by_image(observation)))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
         camera = self.camera_belief_of(observation)
@@ -161,6 +164,16 @@ class RobotChecker:
         """Return where the robot hides the scene, by the pose of the camera as stated, (H, W)."""
         mask: np.ndarray = np.isfinite(self._look_at(observation).robot_depth)
         return mask
+
+    def _camera_by_image(self, observation: Observation) -> list[Finding]:
+        """Look for the robot's outline in the image, where there is no depth."""
+        look, view, settings = self._look_at(observation), observation.view, self.settings.tier1
+        if not np.isfinite(look.robot_depth).any():
+            return []
+        explained = explained_pixels(settings, view.camera, float(np.nanmedian(look.robot_depth)))
+        mask = np.where(np.isfinite(look.robot_depth), 0, -1).astype(np.int16)
+        finding = judge_image(image_agreement(view.image, mask, explained), explained, settings)
+        return [] if finding is None else [finding]
 
     def scene_of(self, observation: Observation) -> Scene:
         """Return the observed scene without the robot; kept for the same Observation object."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinema4d_ros.camera.image_agreement import ImageAgreement
 from kinema4d_ros.camera.robot_agreement import DepthNoise, LinkAgreement, RobotAgreement
 from kinema4d_ros.precheck.settings import CameraCheck, Tier1Settings
 from kinema4d_ros.types import Finding, FindingCode, Observation, PinholeCamera, Severity
@@ -30,6 +31,7 @@ _THREE = math.sqrt(2.0)  # as unlikely in space as `confidence` is along a line,
 _SYSTEMATIC = 0.002      # [m] of meshes and depth cameras that no number of pixels averages out
 _LINKS = 0.005           # [m] links are this much off their place in a well-kept robot, one sigma
 _AROUND = 0.3            # [m] from the middle of the robot that is seen, where it moves
+_OUTLINE = 0.006         # of the image's width, how exactly an outline is found in an image
 _WORTH_SAYING = 0.003    # [m] a smaller offset is not reported
 _MOVED, _TURNED = 0.002, np.deg2rad(0.2)    # [m], [rad] a camera at another place
 #: what to do about a camera that does not see the robot where it should be
@@ -70,8 +72,8 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
         return CameraBelief((), True, calibration_sigma_at(settings, _known(found.distance, 1.0)),
                           T_base_camera)
     if (why := found.why_not_compared()) is not None:
-        finding = _not_compared(why, settings, earlier)
-        return CameraBelief((finding,), finding.severity == Severity.INFO,
+        unseen = _not_compared(why, settings, earlier)
+        return CameraBelief((unseen,), unseen.severity == Severity.INFO,
                           calibration_sigma_at(settings, _known(found.distance, 1.0)),
                           T_base_camera)
     expected = calibration_sigma_at(settings, found.distance)
@@ -95,6 +97,32 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
     elif expected < sigma:
         sigma = expected         # somebody knows it better than one look can tell
     return CameraBelief(findings, True, sigma, T_base_camera)
+
+
+def judge_image(found: ImageAgreement, explained: float, settings: Tier1Settings) -> Finding | None:
+    """
+    Return what the outline of the robot in a colour image says of the camera's place; None nothing.
+
+    :param explained: [px] that the calibration explains.
+    """
+    if settings.camera_check is CameraCheck.OFF or not found.is_compared:
+        return None
+    right, down = found.shift
+    if not found.is_elsewhere(explained):
+        return Finding(FindingCode.CAMERA_POSE, Severity.INFO,
+                       'the outline of the robot in the image is where it should be, to '
+                       f'{explained:.0f} px', other='camera', value=min(found.pixels, explained),
+                       limit=explained, unit='px')
+    return _against(
+        'the camera does not see the robot where it should be: its outline in the image fits '
+        f'{found.pixels:.0f} px off (right {right:+.0f}, down {down:+.0f}), the calibration '
+        f'explains {explained:.0f} px; {CURE}', value=found.pixels, limit=explained, unit='px')
+
+
+def explained_pixels(settings: Tier1Settings, camera: PinholeCamera, distance: float) -> float:
+    """Return how far off in the image a robot at this distance [m] may be seen [px]."""
+    return settings.confidence * _THREE * calibration_sigma_at(settings, distance) * camera.fx \
+        / distance + _OUTLINE * camera.width
 
 
 def _disagreement(found: RobotAgreement, limit: float, settings: Tier1Settings) -> Finding | None:
