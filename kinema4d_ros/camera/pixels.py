@@ -18,6 +18,7 @@ ENCODINGS: dict[str, tuple[str, int]] = {
     'mono8': ('u1', 1), 'mono16': ('u2', 1), '16UC1': ('u2', 1), '32FC1': ('f4', 1)}
 _TO_RGB = {'bgr8': cv2.COLOR_BGR2RGB, 'rgba8': cv2.COLOR_RGBA2RGB, 'bgra8': cv2.COLOR_BGRA2RGB}
 _COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
+_SATURATED = 65535        # of uint16: more than it can hold, or a driver's word for "nothing"
 _DEPTH = ('16UC1', 'mono16', '32FC1')
 
 
@@ -77,14 +78,17 @@ def to_metres(values: np.ndarray, encoding: str) -> np.ndarray:
     """
     Return a depth image (REP-118) as (H, W) float32 [m] along optical z, NaN where unknown.
 
-    :param values: (H, W) uint16 [mm] with 0 for unknown, or float32 [m].
+    Which of the values a camera can measure is its user's to say (`SceneSettings.depth_max`).
+
+    :param values: (H, W) uint16 [mm] with 0 for unknown and 65535 for too far to count, or
+        float32 [m].
     :param encoding: for the message.
     :raises ObservationError: it is no depth image.
     """
     if values.dtype == np.uint16 and values.ndim == 2:
         metres = values.astype(np.float32)
         metres *= np.float32(0.001)
-        metres[values == 0] = np.nan
+        metres[(values == 0) | (values == _SATURATED)] = np.nan
         return metres
     if values.dtype != np.float32:
         raise ObservationError(

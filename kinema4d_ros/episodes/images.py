@@ -52,9 +52,7 @@ def decode_depth(data: Any, height: int, width: int) -> np.ndarray:
     data = np.asarray(data, np.uint8)
     bare = data[:4].tobytes() == b'\x89PNG'
     raw = _decode(data if bare else data[12:], height, width, np.uint16, 1)
-    depth = raw.astype(np.float32) * np.float32(1e-3)
-    depth[raw == 0] = np.nan
-    return depth
+    return to_metres(raw, DEPTH)
 
 
 def decode_mask(data: Any, height: int, width: int) -> np.ndarray:

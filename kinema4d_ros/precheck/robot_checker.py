@@ -25,6 +25,7 @@ from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory,
                                                      judge_camera, judge_image)
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.tier1.hand import hand_links_of
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
 from kinema4d_ros.scene import Scene
@@ -112,6 +113,11 @@ class RobotChecker:
         """Vertices (V, 3) float32 [m] of each link, link frame."""
         return {name: mesh.vertices for name, mesh in self._meshes.items()}
 
+    @cached_property
+    def hand_links(self) -> frozenset[str]:
+        """The links that the hand consists of."""
+        return hand_links_of(self.robot, self.gripper)
+
     def warm_up(self) -> None:
         """Make what is made on first use: hulls of links, distance fields."""
         _ = self.self_collision, self.fields
@@ -147,7 +153,8 @@ class RobotChecker:
         if can_grasp(motion):
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
         findings, clearance = check_tier1(scene, motion, self.fields, self.surfaces,
-                                          self.settings.tier1, story=story)
+                                          self.settings.tier1, story=story,
+                                          hand_links=self.hand_links)
         outcome = foresee_outcome(story, scene, clearance)
         return Tier1Result(camera.findings + findings + too_long + outcome.findings(), clearance,
                            outcome)

@@ -61,7 +61,7 @@ class Tier0Settings(PicklableSettings):
 
 
 class Unseen(enum.StrEnum):
-    """What it means when the robot moves into space that the camera has not seen."""
+    """What it means when the robot moves into space that nobody vouches for."""
 
     REPORT = 'report'    # a finding that moves nothing
     UNSURE = 'unsure'    # no PASS
@@ -103,24 +103,33 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     touch: Mapping[str, TouchRule] | None = None
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
-    unseen: Unseen = Unseen.REPORT
-    unseen_share: float = 0.25          # 0..1 of a link's surface, more than this is reported
     camera_check: CameraCheck = CameraCheck.REQUIRED
     camera_memory: float = 600.0        # [s] that an earlier agreement of camera and robot counts
+    unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
+    #: [m] from known space, where no depth was measured or something hides the place, any link
+    unseen_hidden: float = 0.035
+    unseen_hand: float = 0.05           # [m] outside of the view and behind the robot, the hand
+    unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
+    unseen_outside: float = 0.2         # [m] outside of the view, other links
+    #: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free, one after the other
+    known_free: tuple[tuple[float, float, float, float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'calibration_turn_sigma', 'camera_memory',
                        'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
-                       'least_neighbours', 'least_measured', 'unseen_share')
-        _above_zero(self, 'voxel', 'travel')
+                       'least_neighbours', 'least_measured', 'unseen_hidden',
+                       'unseen_hand', 'unseen_behind_arm', 'unseen_outside', 'depth_min',
+                       'memory_age')
+        _above_zero(self, 'voxel', 'travel', 'depth_max')
+        _at_most(self, 'depth_min', self.depth_max)
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured
         _at_most(self, 'least_neighbours', 8)
         _at_most(self, 'least_measured', 1.0)
-        _at_most(self, 'unseen_share', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
         object.__setattr__(self, 'camera_check', CameraCheck(self.camera_check))
+        object.__setattr__(self, 'known_free', _boxes('known_free', self.known_free))
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))
 
@@ -185,13 +194,25 @@ def _at_most(settings: object, name: str, most: float) -> None:
         raise ConfigurationError(f'{name} must be at most {most:g}, got {getattr(settings, name)}')
 
 
+def _boxes(name: str, value: Any) -> tuple[tuple[float, ...], ...]:
+    """Return boxes of 6 values each, given as boxes or one after the other."""
+    flat = np.asarray(value, np.float64).ravel()
+    if flat.size % 6:
+        raise ConfigurationError(
+            f'{name} must hold 6 values x0 y0 z0 x1 y1 z1 [m] for each box, got {flat.size}')
+    return tuple(_as_box(name, box) for box in flat.reshape(-1, 6))
+
+
 def _box(settings: object, name: str) -> None:
     """Make a box a tuple of floats, its smaller corner first."""
     value = getattr(settings, name)
-    if value is None:
-        return
+    if value is not None:
+        object.__setattr__(settings, name, _as_box(name, value))
+
+
+def _as_box(name: str, value: Any) -> tuple[float, ...]:
     box = np.asarray(value, np.float64)
     if box.shape != (6,) or not np.isfinite(box).all() or np.any(box[:3] >= box[3:]):
         raise ConfigurationError(
             f'{name} must be x0 y0 z0 x1 y1 z1 [m] with the smaller corner first, got {value}')
-    object.__setattr__(settings, name, tuple(map(float, box)))
+    return tuple(map(float, box))

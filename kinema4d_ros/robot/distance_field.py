@@ -43,6 +43,7 @@ class DistanceFields:
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
         self.reach = reach
         self.link_names = tuple(name for name, mesh in meshes.items() if len(mesh.faces))
+        self._solid: dict[tuple[str, float], np.ndarray] = {}
         self._fields = [_field(meshes[name], spacing, reach, folder) for name in self.link_names]
 
     def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
@@ -115,6 +116,26 @@ class DistanceFields:
         out = np.empty_like(found)
         out[order] = found
         return out
+
+    def solid_points(self, link: str, spacing: float) -> np.ndarray:
+        """
+        Return points on a lattice that fill a link, however thin it is; kept for the next call.
+
+        :param spacing: [m] of the lattice; points up to half of it outside the surface belong to
+            it, so that no sheet falls between two layers.
+        :return: (N, 3) float32 [m], link frame.
+        """
+        key = link, spacing
+        if key not in self._solid:
+            grid, low, step = self._fields[self.link_names.index(link)]
+            axes = [np.arange(0.0, (size - 1) * float(step), spacing) for size in grid.shape]
+            lattice = np.stack(np.meshgrid(*axes, indexing='ij'), -1).reshape(-1, 3) + low
+            lattice = lattice.astype(np.float32)
+            distance = np.full(len(lattice), np.inf, np.float32)
+            _each(lattice, np.zeros(1, np.int64), np.array([0, len(lattice)]),
+                  np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), distance)
+            self._solid[key] = lattice[distance <= spacing / 2]
+        return self._solid[key]
 
     def surface_point(self, link: str, point_base: np.ndarray,
                       T_base_link: np.ndarray) -> np.ndarray:

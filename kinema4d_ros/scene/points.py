@@ -12,10 +12,8 @@ import numba
 import numpy as np
 
 from kinema4d_ros.robot import PointCubes
+from kinema4d_ros.scene.measured import SAME_SURFACE
 from kinema4d_ros.types import PinholeCamera
-
-FARTHEST = 100.0         # [m] a depth beyond this, or not above 0, is no measurement
-_SAME_SURFACE = 0.015    # [m] neighbouring pixels whose depth differs by less see one surface
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,11 @@ class SceneSettings:
     mask_growth: int = 3                # [px] the robot's rendered mask is grown by, at least
     voxel: float = 0.003                # [m] of the thinned points
     least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
+    #: [m] what the camera can measure; a value outside of this says nothing, whatever it is
+    depth_min: float = 0.1
+    depth_max: float = 10.0
+    #: [s] what was seen longer ago, behind where the robot is now, is not known to be free any more
+    memory_age: float = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +46,17 @@ class ScenePoints:
     age: np.ndarray
 
     @classmethod
-    def of(cls, depth: np.ndarray, age: np.ndarray, camera: PinholeCamera,
+    def of(cls, depth: np.ndarray, closed: np.ndarray, age: np.ndarray, camera: PinholeCamera,
            T_base_camera: np.ndarray, settings: SceneSettings) -> ScenePoints:
         """
         Return the points that a depth image shows.
 
         :param depth: (H, W) float32 [m], NaN unknown.
+        :param closed: the same with small gaps in surfaces filled, to tell what is a surface.
         :param age: (H, W) float32 [s].
         """
         points, pixels, low, high = _surface_points(
-            depth, camera.fx, camera.fy, camera.cx, camera.cy,
+            depth, closed, camera.fx, camera.fy, camera.cx, camera.cy,
             np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
         keep = _thinned(points, pixels, low, high, settings.voxel)
         points, pixels = points[keep], pixels[keep]
@@ -96,23 +100,6 @@ def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def without(depth: np.ndarray, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return depth without what is hidden, all that was measured, the share of it beside that."""
-    height, width = depth.shape
-    left, measured = np.empty_like(depth), np.empty_like(depth)
-    beside, known = 0, 0
-    for v in range(height):
-        for u in range(width):
-            z = depth[v, u]
-            z = z if 0.0 < z < FARTHEST else np.float32(np.nan)
-            measured[v, u] = z
-            left[v, u] = np.float32(np.nan) if hidden[v, u] else z
-            beside += not hidden[v, u]
-            known += left[v, u] == left[v, u]
-    return left, measured, known / max(beside, 1)
-
-
-@numba.njit(cache=True, nogil=True)
 def _is_surface(depth: np.ndarray, v: int, u: int, tolerance: float, least: int) -> bool:
     """Return whether `least` of the 8 pixels beside one see something as far away."""
     around = 0
@@ -125,8 +112,8 @@ def _is_surface(depth: np.ndarray, v: int, u: int, tolerance: float, least: int)
 
 
 @numba.njit(cache=True, nogil=True)
-def _surface_points(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float,
-                    T_base_camera: np.ndarray,
+def _surface_points(depth: np.ndarray, closed: np.ndarray, fx: float, fy: float, cx: float,
+                    cy: float, T_base_camera: np.ndarray,
                     least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Return points (N, 3) float32 [m] base, their pixels (N, 2) int32, and the box around them.
@@ -144,8 +131,8 @@ def _surface_points(depth: np.ndarray, fx: float, fy: float, cx: float, cy: floa
             z = depth[v, u]
             if not np.isfinite(z):
                 continue
-            tolerance = max(np.float32(_SAME_SURFACE), np.float32(3.0) * z / np.float32(fx))
-            if not _is_surface(depth, v, u, tolerance, least):
+            tolerance = max(np.float32(SAME_SURFACE), np.float32(3.0) * z / np.float32(fx))
+            if not _is_surface(closed, v, u, tolerance, least):
                 continue
             x, y, far = (u - cx) / fx * z, (v - cy) / fy * z, np.float64(z)
             for k in range(3):

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.scene.knowledge import joined, Knowledge
 from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import Observation
@@ -58,11 +59,32 @@ class Scene:
         """0..1 of the pixels beside the robot have a depth, mean over the cameras."""
         return sum(view.measured_share for view in self.views) / len(self.views)
 
-    def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
-        """Return which points (..., 3) [m] lie where no camera could see; see SceneView.unseen."""
-        unseen = self.views[0].unseen(points_base, tolerance)
+    def knowledge(self, points_base: np.ndarray,
+                  tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return what the cameras know together of points (N, 3) [m], and how old that is [s].
+
+        :param tolerance: [m] behind a surface that counts as the surface.
+        :return: (N,) uint8 of `Knowledge`, and (N,) float32, 0 where it is seen now.
+        """
+        found, age = self.views[0].knowledge(points_base, tolerance)
         for view in self.views[1:]:
-            unseen &= view.unseen(points_base, tolerance)
+            other, other_age = view.knowledge(points_base, tolerance)
+            age = np.where(found < other, age, np.where(
+                found > other, other_age, np.minimum(age, other_age)))
+            found = joined(found, other)
+        return found, age
+
+    def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
+        """
+        Return which points (..., 3) [m] no camera vouches for; see `knowledge`.
+
+        That is outside of every image, behind what was seen by more than `tolerance` [m], or where
+        nothing was measured, or what the robot has hidden for too long.
+        """
+        points = np.asarray(points_base)
+        found, _ = self.knowledge(points.reshape(-1, 3), tolerance)
+        unseen: np.ndarray = found.reshape(points.shape[:-1]) > Knowledge.REMEMBERED
         return unseen
 
     def is_of(self, observation: Observation, robot_masks: Sequence[np.ndarray]) -> bool:

@@ -8,8 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from kinema4d_ros.camera.points import move, pointmap
+from kinema4d_ros.scene.knowledge import knowledge
 from kinema4d_ros.scene.mask import grow_robot, in_paint
-from kinema4d_ros.scene.points import FARTHEST, ScenePoints, SceneSettings, without
+from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
+                                         without)
+from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.types import CameraView
 
 
@@ -93,61 +96,95 @@ class SceneView:
     # ------------------------------------------------------------------ what is measured
 
     @cached_property
-    def _measured(self) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
-        """Depth, how far was seen, the share that has a depth, and what is remembered."""
-        hidden, memory = self._hidden, self.seen.background
-        seen = self.seen.depth
-        if seen is None:
-            seen = np.full(hidden.shape, np.nan, np.float32)
-        depth, seen_to, share = without(np.ascontiguousarray(seen, np.float32), hidden)
-        remembered = np.zeros(hidden.shape, bool)
-        if memory is not None:
-            is_measured = (memory.depth > 0.0) & (memory.depth < FARTHEST)
-            remembered = hidden & memory.known & is_measured
-            np.copyto(depth, memory.depth, where=remembered)
-            seen_to = np.fmax(seen_to, depth)
-        return depth, seen_to, share, remembered
+    def _live(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the camera measures now, robot and all, and the same with small gaps filled."""
+        depth = self.seen.depth
+        if depth is None:
+            nothing = np.full(self._hidden.shape, np.nan, np.float32)
+            return nothing, nothing
+        measured, has_holes = self._in_range(depth)
+        closed = with_small_gaps_filled(measured, False) if has_holes else measured
+        return measured, closed
+
+    @cached_property
+    def _memory(self) -> tuple[np.ndarray, np.ndarray]:
+        """What is remembered behind the robot, and its age [s]; NaN elsewhere and unknown."""
+        memory = self.seen.background
+        depth = np.full(self._hidden.shape, np.nan, np.float32)
+        if memory is None:
+            return depth, depth
+        remembered, _ = self._in_range(memory.depth)
+        np.copyto(depth, remembered, where=self._hidden & memory.known)
+        return depth, self._age(np.ones_like(self._hidden), np.isfinite(depth))
+
+    @cached_property
+    def _is_fresh(self) -> np.ndarray:
+        """What is remembered is young enough to go by, (H, W) bool; without an age it is not."""
+        with np.errstate(invalid='ignore'):
+            fresh: np.ndarray = np.abs(self._memory[1]) <= self._settings.memory_age
+        return fresh
+
+    @cached_property
+    def _measured(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """The scene's depth, the same with small gaps filled, and the share that has a depth."""
+        measured, looked_through = self._live
+        depth, share = without(measured, looked_through, self._hidden)
+        remembered = self._memory[0]
+        np.copyto(depth, remembered, where=np.isfinite(remembered))
+        is_dense = looked_through is measured
+        return depth, depth if is_dense else with_small_gaps_filled(depth, True), share
 
     @property
     def measured_depth(self) -> np.ndarray:
         """Measured distances, (H, W) float32 [m], NaN where unknown or hidden by the robot."""
         return self._measured[0]
 
-    @property
+    @cached_property
     def seen_to(self) -> np.ndarray:
-        """How far the camera looked, (H, W) float32 [m], NaN not at all."""
-        return self._measured[1]
+        """
+        How far the space is known, (H, W) float32 [m], NaN not at all.
+
+        That is to the surface that the camera sees or, behind the robot, to the one that it saw
+        there no longer than `memory_age` ago.
+        """
+        return np.fmax(self._live[1], np.where(self._is_fresh, self._memory[0],
+                                               np.float32(np.nan)))
 
     @property
     def measured_share(self) -> float:
-        """0..1 of the pixels beside the robot have a depth."""
+        """0..1 of the pixels beside the robot have a depth, or lie in a gap of a pixel or two."""
         return self._measured[2]
 
     @cached_property
     def points(self) -> ScenePoints:
         """The measured points, thinned."""
-        age = self._age(self._hidden, self._measured[3])
-        return ScenePoints.of(self.measured_depth, age, self.seen.camera, self.seen.T_base_camera,
+        depth, closed, _ = self._measured
+        age = self._age(self._hidden, np.isfinite(self._memory[0]))
+        return ScenePoints.of(depth, closed, age, self.seen.camera, self.seen.T_base_camera,
                               self._settings)
 
-    def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
+    def knowledge(self, points_base: np.ndarray,
+                  tolerance: float) -> tuple[np.ndarray, np.ndarray]:
         """
-        Return which points (..., 3) [m] lie where the camera could not see.
+        Return what the camera knows of points (N, 3) [m], and how old that is [s].
 
-        That is outside the image, behind what it saw by more than `tolerance` [m], or where it
-        measured nothing.
+        :param tolerance: [m] behind a surface that counts as the surface.
+        :return: (N,) uint8 of `Knowledge`, and (N,) float32, 0 where it is seen now.
         """
-        T_camera_base = np.linalg.inv(self.seen.T_base_camera)
-        local = points_base @ T_camera_base[:3, :3].T + T_camera_base[:3, 3]
-        camera = self.seen.camera
-        z = local[..., 2]
-        with np.errstate(divide='ignore', invalid='ignore'):
-            u = np.round(local[..., 0] / z * camera.fx + camera.cx)
-            v = np.round(local[..., 1] / z * camera.fy + camera.cy)
-        inside = (z > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
-        u, v = np.where(inside, u, 0).astype(int), np.where(inside, v, 0).astype(int)
-        # NaN compares false: what was not measured is not seen.
-        return ~(inside & (z <= self.seen_to[v, u] + tolerance))
+        camera, (depth, age) = self.seen.camera, self._memory
+        fresh, nothing = self._is_fresh, np.float32(np.nan)
+        return knowledge(
+            np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
+            camera.fx, camera.fy, camera.cx, camera.cy, self._live[1],
+            np.where(fresh, depth, nothing), np.where(fresh, nothing, depth), self._hidden, age,
+            tolerance)
+
+    def _in_range(self, depth: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Return a depth image with NaN where the camera cannot measure, and if there is any."""
+        depth = np.ascontiguousarray(depth, np.float32)
+        nearest = self._settings.depth_min
+        return in_range(depth, np.float32(nearest), np.float32(farthest_measured(
+            depth, nearest, self._settings.depth_max)))
 
     def _age(self, hidden: np.ndarray, remembered: np.ndarray) -> np.ndarray:
         """Return 0 where the view shows the scene, the age of what is remembered, else NaN."""

@@ -109,8 +109,8 @@ def test_several_cameras_tell_of_one_scene():
     assert len(scene.points) == len(front.points) + len(back.points)
     np.testing.assert_allclose(scene.points.points_base[:, 2], 1.0, atol=1e-6)
     places = np.array([[0.2, 0, 0.5], [0.2, 0, 1.5], [9.0, 0, 0.5]])   # before, behind, beside
-    assert front.unseen(places, 0.0).tolist() == [False, True, True]
-    assert back.unseen(places, 0.0).tolist() == [True, False, True]
+    assert (front.knowledge(places, 0.0)[0] > 1).tolist() == [False, True, True]
+    assert (back.knowledge(places, 0.0)[0] > 1).tolist() == [True, False, True]
     assert scene.unseen(places, 0.0).tolist() == [False, False, True]
     assert scene.measured == 1.0
     with pytest.raises(ObservationError, match='camera, back'):

@@ -278,6 +278,9 @@ class ShadowSim(NodeBase, LifecycleNode):
         if values['max_input_age'] == 0.0:
             self.get_logger().warning(
                 'max_input_age is 0.0: verdicts may rest on images of any age')
+        if values['tier1.unseen'] == 'report':
+            self.get_logger().warning(
+                'tier1.unseen is report: a motion into space that nobody has seen may PASS')
         if values['tier1.travel'] < values['tier0.travel']:
             self.get_logger().warning(
                 f"tier1.travel is {values['tier1.travel']} m, but links are checked against each "

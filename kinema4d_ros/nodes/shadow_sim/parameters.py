@@ -195,11 +195,27 @@ TABLE_ROWS = (
           maximum=0.2),
     _rule('tier1.carried_sigma', 'Standard deviation of the shape of what is carried', unit='m',
           maximum=0.2),
+    _rule('tier1.depth_min', 'Nearest depth that the camera measures; a smaller value is none',
+          unit='m', maximum=10.0),
+    _rule('tier1.depth_max', 'Farthest depth that the camera measures; a larger value is none, and '
+          'does not mean that the way there is free', unit='m', minimum=0.1, maximum=100.0),
+    _rule('tier1.memory_age', 'What the robot hides was seen free at most this long ago, to count '
+          'as free; what stood there stays an obstacle', unit='s', maximum=86400.0),
     Parameter('tier1.unseen', str, str(_DEFAULTS['tier1'].unseen),
-              'What it means when the robot moves into space that the camera has not seen: '
-              'reported (report), or no PASS (unsure)', choices=tuple(map(str, Unseen))),
-    _rule('tier1.unseen_share',
-          "Share of a link's surface in unseen space, from which on that holds", maximum=1.0),
+              'What it means when a link goes into space that nobody vouches for, farther than the '
+              'following say: no PASS (unsure), or only reported (report, unsafe)',
+              choices=tuple(map(str, Unseen))),
+    _rule('tier1.unseen_hidden', 'How far a link may go into space without a measured depth in '
+          'view or hidden by something', unit='m', maximum=10.0),
+    _rule('tier1.unseen_hand', 'How far the hand may go outside of the view, or into what the '
+          'robot itself hides', unit='m', maximum=10.0),
+    _rule('tier1.unseen_behind_arm', 'How far other links may go into what the robot itself hides',
+          unit='m', maximum=10.0),
+    _rule('tier1.unseen_outside', 'How far other links may go outside of the view', unit='m',
+          maximum=10.0),
+    Parameter('tier1.known_free', list[float], (),
+              'Boxes x0 y0 z0 x1 y1 z1 in the root link, one after the other, that are free though '
+              'no camera sees them; empty for none', unit='m'),
     # tier 2: what the world model predicts
     _rule('tier2.residual',
           'Predicted against exact robot, median over its pixels; more is not believed', unit='m',
@@ -247,6 +263,8 @@ RENAMED = {
     'joint_limits': _LIMITS,
     'touch': 'touch.<link>.depth, .speed or .within, each with a value',
     'allowed_contacts': 'allowed_contacts.<link> with a list of links',
+    'tier1.unseen_share': 'tier1.unseen_hidden, .unseen_hand, .unseen_behind_arm and '
+    '.unseen_outside, how far a link may go [m]',
     'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
 }
 

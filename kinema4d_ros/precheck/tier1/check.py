@@ -3,7 +3,7 @@
 """Tier 1: the robot's exact motion against the scene that the depth camera sees now."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, 
 
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
                 surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
-                story: Story | None = None) -> tuple[tuple[Finding, ...], Clearance]:
+                story: Story | None = None, hand_links: Collection[str] = (),
+                ) -> tuple[tuple[Finding, ...], Clearance]:
     """
     Measure each moving link's distance to the scene in each frame, and judge it.
 
@@ -35,6 +36,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     :param surfaces: vertices (V, 3) [m] of each link, link frame.
     :param story: what the fingers do in this rollout: what they take away is no obstacle from
         the moment they begin to close, and is itself checked against what is left.
+    :param hand_links: what the hand consists of, see `hand_links_of`.
     :return: the findings, and the distances that they come from.
     """
     clearance = measure_clearance(scene.points, robot, fields, settings, story,
@@ -55,7 +57,8 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
             findings += _check_contact(name, track, settings)
             approach = _check_approach if name == palm else _check_contact
             findings += approach(name, target, settings)
-    findings += check_unseen(scene, robot, clearance.link_names, surfaces, fields, settings)
+    findings += check_unseen(scene, robot, clearance.link_names, fields, settings,
+                             touching=rules, hand_links=hand_links)
     if story is not None:
         findings += check_carried(scene.points, robot, story, settings)
     strict = [name for name in clearance.link_names if name not in rules]

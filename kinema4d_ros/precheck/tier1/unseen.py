@@ -1,58 +1,141 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Space that the robot moves through and the camera has not seen."""
+"""
+Space that the robot moves through and nobody vouches for.
+
+Vouched for is what a camera looks through (now, or not too long ago where the robot hides it),
+what is declared free, and where the robot stands when the motion begins. How far a link may go
+from there into the unknown depends on the link and on why the place is unknown: an obstacle as
+wide as twice that could hide there.
+"""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
 from kinema4d_ros.precheck.settings import Tier1Settings, Unseen
-from kinema4d_ros.robot import DistanceFields, PointCubes
-from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import Finding, FindingCode, RobotRollout, Severity
+from kinema4d_ros.precheck.tier1.swept_space import SweptSpace
+from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.scene import Knowledge, Scene
+from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
-_HIDDEN = 0.01        # [m] behind what the camera saw by more than this is unseen
-_SURFACE_POINTS = 48  # per link, for the share of it in unseen space
-_SAMPLES = 49         # frames that are checked, at most
+ARM, HAND, FINGERS = 1, 2, 4      # bits of the roles of links
+_FEWEST = 3                       # voxels; fewer are noise at an edge
+
+_WHY = {
+    Knowledge.OUTSIDE: "outside of the camera's view",
+    Knowledge.BEHIND_ROBOT: 'that the robot itself hides from the camera',
+    Knowledge.TOO_OLD: 'that the robot hides from the camera and that was last seen {age:.0f} s '
+                       'ago, longer than tier1.memory_age',
+    Knowledge.BEHIND: 'behind what the camera sees',
+    Knowledge.NOT_MEASURED: 'in which the depth image has no values (what is black, glossy, '
+                            'transparent or too near has none)',
+}
+_CURE = 'let a camera see it, or declare it free with tier1.known_free'
 
 
-def check_unseen(scene: Scene, robot: RobotRollout, names: tuple[str, ...],
-                 surfaces: Mapping[str, np.ndarray], fields: DistanceFields,
-                 settings: Tier1Settings) -> list[Finding]:
-    """Report links that enter space the camera has not seen, beyond where the robot stands."""
-    index = [robot.link_names.index(name) for name in fields.link_names]
-    samples = np.unique(np.linspace(0, len(robot.times) - 1, _SAMPLES).round().astype(int))
-    parts: list[slice] = []                                  # of the points, one for each link
-    of_links = [np.empty((len(samples), 0, 3))]
-    for name in names:
-        vertices = surfaces[name]
-        vertices = vertices[:: max(1, len(vertices) // _SURFACE_POINTS)]
-        T_base_link = robot.T_base_link[samples, robot.link_names.index(name)]
-        begin = parts[-1].stop if parts else 0
-        parts.append(slice(begin, begin + len(vertices)))
-        of_links.append(vertices @ np.swapaxes(T_base_link[:, :3, :3], 1, 2)
-                        + T_base_link[:, None, :3, 3])
-    points = np.concatenate(of_links, axis=1)                         # (samples, points, 3)
-    unseen = scene.unseen(points, _HIDDEN)
-    # Space that the robot takes up at first is its own.
-    unseen[unseen] = np.isinf(fields.depth_of(
-        PointCubes(points[unseen]), robot.T_base_link[0, index], below=_HIDDEN))
-    worst, begins, where = [], [], []
-    for name, part in zip(names, parts):
-        share = unseen[:, part].mean(axis=1)
-        bad = share > settings.unseen_share
-        if bad.any():
-            worst.append(float(share.max()))
-            begins.append(float(robot.times[samples[bad.argmax()]]))
-            where.append(name)
-    if not where:
+@dataclass(frozen=True)
+class _Entry:
+    """A link that goes into the unknown for one reason."""
+
+    link: str
+    why: Knowledge
+    frame: int              # of the rollout, when it first does
+    voxels: int
+    farthest: float         # [m] from what is known
+    limit: float            # [m]
+    point: np.ndarray       # (3,) [m] base, the farthest
+
+
+def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
+                 fields: DistanceFields, settings: Tier1Settings, *,
+                 touching: Collection[str] = (),
+                 hand_links: Collection[str] = ()) -> list[Finding]:
+    """
+    Judge where links go into space that nobody vouches for, and report what rests on memory.
+
+    :param names: links that move.
+    :param touching: those that may touch; only space that was not measured holds them back.
+    :param hand_links: those that the hand consists of.
+    """
+    roles = {name: FINGERS if name in touching else HAND if name in hand_links else ARM
+             for name in names}
+    space = SweptSpace.of(scene, robot, fields, roles, settings.known_free)
+    findings = []
+    entries = _entries(space, roles, fields.link_names, settings)
+    if entries:
+        findings.append(_denied(entries, space, robot, settings))
+    if (remembered := _remembered(space)) is not None:
+        findings.append(remembered)
+    return findings
+
+
+def limits(role: int, settings: Tier1Settings) -> dict[Knowledge, float]:
+    """Return how far [m] links of a role may go into the unknown, by why it is unknown."""
+    hidden = settings.unseen_hidden
+    found = {Knowledge.NOT_MEASURED: hidden}
+    if role == FINGERS:      # what they reach for is hidden by its own front, and by the hand
+        return found
+    behind, outside = (settings.unseen_hand, settings.unseen_hand) if role == HAND else (
+        settings.unseen_behind_arm, settings.unseen_outside)
+    return found | {Knowledge.BEHIND: hidden, Knowledge.BEHIND_ROBOT: behind,
+                    Knowledge.TOO_OLD: behind, Knowledge.OUTSIDE: outside}
+
+
+def _entries(space: SweptSpace, roles: dict[str, int], link_names: tuple[str, ...],
+             settings: Tier1Settings) -> list[_Entry]:
+    """Return which links go too far into the unknown."""
+    unknown = (space.knowledge > Knowledge.REMEMBERED) & (space.swept & (ARM | HAND | FINGERS) > 0)
+    if np.count_nonzero(unknown) < _FEWEST:
         return []
-    first = int(np.argmin(begins))
-    return [Finding(
+    found = []
+    for role in sorted(set(roles.values())):
+        of_role = unknown & (space.swept & role > 0)
+        if not of_role.any():
+            continue
+        for why, limit in limits(role, settings).items():
+            bad = of_role & (space.knowledge == why) & (space.distance > limit)
+            if np.count_nonzero(bad) < _FEWEST:
+                continue
+            place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
+            for name in (name for name in link_names if roles.get(name) == role):
+                voxels, frame = space.entered(link_names.index(name), bad)
+                if voxels:
+                    found.append(_Entry(name, why, frame, voxels, float(space.distance[place]),
+                                        limit, space.centers(np.array(place))))
+    return found
+
+
+def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
+            settings: Tier1Settings) -> Finding:
+    """Return the finding about links that go too far into the unknown."""
+    first = min(entries, key=lambda entry: (entry.frame, -entry.why))
+    age = float(space.age[space.knowledge == Knowledge.TOO_OLD].max(initial=0.0))
+    time = float(robot.times[first.frame])
+    said = (f"'{first.link}' would move through {1e3 * first.voxels * space.voxel ** 3:.1f} litres "
+            f'of space {_WHY[first.why].format(age=age)}, up to {100 * first.farthest:.0f} cm from '
+            f'what is known, from {time:.2f} s on')
+    others = sorted({entry.link for entry in entries} - {first.link})
+    if others:
+        said += f'; so would {", ".join(map(repr, others))}'
+    return Finding(
         FindingCode.UNSEEN_SPACE,
         Severity.UNSURE if settings.unseen is Unseen.UNSURE else Severity.INFO,
-        f'moves through space that the camera has not seen, from {begins[first]:.2f} s on: '
-        + ', '.join(f"'{name}' {100 * share:.0f} %" for name, share in zip(where, worst)),
-        link=where[first], other='scene', time=begins[first], value=max(worst),
-        limit=settings.unseen_share)]
+        f'{said}; {_CURE}', link=first.link, other='scene', point_base=plain_point(first.point),
+        time=time, value=first.farthest, limit=first.limit, unit='m')
+
+
+def _remembered(space: SweptSpace) -> Finding | None:
+    """Return a note on what only memory vouches for."""
+    by_memory = (space.knowledge == Knowledge.REMEMBERED) & (space.swept & (ARM | HAND) > 0)
+    count = np.count_nonzero(by_memory)
+    if count < _FEWEST:
+        return None
+    age = float(space.age[by_memory].max())
+    return Finding(
+        FindingCode.UNSEEN_SPACE, Severity.INFO,
+        f'{1e3 * count * space.voxel ** 3:.1f} litres of the way are hidden by the robot and taken '
+        f'for free from memory, which is up to {age:.1f} s old', other='scene', value=age,
+        limit=None, unit='s')

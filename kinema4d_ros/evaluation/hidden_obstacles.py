@@ -1,0 +1,263 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Motions through an obstacle that the depth camera does not show, and how many of them are PASS.
+
+Into the first image of an episode whose motion is PASS a box of 12 cm is put where the hand, the
+wrist or the forearm will be, and taken out of the depth again in the ways in which real cameras do
+not see: no value, a value that means nothing, something in front, or not in the picture at all.
+None of these motions may be PASS.
+"""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.camera.pixels import to_metres
+from kinema4d_ros.camera.points import project
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.evaluation.statistics import Rate
+from kinema4d_ros.precheck import PrecheckSettings, RobotChecker
+from kinema4d_ros.precheck.tier1.hand import hand_links_of
+from kinema4d_ros.robot import find_gripper, load_meshes, Robot
+from kinema4d_ros.simulator import with_finger_boxes
+from kinema4d_ros.types import CameraView, Observation, RobotRollout, Severity
+
+SIDE = 0.12            # [m] of the box
+TIMES = 2              # boxes for each link of an episode
+_LATTICE = 0.015       # [m] of the points that stand for a link
+_IN_VIEW = 0.8         # of the box's silhouette must be in the picture and free of what is nearer
+_LEFT = 0.3            # of the picture must be left after cropping
+_ROOM = 0.05           # [m] that what stands in front of the box keeps from the robot's way
+IN_FRONT, OUTSIDE = 'something in front', 'outside the view'
+_CLAMP = 6.0           # [m] what a camera writes that stops there
+
+Change = Callable[[CameraView, np.ndarray], CameraView]
+_Place = tuple[int, np.ndarray]      # frame, (H, W) float32 [m] to the front of the box, inf
+
+
+@dataclass(frozen=True)
+class HiddenObstacleRow:
+    """One box that the depth image does not show."""
+
+    episode: str
+    kind: str          # how it is hidden, of `KINDS`
+    role: str          # hand, wrist or forearm
+    link: str
+    time: float        # [s] when the link is there
+    passed: bool       # nothing speaks against the motion
+    why: str           # what does
+
+
+def hidden_obstacle_rows(paths: Iterable[str | Path],
+                         settings: PrecheckSettings | None = None) -> list[HiddenObstacleRow]:
+    """
+    Return a row for each box that could be hidden in one of the episodes.
+
+    :raises EpisodeError: an episode cannot be read.
+    """
+    checkers: dict[str, RobotChecker] = {}
+    rows: list[HiddenObstacleRow] = []
+    for path in paths:
+        episode = Episode.open(path)
+        text = episode.robot_description
+        if text not in checkers:
+            robot = Robot.from_urdf(text)
+            meshes, gripper = load_meshes(robot), find_gripper(robot)
+            checkers[text] = RobotChecker(
+                robot, meshes, None if gripper is None else with_finger_boxes(gripper, meshes),
+                settings or PrecheckSettings())
+        rows += _rows_of(episode, checkers[text], Path(path).stem)
+    return rows
+
+
+def markdown(rows: Iterable[HiddenObstacleRow]) -> str:
+    """Return a table: how many motions through a hidden box are PASS, by how and for what link."""
+    rows = list(rows)
+    kinds = [*dict.fromkeys(row.kind for row in rows)]
+    lines = ['## Hidden obstacles', '', __doc__.strip().split('\n\n')[1], '',
+             '| the box is hidden by | link | PASS / motions (95 %) |', '|---|---|---|']
+    for kind in kinds:
+        for role in ('hand', 'wrist', 'forearm'):
+            some = [row for row in rows if (row.kind, row.role) == (kind, role)]
+            if some:
+                rate = Rate(sum(row.passed for row in some), len(some))
+                lines.append(f'| {kind} | {role} | {rate} |')
+    return '\n'.join(lines) + '\n'
+
+
+def _rows_of(episode: Episode, checker: RobotChecker,
+             name: str) -> Iterator[HiddenObstacleRow]:
+    observation, trajectory = episode.observation(), episode.trajectory
+
+    def why_not(observation: Observation) -> str:
+        found = [finding for finding in checker.tier1(observation, trajectory).findings
+                 if finding.severity > Severity.INFO]
+        return found[0].message if found else ''
+
+    if observation.view.depth is None or why_not(observation):
+        return
+    view, motion = observation.view, checker.rollout_of(observation, trajectory)
+    stands = _solid(checker, motion, 0)
+    for role, link in roles_of(checker).items():
+        places = _places(checker, motion, link, stands, view)
+        for kind, change in KINDS.items():
+            for frame, distance in _some(places[kind == OUTSIDE]):
+                changed = change(view, distance)
+                if kind == IN_FRONT and not _is_clear(checker, motion, changed, distance):
+                    continue
+                why = why_not(dataclasses.replace(observation, views=(changed,)))
+                yield HiddenObstacleRow(name, kind, role, link, float(motion.times[frame]),
+                                        not why, why)
+
+
+def roles_of(checker: RobotChecker) -> dict[str, str]:
+    """Return the links to try: hand, wrist and forearm, as far as there are such."""
+    robot, gripper = checker.robot, checker.gripper
+    hand = hand_links_of(robot, gripper)
+    solid = set(checker.fields.link_names)
+    palm = gripper.palm_link if gripper is not None else max(
+        (link for link in robot.link_names if link in hand & solid),
+        key=lambda link: len(robot.path(link)))
+    chain = [palm] if palm in solid else []
+    chain += [joint.parent for joint in reversed(robot.path(palm))
+              if joint.parent in solid and joint.parent not in hand]
+    return dict(zip(('hand', 'wrist', 'forearm'), chain))
+
+
+def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.ndarray,
+            view: CameraView) -> tuple[list[_Place], list[_Place]]:
+    """
+    Return where a box around the link is seen whole, and where it can be cut out of the picture.
+
+    It is not where the robot stands at first.
+    """
+    points = checker.fields.solid_points(link, _LATTICE)
+    T = motion.T_base_link[:, motion.link_names.index(link)]
+    centers = T[:, :3, :3] @ ((points.min(0) + points.max(0)) / 2) + T[:, :3, 3]
+    seen, cut_off = [], []
+    for frame in range(1, len(centers), max(1, len(centers) // 24)):
+        if (np.abs(stands - centers[frame]).max(axis=1) < SIDE / 2 + 0.01).any():
+            continue
+        distance, share = box_distance(view, centers[frame])
+        box = np.isfinite(distance)
+        if _crop(view, box) is not None:
+            cut_off.append((frame, distance))
+        if share > _IN_VIEW and (view.depth[box] > distance[box]).mean() > _IN_VIEW:
+            seen.append((frame, distance))
+    return seen, cut_off
+
+
+def _some(places: list[_Place]) -> list[_Place]:
+    """Return a few of the places, evenly."""
+    step = max(1, len(places) // TIMES)
+    return places[step // 2::step][:TIMES]
+
+
+def box_distance(view: CameraView, center: np.ndarray) -> tuple[np.ndarray, float]:
+    """
+    Return how far (optical z) the front of the box is, and how much of it is in the picture, 0..1.
+
+    The distance is (H, W) float32 [m], inf beside the box.
+    """
+    camera, T = view.camera, view.T_base_camera
+    distance = np.full((camera.height, camera.width), np.inf, np.float32)
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    corners = (center + signs * SIDE / 2 - T[:3, 3]) @ T[:3, :3]
+    if (corners[:, 2] <= 0).any():
+        return distance, 0.0
+    pixels = project(corners, camera)
+    low, high = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int) + 1
+    window = camera.cropped(*map(int, low), *map(int, high - low))
+    with np.errstate(divide='ignore', invalid='ignore'):
+        rays = window.rays() @ T[:3, :3].T
+        first = (center - SIDE / 2 - T[:3, 3]) / rays
+        last = (center + SIDE / 2 - T[:3, 3]) / rays
+    near, far = np.minimum(first, last).max(-1), np.maximum(first, last).min(-1)
+    box = np.where((near < far) & (near > 0), near, np.inf)
+    size = np.array([camera.width, camera.height])
+    (left, top), (right, bottom) = low.clip(0, size), high.clip(0, size)
+    distance[top:bottom, left:right] = box[top - low[1]:bottom - low[1],
+                                           left - low[0]:right - low[0]]
+    return distance, float(np.isfinite(distance).sum() / max(1, np.isfinite(box).sum()))
+
+
+def _sixteen_bits(code: int) -> Change:
+    """Return what writes a code into the box's pixels of an image in millimetres."""
+    def change(view: CameraView, distance: np.ndarray) -> CameraView:
+        values = np.nan_to_num(view.depth * 1000.0).clip(0, 65535).astype(np.uint16)
+        values[distance < view.depth] = code
+        return dataclasses.replace(view, depth=to_metres(values, '16UC1'))
+    return change
+
+
+def _metres(value: float) -> Change:
+    """Return what writes a value into the box's pixels of an image in metres."""
+    def change(view: CameraView, distance: np.ndarray) -> CameraView:
+        values = np.where(distance < view.depth, np.float32(value), view.depth)
+        return dataclasses.replace(view, depth=to_metres(values, '32FC1'))
+    return change
+
+
+def _in_front(view: CameraView, distance: np.ndarray) -> CameraView:
+    """Put a board that hides the box half-way between it and the camera."""
+    board = cv2.dilate(np.isfinite(distance).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    near = np.float32(distance.min() * 0.5)
+    return dataclasses.replace(
+        view, depth=np.where(board & ~(view.depth < near), near, view.depth))
+
+
+def _is_clear(checker: RobotChecker, motion: RobotRollout, view: CameraView,
+              distance: np.ndarray) -> bool:
+    """Return whether the robot keeps away from the board that hides the box."""
+    board = np.isclose(view.depth, distance.min() * 0.5) & np.isfinite(distance)
+    T = view.T_base_camera
+    points = (view.camera.rays()[board] * view.depth[board][:, None]) @ T[:3, :3].T + T[:3, 3]
+    index = [motion.link_names.index(name) for name in checker.fields.link_names]
+    nearest, _ = checker.fields.closest(points[::7], motion.T_base_link[:, index])
+    return len(points) > 0 and bool((nearest > _ROOM).all())
+
+
+def _cropped(view: CameraView, distance: np.ndarray) -> CameraView:
+    """Cut the part of the picture off that shows the box."""
+    window = _crop(view, np.isfinite(distance))
+    assert window is not None
+    x, y, width, height = window
+    part = slice(y, y + height), slice(x, x + width)
+    return dataclasses.replace(view, image=view.image[part], depth=view.depth[part],
+                               camera=view.camera.cropped(x, y, width, height))
+
+
+def _crop(view: CameraView, box: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Return the largest window x, y, width, height beside the box; None if that is too small."""
+    height, width = box.shape
+    if not box.any():
+        return 0, 0, width, height
+    rows, columns = np.flatnonzero(box.any(1)), np.flatnonzero(box.any(0))
+    windows = [(0, 0, width, int(rows[0])), (0, 0, int(columns[0]), height),
+               (0, int(rows[-1]) + 1, width, height - int(rows[-1]) - 1),
+               (int(columns[-1]) + 1, 0, width - int(columns[-1]) - 1, height)]
+    best = max(windows, key=lambda window: window[2] * window[3])
+    return best if best[2] * best[3] >= _LEFT * width * height else None
+
+
+#: how the box is hidden -> what makes a view without it of a view and its distance
+KINDS: Mapping[str, Change] = {
+    'zeros': _sixteen_bits(0), 'NaN': _metres(np.nan), 'saturated (65535)': _sixteen_bits(65535),
+    'infinite': _metres(np.inf), '20 m': _metres(20.0), f'clamped to {_CLAMP:g} m': _metres(_CLAMP),
+    IN_FRONT: _in_front, OUTSIDE: _cropped,
+}
+
+
+def _solid(checker: RobotChecker, motion: RobotRollout, frame: int) -> np.ndarray:
+    """Return points that fill the robot as it stands in a frame, (N, 3) [m] base."""
+    parts = []
+    for name in checker.fields.link_names:
+        T = motion.T_base_link[frame, motion.link_names.index(name)]
+        parts.append(checker.fields.solid_points(name, _LATTICE) @ T[:3, :3].T + T[:3, 3])
+    return np.concatenate(parts)

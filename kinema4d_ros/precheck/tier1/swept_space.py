@@ -1,0 +1,216 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The space that the robot sweeps, in voxels, and how far each is from space that is known."""
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numba
+import numpy as np
+
+from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.scene import Knowledge, Scene
+from kinema4d_ros.types import RobotRollout
+
+VOXEL = 0.02           # [m]
+_LATTICE = 0.015       # [m] of the points that stand for a link
+_TOLERANCE = 0.01      # [m] behind a surface that counts as the surface
+_AROUND = 3            # voxels of margin around what is swept
+_MOST = 4_000_000      # voxels; a larger space has larger voxels
+_START = 128           # the bit of where the robot stands at first
+
+
+@dataclass(frozen=True, eq=False)
+class SweptSpace:
+    """
+    The voxels that links go through in a motion, by the roles of the links.
+
+    Known is what a camera vouches for, what is declared free, and where the robot stands at first.
+    """
+
+    low: np.ndarray         # (3,) float64 [m], the corner of the grid in the base frame
+    voxel: float            # [m]
+    swept: np.ndarray       # (X, Y, Z) uint8, a bit for each role
+    knowledge: np.ndarray   # (X, Y, Z) uint8 of `Knowledge`; what nothing sweeps may be left out
+    age: np.ndarray         # (X, Y, Z) float32 [s] of what is remembered
+    _points: Sequence[np.ndarray]       # of each link (N, 3) float32 [m], link frame
+    _poses: np.ndarray                  # (links, T, 4, 4) float32
+
+    @classmethod
+    def of(cls, scene: Scene, robot: RobotRollout, fields: DistanceFields,
+           roles: Mapping[str, int],
+           free: Collection[tuple[float, float, float, float, float, float]] = ()) -> SweptSpace:
+        """
+        Return the space that links sweep.
+
+        :param roles: the bit (1, 2, 4, ...) of the role of each link that sweeps.
+        :param free: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free.
+        """
+        names = fields.link_names
+        index = [robot.link_names.index(name) for name in names]
+        poses = np.ascontiguousarray(np.swapaxes(robot.T_base_link[:, index], 0, 1), np.float32)
+        points = [fields.solid_points(name, _LATTICE) for name in names]
+        low, high = np.full(3, np.inf), np.full(3, -np.inf)
+        for name, solid, T in zip(names, points, poses):
+            if len(solid):
+                middle = (solid.min(0) + solid.max(0)) / 2
+                radius = float(np.linalg.norm(solid - middle, axis=1).max())
+                places = (T if name in roles else T[:1])[:, :3] @ np.r_[middle, 1.0]
+                low = np.minimum(low, places.min(0) - radius)
+                high = np.maximum(high, places.max(0) + radius)
+        voxel, size = VOXEL, np.ones(3, int)
+        if np.isfinite(low).all():
+            voxel = max(VOXEL, float(np.prod(high - low) / _MOST) ** (1 / 3))
+            low = low - _AROUND * voxel
+            size = np.ceil((high - low) / voxel).astype(int) + _AROUND
+        else:
+            low = np.zeros(3)
+        swept = np.zeros(tuple(size), np.uint8)
+        for name, solid, T in zip(names, points, poses):
+            _mark(solid, T[:1], low, voxel, np.uint8(_START), swept)
+            if name in roles:
+                _mark(solid, T, low, voxel, np.uint8(roles[name]), swept)
+        knowledge, age = _known(scene, swept, low, voxel, free)
+        return cls(low, voxel, swept, knowledge, age, points, poses)
+
+    @cached_property
+    def distance(self) -> np.ndarray:
+        """How far each voxel is from the nearest known one, (X, Y, Z) float32 [m], 0 if known."""
+        return _distance(self.knowledge > Knowledge.REMEMBERED, np.float32(self.voxel))
+
+    def centers(self, voxels: np.ndarray) -> np.ndarray:
+        """Return the middles (N, 3) [m] of voxels (N, 3)."""
+        middles: np.ndarray = self.low + (voxels + 0.5) * self.voxel
+        return middles
+
+    def entered(self, link: int, where: np.ndarray) -> tuple[int, int]:
+        """
+        Return how many of some voxels a link enters, and the first frame in which it does; 0, -1.
+
+        :param link: number of the link among those of the distance fields.
+        :param where: (X, Y, Z) bool.
+        """
+        count, first = _enter(self._points[link], self._poses[link], self.low, self.voxel,
+                              where.copy())
+        return int(count), int(first)
+
+
+def _known(scene: Scene, swept: np.ndarray, low: np.ndarray, voxel: float,
+           free: Collection[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is known of each voxel, and how old that is [s]."""
+    centers = _centers(low, voxel, *swept.shape)
+    found, age = scene.knowledge(centers, _TOLERANCE)
+    found = found.astype(np.uint8).reshape(swept.shape)
+    _stand(swept, np.uint8(_START), found)
+    for box in free:
+        first = np.ceil((np.array(box[:3]) - low) / voxel - 0.5).astype(int).clip(0)
+        last = np.floor((np.array(box[3:]) - low) / voxel - 0.5).astype(int)
+        cells = tuple(slice(a, b + 1) for a, b in zip(first, last.clip(-1)))
+        found[cells] = Knowledge.SEEN
+    return found, age.reshape(swept.shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.ndarray:
+    """Return the middle of each voxel, (N, 3) float64 [m]."""
+    centers = np.empty((nx * ny * nz, 3))
+    n = 0
+    for i in range(nx):
+        for j in range(ny):
+            for k in range(nz):
+                centers[n, 0] = low[0] + (i + 0.5) * voxel
+                centers[n, 1] = low[1] + (j + 0.5) * voxel
+                centers[n, 2] = low[2] + (k + 0.5) * voxel
+                n += 1
+    return centers
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, bit: int,
+          swept: np.ndarray) -> None:
+    """Set a bit in the voxels that hold one of the points (N, 3) at one of the poses (T, 4, 4)."""
+    for t in range(len(poses)):
+        T = poses[t]
+        for n in range(len(points)):
+            x, y, z = points[n]
+            i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
+            j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
+            k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
+            swept[i, j, k] |= bit
+
+
+@numba.njit(cache=True, nogil=True)
+def _enter(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
+           where: np.ndarray) -> tuple[int, int]:
+    """Return how many voxels of `where` (emptied) are entered, and in which frame the first is."""
+    count, first = 0, -1
+    for t in range(len(poses)):
+        T = poses[t]
+        for n in range(len(points)):
+            x, y, z = points[n]
+            i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
+            j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
+            k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
+            if where[i, j, k]:
+                where[i, j, k] = False
+                count += 1
+                if first < 0:
+                    first = t
+    return count, first
+
+
+@numba.njit(cache=True, nogil=True)
+def _stand(swept: np.ndarray, bit: int, found: np.ndarray) -> None:
+    """Make the voxels with the bit known, and those beside them but across a corner."""
+    nx, ny, nz = swept.shape
+    for i in range(1, nx - 1):
+        for j in range(1, ny - 1):
+            for k in range(1, nz - 1):
+                if not swept[i, j, k] & bit:
+                    continue
+                for a in range(-1, 2):
+                    for b in range(-1, 2):
+                        for c in range(-1, 2):
+                            if abs(a) + abs(b) + abs(c) < 3:
+                                found[i + a, j + b, k + c] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _distance(unknown: np.ndarray, voxel: float) -> np.ndarray:
+    """
+    Return the distance of each voxel to the nearest that is not unknown, (X, Y, Z) float32 [m].
+
+    By two passes over the grid with steps to the 26 neighbours (a chamfer distance): at most 11 %
+    too long, never too short. What is known beyond the border is not known here.
+    """
+    nx, ny, nz = unknown.shape
+    far = np.float32(1e3)
+    distance = np.where(unknown, far, np.float32(0.0)).astype(np.float32)
+    for i in range(nx):
+        for j in range(ny):
+            for k in range(nz):
+                if distance[i, j, k] > 0:
+                    distance[i, j, k] = _shorter(distance, i, j, k, -1, voxel)
+    for i in range(nx - 1, -1, -1):
+        for j in range(ny - 1, -1, -1):
+            for k in range(nz - 1, -1, -1):
+                if distance[i, j, k] > 0:
+                    distance[i, j, k] = _shorter(distance, i, j, k, 1, voxel)
+    return distance
+
+
+@numba.njit(cache=True, nogil=True)
+def _shorter(distance: np.ndarray, i: int, j: int, k: int, side: int, voxel: float) -> float:
+    """Return the distance of a voxel by those of the 13 neighbours that come before it."""
+    nx, ny, nz = distance.shape
+    best = distance[i, j, k]
+    for a in range(2):
+        for b in range(-a, 2):
+            for c in range(-1 if a or b else 1, 2):
+                x, y, z = i + side * a, j + side * b, k + side * c
+                if 0 <= x < nx and 0 <= y < ny and 0 <= z < nz:
+                    step = voxel * np.float32(np.sqrt(a * a + b * b + c * c))
+                    best = min(best, distance[x, y, z] + step)
+    return np.float32(best)

@@ -1,0 +1,82 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a camera knows of a place: seen, remembered, or why it is not known."""
+from __future__ import annotations
+
+import enum
+
+import numba
+import numpy as np
+
+
+class Knowledge(enum.IntEnum):
+    """What is known of a place; what is above REMEMBERED is not known, for a reason."""
+
+    SEEN = 0           # looked through, or the surface that was seen
+    REMEMBERED = 1     # seen before the robot came in front of it, not too long ago
+    OUTSIDE = 2        # not in the camera's view
+    BEHIND_ROBOT = 3   # hidden by the robot, and never seen
+    TOO_OLD = 4        # hidden by the robot, and seen too long ago
+    BEHIND = 5         # hidden by something
+    NOT_MEASURED = 6   # in view, and no distance was measured
+
+
+def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """
+    Return what two cameras know together, (N,) uint8 of `Knowledge`.
+
+    What one of them knows is known. Otherwise the reason that speaks most of an obstacle stays.
+    """
+    known = np.minimum(one, other) <= Knowledge.REMEMBERED
+    together: np.ndarray = np.where(known, np.minimum(one, other), np.maximum(one, other))
+    return together
+
+
+@numba.njit(cache=True, nogil=True)
+def knowledge(points_base: np.ndarray, T_camera_base: np.ndarray, fx: float, fy: float, cx: float,
+              cy: float, seen_to: np.ndarray, remembered: np.ndarray, stale: np.ndarray,
+              hidden: np.ndarray, age: np.ndarray,
+              tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return what one camera knows of points (N, 3) float64 [m]: (N,) uint8, and age (N,) float32.
+
+    :param seen_to: (H, W) float32 [m] to the surface that the camera sees now, the robot's too.
+    :param remembered: the same of the scene behind the robot, young enough to go by.
+    :param stale: the same, too old.
+    :param hidden: (H, W) bool, the robot.
+    :param age: (H, W) float32 [s] of what is remembered.
+    :param tolerance: [m] behind a surface that still counts as the surface.
+    """
+    count = len(points_base)
+    found, old = np.zeros(count, np.uint8), np.zeros(count, np.float32)
+    height, width = seen_to.shape
+    T = T_camera_base
+    for n in range(count):
+        x, y, z = points_base[n]
+        far = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
+        if not far > 0.0:
+            found[n] = 2
+            continue
+        u = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]) / far * fx + cx
+        v = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]) / far * fy + cy
+        if not (-0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
+            found[n] = 2
+            continue
+        row, column = int(np.floor(v + 0.5)), int(np.floor(u + 0.5))
+        # NaN compares false: what was not measured is not seen.
+        if far <= seen_to[row, column] + tolerance:
+            found[n] = 0
+        elif far <= remembered[row, column] + tolerance:
+            found[n], old[n] = 1, age[row, column]
+        elif seen_to[row, column] != seen_to[row, column]:
+            found[n] = 6
+        elif not hidden[row, column]:
+            found[n] = 5
+        elif far <= stale[row, column] + tolerance:
+            found[n], old[n] = 4, age[row, column]
+        elif remembered[row, column] == remembered[row, column] \
+                or stale[row, column] == stale[row, column]:
+            found[n] = 5      # behind what was seen there before the robot came
+        else:
+            found[n] = 3
+    return found, old

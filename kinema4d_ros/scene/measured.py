@@ -1,0 +1,123 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What of a depth image is a measurement: its range, and gaps of a pixel or two."""
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+GAP = 2                  # [px] a gap this wide between measured pixels is no hole
+SAME_SURFACE = 0.015     # [m] pixels whose depth differs by less see one surface
+_CLAMP_ABOVE = 3.0       # [m] nearer constants are flat surfaces of noise-free cameras
+_CLAMP_SHARE = 0.002     # of the pixels must have the largest value, for it to be a clamp
+_CLAMP_STEP = 0.95       # times that value: nothing else is measured from here on
+
+
+def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> float:
+    """
+    Return from which depth on [m] nothing of an image (H, W) float32 is a measurement.
+
+    That is `farthest`, or the value that the camera writes where it measured nothing: one number
+    above 3 m, exactly the same in many pixels, with nothing in the 5 % below it. A flat wall is
+    never measured so alike.
+    """
+    largest, second, count = _largest(depth, np.float32(nearest), np.float32(farthest))
+    if largest > _CLAMP_ABOVE and count >= max(16, _CLAMP_SHARE * depth.size) \
+            and second < _CLAMP_STEP * largest:
+        return float(largest)
+    return farthest
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest(depth: np.ndarray, nearest: float, farthest: float) -> tuple[float, float, int]:
+    """Return the largest value in range, the largest below it, and how many pixels have it."""
+    largest, second, count = np.float32(0.0), np.float32(0.0), 0
+    for v in range(depth.shape[0]):
+        for u in range(depth.shape[1]):
+            z = depth[v, u]
+            if not nearest <= z < farthest:
+                continue
+            if z > largest:
+                largest, second, count = z, largest, 1
+            elif z == largest:
+                count += 1
+            elif z > second:
+                second = z
+    return largest, second, count
+
+
+@numba.njit(cache=True, nogil=True)
+def in_range(depth: np.ndarray, nearest: float, farthest: float) -> tuple[np.ndarray, bool]:
+    """Return the image with NaN outside of nearest <= depth < farthest, and if it has any NaN."""
+    out = np.empty_like(depth)
+    holes = False
+    for v in range(depth.shape[0]):
+        for u in range(depth.shape[1]):
+            z = depth[v, u]
+            if nearest <= z < farthest:
+                out[v, u] = z
+            else:
+                out[v, u] = np.float32(np.nan)
+                holes = True
+    return out, holes
+
+
+@numba.njit(cache=True, nogil=True)
+def without(depth: np.ndarray, closed: np.ndarray,
+            hidden: np.ndarray) -> tuple[np.ndarray, float]:
+    """
+    Return the depth without what is hidden, and the share of `closed` that is known beside it.
+
+    :param depth: (H, W) float32 [m], NaN unknown.
+    :param closed: the same with small gaps filled.
+    """
+    left = np.empty_like(depth)
+    beside, known = 0, 0
+    for v in range(depth.shape[0]):
+        for u in range(depth.shape[1]):
+            if hidden[v, u]:
+                left[v, u] = np.float32(np.nan)
+            else:
+                left[v, u] = depth[v, u]
+                beside += 1
+                known += closed[v, u] == closed[v, u]
+    return left, known / max(beside, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def with_small_gaps_filled(depth: np.ndarray, is_surface: bool) -> np.ndarray:
+    """
+    Return the image (H, W) float32 [m] with gaps of up to `GAP` pixels filled along rows, columns.
+
+    A registered depth image has a value in every second or third pixel and row; what lies between
+    was looked at too. The nearer of both sides is filled in.
+
+    :param is_surface: leave a gap whose sides are not one surface, so that none is invented.
+    """
+    filled = depth.copy()
+    height, width = depth.shape
+    for v in range(height):
+        last = -1
+        for u in range(width):
+            if depth[v, u] == depth[v, u]:
+                if last >= 0 and 1 < u - last <= GAP + 1:
+                    a, b = depth[v, last], depth[v, u]
+                    if not is_surface or abs(a - b) <= SAME_SURFACE:
+                        for k in range(last + 1, u):
+                            filled[v, k] = min(a, b)
+                last = u
+    # Row after row, as it lies in memory.
+    ends = np.full(width, -1, np.int64)
+    for v in range(height):
+        for u in range(width):
+            b = filled[v, u]
+            if b != b:
+                continue
+            last = ends[u]
+            if last >= 0 and 1 < v - last <= GAP + 1:
+                a = filled[last, u]
+                if not is_surface or abs(a - b) <= SAME_SURFACE:
+                    for k in range(last + 1, v):
+                        filled[k, u] = min(a, b)
+            ends[u] = v
+    return filled
