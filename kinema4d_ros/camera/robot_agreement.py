@@ -174,7 +174,7 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
 
 def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float) -> np.ndarray:
     """
-    Return the pixels of the robot, (H, W) bool, that show something in front of it.
+    Return the pixels of the robot, and up to `rim` beside, that show something in front of it.
 
     Such a thing hides the robot and is scene. What is no nearer than a part of the robot that is
     up to `rim` pixels away may be that part, seen beside its place.
@@ -182,6 +182,7 @@ def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float)
     :param live: (H, W) float32 [m], NaN unknown.
     :param robot_depth: (H, W) float32 [m], NaN where no robot.
     :param margin: [m] a robot may stick out so far beyond its meshes.
+    :return: (H, W) bool.
     """
     rows, columns = np.nonzero(np.isfinite(robot_depth))
     found = np.zeros(live.shape, bool)
@@ -192,9 +193,11 @@ def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float)
     robot = np.where(np.isfinite(robot_depth[window]), robot_depth[window], np.float32(np.inf))
     nearest = cv2.erode(robot, np.ones((2 * rim + 1,) * 2, np.uint8))
     with np.errstate(invalid='ignore'):
-        before = np.isfinite(robot) & (live[window] > 0) & (live[window] < nearest - margin)
-    found[window] = cv2.morphologyEx(before.astype(np.uint8), cv2.MORPH_OPEN,
-                                     np.ones((2, 2), np.uint8)).astype(bool)
+        before = np.isfinite(nearest) & (live[window] > 0) & (live[window] < nearest - margin)
+    # What is less than two pixels wide is noise: an opening, whose even square must not shift it.
+    square = np.ones((2, 2), np.uint8)
+    kept = cv2.erode(before.astype(np.uint8), square, anchor=(0, 0))
+    found[window] = cv2.dilate(kept, square, anchor=(1, 1)).astype(bool)
     return found
 
 

@@ -22,7 +22,7 @@ from kinema4d_ros.types import Observation
 
 _EDGE = 0.03          # [m] neighbouring pixels farther apart in depth are an edge
 _EDGE_WIDTH = 2       # [px] around an edge, what it spoils
-_BLOB = 3             # [px] holes away from edges are about this wide
+_GRAIN = 1.5          # [px] of holes: a dark surface is speckled with them, not gone
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,12 @@ def _around(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _holes(edge: np.ndarray, image: np.ndarray, share: float,
            random: np.random.Generator) -> np.ndarray:
     """Return which pixels have no depth: that share, most of them at edges and where it is dark."""
-    blobs = cv2.GaussianBlur(random.normal(size=edge.shape), (0, 0), _BLOB)
-    blobs /= blobs.std()
-    dark = 1.0 - image.mean(axis=-1) / 255.0
-    score = blobs + 1.5 * edge + 2.0 * (dark > 0.8) + 0.5 * dark
+    grain = cv2.GaussianBlur(random.normal(size=edge.shape), (0, 0), _GRAIN)
+    grain /= grain.std()
+    grey = image.mean(axis=-1)
+    # By rank, so that the share is made up of the darkest that there is.
+    darkness = 1.0 - np.searchsorted(np.sort(grey, axis=None), grey, 'right') / grey.size
+    score = grain + 2.0 * edge + 1.5 * darkness
     holes: np.ndarray = score >= np.quantile(score, 1.0 - share)
     return holes
 

@@ -226,11 +226,10 @@ class RobotChecker:
         band = settings.confidence * pose.sigma
         rim = band * view.camera.fx / max(float(np.nanmin(robot, initial=np.inf)), 1e-3)
         growth = max(settings.mask_growth, min(math.ceil(rim), view.camera.width // 8))
-        mask = np.isfinite(robot)
-        if view.depth is not None:
-            mask &= ~in_front(view.depth, robot, growth, IN_FRONT + band)
-        return Scene(observation, (mask,), dataclasses.replace(
-            settings.scene, calibration_sigma=pose.sigma, mask_growth=growth))
+        front = None if view.depth is None else in_front(view.depth, robot, growth,
+                                                         IN_FRONT + band)
+        return Scene(observation, (np.isfinite(robot),), dataclasses.replace(
+            settings.scene, calibration_sigma=pose.sigma, mask_growth=growth), (front,))
 
     def rollout_of(self, observation: Observation, trajectory: JointTrajectory) -> RobotRollout:
         """Return the motion at times close to each other; its images are empty."""

@@ -35,24 +35,28 @@ class SceneView:
     """
 
     def __init__(self, seen: CameraView, robot_mask: np.ndarray,
-                 settings: SceneSettings = SceneSettings()):
+                 settings: SceneSettings = SceneSettings(), in_front: np.ndarray | None = None):
         """
         Make the scene of one camera view; its parts are made when they are first asked for.
 
         :param robot_mask: (H, W) bool, the robot as rendered for that view.
+        :param in_front: (H, W) bool, pixels of the robot or beside it that show something in front
+            of it, which is scene; None for none.
         :raises CameraError: the mask does not have the size of the image.
         """
-        self.seen, self.robot_mask = seen, robot_mask
+        self.seen = seen
+        self._shows_scene = np.zeros(robot_mask.shape, bool) if in_front is None else in_front
+        self.robot_mask = robot_mask & ~self._shows_scene
         self._settings = settings
         self.growth = settings.mask_growth     # [px] around the robot that it is taken to hide
-        self._hidden = grow_robot(robot_mask, seen.camera, self.growth)
+        self._hidden = grow_robot(robot_mask, seen.camera, self.growth) & ~self._shows_scene
 
     # ------------------------------------------------------------------ the picture
 
     @cached_property
     def _rim(self) -> np.ndarray:
         """Robot and rim in the picture, (H, W) bool."""
-        return grow_robot(self.robot_mask, self.seen.camera)
+        return grow_robot(self.robot_mask, self.seen.camera) & ~self._shows_scene
 
     @cached_property
     def _remembered(self) -> np.ndarray:
