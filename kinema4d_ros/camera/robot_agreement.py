@@ -21,6 +21,7 @@ _WIDEST = 0.08         # [m] a robot that is off by more is not found, and count
 _LOOSE = 3.0           # times the calibration's sigma, so that a larger error is measured too
 _PATCH = 25.0          # neighbouring pixels that err together and count as one observation
 _EDGE_PATCH = 5.0      # the same along the outline
+_ALONE = 3             # pixels within five by five that show something else are noise
 _LINK_FEWEST = 40      # samples of a link, for a statement about it
 _LINK_SHIFT, _LINK_TURN = 0.02, 0.03     # [m], [rad] of a link against the others, beforehand
 
@@ -194,10 +195,10 @@ def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float)
     nearest = cv2.erode(robot, np.ones((2 * rim + 1,) * 2, np.uint8))
     with np.errstate(invalid='ignore'):
         before = np.isfinite(nearest) & (live[window] > 0) & (live[window] < nearest - margin)
-    # What is less than two pixels wide is noise: an opening, whose even square must not shift it.
-    square = np.ones((2, 2), np.uint8)
-    kept = cv2.erode(before.astype(np.uint8), square, anchor=(0, 0))
-    found[window] = cv2.dilate(kept, square, anchor=(1, 1)).astype(bool)
+    # A few alone are noise; registered depth has a value only every second pixel or so.
+    around = cv2.boxFilter(before.astype(np.float32), -1, (5, 5), normalize=False,
+                           borderType=cv2.BORDER_CONSTANT)
+    found[window] = before & (around > _ALONE)
     return found
 
 

@@ -22,7 +22,7 @@ from kinema4d_ros.types import Observation
 
 _EDGE = 0.03          # [m] neighbouring pixels farther apart in depth are an edge
 _EDGE_WIDTH = 2       # [px] around an edge, what it spoils
-_GRAIN = 1.5          # [px] of holes: a dark surface is speckled with them, not gone
+_GRAIN = 1.0          # [px] of holes: a dark surface is speckled with them, not gone
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _holes(edge: np.ndarray, image: np.ndarray, share: float,
     grey = image.mean(axis=-1)
     # By rank, so that the share is made up of the darkest that there is.
     darkness = 1.0 - np.searchsorted(np.sort(grey, axis=None), grey, 'right') / grey.size
-    score = grain + 2.0 * edge + 1.5 * darkness
+    score = grain + 2.0 * edge + darkness
     holes: np.ndarray = score >= np.quantile(score, 1.0 - share)
     return holes
 
