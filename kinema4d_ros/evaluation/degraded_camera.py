@@ -32,6 +32,7 @@ class Degradation:
     noise: float = 0.0           # [m] standard deviation of a depth at any distance
     noise_square: float = 0.0    # [1/m] what distance squared times this adds
     holes: float = 0.0           # 0..1 of the pixels have no depth: edges and the dark first
+    dark_loss: float = 0.5       # how much rather on the dark; from 3 on it has no depth at all
     flying: float = 0.0          # 0..1 of the pixels at edges lie between the two surfaces
     quantum: float = 0.0         # [m] step of the depth at 1 m; it grows with distance squared
     sparse: int = 1              # only every n-th row and column has a depth
@@ -83,7 +84,7 @@ def worse_depth(depth: np.ndarray, image: np.ndarray, how: Degradation,
     if how.quantum:
         out = 1 / (np.round(1 / out / how.quantum) * how.quantum)
     if how.holes:
-        out[_holes(edge, image, how.holes, random)] = np.nan
+        out[_holes(edge, image, how.holes, how.dark_loss, random)] = np.nan
     if how.sparse > 1:
         kept = np.zeros(depth.shape, bool)
         kept[::how.sparse, ::how.sparse] = True
@@ -139,7 +140,7 @@ def _around(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cv2.erode(far, kernel), cv2.dilate(far, kernel)
 
 
-def _holes(edge: np.ndarray, image: np.ndarray, share: float,
+def _holes(edge: np.ndarray, image: np.ndarray, share: float, dark_loss: float,
            random: np.random.Generator) -> np.ndarray:
     """Return which pixels have no depth: that share, most of them at edges and where it is dark."""
     grain = cv2.GaussianBlur(random.normal(size=edge.shape), (0, 0), _GRAIN)
@@ -147,7 +148,7 @@ def _holes(edge: np.ndarray, image: np.ndarray, share: float,
     grey = image.mean(axis=-1)
     # By rank, so that the share is made up of the darkest that there is.
     darkness = 1.0 - np.searchsorted(np.sort(grey, axis=None), grey, 'right') / grey.size
-    score = grain + 2.0 * edge + darkness
+    score = grain + 1.5 * edge + dark_loss * darkness
     holes: np.ndarray = score >= np.quantile(score, 1.0 - share)
     return holes
 

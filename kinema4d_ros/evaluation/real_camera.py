@@ -63,6 +63,7 @@ CONDITIONS = (
     Condition('as recorded'),
     Condition('noise 1 mm + 1.5 mm/m^2', Degradation(noise=0.001, noise_square=0.0015)),
     Condition('20 % holes at edges and on the dark', Degradation(holes=0.2)),
+    Condition('20 % holes, the darkest surfaces wholly', Degradation(holes=0.2, dark_loss=3.0)),
     Condition('flying pixels, 30 % of the edges', Degradation(flying=0.3)),
     Condition('quantisation 2 mm at 1 m', Degradation(quantum=0.002)),
     Condition('registered, every second row and column', Degradation(sparse=2)),
@@ -75,7 +76,7 @@ CONDITIONS = (
     Condition('realistic depth, joint states 50 ms late', REALISTIC, lag=0.05),
     Condition('realistic depth, joint states 100 ms late', REALISTIC, lag=0.1))
 #: the condition that has a goal, and what it is
-GOAL = CONDITIONS[8].name
+GOAL = CONDITIONS[9].name
 LEAST_PASSED = 0.7
 
 

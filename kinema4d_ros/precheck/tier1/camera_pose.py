@@ -82,9 +82,9 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
     finding = _disagreement(found, limit, settings)
     if finding is not None:
         return CameraBelief((finding,), False, expected, T_base_camera)
-    weights = [link.pixels for link in found.links]
-    apart = float(np.average([link.apart for link in found.links], weights=weights)) \
-        if weights else 0.0
+    # What links are apart beyond how well that is known is left over, and nobody's fault.
+    apart = math.sqrt(_mean([max(0.0, link.apart ** 2 - link.apart_sigma ** 2)
+                             for link in found.links], [link.pixels for link in found.links]))
     sigma = math.hypot(found.sigma_at(_AROUND), _SYSTEMATIC, apart)
     findings: tuple[Finding, ...] = ()
     if found.offset > max(settings.confidence * found.shift_sigma, _WORTH_SAYING):
@@ -183,6 +183,10 @@ def offset_of(found: RobotAgreement) -> str:
     x, y, z = (1000 * value for value in found.shift)
     return (f'{1000 * found.offset:.0f} mm and {math.degrees(found.turn):.1f} degrees '
             f'({found.pixels:.0f} px; right {x:+.0f}, down {y:+.0f}, away {z:+.0f} mm)')
+
+
+def _mean(values: list[float], weights: list[int]) -> float:
+    return float(np.average(values, weights=weights)) if values else 0.0
 
 
 def _known(value: float, otherwise: float) -> float:
