@@ -32,6 +32,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
+from kinema4d_ros.evaluation import hidden_obstacles  # noqa: E402
+from kinema4d_ros.evaluation.hidden_obstacles import HiddenObstacleRow  # noqa: E402
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
 from kinema4d_ros.evaluation.report.depict import depict, described, EpisodePredictor  # noqa: E402
@@ -57,6 +59,9 @@ def main() -> int:
     parser.add_argument('--camera', type=int, default=15, metavar='N',
                         help='episodes that are judged once more as a real camera shows them, 0 '
                         'for none (default: %(default)s)')
+    parser.add_argument('--hide', type=int, default=4, metavar='N',
+                        help='episodes into which obstacles are put that the depth does not show '
+                        '(default: %(default)s)')
     parser.add_argument('--strict', action='store_true', help='exit status 1 for a missed goal')
     options = parser.parse_args()
     paths = sorted({path for given in options.episodes for path in (
@@ -67,6 +72,7 @@ def main() -> int:
         rows, unread = prechecked(paths, pool)
         reports = depicted(rows, pool, max(0, options.predict))
         cameras = as_real_cameras_show(rows, pool, max(0, options.camera))
+        hidden = with_hidden_obstacles(rows, pool, max(0, options.hide))
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -79,17 +85,19 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     report = {'figures': as_json(sections), 'real_camera': as_json(real),
               'real_camera_rows': [dataclasses.asdict(row) for row in cameras],
+              'hidden_obstacles': [dataclasses.asdict(row) for row in hidden],
               'missed_goals': missed,
               'unread': unread, 'episodes': [as_record(row) for row in rows]}
     (options.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(['# Verdicts on recorded episodes', '', summarize.__doc__.strip(), '',
                       *(markdown(name, figures) for name, figures in sections.items()),
                       *([camera_markdown(real)] if real else []),
-                      details(rows)])
+                      hidden_obstacles.markdown(hidden), details(rows)])
     (options.out / 'report.md').write_text(text)
     print(markdown('All', sections['all']))
     if real:
         print(camera_markdown(real))
+    print(hidden_obstacles.markdown(hidden))
     for line in missed:
         print(f'goal missed: {line}')
     write_report(
@@ -145,6 +153,25 @@ def as_real_cameras_show(rows: list[PrecheckRow], pool: Executor, most: int) -> 
             found[row.path] = answer
             progress.advance(bar)
     return [one for row in chosen for one in found[row.path]]
+
+
+def with_hidden_obstacles(rows: list[PrecheckRow], pool: Executor,
+                          most: int) -> list[HiddenObstacleRow]:
+    """Return what is said of motions through obstacles that the depth does not show."""
+    passed = [row.path for row in rows if row.status.name == 'PASS']
+    chosen = passed[::max(1, math.ceil(len(passed) / most))][:most] if most else []
+    found = {}
+    with progress_bar() as progress:
+        bar = progress.add_task('hiding', total=len(chosen))
+        for path, hidden in answers(hide, chosen, pool):
+            found[path] = hidden
+            progress.advance(bar)
+    return [row for path in chosen for row in found[path]]
+
+
+def hide(path: str) -> list[HiddenObstacleRow]:
+    """Return the rows of one episode."""
+    return hidden_obstacles.hidden_obstacle_rows([path])
 
 
 def progress_bar():

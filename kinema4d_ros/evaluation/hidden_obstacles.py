@@ -79,8 +79,10 @@ def hidden_obstacle_rows(paths: Iterable[str | Path],
 def markdown(rows: Iterable[HiddenObstacleRow]) -> str:
     """Return a table: how many motions through a hidden box are PASS, by how and for what link."""
     rows = list(rows)
+    if not rows:
+        return ''
     kinds = [*dict.fromkeys(row.kind for row in rows)]
-    lines = ['## Hidden obstacles', '', __doc__.strip().split('\n\n')[1], '',
+    lines = ['## Hidden obstacles', '', (__doc__ or '').strip().split('\n\n')[1], '',
              '| the box is hidden by | link | PASS / motions (95 %) |', '|---|---|---|']
     for kind in kinds:
         for role in ('hand', 'wrist', 'forearm'):
@@ -148,9 +150,15 @@ def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.n
         box = np.isfinite(distance)
         if _crop(view, box) is not None:
             cut_off.append((frame, distance))
-        if share > _IN_VIEW and (view.depth[box] > distance[box]).mean() > _IN_VIEW:
+        if share > _IN_VIEW and (_depth(view)[box] > distance[box]).mean() > _IN_VIEW:
             seen.append((frame, distance))
     return seen, cut_off
+
+
+def _depth(view: CameraView) -> np.ndarray:
+    """Return the depth of a view that has one, (H, W) float32 [m]."""
+    assert view.depth is not None
+    return view.depth
 
 
 def _some(places: list[_Place]) -> list[_Place]:
@@ -190,8 +198,8 @@ def box_distance(view: CameraView, center: np.ndarray) -> tuple[np.ndarray, floa
 def _sixteen_bits(code: int) -> Change:
     """Return what writes a code into the box's pixels of an image in millimetres."""
     def change(view: CameraView, distance: np.ndarray) -> CameraView:
-        values = np.nan_to_num(view.depth * 1000.0).clip(0, 65535).astype(np.uint16)
-        values[distance < view.depth] = code
+        values = np.nan_to_num(_depth(view) * 1000.0).clip(0, 65535).astype(np.uint16)
+        values[distance < _depth(view)] = code
         return dataclasses.replace(view, depth=to_metres(values, '16UC1'))
     return change
 
@@ -199,7 +207,7 @@ def _sixteen_bits(code: int) -> Change:
 def _metres(value: float) -> Change:
     """Return what writes a value into the box's pixels of an image in metres."""
     def change(view: CameraView, distance: np.ndarray) -> CameraView:
-        values = np.where(distance < view.depth, np.float32(value), view.depth)
+        values = np.where(distance < _depth(view), np.float32(value), _depth(view))
         return dataclasses.replace(view, depth=to_metres(values, '32FC1'))
     return change
 
@@ -209,15 +217,15 @@ def _in_front(view: CameraView, distance: np.ndarray) -> CameraView:
     board = cv2.dilate(np.isfinite(distance).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     near = np.float32(distance.min() * 0.5)
     return dataclasses.replace(
-        view, depth=np.where(board & ~(view.depth < near), near, view.depth))
+        view, depth=np.where(board & ~(_depth(view) < near), near, _depth(view)))
 
 
 def _is_clear(checker: RobotChecker, motion: RobotRollout, view: CameraView,
               distance: np.ndarray) -> bool:
     """Return whether the robot keeps away from the board that hides the box."""
-    board = np.isclose(view.depth, distance.min() * 0.5) & np.isfinite(distance)
+    board = np.isclose(_depth(view), distance.min() * 0.5) & np.isfinite(distance)
     T = view.T_base_camera
-    points = (view.camera.rays()[board] * view.depth[board][:, None]) @ T[:3, :3].T + T[:3, 3]
+    points = (view.camera.rays()[board] * _depth(view)[board][:, None]) @ T[:3, :3].T + T[:3, 3]
     index = [motion.link_names.index(name) for name in checker.fields.link_names]
     nearest, _ = checker.fields.closest(points[::7], motion.T_base_link[:, index])
     return len(points) > 0 and bool((nearest > _ROOM).all())
@@ -229,7 +237,7 @@ def _cropped(view: CameraView, distance: np.ndarray) -> CameraView:
     assert window is not None
     x, y, width, height = window
     part = slice(y, y + height), slice(x, x + width)
-    return dataclasses.replace(view, image=view.image[part], depth=view.depth[part],
+    return dataclasses.replace(view, image=view.image[part], depth=_depth(view)[part],
                                camera=view.camera.cropped(x, y, width, height))
 
 

@@ -3,11 +3,14 @@
 """What of a depth image is a measurement: its range, and gaps of a pixel or two."""
 from __future__ import annotations
 
+import cv2
 import numba
 import numpy as np
 
 GAP = 2                  # [px] a gap this wide between measured pixels is no hole
 SAME_SURFACE = 0.015     # [m] pixels whose depth differs by less see one surface
+SPECKLE = 0.01           # [m] holes this close to measured pixels are speckles
+_MOST_PIXELS = 15
 _CLAMP_ABOVE = 3.0       # [m] nearer constants are flat surfaces of noise-free cameras
 _CLAMP_SHARE = 0.002     # of the pixels must have the largest value, for it to be a clamp
 _CLAMP_STEP = 0.95       # times that value: nothing else is measured from here on
@@ -43,7 +46,7 @@ def _largest(depth: np.ndarray, nearest: float, farthest: float) -> tuple[float,
                 count += 1
             elif z > second:
                 second = z
-    return largest, second, count
+    return float(largest), float(second), count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -82,6 +85,27 @@ def without(depth: np.ndarray, closed: np.ndarray,
                 beside += 1
                 known += closed[v, u] == closed[v, u]
     return left, known / max(beside, 1)
+
+
+def with_speckles_filled(depth: np.ndarray, focal_length: float) -> np.ndarray:
+    """
+    Return the image with what is unknown up to `SPECKLE` beside a measurement filled.
+
+    Dark surfaces and edges are speckled with holes. Each is filled with the nearest depth around
+    it, so that no more is taken for looked through than was.
+
+    :param depth: (H, W) float32 [m], NaN unknown.
+    :param focal_length: [px].
+    """
+    known = np.isfinite(depth)
+    if known.all() or not known.any():
+        return depth
+    # In pixels at the median depth; what is nearer is filled less far.
+    pixels = min(round(focal_length * SPECKLE / float(np.median(depth[known]))), _MOST_PIXELS)
+    most = np.finfo(np.float32).max
+    around = cv2.erode(np.where(known, depth, most), np.ones((2 * pixels + 1,) * 2, np.uint8))
+    filled: np.ndarray = np.where(known | (around == most), depth, around)
+    return filled
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from kinema4d_ros.camera.points import move, pointmap
 from kinema4d_ros.scene.knowledge import knowledge
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
-                                         without)
+                                         with_speckles_filled, without)
 from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.types import CameraView
 
@@ -26,7 +26,8 @@ class SceneView:
       a rim around the robot that grows with the picture, so that no edge of the robot stays
       behind, and takes over all that is remembered. Where nothing is known the image is
       in-painted, since a picture must show something; the depth stays unknown (NaN), since a
-      made-up surface would be taken for a measured one.
+      made-up surface would be taken for a measured one. Only gaps of a pixel or two within one
+      surface are filled.
     * `measured_depth`, `seen_to` and `points` are *measurements*, for tier 1. They lack what the
       calibration leaves uncertain (`mask_growth`), and a remembered value that is no distance.
 
@@ -75,10 +76,11 @@ class SceneView:
     @cached_property
     def depth(self) -> np.ndarray:
         """The depth of the picture, (H, W) float32 [m], NaN unknown."""
-        seen, memory = self.seen, self.seen.background
-        depth = (np.full(self._rim.shape, np.nan, np.float32) if seen.depth is None
-                 else seen.depth.copy())
-        depth[self._rim] = np.nan
+        memory, (measured, looked_through) = self.seen.background, self._live
+        depth, _ = without(measured, measured, self._rim)
+        if looked_through is not measured:
+            depth = with_small_gaps_filled(depth, True)
+            depth[self._rim] = np.nan
         if memory is not None:
             np.copyto(depth, memory.depth, where=self._remembered)
         return depth
@@ -109,6 +111,11 @@ class SceneView:
         measured, has_holes = self._in_range(depth)
         closed = with_small_gaps_filled(measured, False) if has_holes else measured
         return measured, closed
+
+    @cached_property
+    def _looked_through(self) -> np.ndarray:
+        """How far the camera looks now, (H, W) float32 [m], speckles filled too."""
+        return with_speckles_filled(self._live[1], self.seen.camera.fx)
 
     @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +186,7 @@ class SceneView:
         fresh, nothing = self._is_fresh, np.float32(np.nan)
         return knowledge(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
-            camera.fx, camera.fy, camera.cx, camera.cy, self._live[1],
+            camera.fx, camera.fy, camera.cx, camera.cy, self._looked_through,
             np.where(fresh, depth, nothing), np.where(fresh, nothing, depth), self._hidden, age,
             tolerance)
 

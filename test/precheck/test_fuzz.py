@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema4d_ros.precheck import PrecheckSettings, Tier0Settings, Tier1Settings, Unseen
+from kinema4d_ros.precheck import PrecheckSettings, Tier0Settings, Tier1Settings
 from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.simulator import ShadowSimulator
@@ -161,7 +161,7 @@ def check(shadow, rng: np.random.Generator, tiers) -> Status:
 # Few samples: what is fuzzed are rules and numbers, not how densely a motion is sampled.
 SETTINGS = PrecheckSettings(
     Tier0Settings(workspace=(-2, -2, -2, 2, 2, 2), travel=0.5),
-    Tier1Settings(unseen=Unseen.UNSURE, unseen_share=0.9, travel=0.5, voxel=0.01,
+    Tier1Settings(unseen_outside=0.02, travel=0.5, voxel=0.01,
                   camera_check='off'))     # the robot is not in these pictures
 
 

@@ -54,9 +54,10 @@ def cast(meshes, camera=CAMERA, T_base_camera=T_BASE_CAMERA):
 
 @dataclass
 class World:
-    """Coloured meshes on a table; `things` are (color, meshes)."""
+    """Coloured meshes on a table in a room; `things` are (color, meshes)."""
 
-    things: list = field(default_factory=lambda: [(TABLE, [box((1.2, 1.2, 0.1), (0, 0, -0.1))])])
+    things: list = field(default_factory=lambda: [(TABLE, [
+        box((1.2, 1.2, 0.1), (0, 0, -0.1)), box((16.0, 16.0, 0.1), (0, 0, -0.9))])])
 
     def add(self, color, *meshes):
         """Add a thing and return the world."""

@@ -18,7 +18,7 @@ VOXEL = 0.02           # [m]
 _LATTICE = 0.015       # [m] of the points that stand for a link
 _TOLERANCE = 0.01      # [m] behind a surface that counts as the surface
 _AROUND = 3            # voxels of margin around what is swept
-_MOST = 4_000_000      # voxels; a larger space has larger voxels
+_MOST = 1_500_000      # voxels; a larger space has larger voxels
 _START = 128           # the bit of where the robot stands at first
 
 
@@ -47,6 +47,7 @@ class SweptSpace:
 
         :param roles: the bit (1, 2, 4, ...) of the role of each link that sweeps.
         :param free: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free.
+        :raises ValueError: the robot is nowhere, by a number that is not finite.
         """
         names = fields.link_names
         index = [robot.link_names.index(name) for name in names]
@@ -60,13 +61,9 @@ class SweptSpace:
                 places = (T if name in roles else T[:1])[:, :3] @ np.r_[middle, 1.0]
                 low = np.minimum(low, places.min(0) - radius)
                 high = np.maximum(high, places.max(0) + radius)
-        voxel, size = VOXEL, np.ones(3, int)
-        if np.isfinite(low).all():
-            voxel = max(VOXEL, float(np.prod(high - low) / _MOST) ** (1 / 3))
-            low = low - _AROUND * voxel
-            size = np.ceil((high - low) / voxel).astype(int) + _AROUND
-        else:
-            low = np.zeros(3)
+        if not any(map(len, points)):
+            low = high = np.zeros(3)
+        low, voxel, size = _grid(low, high)
         swept = np.zeros(tuple(size), np.uint8)
         for name, solid, T in zip(names, points, poses):
             _mark(solid, T[:1], low, voxel, np.uint8(_START), swept)
@@ -95,6 +92,16 @@ class SweptSpace:
         count, first = _enter(self._points[link], self._poses[link], self.low, self.voxel,
                               where.copy())
         return int(count), int(first)
+
+
+def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return corner, voxel and size of a grid around a box (corners (3,) [m])."""
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f'the robot sweeps a space from {low} to {high}')
+    voxel = VOXEL
+    while np.prod(np.ceil((high - low) / voxel) + 2 * _AROUND) > _MOST:
+        voxel *= 1.25
+    return low - _AROUND * voxel, voxel, np.ceil((high - low) / voxel).astype(int) + 2 * _AROUND
 
 
 def _known(scene: Scene, swept: np.ndarray, low: np.ndarray, voxel: float,
@@ -131,6 +138,7 @@ def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.nda
 def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, bit: int,
           swept: np.ndarray) -> None:
     """Set a bit in the voxels that hold one of the points (N, 3) at one of the poses (T, 4, 4)."""
+    nx, ny, nz = swept.shape
     for t in range(len(poses)):
         T = poses[t]
         for n in range(len(points)):
@@ -138,13 +146,15 @@ def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, 
             i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
             j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
             k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
-            swept[i, j, k] |= bit
+            if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz:
+                swept[i, j, k] |= bit
 
 
 @numba.njit(cache=True, nogil=True)
 def _enter(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
            where: np.ndarray) -> tuple[int, int]:
     """Return how many voxels of `where` (emptied) are entered, and in which frame the first is."""
+    nx, ny, nz = where.shape
     count, first = 0, -1
     for t in range(len(poses)):
         T = poses[t]
@@ -153,7 +163,7 @@ def _enter(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
             i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
             j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
             k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
-            if where[i, j, k]:
+            if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and where[i, j, k]:
                 where[i, j, k] = False
                 count += 1
                 if first < 0:
@@ -213,4 +223,4 @@ def _shorter(distance: np.ndarray, i: int, j: int, k: int, side: int, voxel: flo
                 if 0 <= x < nx and 0 <= y < ny and 0 <= z < nz:
                     step = voxel * np.float32(np.sqrt(a * a + b * b + c * c))
                     best = min(best, distance[x, y, z] + step)
-    return np.float32(best)
+    return float(best)

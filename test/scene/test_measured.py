@@ -1,0 +1,101 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What of a depth image is a measurement, by hand."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from kinema4d_ros.scene import Knowledge, Scene, SceneSettings
+from kinema4d_ros.scene.measured import farthest_measured, in_range, with_small_gaps_filled
+from kinema4d_ros.types import Observation, PinholeCamera
+
+NAN = np.float32(np.nan)
+DEPTHS = arrays(np.float32, (9, 11), elements=st.one_of(
+    st.just(np.nan), st.floats(0.5, 2.0, width=32)))
+
+
+def row(*values):
+    """Return a depth image of one row."""
+    return np.array([values], np.float32)
+
+
+@pytest.mark.parametrize('before, looked_through, surface', [
+    ((1.0, NAN, 1.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
+    ((1.0, NAN, NAN, 1.0), (1.0,) * 4, (1.0,) * 4),
+    ((1.0, NAN, NAN, NAN, 1.0), (1.0, NAN, NAN, NAN, 1.0), (1.0, NAN, NAN, NAN, 1.0)),
+    ((NAN, 1.0, NAN), (NAN, 1.0, NAN), (NAN, 1.0, NAN)),            # the border is no other side
+    ((1.0, NAN, 2.0), (1.0, 1.0, 2.0), (1.0, NAN, 2.0)),            # an edge
+    ((2.0, NAN, NAN, 1.01), (2.0, 1.01, 1.01, 1.01), (2.0, NAN, NAN, 1.01)),
+    ((1.0, NAN, 1.01), (1.0, 1.0, 1.01), (1.0, 1.0, 1.01))])
+def test_gaps_of_two_pixels_are_no_holes(before, looked_through, surface):
+    for turned in (lambda image: image, lambda image: np.ascontiguousarray(image.T)):
+        image = turned(row(*before))
+        np.testing.assert_array_equal(
+            with_small_gaps_filled(image, False), turned(row(*looked_through)))
+        np.testing.assert_array_equal(
+            with_small_gaps_filled(image, True), turned(row(*surface)))
+
+
+@given(DEPTHS, st.booleans())
+def test_filling_changes_no_measurement_and_makes_nothing_farther(depth, is_surface):
+    filled = with_small_gaps_filled(depth, is_surface)
+    known = np.isfinite(depth)
+    np.testing.assert_array_equal(filled[known], depth[known])
+    new = np.isfinite(filled) & ~known
+    for v, u in np.argwhere(new):
+        around = depth[max(0, v - 2):v + 3, max(0, u - 2):u + 3]
+        assert filled[v, u] in around[np.isfinite(around)]
+    assert not new.any() or filled[new].max() <= depth[known].max()
+
+
+@given(DEPTHS)
+def test_what_fills_a_surface_fills_what_was_looked_through(depth):
+    surface, looked = (with_small_gaps_filled(depth, kind) for kind in (True, False))
+    assert (np.isfinite(looked) | ~np.isfinite(surface)).all()
+
+
+def test_a_depth_outside_of_the_range_is_none():
+    image = row(0.05, 0.1, 5.0, 9.99, 10.0, 65.535, np.inf, -np.inf, NAN, 0.0, -1.0, 1e30)
+    measured, has_holes = in_range(image, np.float32(0.1), np.float32(10.0))
+    assert np.isfinite(measured[0]).tolist() == [False, True, True, True] + [False] * 8
+    assert has_holes and not in_range(row(1.0, 2.0), np.float32(0.1), np.float32(10.0))[1]
+
+
+@pytest.mark.parametrize('background, clamp', [
+    (6.0, True),                      # one number wherever nothing was measured
+    (2.5, False),                     # a flat table, seen by a simulated camera straight from above
+    (np.linspace(5.0, 7.0, 120 * 160).reshape(120, 160), False)],      # a real wall, aslant
+    ids=['clamp', 'table', 'wall'])
+def test_a_value_that_stands_for_nothing_is_recognised(background, clamp):
+    depth = np.broadcast_to(np.float32(background), (120, 160)).copy()
+    depth[:, :80] = 1.2
+    assert (farthest_measured(depth, 0.1, 10.0) == 6.0) is clamp
+    depth[:, 100] = 0.98 * depth.max()      # something was measured just before it
+    assert farthest_measured(depth, 0.1, 10.0) == 10.0
+
+
+CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
+
+
+def test_why_a_place_is_unknown():
+    depth = np.full((120, 160), 1.0, np.float32)
+    depth[:, :40] = np.nan
+    mask = np.zeros((120, 160), bool)
+    mask[:, 100:] = True
+    observation = Observation.from_rgbd(np.zeros((120, 160, 3), np.uint8), depth, CAMERA,
+                                        np.eye(4))
+    scene = Scene(observation, (mask,), SceneSettings(mask_growth=0))
+
+    def at(u, z):
+        return ((u - CAMERA.cx) / CAMERA.fx * z, 0.0, z)
+    places = np.array([at(70, 0.5), at(70, 1.005), at(70, 1.5), at(20, 0.5), at(130, 1.5),
+                       at(-5, 1.0), (0.0, 0.0, -1.0)])
+    found, age = scene.knowledge(places, 0.01)
+    assert [Knowledge(value).name for value in found] == [
+        'SEEN', 'SEEN', 'BEHIND', 'NOT_MEASURED', 'BEHIND_ROBOT', 'OUTSIDE', 'OUTSIDE']
+    assert not age.any()
+    np.testing.assert_array_equal(scene.unseen(places[:3], 0.01), [False, False, True])
+    np.testing.assert_array_equal(scene.unseen(places[:6].reshape(2, 3, 3), 0.01),
+                                  [[False, False, True], [True] * 3])
