@@ -3,6 +3,7 @@
 """Tier 1: the robot's exact motion against the scene that the depth camera sees now."""
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -81,13 +82,14 @@ def _check_contact(name: str, track: Track, settings: Tier1Settings) -> list[Fin
     near = track.distance < settings.near_miss
     if certain.any():
         return [_finding(FindingCode.CONTACT, Severity.FAIL, name, 'would touch the scene',
-                         certain, track, 0.0)]
+                         certain, track, 0.0, settings.confidence)]
     if doubtful.any():
         return [_finding(FindingCode.NEAR_MISS, Severity.UNSURE, name, 'comes so close to the '
-                         'scene that touching cannot be excluded', doubtful, track, 0.0)]
+                         'scene that touching cannot be excluded', doubtful, track, 0.0,
+                         settings.confidence)]
     if near.any():
         return [_finding(FindingCode.NEAR_MISS, Severity.INFO, name, 'passes the scene closely',
-                         near, track, settings.near_miss)]
+                         near, track, settings.near_miss, settings.confidence)]
     return []
 
 
@@ -100,7 +102,7 @@ def _check_approach(name: str, track: Track, settings: Tier1Settings) -> list[Fi
     severity = Severity.FAIL if certain.any() else Severity.UNSURE
     return [_finding(FindingCode.CONTACT, severity, name,
                      f'{"would" if certain.any() else "may"} touch what the fingers close on',
-                     certain if certain.any() else touching, track, 0.0)]
+                     certain if certain.any() else touching, track, 0.0, settings.confidence)]
 
 
 def _check_touch(name: str, track: Track, rule: TouchRule,
@@ -117,11 +119,11 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
     if certain.any():
         findings.append(_finding(
             FindingCode.CONTACT, Severity.FAIL, name, 'would be pressed into the scene', certain,
-            track, -rule.depth))
+            track, -rule.depth, settings.confidence))
     elif doubtful.any():
         findings.append(_finding(
             FindingCode.CONTACT, Severity.UNSURE, name, 'may be pressed into the scene', doubtful,
-            track, -rule.depth))
+            track, -rule.depth, settings.confidence))
     touching = track.distance <= 0
     starts = np.flatnonzero(touching & ~np.r_[False, touching[:-1]])
     fast = [t for t in starts if track.speed[t] > rule.speed]
@@ -144,7 +146,7 @@ def _bands(track: Track, limit: float, k: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: np.ndarray,
-             track: Track, limit: float) -> Finding:
+             track: Track, limit: float, confidence: float) -> Finding:
     """Return the finding; `time` is when it begins, value and place are the worst ones."""
     first = int(bad.argmax())
     worst = int(np.where(bad, track.distance, np.inf).argmin())
@@ -153,6 +155,11 @@ def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: n
                f'{times[worst]:.2f} s')
     if worst != first:
         message += f', beginning at {times[first]:.2f} s'
+    if severity == Severity.UNSURE:
+        # What it would take: another path, or a camera that is known better.
+        lacking = limit + confidence * sigma - distance
+        message += (f'; {max(1, math.ceil(1000 * lacking))} mm more, or a smaller sigma of depth '
+                    'and calibration, would tell')
     return Finding(code, severity, message, link=name, other='scene',
                    point_base=plain_point(track.point_base[worst]),
                    time=float(times[first]), value=float(distance), limit=limit,
