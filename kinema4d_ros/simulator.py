@@ -12,8 +12,8 @@ import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.foresight import HeldMemory
 from kinema4d_ros.precheck.goals import Goal
+from kinema4d_ros.precheck.look import LookMemory
 from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.sequence import run_precheck
@@ -72,7 +72,7 @@ class ShadowSimulator:
         self._renderer = RobotRenderer(meshes, robot.link_names)
         self._meshes = meshes
         self._checker: RobotChecker | None = None
-        self._held_memory = HeldMemory()
+        self._memory = LookMemory()
         self._seen: tuple[Observation, Appearance] | None = None
         self.world_model = (load_world_model(world_model) if isinstance(world_model, str)
                             else world_model)
@@ -206,7 +206,7 @@ class ShadowSimulator:
             checker.settings = settings      # nothing that is kept depends on what is attached
             return checker
         self._checker = RobotChecker(self.robot, self._meshes, self.gripper, settings,
-                                     renderer=self._renderer, memory=self._held_memory)
+                                     renderer=self._renderer, memory=self._memory)
         return self._checker
 
     def _kept_checker(self) -> RobotChecker:

@@ -37,7 +37,9 @@ from kinema4d_ros.evaluation.hidden_obstacles import HiddenObstacleRow  # noqa: 
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
 from kinema4d_ros.evaluation.report.depict import depict, described, EpisodePredictor  # noqa: E402
-from kinema4d_ros.evaluation.report.rates import figures_of  # noqa: E402
+from kinema4d_ros.evaluation.real_camera import (  # noqa: E402
+    camera_figures, camera_markdown, CameraRow, missed_camera_goals, RealCamera)
+from kinema4d_ros.evaluation.report.rates import camera_sections, figures_of  # noqa: E402
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 
 
@@ -54,6 +56,9 @@ def main() -> int:
     parser.add_argument('--predict', type=int, default=24, metavar='N',
                         help='episodes that the world models predict, for pictures and metrics; '
                         'wrong verdicts first (default: %(default)s)')
+    parser.add_argument('--camera', type=int, default=15, metavar='N',
+                        help='episodes that are judged once more as a real camera shows them, 0 '
+                        'for none (default: %(default)s)')
     parser.add_argument('--hide', type=int, default=4, metavar='N',
                         help='episodes into which obstacles are put that the depth does not show '
                         '(default: %(default)s)')
@@ -66,6 +71,7 @@ def main() -> int:
     with workers(max(1, min(options.jobs, len(paths)))) as pool:
         rows, unread = prechecked(paths, pool)
         reports = depicted(rows, pool, max(0, options.predict))
+        cameras = as_real_cameras_show(rows, pool, max(0, options.camera))
         hidden = with_hidden_obstacles(rows, pool, max(0, options.hide))
     if not rows:
         return 1
@@ -74,17 +80,23 @@ def main() -> int:
     if len(suites) > 1:
         sections |= {suite: summarize([row for row in rows if row.suite == suite])
                      for suite in suites}
-    missed = missed_goals(sections['all'])
+    real = camera_figures(cameras)
+    missed = missed_goals(sections['all']) + missed_camera_goals(real)
     options.out.mkdir(parents=True, exist_ok=True)
-    report = {'figures': as_json(sections), 'missed_goals': missed,
-              'unread': unread, 'episodes': [as_record(row) for row in rows],
-              'hidden_obstacles': [dataclasses.asdict(row) for row in hidden]}
+    report = {'figures': as_json(sections), 'real_camera': as_json(real),
+              'real_camera_rows': [dataclasses.asdict(row) for row in cameras],
+              'hidden_obstacles': [dataclasses.asdict(row) for row in hidden],
+              'missed_goals': missed,
+              'unread': unread, 'episodes': [as_record(row) for row in rows]}
     (options.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(['# Verdicts on recorded episodes', '', summarize.__doc__.strip(), '',
                       *(markdown(name, figures) for name, figures in sections.items()),
+                      *([camera_markdown(real)] if real else []),
                       hidden_obstacles.markdown(hidden), details(rows)])
     (options.out / 'report.md').write_text(text)
     print(markdown('All', sections['all']))
+    if real:
+        print(camera_markdown(real))
     print(hidden_obstacles.markdown(hidden))
     for line in missed:
         print(f'goal missed: {line}')
@@ -92,7 +104,7 @@ def main() -> int:
         options.out / 'report.html', reports, title='Verdicts on recorded episodes',
         note='What was said of a trajectory before it was executed, and what came of it.',
         figures=[figures_of('All episodes' if name == 'all' else name, section)
-                 for name, section in sections.items()])
+                 for name, section in sections.items()] + camera_sections(real))
     print(f'written to {options.out}: report.html, report.md and report.json')
     return 1 if options.strict and missed else 0
 
@@ -108,7 +120,7 @@ def prechecked(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], li
                 console.print(f'{path.name}: not judged: {answer}', soft_wrap=True, markup=False)
             else:
                 found[path] = answer
-                mark = ' ' if answer.predicted == answer.success else '!'
+                mark = ' ' if answer.predicted in (None, answer.success) else '!'
                 print(f'{mark} {answer.name}: {answer.status.name}, success {answer.success}, '
                       f'foreseen {answer.probability:.2f}; {answer.verdict.summary}', flush=True)
             progress.advance(bar)
@@ -129,6 +141,18 @@ def depicted(rows: list[PrecheckRow], pool: Executor, most: int) -> list[Episode
             found[row.path] = report
             progress.advance(bar)
     return [found.get(row.path) or without_prediction(row) for row in rows]
+
+
+def as_real_cameras_show(rows: list[PrecheckRow], pool: Executor, most: int) -> list[CameraRow]:
+    """Return the verdicts on `most` of the episodes under each condition; shows progress."""
+    chosen = rows[::max(1, math.ceil(len(rows) / most))] if most else []
+    found = {}
+    with progress_bar() as progress:
+        bar = progress.add_task('a real camera', total=len(chosen))
+        for row, answer in answers(judge_as_real_cameras, chosen, pool):
+            found[row.path] = answer
+            progress.advance(bar)
+    return [one for row in chosen for one in found[row.path]]
 
 
 def with_hidden_obstacles(rows: list[PrecheckRow], pool: Executor,
@@ -195,6 +219,17 @@ def precheck(path: Path) -> PrecheckRow | str:
 
 
 @cache
+def real_camera() -> RealCamera:
+    """Return what judges episodes as real cameras show them, in this process."""
+    return RealCamera()
+
+
+def judge_as_real_cameras(row: PrecheckRow) -> list[CameraRow]:
+    """Return the verdicts on an episode under each condition."""
+    return real_camera()(row.path)
+
+
+@cache
 def predictors() -> tuple[EpisodePredictor, ...]:
     """Return the world models of this process, the baseline first."""
     return EpisodePredictor('frozen'), EpisodePredictor('kinematic')
@@ -250,7 +285,7 @@ def faults(row: PrecheckRow) -> list[str]:
     """Return what was foreseen wrongly or judged against the truth, in words."""
     passed = row.status.name == 'PASS'
     return [word for word, holds in (
-        ('outcome foreseen wrongly', row.predicted != row.success),
+        ('outcome foreseen wrongly', row.predicted not in (None, row.success)),
         ('stopped without danger', not passed and not row.dangerous),
         ('danger not seen', passed and row.dangerous)) if holds]
 

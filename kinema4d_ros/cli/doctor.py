@@ -17,9 +17,9 @@ EPILOG = """\
 Where a robot publishes in this ROS domain, its topics are listened to for a few seconds as
 shadow_sim would: who publishes, how often, whether QoS fits, whether the camera is calibrated and
 its place known, whether the joints are those of the URDF. Then the robot is rendered where
-calibration and joint states say that it is, and compared with the live depth image: the IoU of the
-two masks is near 1 when it is there, and falls with a wrong calibration, wrong joint zeros, or
-depth that is not registered to the image.
+calibration and joint states say that it is, and looked for in the live depth image, as in every
+verdict: how far from there it is seen tells of a wrong calibration, wrong joint zeros, or depth
+that is not registered to the image.
 
 Exit code 1 where something will not work; warnings do not count.
 

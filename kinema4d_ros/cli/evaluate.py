@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> Exit:
                 continue
             row = rows[-1]
             if not options.json:
-                mark = '[green]as foreseen[/]' if row.predicted == row.success else \
+                mark = '[yellow]nothing foreseen[/]' if row.predicted is None else \
+                    '[green]as foreseen[/]' if row.predicted == row.success else \
                     '[red]not as foreseen[/]'
                 out.print(f'[{show.COLORS[row.status]}]{row.status.name:6}[/] {escape(row.name)}: '
                           f'success {row.success}, {mark}; {escape(row.verdict.summary)}')

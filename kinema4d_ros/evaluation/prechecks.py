@@ -67,9 +67,14 @@ class PrecheckRow:
         return 0.5 if self.verdict.success is None else self.verdict.success
 
     @property
-    def predicted(self) -> bool:
-        """Whether success was foreseen."""
-        return self.probability >= 0.5
+    def predicted(self) -> bool | None:
+        """Whether success was foreseen; None where nothing was (abstained)."""
+        return None if self.probability == 0.5 else self.probability > 0.5
+
+    @property
+    def was_meant(self) -> bool:
+        """Whether the recording set out to succeed: what says so foresees without looking."""
+        return self.kind == 'success'
 
     @property
     def dangerous(self) -> bool:
@@ -132,7 +137,7 @@ class EpisodePrechecker:
             raise EpisodeError(f'{path} does not say whether the task was solved, so there is '
                                'nothing to compare with; give episodes with a label')
         observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
-        simulator = self._simulator(episode)
+        simulator = self.simulator(episode)
         cpu = time.process_time()
         verdict = simulator.precheck(observation, episode.trajectory, goal=goal)
         cpu = time.process_time() - cpu
@@ -143,7 +148,7 @@ class EpisodePrechecker:
             math.isfinite(first_touch(episode)), was_disturbed(episode),
             true_clearances(episode, verdict, simulator), cpu)
 
-    def _simulator(self, episode: Episode) -> ShadowSimulator:
+    def simulator(self, episode: Episode) -> ShadowSimulator:
         """Return the simulator of the episode's robot, made and warm."""
         text = episode.robot_description
         if text not in self._simulators:

@@ -94,7 +94,10 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
     """
     Return all figures about some episodes.
 
-    *agreement*: foreseen success equals the source's label. *false alarms*: FAIL on a motion that
+    *agreement*: foreseen success equals the source's label, of those where something was foreseen;
+    *abstentions*: the others. *baseline*: how often "it succeeds if and only if the recording was
+    meant to" equals the label; agreement alone says little where it is not above that. *false
+    alarms*: FAIL on a motion that
     neither touched nor moved anything it should not have; *held back*: UNSURE on such a motion.
     *missed danger*: PASS on one that did. *clearance error*: measured minus true distance of the
     links that must not touch to the scene, where it truly is below 5 cm and not both say that
@@ -108,18 +111,23 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
         of_kind = [row for row in rows if row.kind == kind]
         kinds[kind] = {
             'episodes': len(of_kind), 'succeeded': sum(row.success for row in of_kind),
-            'foreseen': sum(row.predicted for row in of_kind),
-            'agreement': rate(of_kind, lambda row: row.predicted == row.success),
+            'foreseen': sum(row.predicted is True for row in of_kind),
+            'agreement': rate(_foreseen(of_kind), lambda row: row.predicted == row.success),
+            'abstentions': sum(row.predicted is None for row in of_kind),
             **{status.name: sum(row.status == status for row in of_kind) for status in Status}}
+    said = _foreseen(rows)
     confusion = {f'{"success" if truth else "failure"} foreseen as '
-                 f'{"success" if said else "failure"}':
-                 sum(row.success == truth and row.predicted == said for row in rows)
-                 for truth in (True, False) for said in (True, False)}
+                 f'{"success" if word else "failure"}':
+                 sum(row.success == truth and row.predicted == word for row in rows)
+                 for truth in (True, False) for word in (True, False)}
     n = max(len(rows), 1)
     return {
         'episodes': len(rows), 'confusion': confusion, 'kinds': kinds,
-        'agreement': rate(rows, lambda row: row.predicted == row.success),
-        'success_rate_bias': sum(int(row.predicted) - int(row.success) for row in rows) / n,
+        'agreement': rate(said, lambda row: row.predicted == row.success),
+        'abstentions': rate(rows, lambda row: row.predicted is None),
+        'baseline': rate(rows, lambda row: row.was_meant == row.success),
+        'success_rate_bias': sum(int(row.predicted is True) - int(row.success)
+                                 for row in said) / max(len(said), 1),
         'brier': sum((row.probability - row.success) ** 2 for row in rows) / n,
         'false_alarms': rate(clean, lambda row: row.status == Status.FAIL),
         'held_back': rate(clean, lambda row: row.status == Status.UNSURE),
@@ -133,6 +141,11 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
         'tier_0_seconds': _median([row.seconds.get('tier 0', math.nan) for row in rows]),
         'tier_1_seconds': _median([row.seconds.get('tier 1', math.nan) for row in rows]),
         'cpu_seconds': _median([row.cpu_seconds for row in rows])}
+
+
+def _foreseen(rows: Sequence[PrecheckRow]) -> list[PrecheckRow]:
+    """Return the rows in which success or failure was foreseen."""
+    return [row for row in rows if row.predicted is not None]
 
 
 def missed_goals(figures: dict[str, Any]) -> list[str]:
@@ -165,6 +178,8 @@ def markdown(title: str, figures: dict[str, Any]) -> str:
     lines = [f'## {title}', '', '| figure | value | goal |', '|---|---|---|',
              f'| episodes | {figures["episodes"]} | |',
              f'| outcome agreement | {figures["agreement"]} | at least {GOALS["agreement"]} |',
+             f'| baseline: it succeeds if it was meant to | {figures["baseline"]} | |',
+             f'| nothing foreseen (abstained) | {figures["abstentions"]} | |',
              f'| success-rate bias | {figures["success_rate_bias"]:+.3f} | at most '
              f'{GOALS["success_rate_bias"]} |',
              f'| Brier score | {figures["brier"]:.3f} | |',
@@ -178,10 +193,11 @@ def markdown(title: str, figures: dict[str, Any]) -> str:
              f'| median tier 0 | {1000 * figures["tier_0_seconds"]:.1f} ms | 10 ms |',
              f'| median tier 1 | {figures["tier_1_seconds"]:.2f} s | 1 s |',
              f'| median CPU time of both | {figures["cpu_seconds"]:.2f} s | |', '',
-             '| kind | episodes | succeeded | success foreseen | agreement | PASS | FAIL | UNSURE '
-             '|', '|---|---|---|---|---|---|---|---|']
+             '| kind | episodes | succeeded | success foreseen | nothing foreseen | agreement '
+             '| PASS | FAIL | UNSURE |', '|---|---|---|---|---|---|---|---|---|']
     lines += [f'| {kind} | {of["episodes"]} | {of["succeeded"]} | {of["foreseen"]} '
-              f'| {of["agreement"]} | {of["PASS"]} | {of["FAIL"]} | {of["UNSURE"]} |'
+              f'| {of["abstentions"]} | {of["agreement"]} | {of["PASS"]} | {of["FAIL"]} '
+              f'| {of["UNSURE"]} |'
               for kind, of in figures['kinds'].items()]
     lines += ['', ', '.join(f'{name}: {count}' for name, count in figures['confusion'].items()),
               '']

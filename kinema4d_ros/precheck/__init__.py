@@ -15,8 +15,9 @@ from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.robot_checker import RobotChecker, Tier1Result
-from kinema4d_ros.precheck.settings import (PrecheckSettings, StartVelocity, Tier0Settings,
-                                            Tier1Settings, Tier2Settings, TouchRule, Unseen)
+from kinema4d_ros.precheck.settings import (CameraCheck, PrecheckSettings, StartVelocity,
+                                            Tier0Settings, Tier1Settings, Tier2Settings,
+                                            TouchRule, Unseen)
 from kinema4d_ros.precheck.speed_scaling import at_speed, speed_factor
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
@@ -25,7 +26,7 @@ from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
 
 __all__ = [
-    'Assessment', 'Clearance', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
+    'Assessment', 'CameraCheck', 'Clearance', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
     'PrecheckSettings', 'RobotChecker', 'StartVelocity', 'Tier0Settings', 'Tier1Result',
     'Tier1Settings', 'Tier2Settings', 'TouchRule', 'Unseen', 'at_speed', 'check_tier0',
     'check_tier1', 'decide', 'not_checked', 'rank', 'speed_factor',

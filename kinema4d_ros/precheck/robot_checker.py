@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.foresight import can_grasp, Held, HeldMemory, Story
+from kinema4d_ros.camera.image_agreement import image_agreement
+from kinema4d_ros.foresight import can_grasp, Held, Story
 from kinema4d_ros.precheck.assessment import NO_MOTION
-from kinema4d_ros.precheck.held_finder import HeldFinder
+from kinema4d_ros.precheck.look import Look, LookMaker, LookMemory
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.start_state import complete_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
+from kinema4d_ros.precheck.tier1.camera_pose import explained_pixels, judge_image
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier1.hand import hand_links_of
@@ -31,8 +33,8 @@ from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.robot import (DistanceFields, LinkMesh, Robot, sample_trajectory, SampledMotion,
                                 SelfCollision)
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, HeldObject,
-                                JointTrajectory, Observation, RobotRollout, StartState)
+from kinema4d_ros.types import (Finding, FindingCode, Gripper, HeldObject, JointTrajectory,
+                                Observation, RobotRollout, StartState)
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -59,16 +61,6 @@ class Tier1Result:
         return fields
 
 
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """What was made of an observation."""
-
-    observation: Observation
-    attached: tuple[AttachedObject, ...]
-    scene: Scene
-    held: Held
-
-
 class RobotChecker:
     """
     Checks trajectories of one robot without predicting pictures.
@@ -79,20 +71,19 @@ class RobotChecker:
 
     def __init__(self, robot: Robot, meshes: Mapping[str, LinkMesh], gripper: Gripper | None,
                  settings: PrecheckSettings = PrecheckSettings(), *,
-                 renderer: RobotRenderer | None = None, memory: HeldMemory | None = None):
+                 renderer: RobotRenderer | None = None, memory: LookMemory | None = None):
         """
         Make a checker of one robot; its costly parts are made when they are first used.
 
         :param gripper: with `finger_boxes`, to foresee grasps; None for a robot without.
         :param renderer: of this robot, when there is one already.
-        :param memory: of what the hand holds, from looks before; None for an empty one.
+        :param memory: of looks before, to share with a checker of this robot by other settings.
         """
         self.robot, self.gripper, self.settings = robot, gripper, settings
         self._meshes = meshes
-        self._renderer = renderer or RobotRenderer(meshes, robot.link_names)
-        self._memory = HeldMemory() if memory is None else memory
-        self._held_finder = HeldFinder(robot, gripper, self._memory)
-        self._looked: _Look | None = None
+        self._looks = LookMaker(robot, gripper,
+                                renderer or RobotRenderer(meshes, robot.link_names),
+                                memory or LookMemory())
 
     @cached_property
     def self_collision(self) -> SelfCollision:
@@ -144,10 +135,13 @@ class RobotChecker:
         """
         if observation.view.depth is None:
             return Tier1Result((not_checked(
-                'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),))
+                'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),
+                *self._camera_by_image(observation)))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
-        look = self._look(observation)
+        look = self.look(observation)
+        if not look.camera.is_believed:
+            return Tier1Result(look.camera.findings)
         scene = look.scene
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
@@ -156,14 +150,16 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
+        # The camera is where the robot shows it, within what the calibration explains.
+        observation = scene.observation
         motion, too_long = self._move(observation, trajectory, start, look.held)
         findings, clearance, story = self._check_against(scene, motion)
         if story is not None:
-            self._memory.foresee(story, motion, observation.stamp_ns)
+            self._looks.memory.held.foresee(story, motion, observation.stamp_ns)
         outcome = foresee_outcome(story, scene, clearance)
-        held = self._held_finder.findings(look.held, observation)
+        held = self._looks.held_finder.findings(look.held, observation)
         unread = unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene')
-        findings = (*held, *findings, *too_long, *unread)
+        findings = (*look.camera.findings, *held, *findings, *too_long, *unread)
         if self.settings.tracking is not None:
             likely, loose = self._likely(observation, trajectory, start, len(motion.times),
                                          look.held)
@@ -180,42 +176,37 @@ class RobotChecker:
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
                             story=story, hand_links=self.hand_links), story
 
-    def scene_of(self, observation: Observation) -> Scene:
+    def look(self, observation: Observation) -> Look:
         """
-        Return the observed scene without the robot and what it holds.
+        Return what is made of an observation: camera, scene, what is held.
 
-        It is kept for the same Observation object.
+        It is kept for the same Observation object. Observations are to come in the order of their
+        stamps, since what the hand holds is remembered.
         """
-        return self._look(observation).scene
+        return self._looks.look(observation, self.settings)
+
+    def scene_of(self, observation: Observation) -> Scene:
+        """Return the observed scene without the robot and what it holds."""
+        return self.look(observation).scene
 
     def held_at(self, observation: Observation) -> tuple[HeldObject, ...]:
-        """
-        Return what the robot holds at an observation.
-
-        Looks are to be shown in the order of their stamps: what is held is also remembered.
-        """
-        return self._look(observation).held.objects
+        """Return what the robot holds at an observation."""
+        return self.look(observation).held.objects
 
     def robot_mask(self, observation: Observation) -> np.ndarray:
         """Return where the robot and what it holds hide the scene, (H, W) bool."""
-        mask: np.ndarray = self._look(observation).scene.view.robot_mask
+        mask: np.ndarray = self.look(observation).scene.view.robot_mask
         return mask
 
-    def _look(self, observation: Observation) -> _Look:
-        """Return what is made of an observation; kept for the same object and declarations."""
-        attached = self.settings.attached
-        look = self._looked
-        if look is None or look.observation is not observation or look.attached != attached:
-            start = self.robot.configuration(observation.joint_positions, strict=False)
-            images = self._renderer.render(kinematics_of(self.robot)(start[None]),
-                                           observation.view.camera, observation.view.T_base_camera)
-            scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
-            held = Held()
-            if observation.view.depth is not None:
-                held = self._held_finder.find(scene, attached, self.settings)
-                scene = self._held_finder.scene_without(scene, held, self.settings)
-            look = self._looked = _Look(observation, attached, scene, held)
-        return look
+    def _camera_by_image(self, observation: Observation) -> list[Finding]:
+        """Look for the robot's outline in the image, where there is no depth."""
+        look, view, settings = self.look(observation), observation.view, self.settings.tier1
+        if not np.isfinite(look.robot_depth).any():
+            return []
+        explained = explained_pixels(settings, view.camera, float(np.nanmedian(look.robot_depth)))
+        mask = np.where(np.isfinite(look.robot_depth), 0, -1).astype(np.int16)
+        finding = judge_image(image_agreement(view.image, mask, explained), explained, settings)
+        return [] if finding is None else [finding]
 
     def rollout_of(self, observation: Observation, trajectory: JointTrajectory,
                    start: Mapping[str, float] | None = None) -> RobotRollout:
@@ -256,6 +247,5 @@ class RobotChecker:
             np.empty((steps, 0, 0, 3), np.uint8), self.gripper, held=held.objects)
 
     def forget(self) -> None:
-        """Forget the scene, and what the hand holds."""
-        self._looked = None
-        self._memory.clear()
+        """Forget the scene, what the hand holds, and that camera and robot agreed."""
+        self._looks.forget()

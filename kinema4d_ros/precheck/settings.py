@@ -81,6 +81,14 @@ class Unseen(enum.StrEnum):
     UNSURE = 'unsure'    # no PASS
 
 
+class CameraCheck(enum.StrEnum):
+    """What it takes for the pose of the camera to be believed."""
+
+    REQUIRED = 'required'            # it sees the robot where it should be, or did not long ago
+    WHEN_VISIBLE = 'when_visible'    # nothing speaks against it; unseen, it is believed
+    OFF = 'off'                      # it is believed
+
+
 @dataclass(frozen=True)
 class TouchRule:
     """How a link may touch the scene."""
@@ -109,6 +117,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     touch: Mapping[str, TouchRule] | None = None
     carried_depth: float = 0.01         # [m] how far what is carried may be pressed in
     carried_sigma: float = 0.005        # [m] of its shape, one side of which nobody saw
+    camera_check: CameraCheck = CameraCheck.REQUIRED
+    camera_memory: float = 600.0        # [s] that an earlier agreement of camera and robot counts
     unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
     #: [m] from known space, where no depth was measured or something hides the place, any link
     unseen_hidden: float = 0.035
@@ -121,8 +131,9 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
-                       'calibration_sigma', 'mesh_sigma', 'mask_growth', 'carried_depth',
-                       'carried_sigma', 'least_neighbours', 'least_measured', 'unseen_hidden',
+                       'calibration_sigma', 'calibration_turn_sigma', 'camera_memory',
+                       'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
+                       'least_neighbours', 'least_measured', 'unseen_hidden',
                        'unseen_hand', 'unseen_behind_arm', 'unseen_outside', 'depth_min',
                        'memory_age')
         _above_zero(self, 'voxel', 'travel', 'depth_max')
@@ -131,6 +142,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
         _at_most(self, 'least_neighbours', 8)
         _at_most(self, 'least_measured', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
+        object.__setattr__(self, 'camera_check', CameraCheck(self.camera_check))
         object.__setattr__(self, 'known_free', _boxes('known_free', self.known_free))
         if self.touch is not None:
             object.__setattr__(self, 'touch', MappingProxyType(dict(self.touch)))

@@ -22,9 +22,10 @@ class SceneSettings:
 
     depth_sigma: float = 0.001          # [m] of the depth camera, at any distance
     depth_sigma_square: float = 0.0015  # [1/m], times distance squared
-    calibration_sigma: float = 0.002    # [m] camera pose against robot
+    calibration_sigma: float = 0.005    # [m] place of the camera against the robot
+    calibration_turn_sigma: float = 0.005   # [rad] its orientation
     mesh_sigma: float = 0.0006          # [m] of the reduced meshes
-    mask_growth: int = 3                # [px] the robot's rendered mask is grown by
+    mask_growth: int = 3                # [px] the robot's rendered mask is grown by, at least
     voxel: float = 0.003                # [m] of the thinned points
     least_neighbours: int = 2           # 0..8 pixels beside one that see the same surface
     #: [m] what the camera can measure; a value outside of this says nothing, whatever it is

@@ -24,11 +24,13 @@ class Scene:
     """
 
     def __init__(self, observation: Observation, robot_masks: Sequence[np.ndarray],
-                 settings: SceneSettings = SceneSettings()):
+                 settings: SceneSettings = SceneSettings(),
+                 in_front: Sequence[np.ndarray | None] | None = None):
         """
         Make the scene of an observation; its parts are made when they are first asked for.
 
         :param robot_masks: for each view (H, W) bool, the robot as rendered for it.
+        :param in_front: for each view (H, W) bool, what of that stands in front of the robot.
         :raises ObservationError: there is not one mask for each view.
         :raises CameraError: a mask does not have the size of its image.
         """
@@ -36,8 +38,8 @@ class Scene:
             raise ObservationError(f'{len(robot_masks)} robot masks for {len(observation.views)} '
                                    'views; give one for each')
         self.observation = observation
-        self.views = tuple(SceneView(seen, mask, settings)
-                           for seen, mask in zip(observation.views, robot_masks))
+        self.views = tuple(SceneView(seen, mask, settings, front) for seen, mask, front in zip(
+            observation.views, robot_masks, in_front or [None] * len(robot_masks)))
 
     @property
     def view(self) -> SceneView:
@@ -48,6 +50,16 @@ class Scene:
         """
         _ = self.observation.view      # which names them
         return self.views[0]
+
+    def without(self, mask: np.ndarray, observation: Observation | None = None) -> Scene:
+        """
+        Return the scene of one camera with more taken out, such as what the robot holds.
+
+        :param mask: (H, W) bool, the pixels that show it.
+        :param observation: in place of that of this scene, with other things remembered.
+        """
+        return Scene(observation or self.observation, (self.view.rendered | mask,),
+                     self.view.settings, (self.view.in_front & ~mask,))
 
     @cached_property
     def points(self) -> ScenePoints:

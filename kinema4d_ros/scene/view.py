@@ -36,23 +36,27 @@ class SceneView:
     """
 
     def __init__(self, seen: CameraView, robot_mask: np.ndarray,
-                 settings: SceneSettings = SceneSettings()):
+                 settings: SceneSettings = SceneSettings(), in_front: np.ndarray | None = None):
         """
         Make the scene of one camera view; its parts are made when they are first asked for.
 
         :param robot_mask: (H, W) bool, the robot as rendered for that view.
+        :param in_front: (H, W) bool, pixels of the robot or beside it that show something in front
+            of it, which is scene; None for none.
         :raises CameraError: the mask does not have the size of the image.
         """
-        self.seen, self.robot_mask = seen, robot_mask
-        self._settings = settings
-        self._hidden = grow_robot(robot_mask, seen.camera, settings.mask_growth)
+        self.seen, self.settings, self.rendered = seen, settings, robot_mask
+        self.in_front = np.zeros(robot_mask.shape, bool) if in_front is None else in_front
+        self.robot_mask = robot_mask & ~self.in_front
+        self.growth = settings.mask_growth     # [px] around the robot that it is taken to hide
+        self._hidden = grow_robot(robot_mask, seen.camera, self.growth) & ~self.in_front
 
     # ------------------------------------------------------------------ the picture
 
     @cached_property
     def _rim(self) -> np.ndarray:
         """Robot and rim in the picture, (H, W) bool."""
-        return grow_robot(self.robot_mask, self.seen.camera)
+        return grow_robot(self.robot_mask, self.seen.camera) & ~self.in_front
 
     @cached_property
     def _remembered(self) -> np.ndarray:
@@ -127,7 +131,7 @@ class SceneView:
     def _is_fresh(self) -> np.ndarray:
         """What is remembered is young enough to go by, (H, W) bool; without an age it is not."""
         with np.errstate(invalid='ignore'):
-            fresh: np.ndarray = np.abs(self._memory[1]) <= self._settings.memory_age
+            fresh: np.ndarray = np.abs(self._memory[1]) <= self.settings.memory_age
         return fresh
 
     @cached_property
@@ -167,7 +171,7 @@ class SceneView:
         depth, closed, _ = self._measured
         age = self._age(self._hidden, np.isfinite(self._memory[0]))
         return ScenePoints.of(depth, closed, age, self.seen.camera, self.seen.T_base_camera,
-                              self._settings)
+                              self.settings)
 
     def knowledge(self, points_base: np.ndarray,
                   tolerance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -188,9 +192,9 @@ class SceneView:
     def _in_range(self, depth: np.ndarray) -> tuple[np.ndarray, bool]:
         """Return a depth image with NaN where the camera cannot measure, and if there is any."""
         depth = np.ascontiguousarray(depth, np.float32)
-        nearest = self._settings.depth_min
+        nearest = self.settings.depth_min
         return in_range(depth, np.float32(nearest), np.float32(farthest_measured(
-            depth, nearest, self._settings.depth_max)))
+            depth, nearest, self.settings.depth_max)))
 
     def _age(self, hidden: np.ndarray, remembered: np.ndarray) -> np.ndarray:
         """Return 0 where the view shows the scene, the age of what is remembered, else NaN."""

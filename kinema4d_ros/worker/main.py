@@ -74,6 +74,8 @@ class Worker:
                     self._remember(message)
                 case Forget():
                     self._scene.clear()
+                    if self._simulator is not None:
+                        self._simulator.forget_camera()
         if self._model is not None:
             self._model.close()
 
@@ -133,7 +135,11 @@ class Worker:
         """Add a look to the scene memory; a bad one must not end the process."""
         try:
             observation = message.observation
-            self._scene.update(observation, self._simulate(None).robot_mask(observation))
+            checker = self._simulate(None).checker(self._settings)
+            # Where the camera does not see the robot in its place, the robot would be remembered
+            # as scene, and scene be taken for robot.
+            if checker.camera_belief_of(observation).is_believed:
+                self._scene.update(observation, checker.robot_mask_of(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())
@@ -179,6 +185,7 @@ class Worker:
             if 'first frame' not in assessment.latencies:
                 assessment.took('first frame', time.perf_counter() - started)
 
+        self._settings = message.settings     # what is remembered from now on is judged by these
         run_task(assessment, simulator, simulator.checker(message.settings), observation,
                  message.trajectory, message.task, report, show)
 

@@ -174,8 +174,8 @@ def test_figures_of_an_evaluation(tmp_path):
         'least_clearance_error': ErrorFigures.of([]), 'tier_0_seconds': 0.004,
         'tier_1_seconds': float('nan'), 'cpu_seconds': 0.3})
     assert [what for what, _, _ in found.rates] == [
-        'outcome foreseen', 'FAIL without danger', 'UNSURE without danger', 'PASS with danger',
-        'bad grasp: outcome foreseen']
+        'outcome foreseen, where one was', 'FAIL without danger', 'UNSURE without danger',
+        'PASS with danger', 'bad grasp: outcome foreseen']
     assert ('success-rate bias', '+0.100', 'at most 0.04') in found.numbers
     assert [what for what, _, _ in found.numbers][2:] == [
         'clearance error over time', 'tier 0, median', 'CPU time of both, median']

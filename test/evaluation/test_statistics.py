@@ -73,6 +73,27 @@ def test_figures_by_hand():
     assert '| outcome agreement | 6/8 (40.9 to 92.9 %) |' in markdown('All', figures)
 
 
+def test_the_trivial_baseline_stands_beside_the_agreement():
+    """All of ROWS ended as they were meant to, so that agreement has to beat 8 of 8."""
+    figures = summarize(ROWS)
+    assert figures['baseline'] == Rate(8, 8)
+    assert summarize([row(success=False), row('slip', success=True), row()])['baseline'] == \
+        Rate(1, 3)
+    assert '| baseline: it succeeds if it was meant to | 8/8' in markdown('All', figures)
+
+
+def test_who_says_nothing_has_not_foreseen_success():
+    rows = [row(), row(probability=None), row(probability=0.5, success=False),
+            row('slip', probability=0.5)]
+    figures = summarize(rows)
+    assert figures['abstentions'] == Rate(3, 4) and figures['agreement'] == Rate(1, 1)
+    assert figures['success_rate_bias'] == 0.0
+    assert sum(figures['confusion'].values()) == 1
+    assert figures['kinds']['success']['abstentions'] == 2
+    assert '| nothing foreseen (abstained) | 3/4' in markdown('All', figures)
+    assert math.isnan(summarize(rows[1:])['agreement'].value)
+
+
 def test_clearance_error_by_hand():
     nan, inf = math.nan, math.inf
     one = row(said=(0.010, 0.020, 0.060, -0.004, 0.030, -0.001),
@@ -129,6 +150,7 @@ def test_an_episode_pushed_into_the_table():
 def test_the_script_writes_its_report(tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / 'scripts' / 'evaluate.py', '--out', tmp_path, '--predict', '1',
+         '--camera', '0',
          '--episodes',
          EPISODES / 'libero_object_0_0_success.mcap',
          EPISODES / 'libero_object_0_0_missed_grasp.mcap', ROOT / 'Makefile'],

@@ -89,7 +89,7 @@ def described(episode: Episode, verdict: Verdict, **more: Any) -> EpisodeReport:
     return dataclasses.replace(EpisodeReport(
         name=Path(episode.path).stem, verdict=verdict, duration=episode.trajectory.duration,
         task=metadata.task_text, happened=happened(episode), success=metadata.success,
-        foreseen=None if verdict.success is None else verdict.success >= 0.5,
+        foreseen=None if verdict.success in (None, 0.5) else verdict.success >= 0.5,
         dangerous=touched or was_disturbed(episode)), **more)
 
 

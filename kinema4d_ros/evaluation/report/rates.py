@@ -9,10 +9,12 @@ from typing import Any
 
 from kinema4d_ros.evaluation.report.content import Figures
 from kinema4d_ros.evaluation.report.words import seconds
-from kinema4d_ros.evaluation.statistics import GOALS
+from kinema4d_ros.evaluation.statistics import GOALS, Rate
 
 _LABELS = {
-    'agreement': ('outcome foreseen', f'at least {100 * GOALS["agreement"]:.0f} %'),
+    'agreement': ('outcome foreseen, where one was', f'at least {100 * GOALS["agreement"]:.0f} %'),
+    'baseline': ('baseline: it succeeds if it was meant to', ''),
+    'abstentions': ('nothing foreseen (abstained)', ''),
     'false_alarms': ('FAIL without danger', f'at most {100 * GOALS["false_alarms"]:.0f} %'),
     'held_back': ('UNSURE without danger', ''),
     'missed_danger': ('PASS with danger', ''),
@@ -29,7 +31,8 @@ def figures_of(title: str, summary: Mapping[str, Any]) -> Figures:
 
     :param summary: from `kinema4d_ros.evaluation.statistics.summarize`.
     """
-    rates = [(label, summary[key], goal) for key, (label, goal) in _LABELS.items()]
+    rates = [(label, summary[key], goal) for key, (label, goal) in _LABELS.items()
+             if key in summary]
     rates += [(f'{kind.replace("_", " ")}: outcome foreseen', of['agreement'], '')
               for kind, of in summary['kinds'].items()]
     numbers = [('success-rate bias', f'{summary["success_rate_bias"]:+.3f}',
@@ -41,3 +44,16 @@ def figures_of(title: str, summary: Mapping[str, Any]) -> Figures:
     numbers += [(label, seconds(summary[key]), goal) for key, (label, goal) in _SECONDS.items()
                 if not math.isnan(summary[key])]
     return Figures(title, [rate for rate in rates if rate[1].tries], numbers)
+
+
+def camera_sections(figures: Mapping[str, Mapping[str, Rate]]) -> list[Figures]:
+    """
+    Return the section about real cameras, none where nothing was judged so.
+
+    :param figures: from `kinema4d_ros.evaluation.real_camera.camera_figures`.
+    """
+    rates = [(f'{condition}: {word}', of[key], goal) for condition, of in figures.items()
+             for word, key, goal in (
+                 ('clean motions that pass', 'clean PASS', ''),
+                 ('dangerous motions that pass', 'dangerous PASS', 'none')) if of[key].tries]
+    return [Figures('A real camera', rates)] if rates else []

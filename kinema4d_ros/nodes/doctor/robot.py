@@ -3,22 +3,17 @@
 """The checks of robot and camera: whether description, joints, calibration and image agree."""
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from kinema4d_ros.bridge.cameras import calibration_from_message
-from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.camera.robot_agreement import robot_agreement, RobotAgreement
 from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.doctor.probe import GraphProbe
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
-from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
-
-_GOOD, _BAD = 0.8, 0.6      # IoU from which the robot is where it should be, below which it is not
+from kinema4d_ros.precheck import RobotChecker
+from kinema4d_ros.precheck.tier1.camera_pose import CURE, offset_of
+from kinema4d_ros.robot import load_meshes, Robot
 
 
 def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
@@ -88,34 +83,20 @@ def check_camera(node: GraphProbe) -> Iterator[Diagnosis]:
 
 
 def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
-    """Compare the rendered robot with the live depth image."""
+    """Look for the robot in the live depth image, as every verdict does."""
     name, seen = 'robot in the image', look.observation
     if seen.view.depth is None:
         return Diagnosis(name, Level.INFO, 'not compared: there is no depth image with the image')
     try:
-        renderer = RobotRenderer(load_meshes(robot), robot.link_names)
+        checker = RobotChecker(robot, load_meshes(robot), None)
     except Kinema4DError:      # reported above
         return Diagnosis(name, Level.INFO, 'not compared: a mesh is missing')
-    positions = robot.configuration(seen.joint_positions)
-    images = renderer.render(ForwardKinematics(robot)(positions[None]), seen.view.camera,
-                             seen.view.T_base_camera)
-    rendered = np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.nan)
-    return _agreement(name, robot_agreement(seen.view.depth, rendered.astype(np.float32)))
-
-
-def _agreement(name: str, found: RobotAgreement) -> Diagnosis:
-    if math.isnan(found.iou):
-        return Diagnosis(name, Level.WARNING,
-                         f'the camera should see {found.rendered} pixels of the robot, too few to '
-                         'compare', 'move the robot into view and look again')
-    text = f'rendered against live depth: IoU {found.iou:.2f}'
-    if not math.isnan(found.offset):
-        text += f', live {1000 * found.offset:+.0f} mm'
-    if found.iou >= _GOOD:
+    found, camera = checker.agreement_of(seen), checker.camera_belief_of(seen)
+    if (why := found.why_not_compared()) is not None:
+        return Diagnosis(name, Level.WARNING, f'not compared: {why}',
+                         'move the robot into view and look again')
+    text = (f'{100 * found.share:.0f} % of it is where it should be, after moving it by '
+            f'{offset_of(found)}')
+    if camera.is_believed:
         return Diagnosis(name, Level.OK, text)
-    return Diagnosis(
-        name, Level.WARNING if found.iou >= _BAD else Level.ERROR,
-        f'{text}; {_GOOD} or more is expected',
-        'the robot is not where calibration and joint states say: check the pose of the camera '
-        '(URDF, TF or extrinsics), the zeros of the joints, and that the depth image is registered '
-        'to the colour image')
+    return Diagnosis(name, Level.ERROR, text + '; ' + camera.findings[0].message, CURE)

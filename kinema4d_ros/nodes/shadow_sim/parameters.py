@@ -8,7 +8,8 @@ from typing import Any
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
-from kinema4d_ros.precheck import Tier0Settings, Tier1Settings, Tier2Settings, TouchRule, Unseen
+from kinema4d_ros.precheck import (CameraCheck, Tier0Settings, Tier1Settings, Tier2Settings,
+                                   TouchRule, Unseen)
 
 _DEFAULTS: dict[str, Any] = {
     'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
@@ -191,12 +192,24 @@ TABLE_ROWS = (
           maximum=0.5),
     _rule('tier1.depth_sigma_square',
           'What the distance adds to it: this times the distance squared', unit='1/m', maximum=0.5),
-    _rule('tier1.calibration_sigma', 'Standard deviation of the camera pose against the robot',
-          unit='m', maximum=0.5),
+    _rule('tier1.calibration_sigma',
+          "Standard deviation of the camera's place against the robot, along each axis", unit='m',
+          maximum=0.5),
+    _rule('tier1.calibration_turn_sigma', 'Standard deviation of its orientation, about each axis',
+          unit='rad', maximum=0.5),
+    Parameter('tier1.camera_check', str, str(_DEFAULTS['tier1'].camera_check),
+              'What it takes for the pose of the camera to be believed: it sees the robot where it '
+              'should be, or did within camera_memory (required); nothing speaks against it, and '
+              'where it cannot see the robot it is believed (when_visible); nothing (off, unsafe)',
+              choices=tuple(map(str, CameraCheck))),
+    _rule('tier1.camera_memory',
+          'How long the camera is believed after it saw the robot where it should be, from the '
+          'same place', unit='s', maximum=86400.0),
     _rule('tier1.mesh_sigma', "Standard deviation of the robot's meshes, which are reduced",
           unit='m', maximum=0.5),
-    _rule('tier1.mask_growth', 'Pixels around the rendered robot that are taken for the robot',
-          unit='px', maximum=50),
+    _rule('tier1.mask_growth',
+          'Pixels around the rendered robot that are taken for the robot, at least; more where the '
+          'place of the camera is less certain', unit='px', maximum=50),
     _rule('tier1.voxel', 'Size of the cells of which the scene keeps one point each', unit='m',
           minimum=0.0005, maximum=0.1),
     _rule('tier1.least_neighbours',

@@ -3,6 +3,7 @@
 """Tier 1: the robot's exact motion against the scene that the depth camera sees now."""
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -17,6 +18,7 @@ from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.precheck.tier1.unseen import check_unseen
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 
@@ -39,7 +41,8 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     :param hand_links: what the hand consists of, see `hand_links_of`.
     :return: the findings, and the distances that they come from.
     """
-    clearance = measure_clearance(scene.points, robot, fields, settings, story)
+    clearance = measure_clearance(scene.points, robot, fields, settings, story,
+                                  _beside_robot(scene, settings))
     rules = settings.touch
     if rules is None:
         fingers = () if robot.gripper is None else robot.gripper.finger_links
@@ -65,19 +68,30 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     return tuple(findings), clearance.with_minimum_of(strict, fields)
 
 
+def _beside_robot(scene: Scene, settings: Tier1Settings) -> np.ndarray | None:
+    """Return which points of the scene are seen beside the robot's outline, for one camera."""
+    if len(scene.views) != 1 or not len(scene.points):
+        return None
+    view = scene.views[0]
+    rim = grow_robot(view.robot_mask, view.seen.camera, view.growth + settings.mask_growth)
+    beside: np.ndarray = rim[tuple(scene.points.pixels.T)]
+    return beside
+
+
 def _check_contact(name: str, track: Track, settings: Tier1Settings) -> list[Finding]:
     """Judge a link that must not touch."""
     certain, doubtful = _bands(track, 0.0, settings.confidence)
     near = track.distance < settings.near_miss
     if certain.any():
         return [_finding(FindingCode.CONTACT, Severity.FAIL, name, 'would touch the scene',
-                         certain, track, 0.0)]
+                         certain, track, 0.0, settings.confidence)]
     if doubtful.any():
         return [_finding(FindingCode.NEAR_MISS, Severity.UNSURE, name, 'comes so close to the '
-                         'scene that touching cannot be excluded', doubtful, track, 0.0)]
+                         'scene that touching cannot be excluded', doubtful, track, 0.0,
+                         settings.confidence)]
     if near.any():
         return [_finding(FindingCode.NEAR_MISS, Severity.INFO, name, 'passes the scene closely',
-                         near, track, settings.near_miss)]
+                         near, track, settings.near_miss, settings.confidence)]
     return []
 
 
@@ -90,7 +104,7 @@ def _check_approach(name: str, track: Track, settings: Tier1Settings) -> list[Fi
     severity = Severity.FAIL if certain.any() else Severity.UNSURE
     return [_finding(FindingCode.CONTACT, severity, name,
                      f'{"would" if certain.any() else "may"} touch what the fingers close on',
-                     certain if certain.any() else touching, track, 0.0)]
+                     certain if certain.any() else touching, track, 0.0, settings.confidence)]
 
 
 def _check_touch(name: str, track: Track, rule: TouchRule,
@@ -107,11 +121,11 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
     if certain.any():
         findings.append(_finding(
             FindingCode.CONTACT, Severity.FAIL, name, 'would be pressed into the scene', certain,
-            track, -rule.depth))
+            track, -rule.depth, settings.confidence))
     elif doubtful.any():
         findings.append(_finding(
             FindingCode.CONTACT, Severity.UNSURE, name, 'may be pressed into the scene', doubtful,
-            track, -rule.depth))
+            track, -rule.depth, settings.confidence))
     touching = track.distance <= 0
     starts = np.flatnonzero(touching & ~np.r_[False, touching[:-1]])
     fast = [t for t in starts if track.speed[t] > rule.speed]
@@ -134,7 +148,7 @@ def _bands(track: Track, limit: float, k: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: np.ndarray,
-             track: Track, limit: float) -> Finding:
+             track: Track, limit: float, confidence: float) -> Finding:
     """Return the finding; `time` is when it begins, value and place are the worst ones."""
     first = int(bad.argmax())
     worst = int(np.where(bad, track.distance, np.inf).argmin())
@@ -143,6 +157,11 @@ def _finding(code: FindingCode, severity: Severity, name: str, said: str, bad: n
                f'{times[worst]:.2f} s')
     if worst != first:
         message += f', beginning at {times[first]:.2f} s'
+    if severity == Severity.UNSURE:
+        # What it would take: another path, or a camera that is known better.
+        lacking = limit + confidence * sigma - distance
+        message += (f'; {max(1, math.ceil(1000 * lacking))} mm more, or a smaller sigma of depth '
+                    'and calibration, would tell')
     return Finding(code, severity, message, link=name, other='scene',
                    point_base=plain_point(track.point_base[worst]),
                    time=float(times[first]), value=float(distance), limit=limit,

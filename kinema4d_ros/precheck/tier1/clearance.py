@@ -53,17 +53,23 @@ class Clearance:
 
 
 def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceFields,
-                      settings: Tier1Settings, story: Story | None) -> Clearance:
+                      settings: Tier1Settings, story: Story | None,
+                      beside_robot: np.ndarray | None = None) -> Clearance:
     """
     Return the distances of the links that move to the scene, at all times of the rollout.
 
     Points inside the robot as it stands at frame 0 are taken for the robot: they are what the
-    mask missed. Points that the fingers take away count until the fingers begin to close.
+    mask missed. So are those that `beside_robot` (N,) bool says are seen beside its outline, where
+    they are as close to its surface as the place of a point is uncertain. Points that the fingers
+    take away count until the fingers begin to close.
     """
     index = [robot.link_names.index(name) for name in fields.link_names]
     T_base_link = robot.T_base_link[:, index]
     moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
     own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
+    if beside_robot is not None and beside_robot.any():
+        near = fields.depth_of(scene.points_base[beside_robot], T_base_link[0])
+        own[beside_robot] |= near < settings.confidence * scene.sigma[beside_robot]
     gone = gone_from(scene, story, len(robot.times))
     target = (gone < len(robot.times)) | between_fingers(scene, story)
     gone[own] = 0
