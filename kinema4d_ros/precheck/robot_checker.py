@@ -53,7 +53,7 @@ class _Look:
     """What was made of an observation."""
 
     observation: Observation
-    attached: tuple[AttachedObject, ...]
+    attached: tuple[tuple[AttachedObject, ...], str]     # what was declared, and the doubt
     scene: Scene
     held: Held
 
@@ -159,7 +159,7 @@ class RobotChecker:
 
     def _look(self, observation: Observation) -> _Look:
         """Return what is made of an observation; kept for the same object and declarations."""
-        attached = self.settings.attached
+        attached = self.settings.attached, self.settings.attached_doubt
         look = self._looked
         if look is None or look.observation is not observation or look.attached != attached:
             start = self.robot.configuration(observation.joint_positions, strict=False)
@@ -168,7 +168,7 @@ class RobotChecker:
             scene = Scene(observation, (images.link_id[0] >= 0,), self.settings.tier1.scene)
             held = Held()
             if observation.view.depth is not None:
-                held = self._held_finder.find(scene, attached, self.settings)
+                held = self._held_finder.find(scene, self.settings)
                 scene = self._held_finder.scene_without(scene, held, self.settings)
             look = self._looked = _Look(observation, attached, scene, held)
         return look

@@ -154,6 +154,7 @@ class PrecheckSettings(PicklableSettings):
     grasping: GraspSettings = field(default_factory=GraspSettings)
     #: what is declared to move with links of the robot
     attached: tuple[AttachedObject, ...] = ()
+    attached_doubt: str = ''     # why that is not all that is declared; '' where it is
 
 
 def _at_least_zero(settings: object, *names: str) -> None:

@@ -74,6 +74,8 @@ class Worker:
                     self._remember(message)
                 case Forget():
                     self._scene.clear()
+                    if self._simulator is not None:
+                        self._simulator.forget_held()
         if self._model is not None:
             self._model.close()
 
