@@ -202,7 +202,8 @@ class ShadowSimulator:
         settings = self.settings if settings is None else settings
         checker = self._checker
         if checker is not None and dataclasses.replace(
-                settings, attached=checker.settings.attached) == checker.settings:
+                settings, attached=checker.settings.attached,
+                attached_doubt=checker.settings.attached_doubt) == checker.settings:
             checker.settings = settings      # nothing that is kept depends on what is attached
             return checker
         self._checker = RobotChecker(self.robot, self._meshes, self.gripper, settings,
@@ -212,6 +213,12 @@ class ShadowSimulator:
     def _kept_checker(self) -> RobotChecker:
         """Return the checker by the settings that were asked for last."""
         return self._checker or self.checker()
+
+    def forget(self) -> None:
+        """Forget what looks have left behind: that the camera agreed, and what the hand holds."""
+        if self._checker is not None:
+            self._checker.forget()
+        self._memory.clear()
 
     def close(self) -> None:
         """Close the world model and forget what was cached."""

@@ -131,7 +131,7 @@ class RealCamera:
                 joints = dict(observation.joint_positions)
                 how = dataclasses.replace(condition.how,
                                           joint_errors=_late(episode, condition.lag))
-                simulator.forget_camera()
+                simulator.forget()
                 verdict = simulator.precheck(degrade(observation, how, seed), episode.trajectory,
                                              live_joints=joints)
                 against = [f for f in verdict.findings if f.severity > Severity.INFO]

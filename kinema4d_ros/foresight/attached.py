@@ -11,7 +11,7 @@ from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.hull import depth_in, hull_mesh, hull_planes
 from kinema4d_ros.scene.mask import grow
 from kinema4d_ros.types import (AttachedObject, AttachedShape, CameraView, Gripper, HeldObject,
-                                HeldSource, PinholeCamera)
+                                HeldSource, PinholeCamera, RobotRollout)
 
 _GRAY = (150, 150, 150)
 _ROUND = 24             # corners of a circle
@@ -54,6 +54,12 @@ def body_of(held: HeldObject, T_base_link: np.ndarray) -> Body:
     """Return a held object as a body, given where its link (4, 4) is."""
     return Body(held.vertices @ T_base_link[:3, :3].T + T_base_link[:3, 3], held.faces,
                 held.colors)
+
+
+def held_bodies(robot: RobotRollout) -> tuple[Body, ...]:
+    """Return what the links of a rollout hold as bodies, where they are at frame 0."""
+    return tuple(body_of(each, robot.T_base_link[0, robot.link_names.index(each.link)])
+                 for each in robot.held)
 
 
 def mask_of(bodies: tuple[Body, ...], seen: CameraView) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.foresight import can_grasp, Fingers, HandLook, Held, HeldMemory
+from kinema4d_ros.foresight import Body, can_grasp, Fingers, HandLook, Held, HeldMemory
 from kinema4d_ros.foresight.attached import body_of, declared, mask_of, without_lifted
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.precheck.settings import PrecheckSettings
@@ -31,28 +31,30 @@ class HeldFinder:
         """
         self._robot, self._gripper, self._memory = robot, gripper, memory
 
-    def find(self, scene: Scene, attached: Sequence[AttachedObject],
-             settings: PrecheckSettings) -> Held:
+    def find(self, scene: Scene, settings: PrecheckSettings) -> Held:
         """
         Return what is held at the observation of a scene.
 
+        What the fingers hold is not looked for where it is declared.
+
         :param scene: with the robot taken out.
-        :param attached: what is declared; then what the fingers hold is not looked for.
         :raises ConfigurationError: something is attached to a link that the robot does not have.
         """
-        objects = tuple(self._declared(each) for each in attached)
+        objects, doubt = tuple(self._declared(each) for each in settings.attached), \
+            settings.attached_doubt
         hand = self._hand(scene.observation)
         if hand is None or len(scene.views) != 1 or any(each.in_fingers for each in objects):
-            return Held(objects)
+            return Held(objects, doubt)
         found = self._memory.look(hand, scene.view, settings.grasping)
-        return dataclasses.replace(found, objects=objects + found.objects)
+        return dataclasses.replace(found, objects=objects + found.objects,
+                                   doubt=doubt or found.doubt)
 
-    def scene_without(self, scene: Scene, held: Held, settings: PrecheckSettings) -> Scene:
+    def scene_without(self, scene: Scene, held: Held) -> Scene:
         """Return the scene without what is held; the same where that is nothing."""
         if not held.objects or len(scene.views) != 1:
             return scene
         observation, view = scene.observation, scene.view
-        mask = view.robot_mask | mask_of(self._bodies(observation, held.objects), view.seen)
+        mask = mask_of(self._bodies(observation, held.objects), view.seen)
         memory = view.seen.background
         if memory is not None and held.origin is not None and memory.stamp_ns is not None:
             stale = without_lifted(memory.depth, memory.stamp_ns <= held.since_ns, held.origin,
@@ -60,7 +62,7 @@ class HeldFinder:
             observation = observation.with_view(background=dataclasses.replace(
                 memory, known=memory.known & ~stale,
                 depth=np.where(stale, np.float32(np.nan), memory.depth)))
-        return Scene(observation, (mask,), settings.tier1.scene)
+        return scene.without(mask, observation)
 
     def mask(self, observation: Observation, objects: Sequence[HeldObject]) -> np.ndarray:
         """Return the pixels of what is held, (H, W) bool."""
@@ -70,14 +72,14 @@ class HeldFinder:
         """Return what is held as findings; what is not known forbids a PASS."""
         found = []
         for each, body in zip(held.objects, self._bodies(observation, held.objects)):
-            size = sorted(100 * np.ptp(each.vertices, axis=0))
+            size = 'x'.join(f'{100 * side:.0f}' for side in sorted(np.ptp(each.vertices, axis=0)))
             how = each.source + (f' {each.age:.1f} s ago' if each.age > 0 else '')
             name = f' {each.name!r}' if each.name else ''
+            x, y, z = plain_point(body.center)
             found.append(Finding(
                 FindingCode.ATTACHED, Severity.INFO,
-                "'{}' holds an object{} of about {:.0f}x{:.0f}x{:.0f} cm at "
-                '({:.2f}, {:.2f}, {:.2f}) m ({})'.format(each.link, name, *size, *body.center,
-                                                         how),
+                f"'{each.link}' holds an object{name} of about {size} cm at "
+                f'({x:.2f}, {y:.2f}, {z:.2f}) m ({how})',
                 link=each.link, other=each.name or 'held object',
                 point_base=plain_point(body.center), time=0.0, value=each.age, unit='s'))
         if held.doubt:
@@ -94,7 +96,8 @@ class HeldFinder:
                     f'has: {", ".join(self._robot.link_names)}')
         return declared(attached, self._gripper)
 
-    def _bodies(self, observation: Observation, objects: Sequence[HeldObject]) -> tuple:
+    def _bodies(self, observation: Observation, objects: Sequence[HeldObject]
+                ) -> tuple[Body, ...]:
         T_base_link = self._poses(self._robot.configuration(observation.joint_positions,
                                                             strict=False)[None])[0]
         index = self._robot.link_names.index

@@ -191,6 +191,7 @@ class PrecheckSettings(PicklableSettings):
     tracking: TrackingModel | None = None
     #: what is declared to move with links of the robot
     attached: tuple[AttachedObject, ...] = ()
+    attached_doubt: str = ''     # why that is not all that is declared; '' where it is
 
 
 def _at_least_zero(settings: object, *names: str) -> None:

@@ -75,7 +75,7 @@ class Worker:
                 case Forget():
                     self._scene.clear()
                     if self._simulator is not None:
-                        self._simulator.forget_camera()
+                        self._simulator.forget()
         if self._model is not None:
             self._model.close()
 
@@ -138,8 +138,8 @@ class Worker:
             checker = self._simulate(None).checker(self._settings)
             # Where the camera does not see the robot in its place, the robot would be remembered
             # as scene, and scene be taken for robot.
-            if checker.camera_belief_of(observation).is_believed:
-                self._scene.update(observation, checker.robot_mask_of(observation))
+            if checker.look(observation).camera.is_believed:
+                self._scene.update(observation, checker.robot_mask(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())

@@ -44,10 +44,16 @@ class Frozen(WorldModel):
                              events=events)
             events = ()
 
-    def _scene_of(self, observation: Observation, robot: RobotRollout) -> Scene:
-        """Return the observed scene without robot; made once for all candidates from it."""
+    def _scene_of(self, observation: Observation, robot: RobotRollout,
+                  held: np.ndarray | None = None) -> Scene:
+        """
+        Return the observed scene without robot; made once for all candidates from it.
+
+        :param held: (H, W) bool, pixels of what is taken out with the robot.
+        """
         check_camera(observation, robot)
-        masks = (robot.link_id[0] >= 0,)
+        mask = robot.link_id[0] >= 0
+        masks = (mask if held is None else mask | held,)
         if self._scene is None or not self._scene.is_of(observation, masks):
             self._scene = Scene(observation, masks)
         return self._scene

@@ -9,6 +9,7 @@ from typing import Any
 from kinema4d_ros.camera.points import merge
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
+from kinema4d_ros.foresight.attached import held_bodies, mask_of
 from kinema4d_ros.scene.surface import TexturedSurface
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.frozen import draw_robot, Frozen
@@ -16,7 +17,7 @@ from kinema4d_ros.world_model.frozen import draw_robot, Frozen
 
 class Kinematic(Frozen):
     """
-    Moves what the fingers grasp with the hand, and lets it fall to rest when they open.
+    Moves what the fingers grasp or hold with the hand, and lets it fall to rest when they open.
 
     Nothing is learned: the segmentation, the grasp, the fall are geometry of the observed depth
     image and the exact motion of the fingers. So it needs depth and a gripper; without either it
@@ -50,10 +51,11 @@ class Kinematic(Frozen):
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
-        scene = self._scene_of(observation, robot).view
-        if scene.seen.depth is None or not can_grasp(robot):
+        if observation.view.depth is None or not can_grasp(robot):
             yield from super().predict(observation, robot, seed=seed, report=report)
             return
+        held = mask_of(held_bodies(robot), observation.view) if robot.held else None
+        scene = self._scene_of(observation, robot, held).view
         count, tolerance = len(robot.times), self.setting['robot_depth_tolerance']
         report('foresee', 0, 1)
         story = Story(scene, robot, self._grasping)

@@ -35,7 +35,7 @@ def episode(request):
 
 def judged(shadow, episode, observation, **tier1):
     """Return the verdict, with nothing remembered, and its finding about the camera or None."""
-    shadow.forget_camera()
+    shadow.forget()
     tier1 = {'unseen': 'report', **tier1}      # what a hole in the depth means is not the question
     joints = episode.observation().joint_positions
     verdict = shadow.precheck(observation, episode.trajectory, live_joints=joints,

@@ -88,7 +88,9 @@ def driven(simulator: ShadowSimulator, episode: Episode, depth: float = 0.05, *,
         body = body_of(held[0], T)
         for name in ways:
             way = np.array(WAYS[name], float)
-            free = free_way(body.vertices, body.planes, points, way)
+            # Sliding over what it stands on is not driving it into something.
+            others = points if way[2] else points[points[:, 2] > body.bottom + 0.015]
+            free = free_way(body.vertices, body.planes, others, way)
             if not np.isfinite(free):
                 continue
             try:

@@ -91,7 +91,8 @@ def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
         checker = RobotChecker(robot, load_meshes(robot), None)
     except Kinema4DError:      # reported above
         return Diagnosis(name, Level.INFO, 'not compared: a mesh is missing')
-    found, camera = checker.agreement_of(seen), checker.camera_belief_of(seen)
+    look = checker.look(seen)
+    found, camera = look.agreement, look.camera
     if (why := found.why_not_compared()) is not None:
         return Diagnosis(name, Level.WARNING, f'not compared: {why}',
                          'move the robot into view and look again')

@@ -3,6 +3,7 @@
 """The node shadow_sim: what would happen if this trajectory were executed? It commands nothing."""
 from __future__ import annotations
 
+import dataclasses
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from kinema4d_ros.bridge.subscription_thread import NotForExecutor, Subscription
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
+from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
@@ -94,6 +96,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
+        self._attachments = Attachments()
         self._tree, self._incompatible = TransformTree(), IncompatiblePublishers(self)
         self._robot_state: RobotState | None = None
         self._made: list[Any] = []         # subscriptions and timers of the present state
@@ -149,7 +152,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
         live, outputs, workers = LiveInputsHolder(), Outputs(self), self._start_workers(settings)
 
         def current() -> ShadowSimSettings:
-            return self._settings.current
+            now = self._settings.current
+            return dataclasses.replace(now, precheck=self._attachments.within(now.precheck))
 
         pipeline = PrecheckPipeline(self, live, outputs, current, checks=workers[-1],
                                     predictions=workers[0])
@@ -211,6 +215,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=NotForExecutor())]
+        self._made += self._attachments.subscribe(self, self._data)
         if values['memory_rate'] > 0:
             self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
                                                 callback_group=self._slow))

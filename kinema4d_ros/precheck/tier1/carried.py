@@ -3,6 +3,7 @@
 """What the robot carries, against the scene that it is carried through."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,14 @@ from kinema4d_ros.foresight import MovingBody, Story
 from kinema4d_ros.foresight.hull import depth_in, GRID
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
-from kinema4d_ros.scene import ScenePoints
+from kinema4d_ros.precheck.tier1.penetration import with_penetration
+from kinema4d_ros.precheck.tier1.timeline import Track
+from kinema4d_ros.scene import Scene, ScenePoints
 from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 _SAME = 1e-4       # [m] poses that differ by less are one pose
+_DRAGGED = 0.03    # [m] that what is held may go on through the edge of something
 _AROUND = 0.2      # [m] how far around the ground is looked at
 _GAP = 0.008       # [m] a place farther than this from what is seen is hidden
 _STANDS = 0.01     # [m] ground that is higher than this above its bottom is beside it
@@ -35,22 +39,30 @@ class HullTrack:
     what: str = 'scene'      # that it is pushed into
 
 
-def check_carried(scene: ScenePoints, robot: RobotRollout, story: Story,
-                  settings: Tier1Settings) -> list[Finding]:
+def check_carried(points: ScenePoints, robot: RobotRollout, story: Story,
+                  settings: Tier1Settings, scene: Scene | None = None) -> list[Finding]:
     """
     Report where something that is carried is pressed into the scene.
 
     It is taken for its convex hull. Points of the scene that are inside where it stands are its
     support or neighbours: of them only counts how much deeper it goes. Being put down touches the
     scene, so it may reach `carried_depth` deep.
+
+    :param scene: that the points are of; with it, how far what is held from the beginning is
+        pushed in counts, and not only how deep points are inside of it.
     """
-    gone = gone_from(scene, story, len(robot.times))
+    gone = gone_from(points, story, len(robot.times))
     found = []
     for moving in story.bodies:
-        tracks = [track for track in (
-            hull_track(scene, robot, moving, gone),
-            support_track(scene, robot, moving, settings.carried_sigma)) if track is not None]
-        finding = _worst([_judged(track, robot, moving, settings) for track in tracks])
+        into = whole = hull_track(points, robot, moving, gone)
+        if into is not None and moving.held is not None and scene is not None:
+            into = _pushed(into, robot, moving, scene)
+        below = support_track(points, robot, moving, settings.carried_sigma)
+        findings = [_judged(track, robot, moving, settings) for track in (into, below)
+                    if track is not None]
+        if whole is not None and moving.held is not None:
+            findings.append(_dragged(whole, robot, moving))
+        finding = _worst(findings)
         if finding is not None:
             found.append(finding)
     return found
@@ -115,6 +127,16 @@ def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
     return HullTrack(frames, distance, sigma, place)
 
 
+def _pushed(track: HullTrack, robot: RobotRollout, moving: MovingBody, scene: Scene) -> HullTrack:
+    """Return the track with how far it was pushed in: a flat thing is never deep inside."""
+    frames = track.frames
+    nothing = np.zeros(len(frames))
+    pushed = with_penetration(Track(
+        robot.times[frames], track.distance.astype(np.float32), track.sigma.astype(np.float32),
+        track.point_base.astype(np.float32), nothing, moving.T_base_body[frames]), scene)
+    return dataclasses.replace(track, distance=pushed.distance.astype(np.float64))
+
+
 def support_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
                   sigma: float) -> HullTrack | None:
     """
@@ -153,6 +175,30 @@ def support_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
         distance[number], place[number] = depth[deepest], ground[index[over][deepest]]
     known = np.where(np.isfinite(distance), sigma, np.nan)
     return HullTrack(frames, distance, known, place, 'surface below it')
+
+
+def _dragged(track: HullTrack, robot: RobotRollout, moving: MovingBody) -> Finding | None:
+    """Judge what is held where it goes on through the scene, however shallow it is in it."""
+    inside = track.distance <= -GRID
+    if not inside.any():
+        return None
+    place = moving.T_base_body[track.frames] @ np.r_[moving.body.center, 1.0]
+    steps = np.r_[0.0, np.linalg.norm(np.diff(place[:, :3], axis=0), axis=1)]
+    travelled, ways = 0.0, np.zeros(len(inside))
+    for number, (is_in, step) in enumerate(zip(inside, steps)):
+        travelled = travelled + step if is_in and number and inside[number - 1] else 0.0
+        ways[number] = travelled
+    worst = int(ways.argmax())
+    if ways[worst] < _DRAGGED:
+        return None
+    first = int((ways >= _DRAGGED).argmax())
+    times = robot.times[track.frames]
+    return Finding(
+        FindingCode.CONTACT, Severity.UNSURE,
+        f'what is carried may be dragged {100 * ways[worst]:.0f} cm through the edge of '
+        f'something until {times[worst]:.2f} s', link=carrier(robot, moving),
+        other='carried object', point_base=plain_point(track.point_base[worst]),
+        time=float(times[first]), value=-float(ways[worst]), limit=-_DRAGGED, unit='m')
 
 
 def carrier(robot: RobotRollout, moving: MovingBody) -> str:

@@ -62,7 +62,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     findings += check_unseen(scene, robot, clearance.link_names, fields, settings,
                              touching=rules, hand_links=hand_links)
     if story is not None:
-        findings += check_carried(scene.points, robot, story, settings)
+        findings += check_carried(scene.points, robot, story, settings, scene)
         findings += check_held_contact(robot, story, fields, settings)
     strict = [name for name in clearance.link_names if name not in rules]
     return tuple(findings), clearance.with_minimum_of(strict, fields)
