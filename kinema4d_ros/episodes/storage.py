@@ -12,13 +12,14 @@ from rosbags.rosbag2 import Reader
 
 from kinema4d_ros.episodes import recording
 from kinema4d_ros.episodes.images import raw_color, raw_depth
+from kinema4d_ros.episodes.repair import repaired_path
 from kinema4d_ros.episodes.topics import REQUIRED, Topic, TYPES, typestore
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.resources import share_dir
 
 MAX_BYTES = 1_000_000_000
-_CURE = 'record it again, fetch the file again, or, where its recorder was killed, end it with ' \
-    'kinema4d record --repair FILE'
+_CURE = 'record it again, fetch the file again, or, where its recorder was killed, make a copy ' \
+    'that can be read with kinema4d record --repair FILE'
 _RAW = {Topic.IMAGE: raw_color, Topic.DEPTH: raw_depth}
 
 
@@ -127,8 +128,13 @@ class Messages:
 
 
 def in_folder(path: Path) -> Path:
-    """Return the one .mcap file of a folder, as bags are; any other path as it is."""
+    """
+    Return the one .mcap file of a folder, as bags are; any other path as it is.
+
+    The repaired copy of a file stands for it.
+    """
     files = sorted(path.glob('*.mcap')) if path.is_dir() else []
+    files = [file for file in files if not repaired_path(file).is_file()]
     return files[0] if len(files) == 1 else path
 
 
