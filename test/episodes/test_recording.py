@@ -5,57 +5,19 @@ import re
 
 import numpy as np
 import pytest
-from hand_made import CAMERA, START_NS, STEP_NS, URDF
+from hand_made import CAMERA, LATE_NS, START_NS, STEP_NS, URDF
 from rosbags.rosbag2 import (CompressionFormat, CompressionMode, Reader, StoragePlugin,
                               Writer)
 from rosbags.typesys import get_typestore, Stores
 
-from kinema4d_ros.episodes import Episode, EpisodeWriter, Topic
+from kinema4d_ros.episodes import Episode, EpisodeWriter
 from kinema4d_ros.episodes.repair import repair
-from kinema4d_ros.episodes.topics import TYPES, typestore
+from kinema4d_ros.episodes.topics import typestore
 from kinema4d_ros.errors import EpisodeError
 
 _types = typestore.types
 BARE = re.sub(r'<link name="eye_optical_frame"/>|<joint name="eye".*?</joint>', '', URDF,
               flags=re.DOTALL)
-LATE_NS = 5_000_000     # [ns] that everything arrives after its stamp
-
-
-@pytest.fixture
-def record(tmp_path, small_episode):
-    """Return a function that records the small episode as the node does; `change` alters it."""
-    from kinema4d_ros.episodes.storage import Messages
-
-    def run(change=lambda topic, message: message, without=()):
-        source, frames = Messages(small_episode), Episode.open(small_episode).frames
-        raw = []
-        for topic in (Topic.ROBOT_DESCRIPTION, Topic.TF_STATIC, Topic.CAMERA_INFO,
-                      Topic.JOINT_STATES, Topic.TRAJECTORY):
-            raw += [(int(stamp), str(topic), TYPES[topic], source.get(topic, i))
-                    for i, stamp in enumerate(source.stamps(topic))]
-        for frame in frames:
-            for name, pixels, encoding in (('/camera/image_raw', frame.image, 'rgb8'),
-                                           ('/camera/depth/image_raw', frame.depth, '32FC1')):
-                if pixels is not None:
-                    header = _types['std_msgs/msg/Header'](_types['builtin_interfaces/msg/Time'](
-                        *divmod(frame.stamp_ns, 10**9)), 'eye_optical_frame')
-                    data = np.frombuffer(pixels.tobytes(), np.uint8)
-                    raw.append((frame.stamp_ns, name, 'sensor_msgs/msg/Image',
-                                _types['sensor_msgs/msg/Image'](
-                                    header, *pixels.shape[:2], encoding, 0,
-                                    len(data) // pixels.shape[0], data)))
-        with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-            topics = {}
-            for stamp, topic, kind, message in sorted(raw, key=lambda item: item[0]):
-                for part in np.atleast_1d(change(topic, message)):
-                    if part is None or topic in without:
-                        continue
-                    if topic not in topics:
-                        topics[topic] = writer.add_connection(topic, kind, typestore=typestore)
-                    writer.write(topics[topic], stamp + LATE_NS,
-                                 typestore.serialize_cdr(part, kind))
-        return tmp_path / 'bag'
-    return run
 
 
 def test_it_is_what_was_published(record, small_episode):

@@ -38,7 +38,8 @@ def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
     except Kinema4DError as error:
         yield Diagnosis('meshes', Level.ERROR, str(error))
     else:
-        yield Diagnosis('meshes', Level.WARNING if meshes.warnings else Level.OK,
+        level = Level.ERROR if meshes.unreadable else Level.WARNING if meshes.warnings else Level.OK
+        yield Diagnosis('meshes', level,
                         '; '.join(meshes.warnings) or f'{len(meshes)} links have a shape')
     if not node.joint_names:
         return
