@@ -127,6 +127,12 @@ class ShadowSimulator:
         robot = self.roll_out(observation, trajectory, report)
         return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is replaced in the robot, tolerated, or left out of the checks of its links."""
+        return (*self.robot.warnings, *getattr(self._meshes, 'warnings', ()),
+                *self.checker().self_collision.warnings)
+
     def robot_mask(self, observation: Observation) -> np.ndarray:
         """Return where the robot hides the scene in this observation, (H, W) bool."""
         start = self.robot.configuration(observation.joint_positions, strict=False)

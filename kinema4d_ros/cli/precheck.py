@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -80,6 +81,7 @@ def run(options: argparse.Namespace) -> Exit:
         simulator = ShadowSimulator(robot, model, frames=options.frames)
         checkpoint = str(model.fingerprint)
         try:
+            warnings = simulator.warnings
             verdict = simulator.precheck(observation, trajectory, tiers=options.tiers, goal=goal,
                                          seed=options.seed, report=report)
         finally:
@@ -94,6 +96,8 @@ def run(options: argparse.Namespace) -> Exit:
         write_packet(packet_path, IncidentPacket(
             observation, episode.robot_description, trajectory, rules, verdict,
             meshes=mesh_hashes(robot)))
+    for warning in warnings:
+        print(f'warning: {warning}', file=sys.stderr)
     if options.json:
         show.write_json(verdict)
     else:
