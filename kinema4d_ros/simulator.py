@@ -139,6 +139,12 @@ class ShadowSimulator:
         robot = self.roll_out(observation, trajectory, report, start=start)
         return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is replaced in the robot, tolerated, or left out of the checks of its links."""
+        return (*self.robot.warnings, *getattr(self._meshes, 'warnings', ()),
+                *self.checker().self_collision.warnings)
+
     def robot_mask(self, observation: Observation) -> np.ndarray:
         """
         Return where the robot and what it holds hide the scene, (H, W) bool.
@@ -225,7 +231,7 @@ class ShadowSimulator:
         if self.world_model is not None:
             self.world_model.close()
         self._seen = self._checker = None
-        self._held_memory.clear()
+        self._memory.clear()
 
     def _appearance(self, observation: Observation) -> Appearance:
         """Return the robot's colours in the observation; kept."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -21,6 +22,7 @@ examples:
   kinema4d precheck libero_object_0_0_success
   kinema4d precheck recording_20260101_120000 --tiers 0,1 --json
   kinema4d precheck mine.mcap --goal lift --incident-dir incidents
+  kinema4d precheck bag --topic image=/cell/cam/color/image_raw --trajectory reach.yaml
   kinema4d precheck mine.mcap --tiers 0,1,2 --world-model kinema4d --set device=cuda:0"""
 
 
@@ -28,6 +30,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('episode', metavar='EPISODE',
                         help='.mcap file, folder of a bag, or name of a bundled episode')
+    parser.add_argument('--topic', action='append', default=[], metavar='ROLE=NAME',
+                        help='what a bag calls its image, depth, camera_info, joint_states, '
+                             'trajectory, robot_description or tf_static, where it is not found; '
+                             'may be repeated')
+    parser.add_argument('--trajectory', type=Path, metavar='FILE',
+                        help='judge this trajectory (YAML, JSON or NPZ) from the last image on, in '
+                             'place of that of the bag')
     parser.add_argument('--tiers', type=tiers, default=(0, 1), metavar='0,1,2',
                         help='that must find nothing wrong for a PASS: 0 the trajectory by itself, '
                              '1 against the scene, 2 what a world model predicts (default 0,1)')
@@ -54,6 +63,7 @@ def run(options: argparse.Namespace) -> Exit:
     """Judge, show, and say it with the exit code."""
     from kinema4d_ros.cli import show
     from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.episodes.trajectory_file import load_trajectory
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
     from kinema4d_ros.precheck import PrecheckSettings
@@ -65,7 +75,9 @@ def run(options: argparse.Namespace) -> Exit:
     settings = settings_of(options.set)
     with show.progress('precheck') as report:
         report('reading', 0, 0)
-        episode = Episode.open(options.episode)
+        episode = Episode.open(
+            options.episode, topics=topics_of(options.topic),
+            trajectory=load_trajectory(options.trajectory) if options.trajectory else None)
         goal = goal_of(options.goal, episode.metadata.goal)
         robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
         observation, trajectory = episode.observation(), episode.trajectory
@@ -76,6 +88,7 @@ def run(options: argparse.Namespace) -> Exit:
         simulator = ShadowSimulator(robot, model, frames=options.frames, settings=allowed)
         checkpoint = str(model.fingerprint)
         try:
+            warnings = simulator.warnings
             verdict = simulator.precheck(observation, trajectory, tiers=options.tiers, goal=goal,
                                          seed=options.seed, report=report)
         finally:
@@ -90,6 +103,8 @@ def run(options: argparse.Namespace) -> Exit:
         write_packet(packet_path, IncidentPacket(
             observation, episode.robot_description, trajectory, rules, verdict,
             meshes=mesh_hashes(robot)))
+    for warning in warnings:
+        print(f'warning: {warning}', file=sys.stderr)
     if options.json:
         show.write_json(verdict)
     else:
@@ -108,6 +123,17 @@ def tiers(text: str) -> tuple[int, ...]:
     if not set(found) <= {0, 1, 2}:
         raise argparse.ArgumentTypeError(f'{text!r}; give some of 0,1,2')
     return found
+
+
+def topics_of(texts: list[str]) -> dict[str, str]:
+    """Read ROLE=NAME texts."""
+    from kinema4d_ros.errors import ConfigurationError
+
+    pairs = [text.partition('=') for text in texts]
+    for role, sign, name in pairs:
+        if not sign or not name.startswith('/'):
+            raise ConfigurationError(f'--topic {role}{sign}{name!r} is not of the form ROLE=/NAME')
+    return {role: name for role, _, name in pairs}
 
 
 def settings_of(texts: list[str]) -> dict[str, Any]:

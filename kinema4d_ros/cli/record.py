@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from kinema4d_ros.cli.exits import Exit
+from kinema4d_ros.errors import ConfigurationError
 
 HELP = 'record inputs, predictions and verdicts as a bag (MCAP)'
 EPILOG = """\
@@ -29,7 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--part-size', type=int, default=900, metavar='MB',
                         help='begin a new bag after so much (default 900)')
     parser.add_argument('--repair', type=Path, metavar='FILE',
-                        help='end a file whose recorder could not, instead of recording')
+                        help='make a copy that can be read of a file whose recorder could not end '
+                             'it, instead of recording; the file itself stays as it is')
+    parser.add_argument('--out', type=Path, metavar='FILE',
+                        help='of the copy (default NAME.repaired.mcap beside the file)')
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -39,9 +43,10 @@ def run(options: argparse.Namespace) -> Exit:
     if options.repair is not None:
         from kinema4d_ros.episodes.repair import repair
 
-        lost = repair(options.repair)
-        print(f'{options.repair} is readable again; {lost} bytes at its end were incomplete')
+        print(repair(options.repair, options.out).sentence)
         return Exit.PASS
+    if options.out is not None:
+        raise ConfigurationError('--out is of --repair; a recording is named by its FOLDER')
     parameters = [f'part_size:={options.part_size}']
     if options.folder:
         parameters.append(f'output:={Path(options.folder).absolute()}')

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload, TYPE_CHECKING
 
 import numpy as np
@@ -144,16 +145,20 @@ class Episode:
             self.frames.stamps_ns, self.trajectory_stamp_ns, 'right')) - 1)
 
     @classmethod
-    def open(cls, path: str | Path) -> Episode:
+    def open(cls, path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
+             trajectory: JointTrajectory | None = None) -> Episode:
         """
         Open an episode by its path, or by the name of a bundled one.
 
         A folder with one .mcap file, as a recording is, stands for that file.
 
+        :param topics: role -> topic of a recording, where they are not named as here and not as
+            cameras name them: image, depth, camera_info, joint_states, trajectory, ...
+        :param trajectory: in place of that of the recording, as if sent after its last image.
         :raises EpisodeError: when it is damaged, too large, lacks a topic or holds nonsense;
             the message names the file, the topic and what to do.
         """
-        return cls(Messages(find_episode(path)))
+        return cls(Messages(find_episode(path), topics, trajectory))
 
     @cached_property
     def calibration(self) -> CameraCalibration:

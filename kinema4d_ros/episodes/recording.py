@@ -27,9 +27,6 @@ Stored = dict[Topic, list[tuple[int, bytes]]]
 """Topic -> (stamp [ns], serialised message), ascending."""
 
 KIND = 'recording'       # in the metadata that is made up
-RAW_TYPE = 'sensor_msgs/msg/Image'
-#: topics of uncompressed images -> the topic of an episode that they stand for
-RAW = {'/camera/image_raw': Topic.IMAGE, '/camera/depth/image_raw': Topic.DEPTH}
 #: topics whose messages begin with a header, and are dated by it
 _STAMPED = (Topic.IMAGE, Topic.DEPTH, Topic.CAMERA_INFO, Topic.JOINT_STATES)
 

@@ -3,23 +3,31 @@
 """Episode files: found by name, and their messages by topic, checked for damage, type, presence."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
 from kinema4d_ros.episodes import recording
 from kinema4d_ros.episodes.images import raw_color, raw_depth
+from kinema4d_ros.episodes.repair import repaired_path
+from kinema4d_ros.episodes.sources import choose, OWN_NAMES, RAW_TYPE, trajectory_in
 from kinema4d_ros.episodes.topics import REQUIRED, Topic, TYPES, typestore
+from kinema4d_ros.episodes.writer import trajectory_message
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.resources import share_dir
+from kinema4d_ros.types import JointTrajectory
 
 MAX_BYTES = 1_000_000_000
-_CURE = 'record it again, fetch the file again, or, where its recorder was killed, end it with ' \
-    'kinema4d record --repair FILE'
+_CURE = 'record it again, fetch the file again, or, where its recorder was killed, make a copy ' \
+    'that can be read with kinema4d record --repair FILE'
 _RAW = {Topic.IMAGE: raw_color, Topic.DEPTH: raw_depth}
+OTHER_NAMES = {topic: f'{topic} (or {name})' for topic, name in OWN_NAMES.items()}
 
 
 class Messages:
@@ -29,11 +37,14 @@ class Messages:
     A file without the metadata of an episode is taken for a recording of a live robot.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, topics: Mapping[str, str] = MappingProxyType({}),
+                 trajectory: JointTrajectory | None = None):
         """
         Make a reader of a recording, which is read once, checksums included.
 
         :param path: of the file, or of a bag's folder with one file.
+        :param topics: what the bag calls them, by role (`sources.ROLES`), where it is not as we do.
+        :param trajectory: in place of that of the recording; it begins with its last image.
         :raises EpisodeError: when it is missing, too large, damaged, or lacks a topic.
         """
         self.path = path = in_folder(path)
@@ -47,38 +58,64 @@ class Messages:
         if size > MAX_BYTES:
             raise EpisodeError(f'episode {path} has {size} bytes, more than the {MAX_BYTES} that '
                                'are read into memory; record fewer or smaller images')
-        known = {str(topic): topic for topic in Topic} | recording.RAW
         self._raw: recording.Stored = {}
         self._types = dict(TYPES)
         try:
             with Reader(path) as reader:
+                chosen = choose(path, ((c.topic, c.msgtype) for c in reader.connections), topics)
+                known = {name: topic for topic, name in chosen.names.items()}
                 connections = [c for c in reader.connections if c.topic in known]
-                raw = {recording.RAW.get(c.topic) for c in connections}   # they hold more
-                connections = [c for c in connections if c.topic not in raw]
                 for connection in connections:
                     topic, kind = known[connection.topic], connection.msgtype
-                    if connection.topic in recording.RAW:
-                        self._types[topic] = recording.RAW_TYPE
-                    if kind != self._types[topic]:
+                    if topic in _RAW and kind == RAW_TYPE:
+                        self._types[topic] = RAW_TYPE
+                    elif kind != TYPES[topic] and topic != Topic.TRAJECTORY:
                         raise EpisodeError(f'episode {path}: topic {connection.topic} has type '
-                                           f'{kind}, expected {self._types[topic]}')
+                                           f'{kind}, expected {TYPES[topic]}')
                 if connections:
                     for connection, stamp_ns, data in reader.messages(connections=connections):
-                        self._raw.setdefault(known[connection.topic], []).append((stamp_ns, data))
+                        topic, kept = known[connection.topic], data
+                        if topic == Topic.TRAJECTORY and connection.msgtype != TYPES[topic]:
+                            kept = _trajectory_inside(data, connection)
+                        if kept:
+                            self._raw.setdefault(topic, []).append((stamp_ns, kept))
         except EpisodeError:
             raise
         except Exception as error:      # a damaged file makes the reader raise almost anything
             raise EpisodeError(f'episode {path} is damaged or no MCAP file of ROS 2 '
                                f'({type(error).__name__}: {error}); {_CURE}') from error
+        if trajectory is not None and self._raw.get(Topic.IMAGE):
+            self._take(trajectory)
         if self._raw and Topic.METADATA not in self._raw:
             self._raw = recording.as_episode(path, self._raw)
-        other = {topic: f'{topic} (or {name})' for name, topic in recording.RAW.items()}
-        missing = [other.get(topic, str(topic)) for topic in TYPES
+        missing = [OTHER_NAMES.get(topic, str(topic)) for topic in TYPES
                    if topic in REQUIRED and topic not in self._raw]
         if missing:
-            there = ', '.join(sorted(map(str, self._raw))) or 'none'
+            there = ', '.join(sorted(chosen.names.get(topic, str(topic))
+                                     for topic in self._raw)) or 'none'
+            hint = f'; {chosen.hints}' if chosen.hints else ''
             raise EpisodeError(f'episode {path} lacks the topic {", ".join(missing)}; it has: '
-                               f'{there}; record these topics too')
+                               f'{there}; record these topics too{hint}')
+        self._check_registered(chosen.names)
+
+    def _take(self, trajectory: JointTrajectory) -> None:
+        """Take a trajectory for one that was sent right after the last image."""
+        stamp_ns = self._raw[Topic.IMAGE][-1][0] + 1
+        message = trajectory_message(stamp_ns, trajectory)
+        self._raw[Topic.TRAJECTORY] = [
+            (stamp_ns, bytes(typestore.serialize_cdr(message, TYPES[Topic.TRAJECTORY])))]
+
+    def _check_registered(self, names: Mapping[Topic, str]) -> None:
+        """Check that depth, where it was chosen by its name, is that of the image's pixels."""
+        if not self._raw.get(Topic.DEPTH) or names[Topic.DEPTH] in (
+                Topic.DEPTH, OWN_NAMES[Topic.DEPTH]):
+            return
+        frames = [self.get(topic, 0).header.frame_id for topic in (Topic.DEPTH, Topic.IMAGE)]
+        if len(set(frames)) > 1:
+            raise EpisodeError(
+                f'episode {self.path}: {names[Topic.DEPTH]} is in the frame {frames[0]!r} and '
+                f'{names[Topic.IMAGE]} in {frames[1]!r}, so the depth is not registered to the '
+                'image; record registered depth (RealSense: align_depth.enable:=true)')
 
     def stamps(self, topic: Topic) -> np.ndarray:
         """Return the stamps of a topic's messages, (N,) int64 [ns], ascending."""
@@ -113,7 +150,7 @@ class Messages:
         """Decode the data of an image, saying which one it was when it fails."""
         message = self.get(topic, index)
         try:
-            if self._types[topic] == recording.RAW_TYPE:
+            if self._types[topic] == RAW_TYPE:
                 return _RAW[topic](message, *arguments)
             if message.format.startswith('32FC1'):
                 raise EpisodeError(f'depth as {message.format!r} is not read; record the raw topic')
@@ -126,9 +163,24 @@ class Messages:
         return EpisodeError(f'episode {self.path}: topic {topic}, message {index}: {what}; {_CURE}')
 
 
+def _trajectory_inside(data: bytes, connection: Connection) -> bytes:
+    """Return the trajectory of a message that holds one besides other things, b'' without."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    known = get_types_from_msg(connection.msgdef.data, connection.msgtype)
+    store.register({name: kind for name, kind in known.items() if name not in store.types})
+    found = trajectory_in(store.deserialize_cdr(data, connection.msgtype))
+    return b'' if found is None else bytes(
+        store.serialize_cdr(found, TYPES[Topic.TRAJECTORY]))
+
+
 def in_folder(path: Path) -> Path:
-    """Return the one .mcap file of a folder, as bags are; any other path as it is."""
+    """
+    Return the one .mcap file of a folder, as bags are; any other path as it is.
+
+    The repaired copy of a file stands for it.
+    """
     files = sorted(path.glob('*.mcap')) if path.is_dir() else []
+    files = [file for file in files if not repaired_path(file).is_file()]
     return files[0] if len(files) == 1 else path
 
 

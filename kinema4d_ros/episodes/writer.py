@@ -114,17 +114,7 @@ class EpisodeWriter:
 
     def add_trajectory(self, stamp_ns: int, trajectory: JointTrajectory) -> None:
         """Add the trajectory that starts at this stamp, once."""
-        points = []
-        for i, time in enumerate(trajectory.times):
-            row = [np.zeros(0) if value is None else np.asarray(value[i], np.float64)
-                   for value in (trajectory.positions, trajectory.velocities,
-                                 trajectory.accelerations)]
-            seconds, nanoseconds = divmod(round(float(time) * 1e9), 10**9)
-            points.append(_types['trajectory_msgs/msg/JointTrajectoryPoint'](
-                *row, np.zeros(0), _types['builtin_interfaces/msg/Duration'](
-                    seconds, nanoseconds)))
-        self._add(Topic.TRAJECTORY, stamp_ns, _types[TYPES[Topic.TRAJECTORY]](
-            _header(stamp_ns), list(trajectory.joint_names), points))
+        self._add(Topic.TRAJECTORY, stamp_ns, trajectory_message(stamp_ns, trajectory))
 
     def _text(self, topic: Topic, stamp_ns: int, text: str) -> None:
         self._add(topic, stamp_ns, _types['std_msgs/msg/String'](text))
@@ -188,3 +178,16 @@ def _add_checksums(path: Path) -> None:
             elif opcode == 0x02:                        # footer: only the magic follows
                 break
             file.seek(start + size)
+
+
+def trajectory_message(stamp_ns: int, trajectory: JointTrajectory) -> Any:
+    """Return a trajectory as rosbags' trajectory_msgs/JointTrajectory."""
+    points = []
+    for i, time in enumerate(trajectory.times):
+        row = [np.zeros(0) if value is None else np.asarray(value[i], np.float64)
+               for value in (trajectory.positions, trajectory.velocities,
+                             trajectory.accelerations)]
+        seconds, nanoseconds = divmod(round(float(time) * 1e9), 10**9)
+        points.append(_types['trajectory_msgs/msg/JointTrajectoryPoint'](
+            *row, np.zeros(0), _types['builtin_interfaces/msg/Duration'](seconds, nanoseconds)))
+    return _types[TYPES[Topic.TRAJECTORY]](_header(stamp_ns), list(trajectory.joint_names), points)

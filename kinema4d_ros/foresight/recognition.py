@@ -129,8 +129,8 @@ def _compared(vertices: np.ndarray, scene: SceneView
     local = vertices @ T[:3, :3].T + T[:3, 3]
     pixel = project(local, camera)
     with np.errstate(invalid='ignore'):
-        inside: np.ndarray = ((pixel >= 0) & (np.round(pixel) < [camera.width, camera.height])
-                              ).all(-1)
+        inside = np.asarray(((pixel >= 0) & (np.round(pixel) < [camera.width, camera.height])
+                             ).all(axis=-1))
     u, v = np.round(np.where(inside[:, None], pixel, 0)).astype(int).T
     order = np.lexsort((local[:, 2], v * camera.width + u))
     order = order[inside[order]]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.robot import Box, Cylinder, JointType, MeshFile, Robot, Shape, Sphere
+from kinema4d_ros.robot import (Box, Capsule, Cylinder, JointType, MeshFile, Robot, Shape,
+                                Sphere, UnreadShape)
 from kinema4d_ros.types import Verdict
 
 _MESH = 0.15     # [m] that a mesh reaches beyond its frame, where files are not read
@@ -58,7 +59,9 @@ def _radius(shape: Shape) -> float:
             return away + float(np.hypot(geometry.radius, geometry.length / 2))
         case Sphere():
             return away + geometry.radius
-        case MeshFile():
+        case Capsule():
+            return away + geometry.radius + geometry.length / 2
+        case MeshFile() | UnreadShape():
             return away + _MESH
 
 

@@ -3,9 +3,12 @@
 """A small episode made by hand: three frames, two joints, one object."""
 import numpy as np
 import pytest
-from hand_made import CAMERA, START_NS, STEP_NS, URDF
+from hand_made import CAMERA, LATE_NS, START_NS, STEP_NS, URDF
+from rosbags.rosbag2 import StoragePlugin, Writer
 
-from kinema4d_ros.episodes import EpisodeMetadata, EpisodeWriter, ObjectBox, TrueClearance
+from kinema4d_ros.episodes import (Episode, EpisodeMetadata, EpisodeWriter, ObjectBox, Topic,
+                                   TrueClearance)
+from kinema4d_ros.episodes.topics import TYPES, typestore
 from kinema4d_ros.types import JointTrajectory
 
 
@@ -80,3 +83,47 @@ def small_episode(tmp_path, fill):
     with EpisodeWriter(path) as writer:
         fill(writer)
     return path
+
+
+@pytest.fixture
+def record(tmp_path, small_episode):
+    """
+    Return a function that records the small episode as the node does.
+
+    `change` alters messages, `without` leaves topics out, `names` calls them otherwise.
+    """
+    from kinema4d_ros.episodes.storage import Messages
+    _types = typestore.types
+
+    def run(change=lambda topic, message: message, without=(), names=None):
+        names = names or {}
+        source, frames = Messages(small_episode), Episode.open(small_episode).frames
+        raw = []
+        for topic in (Topic.ROBOT_DESCRIPTION, Topic.TF_STATIC, Topic.CAMERA_INFO,
+                      Topic.JOINT_STATES, Topic.TRAJECTORY):
+            raw += [(int(stamp), str(topic), TYPES[topic], source.get(topic, i))
+                    for i, stamp in enumerate(source.stamps(topic))]
+        for frame in frames:
+            for name, pixels, encoding in (('/camera/image_raw', frame.image, 'rgb8'),
+                                           ('/camera/depth/image_raw', frame.depth, '32FC1')):
+                if pixels is not None:
+                    header = _types['std_msgs/msg/Header'](_types['builtin_interfaces/msg/Time'](
+                        *divmod(frame.stamp_ns, 10**9)), 'eye_optical_frame')
+                    data = np.frombuffer(pixels.tobytes(), np.uint8)
+                    raw.append((frame.stamp_ns, name, 'sensor_msgs/msg/Image',
+                                _types['sensor_msgs/msg/Image'](
+                                    header, *pixels.shape[:2], encoding, 0,
+                                    len(data) // pixels.shape[0], data)))
+        with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            topics = {}
+            for stamp, topic, kind, message in sorted(raw, key=lambda item: item[0]):
+                for part in np.atleast_1d(change(topic, message)):
+                    if part is None or topic in without:
+                        continue
+                    if topic not in topics:
+                        topics[topic] = writer.add_connection(
+                            names.get(topic, topic), kind, typestore=typestore)
+                    writer.write(topics[topic], stamp + LATE_NS,
+                                 typestore.serialize_cdr(part, kind))
+        return tmp_path / 'bag'
+    return run

@@ -13,5 +13,6 @@ URDF = """<robot name="two">
     <origin xyz="0.1 0.2 0.3" rpy="-1.5707963 0 0"/></joint>
 </robot>"""
 STEP_NS = 100_000_000
+LATE_NS = 5_000_000     # [ns] that what is recorded arrives after its stamp
 START_NS = 1_000 * 10**9
 CAMERA = PinholeCamera(12, 8, 20.0, 20.0, 5.5, 3.5)

@@ -5,55 +5,19 @@ import re
 
 import numpy as np
 import pytest
-from hand_made import CAMERA, START_NS, STEP_NS, URDF
-from rosbags.rosbag2 import StoragePlugin, Writer
+from hand_made import CAMERA, LATE_NS, START_NS, STEP_NS, URDF
+from rosbags.rosbag2 import (CompressionFormat, CompressionMode, Reader, StoragePlugin,
+                              Writer)
+from rosbags.typesys import get_typestore, Stores
 
-from kinema4d_ros.episodes import Episode, EpisodeWriter, Topic
+from kinema4d_ros.episodes import Episode, EpisodeWriter
 from kinema4d_ros.episodes.repair import repair
-from kinema4d_ros.episodes.topics import TYPES, typestore
+from kinema4d_ros.episodes.topics import typestore
 from kinema4d_ros.errors import EpisodeError
 
 _types = typestore.types
 BARE = re.sub(r'<link name="eye_optical_frame"/>|<joint name="eye".*?</joint>', '', URDF,
               flags=re.DOTALL)
-LATE_NS = 5_000_000     # [ns] that everything arrives after its stamp
-
-
-@pytest.fixture
-def record(tmp_path, small_episode):
-    """Return a function that records the small episode as the node does; `change` alters it."""
-    from kinema4d_ros.episodes.storage import Messages
-
-    def run(change=lambda topic, message: message, without=()):
-        source, frames = Messages(small_episode), Episode.open(small_episode).frames
-        raw = []
-        for topic in (Topic.ROBOT_DESCRIPTION, Topic.TF_STATIC, Topic.CAMERA_INFO,
-                      Topic.JOINT_STATES, Topic.TRAJECTORY):
-            raw += [(int(stamp), str(topic), TYPES[topic], source.get(topic, i))
-                    for i, stamp in enumerate(source.stamps(topic))]
-        for frame in frames:
-            for name, pixels, encoding in (('/camera/image_raw', frame.image, 'rgb8'),
-                                           ('/camera/depth/image_raw', frame.depth, '32FC1')):
-                if pixels is not None:
-                    header = _types['std_msgs/msg/Header'](_types['builtin_interfaces/msg/Time'](
-                        *divmod(frame.stamp_ns, 10**9)), 'eye_optical_frame')
-                    data = np.frombuffer(pixels.tobytes(), np.uint8)
-                    raw.append((frame.stamp_ns, name, 'sensor_msgs/msg/Image',
-                                _types['sensor_msgs/msg/Image'](
-                                    header, *pixels.shape[:2], encoding, 0,
-                                    len(data) // pixels.shape[0], data)))
-        with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-            topics = {}
-            for stamp, topic, kind, message in sorted(raw, key=lambda item: item[0]):
-                for part in np.atleast_1d(change(topic, message)):
-                    if part is None or topic in without:
-                        continue
-                    if topic not in topics:
-                        topics[topic] = writer.add_connection(topic, kind, typestore=typestore)
-                    writer.write(topics[topic], stamp + LATE_NS,
-                                 typestore.serialize_cdr(part, kind))
-        return tmp_path / 'bag'
-    return run
 
 
 def test_it_is_what_was_published(record, small_episode):
@@ -158,11 +122,68 @@ def test_a_file_whose_writer_was_killed(record, lost):
         repair(path)
     assert path.read_bytes() == whole
     chunk = whole.index(b'\x0f\x04' + bytes(7))          # where the data ends
-    path.write_bytes(whole[:-lost] if lost < 3000 else whole[:chunk])
+    cut = whole[:-lost] if lost < 3000 else whole[:chunk]
+    path.write_bytes(cut)
     with pytest.raises(EpisodeError, match='kinema4d record --repair'):
         Episode.open(bag)
-    repair(path)
+    done = repair(path)
+    assert path.read_bytes() == cut      # the only copy of what happened is left alone
+    assert done.path == bag / 'bag.repaired.mcap' and done.salvaged == 0
     assert len(Episode.open(bag).frames) == 3
+    with pytest.raises(EpisodeError, match='is there already; name another file'):
+        repair(path)
+    assert repair(path, bag / 'again.mcap').messages == done.messages
+
+
+def written(path, compression: str) -> tuple[bytes, int]:
+    """Write 30 messages in one chunk; return the file and where the chunk's data ends."""
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+    if compression:
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with writer:
+        store = get_typestore(Stores.ROS2_JAZZY)
+        topic = writer.add_connection('/noise', 'std_msgs/msg/String', typestore=store)
+        noise = np.random.default_rng(0)
+        for stamp in range(30):
+            text = noise.bytes(15000).hex()
+            writer.write(topic, stamp, store.serialize_cdr(store.types['std_msgs/msg/String'](
+                data=text), 'std_msgs/msg/String'))
+    content = (path / f'{path.name}.mcap').read_bytes()
+    return content, content.index(b'\x0f\x04' + bytes(7))
+
+
+@pytest.mark.parametrize('compression', ['', 'zstd'])
+@pytest.mark.parametrize('share', [0.3, 0.6, 0.99])
+def test_messages_of_a_chunk_that_was_being_written_are_saved(tmp_path, compression, share):
+    content, end = written(tmp_path / 'bag', compression)
+    path = tmp_path / 'cut.mcap'
+    path.write_bytes(content[:int(share * end)])
+    done = repair(path, tmp_path / 'out.mcap')
+    with Reader(tmp_path / 'out.mcap') as reader:
+        stamps = [stamp for _, stamp, _ in reader.messages()]
+    assert stamps == list(range(done.messages))
+    assert done.salvaged == done.messages and done.messages >= 30 * share - 6
+    assert f'{done.messages} messages, {done.salvaged} of them out of a chunk' in done.sentence
+
+
+def test_a_damaged_chunk_is_kept_as_far_as_it_goes(tmp_path):
+    """A loss of power leaves zeros where the disk had promised data."""
+    content, end = written(tmp_path / 'bag', '')
+    path = tmp_path / 'zeros.mcap'
+    path.write_bytes(content[:end // 2] + bytes(len(content) - end // 2))
+    done = repair(path)
+    with Reader(done.path) as reader:
+        assert len(list(reader.messages())) == done.messages
+    assert 12 <= done.messages <= 16 and done.lost_bytes > 0
+
+
+def test_nothing_to_save_is_said(tmp_path):
+    content, _ = written(tmp_path / 'bag', '')
+    path = tmp_path / 'head.mcap'
+    path.write_bytes(content[:300])
+    with pytest.raises(EpisodeError, match='holds no whole message in its 300 bytes'):
+        repair(path)
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ['head.mcap']
 
 
 def test_what_is_no_recording_is_not_repaired(tmp_path):

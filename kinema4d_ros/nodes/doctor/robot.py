@@ -33,7 +33,8 @@ def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
     except Kinema4DError as error:
         yield Diagnosis('meshes', Level.ERROR, str(error))
     else:
-        yield Diagnosis('meshes', Level.WARNING if meshes.warnings else Level.OK,
+        level = Level.ERROR if meshes.unreadable else Level.WARNING if meshes.warnings else Level.OK
+        yield Diagnosis('meshes', level,
                         '; '.join(meshes.warnings) or f'{len(meshes)} links have a shape')
     if not node.joint_names:
         return
@@ -91,8 +92,8 @@ def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
         checker = RobotChecker(robot, load_meshes(robot), None)
     except Kinema4DError:      # reported above
         return Diagnosis(name, Level.INFO, 'not compared: a mesh is missing')
-    look = checker.look(seen)
-    found, camera = look.agreement, look.camera
+    robot_seen = checker.look(seen)
+    found, camera = robot_seen.agreement, robot_seen.camera
     if (why := found.why_not_compared()) is not None:
         return Diagnosis(name, Level.WARNING, f'not compared: {why}',
                          'move the robot into view and look again')
