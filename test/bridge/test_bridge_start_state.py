@@ -6,8 +6,8 @@ import math
 import pytest
 
 pytest.importorskip('kinema4d_ros.msg', reason='the interfaces are not built')
-from kinema4d_ros.bridge.joint_sources import JointSources  # noqa: E402
 from kinema4d_ros.bridge.motion import JointStates  # noqa: E402
+from kinema4d_ros.bridge.stamped_buffer import StampedBuffer  # noqa: E402
 from kinema4d_ros.bridge.start_state import start_state  # noqa: E402
 
 NOW = 10_000_000_000
@@ -15,12 +15,11 @@ NOW = 10_000_000_000
 
 def velocity(history, told=None):
     """Return the velocity of joint j after positions at so many seconds before now."""
-    sources = JointSources(0.01)
+    buffer = StampedBuffer(200)
     for ago, position in history:
-        stamp = NOW - round(ago * 1e9)
-        sources.put(JointStates({'j': position}, {}), stamp, stamp * 1e-9, stamp)
+        buffer.put(NOW - round(ago * 1e9), JointStates({'j': position}, {}), 0.0)
     newest = JointStates({'j': history[-1][1]}, {} if told is None else {'j': told})
-    start = start_state(newest, sources.history)
+    start = start_state(newest, buffer, NOW)
     assert start.positions == {'j': history[-1][1]}
     return start.velocities['j']
 
@@ -42,10 +41,9 @@ def test_what_the_driver_tells_holds():
 
 
 def test_joints_of_two_publishers():
-    sources = JointSources(0.01)
-    for step in range(5, -1, -1):
-        for name, period, way in ('arm', 20_000_000, -0.02), ('hand', 30_000_000, 0.03):
-            stamp = NOW - step * period
-            sources.put(JointStates({name: way * step}, {}), stamp, stamp * 1e-9, stamp)
-    start = start_state(JointStates({'arm': 0.0, 'hand': 0.0}, {}), sources.history)
+    buffer = StampedBuffer()
+    for step in range(6):
+        buffer.put(NOW - step * 20_000_000, JointStates({'arm': -0.02 * step}, {}), 0.0)
+        buffer.put(NOW - step * 30_000_000 - 1, JointStates({'hand': 0.03 * step}, {}), 0.0)
+    start = start_state(JointStates({'arm': 0.0, 'hand': 0.0}, {}), buffer, NOW)
     assert start.velocities == pytest.approx({'arm': 1.0, 'hand': -1.0})
