@@ -18,9 +18,9 @@ from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
-from kinema4d_ros.precheck.tier1.hand import hand_links_of
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
-from kinema4d_ros.robot import DistanceFields, LinkMesh, Robot, sample_trajectory, SelfCollision
+from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, sample_trajectory,
+                                SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, JointTrajectory, Observation,
                                 RobotRollout)

@@ -4,7 +4,7 @@
 from kinema4d_ros.robot.description import (Box, Cylinder, Joint, JointType, Link, MeshFile, Mimic,
                                             Shape, Sphere)
 from kinema4d_ros.robot.distance_field import DistanceFields
-from kinema4d_ros.robot.gripper import find_gripper
+from kinema4d_ros.robot.gripper import find_gripper, hand_links_of
 from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
@@ -20,6 +20,6 @@ __all__ = [
     'Box', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointType', 'Link', 'LinkContact', 'LinkMesh', 'LinkMeshes',
     'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'load_meshes', 'sample_trajectory',
-    'swept_path', 'tool_path', 'trajectory_hash',
+    'Shape', 'Sphere', 'find_gripper', 'frame_times', 'hand_links_of', 'load_meshes',
+    'sample_trajectory', 'swept_path', 'tool_path', 'trajectory_hash',
 ]
