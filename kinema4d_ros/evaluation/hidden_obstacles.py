@@ -23,8 +23,7 @@ from kinema4d_ros.camera.points import project
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.precheck import PrecheckSettings, RobotChecker
-from kinema4d_ros.precheck.tier1.hand import hand_links_of
-from kinema4d_ros.robot import find_gripper, load_meshes, Robot
+from kinema4d_ros.robot import find_gripper, hand_links_of, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import CameraView, Observation, RobotRollout, Severity
 
@@ -37,7 +36,7 @@ _ROOM = 0.05           # [m] that what stands in front of the box keeps from the
 IN_FRONT, OUTSIDE = 'something in front', 'outside the view'
 _CLAMP = 6.0           # [m] what a camera writes that stops there
 
-Change = Callable[[CameraView, np.ndarray], CameraView]
+Hide = Callable[[CameraView, np.ndarray], CameraView]
 _Place = tuple[int, np.ndarray]      # frame, (H, W) float32 [m] to the front of the box, inf
 
 
@@ -97,12 +96,12 @@ def _rows_of(episode: Episode, checker: RobotChecker,
              name: str) -> Iterator[HiddenObstacleRow]:
     observation, trajectory = episode.observation(), episode.trajectory
 
-    def why_not(observation: Observation) -> str:
+    def against(observation: Observation) -> str:
         found = [finding for finding in checker.tier1(observation, trajectory).findings
                  if finding.severity > Severity.INFO]
         return found[0].message if found else ''
 
-    if observation.view.depth is None or why_not(observation):
+    if observation.view.depth is None or against(observation):
         return
     view, motion = observation.view, checker.rollout_of(observation, trajectory)
     stands = _solid(checker, motion, 0)
@@ -113,7 +112,7 @@ def _rows_of(episode: Episode, checker: RobotChecker,
                 changed = change(view, distance)
                 if kind == IN_FRONT and not _is_clear(checker, motion, changed, distance):
                     continue
-                why = why_not(dataclasses.replace(observation, views=(changed,)))
+                why = against(dataclasses.replace(observation, views=(changed,)))
                 yield HiddenObstacleRow(name, kind, role, link, float(motion.times[frame]),
                                         not why, why)
 
@@ -195,7 +194,7 @@ def box_distance(view: CameraView, center: np.ndarray) -> tuple[np.ndarray, floa
     return distance, float(np.isfinite(distance).sum() / max(1, np.isfinite(box).sum()))
 
 
-def _sixteen_bits(code: int) -> Change:
+def _sixteen_bits(code: int) -> Hide:
     """Return what writes a code into the box's pixels of an image in millimetres."""
     def change(view: CameraView, distance: np.ndarray) -> CameraView:
         values = np.nan_to_num(_depth(view) * 1000.0).clip(0, 65535).astype(np.uint16)
@@ -204,7 +203,7 @@ def _sixteen_bits(code: int) -> Change:
     return change
 
 
-def _metres(value: float) -> Change:
+def _metres(value: float) -> Hide:
     """Return what writes a value into the box's pixels of an image in metres."""
     def change(view: CameraView, distance: np.ndarray) -> CameraView:
         values = np.where(distance < _depth(view), np.float32(value), _depth(view))
@@ -255,7 +254,7 @@ def _crop(view: CameraView, box: np.ndarray) -> tuple[int, int, int, int] | None
 
 
 #: how the box is hidden -> what makes a view without it of a view and its distance
-KINDS: Mapping[str, Change] = {
+KINDS: Mapping[str, Hide] = {
     'zeros': _sixteen_bits(0), 'NaN': _metres(np.nan), 'saturated (65535)': _sixteen_bits(65535),
     'infinite': _metres(np.inf), '20 m': _metres(20.0), f'clamped to {_CLAMP:g} m': _metres(_CLAMP),
     IN_FRONT: _in_front, OUTSIDE: _cropped,

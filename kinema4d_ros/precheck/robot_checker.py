@@ -25,13 +25,12 @@ from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier1.camera_pose import explained_pixels, judge_image
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
-from kinema4d_ros.precheck.tier1.hand import hand_links_of
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
                                             too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
-from kinema4d_ros.robot import (DistanceFields, LinkMesh, Robot, sample_trajectory, SampledMotion,
-                                SelfCollision)
+from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, sample_trajectory,
+                                SampledMotion, SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (Finding, FindingCode, Gripper, HeldObject, JointTrajectory,
                                 Observation, RobotRollout, StartState)

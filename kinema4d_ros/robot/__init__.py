@@ -4,7 +4,7 @@
 from kinema4d_ros.robot.description import (Box, Capsule, Cylinder, Joint, JointType, Link,
                                             MeshFile, Mimic, Shape, Sphere, UnreadShape)
 from kinema4d_ros.robot.distance_field import DistanceFields
-from kinema4d_ros.robot.gripper import find_gripper, finger_joints
+from kinema4d_ros.robot.gripper import find_gripper, finger_joints, hand_links_of
 from kinema4d_ros.robot.ik import InverseKinematics
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.limits_file import JointLimitsFile
@@ -25,6 +25,6 @@ __all__ = [
     'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkContact', 'LinkMesh',
     'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
     'Shape', 'Sphere', 'UnreadShape', 'find_gripper', 'finger_joints', 'frame_times',
-    'from_receipt', 'is_blended_by_velocity', 'load_meshes', 'sample_trajectory', 'swept_path',
-    'tightest', 'tool_path', 'trajectory_hash',
+    'from_receipt', 'hand_links_of', 'is_blended_by_velocity', 'load_meshes', 'sample_trajectory',
+    'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
 ]

@@ -76,6 +76,27 @@ def _sliding_pairs(robot: Robot) -> tuple[Gripper, ...]:
     return tuple(found)
 
 
+def hand_links_of(robot: Robot, gripper: Gripper | None) -> frozenset[str]:
+    """
+    Return the links that are fixed to the palm, and all that these carry.
+
+    The wrist link that the hand is screwed to is one of them. A robot without a gripper has its
+    hand at the end of each chain of joints.
+    """
+    if gripper is not None:
+        ends = [gripper.palm_link]
+    else:
+        parents = {joint.parent for joint in robot.joints.values()}
+        ends = [link for link in robot.link_names if link not in parents]
+    roots = set()
+    for end in ends:
+        moving = [joint for joint in robot.path(end) if joint.type is not JointType.FIXED]
+        if moving:
+            roots.add(moving[-1].child)
+    return frozenset(link for link in robot.link_names
+                     if link in roots or any(joint.child in roots for joint in robot.path(link)))
+
+
 def _given(robot: Robot, links: tuple[str, ...]) -> Gripper:
     """Build the gripper from links that the user names."""
     unknown = [link for link in links if link not in robot.links]

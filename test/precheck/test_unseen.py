@@ -11,9 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.precheck import check_tier1, Tier1Settings, Unseen
-from kinema4d_ros.precheck.tier1.hand import hand_links_of
-from kinema4d_ros.robot import (DistanceFields, find_gripper, ForwardKinematics, load_meshes,
-                                Robot)
+from kinema4d_ros.robot import (DistanceFields, find_gripper, ForwardKinematics, hand_links_of,
+                                load_meshes, Robot)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (Background, CameraView, FindingCode, Gripper, Observation,
                                 PinholeCamera, RobotRollout, Severity)

@@ -114,7 +114,7 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
     first = min(entries, key=lambda entry: (entry.frame, -entry.why))
     age = float(space.age[space.knowledge == Knowledge.TOO_OLD].max(initial=0.0))
     time = float(robot.times[first.frame])
-    said = (f"'{first.link}' would move through {1e3 * first.voxels * space.voxel ** 3:.1f} litres "
+    said = (f"'{first.link}' would move through {_volume(first.voxels, space)} "
             f'of space {_WHY[first.why].format(age=age)}, up to {100 * first.farthest:.0f} cm from '
             f'what is known, from {time:.2f} s on')
     others = sorted({entry.link for entry in entries} - {first.link})
@@ -136,6 +136,12 @@ def _remembered(space: SweptSpace) -> Finding | None:
     age = float(space.age[by_memory].max())
     return Finding(
         FindingCode.UNSEEN_SPACE, Severity.INFO,
-        f'{1e3 * count * space.voxel ** 3:.1f} litres of the way are hidden by the robot and taken '
-        f'for free from memory, which is up to {age:.1f} s old', other='scene', value=age,
+        f'{_volume(int(count), space)} of the way are hidden by the robot and taken for free from '
+        f'memory, which is up to {age:.1f} s old', other='scene', value=age,
         limit=None, unit='s')
+
+
+def _volume(voxels: int, space: SweptSpace) -> str:
+    """Return the volume of some voxels in words."""
+    litres = 1e3 * voxels * space.voxel ** 3
+    return f'{litres:.1f} litres' if litres >= 0.1 else f'{1e3 * litres:.0f} ml'
