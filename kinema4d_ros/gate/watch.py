@@ -130,13 +130,21 @@ class MotionWatch:
         reason = self._tolerances.why_astray(found.off, found.time)
         if reason is not None:
             return Trouble.ASTRAY, reason
+        told = {name for other in world.others for name in other.joints
+                if self._may_move_beside(other.joints, world.fingers)}
+        # where another gate's motion leaves a joint, it is to stand from then on
+        self._others.update((name, live[name]) for name in told & set(self._others) & set(live))
         still = {name: abs(live.get(name, math.nan) - place)
-                 for name, place in self._others.items()}
+                 for name, place in self._others.items() if name not in told}
         reason = self._tolerances.why_astray(
             {name: value for name, value in still.items() if value == value}, found.time)
         if reason is not None:
             return Trouble.OTHER, f'a joint moves that the verdict had stand still: {reason}'
         return None
+
+    def _may_move_beside(self, joints: frozenset[str], fingers: frozenset[str]) -> bool:
+        """Return whether another gate may have judged a motion of these joints with this one."""
+        return joints <= fingers or set(self.path.names) <= fingers
 
     def tick(self, world: World, clock: float) -> tuple[Trouble, str] | None:
         """Return what is wrong with when the joints are where they are."""
