@@ -73,7 +73,7 @@ class JointInput:
         self._sources.clear()
 
     def _take(self, message: JointState, info: object) -> None:
-        arrival, now_ns = time.monotonic(), self._node.getoffset_text().now().nanoseconds
+        arrival, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         stamp = stamp_ns(message.header.stamp)
         try:
             states = joint_states(message)
