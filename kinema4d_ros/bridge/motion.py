@@ -102,8 +102,10 @@ class JointStates(NamedTuple):
     def of(self, names: Iterable[str]) -> JointStates:
         """Return what is told of the joints `names`, in their order."""
         wanted = tuple(names)
-        return JointStates(*({name: values[name] for name in wanted if name in values}
-                             for values in self))
+        return JointStates(
+            {name: self.positions[name] for name in wanted if name in self.positions},
+            {name: self.velocities[name] for name in wanted if name in self.velocities},
+            {name: self.unusable[name] for name in wanted if name in self.unusable})
 
 
 def joint_states(message: JointState) -> JointStates:
