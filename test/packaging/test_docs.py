@@ -322,3 +322,14 @@ def test_the_site_builds_without_warnings(tmp_path):
                for name in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"',
                                       path.read_text())]
     assert outside == []        # nothing of a page is fetched from elsewhere
+
+
+def test_every_hazard_is_tied_to_a_test_that_there_is():
+    text = (ROOT / 'docs' / 'safety.md').read_text()
+    named = re.findall(r'`(test_\w+\.py)::(test_\w+)`', text)
+    hazards = [line for line in text.split('## Hazards')[1].splitlines()
+               if line.startswith('| ') and not line.startswith('| Hazard')]
+    assert len(named) == len(hazards) > 40
+    tests = {path.name: path.read_text() for path in (ROOT / 'test').rglob('test_*.py')}
+    assert [(file, name) for file, name in named
+            if not re.search(rf'^def {name}\(', tests.get(file, ''), re.M)] == []
