@@ -31,8 +31,8 @@ def test_a_streamed_carry_passes_from_begin_to_end(name, seconds, with_fingers):
 
 def test_what_the_hand_holds_is_not_driven_into_what_is_below_it():
     episode = Episode.open(BOWL)
-    said = list(driven(simulator_of(episode), episode, every=1.0, ways=('down',)))
-    assert said and all(each.verdict.status is not Status.PASS for each in said)
+    said = next(driven(simulator_of(episode), episode, every=1.0, ways=('down',)))
+    assert said.verdict.status is not Status.PASS
 
 
 def test_a_chunk_begins_at_the_measured_joints_of_its_look():

@@ -78,7 +78,10 @@ def test_what_is_between_closed_fingers_is_held_and_no_obstacle_to_them(motion):
     (found,) = attached(verdict)
     assert verdict.status is Status.PASS, verdict.summary
     assert found.severity is Severity.INFO and '(recognised)' in found.message
-XX, [
+    np.testing.assert_allclose(found.point_base, (0, 0, 0.2), atol=0.03)   # its front is seen
+
+
+@pytest.mark.parametrize('to', [
     (0.0, 0.0, -HANGS - 0.05), (0.0, 0.25, 0.13),
 ], ids=['5 cm into the table', '5 cm into a neighbour'])
 def test_what_is_held_is_not_driven_into_the_scene(to):
