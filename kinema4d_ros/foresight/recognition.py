@@ -107,8 +107,18 @@ def recognised(scene: SceneView, fingers: Fingers, least: int, largest: float
     lowest = float(np.quantile(points[segment.mask][:, 2], 0.01))
     stands = lowest - segment.support_height < 0.02
     depth = np.where(is_fresh(scene), scene.depth, np.float32(np.nan))
-    return Body.seen(scene.image, depth, segment.mask, seen.camera, seen.T_base_camera,
-                     segment.support_height if stands else None), True
+    body = Body.seen(scene.image, depth, segment.mask, seen.camera, seen.T_base_camera,
+                     segment.support_height if stands else None)
+    return _around_fingers(body, fingers), True
+
+
+def _around_fingers(body: Body, fingers: Fingers) -> Body:
+    """Return a body with its other side: the same, beyond the middle between the fingers."""
+    other = body.vertices.copy()
+    other[:, :2] = 2 * fingers.middle_base(0)[:2] - other[:, :2]
+    return Body(np.concatenate([body.vertices, other]),
+                np.concatenate([body.faces, body.faces + len(other)]).astype(np.int32),
+                np.concatenate([body.colors, body.colors]), body.bottom)
 
 
 def _as_wide_as_the_gap(fingers: Fingers, points: np.ndarray, axis: np.ndarray,
