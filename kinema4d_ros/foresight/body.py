@@ -74,8 +74,8 @@ class Body:
         vertices = points @ T_base_camera[:3, :3].T + T_base_camera[:3, 3]    # (V, 3) base
         body = cls(vertices, faces, colors, bottom)
         if bottom is not None:
-            body._hang_down(pixel, depth)
-        body._complete(depth, camera, T_base_camera)
+            body.hang_down(pixel, depth)
+        body.complete(depth, camera, T_base_camera)
         return body
 
     @cached_property
@@ -83,7 +83,7 @@ class Body:
         """Outward planes (F, 4) of its convex hull as it was observed; None for a flat one."""
         return hull_planes(self.vertices)
 
-    def _hang_down(self, pixel: np.ndarray, depth: np.ndarray) -> None:
+    def hang_down(self, pixel: np.ndarray, depth: np.ndarray) -> None:
         """
         Continue the seen surface straight down to the bottom where something hides its foot.
 
@@ -116,7 +116,7 @@ class Body:
             self.faces, np.column_stack([strip, index[:, 0]]),
             np.column_stack([strip[:, 1], index[:, 1], index[:, 0]])]).astype(np.int32)
 
-    def _complete(self, depth: np.ndarray, camera: PinholeCamera,
+    def complete(self, depth: np.ndarray, camera: PinholeCamera,
                   T_base_camera: np.ndarray) -> None:
         """
         Add the hidden side: the seen surface turned by half a turn about the vertical axis.

@@ -17,6 +17,7 @@ from kinema4d_ros.scene.view import SceneView
 
 _ALONG = 0.003      # [m] beyond the fingers' inner faces that still is between them
 _BESIDE = 0.015     # [m] beyond the sides of the fingers: a thin rim sticks out from between
+_BEFORE = 0.06     # [m] as far before the fingers the front of a held object may be
 _PLAY = 0.012       # [m] what is held fills the gap but for this
 _SAME = 0.01        # [m] seen within this of where it is expected
 _THROUGH = 0.015    # [m] seen this far behind: nothing is where it is expected
@@ -45,19 +46,23 @@ class Agreement:
         return self.seen - 3 * self.through
 
 
-def between_fingers(fingers: Fingers, points: np.ndarray, frame: int = 0) -> np.ndarray:
+def between_fingers(fingers: Fingers, points: np.ndarray, frame: int = 0, *,
+                    along: float = _ALONG, beside: float = _BESIDE) -> np.ndarray:
     """
     Return which points (H, W, 3) [m] base are between the fingers or stick out beside, (H, W).
 
     Beyond the tips nothing counts: a table below is not held.
+
+    :param along: [m] beyond the fingers' inner faces that counts as well.
+    :param beside: [m] beyond the sides of the fingers.
     """
     flat = points.reshape(-1, 3)
     reach = fingers.samples(frame, float(fingers.gap[frame]))
-    margin = 0.3 * np.ptp(reach, axis=0).max() + _BESIDE
+    margin = 0.3 * np.ptp(reach, axis=0).max() + beside
     near = inside_box(np.ascontiguousarray(flat), reach.min(0) - margin, reach.max(0) + margin)
     found = np.zeros(len(flat), bool)
-    found[near] = fingers.between(flat[near], frame, gap=float(fingers.gap[frame]) + 2 * _ALONG,
-                                  margin=(0.0, _BESIDE))
+    found[near] = fingers.between(flat[near], frame, gap=float(fingers.gap[frame]) + 2 * along,
+                                  margin=(0.0, beside))
     return found.reshape(points.shape[:-1])
 
 
@@ -83,14 +88,18 @@ def recognised(scene: SceneView, fingers: Fingers, least: int, largest: float
     """
     points = np.where(is_fresh(scene)[..., None], scene.points_base, np.float32(np.nan))
     touched = between_fingers(fingers, points)
-    if touched.sum() < least:
-        return None, False
     seen = scene.seen
     axis, gap = fingers.axis_base(0), float(fingers.gap[0])
     ray = fingers.middle_base(0) - seen.T_base_camera[:3, 3]
     is_sideways = abs(axis @ ray) < 0.85 * np.linalg.norm(ray)
+    if touched.sum() < least and is_sideways:
+        # The rim of the robot in the picture hides some of it beside either finger.
+        rim = max(2, round(seen.camera.height / 160)) * np.linalg.norm(ray) / seen.camera.fx
+        touched = _as_wide_as_the_gap(fingers, points, axis, 2 * float(rim))
+    if touched.sum() < least:
+        return None, False
     extent = float(np.ptp(points[touched] @ axis))
-    if is_sideways and gap - extent > max(_PLAY, 0.4 * gap):
+    if is_sideways and gap - extent > max(_PLAY, 0.6 * gap):
         return None, False
     segment = touched_object(scene, touched, largest, points)
     if segment is None:
@@ -98,8 +107,39 @@ def recognised(scene: SceneView, fingers: Fingers, least: int, largest: float
     lowest = float(np.quantile(points[segment.mask][:, 2], 0.01))
     stands = lowest - segment.support_height < 0.02
     depth = np.where(is_fresh(scene), scene.depth, np.float32(np.nan))
-    return Body.seen(scene.image, depth, segment.mask, seen.camera, seen.T_base_camera,
-                     segment.support_height if stands else None), True
+    body = Body.seen(scene.image, depth, segment.mask, seen.camera, seen.T_base_camera,
+                     segment.support_height if stands else None)
+    return _around_fingers(body, fingers), True
+
+
+def _around_fingers(body: Body, fingers: Fingers) -> Body:
+    """Return a body with its other side: the same, beyond the middle between the fingers."""
+    other = body.vertices.copy()
+    other[:, :2] = 2 * fingers.middle_base(0)[:2] - other[:, :2]
+    return Body(np.concatenate([body.vertices, other]),
+                np.concatenate([body.faces, body.faces + len(other)]).astype(np.int32),
+                np.concatenate([body.colors, body.colors]), body.bottom)
+
+
+def _as_wide_as_the_gap(fingers: Fingers, points: np.ndarray, axis: np.ndarray,
+                        rim: float) -> np.ndarray:
+    """
+    Return pixels of something that stands out from between the fingers toward the camera, (H, W).
+
+    Its front hides what is between them; that it is as wide as the gap and in the middle of it
+    says that they hold it.
+
+    :param rim: [m] of its width that may be hidden.
+    """
+    wide = between_fingers(fingers, points, along=2 * _PLAY, beside=_BEFORE)
+    nothing = np.zeros_like(wide)
+    if not wide.any():
+        return nothing
+    along = points[wide] @ axis - fingers.middle_base(0) @ axis
+    gap = float(fingers.gap[0])
+    fits = -_PLAY <= gap - np.ptp(along) <= min(_PLAY + rim, 0.6 * gap) \
+        and abs(along.min() + along.max()) <= _PLAY
+    return wide if fits else nothing
 
 
 def is_fresh(scene: SceneView) -> np.ndarray:
@@ -129,8 +169,7 @@ def _compared(vertices: np.ndarray, scene: SceneView
     local = vertices @ T[:3, :3].T + T[:3, 3]
     pixel = project(local, camera)
     with np.errstate(invalid='ignore'):
-        inside = np.asarray(((pixel >= 0) & (np.round(pixel) < [camera.width, camera.height])
-                             ).all(axis=-1))
+        inside = np.all((pixel >= 0) & (np.round(pixel) < [camera.width, camera.height]), axis=-1)
     u, v = np.round(np.where(inside[:, None], pixel, 0)).astype(int).T
     order = np.lexsort((local[:, 2], v * camera.width + u))
     order = order[inside[order]]

@@ -82,9 +82,12 @@ class HeldFinder:
                 f'({x:.2f}, {y:.2f}, {z:.2f}) m ({how})',
                 link=each.link, other=each.name or 'held object',
                 point_base=plain_point(body.center), time=0.0, value=each.age, unit='s'))
-        if held.doubt:
+        doubt = held.doubt
+        if any(body.planes is None for body in self._bodies(observation, held.objects)):
+            doubt = doubt or 'what is held looks flat, so its shape is not known'
+        if doubt:
             palm = '' if self._gripper is None else self._gripper.palm_link
-            found.append(Finding(FindingCode.ATTACHED, Severity.UNSURE, held.doubt, link=palm,
+            found.append(Finding(FindingCode.ATTACHED, Severity.UNSURE, doubt, link=palm,
                                  other='held object', time=0.0))
         return tuple(found)
 

@@ -139,8 +139,6 @@ class RobotChecker:
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
         look = self.look(observation)
-        if not look.camera.is_believed:
-            return Tier1Result(look.camera.findings)
         scene = look.scene
         least = self.settings.tier1.least_measured
         if scene.measured < least or not len(scene.points):
@@ -149,6 +147,8 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed',
                 FindingCode.NO_DEPTH),))
+        if not look.camera.is_believed:
+            return Tier1Result(look.camera.findings)
         # The camera is where the robot shows it, within what the calibration explains.
         observation = scene.observation
         motion, too_long = self._move(observation, trajectory, start, look.held)

@@ -28,7 +28,7 @@ ROOMS = {
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'foresight', 'scene', 'camera', 'robot'},
-    'simulator': {'precheck', 'world_model', 'foresight', 'camera', 'robot'},
+    'simulator': {'precheck', 'world_model', 'camera', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'camera', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},

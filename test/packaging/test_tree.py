@@ -20,6 +20,8 @@ SHORT = {
     'gate/settings.py': 'what the gate insists on, for every file of its room',
     'nodes/description.py': 'a program of its own, which the launch file runs',
     'nodes/recorder/rosbags_compat.py': 'the only place that touches what rosbags keeps private',
+    'nodes/trajectory_gate/motion_clock.py': 'the one place that knows how ROS time may step',
+    'precheck/numbers.py': 'how numbers are told in messages, for all tiers',
     'precheck/ranking.py': 'the one rule of preference, for node and plain Python',
     'resources.py': 'where the files of the package lie, for every room',
     'robot/trajectory_hash.py': 'the identity that gate, precheck and nodes agree on',

@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.precheck import check_tier0, Tier0Settings
+from kinema4d_ros.precheck import (CameraCheck, check_tier0, PrecheckSettings, Tier0Settings,
+                                   Tier1Settings)
 from kinema4d_ros.robot import load_meshes, Robot, SelfCollision
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (FindingCode, JointTrajectory, Observation, PinholeCamera, Severity,
@@ -80,9 +81,10 @@ def test_no_verdict_passes_with_a_link_that_cannot_be_read(tiers):
     seen = Observation.from_rgbd(
         np.full((60, 80, 3), 90, np.uint8), np.full((60, 80), 3.5, np.float32),
         PinholeCamera(80, 60, 60.0, 60.0, 39.5, 29.5), T_base_camera, {'one': 0.0, 'two': 0.0})
-    with ShadowSimulator(arm, None) as simulator:
+    anywhere = PrecheckSettings(tier1=Tier1Settings(camera_check=CameraCheck.OFF))
+    with ShadowSimulator(arm, None, settings=anywhere) as simulator:
         verdict = simulator.precheck(seen, motion(), tiers=tiers)
     assert verdict.status == Status.UNSURE
     assert any('gone.stl' in finding.message for finding in verdict.findings)
-    with ShadowSimulator(robot(), None) as simulator:
+    with ShadowSimulator(robot(), None, settings=anywhere) as simulator:
         assert simulator.precheck(seen, motion(), tiers=tiers).status == Status.PASS

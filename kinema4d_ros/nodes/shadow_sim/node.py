@@ -35,7 +35,8 @@ from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.readiness import readiness
-from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings, ShadowSimSettings
+from kinema4d_ros.nodes.shadow_sim.settings import (opt_outs, shadow_sim_settings,
+                                                    ShadowSimSettings)
 from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import JobOutcome
@@ -144,7 +145,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._subscribe_to_robot()
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data)
-        self._warn_of_opt_outs(values)
+        for warning in opt_outs(values):
+            self.get_logger().warning(warning)
         return SUCCESS
 
     def _make_parts(self, settings: ShadowSimSettings) -> _Parts:
@@ -273,23 +275,6 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self.destroy_subscription(self._robot_subscription)
         parts.close()
         self._parts = None
-
-    def _warn_of_opt_outs(self, values: Mapping[str, Any]) -> None:
-        if values['max_input_age'] == 0.0:
-            self.get_logger().warning(
-                'max_input_age is 0.0: verdicts may rest on images of any age')
-        if values['tier1.unseen'] == 'report':
-            self.get_logger().warning(
-                "tier1.unseen is 'report': a motion into space that no camera has seen may PASS")
-        if values['verdict_lifetime'] > 60.0:
-            self.get_logger().warning(
-                f"verdict_lifetime is {values['verdict_lifetime']} s: a verdict may be acted on so "
-                'long after the look that it rests on')
-        if values['tier1.travel'] < values['tier0.travel']:
-            self.get_logger().warning(
-                f"tier1.travel is {values['tier1.travel']} m, but links are checked against each "
-                f"other every {values['tier0.travel']} m: set tier0.travel too, which has its own "
-                'value since 0.2.0')
 
     # ------------------------------------------------------------------ callbacks
 

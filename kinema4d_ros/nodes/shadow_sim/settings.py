@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,3 +107,21 @@ def _joint_limits(path: str) -> JointLimitsFile | None:
 def _file_text(path: str) -> str:
     """Return the text as it was when it was first asked for: the parameter is fixed at start."""
     return Path(path).read_text(encoding='utf-8')
+
+
+def opt_outs(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what parameters, by their values, take away from what a PASS means."""
+    if values['max_input_age'] == 0.0:
+        yield 'max_input_age is 0.0: verdicts may rest on images of any age'
+    if values['tier1.unseen'] == 'report':
+        yield "tier1.unseen is 'report': a motion into space that no camera has seen may PASS"
+    if values['tier1.camera_check'] != 'required':
+        yield (f"tier1.camera_check is '{values['tier1.camera_check']}': a camera that has not seen "
+               'the robot where it should be may be believed')
+    if values['verdict_lifetime'] > 60.0:
+        yield (f"verdict_lifetime is {values['verdict_lifetime']} s: a verdict may be acted on so "
+               'long after the look that it rests on')
+    if values['tier1.travel'] < values['tier0.travel']:
+        yield (f"tier1.travel is {values['tier1.travel']} m, but links are checked against each "
+               f"other every {values['tier0.travel']} m: set tier0.travel too, which has its own "
+               'value since 0.2.0')
