@@ -20,6 +20,7 @@ SHORT = {
     'gate/settings.py': 'what the gate insists on, for every file of its room',
     'nodes/description.py': 'a program of its own, which the launch file runs',
     'nodes/recorder/rosbags_compat.py': 'the only place that touches what rosbags keeps private',
+    'precheck/numbers.py': 'how messages of every tier show a number beside its limit',
     'precheck/ranking.py': 'the one rule of preference, for node and plain Python',
     'resources.py': 'where the files of the package lie, for every room',
     'robot/trajectory_hash.py': 'the identity that gate, precheck and nodes agree on',
