@@ -139,6 +139,12 @@ class RobotReady:
     warnings: tuple[str, ...] = ()
     error: str = ''
 
+    @property
+    def summary(self) -> str:
+        """What an operator has to know, '' for nothing."""
+        return self.error or (
+            f'{ROBOT_WARNINGS}{"; ".join(self.warnings)}' if self.warnings else '')
+
 
 @dataclass(frozen=True)
 class Remembered:

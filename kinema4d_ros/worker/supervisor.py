@@ -24,8 +24,8 @@ from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, Wo
                                          WorkerHung, WorkerProcess, WorkerState)
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
                                           FromWorker, PredictionTask, Progress, Ready, Release,
-                                          Remember, Remembered, ROBOT_WARNINGS, RobotReady,
-                                          SetRobot, ToWorker, WorkerSettings)
+                                          Remember, Remembered, RobotReady, SetRobot, ToWorker,
+                                          WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BUG_RETRY_PERIOD = 0.1                 # [s] a bug may recur at once
@@ -278,15 +278,14 @@ class Supervisor:
                 self._drop_worker()
                 self._set_state(WorkerState.FAILED, text)
                 self._fail_jobs(text)
-            case RobotReady(_, warnings, error):
+            case RobotReady(error=error):
                 self._kill_at = None
                 if error and self._robot_sent:     # else another one waits already
                     error = f'the robot cannot be simulated: {error}'
                     self._set_state(WorkerState.FAILED, error)
                     self._fail_jobs(error)
                 else:
-                    self._set_state(WorkerState.IDLE, error or (
-                        f'{ROBOT_WARNINGS}{"; ".join(warnings)}' if warnings else ''))
+                    self._set_state(WorkerState.IDLE, message.summary)
             case Remembered():
                 self._remembering = False
             case Progress(number, stage, step, total):
