@@ -42,14 +42,14 @@ _BY_NAME = {Topic.JOINT_STATES: 'joint_states', Topic.TRAJECTORY: 'joint_traject
 
 
 @dataclass(frozen=True)
-class Sources:
+class TopicChoice:
     """Topics of a bag by the topic of an episode that they stand for."""
 
     names: Mapping[Topic, str]
     hints: str = ''        # what was found and not taken, for the message where something lacks
 
 
-def choose(path: Path, bag: Iterable[tuple[str, str]], named: Mapping[str, str]) -> Sources:
+def choose(path: Path, bag: Iterable[tuple[str, str]], named: Mapping[str, str]) -> TopicChoice:
     """
     Choose the topics of a bag.
 
@@ -76,7 +76,7 @@ def choose(path: Path, bag: Iterable[tuple[str, str]], named: Mapping[str, str])
                 names.setdefault(topic, name)
     if Topic.METADATA not in names:
         _recognise(types, names)
-    return Sources(names, _hints(types, names))
+    return TopicChoice(names, _hints(types, names))
 
 
 def _allowed(topic: Topic) -> tuple[str, ...]:

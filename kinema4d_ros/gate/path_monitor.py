@@ -17,7 +17,7 @@ _NEAR = 0.05        # [rad or m] from the joints that the path stays where they 
 
 
 @dataclass(frozen=True)
-class Nearest:
+class PathPlace:
     """The place of a path that is nearest to the joints."""
 
     time: float                     # [s] on the path
@@ -53,7 +53,7 @@ class PathMonitor:
         self.step = trajectory.duration / (count - 1)      # [s] between samples
 
     def best(self, positions: Mapping[str, float], low: float, high: float, most: float,
-             expected: float) -> Nearest:
+             expected: float) -> PathPlace:
         """
         Return where on the path the joints are, and how far they are off it.
 
@@ -65,7 +65,7 @@ class PathMonitor:
         """
         known = [i for i, name in enumerate(self.names) if name in positions]
         if not known:
-            return Nearest(min(max(expected, low), high), {})
+            return PathPlace(min(max(expected, low), high), {})
         last = len(self._times) - 1
         # One sample more on either side, so that rounding to samples never makes it stricter.
         first = min(max(int(np.searchsorted(self._times, low, side='right')) - 1, 0), last)
@@ -81,7 +81,7 @@ class PathMonitor:
         good = np.flatnonzero(worst <= worst[best] + _NOISE)
         row = int(good[np.abs(self._times[first + good] - expected).argmin()])
         names = [self.names[i] for i in known]
-        return Nearest(float(self._times[first + row]), dict(zip(names, off[best].tolist())))
+        return PathPlace(float(self._times[first + row]), dict(zip(names, off[best].tolist())))
 
     def nearest(self, positions: Mapping[str, float], after: float) -> tuple[float, float]:
         """

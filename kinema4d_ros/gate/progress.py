@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kinema4d_ros.gate.path_monitor import Nearest, PathMonitor
+from kinema4d_ros.gate.path_monitor import PathPlace, PathMonitor
 
 _BACK = 0.1     # [s] by which noise may take progress back
 _SLACK = 0.1    # [s] by which it may come further from one reading to the next than time does
@@ -41,7 +41,7 @@ class PathProgress:
         """Whether they are at the end."""
         return self.at >= self.path.duration
 
-    def update(self, positions: Mapping[str, float], elapsed: float, age: float = 0.0) -> Nearest:
+    def update(self, positions: Mapping[str, float], elapsed: float, age: float = 0.0) -> PathPlace:
         """
         Take where the joints are; return where on the path that is, and how far they are off it.
 

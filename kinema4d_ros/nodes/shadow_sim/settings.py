@@ -116,8 +116,8 @@ def opt_outs(values: Mapping[str, Any]) -> Iterator[str]:
     if values['tier1.unseen'] == 'report':
         yield "tier1.unseen is 'report': a motion into space that no camera has seen may PASS"
     if values['tier1.camera_check'] != 'required':
-        yield (f"tier1.camera_check is '{values['tier1.camera_check']}': a camera that has not seen "
-               'the robot where it should be may be believed')
+        yield (f"tier1.camera_check is '{values['tier1.camera_check']}': a camera that has not "
+               'seen the robot where it should be may be believed')
     if values['verdict_lifetime'] > 60.0:
         yield (f"verdict_lifetime is {values['verdict_lifetime']} s: a verdict may be acted on so "
                'long after the look that it rests on')

@@ -28,8 +28,7 @@ from kinema4d_ros.gate.events import Event, JointsChanged, Tick
 from kinema4d_ros.nodes.trajectory_gate.controller import ControllerClient
 from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher, Ports
 from kinema4d_ros.nodes.trajectory_gate.goal_server import GoalServer
-from kinema4d_ros.nodes.trajectory_gate.live_state import LiveState
-from kinema4d_ros.nodes.trajectory_gate.motion_clock import MotionClock
+from kinema4d_ros.nodes.trajectory_gate.live_state import LiveState, MotionClock
 from kinema4d_ros.nodes.trajectory_gate.other_gates import OtherGates
 from kinema4d_ros.nodes.trajectory_gate.parameters import gate_settings, TABLE
 from kinema4d_ros.nodes.trajectory_gate.report import GateReporter
