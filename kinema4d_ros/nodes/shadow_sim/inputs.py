@@ -271,10 +271,12 @@ class Inputs:
         :param values: snapshot of the parameters.
         :raises InputProblem: an input is missing, stale or unusable.
         """
-        robot = finder.robot
+        robot, limit = finder.robot, values['max_input_age']
+        if (newest := self._image.latest()) is not None:     # before what does not belong to it
+            self._refuse_stale_image(newest, now_ns, limit)
         entry, positions, depth_entry = self._newest_complete(
             robot, values)
-        self._refuse_stale_image(entry, now_ns, values['max_input_age'])
+        self._refuse_stale_image(entry, now_ns, limit)
         self._refuse_rivals()
         info = None if self._info is None else self._info.latest()
         if info is None:
