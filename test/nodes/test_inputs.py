@@ -250,3 +250,12 @@ def test_joints_come_with_the_velocities_that_are_published(desk):
     fixed = desk.inputs.joint_states(
         ROBOT, desk.stamp, {**VALUES, 'fixed_joints.finger_joint': READY['finger_joint']})
     assert fixed.velocities['finger_joint'] == 0.0
+
+
+def test_of_a_camera_that_has_stopped_that_is_said_and_not_that_the_joints_went_on(desk):
+    desk.show()
+    for _ in range(40):
+        desk.stamp += 50_000_000
+        desk.put('joint_states', joint_state_message(READY, desk.header('joint_states')))
+    words = desk.problem(FindingCode.STALE_INPUT)
+    assert words.startswith('the newest camera image on /camera/image_raw is 2.00 s old')

@@ -106,6 +106,10 @@ def test_two_static_mountings_of_one_camera(bench):
             contradiction(bench, "'eye_optical_frame'", "'base_link' at xyz 0.100",
                           "'flange_link' at xyz 0.300", '/driver', '/urdf')
         recovers(bench)                      # one has gone: the other is heard anew
+    bench.robot.wait_shown(6)
+    with another(bench, 'next', TFMessage, '/tf_static', profile=qos.TF_STATIC) as third:
+        third.publish(mounting(0.2))         # after the one before has gone
+        recovers(bench)
 
 
 @pytest.mark.parametrize('differ', [

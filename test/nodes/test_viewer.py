@@ -95,7 +95,7 @@ def test_what_is_published_is_on_the_page(ros_domain):
             page.wait_text('frame 1 of 2')
             page.wait_text('told by the test')
             robot.camera_on = False
-            page.wait_text('the newest camera image is')
+            page.wait_text('the newest camera image on')
             assert page.problems == []
         finally:
             chromium.close()

@@ -106,6 +106,7 @@ class Inputs:
         self._buffers[JOINTS] = self._joints.buffer
         self._subscriptions[JOINTS] = self._joints.subscription
         self._static_publishers: set[bytes] = set()
+        self._has_static_gone = False     # one of those that were listened to
         self._looked_at_frame = 0.0       # [s] monotonic
         self._subscribe_to_tf('/tf', qos.TF, static=False)
         self._subscribe_to_tf('/tf_static', qos.TF_STATIC, static=True)
@@ -207,8 +208,11 @@ class Inputs:
         """Listen to /tf_static anew where of two that contradicted each other one has gone."""
         now = {bytes(info.endpoint_gid)
                for info in self._node.get_publishers_info_by_topic('/tf_static')}
-        gone, self._static_publishers = self._static_publishers - now, now
-        if gone and self._tree.contradicted():
+        # it may have gone long before another one contradicts what it had said
+        self._has_static_gone |= bool(self._static_publishers - now)
+        self._static_publishers = now
+        if self._has_static_gone and self._tree.contradicted():
+            self._has_static_gone = False
             self._node.destroy_subscription(self._subscriptions['/tf_static'])
             self._tree.clear_static()
             self._subscribe_to_tf('/tf_static', qos.TF_STATIC, static=True)
@@ -271,10 +275,12 @@ class Inputs:
         :param values: snapshot of the parameters.
         :raises InputProblem: an input is missing, stale or unusable.
         """
-        robot = finder.robot
+        robot, limit = finder.robot, values['max_input_age']
+        if (newest := self._image.latest()) is not None:     # before what does not belong to it
+            self._refuse_stale_image(newest, now_ns, limit)
         entry, positions, depth_entry = self._newest_complete(
             robot, values)
-        self._refuse_stale_image(entry, now_ns, values['max_input_age'])
+        self._refuse_stale_image(entry, now_ns, limit)
         self._refuse_rivals()
         info = None if self._info is None else self._info.latest()
         if info is None:
