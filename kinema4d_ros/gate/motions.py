@@ -18,7 +18,7 @@ from kinema4d_ros.gate.rules import farthest, Objection, Situation
 from kinema4d_ros.gate.settings import GateSettings
 from kinema4d_ros.gate.watch import MotionWatch
 from kinema4d_ros.gate.world import World
-from kinema4d_ros.types import FindingCode, JointTrajectory
+from kinema4d_ros.types import FindingCode, JointTrajectory, StartState
 
 _NS = 1e-9
 _BLEND = 0.2     # of velocity times duration: the most that a cubic or quintic spline makes of it
@@ -79,7 +79,7 @@ class PendingMotion:
             self.watch_problem = str(error)
 
     @property
-    def _judged_start(self) -> Mapping[str, float]:
+    def _judged_start(self) -> StartState:
         """
         The joints that the verdict says it was judged from [rad or m], with their `velocities`.
 
@@ -87,9 +87,8 @@ class PendingMotion:
         then it starts elsewhere.
         """
         verdict = self.answer.verdict
-        found = None if verdict is None or self.question is not None else \
-            getattr(verdict, 'start', None)
-        return found or {}
+        found = None if verdict is None or self.question is not None else verdict.start
+        return StartState() if found is None else found
 
     def distance(self, world: World) -> tuple[str, float]:
         """
@@ -121,7 +120,7 @@ class PendingMotion:
                 or not trajectory.times[0] > 0:
             return '', 0.0
         off, speeds = {}, {**self.speeds, **{
-            name: value for name, value in getattr(self._judged_start, 'velocities', {}).items()
+            name: value for name, value in self._judged_start.velocities.items()
             if not math.isnan(value)}}
         for name in trajectory.joint_names:
             reading = world.joints.get(name)
@@ -212,6 +211,7 @@ class ForwardedMotion:
     heard_at: float = 0.0               # steady time [s] of the controller's last word
     pinged_at: float = 0.0              # steady time [s] at which it was asked for one
     answers: bool = False               # whether it ever answered that
+    is_silent: bool = False             # it is stopped since the controller says nothing any more
     stamps_off_since: float | None = None       # steady time [s]
     replaced_at: float = math.inf       # steady time [s] at which a newer one was accepted
     told_at: float = 0.0                # steady time [s] at which other gates were told

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 
 from kinema4d_ros.precheck.settings import StartVelocity
-from kinema4d_ros.robot import find_gripper, is_blended_by_velocity, Robot
+from kinema4d_ros.robot import finger_joints, is_blended_by_velocity, Robot
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, StartState
 
 _STILL = 0.01     # [rad/s or m/s] slower is standing still, with the noise of a driver
@@ -35,8 +35,7 @@ def controller_start(joints: Mapping[str, float], taken: StartVelocity) -> Start
 
 @functools.lru_cache(maxsize=4)
 def _fingers_of(robot: Robot) -> frozenset[str]:
-    gripper = find_gripper(robot)
-    return frozenset() if gripper is None else frozenset(gripper.finger_joints)
+    return finger_joints(robot)      # looked for once: it is asked for each trajectory
 
 
 def complete_start(trajectory: JointTrajectory, robot: Robot,

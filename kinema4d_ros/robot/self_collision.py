@@ -218,7 +218,8 @@ class SelfCollision:
 
 _TINY = 1e-4     # [m] that coal's distances may be off
 _POSES = 100     # at random, to tell shapes that overlap from a pose in which links collide
-#: share of them; of 110 robots, pairs that collide touch in up to 0.1, overlapping ones from 0.7 on
+#: share of them; of about 80 robots most pairs that collide touch in up to 0.1, and overlapping
+#: ones from 0.7 on; a few lie between
 _MOST = 0.5
 _DISTANCE = coal.DistanceRequest()
 _TOUCH = coal.CollisionRequest(coal.CollisionRequestFlag.CONTACT, 1)

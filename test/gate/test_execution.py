@@ -167,7 +167,7 @@ def test_a_controller_that_falls_silent_is_noticed():
     gate.handle(ControllerHeard(request.number, {}))
     while gate.told(request) is None:
         drive(gate, 0.05, 0.0)
-    assert gate.now - heard <= 2.3
+    assert gate.now - heard <= 2.0
     assert 'no sign of life' in gate.told(request) and 'stand still' in gate.told(request)
 
 
