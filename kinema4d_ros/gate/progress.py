@@ -41,19 +41,22 @@ class PathProgress:
         """Whether they are at the end."""
         return self.at >= self.path.duration
 
-    def update(self, positions: Mapping[str, float], elapsed: float, age: float = 0.0) -> PathPlace:
+    def update(self, positions: Mapping[str, float], elapsed: float, age: float = 0.0,
+               speed: float = 1.0) -> PathPlace:
         """
         Take where the joints are; return where on the path that is, and how far they are off it.
 
         :param elapsed: [s] since the start, by a clock that never steps back.
         :param age: [s] by which the positions are older than that.
+        :param speed: share of the speed at which the robot moves, as it tells: where the path
+            stands still, positions do not.
         """
         clock, end = self._clock(elapsed), self.path.duration
         # What comes late in a burst was measured over a longer time than it came in.
         step = max(elapsed - self._seen, elapsed - age - self._measured, 0.0)
         self._seen, self._measured = elapsed, elapsed - age
         most = min(max(self.at, clock + self._window), end)
-        expected = min(self.at + min(step, max(clock - self._began, 0.0)), most)
+        expected = min(self.at + speed * min(step, max(clock - self._began, 0.0)), most)
         found = self.path.best(
             positions, max(self._furthest - _BACK, 0.0), min(self.at + step + _SLACK, most),
             min(most, self.at + step + _FAR), expected)

@@ -90,6 +90,8 @@ class MotionWatch:
         self._began = self._ticked = clock
         self._seen: Mapping[str, JointReading] = {}
         self._explained = 0.0           # [s] of delay that the robot explains
+        self._stalled = 0.0             # [s] at full speed in which they might have come further
+        self._moved_at = 0.0            # `progress.moved_at` of the last tick
         self._arrived = math.inf        # clock [s] at which the end was reached
         self._reference: dict[str, float] = {}      # where the controller has the joints
         self._is_late = False
@@ -122,7 +124,8 @@ class MotionWatch:
         live, was_there = world.positions(self.names), self.progress.has_arrived
         found = self.progress.update(
             {name: live[name] for name in self.path.names if name in live},
-            self.elapsed(clock), world.age(self.path.names))
+            self.elapsed(clock), world.age(self.path.names),
+            1.0 if world.speed_scaling is None else world.speed_scaling)
         if self.progress.has_arrived and not was_there:
             self._arrived = clock
         elif not self.progress.has_arrived:
@@ -153,13 +156,14 @@ class MotionWatch:
         if world.robot_problem:
             self._explained += step
         elif scaling is not None:
-            self._explained += step * (1.0 - min(max(scaling, 0.0), 1.0))
+            self._explained += step * (1.0 - scaling)
+        self._count_stall(step, world)
         limit, delay = self._settings.max_delay, self.delay(clock)
         if limit and delay > limit:
             return Trouble.LATE, f'the motion is {delay:.1f} s late, limit {limit} s; ' \
                 + self._where()
         stalled, most = self.stalled_for(clock), self._settings.max_stall
-        if not most or stalled < most or world.robot_problem:
+        if not most or self._stalled < most or world.robot_problem:
             return None
         if scaling is not None and scaling > _SLOW:
             return Trouble.STALLED, f'the joints have stood still for {stalled:.1f} s though ' \
@@ -172,6 +176,14 @@ class MotionWatch:
                 f'controller wants {joint} {ahead[joint]:.3f} further: does something hold them? ' \
                 + self._where()
         return None
+
+    def _count_stall(self, step: float, world: World) -> None:
+        """Count for how long the joints have stood still though nothing says that they may."""
+        scaling, moved_at = world.speed_scaling, self.progress.moved_at
+        if moved_at != self._moved_at or self.progress.has_arrived:
+            self._stalled, self._moved_at = 0.0, moved_at
+        elif not world.robot_problem and (scaling is None or scaling > _SLOW):
+            self._stalled += step * (1.0 if scaling is None else scaling)
 
     def delay(self, clock: float) -> float:
         """Return by how much the motion is late [s], beyond what the robot explains."""

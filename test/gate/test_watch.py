@@ -134,6 +134,41 @@ def test_a_pause_is_no_jam(how):
     assert CANCEL not in gate.log
 
 
+@pytest.mark.parametrize('how', ['scaling', 'robot', 'slow'])
+def test_after_a_pause_the_arm_has_time_to_start(how):
+    """The robot says that it goes on before its joints do; a jam is told apart by its length."""
+    for ramp, stopped in ((1.0, False), (9.0, True)):
+        gate = Driver()
+        gate.moving(swing(0.6, seconds=2.0))
+        play(gate, jammed, 1.0, scaling=lambda t: 1.0)
+        gate.robot_problem = 'it is in PROTECTIVE_STOP' if how == 'robot' else None
+        paused = {'scaling': 0.0, 'robot': 1.0, 'slow': 0.06}[how]
+        play(gate, lambda t: jammed(9.0), 10.0, scaling=lambda t, paused=paused: paused)
+        assert CANCEL not in gate.log
+        gate.robot_problem = None
+        play(gate, lambda t, ramp=ramp: 0.21 + 0.3 * max(t - ramp, 0.0), 2.2,
+             scaling=lambda t: 1.0)
+        assert (CANCEL in gate.log) == stopped
+
+
+@pytest.mark.parametrize('share', [1.0, 0.5, 0.2])
+def test_a_trajectory_may_rest_on_its_way_at_any_speed(share):
+    """As for a weld or a grasp: 4 s, which last 20 s at a fifth of the speed."""
+    begin, end = np.array(list(READY.values())), np.array(list(ahead(0.3).values()))
+    rests = JointTrajectory(tuple(READY), np.array([0.0, 1.0, 5.0, 6.0]),
+                            np.stack([begin, end, end, begin]))
+
+    def where(t):
+        return 0.3 * float(np.interp(share * t, [0.0, 1.0, 5.0, 6.0], [0.0, 1.0, 1.0, 0.0]))
+
+    gate = Driver(path_tolerance=0.05)
+    request = gate.moving(rests)
+    play(gate, where, 6.2 / share, scaling=lambda t: share)
+    assert CANCEL not in gate.log
+    gate.finish(request)
+    assert gate.ends[-1].how is GoalEnd.SUCCEED
+
+
 def test_a_robot_that_is_stopped_is_reported_and_gets_nothing():
     gate = Driver()
     gate.moving(swing(0.6, seconds=2.0))
