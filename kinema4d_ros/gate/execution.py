@@ -14,6 +14,7 @@ from kinema4d_ros.gate.reach import ProtectedClearance
 from kinema4d_ros.gate.request import ShadowSimAnswer
 from kinema4d_ros.gate.rules import GoalErrorCode, Objection
 from kinema4d_ros.gate.watch import MotionWatch, Tolerances
+from kinema4d_ros.gate.world import SELDOM
 from kinema4d_ros.types import FindingCode, Verdict
 
 RESPONSE = 1.5     # [s] for the controller to take a goal; later it would start a stale motion
@@ -275,10 +276,12 @@ def _watch_of(waiting: PendingMotion, context: EventContext) -> MotionWatch | No
         return None
     world, request = context.world, waiting.request
     moved_by_others = {name for other in world.others for name in other.joints}
+    # Of one that is not heard any more the verdict has taken where it is from somewhere else.
     still = {name: place for name, place in world.positions(
                  () if world.robot is None else world.robot.joint_names).items()
              if name not in request.joint_names and name not in world.fingers
-             and name not in moved_by_others}
+             and name not in moved_by_others
+             and context.now - world.joints[name].arrival <= SELDOM}
     return MotionWatch(waiting.path, _tolerances(waiting, context), context.clock, others=still,
                        wait=max(0.0, (request.start_ns - world.now_ns) * _NS))
 

@@ -13,7 +13,7 @@ from kinema4d_ros.gate.execution import Execution, RESPONSE
 from kinema4d_ros.gate.motions import EventContext, ForwardedMotion, Phase
 from kinema4d_ros.gate.rules import GoalErrorCode
 from kinema4d_ros.gate.watch import Trouble
-from kinema4d_ros.gate.world import STANDS
+from kinema4d_ros.gate.world import SELDOM, STANDS
 from kinema4d_ros.types import FindingCode
 
 _RETRY = 0.25           # [s] between two attempts to cancel
@@ -137,9 +137,11 @@ class Supervision:
         """
         assert motion.watch is not None
         world, most, now = context.world, motion.settings.max_joint_age, context.now
-        names = motion.watch.names
-        silent = world.why_joints_silent(names, most, now)
-        off = world.why_joints_unknown(names, most, now)
+        seldom, path, others = max(most, SELDOM), motion.watch.path.names, motion.watch.others
+        silent = world.why_joints_silent(path, most, now) \
+            or world.why_joints_silent(others, seldom, now)
+        off = world.why_joints_unknown(path, most, now) \
+            or world.why_joints_unknown(others, seldom, now)
         if off is None:
             motion.stamps_off_since = None
         elif motion.stamps_off_since is None:

@@ -102,6 +102,11 @@ class MotionWatch:
         """The path that is watched."""
         return self.progress.path
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The joints that are to stand still."""
+        return tuple(self._others)
+
     def elapsed(self, clock: float) -> float:
         """Return how long ago it was handed to the controller [s]."""
         return clock - self._began

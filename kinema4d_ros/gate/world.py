@@ -16,6 +16,7 @@ from kinema4d_ros.robot import finger_joints, Robot
 _NS = 1e-9
 MOVES = 0.25     # [s] a joint that left its place no longer ago is moving
 STANDS = 0.3     # [s] a joint that has been in its place for so long stands still
+SELDOM = 2.5     # [s] between two states of a joint that no trajectory moves, at most
 
 
 @dataclass(frozen=True)

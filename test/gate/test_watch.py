@@ -281,6 +281,26 @@ def test_a_joint_that_is_not_named_must_stand_still(joint):
     assert stop.code is FindingCode.OTHER_MOTION
 
 
+@pytest.mark.parametrize('period, stopped', [(1.0, False), (2.0, False), (30.0, True)])
+@pytest.mark.parametrize('heard_before', [0.1, 20.0])
+def test_a_joint_that_is_not_named_may_be_told_seldom(period, stopped, heard_before):
+    """A head at 1 Hz, or a joint that was told once, long ago, and that parameters hold still."""
+    class Seldom(Driver):
+        def world(self):
+            world = super().world()
+            since = heard_before if self.now < 101.0 else (self.now - 101.0 + heard_before) \
+                % period if heard_before < 1.0 else heard_before + self.now
+            head = dataclasses.replace(
+                world.joints['wrist_roll_joint'], arrival=self.now - since,
+                stamp_ns=self.now_ns - round(since * NS))
+            return dataclasses.replace(world, joints={**world.joints, 'wrist_roll_joint': head})
+
+    gate = Seldom()
+    gate.moving(only(ARM[:5], seconds=6.0))
+    play(gate, lambda t: 0.3 * min(t / 6.0, 1.0), 5.0)
+    assert (CANCEL in gate.log) == (stopped and heard_before < 1.0)
+
+
 def test_fingers_may_move_meanwhile():
     gate = Driver()
     gate.moving(only(ARM))
