@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 STILL = 0.002           # [rad or m] a joint that stands still stays within this of one place
 _FIRST = 0.25           # [s] that a joint is taken to have stood that was not heard before
-_VELOCITY_SPAN = 0.05   # [s] over which the velocity of a joint is measured that tells none
+_RESTS = 0.5            # [s] in one place, after which a joint that tells no velocity has none
+_VELOCITY_SPAN = 0.045  # [s] over which the velocity of a joint is measured that tells none
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class JointTracker:
             velocity = told.get(name, math.nan)
             if math.isnan(velocity):
                 velocity = self._measured(name, position, arrival)
+                if arrival - still.arrival >= _RESTS and not math.isnan(velocity):
+                    velocity = 0.0      # what is measured over so short a time is noise
             new[name] = JointReading(position, stamp_ns, arrival, still.arrival, velocity)
         self.readings = {**self.readings, **new}
         return self.readings
