@@ -102,6 +102,23 @@ def test_required_without_value_names_it_and_the_cure(make_node):
         TABLE.declare(make_node())
 
 
+@pytest.mark.parametrize('words', [('required', 'off'), ('on', 'no')])
+def test_a_word_that_yaml_takes_for_a_bool_is_a_word(make_node, words):
+    """`-p check:=off`, or `check: off` in a file, comes as False."""
+    table = ParameterTable([Parameter('check', str, words[0], 'Check', choices=words)])
+    node = make_node(check=False)
+    table.declare(node)
+    assert table.snapshot(node)['check'] == words[1]
+    assert node.set_parameters([RosParameter('check', value=words[0])])[0].successful
+    assert node.set_parameters([RosParameter('check', value=False)])[0].successful
+    assert table.snapshot(node)['check'] == words[1]
+    assert node.set_parameters([RosParameter('check', value=True)])[0].successful == (
+        'on' in words)
+    with pytest.raises(ConfigurationError, match='must be string, got True'):
+        ParameterTable([Parameter('check', str, 'off', 'Check', choices=('off',))]).declare(
+            make_node(check=True))
+
+
 def test_an_empty_list_is_a_default_and_keeps_its_type(make_node):
     node = make_node(camera__topic='rgb')
     TABLE.declare(node)

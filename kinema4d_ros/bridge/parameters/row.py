@@ -146,6 +146,8 @@ class Parameter:
     def _check_one(self, value: Any, wanted: type, whole: Any, name: str) -> Any:
         if wanted is float and type(value) is int:
             value = float(value)
+        if wanted is str and type(value) is bool:
+            value = self.as_word(value)
         if type(value) is not wanted:
             raise self._wrong_type(whole, name)
         outside = wanted in (int, float) and (
@@ -158,6 +160,15 @@ class Parameter:
                 f'parameter {name!r} is {value!r}{unit}, valid: '
                 f'{self.range or "a finite number"}')
         return value
+
+    def as_word(self, value: bool) -> Any:
+        """
+        Return the choice that stands in a file, or a command line, where ROS reads a bool.
+
+        Its YAML takes the bare words `off` and `no` for false, and `on` and `yes` for true.
+        """
+        words = ('on', 'yes') if value else ('off', 'no')
+        return next((word for word in words if word in self.choices), value)
 
     def _check_any(self, value: Any, name: str) -> Any:
         """Return a plain value or a list of them; who reads it knows what it must be."""

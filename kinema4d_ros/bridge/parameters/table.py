@@ -159,8 +159,10 @@ class ParameterTable:
         return {name: _value(node, name) for name in names}
 
     def _converted(self, parameter: RosParameter) -> RosParameter:
-        """Return the parameter as a float where an integer was given and a float is meant."""
+        """Return a float where an integer was given for one, and the word that came as a bool."""
         row = self.row(parameter.name)
+        if row is not None and row.type is str and type(parameter.value) is bool:
+            return RosParameter(parameter.name, value=row.as_word(parameter.value))
         if row is not None and row.type is float and type(parameter.value) is int:
             return RosParameter(
                 parameter.name, value=float(parameter.value))
