@@ -6,7 +6,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from graph import made, parameters, Process, start_shadow_sim
 from kinema4d_ros.msg import Finding, Verdict
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, JointState
 from shadow_bench import codes, running
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -34,6 +34,7 @@ def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
         arrays = graph.listen('/diagnostics', DiagnosticArray, 50)
         verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
         asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        graph.listen('joint_states', JointState, qos.JOINT_STATES)     # or it waits for a second
         player = Process('episode_player', *parameters(
             episode=PATH.stem, lead_in=0.5, at_end='hold', subscribers=2,
             wait_for_ready='[shadow_sim]'))
@@ -57,8 +58,10 @@ def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
 def test_the_player_goes_on_after_a_while_and_says_why(ros_domain):
     with made() as graph:
         asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        graph.listen('joint_states', JointState, qos.JOINT_STATES)
+        graph.listen('camera/image_raw', Image, qos.PREDICTED_FRAMES)
         player = Process('episode_player', *parameters(
-            episode=PATH.stem, rate=50.0, lead_in=0.0, wait_for_subscribers=0.0,
+            episode=PATH.stem, rate=50.0, lead_in=0.0,
             wait_for_ready='[shadow_sim]', ready_timeout=0.5))
         assert player.process.wait(60.0) == 0
         assert 'not ready within 0.5 s, playing on: shadow_sim: its diagnostics are not heard' \
