@@ -47,6 +47,7 @@ class World:
     robot_problem: str | None = None    # why the robot would not move, as its driver tells
     gate: str = ''                      # full name of the gate's node
     others: tuple[OtherMotion, ...] = ()        # of other gates of this robot
+    is_simulated: bool = False          # whether ROS time is that of a simulation, which may pause
 
     @property
     def fingers(self) -> frozenset[str]:
@@ -104,15 +105,23 @@ class World:
         return f'the joints stand still since {min(still, 3600.0):.1f} s'
 
     def why_joints_silent(self, names: Iterable[str], max_age: float, now: float) -> str | None:
-        """Return why nothing new is heard of these joints, by the steady clock alone."""
+        """
+        Return why nothing new is heard of these joints, by the steady clock alone.
+
+        By that of a simulation where there is one: while it pauses nothing moves.
+        """
         for name in names:
             reading = self.joints.get(name)
             if reading is None:
                 return f'joint_states have not told where {name} is'
-            if now - reading.arrival > max_age:
-                return f'joint_states of {name} are {now - reading.arrival:.2f} s off, limit ' \
-                       f'{max_age} s'
+            age = self._stamp_age(reading) if self.is_simulated else now - reading.arrival
+            if age > max_age:
+                return f'joint_states of {name} are {age:.2f} s off, limit {max_age} s'
         return None
+
+    def _stamp_age(self, reading: JointReading) -> float:
+        """Return how far a stamp is from now [s]."""
+        return abs(self.now_ns - reading.stamp_ns) * _NS
 
     def why_joints_unknown(self, names: Iterable[str], max_age: float, now: float) -> str | None:
         """
@@ -125,7 +134,9 @@ class World:
             reading = self.joints.get(name)
             if reading is None:
                 return f'joint_states have not told where {name} is'
-            age = max(now - reading.arrival, abs(self.now_ns - reading.stamp_ns) * _NS)
+            age = self._stamp_age(reading)
+            if not self.is_simulated:
+                age = max(age, now - reading.arrival)
             if age > max_age:
                 return f'joint_states of {name} are {age:.2f} s off, limit {max_age} s'
         return None

@@ -210,6 +210,37 @@ def test_a_clock_that_is_set_hides_nothing(by):
         assert (CANCEL in gate.log) == (off > 0.05)
 
 
+@pytest.mark.parametrize('simulated, clock_goes_on, stopped', [
+    (True, False, False), (True, True, True), (False, False, True)])
+def test_a_simulation_that_pauses_is_no_silence(simulated, clock_goes_on, stopped):
+    class Paused(Driver):
+        paused = 0.0        # [s]
+
+        @property
+        def now_ns(self):
+            return round((self.now - self.paused) * NS)
+
+        def world(self):
+            return dataclasses.replace(super().world(), is_simulated=simulated,
+                                       clock=self.now - self.paused)
+
+    gate = Paused()
+    gate.moving(swing(0.6, seconds=2.0))
+    play(gate, clock(1.0), 1.0)
+    gate.age, began = 0.0, gate.now
+    silent = gate.world().joints
+    world = gate.world
+    gate.world = lambda: dataclasses.replace(world(), joints=silent)
+    while gate.now < began + 5.0:
+        gate.now += 0.05
+        gate.paused += 0.0 if clock_goes_on else 0.05
+        gate.handle(Tick())
+    assert (CANCEL in gate.log) == stopped
+    gate.world = world
+    play(gate, lambda t: clock(1.0)(t + 1.0), 1.0)
+    assert (CANCEL in gate.log) == stopped
+
+
 def test_stamps_that_stay_off_are_not_believed():
     gate = Driver()
     request = gate.moving(swing(0.6, seconds=2.0))

@@ -118,7 +118,8 @@ class TrajectoryGate(NodeBase, Node):
             robot, {name: reading.position for name, reading in joints.items()}, now, clock)
         return World(self.get_clock().now().nanoseconds, robot, joints, self._graph,
                      self._settings, clock, self._live.speed_scaling,
-                     self._state.why_not_ready(), self._others.name, others)
+                     self._state.why_not_ready(), self._others.name, others,
+                     self.get_clock().ros_time_is_active)
 
     def _graph_now(self) -> GraphState:
         why_no_controller = self._controller.why_unavailable()
