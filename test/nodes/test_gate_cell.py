@@ -108,12 +108,11 @@ def test_a_robot_that_is_only_late_is_left_alone(cell, scaling, late):
 
 
 def test_a_pause_is_waited_out_and_reported(cell):
+    cell.jtc.pauses_at = 0.4
     handle = cell.sent(cell.gate, swing(0.3))
-    cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.1, 'the arm')
-    cell.jtc.scaling = 0.0
     assert 'late, nobody says why; it has come to 0.' in cell.gate.decided(
         'doubt', cell.since).sentence
-    cell.jtc.scaling = 1.0
+    cell.jtc.pauses_at = None
     status, result = cell.gate.outcome(handle)
     assert status == SUCCEEDED, result.error_string
 
@@ -235,14 +234,14 @@ def test_a_robot_that_is_not_ready_gets_nothing(cell):
 
 
 def test_a_robot_that_stops_on_its_way_is_reported_as_not_moving(cell):
+    cell.jtc.pauses_at = 0.1
     handle = cell.sent(cell.gate, swing(0.3))
-    cell.jtc.scaling = 0.0
     cell.is_ready(False)
     doubt = cell.gate.decided('doubt', cell.since)
     assert '/ready: it is false' in doubt.sentence and doubt.code == Finding.ROBOT_STATE
     assert 'the joints stand still since' in doubt.sentence
     cell.is_ready(True)
-    cell.jtc.scaling = 1.0
+    cell.jtc.pauses_at = None
     assert cell.gate.outcome(handle)[0] == SUCCEEDED
 
 

@@ -41,6 +41,7 @@ class Jtc:
     def reset(self):
         self.scaling = 1.0              # of the speed
         self.starts_late = 0.0          # [s]
+        self.pauses_at = None           # [s] on the path from which it does not go on; None: free
         self.held_at = None             # [s] on the path where something holds the arm; None: free
         self.never_ends = False
         self.leaves_cancelled = False   # a cancel meets the ending: it is never said
@@ -79,6 +80,8 @@ class Jtc:
                 return RESULT(error_code=0, error_string='stopped')
             if now - began >= self.starts_late:
                 at += (now - last) * self.scaling
+            if self.pauses_at is not None:
+                at = min(at, self.pauses_at)
             last = now
             wanted = path(at)
             place = wanted if self.held_at is None else path(min(at, self.held_at))
