@@ -138,6 +138,27 @@ def test_two_cameras_on_one_topic(bench, topic, pixels, encoding):
     recovers(bench)
 
 
+def test_a_republisher_beside_the_driver_sends_the_same_images(bench):
+    """As image_transport's does, and a plugin of the driver: with the driver's headers."""
+    node = Node('republisher', context=bench.graph.context)
+    publisher = node.create_publisher(Image, 'camera/image_raw', qos.PREDICTION)
+
+    def make(image, header):
+        message = array_to_image(image, header, 'rgb8')
+        publisher.publish(message)
+        return message
+
+    bench.robot.make_image = make
+    try:
+        bench.graph.wait(publisher.get_subscription_count, 'shadow_sim')
+        bench.robot.wait_shown(10)
+        for _ in range(3):
+            bench.passes()
+    finally:
+        bench.robot.make_image = lambda image, header: array_to_image(image, header, 'rgb8')
+        node.destroy_node()
+
+
 def test_camera_and_calibration_of_two_frames(bench):
     bench.robot.make_info = lambda camera, header: camera_info_message(
         camera, Header(stamp=header.stamp, frame_id='left_optical_frame'))
