@@ -14,7 +14,7 @@ from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
-from kinema4d_ros.foresight.fingers import Fingers, GapMotion
+from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
 from kinema4d_ros.scene.mask import grow, in_paint
 from kinema4d_ros.scene.segment import find_object, Segment
 from kinema4d_ros.scene.support import HeightMap
@@ -130,7 +130,10 @@ class Story:
     def __init__(self, scene: SceneView, robot: RobotRollout,
                  settings: GraspSettings = GraspSettings(), *, pictures: bool = True):
         """
-        Make the story of one rollout; `can_grasp` says whether its fingers are known.
+        Make the story of one rollout.
+
+        Where `can_grasp` says that its fingers are not known, nothing is grasped or let go; what
+        is held from the beginning moves with its link all the same.
 
         :param pictures: whether bodies and backdrops are to be drawn; otherwise bodies are black,
             and the images of `backdrops` None.
@@ -138,13 +141,18 @@ class Story:
         self._scene, self._robot, self._settings = scene, robot, settings
         self._camera = robot.camera
         self._T_base_camera = scene.seen.T_base_camera
-        self._fingers = Fingers(robot)
         self._points = scene.points_base
         self.events: list[StoryEvent] = []
         self.bodies: list[MovingBody] = []
         self.targets: list[Target] = []
         self.backdrops = [Backdrop(0, scene.image if pictures else None, scene.depth)]
-        held = self._begin(robot.held)               # (numbers of the bodies, gap at the grasp)
+        in_fingers = self._begin(robot.held)
+        if not can_grasp(robot):
+            return
+        self._fingers = Fingers(robot)
+        gap = float(self._fingers.gap[0])
+        # Numbers of the bodies, and the gap at the grasp.
+        held = (in_fingers, gap) if in_fingers else None
         motions = self._fingers.motions()
         if held is None and not any(motion.closing for motion in motions):
             self._find_target()
@@ -177,7 +185,7 @@ class Story:
         """Return what stands behind the moved objects at a frame."""
         return [backdrop for backdrop in self.backdrops if backdrop.first_frame <= frame][-1]
 
-    def _begin(self, held: Sequence[HeldObject]) -> tuple[tuple[int, ...], float] | None:
+    def _begin(self, held: Sequence[HeldObject]) -> tuple[int, ...]:
         """Let what links hold from the beginning follow them; return what the fingers hold."""
         in_fingers = []
         for number, each in enumerate(held):
@@ -186,7 +194,7 @@ class Story:
             self.bodies.append(MovingBody(body_of(each, T_base_link[0]), 0, poses, each))
             if each.in_fingers:
                 in_fingers.append(number)
-        return (tuple(in_fingers), float(self._fingers.gap[0])) if in_fingers else None
+        return tuple(in_fingers)
 
     def _find_target(self) -> None:
         """Find what stands between fingers that do not close in this motion."""

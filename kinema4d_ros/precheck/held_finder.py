@@ -42,6 +42,8 @@ class HeldFinder:
         """
         objects, doubt = tuple(self._declared(each) for each in settings.attached), \
             settings.attached_doubt
+        if not any(each.in_fingers for each in objects):
+            doubt = doubt or self._why_gap_unknown(scene.observation)
         hand = self._hand(scene.observation)
         if hand is None or len(scene.views) != 1 or any(each.in_fingers for each in objects):
             return Held(objects, doubt)
@@ -108,6 +110,16 @@ class HeldFinder:
 
     def _poses(self, positions: np.ndarray) -> np.ndarray:
         return kinematics_of(self._robot)(positions)
+
+    def _why_gap_unknown(self, observation: Observation) -> str:
+        """Return why it is not known how far the fingers are open; '' where it is."""
+        gripper = self._gripper
+        if gripper is None or sum(box is not None for box in gripper.finger_boxes) < 2:
+            return ''      # there are no fingers that anything could be recognised between
+        missing = sorted(set(gripper.finger_joints) - set(observation.joint_positions))
+        return '' if not missing else (
+            f'the position of {", ".join(missing)} at the image is not known, so neither is what '
+            'the fingers hold: have it published in joint_states, or declare what is held')
 
     def _hand(self, observation: Observation) -> HandLook | None:
         """Return the hand as it stands, compared with its fingers at both ends of their way."""

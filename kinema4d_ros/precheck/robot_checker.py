@@ -153,9 +153,9 @@ class RobotChecker:
         observation = scene.observation
         motion, too_long = self._move(observation, trajectory, start, look.held)
         findings, clearance, story = self._check_against(scene, motion)
-        if story is not None:
+        if story is not None and can_grasp(motion):
             self._looks.memory.held.foresee(story, motion, observation.stamp_ns)
-        outcome = foresee_outcome(story, scene, clearance)
+        outcome = foresee_outcome(story if can_grasp(motion) else None, scene, clearance)
         held = self._looks.held_finder.findings(look.held, observation)
         unread = unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene')
         findings = (*look.camera.findings, *held, *findings, *too_long, *unread)
@@ -170,7 +170,7 @@ class RobotChecker:
     def _check_against(self, scene: Scene, motion: RobotRollout
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
         story = None
-        if can_grasp(motion):
+        if can_grasp(motion) or motion.held:
             story = Story(scene.view, motion, self.settings.grasping, pictures=False)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
                             story=story, hand_links=self.hand_links), story

@@ -8,7 +8,7 @@ import dataclasses
 import gantry
 import numpy as np
 import pytest
-from scenes import BLUE, box, hand, Path, RED, STEEL, World
+from scenes import BLUE, box, cast, hand, Path, RED, STEEL, World
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight.attached import declared
@@ -148,7 +148,7 @@ def test_it_is_forgotten_when_the_fingers_open_or_nothing_is_between_them():
 def test_forgetting_leaves_what_is_seen_now():
     shadow = grasped()
     shadow.precheck(holding(GRIPS, 2.0), arm(GRIPS, UP))
-    shadow.forget_held()
+    shadow.forget()
     (found,) = attached(shadow.precheck(holding(UP, 3.0), arm(UP, UP)))
     assert '(recognised)' in found.message
 
@@ -184,6 +184,55 @@ def test_what_is_held_is_not_driven_into_the_robot():
     free = dataclasses.replace(below, touch_links=('palm', 'left', 'right'))
     told = simulator().precheck(look(UP, WIDE), arm(UP, (0.0, 0.0, 0.1)), attached=[free])
     assert not [f for f in told.findings if f.code is FindingCode.SELF_COLLISION]
+
+
+#: fixed fingers: a flange with a tool that no gripper is found in
+_TOOL = gantry.URDF
+for _old, _new in (('left_joint', 'one'), ('right_joint', 'two'), ('"left"', '"a"'),
+                   ('"right"', '"b"'), ('type="prismatic"><parent link="palm"',
+                                        'type="fixed"><parent link="palm"')):
+    _TOOL = _TOOL.replace(_old, _new)
+ROD = AttachedObject('palm', (AttachedShape('box', (0.03, 0.03, 0.2),
+                                            (0, 0, -0.16, 0, 0, 0, 1)),), 'a rod')
+
+
+@pytest.mark.parametrize('to, passes', [((0.0, 0.0, 0.18), False), ((0.0, 0.1, 0.3), True)],
+                         ids=['into the table', 'up'])
+def test_what_a_robot_without_a_gripper_holds_is_judged_too(to, passes):
+    shadow = ShadowSimulator(Robot.from_urdf(_TOOL), None)
+    assert shadow.gripper is None
+    seen = dataclasses.replace(look((0.0, 0.0, 0.3), 0.0),
+                               joint_positions={'x': 0.0, 'y': 0.0, 'z': 0.3})
+    verdict = shadow.precheck(seen, arm((0.0, 0.0, 0.3), to), attached=[ROD])
+    assert verdict.passed is passes, verdict.summary
+    assert shadow.precheck(seen, arm((0.0, 0.0, 0.3), to)).passed
+
+
+def test_what_is_held_does_not_go_where_nothing_was_measured():
+    """The rod below the hand goes through a box that the depth image has no values for."""
+    start, to = (0.0, -0.2, 0.3), (0.0, 0.15, 0.3)
+    seen = look(start, WIDE)
+    assert simulator().precheck(seen, arm(start, to), attached=[ROD]).passed
+    black, _ = cast([box((0.12, 0.12, 0.22), (0.0, 0.1, 0.0))])
+    depth = np.where(np.isfinite(black) & (black < seen.view.depth), np.nan, seen.view.depth)
+    hidden = seen.with_view(depth=depth.astype(np.float32))
+    assert simulator().precheck(hidden, arm(start, to)).passed      # the hand alone is above
+    verdict = simulator().precheck(hidden, arm(start, to), attached=[ROD])
+    (found,) = [f for f in verdict.findings if f.severity is Severity.UNSURE]
+    assert found.code is FindingCode.UNSEEN_SPACE and "what 'palm' holds" in found.message
+
+
+def test_fingers_that_nobody_reports_with_the_image_may_hold_something():
+    seen = holding(UP)
+    arm_only = dataclasses.replace(seen, joint_positions={
+        name: seen.joint_positions[name] for name in gantry.JOINTS[:3]})
+    live = dict(seen.joint_positions)
+    verdict = simulator().precheck(arm_only, arm(UP, (0.0, 0.0, 0.3)), live_joints=live)
+    assert [f.severity for f in attached(verdict)] == [Severity.UNSURE]
+    assert 'left_joint' in attached(verdict)[0].message
+    told = simulator().precheck(arm_only, arm(UP, (0.0, 0.0, 0.3)), live_joints=live,
+                                attached=[BOX])
+    assert [f.severity for f in attached(told)] == [Severity.INFO]
 
 
 def test_an_attachment_at_no_link_of_the_robot_forbids_a_pass():

@@ -77,9 +77,9 @@ def test_pairs_that_are_left_out_are_told_when_they_move():
 def test_no_verdict_passes_with_a_link_that_cannot_be_read(tiers):
     arm = robot(hand='<visual><geometry><mesh filename="gone.stl"/></geometry></visual>')
     T_base_camera = np.diag([1.0, -1.0, -1.0, 1.0])
-    T_base_camera[:3, 3] = 0.5, 0.0, 3.0
+    T_base_camera[:3, 3] = 0.5, 0.0, 2.4
     seen = Observation.from_rgbd(
-        np.full((60, 80, 3), 90, np.uint8), np.full((60, 80), 3.5, np.float32),
+        np.full((60, 80, 3), 90, np.uint8), np.full((60, 80), 2.9, np.float32),
         PinholeCamera(80, 60, 60.0, 60.0, 39.5, 29.5), T_base_camera, {'one': 0.0, 'two': 0.0})
     anywhere = PrecheckSettings(tier1=Tier1Settings(camera_check=CameraCheck.OFF))
     with ShadowSimulator(arm, None, settings=anywhere) as simulator:

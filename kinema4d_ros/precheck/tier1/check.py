@@ -60,7 +60,8 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
             approach = _check_approach if name == palm else _check_contact
             findings += approach(name, target, settings)
     findings += check_unseen(scene, robot, clearance.link_names, fields, settings,
-                             touching=rules, hand_links=hand_links)
+                             touching=rules, hand_links=hand_links,
+                             held=() if story is None else story.bodies)
     if story is not None:
         findings += check_carried(scene.points, robot, story, settings, scene)
         findings += check_held_contact(robot, story, fields, settings)

@@ -10,6 +10,7 @@ from functools import cached_property
 import numba
 import numpy as np
 
+from kinema4d_ros.foresight.hull import depth_in
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import RobotRollout
@@ -20,6 +21,16 @@ _TOLERANCE = 0.01      # [m] behind a surface that counts as the surface
 _AROUND = 3            # voxels of margin around what is swept
 _MOST = 1_500_000      # voxels; a larger space has larger voxels
 _START = 128           # the bit of where the robot stands at first
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """A convex body that the robot carries."""
+
+    name: str
+    vertices: np.ndarray      # (V, 3) float64 [m]
+    planes: np.ndarray        # (F, 4) outward, of its hull, in the frame of the vertices
+    T_base_load: np.ndarray   # (T, 4, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +46,31 @@ class SweptSpace:
     swept: np.ndarray       # (X, Y, Z) uint8, a bit for each role
     knowledge: np.ndarray   # (X, Y, Z) uint8 of `Knowledge`; what nothing sweeps may be left out
     age: np.ndarray         # (X, Y, Z) float32 [s] of what is remembered
-    _points: Sequence[np.ndarray]       # of each link (N, 3) float32 [m], link frame
-    _poses: np.ndarray                  # (links, T, 4, 4) float32
+    names: tuple[str, ...]              # of the links, and of what they carry
+    _points: Sequence[np.ndarray]       # of each (N, 3) float32 [m], its own frame
+    _poses: Sequence[np.ndarray]        # of each (T, 4, 4) float32
 
     @classmethod
     def of(cls, scene: Scene, robot: RobotRollout, fields: DistanceFields,
            roles: Mapping[str, int],
-           free: Collection[tuple[float, float, float, float, float, float]] = ()) -> SweptSpace:
+           free: Collection[tuple[float, float, float, float, float, float]] = (),
+           loads: Collection[Load] = ()) -> SweptSpace:
         """
-        Return the space that links sweep.
+        Return the space that links sweep, and what they carry.
 
-        :param roles: the bit (1, 2, 4, ...) of the role of each link that sweeps.
+        :param roles: the bit (1, 2, 4, ...) of the role of each link and load that sweeps.
         :param free: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free.
         :raises ValueError: the robot is nowhere, by a number that is not finite.
         """
         names = fields.link_names
         index = [robot.link_names.index(name) for name in names]
-        poses = np.ascontiguousarray(np.swapaxes(robot.T_base_link[:, index], 0, 1), np.float32)
+        poses = list(np.ascontiguousarray(np.swapaxes(robot.T_base_link[:, index], 0, 1),
+                                          np.float32))
         points = [fields.solid_points(name, _LATTICE) for name in names]
+        for load in loads:
+            points.append(_filled(load))
+            poses.append(np.ascontiguousarray(load.T_base_load, np.float32))
+        names = (*names, *(load.name for load in loads))
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
         for name, solid, T in zip(names, points, poses):
             if len(solid):
@@ -70,7 +88,7 @@ class SweptSpace:
             if name in roles:
                 _mark(solid, T, low, voxel, np.uint8(roles[name]), swept)
         knowledge, age = _known(scene, swept, low, voxel, free)
-        return cls(low, voxel, swept, knowledge, age, points, poses)
+        return cls(low, voxel, swept, knowledge, age, names, points, poses)
 
     @cached_property
     def distance(self) -> np.ndarray:
@@ -82,16 +100,26 @@ class SweptSpace:
         middles: np.ndarray = self.low + (voxels + 0.5) * self.voxel
         return middles
 
-    def entered(self, link: int, where: np.ndarray) -> tuple[int, int]:
+    def entered(self, name: str, where: np.ndarray) -> tuple[int, int]:
         """
         Return how many of some voxels a link enters, and the first frame in which it does; 0, -1.
 
-        :param link: number of the link among those of the distance fields.
+        :param name: of the link or load.
         :param where: (X, Y, Z) bool.
         """
+        link = self.names.index(name)
         count, first = _enter(self._points[link], self._poses[link], self.low, self.voxel,
                               where.copy())
         return int(count), int(first)
+
+
+def _filled(load: Load) -> np.ndarray:
+    """Return points on a lattice that fill a load, (N, 3) float32 [m]."""
+    low, high = load.vertices.min(0), load.vertices.max(0)
+    axes = [np.arange(a, b + _LATTICE, _LATTICE) for a, b in zip(low, high)]
+    lattice = np.stack(np.meshgrid(*axes, indexing='ij'), -1).reshape(-1, 3)
+    inside = depth_in(lattice, load.planes, np.eye(4)) <= _LATTICE / 2
+    return np.ascontiguousarray(lattice[inside], np.float32)
 
 
 def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:

@@ -10,13 +10,14 @@ wide as twice that could hide there.
 """
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from kinema4d_ros.foresight import MovingBody
 from kinema4d_ros.precheck.settings import Tier1Settings, Unseen
-from kinema4d_ros.precheck.tier1.swept_space import SweptSpace
+from kinema4d_ros.precheck.tier1.swept_space import Load, SweptSpace
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
@@ -38,9 +39,10 @@ _CURE = 'let a camera see it, or declare it free with tier1.known_free'
 
 @dataclass(frozen=True)
 class _Entry:
-    """A link that goes into the unknown for one reason."""
+    """A link that goes into the unknown for one reason, or what it holds."""
 
     link: str
+    is_load: bool           # it is not the link, but what that holds
     why: Knowledge
     frame: int              # of the rollout, when it first does
     voxels: int
@@ -48,23 +50,40 @@ class _Entry:
     limit: float            # [m]
     point: np.ndarray       # (3,) [m] base, the farthest
 
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        return f"what '{self.link}' holds" if self.is_load else f"'{self.link}'"
+
 
 def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
                  fields: DistanceFields, settings: Tier1Settings, *,
-                 touching: Collection[str] = (),
-                 hand_links: Collection[str] = ()) -> list[Finding]:
+                 touching: Collection[str] = (), hand_links: Collection[str] = (),
+                 held: Collection[MovingBody] = ()) -> list[Finding]:
     """
     Judge where links go into space that nobody vouches for, and report what rests on memory.
 
     :param names: links that move.
     :param touching: those that may touch; only space that was not measured holds them back.
     :param hand_links: those that the hand consists of.
+    :param held: what links hold from the beginning; in fingers it may go where they may, elsewhere
+        where the hand may.
     """
     roles = {name: FINGERS if name in touching else HAND if name in hand_links else ARM
              for name in names}
-    space = SweptSpace.of(scene, robot, fields, roles, settings.known_free)
+    loads, carriers = [], {}
+    for number, moving in enumerate(held):
+        if moving.held is None or moving.body.planes is None:
+            continue
+        name = f'load {number}'
+        end = len(robot.times) if moving.let_go is None else moving.let_go
+        loads.append(Load(name, moving.body.vertices, moving.body.planes,
+                          moving.T_base_body[:end + 1]))
+        roles[name] = FINGERS if moving.held.in_fingers else HAND
+        carriers[name] = moving.held.link
+    space = SweptSpace.of(scene, robot, fields, roles, settings.known_free, loads)
     findings = []
-    entries = _entries(space, roles, fields.link_names, settings)
+    entries = _entries(space, roles, carriers, settings)
     if entries:
         findings.append(_denied(entries, space, robot, settings))
     if (remembered := _remembered(space)) is not None:
@@ -84,9 +103,9 @@ def limits(role: int, settings: Tier1Settings) -> dict[Knowledge, float]:
                     Knowledge.TOO_OLD: behind, Knowledge.OUTSIDE: outside}
 
 
-def _entries(space: SweptSpace, roles: dict[str, int], link_names: tuple[str, ...],
+def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, str],
              settings: Tier1Settings) -> list[_Entry]:
-    """Return which links go too far into the unknown."""
+    """Return which links, and what `carriers` carry, go too far into the unknown."""
     unknown = (space.knowledge > Knowledge.REMEMBERED) & (space.swept & (ARM | HAND | FINGERS) > 0)
     if np.count_nonzero(unknown) < _FEWEST:
         return []
@@ -100,11 +119,13 @@ def _entries(space: SweptSpace, roles: dict[str, int], link_names: tuple[str, ..
             if np.count_nonzero(bad) < _FEWEST:
                 continue
             place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
-            for name in (name for name in link_names if roles.get(name) == role):
-                voxels, frame = space.entered(link_names.index(name), bad)
+            for name in (name for name in space.names if roles.get(name) == role):
+                voxels, frame = space.entered(name, bad)
                 if voxels:
-                    found.append(_Entry(name, why, frame, voxels, float(space.distance[place]),
-                                        limit, space.centers(np.array(place))))
+                    link = carriers.get(name, name)
+                    found.append(_Entry(link, name in carriers, why, frame, voxels,
+                                        float(space.distance[place]), limit,
+                                        space.centers(np.array(place))))
     return found
 
 
@@ -114,12 +135,12 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
     first = min(entries, key=lambda entry: (entry.frame, -entry.why))
     age = float(space.age[space.knowledge == Knowledge.TOO_OLD].max(initial=0.0))
     time = float(robot.times[first.frame])
-    said = (f"'{first.link}' would move through {_volume(first.voxels, space)} "
+    said = (f'{first.name} would move through {_volume(first.voxels, space)} '
             f'of space {_WHY[first.why].format(age=age)}, up to {100 * first.farthest:.0f} cm from '
             f'what is known, from {time:.2f} s on')
-    others = sorted({entry.link for entry in entries} - {first.link})
+    others = sorted({entry.name for entry in entries} - {first.name})
     if others:
-        said += f'; so would {", ".join(map(repr, others))}'
+        said += f'; so would {", ".join(others)}'
     return Finding(
         FindingCode.UNSEEN_SPACE,
         Severity.UNSURE if settings.unseen is Unseen.UNSURE else Severity.INFO,
