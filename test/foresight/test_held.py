@@ -148,7 +148,7 @@ def test_it_is_forgotten_when_the_fingers_open_or_nothing_is_between_them():
 def test_forgetting_leaves_what_is_seen_now():
     shadow = grasped()
     shadow.precheck(holding(GRIPS, 2.0), arm(GRIPS, UP))
-    shadow.forget_held()
+    shadow.forget()
     (found,) = attached(shadow.precheck(holding(UP, 3.0), arm(UP, UP)))
     assert '(recognised)' in found.message
 
