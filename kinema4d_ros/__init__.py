@@ -30,8 +30,9 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.episodes import Episode as Episode
     from kinema4d_ros.errors import (
         CameraError as CameraError, ConfigurationError as ConfigurationError,
-        ContradictionError as ContradictionError, EpisodeError as EpisodeError, IncidentError as IncidentError,
-        Kinema4DError as Kinema4DError, KinematicsError as KinematicsError,
+        ContradictionError as ContradictionError, EpisodeError as EpisodeError,
+        IncidentError as IncidentError, Kinema4DError as Kinema4DError,
+        KinematicsError as KinematicsError,
         MeshError as MeshError, ObservationError as ObservationError,
         PredictionCancelled as PredictionCancelled, RobotDescriptionError as RobotDescriptionError,
         TrajectoryError as TrajectoryError, UnknownJointError as UnknownJointError,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
                                      Reference as Reference)
     from kinema4d_ros.precheck import (
         CameraCheck as CameraCheck, Goal as Goal, PrecheckSettings as PrecheckSettings,
-        Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings, Tier2Settings as Tier2Settings, TouchRule as TouchRule,
-        Unseen as Unseen)
+        Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings,
+        Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unseen as Unseen)
     from kinema4d_ros.resources import share_dir as share_dir
     from kinema4d_ros.robot import Robot as Robot, TrackingModel as TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator as ShadowSimulator
