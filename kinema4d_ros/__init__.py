@@ -30,8 +30,9 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.episodes import Episode as Episode
     from kinema4d_ros.errors import (
         CameraError as CameraError, ConfigurationError as ConfigurationError,
-        EpisodeError as EpisodeError, IncidentError as IncidentError,
-        Kinema4DError as Kinema4DError, KinematicsError as KinematicsError,
+        ContradictionError as ContradictionError, EpisodeError as EpisodeError,
+        IncidentError as IncidentError, Kinema4DError as Kinema4DError,
+        KinematicsError as KinematicsError,
         MeshError as MeshError, ObservationError as ObservationError,
         PredictionCancelled as PredictionCancelled, RobotDescriptionError as RobotDescriptionError,
         TrajectoryError as TrajectoryError, UnknownJointError as UnknownJointError,
@@ -39,13 +40,14 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.policy import (ActionFormat as ActionFormat, ActionReader as ActionReader,
                                      Reference as Reference)
     from kinema4d_ros.precheck import (
-        Goal as Goal, PrecheckSettings as PrecheckSettings, Tier0Settings as Tier0Settings,
-        Tier1Settings as Tier1Settings, Tier2Settings as Tier2Settings, TouchRule as TouchRule,
-        Unseen as Unseen)
+        CameraCheck as CameraCheck, Goal as Goal, PrecheckSettings as PrecheckSettings,
+        Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings,
+        Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unseen as Unseen)
     from kinema4d_ros.resources import share_dir as share_dir
-    from kinema4d_ros.robot import Robot as Robot
+    from kinema4d_ros.robot import Robot as Robot, TrackingModel as TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator as ShadowSimulator
     from kinema4d_ros.types import (
+        AttachedObject as AttachedObject, AttachedShape as AttachedShape,
         CameraView as CameraView, ClearanceSample as ClearanceSample, EventKind as EventKind,
         Finding as Finding, FindingCode as FindingCode, JointLimit as JointLimit,
         JointTrajectory as JointTrajectory, Observation as Observation,
@@ -66,17 +68,18 @@ _NAMES = {
     '': 'camera episodes errors evaluation policy precheck robot types world_model',
     'camera': 'CameraCalibration LinkPose',
     'episodes': 'Episode',
-    'errors': 'CameraError ConfigurationError EpisodeError IncidentError Kinema4DError '
-              'KinematicsError MeshError ObservationError PredictionCancelled '
+    'errors': 'CameraError ConfigurationError ContradictionError EpisodeError IncidentError '
+              'Kinema4DError KinematicsError MeshError ObservationError PredictionCancelled '
               'RobotDescriptionError TrajectoryError UnknownJointError WorldModelError',
     'policy': 'ActionFormat ActionReader Reference',
-    'precheck': 'Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings TouchRule Unseen',
+    'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
+                'TouchRule Unseen',
     'resources': 'share_dir',
-    'robot': 'Robot',
+    'robot': 'Robot TrackingModel',
     'simulator': 'ShadowSimulator',
-    'types': 'CameraView ClearanceSample EventKind Finding FindingCode JointLimit JointTrajectory '
-             'Observation PinholeCamera PredictedFrame Report RobotRollout Severity Status '
-             'Verdict WorldEvent silent',
+    'types': 'AttachedObject AttachedShape CameraView ClearanceSample EventKind Finding '
+             'FindingCode JointLimit JointTrajectory Observation PinholeCamera PredictedFrame '
+             'Report RobotRollout Severity Status Verdict WorldEvent silent',
     'world_model': 'WorldModel load_world_model',
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

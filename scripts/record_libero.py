@@ -5,9 +5,11 @@ r"""
 Record LIBERO episodes: success, missed grasp, missed place, slip, pushed into the table.
 
 Each recording is one MCAP file of standard ROS 2 messages with the true future alongside. The
-simulator is optional and lives in an environment of its own:
+simulator is optional and lives in an environment of its own, which takes PyKDL from the system
+(apt python3-pykdl):
 
-  python3 -m venv .venv-sim && .venv-sim/bin/pip install -r requirements/sim.txt
+  /usr/bin/python3 -m venv --system-site-packages .venv-sim
+  .venv-sim/bin/pip install -r requirements/sim.txt
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0 --out out/episodes
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \
       --task 0-9 --init 0-4 --camera-every 40 --out out/evaluation      # 100 episodes

@@ -130,9 +130,10 @@ def topics_of(texts: list[str]) -> dict[str, str]:
     from kinema4d_ros.errors import ConfigurationError
 
     pairs = [text.partition('=') for text in texts]
-    for role, sign, name in pairs:
-        if not sign or not name.startswith('/'):
-            raise ConfigurationError(f'--topic {role}{sign}{name!r} is not of the form ROLE=/NAME')
+    for text, (_, _, name) in zip(texts, pairs):
+        if not name.startswith('/'):
+            raise ConfigurationError(f'--topic {text!r} is not of the form ROLE=/NAME, such as '
+                                     'image=/camera/color/image_raw')
     return {role: name for role, _, name in pairs}
 
 

@@ -46,6 +46,7 @@ def main(module: str) -> int:
         signal.signal(number, lambda *_: None)     # the wake-up descriptor is written to
     keep_freed_memory()
     import rclpy
+    from rclpy.exceptions import NameValidationException
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
@@ -63,6 +64,10 @@ def main(module: str) -> int:
         node = make_node(stop)
     except Kinema4DError as error:
         print(f'{module.rpartition(".")[2]}: {error}', file=sys.stderr)
+        failed.append(error)
+    except NameValidationException as error:
+        print(f'{module.rpartition(".")[2]}: {error}\ncorrect the parameter or the remapping that '
+              'has it', file=sys.stderr)
         failed.append(error)
     executor = MultiThreadedExecutor(num_threads=_THREADS)
     ending = threading.Event()

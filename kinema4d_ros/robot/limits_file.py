@@ -51,7 +51,9 @@ class JointLimitsFile:
         try:
             text = path.read_text(encoding='utf-8-sig')
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f'the joint limits {path} cannot be read: {error}') from error
+            reason = getattr(error, 'strerror', None) or error
+            raise ConfigurationError(f'the joint limits {path} cannot be read: {reason}; '
+                                     'name a file as joint_limits.yaml of MoveIt') from error
         return cls.parse(text, path.name)
 
     @classmethod

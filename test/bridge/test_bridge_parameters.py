@@ -145,6 +145,7 @@ def test_an_empty_list_is_a_default_and_keeps_its_type(make_node):
     ({'frames': 1}, "'frames'.*2 to 200"),
     ({'frames': '49'}, "'frames'.*int"),
     ({'model': 'magic'}, "'model' is 'magic', valid: frozen, kinematic"),
+    ({'model': False}, r"string \(frozen, kinematic\), got the bool False.*in quotes"),
     ({'workspace': [1.0]}, "'workspace' has 1 values, it must have 6")])
 def test_bad_start_values_are_refused_by_name(make_node, overrides, words):
     with pytest.raises(ConfigurationError, match=words):

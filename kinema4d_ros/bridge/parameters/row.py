@@ -182,6 +182,11 @@ class Parameter:
 
     def _wrong_type(self, value: Any, name: str) -> ConfigurationError:
         kind = 'a bool, number or string, or a list of them' if self.type is object else self.kind
+        if self.type is str and type(value) is bool:
+            kind += f' ({self.range})' if self.range else ''
+            return ConfigurationError(
+                f'parameter {name!r} must be {kind}, got the bool {value!r}, which YAML makes of '
+                "off, no, on and yes: write it in quotes, on the command line as \"'off'\"")
         return ConfigurationError(f'parameter {name!r} must be {kind}, got {value!r}')
 
     def descriptor(self) -> ParameterDescriptor:

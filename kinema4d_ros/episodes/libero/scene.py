@@ -21,7 +21,8 @@ try:
 except ImportError as error:
     raise EpisodeError(
         f'the LIBERO simulator is not installed ({error}); it is optional: make a separate '
-        'virtual environment and run `pip install -r requirements/sim.txt` in it') from error
+        'virtual environment, as data/README.md says, and run '
+        '`pip install -r requirements/sim.txt` in it') from error
 
 ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
 FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
