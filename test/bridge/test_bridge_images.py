@@ -117,7 +117,7 @@ def test_depth_in_metres_marks_every_kind_of_unknown():
     depth = images.depth_to_metres(message(values, '32FC1'))
     np.testing.assert_array_equal(depth, np.array([[1.5] + [np.nan] * 5], np.float32))
     depth = images.depth_to_metres(message(np.array([[0, 1234, 65535]], np.uint16), '16UC1'))
-    np.testing.assert_allclose(depth, [[np.nan, 1.234, 65.535]], rtol=1e-6)
+    np.testing.assert_allclose(depth, [[np.nan, 1.234, np.nan]], rtol=1e-6)
 
 
 def test_colour_is_not_depth_and_depth_is_not_colour():

@@ -36,8 +36,8 @@ def test_a_message_says_link_shapes_and_what_they_may_touch():
 
 
 def test_the_pose_of_a_shape_is_within_that_of_the_object():
-    half = np.sqrt(0.5)       # a quarter about z: x goes to y
-    made = attached_object(message(at=pose(1.0), whole=pose(0.0, 0.0, 2.0, (0, 0, half, half))))
+    half = float(np.sqrt(0.5))       # a quarter about z: x goes to y
+    made = attached_object(message(at=pose(1.0), whole=pose(0.0, 0.0, 2.0, (0.0, 0.0, half, half))))
     np.testing.assert_allclose(made.shapes[0].pose, (0, 1, 2, 0, 0, half, half), atol=1e-12)
 
 

@@ -94,7 +94,8 @@ def test_decisions_as_messages():
     assert told == Decision(
         kind=Decision.ASK, sentence='approve it?', trajectory=7, goal_id=list(range(16)),
         trajectory_hash=request.trajectory_hash, source=Decision.ACTION, rollout_id='r',
-        mode=Decision.MODE_ADVISE, verdict=Verdict.UNSURE, header=told.header)
+        mode=Decision.MODE_ADVISE, verdict=Verdict.UNSURE, code=Decision.NO_CODE,
+        header=told.header)
     assert told.header.stamp.sec == 9
     topic = decision_message(ReportDecision(
         DecisionKind.DONE, '', request_from_bytes(8, b''), Mode.MONITOR), Time())
