@@ -5,13 +5,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from gate_driver import ahead, Driver, NS, READY, ROBOT, swing
+from gate_driver import ahead, Driver, NS, READY, ROBOT, ROOT, swing
 
 from kinema4d_ros.gate.commands import ReportDecision
 from kinema4d_ros.gate.events import ControllerHeard, GoalEnd, JointsChanged, Tick
 from kinema4d_ros.gate.reach import ProtectedClearance, reaches
 from kinema4d_ros.gate.rules import GoalErrorCode
-from kinema4d_ros.robot import ForwardKinematics, load_meshes
+from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import ClearanceSample, FindingCode, JointTrajectory, Status, Verdict
 
 CANCEL, PAN = 'cancel at controller', 'shoulder_pan_joint'
@@ -396,3 +396,40 @@ def test_no_point_is_farther_than_its_joints_reach(seed):
         points = np.c_[mesh.vertices, np.ones(len(mesh.vertices))].T
         most = max(most, np.linalg.norm(((after[link] - before[link]) @ points)[:3], axis=0).max())
     assert 0.0 < most <= allowed
+
+
+@pytest.mark.parametrize('named', [True, False])
+@pytest.mark.parametrize('joint', ['turning', 'limited'])
+def test_a_continuous_joint_at_half_a_turn_changes_its_sign(named, joint):
+    """As joint 3 of a Kinova Gen3 does at home; one with limits does no such thing."""
+    text = (ROOT / 'urdf' / 'demo_arm.urdf').read_text()
+    if joint == 'turning':
+        begin = text.index('<joint name="wrist_roll_joint"')
+        text = text[:begin] + text[begin:].replace('type="revolute"', 'type="continuous"', 1)
+    gate = Driver()
+    gate.robot = Robot.from_urdf(text)
+    assert ('wrist_roll_joint' in gate.robot.continuous) == (joint == 'turning')
+    half = {'wrist_roll_joint': np.pi - 0.0005}
+    gate.joints = READY | half
+    names = ARM if named else ARM[:5]
+    start = READY | half
+    points = np.array([[start[name] for name in names]] * 2)
+    points[1, 0] += 0.3
+    request = gate.submit(JointTrajectory(names, np.array([0.0, 1.0]), points))
+    for step in range(40):
+        gate.now += 0.02
+        gate.joints = READY | {'wrist_roll_joint': (1 - 2 * (step % 2)) * (np.pi - 0.0005)}
+        gate.handle(JointsChanged())
+    gate.pass_(request, robot_hash=gate.robot.description_hash)
+    if joint == 'limited':
+        assert 'send' not in gate.log
+        return
+    assert gate.log[-1] == 'send', gate.told(request)
+    gate.accept(request)
+    for step in range(45):
+        gate.now += 0.02
+        gate.joints = READY | {PAN: 0.3 * 0.02 * (step + 1), 'wrist_roll_joint': (
+            1 - 2 * (step % 2)) * (np.pi - 0.0005)}
+        gate.handle(JointsChanged())
+        gate.handle(Tick())
+    assert CANCEL not in gate.log
