@@ -17,7 +17,6 @@ SOURCE = ROOT / 'kinema4d_ros'
 SHORT = {
     'bridge/parameters/watched.py': 'settings that threads read while parameters change',
     'diagnosis.py': 'what three rooms find, shared by them and nothing else',
-    'gate/settings.py': 'what the gate insists on, for every file of its room',
     'nodes/description.py': 'a program of its own, which the launch file runs',
     'nodes/recorder/rosbags_compat.py': 'the only place that touches what rosbags keeps private',
     'precheck/numbers.py': 'how messages of every tier show a number beside its limit',
