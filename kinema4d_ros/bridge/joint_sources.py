@@ -14,7 +14,7 @@ from kinema4d_ros.bridge.sources import RECENT, Source, Sources
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 
 _NS = 1_000_000_000
-_DEPTH = 300             # messages kept of each source
+_DEPTH = 1500            # messages kept of each source: 1 s, or an old image has none, at 1 kHz
 _LAG = 0.15              # [s] two honest publishers of a moving joint may lag each other by this
 _SELDOM_SPEED = 1.0      # [rad/s or m/s] a joint may move so fast between two that come seldom
 _ANSWER = 0.6            # [s] claim and counterclaim of two that differ are so near in time

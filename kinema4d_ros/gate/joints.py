@@ -61,7 +61,7 @@ class JointTracker:
             still = self._still.get(name)
             if still is None:
                 still = self._still[name] = _Mark(position, arrival - _FIRST)
-            elif not abs(position - still.position) <= STILL:
+            elif not abs(_way(still.position, position)) <= STILL:
                 still = self._still[name] = _Mark(position, arrival)
             velocity = told.get(name, math.nan)
             if math.isnan(velocity):
@@ -78,6 +78,12 @@ class JointTracker:
         if before is None:
             self._before[name] = _Mark(position, arrival)
         elif arrival - before.arrival >= _VELOCITY_SPAN:
-            self._velocity[name] = (position - before.position) / (arrival - before.arrival)
+            self._velocity[name] = _way(before.position, position) / (arrival - before.arrival)
             self._before[name] = _Mark(position, arrival)
         return self._velocity.get(name, math.nan)
+
+
+def _way(one: float, other: float) -> float:
+    """Return how far it is to another place; where a turning joint changes its sign it is near."""
+    way = other - one
+    return math.remainder(way, math.tau) if math.isfinite(way) else way

@@ -101,7 +101,8 @@ class PendingMotion:
         names, judged = self.request.joint_names, self._judged_start
         start = {name: judged.get(name, place) for name, place in self.start.items()
                  if name not in elsewhere}
-        joint, moved = farthest(names, start, world.positions({*names, *start}))
+        joint, moved = farthest(names, start, world.positions({*names, *start}),
+                                world.continuous)
         for other in world.others:
             if other.told.key in self.together and other.off > moved:
                 joint, moved = f'a joint of the motion of {other.told.gate}', other.off

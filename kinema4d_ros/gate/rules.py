@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from kinema4d_ros.gate.request import GateRequest, ShadowSimAnswer
@@ -109,19 +109,23 @@ def rule(mode: Mode, request: GateRequest, answer: ShadowSimAnswer, situation: S
     return _refuse(firm + objections)
 
 
-def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str, float]
-             ) -> tuple[str, float]:
+def farthest(names: Iterable[str], start: Mapping[str, float], live: Mapping[str, float],
+             continuous: Collection[str] = ()) -> tuple[str, float]:
     """
     Return the joint that is farthest from where the verdict takes it to start, and how far.
 
     :param names: joints of the trajectory; those that `start` or `live` lacks are inf away.
     :param start: [rad or m] all joints that the verdict relied on, those of the trajectory or not.
     :param live: [rad or m] where they are now.
+    :param continuous: joints of which a whole turn is no distance: at half a turn drivers change
+        their sign.
     """
     moved = {}
     for name in (*names, *start):
-        distance = abs(live.get(name, math.nan) - start.get(name, math.nan))
-        moved[name] = math.inf if math.isnan(distance) else distance
+        distance = live.get(name, math.nan) - start.get(name, math.nan)
+        if name in continuous and math.isfinite(distance):
+            distance = math.remainder(distance, math.tau)
+        moved[name] = math.inf if math.isnan(distance) else abs(distance)
     joint = max(moved, key=lambda name: moved[name], default='')
     return joint, moved.get(joint, 0.0)
 

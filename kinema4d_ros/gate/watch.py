@@ -12,6 +12,7 @@ from kinema4d_ros.gate.joints import JointReading
 from kinema4d_ros.gate.path_monitor import PathMonitor
 from kinema4d_ros.gate.progress import PathProgress
 from kinema4d_ros.gate.reach import ProtectedClearance
+from kinema4d_ros.gate.rules import farthest
 from kinema4d_ros.gate.settings import GateSettings
 from kinema4d_ros.gate.world import World
 
@@ -142,10 +143,9 @@ class MotionWatch:
                 if self._may_move_beside(other.joints, world.fingers)}
         # where another gate's motion leaves a joint, it is to stand from then on
         self._others.update((name, live[name]) for name in told & set(self._others) & set(live))
-        still = {name: abs(live.get(name, math.nan) - place)
-                 for name, place in self._others.items() if name not in told}
-        reason = self._tolerances.why_astray(
-            {name: value for name, value in still.items() if value == value}, found.time)
+        still = {name: farthest((name,), {name: place}, live, world.continuous)[1]
+                 for name, place in self._others.items() if name not in told and name in live}
+        reason = self._tolerances.why_astray(still, found.time)
         if reason is not None:
             return Trouble.OTHER, f'a joint moves that the verdict had stand still: {reason}'
         return None

@@ -55,6 +55,11 @@ class World:
         return frozenset() if self.robot is None else _fingers(self.robot)
 
     @property
+    def continuous(self) -> frozenset[str]:
+        """The joints of which a whole turn is no distance."""
+        return frozenset() if self.robot is None else frozenset(self.robot.continuous)
+
+    @property
     def reaches(self) -> Mapping[str, float]:
         """How far each joint moves what it carries at most [m/rad]."""
         return {} if self.robot is None else _reaches(self.robot)

@@ -52,6 +52,15 @@ def test_joints_of_two_publishers_are_merged_nearest_first(sources):
     assert at(9.0, 1.0).positions == {}
 
 
+@pytest.mark.parametrize('rate', [20.0, 500.0, 1000.0])
+def test_an_image_of_a_second_ago_has_its_joints_at_any_rate(sources, rate):
+    arm = Publisher(sources)
+    for step in range(round(1.2 * rate)):
+        arm.send(10.0 + step / rate, arm=step / rate)
+    found = sources.at(['arm'], round(10.2 * S), round(0.05 * S))
+    assert found.positions['arm'] == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize('numbered', [True, False])
 @pytest.mark.parametrize('clock', [None, -2.0, 2.0], ids=['no stamps', 'behind', 'ahead'])
 def test_a_publisher_with_another_clock_spoils_its_own_joints_only(sources, clock, numbered):

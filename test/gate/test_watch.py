@@ -210,37 +210,6 @@ def test_a_clock_that_is_set_hides_nothing(by):
         assert (CANCEL in gate.log) == (off > 0.05)
 
 
-@pytest.mark.parametrize('simulated, clock_goes_on, stopped', [
-    (True, False, False), (True, True, True), (False, False, True)])
-def test_a_simulation_that_pauses_is_no_silence(simulated, clock_goes_on, stopped):
-    class Paused(Driver):
-        paused = 0.0        # [s]
-
-        @property
-        def now_ns(self):
-            return round((self.now - self.paused) * NS)
-
-        def world(self):
-            return dataclasses.replace(super().world(), is_simulated=simulated,
-                                       clock=self.now - self.paused)
-
-    gate = Paused()
-    gate.moving(swing(0.6, seconds=2.0))
-    play(gate, clock(1.0), 1.0)
-    gate.age, began = 0.0, gate.now
-    silent = gate.world().joints
-    world = gate.world
-    gate.world = lambda: dataclasses.replace(world(), joints=silent)
-    while gate.now < began + 5.0:
-        gate.now += 0.05
-        gate.paused += 0.0 if clock_goes_on else 0.05
-        gate.handle(Tick())
-    assert (CANCEL in gate.log) == stopped
-    gate.world = world
-    play(gate, lambda t: clock(1.0)(t + 1.0), 1.0)
-    assert (CANCEL in gate.log) == stopped
-
-
 def test_stamps_that_stay_off_are_not_believed():
     gate = Driver()
     request = gate.moving(swing(0.6, seconds=2.0))
@@ -310,26 +279,6 @@ def test_a_joint_that_is_not_named_must_stand_still(joint):
     assert f'had stand still: {joint} is 0.150 away' in gate.told(request)
     stop, = (c for c in gate.commands if isinstance(c, ReportDecision) and c.code is not None)
     assert stop.code is FindingCode.OTHER_MOTION
-
-
-@pytest.mark.parametrize('period, stopped', [(1.0, False), (2.0, False), (30.0, True)])
-@pytest.mark.parametrize('heard_before', [0.1, 20.0])
-def test_a_joint_that_is_not_named_may_be_told_seldom(period, stopped, heard_before):
-    """A head at 1 Hz, or a joint that was told once, long ago, and that parameters hold still."""
-    class Seldom(Driver):
-        def world(self):
-            world = super().world()
-            since = heard_before if self.now < 101.0 else (self.now - 101.0 + heard_before) \
-                % period if heard_before < 1.0 else heard_before + self.now
-            head = dataclasses.replace(
-                world.joints['wrist_roll_joint'], arrival=self.now - since,
-                stamp_ns=self.now_ns - round(since * NS))
-            return dataclasses.replace(world, joints={**world.joints, 'wrist_roll_joint': head})
-
-    gate = Seldom()
-    gate.moving(only(ARM[:5], seconds=6.0))
-    play(gate, lambda t: 0.3 * min(t / 6.0, 1.0), 5.0)
-    assert (CANCEL in gate.log) == (stopped and heard_before < 1.0)
 
 
 def test_fingers_may_move_meanwhile():

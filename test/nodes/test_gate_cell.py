@@ -104,7 +104,7 @@ def part(names, angle=0.3, seconds=1.0, start=None):
 @pytest.mark.parametrize('scaling, late', [(0.5, 0.0), (0.2, 0.0), (1.0, 0.6)])
 def test_a_robot_that_is_only_late_is_left_alone(cell, scaling, late):
     cell.jtc.scaling, cell.jtc.starts_late = scaling, late
-    cell.passes(swing(0.3, seconds=0.8))
+    cell.passes(swing(0.3, seconds=0.5))
 
 
 def test_a_pause_is_waited_out_and_reported(cell):
@@ -276,7 +276,7 @@ def test_an_arm_goal_during_a_gripper_motion_is_judged_with_it(cell):
 @pytest.mark.parametrize('speed', [0.02, 0.5])
 def test_a_second_arm_motion_is_refused_while_one_lasts(cell, speed):
     """The hand's controller stands for that of a second arm: it moves the wrist."""
-    first = cell.sent(cell.gate, part(ARM[:4], 2.0 * speed, 2.0))
+    first = cell.sent(cell.gate, part(ARM[:4], speed, 1.0))
     since, asked = len(cell.hand_gate.decisions), len(cell.shadow.asked)
     status, result = cell.hand_gate.run(part(ARM[4:], 0.1))
     assert status == ABORTED
@@ -285,7 +285,7 @@ def test_a_second_arm_motion_is_refused_while_one_lasts(cell, speed):
     assert len(cell.shadow.asked) == asked
     assert cell.gate.outcome(first)[0] == SUCCEEDED
     cell.stands()
-    assert cell.hand_gate.run(part(ARM[4:], 0.1, start=cell.arm.joints))[0] == SUCCEEDED
+    assert cell.hand_gate.run(part(ARM[4:], 0.1, 0.4, cell.arm.joints))[0] == SUCCEEDED
 
 
 def test_two_motions_that_pass_at_once(cell):

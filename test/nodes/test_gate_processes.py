@@ -186,12 +186,15 @@ def test_a_controller_that_is_not_there_stops_or_dies(ros_domain):
                 assert status == ABORTED and 'nobody offers /far_controller' in result.error_string
                 controller = OtherProcess('controller')
                 settle(gate)
-                handle = gate.send(swing())
-                gate.decided('forward')
+                handle = gate.send(swing(seconds=20.0))
+                gate.executes(gate.decided('forward').trajectory)
+                since = len(gate.decisions)
                 controller.process.send_signal(signal.SIGSTOP)
                 gate.graph.ask(handle.cancel_goal_async)
                 controller.process.send_signal(signal.SIGCONT)
-                assert gate.outcome(handle)[1].error_string == 'stopped'
+                text = gate.outcome(handle)[1].error_string     # on a busy machine it hears sooner
+                assert text == 'stopped' or 'the joints stand still since' in text
+                gate.decided('done', since)
                 controller.process.send_signal(signal.SIGSTOP)
                 status, result = gate.run(swing())
                 assert status == ABORTED and 'controller does not answer' in result.error_string
