@@ -80,7 +80,9 @@ class Sources(Generic[Held]):
             return in_question[0]
         return next((source for source in self._sources if source.sequence == sequence - 1), None)
 
-    def rivals(self, now: float, *, alike: bool = True) -> tuple[Source[Held], Source[Held]] | None:
+    def rivals(self, now: float, *, alike: bool = True,
+               differ: Callable[[Source[Held], Source[Held]], bool] = lambda *_: True
+               ) -> tuple[Source[Held], Source[Held]] | None:
         """
         Return two that send at the same time, None where at most one does.
 
@@ -88,13 +90,14 @@ class Sources(Generic[Held]):
 
         :param now: on the steady clock [s].
         :param alike: whether sources with the same key are rivals too.
+        :param differ: whether what two of them send differs.
         """
         lively = [source for source in self._sources
                   if source.count > 1 and now - source.last < RECENT]
         return next(((one, other) for index, one in enumerate(lively)
                      for other in lively[index + 1:]
                      if one.last > other.first and other.last > one.first
-                     and (alike or one.key != other.key)), None)
+                     and (alike or one.key != other.key) and differ(one, other)), None)
 
     def clear(self) -> None:
         """Forget all."""

@@ -3,6 +3,7 @@
 """Messages of the camera that belong to one image: what they hold, or why they do not fit it."""
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from kinema4d_ros.bridge import images
 from kinema4d_ros.bridge.cameras import calibration_from_message
+from kinema4d_ros.bridge.sources import Source
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.errors import ContradictionError, ObservationError
 
@@ -48,3 +50,23 @@ def likeness(message: Image | CompressedImage | CameraInfo) -> tuple[Any, ...]:
                 tuple(message.d), tuple(message.p), tuple(message.r), message.distortion_model,
                 message.binning_x, message.binning_y, str(message.roi))
     return (message.header.frame_id,)
+
+
+class Stamps(deque[int]):
+    """The last stamps that one publisher gave [ns]."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        super().__init__(maxlen=60)
+
+
+def differ(one: Source[Stamps], other: Source[Stamps]) -> bool:
+    """
+    Return whether two publishers send different images.
+
+    What a republisher of image_transport sends beside the driver has the driver's frame and stamps.
+    """
+    if one.key != other.key:
+        return True
+    common = len(set(one.held) & set(other.held))
+    return 2 * common < min(len(one.held), len(other.held))

@@ -23,8 +23,8 @@ from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import ContradictionError, Kinema4DError
-from kinema4d_ros.nodes.shadow_sim.camera_messages import (calibration_of, likeness,
-                                                           registered_depth)
+from kinema4d_ros.nodes.shadow_sim.camera_messages import (calibration_of, differ, likeness,
+                                                           registered_depth, Stamps)
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import (CLOCK_NS, FRESH, InputProblem, NS,
                                                          offset_text, why_stale)
@@ -86,7 +86,7 @@ class Inputs:
         self._reliability = values['camera_reliability']
         self._tree = tree
         self._buffers: dict[str, StampedBuffer] = {}
-        self._sources: dict[str, Sources[None]] = {}      # of the camera's topics
+        self._sources: dict[str, Sources[Stamps]] = {}    # of the camera's topics
         self._problems: dict[str, _Problem] = {}
         self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
         self._subscriptions: dict[str, Any] = {}
@@ -125,12 +125,12 @@ class Inputs:
     def _subscribe(self, topic: str, kind: type, profile: QoSProfile,
                    depth: int) -> StampedBuffer:
         buffer = self._buffers.setdefault(topic, StampedBuffer(depth))
-        sources = self._sources.setdefault(topic, Sources(lambda: None))
+        sources = self._sources.setdefault(topic, Sources(Stamps))
 
         def take(message: Any, info: object) -> None:
-            arrival = time.monotonic()
-            sources.of(likeness(message), sequence_number(info), arrival)
-            jumped = buffer.put(stamp_ns(message.header.stamp), message, arrival,
+            arrival, stamp = time.monotonic(), stamp_ns(message.header.stamp)
+            sources.of(likeness(message), sequence_number(info), arrival).held.append(stamp)
+            jumped = buffer.put(stamp, message, arrival,
                                 self._node.get_clock().now().nanoseconds)
             if jumped:
                 self._note_problem(topic, 'the stamps jumped back; what came before is forgotten')
@@ -360,7 +360,8 @@ class Inputs:
         """Raise InputProblem where two publishers send on one topic of the camera."""
         now = time.monotonic()
         for topic, sources in self._sources.items():
-            found = sources.rivals(now, alike=topic != _INFO)
+            found = sources.rivals(now, alike=False) if topic == _INFO \
+                else sources.rivals(now, differ=differ)
             if found is None:
                 continue
             what = 'calibrations' if topic == _INFO else 'images'
