@@ -31,17 +31,21 @@ class HeldFinder:
         """
         self._robot, self._gripper, self._memory = robot, gripper, memory
 
-    def find(self, scene: Scene, settings: PrecheckSettings) -> Held:
+    def find(self, scene: Scene, settings: PrecheckSettings, *, is_believed: bool = True) -> Held:
         """
         Return what is held at the observation of a scene.
 
         What the fingers hold is not looked for where it is declared.
 
         :param scene: with the robot taken out.
+        :param is_believed: whether the camera is where it is said to be; otherwise only what is
+            declared counts, and nothing is remembered: it may look past the hand.
         :raises ConfigurationError: something is attached to a link that the robot does not have.
         """
         objects, doubt = tuple(self._declared(each) for each in settings.attached), \
             settings.attached_doubt
+        if not is_believed:
+            return Held(objects, doubt)
         if not any(each.in_fingers for each in objects):
             doubt = doubt or self._why_gap_unknown(scene.observation)
         hand = self._hand(scene.observation)

@@ -112,7 +112,7 @@ class LookMaker:
             observation_there, robot_there = observation, robot_depth
         scene, held = _scene(observation_there, robot_there, camera.sigma, settings), Held()
         if view.depth is not None:
-            held = self._held_finder.find(scene, settings)
+            held = self._held_finder.find(scene, settings, is_believed=camera.is_believed)
             scene = self._held_finder.scene_without(scene, held)
         return Look(observation, (settings.attached, settings.attached_doubt), robot_depth,
                     agreement, camera, scene, held)

@@ -11,9 +11,11 @@ GAP = 2                  # [px] a gap this wide between measured pixels is no ho
 SAME_SURFACE = 0.015     # [m] pixels whose depth differs by less see one surface
 SPECKLE = 0.01           # [m] holes this close to measured pixels are speckles
 _MOST_PIXELS = 15
+_LEAST_SHARE = 0.25      # of the pixels around must have a value, for one to say what is there
 _CLAMP_ABOVE = 3.0       # [m] nearer constants are flat surfaces of noise-free cameras
 _CLAMP_SHARE = 0.002     # of the pixels must have the largest value, for it to be a clamp
-_CLAMP_STEP = 0.95       # times that value: nothing else is measured from here on
+_CLAMP_STEP = 0.95       # times that value: little else is measured from here on
+_CLAMP_PEAK = 20         # times as many pixels have it as have each millimetre from there on
 
 
 def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> float:
@@ -21,14 +23,19 @@ def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> flo
     Return from which depth on [m] nothing of an image (H, W) float32 is a measurement.
 
     That is `farthest`, or the value that the camera writes where it measured nothing: one number
-    above 3 m, exactly the same in many pixels, with nothing in the 5 % below it. A flat wall is
-    never measured so alike.
+    above 3 m, exactly the same in many pixels, which stands out: in the 5 % below it there is
+    nothing, or so little that a millimetre holds far fewer pixels. A flat wall is never measured
+    so alike.
     """
     largest, second, count = _largest(depth, np.float32(nearest), np.float32(farthest))
-    if largest > _CLAMP_ABOVE and count >= max(16, _CLAMP_SHARE * depth.size) \
-            and second < _CLAMP_STEP * largest:
-        return float(largest)
-    return farthest
+    if largest <= _CLAMP_ABOVE or count < max(16, _CLAMP_SHARE * depth.size):
+        return farthest
+    below = _CLAMP_STEP * largest
+    if second >= below:
+        others = np.count_nonzero((depth >= below) & (depth < largest))
+        if count < _CLAMP_PEAK * max(1.0, others * 1e-3 / (largest - below)):
+            return farthest
+    return float(largest)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -87,14 +94,17 @@ def without(depth: np.ndarray, closed: np.ndarray,
     return left, known / max(beside, 1)
 
 
-def with_speckles_filled(depth: np.ndarray, focal_length: float) -> np.ndarray:
+def with_speckles_filled(depth: np.ndarray, measured: np.ndarray,
+                         focal_length: float) -> np.ndarray:
     """
     Return the image with what is unknown up to `SPECKLE` beside a measurement filled.
 
     Dark surfaces and edges are speckled with holes. Each is filled with the nearest depth around
-    it, so that no more is taken for looked through than was.
+    it, so that no more is taken for looked through than was. Where far fewer pixels have a value
+    than elsewhere in the image there is a hole with stray values: it stays unknown.
 
-    :param depth: (H, W) float32 [m], NaN unknown.
+    :param depth: (H, W) float32 [m] with small gaps filled, NaN unknown.
+    :param measured: the same as it was measured.
     :param focal_length: [px].
     """
     known = np.isfinite(depth)
@@ -104,7 +114,12 @@ def with_speckles_filled(depth: np.ndarray, focal_length: float) -> np.ndarray:
     pixels = min(round(focal_length * SPECKLE / float(np.median(depth[known]))), _MOST_PIXELS)
     most = np.finfo(np.float32).max
     around = cv2.erode(np.where(known, depth, most), np.ones((2 * pixels + 1,) * 2, np.uint8))
-    filled: np.ndarray = np.where(known | (around == most), depth, around)
+    often = np.ones_like(known)
+    for image in (depth, measured):
+        has_value = np.isfinite(image).astype(np.float32)
+        share = cv2.blur(has_value, (2 * pixels + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+        often &= share >= _LEAST_SHARE * (1.0 if image is depth else has_value.mean())
+    filled: np.ndarray = np.where(often, np.where(known, depth, around), np.float32(np.nan))
     return filled
 
 

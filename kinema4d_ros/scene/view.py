@@ -114,7 +114,7 @@ class SceneView:
     @cached_property
     def _looked_through(self) -> np.ndarray:
         """How far the camera looks now, (H, W) float32 [m], speckles filled too."""
-        return with_speckles_filled(self._live[1], self.seen.camera.fx)
+        return with_speckles_filled(self._live[1], self._live[0], self.seen.camera.fx)
 
     @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:

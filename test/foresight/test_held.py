@@ -153,6 +153,21 @@ def test_forgetting_leaves_what_is_seen_now():
     assert '(recognised)' in found.message
 
 
+@pytest.mark.parametrize('before', [None, 'held'], ids=['nothing known', 'remembered'])
+def test_a_look_by_a_camera_that_is_not_believed_changes_nothing_of_what_is_held(before):
+    """It sees free space, or a wall, where it takes the fingers to be."""
+    shadow = grasped() if before else simulator()
+    if before:
+        assert attached(shadow.precheck(holding(UP, 1.0), arm(UP, UP)))
+    elsewhere = holding(UP, 2.0)
+    T = elsewhere.view.T_base_camera.copy()
+    T[:3, 3] += 0.0, 0.35, 0.0
+    lost = shadow.precheck(elsewhere.with_view(T_base_camera=T), arm(UP, UP))
+    assert FindingCode.CAMERA_POSE in {f.code for f in lost.findings} and not lost.passed
+    (found,) = attached(shadow.precheck(holding(UP, 3.0), arm(UP, UP)))
+    assert ('remembered' if before else 'recognised') in found.message
+
+
 def test_what_is_held_falls_when_the_fingers_open():
     verdict = simulator().precheck(holding(UP), whole((*UP, WIDE), (*UP, WIDE), (*UP, 0.08)))
     assert [f.code for f in verdict.findings if f.code in (FindingCode.RELEASE, FindingCode.REST)

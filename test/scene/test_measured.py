@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kinema4d_ros.scene import Knowledge, Scene, SceneSettings
-from kinema4d_ros.scene.measured import farthest_measured, in_range, with_small_gaps_filled
+from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
+                                         with_speckles_filled)
 from kinema4d_ros.types import Observation, PinholeCamera
 
 NAN = np.float32(np.nan)
@@ -73,7 +74,39 @@ def test_a_value_that_stands_for_nothing_is_recognised(background, clamp):
     depth[:, :80] = 1.2
     assert (farthest_measured(depth, 0.1, 10.0) == 6.0) is clamp
     depth[:, 100] = 0.98 * depth.max()      # something was measured just before it
-    assert farthest_measured(depth, 0.1, 10.0) == 10.0
+    assert (farthest_measured(depth, 0.1, 10.0) == 6.0) is clamp
+
+
+def test_a_patch_without_measurement_stands_out_from_a_wall_that_ends_just_before():
+    wall = np.linspace(3.0, 3.99, 120 * 160, dtype=np.float32).reshape(120, 160)
+    wall = np.round(wall, 3)
+    assert farthest_measured(wall, 0.1, 10.0) == 10.0
+    wall[40:70, 50:80] = 4.0
+    assert farthest_measured(wall, 0.1, 10.0) == pytest.approx(4.0)
+    step = np.repeat(np.linspace(3.0, 3.99, 120, dtype=np.float32)[:, None], 160, axis=1)
+    assert farthest_measured(step, 0.1, 10.0) == 10.0      # each row sees one depth
+
+
+@pytest.mark.parametrize('sparse', [1, 2, 3], ids=['dense', 'every 2nd', 'every 3rd'])
+@pytest.mark.parametrize('share', [0.02, 0.1])
+def test_stray_values_do_not_vouch_for_a_hole(sparse, share):
+    depth = np.full((120, 160), NAN)
+    depth[::sparse, ::sparse] = 1.0
+    closed = with_small_gaps_filled(depth, False)
+    assert (with_speckles_filled(closed, depth, 300.0)[:118, :158] == 1.0).all()
+    stray = np.random.default_rng(0).random((60, 60)) < share
+    depth[30:90, 50:110] = np.where(stray, depth[30:90, 50:110], NAN)
+    closed = with_small_gaps_filled(depth, False)
+    filled = with_speckles_filled(closed, depth, 300.0)
+    assert np.isfinite(filled[36:84, 56:104]).mean() < 0.05
+    assert np.isfinite(filled[:26, :156]).all()
+
+
+def test_speckles_are_no_holes():
+    depth = np.full((120, 160), 1.0, np.float32)
+    depth[np.random.default_rng(0).random(depth.shape) < 0.6] = NAN
+    filled = with_speckles_filled(with_small_gaps_filled(depth, False), depth, 300.0)
+    assert np.isfinite(filled).mean() > 0.99
 
 
 CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
