@@ -44,7 +44,8 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings,
         Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unseen as Unseen)
     from kinema4d_ros.resources import share_dir as share_dir
-    from kinema4d_ros.robot import Robot as Robot, TrackingModel as TrackingModel
+    from kinema4d_ros.robot import Robot as Robot
+    from kinema4d_ros.robot.tracking import TrackingModel as TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator as ShadowSimulator
     from kinema4d_ros.types import (
         AttachedObject as AttachedObject, AttachedShape as AttachedShape,
@@ -75,7 +76,8 @@ _NAMES = {
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
                 'TouchRule Unseen',
     'resources': 'share_dir',
-    'robot': 'Robot TrackingModel',
+    'robot': 'Robot',
+    'robot.tracking': 'TrackingModel',
     'simulator': 'ShadowSimulator',
     'types': 'AttachedObject AttachedShape CameraView ClearanceSample EventKind Finding '
              'FindingCode JointLimit JointTrajectory Observation PinholeCamera PredictedFrame '

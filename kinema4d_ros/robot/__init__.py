@@ -15,7 +15,6 @@ from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
 from kinema4d_ros.robot.shapes import LinkMesh
 from kinema4d_ros.robot.tool import swept_path, tool_path
-from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.robot.trajectory import (frame_times, is_blended_by_velocity, sample_trajectory,
                                            SampledMotion)
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
@@ -25,7 +24,7 @@ __all__ = [
     'LIMIT_FIELDS', 'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkContact', 'LinkMesh',
     'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'TrackingModel', 'UnreadShape', 'find_gripper', 'finger_joints',
-    'frame_times', 'from_receipt', 'hand_links_of', 'is_blended_by_velocity', 'load_meshes',
-    'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
+    'Shape', 'Sphere', 'UnreadShape', 'find_gripper', 'finger_joints', 'frame_times',
+    'from_receipt', 'hand_links_of', 'is_blended_by_velocity', 'load_meshes', 'sample_trajectory',
+    'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
 ]
