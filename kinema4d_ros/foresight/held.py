@@ -141,7 +141,8 @@ class HeldMemory:
             self._let_go = hand.gap - _OPENED
             return Held()
         return Held(doubt=f'the fingers stand {1000 * hand.gap:.0f} mm apart, and the camera does '
-                          'not see whether they hold something')
+                          'not see whether they hold something: open them, let it look, or '
+                          'declare what is attached')
 
     def _follow(self, hand: HandLook) -> None:
         """Take note of how the fingers have moved since the last look."""
