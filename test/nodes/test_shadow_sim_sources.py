@@ -205,6 +205,6 @@ def test_a_joint_that_nobody_publishes_is_fixed_by_a_parameter(bench):
         bench.set(**{'fixed_joints.finger_joint': READY['finger_joint']})
         recovers(bench)
         bench.robot.joints = READY | {'finger_joint': 0.02}
-        contradiction(bench, 'fixed_joints.finger_joint says 0.0400', '0.0200')
+        contradiction(bench, 'fixed_joints.finger_joint says 0.0440', '0.0200')
     finally:
         bench.set(**{'fixed_joints.finger_joint': READY['finger_joint']})

@@ -42,7 +42,7 @@ WIDTH, HEIGHT, FRAMES = 96, 72, 5
 LIMIT = 60.0      # [s] nothing below takes so long unless it is broken
 JOINTS = ('shoulder_pan_joint', 'shoulder_lift_joint', 'elbow_joint', 'forearm_roll_joint',
           'wrist_pitch_joint', 'wrist_roll_joint', 'finger_joint', 'right_finger_joint')
-READY = dict(zip(JOINTS, (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.04, 0.04)))
+READY = dict(zip(JOINTS, (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.044, 0.044)))
 
 
 def swing(angle=0.3, start=None, seconds=1.0) -> JointTrajectory:
