@@ -47,7 +47,7 @@ class HeldFinder:
         if not is_believed:
             return Held(objects, doubt)
         if not any(each.in_fingers for each in objects):
-            doubt = doubt or self._why_gap_unknown(scene.observation)
+            doubt = doubt or self._why_gap_unknown(scene.observation) or ''
         hand = self._hand(scene.observation)
         if hand is None or len(scene.views) != 1 or any(each.in_fingers for each in objects):
             return Held(objects, doubt)
@@ -115,13 +115,13 @@ class HeldFinder:
     def _poses(self, positions: np.ndarray) -> np.ndarray:
         return kinematics_of(self._robot)(positions)
 
-    def _why_gap_unknown(self, observation: Observation) -> str:
-        """Return why it is not known how far the fingers are open; '' where it is."""
+    def _why_gap_unknown(self, observation: Observation) -> str | None:
+        """Return why it is not known how far the fingers are open; None where it is."""
         gripper = self._gripper
         if gripper is None or sum(box is not None for box in gripper.finger_boxes) < 2:
-            return ''      # there are no fingers that anything could be recognised between
+            return None    # there are no fingers that anything could be recognised between
         missing = sorted(set(gripper.finger_joints) - set(observation.joint_positions))
-        return '' if not missing else (
+        return None if not missing else (
             f'the position of {", ".join(missing)} at the image is not known, so neither is what '
             'the fingers hold: have it published in joint_states, or declare what is held')
 

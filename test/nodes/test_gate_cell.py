@@ -258,8 +258,8 @@ def test_a_gripper_goal_during_an_arm_motion_is_judged_with_it(cell):
     finger = asked.joint_names.index('finger_joint')
     assert asked.points[0].positions[pan] > 0.08
     assert asked.points[-1].positions[pan] == pytest.approx(0.4)
-    assert asked.points[0].positions[finger] == pytest.approx(0.02)
-    assert asked.points[-1].positions[finger] == pytest.approx(0.005)
+    assert asked.points[0].positions[finger] == pytest.approx(0.044)
+    assert asked.points[-1].positions[finger] == pytest.approx(0.029)
     assert cell.gate.outcome(arm)[0] == SUCCEEDED
 
 

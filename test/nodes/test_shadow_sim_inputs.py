@@ -101,16 +101,17 @@ def test_a_robot_that_cannot_be_simulated_is_an_error_that_a_good_one_cures(benc
     def worker():
         return bench.status('world model') or (None, '', {})
 
-    bench.robot.describe(URDF.replace('</robot>', '''
-        <link name="hat"><visual><geometry><mesh filename="package://nowhere/hat.stl"/></geometry>
-        </visual></link><joint name="hat" type="fixed"><parent link="base_link"/>
+    hat = '''<visual><geometry><mesh filename="package://nowhere/hat.stl"/></geometry></visual>'''
+    bench.robot.describe(URDF.replace('</robot>', f'''
+        <link name="hat">{hat}</link><joint name="hat" type="fixed"><parent link="base_link"/>
         <child link="hat"/></joint></robot>'''))
+    bench.graph.wait(lambda: 'hat.stl' in bench.process.output(), 'the warning')
+    verdict = bench.ask()                  # the rest of it can be simulated
+    assert verdict.status == Verdict.UNSURE and 'hat.stl' in verdict.summary
+    bench.robot.describe(f'<robot name="hats"><link name="base_link">{hat}</link></robot>')
     bench.graph.wait(lambda: worker()[0] == DiagnosticStatus.ERROR, 'the error')
     assert 'the robot cannot be simulated' in worker()[1] and 'hat.stl' in worker()[1]
     assert re.search(r'\[ERROR\].*the robot cannot be simulated', bench.process.output())
-    verdict = bench.ask()
-    assert verdict.status == Verdict.UNSURE
-    assert 'hat.stl' in verdict.summary
     bench.robot.describe(URDF)
     bench.graph.wait(lambda: worker()[0] == DiagnosticStatus.OK, 'the cure')
     bench.passes()

@@ -26,7 +26,7 @@ NS = 1_000_000_000
 READY = dict(zip(
     ('shoulder_pan_joint', 'shoulder_lift_joint', 'elbow_joint', 'forearm_roll_joint',
      'wrist_pitch_joint', 'wrist_roll_joint', 'finger_joint', 'right_finger_joint'),
-    (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.02, 0.02)))
+    (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.044, 0.044)))
 NAMES = {AskShadowSim: 'ask', AbandonQuestion: 'abandon', Forward: 'send',
          CancelAtController: 'cancel at controller', EndGoal: 'end', AnswerOperator: 'answer'}
 QUIET = PingController, TellGates     # come again and again, and are not in the log

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scenes import Path, World
 
-from kinema4d_ros.precheck import PrecheckSettings, Tier1Settings
+from kinema4d_ros.precheck import CameraCheck, PrecheckSettings, Tier1Settings
 from kinema4d_ros.types import FindingCode, Severity
 from kinema4d_ros.worker import pipe_reader
 from kinema4d_ros.worker.frame_memory import FrameMemory
@@ -19,6 +19,8 @@ from kinema4d_ros.worker.protocol import (CheckTask, Ended, Remember, SetRobot, 
                                           WorkerSettings)
 
 SECOND = 1_000_000_000
+# While the hand is elsewhere, nothing in the image vouches for the camera.
+SETTINGS = PrecheckSettings(tier1=Tier1Settings(unseen_hand=0.01, camera_check=CameraCheck.OFF))
 
 
 def judged(monkeypatch, *messages):
@@ -29,7 +31,7 @@ def judged(monkeypatch, *messages):
     ours, theirs = Pipe()
 
     def give():
-        for message in (WorkerSettings(''), SetRobot(gantry.URDF), *messages):
+        for message in (WorkerSettings('', precheck=SETTINGS), SetRobot(gantry.URDF), *messages):
             ours.send(message)
 
     giver, said = threading.Thread(target=give), []
@@ -65,7 +67,7 @@ def test_what_stood_free_ten_minutes_ago_is_not_free_now(monkeypatch, seconds, s
     now = (1 + seconds) * SECOND
     after = dataclasses.replace(gantry.observe(World(), behind), stamp_ns=now)
     work = Work(1, after.with_view(stamp_ns=now), gantry.motion(behind), None, CheckTask((0, 1)),
-                PrecheckSettings(tier1=Tier1Settings(unseen_hand=0.01)), '', 0, 0)
+                SETTINGS, '', 0, 0)
     (remembered,), (never,) = (judged(monkeypatch, *messages) for messages in (
         (Remember(before), work), (work,)))
     assert max(finding.severity for finding in never) is Severity.UNSURE
