@@ -48,7 +48,7 @@ def test_two_motions_are_composed_as_they_run():
     assert both.times[0] == pytest.approx(0.25) and both.times[-1] == pytest.approx(1.5)
     assert column[PAN] == pytest.approx(0.2 * (both.times + 0.5), abs=1e-3)
     assert column['finger_joint'] == pytest.approx(
-        0.02 - 0.02 * np.clip(both.times - 0.25, 0.0, 0.5), abs=1e-3)
+        0.044 - 0.02 * np.clip(both.times - 0.25, 0.0, 0.5), abs=1e-3)
     live = READY | {PAN: 0.1}
     assert not [finding for finding in check_tier0(both, ROBOT, live)
                 if finding.severity > Severity.INFO]
