@@ -55,7 +55,7 @@ class Sources(Generic[Held]):
         :param distance: how unlike the message is to a source's last one, where numbers leave
             several in question; among equal ones it is of who was silent longest.
         """
-        source = self._found(key, sequence, distance)
+        source = self._found(key, sequence, arrival, distance)
         if source is None:
             source = Source(key, self._make(), arrival, arrival, sequence)
             self._sources = sorted(self._sources, key=lambda each: each.last)[1 - _MOST:]
@@ -65,7 +65,7 @@ class Sources(Generic[Held]):
             source.count += 1
         return source
 
-    def _found(self, key: tuple[Any, ...], sequence: int | None,
+    def _found(self, key: tuple[Any, ...], sequence: int | None, arrival: float,
                distance: Callable[[Source[Held]], float]) -> Source[Held] | None:
         alike = [source for source in self._sources if source.key == key]
         if sequence is None:
@@ -74,6 +74,9 @@ class Sources(Generic[Held]):
                  if source.sequence is None or source.sequence < sequence]
         newest = max((source.sequence or 0 for source in alike), default=0)
         in_question = [source for source in alike if (source.sequence or 0) == newest]
+        # One that has ended is in question no more when its successor comes to the same number.
+        in_question = [source for source in in_question
+                       if arrival - source.last < RECENT] or in_question
         if len(in_question) > 1:
             return min(in_question, key=lambda source: (distance(source), source.last))
         if in_question:

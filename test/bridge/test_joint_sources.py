@@ -170,3 +170,13 @@ def test_sources_by_number_and_by_likeness():
     assert third is first and third.key == ('right',)
     assert sources.of(('right',), None, 0.5) is first
     assert sources.of(('behind',), None, 0.5) not in (first, second)
+
+
+def test_a_successor_that_comes_to_the_number_of_one_that_has_ended_is_no_rival_of_it():
+    """A player or a driver that is started again, and sends more than the one before."""
+    sources = Sources(list)
+    before = [sources.of(('camera',), number, 0.1 * number) for number in range(1, 40)]
+    after = [sources.of(('camera',), number, 7.0 + 0.1 * number) for number in range(1, 100)]
+    assert {id(source) for source in before} & {id(source) for source in after} == set()
+    assert len({id(source) for source in after}) == 1
+    assert sources.rivals(17.0) is None
