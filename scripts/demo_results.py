@@ -83,8 +83,8 @@ def write_results(path: Path, received: ReceivedRollout, out: Path,
     asked = received.asked
     if asked is None:      # the player does not wait for the demo's own subscription
         stages = verdict_from_message(verdict).latencies
-        asked = received.first - sum(stages[key] for key in ('tier 0', 'observe', 'wait',
-                                                          'first frame'))
+        asked = received.first - sum(stages.get(key, 0.0) for key in (
+            'tier 0', 'observe', 'wait', 'first frame'))
     row = Row(name, model, Status(verdict.status), received.first - asked, received.last - asked,
               len(times), float(times[-1]), score, sentence)
     robot, still = baseline(episode)
