@@ -33,6 +33,7 @@ WORKSPACE = ROOT / 'build' / 'workspace' / 'src'
 LOG = ROOT / 'log' / 'set_up.log'
 PYTHON = VENV / 'bin' / 'python'
 SYSTEM_PYTHON = '/usr/bin/python3'
+PARTS = ('base', 'physics', 'test', 'viewer')     # of requirements/
 UNDERLAY = ('control_msgs', 'tf2_msgs')
 SHARED_FOLDERS = ('action', 'config', 'data', 'executables', 'launch', 'msg', 'srv', 'urdf')
 FROM_ROS = os.environ.get('ROS_DISTRO') == 'jazzy' and bool(os.environ.get('AMENT_PREFIX_PATH'))
@@ -226,19 +227,18 @@ def _make_venv() -> None:
 
 
 def _packages_key() -> str:
-    used = ('base', 'test', 'viewer', 'constraints-ros') if FROM_ROS else (
-        'base', 'test', 'viewer', 'ros', 'constraints')
+    used = (*PARTS, 'constraints-ros') if FROM_ROS else (*PARTS, 'ros', 'constraints')
     return _hash('packages 1', _venv_key(), *_contents(_requirements(*used)))
 
 
 def _install_packages() -> None:
     """Install the pinned packages, and repair what the wheels left."""
     if FROM_ROS:
-        _pip_install('base', 'test', 'viewer')
+        _pip_install(*PARTS)
         return
     # empy has no wheel: building it needs these two, first.
     _pip('setuptools', 'wheel')
-    _pip_install('base', 'ros', 'test', 'viewer')
+    _pip_install(*PARTS, 'ros')
     _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The descriptions of the package (package.xml, CMake, setup.py, Python, messages) agree."""
 import ast
+import fnmatch
 import importlib.util
 import os
 import re
@@ -95,8 +96,28 @@ def test_requirements_are_pinned():
     pinned = {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in
               (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
               if '==' in line}
-    for name in ('base', 'ros', 'test', 'model', 'viewer'):
+    for name in ('base', 'physics', 'ros', 'test', 'model', 'viewer'):
         for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines():
             word = re.match(r'[A-Za-z0-9_.-]+', line)
             if word:
                 assert re.sub(r'[-_.]+', '-', word.group()).lower() in pinned, line
+
+
+def test_the_two_versions_of_mujoco_never_meet():
+    """[sim] records with one release, [physics] predicts with another: no command may want both."""
+    folder = ROOT / 'requirements'
+    physics, sim = (re.search(r'^mujoco==(\S+)', (folder / name).read_text(), re.M).group(1)
+                    for name in ('physics.txt', 'constraints-sim.txt'))
+    assert not fnmatch.fnmatch(sim, physics), 'they agree: the environments can be one'
+    pinned = re.search(r'^mujoco==(\S+)', (folder / 'constraints.txt').read_text(), re.M).group(1)
+    assert fnmatch.fnmatch(pinned, physics)
+    for path in folder.iterdir():
+        words = re.findall(r'^-[rc] *(\S+)', path.read_text(), re.M)
+        assert words == (['constraints-sim.txt'] if path.name == 'sim.txt' else []), path
+    texts = [*(ROOT / 'docs').glob('*.md'), ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
+             *(ROOT / 'scripts').glob('*.py')]
+    commands = [command for path in texts for command in
+                re.findall(r'pip install(?:\\\n|[^\n`])*', path.read_text())]
+    assert any('physics' in command for command in commands)
+    for command in commands:
+        assert not (re.search(r'\bsim\b', command) and 'physics' in command), command
