@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -62,10 +63,11 @@ class Pair:
         return reply['seconds']
 
     def largest_segment(self) -> int:
-        """Return the bytes of the largest shared memory segment that a process has mapped."""
+        """Return the bytes of the largest shared memory segment that a process has made."""
         return max((int(end, 16) - int(begin, 16) for peer in self._peers
+                    for names in [own_segments(peer.pid)]
                     for line in Path(f'/proc/{peer.pid}/maps').read_text().splitlines()
-                    if '/dev/shm/fastrtps_' in line or '/dev/shm/fastdds_' in line
+                    if line.split('/')[-1] in names and '/dev/shm/' in line
                     for begin, end in [line.split()[0].split('-')]), default=0)
 
     def _read(self, peer: subprocess.Popen) -> dict:
@@ -73,6 +75,21 @@ class Pair:
         if not line:
             raise RuntimeError(f'{" ".join(peer.args)} ended with exit code {peer.wait()}')
         return json.loads(line)
+
+
+def own_segments(pid: int) -> set[str]:
+    """
+    Return the names of the shared memory that a process has made for Fast DDS.
+
+    It maps those of others on its domain as well; only of its own it holds the lock, NAME_el.
+    """
+    names = set()
+    for link in Path(f'/proc/{pid}/fd').iterdir():
+        with contextlib.suppress(OSError):
+            name = os.path.basename(os.readlink(link))
+            if name.startswith(('fastrtps_', 'fastdds_')) and name.endswith('_el'):
+                names.add(name.removesuffix('_el'))
+    return names
 
 
 def measure(repeats: int) -> list[dict]:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from lacking import Module, what_is_missing
 
 # Before anything imports rclpy; child processes inherit them.
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
@@ -24,6 +25,17 @@ os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [
 # Domains above 101 overlap with the ports that Linux hands out to programs; 0 is the user's own.
 _DOMAINS = range(1, 102)
 _next_domain = 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path, parent):
+    """Skip, one by one, the tests of what is not installed here."""
+    return Module.from_parent(parent, path=module_path)
+
+
+def pytest_report_header() -> list[str]:
+    """Say once, at the top, for want of what tests will be skipped."""
+    return what_is_missing()
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ import os
 
 import pytest
 
-pytest.importorskip('kinema4d_ros.msg', reason='the interfaces are not built: colcon build')
-
-from bench import load, memory, proc, world  # noqa: E402
+from bench import load, memory, proc, world
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -3,6 +3,7 @@
 """The measurements at quick sizes: both ways must give the same result; no time is asserted."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,10 +51,20 @@ def test_latency(ros_domain, monkeypatch):
     pytest.importorskip('rclpy')
     from bench import latency, world
     monkeypatch.setattr(world, 'first_domain', lambda: ros_domain)
-    rows = latency.compare(1, 1600, 1)
+    # Somebody else's program, with segments as large as ours, hears a pair that has default ones.
+    other = subprocess.Popen(
+        [sys.executable, '-m', 'bench.latency_peer', 'hear', 'shipped', '0'], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=world.ros_environment(2))
+    try:
+        assert 'ready' in other.stdout.readline()
+        rows = latency.compare(1, 1600, 1)
+    finally:
+        other.communicate(timeout=20.0)
     are_good(rows)
+    if shutil.disk_usage('/dev/shm').total < 1 << 30:
+        pytest.skip('/dev/shm is too small for our segments: give a container --shm-size=1g')
     for row in rows:     # each pair has the profile that it should have
-        assert row['shared_memory_mb'] > 60.0 > row['default_shared_memory_mb']
+        assert row['shared_memory_mb'] > row['default_shared_memory_mb']
 
 
 def test_pipeline():

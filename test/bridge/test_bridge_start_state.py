@@ -5,10 +5,9 @@ import math
 
 import pytest
 
-pytest.importorskip('kinema4d_ros.msg', reason='the interfaces are not built')
-from kinema4d_ros.bridge.motion import JointStates  # noqa: E402
-from kinema4d_ros.bridge.stamped_buffer import StampedBuffer  # noqa: E402
-from kinema4d_ros.bridge.start_state import start_state  # noqa: E402
+from kinema4d_ros.bridge.motion import JointStates
+from kinema4d_ros.bridge.stamped_buffer import StampedBuffer
+from kinema4d_ros.bridge.start_state import start_state
 
 NOW = 10_000_000_000
 

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
-messages = pytest.importorskip(
-    'kinema4d_ros.msg', reason='the interfaces are not built (colcon build, then source install)')
-from kinema4d_ros import bridge  # noqa: E402
-from kinema4d_ros.bridge import motion, verdicts  # noqa: E402
-from kinema4d_ros.precheck import decide  # noqa: E402
-from kinema4d_ros.robot import trajectory_hash  # noqa: E402
-from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, JointTrajectory,  # noqa: E402
+import kinema4d_ros.msg as messages
+from kinema4d_ros import bridge
+from kinema4d_ros.bridge import motion, verdicts
+from kinema4d_ros.precheck import decide
+from kinema4d_ros.robot import trajectory_hash
+from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, JointTrajectory,
                                 Severity, StartState, Status, Verdict)
 
 HEADER = Header(stamp=Time(sec=7, nanosec=5), frame_id='base')

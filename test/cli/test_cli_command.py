@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip('PyKDL')
+from lacking import needs
 
 from kinema4d_ros.cli import installation, precheck, show
 from kinema4d_ros.cli.exits import Exit, HELP, LackingError
@@ -22,6 +21,7 @@ from kinema4d_ros.incident import read_packet, write_packet
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.types import Status, Verdict
 
+pytestmark = needs('PyKDL')
 EPISODES = share_dir() / 'data' / 'episodes'
 TABLE = 'libero_spatial_0_0_into_table'
 

@@ -12,8 +12,7 @@ from clearances import clearances
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-
-pytest.importorskip('PyKDL')
+from lacking import needs
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import IncidentError, MeshError, RobotDescriptionError, WorldModelError
@@ -31,6 +30,7 @@ from kinema4d_ros.types import (Background, Finding, FindingCode, JointLimit, Jo
                                 Observation, PinholeCamera, Severity, Status, Verdict)
 from kinema4d_ros.world_model import load_world_model
 
+pytestmark = needs('PyKDL')
 EPISODES = share_dir() / 'data' / 'episodes'
 CAMERA = PinholeCamera(6, 4, 5.0, 5.0, 2.5, 1.5)
 SETTINGS = PrecheckSettings(

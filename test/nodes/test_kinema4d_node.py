@@ -21,6 +21,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, HEIGHT, made, READY, start_shadow_sim, swing, WIDTH
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
+from lacking import needs
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.time import Time
@@ -32,12 +33,10 @@ from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.types import PinholeCamera
+from kinema4d_ros.world_model.kinema4d.config import Variant
+from kinema4d_ros.world_model.kinema4d.tiny import write_tiny_checkpoint
 
-pytest.importorskip('torch', reason='needs the [model] extra')
-from kinema4d_ros.world_model.kinema4d.config import Variant  # noqa: E402
-from kinema4d_ros.world_model.kinema4d.tiny import write_tiny_checkpoint  # noqa: E402
-
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), needs('torch')]
 FRAMES = 10            # two chained windows of the tiny model, which has 9
 STEPS, MIB = 120, 1 << 20
 

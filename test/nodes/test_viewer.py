@@ -5,28 +5,27 @@ import re
 import time
 import urllib.request
 
+import browser
 import numpy as np
 import pytest
 from graph import (CAMERA_FRAME, FakeRobot, HEIGHT, LIMIT, made, parameters, Process, READY, ROOT,
                    start_shadow_sim, swing, WIDTH)
+from kinema4d_ros.action import Precheck
+from kinema4d_ros.msg import PredictedFrame
+from kinema4d_ros.msg import Verdict as VerdictMessage
+from lacking import needs
 from rclpy.time import Time
 from std_msgs.msg import Header
 
-pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
-import browser  # noqa: E402
-from kinema4d_ros.action import Precheck  # noqa: E402
-from kinema4d_ros.msg import PredictedFrame  # noqa: E402
-from kinema4d_ros.msg import Verdict as VerdictMessage
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.clouds import cloud_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import duration_message, joint_state_message
+from kinema4d_ros.bridge.verdicts import verdict_message
+from kinema4d_ros.nodes.viewer import TABLE
+from kinema4d_ros.types import Status, Verdict
 
-from kinema4d_ros.bridge import qos  # noqa: E402
-from kinema4d_ros.bridge.clouds import cloud_message  # noqa: E402
-from kinema4d_ros.bridge.images import array_to_image  # noqa: E402
-from kinema4d_ros.bridge.motion import duration_message, joint_state_message  # noqa: E402
-from kinema4d_ros.bridge.verdicts import verdict_message  # noqa: E402
-from kinema4d_ros.nodes.viewer import TABLE  # noqa: E402
-from kinema4d_ros.types import Status, Verdict  # noqa: E402
-
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), needs('viser')]
 
 
 def start(graph, **values):

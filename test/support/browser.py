@@ -4,7 +4,6 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -13,9 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from lacking import BROWSER
 from websockets.sync.client import connect
 
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
+CHROMIUM = BROWSER
 FLAGS = ('--headless=new', '--no-sandbox', '--disable-gpu', '--use-gl=angle',
          '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--no-first-run',
          '--disable-background-networking', '--disable-component-update', '--disable-sync',

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import pytest
 import rclpy
+from kinema4d_ros.action import Precheck
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
@@ -24,16 +24,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory
 
-pytest.importorskip('kinema4d_ros.msg', reason='the interfaces are not built: colcon build')
-
-from kinema4d_ros.action import Precheck  # noqa: E402
-
-from kinema4d_ros.bridge import qos  # noqa: E402
-from kinema4d_ros.bridge.cameras import camera_info_message  # noqa: E402
-from kinema4d_ros.bridge.images import array_to_image  # noqa: E402
-from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message  # noqa: E402
-from kinema4d_ros.types import JointTrajectory as Trajectory  # noqa: E402
-from kinema4d_ros.types import PinholeCamera  # noqa: E402
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.images import array_to_image
+from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
+from kinema4d_ros.types import JointTrajectory as Trajectory
+from kinema4d_ros.types import PinholeCamera
 
 ROOT = Path(__file__).resolve().parents[2]
 URDF = (ROOT / 'urdf' / 'demo_arm.urdf').read_text()

@@ -4,21 +4,21 @@
 import dataclasses
 import re
 
+import browser
 import numpy as np
 import pytest
+from clearances import clearances
+from lacking import needs
 
-pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
-import browser  # noqa: E402
-from clearances import clearances  # noqa: E402
-
-from kinema4d_ros.camera import pointmap_from_depth  # noqa: E402
-from kinema4d_ros.episodes import Episode  # noqa: E402
-from kinema4d_ros.resources import share_dir  # noqa: E402
-from kinema4d_ros.robot import Robot, sample_trajectory  # noqa: E402
-from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict  # noqa: E402
-from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer  # noqa: E402
+from kinema4d_ros.camera import pointmap_from_depth
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.robot import Robot, sample_trajectory
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
+from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer
 
 pytestmark = [
+    needs('viser'),
     pytest.mark.skipif(browser.CHROMIUM is None,
                        reason='there is no browser: apt-get install chromium'),
     pytest.mark.timeout(120)]

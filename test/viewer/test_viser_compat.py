@@ -3,13 +3,11 @@
 """What the viewer uses of viser beyond its public interface, and for which version."""
 import urllib.request
 
-import pytest
+import viser
 
-viser = pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
-
-from kinema4d_ros.viewer.page import own_page  # noqa: E402
-from kinema4d_ros.viewer.server import open_server  # noqa: E402
-from kinema4d_ros.viewer.viser_compat import serving_from, VISER_VERSION  # noqa: E402
+from kinema4d_ros.viewer.page import own_page
+from kinema4d_ros.viewer.server import open_server
+from kinema4d_ros.viewer.viser_compat import serving_from, VISER_VERSION
 
 
 def test_version():

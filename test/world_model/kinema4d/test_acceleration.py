@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conditions import random_conditions
 
 from kinema4d_ros.errors import WorldModelError
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 @pytest.fixture

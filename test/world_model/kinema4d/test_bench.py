@@ -8,8 +8,7 @@ import subprocess
 import sys
 
 import pytest
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
+import torch
 
 
 def test_every_way_is_measured_or_says_why_not(monkeypatch):

@@ -8,11 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import Guidance
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from lacking import needs
 
 from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
+
+pytestmark = needs('torch')
 ROOT = Path(__file__).parents[3]
 EPISODE = ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 

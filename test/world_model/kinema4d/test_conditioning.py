@@ -7,12 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.errors import WorldModelError
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 def encoder(part):

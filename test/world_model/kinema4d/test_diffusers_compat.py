@@ -3,13 +3,11 @@
 """What is used of diffusers' privates is as it was, in the version that it was written for."""
 from importlib.metadata import version
 
-import pytest
+import torch
 
 from kinema4d_ros.world_model.kinema4d.diffusers_compat import (
     attention_kernels, DIFFUSERS_VERSION, float32_modules, hook_of, is_compiled,
     why_kernel_unusable)
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 def test_version():

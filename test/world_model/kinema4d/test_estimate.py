@@ -41,8 +41,7 @@ def test_operations_are_the_published_ones():
 
 
 def test_memory_of_the_full_model():
-    pytest.importorskip('torch', reason='needs the [model] extra')
-    import torch
+    torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
     from kinema4d_ros.world_model.kinema4d.transformer import Kinema4DTransformer
     with torch.device('meta'):

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
+import torch
 
 HEADS, HEAD, EPS = 2, 24, 1e-6
 

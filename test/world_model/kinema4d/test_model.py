@@ -7,11 +7,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.world_model import load_world_model
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 def test_every_frame_is_predicted_in_metres(models, variant, scene):

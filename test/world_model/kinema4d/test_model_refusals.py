@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import PinholeCamera
 from kinema4d_ros.world_model import load_world_model
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 def first(model, observation, robot):

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from conditions import random_conditions
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
 from kinema4d_ros.types import silent
 from kinema4d_ros.world_model.kinema4d.config import Guidance
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
 
 
 def setting(steps=3, guidance=Guidance.SINGLE_PASS, scale=5.0):

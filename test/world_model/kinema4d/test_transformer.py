@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import pytest
-
-torch = pytest.importorskip('torch', reason='needs the [model] extra')
+import torch
 
 
 def inputs(part, seed=0):
