@@ -6,7 +6,10 @@ SHELL := /bin/bash
 
 # The same interpreter that apt's PyKDL was built for.
 SETUP := /usr/bin/python3 scripts/set_up.py
-IN_ENV := source install/setup.bash && export PATH="$(CURDIR)/.venv/bin:$$PATH" &&
+# Jazzy has the plain names; ROS_DISTRO=kilted on make's command line, its own beside them.
+SUFFIX := $(if $(filter-out jazzy,$(ROS_DISTRO)),-$(ROS_DISTRO))
+BIN := .venv$(SUFFIX)/bin
+IN_ENV := source install$(SUFFIX)/setup.bash && export PATH="$(CURDIR)/$(BIN):$$PATH" &&
 ARGS ?=
 
 help:	## Show this list.
@@ -18,8 +21,8 @@ setup:	## Set up everything the others need; they do it themselves.
 demo: setup	## Play recorded episodes into the nodes; results in out/demo/. ARGS='--help' for more.
 	@$(IN_ENV) exec python scripts/demo.py $(ARGS)
 
-test:	## Run every test. ARGS='test/robot -k fk' for some.
-	@$(SETUP) engine docs
+test:	## Run every test. ARGS='test/robot -k fk' for some, ROS_DISTRO=kilted on that ROS.
+	@$(SETUP) engine docs browser
 	@$(IN_ENV) ROS_LOCALHOST_ONLY=1 ROS_PYTHON_CHECK_FIELDS=1 \
 		exec python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
 
@@ -31,12 +34,12 @@ evaluate: setup	## Verdicts on recorded episodes against what happened; out/eval
 
 docs:	## Build the pages of docs/ as a site; out/docs/index.html.
 	@$(SETUP) docs
-	@.venv/bin/sphinx-build -W --keep-going -q -b html docs out/docs $(ARGS)
+	@$(BIN)/sphinx-build -W --keep-going -q -b html docs out/docs $(ARGS)
 	@echo out/docs/index.html
 
 lint: setup	## Check style (ruff) and types (mypy).
-	@.venv/bin/ruff check .
-	@.venv/bin/mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
 
 clean:	## Remove what was built and made; keeps the virtual environment.
-	rm -rf build install log out
+	rm -rf build build-* install install-* log out

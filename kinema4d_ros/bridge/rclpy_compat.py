@@ -3,8 +3,8 @@
 """
 What this package needs of rclpy and rclpy does not offer: the only file that touches its privates.
 
-Written for RCLPY_VERSION (Jazzy). A test fails on any other: look whether each function still fits,
-then change the version here.
+Written for each RCLPY_VERSION (Jazzy, Kilted). A test fails on any other: look whether each
+function still fits, then add the version here.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.subscription import Subscription
 
-RCLPY_VERSION = '7.1'
+RCLPY_VERSION = ('7.1', '9.1')
 __all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'call_back', 'end_callback_threads',
            'sequence_number', 'take']
 

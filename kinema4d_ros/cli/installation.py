@@ -108,10 +108,11 @@ def _ros() -> Iterator[Diagnosis]:
     import rclpy
 
     distro = os.environ.get('ROS_DISTRO', '')
-    yield Diagnosis('ROS', Level.OK if distro in ('', 'jazzy') else Level.WARNING,
+    yield Diagnosis('ROS', Level.OK if distro in ('', 'jazzy', 'kilted') else Level.WARNING,
                     f'{distro or "from Python wheels"}, '
                     f'{Path(rclpy.__file__).parent}',
-                    '' if distro in ('', 'jazzy') else 'this package is written for Jazzy')
+                    '' if distro in ('', 'jazzy', 'kilted') else
+                    'this package is for Jazzy and Kilted')
     if not _is_there('kinema4d_ros.msg'):
         yield Diagnosis('interfaces', Level.ERROR, 'the messages of kinema4d_ros are not built',
                         'colcon build and source install/setup.bash, or make setup')

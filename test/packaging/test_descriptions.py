@@ -93,14 +93,28 @@ def test_generated_messages_have_the_numbers_of_the_enums():
 
 
 def test_requirements_are_pinned():
-    pinned = {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in
-              (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
-              if '==' in line}
-    for name in ('base', 'physics', 'ros', 'test', 'model', 'viewer'):
+    def pinned(name):
+        lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+        return {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in lines
+                if '==' in line}
+
+    of = dict.fromkeys(('base', 'build', 'docs', 'physics', 'test', 'model', 'viewer'),
+                       'constraints') | {f'wheels-{distro}': f'constraints-wheels-{distro}'
+                                         for distro in ('jazzy', 'kilted')}
+    for name, constraints in of.items():
         for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines():
-            word = re.match(r'[A-Za-z0-9_.-]+', line)
+            word = re.match(r'[A-Za-z0-9_][A-Za-z0-9_.-]*', line)
             if word:
-                assert re.sub(r'[-_.]+', '-', word.group()).lower() in pinned, line
+                assert re.sub(r'[-_.]+', '-', word.group()).lower() in pinned(constraints), line
+
+
+def test_each_ros_has_its_constraints_and_no_file_pins_what_they_pin():
+    common = (ROOT / 'requirements' / 'constraints.txt').read_text()
+    for distro in ('jazzy', 'kilted'):
+        lines = (ROOT / 'requirements' / f'constraints-wheels-{distro}.txt').read_text()
+        names = re.findall(r'^([^#=\n]+)==', lines, re.M)
+        assert len(names) > 100 and all(name.startswith('ros-') for name in names)
+        assert not [name for name in names if f'\n{name}==' in common]
 
 
 def test_the_two_versions_of_mujoco_never_meet():
@@ -113,7 +127,8 @@ def test_the_two_versions_of_mujoco_never_meet():
     assert fnmatch.fnmatch(pinned, physics)
     for path in folder.iterdir():
         words = re.findall(r'^-[rc] *(\S+)', path.read_text(), re.M)
-        assert words == (['constraints-sim.txt'] if path.name == 'sim.txt' else []), path
+        assert words == ([f'constraints-{path.name}'] if path.stem.startswith(
+            ('sim', 'wheels')) else []), path
     texts = [*(ROOT / 'docs').glob('*.md'), ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
              *(ROOT / 'scripts').glob('*.py')]
     commands = [command for path in texts for command in
