@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from demo_subscriber import ReceivedRollout
 from rclpy.serialization import serialize_message
+from rich.markup import escape
 from rich.table import Table
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
@@ -145,7 +146,7 @@ def results_table(rows: list[Row]) -> Table:
     for heading in ('model', 'verdict'):
         table.add_column(heading)
     for heading in ('first [s]', 'all [s]', 'frames', 'motion [s]', 'PSNR [dB]', 'object [cm]'):
-        table.add_column(heading, justify='right')
+        table.add_column(escape(heading), justify='right')     # [s] would be a style
     for row in rows:
         off = row.score.final_center_error
         table.add_row(

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kinema4d_ros
+from kinema4d_ros.cli.show import compiled_code
 from kinema4d_ros.diagnosis import Diagnosis, Level
 
 #: module -> what pip calls it, where that differs
@@ -66,10 +67,8 @@ def _pykdl() -> Diagnosis:
 
 def _compiled() -> Diagnosis:
     """Look for what numba compiled in earlier runs."""
-    package = Path(kinema4d_ros.__file__).parent
-    cache = os.environ.get('NUMBA_CACHE_DIR')
-    where = Path(cache) if cache else package
-    if any(where.rglob('*.nbi')):
+    where, there = compiled_code()
+    if there:
         return Diagnosis('compiled code', Level.OK, f'kept in {where}')
     return Diagnosis('compiled code', Level.INFO,
                      'nothing compiled yet: the first prediction takes some seconds longer',

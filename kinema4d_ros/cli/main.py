@@ -17,6 +17,7 @@ from kinema4d_ros.errors import Kinema4DError
 
 #: subcommand -> module; each has HELP, EPILOG, `arguments(parser)` and `run(options) -> Exit`
 COMMANDS = {
+    'demo': 'kinema4d_ros.cli.demo',
     'doctor': 'kinema4d_ros.cli.doctor',
     'precheck': 'kinema4d_ros.cli.precheck',
     'evaluate': 'kinema4d_ros.cli.evaluate',

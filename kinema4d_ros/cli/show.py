@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+import kinema4d_ros
 from kinema4d_ros.serialization import to_plain
 from kinema4d_ros.types import Severity, Status, Verdict
 
@@ -53,6 +56,20 @@ def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
+def say_first_run() -> None:
+    """Say on stderr why it takes long where nothing has been compiled yet."""
+    if not compiled_code()[1]:
+        print('the first run compiles, which takes about half a minute; later ones start at once',
+              file=sys.stderr)
+
+
+def compiled_code() -> tuple[Path, bool]:
+    """Return where Numba keeps what it compiled, and whether there is anything."""
+    cache = os.environ.get('NUMBA_CACHE_DIR')
+    where = Path(cache) if cache else Path(kinema4d_ros.__file__).parent
+    return where, any(where.rglob('*.nbi'))
+
+
 def write_json(value: Any) -> None:
     """Write JSON to stdout; what is not finite becomes null, which every reader knows."""
     print(json.dumps(_finite(to_plain(value)), indent=2))
@@ -83,7 +100,7 @@ def print_verdict(verdict: Verdict) -> None:
     if verdict.findings:
         table = Table(box=None, pad_edge=False)
         for heading in ('', 'finding', 'link', 'at [s]', ''):
-            table.add_column(heading)
+            table.add_column(escape(heading))
         for finding in sorted(verdict.findings, key=lambda item: -item.severity):
             table.add_row(_MARKS[finding.severity], finding.code.name, escape(finding.link),
                           _with(finding.time, '{:.2f}'), escape(finding.message))

@@ -95,7 +95,7 @@ def test_requirements_are_pinned():
     pinned = {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in
               (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
               if '==' in line}
-    for name in ('base', 'ros', 'test', 'model', 'viewer'):
+    for name in ('base', 'ros', 'test', 'model', 'rerun', 'viewer'):
         for line in (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines():
             word = re.match(r'[A-Za-z0-9_.-]+', line)
             if word:
