@@ -80,7 +80,7 @@ def write_results(path: Path, received: ReceivedRollout, out: Path,
         [message.carried_point.x, message.carried_point.y, message.carried_point.z])
         for message in messages]
     score = score_frames(episode, times, images, clouds, centers)
-    sentence = ' '.join(part for part in (verdict.summary, verdict.outcome) if part)
+    sentence = '; foreseen: '.join(part for part in (verdict.summary, verdict.outcome) if part)
     asked = received.asked
     if asked is None:      # the player does not wait for the demo's own subscription
         # The look at the world is not timed by itself, so this is a little less than it took.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinema4d_ros.cli import precheck
 from kinema4d_ros.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='where the page goes (default %(default)s)')
     parser.add_argument('--world-model', default='kinematic', metavar='NAME',
                         help='which predicts (default %(default)s)')
-    parser.add_argument('--frames', type=int, default=49, metavar='N',
+    parser.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
                         help='predicted frames, 2 or more (default %(default)s)')
     parser.add_argument('--no-open', action='store_true',
                         help='write the page, and open no browser')
@@ -51,13 +52,10 @@ def run(options: argparse.Namespace) -> Exit:
     """Judge, predict, and show."""
     from kinema4d_ros.cli import browser, show
     from kinema4d_ros.episodes import Episode, find_episode
-    from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
     from kinema4d_ros.evaluation.report import write_report
     from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
 
-    if options.frames < 2:
-        raise ConfigurationError(f'--frames {options.frames}: a motion has 2 frames or more')
     paths = [find_episode(name) for name in options.episodes or _EPISODES]
     page = _folder(options.output) / 'report.html'
     judge, rows, reports = EpisodePrechecker(), [], []

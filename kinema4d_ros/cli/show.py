@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from kinema4d_ros.types import Severity, Status, Verdict
 COLORS = {Status.PASS: 'green', Status.FAIL: 'red', Status.UNSURE: 'yellow'}
 _MARKS = {Severity.FAIL: '[red]FAIL[/]', Severity.UNSURE: '[yellow]UNSURE[/]',
           Severity.INFO: 'info'}
+
+
+_MOST_WARNINGS = 3     # the rest are counted: a robot without meshes has one for each link
 
 
 class _Console(Console):
@@ -54,6 +57,14 @@ def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
                        total=total or None)
 
         yield report
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print the first of some warnings on stderr, and how many there are besides."""
+    for warning in warnings[:_MOST_WARNINGS]:
+        print(f'warning: {warning}', file=sys.stderr)
+    if len(warnings) > _MOST_WARNINGS:
+        print(f'warning: ... and {len(warnings) - _MOST_WARNINGS} more', file=sys.stderr)
 
 
 def say_first_run() -> None:
@@ -90,7 +101,7 @@ def print_verdict(verdict: Verdict) -> None:
     if verdict.outcome:
         out.print(f'Foreseen: {escape(verdict.outcome)}')
     for label, text in (
-            ('nearest to the scene', _millimetres(verdict.min_clearance, verdict.clearance_sigma)),
+            ('nearest to the scene:', _millimetres(verdict.min_clearance, verdict.clearance_sigma)),
             ('safe from the start for', _with(verdict.safe_prefix, '{:.2f} s')),
             ('would pass at', _with(verdict.speed_factor, '{:.0%} of the speed')),
             ('goal is met with', _with(verdict.success, '{:.0%} probability')),
@@ -100,7 +111,7 @@ def print_verdict(verdict: Verdict) -> None:
     if verdict.findings:
         table = Table(box=None, pad_edge=False)
         for heading in ('', 'finding', 'link', 'at [s]', ''):
-            table.add_column(escape(heading))
+            table.add_column(escape(heading), overflow='fold')
         for finding in sorted(verdict.findings, key=lambda item: -item.severity):
             table.add_row(_MARKS[finding.severity], finding.code.name, escape(finding.link),
                           _with(finding.time, '{:.2f}'), escape(finding.message))
@@ -108,6 +119,8 @@ def print_verdict(verdict: Verdict) -> None:
 
 
 def _millimetres(value: float | None, sigma: float | None) -> str:
+    if value == math.inf:
+        return 'nothing is within reach'
     text = _with(value and 1000 * value, '{:.0f}')
     return text and text + (f' +- {1000 * sigma:.0f} mm' if sigma is not None else ' mm')
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kinema4d_ros.cli import precheck
 from kinema4d_ros.cli.exits import Exit, LackingError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='what a bag calls its topics, as for precheck; may be repeated')
     parser.add_argument('--world-model', default='kinematic', metavar='NAME',
                         help='that predicts, with an episode (default kinematic)')
-    parser.add_argument('--frames', type=int, default=49, metavar='N',
+    parser.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
                         help='predicted frames, 2 or more (default %(default)s)')
     parser.add_argument('--port', type=int, default=8080,
                         help='of the live page (default %(default)s)')
@@ -63,8 +64,8 @@ def run(options: argparse.Namespace) -> Exit:
     if options.save is not None and options.episode is None:
         raise ConfigurationError('--save writes the prediction of an episode: name one, such as '
                                  'libero_object_0_0_success')
-    if options.frames < 2:
-        raise ConfigurationError(f'--frames {options.frames}: a motion has 2 frames or more')
+    if not 0 < options.port < 65536:
+        raise ConfigurationError(f'--port {options.port}: a port is 1 to 65535')
     if options.save is not None:
         _save(options, options.save)
         print(f'written: {options.save}')
@@ -145,7 +146,6 @@ def _save(options: argparse.Namespace, path: Path) -> None:
 def _predicted(options: argparse.Namespace, report: Report) -> PredictedScene:
     """Judge and predict the episode."""
     from kinema4d_ros.camera import LinkPose
-    from kinema4d_ros.cli.precheck import topics_of
     from kinema4d_ros.episodes import Episode
     from kinema4d_ros.precheck import Goal
     from kinema4d_ros.robot import Robot
@@ -154,7 +154,7 @@ def _predicted(options: argparse.Namespace, report: Report) -> PredictedScene:
     from kinema4d_ros.viewer.predicted_scene import PredictedScene
 
     report('reading', 0, 0)
-    episode = Episode.open(options.episode, topics=topics_of(options.topic))
+    episode = Episode.open(options.episode, topics=precheck.topics_of(options.topic))
     robot, observation = Robot.from_urdf(episode.robot_description), episode.observation()
     with ShadowSimulator(robot, options.world_model, frames=options.frames,
                          camera_poses=LinkPose(episode.camera_frame).poses) as simulator:

@@ -69,7 +69,7 @@ def _recorded(server: viser.ViserServer, scene: PredictedScene) -> str:
     """Draw the scene over time, and return the page of viser that plays it."""
     target = scene.tool_path.mean(axis=0) if len(scene.frames) else np.zeros(3)
     server.initial_camera.look_at = target
-    server.initial_camera.position = target + (0.9, -0.8, 0.7)
+    server.initial_camera.position = target + (0.75, -0.65, 0.5)
     graph = SceneGraph(server, _POINT)
     graph.set_robot(scene.robot, scene.meshes)
     graph.move_live(scene.T_base_link[0])

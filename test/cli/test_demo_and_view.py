@@ -52,13 +52,11 @@ def test_the_demo_says_where_a_verdict_was_wrong(tmp_path, capsys):
 
 @pytest.mark.parametrize(('words', 'said'), [
     (['demo', 'nothing'], f"no such episode: 'nothing'.*bundled: .*{GOOD}"),
-    (['demo', '--frames', '1'], '--frames 1: a motion has 2 frames or more'),
     (['demo', '--output', '/dev/null/x'], '--output /dev/null/x cannot be made a folder'),
     (['demo', '--world-model', 'oracle', *FEW], "unknown world model 'oracle'.*kinematic"),
     (['view', '--save', 'x.html'], '--save writes the prediction of an episode: name one'),
     (['view', GOOD, '--save', 'x.mp4'], "ends with '.mp4'; name a file that ends with .html or"),
     (['view', GOOD, '--save', '/nowhere/x.html'], 'there is no folder /nowhere'),
-    (['view', GOOD, '--frames', '1'], '--frames 1'),
     (['view', 'nothing', '--save', 'x.html'], "no such episode: 'nothing'")])
 def test_what_cannot_be_done_is_said(words, said, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
