@@ -30,7 +30,8 @@ examples:
   kinema4d demo --output /tmp/demo --no-open
   kinema4d demo libero_object_3_0_slip libero_spatial_1_0_success --frames 25"""
 
-_EPISODES = ('libero_object_0_0_success', 'libero_spatial_0_0_into_table')
+#: what is played where none is named: a good motion, and one that presses into the table
+EPISODES = ('libero_object_0_0_success', 'libero_spatial_0_0_into_table')
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.evaluation.report import write_report
     from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
 
-    paths = [find_episode(name) for name in options.episodes or _EPISODES]
+    paths = [find_episode(name) for name in options.episodes or EPISODES]
     page = _folder(options.output) / 'report.html'
     judge, rows, reports = EpisodePrechecker(), [], []
     models = dict.fromkeys(('frozen', options.world_model))     # first the world that stays
