@@ -73,7 +73,8 @@ def main() -> None:
     rclpy.init()
     robot, executor = MockRobot(episode), MultiThreadedExecutor(num_threads=4)
     executor.add_node(robot)
-    threading.Thread(target=executor.spin, daemon=True).start()
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
 
     good = episode.trajectory
     press = np.zeros_like(good.positions)
@@ -94,6 +95,8 @@ def main() -> None:
     print(f'{len(robot.arrived)} trajectory arrived at the controller'
           + (', and it is the good one, unchanged' if same else ''))
     executor.shutdown()
+    spinning.join()
+    robot.destroy_node()
     rclpy.shutdown()
 
 

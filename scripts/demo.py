@@ -76,6 +76,20 @@ def watch(subscriber, processes: dict[Path, subprocess.Popen], until, seconds: f
             raise SystemExit(f'waited {seconds:.0f} s for {what}; see {logs}')
 
 
+def warm_up(console, path: Path, frames: int) -> None:
+    """Compile here what the nodes need, and Numba keeps: else the first verdict waits for it."""
+    from kinema4d_ros.cli.show import compiled_code
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
+    from kinema4d_ros.evaluation.report.depict import EpisodePredictor
+
+    if compiled_code()[1]:
+        return
+    console.print('compiling, the first time only ...')
+    EpisodePrechecker()(path)
+    EpisodePredictor('kinematic', frames)(Episode.open(path))
+
+
 def main() -> int:
     """Run the demo; return the exit code."""
     options = arguments()
@@ -114,6 +128,7 @@ def main() -> int:
                 watch(subscriber, running, lambda: ADDRESS.search(log.read_text()), PATIENCE,
                       'the web page')
                 console.print(ADDRESS.search(log.read_text())[0])
+            warm_up(console, paths[0], options.frames)
             log = options.out / 'log' / 'shadow_sim.log'
             running[log] = nodes.enter_context(beside(
                 'shadow_sim', f'world_model:={options.world_model}', f'frames:={options.frames}',

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from demo_subscriber import ReceivedRollout
 from rclpy.serialization import serialize_message
+from rich.markup import escape
 from rich.table import Table
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
@@ -79,7 +80,7 @@ def write_results(path: Path, received: ReceivedRollout, out: Path,
         [message.carried_point.x, message.carried_point.y, message.carried_point.z])
         for message in messages]
     score = score_frames(episode, times, images, clouds, centers)
-    sentence = ' '.join(part for part in (verdict.summary, verdict.outcome) if part)
+    sentence = '; foreseen: '.join(part for part in (verdict.summary, verdict.outcome) if part)
     asked = received.asked
     if asked is None:      # the player does not wait for the demo's own subscription
         # The look at the world is not timed by itself, so this is a little less than it took.
@@ -145,7 +146,7 @@ def results_table(rows: list[Row]) -> Table:
     for heading in ('model', 'verdict'):
         table.add_column(heading)
     for heading in ('first [s]', 'all [s]', 'frames', 'motion [s]', 'PSNR [dB]', 'object [cm]'):
-        table.add_column(heading, justify='right')
+        table.add_column(escape(heading), justify='right')     # [s] would be a style
     for row in rows:
         off = row.score.final_center_error
         table.add_row(

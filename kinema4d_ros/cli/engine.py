@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from kinema4d_ros.cli.exits import Exit
+from kinema4d_ros.cli import precheck
 
 if TYPE_CHECKING:
     from kinema4d_ros.episodes import Episode
@@ -41,7 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='check machine and checkpoint, estimate memory and time, and stop')
     parser.add_argument('--out', type=Path, default=Path('out/kinema4d'),
                         help='where video, key frames, cloud and summary go (%(default)s)')
-    parser.add_argument('--frames', type=int, default=49, help='predicted frames (%(default)s)')
+    parser.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
+                        help='predicted frames (%(default)s)')
     parser.add_argument('--seed', type=int, default=42, help='of the noise (%(default)s)')
     parser.add_argument('--calibrate', action='store_true',
                         help="measure MagCache's ratios and write them to OUT/kinema4d.json")

@@ -36,12 +36,14 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.cli import show
     from kinema4d_ros.errors import EpisodeError, Kinema4DError
     from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
+    from kinema4d_ros.resources import share_dir
     from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize
 
     paths = sorted({path for given in options.folders for path in (
         given.glob('*.mcap') if given.is_dir() else [given])})
     if not paths:
-        raise EpisodeError(f'no .mcap file in {", ".join(map(str, options.folders))}')
+        raise EpisodeError(f'no .mcap file in {", ".join(map(str, options.folders))}; name a '
+                           f'folder of episodes, such as {share_dir() / "data" / "episodes"}')
     judge, rows, unread = EpisodePrechecker(), [], []
     out = show.console()
     with show.progress('evaluate') as report:

@@ -45,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Exit:
     """Fit, test on what was left out of the fit, and write the model."""
+    from rich.markup import escape
     from rich.table import Table
 
     from kinema4d_ros.cli import show
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> Exit:
     if options.json:
         show.write_json({'model': model, 'held_out': errors})
         return Exit.PASS
-    table = Table('joint', 'gain', 'delay [s]', 'lag [s]', 'sigma')
+    table = Table(*map(escape, ('joint', 'gain', 'delay [s]', 'lag [s]', 'sigma')))
     for name, joint in model.joints.items():
         table.add_row(name, f'{joint.gain:.3f}', f'{joint.delay:.3f}', f'{joint.lag:.3f}',
                       f'{joint.sigma:.4f}')

@@ -15,14 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kinema4d_ros
+from kinema4d_ros.cli.show import compiled_code
 from kinema4d_ros.diagnosis import Diagnosis, Level
 
 #: module -> what pip calls it, where that differs
-_NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml':
+NEEDED = {'numpy': '', 'numba': '', 'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml':
            'pyyaml', 'rich': '', 'rosbags': '', 'coal': '', 'scipy': '', 'skimage': 'scikit-image',
            'trimesh': '', 'collada': 'pycollada', 'defusedxml': '', 'urdf_parser_py':
            'urdfdom-py', 'open3d': 'open3d-cpu', 'av': '', 'cattrs': '',
            'jinja2': ''}
+PYKDL_CURE = 'apt install python3-pykdl; a virtual environment of it is made by /usr/bin/python3 ' \
+    '-m venv --system-site-packages'
 _LEAST_SHM = 64 << 20     # [bytes] of shared memory that clouds go through
 
 
@@ -30,16 +33,16 @@ def check_installation() -> Iterator[Diagnosis]:
     """Check packages, GPU and ROS; import only what is quick."""
     yield Diagnosis('kinema4d_ros', Level.OK, f'{kinema4d_ros.__version__}, Python '
                     f'{platform.python_version()}, {Path(kinema4d_ros.__file__).parent}')
-    missing = [module for module in _NEEDED if not _is_there(module)]
+    missing = [module for module in NEEDED if not _is_there(module)]
     # A sourced ROS is built on NumPy 1, which pip must not replace.
     constraints = 'constraints-ros' if os.environ.get('ROS_DISTRO') else 'constraints'
     if missing:
         yield Diagnosis('Python packages', Level.ERROR, f'missing: {", ".join(missing)}',
-                        'pip install ' + ' '.join(_NEEDED[name] or name for name in missing)
+                        'pip install ' + ' '.join(NEEDED[name] or name for name in missing)
                         + f' -c requirements/{constraints}.txt, or make setup')
     else:
         yield Diagnosis('Python packages', Level.OK, ', '.join(
-            f'{name} {_version(_NEEDED[name] or name)}' for name in ('numpy', 'numba', 'coal',
+            f'{name} {_version(NEEDED[name] or name)}' for name in ('numpy', 'numba', 'coal',
                                                                      'rosbags')))
     yield _pykdl()
     yield _compiled()
@@ -54,22 +57,28 @@ def check_installation() -> Iterator[Diagnosis]:
     yield from _ros()
 
 
+def why_lacking(module: str) -> str | None:
+    """Say what is not installed and how to get it; None for a module that is none of ours."""
+    if module == 'PyKDL':
+        return f'PyKDL is not installed, which pip does not have: {PYKDL_CURE}'
+    if module not in NEEDED:
+        return None
+    return (f'{module} is not installed: pip install {NEEDED[module] or module}, or all that is '
+            'needed by pip install . in a clone')
+
+
 def _pykdl() -> Diagnosis:
     try:
         module = importlib.import_module('PyKDL')
     except ImportError as error:
-        return Diagnosis('PyKDL', Level.ERROR, f'cannot be imported: {error}',
-                     'apt install python3-pykdl; a virtual environment needs '
-                     '--system-site-packages and the system\'s Python')
+        return Diagnosis('PyKDL', Level.ERROR, f'cannot be imported: {error}', PYKDL_CURE)
     return Diagnosis('PyKDL', Level.OK, getattr(module, '__file__', 'there'))
 
 
 def _compiled() -> Diagnosis:
     """Look for what numba compiled in earlier runs."""
-    package = Path(kinema4d_ros.__file__).parent
-    cache = os.environ.get('NUMBA_CACHE_DIR')
-    where = Path(cache) if cache else package
-    if any(where.rglob('*.nbi')):
+    where, there = compiled_code()
+    if there:
         return Diagnosis('compiled code', Level.OK, f'kept in {where}')
     return Diagnosis('compiled code', Level.INFO,
                      'nothing compiled yet: the first prediction takes some seconds longer',

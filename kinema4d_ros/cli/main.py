@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kinema4d_ros import __version__
-from kinema4d_ros.cli.exits import exit_of, HELP, LackingError
+from kinema4d_ros.cli.exits import Exit, exit_of, HELP, LackingError
 from kinema4d_ros.errors import Kinema4DError
 
 #: subcommand -> module; each has HELP, EPILOG, `arguments(parser)` and `run(options) -> Exit`
 COMMANDS = {
+    'demo': 'kinema4d_ros.cli.demo',
     'doctor': 'kinema4d_ros.cli.doctor',
     'precheck': 'kinema4d_ros.cli.precheck',
     'evaluate': 'kinema4d_ros.cli.evaluate',
@@ -77,10 +78,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _do(words: list[str]) -> int:
     # What follows --ros-args is for the nodes.
     at = words.index('--ros-args') if '--ros-args' in words else len(words)
-    options = make_parser().parse_args(words[:at])
+    parser = make_parser()
+    if not words[:at]:
+        parser.print_help(sys.stderr)
+        return int(Exit.USAGE)
+    options = parser.parse_args(words[:at])
     options.ros_arguments = words[at:]
     try:
         return int(options.run(options))
+    except ModuleNotFoundError as error:
+        from kinema4d_ros.cli.installation import why_lacking
+
+        why = why_lacking((error.name or '').partition('.')[0])
+        if why is None:
+            raise
+        return int(exit_of(options.command, LackingError(why)))
     except (KeyboardInterrupt, LackingError, Kinema4DError) as error:
         return int(exit_of(options.command, error))
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -47,7 +46,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='of tier 2 (default kinematic)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                         help='a setting of the world model; may be repeated')
-    parser.add_argument('--frames', type=int, default=49, help='of tier 2 (default 49)')
+    parser.add_argument('--frames', type=frames, default=49, metavar='N',
+                        help='of tier 2, 2 or more (default 49)')
     parser.add_argument('--seed', type=int, default=0, help='of tier 2 (default 0)')
     parser.add_argument('--incident-dir', type=Path, metavar='FOLDER',
                         help='write an incident packet there on FAIL')
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.cli import show
     from kinema4d_ros.episodes import Episode
     from kinema4d_ros.episodes.trajectory_file import load_trajectory
+    from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
     from kinema4d_ros.precheck import PrecheckSettings
@@ -73,6 +74,10 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.world_model import load_world_model
 
     settings = settings_of(options.set)
+    if options.incident_dir is not None and options.incident_dir.exists() \
+            and not options.incident_dir.is_dir():
+        raise ConfigurationError(f'--incident-dir {options.incident_dir} is a file; name a folder, '
+                                 'which is made where there is none')
     with show.progress('precheck') as report:
         report('reading', 0, 0)
         episode = Episode.open(
@@ -103,8 +108,7 @@ def run(options: argparse.Namespace) -> Exit:
         write_packet(packet_path, IncidentPacket(
             observation, episode.robot_description, trajectory, rules, verdict,
             meshes=mesh_hashes(robot)))
-    for warning in warnings:
-        print(f'warning: {warning}', file=sys.stderr)
+    show.print_warnings(warnings)
     if options.json:
         show.write_json(verdict)
     else:
@@ -123,6 +127,13 @@ def tiers(text: str) -> tuple[int, ...]:
     if not set(found) <= {0, 1, 2}:
         raise argparse.ArgumentTypeError(f'{text!r}; give some of 0,1,2')
     return found
+
+
+def frames(text: str) -> int:
+    """Read a number of predicted frames."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f'{text!r}; a motion has 2 frames or more, such as 49')
+    return int(text)
 
 
 def topics_of(texts: list[str]) -> dict[str, str]:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,12 +17,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+import kinema4d_ros
 from kinema4d_ros.serialization import to_plain
 from kinema4d_ros.types import Severity, Status, Verdict
 
 COLORS = {Status.PASS: 'green', Status.FAIL: 'red', Status.UNSURE: 'yellow'}
 _MARKS = {Severity.FAIL: '[red]FAIL[/]', Severity.UNSURE: '[yellow]UNSURE[/]',
           Severity.INFO: 'info'}
+
+
+_MOST_WARNINGS = 3     # the rest are counted: a robot without meshes has one for each link
 
 
 class _Console(Console):
@@ -53,6 +59,28 @@ def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print the first of some warnings on stderr, and how many there are besides."""
+    for warning in warnings[:_MOST_WARNINGS]:
+        print(f'warning: {warning}', file=sys.stderr)
+    if len(warnings) > _MOST_WARNINGS:
+        print(f'warning: ... and {len(warnings) - _MOST_WARNINGS} more', file=sys.stderr)
+
+
+def say_first_run() -> None:
+    """Say on stderr why it takes long where nothing has been compiled yet."""
+    if not compiled_code()[1]:
+        print('the first run compiles, which takes about half a minute; later ones start at once',
+              file=sys.stderr)
+
+
+def compiled_code() -> tuple[Path, bool]:
+    """Return where Numba keeps what it compiled, and whether there is anything."""
+    cache = os.environ.get('NUMBA_CACHE_DIR')
+    where = Path(cache) if cache else Path(kinema4d_ros.__file__).parent
+    return where, any(where.rglob('*.nbi'))
+
+
 def write_json(value: Any) -> None:
     """Write JSON to stdout; what is not finite becomes null, which every reader knows."""
     print(json.dumps(_finite(to_plain(value)), indent=2))
@@ -73,7 +101,7 @@ def print_verdict(verdict: Verdict) -> None:
     if verdict.outcome:
         out.print(f'Foreseen: {escape(verdict.outcome)}')
     for label, text in (
-            ('nearest to the scene', _millimetres(verdict.min_clearance, verdict.clearance_sigma)),
+            ('nearest to the scene:', _millimetres(verdict.min_clearance, verdict.clearance_sigma)),
             ('safe from the start for', _with(verdict.safe_prefix, '{:.2f} s')),
             ('would pass at', _with(verdict.speed_factor, '{:.0%} of the speed')),
             ('goal is met with', _with(verdict.success, '{:.0%} probability')),
@@ -83,7 +111,7 @@ def print_verdict(verdict: Verdict) -> None:
     if verdict.findings:
         table = Table(box=None, pad_edge=False)
         for heading in ('', 'finding', 'link', 'at [s]', ''):
-            table.add_column(heading)
+            table.add_column(escape(heading), overflow='fold')
         for finding in sorted(verdict.findings, key=lambda item: -item.severity):
             table.add_row(_MARKS[finding.severity], finding.code.name, escape(finding.link),
                           _with(finding.time, '{:.2f}'), escape(finding.message))
@@ -91,6 +119,8 @@ def print_verdict(verdict: Verdict) -> None:
 
 
 def _millimetres(value: float | None, sigma: float | None) -> str:
+    if value == math.inf:
+        return 'nothing is within reach'
     text = _with(value and 1000 * value, '{:.0f}')
     return text and text + (f' +- {1000 * sigma:.0f} mm' if sigma is not None else ' mm')
 

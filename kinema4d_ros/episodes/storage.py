@@ -83,7 +83,8 @@ class Messages:
             raise
         except Exception as error:      # a damaged file makes the reader raise almost anything
             raise EpisodeError(f'episode {path} is damaged or no MCAP file of ROS 2 '
-                               f'({type(error).__name__}: {error}); {_CURE}') from error
+                               f'({type(error).__name__}: {error}); '
+                               f'{_why_to_convert(path) or _CURE}') from error
         if trajectory is not None and self._raw.get(Topic.IMAGE):
             self._take(trajectory)
         if self._raw and Topic.METADATA not in self._raw:
@@ -91,9 +92,9 @@ class Messages:
         missing = [OTHER_NAMES.get(topic, str(topic)) for topic in TYPES
                    if topic in REQUIRED and topic not in self._raw]
         if missing:
-            there = ', '.join(sorted(chosen.names.get(topic, str(topic))
-                                     for topic in self._raw)) or 'none'
-            hint = f'; {chosen.hints}' if chosen.hints else ''
+            there = ', '.join(sorted(chosen.names[topic] for topic in self._raw
+                                     if topic in chosen.names)) or 'none'
+            hint = f', or say what the bag calls them: {chosen.hints}' if chosen.hints else ''
             raise EpisodeError(f'episode {path} lacks the topic {", ".join(missing)}; it has: '
                                f'{there}; record these topics too{hint}')
         self._check_registered(chosen.names)
@@ -184,6 +185,17 @@ def in_folder(path: Path) -> Path:
     return files[0] if len(files) == 1 else path
 
 
+def _why_to_convert(path: Path) -> str | None:
+    """Say how one MCAP file is made of a bag in another form; None for what is none."""
+    files = sorted(path.glob('*')) if path.is_dir() else [path]
+    kinds = [file.suffix for file in files]
+    if not {'.db3', '.bag'} & set(kinds) and kinds.count('.mcap') < 2:
+        return None
+    bag = path.parent if path.suffix == '.db3' else path
+    return ('one .mcap file is read, which a bag in another form, or in several files, becomes by '
+            f'rosbags-convert --src {bag} --dst {bag.with_suffix("")}_mcap --dst-storage mcap')
+
+
 def find_episode(name: str | Path) -> Path:
     """
     Return the path of an episode given as a path or as the name of a bundled one.
@@ -195,6 +207,9 @@ def find_episode(name: str | Path) -> Path:
     path = in_folder(Path(name).expanduser())
     if path.is_file():
         return path
+    why = _why_to_convert(path) if path.is_dir() else None
+    if why is not None:
+        raise EpisodeError(f'{path} cannot be read as it is: {why}')
     bundled_folder = share_dir() / 'data' / 'episodes'
     for candidate in (bundled_folder / name, bundled_folder / f'{name}.mcap'):
         if candidate.is_file():

@@ -41,12 +41,14 @@ def load_trajectory(path: str | Path) -> JointTrajectory:
     except (KeyError, TypeError, ValueError, AttributeError, EOFError, yaml.YAMLError,
             zipfile.BadZipFile, TrajectoryError) as error:
         raise EpisodeError(
-            f'trajectory {path} is none ({type(error).__name__}: {error}); write joint_names and '
+            f'{path} is no trajectory ({type(error).__name__}: {error}); write joint_names and '
             'points as trajectory_msgs/JointTrajectory has them, or an NPZ with joint_names, '
             'times and positions') from error
 
 
 def _from_document(document: Any) -> JointTrajectory:
+    if not isinstance(document, Mapping):
+        raise ValueError(f'it is {str(document)[:40]!r}, and no mapping')
     while isinstance(document, Mapping) and 'points' not in document:
         inner = next((document[key] for key in ('trajectory', 'joint_trajectory', 'goal')
                       if key in document), None)

@@ -71,7 +71,8 @@ class MeshFinder:
                 'be read from; pass its folder in package_paths if that is right')
         where = ', '.join(dict.fromkeys(map(str, searched))) or 'nowhere: no folder is known'
         raise MeshError(f'link "{link}": mesh {uri} not found, searched {where}; install the '
-                        'package that holds it, or pass its folder in package_paths')
+                        'package that holds it, or pass its folder in package_paths '
+                        '(--package-path on the command line)')
 
     def _candidates(self, uri: str, link: str) -> Iterator[tuple[Path | None, Path, bool]]:
         """Yield (allowed root, file, is an installed package) in order of preference."""

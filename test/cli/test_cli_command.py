@@ -50,13 +50,20 @@ def test_verdicts_are_exit_codes():
 
 
 @pytest.mark.parametrize('words', [
-    [], ['nonsense'], ['precheck'], ['precheck', 'x', '--tiers', '0,7'],
-    ['precheck', 'x', '--tiers', 'all']])
+    ['nonsense'], ['precheck'], ['precheck', 'x', '--tiers', '0,7'],
+    ['precheck', 'x', '--tiers', 'all'], ['precheck', 'x', '--frames', '1'],
+    ['demo', '--frames', 'many'], ['view', 'x', '--frames', '0'], ['engine', '--frames', '-3']])
 def test_wrong_usage(words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == Exit.USAGE
     assert 'usage: kinema4d' in capsys.readouterr().err
+
+
+def test_the_command_alone_tells_what_there_is(capsys):
+    assert main([]) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert 'COMMAND --help' in said and all(name in said for name in COMMANDS)
 
 
 @pytest.mark.parametrize(('words', 'said'), [
@@ -65,6 +72,9 @@ def test_wrong_usage(words, capsys):
     (['precheck', TABLE, '--set', 'x=['], 'is not YAML'),
     (['precheck', TABLE, '--goal', 'world_peace'], "there is no goal 'world_peace'.*lift"),
     (['precheck', TABLE, '--world-model', 'oracle', '--tiers', '0'], 'unknown world model'),
+    (['precheck', TABLE, '--incident-dir', __file__], 'test_cli_command.py is a file; name a fold'),
+    (['precheck', TABLE, '--trajectory', '/etc/hostname'], 'is no trajectory .*no mapping.*write'),
+    (['view', TABLE, '--port', '70000'], '--port 70000: a port is 1 to 65535'),
     (['evaluate', '/nowhere'], 'no such episode: ./nowhere'),
     (['replay-incident', '/nowhere.zip'], 'No such file'),
     (['record', '--repair', '/nowhere.mcap'], 'cannot be repaired')])
@@ -147,7 +157,7 @@ def test_view_without_viser(monkeypatch, capsys):
     monkeypatch.setattr('kinema4d_ros.cli.ros.need_ros', lambda: None)
     monkeypatch.setitem(sys.modules, 'viser', None)
     assert main(['view']) == Exit.LACKING
-    assert "pip install '.[viewer]' in a clone" in capsys.readouterr().err
+    assert 'pip install viser, or in a clone' in capsys.readouterr().err
 
 
 def started(*words, **options):
@@ -235,3 +245,15 @@ def test_the_profile_of_fast_dds(monkeypatch, tmp_path, profile, level):
     for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
         monkeypatch.setenv(name, str(path) if profile else '')
     assert installation._profile().level == level
+
+
+@pytest.mark.parametrize(('module', 'cure'), [
+    ('PyKDL', 'apt install python3-pykdl'), ('coal', 'pip install coal'),
+    ('cv2', 'pip install opencv-python-headless')])
+def test_what_is_not_installed_is_said_in_one_line(module, cure):
+    code = ('import sys; sys.modules[sys.argv[1]] = None; '
+            'from kinema4d_ros.cli.main import main; sys.exit(main(sys.argv[2:]))')
+    done = subprocess.run([sys.executable, '-c', code, module, 'precheck', TABLE],
+                          capture_output=True, text=True)
+    assert done.returncode == Exit.LACKING
+    assert cure in done.stderr and len(done.stderr.splitlines()) == 1

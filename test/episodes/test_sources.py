@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of other people: what they call their topics, and where their trajectory is."""
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +160,37 @@ def test_a_trajectory_inside_of_another_message_is_found(small_episode):
     found = trajectory_in(types['my_msgs/msg/Plan']('r', plan))
     assert found.points == [point]
     assert trajectory_in(types['my_msgs/msg/Plan']('r', plan[:1])) is None
+
+
+# ------------------------------------------------------------------------------- other forms
+
+def test_a_bag_in_another_form_is_told_how_it_becomes_one_that_is_read(small_episode, tmp_path):
+    """The command that is named is run as it stands."""
+    def convert(*arguments):
+        program = Path(sys.executable).with_name('rosbags-convert')
+        subprocess.run([program, *arguments], check=True, capture_output=True)
+
+    old = tmp_path / 'old'
+    convert('--src', small_episode, '--dst', old, '--dst-storage', 'sqlite3')
+    for name in (old, next(old.glob('*.db3'))):
+        with pytest.raises(EpisodeError, match='rosbags-convert --src .*-storage mcap') as why:
+            Episode.open(name)
+    command = re.search(r'rosbags-convert (.*)', str(why.value))[1].split()
+    convert(*command)
+    assert Episode.open(tmp_path / 'old_mcap').camera_frame == Episode.open(
+        small_episode).camera_frame
+
+
+def test_a_bag_in_several_files_is_told_so(small_episode, tmp_path):
+    for number in range(2):
+        (tmp_path / f'bag_{number}.mcap').symlink_to(small_episode)
+    with pytest.raises(EpisodeError, match='in several files, becomes by rosbags-convert --src'):
+        Episode.open(tmp_path)
+
+
+def test_what_is_lacking_is_told_with_what_the_bag_has(record):
+    """Not with what is made up for a recording."""
+    with pytest.raises(EpisodeError) as why:
+        Episode.open(record(names={IMAGE: '/a'}))
+    assert '/episode/metadata' not in str(why.value)
+    assert 'or say what the bag calls them' in str(why.value)

@@ -5,6 +5,7 @@ import functools
 import importlib
 import importlib.util
 import itertools
+import os
 import re
 import shlex
 import subprocess
@@ -132,6 +133,10 @@ def test_the_command_takes_these_words(page, words, capsys):
 def test_commands_on_episodes_do_what_they_say(tmp_path, monkeypatch, capsys):
     """In the order of the pages, for one may write what the next reads."""
     monkeypatch.chdir(tmp_path)
+    subprocess.run(['bash', '-ec', '\n'.join(
+        f'{sys.executable} {ROOT / words[1]} {ROOT / words[2]} {shlex.join(words[3:])}'
+        for page, words in of('python') if page == 'first_hour.md' and '07_' in words[1])],
+        check=True, env={**os.environ, 'PYTHONPATH': f'{ROOT}:{os.environ.get("PYTHONPATH", "")}'})
     (tmp_path / 'my_session').mkdir()
     (tmp_path / 'my_session' / 'my_session_0.mcap').symlink_to(
         ROOT / 'data/episodes/libero_object_0_0_success.mcap')
@@ -141,6 +146,8 @@ def test_commands_on_episodes_do_what_they_say(tmp_path, monkeypatch, capsys):
             codes[' '.join(words[1:])] = main(words[1:])
     assert set(codes.values()) <= {0, 1} and len(codes) >= 4, (codes, capsys.readouterr().err)
     assert codes['precheck libero_spatial_0_0_into_table'] == 1
+    of_cells = {name.split()[1]: code for name, code in codes.items() if ' cell' in name}
+    assert of_cells == {'cell': 0, 'cell_low': 1}
     assert all(code == 0 for name, code in codes.items() if 'success' in name or 'replay' in name)
     capsys.readouterr()
 
@@ -260,7 +267,8 @@ def test_ros_runs_this(page, words):
         request = getattr(importlib.import_module(f'kinema4d_ros.{kind[0]}'), kind[1]).Request
         assert set(given) <= set(request.get_fields_and_field_types())
     else:
-        assert words[1:3] in (['topic', 'hz'], ['topic', 'echo'], ['pkg', 'prefix']), words
+        assert words[1:3] in (['topic', 'hz'], ['topic', 'echo'], ['pkg', 'prefix'],
+                              ['bag', 'record']), words
 
 
 @pytest.mark.parametrize(('page', 'text'), [

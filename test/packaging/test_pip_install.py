@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ('kinema4d_ros', 'requirements', 'urdf', 'config', 'launch')
+EPISODES = ('libero_object_0_0_success', 'libero_spatial_0_0_into_table')    # those of the demo
 
 
 @pytest.fixture(scope='module')
@@ -22,6 +23,9 @@ def installed(tmp_path_factory) -> Path:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name,
                             ignore=shutil.ignore_patterns('__pycache__'))
+    (source / 'data' / 'episodes').mkdir(parents=True)
+    for name in EPISODES:
+        shutil.copy(ROOT / 'data' / 'episodes' / f'{name}.mcap', source / 'data' / 'episodes')
     done = subprocess.run(
         [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
          '--no-index', '--no-compile', '--target', target, source], text=True, capture_output=True)
@@ -55,7 +59,7 @@ def test_description_names_extras(installed):
     metadata = next(installed.glob('kinema4d_ros-*.dist-info')) / 'METADATA'
     extras = {line.split(': ')[1] for line in metadata.read_text().splitlines()
               if line.startswith('Provides-Extra')}
-    assert extras == {'model', 'physics', 'viewer', 'sim', 'dev'}
+    assert extras == {'model', 'physics', 'rerun', 'viewer', 'sim', 'dev'}
 
 
 def test_command_is_installed_and_says_what_it_lacks(installed):
@@ -74,3 +78,23 @@ sys.exit(main(sys.argv[1:]))
                               capture_output=True, env=env, cwd=installed)
         assert done.returncode == 4
         assert len(done.stderr.splitlines()) == 1 and 'source a ROS 2 Jazzy' in done.stderr
+
+
+def test_the_episodes_of_the_demo_come_along(installed):
+    """Where neither ROS nor a source tree is, and the demo plays them from there."""
+    there = installed / 'share' / 'kinema4d_ros' / 'data' / 'episodes'
+    assert {path.stem for path in there.iterdir()} == set(EPISODES)
+    code = """
+import sys
+sys.modules['rclpy'] = None
+from kinema4d_ros.cli import demo
+from kinema4d_ros.cli.main import main
+from kinema4d_ros.episodes import Episode
+for name in demo.EPISODES:
+    print(Episode.open(name).path)
+sys.exit(main(['demo', 'nothing']))
+"""
+    done = subprocess.run([sys.executable, '-c', code], cwd=installed, text=True,
+                          capture_output=True, env={'PYTHONPATH': str(installed), 'HOME': '/tmp'})
+    assert done.stdout.split() == [str(there / f'{name}.mcap') for name in EPISODES]
+    assert done.returncode == 2 and f'bundled: {", ".join(EPISODES)}' in done.stderr

@@ -39,8 +39,8 @@ ROOMS = {
     'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'episodes', 'precheck',
               'world_model', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
-    'cli': {'nodes', 'incident', 'evaluation', 'simulator', 'precheck', 'world_model', 'episodes',
-            'camera', 'robot', 'diagnosis'},
+    'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
+            'episodes', 'camera', 'robot', 'diagnosis'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
@@ -49,8 +49,8 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'robosuite', 'safetensors', 'torch',
-          'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'rerun', 'robosuite', 'safetensors',
+          'torch', 'transformers', 'viser'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 
