@@ -8,9 +8,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import ClockType, JumpThreshold, TimeJump
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import String
@@ -26,7 +25,7 @@ from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
+from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
@@ -103,7 +102,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics = DiagnosticsPublisher(self)
         self._watch_clock()
 
     def autostart(self) -> None:
@@ -143,8 +142,10 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._parts = self._make_parts(settings)
         self._parts.live.update(why_robot_not_ready=self._robot_state.why_not_ready)
         self._subscribe_to_robot()
+        # By a clock that runs where /clock does not: they say so.
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
-                                        callback_group=self._data)
+                                        callback_group=self._data,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
         for warning in opt_outs(values):
             self.get_logger().warning(warning)
         return SUCCESS
@@ -239,6 +240,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the world model's process, which gives its memory back."""
         self._clean_up()
+        self._on_diagnostics()      # the last word must not be that it is ready
         return SUCCESS
 
     @transition
