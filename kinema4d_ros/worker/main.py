@@ -218,6 +218,7 @@ def make_model(settings: WorkerSettings) -> WorldModel:
 def main(arguments: list[str]) -> None:
     """Take over the two inherited file descriptors and work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})     # for what it may start
     pipe_fd, memory_fd = (int(argument) for argument in arguments)
     pipe = Connection(pipe_fd)
     try:

@@ -40,8 +40,7 @@ from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerState
-from kinema4d_ros.worker.protocol import ROBOT_WARNINGS
-from kinema4d_ros.worker.protocol import WorkerSettings
+from kinema4d_ros.worker.protocol import ROBOT_WARNINGS, WorkerSettings
 from kinema4d_ros.worker.supervisor import Supervisor
 from kinema4d_ros.world_model import registry
 
@@ -64,9 +63,15 @@ class _Parts(NamedTuple):
         """Stop whatever is judged or waits to be."""
         self.runner.stop(outcome, reason)
 
+    def end(self) -> None:
+        """Have requests and workers end, all at once."""
+        for worker in self.workers:
+            worker.stop(wait=False)
+        self.runner.close()
+
     def close(self) -> None:
         """End everything."""
-        self.runner.close()
+        self.end()
         for worker in self.workers:
             worker.stop()
         self.action.close()
@@ -117,7 +122,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._active = False
         parts = self._parts
         if parts is not None:
-            parts.runner.close()
+            parts.end()
 
     def close(self) -> None:
         """End everything in whatever state the node is."""

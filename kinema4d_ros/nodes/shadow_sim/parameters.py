@@ -8,6 +8,7 @@ from typing import Any
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
+from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.precheck import (CameraCheck, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule, Unseen)
 
@@ -278,6 +279,7 @@ TABLE_ROWS = (
     Parameter('autostart', bool, True,
               'Configure and activate at start; false leaves that to a lifecycle manager',
               read_only=True),
+    LAUNCHER_PID,
 )
 
 
