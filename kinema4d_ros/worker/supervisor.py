@@ -273,9 +273,9 @@ class Supervisor:
 
     def _handle(self, message: FromWorker) -> None:
         match message:
-            case Ready(model, fingerprint):
+            case Ready(model, fingerprint, note):
                 self.model, self.fingerprint, self._kill_at = model, fingerprint, None
-                self._set_state(WorkerState.IDLE, f'{model or "what checks"} is ready')
+                self._set_state(WorkerState.IDLE, f'{model or "what checks"} is ready{note}')
             case Failed(text):
                 self._drop_worker()
                 self._set_state(WorkerState.FAILED, text)

@@ -42,8 +42,8 @@ TABLE_ROWS = (
     Parameter('world_model_settings.<name>', object, UNSET,
               'A setting of the world model, which says which there are', read_only=True),
     Parameter('device', str, '',
-              "Device of a world model that has the setting 'device', such as cuda:0; empty leaves "
-              'it to the model', read_only=True),
+              "Device of a world model that has the setting 'device', such as cuda:0; others "
+              'ignore it; empty leaves it to the model', read_only=True),
     Parameter('frames', int, 49, 'Frames of a prediction, evenly over the trajectory',
               minimum=2, maximum=1000, read_only=True),
     Parameter('seed', int, 0, 'Seed of world models that draw random numbers', minimum=0),
