@@ -8,13 +8,20 @@ The shadow simulator beside a robot, or beside a recorded episode, with RViz2.
     ros2 launch kinema4d_ros shadow_sim.launch.py episode:=libero_object_0_0_success
 
 Unless `controller` is given it commands nothing. All logic is in the nodes and their parameter
-files.
+files; what cannot work is refused before any of them is started.
 """
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from ament_index_python.packages import get_package_prefix, PackageNotFoundError
 from launch.actions import (DeclareLaunchArgument, GroupAction, OpaqueFunction,
                             SetEnvironmentVariable)
 from launch.conditions import IfCondition
-from launch.substitutions import (Command, FindExecutable, LaunchConfiguration,
-                                  NotEqualsSubstitution, PathJoinSubstitution, PythonExpression)
+from launch.logging import get_logger
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node, PushROSNamespace, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -85,22 +92,154 @@ ARGUMENTS = [
 ]
 
 
-def is_given(name):
-    """Return the condition that an argument is not empty."""
-    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(name), ''))
+def arguments_of(context):
+    """Return the values of all arguments, by name."""
+    return {argument.name: LaunchConfiguration(argument.name).perform(context)
+            for argument in ARGUMENTS}
 
 
-def robot_state_publishers(command, condition, description_topic='robot_description'):
+# ---------------------------------------------------------------- before anything is started
+
+def check(context):
+    """
+    Refuse what cannot work, and find out the robot's description, before anything is started.
+
+    Whatever raises later leaves those running that were started before, with nobody above them;
+    one of them may be the gate, which may command.
+    """
+    given = arguments_of(context)
+    problem = why_not(given)
+    if problem is None:
+        needs_publishers = given['episode'] or given['urdf']
+        problem = needs_publishers and why_missing('robot_state_publisher')
+    if problem:
+        raise RuntimeError(problem)
+    for name in files_of(given):
+        check_parameter_file(name, given[name], context)
+    if given['rviz'] == 'true':
+        missing = why_missing('rviz2')
+        if missing:
+            get_logger('shadow_sim.launch').warning(f'{missing}; going on without it')
+            context.launch_configurations['rviz'] = 'false'
+        elif not Path(given['rviz_config']).is_file():
+            raise RuntimeError(no_file('rviz_config', given['rviz_config']))
+    context.launch_configurations['description'] = description(given)
+
+
+def why_not(given):
+    """Return what is wrong with the arguments themselves; None for nothing."""
+    if given['episode'] and given['urdf']:
+        return f'urdf:={given["urdf"]} and episode:={given["episode"]} exclude each other: an ' \
+               'episode has the description of its robot; leave one of them out'
+    if not re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', given['namespace']):
+        return f'namespace:={given["namespace"]} is no ROS name: letters, digits, _ and / between' \
+               ' its parts, such as cell_1/left'
+    recording = Path(given['recording']).expanduser()
+    if given['record'] == 'true' and given['recording'] and recording.exists():
+        return f'recording:={recording} is there already; name a folder that is not, or none'
+    return None
+
+
+def files_of(given):
+    """Return which arguments name parameter files that will be read."""
+    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller'])
+
+
+def no_file(name, path):
+    """Return that an argument names no file."""
+    near = sorted(each.name for each in Path(path).expanduser().parent.glob(f'*{Path(path).suffix}')
+                  ) if Path(path).suffix else []
+    return f'{name}:={path} is no file' + (
+        f'; beside it there are: {", ".join(near)}' if near else '; give the path of one')
+
+
+def why_missing(package):
+    """Return why an executable that has the name of its package cannot be started, or None."""
+    try:
+        if (Path(get_package_prefix(package)) / 'lib' / package / package).is_file():
+            return None
+        problem = f'the package {package} has no executable of that name'
+    except PackageNotFoundError:
+        problem = f'the package {package} is not installed'
+    distribution = os.environ.get('ROS_DISTRO', 'jazzy')
+    return f'{problem}: sudo apt-get install ros-{distribution}-{package.replace("_", "-")}'
+
+
+def check_parameter_file(name, path, context):
+    """Refuse a parameter file that cannot be read, as launch would after the first nodes."""
+    if not Path(path).is_file():
+        raise RuntimeError(no_file(name, path))
+    try:
+        file = ParameterFile(path, allow_substs=True)
+        file.evaluate(context)
+        file.cleanup()
+    except Exception as error:
+        raise RuntimeError(f'{name}:={path} cannot be used: {error}') from error
+
+
+def description(given):
+    """Return the robot description that is to be published; '' where the robot does it itself."""
+    if given['urdf']:
+        return description_of_file(given['urdf'])
+    asked = [f'--{name.replace("_", "-")}={given[name]}' for name in ('world_model', 'episode')
+             if given[name]]
+    return run('python3', '-m', 'kinema4d_ros.nodes.launch_arguments', *asked) if asked else ''
+
+
+def description_of_file(path):
+    """Return what a URDF or xacro file describes."""
+    if not Path(path).is_file():
+        raise RuntimeError(no_file('urdf', path))
+    if shutil.which('xacro'):
+        text = run('xacro', path)
+    else:
+        text = Path(path).read_text(encoding='utf-8')
+        if 'xmlns:xacro' in text:
+            raise RuntimeError(
+                f'urdf:={path} needs xacro, which is not installed: sudo apt-get install '
+                f'ros-{os.environ.get("ROS_DISTRO", "jazzy")}-xacro')
+    if '<robot' not in text:
+        raise RuntimeError(f'urdf:={path} is no robot description: it has no element <robot>')
+    return text
+
+
+def run(program, *words):
+    """Return what a program prints; what it warns of is logged, and what it fails for refused."""
+    done = subprocess.run([program, *words], capture_output=True, text=True)
+    complaint = done.stderr.strip()
+    if done.returncode:
+        raise RuntimeError(complaint or f'{program} {" ".join(words)} ended with exit code '
+                                        f'{done.returncode} and said nothing')
+    if complaint:
+        get_logger('shadow_sim.launch').warning(f'{program} {" ".join(words)}: {complaint}')
+    return done.stdout
+
+
+# ---------------------------------------------------------------- what is started
+
+def ours(executable, *parameters, **more):
+    """Return a node of this package; it ends with the process that runs this file."""
+    return Node(package='kinema4d_ros', executable=executable, output='screen', emulate_tty=True,
+                parameters=[*parameters, {'launcher_pid': os.getpid()}], **more)
+
+
+def parameter_file(given, name):
+    """Return the parameter file that an argument names."""
+    return ParameterFile(given[name], allow_substs=True)
+
+
+def robot_state_publishers(given):
     """Return what publishes the frames of the live robot and of its shadow."""
-    text = ParameterValue(Command(command), value_type=str)
+    text = ParameterValue(LaunchConfiguration('description'), value_type=str)
+    # The player publishes the description itself.
+    topic = 'played/robot_description' if given['episode'] else 'robot_description'
     live = Node(
         package='robot_state_publisher', executable='robot_state_publisher',
-        parameters=[{'robot_description': text}], condition=condition,
-        remappings=[('robot_description', description_topic)])
+        parameters=[{'robot_description': text}], remappings=[('robot_description', topic)])
     # Predicted joints come faster than real time, so their stamps say little.
     shadow = Node(
         package='robot_state_publisher', executable='robot_state_publisher',
-        name='shadow_state_publisher', condition=condition,
+        name='shadow_state_publisher',
         parameters=[{'robot_description': text, 'frame_prefix': SHADOW_PREFIX,
                      'ignore_timestamp': True, 'publish_frequency': 1000.0}],
         remappings=[('joint_states', 'predicted/joint_states'),
@@ -108,58 +247,55 @@ def robot_state_publishers(command, condition, description_topic='robot_descript
     return [live, shadow]
 
 
-def shadow_sim(context):
+def shadow_sim(given):
     """Return the node; only arguments that were given override its parameter file."""
-    given = {name: LaunchConfiguration(name).perform(context)
-             for name in ('world_model', 'device', 'autostart')}
-    given = {name: value for name, value in given.items() if value}
-    if 'autostart' in given:
-        given['autostart'] = given['autostart'] == 'true'
-    return [Node(
-        package='kinema4d_ros', executable='shadow_sim', output='screen', emulate_tty=True,
-        parameters=[
-            ParameterFile(LaunchConfiguration('params_file'), allow_substs=True),
-            ParameterFile(LaunchConfiguration('camera_file'), allow_substs=True),
-            {**given, 'shadow_prefix': SHADOW_PREFIX}],
-        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])]
+    overrides = {name: given[name] for name in ('world_model', 'device') if given[name]}
+    if given['autostart']:
+        overrides['autostart'] = given['autostart'] == 'true'
+    return ours('shadow_sim', parameter_file(given, 'params_file'),
+                parameter_file(given, 'camera_file'), {**overrides, 'shadow_prefix': SHADOW_PREFIX},
+                arguments=['--ros-args', '--log-level', given['log_level']])
+
+
+def player(given):
+    """Return the player, which begins when all who are to hear it do, and are ready."""
+    return ours('episode_player', {
+        'episode': given['episode'], 'at_end': given['at_end'], 'wait_for_ready': ['shadow_sim'],
+        # the recorder must hear the trajectory too
+        'subscribers': 2 if given['record'] == 'true' else 1,
+        # nobody else would tell the time
+        'publish_clock': given['use_sim_time'] == 'true'})
+
+
+def nodes(context):
+    """Return all that is started; nothing in here may fail, see `check`."""
+    given = arguments_of(context)
+    started = [shadow_sim(given)]
+    if given['episode']:
+        started.append(player(given))
+    if given['controller']:
+        started.append(ours('trajectory_gate', parameter_file(given, 'gate_file'),
+                            {'controller': given['controller']}))
+    if given['episode'] or given['urdf']:
+        started += robot_state_publishers(given)
+    if given['rviz'] == 'true':
+        started.append(Node(package='rviz2', executable='rviz2',
+                            arguments=['-d', given['rviz_config']],
+                            remappings=[('/' + topic, topic) for topic in SHOWN]))
+    if given['viewer'] == 'true':
+        # It looks through the same camera, so the same files say where that is.
+        started.append(ours('viewer', parameter_file(given, 'params_file'),
+                            parameter_file(given, 'camera_file')))
+    if given['record'] == 'true':
+        started.append(ours('recorder', {'output': given['recording']}))
+    return started
 
 
 def generate_launch_description():
-    """Return the arguments and what they start."""
-    episode, urdf = LaunchConfiguration('episode'), LaunchConfiguration('urdf')
-    player = Node(
-        package='kinema4d_ros', executable='episode_player', output='screen', emulate_tty=True,
-        parameters=[{
-            'episode': episode, 'at_end': LaunchConfiguration('at_end'),
-            'wait_for_ready': ['shadow_sim'],
-            # the recorder must hear the trajectory too
-            'subscribers': ParameterValue(PythonExpression(
-                ["2 if '", LaunchConfiguration('record'), "' == 'true' else 1"]), value_type=int)}],
-        condition=is_given('episode'))
-    gate = Node(
-        package='kinema4d_ros', executable='trajectory_gate', output='screen', emulate_tty=True,
-        parameters=[ParameterFile(LaunchConfiguration('gate_file'), allow_substs=True),
-                    {'controller': LaunchConfiguration('controller')}],
-        condition=is_given('controller'))
-    rviz = Node(
-        package='rviz2', executable='rviz2', arguments=['-d', LaunchConfiguration('rviz_config')],
-        remappings=[('/' + topic, topic) for topic in SHOWN],
-        condition=IfCondition(LaunchConfiguration('rviz')))
-    # It looks through the same camera, so the same files say where that is.
-    viewer = Node(
-        package='kinema4d_ros', executable='viewer', output='screen', emulate_tty=True,
-        parameters=[ParameterFile(LaunchConfiguration(name), allow_substs=True)
-                    for name in ('params_file', 'camera_file')],
-        condition=IfCondition(LaunchConfiguration('viewer')))
-    record = Node(
-        package='kinema4d_ros', executable='recorder', output='screen', emulate_tty=True,
-        parameters=[{'output': ParameterValue(LaunchConfiguration('recording'), value_type=str)}],
-        condition=IfCondition(LaunchConfiguration('record')))
-    of_episode = [FindExecutable(name='python3'), ' -m kinema4d_ros.nodes.description "', episode,
-                  '"']
-    of_urdf = [FindExecutable(name='xacro'), ' "', urdf, '"']
+    """Return the arguments, what is checked, and then what is started."""
     return LaunchDescription([
         *ARGUMENTS,
+        OpaqueFunction(function=check),
         SetEnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE', shared('config', 'fastdds.xml'),
                                condition=IfCondition(LaunchConfiguration('large_messages'))),
         GroupAction([
@@ -168,14 +304,6 @@ def generate_launch_description():
             SetRemap('/tf', 'tf'),
             SetRemap('/tf_static', 'tf_static'),
             SetParameter('use_sim_time', LaunchConfiguration('use_sim_time')),
-            OpaqueFunction(function=shadow_sim),
-            player,
-            gate,
-            # The player publishes the description itself.
-            *robot_state_publishers(of_episode, is_given('episode'), 'played/robot_description'),
-            *robot_state_publishers(of_urdf, is_given('urdf')),
-            rviz,
-            viewer,
-            record,
+            OpaqueFunction(function=nodes),
         ]),
     ])

@@ -39,6 +39,8 @@ CANDIDATES = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 DECISIONS = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
 #: What gates tell each other of their motions, again and again; a late gate need not wait for it.
 ROBOT_MOTIONS = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
+#: Whether a node is ready; whoever comes later asks what it is now.
+READINESS = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 #: Published all the time; only the newest counts.
 SPEED_SCALING = _profile(ReliabilityPolicy.BEST_EFFORT, 1)
 #: Markers that stay: whoever opens RViz2 later still sees them.

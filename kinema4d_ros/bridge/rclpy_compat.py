@@ -8,6 +8,7 @@ function still fits, then add the version here.
 """
 from __future__ import annotations
 
+import inspect
 import threading
 from typing import Any
 
@@ -16,7 +17,7 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.subscription import Subscription
 
 RCLPY_VERSION = ('7.1', '9.1')
-__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'call_back', 'end_callback_threads',
+__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'call_back', 'end_callbacks',
            'sequence_number', 'take']
 
 
@@ -49,13 +50,27 @@ def sequence_number(info: Any) -> int | None:
     return number if isinstance(number, int) and 0 <= number < 2**64 - 1 else None
 
 
-def end_callback_threads(executor: MultiThreadedExecutor, timeout: float) -> None:
+def end_callbacks(executor: MultiThreadedExecutor, timeout: float) -> list[Exception]:
     """
-    Wait for the callbacks that run in threads, which `shutdown` means to do but does not.
+    Wait for the callbacks that run in threads, and let go of those that wait to be run.
 
-    :param timeout: [s] after which it returns while they still run.
+    To be called when the executor does not spin any more and before its `shutdown`, which does
+    neither: callbacks that still run then raise, since things are gone that they use, and of those
+    that never run Python complains when it ends.
+
+    :param timeout: [s] after which it returns while some still run.
+    :return: what callbacks raised since the executor looked last, but for what comes of using
+        something that is being destroyed.
     """
     ending = threading.Thread(target=executor._executor.shutdown,
                               kwargs={'cancel_futures': True}, daemon=True)
     ending.start()
     ending.join(timeout)
+    with executor._tasks_lock:
+        tasks = {task for task, *_ in executor._tasks} | set(executor._futures)
+        executor._tasks, executor._futures = [], []
+    raised = [task.exception() for task in tasks if task.done()]
+    for task in tasks:
+        if not task.done() and not task._executing and inspect.iscoroutine(task._handler):
+            task._handler.close()
+    return [error for error in raised if error is not None and not isinstance(error, InvalidHandle)]

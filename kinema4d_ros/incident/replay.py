@@ -18,6 +18,7 @@ from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Severity, StartState, Verdict
 from kinema4d_ros.world_model import load_world_model
+from kinema4d_ros.world_model.registry import model_class, without_needless_device
 from kinema4d_ros.world_model.base import WorldModel
 
 #: numbers of a verdict, and by how much they may differ when it is made again
@@ -120,4 +121,5 @@ def _world_model(rules: IncidentRules) -> WorldModel:
             f'the packet was made with the world model {rules.world_model!r}, which is not part of '
             'this package and is not imported on the word of a file; make it and pass it as '
             'world_model')
-    return load_world_model(rules.world_model, **rules.model_settings)
+    return load_world_model(rules.world_model, **without_needless_device(
+        model_class(rules.world_model), rules.model_settings))

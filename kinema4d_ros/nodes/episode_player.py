@@ -30,6 +30,7 @@ from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.episodes import Episode, EpisodeFrame
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.readiness import READINESS, ROBOT_HASH, SCENE_STAMP
 from kinema4d_ros.robot import Robot
@@ -72,6 +73,7 @@ TABLE = ParameterTable((
     Parameter('publish_clock', bool, False,
               'Publish /clock and keep the recorded stamps; otherwise stamps are the present time',
               read_only=True),
+    LAUNCHER_PID,
 ))
 
 

@@ -12,6 +12,7 @@ import ctypes
 import gc
 import importlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -27,9 +28,10 @@ def main(module: str) -> int:
     """
     Run the node that ``make_node(stop)`` of `module` returns, until it is stopped.
 
-    At the end the node's `quit` releases whatever its callbacks wait for, then the executor stops,
-    then the node's `close` destroys what no callback uses any more. Signals end it through the main
-    thread only, so that none raises an exception in the middle of a callback.
+    It is stopped by a signal, by itself, or by the end of the process that its parameter
+    `launcher_pid` names. Then the node's `quit` releases whatever its callbacks wait for, the
+    executor stops, and the node's `close` destroys what no callback uses any more. Signals end it
+    through the main thread only, so that none raises an exception in the middle of a callback.
 
     :return: exit code: 0, or 1 when the node could not start or a callback failed.
     """
@@ -42,18 +44,23 @@ def main(module: str) -> int:
         os.write(end_write, b'.')
 
     signal.set_wakeup_fd(end_write, warn_on_full_buffer=False)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)     # the wake-up descriptor is written to
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+               if signal.getsignal(number) != signal.SIG_IGN]     # as nohup sets it
+    for number in numbers:
+        signal.signal(number, lambda *_: os._exit(0))     # while there is nothing to end
     keep_freed_memory()
     import rclpy
     from rclpy.exceptions import NameValidationException
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    from kinema4d_ros.bridge.rclpy_compat import end_callback_threads, InvalidHandle
+    from kinema4d_ros.bridge.rclpy_compat import end_callbacks, InvalidHandle
     from kinema4d_ros.errors import Kinema4DError
+    from kinema4d_ros.nodes.launcher import launcher_of
 
     make_node = importlib.import_module(module).make_node
+    for number in numbers:
+        signal.signal(number, lambda *_: None)     # the wake-up descriptor is written to
     # Modules stay to the end. The garbage collector need not look through them again and again,
     # with all threads of the process standing still.
     gc.freeze()
@@ -94,13 +101,16 @@ def main(module: str) -> int:
         executor.add_node(node)
         thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
-        os.read(end_read, 1)
+        launcher = launcher_of(node)
+        select.select([end_read, *launcher], [], [])
         node.quit()
         ending.set()
         wake.trigger()
         thread.join(_END_TIMEOUT)
+        for error in end_callbacks(executor, _END_TIMEOUT):
+            traceback.print_exception(error)
+            failed.append(error)
         executor.shutdown(timeout_sec=_END_TIMEOUT)
-        end_callback_threads(executor, _END_TIMEOUT)
         node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()

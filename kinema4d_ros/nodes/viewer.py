@@ -26,6 +26,7 @@ from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
+from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
@@ -65,6 +66,7 @@ TABLE = ParameterTable((
     Parameter('shadow_sims', list[str], (), 'Namespaces of the shadow_sim nodes to listen to, '
               'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
+    LAUNCHER_PID,
     *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)),
     shares_files_with=SHADOW_SIM_TABLE)
 

@@ -94,8 +94,13 @@ class Worker:
             traceback.print_exc()
             self._pipe.send(Failed(f'{type(error).__name__}: {error}'))
             return
-        model = self._model
-        self._pipe.send(Ready() if model is None else Ready(model.name, str(model.fingerprint)))
+        model, device = self._model, settings.model_settings.get('device')
+        if model is None:
+            self._pipe.send(Ready())
+            return
+        note = f'; it runs on no device, so {device!r} is ignored' \
+            if device and 'device' not in model.settings else ''
+        self._pipe.send(Ready(model.name, str(model.fingerprint), note))
 
     def _set_robot(self, message: SetRobot) -> None:
         self._robot = self._simulator = self._observation = None
@@ -203,21 +208,28 @@ class Worker:
 
 
 def make_model(settings: WorkerSettings) -> WorldModel:
-    """Return a registered world model, or one of the user's own given as module:Class."""
+    """
+    Return a registered world model, or one of the user's own given as module:Class.
+
+    A device is left out for one that runs on none: it is said of whichever model there is.
+    """
     name = settings.world_model
-    if ':' not in name:
-        return registry.load_world_model(name, **settings.model_settings)
-    module, _, attribute = name.partition(':')
-    try:
-        model_class = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise WorldModelError(f'world model {name!r} cannot be imported: {error}') from error
-    return model_class(**settings.model_settings)
+    if ':' in name:
+        module, _, attribute = name.partition(':')
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise WorldModelError(f'world model {name!r} cannot be imported: {error}') from error
+    else:
+        found = registry.model_class(name)
+    model: WorldModel = found(**registry.without_needless_device(found, settings.model_settings))
+    return model
 
 
 def main(arguments: list[str]) -> None:
     """Take over the two inherited file descriptors and work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})     # for what it may start
     pipe_fd, memory_fd = (int(argument) for argument in arguments)
     pipe = Connection(pipe_fd)
     try:

@@ -3,6 +3,7 @@
 """One run of the worker process, the pipe to it, and how soon it is started again."""
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import pickle
@@ -43,16 +44,25 @@ class WorkerGarbled(Exception):  # noqa: N818 - as above
     """Something else than this package wrote to the worker's pipe."""
 
 
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a group at once, and what it has started."""
+    if process.poll() is None:       # its number may be another's otherwise
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 class WorkerProcess:
     """
     A fresh interpreter running `kinema4d_ros.worker.main`.
 
     Started by exec and not by multiprocessing, which would import the node's own main module
-    (and rclpy) there. It inherits two descriptors: its end of the pipe and the frame memory.
+    (and rclpy) there. It inherits two descriptors: its end of the pipe and the frame memory. It
+    leads a process group of its own, so that Ctrl-C in a terminal reaches the node only, which
+    then ends it.
     """
 
     def __init__(self, memory_fd: int, *,
-                 kill: Callable[[subprocess.Popen[bytes]], None] = subprocess.Popen.kill,
+                 kill: Callable[[subprocess.Popen[bytes]], None] = kill_group,
                  kill_timeout: float = KILL_TIMEOUT):
         """
         Start the process.
@@ -69,11 +79,16 @@ class WorkerProcess:
         root = str(Path(kinema4d_ros.__file__).parent.parent)
         paths = [root, *filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))]
         fds = (theirs.fileno(), memory_fd)
-        with theirs:
+        # Blocked from its birth on, until it ignores it: between fork and a group of its own, too.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', 'kinema4d_ros.worker.main', *map(str, fds)],
-                pass_fds=fds, stdin=subprocess.DEVNULL,
+                pass_fds=fds, stdin=subprocess.DEVNULL, process_group=0,
                 env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)})
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
         self.pid = self._process.pid
         self.pipe = Connection(ours.detach())
 

@@ -118,6 +118,7 @@ class Ready:
 
     model: str = ''                     # id of the model for people and for the verdict
     fingerprint: str = ''               # of its weights
+    note: str = ''                      # what an operator should know of it
 
 
 @dataclass(frozen=True)

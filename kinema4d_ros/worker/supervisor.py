@@ -29,6 +29,7 @@ from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forg
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BUG_RETRY_PERIOD = 0.1                 # [s] a bug may recur at once
+_END_GRACE = 0.7                        # [s] that a worker gets to end: whoever stops a node waits
 _ENDING = 'the node is shutting down'
 #: [s] that the supervisor's thread may be held up by a process that hangs, at the very most
 SLACK = 2 * (PIPE_TIMEOUT + KILL_TIMEOUT)
@@ -127,11 +128,12 @@ class Supervisor:
         """Forget the remembered scene."""
         self._call(lambda: self._send(Forget()))
 
-    def stop(self) -> None:
-        """End jobs, worker process and thread; nothing happens after this returns."""
+    def stop(self, *, wait: bool = True) -> None:
+        """End jobs, worker process and thread; with `wait`, nothing happens after it returns."""
         self._call(self._ending.set)
-        self._thread.join(self._grace + SLACK)
-        if self._thread.is_alive():
+        if wait:
+            self._thread.join(self._grace + SLACK)
+        if wait and self._thread.is_alive():
             print('worker: its supervisor did not end and is left behind', file=sys.stderr)
 
     # ------------------------------------------------------------------ the thread
@@ -271,9 +273,9 @@ class Supervisor:
 
     def _handle(self, message: FromWorker) -> None:
         match message:
-            case Ready(model, fingerprint):
+            case Ready(model, fingerprint, note):
                 self.model, self.fingerprint, self._kill_at = model, fingerprint, None
-                self._set_state(WorkerState.IDLE, f'{model or "what checks"} is ready')
+                self._set_state(WorkerState.IDLE, f'{model or "what checks"} is ready{note}')
             case Failed(text):
                 self._drop_worker()
                 self._set_state(WorkerState.FAILED, text)
@@ -334,12 +336,11 @@ class Supervisor:
     # ------------------------------------------------------------------ the process
 
     def _start_worker(self) -> None:
-        self._start_at = None
-        self._started_at = time.monotonic()
+        self._start_at, self._started_at = None, time.monotonic()
         self._kill_at = self._started_at + self._start_timeout
         self._process = self._start_process(self._memory.fd)
-        self._robot_sent, self._sent_observation = False, None
-        self._remembering = False
+        self._robot_sent = self._remembering = False
+        self._sent_observation = None
         self._set_state(WorkerState.STARTING, 'loading the world model')
         self._send(self._settings)
 
@@ -389,8 +390,10 @@ class Supervisor:
             guarded(self._calls.popleft())
         for job in filter(None, (self._job, self._pending)):
             job.finish(JobOutcome.CANCELLED, _ENDING)
-        why_alive = None if self._process is None else self._process.end(self._grace)
-        self._process = None
+        # One that loads does not listen yet, and has nothing to give back.
+        grace = 0.0 if self.state == WorkerState.STARTING else min(self._grace, _END_GRACE)
+        process, self._process = self._process, None
+        why_alive = None if process is None else process.end(grace)
         self._memory.close()
         os.close(self._wake_read)
         os.close(self._wake_write)

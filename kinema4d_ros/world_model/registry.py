@@ -28,6 +28,7 @@ time; so it needs no locks, and state that must last is its own care.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -79,6 +80,12 @@ def model_class(name: str) -> type[WorldModel]:
             f'world model {name!r} is {place}, which is no subclass of '
             'kinema4d_ros.world_model.WorldModel')
     return found
+
+
+def without_needless_device(model: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings for a model: without a device where it runs on none, as most do."""
+    return {name: value for name, value in settings.items()
+            if name != 'device' or name in getattr(model, 'settings', (name,))}
 
 
 def load_world_model(name: str, **settings: Any) -> WorldModel:

@@ -1,8 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What is used of rclpy's privates is as it was, in the version that it was written for."""
+import gc
 import threading
 import time
+import warnings
 from importlib.metadata import version
 
 import pytest
@@ -12,8 +14,7 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from kinema4d_ros.bridge.rclpy_compat import (end_callback_threads, InvalidHandle, RCLPY_VERSION,
-                                              take)
+from kinema4d_ros.bridge.rclpy_compat import end_callbacks, InvalidHandle, RCLPY_VERSION, take
 
 
 def test_version():
@@ -58,9 +59,40 @@ def test_callbacks_in_threads_are_waited_for_but_not_for_ever(module_ros_domain)
         wake.trigger()
         while not began.is_set():
             executor.spin_once(timeout_sec=0.1)
-        end_callback_threads(executor, 0.01)
+        assert end_callbacks(executor, 0.01) == []
         assert not ended.is_set()
         go_on.set()
-        end_callback_threads(executor, LIMIT)
+        assert end_callbacks(executor, LIMIT) == []
         assert ended.is_set()
         node.destroy_node()
+
+
+def test_what_never_ran_and_what_was_raised_last(module_ros_domain, capfd):
+    """Neither is left for the end of the interpreter to complain about."""
+    go_on = threading.Event()
+
+    async def never():
+        raise AssertionError('it ran')
+
+    def fail():
+        go_on.wait(LIMIT)
+        raise ZeroDivisionError('a bug')
+
+    def touch_what_is_gone():
+        go_on.wait(LIMIT)
+        raise InvalidHandle('it was destroyed')
+
+    with rclpy.Context() as context, warnings.catch_warnings():
+        warnings.simplefilter('error')
+        executor = MultiThreadedExecutor(num_threads=2, context=context)
+        for call in (touch_what_is_gone, fail):
+            executor.create_task(call)
+            executor.spin_once(timeout_sec=LIMIT)
+        go_on.set()
+        executor.create_task(never)
+        raised = end_callbacks(executor, LIMIT)
+        assert [type(error) for error in raised] == [ZeroDivisionError]
+        executor.shutdown()
+        del executor, raised
+        gc.collect()
+    assert 'never' not in ''.join(capfd.readouterr())

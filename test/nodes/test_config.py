@@ -1,10 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What config/ and launch/ say is what the nodes do."""
-import ast
-import importlib.util
+"""What config/ says is what the nodes do."""
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,16 +10,13 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
-from kinema4d_ros.nodes.recorder.node import TABLE as RECORDER_TABLE
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
-from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
 from kinema4d_ros.robot.tracking import JointTracking, TrackingModel
 from kinema4d_ros.types import JointLimit
 
-CONFIG, LAUNCH = ROOT / 'config', ROOT / 'launch' / 'shadow_sim.launch.py'
+CONFIG = ROOT / 'config'
 RVIZ = yaml.safe_load((CONFIG / 'shadow_sim.rviz').read_text())
 DISPLAYS = [display for item in RVIZ['Visualization Manager']['Displays']
             for display in item.get('Displays', [item])]     # those in groups too
@@ -140,91 +134,3 @@ def test_rviz_shows_what_is_published_with_a_qos_that_matches():
     assert [(d['TF Prefix'], d['Alpha'] < 1) for d in models] == [('', False), ('shadow', True)]
     prefix = TABLE.validate({})['shadow_prefix']
     assert RVIZ['Visualization Manager']['Global Options']['Fixed Frame'] == prefix + 'root'
-
-
-# ---------------------------------------------------------------------------- launch
-
-TREE = ast.parse(LAUNCH.read_text())
-EXPECTED = {'namespace', 'use_sim_time', 'params_file', 'log_level', 'rviz', 'rviz_config',
-            'autostart', 'world_model', 'device', 'episode', 'record'}
-
-
-def calls(name):
-    """Return the calls of a function in the launch file."""
-    return [node for node in ast.walk(TREE) if isinstance(node, ast.Call)
-            and getattr(node.func, 'id', '') == name]
-
-
-def keywords(call):
-    """Return the keyword arguments of a call that are constants."""
-    return {keyword.arg: keyword.value.value for keyword in call.keywords
-            if isinstance(keyword.value, ast.Constant)}
-
-
-def test_launch_arguments_are_described_and_used():
-    declared = {call.args[0].value: call for call in calls('DeclareLaunchArgument')}
-    assert EXPECTED <= set(declared)
-    for name, call in declared.items():
-        assert 'description' in {keyword.arg for keyword in call.keywords}, name
-    used = {call.args[0].value for name in ('LaunchConfiguration', 'is_given')
-            for call in calls(name) if isinstance(call.args[0], ast.Constant)}
-    overrides = next(node.value.generators[0].iter for node in ast.walk(TREE)
-                     if isinstance(node, ast.Assign) and node.targets[0].id == 'given'
-                     and isinstance(node.value, ast.DictComp)
-                     and isinstance(node.value.generators[0].iter, ast.Tuple))
-    overrides = set(ast.literal_eval(overrides))
-    assert overrides == {'world_model', 'device', 'autostart'} and overrides <= set(TABLE.names)
-    for name in overrides:     # empty: what the parameter file says stays
-        assert keywords(declared[name])['default_value'] == ''
-    assert used | overrides == set(declared)
-
-
-def test_launched_executables_exist_and_their_parameters_too():
-    nodes = [keywords(call) for call in calls('Node')]
-    ours = {node['executable'] for node in nodes if node['package'] == 'kinema4d_ros'}
-    assert ours == {'shadow_sim', 'episode_player', 'viewer', 'trajectory_gate', 'recorder'}
-    for name in ours:
-        assert (ROOT / 'executables' / name).stat().st_mode & 0o111
-    assert {node['package'] for node in nodes} == {
-        'kinema4d_ros', 'robot_state_publisher', 'rviz2'}
-    set_here = {key.value for node in ast.walk(TREE) if isinstance(node, ast.Dict)
-                for key in node.keys if isinstance(key, ast.Constant)}
-    known = set(TABLE.names) | set(PLAYER_TABLE.names) | set(GATE_TABLE.names) \
-        | set(RECORDER_TABLE.names) | {
-            'robot_description', 'frame_prefix', 'ignore_timestamp', 'publish_frequency'}
-    assert set_here <= known
-
-
-def test_what_rviz_shows_follows_the_namespace():
-    spec = next(node for node in TREE.body if isinstance(node, ast.Assign)
-                and node.targets[0].id == 'SHOWN')
-    shown = {'/' + topic for topic in ast.literal_eval(spec.value)}
-    text = (CONFIG / 'shadow_sim.rviz').read_text()
-    in_config = {line.partition(': ')[2] for line in text.splitlines()
-                 if line.partition(': ')[2].startswith('/')}
-    assert in_config <= shown
-
-
-def test_every_file_that_the_launch_file_names_exists():
-    for call in calls('shared'):
-        assert Path(ROOT, *(part.value for part in call.args)).is_file()
-
-
-def test_launch_file_loads_where_launch_is_installed():
-    pytest.importorskip('launch_ros', reason='there is no launch in the PyPI wheels of ROS')
-    spec = importlib.util.spec_from_file_location('shadow_sim_launch', LAUNCH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    description = module.generate_launch_description()
-    assert EXPECTED <= {argument.name for argument in description.get_launch_arguments()}
-
-
-def test_description_of_an_episode(capsys):
-    from kinema4d_ros.nodes.description import main
-    path = next(iter(sorted((ROOT / 'data' / 'episodes').glob('*.mcap'))))
-    assert main([path.stem]) == 0
-    assert '<robot' in capsys.readouterr().out
-    assert main(['no_such_episode']) == 1
-    assert 'no such episode' in capsys.readouterr().err
-    assert main([]) == 2
-    assert 'give one episode' in capsys.readouterr().err

@@ -1,10 +1,15 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Whether shadow_sim says that it is ready, and waits for the robot; the player waits for it."""
+import dataclasses
+import math
+
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
-from graph import made, parameters, Process, start_shadow_sim
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from graph import (ahead, Asker, FakeRobot, made, parameters, Process, READY, start_shadow_sim,
+                   swing, URDF)
+from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
 from sensor_msgs.msg import Image, JointState
 from shadow_bench import codes, running
@@ -13,8 +18,12 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.images import rgb_image
+from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.nodes.shadow_sim.late_start import first_point, refuse_moved_on
 from kinema4d_ros.resources import share_dir
+from kinema4d_ros.robot import Robot
 
 pytestmark = pytest.mark.timeout(180)
 PATH = next(iter(sorted((share_dir() / 'data' / 'episodes').glob('*success*.mcap'))), None)
@@ -53,6 +62,46 @@ def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
         assert not {Finding.MISSING_INPUT, Finding.STALE_INPUT} & set(codes(verdicts[-1]))
         for each in (player, process):
             assert each.stop() == 0, each.output()
+
+
+def test_a_trajectory_that_came_too_early_does_not_fail_for_that(ros_domain, tmp_path):
+    """As of a player or a policy that does not wait: the robot moves while a worker still loads."""
+    with made() as graph:
+        robot = FakeRobot(graph)
+        process = start_shadow_sim(world_model='stub_models:Waiting',
+                                   **{'world_model_settings.words': tmp_path / 'go'})
+        latched = graph.listen('shadow_sim/readiness', DiagnosticStatus, qos.READINESS)
+        asker = Asker(graph, graph.action())
+        robot.wait_heard()
+        handle = asker.send(Precheck.Goal(candidates=[swing()]))
+        graph.wait(lambda: [each for each in asker.feedback if each.stage == 'tier 0'],
+                   'the joints to be taken')
+        assert asker.feedback[-1].provisional.status == Verdict.UNSURE
+        robot.joints = ahead(0.1)
+        robot.wait_shown()
+        (tmp_path / 'go').touch()
+        verdict, = asker.outcome(handle)[1].verdicts
+        assert (verdict.status, codes(verdict)) == (Verdict.UNSURE, [Finding.STALE_INPUT])
+        assert 'shadow_sim was not ready when the trajectory came (a worker was starting' \
+            in verdict.summary
+        graph.wait(lambda: latched and latched[-1].level == DiagnosticStatus.OK, 'the topic')
+        late = asker.outcome(asker.send(Precheck.Goal(candidates=[swing()])))[1].verdicts[0]
+        assert late.status == Verdict.FAIL and Finding.START_STATE in codes(late)
+        assert process.stop() == 0, process.output()
+
+
+def test_where_a_robot_went_meanwhile_is_not_held_against_a_trajectory():
+    robot = Robot.from_urdf(URDF)
+    motion = trajectory_from_message(swing())
+    start = first_point(motion, robot)
+    assert start == {name: READY[name] for name in robot.joint_names}     # a mimic joint follows
+    refuse_moved_on('', start, ahead(1.0), (), 0.02)
+    refuse_moved_on('no joints', start, ahead(0.01), (), 0.02)
+    refuse_moved_on('no joints', start, ahead(math.tau), ('shoulder_pan_joint',), 0.02)
+    with pytest.raises(InputProblem, match='came .no joints., and by now shoulder_pan_joint'):
+        refuse_moved_on('no joints', start, ahead(0.1), (), 0.02)
+    blended = dataclasses.replace(motion, times=motion.times + 1.0)
+    assert first_point(blended, robot) == {}
 
 
 def test_the_player_goes_on_after_a_while_and_says_why(ros_domain):

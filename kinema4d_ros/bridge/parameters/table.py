@@ -159,8 +159,16 @@ class ParameterTable:
         return {name: _value(node, name) for name in names}
 
     def _converted(self, parameter: RosParameter) -> RosParameter:
-        """Return a float where an integer was given for one, and the word that came as a bool."""
+        """
+        Return a value as the type of its row, where another came for it from a command line.
+
+        That is a float for an integer, the word for a bool, and an empty list for one of bools,
+        which `ros2 param set` makes of [].
+        """
         row = self.row(parameter.name)
+        if row is not None and row.is_list and not row.is_pattern \
+                and parameter.type_ == RosParameter.Type.BOOL_ARRAY and not parameter.value:
+            return RosParameter(parameter.name, row.ros_type, [])
         if row is not None and row.type is str and type(parameter.value) is bool:
             return RosParameter(parameter.name, value=row.as_word(parameter.value))
         if row is not None and row.type is float and type(parameter.value) is int:

@@ -18,6 +18,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, type_name
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
+from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.recorder.bag import Bag, BagTopic
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
 
@@ -55,6 +56,7 @@ TABLE = ParameterTable((
     Parameter('queue_size', int, 256,
               'What may wait for the disk; messages beyond are dropped, and counted', unit='MB',
               minimum=1, maximum=65536, read_only=True),
+    LAUNCHER_PID,
 ))
 
 

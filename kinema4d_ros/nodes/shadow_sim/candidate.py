@@ -3,7 +3,9 @@
 """One trajectory of a request: the message, what was read of it, and its assessment."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
@@ -11,6 +13,7 @@ from trajectory_msgs.msg import JointTrajectory as TrajectoryMessage
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.incidents import KeptFrames
+from kinema4d_ros.nodes.shadow_sim.input_problem import refuse_no_time
 from kinema4d_ros.precheck import Assessment
 from kinema4d_ros.robot import from_receipt, Robot, swept_path
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, StartState
@@ -63,6 +66,30 @@ class Candidate:
         if late >= 0:
             return (self.trajectory,)
         return self.trajectory, from_receipt(trajectory, robot, min(0.0, late + lifetime))
+
+    def check_ages(self, look_ns: int | None, now_ns: int, values: Mapping[str, Any]) -> None:
+        """
+        Add what speaks against acting on it now: old stamp, old look.
+
+        :param look_ns: stamp of the look at the world; None for none.
+        :param now_ns: ROS time.
+        :param values: snapshot of the parameters.
+        :raises InputProblem: there is no time.
+        """
+        refuse_no_time(now_ns)
+        stamp = stamp_ns(self.message.header.stamp)
+        late = (now_ns - stamp) * 1e-9
+        if stamp and values['max_input_age'] and abs(late) > values['max_input_age']:
+            self.assessment.add_unsure(
+                f'the trajectory is stamped {abs(late):.1f} s in the '
+                f'{"past, so the controller would skip its beginning" if late > 0 else "future"}; '
+                'send it with stamp 0, which means now', FindingCode.STALE_INPUT)
+        age = 0.0 if look_ns is None else (now_ns - look_ns) * 1e-9
+        if age > values['verdict_lifetime']:
+            self.assessment.add_unsure(
+                f'the look at the world is {age:.1f} s old by now, and a verdict lives '
+                f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
+                FindingCode.STALE_INPUT)
 
     @property
     def motion(self) -> tuple[Robot, JointTrajectory] | None:

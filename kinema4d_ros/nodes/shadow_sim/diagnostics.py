@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
@@ -20,6 +21,25 @@ from kinema4d_ros.worker.supervisor import Supervisor
 _STALE = 2.0   # [s] an input that was silent for so long is worth a warning
 _WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: DiagnosticStatus.OK,
                   WorkerState.STARTING: DiagnosticStatus.WARN}
+
+
+class DiagnosticsPublisher:
+    """Publishes on /diagnostics and, whenever it changes, readiness on ~/readiness as well."""
+
+    def __init__(self, node: Node) -> None:
+        """Make the publishers."""
+        self._all = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._readiness = node.create_publisher(DiagnosticStatus, '~/readiness', qos.READINESS)
+        self._last: tuple[object, ...] = ()
+
+    def publish(self, array: DiagnosticArray) -> None:
+        """Publish what `diagnostics` returned."""
+        self._all.publish(array)
+        ready = next(status for status in array.status if status.name.endswith(f': {READINESS}'))
+        told = ready.level, ready.message, ready.hardware_id
+        if told != self._last:
+            self._last = told
+            self._readiness.publish(ready)
 
 
 def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],

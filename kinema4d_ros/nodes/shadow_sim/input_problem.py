@@ -12,6 +12,10 @@ from kinema4d_ros.types import FindingCode
 NS = 1_000_000_000
 CLOCK_NS = NS        # stamps that are further off are of another clock
 FRESH = 1.0          # [s] what arrived later than that ago is still being sent
+#: of a node whose ROS time is 0
+NO_TIME = ('there is no time: use_sim_time is set, and nothing has come on /clock; start what '
+           'publishes it (a simulator, ros2 bag play --clock, episode_player with publish_clock), '
+           'or leave use_sim_time out')
 
 
 class InputProblem(ObservationError):
@@ -36,6 +40,16 @@ class InputProblem(ObservationError):
         return cls(code, f'{before}{error}{after}')
 
 
+def refuse_no_time(now_ns: int) -> None:
+    """
+    Refuse to judge anything while ROS time is 0: no age means anything then.
+
+    :raises InputProblem: simulated time is used and has not begun.
+    """
+    if now_ns == 0:
+        raise InputProblem(FindingCode.MISSING_INPUT, NO_TIME)
+
+
 def why_stale(what: str, stamp_ns: int, now_ns: int, limit: float) -> str | None:
     """Return why a stamp is too far from now, unless `limit` [s] is 0.0; None where it is not."""
     age = (now_ns - stamp_ns) / NS
@@ -44,9 +58,7 @@ def why_stale(what: str, stamp_ns: int, now_ns: int, limit: float) -> str | None
     if stamp_ns == 0:
         return f'{what} has no stamp (it is 0), so its age is unknown; have its publisher stamp it'
     hint = ''
-    if now_ns == 0:
-        hint = '; use_sim_time is set but nothing is on /clock'
-    elif abs(age) > 3600.0:
+    if abs(age) > 3600.0:
         hint = '; played from a bag? then set use_sim_time and play with --clock'
     when = f'{age:.2f} s old' if age > 0 else f'{-age:.2f} s in the future'
     return f'the newest {what} is {when}, limit {limit} s{hint}'

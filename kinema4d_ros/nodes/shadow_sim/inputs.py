@@ -27,7 +27,7 @@ from kinema4d_ros.nodes.shadow_sim.camera_messages import (calibration_of, diffe
                                                            registered_depth, Stamps)
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import (CLOCK_NS, FRESH, InputProblem, NS,
-                                                         offset_text, why_stale)
+                                                         offset_text, refuse_no_time, why_stale)
 from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation, StartState
@@ -275,6 +275,7 @@ class Inputs:
         :param values: snapshot of the parameters.
         :raises InputProblem: an input is missing, stale or unusable.
         """
+        refuse_no_time(now_ns)
         robot, limit = finder.robot, values['max_input_age']
         if (newest := self._image.latest()) is not None:     # before what does not belong to it
             self._refuse_stale_image(newest, now_ns, limit)

@@ -21,7 +21,7 @@ from kinema4d_ros.bridge.start_state import start_state
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.input_problem import (ahead, CLOCK_NS, FRESH, InputProblem, NS,
-                                                         offset_text, why_stale)
+                                                         offset_text, refuse_no_time, why_stale)
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, StartState
 
@@ -104,8 +104,10 @@ class JointInput:
         Return the newest states of the robot's joints, each with a position.
 
         :param values: snapshot of the parameters.
-        :raises InputProblem: of a joint there is none, it is stale, or two sources contradict.
+        :raises InputProblem: of a joint there is none, it is stale, two sources contradict, or
+            there is no time.
         """
+        refuse_no_time(now_ns)
         fixed, wanted = self._fixed_and_wanted(robot, values)
         limit, chosen = values['max_input_age'], {}
         doubted: dict[str, Reading] = {}

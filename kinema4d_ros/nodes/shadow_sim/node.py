@@ -8,9 +8,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import ClockType, JumpThreshold, TimeJump
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import String
@@ -26,7 +25,7 @@ from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
+from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
@@ -41,8 +40,7 @@ from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerState
-from kinema4d_ros.worker.protocol import ROBOT_WARNINGS
-from kinema4d_ros.worker.protocol import WorkerSettings
+from kinema4d_ros.worker.protocol import ROBOT_WARNINGS, WorkerSettings
 from kinema4d_ros.worker.supervisor import Supervisor
 from kinema4d_ros.world_model import registry
 
@@ -65,9 +63,15 @@ class _Parts(NamedTuple):
         """Stop whatever is judged or waits to be."""
         self.runner.stop(outcome, reason)
 
+    def end(self) -> None:
+        """Have requests and workers end, all at once."""
+        for worker in self.workers:
+            worker.stop(wait=False)
+        self.runner.close()
+
     def close(self) -> None:
         """End everything."""
-        self.runner.close()
+        self.end()
         for worker in self.workers:
             worker.stop()
         self.action.close()
@@ -103,7 +107,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._made: list[Any] = []         # subscriptions and timers of the present state
         self._data = MutuallyExclusiveCallbackGroup()
         self._slow = MutuallyExclusiveCallbackGroup()     # parsing robots, remembering scenes
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics = DiagnosticsPublisher(self)
         self._watch_clock()
 
     def autostart(self) -> None:
@@ -118,7 +122,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._active = False
         parts = self._parts
         if parts is not None:
-            parts.runner.close()
+            parts.end()
 
     def close(self) -> None:
         """End everything in whatever state the node is."""
@@ -143,8 +147,10 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._parts = self._make_parts(settings)
         self._parts.live.update(why_robot_not_ready=self._robot_state.why_not_ready)
         self._subscribe_to_robot()
+        # By a clock that runs where /clock does not: they say so.
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
-                                        callback_group=self._data)
+                                        callback_group=self._data,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
         for warning in opt_outs(values):
             self.get_logger().warning(warning)
         return SUCCESS
@@ -239,6 +245,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the world model's process, which gives its memory back."""
         self._clean_up()
+        self._on_diagnostics()      # the last word must not be that it is ready
         return SUCCESS
 
     @transition

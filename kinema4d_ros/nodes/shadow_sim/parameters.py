@@ -8,6 +8,7 @@ from typing import Any
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
+from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.precheck import (CameraCheck, Tier0Settings, Tier1Settings, Tier2Settings,
                                    TouchRule, Unseen)
 
@@ -41,8 +42,8 @@ TABLE_ROWS = (
     Parameter('world_model_settings.<name>', object, UNSET,
               'A setting of the world model, which says which there are', read_only=True),
     Parameter('device', str, '',
-              "Device of a world model that has the setting 'device', such as cuda:0; empty leaves "
-              'it to the model', read_only=True),
+              "Device of a world model that has the setting 'device', such as cuda:0; others "
+              'ignore it; empty leaves it to the model', read_only=True),
     Parameter('frames', int, 49, 'Frames of a prediction, evenly over the trajectory',
               minimum=2, maximum=1000, read_only=True),
     Parameter('seed', int, 0, 'Seed of world models that draw random numbers', minimum=0),
@@ -278,6 +279,7 @@ TABLE_ROWS = (
     Parameter('autostart', bool, True,
               'Configure and activate at start; false leaves that to a lifecycle manager',
               read_only=True),
+    LAUNCHER_PID,
 )
 
 

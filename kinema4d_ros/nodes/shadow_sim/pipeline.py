@@ -7,13 +7,13 @@ import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
 from kinema4d_ros.bridge.graph import why_silent
-from kinema4d_ros.bridge.motion import stamp_ns, trajectory_from_message
+from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.bridge.verdicts import candidates_message
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Verdict as VerdictMessage
@@ -22,6 +22,8 @@ from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, code_of
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, Inputs
+from kinema4d_ros.nodes.shadow_sim.late_start import (first_point, refuse_moved_on,
+                                                      wait_for_workers)
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
@@ -33,14 +35,11 @@ from kinema4d_ros.precheck.start_state import controller_start
 from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import FindingCode, StartState, Status, Verdict
 from kinema4d_ros.worker.job import Job, JobOutcome
-from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
 from kinema4d_ros.worker.supervisor import Supervisor
 
 _PREDICTED = 2    # the tier that looks at what the world model predicts
-_POLL = 0.02      # [s] between looks for an input or a worker that is waited for
-#: states of a worker that is loading, or has not ended yet what it was asked to stop
-_OCCUPIED = (WorkerState.STARTING, WorkerState.RESTARTING, WorkerState.BUSY)
+_POLL = 0.02      # [s] between looks for an input that is waited for
 
 Taken = TypeVar('Taken')
 
@@ -146,6 +145,9 @@ class PrecheckPipeline:
             candidate.robot = self._live.current.source.robot
             candidate.start = StartState(problem.known, dict.fromkeys(problem.known, math.nan))
             assessment.add_unsure(str(problem), problem.code)
+        else:
+            self._refuse_moved_on(request, candidate.robot, candidate.start, plan,
+                                  first_point(trajectory, candidate.robot))
         if any(len(point.effort) for point in candidate.message.points):
             assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '
                                   'computed: leave them out')
@@ -168,7 +170,9 @@ class PrecheckPipeline:
             raise observed
         candidate.assessment.measure(scene_stamp_ns=observed.observation.stamp_ns)
         # The robot may have moved since the look, of which only where it was then is of use now.
-        _, candidate.start = self._await_start(request, plan)
+        robot, start = self._await_start(request, plan)
+        self._refuse_moved_on(request, robot, start, plan, candidate.start)
+        candidate.start = start
         task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
                          bool(plan.settings.values['incident_dir']), candidate.start)
         job = self._submit(request, candidate, observed, plan, self._checks, task,
@@ -225,6 +229,12 @@ class PrecheckPipeline:
 
     # ------------------------------------------------------------------ the world
 
+    @staticmethod
+    def _refuse_moved_on(request: PrecheckRequest, robot: Robot, start: StartState, plan: _Plan,
+                         begin: Mapping[str, float]) -> None:
+        refuse_moved_on(request.not_ready, begin, start, robot.continuous,
+                        plan.settings.precheck.tier0.start_tolerance)
+
     def _await_start(self, request: PrecheckRequest, plan: _Plan) -> tuple[Robot, StartState]:
         """Return the robot, and the live joints that a motion starts from; raises as `_await`."""
         robot, joints = self._await(request, plan, lambda finder, inputs: (
@@ -239,10 +249,7 @@ class PrecheckPipeline:
         A problem is returned, since it is the same for every candidate.
         """
         workers = [self._checks] + [self._predictions] * plan.predicts_first
-        while any(worker.state in _OCCUPIED for worker in workers) \
-                and time.monotonic() < request.deadline:
-            if request.stopped.wait(_POLL):
-                break
+        wait_for_workers(request, workers, lambda: self._live.current.source.robot is not None)
         try:
             return self._await(request, plan, lambda finder, inputs: inputs.observe(
                 finder, self._now_ns(), plan.settings.values))
@@ -269,30 +276,13 @@ class PrecheckPipeline:
                         + (why_silent(self._node, 'robot_description')
                            or 'is robot_state_publisher running in this namespace?')))
                 return take(source.finder, inputs)
-            except InputProblem:
+            except InputProblem as problem:
                 if time.monotonic() > give_up_at:
                     raise
+                if problem.code is FindingCode.MISSING_INPUT:     # it was never heard
+                    request.not_ready = str(problem)
             if request.stopped.wait(_POLL):
                 raise InputProblem(code_of(request.outcome), request.reason)
-
-    def _check_ages(self, candidate: Candidate,
-                    observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
-        """Add what speaks against acting on a trajectory now: old stamp, old look."""
-        values, now = plan.settings.values, self._now_ns()
-        stamp = stamp_ns(candidate.message.header.stamp)
-        late = (now - stamp) * 1e-9
-        if stamp and values['max_input_age'] and abs(late) > values['max_input_age']:
-            candidate.assessment.add_unsure(
-                f'the trajectory is stamped {abs(late):.1f} s in the '
-                f'{"past, so the controller would skip its beginning" if late > 0 else "future"}; '
-                'send it with stamp 0, which means now', FindingCode.STALE_INPUT)
-        if isinstance(observed, FramedObservation):
-            age = (now - observed.observation.stamp_ns) * 1e-9
-            if age > values['verdict_lifetime']:
-                candidate.assessment.add_unsure(
-                    f'the look at the world is {age:.1f} s old by now, and a verdict lives '
-                    f"{values['verdict_lifetime']:.1f} s (parameter verdict_lifetime)",
-                    FindingCode.STALE_INPUT)
 
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
@@ -310,7 +300,9 @@ class PrecheckPipeline:
             robot = self._live.current.source.robot
             if candidate.robot is not None and candidate.robot is not robot:
                 assessment.add_unsure('the robot description changed', FindingCode.CANCELLED)
-            self._check_ages(candidate, observed, plan)
+            candidate.check_ages(
+                observed.observation.stamp_ns if isinstance(observed, FramedObservation) else None,
+                self._now_ns(), plan.settings.values)
             if reason := self._live.current.why_robot_not_ready():
                 assessment.add_unsure(reason, FindingCode.ROBOT_STATE)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):

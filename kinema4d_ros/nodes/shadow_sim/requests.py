@@ -75,6 +75,7 @@ class PrecheckRequest:
         self.messages: list[VerdictMessage] = []    # of each, as published
         self.ranking: list[int] = []           # of the verdicts, best first
         self.provisional: VerdictMessage | None = None     # of the tiers done so far
+        self.not_ready = ''                    # what it had to wait for; '' for nothing
         self.stopped, self.done = threading.Event(), threading.Event()
         self.answered = threading.Event()
         self.outcome: JobOutcome | None = None    # why it was stopped, if it was

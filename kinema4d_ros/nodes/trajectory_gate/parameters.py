@@ -10,6 +10,7 @@ from typing import Any
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.gate import GateSettings, Mode
+from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 
 TABLE = ParameterTable((
     # what is gated
@@ -91,6 +92,7 @@ TABLE = ParameterTable((
     Parameter('diagnostics_rate', float, 1.0,
               'Rate of /diagnostics and of the search for others that command the controller',
               unit='Hz', minimum=0.1, maximum=10.0, read_only=True),
+    LAUNCHER_PID,
 ))
 
 
