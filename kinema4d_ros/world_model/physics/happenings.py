@@ -180,7 +180,8 @@ def _rest(number: int, run: Run) -> Iterator[Happening]:
     last = int(np.flatnonzero(away)[-1]) if away.any() else 0
     if run.times[-1] - run.times[last] < 0.05:
         return
-    when = min(last + 1, len(places) - 1)
+    held = np.flatnonzero(run.held[:, number])
+    when = min(max(last, held[-1] if len(held) else 0) + 1, len(places) - 1)
     yield _happening(EventKind.REST, run, when, number,
                      f'the object comes to rest at {_place(places[when])}')
 

@@ -31,13 +31,21 @@ class Pieces:
     is_hollow: bool
 
 
-def pieces_of(body: Body) -> Pieces | None:
-    """Return the convex pieces of a completed body; None where it spans no volume."""
+def pieces_of(body: Body, axis: np.ndarray | None = None) -> Pieces | None:
+    """
+    Return the convex pieces of a completed body; None where it spans no volume.
+
+    :param axis: (2,) [m] horizontal place of the upright axis that it is symmetric about, where
+        something hides so much of it that its own outline does not tell; None where it does.
+    """
     bottom, top = body.bottom, body.top
     points = np.asarray(body.vertices, np.float64)
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 4:
         return None
+    if axis is not None:
+        turned = points * [-1, -1, 1] + [2 * axis[0], 2 * axis[1], 0]
+        points = np.concatenate([points, turned])
     points = _thinned(points)
     points[:, 2] = np.maximum(points[:, 2], bottom)
     height = top - bottom

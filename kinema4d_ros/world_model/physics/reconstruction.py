@@ -25,6 +25,7 @@ _NEAR = 0.002         # [m]
 _RAISED = 0.008       # [m] what stands higher than this above the ground stands on something
 _AROUND = 0.15        # [m] from a thing's outline its shelf is taken to be level with what is seen
 _LEVEL = 0.006        # [m]
+_STACK = 0.015        # [m] between the top of one thing and the bottom of another that it carries
 _LEAST_AROUND = 20    # points at the level of a thing that make a fixture its shelf
 
 
@@ -58,14 +59,38 @@ def reconstruct(view: SceneView, largest: float = LARGEST, *,
     seen = see_things(points, _FARTHEST, largest)
     if seen is None:
         return None
-    things, fixtures = [], [points[mask].astype(np.float64) for mask in seen.fixtures]
+    things, bodies = [], []
+    fixtures = [points[mask].astype(np.float64) for mask in seen.fixtures]
     for each in seen.things:
         body = Body.seen(view.image if pictures else None, view.depth, each.mask, camera,
                          view.seen.T_base_camera, each.support)
-        pieces = pieces_of(body) if len(body.vertices) >= _FEWEST else None
+        if len(body.vertices) >= _FEWEST:
+            bodies.append((body, each.mask))
+    for body, mask in bodies:
+        upper = _carried_by(body, [other for other, _ in bodies], seen.ground)
+        pieces = pieces_of(body, None if upper is None else upper.center[:2])
         if pieces is not None:
-            things.append(Thing(body, pieces, each.mask))
+            things.append(Thing(body, pieces, mask))
     return Reconstruction(seen.ground, tuple(things), tuple(fixtures))
+
+
+def _carried_by(body: Body, others: Sequence[Body], ground: float) -> Body | None:
+    """
+    Return what stands on a body and hides so much of it that its middle is not known, if any does.
+
+    All that is seen of a ramekin under a bowl is a sickle, and its middle is below the bowl's.
+    """
+    for upper in others:
+        if upper is body or upper.bottom < ground + _RAISED \
+                or abs(body.top - upper.bottom) > _STACK:
+            continue
+        outline = cv2.convexHull(body.vertices[:, :2].astype(np.float32))
+        middle = (float(upper.center[0]), float(upper.center[1]))
+        radius = 0.5 * float(np.ptp(upper.vertices[:, :2], axis=0).max())
+        apart = float(np.linalg.norm(body.center[:2] - upper.center[:2]))
+        if apart < radius and cv2.pointPolygonTest(outline, middle, False) < 0:
+            return upper
+    return None
 
 
 def shelves(things: Sequence[Thing], fixtures: Sequence[np.ndarray],

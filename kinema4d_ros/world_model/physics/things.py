@@ -20,6 +20,7 @@ _TOP = 0.004          # [m] the highest surface of a pile is this thick
 _PILE = 4             # things that are taken off one pile, at most
 _STACKED = 0.006      # [m] what ends this far into another one from below stands under it
 _STACKED_LEAST = 40   # pixels of something under something else; fewer are its fragment
+_SAME_SURFACE = 0.012 # [m] neighbouring pixels this far apart show one surface
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
 
 
@@ -77,12 +78,10 @@ def see_things(points: np.ndarray, reach: float, largest: float = LARGEST) -> Se
             fixtures.append(thing.mask)
         else:
             things.append(thing)
-    size = points.shape[:2]
-    known = np.isfinite(points[..., 2])
     return SeenWorld(
-        ground, tuple(SeenThing(_fine(thing.mask, step, size) & known, thing.support)
+        ground, tuple(SeenThing(_fine(thing.mask, step, points), thing.support)
                       for thing in sorted(things, key=lambda thing: -int(thing.mask.sum()))),
-        tuple(_fine(mask, step, size) & known for mask in fixtures))
+        tuple(_fine(mask, step, points) for mask in fixtures))
 
 
 def _ground(points: np.ndarray, near: np.ndarray) -> float | None:
@@ -129,6 +128,7 @@ def _taken_apart(points: np.ndarray, pile: np.ndarray, ground: float, largest: f
 def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]:
     """Add to each thing its fragments: what lies within its outline and neither under nor on it."""
     kept: list[SeenThing] = []
+    low_ground = min((thing.support for thing in found), default=0.0) + 2 * _ABOVE
     for thing in sorted(found, key=lambda each: -int(each.mask.sum())):
         mine = points[thing.mask]
         middle = np.median(mine, axis=0)
@@ -140,6 +140,8 @@ def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]
                 continue
             low, high = np.quantile(theirs[:, 2], [0.1, 0.9])
             top = float(np.quantile(mine[:, 2], 0.9))
+            if top <= other.support + _STACKED and other.support > low_ground:
+                continue
             if top <= low + _STACKED and len(mine) > _STACKED_LEAST:
                 lifted = max(other.support, float(np.quantile(mine[:, 2], 0.98)))
                 kept[number] = SeenThing(other.mask, lifted)
@@ -158,8 +160,25 @@ def _extent(points: np.ndarray) -> float:
     return float(np.ptp(points[:, :2], axis=0).max())
 
 
-def _fine(mask: np.ndarray, step: int, size: tuple[int, ...]) -> np.ndarray:
-    """Return a mask of every `step`-th pixel at full size, (H, W) bool."""
+def _fine(mask: np.ndarray, step: int, points: np.ndarray) -> np.ndarray:
+    """
+    Return a mask of every `step`-th pixel at full size, (H, W) bool.
+
+    A pixel belongs to what its representative shows where both are close to each other; beside the
+    edge of a thing it may show what is far behind.
+    """
     if step == 1:
         return mask
-    return np.repeat(np.repeat(mask, step, 0), step, 1)[:size[0], :size[1]]
+    height, width = points.shape[:2]
+    fine = np.zeros((height, width), bool)
+    rows, columns = np.nonzero(mask)
+    for down in range(step):
+        for right in range(step):
+            v, u = rows * step + down, columns * step + right
+            inside = (v < height) & (u < width)
+            v, u = v[inside], u[inside]
+            there = points[rows[inside] * step, columns[inside] * step]
+            with np.errstate(invalid='ignore'):
+                same = np.linalg.norm(points[v, u] - there, axis=1) < _SAME_SURFACE
+            fine[v[same], u[same]] = True
+    return fine
