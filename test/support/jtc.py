@@ -23,7 +23,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.robot import Robot
 
-CLOSE = Tolerances(goal={name: 0.05 for name in READY})
+CLOSE = Tolerances(goal=dict.fromkeys(READY, 0.05))
 _MIMICS = {name: joint.mimic for name, joint in Robot.from_urdf(URDF).joints.items()
            if joint.mimic is not None}
 _MONITOR = 0.05      # [s] action_monitor_rate is 20 Hz

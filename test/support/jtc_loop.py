@@ -9,6 +9,7 @@ a stall, a joint that is named six times leaves the others where the last messag
 what is not a number is reached at once. `test_controller_contract` compares it with the real one.
 """
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from control_msgs.action import FollowJointTrajectory
@@ -16,6 +17,7 @@ from jtc_spline import NS, Point, Spline
 from jtc_tolerances import Tolerances, violated
 
 RESULT = FollowJointTrajectory.Result
+_NONE = Tolerances()
 _REST = 1.2e-7      # [rad/s or m/s] what counts as standing at the last point
 
 
@@ -39,7 +41,7 @@ class Settings:
     partial_goals: bool = False             # allow_partial_joints_goal
     from_desired: bool = False              # interpolate_from_desired_state
     ends_moving: bool = False               # allow_nonzero_velocity_at_trajectory_end
-    tolerances: Tolerances = Tolerances()   # constraints
+    tolerances: Tolerances = _NONE          # constraints
 
 
 class ControlLoop:
@@ -74,7 +76,7 @@ class ControlLoop:
         if stamp and stamp + _ns(points[-1].time_from_start) < now:
             return 'its end is in the past'
         times = [_ns(point.time_from_start) for point in points]
-        if any(b <= a for a, b in zip(times, times[1:])):
+        if any(b <= a for a, b in pairwise(times)):
             return 'times that do not increase'
         if any(len(point.positions) != len(names) or point.effort
                or len(point.velocities) not in (0, len(names))
@@ -91,7 +93,7 @@ class ControlLoop:
                 goal.request, self.settings.joints)
 
     def hold(self):
-        """Stay where the joints were measured last, from the next cycle on: a cancel, or a fault."""
+        """Stay where the joints were measured last, from the next cycle on."""
         if self.place is not None:
             self._new, self._holds = np.array(self.place), True
 
@@ -186,7 +188,7 @@ class ControlLoop:
                          else [], index)) for point in message.points], _ns(message.header.stamp))
 
     def _sorted(self, values, index):
-        """Put values in the controller's order; a joint that none is for has what was there last."""
+        """Put values in the controller's order; joints without one have what was there last."""
         if not len(values):
             return None
         self._remap[index] = values

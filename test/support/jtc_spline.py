@@ -7,6 +7,7 @@ Written from the behaviour of ros2_controllers 4.42 (jazzy), and from nothing of
 test: it is an oracle for `sample_trajectory`. Times are whole nanoseconds, as the controller's.
 """
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
@@ -66,7 +67,7 @@ class Spline:
         if now < begins:
             return _between(self._before, replace(self.points[0], after=begins), now, 0)
         since = now - self.start
-        for i, (a, b) in enumerate(zip(self.points, self.points[1:])):
+        for i, (a, b) in enumerate(pairwise(self.points)):
             if a.after <= since < b.after:
                 return _between(a, b, since, i)
         last = self.points[-1]
