@@ -332,7 +332,7 @@ MOTIONS = {
 @REAL
 @pytest.mark.parametrize('name', MOTIONS)
 def test_each_cycle_is_the_same(bench, name, record_property):
-    """Give the times and measurements of the real one to our loop, and compare what they command."""
+    """Give the times and measurements of the real one to our loop; compare what they command."""
     states = bench.real.states
     since = len(states)
     for made_goal in MOTIONS[name]:

@@ -26,7 +26,6 @@ from kinema4d_ros.robot import Robot
 CLOSE = Tolerances(goal=dict.fromkeys(READY, 0.05))
 _MIMICS = {name: joint.mimic for name, joint in Robot.from_urdf(URDF).joints.items()
            if joint.mimic is not None}
-_MONITOR = 0.05      # [s] action_monitor_rate is 20 Hz
 
 
 class Jtc:
@@ -58,6 +57,7 @@ class Jtc:
             self.never_ends = False
             self.leaves_cancelled = False   # a cancel is always taken for one that meets an ending
             self.tells_feedback = True
+            self.monitor = 0.05             # [s] between two looks at what there is to tell
             self.active = True              # not deactivated
             self.stalls = False             # no cycles meanwhile
             self.off = {}                   # [rad or m] by which joints are off the path
@@ -163,7 +163,7 @@ class Jtc:
             self.arm.set_moving(_with_mimics({
                 name: value + self.off.get(name, 0.0)
                 for name, value in zip(joints, loop.command.tolist()) if np.isfinite(value)}))
-        if told is not None and time.monotonic() - told.at >= _MONITOR:
+        if told is not None and time.monotonic() - told.at >= self.monitor:
             told.tell(self._feedback(place) if self.tells_feedback else None)
 
     def _feedback(self, place):
