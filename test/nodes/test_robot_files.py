@@ -119,7 +119,7 @@ def test_the_page_says_what_the_file_does(name):
     page = (ROOT / 'docs' / 'robots' / f'{driver.page}.md').read_text()
     assert f'robots/{name}.yaml' in page
     assert re.search(f'controller:=/{driver.controller}\\b', page)
-    assert 'not run' in page
+    assert '\nNot run: ' in page
     for state in driver.states:
         assert f'`{state.split()[0].lstrip("!")}`' in page
 

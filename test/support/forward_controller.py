@@ -5,7 +5,7 @@ A controller that does to an arm what forward_command_controller does with posit
 
 A set point has neither names nor times nor an end: the arm has it within one cycle, however far
 that is, and keeps it for ever. One that is not finite is dropped; one of another size deactivates
-the controller, whose topic stays subscribed, and what comes then is lost.
+the controller. Its topic stays subscribed then, and what comes is lost.
 """
 import threading
 
