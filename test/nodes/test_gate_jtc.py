@@ -10,7 +10,6 @@ from gate_cell import started
 from gate_world import ABORTED, RESULT, SUCCEEDED
 from graph import ahead, swing
 from jtc_tolerances import Tolerances
-from std_msgs.msg import Float64
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
@@ -106,16 +105,12 @@ def test_tolerances_that_the_controller_drops_are_no_ones_but_the_gates(cell):
 
 def test_a_speed_slider_at_0_is_waited_for(cell):
     """Longer than `max_stall`: the driver says that the arm is not to move."""
-    share = [100.0]
-    timer = cell.node.create_timer(0.05, lambda: cell.scaling.publish(Float64(data=share[0])))
-    try:
-        handle = cell.sent(cell.gate, swing(0.3, seconds=1.0))
-        is_beyond(cell, 0.05)
-        share[0], cell.jtc.scaling = 0.0, 0.0
-        began = time.monotonic()
-        cell.graph.wait(lambda: time.monotonic() > began + 2.6, 'longer than max_stall')
-        share[0], cell.jtc.scaling = 100.0, 1.0
-        status, result = cell.gate.outcome(handle)
-        assert status == SUCCEEDED, result.error_string
-    finally:
-        cell.node.destroy_timer(timer)
+    cell.jtc.slide(1.0)
+    handle = cell.sent(cell.gate, swing(0.3, seconds=1.0))
+    is_beyond(cell, 0.05)
+    cell.jtc.slide(0.0)
+    began = time.monotonic()
+    cell.graph.wait(lambda: time.monotonic() > began + 2.6, 'longer than max_stall')
+    cell.jtc.slide(1.0)
+    status, result = cell.gate.outcome(handle)
+    assert status == SUCCEEDED, result.error_string

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import pytest
 import yaml
 from graph import parameters, Process, ROOT
+from robots import example_robots
 
 from kinema4d_ros.bridge.robot_state import why_not_ready
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
+from kinema4d_ros.robot import Robot
 
 FILES = sorted((ROOT / 'config' / 'robots').glob('*.yaml'))
 _MOVEIT = yaml.safe_load((ROOT / 'config' / 'robots' / 'moveit_controllers.yaml').read_text())
@@ -111,6 +113,15 @@ def test_the_names_are_the_drivers(name):
     for state in driver.states:
         with pytest.raises(AttributeError):     # its type is known; this is no message of it
             why_not_ready(state.split()[1], None)
+
+
+@pytest.mark.parametrize(('name', 'description'), [
+    ('ur', 'ur/ur5_robot'), ('xarm7', 'xarm/xarm7'), ('so101', 'so_arm/so101')])
+def test_the_names_are_in_a_description_of_somebody_elses(name, description):
+    path = example_robots().get(description)
+    if path is None:
+        pytest.skip('example-robot-data is not installed here')
+    assert set(DRIVERS[name].joints) <= set(Robot.from_file(path).joint_names)
 
 
 @pytest.mark.parametrize('name', DRIVERS)

@@ -8,7 +8,8 @@ from gate_world import Arm, Nodes, ShadowSim, SUCCEEDED
 from graph import made, READY, swing
 from jtc import Jtc
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_msgs.msg import Bool, Float64
+from scaled_jtc import ScaledJtc
+from std_msgs.msg import Bool
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ARM = [name for name in READY if 'finger' not in name]
@@ -21,11 +22,9 @@ class Cell:
     def __init__(self, graph, tester):
         self.graph, self.node = tester, graph.node
         self.arm, self.shadow = Arm(graph.node), ShadowSim(graph.node)
-        self.jtc = Jtc(graph.node, '/arm_controller', self.arm)
+        self.jtc = ScaledJtc(graph.node, '/arm_controller', self.arm)
         self.hand = Jtc(graph.node, '/hand_controller', self.arm)
         self.ready = graph.node.create_publisher(Bool, 'ready', LATCHED)
-        self.scaling = graph.node.create_publisher(
-            Float64, 'speed_scaling_state_broadcaster/speed_scaling', 1)
         self.is_ready(True)
         self.gate = Gate(tester, '/arm_controller', robot_state_topics=['ready'])
         self.hand_gate = Gate(tester, '/hand_controller', 'hand_gate')

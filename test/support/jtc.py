@@ -36,7 +36,7 @@ class Jtc:
         self._node, self.arm, self.name, self._any = node, arm, name, not joints
         self.settings = Settings(joints, tolerances=tolerances, **settings)
         self._lock, self._closed = threading.RLock(), threading.Event()
-        self._loop, self._told = ControlLoop(self.settings), None
+        self._loop, self._told, self._all = ControlLoop(self.settings), None, []
         self.goals, self.cancels = [], 0
         self.reset()
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -61,9 +61,9 @@ class Jtc:
             self.active = True              # not deactivated
             self.stalls = False             # no cycles meanwhile
             self.off = {}                   # [rad or m] by which joints are off the path
-            if self._told is not None:
-                self._told.let_go.set()
-            self._told, self._loop = None, ControlLoop(self.settings)
+            for told in self._all:          # no thread of the executor waits on
+                told.let_go.set()
+            self._told, self._all, self._loop = None, [], ControlLoop(self.settings)
 
     def close(self):
         """Leave the graph."""
@@ -119,6 +119,7 @@ class Jtc:
         told = _Told(goal)
         with self._lock:
             older, self._told = self._told, told
+            self._all.append(told)
             if older is not None and self._loop.goal is older.goal:
                 older.end(RESULT.INVALID_GOAL, 'Current goal preempted by new incoming action.')
             elif older is not None:
