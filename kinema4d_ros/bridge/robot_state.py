@@ -3,8 +3,8 @@
 """
 What a robot's driver says of its state: whether it would move at all.
 
-Known are the messages of ur_robot_driver, franka_ros2 and ROS-Industrial's drivers, where their
-packages are installed, and a plain Bool.
+Known are the messages of ur_robot_driver, franka_ros2, xarm_ros2 and ROS-Industrial's drivers,
+where their packages are installed, and a plain Bool, of std_msgs or example_interfaces.
 """
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from kinema4d_ros.bridge.subscription_thread import NotForExecutor, Subscription
 from kinema4d_ros.errors import ConfigurationError
 
 _BOOL = 'std_msgs/msg/Bool'
+_BOOLS = _BOOL, 'example_interfaces/msg/Bool'
 _PERIOD = 0.2       # [s] between two looks at who publishes
 _SILENCE = 1.0      # [s] after which a state that is published all the time is unknown
 
@@ -64,6 +65,13 @@ def _industrial(message: Any) -> str | None:
     return None
 
 
+def _xarm(message: Any) -> str | None:
+    """Return why not by xarm_msgs/RobotMsg: errors first, then its state."""
+    if message.err:
+        return f'it is in error {message.err}'
+    return _mode('state', _XARM, (1, 2))(message)
+
+
 _UR_ROBOT = {-1: 'NO_CONTROLLER', 0: 'DISCONNECTED', 1: 'CONFIRM_SAFETY', 2: 'BOOTING',
              3: 'POWER_OFF', 4: 'POWER_ON', 5: 'IDLE', 6: 'BACKDRIVE', 7: 'RUNNING',
              8: 'UPDATING_FIRMWARE'}
@@ -73,13 +81,15 @@ _UR_SAFETY = {1: 'NORMAL', 2: 'REDUCED', 3: 'PROTECTIVE_STOP', 4: 'RECOVERY',
               12: 'AUTOMATIC_MODE_SAFEGUARD_STOP', 13: 'SYSTEM_THREE_POSITION_ENABLING_STOP'}
 _FRANKA = {0: 'OTHER', 1: 'IDLE', 2: 'MOVE', 3: 'GUIDING', 4: 'REFLEX', 5: 'USER_STOPPED',
            6: 'AUTOMATIC_ERROR_RECOVERY'}
-#: message type -> how it is read; the numbers are those of the messages' constants
+_XARM = {1: 'RUNNING', 2: 'SLEEPING', 3: 'PAUSED', 4: 'STOPPED', 5: 'CONFIG_CHANGED'}
+#: message type -> how it is read; the numbers are those of the messages' constants and comments
 _KINDS = {
-    _BOOL: _Kind(lambda message: None if message.data else 'it is false'),
+    **dict.fromkeys(_BOOLS, _Kind(lambda message: None if message.data else 'it is false')),
     'ur_dashboard_msgs/msg/RobotMode': _Kind(_mode('mode', _UR_ROBOT, (7,))),
     'ur_dashboard_msgs/msg/SafetyMode': _Kind(_mode('mode', _UR_SAFETY, (1, 2))),
     'franka_msgs/msg/FrankaRobotState': _Kind(_mode('robot_mode', _FRANKA, (1, 2)), True),
-    'industrial_msgs/msg/RobotStatus': _Kind(_industrial, True)}
+    'industrial_msgs/msg/RobotStatus': _Kind(_industrial, True),
+    'xarm_msgs/msg/RobotMsg': _Kind(_xarm, True)}
 
 
 def why_not_ready(type_name: str, message: Any) -> str | None:
@@ -225,7 +235,7 @@ def _source(node: Node, entry: str) -> _Source:
     topic, *rest = entry.split()
     is_inverted = topic.startswith('!')
     type_name = rest[0] if rest else _BOOL
-    if len(rest) > 1 or topic in ('', '!') or (is_inverted and type_name != _BOOL):
+    if len(rest) > 1 or topic in ('', '!') or (is_inverted and type_name not in _BOOLS):
         raise ConfigurationError(
             f'robot_state_topics has {entry!r}, it must be TOPIC, !TOPIC or TOPIC TYPE, as '
             f'{ROBOT_STATE_TOPICS[0]!r}')

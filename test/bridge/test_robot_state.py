@@ -43,7 +43,12 @@ def status(e_stopped=0, in_error=0, motion_possible=1, code=0):
     ('industrial_msgs/msg/RobotStatus', status(motion_possible=-1), None),
     ('industrial_msgs/msg/RobotStatus', status(e_stopped=1), 'emergency stop'),
     ('industrial_msgs/msg/RobotStatus', status(in_error=1, code=17), 'in error 17'),
-    ('industrial_msgs/msg/RobotStatus', status(motion_possible=0), 'not possible')])
+    ('industrial_msgs/msg/RobotStatus', status(motion_possible=0), 'not possible'),
+    ('example_interfaces/msg/Bool', SimpleNamespace(data=False), 'false'),
+    ('xarm_msgs/msg/RobotMsg', SimpleNamespace(state=2, err=0), None),
+    ('xarm_msgs/msg/RobotMsg', SimpleNamespace(state=3, err=0), 'state is PAUSED'),
+    ('xarm_msgs/msg/RobotMsg', SimpleNamespace(state=4, err=0), 'state is STOPPED'),
+    ('xarm_msgs/msg/RobotMsg', SimpleNamespace(state=2, err=31), 'in error 31')])
 def test_states_that_drivers_tell(kind, message, words):
     found = why_not_ready(kind, message)
     assert found is None if words is None else words in found

@@ -7,97 +7,24 @@ import time
 
 import pytest
 from gate_bench import Gate, spoil_field
+from gate_cell import ARM, FINGERS, part, started
 from gate_world import ABORTED, Arm, CANCELED, Nodes, OtherProcess, RESULT, ShadowSim, SUCCEEDED
 from graph import ahead, made, READY, swing
-from jtc import Jtc
 from kinema4d_ros.msg import Finding, Verdict
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_msgs.msg import Bool, Float64
 
 pytestmark = pytest.mark.timeout(180)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-ARM = [name for name in READY if 'finger' not in name]
-FINGERS = [name for name in READY if 'finger' in name]
-
-
-class Cell:
-    """An arm with a controller for its joints and one for its fingers, and a gate for each."""
-
-    def __init__(self, graph, tester):
-        self.graph, self.node = tester, graph.node
-        self.arm, self.shadow = Arm(graph.node), ShadowSim(graph.node)
-        self.jtc = Jtc(graph.node, '/arm_controller', self.arm)
-        self.hand = Jtc(graph.node, '/hand_controller', self.arm)
-        self.ready = graph.node.create_publisher(Bool, 'ready', LATCHED)
-        self.scaling = graph.node.create_publisher(
-            Float64, 'speed_scaling_state_broadcaster/speed_scaling', 1)
-        self.is_ready(True)
-        self.gate = Gate(tester, '/arm_controller', robot_state_topics=['ready'])
-        self.hand_gate = Gate(tester, '/hand_controller', 'hand_gate')
-
-    def is_ready(self, data):
-        self.ready.publish(Bool(data=data))
-
-    def reset(self):
-        self.jtc.reset()
-        self.hand.reset()
-        self.shadow.reset()
-        self.arm.put(READY)
-        self.is_ready(True)
-        self.gate.wait(lambda: self.gate.status()[1] == 'ready')
-        self.stands()
-        self.since = len(self.gate.decisions)
-
-    def stands(self):
-        """Wait until neither gate can take the arm for moving any more."""
-        stamp = self.node.get_clock().now().nanoseconds
-        for gate in self.gate, self.hand_gate:
-            gate.hears(lambda heard: heard > stamp + 300_000_000)
-
-    def sent(self, gate, trajectory):
-        """Send a goal, and return its handle when it is forwarded."""
-        since = len(gate.decisions)
-        handle = gate.send(trajectory)
-        gate.decided('forward', since)
-        return handle
-
-    def passes(self, trajectory):
-        status, result = self.gate.run(trajectory)
-        assert status == SUCCEEDED, result.error_string
 
 
 @pytest.fixture(scope='module')
 def shared_cell(module_ros_domain):
-    graph = Nodes()
-    try:
-        with made() as tester:
-            cell = Cell(graph, tester)
-            try:
-                cell.gate.ready()
-                cell.hand_gate.ready()
-                yield cell
-            finally:
-                cell.gate.stop()
-                cell.hand_gate.stop()
-    finally:
-        graph.close()
+    with started() as cell:
+        yield cell
 
 
 @pytest.fixture
 def cell(shared_cell):
     shared_cell.reset()
     return shared_cell
-
-
-def part(names, angle=0.3, seconds=1.0, start=None):
-    """Return a trajectory of these joints of which the first goes by `angle`."""
-    message = swing(angle, start, seconds)
-    index = [message.joint_names.index(name) for name in names]
-    for point in message.points:
-        point.positions = [point.positions[i] for i in index]
-    message.points[-1].positions[0] = message.points[0].positions[0] + angle
-    message.joint_names = list(names)
-    return message
 
 
 # ---------------------------------------------------------------- late
@@ -136,15 +63,10 @@ def test_a_robot_that_is_held_fast_is_stopped(cell):
 
 
 def test_speed_scaling_is_heard(cell):
-    cell.jtc.scaling = 0.2
-    timer = cell.node.create_timer(0.05, lambda: cell.scaling.publish(Float64(data=20.0)))
-    try:
-        handle = cell.sent(cell.gate, swing(0.3, seconds=0.6))
-        since = cell.since
-        assert 'late, speed_scaling is 0.20' in cell.gate.decided('doubt', since).sentence
-        assert cell.gate.outcome(handle)[0] == SUCCEEDED
-    finally:
-        cell.node.destroy_timer(timer)
+    cell.jtc.slide(0.2)
+    handle = cell.sent(cell.gate, swing(0.3, seconds=0.6))
+    assert 'late, speed_scaling is 0.20' in cell.gate.decided('doubt', cell.since).sentence
+    assert cell.gate.outcome(handle)[0] == SUCCEEDED
 
 
 # ---------------------------------------------------------------- ends

@@ -61,7 +61,7 @@ def values_in_file(text: str, node_name: str) -> dict[str, Any]:
     sections = document if isinstance(document, dict) else {}
     values: dict[str, Any] = {}
     found = False
-    for key in ('/**', node_name, '/' + node_name):
+    for key in ('/**', f'/**/{node_name}', node_name, '/' + node_name):
         section = sections.get(key)
         if isinstance(section, dict) and isinstance(section.get('ros__parameters'), dict):
             values |= _flat(section['ros__parameters'])

@@ -1,0 +1,136 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The real joint_trajectory_controller, in ros2_control's own manager, before mock hardware.
+
+It is found where it is installed or sourced: in the ament index, with the messages for Python.
+"""
+import importlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import yaml
+from ament_index_python import get_package_prefix, PackageNotFoundError
+from graph import LIMIT, Process, READY, URDF
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+
+from kinema4d_ros.bridge import qos
+
+NEEDED = ('controller_manager', 'controller_manager_msgs', 'joint_trajectory_controller',
+          'joint_state_broadcaster', 'forward_command_controller', 'hardware_interface')
+RATE = 200      # [Hz]
+
+
+def why_absent() -> str | None:
+    """Return why there is no real controller here, or None."""
+    try:
+        for package in NEEDED:
+            get_package_prefix(package)
+        importlib.import_module('controller_manager_msgs.srv')
+        _controller_state()
+    except (PackageNotFoundError, ImportError, AttributeError) as error:
+        return f'ros2_control and ros2_controllers are not installed here: {error}'
+    return None
+
+
+class RealController:
+    """A controller manager with the arm of the tests, and its controllers."""
+
+    def __init__(self, graph, joints, **parameters):
+        """Start it; `parameters` are those of arm_controller besides the joints."""
+        self._graph, node = graph, graph.node
+        services = importlib.import_module('controller_manager_msgs.srv')
+        self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name) / 'controllers.yaml'
+        path.write_text(yaml.safe_dump(_parameters(list(joints), parameters)))
+        described = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
+        described.publish(String(data=_with_hardware(URDF, joints)))
+        self.process = _Node(path)
+        self.positions = {}
+        node.create_subscription(JointState, 'joint_states', self._joints, 10)
+        self.states = []
+        node.create_subscription(
+            _controller_state(), 'arm_controller/controller_state', self.states.append, 100)
+        self._switch = services.SwitchController
+        for name in 'joint_state_broadcaster', 'arm_controller', 'forward_controller':
+            reply = self._call('load_controller', services.LoadController, name=name)
+            assert reply.ok, self.process.output()
+            reply = self._call('configure_controller', services.ConfigureController, name=name)
+            assert reply.ok, self.process.output()
+        self.switch(['joint_state_broadcaster', 'arm_controller'], [])
+        self._list = services.ListControllers
+
+    def switch(self, on, off):
+        """Activate and deactivate controllers."""
+        reply = self._call('switch_controller', self._switch, activate_controllers=on,
+                           deactivate_controllers=off, strictness=2)
+        assert reply.ok, self.process.output()
+
+    def state_of(self, name):
+        """Return what the manager says of a controller: active, inactive, ..."""
+        reply = self._call('list_controllers', self._list)
+        return next(one.state for one in reply.controller if one.name == name)
+
+    def close(self):
+        """End it."""
+        self.process.kill()
+        self._folder.cleanup()
+
+    def _joints(self, message):
+        self.positions.update(zip(message.name, message.position))
+
+    def _call(self, name, kind, **fields):
+        client = self._graph.node.create_client(kind, f'controller_manager/{name}')
+        try:
+            assert client.wait_for_service(LIMIT), self.process.output()
+            return self._graph.result(client.call_async(kind.Request(**fields)))
+        finally:
+            self._graph.node.destroy_client(client)
+
+
+def _controller_state():
+    """Return a message class that the stand-in of control_msgs does not have."""
+    return importlib.import_module('control_msgs.msg').JointTrajectoryControllerState
+
+
+class _Node(Process):
+    """The manager's process, which is no executable of this package."""
+
+    def __init__(self, path):
+        self.name, self._log = 'ros2_control_node', tempfile.TemporaryFile('w+')
+        program = Path(get_package_prefix('controller_manager'), 'lib', 'controller_manager',
+                       'ros2_control_node')
+        self.process = subprocess.Popen(
+            [program, '--ros-args', '--params-file', path], stdout=self._log,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=os.environ)
+        Process.running.add(self)
+
+
+def _parameters(joints, parameters):
+    def of(**values):
+        return {'ros__parameters': values}
+
+    return {
+        'controller_manager': of(
+            update_rate=RATE,
+            joint_state_broadcaster={'type': 'joint_state_broadcaster/JointStateBroadcaster'},
+            arm_controller={'type': 'joint_trajectory_controller/JointTrajectoryController'},
+            forward_controller={'type': 'forward_command_controller/ForwardCommandController'}),
+        'arm_controller': of(joints=joints, command_interfaces=['position'],
+                             state_interfaces=['position', 'velocity'], **parameters),
+        'forward_controller': of(joints=joints, interface_name='position')}
+
+
+def _with_hardware(urdf, joints):
+    """Return a description with mock hardware that is at once where it is commanded to be."""
+    parts = ''.join(
+        f'<joint name="{name}"><command_interface name="position"/>'
+        f'<state_interface name="position"><param name="initial_value">{READY[name]}</param>'
+        '</state_interface><state_interface name="velocity"/></joint>' for name in joints)
+    return urdf.replace('</robot>', (
+        '<ros2_control name="arm" type="system"><hardware>'
+        '<plugin>mock_components/GenericSystem</plugin>'
+        f'<param name="calculate_dynamics">true</param></hardware>{parts}</ros2_control></robot>'))
