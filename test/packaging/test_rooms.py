@@ -34,13 +34,14 @@ ROOMS = {
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
     'viewer': {'precheck', 'scene', 'camera', 'robot'},
     'diagnosis': set(),
+    'security': set(),
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
     'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'episodes', 'precheck',
               'world_model', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
-            'episodes', 'camera', 'robot', 'diagnosis'},
+            'episodes', 'camera', 'robot', 'diagnosis', 'security'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
