@@ -102,14 +102,15 @@ def main(module: str) -> int:
         thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
         launcher = launcher_of(node)
-        select.select([end_read, *launcher], [], [])
+        if select.select([end_read, *launcher], [], [])[0] == launcher:
+            node.get_logger().warning('the launcher is gone, so this node ends')
         node.quit()
         ending.set()
         wake.trigger()
         thread.join(_END_TIMEOUT)
-        for error in end_callbacks(executor, _END_TIMEOUT):
-            traceback.print_exception(error)
-            failed.append(error)
+        for raised in end_callbacks(executor, _END_TIMEOUT):
+            traceback.print_exception(raised)
+            failed.append(raised)
         executor.shutdown(timeout_sec=_END_TIMEOUT)
         node.close()
         failed += getattr(node, 'failures', [])
