@@ -340,11 +340,12 @@ def test_another_world_model_of_the_package(ros_domain):
         verdicts, frames = ears(graph)
         robot = FakeRobot(graph)
         process = Process('shadow_sim', *parameters(
-            world_model='frozen', frames=4, memory_rate=10.0,
+            world_model='frozen', device='cpu', frames=4, memory_rate=10.0,
             **{'world_model_settings.robot_depth_tolerance': 0.02}))
         graph.wait(robot.trajectory.get_subscription_count, 'the node')
         robot.trajectory.publish(swing())
         graph.wait(lambda: len(frames) == 4, 'the frames')
         graph.wait(lambda: verdicts, 'a verdict')
         assert verdicts[0].world_model == 'frozen'
+        assert "it runs on no device, so 'cpu' is ignored" in process.output()
         stopped(process)
