@@ -44,8 +44,9 @@ def main(module: str) -> int:
         os.write(end_write, b'.')
 
     signal.set_wakeup_fd(end_write, warn_on_full_buffer=False)
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-               if signal.getsignal(number) != signal.SIG_IGN]     # as nohup sets it
+    numbers = [signal.SIGINT, signal.SIGTERM]     # also where a shell has a background job ignore it
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:     # as nohup has it
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         signal.signal(number, lambda *_: os._exit(0))     # while there is nothing to end
     keep_freed_memory()
