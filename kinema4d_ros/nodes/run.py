@@ -44,7 +44,7 @@ def main(module: str) -> int:
         os.write(end_write, b'.')
 
     signal.set_wakeup_fd(end_write, warn_on_full_buffer=False)
-    numbers = [signal.SIGINT, signal.SIGTERM]     # also where a shell has a background job ignore it
+    numbers = [signal.SIGINT, signal.SIGTERM]     # also where a shell has a job ignore the first
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:     # as nohup has it
         numbers.append(signal.SIGHUP)
     for number in numbers:
