@@ -40,7 +40,6 @@ _ACK_TIMEOUT = 7.0          # [s] Fast DDS asks every 3 s for what is not acknow
 _ACK_PERIOD = Duration(seconds=0.1)
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
 _JPEG_QUALITY = 95
-_LISTENERS = ('camera', 'joint_states', 'joint_trajectory')
 
 TABLE = ParameterTable((
     Parameter('episode', str, REQUIRED, 'Episode file (.mcap), or the name of a bundled one',
@@ -59,8 +58,9 @@ TABLE = ParameterTable((
               'How long the first frame is shown before the episode starts', unit='s', minimum=0.0,
               maximum=60.0, read_only=True),
     Parameter('wait_for_subscribers', float, 30.0,
-              'How long to wait for subscribers of camera, joints and trajectory; '
-              '0.0 starts at once', unit='s', minimum=0.0, maximum=3600.0, read_only=True),
+              'How long to wait for subscribers of image, depth, camera_info, joints and '
+              'trajectory; 0.0 starts at once', unit='s', minimum=0.0, maximum=3600.0,
+              read_only=True),
     Parameter('subscribers', int, 1,
               'How many subscribers of each of these to wait for: shadow_sim, and one more for '
               'each recorder', minimum=1, maximum=100, read_only=True),
@@ -157,9 +157,12 @@ class EpisodePlayer(NodeBase, Node):
                 transform_message(pose.T_base_camera, header, frame)]))
 
     def _wait_for_subscribers(self) -> None:
-        """Wait until camera, joints and trajectory are listened to, or the time is over."""
+        """Wait until all that is played is listened to, or the time is over."""
         patience, wanted = self._values['wait_for_subscribers'], self._values['subscribers']
-        listened = dict(zip(_LISTENERS, (self._image, self._joints, self._trajectory)))
+        listened = {'camera': self._image, 'camera_info': self._info,
+                    'joint_states': self._joints, 'joint_trajectory': self._trajectory}
+        if self._depth is not None:
+            listened['depth'] = self._depth
         end = time.monotonic() + patience
         while patience > 0 and not self._stop.wait(0.02):
             missing = [name for name, publisher in listened.items()

@@ -44,8 +44,9 @@ def main(module: str) -> int:
         os.write(end_write, b'.')
 
     signal.set_wakeup_fd(end_write, warn_on_full_buffer=False)
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-               if signal.getsignal(number) != signal.SIG_IGN]     # as nohup sets it
+    numbers = [signal.SIGINT, signal.SIGTERM]     # also where a shell has a job ignore the first
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:     # as nohup has it
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         signal.signal(number, lambda *_: os._exit(0))     # while there is nothing to end
     keep_freed_memory()
@@ -102,14 +103,15 @@ def main(module: str) -> int:
         thread = threading.Thread(target=spin, name='spin', daemon=True)
         thread.start()
         launcher = launcher_of(node)
-        select.select([end_read, *launcher], [], [])
+        if select.select([end_read, *launcher], [], [])[0] == launcher:
+            node.get_logger().warning('the launcher is gone, so this node ends')
         node.quit()
         ending.set()
         wake.trigger()
         thread.join(_END_TIMEOUT)
-        for error in end_callbacks(executor, _END_TIMEOUT):
-            traceback.print_exception(error)
-            failed.append(error)
+        for raised in end_callbacks(executor, _END_TIMEOUT):
+            traceback.print_exception(raised)
+            failed.append(raised)
         executor.shutdown(timeout_sec=_END_TIMEOUT)
         node.close()
         failed += getattr(node, 'failures', [])

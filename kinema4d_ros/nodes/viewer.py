@@ -3,6 +3,8 @@
 """The node viewer: a web page that shows robot, scene, predicted future and verdict."""
 from __future__ import annotations
 
+import contextlib
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,6 +44,11 @@ _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_f
 #: as verdicts are published, but none is lost where several come at once
 _VERDICTS = QoSProfile(depth=50, reliability=qos.VERDICT.reliability,
                        durability=qos.VERDICT.durability)
+# It takes long, so not while the node is made, when Ctrl-C has to wait; that it is missing is said
+# by the one that needs it.
+with contextlib.suppress(ImportError):
+    importlib.import_module('viser')
+
 _REFRESH = 1.0      # [s] between two looks for new publishers
 
 TABLE = ParameterTable((

@@ -320,6 +320,16 @@ def test_settings_are_made_once_per_accepted_change(make_node):
     assert watched.current == 2
 
 
+def test_an_empty_list_as_ros2_param_set_sends_it(make_node):
+    node = make_node(camera__topic='rgb', fingers=['left'])
+    watched = TABLE.declare(node)
+    empty = RosParameter('fingers', RosParameter.Type.BOOL_ARRAY, [])
+    assert node.set_parameters([empty])[0].successful
+    assert watched.current['fingers'] == ()
+    wrong = node.set_parameters([RosParameter('fingers', value=[True])])[0]
+    assert not wrong.successful
+
+
 def test_what_settings_refuse_at_start_passes_through(make_node):
     def make(values):
         raise ConfigurationError('no such file')

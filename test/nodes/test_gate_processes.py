@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """trajectory_gate among processes that die, stop, come twice or are not there at all."""
 import signal
+import subprocess
 
 import pytest
 from control_msgs.action import FollowJointTrajectory
@@ -19,14 +20,16 @@ pytestmark = pytest.mark.timeout(180)
 def world(ros_domain, request):
     """Give a gate with an arm and a controller, and a shadow_sim unless the test brings its own."""
     graph = Nodes()
+    launcher = subprocess.Popen(['sleep', '1000'])
     try:
         Arm(graph.node)
         controller = Controller(graph.node, '/arm_controller')
         if getattr(request, 'param', True):
             ShadowSim(graph.node)
         with made() as tester:
-            gate = Gate(tester, '/arm_controller', max_joint_age=20.0, path_tolerance=3.0)
-            gate.fake = controller
+            gate = Gate(tester, '/arm_controller', max_joint_age=20.0, path_tolerance=3.0,
+                        launcher_pid=launcher.pid)
+            gate.fake, gate.launcher = controller, launcher
             try:
                 yield gate.ready('there is no shadow_sim')
             finally:
@@ -34,6 +37,8 @@ def world(ros_domain, request):
                 if gate.process.process.poll() is None:
                     gate.stop()
     finally:
+        launcher.kill()
+        launcher.wait()
         graph.close()
 
 
@@ -96,14 +101,19 @@ def test_a_second_gate_of_the_same_name(world):
         double.stop()
 
 
-def test_a_gate_that_is_ended_cancels_first_and_says_so(world):
+@pytest.mark.parametrize('how', ['told', 'left alone'])
+def test_a_gate_that_is_ended_cancels_first_and_says_so(world, how):
     settle(world)
     world.fake.hold = True
     handle = world.send(swing())
     world.graph.wait(lambda: world.fake.ids, 'the controller to execute')
     world.decided('forward')
     reply = handle.get_result_async()
-    assert world.process.stop(signal.SIGTERM) == 0
+    if how == 'told':
+        assert world.process.stop(signal.SIGTERM) == 0
+    else:
+        world.launcher.kill()      # and nobody has reaped it yet
+        assert world.process.process.wait(20.0) == 0
     reply = world.graph.result(reply)
     assert reply.status == ABORTED
     assert reply.result.error_string == 'the gate is shutting down'

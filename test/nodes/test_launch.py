@@ -3,6 +3,7 @@
 """What the launch file starts, what it refuses before that, and how all of it ends."""
 import ast
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -21,6 +22,8 @@ from kinema4d_ros.msg import Verdict
 from launched import FILE, launch_file, make_package, what_starts
 
 from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
 from kinema4d_ros.nodes.launch_arguments import main as launch_arguments
 from kinema4d_ros.nodes.recorder.node import TABLE as RECORDER_TABLE
@@ -46,6 +49,15 @@ def packages(tmp_path, monkeypatch):
     return prefix
 
 
+@pytest.fixture
+def said(caplog):
+    """Return what the launch file logs, as a function; the real launch does not propagate it."""
+    logger = logging.getLogger('shadow_sim.launch')
+    logger.addHandler(caplog.handler)
+    yield lambda: caplog.text
+    logger.removeHandler(caplog.handler)
+
+
 def names(**arguments):
     """Return the names of the executables that would be started, in order."""
     return [each.name for each in what_starts(**arguments)]
@@ -64,17 +76,23 @@ def one(name, **arguments):
     ({'rviz': 'false'}, ['shadow_sim']),
     ({'urdf': URDF}, ['shadow_sim', *['robot_state_publisher'] * 2, 'rviz2']),
     ({'controller': '/arm'}, ['shadow_sim', 'trajectory_gate', 'rviz2']),
-    ({'viewer': 'true', 'record': 'true'}, ['shadow_sim', 'rviz2', 'viewer', 'recorder']),
-    ({'episode': EPISODE, 'record': 'true', 'controller': '/arm', 'rviz': 'false'},
-     ['shadow_sim', 'episode_player', 'trajectory_gate', *['robot_state_publisher'] * 2,
-      'recorder'])], ids=str)
+    ({'viewer': 'true', 'record': 'true'}, ['shadow_sim', 'rviz2', 'viewer', 'recorder'])], ids=str)
 def test_what_is_started(packages, arguments, started):
     assert names(**arguments) == started
 
 
 def test_every_parameter_that_is_set_exists_and_every_node_ends_with_its_launcher(packages):
-    for each in what_starts(episode=EPISODE, record='true', controller='/arm', viewer='true',
-                            world_model='frozen', device='cpu', autostart='false'):
+    started = what_starts(episode=EPISODE, record='true', controller='/arm', viewer='true',
+                          world_model='frozen', device='cpu', autostart='false')
+    assert [each.name for each in started] == [
+        'shadow_sim', 'episode_player', 'trajectory_gate', *['robot_state_publisher'] * 2, 'rviz2',
+        'viewer', 'recorder']
+    assert started[0].parameters['world_model'] == 'frozen'
+    assert started[1].parameters['publish_clock'] is False
+    # the player publishes the description, so nobody else may
+    assert [each.remappings['robot_description'] for each in started[3:5]] == [
+        'played/robot_description', 'shadow/robot_description']
+    for each in started:
         if each.name in TABLES:
             given = each.parameters
             assert given.pop('launcher_pid') == os.getpid()
@@ -91,9 +109,9 @@ def test_what_the_arguments_do(packages):
         '--ros-args', '--log-level', 'info']
     assert plain.environment['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('config/fastdds.xml')
     assert plain.remappings == {'__ns': '/', '/tf': 'tf', '/tf_static': 'tf_static'}
-    own = one('shadow_sim', world_model='frozen', autostart='false', namespace='cell/left',
+    own = one('shadow_sim', device='cpu', autostart='false', namespace='cell/left',
               large_messages='false', camera_file=str(ROOT / 'config' / 'camera.yaml'))
-    assert own.parameters['world_model'] == 'frozen' and own.parameters['autostart'] is False
+    assert own.parameters['device'] == 'cpu' and own.parameters['autostart'] is False
     assert len(own.parameters['extrinsics']) == 7 and own.remappings['__ns'] == '/cell/left'
     assert own.environment.get('FASTRTPS_DEFAULT_PROFILES_FILE') \
         == os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE')
@@ -122,12 +140,6 @@ def test_an_episode_is_played_as_the_robot(packages):
     assert player['wait_for_ready'] == ['shadow_sim'] and player['subscribers'] == 2
     assert player['publish_clock'] is True and player['at_end'] == 'hold'
     assert started['shadow_sim'].parameters['use_sim_time'] is True
-    # the player publishes the description, so nobody else may
-    assert started['robot_state_publisher'].remappings['robot_description'].startswith('shadow/')
-    played = [each.remappings['robot_description'] for each in what_starts(episode=EPISODE)
-              if each.name == 'robot_state_publisher']
-    assert 'robot_description' not in played
-    assert one('episode_player', episode=EPISODE).parameters['publish_clock'] is False
 
 
 def documented():
@@ -187,7 +199,6 @@ def test_nothing_is_started_before_all_is_checked():
 # ------------------------------------------------------------------------ what is refused
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    ({'episode': 'no_such'}, 'no_such.*libero_object_0_0_success'),
     ({'episode': EPISODE, 'urdf': URDF}, 'exclude each other'),
     ({'urdf': 'urdf/demo_arm.urfd'}, r'urdf:=urdf/demo_arm.urfd is no file'),
     ({'urdf': 'README.md'}, 'README.md'),
@@ -209,11 +220,10 @@ def test_a_wrong_argument_is_refused_before_anything_is_started(
         what_starts(**arguments)
 
 
-def test_packages_that_are_missing(packages, capfd, caplog):
+def test_packages_that_are_missing(packages, said):
     shutil.rmtree(packages / 'lib' / 'rviz2')
     assert names() == ['shadow_sim']      # nobody needs RViz2
-    said = caplog.text + ''.join(capfd.readouterr())
-    assert 'rviz2' in said and 'going on without it' in said
+    assert 'rviz2' in said() and 'going on without it' in said()
     (packages / 'share/ament_index/resource_index/packages/robot_state_publisher').unlink()
     if shutil.which('ros2') is None:      # where ROS is installed there is a real one
         with pytest.raises(RuntimeError, match='apt-get install ros-.*-robot-state-publisher'):
@@ -229,11 +239,11 @@ def xacro(folder, monkeypatch, code):
     monkeypatch.setenv('PATH', f'{path.parent}:{os.environ["PATH"]}')
 
 
-def test_a_xacro_that_only_warns(packages, tmp_path, monkeypatch, capfd, caplog):
+def test_a_xacro_that_only_warns(packages, tmp_path, monkeypatch, said):
     xacro(tmp_path, monkeypatch, 'echo "deprecated: load_yaml" >&2; cat "$1"')
     live = what_starts(urdf=URDF)[1]
     assert '<robot' in live.parameters['robot_description']
-    assert 'deprecated: load_yaml' in caplog.text + ''.join(capfd.readouterr())
+    assert 'deprecated: load_yaml' in said()
 
 
 def test_a_xacro_that_fails(packages, tmp_path, monkeypatch):
@@ -278,10 +288,14 @@ class Launched:
         self._log.seek(0)
         return self._log.read()
 
-    def pids(self):
+    def started(self):
         """Return name and number of each process that was started, as it is told."""
-        return dict(re.findall(r'\[([a-z_0-9]+?)(?:-\d+)?\]: process started with pid \[(\d+)\]',
-                               self.output()))
+        return [(name, int(pid)) for name, pid in re.findall(
+            r'\[([a-z_0-9]+)-\d+\]: process started with pid \[(\d+)\]', self.output())]
+
+    def running(self, *names):
+        """Return which of these, or of all that were started, run."""
+        return [name for name, pid in self.started() if runs(pid) and (not names or name in names)]
 
     def interrupt(self):
         """Press Ctrl-C."""
@@ -289,8 +303,8 @@ class Launched:
 
     def clean(self):
         """Return whether nothing that was written is a complaint."""
-        return not re.search(r'Traceback|never awaited|never retrieved|signal 2|ERROR',
-                             self.output())
+        return not re.search(
+            r'Traceback|never awaited|never retrieved|signal 2|\[ERROR\] \[\d', self.output())
 
 
 @contextlib.contextmanager
@@ -300,7 +314,7 @@ def launching(*arguments):
     try:
         yield launcher
     finally:
-        for pid in (launcher.process.pid, *map(int, launcher.pids().values())):
+        for _, pid in [('launcher', launcher.process.pid), *launcher.started()]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         launcher.process.wait()
@@ -322,28 +336,27 @@ def test_an_episode_in_a_namespace_with_all_that_goes_with_it(ros_domain, packag
         graph.wait(lambda: [v for v in verdicts if v.final], launcher.output)
         first = verdicts[0]
         assert first.status == Verdict.PASS, first.summary      # and so it is from the beginning
-        assert 0 < first.header.stamp.sec < 10**6        # the time of the simulation
-        pids = launcher.pids()
-        assert set(pids) == {'shadow_sim', 'episode_player', 'trajectory_gate', 'recorder',
-                             'robot_state_publisher', 'rviz2'}
+        recorded = Episode.open(EPISODE).frames[0].stamp_ns
+        assert abs(stamp_ns(first.header.stamp) - recorded) < 60e9      # the time of the episode
+        assert sorted(launcher.running()) == [
+            'episode_player', 'recorder', *['robot_state_publisher'] * 2, 'rviz2', 'shadow_sim',
+            'trajectory_gate']
         launcher.interrupt()
         launcher.process.wait(LIMIT)
-        assert not [name for name, pid in pids.items() if runs(pid)], launcher.output()
+        assert launcher.running() == [], launcher.output()
         assert (tmp_path / 'bag' / 'metadata.yaml').is_file()
         assert launcher.clean(), launcher.output()
 
 
 def test_nodes_end_with_a_launcher_that_is_killed(ros_domain, packages):
-    with made() as graph, launching(f'urdf:={URDF}', 'controller:=/arm', 'rviz:=false',
-                                    'required_by:=nobody') as launcher:
+    with made() as graph, launching(f'urdf:={URDF}', 'controller:=/arm', 'rviz:=false') as launcher:
         robot = FakeRobot(graph)
         graph.wait(lambda: robot.trajectory.get_subscription_count() and 'mode enforce'
                    in launcher.output(), 'the nodes')
-        ours = {name: pid for name, pid in launcher.pids().items() if name in TABLES}
-        assert set(ours) == {'shadow_sim', 'trajectory_gate'}
+        assert launcher.running(*TABLES) == ['shadow_sim', 'trajectory_gate']
         launcher.process.kill()
         launcher.process.wait()
-        graph.wait(lambda: not any(map(runs, ours.values())), 'the end of its nodes')
+        graph.wait(lambda: not launcher.running(*TABLES), 'the end of its nodes')
 
 
 def test_ctrl_c_while_everything_still_starts(ros_domain, packages):
@@ -351,11 +364,12 @@ def test_ctrl_c_while_everything_still_starts(ros_domain, packages):
         graph.wait(lambda: 'loading the world model' in launcher.output(), 'a worker')
         launcher.interrupt()
         launcher.process.wait(LIMIT)
-        assert not [name for name, pid in launcher.pids().items() if runs(pid)]
+        assert launcher.running() == [] and launcher.started()
         assert launcher.clean(), launcher.output()
 
 
 def test_a_wrong_argument_ends_the_launch_and_starts_nothing(ros_domain, packages):
     with launching('episode:=no_such', 'controller:=/arm') as launcher:
         assert launcher.process.wait(LIMIT) == 1
-        assert launcher.pids() == {} and 'no_such' in launcher.output()
+        assert launcher.started() == []
+        assert re.search('no such episode.*no_such.*bundled.*' + EPISODE, launcher.output())

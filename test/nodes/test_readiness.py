@@ -11,7 +11,7 @@ from graph import (ahead, Asker, FakeRobot, made, parameters, Process, READY, st
                    swing, URDF)
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 from shadow_bench import codes, running
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -44,6 +44,7 @@ def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
         verdicts = graph.listen('verdict', Verdict, qos.VERDICT)
         asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
         graph.listen('joint_states', JointState, qos.JOINT_STATES)     # or it waits for a second
+        graph.listen('camera/camera_info', CameraInfo, qos.PREDICTION)
         player = Process('episode_player', *parameters(
             episode=PATH.stem, lead_in=0.5, at_end='hold', subscribers=2,
             wait_for_ready='[shadow_sim]'))
@@ -51,6 +52,8 @@ def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
         process = start_shadow_sim(world_model='stub_models:Waiting',
                                    **{'world_model_settings.words': tmp_path / 'go'})
         graph.wait(lambda: 'a worker is starting' in (reason(graph, arrays) or ''), 'the worker')
+        assert not images       # nobody but us listens to the depth image yet: it waits
+        graph.listen('camera/depth/image_raw', Image, qos.PREDICTED_FRAMES)
         graph.wait(lambda: len(images) > 3, 'the first frame, again and again')
         first = episode.frames[0].image
         assert all(np.array_equal(rgb_image(image), first) for image in images[-3:])
@@ -108,7 +111,9 @@ def test_the_player_goes_on_after_a_while_and_says_why(ros_domain):
     with made() as graph:
         asked = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
         graph.listen('joint_states', JointState, qos.JOINT_STATES)
-        graph.listen('camera/image_raw', Image, qos.PREDICTED_FRAMES)
+        graph.listen('camera/camera_info', CameraInfo, qos.PREDICTION)
+        for topic in ('camera/image_raw', 'camera/depth/image_raw'):
+            graph.listen(topic, Image, qos.PREDICTED_FRAMES)
         player = Process('episode_player', *parameters(
             episode=PATH.stem, rate=50.0, lead_in=0.0,
             wait_for_ready='[shadow_sim]', ready_timeout=0.5))

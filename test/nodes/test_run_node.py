@@ -49,7 +49,18 @@ def make_node(stop):
 """
 
 
-@pytest.mark.parametrize('make_node', [LOCKED, ELSEWHERE], ids=['locked', 'elsewhere'])
+# As a script starts a job in its background: with SIGINT ignored.
+IGNORED = """
+def make_node(stop):
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return Idle('idle')
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+"""
+
+
+@pytest.mark.parametrize('make_node', [LOCKED, ELSEWHERE, IGNORED],
+                         ids=['locked', 'elsewhere', 'ignored'])
 def test_a_signal_that_comes_while_the_main_thread_begins_to_wait(ros_domain, make_node):
     code = IDLE.replace('{make_node}', make_node)
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,

@@ -15,7 +15,6 @@ from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.qos import qos_profile_sensor_data
-from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header, String
 from stub_models import SHOW, STUCK, UNRESPONSIVE
 from tf2_msgs.msg import TFMessage
@@ -24,7 +23,6 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import (compressed_depth_message, compressed_message,
                                         image_to_array)
-from kinema4d_ros.bridge.motion import joint_state_message, time_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.robot import ForwardKinematics, Robot
@@ -337,74 +335,17 @@ def handles_signals(process):
     return int(caught.split()[1], 16) & (1 << (signal.SIGTERM - 1))
 
 
-def why_not_ready(arrays):
-    """Return what the diagnostics that came last say of readiness."""
-    return next((status.message for array in reversed(arrays) for status in array.status
-                 if status.name == 'shadow_sim: readiness'), '')
-
-
-def test_simulated_time_that_jumps_back_as_a_looping_bag_makes_it(ros_domain):
-    with made() as graph:
-        verdicts, frames = ears(graph)
-        robot = FakeRobot(graph)
-        clock = graph.node.create_publisher(Clock, '/clock', 10)
-        arrays = graph.listen('/diagnostics', DiagnosticArray, 10)
-        process = start_shadow_sim(use_sim_time='true')
-        now = {'ns': 0}       # of all stamps: those who send them have no time either
-        robot.make_joints = lambda positions, header: joint_state_message(
-            positions, with_stamp(header))
-        plain_image, plain_depth = robot.make_image, robot.make_depth
-        robot.make_image = lambda image, header: plain_image(image, with_stamp(header))
-        robot.make_depth = lambda depth, header: plain_depth(depth, with_stamp(header))
-
-        def with_stamp(header):
-            header.stamp = time_message(now['ns'])
-            return header
-
-        def tick():
-            now['ns'] += 50_000_000
-            clock.publish(Clock(clock=time_message(now['ns'])))
-
-        graph.wait(robot.trajectory.get_subscription_count, 'the node')
-        robot.trajectory.publish(swing())
-        graph.wait(lambda: verdicts, 'a verdict')
-        assert verdicts[0].status == Verdict.UNSURE
-        assert 'use_sim_time is set, and nothing has come on /clock' in verdicts[0].summary
-        graph.wait(lambda: 'nothing has come on /clock' in why_not_ready(arrays),
-                   'diagnostics, which need no /clock')
-        now['ns'] = 100_000_000_000
-        graph.node.create_timer(0.05, tick)
-        graph.wait(lambda: now['ns'] > 101e9, 'time to pass')
-        robot.trajectory.publish(swing())
-        graph.wait(lambda: len(verdicts) == 2, 'a verdict')
-        assert verdicts[1].status == Verdict.PASS, verdicts[1].summary
-        assert 100 <= verdicts[1].header.stamp.sec < 110
-        assert graph.set_parameter('shadow_sim', seed=STUCK) == ''
-        robot.trajectory.publish(swing())
-        graph.wait(lambda: len(frames) >= FRAMES + 2, 'the first frames')
-        now['ns'] = 50_000_000_000                   # the bag starts again
-        graph.wait(lambda: len(verdicts) == 3, 'a verdict')
-        assert verdicts[2].status == Verdict.UNSURE
-        assert 'jumped back' in verdicts[2].summary
-        assert graph.set_parameter('shadow_sim', seed=0) == ''
-        graph.wait(lambda: now['ns'] > 51e9, 'time to pass')
-        robot.trajectory.publish(swing())
-        graph.wait(lambda: len(verdicts) == 4, 'a verdict')
-        assert verdicts[3].status == Verdict.PASS, verdicts[3].summary
-        assert 50 <= verdicts[3].header.stamp.sec < 60
-        stopped(process)
-
-
 def test_another_world_model_of_the_package(ros_domain):
     with made() as graph:
         verdicts, frames = ears(graph)
         robot = FakeRobot(graph)
         process = Process('shadow_sim', *parameters(
-            world_model='frozen', frames=4, memory_rate=10.0,
+            world_model='frozen', device='cpu', frames=4, memory_rate=10.0,
             **{'world_model_settings.robot_depth_tolerance': 0.02}))
         graph.wait(robot.trajectory.get_subscription_count, 'the node')
         robot.trajectory.publish(swing())
         graph.wait(lambda: len(frames) == 4, 'the frames')
         graph.wait(lambda: verdicts, 'a verdict')
         assert verdicts[0].world_model == 'frozen'
+        assert "it runs on no device, so 'cpu' is ignored" in process.output()
         stopped(process)

@@ -128,23 +128,25 @@ def _kept(path: str) -> str:
 # ---------------------------------------------------------------- packages that are not there
 
 ROBOT_STATE_PUBLISHER = '''
+    import signal
+    signal.signal(signal.SIGINT, lambda *_: exit())
+
     import rclpy
     from rclpy.node import Node
     from rclpy.qos import DurabilityPolicy, QoSProfile
+    from rclpy.signals import SignalHandlerOptions
     from std_msgs.msg import String
 
-    try:
-        rclpy.init()
-        node = Node('robot_state_publisher', automatically_declare_parameters_from_overrides=True)
-        publisher = node.create_publisher(String, 'robot_description', QoSProfile(
-            depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
-        publisher.publish(String(data=node.get_parameter('robot_description').value))
-        rclpy.spin(node)
-    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        pass
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = Node('robot_state_publisher', automatically_declare_parameters_from_overrides=True)
+    publisher = node.create_publisher(String, 'robot_description', QoSProfile(
+        depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    publisher.publish(String(data=node.get_parameter('robot_description').value))
+    rclpy.spin(node)
 '''
 RVIZ = '''
     import signal
+    signal.signal(signal.SIGINT, lambda *_: exit())
     signal.pause()
 '''
 
@@ -172,10 +174,10 @@ def run_standin(arguments: dict[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     processes = []
     try:
-        for each in started:
+        for number, each in enumerate(started, 1):
             processes.append(subprocess.Popen(each.command, env=each.environment))
-            print(f'[INFO] [{each.name}]: process started with pid [{processes[-1].pid}]',
-                  flush=True)
+            print(f'[INFO] [{each.name}-{number}]: process started with pid '
+                  f'[{processes[-1].pid}]', flush=True)
         for process in processes:
             process.wait()
     except KeyboardInterrupt:

@@ -40,6 +40,13 @@ def test_settings_of_a_model_keep_their_types(given, words):
         'unused': 3.0, 'words': 'a=b', 'slow_start': False}
 
 
+def test_a_device_is_for_models_that_run_on_one():
+    assert make_model(WorkerSettings('frozen', {'device': 'cpu'})).name == 'frozen'
+    assert make_model(WorkerSettings('stub_models:Scripted', {'device': 'cpu'})).name == 'scripted'
+    with pytest.raises(WorldModelError, match='no setting devise'):
+        make_model(WorkerSettings('frozen', {'devise': 'cpu'}))
+
+
 def test_the_worker_knows_no_ros():
     code = ('import sys, kinema4d_ros.worker.main; '
             'sys.exit([name for name in sys.modules if "rclpy" in name or "_msgs" in name] or 0)')
