@@ -347,14 +347,17 @@ def test_each_cycle_is_the_same(bench, name, record_property):
 def compared(states, goals):
     """Return by how much the commands [rad] of our loop differ from those in the states."""
     loop, waiting = ControlLoop(Settings(ARM)), list(goals)
-    cycles, largest = 0, 0.0
+    cycles, largest, begun = 0, 0.0, 0
     for state in states:
-        reference, stamp = state.reference, _ns(state.header.stamp)
-        if waiting and _ns(reference.time_from_start) == 0:     # the first cycle of a goal
-            loop.take(waiting.pop(0).trajectory)
-        elif len(waiting) == len(goals):
+        reference, since = state.reference, _ns(state.reference.time_from_start)
+        if since == 0:                  # the first cycle of a goal, or of holding its end
+            begun = _ns(state.header.stamp)
+            if waiting:
+                loop.take(waiting.pop(0).trajectory)
+        if len(waiting) == len(goals):
             continue
-        loop.cycle(stamp, state.feedback.positions, state.feedback.velocities)
+        # Its own measure of time, which is not the stamps'.
+        loop.cycle(begun + since, state.feedback.positions, state.feedback.velocities)
         largest = max(largest, np.abs(loop.desired - reference.positions).max(),
                       np.abs(loop.command - state.output.positions).max())
         cycles += 1

@@ -26,8 +26,10 @@ class Cell:
         self.hand = Jtc(graph.node, '/hand_controller', self.arm)
         self.ready = graph.node.create_publisher(Bool, 'ready', LATCHED)
         self.is_ready(True)
-        self.gate = Gate(tester, '/arm_controller', robot_state_topics=['ready'])
-        self.hand_gate = Gate(tester, '/hand_controller', 'hand_gate')
+        # A busy machine keeps the arm from telling its joints for a while.
+        self.gate = Gate(tester, '/arm_controller', robot_state_topics=['ready'],
+                         max_joint_age=2.0)
+        self.hand_gate = Gate(tester, '/hand_controller', 'hand_gate', max_joint_age=2.0)
 
     def is_ready(self, data):
         self.ready.publish(Bool(data=data))

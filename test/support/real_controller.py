@@ -31,8 +31,10 @@ def why_absent() -> str | None:
             get_package_prefix(package)
         importlib.import_module('controller_manager_msgs.srv')
         _controller_state()
-    except (PackageNotFoundError, ImportError, AttributeError) as error:
-        return f'ros2_control and ros2_controllers are not installed here: {error}'
+    except PackageNotFoundError:
+        return f'ros2_control and ros2_controllers are not installed here: no {package}'
+    except (ImportError, AttributeError) as error:
+        return f'ros2_control is here without its messages for Python: {error}'
     return None
 
 
@@ -54,24 +56,29 @@ class RealController:
         self.states = []
         node.create_subscription(
             _controller_state(), 'arm_controller/controller_state', self.states.append, 100)
-        self._switch = services.SwitchController
+        self._services = services
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self):
         for name in 'joint_state_broadcaster', 'arm_controller', 'forward_controller':
-            reply = self._call('load_controller', services.LoadController, name=name)
-            assert reply.ok, self.process.output()
-            reply = self._call('configure_controller', services.ConfigureController, name=name)
-            assert reply.ok, self.process.output()
+            for service, kind in (('load_controller', self._services.LoadController),
+                                  ('configure_controller', self._services.ConfigureController)):
+                assert self._call(service, kind, name=name).ok, self.process.output()
         self.switch(['joint_state_broadcaster', 'arm_controller'], [])
-        self._list = services.ListControllers
 
     def switch(self, on, off):
         """Activate and deactivate controllers."""
-        reply = self._call('switch_controller', self._switch, activate_controllers=on,
-                           deactivate_controllers=off, strictness=2)
+        reply = self._call('switch_controller', self._services.SwitchController,
+                           activate_controllers=on, deactivate_controllers=off, strictness=2)
         assert reply.ok, self.process.output()
 
     def state_of(self, name):
         """Return what the manager says of a controller: active, inactive, ..."""
-        reply = self._call('list_controllers', self._list)
+        reply = self._call('list_controllers', self._services.ListControllers)
         return next(one.state for one in reply.controller if one.name == name)
 
     def close(self):
@@ -82,8 +89,8 @@ class RealController:
     def _joints(self, message):
         self.positions.update(zip(message.name, message.position))
 
-    def _call(self, name, kind, **fields):
-        client = self._graph.node.create_client(kind, f'controller_manager/{name}')
+    def _call(self, service, kind, **fields):
+        client = self._graph.node.create_client(kind, f'controller_manager/{service}')
         try:
             assert client.wait_for_service(LIMIT), self.process.output()
             return self._graph.result(client.call_async(kind.Request(**fields)))
