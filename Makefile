@@ -1,7 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench evaluate docs lint clean
+.PHONY: help setup demo test bench evaluate docs lint release-check clean
 SHELL := /bin/bash
 
 # The same interpreter that apt's PyKDL was built for.
@@ -13,7 +13,7 @@ IN_ENV := source install$(SUFFIX)/setup.bash && export PATH="$(CURDIR)/$(BIN):$$
 ARGS ?=
 
 help:	## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:	## Set up everything the others need; they do it themselves.
 	@$(SETUP)
@@ -40,6 +40,9 @@ docs:	## Build the pages of docs/ as a site; out/docs/index.html.
 lint: setup	## Check style (ruff) and types (mypy).
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+release-check: setup	## List what is open before a release with bloom.
+	@$(BIN)/python scripts/release_check.py
 
 clean:	## Remove what was built and made; keeps the virtual environment.
 	rm -rf build build-* install install-* log out

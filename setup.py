@@ -32,13 +32,16 @@ def shared_files() -> list[tuple[str, list[str]]]:
             for folder, paths in found.items()]
 
 
+manifest = ElementTree.parse(ROOT / 'package.xml').getroot()
 setup(
     name=PACKAGE,
-    version=ElementTree.parse(ROOT / 'package.xml').getroot().findtext('version'),
+    version=manifest.findtext('version'),
     description='Shadow simulator for robot arms: what a trajectory would do, before it is done',
     license='Apache-2.0',
     license_files=['LICENSE'],
-    author='The kinema4d_ros authors',
+    author=manifest.findtext('author'),
+    maintainer=manifest.findtext('maintainer'),
+    maintainer_email=manifest.find('maintainer').get('email'),
     python_requires='>=3.11',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed'], f'{PACKAGE}.evaluation.report': ['templates/*']},

@@ -128,12 +128,14 @@ def test_the_two_versions_of_mujoco_never_meet():
     assert fnmatch.fnmatch(pinned, physics)
     for path in folder.iterdir():
         words = re.findall(r'^-[rc] *(\S+)', path.read_text(), re.M)
-        assert words == ([f'constraints-{path.name}'] if path.stem.startswith(
-            ('sim', 'wheels')) else []), path
+        assert words == {'beside_ros': ['physics.txt', 'viewer.txt']}.get(
+            path.stem, [f'constraints-{path.name}'] if path.stem.startswith(('sim', 'wheels'))
+            else []), path
     texts = [*(ROOT / 'docs').glob('*.md'), ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
-             *(ROOT / 'scripts').glob('*.py')]
+             *(ROOT / 'scripts').glob('*.*')]
     commands = [command for path in texts for command in
-                re.findall(r'pip install(?:\\\n|[^\n`])*', path.read_text())]
-    assert any('physics' in command for command in commands)
+                re.findall(r'pip"? install(?:\\\n|[^\n`])*', path.read_text())]
+    assert any('beside_ros' in command for command in commands)     # physics is among it
     for command in commands:
-        assert not (re.search(r'\bsim\b', command) and 'physics' in command), command
+        assert not (re.search(r'\bsim\b', command) and
+                    re.search('physics|beside_ros', command)), command
