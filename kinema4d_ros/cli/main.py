@@ -47,7 +47,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='kinema4d', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=HELP,
         description='A robot policy\'s trajectory is checked in a predicted 4D world before it '
-                    'moves real hardware.\n`kinema4d COMMAND --help` says what a command can do.')
+                    'moves real hardware.\nBegin with `kinema4d demo`, which needs no ROS; '
+                    '`kinema4d COMMAND --help` says what a command can do.')
     parser.add_argument('--version', action='version', version=f'kinema4d_ros {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=CommandParser)

@@ -169,6 +169,19 @@ def test_the_page_lets_itself_fetch_nothing(page_file):
     assert page_file.stat().st_size < 8_000_000
 
 
+def test_a_recording_under_other_names_is_drawn_too(tmp_path):
+    """It has no goal and no truth, and its topics are named as for precheck."""
+    pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
+    bag = copy_bag(EPISODES / f'{GOOD}.mcap', tmp_path / 'bag',
+                   names={'/camera/image_raw/compressed': '/a', '/joint_states': '/b'},
+                   without=('/episode/metadata', '/truth/tf', '/truth/robot_mask/compressed',
+                            '/truth/clearance'))
+    path = tmp_path / 'bag.html'
+    assert main(['view', str(bag), '--topic', 'image=/a', '--topic', 'joint_states=/b',
+                 '--save', str(path), *FEW]) == Exit.PASS
+    assert 'nothing wrong found' in path.read_text()
+
+
 def test_rerun_can_read_its_file(tmp_path):
     pytest.importorskip('rerun', reason="Rerun is not installed: pip install rerun-sdk")
     path = tmp_path / 'motion.rrd'
