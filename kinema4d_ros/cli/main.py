@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             return _do(words)
+        except KeyboardInterrupt as error:      # wherever it was, while arguments are read too
+            return int(exit_of('', error))
         finally:
             sys.stdout.flush()      # or a reader that has gone is only noticed after this
     except BrokenPipeError:         # `kinema4d ... | head`
@@ -94,7 +96,7 @@ def _do(words: list[str]) -> int:
         if why is None:
             raise
         return int(exit_of(options.command, LackingError(why)))
-    except (KeyboardInterrupt, LackingError, Kinema4DError) as error:
+    except (LackingError, Kinema4DError) as error:
         return int(exit_of(options.command, error))
 
 
