@@ -15,7 +15,7 @@ from kinema4d_ros.cli.exits import Exit, LackingError
 
 if TYPE_CHECKING:
     from kinema4d_ros.types import Report
-    from kinema4d_ros.viewer.predicted_scene import PredictedScene
+    from kinema4d_ros.viewer import PredictedScene
 
 HELP = 'show in 3D what is predicted and judged: live, of an episode, or as a file'
 EPILOG = """\
@@ -139,8 +139,7 @@ def _save(options: argparse.Namespace, path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise ConfigurationError(f'--save {path}: there is no folder {path.absolute().parent}')
     _need(*_FILES[path.suffix])
-    from kinema4d_ros.viewer.html_file import write_html
-    from kinema4d_ros.viewer.rerun_file import write_rrd
+    from kinema4d_ros.viewer import write_html, write_rrd
 
     show.say_first_run()
     with show.progress('view') as report:
@@ -156,8 +155,7 @@ def _predicted(options: argparse.Namespace, report: Report) -> PredictedScene:
     from kinema4d_ros.precheck import Goal
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.simulator import ShadowSimulator
-    from kinema4d_ros.viewer import meshes_to_show
-    from kinema4d_ros.viewer.predicted_scene import PredictedScene
+    from kinema4d_ros.viewer import meshes_to_show, PredictedScene
 
     report('reading', 0, 0)
     episode = Episode.open(options.episode, topics=precheck.topics_of(options.topic))
