@@ -135,6 +135,7 @@ def test_a_browser_draws_the_page_without_a_network(page_file):
         page = chromium.page(page_file.as_uri())
         page.wait_text('FAIL')
         assert TABLE in page.text() and 'panda_leftfinger' in page.text()
+        assert page.run('document.title') == TABLE
         page.wait(lambda: page.run('document.querySelector("canvas") !== null'), 'a canvas')
         page.wait(lambda: shown(page, lambda r, g, b: (r > 180) & (g < 70) & (b < 70)) > 20,
                   'the findings as red balls', limit=60.0)
