@@ -66,7 +66,7 @@ class Cell:
             dict(zip(self.robot.joint_names, pose.tolist())))
 
     def plan(self, low: bool) -> k4d.JointTrajectory:
-        """Return a motion from above the table down to it, or into it: of many, one that fits."""
+        """Return a small motion above the table, or one into it: of many, the first that fits."""
         times = np.linspace(0.0, 3.0, 31)
         blend = (1 - np.cos(np.pi * times / times[-1]))[:, None] / 2      # from rest to rest
         starts = self.poses(4000)

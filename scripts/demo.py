@@ -19,9 +19,11 @@ import sys
 import time
 from pathlib import Path
 
-from kinema4d_ros.cli.ros import beside, stay_alone, use_large_messages
-
 REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))    # as the nodes have it, with what Numba compiled for them
+
+from kinema4d_ros.cli.ros import beside, stay_alone, use_large_messages  # noqa: E402
+
 DEFAULT_EPISODES = (
     'libero_object_0_0_success', 'libero_spatial_1_0_success', 'libero_object_0_0_missed_grasp',
     'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table')

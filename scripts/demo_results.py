@@ -139,7 +139,7 @@ def write_bag(path: Path, received: ReceivedRollout, clouds: list[np.ndarray],
 
 def results_table(rows: list[Row]) -> Table:
     """Return the table that closes the demo."""
-    table = Table(title='Predicted against what really happened', caption=(
+    table = Table(title='Predicted against what really happened', box=None, caption=(
         'first, all: seconds from the trajectory to the first and the last predicted frame. '
         'PSNR where the image changed. Object: its centre, predicted against true, at the end.'))
     table.add_column('episode', no_wrap=True)

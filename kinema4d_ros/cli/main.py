@@ -48,7 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='kinema4d', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=HELP,
         description='A robot policy\'s trajectory is checked in a predicted 4D world before it '
-                    'moves real hardware.\n`kinema4d COMMAND --help` says what a command can do.')
+                    'moves real hardware.\nBegin with `kinema4d demo`, which needs no ROS; '
+                    '`kinema4d COMMAND --help` says what a command can do.')
     parser.add_argument('--version', action='version', version=f'kinema4d_ros {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND',
                                      parser_class=CommandParser)
@@ -69,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             return _do(words)
+        except KeyboardInterrupt as error:      # wherever it was, while arguments are read too
+            return int(exit_of('', error))
         finally:
             sys.stdout.flush()      # or a reader that has gone is only noticed after this
     except BrokenPipeError:         # `kinema4d ... | head`
@@ -94,7 +97,7 @@ def _do(words: list[str]) -> int:
         if why is None:
             raise
         return int(exit_of(options.command, LackingError(why)))
-    except (KeyboardInterrupt, LackingError, Kinema4DError) as error:
+    except (LackingError, Kinema4DError) as error:
         return int(exit_of(options.command, error))
 
 

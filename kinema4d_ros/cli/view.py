@@ -15,7 +15,7 @@ from kinema4d_ros.cli.exits import Exit, LackingError
 
 if TYPE_CHECKING:
     from kinema4d_ros.types import Report
-    from kinema4d_ros.viewer.predicted_scene import PredictedScene
+    from kinema4d_ros.viewer import PredictedScene
 
 HELP = 'show in 3D what is predicted and judged: live, of an episode, or as a file'
 EPILOG = """\
@@ -46,7 +46,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='write what is predicted and judged as FILE.html (any browser) or '
                              'FILE.rrd (Rerun), and open nothing')
     parser.add_argument('--topic', action='append', default=[], metavar='ROLE=NAME',
-                        help='what a bag calls its topics, as for precheck; may be repeated')
+                        help='what a bag calls its topics, as for precheck, for a file; may be '
+                             'repeated')
+    parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
+                        help='where mesh packages are, for a file; may be repeated')
     parser.add_argument('--world-model', default='kinematic', metavar='NAME',
                         help='that predicts, with an episode (default kinematic)')
     parser.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
@@ -91,7 +94,10 @@ def _run_live(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.cli import ros
     from kinema4d_ros.episodes import find_episode
 
-    ros.need_ros()
+    try:
+        ros.need_ros()
+    except LackingError as error:
+        raise LackingError(f'{error}; `kinema4d view EPISODE` needs none') from error
     _need(*_FILES['.html'])
     with contextlib.ExitStack() as others:
         if options.episode:
@@ -133,8 +139,7 @@ def _save(options: argparse.Namespace, path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise ConfigurationError(f'--save {path}: there is no folder {path.absolute().parent}')
     _need(*_FILES[path.suffix])
-    from kinema4d_ros.viewer.html_file import write_html
-    from kinema4d_ros.viewer.rerun_file import write_rrd
+    from kinema4d_ros.viewer import write_html, write_rrd
 
     show.say_first_run()
     with show.progress('view') as report:
@@ -150,17 +155,18 @@ def _predicted(options: argparse.Namespace, report: Report) -> PredictedScene:
     from kinema4d_ros.precheck import Goal
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.simulator import ShadowSimulator
-    from kinema4d_ros.viewer import meshes_to_show
-    from kinema4d_ros.viewer.predicted_scene import PredictedScene
+    from kinema4d_ros.viewer import meshes_to_show, PredictedScene
 
     report('reading', 0, 0)
     episode = Episode.open(options.episode, topics=precheck.topics_of(options.topic))
-    robot, observation = Robot.from_urdf(episode.robot_description), episode.observation()
+    robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
+    observation = episode.observation()
     with ShadowSimulator(robot, options.world_model, frames=options.frames,
                          camera_poses=LinkPose(episode.camera_frame).poses) as simulator:
+        meant = episode.metadata.goal        # {} in a recording
         verdict = simulator.precheck(
             observation, episode.trajectory, report=report,
-            goal=Goal.of(episode.metadata.goal, 'the goal of the episode'))
+            goal=Goal.of(meant, 'the goal of the episode') if meant else None)
         rollout, frames = simulator.future(observation, episode.trajectory, report=report)
         return PredictedScene.of(episode.path.stem, robot, meshes_to_show(robot), observation,
                                  rollout, list(frames), verdict)

@@ -176,24 +176,26 @@ def _trajectory_inside(data: bytes, connection: Connection) -> bytes:
 
 def in_folder(path: Path) -> Path:
     """
-    Return the one .mcap file of a folder, as bags are; any other path as it is.
+    Return the one .mcap or .db3 file of a folder, as bags are; any other path as it is.
 
     The repaired copy of a file stands for it.
     """
-    files = sorted(path.glob('*.mcap')) if path.is_dir() else []
-    files = [file for file in files if not repaired_path(file).is_file()]
+    files = _files(path)
     return files[0] if len(files) == 1 else path
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a bag; those of MCAP where there are some."""
+    files = sorted(folder.glob('*.mcap')) or sorted(folder.glob('*.db3'))
+    return [file for file in files if not repaired_path(file).is_file()]
+
+
 def _why_to_convert(path: Path) -> str | None:
-    """Say how one MCAP file is made of a bag in another form; None for what is none."""
-    files = sorted(path.glob('*')) if path.is_dir() else [path]
-    kinds = [file.suffix for file in files]
-    if not {'.db3', '.bag'} & set(kinds) and kinds.count('.mcap') < 2:
+    """Say how one file is made of a bag of ROS 1, or in several files; None for what is none."""
+    if path.suffix != '.bag' and len(_files(path)) < 2:
         return None
-    bag = path.parent if path.suffix == '.db3' else path
-    return ('one .mcap file is read, which a bag in another form, or in several files, becomes by '
-            f'rosbags-convert --src {bag} --dst {bag.with_suffix("")}_mcap --dst-storage mcap')
+    return ('one file of a bag of ROS 2 is read, which others become by rosbags-convert '
+            f'--src {path} --dst {path.with_suffix("")}_mcap --dst-storage mcap')
 
 
 def find_episode(name: str | Path) -> Path:

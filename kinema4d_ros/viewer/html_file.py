@@ -49,7 +49,8 @@ def write_html(scene: PredictedScene, path: Path) -> None:
                                  'can be made of it; install the version in requirements/'
                                  'constraints.txt')
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-    text = page.spared(text, title=scene.name).replace('<head>', f'<head>{policy}', 1)
+    head = f'<head>{policy}<title>{escape(scene.name)}</title>'
+    text = page.with_script(text).replace('<head>', head, 1)
     before, end, after = text.rpartition('</body>')
     path.write_text(before + _sheet(scene) + end + after, encoding='utf-8')
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-from html import escape
 from pathlib import Path
 
 _HEAD = '<head>'
@@ -12,6 +11,7 @@ _HEAD = '<head>'
 # samples a pixel, and lowers the resolution only after it has been slow for long; here it gets one
 # sample, and the lower resolution at once. Runs before the page's own code.
 _SCRIPT = '''
+<title>Kinema4D</title>
 <script>
 (() => {
     const probe = document.createElement('canvas').getContext('webgl2');
@@ -53,10 +53,10 @@ def own_page(root: Path, folder: Path) -> Path:
     for entry in root.iterdir():
         if entry != page:
             (folder / entry.name).symlink_to(entry)
-    (folder / page.name).write_text(spared(text), encoding='utf-8')
+    (folder / page.name).write_text(with_script(text), encoding='utf-8')
     return folder
 
 
-def spared(text: str, title: str = 'Kinema4D') -> str:
-    """Return viser's page, which has a head, with a title and the script."""
-    return text.replace(_HEAD, f'{_HEAD}\n<title>{escape(title)}</title>{_SCRIPT}', 1)
+def with_script(text: str) -> str:
+    """Return viser's page, which has a head, with the script in it."""
+    return text.replace(_HEAD, _HEAD + _SCRIPT, 1)

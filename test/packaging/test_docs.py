@@ -80,6 +80,15 @@ def test_readme_fits_a_screen_or_four():
     assert len((ROOT / 'README.md').read_text().splitlines()) <= 200
 
 
+def test_figures_of_the_readme_are_those_that_were_measured():
+    """Each number of the sentences that lead to docs/measured.md stands on that page as well."""
+    bullets = re.findall(r'^- .*?(?=^- |^$|^## )', (ROOT / 'README.md').read_text(), re.M | re.S)
+    said = ' '.join(text for text in bullets if 'docs/measured.md' in text)
+    figures = re.findall(r'\b\d+\b', re.sub(r'\d+\.\d+\.\d+', '', said))
+    measured = set(re.findall(r'\b\d+\b', (ROOT / 'docs' / 'measured.md').read_text()))
+    assert len(figures) > 5 and [one for one in figures if one not in measured] == []
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
 def test_blocks_say_what_they_are(page):
     assert {language for language, _ in blocks(page)} <= LANGUAGES
