@@ -169,9 +169,11 @@ def test_joints_of_a_stranger_are_not_heard(member, tmp_path, ros_domain):
     assert cell.run()[0] == SUCCEEDED
     cell.arm.on = False
     end = time.monotonic() + LIMIT
-    while cell.run()[0] == SUCCEEDED:       # until the arm is not where the motion starts
+    assert 'away from the checked' not in cell.gate.output()
+    while 'away from the checked' not in cell.gate.output():
         assert time.monotonic() < end, cell.gate.output()
         say(publishers[2])
+        cell.run()
     for other in (cell.client, member('/kinema4d/viewer')):
         with pytest.raises(RCLError):
             other.node.create_publisher(JointState, '/joint_states', qos.PREDICTION)
