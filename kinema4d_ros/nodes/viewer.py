@@ -35,7 +35,8 @@ from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
-from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer
+from kinema4d_ros.viewer import (CandidateTrajectory, FutureFrame, meshes_to_show, read_token,
+                                 Viewer, who_may_reach)
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -53,7 +54,13 @@ _REFRESH = 1.0      # [s] between two looks for new publishers
 
 TABLE = ParameterTable((
     Parameter('host', str, '127.0.0.1',
-              'Address to listen on; 0.0.0.0 lets everybody in the network see the page',
+              'Address to listen on; one that other machines reach, such as 0.0.0.0, needs a token',
+              read_only=True),
+    Parameter('token_file', str, '', 'File, readable by you alone, with the token that browsers '
+              'must show as ADDRESS/?token=TOKEN; empty for the environment variable '
+              'KINEMA4D_VIEWER_TOKEN, or none', read_only=True),
+    Parameter('allowed_hosts', list[str], (), 'Names that the page may be asked for by, besides '
+              "addresses, localhost and the machine's own; such as that of a proxy",
               read_only=True),
     Parameter('port', int, 8080, 'Port of the page; the next free one where it is in use',
               minimum=1, maximum=65535, read_only=True),
@@ -92,8 +99,9 @@ class ViewerNode(NodeBase, Node):
         self._finder: CameraFinder | None = None
         self._candidates: dict[str, Candidates] = {}     # the newest of each shadow_sim
         self._ticked = self._observed = self._made_scene = time.monotonic()
+        token = read_token(values['token_file'])
         self._viewer = Viewer(**{name: values[name] for name in (
-            'host', 'port', 'point_budget', 'point_size', 'kept')})
+            'host', 'port', 'allowed_hosts', 'point_budget', 'point_size', 'kept')}, token=token)
         inputs, results, page, slow = (MutuallyExclusiveCallbackGroup() for _ in range(4))
         self._tree = TransformTree()
         self._inputs = Inputs(self, values, self._tree, inputs)
@@ -110,7 +118,8 @@ class ViewerNode(NodeBase, Node):
         self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
         self.create_timer(_REFRESH, self._inputs.refresh, callback_group=inputs)
         self.create_timer(_REFRESH, IncompatiblePublishers(self).look, callback_group=slow)
-        self.get_logger().info(f'open {self._viewer.address} in a browser')
+        self.get_logger().info(f'open {self._viewer.address} in a browser; it can be reached by '
+                               f'{who_may_reach(values["host"], token)}')
 
     def quit(self) -> None:
         """Do nothing: no callback of this node blocks."""

@@ -50,7 +50,7 @@ def write_html(scene: PredictedScene, path: Path) -> None:
                                  'constraints.txt')
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     head = f'<head>{policy}<title>{escape(scene.name)}</title>'
-    text = page.with_script(text).replace('<head>', head, 1)
+    text = page.own_page(text).replace('<head>', head, 1)
     before, end, after = text.rpartition('</body>')
     path.write_text(before + _sheet(scene) + end + after, encoding='utf-8')
 

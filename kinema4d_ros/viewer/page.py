@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 _HEAD = '<head>'
 # Without a GPU a browser draws each sample of each pixel on the processor. The page asks for four
@@ -36,27 +35,14 @@ _SCRIPT = '''
 '''
 
 
-def own_page(root: Path, folder: Path) -> Path:
+def own_page(text: str) -> str:
     """
-    Fill a folder with viser's page and the script; return the folder to serve from.
+    Return viser's page with the script.
 
-    :param root: of viser's page; it is returned where that has no head to put a script into.
-    :param folder: an empty one.
+    :param text: HTML; it is returned as it is where it has no head to put a script into.
     """
-    page = root / 'index.html'
-    text = page.read_text(encoding='utf-8') if page.is_file() else ''
     if _HEAD not in text:
         logging.getLogger(__name__).warning(
-            'the page of viser in %s has no %s: it is served as it is, which is slower in a '
-            'browser without a GPU', root, _HEAD)
-        return root
-    for entry in root.iterdir():
-        if entry != page:
-            (folder / entry.name).symlink_to(entry)
-    (folder / page.name).write_text(with_script(text), encoding='utf-8')
-    return folder
-
-
-def with_script(text: str) -> str:
-    """Return viser's page, which has a head, with the script in it."""
+            'the page of viser has no %s: it is served as it is, which is slower in a browser '
+            'without a GPU', _HEAD)
     return text.replace(_HEAD, _HEAD + _SCRIPT, 1)

@@ -32,18 +32,24 @@ class Viewer:
     `tick` lets time pass. What is given is made ready once and kept for `kept` predictions.
     """
 
-    def __init__(self, *, host: str = '127.0.0.1', port: int = 8080, point_budget: int = 100_000,
+    def __init__(self, *, host: str = '127.0.0.1', port: int = 8080, token: str = '',
+                 allowed_hosts: Sequence[str] = (), point_budget: int = 100_000,
                  point_size: float = 0.004, kept: int = 4):
         """
         Make a viewer; its page is open from now on.
 
         :param port: the next free one is taken where this one is in use.
+        :param token: that browsers must show, as ADDRESS/?token=TOKEN; needed where others than
+            this machine can connect.
+        :param allowed_hosts: names that the page may be asked for by, besides the machine's own.
         :param point_budget: points of the observed cloud at most.
         :param point_size: [m].
         :param kept: how many predictions can be looked at again.
-        :raises ConfigurationError: viser is not installed, or the address cannot be used.
+        :raises ConfigurationError: viser is not installed, or the address cannot be used, or not
+            without a token.
         """
-        self._server, self.address = open_server(host, port)
+        self._server, self.address = open_server(host, port, token=token,
+                                                 allowed_hosts=allowed_hosts)
         self._server.initial_camera.position = (1.35, -0.8, 0.85)
         self._server.initial_camera.look_at = (0.45, 0.0, 0.15)
         self._lock = threading.RLock()

@@ -58,16 +58,19 @@ def test_page_is_served_from_loopback_and_the_node_ends(ros_domain):
     with made() as graph:
         node, address = start(graph)
         assert address.startswith('http://127.0.0.1:')
+        assert 'reached by programs and users of this machine, no others' in node.output()
         with urllib.request.urlopen(address, timeout=30.0) as reply:
             assert reply.status == 200 and b'<script' in reply.read()
         assert node.stop() == 0, node.output()
     assert 'Traceback' not in node.output()
 
 
-def test_an_address_of_another_machine_ends_the_node(ros_domain):
-    node = Process('viewer', *parameters(host='203.0.113.7'))
-    assert node.process.wait(60.0) == 1
-    assert 'cannot listen on 203.0.113.7' in node.output()
+def test_an_address_of_another_machine_ends_the_node(ros_domain, monkeypatch):
+    for token, words in (('', 'needs a token'), ('0123456789abcdef', 'cannot listen on')):
+        monkeypatch.setenv('KINEMA4D_VIEWER_TOKEN', token)
+        node = Process('viewer', *parameters(host='203.0.113.7'))
+        assert node.process.wait(60.0) == 1
+        assert words in node.output() and 'Traceback' not in node.output()
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None,

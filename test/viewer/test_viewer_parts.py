@@ -245,4 +245,4 @@ def test_without_viser_it_says_what_to_install(monkeypatch):
 def test_an_address_that_is_not_ours_is_named():
     pytest.importorskip('viser', reason='viser is not installed')
     with pytest.raises(ConfigurationError, match='cannot listen on 203.0.113.7'):
-        Viewer(host='203.0.113.7')
+        Viewer(host='203.0.113.7', token='0123456789abcdef')
