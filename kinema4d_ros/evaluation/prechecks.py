@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.precheck import Goal, PrecheckSettings
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import find_gripper, Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
@@ -35,7 +36,7 @@ class PrecheckRow:
     task_text: str               # the instruction in words
     verdict: Verdict             # all that was said, with the clearance over time
     success: bool                # as the source judged
-    touched: bool                # the robot touched table or fixtures
+    touched: bool                # the robot touched table or fixtures, or anything but by fingers
     disturbed: bool              # it moved something that it was neither to carry nor to fill
     #: [m] true clearances at the times of `verdict.clearances`, NaN where it is not known
     true_clearances: tuple[float, ...] = ()
@@ -145,7 +146,7 @@ class EpisodePrechecker:
         return PrecheckRow(
             str(path), metadata.suite, metadata.kind, metadata.task_text,
             dataclasses.replace(verdict, latencies=dict(verdict.latencies)), success,
-            math.isfinite(first_touch(episode)), was_disturbed(episode),
+            was_touched(episode), was_disturbed(episode),
             true_clearances(episode, verdict, simulator), cpu)
 
     def simulator(self, episode: Episode) -> ShadowSimulator:
@@ -164,6 +165,35 @@ def first_touch(episode: Episode) -> float:
     return min((event['time'] for event in episode.metadata.events
                 if event.get('kind') == 'robot_touches_surroundings' and event.get('begins')),
                default=math.inf)
+
+
+@cache
+def _fingers(robot_description: str) -> frozenset[str]:
+    gripper = find_gripper(Robot.from_urdf(robot_description))
+    return frozenset(() if gripper is None else gripper.finger_links)
+
+
+def was_touched(episode: Episode) -> bool:
+    """
+    Return whether the robot touched what it should not have.
+
+    That is table or fixtures, as the events of the recording have it, or anything but what it was
+    to carry with a link that is no finger, as the true clearance has it. What is touched need not
+    move: a hand that leans on a can does harm as well.
+    """
+    if math.isfinite(first_touch(episode)):
+        return True
+    truth = episode.truth.clearance
+    if truth is None:
+        return False
+    fingers = _fingers(episode.robot_description)
+    strict = [number for number, name in enumerate(truth.link_names) if name not in fingers]
+    return bool((truth.to_scene[:, strict] <= 0.0).any())
+
+
+def was_dangerous(episode: Episode) -> bool:
+    """Return whether the execution touched or moved what it should not have."""
+    return was_touched(episode) or was_disturbed(episode)
 
 
 def true_clearances(episode: Episode, verdict: Verdict,

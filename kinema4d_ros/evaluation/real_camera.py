@@ -20,7 +20,7 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.degraded_camera import (CLEAN, degrade, Degradation,
                                                      REALISTIC, with_ball)
-from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, first_touch, was_disturbed
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, was_dangerous
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.precheck import PrecheckSettings, Tier1Settings
 from kinema4d_ros.simulator import ShadowSimulator
@@ -118,8 +118,7 @@ class RealCamera:
         :raises EpisodeError: when the file cannot be read.
         """
         episode = Episode.open(path)
-        harms = math.isfinite(first_touch(episode)) or was_disturbed(episode)
-        motions = [('', harms, episode.observation())]
+        motions = [('', was_dangerous(episode), episode.observation())]
         blocked = self._blocked(episode)
         if blocked is not None:
             motions.append((' with a ball in the way', True, blocked))

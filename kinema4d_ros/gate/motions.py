@@ -212,7 +212,7 @@ class ForwardedMotion:
     heard_at: float = 0.0               # steady time [s] of the controller's last word
     pinged_at: float = 0.0              # steady time [s] at which it was asked for one
     answers: bool = False               # whether it ever answered that
-    is_silent: bool = False             # it is stopped since the controller says nothing any more
+    had_time: bool = False              # the controller had time to end it before it was stopped
     stamps_off_since: float | None = None       # steady time [s]
     replaced_at: float = math.inf       # steady time [s] at which a newer one was accepted
     told_at: float = 0.0                # steady time [s] at which other gates were told

@@ -34,7 +34,7 @@ class GateSettings:
     max_delay: float = 30.0            # [s]
     max_stall: float = 2.0             # [s]
     max_joint_age: float = 0.5         # [s]
-    overtime: float = 2.0              # [s]
+    overtime: float = 1.5              # [s]
 
     @property
     def may_stop(self) -> bool:

@@ -21,9 +21,9 @@ _SLOW_RETRY = 5.0       # [s] the same, once a controller has not ended it for l
 _STUCK = 30.0           # [s] after which it has not ended it for long
 _SOON, _LATEST = 1.0, 1.4       # [s] a client waits for the end of a goal that is being cancelled,
 #                                 while its joints stand still or are unknown, and while they move
-_ONCE_SILENT = 0.5      # [s] the same, of a controller that has given no sign of life before that
+_HAD_TIME = 0.3         # [s] the same, of a controller that had its time before it was cancelled
 _QUIET = 0.5            # [s] without a word of the controller after which it is asked for one
-_SILENT = 1.2           # [s] without a word of a controller that does answer
+_SILENT = 1.1           # [s] without a word of a controller that does answer
 _REPLACED = 0.5         # [s] for the controller to end what it took a newer one in place of
 _TELL = 0.2             # [s] between two words to the other gates
 _ERRORS = {Trouble.ASTRAY: GoalErrorCode.PATH_TOLERANCE_VIOLATED,
@@ -180,7 +180,7 @@ class Supervision:
                 motion, 'the controller took a newer trajectory and has not ended it', context)
             return
         if motion.answers and quiet > _SILENT:
-            motion.is_silent = True
+            motion.had_time = True
             self._execution.stop(motion, 'the controller has given no sign of life for '
                                  f'{quiet:.1f} s', context)
             return
@@ -192,6 +192,7 @@ class Supervision:
         if arrived is None or now < motion.due or \
                 arrived < overtime + max(0.0, motion.request.time_tolerance):
             return
+        motion.had_time = True
         self._execution.stop(
             motion, f'the controller has not ended the motion {overtime} s after its end was '
             f'reached; {context.world.how_joints_are(motion.joint_names, now)}', context)
@@ -212,7 +213,7 @@ class Supervision:
             return
         waited, still = now - motion.stopped_at, world.still_for(motion.joint_names, now)
         stands = still is not None and still >= STANDS
-        most = _ONCE_SILENT if motion.is_silent else _SOON if stands or still is None else _LATEST
+        most = _HAD_TIME if motion.had_time else _SOON if stands or still is None else _LATEST
         if not motion.client_knows and waited > most:
             text = f'{reason}; the controller has not ended it: {joints}'
             context.report(DecisionKind.DOUBT, f'{text}; {motion.request.name} is cancelled on',

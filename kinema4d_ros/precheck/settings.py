@@ -122,7 +122,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
     #: [m] from known space, where no depth was measured or something hides the place, any link
     unseen_hidden: float = 0.035
-    unseen_hand: float = 0.05           # [m] outside of the view and behind the robot, the hand
+    unseen_hand: float = 0.05           # [m] outside of the view, the hand
+    unseen_behind_hand: float = 0.07    # [m] behind the robot, the hand
     unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
     unseen_outside: float = 0.2         # [m] outside of the view, other links
     #: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free, one after the other
@@ -134,8 +135,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
                        'calibration_sigma', 'calibration_turn_sigma', 'camera_memory',
                        'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
                        'least_neighbours', 'least_measured', 'unseen_hidden',
-                       'unseen_hand', 'unseen_behind_arm', 'unseen_outside', 'depth_min',
-                       'memory_age')
+                       'unseen_hand', 'unseen_behind_hand', 'unseen_behind_arm', 'unseen_outside',
+                       'depth_min', 'memory_age')
         _above_zero(self, 'voxel', 'travel', 'depth_max')
         _at_most(self, 'depth_min', self.depth_max)
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured

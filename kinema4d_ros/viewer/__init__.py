@@ -18,5 +18,5 @@ from kinema4d_ros.viewer.viewer import Viewer
 
 __all__ = ['CandidateTrajectory', 'ClearanceCurve', 'ExecutionMatcher', 'Future', 'FutureFrame',
            'History', 'MotionStep', 'Playback', 'PredictedScene', 'SnapshotBuffer', 'Viewer',
-           'join_images', 'meshes_to_show', 'position_colors', 'read_token', 'thin', 'who_may_reach',
-           'write_html', 'write_rrd']
+           'join_images', 'meshes_to_show', 'position_colors', 'read_token', 'thin',
+           'who_may_reach', 'write_html', 'write_rrd']

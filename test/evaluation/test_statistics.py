@@ -15,8 +15,9 @@ from clearances import clearances
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema4d_ros.episodes import TrueClearance
-from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow, true_clearances
+from kinema4d_ros.episodes import Episode, TrueClearance
+from kinema4d_ros.evaluation.prechecks import (EpisodePrechecker, PrecheckRow, true_clearances,
+                                               was_touched)
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, Rate, summarize
 from kinema4d_ros.types import FindingCode, Status, Verdict
 
@@ -138,6 +139,18 @@ def test_the_truth_is_taken_where_it_is_known():
         assert true[:3] == pytest.approx(want) and all(map(math.isnan, true[3:]))
     episode.truth.clearance = None
     assert true_clearances(episode, verdict, simulator) == ()
+
+
+@pytest.mark.parametrize(('link', 'distance', 'harms'), [
+    ('panda_hand', 0.0, True), ('panda_link5', 0.0, True), ('panda_hand', 1e-4, False),
+    ('panda_leftfinger', 0.0, False)])
+def test_a_hand_that_leans_on_something_does_harm_though_nothing_moves(link, distance, harms):
+    text = Episode.open(EPISODES / 'libero_object_0_0_success.mcap').robot_description
+    truth = TrueClearance(np.arange(2.0), (link,), np.array([[0.02], [distance]]),
+                          np.zeros((2, 1)))
+    episode = SimpleNamespace(metadata=SimpleNamespace(events=[]), robot_description=text,
+                              truth=SimpleNamespace(clearance=truth))
+    assert was_touched(episode) is harms
 
 
 def test_an_episode_pushed_into_the_table():

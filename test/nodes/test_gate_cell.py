@@ -85,9 +85,11 @@ def test_a_cancel_that_meets_the_ending(cell):
 
 def test_a_goal_that_the_controller_never_ends(cell):
     cell.jtc.never_ends = True
+    began = time.monotonic()
     status, result = cell.gate.run(swing(0.1, seconds=0.5))
+    assert time.monotonic() - began < 0.5 + 2.0 + 1.0    # to ask, and a slow machine
     assert status == ABORTED
-    assert 'has not ended the motion 2.0 s after its end was reached' in result.error_string
+    assert 'has not ended the motion 1.5 s after its end was reached' in result.error_string
     assert 'the joints stand still since' in result.error_string
 
 
@@ -128,7 +130,7 @@ def test_a_controller_that_is_killed_in_motion(ros_domain):
                 os.kill(process.process.pid, signal.SIGKILL)
                 killed = time.monotonic()
                 reply = tester.result(reply)
-                assert time.monotonic() - killed < 20.0      # long before it would have ended
+                assert time.monotonic() - killed < 2.5
                 assert reply.status == ABORTED
                 assert 'no sign of life' in reply.result.error_string
                 assert 'the joints stand still since' in reply.result.error_string

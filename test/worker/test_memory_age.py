@@ -20,7 +20,8 @@ from kinema4d_ros.worker.protocol import (CheckTask, Ended, Remember, SetRobot, 
 
 SECOND = 1_000_000_000
 # While the hand is elsewhere, nothing in the image vouches for the camera.
-SETTINGS = PrecheckSettings(tier1=Tier1Settings(unseen_hand=0.01, camera_check=CameraCheck.OFF))
+SETTINGS = PrecheckSettings(tier1=Tier1Settings(unseen_behind_hand=0.01,
+                                                camera_check=CameraCheck.OFF))
 
 
 def judged(monkeypatch, *messages):

@@ -17,7 +17,7 @@ from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
-from kinema4d_ros.evaluation.prechecks import was_disturbed
+from kinema4d_ros.evaluation.prechecks import was_dangerous, was_disturbed, was_touched
 from kinema4d_ros.evaluation.report.content import EpisodeReport, EpisodePictures
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import SceneMemory
@@ -84,13 +84,11 @@ def described(episode: Episode, verdict: Verdict, **more: Any) -> EpisodeReport:
     :param more: further fields of EpisodeReport.
     """
     metadata = episode.metadata
-    touched = any(event.get('kind') == _TOUCH and event.get('begins')
-                  for event in metadata.events)
     return dataclasses.replace(EpisodeReport(
         name=Path(episode.path).stem, verdict=verdict, duration=episode.trajectory.duration,
         task=metadata.task_text, happened=happened(episode), success=metadata.success,
         foreseen=None if verdict.success in (None, 0.5) else verdict.success >= 0.5,
-        dangerous=touched or was_disturbed(episode)), **more)
+        dangerous=was_dangerous(episode)), **more)
 
 
 def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
@@ -127,6 +125,8 @@ def happened(episode: Episode) -> str:
                    if event.get('kind') == _TOUCH and event.get('begins')), default=None)
     if touched is not None:
         said.append(f'The robot touched table or fixtures at {touched:.1f} s.')
+    elif was_touched(episode):
+        said.append('A link that is no finger touched something.')
     if was_disturbed(episode):
         said.append('An object that was not meant was pushed.')
     return ' '.join(said)

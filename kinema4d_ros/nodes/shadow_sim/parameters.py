@@ -236,8 +236,10 @@ TABLE_ROWS = (
               choices=tuple(map(str, Unseen))),
     _rule('tier1.unseen_hidden', 'How far a link may go into space without a measured depth in '
           'view or hidden by something', unit='m', maximum=10.0),
-    _rule('tier1.unseen_hand', 'How far the hand may go outside of the view, or into what the '
-          'robot itself hides', unit='m', maximum=10.0),
+    _rule('tier1.unseen_hand', 'How far the hand may go outside of the view', unit='m',
+          maximum=10.0),
+    _rule('tier1.unseen_behind_hand', 'How far the hand may go into what the robot itself hides',
+          unit='m', maximum=10.0),
     _rule('tier1.unseen_behind_arm', 'How far other links may go into what the robot itself hides',
           unit='m', maximum=10.0),
     _rule('tier1.unseen_outside', 'How far other links may go outside of the view', unit='m',
@@ -293,8 +295,8 @@ RENAMED = {
     'joint_limits': _LIMITS,
     'touch': 'touch.<link>.depth, .speed or .within, each with a value',
     'allowed_contacts': 'allowed_contacts.<link> with a list of links',
-    'tier1.unseen_share': 'tier1.unseen_hidden, .unseen_hand, .unseen_behind_arm and '
-    '.unseen_outside, how far a link may go [m]',
+    'tier1.unseen_share': 'tier1.unseen_hidden, .unseen_hand, .unseen_behind_hand, '
+    '.unseen_behind_arm and .unseen_outside, how far a link may go [m]',
     'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
 }
 

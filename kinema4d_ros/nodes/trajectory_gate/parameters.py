@@ -70,7 +70,7 @@ TABLE = ParameterTable((
     Parameter('max_joint_age', float, 0.5,
               'joint_states older than this are stale: nothing is forwarded, and a motion is '
               'cancelled', unit='s', minimum=0.01, maximum=60.0),
-    Parameter('overtime', float, 2.0,
+    Parameter('overtime', float, 1.5,
               'A motion that the controller has not ended this long after its end was reached, and '
               'after its goal_time_tolerance, is cancelled', unit='s', minimum=0.1,
               maximum=3600.0),

@@ -97,7 +97,7 @@ def limits(role: int, settings: Tier1Settings) -> dict[Knowledge, float]:
     found = {Knowledge.NOT_MEASURED: hidden}
     if role == FINGERS:      # what they reach for is hidden by its own front, and by the hand
         return found
-    behind, outside = (settings.unseen_hand, settings.unseen_hand) if role == HAND else (
+    behind, outside = (settings.unseen_behind_hand, settings.unseen_hand) if role == HAND else (
         settings.unseen_behind_arm, settings.unseen_outside)
     return found | {Knowledge.BEHIND: hidden, Knowledge.BEHIND_ROBOT: behind,
                     Knowledge.TOO_OLD: behind, Knowledge.OUTSIDE: outside}
