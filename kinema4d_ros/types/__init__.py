@@ -14,8 +14,8 @@ Conventions, everywhere in the package:
   where nothing is known. Pixel (0, 0) is the *centre* of the upper left pixel.
 * Arrays held by these classes are read-only views; copy before writing.
 """
-from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Report, RobotRollout,
-                                       silent, WorldEvent)
+from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, PredictedThing, Report,
+                                       RobotRollout, silent, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
                                      HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
@@ -26,6 +26,7 @@ from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, p
 __all__ = [
     'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
-    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'Report', 'RobotRollout',
-    'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point', 'silent',
+    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'PredictedThing', 'Report',
+    'RobotRollout', 'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point',
+    'silent',
 ]

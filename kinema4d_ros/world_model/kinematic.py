@@ -11,7 +11,8 @@ from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
 from kinema4d_ros.foresight.attached import held_bodies, mask_of
 from kinema4d_ros.scene.surface import TexturedSurface
-from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.types import (Observation, PredictedFrame, PredictedThing, Report, RobotRollout,
+                                silent)
 from kinema4d_ros.world_model.frozen import draw_robot, Frozen
 
 
@@ -75,7 +76,9 @@ class Kinematic(Frozen):
             yield draw_robot(
                 image, depth, robot, index, tolerance,
                 carried_point_base=story.carried_point(index),
-                events=tuple(each.event for each in story.events if each.frame == index))
+                events=tuple(each.event for each in story.events if each.frame == index),
+                things=tuple(PredictedThing(moving.body.center, moving.T_base_body[index])
+                             for moving in story.bodies if moving.first_frame <= index))
 
 
 _BODY_TOLERANCE = 0.003   # [m] a resting object is drawn over the surface that it stands on

@@ -3,10 +3,11 @@
 """
 The scripted pick-and-place, and its four ways to fail, as a joint trajectory made beforehand.
 
-Every plan is made from the scene as it is at the start, alone: straight lines of the grip point
-with minimum-jerk timing, solved for the joints by damped least squares. The simulator then
-follows it blindly. What happens on the way (an object between the fingers, a table in the way)
-therefore cannot leak into the trajectory, which is exactly what a policy would have handed over.
+What pushes, topples, drags and drops things is laid out in `handling.py`. Every plan is made from
+the scene as it is at the start, alone: straight lines of the grip point with minimum-jerk timing,
+solved for the joints by damped least squares. The simulator then follows it blindly. What happens
+on the way (an object between the fingers, a table in the way) therefore cannot leak into the
+trajectory, which is exactly what a policy would have handed over.
 """
 from __future__ import annotations
 
@@ -42,6 +43,14 @@ class Kind(enum.StrEnum):
     MISSED_PLACE = 'missed_place'      # released 14 cm beside the goal
     SLIP = 'slip'                      # the fingers open half-way to the goal
     INTO_TABLE = 'into_table'          # the hand goes down to 3 cm below a free spot of the table
+    PUSH = 'push'                      # closed fingers push something low
+    TOPPLE = 'topple'                  # closed fingers push something tall, high up
+    DRAG = 'drag'                      # something is grasped and pulled along without lifting it
+    DROP = 'drop'                      # something is let go well above the ground
+    CARRY = 'carry'                    # something is put down elsewhere
+
+
+HANDLING = frozenset({Kind.PUSH, Kind.TOPPLE, Kind.DRAG, Kind.DROP, Kind.CARRY})
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Step:
 
     goal_base: np.ndarray | None       # (3,) [m], None to stay
     opening: float                     # [m] commanded position of each finger at the end
+    speed: float = SPEED               # [m/s] mean speed of the grip point
 
 
 def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
@@ -93,18 +103,28 @@ def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
 
 def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
     """
-    Plan from the scene's present state.
+    Plan a pick-and-place, or one of its failures, from the scene's present state; see `follow`.
 
+    :raises EpisodeError: when a step cannot be reached within the joint limits.
+    """
+    grip = scene.grip_kinematics(scene.arm_positions, scene.scratch())[0]
+    return follow(scene, plan_steps(scene, kind, carried, target, grip[:3, 3]))
+
+
+def follow(scene: LiberoScene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
+    """
+    Plan a motion through steps from where the arm is now.
+
+    :param multiple: the duration is a whole multiple of this many points of the trajectory.
     :return: arm and finger joints at 20 Hz with velocities, first point = where the arm is now.
     :raises EpisodeError: when a step cannot be reached within the joint limits.
     """
     scratch = scene.scratch()
     start = scene.arm_positions
     grip = scene.grip_kinematics(start, scratch)[0]
-    steps = plan_steps(scene, kind, carried, target, grip[:3, 3])
     stretch = 1.0
     for _ in range(4):
-        points, openings = _lay_out(steps, grip[:3, 3], stretch)
+        points, openings = _lay_out(steps, grip[:3, 3], stretch, multiple * (FINE // RATE))
         positions = _solve(scene, scratch, points, grip[:3, :3], start)
         velocities = np.gradient(positions, 1 / FINE, axis=0)
         velocities[[0, -1]] = 0.0
@@ -127,9 +147,9 @@ def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -
                            np.c_[velocities[pick], fingers[1]])
 
 
-def _lay_out(steps: list[Step], start: np.ndarray,
-             stretch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return grip points (N, 3) [m] and finger commands (N,) [m] at 100 Hz, N = 5 k + 1."""
+def _lay_out(steps: list[Step], start: np.ndarray, stretch: float,
+             multiple: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return grip points (N, 3) [m], finger commands (N,) [m] at 100 Hz, N = k multiple + 1."""
     ways, grips = [start[None]], [np.array([OPEN])]
     for step in steps:
         here, opening = ways[-1][-1], grips[-1][-1]
@@ -141,12 +161,12 @@ def _lay_out(steps: list[Step], start: np.ndarray,
         else:
             way = step.goal_base - here
             length = np.linalg.norm(way)      # peak acceleration: 5.774 length / duration^2
-            duration = max(length / SPEED, np.sqrt(5.774 * length / ACCELERATION))
+            duration = max(length / step.speed, np.sqrt(5.774 * length / ACCELERATION))
             move = _minimum_jerk(stretch * duration)
             ways.append(here + move[:, None] * way)
             grips.append(np.full(len(move), opening))
     points, openings = np.concatenate(ways), np.concatenate(grips)
-    rest = -(len(points) - 1) % (FINE // RATE) + FINE // RATE
+    rest = -(len(points) - 1) % multiple + multiple
     return (np.r_[points, np.tile(points[-1], (rest, 1))],
             np.r_[openings, np.full(rest, openings[-1])])
 

@@ -155,6 +155,13 @@ class LiberoScene:
         root = self.model.body_rootid[self._env.env.obj_body_id[name]]
         return np.flatnonzero(self.model.body_rootid == root)
 
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the task objects that nothing fastens to the world."""
+        free = {int(self.model.jnt_bodyid[i]) for i in range(self.model.njnt)
+                if self.model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE}
+        return tuple(name for name in self.objects if free & set(self.object_bodies(name)))
+
     def site(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return T_base_site (4, 4) and the half sizes (3,) [m] of a MuJoCo site."""
         index = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name)
