@@ -61,7 +61,8 @@ def full_frame(episode: Episode, predicted: Sequence[PredictedFrame], camera: Pi
         rows.append([psnr(frame.image, image, everywhere), ssim(frame.image, image, everywhere),
                      region_mean(flip_map(frame.image, image), everywhere), *cloud])
     means = np.mean(rows, axis=0) if rows else np.full(7, np.nan)
-    return FullFrame(*map(float, means), frames=len(rows))
+    flat, structure, seen, chamfer, f_5mm, f_10mm, f_20mm = map(float, means)
+    return FullFrame(flat, structure, seen, chamfer, f_5mm, f_10mm, f_20mm, len(rows))
 
 
 def full_frame_markdown(rows: dict[str, list[FullFrame]]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -178,7 +179,7 @@ def _matched(seen: list[np.ndarray], starts: list[np.ndarray], boxes: list[Objec
 
 
 def _spread(end: PredictedThing | None, center: np.ndarray,
-            displacement: Displacement) -> dict[str, float | bool]:
+            displacement: Displacement) -> dict[str, Any]:
     """Return what several runs say of a thing's end, (3,) [m] its true middle at the start."""
     if end is None or end.members is None or not len(end.members):
         return {}

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
-if TYPE_CHECKING:      # where it is missing, the scene says what to install
-    import mujoco
-
+ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
+FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
 SPEED = 0.35                  # [m/s] mean speed of the grip point
 ACCELERATION = 3.0            # [m/s^2] largest of the grip point
@@ -53,6 +51,39 @@ class Kind(enum.StrEnum):
 HANDLING = frozenset({Kind.PUSH, Kind.TOPPLE, Kind.DRAG, Kind.DROP, Kind.CARRY})
 
 
+class Scene(Protocol):
+    """What a plan is made from, whatever simulates it; poses in the robot's base frame [m]."""
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what stands around."""
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Those of them that nothing fastens."""
+
+    @property
+    def arm_positions(self) -> np.ndarray:
+        """Arm joint positions, (7,) float64 [rad]."""
+
+    @property
+    def arm_limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest arm joint positions, (7,) each [rad]."""
+
+    def object_pose(self, name: str) -> np.ndarray:
+        """Return T_base_object, (4, 4) float64."""
+
+    def bounds(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return lowest and highest corner (3,) [m] of an object as it lies."""
+
+    def scratch(self) -> Any:
+        """Return what `grip_kinematics` computes in."""
+
+    def grip_kinematics(self, positions: np.ndarray,
+                        scratch: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return T_base_grip (4, 4) and its Jacobian (6, 7), linear rows first."""
+
+
 @dataclass(frozen=True)
 class Step:
     """Move the grip point by a straight line, or move the fingers where it stands."""
@@ -62,7 +93,7 @@ class Step:
     speed: float = SPEED               # [m/s] mean speed of the grip point
 
 
-def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
+def plan_steps(scene: Scene, kind: Kind, carried: str, target: str,
                grip_base: np.ndarray) -> list[Step]:
     """Return the steps from where the grip point is now, (3,) [m] in the base frame."""
     if kind is Kind.INTO_TABLE:
@@ -101,7 +132,7 @@ def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
                     Step(drop + [0, 0, 0.12], OPEN)]
 
 
-def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
+def plan_trajectory(scene: Scene, kind: Kind, carried: str, target: str) -> JointTrajectory:
     """
     Plan a pick-and-place, or one of its failures, from the scene's present state; see `follow`.
 
@@ -111,7 +142,7 @@ def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -
     return follow(scene, plan_steps(scene, kind, carried, target, grip[:3, 3]))
 
 
-def follow(scene: LiberoScene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
+def follow(scene: Scene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
     """
     Plan a motion through steps from where the arm is now.
 
@@ -178,7 +209,7 @@ def _minimum_jerk(duration: float) -> np.ndarray:
     return s ** 3 * (10 - 15 * s + 6 * s ** 2)
 
 
-def _solve(scene: LiberoScene, scratch: mujoco.MjData, points: np.ndarray,
+def _solve(scene: Scene, scratch: Any, points: np.ndarray,
            rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Follow the points (N, 3) with the hand's orientation kept; return (N, 7) [rad]."""
     joints, configurations = start.copy(), [start.copy()]
@@ -206,12 +237,12 @@ def _solve(scene: LiberoScene, scratch: mujoco.MjData, points: np.ndarray,
     return solved
 
 
-def _support_height(scene: LiberoScene) -> float:
+def _support_height(scene: Scene) -> float:
     """Return the height [m] of the table or floor below the objects, base frame."""
     return float(np.median([scene.bounds(name)[0][2] for name in scene.objects]))
 
 
-def _free_spot(scene: LiberoScene) -> np.ndarray:
+def _free_spot(scene: Scene) -> np.ndarray:
     """Return the reachable place (2,) [m] on the table that is farthest from any object."""
     boxes = np.array([scene.bounds(name) for name in scene.objects])[:, :, :2]
     grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.30, 0.31, 0.02)),

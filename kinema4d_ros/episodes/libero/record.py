@@ -21,9 +21,10 @@ from kinema4d_ros.episodes.displacement import Displacement
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
 from kinema4d_ros.episodes.libero.goal import task_goal
 from kinema4d_ros.episodes.libero.handling import draw_handling
-from kinema4d_ros.episodes.libero.plan import HANDLING, Kind, OPEN, plan_trajectory, RATE
+from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
+                                              plan_trajectory, RATE)
 from kinema4d_ros.episodes.libero.render import SceneRenderer
-from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
+from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter

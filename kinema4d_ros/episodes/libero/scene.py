@@ -24,8 +24,6 @@ except ImportError as error:
         'virtual environment, as data/README.md says, and run '
         '`pip install -r requirements/sim.txt` in it') from error
 
-ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
-FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 BASE_BODY, HAND_BODY, GRIP_SITE = 'robot0_link0', 'robot0_right_hand', 'gripper0_grip_site'
 FINGER_BODIES = ('gripper0_leftfinger', 'gripper0_finger_joint1_tip',
                  'gripper0_rightfinger', 'gripper0_finger_joint2_tip')
