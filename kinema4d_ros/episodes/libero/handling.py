@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.plan import (CLOSED, FINGERTIP, follow, Kind, OPEN, PALM, Scene,
-                                              Step)
+from kinema4d_ros.episodes.libero.plan import (ArmScene, CLOSED, FINGERTIP, follow, Kind, OPEN,
+                                              PALM, Step)
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
@@ -41,7 +41,7 @@ class Handling:
     trajectory: JointTrajectory
 
 
-def draw_handling(scene: Scene, kind: Kind, name: str) -> Handling:
+def draw_handling(scene: ArmScene, kind: Kind, name: str) -> Handling:
     """
     Draw a motion of a kind for the scene as it is now.
 
@@ -101,7 +101,7 @@ def _pushed(box: tuple[np.ndarray, np.ndarray], way: np.ndarray, height: float,
             Step(end, CLOSED, random.uniform(0.08, 0.45)), Step(end + up, CLOSED)]
 
 
-def _grasped(scene: Scene, boxes: Boxes, kind: Kind, thing: str,
+def _grasped(scene: ArmScene, boxes: Boxes, kind: Kind, thing: str,
              random: np.random.Generator) -> list[Step] | None:
     """Return the steps of a drag, drop or carry, None for a thing that cannot be grasped."""
     low, high = boxes[thing]

@@ -51,7 +51,7 @@ class Kind(enum.StrEnum):
 HANDLING = frozenset({Kind.PUSH, Kind.TOPPLE, Kind.DRAG, Kind.DROP, Kind.CARRY})
 
 
-class Scene(Protocol):
+class ArmScene(Protocol):
     """What a plan is made from, whatever simulates it; poses in the robot's base frame [m]."""
 
     @property
@@ -93,7 +93,7 @@ class Step:
     speed: float = SPEED               # [m/s] mean speed of the grip point
 
 
-def plan_steps(scene: Scene, kind: Kind, carried: str, target: str,
+def plan_steps(scene: ArmScene, kind: Kind, carried: str, target: str,
                grip_base: np.ndarray) -> list[Step]:
     """Return the steps from where the grip point is now, (3,) [m] in the base frame."""
     if kind is Kind.INTO_TABLE:
@@ -132,7 +132,7 @@ def plan_steps(scene: Scene, kind: Kind, carried: str, target: str,
                     Step(drop + [0, 0, 0.12], OPEN)]
 
 
-def plan_trajectory(scene: Scene, kind: Kind, carried: str, target: str) -> JointTrajectory:
+def plan_trajectory(scene: ArmScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
     """
     Plan a pick-and-place, or one of its failures, from the scene's present state; see `follow`.
 
@@ -142,7 +142,7 @@ def plan_trajectory(scene: Scene, kind: Kind, carried: str, target: str) -> Join
     return follow(scene, plan_steps(scene, kind, carried, target, grip[:3, 3]))
 
 
-def follow(scene: Scene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
+def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
     """
     Plan a motion through steps from where the arm is now.
 
@@ -209,7 +209,7 @@ def _minimum_jerk(duration: float) -> np.ndarray:
     return s ** 3 * (10 - 15 * s + 6 * s ** 2)
 
 
-def _solve(scene: Scene, scratch: Any, points: np.ndarray,
+def _solve(scene: ArmScene, scratch: Any, points: np.ndarray,
            rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Follow the points (N, 3) with the hand's orientation kept; return (N, 7) [rad]."""
     joints, configurations = start.copy(), [start.copy()]
@@ -237,12 +237,12 @@ def _solve(scene: Scene, scratch: Any, points: np.ndarray,
     return solved
 
 
-def _support_height(scene: Scene) -> float:
+def _support_height(scene: ArmScene) -> float:
     """Return the height [m] of the table or floor below the objects, base frame."""
     return float(np.median([scene.bounds(name)[0][2] for name in scene.objects]))
 
 
-def _free_spot(scene: Scene) -> np.ndarray:
+def _free_spot(scene: ArmScene) -> np.ndarray:
     """Return the reachable place (2,) [m] on the table that is farthest from any object."""
     boxes = np.array([scene.bounds(name) for name in scene.objects])[:, :, :2]
     grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.30, 0.31, 0.02)),
