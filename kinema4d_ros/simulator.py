@@ -19,7 +19,7 @@ from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
-                                Robot, sample_trajectory)
+                                Robot, robot_chain, sample_trajectory)
 from kinema4d_ros.types import (AttachedObject, Gripper, JointTrajectory, Observation,
                                 PredictedFrame, Report, RobotRollout, silent, StartState, Verdict)
 from kinema4d_ros.world_model import load_world_model, WorldModel
@@ -70,7 +70,7 @@ class ShadowSimulator:
         self.gripper = None if gripper is None else with_finger_boxes(gripper, meshes)
         self._kinematics = ForwardKinematics(robot)
         self._renderer = RobotRenderer(meshes, robot.link_names)
-        self._meshes = meshes
+        self._meshes, self._chain = meshes, robot_chain(robot, meshes)
         self._checker: RobotChecker | None = None
         self._memory = LookMemory()
         self._seen: tuple[Observation, Appearance] | None = None
@@ -112,7 +112,7 @@ class ShadowSimulator:
         return RobotRollout(
             times, motion.joint_names, motion.positions, self.robot.link_names, T_base_link,
             camera, T_base_camera, images.pointmap, images.link_id, images.image, self.gripper,
-            held=self._kept_checker().held_at(observation))
+            held=self._kept_checker().held_at(observation), chain=self._chain)
 
     def predict(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:

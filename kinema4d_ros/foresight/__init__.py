@@ -4,10 +4,11 @@
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers
 from kinema4d_ros.foresight.held import HandLook, Held, HeldMemory
-from kinema4d_ros.foresight.story import (Backdrop, GraspSettings, MovingBody, Story, StoryEvent,
-                                          Target)
+from kinema4d_ros.foresight.story import GraspSettings, Story
+from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
+                                         uncovered)
 
 __all__ = [
     'Backdrop', 'Body', 'Fingers', 'GraspSettings', 'HandLook', 'Held', 'HeldMemory', 'MovingBody',
-    'Story', 'StoryEvent', 'Target', 'can_grasp',
+    'Story', 'StoryEvent', 'Target', 'Told', 'can_grasp', 'uncovered',
 ]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera.points import inside_box
-from kinema4d_ros.errors import ConfigurationError, WorldModelError
+from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
-from kinema4d_ros.scene.mask import grow, in_paint
+from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
+                                         uncovered)
 from kinema4d_ros.scene.segment import find_object, Segment
 from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.scene.view import SceneView
@@ -56,66 +57,7 @@ class GraspSettings:
         return cls(**{name: settings[name] for name in names if name in settings})
 
 
-@dataclass(frozen=True, eq=False)
-class Backdrop:
-    """The scene without the robot and what has been moved, from one frame on."""
-
-    first_frame: int
-    image: np.ndarray | None   # (H, W, 3) uint8; None when no pictures are wanted
-    depth: np.ndarray          # (H, W) float32 [m], NaN unknown
-
-    @property
-    def picture(self) -> np.ndarray:
-        """
-        The image, (H, W, 3) uint8, for those who draw.
-
-        :raises WorldModelError: the story was made without pictures.
-        """
-        if self.image is None:
-            raise WorldModelError('this story was made without pictures: pictures=False')
-        return self.image
-
-
-@dataclass(frozen=True, eq=False)
-class MovingBody:
-    """An object that the fingers move; before `first_frame` it is part of the backdrop."""
-
-    body: Body
-    first_frame: int
-    #: (T, 4, 4) how far it has moved in the base frame since it was observed, identity at first
-    T_base_body: np.ndarray
-
-    held: HeldObject | None = None     # as which it was held from the beginning
-    let_go: int | None = None          # frame from which on it is not held any more
-
-    def center(self, frame: int) -> np.ndarray:
-        """Return the middle of the object, (3,) [m] base frame."""
-        return self.body.moved(self.body.center, self.T_base_body[frame])
-
-    def vertices(self, frame: int) -> np.ndarray:
-        """Return the vertices of the object, (V, 3) [m] base frame."""
-        return self.body.moved(self.body.vertices, self.T_base_body[frame])
-
-
-@dataclass(frozen=True, eq=False)
-class StoryEvent:
-    """What happens at a frame, and to which of the moved objects, if to one."""
-
-    frame: int
-    event: WorldEvent
-    body: int | None = None   # index into `Story.bodies`
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """An object that stands between open fingers, which may be about to close on it."""
-
-    mask: np.ndarray       # (H, W) bool, its pixels
-    body: Body
-    frames: np.ndarray     # (F,) int, in which it is between the fingers, at least one
-
-
-class Story:
+class Story(Told):
     """
     What happens to the scene during one rollout, foreseen from one view of it.
 
@@ -171,19 +113,6 @@ class Story:
     def T_base_palm(self) -> np.ndarray:  # noqa: N802
         """Pose of the palm in each frame, (T, 4, 4)."""
         return self._fingers.T_base_palm
-
-    def carried_point(self, frame: int) -> np.ndarray | None:
-        """
-        Return the centre (3,) [m] base of the object that moved last, or None if none ever moves.
-
-        Before anything has moved it is that of the object that will move first, where it stands.
-        """
-        begun = [body for body in self.bodies if body.first_frame <= frame] or self.bodies[:1]
-        return begun[-1].center(frame) if begun else None
-
-    def backdrop(self, frame: int) -> Backdrop:
-        """Return what stands behind the moved objects at a frame."""
-        return [backdrop for backdrop in self.backdrops if backdrop.first_frame <= frame][-1]
 
     def _begin(self, held: Sequence[HeldObject]) -> tuple[int, ...]:
         """Let what links hold from the beginning follow them; return what the fingers hold."""
@@ -304,15 +233,7 @@ class Story:
 
     def _uncover(self, body: Body, mask: np.ndarray, frame: int) -> None:
         """Add the backdrop without the body from `frame` on."""
-        image, depth = self.backdrops[-1].image, self.backdrops[-1].depth.copy()
-        hole = grow(mask, 1)         # edge pixels show a mixture of the object and what is behind
-        if image is not None:
-            # What appears is the ground or farther away than the body, not what stands before it.
-            before = (self._points[..., 2] > body.bottom + _HIDDEN) \
-                & (depth < np.nanmedian(depth[mask]))
-            image = in_paint(image, hole, ~before)
-        depth[hole] = np.nan
-        self.backdrops.append(Backdrop(frame, image, depth))
+        self.backdrops.append(uncovered(self.backdrops[-1], body, mask, frame, self._points))
 
     def _release(self, number: int, frame: int) -> None:
         """Let body `number` fall from its pose at `frame` to what is below it."""

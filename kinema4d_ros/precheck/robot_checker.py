@@ -29,11 +29,11 @@ from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_
                                             too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
-from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, sample_trajectory,
-                                SampledMotion, SelfCollision)
+from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, robot_chain,
+                                sample_trajectory, SampledMotion, SelfCollision)
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import (Finding, FindingCode, Gripper, HeldObject, JointTrajectory,
-                                Observation, RobotRollout, StartState)
+from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
+                                JointTrajectory, Observation, RobotRollout, StartState)
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -99,6 +99,11 @@ class RobotChecker:
     def surfaces(self) -> Mapping[str, np.ndarray]:
         """Vertices (V, 3) float32 [m] of each link, link frame."""
         return {name: mesh.vertices for name, mesh in self._meshes.items()}
+
+    @cached_property
+    def chain(self) -> tuple[ChainLink, ...]:
+        """The links as rigid bodies."""
+        return robot_chain(self.robot, self._meshes)
 
     @cached_property
     def hand_links(self) -> frozenset[str]:
@@ -243,7 +248,8 @@ class RobotChecker:
             kinematics_of(self.robot)(motion.positions), observation.view.camera,
             np.repeat(observation.view.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
-            np.empty((steps, 0, 0, 3), np.uint8), self.gripper, held=held.objects)
+            np.empty((steps, 0, 0, 3), np.uint8), self.gripper, held=held.objects,
+            chain=self.chain)
 
     def forget(self) -> None:
         """Forget the scene, what the hand holds, and that camera and robot agreed."""

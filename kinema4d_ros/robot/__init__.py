@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The robot: its URDF, kinematics by KDL, meshes, and where a trajectory takes it; no ROS."""
+from kinema4d_ros.robot.chain import robot_chain
 from kinema4d_ros.robot.description import (Box, Capsule, Cylinder, Joint, JointType, Link,
                                             MeshFile, Mimic, Shape, Sphere, UnreadShape)
 from kinema4d_ros.robot.distance_field import DistanceFields
@@ -25,6 +26,6 @@ __all__ = [
     'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkContact', 'LinkMesh',
     'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
     'Shape', 'Sphere', 'UnreadShape', 'find_gripper', 'finger_joints', 'frame_times',
-    'from_receipt', 'hand_links_of', 'is_blended_by_velocity', 'load_meshes', 'sample_trajectory',
-    'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
+    'from_receipt', 'hand_links_of', 'is_blended_by_velocity', 'load_meshes', 'robot_chain',
+    'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
 ]

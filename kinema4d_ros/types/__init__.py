@@ -14,6 +14,7 @@ Conventions, everywhere in the package:
   where nothing is known. Pixel (0, 0) is the *centre* of the upper left pixel.
 * Arrays held by these classes are read-only views; copy before writing.
 """
+from kinema4d_ros.types.chain import ChainJoint, ChainLink
 from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, PredictedThing, Report,
                                        RobotRollout, silent, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
@@ -24,7 +25,8 @@ from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, p
                                         Severity, Status, Verdict)
 
 __all__ = [
-    'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ClearanceSample',
+    'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ChainJoint',
+    'ChainLink', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
     'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'PredictedThing', 'Report',
     'RobotRollout', 'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point',

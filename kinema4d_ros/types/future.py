@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.errors import RobotDescriptionError
+from kinema4d_ros.types.chain import ChainLink
 from kinema4d_ros.types.held import HeldObject
 from kinema4d_ros.types.observation import PinholeCamera
 
@@ -48,6 +49,8 @@ class RobotRollout:
     #: (T, L) float64 [m] how well it is known where each link is; None for exactly
     link_sigma: np.ndarray | None = None
     held: tuple[HeldObject, ...] = ()     # what moves with a link from frame 0 on
+    #: the links as rigid bodies, in the order of link_names; none where nobody needs them
+    chain: tuple[ChainLink, ...] = ()
 
     @property
     def mask(self) -> np.ndarray:
@@ -76,6 +79,18 @@ class EventKind(enum.StrEnum):
     REST = 'rest'                            # what was released came to rest
     NO_DEPTH = 'no_depth'                    # without depth the model cannot know what moves
     UNSEEN_SPACE = 'unseen_space'            # the fingers close where the camera saw nothing
+    # what only a model with dynamics can tell
+    PUSHED = 'pushed'                        # the robot shoves something along
+    TOPPLED = 'toppled'                      # something tips over
+    DRAGGED = 'dragged'                      # something is taken along by what moves against it
+    DROPPED = 'dropped'                      # what was held falls
+    SLIPPED = 'slipped'                      # what is held shifts between the fingers
+    SLIPPED_OUT = 'slipped_out'              # what was held is lost while the fingers stay closed
+    FELL_OFF = 'fell_off'                    # something leaves what it stood on, downwards
+    JAMMED = 'jammed'                        # something is pressed between robot and surroundings
+    NOT_MODELLED = 'not_modelled'            # the robot touches what may move, and stays here
+    UNDECIDED = 'undecided'                  # it may end in one way or in another
+    DISCARDED = 'discarded'                  # simulations that became unstable and do not count
 
 
 @dataclass(frozen=True, eq=False)

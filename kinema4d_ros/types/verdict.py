@@ -69,6 +69,17 @@ class FindingCode(enum.IntEnum):
     VANISHED = 69
     SPREAD = 70
     NO_REACTION = 71
+    PUSHED = 72
+    TOPPLED = 73
+    DRAGGED = 74
+    DROPPED = 75
+    SLIPPED = 76
+    SLIPPED_OUT = 77
+    FELL_OFF = 78
+    JAMMED = 79
+    NOT_MODELLED = 80
+    UNDECIDED = 81
+    DISCARDED = 82
 
 
 def plain_point(values: Iterable[float]) -> tuple[float, float, float]:

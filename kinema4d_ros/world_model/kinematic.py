@@ -3,16 +3,19 @@
 """The embedded default: what the fingers close on follows the hand; on CPU, without weights."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from kinema4d_ros.camera.points import merge
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
-from kinema4d_ros.foresight import can_grasp, GraspSettings, Story
+from kinema4d_ros.foresight import can_grasp, GraspSettings, Story, Told
 from kinema4d_ros.foresight.attached import held_bodies, mask_of
+from kinema4d_ros.scene import SceneView
 from kinema4d_ros.scene.surface import TexturedSurface
-from kinema4d_ros.types import (Observation, PredictedFrame, PredictedThing, Report, RobotRollout,
-                                silent)
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.frozen import draw_robot, Frozen
 
 
@@ -57,28 +60,48 @@ class Kinematic(Frozen):
             return
         held = mask_of(held_bodies(robot), observation.view) if robot.held else None
         scene = self._scene_of(observation, robot, held).view
-        count, tolerance = len(robot.times), self.setting['robot_depth_tolerance']
         report('foresee', 0, 1)
         story = Story(scene, robot, self._grasping)
         report('foresee', 1, 1)
-        surfaces = {backdrop: TexturedSurface(backdrop.picture, backdrop.depth, robot.camera,
-                                              scene.seen.T_base_camera)
-                    for backdrop in story.backdrops}
-        for index in range(count):
-            report('predict', index, count)
-            T_base_camera = robot.T_base_camera[index]
-            image, depth = surfaces[story.backdrop(index)].from_pose(T_base_camera)
-            for moving in story.bodies:
-                if moving.first_frame <= index:
-                    layer = moving.body.render(moving.T_base_body[index], robot.camera,
-                                               T_base_camera)
-                    merge(image, depth, *layer, _BODY_TOLERANCE)
-            yield draw_robot(
-                image, depth, robot, index, tolerance,
-                carried_point_base=story.carried_point(index),
-                events=tuple(each.event for each in story.events if each.frame == index),
-                things=tuple(PredictedThing(moving.body.center, moving.T_base_body[index])
-                             for moving in story.bodies if moving.first_frame <= index))
+        yield from draw_told(story, scene, robot, report, self.setting['robot_depth_tolerance'])
+
+
+def draw_told(told: Told, scene: SceneView, robot: RobotRollout, report: Report,
+              robot_tolerance: float, sigmas: Sequence[np.ndarray] | None = None
+              ) -> Iterator[PredictedFrame]:
+    """
+    Yield the frames of a foreseen future: backdrops, the bodies before them, and the robot.
+
+    :param scene: that it is foreseen from.
+    :param robot_tolerance: [m], see the setting `robot_depth_tolerance`.
+    :param sigmas: for each of the bodies how well its place is known in each frame, (T,) [m] per
+        axis; None for not at all, which leaves `pointmap_sigma` out.
+    """
+    count = len(robot.times)
+    surfaces = {backdrop: TexturedSurface(backdrop.picture, backdrop.depth, robot.camera,
+                                          scene.seen.T_base_camera)
+                for backdrop in told.backdrops}
+    for index in range(count):
+        report('predict', index, count)
+        T_base_camera = robot.T_base_camera[index]
+        image, depth = surfaces[told.backdrop(index)].from_pose(T_base_camera)
+        sigma = None if sigmas is None else np.zeros(depth.shape, np.float32)
+        for number, moving in enumerate(told.bodies):
+            if moving.first_frame <= index:
+                layer = moving.body.render(moving.T_base_body[index], robot.camera, T_base_camera)
+                shown = merge(image, depth, *layer, _BODY_TOLERANCE)
+                if sigma is not None and sigmas is not None:
+                    sigma[shown] = sigmas[number][index]
+        frame = draw_robot(
+            image, depth, robot, index, robot_tolerance,
+            carried_point_base=told.carried_point(index),
+            events=tuple(each.event for each in told.events if each.frame == index),
+            things=told.placed(index))
+        if sigma is not None:
+            sigma[frame.robot_mask] = 0.0
+            sigma[~np.isfinite(frame.pointmap[..., 2])] = np.nan
+            frame = dataclasses.replace(frame, pointmap_sigma=sigma, members=told.members)
+        yield frame
 
 
 _BODY_TOLERANCE = 0.003   # [m] a resting object is drawn over the surface that it stands on

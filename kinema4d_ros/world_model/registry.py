@@ -43,6 +43,8 @@ _MODELS = {
                'the robot moves, the world stays: the baseline'),
     'kinematic': ('kinema4d_ros.world_model.kinematic:Kinematic',
                   'what the fingers close on follows the hand, and comes to rest when released'),
+    'physics': ('kinema4d_ros.world_model.physics:Physics',
+                'what is touched is pushed, tips over, is dragged or falls: rigid bodies'),
     'kinema4d': ('kinema4d_ros.world_model.kinema4d.model:Kinema4D',
                  'generates the future with the Kinema4D diffusion transformer (weights, GPU)'),
     'replay': ('kinema4d_ros.world_model.replay:Replay',

@@ -1,0 +1,39 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""MuJoCo, imported when it is first needed, so that nobody else has to have it."""
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from kinema4d_ros.errors import WorldModelError
+
+VERSION = '4.0.'     # the one that it is tuned and tested with; contacts differ between versions
+CURE = 'pip install kinema4d-ros[physics]'
+
+
+def mujoco() -> ModuleType:
+    """
+    Return the module `mujoco`.
+
+    :raises WorldModelError: it is not installed, or in a version that behaves otherwise; with what
+        to do about it.
+    """
+    try:
+        module = importlib.import_module('mujoco')
+    except ImportError as error:
+        raise WorldModelError(f"world model 'physics' needs MuJoCo, which is not installed here "
+                              f'({error}); {CURE}') from error
+    if not module.__version__.startswith(VERSION):
+        raise WorldModelError(f"world model 'physics' needs MuJoCo {VERSION}*, found "
+                              f'{module.__version__}; {CURE}')
+    return module
+
+
+def why_not_available() -> str | None:
+    """Return why nothing can be simulated here, None where it can."""
+    try:
+        mujoco()
+    except WorldModelError as error:
+        return str(error)
+    return None

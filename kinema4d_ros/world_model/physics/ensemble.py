@@ -1,0 +1,156 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several simulations under other assumptions: how far, and in which ways, they differ."""
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from kinema4d_ros.types import RobotRollout
+from kinema4d_ros.world_model.physics.happenings import MOVED, tilts, TOPPLED
+from kinema4d_ros.world_model.physics.motion import Motion
+from kinema4d_ros.world_model.physics.simulation import Run, simulate
+from kinema4d_ros.world_model.physics.world import Assumptions, Thing, World
+
+_FRICTION, _FRICTION_SPREAD = 0.6, 0.5       # and its spread, as of a logarithm
+_FRICTION_RANGE = (0.15, 1.2)
+_DENSITY, _DENSITY_SPREAD = 400.0, 0.5       # [kg/m^3]
+_SCALE_SPREAD = 0.04                         # of the horizontal size
+_PLACE_SPREAD = 0.003                        # [m]
+_COM_SPREAD = 0.08                           # of the height
+_FALLS = 0.03                                # [m] lower than where it began
+_CLEAR = 0.001                               # [m] that samples leave between things
+_MEMBERS = 7919                              # of the seeds of an ensemble's members
+
+
+class Mode(enum.StrEnum):
+    """How a thing ends."""
+
+    STAYS = 'stays'
+    MOVED = 'moves'
+    TOPPLED = 'tips over'
+    FELL = 'falls'
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Runs of one world that differ in what nobody measured; the first is the one that is shown."""
+
+    runs: tuple[Run, ...]         # those that are stable
+    discarded: int                # how many were not
+
+    @property
+    def shown(self) -> Run:
+        """The run that is shown."""
+        return self.runs[0]
+
+    def spread(self, thing: int, center: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return the standard deviation of a thing's place per axis, (T,) [m]."""
+        if len(self.runs) < 2:
+            return np.zeros(len(times))
+        T = np.stack([run.poses(thing, center, times) for run in self.runs])
+        places = T[..., :3, :3] @ center + T[..., :3, 3]
+        sigma: np.ndarray = np.sqrt(places.var(axis=0, ddof=1).mean(axis=-1))
+        return sigma
+
+    def modes(self, thing: int) -> dict[Mode, int]:
+        """Return in which ways a thing ends, and in how many runs."""
+        found = [mode(run, thing) for run in self.runs]
+        return {each: found.count(each) for each in Mode if each in found}
+
+
+def mode(run: Run, thing: int) -> Mode:
+    """Return how a thing ends in a run."""
+    way = run.places[-1, thing] - run.places[0, thing]
+    if tilts(run.turns[-1:, thing])[0] > TOPPLED:
+        return Mode.TOPPLED
+    if way[2] < -_FALLS:
+        return Mode.FELL
+    return Mode.MOVED if np.linalg.norm(way) > MOVED else Mode.STAYS
+
+
+def run_ensemble(world: World, robot: RobotRollout, motion: Motion, *, seed: int, members: int,
+                 threads: int = 0, check: Callable[[], None] = lambda: None) -> Ensemble:
+    """
+    Run the simulation that is shown, and others beside it.
+
+    Each has assumptions of its own, drawn before any of them runs, so that the number of threads
+    changes nothing.
+
+    :param seed: 0 shows the most likely assumptions, another number a sample of its own.
+    :param members: runs in all, 1 or more.
+    :param threads: 0 for as many as there are processors.
+    :param check: called between runs; it may raise to stop.
+    """
+    room = _room(world.things)
+    assumed = [sample(world, room, seed)]
+    assumed += [sample(world, room, _MEMBERS + number) for number in range(1, members)]
+    threads = threads or len(os.sched_getaffinity(0))
+    models = []
+    for each in assumed:
+        check()
+        models.append(world.model(robot, each))     # the compiler of MuJoCo is not reentrant
+
+    def one(number: int) -> Run:
+        return simulate(world, robot, motion, assumed[number], models[number])
+
+    runs: list[Run] = []
+    if threads == 1 or members == 1:
+        for number in range(members):
+            check()
+            runs.append(one(number))
+    else:
+        with ThreadPoolExecutor(min(threads, members)) as pool:
+            runs = list(pool.map(one, range(members)))
+    check()
+    stable = tuple(run for run in runs if not run.why_unstable)
+    return Ensemble(stable, len(runs) - len(stable))
+
+
+def sample(world: World, room: np.ndarray, seed: int) -> Assumptions:
+    """
+    Return assumptions drawn by a seed; those of seed 0 are the most likely.
+
+    :param room: (n,) [m] by which each thing may be larger or elsewhere without overlaps.
+    """
+    if seed == 0:
+        return Assumptions()
+    random, count = np.random.default_rng(seed), len(world.things)
+    friction = float(np.clip(_FRICTION * np.exp(random.normal(0, _FRICTION_SPREAD)),
+                             *_FRICTION_RANGE))
+    density = _DENSITY * np.exp(random.normal(0, _DENSITY_SPREAD, count))
+    place = random.normal(0, _PLACE_SPREAD, (count, 2))
+    length = np.linalg.norm(place, axis=1)
+    place *= np.minimum(1.0, room / 2 / np.maximum(length, 1e-9))[:, None]
+    radius = np.array([np.ptp(thing.body.vertices[:, :2], axis=0).max() / 2
+                       for thing in world.things])
+    most = room / 2 / np.maximum(radius, 1e-3)
+    scale = 1.0 + np.clip(random.normal(0, _SCALE_SPREAD, count), -2 * _SCALE_SPREAD, most)
+    height = np.array([thing.body.top - thing.body.bottom for thing in world.things])
+    middle = random.normal(0, 1, (count, 3)) * np.column_stack(
+        [0.05 * radius, 0.05 * radius, _COM_SPREAD * height])
+    is_held = np.array([thing.held is not None for thing in world.things], bool)
+    place[is_held], scale[is_held] = 0.0, 1.0
+    return Assumptions(friction, density, scale, place, middle)
+
+
+def _room(things: Sequence[Thing]) -> np.ndarray:
+    """Return how far each thing is from the next one, less `_CLEAR`, at least 0, (n,) [m]."""
+    corners = [np.concatenate(thing.pieces.hulls) for thing in things]
+    trees = [cKDTree(each) for each in corners]
+    room = np.full(len(things), 0.02)
+    for one in range(len(things)):
+        for other in range(one + 1, len(things)):
+            gap = np.maximum(corners[one].min(0) - corners[other].max(0),
+                             corners[other].min(0) - corners[one].max(0)).max()
+            if gap < 0.02:
+                gap = min(float(trees[one].query(corners[other])[0].min()), max(gap, 0.0) + 0.02)
+                inside = np.maximum(gap - _CLEAR, 0.0)
+                room[[one, other]] = np.minimum(room[[one, other]], inside)
+    return room

@@ -1,0 +1,95 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The world model with dynamics: what is touched is pushed, tips over, is dragged, falls."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.foresight.attached import held_bodies, mask_of
+from kinema4d_ros.scene import Scene
+from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model.frozen import Frozen
+from kinema4d_ros.world_model.kinematic import draw_told
+from kinema4d_ros.world_model.physics.engine import mujoco
+from kinema4d_ros.world_model.physics.reconstruction import reconstruct, Reconstruction
+from kinema4d_ros.world_model.physics.tale import Tale
+from kinema4d_ros.world_model.physics.things import LARGEST
+
+
+class Physics(Frozen):
+    """
+    Simulates the rigid things that the depth image shows, with the robot that moves exactly.
+
+    The picture is cut into support and things, the unseen back of each thing is completed, and
+    MuJoCo moves them. Nobody measured masses, frictions and hidden sides, so several simulations
+    under other assumptions say how well the outcome is known. Fixtures stay.
+    """
+
+    name = 'physics'
+    settings = {
+        **Frozen.settings,
+        'largest_object': (LARGEST, 'longest horizontal extent of a thing that can move [m], 0.02 '
+                                    'to 2; what is larger stays'),
+        'members': (8, 'simulations under other assumptions, 1 or more; with 1 nothing is known of '
+                       'how certain the outcome is'),
+        'threads': (0, 'threads that simulate, 0 for one per processor; the outcome is the same'),
+    }
+
+    def __init__(self, **values: Any) -> None:
+        """
+        Make a model without a scene, which is made from the first observation.
+
+        :raises WorldModelError: MuJoCo is not installed, or a setting is not valid.
+        """
+        super().__init__(**values)
+        mujoco()
+        if not 0.02 <= self.setting['largest_object'] <= 2.0:
+            raise WorldModelError(f'world model {self.name!r}: largest_object must be 0.02 to 2 '
+                                  f'[m], got {self.setting["largest_object"]}')
+        if self.setting['members'] < 1 or self.setting['threads'] < 0:
+            raise WorldModelError(
+                f'world model {self.name!r}: members must be 1 or more and threads 0 or more, got '
+                f'{self.setting["members"]} and {self.setting["threads"]}')
+        self._seen: tuple[Scene, Reconstruction | None] | None = None
+
+    def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
+                report: Report = silent) -> Iterator[PredictedFrame]:
+        """
+        Yield the frames.
+
+        Seed 0 shows what the most likely assumptions lead to, another seed a sample of its own.
+
+        :raises WorldModelError: the rollout has no `chain`, or no simulation was stable.
+        """
+        if observation.view.depth is None:
+            yield from super().predict(observation, robot, seed=seed, report=report)
+            return
+        if not robot.chain:
+            raise WorldModelError(f'world model {self.name!r} needs the links of the robot as '
+                                  'rigid bodies; set RobotRollout.chain, see robot.robot_chain')
+        held = mask_of(held_bodies(robot), observation.view) if robot.held else None
+        scene = self._scene_of(observation, robot, held)
+        report('foresee', 0, 2)
+        if self._seen is None or self._seen[0] is not scene:
+            self._seen = scene, reconstruct(scene.view, self.setting['largest_object'])
+        reconstruction = self._seen[1]
+        report('foresee', 1, 2)
+        if reconstruction is None:     # no level surface: nothing that things could stand on
+            yield from super().predict(observation, robot, seed=seed, report=report)
+            return
+        tale = Tale(reconstruction, scene.view, robot, seed=seed,
+                    members=self.setting['members'], threads=self.setting['threads'],
+                    check=lambda: report('foresee', 1, 2))
+        report('foresee', 2, 2)
+        yield from draw_told(tale, scene.view, robot, report,
+                             self.setting['robot_depth_tolerance'],
+                             sigmas=tale.sigmas if len(tale.ensemble.runs) > 1 else None)
+
+    def close(self) -> None:
+        """Forget the scene and what it was taken for."""
+        super().close()
+        self._seen = None
+
+

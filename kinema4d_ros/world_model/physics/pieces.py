@@ -1,0 +1,160 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Convex pieces that stand for a thing in contacts: one hull, or walls and a bottom."""
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from kinema4d_ros.foresight import Body
+
+_SECTORS = 12          # of the wall of a hollow thing
+_LOW = 0.003           # [m] the two bands of a wall overlap by this
+_WALL = 0.001          # [m] half of the least thickness of a wall
+_FOOT = 0.012          # [m] what is seen this far above the bottom is continued down to it
+_BELOW_LID = 0.008     # [m] surface that far below the hull's lid speaks for a hollow thing
+_HOLLOW_SHARE = 0.04   # of the surface that must lie below the lid
+_FLATTEST = 0.02       # [m] lower things are not hollow
+_GRID = 0.003          # [m] points closer than this are one
+_SAME_LEVEL = 0.005    # [m] columns of a fixture whose tops differ by less are level
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """What a thing occupies: convex pieces, each the hull of points (N, 3) [m] base frame."""
+
+    hulls: tuple[np.ndarray, ...]
+    is_hollow: bool
+
+
+def pieces_of(body: Body, axis: np.ndarray | None = None) -> Pieces | None:
+    """
+    Return the convex pieces of a completed body; None where it spans no volume.
+
+    :param axis: (2,) [m] horizontal place of the upright axis that it is symmetric about, where
+        something hides so much of it that its own outline does not tell; None where it does.
+    """
+    bottom, top = body.bottom, body.top
+    points = np.asarray(body.vertices, np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) < 4:
+        return None
+    if axis is not None:
+        turned = points * [-1, -1, 1] + [2 * axis[0], 2 * axis[1], 0]
+        points = np.concatenate([points, turned])
+    points = _thinned(points)
+    points[:, 2] = np.maximum(points[:, 2], bottom)
+    height = top - bottom
+    low = points[points[:, 2] < bottom + max(0.25 * height, _FOOT)]
+    foot = (low if len(low) >= 3 else points).copy()
+    foot[:, 2] = bottom
+    whole = np.concatenate([points, foot])
+    try:
+        hull = ConvexHull(whole)
+    except QhullError:
+        return None
+    deep = _below_lid(points, hull, height, top)
+    if height < _FLATTEST or deep.mean() < _HOLLOW_SHARE:
+        return Pieces((whole[hull.vertices],), False)
+    floor = min(max(float(np.quantile(points[deep, 2], 0.05)), bottom + 0.004),
+                bottom + 0.35 * height)
+    return Pieces((*_walls(points, body.center[:2], floor, top),
+                   _bottom(points, bottom, floor)), True)
+
+
+def _below_lid(points: np.ndarray, hull: ConvexHull, height: float, top: float) -> np.ndarray:
+    """Return which points lie inside of the rim and well below the hull's upper side, (N,) bool."""
+    lid = hull.equations[hull.equations[:, 2] > 0.05]
+    if not len(lid):
+        return np.zeros(len(points), bool)
+    over = np.min(-(points[:, :2] @ lid[:, :2].T + lid[:, 3]) / lid[:, 2], axis=1)
+    deep = over - points[:, 2] > max(_BELOW_LID, 0.25 * height)
+    rim = points[points[:, 2] > top - 0.3 * height, :2]
+    if len(rim) < 3:
+        return np.zeros(len(points), bool)
+    outline = cv2.convexHull(rim.astype(np.float32))
+    deep[deep] = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) > 0.008
+                  for x, y in points[deep, :2]]
+    return deep
+
+
+def _walls(points: np.ndarray, middle: np.ndarray, floor: float,
+           top: float) -> list[np.ndarray]:
+    """Return the wall of a hollow thing, cut into sectors around its middle and two bands."""
+    way = points[:, :2] - middle
+    angle = np.arctan2(way[:, 1], way[:, 0])
+    outwards = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
+    high = top - floor > 0.03
+    cuts = (floor, 0.5 * (floor + top), top + 1.0) if high else (floor, top + 1.0)
+    width = 2 * np.pi / _SECTORS
+    found = []
+    for sector in range(_SECTORS):
+        within = (angle + np.pi - sector * width) % (2 * np.pi) <= 1.05 * width
+        within &= points[:, 2] > floor + 0.004
+        for lower, upper in itertools.pairwise(cuts):
+            pick = within & (points[:, 2] >= lower - _LOW) & (points[:, 2] <= upper + _LOW)
+            if pick.sum() < 4:
+                continue
+            wall = points[pick]
+            shift = np.column_stack([_WALL * outwards[pick], np.zeros(len(wall))])
+            thick = np.concatenate([wall + shift, wall - shift])
+            try:
+                found.append(thick[ConvexHull(thick).vertices])
+            except QhullError:
+                continue
+    return found
+
+
+def _bottom(points: np.ndarray, bottom: float, floor: float) -> np.ndarray:
+    """Return the plate that a hollow thing stands on, (N, 3)."""
+    base = points[points[:, 2] <= floor + 0.006]
+    if len(base) < 10:
+        base = points[points[:, 2] <= np.quantile(points[:, 2], 0.2)]
+    outline = cv2.convexHull(base[:, :2].astype(np.float32))[:, 0].astype(np.float64)
+    return np.concatenate([np.column_stack([outline, np.full(len(outline), z)])
+                           for z in (bottom, floor)])
+
+
+def _thinned(points: np.ndarray) -> np.ndarray:
+    _, one = np.unique(np.floor(points / _GRID).astype(np.int64), axis=0, return_index=True)
+    return points[one].copy()
+
+
+def blocks_of(points: np.ndarray, ground: float, side: float = 0.05) -> list[np.ndarray]:
+    """
+    Return what a fixture occupies: columns from below the ground to its surface, (N, 3) each.
+
+    :param points: (N, 3) [m] base frame.
+    :param side: [m] of the columns.
+    """
+    cell = np.floor(points[:, :2] / side).astype(int)
+    _, number = np.unique(cell, axis=0, return_inverse=True)
+    order = np.argsort(number.ravel(), kind='stable')
+    starts = np.flatnonzero(np.r_[True, np.diff(number.ravel()[order]) > 0])
+    found = []
+    levels = _levels(points[:, 2])
+    for pick in np.split(order, starts[1:]):
+        if len(pick) < 6:
+            continue
+        outline = cv2.convexHull(points[pick, :2].astype(np.float32))[:, 0].astype(np.float64)
+        if len(outline) < 3 or cv2.contourArea(outline.astype(np.float32)) < 1e-5:
+            continue
+        top = float(np.quantile(points[pick, 2], 0.95))
+        if len(levels) and np.abs(levels - top).min() < _SAME_LEVEL:
+            top = float(levels[np.abs(levels - top).argmin()])   # no steps for things to catch on
+        found.append(np.concatenate([np.column_stack([outline, np.full(len(outline), z)])
+                                     for z in (ground - 0.02, top)]))
+    return found
+
+
+def _levels(heights: np.ndarray) -> np.ndarray:
+    """Return the heights [m] that many points (N,) share."""
+    low = heights.min()
+    counts = np.bincount(((heights - low) / _SAME_LEVEL).astype(int))
+    often = np.flatnonzero(counts > max(0.05 * len(heights), 30))
+    return np.array([np.median(heights[np.abs(heights - low - (bin_ + 0.5) * _SAME_LEVEL)
+                                       <= _SAME_LEVEL]) for bin_ in often])

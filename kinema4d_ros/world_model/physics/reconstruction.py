@@ -1,0 +1,147 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a picture with depth to a world of rigid things on their support."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.foresight import Body
+from kinema4d_ros.foresight.attached import body_of
+from kinema4d_ros.foresight.hull import depth_in, hull_planes
+from kinema4d_ros.scene.view import SceneView
+from kinema4d_ros.types import HeldObject, RobotRollout
+from kinema4d_ros.world_model.physics.pieces import blocks_of, pieces_of
+from kinema4d_ros.world_model.physics.things import LARGEST, see_things
+from kinema4d_ros.world_model.physics.world import Thing, World
+
+_FARTHEST = 1.5       # [m] horizontally from the base; nothing farther is looked at
+_FEWEST = 10          # vertices of a body
+_IN_ROBOT = 0.3       # share of a thing inside of a link: it is a remainder of the robot itself
+_NEAR = 0.002         # [m]
+_RAISED = 0.008       # [m] what stands higher than this above the ground stands on something
+_AROUND = 0.15        # [m] from a thing's outline its shelf is taken to be level with what is seen
+_LEVEL = 0.006        # [m]
+_STACK = 0.015        # [m] between the top of one thing and the bottom of another that it carries
+_LEAST_AROUND = 20    # points at the level of a thing that make a fixture its shelf
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What one look at a scene is taken for, whatever the robot does next."""
+
+    ground: float                        # [m] base frame
+    things: tuple[Thing, ...]
+    fixtures: tuple[np.ndarray, ...]     # (N, 3) float64 [m] base frame, points of each
+
+    def world(self, robot: RobotRollout) -> World:
+        """Return what is simulated with a motion of the robot: that, and what the robot holds."""
+        held = [held_thing(each, robot) for each in robot.held]
+        remains = remains_of_robot(self.things, robot)
+        things = [thing for number, thing in enumerate(self.things) if number not in remains]
+        blocks = [block for points in self.fixtures for block in blocks_of(points, self.ground)]
+        blocks += shelves(self.things, self.fixtures, self.ground)
+        return World(self.ground, [*(each for each in held if each is not None), *things], blocks)
+
+
+def reconstruct(view: SceneView, largest: float = LARGEST, *,
+                pictures: bool = True) -> Reconstruction | None:
+    """
+    Return what a view shows, as ground, things and fixtures; None without any level surface.
+
+    :param largest: [m] longest horizontal extent of a thing; what is larger stays.
+    :param pictures: whether the bodies are to be drawn; otherwise they are black.
+    """
+    points, camera = view.points_base, view.seen.camera
+    seen = see_things(points, _FARTHEST, largest)
+    if seen is None:
+        return None
+    things, bodies = [], []
+    fixtures = [points[mask].astype(np.float64) for mask in seen.fixtures]
+    for each in seen.things:
+        body = Body.seen(view.image if pictures else None, view.depth, each.mask, camera,
+                         view.seen.T_base_camera, each.support)
+        if len(body.vertices) >= _FEWEST:
+            bodies.append((body, each.mask))
+    for body, mask in bodies:
+        upper = _carried_by(body, [other for other, _ in bodies], seen.ground)
+        pieces = pieces_of(body, None if upper is None else upper.center[:2])
+        if pieces is not None:
+            things.append(Thing(body, pieces, mask))
+    return Reconstruction(seen.ground, tuple(things), tuple(fixtures))
+
+
+def _carried_by(body: Body, others: Sequence[Body], ground: float) -> Body | None:
+    """
+    Return what stands on a body and hides so much of it that its middle is not known, if any does.
+
+    All that is seen of a ramekin under a bowl is a sickle, and its middle is below the bowl's.
+    """
+    for upper in others:
+        if upper is body or upper.bottom < ground + _RAISED \
+                or abs(body.top - upper.bottom) > _STACK:
+            continue
+        outline = cv2.convexHull(body.vertices[:, :2].astype(np.float32))
+        middle = (float(upper.center[0]), float(upper.center[1]))
+        radius = 0.5 * float(np.ptp(upper.vertices[:, :2], axis=0).max())
+        apart = float(np.linalg.norm(body.center[:2] - upper.center[:2]))
+        if apart < radius and cv2.pointPolygonTest(outline, middle, False) < 0:
+            return upper
+    return None
+
+
+def shelves(things: Sequence[Thing], fixtures: Sequence[np.ndarray],
+            ground: float) -> list[np.ndarray]:
+    """
+    Return the level parts of fixtures that things stand on, (N, 3) hulls, also below the things.
+
+    The thing hides what carries it, and what is seen around is taken to go on below.
+    """
+    found = []
+    for thing in things:
+        level = thing.body.bottom
+        if level < ground + _RAISED:
+            continue
+        outline = thing.body.base_outline
+        low, high = outline.min(0) - _AROUND, outline.max(0) + _AROUND
+        for points in fixtures:
+            around = points[(np.abs(points[:, 2] - level) < _LEVEL)
+                            & (points[:, :2] > low).all(1) & (points[:, :2] < high).all(1)]
+            if len(around) < _LEAST_AROUND:
+                continue
+            plate = np.concatenate([outline, around[:, :2]]).astype(np.float32)
+            corners = cv2.convexHull(plate)[:, 0].astype(np.float64)
+            found.append(np.concatenate([np.column_stack([corners, np.full(len(corners), z)])
+                                         for z in (ground - 0.02, level)]))
+            break
+    return found
+
+
+def held_thing(held: HeldObject, robot: RobotRollout) -> Thing | None:
+    """Return what a link holds as a thing, where it is at frame 0."""
+    body = body_of(held, robot.T_base_link[0, robot.link_names.index(held.link)])
+    pieces = pieces_of(body)
+    return None if pieces is None else Thing(body, pieces, np.zeros((0, 0), bool), held)
+
+
+def remains_of_robot(things: Sequence[Thing], robot: RobotRollout) -> frozenset[int]:
+    """Return the things that lie in a link at frame 0: pixels of the robot that were left over."""
+    found = set()
+    for number, link in enumerate(robot.chain):
+        planes = hull_planes(link.hull) if len(link.hull) >= 4 else None
+        if planes is None:
+            continue
+        T = robot.T_base_link[0, number]
+        corners = link.hull @ T[:3, :3].T + T[:3, 3]
+        low, high = corners.min(0), corners.max(0)
+        for index, thing in enumerate(things):
+            points = thing.body.vertices
+            if index in found or (points.min(0) > high).any() or (points.max(0) < low).any():
+                continue
+            inside = depth_in(points, planes, T) < _NEAR
+            if inside.mean() > _IN_ROBOT:
+                found.add(index)
+    return frozenset(found)

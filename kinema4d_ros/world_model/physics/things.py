@@ -1,0 +1,184 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which pixels show which rigid thing, what it stands on, and what is surroundings."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.scene.segment import connected, find_object, normals_up
+
+LARGEST = 0.25        # [m] longest horizontal extent of a thing; what is larger is surroundings
+_WIDEST = 400         # [px] wider pictures are segmented on every second pixel
+_SUPPORT_CELL = 0.01  # [m] side of the horizontal cells by which the area of a level is measured
+_LEVEL = 0.004        # [m] resolution of the heights of levels
+_ABOVE = 0.005        # [m] what is higher than this above the ground is not the ground
+_LEAST = 25           # pixels of the smallest thing
+_TOP = 0.004          # [m] the highest surface of a pile is this thick
+_PILE = 4             # things that are taken off one pile, at most
+_STACKED = 0.006      # [m] what ends this far into another one from below stands under it
+_STACKED_LEAST = 40   # pixels of something under something else; fewer are its fragment
+_SAME_SURFACE = 0.012 # [m] neighbouring pixels this far apart show one surface
+_RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
+
+
+@dataclass(frozen=True, eq=False)
+class SeenThing:
+    """Pixels of one rigid thing, and the height of what it stands on."""
+
+    mask: np.ndarray      # (H, W) bool
+    support: float        # [m] base frame, z
+
+
+@dataclass(frozen=True, eq=False)
+class SeenWorld:
+    """A picture cut into ground, things, and surroundings that stay."""
+
+    ground: float                       # [m] base frame, height of the largest level
+    things: tuple[SeenThing, ...]       # the largest first
+    fixtures: tuple[np.ndarray, ...]    # each (H, W) bool
+
+
+def see_things(points: np.ndarray, reach: float, largest: float = LARGEST) -> SeenWorld | None:
+    """
+    Cut a picture into things.
+
+    What sticks out of the largest level surface and hangs together is a thing, or a pile of
+    things, which are taken off from the top. Fragments of one thing are put together; what is too
+    large to be a thing is a fixture.
+
+    :param points: (H, W, 3) float32 [m] base frame (z up), NaN unknown or robot.
+    :param reach: [m] horizontally from the base's origin; nothing is looked for farther away.
+    :param largest: [m] longest horizontal extent of a thing.
+    :return: None where no level surface is seen.
+    """
+    step = 2 if points.shape[1] > _WIDEST else 1
+    coarse = np.ascontiguousarray(points[::step, ::step])
+    least = max(8, _LEAST // step)
+    with np.errstate(invalid='ignore'):
+        near = np.hypot(coarse[..., 0], coarse[..., 1]) < reach
+    ground = _ground(coarse, near)
+    if ground is None:
+        return None
+    with np.errstate(invalid='ignore'):
+        free = near & (coarse[..., 2] > ground + _ABOVE)
+    label = connected(coarse, free)
+    found: list[SeenThing] = []
+    fixtures: list[np.ndarray] = []
+    numbers, counts = np.unique(label[label > 0], return_counts=True)
+    for number in numbers[counts >= least]:
+        things, rest = _taken_apart(coarse, label == number, ground, largest, least)
+        found += things
+        fixtures += rest
+    things = []
+    for thing in _put_together(coarse, found):
+        if _extent(coarse[thing.mask]) > largest:
+            fixtures.append(thing.mask)
+        else:
+            things.append(thing)
+    return SeenWorld(
+        ground, tuple(SeenThing(_fine(thing.mask, step, points), thing.support)
+                      for thing in sorted(things, key=lambda thing: -int(thing.mask.sum()))),
+        tuple(_fine(mask, step, points) for mask in fixtures))
+
+
+def _ground(points: np.ndarray, near: np.ndarray) -> float | None:
+    """Return the height of the level surface of the largest horizontal area."""
+    points, near = points[::2, ::2], near[::2, ::2]
+    with np.errstate(invalid='ignore'):
+        level = points[near & (normals_up(points) > 0.9)]
+    if not len(level):
+        return None
+    # Cells count, not pixels: what is near the camera shows more pixels of the same area.
+    cells = np.unique(np.round(np.column_stack(
+        [level[:, :2] / _SUPPORT_CELL, level[:, 2] / _LEVEL])).astype(int), axis=0)
+    heights, counts = np.unique(cells[:, 2], return_counts=True)
+    most = heights[counts.argmax()] * _LEVEL
+    return float(np.median(level[np.abs(level[:, 2] - most) < _LEVEL + 1e-3, 2]))
+
+
+def _taken_apart(points: np.ndarray, pile: np.ndarray, ground: float, largest: float,
+                 least: int) -> tuple[list[SeenThing], list[np.ndarray]]:
+    """Take things off a pile, the highest first; return them and what is left, if anything."""
+    found: list[SeenThing] = []
+    rest, left = pile.copy(), points
+    for _ in range(_PILE):
+        if rest.sum() < least:
+            return found, []
+        extent = _extent(points[rest])
+        heights = left[..., 2]
+        with np.errstate(invalid='ignore'):
+            top = rest & (heights > np.percentile(heights[rest], 97) - _TOP)
+        segment = find_object(left, top, min(largest, extent + 0.04)) if top.any() else None
+        if segment is None or (segment.mask & pile).sum() < least:
+            if extent <= largest:
+                return [*found, SeenThing(rest, ground)], []
+            return found, [rest]
+        stands = segment.support_height
+        found.append(SeenThing(segment.mask,
+                               stands if stands > ground + 0.008 else ground))
+        rest &= ~segment.mask
+        left = left.copy() if left is points else left
+        left[segment.mask] = np.nan
+    return found, [rest] if rest.sum() >= least else []
+
+
+def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]:
+    """Add to each thing its fragments: what lies within its outline and neither under nor on it."""
+    kept: list[SeenThing] = []
+    low_ground = min((thing.support for thing in found), default=0.0) + 2 * _ABOVE
+    for thing in sorted(found, key=lambda each: -int(each.mask.sum())):
+        mine = points[thing.mask]
+        middle = np.median(mine, axis=0)
+        for number, other in enumerate(kept):
+            theirs = points[other.mask]
+            outline = cv2.convexHull(theirs[:, :2].astype(np.float32))
+            inside = cv2.pointPolygonTest(outline, (float(middle[0]), float(middle[1])), True)
+            if inside <= -_RIM:
+                continue
+            low, high = np.quantile(theirs[:, 2], [0.1, 0.9])
+            top = float(np.quantile(mine[:, 2], 0.9))
+            if top <= other.support + _STACKED and other.support > low_ground:
+                continue
+            if top <= low + _STACKED and len(mine) > _STACKED_LEAST:
+                lifted = max(other.support, float(np.quantile(mine[:, 2], 0.98)))
+                kept[number] = SeenThing(other.mask, lifted)
+                continue
+            if thing.support < high - 0.01:
+                kept[number] = SeenThing(other.mask | thing.mask,
+                                         min(other.support, thing.support))
+                break
+        else:
+            kept.append(thing)
+    return kept
+
+
+def _extent(points: np.ndarray) -> float:
+    """Return the longest horizontal side of points (N, 3) along x or y [m]."""
+    return float(np.ptp(points[:, :2], axis=0).max())
+
+
+def _fine(mask: np.ndarray, step: int, points: np.ndarray) -> np.ndarray:
+    """
+    Return a mask of every `step`-th pixel at full size, (H, W) bool.
+
+    A pixel belongs to what its representative shows where both are close to each other; beside the
+    edge of a thing it may show what is far behind.
+    """
+    if step == 1:
+        return mask
+    height, width = points.shape[:2]
+    fine = np.zeros((height, width), bool)
+    rows, columns = np.nonzero(mask)
+    for down in range(step):
+        for right in range(step):
+            v, u = rows * step + down, columns * step + right
+            inside = (v < height) & (u < width)
+            v, u = v[inside], u[inside]
+            there = points[rows[inside] * step, columns[inside] * step]
+            with np.errstate(invalid='ignore'):
+                same = np.linalg.norm(points[v, u] - there, axis=1) < _SAME_SURFACE
+            fine[v[same], u[same]] = True
+    return fine
