@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.episodes.displacement import Happened
+from kinema4d_ros.episodes.displacement import Happened, TOPPLED
 from kinema4d_ros.evaluation.moved_things import ThingScore
 from kinema4d_ros.evaluation.statistics import Rate
 
 NEAR = 0.02           # [m] a final error below this is small
 _RESAMPLED = 1000     # times, for the interval of a median or mean
+_ANY, _MOST = 1e-9, 0.5 + 1e-9     # shares of the runs
 _WORSE = 0.02         # [m] a carry that is worse than with another model by this is told
 
 
@@ -119,10 +120,10 @@ def thing_figures(scores: Sequence[ThingScore], members: Sequence[tuple[int, int
         'moved_precision': Rate(sum(score.has_moved for score in said), len(said)),
         'moved_recall': Rate(sum(score.is_said_to_move for score in things if score.has_moved),
                              sum(score.has_moved for score in things)),
-        'toppled_recall': Rate(sum(_topples(score, 1e-9) for score in toppled), len(toppled)),
+        'toppled_recall': Rate(sum(_topples(score, _ANY) for score in toppled), len(toppled)),
         'toppled_precision': Rate(
-            sum(score.has_toppled for score in scores if _topples(score, 0.5)),
-            sum(_topples(score, 0.5) for score in scores)),
+            sum(score.has_toppled for score in scores if _topples(score, _MOST)),
+            sum(_topples(score, _MOST) for score in scores)),
         'strayed': Rate(sum(score.is_said_to_move for score in staying), len(staying)),
         'covered': Rate(sum(bool(score.is_covered) for score in with_runs), len(with_runs)),
         'within_two_sigma': Rate(sum(score.is_within_two_sigma for score in with_runs),
@@ -168,4 +169,4 @@ def _mark(demand: Demand, figure: Rate | Middle) -> str:
 def _topples(score: ThingScore, least: float) -> bool:
     """Whether at least this share of the runs topples it; the one that is shown without several."""
     share = score.toppled_runs
-    return bool(share >= least) if np.isfinite(share) else score.said_tilt > 45.0
+    return bool(share >= least) if np.isfinite(share) else score.said_tilt > TOPPLED
