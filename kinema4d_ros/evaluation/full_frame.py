@@ -83,5 +83,6 @@ def _chosen(predicted: Sequence[PredictedFrame], there: np.ndarray,
     """Return frames at whose time there is a recorded one, spread over the motion."""
     fitting = [frame for frame in predicted
                if frame.index and np.abs(there - frame.time).min() <= _AT_ONCE]
-    picks = np.linspace(0, len(fitting) - 1, min(most, len(fitting))).round().astype(int)
+    # The last frame and those at equal steps before it: in the first ones nothing has moved yet.
+    picks = np.linspace(0, len(fitting), min(most, len(fitting)) + 1).round().astype(int)[1:] - 1
     return [fitting[pick] for pick in picks]
