@@ -190,9 +190,10 @@ class Grip:
     def _is_overcome(self, data: Any, time: float) -> bool:
         """Return whether more pulls at what is held than the friction of the fingers can hold."""
         mj = self._mj
+        weld = -1 if self.held is None else self._weld[self.held]
         rows = np.flatnonzero(
             (data.efc_type == mj.mjtConstraint.mjCNSTR_EQUALITY)
-            & (data.efc_id == self._weld[self.held]))[:3]
+            & (data.efc_id == weld))[:3]
         if not len(rows) or np.linalg.norm(data.efc_force[rows]) <= self._strength:
             self._overcome_since = None
             return False
