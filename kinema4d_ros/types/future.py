@@ -106,6 +106,16 @@ class WorldEvent:
 
 
 @dataclass(frozen=True, eq=False)
+class PredictedThing:
+    """Where one thing is at a frame; the rest of the scene is where it was observed."""
+
+    center_base: np.ndarray        # (3,) float64 [m], its middle where it was observed
+    T_base_thing: np.ndarray       # (4, 4) float64, how far it has moved since, base frame
+    #: (M, 4, 4) the same in each run of a model that simulates the scene M times, None for one
+    members: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class PredictedFrame:
     """One frame of a predicted future, in the camera of the robot rollout."""
 
@@ -119,6 +129,9 @@ class PredictedFrame:
     carried_point_base: np.ndarray | None = None  # (3,) [m] centre of what was moved, once known
     pointmap_sigma: np.ndarray | None = None      # (H, W) float32 [m], 1 sigma per axis, if known
     action_following: float | None = None         # [m] generated robot against the exact one
+    things: tuple[PredictedThing, ...] = ()       # those that have moved, where the model knows
+    #: runs that count and runs that became unstable, of a model that simulates several times
+    members: tuple[int, int] | None = None
 
 
 Report = Callable[[str, int, int], None]

@@ -49,8 +49,8 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'robosuite', 'safetensors', 'torch',
-          'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'pybullet', 'robosuite', 'safetensors',
+          'torch', 'transformers', 'viser'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 

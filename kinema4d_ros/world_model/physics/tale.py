@@ -12,7 +12,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight import Backdrop, MovingBody, StoryEvent, Told, uncovered
 from kinema4d_ros.foresight.hull import depth_in, hull_planes
 from kinema4d_ros.scene.view import SceneView
-from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
+from kinema4d_ros.types import EventKind, PredictedThing, RobotRollout, WorldEvent
 from kinema4d_ros.world_model.physics.ensemble import Mode, run_ensemble
 from kinema4d_ros.world_model.physics.happenings import happenings, MOVED
 from kinema4d_ros.world_model.physics.motion import motion_of
@@ -63,6 +63,12 @@ class Tale(Told):
         self.sigmas: list[np.ndarray] = []
         self.things: list[tuple[int, Thing]] = []
         self._move(world.things, view, robot, pictures)
+        self.members = len(self.ensemble.runs), self.ensemble.discarded
+        self._placed = {number: np.stack([run.poses(number, thing.body.center, robot.times)
+                                          for run in self.ensemble.runs])
+                        for number, thing in enumerate(world.things)
+                        if any(self._ways(number) > _VISIBLE)}
+        self._centers = [thing.body.center for thing in world.things]
         of_thing = {number: index for index, (number, _) in enumerate(self.things)}
         run = self.ensemble.shown
         found = [(each.event, of_thing.get(each.thing))
@@ -98,6 +104,18 @@ class Tale(Told):
             if pictures and thing.mask.size and thing.mask.any():
                 self.backdrops.append(uncovered(self.backdrops[-1], thing.body, thing.mask, first,
                                                 view.points_base))
+
+    def _ways(self, number: int) -> np.ndarray:
+        """Return how far a thing gets from where it stood at most, (M,) [m] for each run."""
+        return np.array([np.linalg.norm(run.places[:, number] - run.places[0, number],
+                                        axis=1).max() for run in self.ensemble.runs])
+
+    def placed(self, frame: int) -> tuple[PredictedThing, ...]:
+        """Return where the things are that move in any run, with where each run has them."""
+        several = len(self.ensemble.runs) > 1
+        return tuple(PredictedThing(self._centers[number], T[0, frame],
+                                    T[:, frame] if several else None)
+                     for number, T in self._placed.items())
 
     def _let_go(self, number: int, times: np.ndarray) -> int | None:
         """Return the frame from which on what was held at first is not any more."""
