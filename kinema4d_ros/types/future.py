@@ -101,6 +101,8 @@ class WorldEvent:
     time: float                    # [s] from the start of the trajectory
     point_base: np.ndarray | None  # (3,) float64 [m], base frame; where it happens, if anywhere
     message: str                   # one sentence for people
+    thing: int | None = None       # number of the thing that it happens to, within one prediction
+    distance: float | None = None  # [m] how far that moves or falls
 
 
 @dataclass(frozen=True, eq=False)

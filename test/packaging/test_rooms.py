@@ -27,7 +27,7 @@ ROOMS = {
     'policy': {'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
-    'precheck': {'foresight', 'scene', 'camera', 'robot'},
+    'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
     'simulator': {'precheck', 'world_model', 'camera', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'camera', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
