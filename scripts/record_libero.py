@@ -4,6 +4,9 @@
 r"""
 Record LIBERO episodes: success, missed grasp, missed place, slip, pushed into the table.
 
+And, drawn at random from the episode's name, things that are pushed, toppled, dragged along,
+dropped or carried. Those are named by what was tried and labelled by what came of it.
+
 Each recording is one MCAP file of standard ROS 2 messages with the true future alongside. The
 simulator is optional and lives in an environment of its own, which takes PyKDL from the system
 (apt python3-pykdl):
@@ -13,6 +16,8 @@ simulator is optional and lives in an environment of its own, which takes PyKDL 
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0 --out out/episodes
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object,libero_spatial \
       --task 0-9 --init 0-4 --camera-every 40 --out out/evaluation      # 100 episodes
+  .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0-9 --init 20-24 \
+      --kind push,topple,drag,drop,carry --camera-every 4 --depth-every 4 --out out/things
   .venv-sim/bin/python scripts/record_libero.py --list config/episodes.yaml --out data/episodes
 
 Files that exist are kept, so that an interrupted batch goes on where it stopped. The same
@@ -34,7 +39,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.errors import EpisodeError  # noqa: E402 - after the path
 
-KINDS = ('success', 'missed_grasp', 'missed_place', 'slip', 'into_table')
+KINDS = ('success', 'missed_grasp', 'missed_place', 'slip', 'into_table',
+         'push', 'topple', 'drag', 'drop', 'carry')
 
 
 def numbers(text: str) -> list[int]:
@@ -126,7 +132,8 @@ def main() -> int:
             failures += 1
             print(f'not recorded: {error}')
             continue
-        print(f'success={metadata.success} tracking error {metadata.tracking_error:.4f} rad, '
+        print(f'{metadata.kind}, success={metadata.success}, '
+              f'tracking error {metadata.tracking_error:.4f} rad, '
               f'{path.stat().st_size / 1e6:.2f} MB, {time.monotonic() - begin:.1f} s')
     return 1 if failures else 0
 

@@ -67,7 +67,14 @@ class Body:
         :param bottom: [m] base frame, height of what it stands on; None where it stands on
             nothing.
         """
-        points, faces, pixel = grid_mesh(depth, mask, camera)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        top, left = (int(rows[0]), int(columns[0])) if len(rows) else (0, 0)
+        window = (slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)) \
+            if len(rows) else (slice(0, 0), slice(0, 0))
+        size = mask[window].shape
+        points, faces, pixel = grid_mesh(depth[window], mask[window], camera.cropped(
+            left, top, max(size[1], 1), max(size[0], 1)))
+        pixel = pixel + [top, left]
         colors = np.zeros((len(pixel), 3), np.uint8)
         if image is not None:
             colors = image[pixel[:, 0], pixel[:, 1]]

@@ -10,7 +10,7 @@ import numpy as np
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.scene.mask import grow, in_paint
-from kinema4d_ros.types import HeldObject, WorldEvent
+from kinema4d_ros.types import HeldObject, PredictedThing, WorldEvent
 
 _HIDDEN = 0.01      # [m] what is higher than this above what a body stands on is not its ground
 
@@ -82,8 +82,10 @@ class Told:
     * ``bodies``: list of MovingBody, the objects that are moved.
     * ``targets``: list of Target, what stands between fingers that hold nothing and do not close.
     * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
+    * ``members``: of several runs, how many count and how many became unstable; None for one.
     """
 
+    members: tuple[int, int] | None = None
     events: list[StoryEvent]
     bodies: list[MovingBody]
     targets: list[Target]
@@ -97,6 +99,11 @@ class Told:
         """
         begun = [body for body in self.bodies if body.first_frame <= frame] or self.bodies[:1]
         return begun[-1].center(frame) if begun else None
+
+    def placed(self, frame: int) -> tuple[PredictedThing, ...]:
+        """Return where the things are that have begun to move."""
+        return tuple(PredictedThing(moving.body.center, moving.T_base_body[frame])
+                     for moving in self.bodies if moving.first_frame <= frame)
 
     def backdrop(self, frame: int) -> Backdrop:
         """Return what stands behind the moved objects at a frame."""

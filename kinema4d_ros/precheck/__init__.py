@@ -11,6 +11,7 @@ turns the findings of all tiers into a verdict; it is the only way to a PASS. Al
 `ShadowSimulator.precheck`.
 """
 from kinema4d_ros.precheck.assessment import Assessment
+from kinema4d_ros.precheck.dynamics_rules import Consequence, DynamicsRules
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.ranking import rank
@@ -26,8 +27,9 @@ from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.precheck.verdict import decide, not_checked
 
 __all__ = [
-    'Assessment', 'CameraCheck', 'Clearance', 'FutureCheck', 'Goal', 'MovedObject', 'Outcome',
-    'PrecheckSettings', 'RobotChecker', 'StartVelocity', 'Tier0Settings', 'Tier1Result',
+    'Assessment', 'CameraCheck', 'Clearance', 'Consequence', 'DynamicsRules', 'FutureCheck',
+    'Goal', 'MovedObject', 'Outcome', 'PrecheckSettings', 'RobotChecker', 'StartVelocity',
+    'Tier0Settings', 'Tier1Result',
     'Tier1Settings', 'Tier2Settings', 'TouchRule', 'Unseen', 'at_speed', 'check_tier0',
     'check_tier1', 'decide', 'not_checked', 'rank', 'speed_factor',
 ]

@@ -20,6 +20,10 @@ from kinema4d_ros.types import (Background, EventKind, Finding, FindingCode, Rep
 NO_MOTION = frozenset((FindingCode.UNKNOWN_JOINT, FindingCode.NOT_FINITE,
                        FindingCode.TIMES_NOT_INCREASING, FindingCode.EMPTY_TRAJECTORY))
 _EVENTS = frozenset(FindingCode[kind.name] for kind in EventKind)
+#: those that geometry foresees; a world model with dynamics shows more
+_GEOMETRIC = frozenset((
+    FindingCode.GRASP, FindingCode.CLOSED_ON_NOTHING, FindingCode.RELEASE, FindingCode.REST,
+    FindingCode.NO_DEPTH, FindingCode.UNSEEN_SPACE))
 _DECIDED = frozenset(('status', 'summary', 'findings', 'tiers_passed', 'deciding_tier',
                       'safe_prefix', 'latencies', 'final'))
 #: the fields of a Verdict that are measured or say what it rests on, and decide nothing
@@ -181,8 +185,8 @@ class Assessment:
         """
         Return the verdict on what was found so far.
 
-        Predicted events are notes where tier 1 foresaw no outcome; where it did, they are the same,
-        from the same geometry.
+        Predicted events are notes where tier 1 foresaw no outcome; where it did, those of geometry
+        are the same, and others are where tier 1 told of none of their kind.
 
         :param required: the tiers without which there is no PASS; with none there is never one.
         :param final: False while a later tier may still change it.
@@ -190,7 +194,8 @@ class Assessment:
         :param fields: of this verdict only, as `measure` takes them.
         """
         foreseen = 'outcome' in self._measured
-        kept = [note for note in self._notes if not foreseen or note.code not in _EVENTS]
+        kept = [note for note in self._notes if not foreseen or note.code not in _EVENTS
+                or not (note.code in _GEOMETRIC or self.has(note.code))]
         outcome = '; '.join(note.message for note in kept if note.code in _EVENTS)
         return decide(self._findings, required=required, notes=(*kept, *notes),
                       latencies=self._latencies, final=final,

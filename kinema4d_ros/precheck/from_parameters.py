@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kinema4d_ros.foresight import GraspSettings
-from kinema4d_ros.precheck import (PrecheckSettings, Tier0Settings, Tier1Settings, Tier2Settings,
-                                   TouchRule)
+from kinema4d_ros.precheck import (DynamicsRules, PrecheckSettings, Tier0Settings, Tier1Settings,
+                                   Tier2Settings, TouchRule)
 from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.types import JointLimit
@@ -32,7 +32,8 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
     :raises ConfigurationError: values that would switch a rule off or turn it round.
     """
     grasping = GraspSettings()
-    if values['world_model'] == 'kinematic':   # tier 1 is to foresee what that model will show
+    # tier 1 is to foresee what that model will show
+    if values['world_model'] in ('kinematic', 'physics'):
         grasping = GraspSettings.among(_below('world_model_settings.', values))
     tier0 = _below('tier0.', values)
     return PrecheckSettings(
@@ -44,7 +45,8 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
         allowed_contacts=tuple(
             (link, other) for link, others in _below('allowed_contacts.', values).items()
             for other in others),
-        grasping=grasping, tracking=tracking)
+        grasping=grasping, physics=DynamicsRules(**_below('physics.', values)),
+        tracking=tracking)
 
 
 def world_model_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,14 @@ class Goal:
                    if self.starts_in is None or _contains(self.starts_in, item.start)]
         return max(margins, default=NEVER)
 
+    def _share(self, outcome: Outcome) -> float:
+        """Return how likely all rules are kept, by where things end and how well that is known."""
+        margins = [self.margin(outcome)]
+        if len(outcome.members) > 1:      # each of them is one of the ways in which it may end
+            margins = [self.margin(Outcome(moved=moved)) for moved in outcome.members]
+        return sum(0.5 * (1 + math.erf(margin / PLACE_SIGMA / math.sqrt(2)))
+                   for margin in margins) / len(margins)
+
     def probability(self, outcome: Outcome, blocked: bool = False) -> float:
         """
         Return how likely the goal is reached, 0 to 1.
@@ -133,8 +141,7 @@ class Goal:
         """
         if not outcome.is_known or (outcome.is_doubtful and not outcome.moved):
             return 0.5
-        share = 0.5 * (1 + math.erf(self.margin(outcome) / PLACE_SIGMA / math.sqrt(2)))
-        likely = 0.02 + 0.96 * share
+        likely = 0.02 + 0.96 * self._share(outcome)
         return min(likely, _BLOCKED) if blocked else likely
 
 

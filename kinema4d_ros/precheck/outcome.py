@@ -38,6 +38,8 @@ class Outcome:
     moved: tuple[MovedObject, ...] = ()
     swept: tuple[Finding, ...] = ()
     is_known: bool = True     # False without depth, or without a gripper whose fingers are known
+    #: `moved` under other assumptions, of each run of an ensemble; none where there is none
+    members: tuple[tuple[MovedObject, ...], ...] = ()
 
     @property
     def is_doubtful(self) -> bool:

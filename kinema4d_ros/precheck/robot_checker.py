@@ -19,6 +19,7 @@ from kinema4d_ros.precheck.look import Look, LookMaker, LookMemory
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
+from kinema4d_ros.precheck.simulated_outcome import SimulatedOutcome
 from kinema4d_ros.precheck.start_state import complete_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
@@ -106,6 +107,11 @@ class RobotChecker:
         return robot_chain(self.robot, self._meshes)
 
     @cached_property
+    def _simulated(self) -> SimulatedOutcome:
+        """What simulates motions in a scene."""
+        return SimulatedOutcome(self.settings.grasping.largest_object)
+
+    @cached_property
     def hand_links(self) -> frozenset[str]:
         """The links that the hand consists of."""
         return hand_links_of(self.robot, self.gripper)
@@ -161,6 +167,10 @@ class RobotChecker:
         if story is not None and can_grasp(motion):
             self._looks.memory.held.foresee(story, motion, observation.stamp_ns)
         outcome = foresee_outcome(story if can_grasp(motion) else None, scene, clearance)
+        simulated: tuple[Finding, ...] | None = None
+        if self.settings.physics.outcome:
+            outcome, simulated = self._simulated.foresee(outcome, scene, motion,
+                                                         self.settings.physics)
         held = self._looks.held_finder.findings(look.held, observation)
         unread = unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene')
         findings = (*look.camera.findings, *held, *findings, *too_long, *unread)
@@ -170,7 +180,8 @@ class RobotChecker:
             followed, its_clearance, _ = self._check_against(scene, likely)
             findings += (*only_new(followed, findings), *([] if loose is None else [loose]))
             clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
-        return Tier1Result(findings + outcome.findings(), clearance, outcome)
+        told = outcome.findings() if simulated is None else (*simulated, *outcome.swept)
+        return Tier1Result(findings + told, clearance, outcome)
 
     def _check_against(self, scene: Scene, motion: RobotRollout
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
@@ -253,4 +264,5 @@ class RobotChecker:
 
     def forget(self) -> None:
         """Forget the scene, what the hand holds, and that camera and robot agreed."""
+        self._simulated.forget()
         self._looks.forget()

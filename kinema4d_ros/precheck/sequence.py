@@ -18,7 +18,7 @@ import numpy as np
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck.assessment import Assessment
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.precheck.outcome import event_finding, Outcome
+from kinema4d_ros.precheck.outcome import Outcome
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.speed_scaling import speed_factor
@@ -144,7 +144,7 @@ def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
         for frame in frames:
             show(robot, frame)
             events += frame.events
-    assessment.note(*map(event_finding, events))
+    assessment.note(*checker.settings.physics.findings(events))
 
 
 def conclude(assessment: Assessment, trajectory: JointTrajectory | None, robot: Robot | None,

@@ -14,6 +14,7 @@ import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import GraspSettings
+from kinema4d_ros.precheck.dynamics_rules import DynamicsRules
 from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.robot.tracking import TrackingModel
@@ -188,6 +189,8 @@ class PrecheckSettings(PicklableSettings):
     #: further pairs of links that may touch
     allowed_contacts: tuple[tuple[str, str], ...] = ()
     grasping: GraspSettings = field(default_factory=GraspSettings)
+    #: what a simulation with dynamics may show
+    physics: DynamicsRules = field(default_factory=DynamicsRules)
     #: how the robot follows commands; where there is one, the likely way is judged as well
     tracking: TrackingModel | None = None
     #: what is declared to move with links of the robot

@@ -6,10 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 from scipy.ndimage import distance_transform_edt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 _LEVEL_STEP = 0.004     # [m] resolution of the heights at which something may stand
 _LEVEL_MARGIN = 0.006   # [m] what is lower than this above a level belongs to the level
@@ -150,22 +149,50 @@ def connected(points: np.ndarray, free: np.ndarray) -> np.ndarray:
 
     :return: (H, W) int32, 0 where not free.
     """
+    return _labels(np.ascontiguousarray(points, np.float32), np.ascontiguousarray(free), _JOINED)
+
+
+@numba.njit(cache=True, nogil=True)
+def _labels(points: np.ndarray, free: np.ndarray, reach: float) -> np.ndarray:
+    """Label connected surfaces, (H, W) int32: a label is one more than its first pixel's number."""
     height, width = free.shape
-    number = np.arange(height * width).reshape(height, width)
-    ones, others = [], []
+    parent = np.arange(height * width)
     # Diagonal neighbours too: a thin rim runs diagonally through the picture.
-    for here, there in (
-            (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]),
-            (np.s_[:-1, :-1], np.s_[1:, 1:]), (np.s_[:-1, 1:], np.s_[1:, :-1])):
-        with np.errstate(invalid='ignore'):
-            near = np.linalg.norm(points[here] - points[there], axis=-1) <= _JOINED
-        near &= free[here] & free[there]
-        ones.append(number[here][near])
-        others.append(number[there][near])
-    ends = np.concatenate(ones), np.concatenate(others)
-    links = coo_array((np.ones(len(ends[0]), bool), ends), (number.size, number.size))
-    _, label = connected_components(links, directed=False)
-    return np.where(free, label.reshape(free.shape) + 1, 0)
+    for v in range(height):
+        for u in range(width):
+            if not free[v, u]:
+                continue
+            here = v * width + u
+            for step in range(4):
+                row = v if step == 0 else v - 1
+                column = u - 1 if step == 0 else u - 2 + step
+                if row < 0 or column < 0 or column >= width or not free[row, column]:
+                    continue
+                x = points[v, u, 0] - points[row, column, 0]
+                y = points[v, u, 1] - points[row, column, 1]
+                z = points[v, u, 2] - points[row, column, 2]
+                if not x * x + y * y + z * z <= reach * reach:
+                    continue
+                one, other = here, row * width + column
+                while parent[one] != one:
+                    parent[one] = parent[parent[one]]
+                    one = parent[one]
+                while parent[other] != other:
+                    parent[other] = parent[parent[other]]
+                    other = parent[other]
+                if one < other:
+                    parent[other] = one
+                else:
+                    parent[one] = other
+    label = np.zeros((height, width), np.int32)
+    for v in range(height):
+        for u in range(width):
+            if free[v, u]:
+                one = v * width + u
+                while parent[one] != one:
+                    one = parent[one]
+                label[v, u] = one + 1
+    return label
 
 
 def _stands_on(points: np.ndarray, mask: np.ndarray, height: float,

@@ -15,8 +15,8 @@ Conventions, everywhere in the package:
 * Arrays held by these classes are read-only views; copy before writing.
 """
 from kinema4d_ros.types.chain import ChainJoint, ChainLink
-from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, Report, RobotRollout,
-                                       silent, WorldEvent)
+from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, PredictedThing, Report,
+                                       RobotRollout, silent, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
                                      HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
@@ -28,6 +28,7 @@ __all__ = [
     'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ChainJoint',
     'ChainLink', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
-    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'Report', 'RobotRollout',
-    'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point', 'silent',
+    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'PredictedThing', 'Report',
+    'RobotRollout', 'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point',
+    'silent',
 ]

@@ -101,6 +101,18 @@ class WorldEvent:
     time: float                    # [s] from the start of the trajectory
     point_base: np.ndarray | None  # (3,) float64 [m], base frame; where it happens, if anywhere
     message: str                   # one sentence for people
+    thing: int | None = None       # number of the thing that it happens to, within one prediction
+    distance: float | None = None  # [m] how far that moves or falls
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedThing:
+    """Where one thing is at a frame; the rest of the scene is where it was observed."""
+
+    center_base: np.ndarray        # (3,) float64 [m], its middle where it was observed
+    T_base_thing: np.ndarray       # (4, 4) float64, how far it has moved since, base frame
+    #: (M, 4, 4) the same in each run of a model that simulates the scene M times, None for one
+    members: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +129,9 @@ class PredictedFrame:
     carried_point_base: np.ndarray | None = None  # (3,) [m] centre of what was moved, once known
     pointmap_sigma: np.ndarray | None = None      # (H, W) float32 [m], 1 sigma per axis, if known
     action_following: float | None = None         # [m] generated robot against the exact one
+    things: tuple[PredictedThing, ...] = ()       # those that have moved, where the model knows
+    #: runs that count and runs that became unstable, of a model that simulates several times
+    members: tuple[int, int] | None = None
 
 
 Report = Callable[[str, int, int], None]

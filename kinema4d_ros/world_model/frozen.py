@@ -11,8 +11,8 @@ import numpy as np
 from kinema4d_ros.camera.points import merge, pointmap
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.surface import TexturedSurface
-from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
-                                silent, WorldEvent)
+from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, PredictedThing, Report,
+                                RobotRollout, silent, WorldEvent)
 from kinema4d_ros.world_model.base import check_camera, WorldModel
 
 
@@ -65,7 +65,8 @@ class Frozen(WorldModel):
 
 def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index: int,
                tolerance: float, *, events: tuple[WorldEvent, ...] = (),
-               carried_point_base: np.ndarray | None = None) -> PredictedFrame:
+               carried_point_base: np.ndarray | None = None,
+               things: tuple[PredictedThing, ...] = ()) -> PredictedFrame:
     """
     Draw the robot of frame `index` into the world's picture and return the finished frame.
 
@@ -73,13 +74,14 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
     :param depth: (H, W) float32 [m], NaN unknown; changed.
     :param events: that happen at this frame.
     :param carried_point_base: (3,) [m] centre of what was moved, once known.
+    :param things: that have moved.
     """
     mask = merge(image, depth, robot.image[index], robot.pointmap[index, :, :, 2], tolerance)
     camera = robot.camera
     return PredictedFrame(
         index, len(robot.times), float(robot.times[index]), image,
         pointmap(depth, camera.fx, camera.fy, camera.cx, camera.cy), mask, events,
-        carried_point_base)
+        carried_point_base, things=things)
 
 
 def _no_depth_event() -> WorldEvent:

@@ -95,11 +95,12 @@ def draw_told(told: Told, scene: SceneView, robot: RobotRollout, report: Report,
         frame = draw_robot(
             image, depth, robot, index, robot_tolerance,
             carried_point_base=told.carried_point(index),
-            events=tuple(each.event for each in told.events if each.frame == index))
+            events=tuple(each.event for each in told.events if each.frame == index),
+            things=told.placed(index))
         if sigma is not None:
             sigma[frame.robot_mask] = 0.0
             sigma[~np.isfinite(frame.pointmap[..., 2])] = np.nan
-            frame = dataclasses.replace(frame, pointmap_sigma=sigma)
+            frame = dataclasses.replace(frame, pointmap_sigma=sigma, members=told.members)
         yield frame
 
 

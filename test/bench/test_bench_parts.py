@@ -91,3 +91,12 @@ def test_what_starts_nodes_switches_the_profile_on(monkeypatch):
     monkeypatch.setattr(os, 'environ', {name: 'of the user'})
     use_large_messages()
     assert os.environ[name] == 'of the user'
+
+
+def test_physics():
+    """Runs repeat exactly, and each part takes some time; kinematic is measured beside."""
+    pytest.importorskip('mujoco')
+    from bench.physics import compared, LIMITS
+    rows = compared([ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'], 1)
+    are_good(rows)
+    assert len(rows) == len(LIMITS) and all(row['usual_s'] > 0.0 for row in rows)

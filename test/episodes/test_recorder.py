@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.evaluation.moved_things import true_displacement
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'record_libero.py'
 with_simulator = pytest.mark.skipif(importlib.util.find_spec('libero') is None,
@@ -63,6 +64,23 @@ def test_recording_goes_on_and_repeats(tmp_path):
     episode = Episode.open(tmp_path / 'a' / name)
     assert episode.metadata.kind == 'into_table' and episode.metadata.tracking_error > 0.02
     assert episode.frames[0].image.shape == (60, 90, 3)
+
+
+@with_simulator
+def test_what_is_handled_is_labelled_by_what_came_of_it(tmp_path):
+    """A push of a task that is no pick-and-place, drawn from the name: it repeats."""
+    common = ('--suite', 'libero_goal', '--kind', 'push', '--size', 60, 90)
+    for folder in 'ab':
+        done = run(*common, '--out', tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+    name = 'libero_goal_0_0_push.mcap'
+    assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+    episode = Episode.open(tmp_path / 'a' / name)
+    thing, end = episode.metadata.carried_object, episode.trajectory.duration
+    displacement = true_displacement(episode, thing, end + 1.0)
+    assert episode.metadata.kind == displacement.happened()
+    assert episode.metadata.success is None
+    assert end * 5 == pytest.approx(round(end * 5))      # ends where an image is recorded
 
 
 @with_simulator

@@ -75,8 +75,10 @@ def test_a_cancel_that_meets_the_ending(cell):
     cell.jtc.leaves_cancelled = True
     handle = cell.sent(cell.gate, swing(0.3, seconds=3.0))
     cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.03, 'the arm')
+    began = time.monotonic()
     cell.graph.ask(handle.cancel_goal_async)
     status, result = cell.gate.outcome(handle)
+    assert time.monotonic() - began < 2.0
     assert status == CANCELED and 'the joints stand still since' in result.error_string
     cell.jtc.leaves_cancelled = False
     cell.stands()

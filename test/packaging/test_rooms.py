@@ -27,7 +27,7 @@ ROOMS = {
     'policy': {'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
-    'precheck': {'foresight', 'scene', 'camera', 'robot'},
+    'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
     'simulator': {'precheck', 'world_model', 'camera', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'camera', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
@@ -50,8 +50,8 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'rerun', 'robosuite', 'safetensors',
-          'torch', 'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'pybullet', 'rerun', 'robosuite',
+          'safetensors', 'torch', 'transformers', 'viser'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import mujoco
 import numpy as np
 
 from kinema4d_ros.episodes.libero.scene import LiberoScene
@@ -14,6 +13,7 @@ from kinema4d_ros.errors import EpisodeError
 
 try:
     import fcl
+    import mujoco
 except ImportError as error:
     raise EpisodeError(f'the recorder measures true distances with FCL, which is not installed '
                        f'({error}); run `pip install -r requirements/sim.txt`') from error

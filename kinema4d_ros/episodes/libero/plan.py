@@ -3,26 +3,25 @@
 """
 The scripted pick-and-place, and its four ways to fail, as a joint trajectory made beforehand.
 
-Every plan is made from the scene as it is at the start, alone: straight lines of the grip point
-with minimum-jerk timing, solved for the joints by damped least squares. The simulator then
-follows it blindly. What happens on the way (an object between the fingers, a table in the way)
-therefore cannot leak into the trajectory, which is exactly what a policy would have handed over.
+What pushes, topples, drags and drops things is laid out in `handling.py`. Every plan is made from
+the scene as it is at the start, alone: straight lines of the grip point with minimum-jerk timing,
+solved for the joints by damped least squares. The simulator then follows it blindly. What happens
+on the way (an object between the fingers, a table in the way) therefore cannot leak into the
+trajectory, which is exactly what a policy would have handed over.
 """
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
 
-if TYPE_CHECKING:      # where it is missing, the scene says what to install
-    import mujoco
-
+ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
+FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
 SPEED = 0.35                  # [m/s] mean speed of the grip point
 ACCELERATION = 3.0            # [m/s^2] largest of the grip point
@@ -42,6 +41,47 @@ class Kind(enum.StrEnum):
     MISSED_PLACE = 'missed_place'      # released 14 cm beside the goal
     SLIP = 'slip'                      # the fingers open half-way to the goal
     INTO_TABLE = 'into_table'          # the hand goes down to 3 cm below a free spot of the table
+    PUSH = 'push'                      # closed fingers push something low
+    TOPPLE = 'topple'                  # closed fingers push something tall, high up
+    DRAG = 'drag'                      # something is grasped and pulled along without lifting it
+    DROP = 'drop'                      # something is let go well above the ground
+    CARRY = 'carry'                    # something is put down elsewhere
+
+
+HANDLING = frozenset({Kind.PUSH, Kind.TOPPLE, Kind.DRAG, Kind.DROP, Kind.CARRY})
+
+
+class ArmScene(Protocol):
+    """What a plan is made from, whatever simulates it; poses in the robot's base frame [m]."""
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what stands around."""
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Those of them that nothing fastens."""
+
+    @property
+    def arm_positions(self) -> np.ndarray:
+        """Arm joint positions, (7,) float64 [rad]."""
+
+    @property
+    def arm_limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest arm joint positions, (7,) each [rad]."""
+
+    def object_pose(self, name: str) -> np.ndarray:
+        """Return T_base_object, (4, 4) float64."""
+
+    def bounds(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return lowest and highest corner (3,) [m] of an object as it lies."""
+
+    def scratch(self) -> Any:
+        """Return what `grip_kinematics` computes in."""
+
+    def grip_kinematics(self, positions: np.ndarray,
+                        scratch: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return T_base_grip (4, 4) and its Jacobian (6, 7), linear rows first."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +90,10 @@ class Step:
 
     goal_base: np.ndarray | None       # (3,) [m], None to stay
     opening: float                     # [m] commanded position of each finger at the end
+    speed: float = SPEED               # [m/s] mean speed of the grip point
 
 
-def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
+def plan_steps(scene: ArmScene, kind: Kind, carried: str, target: str,
                grip_base: np.ndarray) -> list[Step]:
     """Return the steps from where the grip point is now, (3,) [m] in the base frame."""
     if kind is Kind.INTO_TABLE:
@@ -91,20 +132,30 @@ def plan_steps(scene: LiberoScene, kind: Kind, carried: str, target: str,
                     Step(drop + [0, 0, 0.12], OPEN)]
 
 
-def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
+def plan_trajectory(scene: ArmScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
     """
-    Plan from the scene's present state.
+    Plan a pick-and-place, or one of its failures, from the scene's present state; see `follow`.
 
+    :raises EpisodeError: when a step cannot be reached within the joint limits.
+    """
+    grip = scene.grip_kinematics(scene.arm_positions, scene.scratch())[0]
+    return follow(scene, plan_steps(scene, kind, carried, target, grip[:3, 3]))
+
+
+def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
+    """
+    Plan a motion through steps from where the arm is now.
+
+    :param multiple: the duration is a whole multiple of this many points of the trajectory.
     :return: arm and finger joints at 20 Hz with velocities, first point = where the arm is now.
     :raises EpisodeError: when a step cannot be reached within the joint limits.
     """
     scratch = scene.scratch()
     start = scene.arm_positions
     grip = scene.grip_kinematics(start, scratch)[0]
-    steps = plan_steps(scene, kind, carried, target, grip[:3, 3])
     stretch = 1.0
     for _ in range(4):
-        points, openings = _lay_out(steps, grip[:3, 3], stretch)
+        points, openings = _lay_out(steps, grip[:3, 3], stretch, multiple * (FINE // RATE))
         positions = _solve(scene, scratch, points, grip[:3, :3], start)
         velocities = np.gradient(positions, 1 / FINE, axis=0)
         velocities[[0, -1]] = 0.0
@@ -127,9 +178,9 @@ def plan_trajectory(scene: LiberoScene, kind: Kind, carried: str, target: str) -
                            np.c_[velocities[pick], fingers[1]])
 
 
-def _lay_out(steps: list[Step], start: np.ndarray,
-             stretch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return grip points (N, 3) [m] and finger commands (N,) [m] at 100 Hz, N = 5 k + 1."""
+def _lay_out(steps: list[Step], start: np.ndarray, stretch: float,
+             multiple: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return grip points (N, 3) [m], finger commands (N,) [m] at 100 Hz, N = k multiple + 1."""
     ways, grips = [start[None]], [np.array([OPEN])]
     for step in steps:
         here, opening = ways[-1][-1], grips[-1][-1]
@@ -141,12 +192,12 @@ def _lay_out(steps: list[Step], start: np.ndarray,
         else:
             way = step.goal_base - here
             length = np.linalg.norm(way)      # peak acceleration: 5.774 length / duration^2
-            duration = max(length / SPEED, np.sqrt(5.774 * length / ACCELERATION))
+            duration = max(length / step.speed, np.sqrt(5.774 * length / ACCELERATION))
             move = _minimum_jerk(stretch * duration)
             ways.append(here + move[:, None] * way)
             grips.append(np.full(len(move), opening))
     points, openings = np.concatenate(ways), np.concatenate(grips)
-    rest = -(len(points) - 1) % (FINE // RATE) + FINE // RATE
+    rest = -(len(points) - 1) % multiple + multiple
     return (np.r_[points, np.tile(points[-1], (rest, 1))],
             np.r_[openings, np.full(rest, openings[-1])])
 
@@ -158,7 +209,7 @@ def _minimum_jerk(duration: float) -> np.ndarray:
     return s ** 3 * (10 - 15 * s + 6 * s ** 2)
 
 
-def _solve(scene: LiberoScene, scratch: mujoco.MjData, points: np.ndarray,
+def _solve(scene: ArmScene, scratch: Any, points: np.ndarray,
            rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Follow the points (N, 3) with the hand's orientation kept; return (N, 7) [rad]."""
     joints, configurations = start.copy(), [start.copy()]
@@ -186,12 +237,12 @@ def _solve(scene: LiberoScene, scratch: mujoco.MjData, points: np.ndarray,
     return solved
 
 
-def _support_height(scene: LiberoScene) -> float:
+def _support_height(scene: ArmScene) -> float:
     """Return the height [m] of the table or floor below the objects, base frame."""
     return float(np.median([scene.bounds(name)[0][2] for name in scene.objects]))
 
 
-def _free_spot(scene: LiberoScene) -> np.ndarray:
+def _free_spot(scene: ArmScene) -> np.ndarray:
     """Return the reachable place (2,) [m] on the table that is farthest from any object."""
     boxes = np.array([scene.bounds(name) for name in scene.objects])[:, :, :2]
     grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.30, 0.31, 0.02)),

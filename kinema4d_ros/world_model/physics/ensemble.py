@@ -25,6 +25,7 @@ _SCALE_SPREAD = 0.04                         # of the horizontal size
 _PLACE_SPREAD = 0.003                        # [m]
 _COM_SPREAD = 0.08                           # of the height
 _FALLS = 0.03                                # [m] lower than where it began
+_UNSAMPLED = 0.003                           # [m] of what moves, beyond what samples differ in
 _CLEAR = 0.001                               # [m] that samples leave between things
 _MEMBERS = 7919                              # of the seeds of an ensemble's members
 
@@ -51,12 +52,18 @@ class Ensemble:
         return self.runs[0]
 
     def spread(self, thing: int, center: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of a thing's place per axis, (T,) [m]."""
+        """
+        Return the standard deviation of a thing's place per axis, (T,) [m].
+
+        Runs do not differ in where the camera, its depth and the cut of the picture put a thing.
+        """
         if len(self.runs) < 2:
             return np.zeros(len(times))
         T = np.stack([run.poses(thing, center, times) for run in self.runs])
         places = T[..., :3, :3] @ center + T[..., :3, 3]
-        sigma: np.ndarray = np.sqrt(places.var(axis=0, ddof=1).mean(axis=-1))
+        way = np.linalg.norm(places[0] - center, axis=-1)
+        unsampled = _UNSAMPLED * np.minimum(way / MOVED, 1.0)
+        sigma: np.ndarray = np.hypot(np.sqrt(places.var(axis=0, ddof=1).mean(axis=-1)), unsampled)
         return sigma
 
     def modes(self, thing: int) -> dict[Mode, int]:

@@ -17,10 +17,11 @@ from kinema4d_ros.world_model.physics.world import (FINGER_EFFORT, finger_links,
 
 _FIRM = 0.06        # [s] both sides press on a thing before it counts as held
 _PRESSING = 1e-3    # [m] fingers that are kept this far from their command press
-HOLD_FRICTION = 0.8  # between fingers and what they hold, cautiously
+HOLD_FRICTION = 2.0  # between the pads of fingers and what they hold
 _OVERCOME = 0.03    # [s] for which more must pull at a thing than the fingers can hold
 _TURNING_STRENGTH = 30.0      # [N] that fingers which turn can hold
-_CLEAR = 3e-3        # [m] fingers this far open beyond what they held are beside it
+_CLEAR = 1e-3        # [m] distances up to this are measured
+_STRAIGHT = np.deg2rad(8.0)   # tilt that a grasp removes
 _NUDGE = 0.01        # [m/s] downwards, of what is let go
 _OPENING = 1.5e-3   # [m] fingers commanded this far open beyond what they hold let it go
 
@@ -141,8 +142,8 @@ class Grip:
                 self._let_go(data)
             return
         now = self._now(data)
-        if self._leaving and now > self._held_at + _CLEAR:
-            self._touch_again()
+        self._leaving = tuple(number for number in self._leaving
+                              if not self._is_clear(number, data))
         if now < commanded + _PRESSING:
             self._pressed_since.clear()
             return
@@ -167,20 +168,32 @@ class Grip:
         self._from_start = []
         self._pressed_since.clear()
         if self._is_lost:
-            self._touch_again()
+            for number in self._leaving:
+                self._set_touch(number, is_held=False)
+            self._leaving = ()
 
-    def _touch_again(self) -> None:
-        """Have the robot touch again what it has let go."""
-        for number in self._leaving:
-            self._set_touch(number, is_held=False)
-        self._leaving = ()
+    def _is_clear(self, number: int, data: Any) -> bool:
+        """Have the robot touch again what it has let go, once the hand is beside it."""
+        model, mj = self._model, self._mj
+        bodies = [self._palm, *self.sides]
+        hand = np.flatnonzero(np.isin(model.geom_bodyid, bodies))
+        for geom in np.flatnonzero(model.geom_bodyid == self._thing_body(number)):
+            for other in hand:
+                if mj.mj_geomDistance(model, data, geom, other, _CLEAR, None) <= 0.0:
+                    return False
+        self._set_touch(number, is_held=False)
+        return True
+
+    def _thing_body(self, number: int) -> int:
+        return int(self._model.body(f'thing{number}').id)
 
     def _is_overcome(self, data: Any, time: float) -> bool:
         """Return whether more pulls at what is held than the friction of the fingers can hold."""
         mj = self._mj
+        weld = -1 if self.held is None else self._weld[self.held]
         rows = np.flatnonzero(
             (data.efc_type == mj.mjtConstraint.mjCNSTR_EQUALITY)
-            & (data.efc_id == self._weld[self.held]))[:3]
+            & (data.efc_id == weld))[:3]
         if not len(rows) or np.linalg.norm(data.efc_force[rows]) <= self._strength:
             self._overcome_since = None
             return False
@@ -205,7 +218,7 @@ class Grip:
         link, thing = model.eq_obj1id[weld], model.eq_obj2id[weld]
         back, place, turn = np.zeros(4), np.zeros(3), np.zeros(4)
         mj.mju_negQuat(back, data.xquat[link])
-        mj.mju_mulQuat(turn, back, data.xquat[thing])
+        mj.mju_mulQuat(turn, back, _straightened(data.xquat[thing]))
         mj.mju_rotVecQuat(place, data.xpos[thing] - data.xpos[link], back)
         model.eq_data[weld, :3], model.eq_data[weld, 3:6] = 0.0, place
         model.eq_data[weld, 6:10], model.eq_data[weld, 10] = turn, 1.0
@@ -215,6 +228,19 @@ class Grip:
     def _set_touch(self, number: int, *, is_held: bool) -> None:
         """Have a thing touch the robot, or not."""
         model = self._model
-        geoms = np.flatnonzero(model.geom_bodyid == model.body(f'thing{number}').id)
+        geoms = np.flatnonzero(model.geom_bodyid == self._thing_body(number))
         model.geom_contype[geoms] = HELD if is_held else THING
         model.geom_conaffinity[geoms] = THING | STAYS if is_held else ROBOT | THING | STAYS | HELD
+
+
+def _straightened(turned: np.ndarray) -> np.ndarray:
+    """
+    Return the orientation w x y z of a thing without a small tilt since it was observed.
+
+    The flat of the fingers keeps straight what they close on; the completed back does not.
+    """
+    tilt = np.arccos(np.clip(1.0 - 2.0 * (turned[1] ** 2 + turned[2] ** 2), -1.0, 1.0))
+    if tilt > _STRAIGHT:
+        return np.array(turned)
+    upright = np.array([turned[0], 0.0, 0.0, turned[3]])
+    return upright / np.linalg.norm(upright)

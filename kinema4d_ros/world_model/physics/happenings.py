@@ -25,11 +25,10 @@ _CORNERS = 60                    # of a body, by which its lowest point is found
 
 @dataclass(frozen=True, eq=False)
 class Happening:
-    """One event of one thing; `thing` is its number in the world, None for none."""
+    """One event of one thing, by its number in the world."""
 
     event: WorldEvent
-    thing: int | None
-    distance: float = 0.0        # [m] how far
+    thing: int
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def _happening(kind: EventKind, run: Run, record: int, number: int, said: str,
                distance: float = 0.0) -> Happening:
     time = float(run.times[record])
     return Happening(WorldEvent(kind, time, run.places[record, number].copy(),
-                                f'{said} at {time:.1f} s'), number, distance)
+                                f'{said} at {time:.1f} s', number, distance or None), number)
 
 
 def _place(point: np.ndarray) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.foresight import Story
 from kinema4d_ros.foresight.attached import held_bodies, mask_of
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
@@ -79,8 +80,10 @@ class Physics(Frozen):
         if reconstruction is None:     # no level surface: nothing that things could stand on
             yield from super().predict(observation, robot, seed=seed, report=report)
             return
+        story = Story(scene.view, robot, pictures=False)     # which says what could not be seen
         tale = Tale(reconstruction, scene.view, robot, seed=seed,
                     members=self.setting['members'], threads=self.setting['threads'],
+                    foreseen=[each.event for each in story.events],
                     check=lambda: report('foresee', 1, 2))
         report('foresee', 2, 2)
         yield from draw_told(tale, scene.view, robot, report,

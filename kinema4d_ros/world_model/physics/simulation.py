@@ -178,4 +178,6 @@ class _Log:
     def run(self) -> Run:
         """Return what was recorded."""
         times, q, *others = (np.array(column) for column in zip(*self._rows, strict=True))
-        return Run(times, q[..., :3], q[..., 3:], *others, why_unstable=self._why)
+        touched, supported, neighbours, held, pressed, slipped = others
+        return Run(times, q[..., :3], q[..., 3:], touched, supported, neighbours, held, pressed,
+                   slipped, self._why)

@@ -3,7 +3,7 @@
 """A simulated future in the form in which futures are drawn and judged."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -12,13 +12,14 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight import Backdrop, MovingBody, StoryEvent, Told, uncovered
 from kinema4d_ros.foresight.hull import depth_in, hull_planes
 from kinema4d_ros.scene.view import SceneView
-from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
+from kinema4d_ros.types import EventKind, PredictedThing, RobotRollout, WorldEvent
 from kinema4d_ros.world_model.physics.ensemble import Mode, run_ensemble
 from kinema4d_ros.world_model.physics.happenings import happenings, MOVED
 from kinema4d_ros.world_model.physics.motion import motion_of
 from kinema4d_ros.world_model.physics.reconstruction import Reconstruction
 from kinema4d_ros.world_model.physics.world import Thing
 
+_CLOSED = (EventKind.CLOSED_ON_NOTHING, EventKind.UNSEEN_SPACE)
 _SETTLE = 0.5        # [s] after the motion in which things come to rest
 _VISIBLE = 1e-3      # [m] a thing that moves less is part of the backdrop
 _THIN = 0.01         # [m] at which a fixture's points are looked at
@@ -36,6 +37,7 @@ class Tale(Told):
 
     def __init__(self, reconstruction: Reconstruction, view: SceneView, robot: RobotRollout, *,
                  seed: int = 0, members: int = 1, threads: int = 0, pictures: bool = True,
+                 foreseen: Sequence[WorldEvent] = (),
                  check: Callable[[], None] = lambda: None):
         """
         Simulate, and make the tale of it.
@@ -43,6 +45,8 @@ class Tale(Told):
         :param view: that the reconstruction is of.
         :param seed: 0 for the most likely assumptions, another number for a sample of them.
         :param members: of the ensemble, the shown one among them.
+        :param foreseen: events by geometry; those of fingers that close on nothing, or where
+            nothing was seen, are told where the simulation grasps nothing.
         :param check: called between pieces of work; it may raise to stop.
         :raises WorldModelError: no simulation was stable.
         """
@@ -58,17 +62,26 @@ class Tale(Told):
         self.bodies: list[MovingBody] = []
         self.sigmas: list[np.ndarray] = []
         self.things: list[tuple[int, Thing]] = []
-        self._move(world.things, view, robot)
+        self._move(world.things, view, robot, pictures)
+        self.members = len(self.ensemble.runs), self.ensemble.discarded
+        self._placed = {number: np.stack([run.poses(number, thing.body.center, robot.times)
+                                          for run in self.ensemble.runs])
+                        for number, thing in enumerate(world.things)
+                        if any(self._ways(number) > _VISIBLE)}
+        self._centers = [thing.body.center for thing in world.things]
         of_thing = {number: index for index, (number, _) in enumerate(self.things)}
         run = self.ensemble.shown
-        found = [(each.event, of_thing.get(each.thing) if each.thing is not None else None)
+        found = [(each.event, of_thing.get(each.thing))
                  for each in happenings(world, robot, run)]
         found += [(event, None) for event in touched_fixtures(reconstruction.fixtures, robot)]
         found += [(event, None) for event in self._doubts(robot)]
+        if not any(event.kind is EventKind.GRASP for event, _ in found):
+            found += [(event, None) for event in foreseen if event.kind in _CLOSED]
         self.events = [StoryEvent(_frame(event.time, robot.times), event, body)
                        for event, body in sorted(found, key=lambda each: each[0].time)]
 
-    def _move(self, things: list[Thing], view: SceneView, robot: RobotRollout) -> None:
+    def _move(self, things: Sequence[Thing], view: SceneView, robot: RobotRollout,
+              pictures: bool) -> None:
         """Make a moving body of each thing that moves visibly, and the backdrops without them."""
         run, times = self.ensemble.shown, robot.times
         first_frames = []
@@ -88,9 +101,21 @@ class Tale(Told):
                 self._let_go(number, times) if held_now else None))
             self.things.append((number, thing))
             self.sigmas.append(self.ensemble.spread(number, thing.body.center, times))
-            if thing.mask.size and thing.mask.any():
+            if pictures and thing.mask.size and thing.mask.any():
                 self.backdrops.append(uncovered(self.backdrops[-1], thing.body, thing.mask, first,
                                                 view.points_base))
+
+    def _ways(self, number: int) -> np.ndarray:
+        """Return how far a thing gets from where it stood at most, (M,) [m] for each run."""
+        return np.array([np.linalg.norm(run.places[:, number] - run.places[0, number],
+                                        axis=1).max() for run in self.ensemble.runs])
+
+    def placed(self, frame: int) -> tuple[PredictedThing, ...]:
+        """Return where the things are that move in any run, with where each run has them."""
+        several = len(self.ensemble.runs) > 1
+        return tuple(PredictedThing(self._centers[number], T[0, frame],
+                                    T[:, frame] if several else None)
+                     for number, T in self._placed.items())
 
     def _let_go(self, number: int, times: np.ndarray) -> int | None:
         """Return the frame from which on what was held at first is not any more."""
@@ -118,6 +143,22 @@ class Tale(Told):
                 EventKind.DISCARDED, end, None,
                 f'{self.ensemble.discarded} of {total} simulations became unstable and do not '
                 'count'))
+        return found
+
+    def ends(self, run: int = 0) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """
+        Return for each of `bodies` where it ends in a run, after the motion has come to rest.
+
+        :return: its middle as observed (3,) and at the end (3,) [m] base frame, and the height of
+            its lowest point at the end [m].
+        """
+        found, one = [], self.ensemble.runs[run]
+        for number, thing in self.things:
+            center = thing.body.center
+            pose = one.poses(number, center, one.times[-1:])[0]
+            corners = np.concatenate(thing.pieces.hulls) @ pose[:3, :3].T + pose[:3, 3]
+            found.append((center.copy(), pose[:3, :3] @ center + pose[:3, 3],
+                          float(corners[:, 2].min())))
         return found
 
     def share_moved(self, body: int, distance: float = MOVED) -> float:
@@ -169,7 +210,7 @@ def _first_touch(tree: cKDTree, robot: RobotRollout) -> WorldEvent | None:
 
 def _frame(time: float, times: np.ndarray) -> int:
     """Return the first frame that is not before a time."""
-    return int(min(np.searchsorted(times, time - 1e-9), len(times) - 1))
+    return min(int(np.searchsorted(times, time - 1e-9)), len(times) - 1)
 
 
 def _place(point: np.ndarray) -> str:

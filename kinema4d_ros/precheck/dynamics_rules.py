@@ -1,0 +1,102 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What it means for the verdict when a motion pushes, topples or drops something."""
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, Severity,
+                                WorldEvent)
+
+
+class Consequence(enum.StrEnum):
+    """What an event does to the verdict."""
+
+    REPORT = 'report'    # a finding that changes nothing
+    UNSURE = 'unsure'    # no PASS
+    FAIL = 'fail'
+
+
+_SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.UNSURE,
+               Consequence.FAIL: Severity.FAIL}
+_TAKES_ALONG = (EventKind.PUSHED, EventKind.DRAGGED)
+
+
+@dataclass(frozen=True)
+class DynamicsRules:
+    """
+    What a simulation with dynamics may show, and whether tier 1 foresees by one.
+
+    The fields named as events say what these do to the verdict. They hold wherever a simulation
+    says so: in tier 1 with `outcome`, and in tier 2 where the world model is `physics`. A rule can
+    only make a verdict worse.
+    """
+
+    outcome: bool = False     # tier 1 foresees by simulation what is pushed and where it ends
+    members: int = 1          # of that simulation's ensemble, 1 or more
+    #: [m] that anything but what the hand grasps may be pushed or dragged along
+    may_push: float = 0.01
+    pushed: Consequence = Consequence.UNSURE
+    dragged: Consequence = Consequence.UNSURE
+    toppled: Consequence = Consequence.UNSURE
+    dropped: Consequence = Consequence.REPORT
+    slipped: Consequence = Consequence.REPORT
+    slipped_out: Consequence = Consequence.UNSURE
+    fell_off: Consequence = Consequence.UNSURE
+    jammed: Consequence = Consequence.UNSURE
+    not_modelled: Consequence = Consequence.REPORT
+    undecided: Consequence = Consequence.REPORT
+
+    def __post_init__(self) -> None:
+        """
+        Refuse values that would switch a rule off or turn it round.
+
+        :raises ConfigurationError: naming the rule, its value and the valid ones.
+        """
+        if not (np.isfinite(self.may_push) and self.may_push >= 0):
+            raise ConfigurationError(f'may_push must be at least 0, got {self.may_push}')
+        if self.members < 1:
+            raise ConfigurationError(f'members must be 1 or more, got {self.members}')
+        for name in EVENT_RULES:
+            try:
+                object.__setattr__(self, name, Consequence(getattr(self, name)))
+            except ValueError as error:
+                raise ConfigurationError(
+                    f'{name} must be one of {", ".join(Consequence)}, got '
+                    f'{getattr(self, name)!r}') from error
+
+    def findings(self, events: Iterable[WorldEvent]) -> tuple[Finding, ...]:
+        """
+        Return what predicted events mean, one finding each, in the same order.
+
+        What the hand grasps may be pushed while it does.
+        """
+        events = tuple(events)
+        grasped = {event.thing for event in events if event.kind is EventKind.GRASP} - {None}
+        return tuple(self._finding(event, event.thing in grasped) for event in events)
+
+    def _finding(self, event: WorldEvent, is_grasped: bool) -> Finding:
+        severity, limit = Severity.INFO, None
+        if event.kind.value in EVENT_RULES:
+            severity = _SEVERITIES[getattr(self, event.kind.value)]
+        if event.kind in _TAKES_ALONG:
+            limit = self.may_push
+            if (event.distance or 0.0) <= limit or (is_grasped
+                                                    and event.kind is EventKind.PUSHED):
+                severity = Severity.INFO
+        point = None if event.point_base is None else plain_point(event.point_base)
+        return Finding(
+            FindingCode[event.kind.name], severity, event.message, other='scene',
+            point_base=point, time=float(event.time), value=event.distance, limit=limit,
+            unit='' if event.distance is None else 'm')
+
+
+#: the events for which there is a rule, by the names of their fields
+EVENT_RULES = tuple(item.name for item in dataclasses.fields(DynamicsRules)
+                    if item.name in {kind.value for kind in EventKind})

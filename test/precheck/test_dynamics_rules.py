@@ -1,0 +1,148 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulation shows can make a verdict worse, and never better."""
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from gantry import GRIPPER, motion, observe, ROBOT
+from scenes import BLUE, box, can, Path, pick_and_place, RED, World
+
+from kinema4d_ros.errors import ConfigurationError, WorldModelError
+from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Goal,
+                                   PrecheckSettings, Tier1Settings)
+from kinema4d_ros.precheck import simulated_outcome
+from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES
+from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.types import (EventKind, FindingCode, Severity, Status, WorldEvent)
+from kinema4d_ros.world_model.physics import why_not_available
+
+needs_mujoco = pytest.mark.skipif(why_not_available() is not None, reason=str(why_not_available()))
+#: from the best verdict to the worst
+ORDER = (Status.PASS, Status.UNSURE, Status.FAIL)
+LAX = Tier1Settings(camera_check=CameraCheck.OFF, unseen='report')
+
+
+def shove(to=0.12, at=(0.05, 0.1), height=0.02) -> Path:
+    """Return a path of closed fingers along x until their front is at `to`."""
+    return Path.through((0.0, -0.15, at[1], 0.25, 0.0), (1.0, -0.15, at[1], height, 0.0),
+                        (3.0, to - 0.01, at[1], height, 0.0),
+                        (3.6, to - 0.01, at[1], height, 0.0), frames=40)
+
+
+def verdict(world, path, rules=DynamicsRules(), goal=None, tier1=LAX):
+    """Return what tiers 0 and 1 say."""
+    with ShadowSimulator(ROBOT, None, gripper=GRIPPER, settings=PrecheckSettings(
+            tier1=tier1, physics=rules)) as simulator:
+        return simulator.precheck(observe(world, path), motion(path), goal=goal)
+
+
+def codes(found):
+    """Return the codes of a verdict's findings."""
+    return {finding.code for finding in found.findings}
+
+
+def event(kind, distance=None, thing=0):
+    """Return an event of a thing."""
+    return WorldEvent(kind, 1.0, np.zeros(3), 'it happens', thing, distance)
+
+
+WORLDS = {
+    'push': (World().add(RED, box((.08, .08, .05), (0.05, 0.1, 0))), shove()),
+    'topple': (World().add(RED, box((.04, .06, .16), (0.05, 0.1, 0))), shove(height=0.12)),
+    'carry': (World().add(RED, can(.03, .08, (0.1, 0.15, 0))),
+              pick_and_place((0.1, 0.15), (-0.05, -0.2), 0.02, 0.022)),
+    'nothing': (World().add(BLUE, box((.05, .05, .05), (-.2, .3, 0))), shove()),
+}
+ALL = {mode: dict.fromkeys(EVENT_RULES, mode) for mode in Consequence}
+
+
+@needs_mujoco
+@pytest.mark.parametrize('name, mode', list(itertools.product(WORLDS, ['report', 'fail'])))
+def test_with_simulation_a_verdict_is_never_better(name, mode):
+    world, path = WORLDS[name]
+    without = verdict(world, path)
+    rules = DynamicsRules(outcome=True, members=2, **ALL[Consequence(mode)])
+    with_it = verdict(world, path, rules)
+    assert ORDER.index(with_it.status) >= ORDER.index(without.status)
+    # All that geometry holds against the motion is held against it still.
+    against = [f for f in without.findings if f.severity > Severity.INFO]
+    assert all(f in with_it.findings for f in against)
+
+
+@needs_mujoco
+def test_pushing_something_aside_is_no_pass_by_default_and_its_distance_is_told():
+    world, path = WORLDS['push']
+    lax = dataclasses.replace(LAX, touch={})
+    found = verdict(world, path, DynamicsRules(outcome=True), tier1=lax)
+    (pushed,) = (f for f in found.findings if f.code is FindingCode.PUSHED)
+    assert pushed.severity is Severity.UNSURE
+    assert pushed.value == pytest.approx(0.11, abs=0.01) and pushed.limit == 0.01
+    assert FindingCode.SWEPT not in codes(found)      # the same, told better
+    allowed = verdict(world, path, DynamicsRules(outcome=True, may_push=0.2), tier1=lax)
+    (pushed,) = (f for f in allowed.findings if f.code is FindingCode.PUSHED)
+    assert pushed.severity is Severity.INFO
+
+
+@needs_mujoco
+def test_a_goal_is_judged_on_the_simulated_end():
+    """Geometry leaves what is pushed where it was; simulated, it reaches the goal."""
+    world, path = WORLDS['push']
+    goal = Goal.of({'moved_by': {'distance': 0.06, 'direction': [1, 0, 0]}})
+    without = verdict(world, path, goal=goal)
+    with_it = verdict(world, path, DynamicsRules(outcome=True, members=4), goal=goal)
+    assert without.success < 0.1 and with_it.success > 0.9
+    assert 'pushes' in with_it.outcome
+
+
+def test_what_cannot_be_simulated_forbids_a_pass(monkeypatch):
+    def fails(*_args, **_kwargs):
+        raise WorldModelError('MuJoCo is not here; pip install kinema4d-ros[physics]')
+
+    monkeypatch.setattr(simulated_outcome, 'reconstruct', fails)
+    world, path = WORLDS['nothing']
+    found = verdict(world, path, DynamicsRules(outcome=True))
+    assert found.status is not Status.PASS
+    assert any('pip install kinema4d-ros[physics]' in f.message and
+               f.severity is Severity.UNSURE for f in found.findings)
+
+
+@pytest.mark.parametrize('kind, distance, severity', [
+    (EventKind.PUSHED, 0.011, Severity.UNSURE), (EventKind.PUSHED, 0.009, Severity.INFO),
+    (EventKind.DRAGGED, 0.02, Severity.UNSURE), (EventKind.TOPPLED, 0.0, Severity.UNSURE),
+    (EventKind.DROPPED, 0.2, Severity.INFO), (EventKind.FELL_OFF, 0.1, Severity.UNSURE),
+    (EventKind.SLIPPED_OUT, None, Severity.UNSURE), (EventKind.JAMMED, None, Severity.UNSURE),
+    (EventKind.NOT_MODELLED, None, Severity.INFO), (EventKind.GRASP, None, Severity.INFO)])
+def test_default_rules(kind, distance, severity):
+    (finding,) = DynamicsRules().findings([event(kind, distance)])
+    assert finding.severity is severity and finding.code.name == kind.name
+
+
+def test_what_is_grasped_may_be_pushed_and_others_not():
+    events = [event(EventKind.PUSHED, 0.05, thing=1), event(EventKind.GRASP, thing=1),
+              event(EventKind.PUSHED, 0.05, thing=2)]
+    assert [f.severity for f in DynamicsRules().findings(events)] == [
+        Severity.INFO, Severity.INFO, Severity.UNSURE]
+
+
+@pytest.mark.parametrize('name', EVENT_RULES)
+def test_every_rule_takes_each_consequence(name):
+    distance = 1.0 if name in ('pushed', 'dragged') else None
+    for mode, severity in zip(Consequence, (Severity.INFO, Severity.UNSURE, Severity.FAIL),
+                              strict=True):
+        (finding,) = DynamicsRules(**{name: str(mode)}).findings(
+            [event(EventKind(name), distance)])
+        assert finding.severity is severity
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'pushed': 'maybe'}, "pushed must be one of report, unsure, fail, got 'maybe'"),
+    ({'may_push': -0.1}, 'may_push must be at least 0, got -0.1'),
+    ({'may_push': float('nan')}, 'may_push must be at least 0, got nan'),
+    ({'members': 0}, 'members must be 1 or more, got 0')])
+def test_rules_that_are_none_are_refused(values, message):
+    with pytest.raises(ConfigurationError, match=message):
+        DynamicsRules(**values)
