@@ -165,7 +165,7 @@ def is_loopback(host: str) -> bool:
     except OSError as error:
         raise ConfigurationError(f'cannot listen on {host!r}: {error}') from error
     return bool(found) and all(
-        ipaddress.ip_address(address[0].partition('%')[0]).is_loopback for *_, address in found)
+        ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback for *_, address in found)
 
 
 def _same_origin(origins: Sequence[str], host: str) -> bool:
