@@ -164,8 +164,8 @@ def is_loopback(host: str) -> bool:
         found = socket.getaddrinfo(host, None) if host else []
     except OSError as error:
         raise ConfigurationError(f'cannot listen on {host!r}: {error}') from error
-    return bool(found) and all(
-        ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback for *_, address in found)
+    return bool(found) and all(ipaddress.ip_address(
+        str(address[0]).partition('%')[0]).is_loopback for *_, address in found)
 
 
 def _same_origin(origins: Sequence[str], host: str) -> bool:
