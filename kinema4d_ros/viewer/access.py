@@ -69,7 +69,7 @@ class Access:
         upgrade = ','.join(headers.get_all('Upgrade')).lower()
         if 'websocket' in upgrade and not _same_origin(headers.get_all('Origin'), hosts[0]):
             return Answer(403, 'a page of another origin asked for this')
-        return self._why_no_token(path, headers, port, is_page=not upgrade)
+        return self._without_token(path, headers, port, is_page=not upgrade)
 
     def _knows(self, host: str) -> bool:
         try:
@@ -81,7 +81,7 @@ class Access:
             return False
         return True
 
-    def _why_no_token(self, path: str, headers: Headers, port: int, *, is_page: bool
+    def _without_token(self, path: str, headers: Headers, port: int, *, is_page: bool
                       ) -> Answer | None:
         if not self.token:
             return None
