@@ -69,7 +69,7 @@ class Access:
         upgrade = ','.join(headers.get_all('Upgrade')).lower()
         if 'websocket' in upgrade and not _same_origin(headers.get_all('Origin'), hosts[0]):
             return Answer(403, 'a page of another origin asked for this')
-        return self._why_no_token(path, headers, port, is_page=not upgrade)
+        return self._without_token(path, headers, port, is_page=not upgrade)
 
     def _knows(self, host: str) -> bool:
         try:
@@ -81,7 +81,7 @@ class Access:
             return False
         return True
 
-    def _why_no_token(self, path: str, headers: Headers, port: int, *, is_page: bool
+    def _without_token(self, path: str, headers: Headers, port: int, *, is_page: bool
                       ) -> Answer | None:
         if not self.token:
             return None
@@ -164,8 +164,8 @@ def is_loopback(host: str) -> bool:
         found = socket.getaddrinfo(host, None) if host else []
     except OSError as error:
         raise ConfigurationError(f'cannot listen on {host!r}: {error}') from error
-    return bool(found) and all(
-        ipaddress.ip_address(address[0].partition('%')[0]).is_loopback for *_, address in found)
+    return bool(found) and all(ipaddress.ip_address(
+        str(address[0]).partition('%')[0]).is_loopback for *_, address in found)
 
 
 def _same_origin(origins: Sequence[str], host: str) -> bool:

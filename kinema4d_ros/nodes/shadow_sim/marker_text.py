@@ -26,7 +26,7 @@ MOST_PLACES = 6     # with a text; every finding has its ball
 Place = tuple[float, float, float]
 
 
-class Box(NamedTuple):
+class TextBox(NamedTuple):
     """What a text covers, whoever looks: a cylinder around its centre."""
 
     x: float
@@ -35,14 +35,14 @@ class Box(NamedTuple):
     width: float
     height: float
 
-    def overlaps(self, other: Box, apart: float = 1.0) -> bool:
+    def overlaps(self, other: TextBox, apart: float = 1.0) -> bool:
         """Return whether two are in each other's way; `apart` widens their heights."""
         across = math.hypot(self.x - other.x, self.y - other.y)
         return across < (self.width + other.width) / 2 and \
             abs(self.z - other.z) < apart * (self.height + other.height) / 2
 
 
-def box_of(text: str, size: float, at: Place) -> Box:
+def box_of(text: str, size: float, at: Place) -> TextBox:
     """
     Return what a text covers.
 
@@ -50,7 +50,7 @@ def box_of(text: str, size: float, at: Place) -> Box:
     :param at: its centre [m].
     """
     lines = text.split('\n')
-    return Box(*at, width=max(map(len, lines)) * _GLYPH * size,
+    return TextBox(*at, width=max(map(len, lines)) * _GLYPH * size,
                height=len(lines) * (size + _LINE_GAP))
 
 
@@ -92,7 +92,7 @@ class TextStack:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._boxes: list[Box] = []
+        self._boxes: list[TextBox] = []
 
     def place(self, text: str, size: float, foot: Place) -> Place:
         """
