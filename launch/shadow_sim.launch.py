@@ -123,7 +123,7 @@ def check(context):
             context.launch_configurations['rviz'] = 'false'
         elif not Path(given['rviz_config']).is_file():
             raise RuntimeError(no_file('rviz_config', given['rviz_config']))
-    context.launch_configurations['description'] = description(given)
+    context.launch_configurations['shadow_sim_description'] = description(given)
 
 
 def why_not(given):
@@ -230,7 +230,7 @@ def parameter_file(given, name):
 
 def robot_state_publishers(given):
     """Return what publishes the frames of the live robot and of its shadow."""
-    text = ParameterValue(LaunchConfiguration('description'), value_type=str)
+    text = ParameterValue(LaunchConfiguration('shadow_sim_description'), value_type=str)
     # The player publishes the description itself.
     topic = 'played/robot_description' if given['episode'] else 'robot_description'
     live = Node(
