@@ -128,7 +128,8 @@ def _parameters(joints, parameters):
             forward_controller={'type': 'forward_command_controller/ForwardCommandController'}),
         'arm_controller': of(joints=joints, command_interfaces=['position'],
                              state_interfaces=['position', 'velocity'], **parameters),
-        'forward_controller': of(joints=joints, interface_name='position')}
+        # another list: ROS reads no aliases of YAML
+        'forward_controller': of(joints=list(joints), interface_name='position')}
 
 
 def _with_hardware(urdf, joints):
