@@ -120,9 +120,10 @@ class RealBench(Bench):
         tester.wait(lambda: set(ARM) <= set(self.real.positions) and self.real.states, 'joints')
 
     def home(self):
-        for name, state in ('arm_controller', True), ('forward_controller', False):
-            if (self.real.state_of(name) == 'active') != state:
-                self.real.switch([name] if state else [], [] if state else [name])
+        on = [] if self.real.state_of('arm_controller') == 'active' else ['arm_controller']
+        off = ['forward_controller'] if self.forwards() else []
+        if on or off:
+            self.real.switch(on, off)       # at once: both command the same joints
         if max(abs(self.place()[name] - READY[name]) for name in ARM) > 1e-6:
             self.run(goal((0.3, 0.0)))
         # It stands, and the mock hardware says so.

@@ -34,7 +34,7 @@ class Jtc:
     def __init__(self, node, name, arm, joints=(), tolerances=CLOSE, **settings):
         """Make it; without `joints` it has those that the newest trajectory names."""
         self._node, self.arm, self.name, self._any = node, arm, name, not joints
-        self.settings = Settings(joints, tolerances=tolerances, **settings)
+        self.settings, self._tolerances = Settings(joints, **settings), tolerances
         self._lock, self._closed = threading.RLock(), threading.Event()
         self._loop, self._told, self._all = ControlLoop(self.settings), None, []
         self.goals, self.cancels = [], 0
@@ -50,6 +50,7 @@ class Jtc:
     def reset(self):
         """Have nothing odd happen, and forget what is under way."""
         with self._lock:
+            self.settings.tolerances = self._tolerances
             self.scaling = 1.0              # of the speed
             self.starts_late = 0.0          # [s]
             self.pauses_at = None           # [s] of the trajectory where its time stops; None: free

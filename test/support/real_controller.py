@@ -51,11 +51,8 @@ class RealController:
         described = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
         described.publish(String(data=_with_hardware(URDF, joints)))
         self.process = _Node(path)
-        self.positions = {}
-        node.create_subscription(JointState, 'joint_states', self._joints, 10)
-        self.states = []
-        node.create_subscription(
-            _controller_state(), 'arm_controller/controller_state', self.states.append, 100)
+        self._joints = graph.listen('joint_states', JointState, 10)
+        self.states = graph.listen('arm_controller/controller_state', _controller_state(), 100)
         self._services = services
         try:
             self._load()
@@ -76,6 +73,11 @@ class RealController:
                            activate_controllers=on, deactivate_controllers=off, strictness=2)
         assert reply.ok, self.process.output()
 
+    @property
+    def positions(self):
+        """Where the joints were told to be last, by name [rad]."""
+        return dict(zip(self._joints[-1].name, self._joints[-1].position)) if self._joints else {}
+
     def state_of(self, name):
         """Return what the manager says of a controller: active, inactive, ..."""
         reply = self._call('list_controllers', self._services.ListControllers)
@@ -85,9 +87,6 @@ class RealController:
         """End it."""
         self.process.kill()
         self._folder.cleanup()
-
-    def _joints(self, message):
-        self.positions.update(zip(message.name, message.position))
 
     def _call(self, service, kind, **fields):
         client = self._graph.node.create_client(kind, f'controller_manager/{service}')
@@ -128,7 +127,8 @@ def _parameters(joints, parameters):
             forward_controller={'type': 'forward_command_controller/ForwardCommandController'}),
         'arm_controller': of(joints=joints, command_interfaces=['position'],
                              state_interfaces=['position', 'velocity'], **parameters),
-        'forward_controller': of(joints=joints, interface_name='position')}
+        # another list: ROS reads no aliases of YAML
+        'forward_controller': of(joints=list(joints), interface_name='position')}
 
 
 def _with_hardware(urdf, joints):
