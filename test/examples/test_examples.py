@@ -32,6 +32,13 @@ SAID = {
     '06': ('1. as planned: PASS', 'four times as fast: FAIL')}
 
 
+BY_DOCS = {'07'}      # makes the bags of docs/first_hour.md, which test_docs.py judges
+
+
+def test_every_example_is_run():
+    assert {path.stem[:2] for path in EXAMPLES} == set(SAID) | BY_DOCS
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize('example', [path for path in EXAMPLES if path.stem[:2] in SAID],
                          ids=lambda path: path.stem)
