@@ -8,7 +8,8 @@ Compare world models by where things end: pushed, toppled, dragged, dropped, car
       --kind push,topple,drag,drop,carry --camera-every 4 --depth-every 4 --out out/things
   .venv/bin/python scripts/evaluate_world_models.py --episodes out/things
   .venv/bin/python scripts/evaluate_world_models.py --episodes out/things --camera real
-  .venv/bin/python scripts/evaluate_world_models.py --episodes out/large --pictures 4
+  .venv/bin/python scripts/evaluate_world_models.py --episodes out/large --pictures 2
+  .venv/bin/python scripts/evaluate_world_models.py --episodes out/second --demands second
 
 Writes world_models.json and world_models.md. An episode needs the true poses of its things; each
 is predicted from its first image alone. --camera real puts the noise, edges and holes of a stereo
@@ -44,8 +45,8 @@ from kinema4d_ros.robot import Robot  # noqa: E402
 from kinema4d_ros.simulator import ShadowSimulator  # noqa: E402
 from kinema4d_ros.world_model import load_world_model, WorldModel  # noqa: E402
 
-CAMERAS = {'clean': CLEAN, 'real': REALISTIC}
-RUNGS = {'clean': DEMANDS, 'real': REAL_DEMANDS, 'second': SECOND_DEMANDS}
+CAMERAS = {'as recorded': CLEAN, 'real': REALISTIC}
+RUNGS = {'as recorded': DEMANDS, 'real': REAL_DEMANDS, 'second': SECOND_DEMANDS}
 FRAMES = 49
 
 
@@ -96,7 +97,7 @@ def main() -> int:
     parser.add_argument('--episodes', type=Path, nargs='+', required=True,
                         help='folders of .mcap files, or such files')
     parser.add_argument('--models', nargs='+', default=['frozen', 'kinematic'], help='by name')
-    parser.add_argument('--camera', choices=CAMERAS, default='clean',
+    parser.add_argument('--camera', choices=CAMERAS, default='as recorded',
                         help='what it makes of the depth (default: %(default)s)')
     parser.add_argument('--demands', choices=RUNGS, default=None,
                         help='which are marked in the table (default: those of the camera)')

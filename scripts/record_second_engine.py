@@ -32,7 +32,7 @@ sys.path.insert(0, str(REPOSITORY))
 from kinema4d_ros.camera import RobotRenderer  # noqa: E402 - after the path
 from kinema4d_ros.episodes import EpisodeMetadata, EpisodeWriter, ObjectBox  # noqa: E402
 from kinema4d_ros.episodes.bullet.cell import BulletCell, why_missing  # noqa: E402
-from kinema4d_ros.episodes.bullet.things import draw_things, Thing  # noqa: E402
+from kinema4d_ros.episodes.bullet.things import draw_things, CellThing  # noqa: E402
 from kinema4d_ros.episodes.displacement import Displacement  # noqa: E402
 from kinema4d_ros.episodes.libero.handling import draw_handling  # noqa: E402
 from kinema4d_ros.episodes.libero.plan import ARM_JOINTS, FINGER_JOINTS, Kind  # noqa: E402
@@ -151,7 +151,7 @@ def record(path: Path, kind: Kind, seed: int, options: argparse.Namespace) -> Ep
     return metadata
 
 
-def draw(writer: EpisodeWriter, robot: Robot, things: list[Thing], joints: list[np.ndarray],
+def draw(writer: EpisodeWriter, robot: Robot, things: list[CellThing], joints: list[np.ndarray],
          poses: list[dict[str, np.ndarray]], stamps_ns: list[int], camera: PinholeCamera,
          T_base_camera: np.ndarray, random: np.random.Generator,  # noqa: N803
          is_real: bool) -> None:
@@ -204,7 +204,7 @@ def table_mesh(random: np.random.Generator, cells: int = 40) -> LinkMesh:
     return LinkMesh(vertices.astype(np.float32), faces.astype(np.int32), colors.astype(np.uint8))
 
 
-def thing_named(things: list[Thing], name: str) -> Thing:
+def thing_named(things: list[CellThing], name: str) -> CellThing:
     """Return a thing by its name."""
     return next(thing for thing in things if thing.name == name)
 

@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.episodes.bullet.cell import BulletCell
-from kinema4d_ros.episodes.bullet.things import draw_things, Thing
+from kinema4d_ros.episodes.bullet.things import draw_things, CellThing
 from kinema4d_ros.episodes.displacement import Displacement, Happened
 from kinema4d_ros.robot import Robot
 
@@ -68,7 +68,7 @@ def test_missing_bullet_says_what_to_install(tmp_path):
 def test_friction_holds_what_a_tilted_gravity_pulls(tmp_path, pull, happened):
     """A box on a table of friction 0.5 stays up to a slope of 0.5, and slides beyond."""
     box = draw_things(np.random.default_rng(0), None)[0]
-    box = Thing('box_1', box.vertices * [1, 1, 0.3], box.faces, box.colors, 0.5, 0.5,
+    box = CellThing('box_1', box.vertices * [1, 1, 0.3], box.faces, box.colors, 0.5, 0.5,
                 np.zeros(3))
     robot = Robot.from_file(URDF)
     with BulletCell(robot, URDF, [box], np.random.default_rng(0), tmp_path) as cell:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
-from kinema4d_ros.episodes.bullet.things import Thing
+from kinema4d_ros.episodes.bullet.things import CellThing
 from kinema4d_ros.episodes.libero.plan import ARM_JOINTS, FINGER_JOINTS, OPEN
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.robot import ForwardKinematics, Robot, sample_trajectory
@@ -50,7 +50,7 @@ class BulletCell:
     position servos of 20 N.
     """
 
-    def __init__(self, robot: Robot, urdf: Path, things: list[Thing],
+    def __init__(self, robot: Robot, urdf: Path, things: list[CellThing],
                  random: np.random.Generator, folder: Path):
         """
         Make the cell, things drawn to places apart.
@@ -210,7 +210,7 @@ class BulletCell:
                        angularDamping=0.0)
         return body
 
-    def _add(self, thing: Thing, T: np.ndarray) -> int:
+    def _add(self, thing: CellThing, T: np.ndarray) -> int:
         """Add a thing; in Bullet's frame its centre of mass is the origin."""
         bullet, middle = self._bullet, thing.center_of_mass
         if thing.pieces:      # Bullet makes a convex piece of each group of a file
@@ -242,7 +242,7 @@ def _groups(pieces: list[np.ndarray]) -> str:
     return '\n'.join([*lines, ''])
 
 
-def _places(things: list[Thing], random: np.random.Generator) -> list[np.ndarray]:
+def _places(things: list[CellThing], random: np.random.Generator) -> list[np.ndarray]:
     """
     Draw poses on the table, upright, so that no two things are near each other.
 

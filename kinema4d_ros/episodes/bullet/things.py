@@ -46,7 +46,7 @@ class BoxPiece:
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class CellThing:
     """A rigid thing, standing upright in its own frame, z up."""
 
     name: str
@@ -85,14 +85,14 @@ class Thing:
         return LinkMesh(self.vertices, self.faces, self.colors)
 
 
-def draw_things(random: np.random.Generator, libero: Path | None) -> list[Thing]:
+def draw_things(random: np.random.Generator, libero: Path | None) -> list[CellThing]:
     """
     Draw four or five things.
 
     :param libero: its folder of assets; None for boxes and cylinders alone.
     :raises EpisodeError: it is no such folder.
     """
-    things: list[Thing] = []
+    things: list[CellThing] = []
     for number in range(int(random.integers(4, 6))):
         word = 'box' if random.random() < 0.5 else 'cylinder'
         if libero is not None and random.random() < 0.6:
@@ -101,8 +101,9 @@ def draw_things(random: np.random.Generator, libero: Path | None) -> list[Thing]
         low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
         aside = random.uniform(-_OFF_CENTER, _OFF_CENTER, 3) * 0.5 * (high - low)
         mass = float(np.exp(random.uniform(*np.log(_MASS))))
-        things.append(Thing(f'{word}_{number + 1}', mesh.vertices, mesh.faces, mesh.colors, mass,
-                            float(random.uniform(*_FRICTION)), 0.5 * (low + high) + aside, pieces))
+        things.append(CellThing(
+            f'{word}_{number + 1}', mesh.vertices, mesh.faces, mesh.colors, mass,
+            float(random.uniform(*_FRICTION)), 0.5 * (low + high) + aside, pieces))
     return things
 
 
