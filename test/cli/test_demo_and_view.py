@@ -11,9 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip('PyKDL')
-
 from bags import copy_bag
 
 from kinema4d_ros.cli.browser import open_page, why_no_browser

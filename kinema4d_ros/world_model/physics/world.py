@@ -54,7 +54,7 @@ class Assumptions:
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class RigidWorld:
     """What is simulated, whatever is assumed of it."""
 
     ground: float                        # [m] base frame
