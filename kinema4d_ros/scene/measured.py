@@ -12,10 +12,13 @@ SAME_SURFACE = 0.015     # [m] pixels whose depth differs by less see one surfac
 SPECKLE = 0.01           # [m] holes this close to measured pixels are speckles
 _MOST_PIXELS = 15
 _LEAST_SHARE = 0.25      # of the pixels around must have a value, for one to say what is there
-_CLAMP_ABOVE = 3.0       # [m] nearer constants are flat surfaces of noise-free cameras
+_CLAMP_ABOVE = 3.0       # [m] nearer constants may be flat surfaces of noise-free cameras
 _CLAMP_SHARE = 0.002     # of the pixels must have the largest value, for it to be a clamp
 _CLAMP_STEP = 0.95       # times that value: little else is measured from here on
 _CLAMP_PEAK = 20         # times as many pixels have it as have each millimetre from there on
+_NOISE = 2e-4            # [m] by which depths scatter in the images of cameras that are not ideal
+_STEPS = 1.5             # or by so many of the steps that the depths come in
+_SOLID = 0.9             # of the pixels with a value have it on their right too, in a solid patch
 
 
 def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> float:
@@ -25,10 +28,14 @@ def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> flo
     That is `farthest`, or the value that the camera writes where it measured nothing: one number
     above 3 m, exactly the same in many pixels, which stands out: in the 5 % below it there is
     nothing, or so little that a millimetre holds far fewer pixels. A flat wall is never measured
-    so alike.
+    so alike. Nearer, where a simulated table is, it is one only if it fills a solid patch of an
+    image that is noisy elsewhere.
     """
     largest, second, count = _largest(depth, np.float32(nearest), np.float32(farthest))
-    if largest <= _CLAMP_ABOVE or count < max(16, _CLAMP_SHARE * depth.size):
+    if count < max(16, _CLAMP_SHARE * depth.size):
+        return farthest
+    if largest <= _CLAMP_ABOVE and not _is_solid_amid_noise(depth, np.float32(nearest),
+                                                            np.float32(largest)):
         return farthest
     below = _CLAMP_STEP * largest
     if second >= below:
@@ -36,6 +43,44 @@ def farthest_measured(depth: np.ndarray, nearest: float, farthest: float) -> flo
         if count < _CLAMP_PEAK * max(1.0, others * 1e-3 / (largest - below)):
             return farthest
     return float(largest)
+
+
+def _is_solid_amid_noise(depth: np.ndarray, nearest: np.float32, largest: np.float32) -> bool:
+    """Return whether the largest depth fills solid patches, and the others are noisy."""
+    bends, step, alike, beside = _bends(depth, nearest, largest)
+    return len(bends) > 0 and alike >= _SOLID * beside \
+        and float(np.median(bends)) > max(_NOISE, _STEPS * step)
+
+
+@numba.njit(cache=True, nogil=True)
+def _bends(depth: np.ndarray, nearest: float,
+           largest: float) -> tuple[np.ndarray, float, int, int]:
+    """
+    Return how far depths are from the mean of their neighbours in the row, times two, (N,) [m].
+
+    A plane has next to none. With it come the smallest step between neighbours [m], and how many
+    pixels with the largest depth have it on their right too, of how many with something there.
+    """
+    height, width = depth.shape
+    bends = np.empty(height * width, np.float32)
+    count, step, alike, beside = 0, np.inf, 0, 0
+    for v in range(height):
+        for u in range(width - 1):
+            z, right = depth[v, u], depth[v, u + 1]
+            if z == largest and right >= nearest:
+                beside += 1
+                alike += right == largest
+            if u == 0 or not nearest <= z < largest:
+                continue
+            left = depth[v, u - 1]
+            if not (nearest <= left < largest and nearest <= right < largest):
+                continue
+            bends[count] = abs(left + right - z - z)
+            count += 1
+            # Rounding of float32 is no step.
+            if abs(right - z) > 1e-5:
+                step = min(step, abs(right - z))
+    return bends[:count], step if step < np.inf else 0.0, alike, beside
 
 
 @numba.njit(cache=True, nogil=True)

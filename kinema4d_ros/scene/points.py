@@ -59,12 +59,10 @@ class ScenePoints:
             depth, closed, camera.fx, camera.fy, camera.cx, camera.cy,
             np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
         keep = _thinned(points, pixels, low, high, settings.voxel)
-        points, pixels = points[keep], pixels[keep]
-        at = pixels[:, 0], pixels[:, 1]
-        sigma = np.sqrt(
-            (settings.depth_sigma + settings.depth_sigma_square * depth[at] ** 2) ** 2
-            + settings.calibration_sigma ** 2 + settings.mesh_sigma ** 2)
-        return cls(points, pixels, sigma.astype(np.float32), age[at])
+        return cls(*_taken(points, pixels, keep, depth, age, np.float32(settings.depth_sigma),
+                           np.float32(settings.depth_sigma_square),
+                           np.float32(settings.calibration_sigma ** 2),
+                           np.float32(settings.mesh_sigma ** 2)))
 
     @classmethod
     def joined(cls, parts: Sequence[ScenePoints]) -> ScenePoints:
@@ -94,9 +92,14 @@ def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.n
     """Return indices of one point per voxel, the first in the image; low, high: all points'."""
     if not len(points):
         return np.empty(0, int)
+    # Voxel and point share 63 bits; scenes of a hundred metres get larger voxels.
     size = np.floor((high - low) / voxel).astype(np.int64) + 1
-    keys, first = _keys(points, pixels, low, np.float32(voxel), size)
-    return first[np.unique(keys, return_index=True)[1]]
+    while float(np.prod(size.astype(np.float64))) * len(points) >= 2.0 ** 62:
+        voxel *= 1.25
+        size = np.floor((high - low) / voxel).astype(np.int64) + 1
+    keys = _keys(points, pixels, low, np.float32(voxel), size)
+    keys.sort()
+    return _first_of_each(keys, len(points))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -145,15 +148,41 @@ def _surface_points(depth: np.ndarray, closed: np.ndarray, fx: float, fy: float,
 
 
 @numba.njit(cache=True, nogil=True)
-def _keys(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, voxel: float,
-          size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _taken(points: np.ndarray, pixels: np.ndarray, keep: np.ndarray, depth: np.ndarray,
+           age: np.ndarray, noise: np.float32, noise_square: np.float32, placed: np.float32,
+           meshes: np.float32) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
-    Return the voxels (M,) of points and which point (M,) it is, all but most of the doubles.
+    Return what is known of the points to keep: places, pixels, standard deviations, ages.
 
-    Left out are points in the same voxel as the pixel to the left or the one above, which is
-    what most are.
+    :param noise: [m] of a depth, plus `noise_square` [1/m] times its square.
+    :param placed: [m^2] variance of the place of the camera, and `meshes` of the robot's.
     """
-    keys, first = np.empty(len(points), np.int64), np.empty(len(points), np.int64)
+    count = len(keep)
+    places, at = np.empty((count, 3), np.float32), np.empty((count, 2), np.int32)
+    sigma, old = np.empty(count, np.float32), np.empty(count, np.float32)
+    for n in range(count):
+        index = keep[n]
+        v, u = pixels[index, 0], pixels[index, 1]
+        for k in range(3):
+            places[n, k] = points[index, k]
+        at[n, 0], at[n, 1] = v, u
+        z = depth[v, u]
+        own = noise + noise_square * (z * z)
+        sigma[n] = np.sqrt(own * own + placed + meshes)
+        old[n] = age[v, u]
+    return places, at, sigma, old
+
+
+@numba.njit(cache=True, nogil=True)
+def _keys(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, voxel: float,
+          size: np.ndarray) -> np.ndarray:
+    """
+    Return the voxels of points, each times the number of points and plus its point, (M,) int64.
+
+    So they sort by voxel, and within one by place in the image. Left out are points in the same
+    voxel as the pixel to the left or the one above, which is what most are.
+    """
+    keys = np.empty(len(points), np.int64)
     width = pixels[:, 1].max() + 2
     above, here = np.full(width, -1, np.int64), np.full(width, -1, np.int64)
     count, row = 0, np.int64(-1)
@@ -170,6 +199,20 @@ def _keys(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, voxel: float,
             key = key * size[k] + np.int64(np.floor((points[n, k] - low[k]) / voxel))
         here[u + 1] = key          # shifted by one, so that there is a left of the first
         if key != above[u + 1] and key != here[u]:
-            keys[count], first[count] = key, n
+            keys[count] = key * len(points) + n
             count += 1
-    return keys[:count], first[:count]
+    return keys[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_of_each(keys: np.ndarray, points: int) -> np.ndarray:
+    """Return the first point of each voxel, of sorted keys as `_keys` makes them."""
+    first = np.empty(len(keys), np.int64)
+    count, last = 0, np.int64(-1)
+    for key in keys:
+        voxel = key // points
+        if voxel != last:
+            first[count] = key - voxel * points
+            count += 1
+            last = voxel
+    return first[:count]

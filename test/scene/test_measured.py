@@ -87,6 +87,27 @@ def test_a_patch_without_measurement_stands_out_from_a_wall_that_ends_just_befor
     assert farthest_measured(step, 0.1, 10.0) == 10.0      # each row sees one depth
 
 
+@pytest.mark.parametrize('noise, quantum, clamp', [
+    (0.001, 0.0, True), (0.002, 0.001, True),       # cameras as they are
+    (0.0, 0.0, False), (0.0, 0.001, False), (0.0, 0.003, False)])      # simulated ones
+def test_a_saturated_patch_nearby_is_told_from_a_table_by_the_noise_elsewhere(noise, quantum,
+                                                                              clamp):
+    rows = np.linspace(0.7, 1.4, 120)[:, None] + np.linspace(0.0, 0.05, 160)
+    depth = rows + np.random.default_rng(0).normal(0.0, 1.0, rows.shape) * noise
+    depth[40:70, 50:80] = 1.8
+    if quantum:
+        depth = np.round(depth / quantum) * quantum
+    found = farthest_measured(depth.astype(np.float32), 0.1, 10.0)
+    assert found == pytest.approx(1.8 if clamp else 10.0, abs=0.002)
+
+
+def test_a_noisy_wall_in_coarse_steps_is_no_saturated_patch():
+    wall = 2.0 + np.random.default_rng(0).normal(0.0, 0.004, (120, 160))
+    wall[:, :60] -= 0.9
+    depth = (np.round(wall / 0.01) * 0.01).astype(np.float32)
+    assert farthest_measured(depth, 0.1, 10.0) == 10.0
+
+
 @pytest.mark.parametrize('sparse', [1, 2, 3], ids=['dense', 'every 2nd', 'every 3rd'])
 @pytest.mark.parametrize('share', [0.02, 0.1])
 def test_stray_values_do_not_vouch_for_a_hole(sparse, share):
