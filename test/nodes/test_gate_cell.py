@@ -260,8 +260,8 @@ def is_beyond(cell, pan):
     cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > pan, 'the arm')
 
 
-def test_a_result_that_the_controller_loses_is_told_all_the_same(cell):
-    """A newer goal came when the older had ended and its result was not told yet."""
+def test_a_goal_that_is_counted_as_cancelled_since_a_newer_one_came_at_its_end(cell):
+    """It was reached, and its result was not told yet."""
     cell.jtc.monitor = 0.6
     older = cell.sent(cell.gate, swing(0.2, seconds=0.5))
     reply = older.get_result_async()
@@ -270,8 +270,7 @@ def test_a_result_that_the_controller_loses_is_told_all_the_same(cell):
     is_beyond(cell, 0.21)
     cell.jtc.monitor = 0.05
     assert cell.gate.outcome(newer)[0] == SUCCEEDED
-    cell.graph.wait(reply.done, 'the end of the older', limit=6.0)
-    assert 'the joints' in reply.result().result.error_string
+    assert cell.graph.result(reply, limit=6.0).status in (CANCELED, ABORTED)
 
 
 def test_a_stall_of_the_controller_is_no_fault_of_the_path(cell):

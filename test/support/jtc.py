@@ -5,8 +5,8 @@ A controller that does to an arm what joint_trajectory_controller was seen to do
 
 `jtc_loop` has its cycle; here are its action and its topic. Feedback and results come at 20 Hz, and
 until then a goal that has ended is not over: a cancel that comes in between leaves it as being
-cancelled for ever, and a newer goal has its result never told. Fields make the rest happen: scaled
-speed, a late start, an arm that is held fast, a goal that never ends.
+cancelled till a newer goal comes, and a newer goal makes it a cancelled one. Fields make the rest
+happen: scaled speed, a late start, an arm that is held fast, a goal that never ends.
 """
 import threading
 import time
@@ -18,6 +18,7 @@ from graph import READY, URDF
 from jtc_loop import ControlLoop, RESULT, Settings
 from jtc_tolerances import Tolerances
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import GoalEvent
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from kinema4d_ros.bridge import qos
@@ -124,7 +125,7 @@ class Jtc:
             if older is not None and self._loop.goal is older.goal:
                 older.end(RESULT.INVALID_GOAL, 'Current goal preempted by new incoming action.')
             elif older is not None:
-                older.silent = True     # its timer is gone, and with it what it had still to tell
+                older.drop()    # nobody holds its handle any more, and what it had to tell is gone
             self._claim(goal.request.trajectory)
             self._loop.take(goal.request.trajectory, goal)
         told.let_go.wait()
@@ -191,7 +192,7 @@ class _Told:
     def __init__(self, goal):
         self.goal, self.result, self.let_go = goal, RESULT(), threading.Event()
         self.began = self.at = time.monotonic()
-        self.ending, self.cancelled, self.silent = None, False, False
+        self.ending, self.cancelled = None, False
 
     def end(self, code, text, succeeded=False):
         """Tell it at once."""
@@ -199,10 +200,19 @@ class _Told:
         self.goal.succeed() if succeeded else self.goal.abort()
         self.let_go.set()
 
+    def drop(self):
+        """Do what rclcpp does when the last handle of a goal goes: it counts as cancelled."""
+        if self.let_go.is_set():
+            return
+        if not self.goal.is_cancel_requested:
+            self.goal._update_state(GoalEvent.CANCEL_GOAL)      # rclpy has no public way
+        self.goal.canceled()
+        self.let_go.set()
+
     def tell(self, feedback):
         """Tell what there is, as the controller's monitor does."""
         self.at = time.monotonic()
-        if self.silent or self.let_go.is_set():
+        if self.let_go.is_set():
             return
         being_cancelled = self.goal.is_cancel_requested
         if self.cancelled and being_cancelled:

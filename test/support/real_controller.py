@@ -53,7 +53,7 @@ class RealController:
         self.process = _Node(path)
         self._joints = graph.listen('joint_states', JointState, 10)
         self.states = graph.listen('arm_controller/controller_state', _controller_state(), 100)
-        self._services = services
+        self._services, self._clients = services, {}
         try:
             self._load()
         except BaseException:
@@ -89,12 +89,12 @@ class RealController:
         self._folder.cleanup()
 
     def _call(self, service, kind, **fields):
-        client = self._graph.node.create_client(kind, f'controller_manager/{service}')
-        try:
-            assert client.wait_for_service(LIMIT), self.process.output()
-            return self._graph.result(client.call_async(kind.Request(**fields)))
-        finally:
-            self._graph.node.destroy_client(client)
+        client = self._clients.get(service)
+        if client is None:
+            client = self._clients[service] = self._graph.node.create_client(
+                kind, f'controller_manager/{service}')
+        assert client.wait_for_service(LIMIT), self.process.output()
+        return self._graph.ask(lambda: client.call_async(kind.Request(**fields)))
 
 
 def _controller_state():
