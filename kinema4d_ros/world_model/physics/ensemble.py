@@ -23,6 +23,7 @@ _FRICTION_RANGE = (0.15, 1.2)
 _DENSITY, _DENSITY_SPREAD = 400.0, 0.5       # [kg/m^3]
 _SCALE_SPREAD = 0.04                         # of the horizontal size
 _PLACE_SPREAD = 0.003                        # [m]
+_GRASP_SPREAD = 0.003                        # [m] by which a thing shifts in the fingers
 _COM_SPREAD = 0.08                           # of the height
 _FALLS = 0.03                                # [m] lower than where it began
 _UNSAMPLED = 0.003                           # [m] of what moves, beyond what samples differ in
@@ -144,7 +145,8 @@ def sample(world: World, room: np.ndarray, seed: int) -> Assumptions:
         [0.05 * radius, 0.05 * radius, _COM_SPREAD * height])
     is_held = np.array([thing.held is not None for thing in world.things], bool)
     place[is_held], scale[is_held] = 0.0, 1.0
-    return Assumptions(friction, density, scale, place, middle)
+    return Assumptions(friction, density, scale, place, middle,
+                       random.normal(0, _GRASP_SPREAD, 3))
 
 
 def _room(things: Sequence[Thing]) -> np.ndarray:

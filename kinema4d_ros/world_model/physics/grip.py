@@ -25,6 +25,8 @@ _STRAIGHT = np.deg2rad(8.0)   # tilt that a grasp removes
 _NUDGE = 0.01        # [m/s] downwards, of what is let go
 _OPENING = 1.5e-3   # [m] fingers commanded this far open beyond what they hold let it go
 
+_NOWHERE = np.zeros(3)
+
 
 class Grip:
     """
@@ -35,14 +37,16 @@ class Grip:
     touch it no more: both would fight the weld, and squeeze the thing out when it is let go.
     """
 
-    def __init__(self, robot: RobotRollout, motion: Motion, model: Any, things: list[Thing]):
+    def __init__(self, robot: RobotRollout, motion: Motion, model: Any, things: list[Thing],
+                 shift: np.ndarray):
         """
         Make the grip of one simulation.
 
         :param motion: of the robot at the steps of the simulation.
+        :param shift: (3,) [m] by which a thing shifts as fingers close on it, frame of the palm.
         :param model: MjModel, of this simulation alone: a grasp writes the weld into it.
         """
-        self._model, self._mj = model, mujoco()
+        self._model, self._mj, self._shift = model, mujoco(), shift
         self.held: int | None = None      # number of the thing that is held in the fingers
         self._pressed_since: dict[int, float] = {}
         self._weld = {number: model.equality(f'weld{number}').id for number in range(len(things))
@@ -154,7 +158,7 @@ class Grip:
         if firm:
             self.held, self._held_at = min(firm), now
             self._stopped = data.qpos[self._qpos].copy()
-            self._hold(self.held, data)
+            self._hold(self.held, data, self._shift)
 
     def _let_go(self, data: Any) -> None:
         """Let go what is held in the fingers."""
@@ -212,15 +216,15 @@ class Grip:
             return 0.0
         return float(np.mean(along[1]) - np.mean(along[0]))
 
-    def _hold(self, number: int, data: Any) -> None:
-        """Weld a thing to its link where it is now."""
+    def _hold(self, number: int, data: Any, shift: np.ndarray = _NOWHERE) -> None:
+        """Weld a thing to its link where it is now, or as much from there (3,) [m], link frame."""
         mj, model, weld = self._mj, self._model, self._weld[number]
         link, thing = model.eq_obj1id[weld], model.eq_obj2id[weld]
         back, place, turn = np.zeros(4), np.zeros(3), np.zeros(4)
         mj.mju_negQuat(back, data.xquat[link])
         mj.mju_mulQuat(turn, back, _straightened(data.xquat[thing]))
         mj.mju_rotVecQuat(place, data.xpos[thing] - data.xpos[link], back)
-        model.eq_data[weld, :3], model.eq_data[weld, 3:6] = 0.0, place
+        model.eq_data[weld, :3], model.eq_data[weld, 3:6] = 0.0, place + shift
         model.eq_data[weld, 6:10], model.eq_data[weld, 10] = turn, 1.0
         data.eq_active[weld] = 1
         self._set_touch(number, is_held=True)

@@ -49,6 +49,8 @@ class Assumptions:
     scale: np.ndarray | float = 1.0              # of the horizontal size
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))         # (n, 2) [m] of place
     center_of_mass: np.ndarray = field(default_factory=lambda: np.zeros(3))   # (n, 3) [m] shift
+    #: (3,) [m] by which a thing shifts as fingers close on it, frame of the palm
+    grasp_shift: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
 
 @dataclass(frozen=True, eq=False)
