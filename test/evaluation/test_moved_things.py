@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from kinema4d_ros.episodes import EpisodeTruth, ObjectBox
+from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.episodes import Episode, EpisodeTruth, ObjectBox
 from kinema4d_ros.episodes.displacement import Happened
 from kinema4d_ros.evaluation.full_frame import full_frame
 from kinema4d_ros.evaluation.moved_things import score_things
 from kinema4d_ros.evaluation.thing_figures import (DEMANDS, thing_figures, things_markdown,
                                                    worse_than)
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import PinholeCamera, PredictedFrame, PredictedThing
 
 TIMES = np.arange(0.0, 2.01, 0.05)
@@ -166,3 +169,17 @@ def test_full_frame_measures_what_was_recorded_at_the_same_moment():
     assert (result.psnr, result.ssim, result.f_5mm) == (60.0, pytest.approx(1.0), 1.0)
     assert result.chamfer == pytest.approx(0.0, abs=1e-6)
     assert result.flip == pytest.approx(0.0, abs=1e-6)
+
+
+def test_kinematic_says_where_it_carries_what_truly_is_carried():
+    """The bundled carry: within 2 cm all in all, and nothing else is said to move."""
+    recorded = Episode.open('libero_object_0_0_success')
+    simulator = ShadowSimulator(Robot.from_urdf(recorded.robot_description), 'kinematic',
+                                frames=9, camera_poses=LinkPose(recorded.camera_frame).poses)
+    with simulator:
+        said = list(simulator.predict(recorded.observation(), recorded.trajectory))
+    assert not said[0].things and said[-1].members is None
+    scores = score_things(recorded, said, 'kinematic')
+    moved = [score for score in scores if score.is_said_to_move]
+    assert [score.thing for score in moved] == [recorded.metadata.carried_object]
+    assert moved[0].final_error < 0.02 < 0.1 < moved[0].distance
