@@ -16,7 +16,7 @@ from kinema4d_ros.types import PinholeCamera, RobotRollout
 from kinema4d_ros.world_model.physics import reconstruct, why_not_available
 from kinema4d_ros.world_model.physics.engine import mujoco
 from kinema4d_ros.world_model.physics.motion import joint_positions, motion_of
-from kinema4d_ros.world_model.physics.world import World as PhysicsWorld
+from kinema4d_ros.world_model.physics.world import RigidWorld
 
 needs_mujoco = pytest.mark.skipif(why_not_available() is not None, reason=str(why_not_available()))
 MIMIC = ('<robot name="m"><link name="base"/><link name="arm"/><link name="tip"/>'
@@ -65,7 +65,7 @@ def test_a_simulated_robot_is_where_kinematics_puts_it(urdf):
     robot = ROBOT if urdf is None else Robot.from_file(urdf)
     exact = rolled(robot, smooth(robot))
     steps, mj = motion_of(exact, 0.0), mujoco()
-    model = PhysicsWorld(-5.0, [], []).model(exact)
+    model = RigidWorld(-5.0, [], []).model(exact)
     data = mj.MjData(model)
     joints = [model.joint(f'joint{link}') for link in steps.links]
     data.qpos[[int(joint.qposadr[0]) for joint in joints]] = steps.positions[0]

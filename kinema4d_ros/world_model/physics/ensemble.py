@@ -16,7 +16,7 @@ from kinema4d_ros.types import RobotRollout
 from kinema4d_ros.world_model.physics.happenings import MOVED, tilts, TOPPLED
 from kinema4d_ros.world_model.physics.motion import Motion
 from kinema4d_ros.world_model.physics.simulation import Run, simulate
-from kinema4d_ros.world_model.physics.world import Assumptions, Thing, World
+from kinema4d_ros.world_model.physics.world import Assumptions, Thing, RigidWorld
 
 _FRICTION, _FRICTION_SPREAD = 0.6, 0.5       # and its spread, as of a logarithm
 _FRICTION_RANGE = (0.15, 1.2)
@@ -31,7 +31,7 @@ _CLEAR = 0.001                               # [m] that samples leave between th
 _MEMBERS = 7919                              # of the seeds of an ensemble's members
 
 
-class Mode(enum.StrEnum):
+class Ending(enum.StrEnum):
     """How a thing ends."""
 
     STAYS = 'stays'
@@ -67,23 +67,23 @@ class Ensemble:
         sigma: np.ndarray = np.hypot(np.sqrt(places.var(axis=0, ddof=1).mean(axis=-1)), unsampled)
         return sigma
 
-    def modes(self, thing: int) -> dict[Mode, int]:
+    def modes(self, thing: int) -> dict[Ending, int]:
         """Return in which ways a thing ends, and in how many runs."""
         found = [mode(run, thing) for run in self.runs]
-        return {each: found.count(each) for each in Mode if each in found}
+        return {each: found.count(each) for each in Ending if each in found}
 
 
-def mode(run: Run, thing: int) -> Mode:
+def mode(run: Run, thing: int) -> Ending:
     """Return how a thing ends in a run."""
     way = run.places[-1, thing] - run.places[0, thing]
     if tilts(run.turns[-1:, thing])[0] > TOPPLED:
-        return Mode.TOPPLED
+        return Ending.TOPPLED
     if way[2] < -_FALLS:
-        return Mode.FELL
-    return Mode.MOVED if np.linalg.norm(way) > MOVED else Mode.STAYS
+        return Ending.FELL
+    return Ending.MOVED if np.linalg.norm(way) > MOVED else Ending.STAYS
 
 
-def run_ensemble(world: World, robot: RobotRollout, motion: Motion, *, seed: int, members: int,
+def run_ensemble(world: RigidWorld, robot: RobotRollout, motion: Motion, *, seed: int, members: int,
                  threads: int = 0, check: Callable[[], None] = lambda: None) -> Ensemble:
     """
     Run the simulation that is shown, and others beside it.
@@ -121,7 +121,7 @@ def run_ensemble(world: World, robot: RobotRollout, motion: Motion, *, seed: int
     return Ensemble(stable, len(runs) - len(stable))
 
 
-def sample(world: World, room: np.ndarray, seed: int) -> Assumptions:
+def sample(world: RigidWorld, room: np.ndarray, seed: int) -> Assumptions:
     """
     Return assumptions drawn by a seed; those of seed 0 are the most likely.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema4d_ros.types import EventKind, RobotRollout, WorldEvent
 from kinema4d_ros.world_model.physics.simulation import NOBODY, rotations, Run
-from kinema4d_ros.world_model.physics.world import World
+from kinema4d_ros.world_model.physics.world import RigidWorld
 
 MOVED = 0.01                     # [m] what moves less stays
 TOPPLED = np.deg2rad(45.0)       # what tilts by more has tipped over
@@ -40,7 +40,7 @@ class _Span:
     is_held: bool
 
 
-def happenings(world: World, robot: RobotRollout, run: Run) -> list[Happening]:
+def happenings(world: RigidWorld, robot: RobotRollout, run: Run) -> list[Happening]:
     """Return what happens in a run, in order of time."""
     found = [each for number in range(len(world.things))
              for each in _of_thing(number, world, robot, run)]
@@ -54,7 +54,7 @@ def tilts(turns: np.ndarray) -> np.ndarray:
     return tilt
 
 
-def _of_thing(number: int, world: World, robot: RobotRollout, run: Run) -> Iterator[Happening]:
+def _of_thing(number: int, world: RigidWorld, robot: RobotRollout, run: Run) -> Iterator[Happening]:
     places = run.places[:, number]
     if np.linalg.norm(places - places[0], axis=1).max() < _BEGINS \
             and tilts(run.turns[:, number]).max() < np.deg2rad(3.0) \
@@ -113,7 +113,7 @@ def _slip(number: int, span: _Span, run: Run) -> Iterator[Happening]:
             f'{np.rad2deg(turned):.0f} deg at {_place(run.places[span.first, number])}', moved)
 
 
-def _free(number: int, span: _Span, world: World, robot: RobotRollout, run: Run, *,
+def _free(number: int, span: _Span, world: RigidWorld, robot: RobotRollout, run: Run, *,
           after_hold: bool) -> Iterator[Happening]:
     records = slice(span.first, span.last + 1)
     places, turns = run.places[records, number], run.turns[records, number]
@@ -200,7 +200,7 @@ def _while_moving(places: np.ndarray) -> np.ndarray:
     return moving
 
 
-def _lowest(world: World, number: int, run: Run, records: slice) -> np.ndarray:
+def _lowest(world: RigidWorld, number: int, run: Run, records: slice) -> np.ndarray:
     """Return the height of the lowest point of a thing over records, (N,) [m]."""
     thing = world.things[number]
     corners = np.concatenate(thing.pieces.hulls) - thing.body.center

@@ -16,7 +16,7 @@ from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import HeldObject, RobotRollout
 from kinema4d_ros.world_model.physics.pieces import blocks_of, pieces_of
 from kinema4d_ros.world_model.physics.things import LARGEST, see_things
-from kinema4d_ros.world_model.physics.world import Thing, World
+from kinema4d_ros.world_model.physics.world import Thing, RigidWorld
 
 _FARTHEST = 1.5       # [m] horizontally from the base; nothing farther is looked at
 _FEWEST = 10          # vertices of a body
@@ -37,14 +37,15 @@ class Reconstruction:
     things: tuple[Thing, ...]
     fixtures: tuple[np.ndarray, ...]     # (N, 3) float64 [m] base frame, points of each
 
-    def world(self, robot: RobotRollout) -> World:
+    def world(self, robot: RobotRollout) -> RigidWorld:
         """Return what is simulated with a motion of the robot: that, and what the robot holds."""
         held = [held_thing(each, robot) for each in robot.held]
         remains = remains_of_robot(self.things, robot)
         things = [thing for number, thing in enumerate(self.things) if number not in remains]
         blocks = [block for points in self.fixtures for block in blocks_of(points, self.ground)]
         blocks += shelves(self.things, self.fixtures, self.ground)
-        return World(self.ground, [*(each for each in held if each is not None), *things], blocks)
+        return RigidWorld(self.ground,
+                          [*(each for each in held if each is not None), *things], blocks)
 
 
 def reconstruct(view: SceneView, largest: float = LARGEST, *,

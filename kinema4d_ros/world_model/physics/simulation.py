@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.types import RobotRollout
-from kinema4d_ros.world_model.physics.engine import mujoco
+from kinema4d_ros.world_model.physics.engine import mujoco, STEP
 from kinema4d_ros.world_model.physics.grip import Grip
-from kinema4d_ros.world_model.physics.motion import Motion, STEP
-from kinema4d_ros.world_model.physics.world import Assumptions, World
+from kinema4d_ros.world_model.physics.motion import Motion
+from kinema4d_ros.world_model.physics.world import Assumptions, RigidWorld
 
 _EVERY = 5            # steps between records
 _FASTEST = 4.0        # [m/s] nothing on a table gets faster; what does is an instability
@@ -58,7 +58,7 @@ def rotations(turns: np.ndarray) -> np.ndarray:
         2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], -1).reshape(-1, 3, 3)
 
 
-def simulate(world: World, robot: RobotRollout, motion: Motion,
+def simulate(world: RigidWorld, robot: RobotRollout, motion: Motion,
              assumed: Assumptions = Assumptions(), model: Any = None) -> Run:
     """
     Run one simulation.
