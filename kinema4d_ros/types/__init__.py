@@ -14,9 +14,8 @@ Conventions, everywhere in the package:
   where nothing is known. Pixel (0, 0) is the *centre* of the upper left pixel.
 * Arrays held by these classes are read-only views; copy before writing.
 """
-from kinema4d_ros.types.chain import ChainJoint, ChainLink
-from kinema4d_ros.types.future import (EventKind, Gripper, PredictedFrame, PredictedThing, Report,
-                                       RobotRollout, silent, WorldEvent)
+from kinema4d_ros.types.future import (ChainJoint, ChainLink, EventKind, Gripper, PredictedFrame,
+                                       PredictedThing, Report, RobotRollout, silent, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
                                      HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.errors import RobotDescriptionError
-from kinema4d_ros.types.chain import ChainLink
 from kinema4d_ros.types.held import HeldObject
 from kinema4d_ros.types.observation import PinholeCamera
 
@@ -29,6 +28,27 @@ class Gripper:
     finger_links: tuple[str, ...]
     finger_joints: tuple[str, ...]
     finger_boxes: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
+
+
+class ChainJoint(enum.StrEnum):
+    """How a link moves against the one that carries it."""
+
+    FIXED = 'fixed'
+    HINGE = 'hinge'
+    SLIDE = 'slide'
+
+
+@dataclass(frozen=True, eq=False)
+class ChainLink:
+    """One link of a robot: what carries it, how it moves against that, and what it occupies."""
+
+    name: str
+    parent: int                   # index of the link that carries it, -1 for the root
+    joint: ChainJoint             # against that link; the root is fixed
+    T_parent_joint: np.ndarray    # (4, 4) float64, pose of the link at joint position 0
+    axis: np.ndarray              # (3,) float64, unit vector in the frame of the link
+    effort: float | None          # [N m or N] that the joint can exert, None unknown
+    hull: np.ndarray              # (V, 3) float64 [m] corners of its convex hull, link frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
 
 VERSION = '4.0.'     # the one that it is tuned and tested with; contacts differ between versions
+STEP = 0.002         # [s] of a simulation
+_LEAST_MASS, _LEAST_INERTIA = 0.02, 2e-5        # [kg], [kg m^2] of a thing
 CURE = 'pip install kinema4d-ros[physics]'
 
 
@@ -37,3 +40,17 @@ def why_not_available() -> str | None:
     except WorldModelError as error:
         return str(error)
     return None
+
+
+def set_options(spec: Any) -> None:
+    """Set what every model (MjSpec) here is simulated with; what rests sleeps."""
+    mj = mujoco()
+    option = spec.option
+    option.timestep = STEP
+    option.integrator = mj.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone, option.impratio = mj.mjtCone.mjCONE_ELLIPTIC, 10
+    option.iterations, option.ls_iterations = 30, 20
+    option.enableflags |= mj.mjtEnableBit.mjENBL_SLEEP
+    compiler = spec.compiler
+    compiler.boundmass, compiler.boundinertia = _LEAST_MASS, _LEAST_INERTIA
+    compiler.balanceinertia = True

@@ -31,7 +31,7 @@ _CLEAR = 0.001                               # [m] that samples leave between th
 _MEMBERS = 7919                              # of the seeds of an ensemble's members
 
 
-class EndMode(enum.StrEnum):
+class Ending(enum.StrEnum):
     """How a thing ends."""
 
     STAYS = 'stays'
@@ -67,20 +67,20 @@ class Ensemble:
         sigma: np.ndarray = np.hypot(np.sqrt(places.var(axis=0, ddof=1).mean(axis=-1)), unsampled)
         return sigma
 
-    def modes(self, thing: int) -> dict[EndMode, int]:
+    def modes(self, thing: int) -> dict[Ending, int]:
         """Return in which ways a thing ends, and in how many runs."""
         found = [mode(run, thing) for run in self.runs]
-        return {each: found.count(each) for each in EndMode if each in found}
+        return {each: found.count(each) for each in Ending if each in found}
 
 
-def mode(run: Run, thing: int) -> EndMode:
+def mode(run: Run, thing: int) -> Ending:
     """Return how a thing ends in a run."""
     way = run.places[-1, thing] - run.places[0, thing]
     if tilts(run.turns[-1:, thing])[0] > TOPPLED:
-        return EndMode.TOPPLED
+        return Ending.TOPPLED
     if way[2] < -_FALLS:
-        return EndMode.FELL
-    return EndMode.MOVED if np.linalg.norm(way) > MOVED else EndMode.STAYS
+        return Ending.FELL
+    return Ending.MOVED if np.linalg.norm(way) > MOVED else Ending.STAYS
 
 
 def run_ensemble(world: RigidWorld, robot: RobotRollout, motion: Motion, *, seed: int, members: int,

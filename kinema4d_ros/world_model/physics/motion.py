@@ -9,8 +9,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from kinema4d_ros.types import ChainJoint, RobotRollout
-
-STEP = 0.002     # [s] of the simulation
+from kinema4d_ros.world_model.physics.engine import STEP
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,8 +44,8 @@ class Reconstruction:
         things = [thing for number, thing in enumerate(self.things) if number not in remains]
         blocks = [block for points in self.fixtures for block in blocks_of(points, self.ground)]
         blocks += shelves(self.things, self.fixtures, self.ground)
-        things = [*(each for each in held if each is not None), *things]
-        return RigidWorld(self.ground, things, blocks)
+        return RigidWorld(self.ground,
+                          [*(each for each in held if each is not None), *things], blocks)
 
 
 def reconstruct(view: SceneView, largest: float = LARGEST, *,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.types import RobotRollout
-from kinema4d_ros.world_model.physics.engine import mujoco
+from kinema4d_ros.world_model.physics.engine import mujoco, STEP
 from kinema4d_ros.world_model.physics.grip import Grip
-from kinema4d_ros.world_model.physics.motion import Motion, STEP
+from kinema4d_ros.world_model.physics.motion import Motion
 from kinema4d_ros.world_model.physics.world import Assumptions, RigidWorld
 
 _EVERY = 5            # steps between records

@@ -13,7 +13,7 @@ from kinema4d_ros.foresight import Backdrop, MovingBody, StoryEvent, Told, uncov
 from kinema4d_ros.foresight.hull import depth_in, hull_planes
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, PredictedThing, RobotRollout, WorldEvent
-from kinema4d_ros.world_model.physics.ensemble import EndMode, run_ensemble
+from kinema4d_ros.world_model.physics.ensemble import Ending, run_ensemble
 from kinema4d_ros.world_model.physics.happenings import happenings, MOVED
 from kinema4d_ros.world_model.physics.motion import motion_of
 from kinema4d_ros.world_model.physics.reconstruction import Reconstruction
@@ -171,7 +171,7 @@ class Tale(Told):
     def share_toppled(self, body: int) -> float:
         """Return in which share of the runs one of `bodies` tips over, 0 to 1."""
         number, _ = self.things[body]
-        return self.ensemble.modes(number).get(EndMode.TOPPLED, 0) / len(self.ensemble.runs)
+        return self.ensemble.modes(number).get(Ending.TOPPLED, 0) / len(self.ensemble.runs)
 
 
 def touched_fixtures(fixtures: tuple[np.ndarray, ...], robot: RobotRollout) -> list[WorldEvent]:

@@ -11,8 +11,7 @@ import numpy as np
 
 from kinema4d_ros.foresight import Body
 from kinema4d_ros.types import ChainJoint, HeldObject, RobotRollout
-from kinema4d_ros.world_model.physics.engine import mujoco
-from kinema4d_ros.world_model.physics.motion import STEP
+from kinema4d_ros.world_model.physics.engine import mujoco, set_options
 from kinema4d_ros.world_model.physics.pieces import Pieces
 
 #: who may touch whom: the robot, things, what stays, what a weld holds
@@ -27,7 +26,6 @@ _ARM_RATE = 2 * np.pi * 15.0                    # [rad/s] at which a joint catch
 _FINGER_LAG = 0.003                             # [m] behind its command a finger pushes fully
 _FINGER_TURN = 0.03                             # [rad] the same of a finger that turns
 FINGER_EFFORT, _FINGER_TORQUE = 20.0, 2.0      # [N], [N m] where the description says nothing
-_LEAST_MASS, _LEAST_INERTIA = 0.02, 2e-5        # [kg], [kg m^2] of a thing
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ class RigidWorld:
         """Return the MuJoCo model (MjModel) of the world with that robot."""
         mj = mujoco()
         spec = mj.MjSpec()
-        _set_options(spec, mj)
+        set_options(spec)
         friction = [assumed.friction, _TORSION, _ROLLING]
         ground = spec.worldbody.add_geom(
             name='ground', type=mj.mjtGeom.mjGEOM_PLANE, size=[3, 3, 0.1],
@@ -103,18 +101,6 @@ class RigidWorld:
             geom.density = density
             geom.contype, geom.conaffinity = THING, ROBOT | THING | STAYS | HELD
             geom.friction, geom.condim = friction, 6
-
-
-def _set_options(spec: Any, mj: Any) -> None:
-    option = spec.option
-    option.timestep = STEP
-    option.integrator = mj.mjtIntegrator.mjINT_IMPLICITFAST
-    option.cone, option.impratio = mj.mjtCone.mjCONE_ELLIPTIC, 10
-    option.iterations, option.ls_iterations = 30, 20
-    option.enableflags |= mj.mjtEnableBit.mjENBL_SLEEP
-    compiler = spec.compiler
-    compiler.boundmass, compiler.boundinertia = _LEAST_MASS, _LEAST_INERTIA
-    compiler.balanceinertia = True
 
 
 def _hull(spec: Any, body: Any, name: str, points: np.ndarray, mj: Any) -> Any:
