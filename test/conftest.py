@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lacking import Module, what_is_missing
 
 # Before anything imports rclpy; child processes inherit them.
@@ -21,6 +22,11 @@ os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE',
 # Processes that a test starts find its helpers too, such as the world models of `stub_models`.
 os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [
     str(Path(__file__).resolve().parent / 'support'), os.environ.get('PYTHONPATH', '')]))
+
+# How long an example takes says how busy the machine is; a test that hangs has pytest's timeout.
+settings.register_profile('beside others', deadline=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile('beside others')
 
 # Domains above 101 overlap with the ports that Linux hands out to programs; 0 is the user's own.
 _DOMAINS = range(1, 102)

@@ -23,9 +23,7 @@ SHORT = {
     'precheck/ranking.py': 'the one rule of preference, for node and plain Python',
     'resources.py': 'where the files of the package lie, for every room',
     'robot/trajectory_hash.py': 'the identity that gate, precheck and nodes agree on',
-    'types/chain.py': 'the robot as rigid bodies, made in one room and simulated in another',
     'worker/tasks.py': 'what the process does, apart from how it is told',
-    'world_model/physics/engine.py': 'the only place that imports MuJoCo',
 }
 
 
