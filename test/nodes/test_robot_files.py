@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 from graph import parameters, Process, ROOT
+from launched import what_starts
 from robots import example_robots
 
 from kinema4d_ros.bridge.robot_state import why_not_ready
@@ -140,15 +141,23 @@ def test_the_launch_file_takes_them():
     tree = ast.parse((ROOT / 'launch' / 'shadow_sim.launch.py').read_text())
     declared = {call.args[0].value for call in ast.walk(tree) if isinstance(call, ast.Call)
                 and getattr(call.func, 'id', '') == 'DeclareLaunchArgument'}
-    used = {call.args[0].value for call in ast.walk(tree) if isinstance(call, ast.Call)
-            and getattr(call.func, 'id', '') == 'LaunchConfiguration'
-            and isinstance(call.args[0], ast.Constant)}
     pages = sorted((ROOT / 'docs' / 'robots').glob('*.md'))
     for path in (*FILES, *pages):
         for command in re.findall(r'shadow_sim\.launch\.py((?:.*\\\n)*.*)', path.read_text()):
             names = set(re.findall(r'(\w+):=', command))
             assert names <= declared, (path.name, names - declared)
-    assert {'params_file', 'gate_file', 'controller'} <= used
+
+
+@pytest.mark.parametrize('path', [path for path in FILES if path.stem in DRIVERS],
+                         ids=lambda path: path.stem)
+def test_launched_nodes_read_them(path):
+    started = {each.name: each for each in what_starts(
+        params_file=path, gate_file=path, controller='/arm', rviz='false')}
+    assert set(started) == {'shadow_sim', 'trajectory_gate'}
+    for name, each in started.items():
+        wanted = yaml.safe_load(path.read_text())[f'/**/{name}']['ros__parameters']
+        assert wanted.keys() <= each.parameters.keys()
+    assert started['trajectory_gate'].parameters['controller'] == '/arm'
 
 
 def test_moveit_goes_through_the_gate():

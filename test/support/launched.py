@@ -128,8 +128,9 @@ def _kept(path: str) -> str:
 # ---------------------------------------------------------------- packages that are not there
 
 ROBOT_STATE_PUBLISHER = '''
+    import os
     import signal
-    signal.signal(signal.SIGINT, lambda *_: exit())
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))    # also within an import
 
     import rclpy
     from rclpy.node import Node
@@ -190,6 +191,7 @@ def run_standin(arguments: dict[str, str]) -> int:
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     return 0
 
 

@@ -71,9 +71,9 @@ def first_point(trajectory: JointTrajectory, robot: Robot) -> dict[str, float]:
     """
     Return where a trajectory demands joints to be when it is sent, by name [rad or m].
 
-    Nothing for one that the controller blends into from wherever the robot is.
+    Nothing for one that the controller blends into from wherever the robot is, or without points.
     """
-    if trajectory.times[0] > 0:
+    if not len(trajectory.times) or trajectory.times[0] > 0:
         return {}
     return {name: float(trajectory.positions[0, index])
             for index, name in enumerate(trajectory.joint_names) if name in robot.joint_names}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from kinema4d_ros.msg import Finding
 
@@ -26,7 +26,8 @@ MOST_PLACES = 6     # with a text; every finding has its ball
 Place = tuple[float, float, float]
 
 
-class TextBox(NamedTuple):
+@dataclass(frozen=True)
+class TextBox:
     """What a text covers, whoever looks: a cylinder around its centre."""
 
     x: float
@@ -105,7 +106,7 @@ class TextStack:
         # Each step goes above one of them, so it ends.
         while hindering := [other for other in self._boxes if box.overlaps(other, _APART)]:
             top = max(other.z + _APART * (other.height + height) / 2 for other in hindering)
-            box = box._replace(z=math.nextafter(top, math.inf))
+            box = replace(box, z=math.nextafter(top, math.inf))
         self._boxes.append(box)
         return box.x, box.y, box.z
 
