@@ -68,8 +68,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('episode', help='path of an episode (.mcap), or the name of a bundled one')
     episode = k4d.Episode.open(parser.parse_args().episode)
-    os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))     # disturb no real robot
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    # whatever the shell says: that domain may have a real robot in it
+    own = os.environ.get('KINEMA4D_DOMAIN_ID') or str(20 + os.getpid() % 80)
+    os.environ.update(ROS_DOMAIN_ID=own, ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
     rclpy.init()
     robot, executor = MockRobot(episode), MultiThreadedExecutor(num_threads=4)
     executor.add_node(robot)

@@ -49,10 +49,12 @@ def ros_domain(monkeypatch) -> int:
     """
     Give the test a ROS domain that no other test process uses now.
 
-    It is in ``ROS_DOMAIN_ID`` while the test runs, so that contexts and child processes have it.
+    It is in ``ROS_DOMAIN_ID`` while the test runs, so that contexts and child processes have it,
+    and in ``KINEMA4D_DOMAIN_ID`` for those who otherwise take one of their own.
     """
     lock, domain = _claim()
     monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    monkeypatch.setenv('KINEMA4D_DOMAIN_ID', str(domain))
     yield domain
     lock.close()
 
@@ -63,6 +65,7 @@ def module_ros_domain() -> int:
     lock, domain = _claim()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('ROS_DOMAIN_ID', str(domain))
+        patch.setenv('KINEMA4D_DOMAIN_ID', str(domain))
         yield domain
     lock.close()
 

@@ -87,9 +87,13 @@ def use_large_messages() -> None:
 
 
 def stay_alone() -> None:
-    """Keep to this machine and to a domain of our own, so that no live robot is disturbed."""
-    os.environ.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    """
+    Keep to this machine and to a domain of our own, so that no live robot is disturbed.
+
+    Whatever ROS_DOMAIN_ID says: it is a robot's, where it is set. KINEMA4D_DOMAIN_ID is ours.
+    """
+    own = os.environ.get('KINEMA4D_DOMAIN_ID') or str(20 + os.getpid() % 80)
+    os.environ.update(ROS_DOMAIN_ID=own, ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
 
 
 def _words(parameters: Sequence[str], ros_arguments: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from lacking import needs
 from kinema4d_ros.cli import installation, precheck, show
 from kinema4d_ros.cli.exits import Exit, HELP, LackingError
 from kinema4d_ros.cli.main import COMMANDS, main, make_parser
+from kinema4d_ros.cli.ros import stay_alone
 from kinema4d_ros.diagnosis import Level
 from kinema4d_ros.incident import read_packet, write_packet
 from kinema4d_ros.resources import share_dir
@@ -151,6 +152,18 @@ def test_ends_cleanly(monkeypatch, capsys, raised, code):
     assert main(['precheck', 'x']) == code
     err = capsys.readouterr().err
     assert 'Traceback' not in err and ('stopped' in err or 'get it' in err)
+
+
+def test_what_plays_a_robot_does_so_in_a_domain_of_its_own(monkeypatch):
+    for name, value in {'ROS_DOMAIN_ID': '7', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}.items():
+        monkeypatch.setenv(name, value)     # as a robot's computer has them
+    monkeypatch.delenv('KINEMA4D_DOMAIN_ID', raising=False)
+    stay_alone()
+    assert 20 <= int(os.environ['ROS_DOMAIN_ID']) < 100
+    assert os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    monkeypatch.setenv('KINEMA4D_DOMAIN_ID', '31')
+    stay_alone()
+    assert os.environ['ROS_DOMAIN_ID'] == '31'
 
 
 def test_view_without_viser(monkeypatch, capsys):
