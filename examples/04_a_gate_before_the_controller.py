@@ -23,6 +23,7 @@ import numpy as np
 import rclpy
 from ament_index_python import get_package_prefix
 from control_msgs.action import FollowJointTrajectory
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from kinema4d_ros.action import Precheck
 from mock_robot import MockRobot
 from rclpy.action import ActionClient
@@ -52,6 +53,21 @@ def client(node: MockRobot, kind, name: str) -> ActionClient:
     if not made.wait_for_server(60.0):
         raise SystemExit(f'{name} does not come up; see above')
     return made
+
+
+def wait_until_ready(node: MockRobot, name: str) -> None:
+    """Wait until a node says in /diagnostics that all is there which it needs."""
+    ready = threading.Event()
+
+    def hear(array: DiagnosticArray) -> None:
+        if any(status.name.startswith(name) and status.level == DiagnosticStatus.OK
+               for status in array.status):
+            ready.set()
+
+    subscription = node.create_subscription(DiagnosticArray, '/diagnostics', hear, 10)
+    if not ready.wait(60.0):
+        raise SystemExit(f'{name} is not ready; see above')
+    node.destroy_subscription(subscription)
 
 
 def answer(future):
@@ -87,6 +103,7 @@ def main() -> None:
         with program('trajectory_gate', 'controller:=/arm_controller', 'mode:=enforce',
                      'verdict_timeout:=60.0'):
             gate = client(robot, FollowJointTrajectory, 'trajectory_gate/follow_joint_trajectory')
+            wait_until_ready(robot, 'trajectory_gate')
             for name, trajectory in (('good', good), ('bad', bad)):
                 goal = FollowJointTrajectory.Goal(trajectory=trajectory_message(trajectory))
                 send = executor.create_task(lambda g=goal: gate.send_goal_async(g))
