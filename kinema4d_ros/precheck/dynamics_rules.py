@@ -51,7 +51,7 @@ class DynamicsRules:
     fell_off: Consequence = Consequence.UNSURE
     jammed: Consequence = Consequence.UNSURE
     not_modelled: Consequence = Consequence.REPORT
-    undecided: Consequence = Consequence.REPORT
+    undecided: Consequence = Consequence.UNSURE
 
     def __post_init__(self) -> None:
         """
@@ -90,6 +90,9 @@ class DynamicsRules:
             if (event.distance or 0.0) <= limit or (is_grasped
                                                     and event.kind is EventKind.PUSHED):
                 severity = Severity.INFO
+        elif event.kind is EventKind.UNDECIDED and event.distance is not None:
+            limit = self.may_push       # whether it moves at all, and no run moves it farther
+            severity = severity if event.distance > limit else Severity.INFO
         point = None if event.point_base is None else plain_point(event.point_base)
         return Finding(
             FindingCode[event.kind.name], severity, event.message, other='scene',

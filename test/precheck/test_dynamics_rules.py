@@ -115,6 +115,8 @@ def test_what_cannot_be_simulated_forbids_a_pass(monkeypatch):
     (EventKind.DRAGGED, 0.02, Severity.UNSURE), (EventKind.TOPPLED, 0.0, Severity.UNSURE),
     (EventKind.DROPPED, 0.2, Severity.INFO), (EventKind.FELL_OFF, 0.1, Severity.UNSURE),
     (EventKind.SLIPPED_OUT, None, Severity.UNSURE), (EventKind.JAMMED, None, Severity.UNSURE),
+    (EventKind.UNDECIDED, None, Severity.UNSURE), (EventKind.UNDECIDED, 0.02, Severity.UNSURE),
+    (EventKind.UNDECIDED, 0.009, Severity.INFO),
     (EventKind.NOT_MODELLED, None, Severity.INFO), (EventKind.GRASP, None, Severity.INFO)])
 def test_default_rules(kind, distance, severity):
     (finding,) = DynamicsRules().findings([event(kind, distance)])
