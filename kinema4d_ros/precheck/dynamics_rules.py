@@ -25,6 +25,8 @@ class Consequence(enum.StrEnum):
 
 _SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.UNSURE,
                Consequence.FAIL: Severity.FAIL}
+#: share of the runs; where fewer became unstable, the others tell enough
+FEW = 0.1
 _TAKES_ALONG = (EventKind.PUSHED, EventKind.DRAGGED)
 
 
@@ -52,6 +54,7 @@ class DynamicsRules:
     jammed: Consequence = Consequence.UNSURE
     not_modelled: Consequence = Consequence.REPORT
     undecided: Consequence = Consequence.UNSURE
+    discarded: Consequence = Consequence.UNSURE    # of a tenth of the runs or more
 
     def __post_init__(self) -> None:
         """
@@ -93,6 +96,9 @@ class DynamicsRules:
         elif event.kind is EventKind.UNDECIDED and event.distance is not None:
             limit = self.may_push       # whether it moves at all, and no run moves it farther
             severity = severity if event.distance > limit else Severity.INFO
+        elif event.kind is EventKind.DISCARDED and event.share is not None \
+                and event.share < FEW:
+            severity = Severity.INFO
         point = None if event.point_base is None else plain_point(event.point_base)
         return Finding(
             FindingCode[event.kind.name], severity, event.message, other='scene',

@@ -123,6 +123,14 @@ def test_default_rules(kind, distance, severity):
     assert finding.severity is severity and finding.code.name == kind.name
 
 
+@pytest.mark.parametrize('share, severity', [
+    (1 / 8, Severity.UNSURE), (0.1, Severity.UNSURE), (1 / 16, Severity.INFO)])
+def test_runs_that_do_not_count_are_a_doubt_unless_they_are_few(share, severity):
+    lost = dataclasses.replace(event(EventKind.DISCARDED), share=share)
+    (finding,) = DynamicsRules().findings([lost])
+    assert finding.severity is severity
+
+
 def test_what_is_grasped_may_be_pushed_and_others_not():
     events = [event(EventKind.PUSHED, 0.05, thing=1), event(EventKind.GRASP, thing=1),
               event(EventKind.PUSHED, 0.05, thing=2)]

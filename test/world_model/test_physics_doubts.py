@@ -8,16 +8,23 @@ import pytest
 from gantry import motion, observe, simulator
 from scenes import box, Path, RED, World
 
+from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import DynamicsRules
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import EventKind, Severity
-from kinema4d_ros.world_model.physics import reconstruct, Tale
+from kinema4d_ros.world_model.physics import ensemble as ensembles
+from kinema4d_ros.world_model.physics import reconstruct, Tale, why_not_available
 from kinema4d_ros.world_model.physics import tale as tales
 from kinema4d_ros.world_model.physics.ensemble import Ensemble
 from kinema4d_ros.world_model.physics.simulation import NOBODY, Run
+from kinema4d_ros.world_model.physics.world import Assumptions
+
+needs_mujoco = pytest.mark.skipif(why_not_available() is not None, reason=str(why_not_available()))
 
 AT = (0.05, 0.1)
 PATH = Path.through((0.0, -0.3, 0.3, 0.25, 0.0), (1.0, -0.3, 0.3, 0.25, 0.0), frames=11)
+SHOVE = Path.through((0.0, -0.15, AT[1], 0.25, 0.0), (0.4, -0.15, AT[1], 0.03, 0.0),
+                     (1.4, 0.08, AT[1], 0.03, 0.0), frames=30)
 _LYING = np.array([np.cos(np.pi / 4), 0.0, np.sin(np.pi / 4), 0.0])
 
 
@@ -70,3 +77,33 @@ def test_whether_it_moves_matters_beyond_may_push(seen, monkeypatch, way, may_pu
 
 def test_runs_that_agree_leave_no_doubt(seen, monkeypatch):
     assert not events(seen, monkeypatch, [run(0.05)] * 3, EventKind.UNDECIDED)
+
+
+def test_runs_that_became_unstable_are_told_with_their_share(seen, monkeypatch):
+    (event,) = events(seen, monkeypatch, [run()], EventKind.DISCARDED, discarded=7)
+    assert '7 of 8 simulations became unstable' in event.message and event.share == 7 / 8
+    (finding,) = DynamicsRules().findings([event])
+    assert finding.severity is Severity.UNSURE
+
+
+@needs_mujoco
+def test_a_run_that_becomes_unstable_is_counted_and_never_shown(seen, monkeypatch, tmp_path):
+    """A friction that is no number makes MuJoCo's solution none as soon as a finger touches."""
+    def sample(world, room, seed):
+        return Assumptions(friction=float('nan')) if seed == 0 else drawn(world, room, seed)
+
+    monkeypatch.chdir(tmp_path)     # where MuJoCo writes its log
+    drawn = ensembles.sample
+    monkeypatch.setattr(ensembles, 'sample', sample)
+    reconstruction, view, _ = seen
+    with simulator(None) as shadow:
+        observation = observe(World(), SHOVE)
+        robot = shadow.roll_out(observation, motion(SHOVE))
+    tale = Tale(reconstruction, view, robot, members=3, threads=1)
+    assert tale.members == (2, 1)
+    assert not any(each.why_unstable for each in tale.ensemble.runs)
+    assert all(np.isfinite(each.places).all() for each in tale.ensemble.runs)
+    told = {each.event.kind: each.event for each in tale.events}
+    assert EventKind.PUSHED in told and told[EventKind.DISCARDED].share == pytest.approx(1 / 3)
+    with pytest.raises(WorldModelError, match='none of 1 simulations was stable'):
+        Tale(reconstruction, view, robot, members=1)

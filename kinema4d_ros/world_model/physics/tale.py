@@ -148,7 +148,7 @@ class Tale(Told):
             found.append(WorldEvent(
                 EventKind.DISCARDED, end, None,
                 f'{self.ensemble.discarded} of {total} simulations became unstable and do not '
-                'count'))
+                'count', share=self.ensemble.discarded / total))
         return found
 
     def ends(self, run: int = 0) -> list[tuple[np.ndarray, np.ndarray, float]]:
