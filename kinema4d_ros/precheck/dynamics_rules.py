@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,30 @@ class DynamicsRules:
         grasped = {event.thing for event in events if event.kind is EventKind.GRASP} - {None}
         return tuple(self._finding(event, event.thing in grasped) for event in events)
 
+    def findings_of_seeds(self, first: Iterable[WorldEvent],
+                          others: Mapping[int, Iterable[WorldEvent]]) -> tuple[Finding, ...]:
+        """
+        Return what the events of several predictions of one motion mean.
+
+        Those of other seeds are added where no prediction before showed the same of the same thing
+        that is as bad.
+
+        :param first: the events of the prediction that is shown.
+        :param others: seed -> the events of its prediction.
+        """
+        first, found = tuple(first), list(self.findings(first))
+        known: dict[tuple[object, ...], Severity] = {}
+        for event, finding in zip(first, found, strict=True):
+            _know(known, event, finding)
+        for seed, events in others.items():
+            events = tuple(events)
+            for event, finding in zip(events, self.findings(events), strict=True):
+                if finding.severity > known.get(_about(event), -1):
+                    found.append(dataclasses.replace(
+                        finding, message=f'with seed {seed}: {finding.message}'))
+                    _know(known, event, finding)
+        return tuple(found)
+
     def _finding(self, event: WorldEvent, is_grasped: bool) -> Finding:
         severity, limit = Severity.INFO, None
         if event.kind.value in EVENT_RULES:
@@ -104,6 +128,17 @@ class DynamicsRules:
             FindingCode[event.kind.name], severity, event.message, other='scene',
             point_base=point, time=float(event.time), value=event.distance, limit=limit,
             unit='' if event.distance is None else 'm')
+
+
+def _about(event: WorldEvent) -> tuple[object, ...]:
+    """Return what an event tells of which thing; things have the same numbers in all seeds."""
+    return event.kind, event.message if event.thing is None else event.thing
+
+
+def _know(known: dict[tuple[object, ...], Severity], event: WorldEvent,
+          finding: Finding) -> None:
+    about = _about(event)
+    known[about] = max(finding.severity, known.get(about, finding.severity))
 
 
 #: the events for which there is a rule, by the names of their fields

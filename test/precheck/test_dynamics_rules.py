@@ -123,6 +123,17 @@ def test_default_rules(kind, distance, severity):
     assert finding.severity is severity and finding.code.name == kind.name
 
 
+def test_what_another_seed_shows_counts_and_the_same_is_told_once():
+    small, far = event(EventKind.PUSHED, 0.005), event(EventKind.PUSHED, 0.3)
+    first = [small, event(EventKind.REST)]
+    found = DynamicsRules().findings_of_seeds(first, {
+        1: [small, event(EventKind.REST)], 2: [far, event(EventKind.TOPPLED)], 3: [far]})
+    assert [(f.code.name, f.severity, f.message) for f in found] == [
+        ('PUSHED', Severity.INFO, 'it happens'), ('REST', Severity.INFO, 'it happens'),
+        ('PUSHED', Severity.UNSURE, 'with seed 2: it happens'),
+        ('TOPPLED', Severity.UNSURE, 'with seed 2: it happens')]
+
+
 @pytest.mark.parametrize('share, severity', [
     (1 / 8, Severity.UNSURE), (0.1, Severity.UNSURE), (1 / 16, Severity.INFO)])
 def test_runs_that_do_not_count_are_a_doubt_unless_they_are_few(share, severity):
