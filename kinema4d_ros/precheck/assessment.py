@@ -185,8 +185,9 @@ class Assessment:
         """
         Return the verdict on what was found so far.
 
-        Predicted events are notes where tier 1 foresaw no outcome; where it did, those of geometry
-        are the same, and others are where tier 1 told of none of their kind.
+        Notes count as what a tier found does: those above INFO always. Of the others, predicted
+        events are left out where tier 1 foresaw an outcome and they are of geometry, which are the
+        same, or it told of one of their kind.
 
         :param required: the tiers without which there is no PASS; with none there is never one.
         :param final: False while a later tier may still change it.
@@ -194,7 +195,8 @@ class Assessment:
         :param fields: of this verdict only, as `measure` takes them.
         """
         foreseen = 'outcome' in self._measured
-        kept = [note for note in self._notes if not foreseen or note.code not in _EVENTS
+        kept = [note for note in self._notes if note.severity > Severity.INFO or not foreseen
+                or note.code not in _EVENTS
                 or not (note.code in _GEOMETRIC or self.has(note.code))]
         outcome = '; '.join(note.message for note in kept if note.code in _EVENTS)
         return decide(self._findings, required=required, notes=(*kept, *notes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ class Consequence(enum.StrEnum):
 
 _SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.UNSURE,
                Consequence.FAIL: Severity.FAIL}
+#: share of the runs; where fewer became unstable, the others tell enough
+FEW = 0.1
 _TAKES_ALONG = (EventKind.PUSHED, EventKind.DRAGGED)
 
 
@@ -51,7 +53,8 @@ class DynamicsRules:
     fell_off: Consequence = Consequence.UNSURE
     jammed: Consequence = Consequence.UNSURE
     not_modelled: Consequence = Consequence.REPORT
-    undecided: Consequence = Consequence.REPORT
+    undecided: Consequence = Consequence.UNSURE
+    discarded: Consequence = Consequence.UNSURE    # of a tenth of the runs or more
 
     def __post_init__(self) -> None:
         """
@@ -81,6 +84,30 @@ class DynamicsRules:
         grasped = {event.thing for event in events if event.kind is EventKind.GRASP} - {None}
         return tuple(self._finding(event, event.thing in grasped) for event in events)
 
+    def findings_of_seeds(self, first: Iterable[WorldEvent],
+                          others: Mapping[int, Iterable[WorldEvent]]) -> tuple[Finding, ...]:
+        """
+        Return what the events of several predictions of one motion mean.
+
+        Those of other seeds are added where no prediction before showed the same of the same thing
+        that is as bad.
+
+        :param first: the events of the prediction that is shown.
+        :param others: seed -> the events of its prediction.
+        """
+        first, found = tuple(first), list(self.findings(first))
+        known: dict[tuple[object, ...], Severity] = {}
+        for event, finding in zip(first, found, strict=True):
+            _know(known, event, finding)
+        for seed, events in others.items():
+            events = tuple(events)
+            for event, finding in zip(events, self.findings(events), strict=True):
+                if finding.severity > known.get(_about(event), -1):
+                    found.append(dataclasses.replace(
+                        finding, message=f'with seed {seed}: {finding.message}'))
+                    _know(known, event, finding)
+        return tuple(found)
+
     def _finding(self, event: WorldEvent, is_grasped: bool) -> Finding:
         severity, limit = Severity.INFO, None
         if event.kind.value in EVENT_RULES:
@@ -90,11 +117,28 @@ class DynamicsRules:
             if (event.distance or 0.0) <= limit or (is_grasped
                                                     and event.kind is EventKind.PUSHED):
                 severity = Severity.INFO
+        elif event.kind is EventKind.UNDECIDED and event.distance is not None:
+            limit = self.may_push       # whether it moves at all, and no run moves it farther
+            severity = severity if event.distance > limit else Severity.INFO
+        elif event.kind is EventKind.DISCARDED and event.share is not None \
+                and event.share < FEW:
+            severity = Severity.INFO
         point = None if event.point_base is None else plain_point(event.point_base)
         return Finding(
             FindingCode[event.kind.name], severity, event.message, other='scene',
             point_base=point, time=float(event.time), value=event.distance, limit=limit,
             unit='' if event.distance is None else 'm')
+
+
+def _about(event: WorldEvent) -> tuple[object, ...]:
+    """Return what an event tells of which thing; things have the same numbers in all seeds."""
+    return event.kind, event.message if event.thing is None else event.thing
+
+
+def _know(known: dict[tuple[object, ...], Severity], event: WorldEvent,
+          finding: Finding) -> None:
+    about = _about(event)
+    known[about] = max(finding.severity, known.get(about, finding.severity))
 
 
 #: the events for which there is a rule, by the names of their fields

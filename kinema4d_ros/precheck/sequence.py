@@ -28,7 +28,8 @@ from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
-                                Report, RobotRollout, Severity, silent, StartState, Verdict)
+                                Report, RobotRollout, Severity, silent, StartState, Verdict,
+                                WorldEvent)
 
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
@@ -132,19 +133,19 @@ def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
     :raises Exception: whatever the world model raises, since then there is no prediction.
     """
     if is_judged:
-        first, findings = check_future(simulator, checker, observation, trajectory, seed, report,
-                                       show, start)
+        first, findings, others = check_future(simulator, checker, observation, trajectory, seed,
+                                               report, show, start)
         assessment.add(2, *findings)
         assessment.measure(action_following=first.action_following)
         events = list(first.events)
     else:
-        events = []
+        events, others = [], {}
         robot, frames = simulator.future(observation, trajectory, seed=seed, report=report,
                                          start=start)
         for frame in frames:
             show(robot, frame)
             events += frame.events
-    assessment.note(*checker.settings.physics.findings(events))
+    assessment.note(*checker.settings.physics.findings_of_seeds(events, others))
 
 
 def conclude(assessment: Assessment, trajectory: JointTrajectory | None, robot: Robot | None,
@@ -176,12 +177,13 @@ def conclude(assessment: Assessment, trajectory: JointTrajectory | None, robot: 
 def check_future(simulator: Predictor, checker: RobotChecker, observation: Observation,
                  trajectory: JointTrajectory, seed: int, report: Report,
                  show: Show = lambda *_: None, start: Mapping[str, float] | None = None,
-                 ) -> tuple[FutureCheck, tuple[Finding, ...]]:
+                 ) -> tuple[FutureCheck, tuple[Finding, ...], dict[int, list[WorldEvent]]]:
     """
     Predict, with as many seeds and counterfactuals as the settings say, and check it.
 
     :param show: called with the robot's motion with each frame of the first prediction.
-    :return: the check of the first prediction, and the findings of all.
+    :return: the check of the first prediction, the findings of all, and by seed the events of
+        the other predictions of this motion.
     """
     settings = checker.settings.tier2
 
@@ -196,11 +198,13 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
         return future
 
     first = look_at(trajectory, seed, show)
-    others = [look_at(trajectory, seed + number).views for number in range(1, settings.seeds)]
+    others = {seed + number: look_at(trajectory, seed + number)
+              for number in range(1, settings.seeds)}
     still = None
     if settings.hold_still:
         still = look_at(held_still(trajectory, observation), seed).views
-    return first, first.finish(others, still)
+    findings = first.finish([each.views for each in others.values()], still)
+    return first, findings, {number: each.events for number, each in others.items()}
 
 
 def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:

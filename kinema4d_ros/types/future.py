@@ -122,7 +122,8 @@ class WorldEvent:
     point_base: np.ndarray | None  # (3,) float64 [m], base frame; where it happens, if anywhere
     message: str                   # one sentence for people
     thing: int | None = None       # number of the thing that it happens to, within one prediction
-    distance: float | None = None  # [m] how far that moves or falls
+    distance: float | None = None  # [m] how far that moves, may move, or falls
+    share: float | None = None     # of the runs of which that is said, 0 to 1, if it is of some
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,10 @@ from kinema4d_ros.types import Finding, FindingCode, JointLimit, JointTrajectory
 _BADNESS = {Status.PASS: 0, Status.UNSURE: 1, Status.FAIL: 2}
 FINDING = st.builds(Finding, st.sampled_from(FindingCode), st.sampled_from(Severity),
                     st.just('said'), link=st.sampled_from(('', 'arm')))
+#: events, few of them, so that tiers and notes often tell of the same kind
+EVENT = st.builds(
+    Finding, st.sampled_from((FindingCode.PUSHED, FindingCode.GRASP, FindingCode.UNDECIDED)),
+    st.sampled_from(Severity), st.sampled_from(('the can', 'the box')))
 FOUND = st.dictionaries(st.integers(0, 2), st.lists(FINDING, max_size=3))
 TIERS = st.sets(st.integers(0, 2), min_size=1)
 
@@ -106,6 +110,30 @@ def test_predicted_events_are_reported_only_where_tier_1_foresaw_nothing():
     one.measure(outcome='')
     verdict = one.verdict((0,))
     assert (verdict.findings, verdict.outcome) == ((other,), '')
+
+
+@given(st.dictionaries(st.integers(0, 2), st.lists(EVENT, max_size=3)), TIERS,
+       st.lists(EVENT, max_size=3), EVENT, st.booleans())
+def test_a_note_never_improves_the_verdict_and_never_vanishes(found, required, notes, note,
+                                                              foreseen):
+    one = assessment(found, notes)
+    if foreseen:
+        one.measure(outcome='it is pushed')
+    before = badness(one, required)
+    one.note(note)
+    assert badness(one, required) >= before
+    listed = one.verdict(required).findings
+    assert all(each in listed for each in (*notes, note) if each.severity > Severity.INFO)
+    assert badness(one, required) >= note.severity      # the numbers are those of badness
+
+
+def test_what_tier_2_shows_counts_although_tier_1_told_of_something_milder():
+    mild = Finding(FindingCode.PUSHED, Severity.INFO, 'pushes the can', value=0.005)
+    worse = Finding(FindingCode.PUSHED, Severity.FAIL, 'pushes the box', value=0.3)
+    one = assessment({0: [], 1: [mild]}, [worse])
+    one.measure(outcome='pushes the can')
+    verdict = one.verdict((0, 1))
+    assert verdict.status == Status.FAIL and worse in verdict.findings
 
 
 def test_what_a_tier_raises_is_a_doubt_and_a_stop_is_none():

@@ -115,10 +115,31 @@ def test_what_cannot_be_simulated_forbids_a_pass(monkeypatch):
     (EventKind.DRAGGED, 0.02, Severity.UNSURE), (EventKind.TOPPLED, 0.0, Severity.UNSURE),
     (EventKind.DROPPED, 0.2, Severity.INFO), (EventKind.FELL_OFF, 0.1, Severity.UNSURE),
     (EventKind.SLIPPED_OUT, None, Severity.UNSURE), (EventKind.JAMMED, None, Severity.UNSURE),
+    (EventKind.UNDECIDED, None, Severity.UNSURE), (EventKind.UNDECIDED, 0.02, Severity.UNSURE),
+    (EventKind.UNDECIDED, 0.009, Severity.INFO),
     (EventKind.NOT_MODELLED, None, Severity.INFO), (EventKind.GRASP, None, Severity.INFO)])
 def test_default_rules(kind, distance, severity):
     (finding,) = DynamicsRules().findings([event(kind, distance)])
     assert finding.severity is severity and finding.code.name == kind.name
+
+
+def test_what_another_seed_shows_counts_and_the_same_is_told_once():
+    small, far = event(EventKind.PUSHED, 0.005), event(EventKind.PUSHED, 0.3)
+    first = [small, event(EventKind.REST)]
+    found = DynamicsRules().findings_of_seeds(first, {
+        1: [small, event(EventKind.REST)], 2: [far, event(EventKind.TOPPLED)], 3: [far]})
+    assert [(f.code.name, f.severity, f.message) for f in found] == [
+        ('PUSHED', Severity.INFO, 'it happens'), ('REST', Severity.INFO, 'it happens'),
+        ('PUSHED', Severity.UNSURE, 'with seed 2: it happens'),
+        ('TOPPLED', Severity.UNSURE, 'with seed 2: it happens')]
+
+
+@pytest.mark.parametrize('share, severity', [
+    (1 / 8, Severity.UNSURE), (0.1, Severity.UNSURE), (1 / 16, Severity.INFO)])
+def test_runs_that_do_not_count_are_a_doubt_unless_they_are_few(share, severity):
+    lost = dataclasses.replace(event(EventKind.DISCARDED), share=share)
+    (finding,) = DynamicsRules().findings([lost])
+    assert finding.severity is severity
 
 
 def test_what_is_grasped_may_be_pushed_and_others_not():

@@ -16,8 +16,10 @@ from kinema4d_ros.precheck import (Assessment, at_speed, Goal, PrecheckSettings,
                                    Tier0Settings, Tier1Settings)
 from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.robot import trajectory_hash
-from kinema4d_ros.types import FindingCode, JointLimit, Severity, Status
+from kinema4d_ros.types import (EventKind, FindingCode, JointLimit, Severity, silent, Status,
+                                WorldEvent)
 from kinema4d_ros.world_model import load_world_model
+from kinema4d_ros.world_model.frozen import Frozen
 
 pick_and_place = functools.partial(coarse_pick_and_place, frames=76)    # a point every 0.1 s
 STILL, TO = (0.1, 0.15), (-0.05, -0.2)
@@ -188,6 +190,25 @@ def test_settings_reach_every_tier(shadow):
     careful = dataclasses.replace(EXACT, tier1=dataclasses.replace(
         EXACT.tier1, calibration_sigma=0.02, camera_check='off'))
     assert judge(shadow, can_world(), GOOD, settings=careful).status == Status.UNSURE
+
+
+class TopplesWithSeedOne(Frozen):
+    """A world model in which something tips over with one of the seeds."""
+
+    name = 'topples-with-seed-one'
+
+    def predict(self, observation, robot, *, seed=0, report=silent):
+        event = WorldEvent(EventKind.TOPPLED, 0.5, None, 'it tips over', 0)
+        for frame in super().predict(observation, robot, seed=seed, report=report):
+            yield dataclasses.replace(frame, events=(event,)) if seed == 1 else frame
+
+
+@pytest.mark.parametrize('seeds, severities', [(1, []), (2, [Severity.UNSURE])])
+def test_what_happens_with_another_seed_is_judged(seeds, severities):
+    settings = dataclasses.replace(EXACT, tier2=dataclasses.replace(EXACT.tier2, seeds=seeds))
+    shadow = simulator(TopplesWithSeedOne(), frames=3)
+    verdict = judge(shadow, can_world(), GOOD, tiers=(0, 1, 2), settings=settings)
+    assert [f.severity for f in verdict.findings if f.code is FindingCode.TOPPLED] == severities
 
 
 # ------------------------------------------------------------------ without a world model

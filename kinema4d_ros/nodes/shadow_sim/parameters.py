@@ -25,7 +25,8 @@ _EVENT_MEANINGS = {
     'fell_off': 'something falls off what it stood on',
     'jammed': 'something is pressed between robot and surroundings with more than 40 N',
     'not_modelled': 'the robot touches a fixture, such as a drawer, which the simulation has stay',
-    'undecided': 'simulations under other assumptions end in another way'}
+    'undecided': 'simulations under other assumptions end in another way',
+    'discarded': 'a tenth or more of the simulations became unstable and do not count'}
 _TOUCH = TouchRule()
 
 

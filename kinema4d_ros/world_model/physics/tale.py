@@ -20,6 +20,7 @@ from kinema4d_ros.world_model.physics.reconstruction import Reconstruction
 from kinema4d_ros.world_model.physics.world import Thing
 
 _CLOSED = (EventKind.CLOSED_ON_NOTHING, EventKind.UNSEEN_SPACE)
+_IN_PLACE_OR_ALONG = {Ending.STAYS, Ending.MOVED}
 _SETTLE = 0.5        # [s] after the motion in which things come to rest
 _VISIBLE = 1e-3      # [m] a thing that moves less is part of the backdrop
 _THIN = 0.01         # [m] at which a fixture's points are looked at
@@ -129,20 +130,25 @@ class Tale(Told):
     def _doubts(self, robot: RobotRollout) -> list[WorldEvent]:
         """Return what the ensemble does not agree on, and how many runs do not count."""
         found, end = [], float(robot.times[-1])
-        for moving, (number, _) in zip(self.bodies, self.things, strict=True):
+        for number, center in enumerate(self._centers):     # what stays in the shown run too
             modes = self.ensemble.modes(number)
-            if len(modes) > 1:
-                said = ', '.join(f'{each.value} in {count}' for each, count in modes.items())
-                found.append(WorldEvent(
-                    EventKind.UNDECIDED, end, moving.center(-1),
-                    f'how the object at {_place(moving.body.center)} ends is not decided: of '
-                    f'{len(self.ensemble.runs)} simulations it {said}'))
+            if len(modes) < 2:
+                continue
+            said = ', '.join(f'{each.value} in {count}' for each, count in modes.items())
+            T = self.ensemble.shown.poses(number, center, robot.times[-1:])[0]
+            farthest = max(float(np.linalg.norm(run.places[-1, number] - run.places[0, number]))
+                           for run in self.ensemble.runs)
+            found.append(WorldEvent(
+                EventKind.UNDECIDED, end, T[:3, :3] @ center + T[:3, 3],
+                f'how the object at {_place(center)} ends is not decided: of '
+                f'{len(self.ensemble.runs)} simulations it {said}', number,
+                farthest if set(modes) <= _IN_PLACE_OR_ALONG else None))
         if self.ensemble.discarded:
             total = self.ensemble.discarded + len(self.ensemble.runs)
             found.append(WorldEvent(
                 EventKind.DISCARDED, end, None,
                 f'{self.ensemble.discarded} of {total} simulations became unstable and do not '
-                'count'))
+                'count', share=self.ensemble.discarded / total))
         return found
 
     def ends(self, run: int = 0) -> list[tuple[np.ndarray, np.ndarray, float]]:
