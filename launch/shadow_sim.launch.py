@@ -50,8 +50,8 @@ ARGUMENTS = [
                           description='A further parameter file, of your camera; see '
                           'config/camera.yaml'),
     DeclareLaunchArgument('world_model', default_value='',
-                          description='frozen, kinematic, kinema4d, replay, or your own as '
-                          'module:Class; empty for what params_file says'),
+                          description='frozen, kinematic, physics, kinema4d, replay, or your own '
+                          'as module:Class; empty for what params_file says'),
     DeclareLaunchArgument('device', default_value='',
                           description='Device of a world model that runs on one, such as cuda:0; '
                           'empty for what params_file says'),
@@ -179,11 +179,10 @@ def check_parameter_file(name, path, context):
 
 def description(given):
     """Return the robot description that is to be published; '' where the robot does it itself."""
-    if given['urdf']:
-        return description_of_file(given['urdf'])
     asked = [f'--{name.replace("_", "-")}={given[name]}' for name in ('world_model', 'episode')
              if given[name]]
-    return run('python3', '-m', 'kinema4d_ros.nodes.launch_arguments', *asked) if asked else ''
+    text = run('python3', '-m', 'kinema4d_ros.nodes.launch_arguments', *asked) if asked else ''
+    return description_of_file(given['urdf']) if given['urdf'] else text
 
 
 def description_of_file(path):

@@ -18,7 +18,7 @@ from rclpy.subscription import Subscription
 
 RCLPY_VERSION = ('7.1', '9.1')
 __all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'call_back', 'end_callbacks',
-           'sequence_number', 'take']
+           'sequence_number', 'shut_down', 'take']
 
 
 def take(subscription: Subscription) -> tuple[Any, Any] | None:
@@ -74,3 +74,15 @@ def end_callbacks(executor: MultiThreadedExecutor, timeout: float) -> list[Excep
         if not task.done() and not task._executing and inspect.iscoroutine(task._handler):
             task._handler.close()
     return [error for error in raised if error is not None and not isinstance(error, InvalidHandle)]
+
+
+def shut_down(executor: MultiThreadedExecutor, timeout: float) -> list[threading.Thread]:
+    """
+    Shut an executor down within `timeout` s, whatever its callbacks do, after `end_callbacks`.
+
+    :return: its threads that still run: Python waits for them without end when it ends.
+    """
+    wait = {'wait_for_threads': False} \
+        if 'wait_for_threads' in inspect.signature(executor.shutdown).parameters else {}
+    executor.shutdown(timeout_sec=timeout, **wait)
+    return [thread for thread in executor._executor._threads if thread.is_alive()]

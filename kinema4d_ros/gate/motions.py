@@ -161,7 +161,8 @@ class PendingMotion:
             gate_problem=graph.gate_problem, controller_problem=graph.controller_problem,
             shadow_sim_problem=graph.shadow_sim_problem,
             joints_problem=world.why_joints_unknown(
-                self.request.joint_names, self.settings.max_joint_age, context.now),
+                self.request.joint_names, self.settings.max_joint_age, context.now,
+                may_pause=False),
             robot_problem=world.robot_problem,
             other_problem=self.why_other_motion(world, context.now),
             waits_at=_first_point_away(self.request, self.start), blend=blend,

@@ -128,20 +128,26 @@ class World:
         """Return how far a stamp is from now [s]."""
         return abs(self.now_ns - reading.stamp_ns) * _NS
 
-    def why_joints_unknown(self, names: Iterable[str], max_age: float, now: float) -> str | None:
+    def why_joints_unknown(self, names: Iterable[str], max_age: float, now: float, *,
+                           may_pause: bool = True) -> str | None:
         """
         Return why it is not known where these joints are.
 
         :param max_age: [s] that a measurement may be old by either clock.
         :param now: steady time [s].
+        :param may_pause: whether only simulated time counts where there is such: a simulation that
+            pauses, or has ended, is then no reason.
         """
         for name in names:
             reading = self.joints.get(name)
             if reading is None:
                 return f'joint_states have not told where {name} is'
-            age = self._stamp_age(reading)
+            age, silent = self._stamp_age(reading), now - reading.arrival
+            if age <= max_age < silent and self.is_simulated and not may_pause:
+                return f'joint_states of {name} have not come for {silent:.2f} s, limit ' \
+                       f'{max_age} s: does /clock stand still?'
             if not self.is_simulated:
-                age = max(age, now - reading.arrival)
+                age = max(age, silent)
             if age > max_age:
                 return f'joint_states of {name} are {age:.2f} s off, limit {max_age} s'
         return None

@@ -77,6 +77,18 @@ TABLE = ParameterTable((
 ))
 
 
+def recorded_time(stamp_ns: int, offset_ns: int) -> int:
+    """
+    Return the recorded time [ns] that is `offset_ns` from a stamp, which grows with the offset.
+
+    A recording of a simulation begins seconds after 0, and there is no time before that: what would
+    be earlier than half of the stamp comes closer and closer to 0 instead, but is never 0, which
+    means that there is no time.
+    """
+    half, before = stamp_ns // 2, max(-offset_ns, 1)
+    return max(1, stamp_ns + offset_ns if before <= half else half * half // before)
+
+
 class EpisodePlayer(NodeBase, Node):
     """Plays from a thread of its own; `on_end` is called after the last frame, or on failure."""
 
@@ -272,7 +284,7 @@ class EpisodePlayer(NodeBase, Node):
         """Return the stamp to publish with: now, or the recorded one with the clock set to it."""
         if self._time is None:
             return self.get_clock().now().nanoseconds
-        stamp_ns = frame.stamp_ns + offset_ns
+        stamp_ns = recorded_time(frame.stamp_ns, offset_ns)
         self._time.publish(Clock(clock=time_message(stamp_ns)))
         return stamp_ns
 

@@ -33,7 +33,8 @@ def main(module: str) -> int:
     executor stops, and the node's `close` destroys what no callback uses any more. Signals end it
     through the main thread only, so that none raises an exception in the middle of a callback.
 
-    :return: exit code: 0, or 1 when the node could not start or a callback failed.
+    :return: exit code: 0, or 1 when the node could not start or a callback failed; with 1 it ends
+        at once where a callback does not end.
     """
     # A pipe, not a lock, queue or event: a signal that arrives while the main thread begins to wait
     # for one of these is noted, but does not end the wait.
@@ -55,7 +56,7 @@ def main(module: str) -> int:
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    from kinema4d_ros.bridge.rclpy_compat import end_callbacks, InvalidHandle
+    from kinema4d_ros.bridge.rclpy_compat import end_callbacks, InvalidHandle, shut_down
     from kinema4d_ros.errors import Kinema4DError
     from kinema4d_ros.nodes.launcher import launcher_of
 
@@ -112,12 +113,27 @@ def main(module: str) -> int:
         for raised in end_callbacks(executor, _END_TIMEOUT):
             traceback.print_exception(raised)
             failed.append(raised)
-        executor.shutdown(timeout_sec=_END_TIMEOUT)
+        stuck = shut_down(executor, _END_TIMEOUT)
+        if stuck:
+            end_anyway(module, stuck)
         node.close()
         failed += getattr(node, 'failures', [])
         node.destroy_node()
     rclpy.try_shutdown()
     return 1 if failed else 0
+
+
+def end_anyway(module: str, stuck: list[threading.Thread]) -> None:
+    """End a process whose callbacks do not end; nothing is destroyed that they may be using."""
+    frames = sys._current_frames()
+    print(f'{module.rpartition(".")[2]}: {len(stuck)} callback(s) did not end within '
+          f'{_END_TIMEOUT:g} s, so the process ends without them; they are at:', file=sys.stderr)
+    for thread in stuck:
+        stack = traceback.format_stack(frames.get(thread.ident or 0))
+        print(f'{thread.name}:\n{"".join(stack[-3:])}', file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def keep_freed_memory() -> None:

@@ -97,6 +97,29 @@ def test_a_simulation_that_pauses_is_no_silence(simulated, clock_goes_on, stoppe
     assert (CANCEL in gate.log) == stopped
 
 
+def test_nothing_new_is_passed_while_a_simulation_stands():
+    """As after its end: by its clock, which stands as well, nothing ever grows old."""
+    class Ended(Driver):
+        now_ns = round(100.0 * NS)
+
+        def world(self):
+            return dataclasses.replace(super().world(), is_simulated=True, clock=100.0)
+
+    gate = Ended()
+    request = gate.submit(swing())
+    gate.pass_(request)
+    assert gate.log[-1] == 'send'
+    gate.accept(request)
+    gate.finish(request)
+    silent, world = gate.world().joints, gate.world
+    gate.world = lambda: dataclasses.replace(world(), joints=silent)
+    gate.now += 2.0
+    request = gate.submit(swing())
+    gate.pass_(request)
+    assert gate.log.count('send') == 1
+    assert 'have not come for 2.00 s' in gate.told(request)
+
+
 @pytest.mark.parametrize('named', [True, False])
 @pytest.mark.parametrize('joint', ['turning', 'limited'])
 def test_a_continuous_joint_at_half_a_turn_changes_its_sign(named, joint):

@@ -3,6 +3,7 @@
 """episode_player: a bundled episode over DDS is what its file says; and into shadow_sim."""
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from graph import made, parameters, Process
 from kinema4d_ros.msg import PredictedFrame, Verdict
 from rosgraph_msgs.msg import Clock
@@ -18,14 +19,16 @@ from kinema4d_ros.bridge.images import depth_to_metres, rgb_image
 from kinema4d_ros.bridge.motion import (duration_seconds, joint_positions, stamp_ns,
                                         trajectory_from_message)
 from kinema4d_ros.bridge.transforms import matrix
-from kinema4d_ros.episodes import Episode
-from kinema4d_ros.episodes import find_episode
+from kinema4d_ros.episodes import Episode, EpisodeWriter, find_episode
 from kinema4d_ros.errors import EpisodeError
-from kinema4d_ros.robot import trajectory_hash
+from kinema4d_ros.nodes.episode_player import recorded_time
+from kinema4d_ros.nodes.shadow_sim.readiness import READINESS, ROBOT_HASH, SCENE_STAMP
+from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.resources import share_dir
 
 pytestmark = pytest.mark.timeout(180)
 PATH = next(iter(sorted((share_dir() / 'data' / 'episodes').glob('*success*.mcap'))), None)
+NS = 1_000_000_000
 WHOLE = qos.PREDICTED_FRAMES      # deep enough to lose nothing
 
 
@@ -89,6 +92,53 @@ def test_compressed_in_a_loop_with_the_recorded_time(ros_domain):
     times = [stamp_ns(clock.clock) for clock in clocks]
     assert min(np.diff(times)) < 0
     assert max(times) <= episode.frames[len(episode.frames) - 1].stamp_ns
+
+
+@pytest.mark.parametrize('start', [1, 30])
+def test_of_a_recording_that_begins_soon_after_0_no_time_is_before_that(
+        ros_domain, tmp_path, start):
+    """As of Gazebo: what is shown while shadow_sim gets ready is earlier than the recording."""
+    episode, path = Episode.open(PATH), tmp_path / 'simulated.mcap'
+    with EpisodeWriter(path) as writer:
+        writer.add_robot_description(start * NS, episode.robot_description)
+        for number in range(3):
+            frame, stamp = episode.frames[number], start * NS + number * NS // 20
+            writer.add_image(stamp, episode.camera_frame, frame.image)
+            writer.add_depth(stamp, episode.camera_frame, frame.depth)
+            writer.add_camera_info(stamp, episode.camera_frame, episode.calibration.pinhole)
+            writer.add_joint_state(stamp, tuple(frame.joint_positions),
+                                   np.array([*frame.joint_positions.values()]),
+                                   np.zeros(len(frame.joint_positions)))
+        writer.add_trajectory(start * NS + NS // 20, episode.trajectory)
+    with made() as graph:
+        clocks = graph.listen('/clock', Clock, 100)
+        images = graph.listen('camera/image_raw', Image, WHOLE)
+        player = Process('episode_player', *parameters(
+            episode=path, publish_clock='true', use_sim_time='true', at_end='hold',
+            wait_for_subscribers=0.0, wait_for_ready='[shadow_sim]'))
+        graph.wait(lambda: len(clocks) > 2 and images, 'the first frame')
+        told = graph.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        ready = DiagnosticStatus(name=f'shadow_sim: {READINESS}', level=DiagnosticStatus.OK)
+        ready.values = [KeyValue(key=ROBOT_HASH, value=Robot.from_urdf(
+            episode.robot_description).description_hash),
+                        KeyValue(key=SCENE_STAMP, value=str(start * NS))]
+        graph.wait(told.get_subscription_count, 'the player to listen')
+        told.publish(DiagnosticArray(status=[ready]))
+        graph.wait(lambda: stamp_ns(clocks[-1].clock) >= start * NS + NS // 10, 'the last frame')
+        assert player.stop() == 0, player.output()
+    assert 'Traceback' not in player.output()
+    times = [stamp_ns(clock.clock) for clock in clocks]
+    assert min(times) > 0 and times == sorted(times)
+
+
+@pytest.mark.parametrize('start', [0, 1, NS, 30 * NS, 10**9 * NS])
+def test_time_before_a_recording_grows_up_to_it_and_is_never_0(start):
+    offsets = range(-122 * NS, NS, NS // 10)
+    times = [recorded_time(start, offset) for offset in offsets]
+    assert min(times) > 0 and times == sorted(times)
+    assert recorded_time(start, 0) == max(start, 1)
+    if start >= NS:
+        assert len(set(times)) == len(times)
 
 
 def test_hold_shows_the_last_frame_until_told_to_stop(ros_domain):

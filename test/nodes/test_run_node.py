@@ -1,6 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """How every executable ends: also when the signal comes at the worst moment."""
+import contextlib
+import os
+import select
+import signal
 import subprocess
 import sys
 
@@ -105,3 +109,53 @@ def test_what_runs_is_finished_before_the_node_goes(ros_domain):
     done = subprocess.run([sys.executable, '-c', SLOW], capture_output=True, text=True,
                           timeout=60.0)
     assert (done.returncode, done.stdout.strip()) == (0, 'all is done'), done.stderr
+
+
+def test_a_callback_that_never_ends_does_not_keep_the_process(ros_domain):
+    code = SLOW.replace('self.quits.wait()', 'threading.Event().wait()')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          timeout=30.0)
+    assert done.returncode == 1, done.stderr
+    assert '1 callback(s) did not end within 5 s' in done.stderr and 'in work' in done.stderr
+    assert 'a callback still runs' not in done.stdout       # nothing is taken from under it
+
+
+# Its launcher, which starts it and goes away without a word. A Python that was built with old
+# headers has no pidfd_open.
+LAUNCHED = IDLE.replace('{make_node}', """
+{change}
+
+def make_node(stop):
+    node = Idle('idle')
+    node.declare_parameter('launcher_pid', int(sys.argv[-1]))
+    print('made', flush=True)
+    return node
+""")
+
+
+@pytest.mark.parametrize(('is_parent', 'change'), [
+    (True, 'del os.pidfd_open'),
+    (False, 'os.pidfd_open = lambda pid: open("/no/such/file")')], ids=['parent', 'other'])
+def test_a_launcher_is_watched_where_the_kernel_does_not_tell_of_its_end(
+        ros_domain, is_parent, change):
+    code = LAUNCHED.replace('{change}', change)
+    with subprocess.Popen(['sleep', '100']) as other:
+        pid = '$$' if is_parent else other.pid
+        shell = subprocess.Popen(
+            ['sh', '-c', f'"{sys.executable}" -c "$CODE" {pid} & echo $!; wait'],
+            stdout=subprocess.PIPE, text=True, env={**os.environ, 'CODE': code})
+        number = int(shell.stdout.readline())
+        try:
+            assert shell.stdout.readline() == 'made\n'
+            assert select.select([shell.stdout], [], [], 1.0)[0] == []      # it runs
+            launcher = shell if is_parent else other
+            launcher.kill()
+            launcher.wait()
+            # its end of the pipe closes when it ends
+            assert select.select([shell.stdout], [], [], 10.0)[0], 'it runs on'
+        finally:
+            shell.kill()
+            other.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+            shell.communicate()

@@ -43,6 +43,8 @@ def test_simulated_time_that_jumps_back_as_a_looping_bag_makes_it(ros_domain):
             return header
 
         def tick():
+            if 'stands' in now:
+                return
             now['ns'] += 50_000_000
             clock.publish(Clock(clock=time_message(now['ns'])))
 
@@ -73,4 +75,13 @@ def test_simulated_time_that_jumps_back_as_a_looping_bag_makes_it(ros_domain):
         graph.wait(lambda: len(final()) == 4, 'a verdict')
         assert final()[3].status == Verdict.PASS, final()[3].summary
         assert 50 <= final()[3].header.stamp.sec < 60
+        assert graph.set_parameter('shadow_sim', max_input_age=0.5, input_wait=0.2) == ''
+        now['stands'] = robot.joints_on = robot.camera_on = None     # the bag is over
+        graph.wait(lambda: 'does /clock stand still' in why_not_ready(arrays), 'the diagnostics')
+        robot.trajectory.publish(swing())
+        graph.wait(lambda: len(final()) == 5, 'a verdict')
+        assert final()[4].status == Verdict.UNSURE, final()[4].summary
+        assert 'nothing has come of joint_states' in final()[4].summary
+        robot.joints_on = True       # joints alone are heard: the camera is not
+        graph.wait(lambda: 'camera images' in why_not_ready(arrays), 'the diagnostics')
         assert process.stop() == 0 and 'Traceback' not in process.output(), process.output()

@@ -64,6 +64,20 @@ def why_stale(what: str, stamp_ns: int, now_ns: int, limit: float) -> str | None
     return f'the newest {what} is {when}, limit {limit} s{hint}'
 
 
+def why_silent_for(what: str, arrival: float, now: float, limit: float) -> str | None:
+    """
+    Return why what came last is too long ago by steady time, unless `limit` [s] is 0.0.
+
+    ROS time alone does not tell: where /clock ends, nothing grows old by it any more.
+    """
+    silent = now - arrival
+    if limit == 0.0 or silent <= limit:
+        return None
+    return f'nothing has come of {what} for {silent:.2f} s, limit {limit} s, though by the clock ' \
+           'of this node it is not old: does /clock stand still (a simulation that is paused or ' \
+           'has ended, a bag that is over)?'
+
+
 def offset_text(offset_ns: int, stamp_ns: int) -> str:
     """Return what is wrong with the stamps of a source, by one that was off when it came."""
     if stamp_ns == 0:

@@ -27,7 +27,8 @@ from kinema4d_ros.nodes.shadow_sim.camera_messages import (calibration_of, diffe
                                                            registered_depth, Stamps)
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import (CLOCK_NS, FRESH, InputProblem, NS,
-                                                         offset_text, refuse_no_time, why_stale)
+                                                         offset_text, refuse_no_time,
+                                                         why_silent_for, why_stale)
 from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation, StartState
@@ -341,12 +342,14 @@ class Inputs:
     def _refuse_stale_image(self, entry: Entry, now_ns: int, limit: float) -> None:
         name = self._node.resolve_topic_name(self._image_topic)
         stale = why_stale(f'camera image on {name}', entry.stamp_ns, now_ns, limit)
+        now = time.monotonic()
         if stale is None:
-            return
-        if time.monotonic() - entry.arrival < FRESH and abs(entry.offset_ns) > CLOCK_NS:
+            stale = why_silent_for(f'camera images on {name}', entry.arrival, now, limit)
+        elif now - entry.arrival < FRESH and abs(entry.offset_ns) > CLOCK_NS:
             stale += f'; images are sent, but {offset_text(entry.offset_ns, entry.stamp_ns)}; ' \
                      f'{publishers(self._node, self._image_topic)}'
-        raise InputProblem(FindingCode.STALE_INPUT, stale)
+        if stale is not None:
+            raise InputProblem(FindingCode.STALE_INPUT, stale)
 
     def _note_depth_apart(self, image: Entry, within_ns: int) -> None:
         """Note where depth images come, but none with an image."""

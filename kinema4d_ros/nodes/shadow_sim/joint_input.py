@@ -21,7 +21,8 @@ from kinema4d_ros.bridge.start_state import start_state
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.input_problem import (ahead, CLOCK_NS, FRESH, InputProblem, NS,
-                                                         offset_text, refuse_no_time, why_stale)
+                                                         offset_text, refuse_no_time,
+                                                         why_silent_for, why_stale)
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, StartState
 
@@ -109,14 +110,14 @@ class JointInput:
         """
         refuse_no_time(now_ns)
         fixed, wanted = self._fixed_and_wanted(robot, values)
-        limit, chosen = values['max_input_age'], {}
+        now, limit, chosen = time.monotonic(), values['max_input_age'], {}
         doubted: dict[str, Reading] = {}
         for name in wanted:
             readings = self._sources.readings(name)
             # a stamp of the future is as old as the time since it came
             fit = [reading for reading in readings if why_stale(
-                '', reading.stamp_ns, now_ns, limit) is None and not 0 < limit < (
-                    reading.offset_ns / NS)]
+                '', reading.stamp_ns, now_ns, limit) is None and not 0 < limit < max(
+                    reading.offset_ns / NS, now - reading.arrival)]
             if fit:
                 chosen[name] = max(fit, key=lambda reading: reading.stamp_ns)
             elif readings:
@@ -213,6 +214,8 @@ class JointInput:
         """Return what is wrong with joints whose stamps are far from the others', or from now."""
         name, reading = max(doubted.items(), key=lambda item: abs(now_ns - item[1].stamp_ns))
         text = why_stale(f'joint_states of {_several(doubted)}', reading.stamp_ns, now_ns, limit) \
+            or why_silent_for(f'joint_states of {_several(doubted)}', reading.arrival,
+                              time.monotonic(), limit) \
             or (f'the newest joint_states of {_several(doubted)} is more than {_SPREAD_NS / NS} s '
                 'away from that of the other joints')
         code, now = FindingCode.STALE_INPUT, time.monotonic()

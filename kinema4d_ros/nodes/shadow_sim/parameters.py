@@ -108,7 +108,8 @@ TABLE_ROWS = (
               'where it would not. While one says no, or cannot be heard, nothing passes. Those of '
               'the default may be absent', read_only=True),
     Parameter('max_input_age', float, 1.0,
-              'An image older than this is stale; 0.0 accepts any age (unsafe)', unit='s',
+              'Joints and image are stale that are older than this, or came longer ago by steady '
+              'time, as when /clock stands still; 0.0 accepts any age (unsafe)', unit='s',
               minimum=0.0, maximum=3600.0),
     Parameter('input_wait', float, 1.0,
               'How long a request waits for an input that is missing or stale', unit='s',
