@@ -72,6 +72,10 @@ def test_those_who_look_publish_nothing_but_their_log():
         assert not [topic for topic in enclave.dds(PUBLISH) if topic.startswith('rq')]
 
 
+def test_who_sends_or_decides_may_hear_whether_shadow_sim_is_ready():
+    assert who_may(SUBSCRIBE, '/shadow_sim/readiness') == {'operator', 'client', 'administrator'}
+
+
 def test_what_one_hears_another_may_say():
     """Or there is a name with a slip in it."""
     all_rights = rights() | rights(PLAYER)
