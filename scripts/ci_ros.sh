@@ -36,7 +36,7 @@ dependencies() {
     $SUDO apt-get update
     $SUDO apt-get install -y --no-install-recommends \
         python3-venv python3-colcon-common-extensions python3-rosdep git imagemagick xvfb \
-        libgl1-mesa-dri
+        libgl1-mesa-dri procps
     [ -e /etc/ros/rosdep/sources.list.d/20-default.list ] || $SUDO rosdep init
     rosdep update --rosdistro "$ROS_DISTRO"
     mkdir -p "$WS/src"
@@ -94,21 +94,31 @@ rviz() {
 }
 
 start() {
+    command -v pgrep >/dev/null || { echo 'there is no pgrep: apt-get install procps'; return 1; }
     sourced "/opt/ros/$ROS_DISTRO/setup.bash" "$ENVIRONMENT/bin/activate" "$WS/install/setup.bash"
     mkdir -p "$OUT"
     ros2 launch kinema4d_ros shadow_sim.launch.py --show-args
-    ros2 launch kinema4d_ros shadow_sim.launch.py "episode:=$EPISODE" "$1" \
+    # Ctrl-C reaches a whole group of processes, and launch counts on that. What a shell starts with &
+    # ignores SIGINT, and so would they all.
+    setsid python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])' \
+        ros2 launch kinema4d_ros shadow_sim.launch.py "episode:=$EPISODE" "$1" \
         >"$OUT/launch.log" 2>&1 &
     LAUNCH=$!
+    # Whatever fails from here on, nothing is left running.
+    trap 'kill -KILL -- "-$LAUNCH" 2>/dev/null || true' EXIT
     if ! timeout 180 ros2 topic echo --once /verdict kinema4d_ros/msg/Verdict; then
         tail -n 100 "$OUT/launch.log"
+        kill -INT -- "-$LAUNCH" || true
+        timeout 20 tail --pid="$LAUNCH" -f /dev/null || true
         return 1
     fi
 }
 
 stop() {
     local left
-    kill -INT "$LAUNCH"
+    kill -INT -- "-$LAUNCH"
     wait "$LAUNCH" || { tail -n 100 "$OUT/launch.log"; return 1; }
     if left=$(pgrep -f 'lib/kinema4d_ros/|rviz2 -d'); then
         echo "left behind by the launch file: $left"

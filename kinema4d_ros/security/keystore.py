@@ -23,6 +23,7 @@ from kinema4d_ros.security.permissions import governance, permissions
 from kinema4d_ros.security.policy import Policy
 
 _CAS = ('identity_ca', 'permissions_ca')
+_OF_ENCLAVE = ('cert.pem', 'key.pem', 'permissions.p7s')     # a folder with one of these is one
 _CLOCKS = timedelta(days=1)      # that clocks of other machines may be behind this one
 
 
@@ -42,7 +43,7 @@ class Keystore:
         :param domain: ROS domain that everything is allowed in.
         :param days: how long new certificates hold.
         :raises ConfigurationError: openssl is not installed, or cannot do it; the numbers are out
-            of range.
+            of range; the folder cannot be made; a certificate of an authority is not of its key.
         """
         if not 0 <= domain <= 232:
             raise ConfigurationError(f'the ROS domain is {domain}, it must be 0 to 232')
@@ -52,35 +53,71 @@ class Keystore:
         if shutil.which('openssl') is None:
             raise ConfigurationError('there is no command openssl: apt-get install openssl')
         self.folder, self._domain, self._days = folder.absolute(), domain, days
-        with _private_files():
+        with self._writing():
             for name in ('public', 'private', 'enclaves'):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             for name in _CAS:
                 self._make_authority(name)
-            self._sign(governance(domain), self.folder / 'enclaves' / 'governance')
 
-    def add(self, policy: Policy) -> list[Path]:
+    def add(self, *policies: Policy, remove_others: bool = False) -> list[Path]:
         """
-        Make the enclaves of a policy and return their folders.
+        Make the enclaves of policies and return their folders.
 
-        Keys and certificates that are there stay; permissions are signed anew.
+        Keys and certificates that are there stay; permissions are signed anew. Enclaves that are
+        there and in none of the policies would keep their old permissions: they are refused.
 
-        :raises ConfigurationError: openssl cannot do it.
+        :param remove_others: delete their folders instead.
+        :raises ConfigurationError: there are others; openssl cannot do it; the folder cannot be
+            written.
         """
+        enclaves = [enclave for policy in policies for enclave in policy.enclaves]
+        others = self._others({enclave.path for enclave in enclaves})
+        if others and not remove_others:
+            raise ConfigurationError(
+                f'{self.folder} has enclaves that are not of this run and would keep what they '
+                f'may: {", ".join(others)}. Give their policies too (--policy, --with-player), or '
+                'delete them with --remove-others; of copies on other machines a new keystore '
+                'alone gets rid')
         made = []
-        with _private_files():
-            for enclave in policy.enclaves:
-                folder = self.folder / 'enclaves' / enclave.path.lstrip('/')
+        with self._writing():
+            for path in others:
+                _remove(self._folder(path))
+            governed = self.folder / 'enclaves' / 'governance'
+            self._sign(governance(self._domain), governed)
+            for enclave in enclaves:
+                folder = self._folder(enclave.path)
                 folder.mkdir(parents=True, exist_ok=True)
                 self._make_identity(folder, enclave.path)
-                for name in _CAS:
-                    shutil.copy(self._certificate(name), folder)
-                shutil.copy(self.folder / 'enclaves' / 'governance.p7s', folder)
+                for source in (*map(self._certificate, _CAS), governed.with_suffix('.p7s')):
+                    with _replacing(folder / source.name) as new:
+                        shutil.copyfile(source, new)
                 self._sign(permissions(enclave, self._domain, datetime.now(UTC) - _CLOCKS,
                                        valid_until(folder / 'cert.pem')),
                            folder / 'permissions')
                 made.append(folder)
         return made
+
+    def _folder(self, path: str) -> Path:
+        return self.folder / 'enclaves' / path.lstrip('/')
+
+    def _others(self, paths: set[str]) -> list[str]:
+        """Return the enclaves on disk that are not among these."""
+        root = self.folder / 'enclaves'
+        found = {f'/{file.parent.relative_to(root)}' for name in _OF_ENCLAVE
+                 for file in root.rglob(name) if file.parent != root}
+        return sorted(found - paths)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Let nobody but the owner read what is made meanwhile; say what cannot be written."""
+        before = os.umask(0o077)
+        try:
+            yield
+        except OSError as error:
+            raise ConfigurationError(f'the keystore {self.folder} cannot be written: {error}; '
+                                     'choose a folder that is yours') from error
+        finally:
+            os.umask(before)
 
     def _certificate(self, name: str) -> Path:
         return self.folder / 'public' / f'{name}.cert.pem'
@@ -96,9 +133,15 @@ class Keystore:
                 raise ConfigurationError(
                     f'{certificate} is there and its key {key} is not: nothing can be signed; '
                     'bring the folder private/ back, or make a keystore elsewhere')
+            if not _belong(certificate, key):
+                raise ConfigurationError(
+                    f'{certificate} is not the certificate of its key {key}: nothing that is '
+                    'signed would be believed; bring both back from a copy, or make a keystore '
+                    'elsewhere')
             return
-        _make_key(key)
-        with tempfile.TemporaryDirectory() as work:
+        if not key.exists():
+            _make_key(key)
+        with tempfile.TemporaryDirectory() as work, _replacing(certificate) as new:
             config = Path(work, 'request')
             # The one signs certificates, the other documents.
             config.write_text(_request(f'kinema4d {name}') + (
@@ -106,7 +149,7 @@ class Keystore:
                 'keyUsage = critical, keyCertSign, cRLSign, digitalSignature\n'
                 'subjectKeyIdentifier = hash\n'))
             _openssl('req', '-x509', '-new', '-sha256', '-config', config, '-extensions', 'more',
-                     '-key', key, '-days', self._days, '-out', certificate)
+                     '-key', key, '-days', self._days, '-out', new)
 
     def _make_identity(self, folder: Path, path: str) -> None:
         """Make key and certificate of an enclave, unless they are there."""
@@ -114,22 +157,24 @@ class Keystore:
         if key.exists() and certificate.exists():
             return
         _make_key(key)
-        with tempfile.TemporaryDirectory() as work:
+        with tempfile.TemporaryDirectory() as work, _replacing(certificate) as new:
             config, request = Path(work, 'config'), Path(work, 'request')
             config.write_text(_request(path) + 'basicConstraints = CA:FALSE\n')
             _openssl('req', '-new', '-sha256', '-config', config, '-key', key, '-out', request)
             _openssl('x509', '-req', '-sha256', '-in', request, '-days', self._days,
                      '-CA', self._certificate('identity_ca'), '-CAkey', self._key('identity_ca'),
                      '-set_serial', f'0x{secrets.token_hex(16)}', '-extfile', config,
-                     '-extensions', 'more', '-out', certificate)
+                     '-extensions', 'more', '-out', new)
 
     def _sign(self, text: str, path: Path) -> None:
         """Write a document as .xml and, signed by the authority for permissions, as .p7s."""
         document = path.with_suffix('.xml')
-        document.write_text(text)
-        _openssl('smime', '-sign', '-text', '-in', document, '-out', path.with_suffix('.p7s'),
-                 '-signer', self._certificate('permissions_ca'),
-                 '-inkey', self._key('permissions_ca'))
+        with _replacing(document) as new:
+            new.write_text(text)
+        with _replacing(path.with_suffix('.p7s')) as new:
+            _openssl('smime', '-sign', '-text', '-in', document, '-out', new,
+                     '-signer', self._certificate('permissions_ca'),
+                     '-inkey', self._key('permissions_ca'))
 
 
 def valid_until(certificate: Path) -> datetime:
@@ -143,7 +188,27 @@ def valid_until(certificate: Path) -> datetime:
 
 
 def _make_key(path: Path) -> None:
-    _openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', path)
+    with _replacing(path) as new:
+        _openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256',
+                 '-out', new)
+
+
+def _belong(certificate: Path, key: Path) -> bool:
+    """Return whether a certificate can be read and is of a key."""
+    try:
+        return (_openssl('x509', '-in', certificate, '-noout', '-pubkey')
+                == _openssl('pkey', '-in', key, '-pubout'))
+    except ConfigurationError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Delete what makes a folder an enclave; others may lie below it."""
+    for name in (*_OF_ENCLAVE, *(f'{name}.cert.pem' for name in _CAS), 'governance.p7s',
+                 'permissions.xml'):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _request(name: str) -> str:
@@ -160,10 +225,11 @@ def _openssl(*words: object) -> str:
 
 
 @contextmanager
-def _private_files() -> Iterator[None]:
-    """Let nobody but the owner read what is made meanwhile."""
-    before = os.umask(0o077)
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a file to write; if all went it takes the place of what is there, a link too."""
+    new = path.with_name(f'.{path.name}.new')
     try:
-        yield
+        yield new
+        new.replace(path)
     finally:
-        os.umask(before)
+        new.unlink(missing_ok=True)

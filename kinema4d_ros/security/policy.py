@@ -8,6 +8,7 @@ The format is that of sros2 (policy.xsd, version 0.2.0), ALLOW only: what is not
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from defusedxml import DefusedXmlException, ElementTree
 from kinema4d_ros.errors import ConfigurationError
 
 _VERSION = '0.2.0'
+_NAME = re.compile(r'/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
 #: the name of the controller that the policies of this package have
 CONTROLLER = 'joint_trajectory_controller'
 
@@ -105,8 +107,17 @@ class Policy:
         :param namespace: that the nodes run in instead of the root; such as /left.
         :param controller: name of the controller in the place of joint_trajectory_controller;
             relative to the namespace unless it begins with /.
-        :raises ConfigurationError: the file cannot be read, or says what is not understood.
+        :raises ConfigurationError: the file cannot be read, or says what is not understood;
+            namespace or controller is no name of ROS.
         """
+        # A permission is a pattern: a * in it would allow what nobody meant.
+        if namespace and not (namespace.startswith('/') and _NAME.fullmatch(namespace)):
+            raise ConfigurationError(f'namespace {namespace!r} is none of ROS; it must be names of '
+                                     'letters, digits and _, with a / before each, such as /left')
+        if controller and not _NAME.fullmatch(controller):
+            raise ConfigurationError(f'controller {controller!r} is no name of ROS; it must be '
+                                     'names of letters, digits and _, with a / between them, such '
+                                     f'as /{CONTROLLER}')
         try:
             root = ElementTree.parse(path).getroot()
         except (OSError, ParseError, DefusedXmlException) as error:

@@ -101,9 +101,11 @@ class Access:
         # Out of the address at once: those are remembered, and shown to others.
         rest = urlencode(query, doseq=True)
         place = '/' + address.path.lstrip('/')      # `//name` would be another server
+        # Lax: after a click on another site's page, Strict is not sent on along this redirection.
+        # Such a page can but show this one; its websockets are refused by Origin.
         return Answer(303, 'go on without the token', {
             'Location': place + (f'?{rest}' if rest else ''),
-            'Set-Cookie': f'{name}={secret}; Path=/; HttpOnly; SameSite=Strict'})
+            'Set-Cookie': f'{name}={secret}; Path=/; HttpOnly; SameSite=Lax'})
 
     def _cookie(self) -> str:
         """Return what stands for the token in the browser, the same after another start."""

@@ -33,7 +33,7 @@ def open_server(host: str, port: int, *, token: str = '', allowed_hosts: Iterabl
         import viser
     except ImportError as error:
         raise ConfigurationError('the viewer needs viser, which is not installed: '
-                                 'pip install -r requirements/viewer.txt') from error
+                                 f'pip install viser=={VISER_VERSION}') from error
     guard = Guard(access_for(host, token, allowed_hosts), own_page)
     _check_host(host)
     # viser prints its address; the node logs it.
@@ -43,7 +43,7 @@ def open_server(host: str, port: int, *, token: str = '', allowed_hosts: Iterabl
         server.stop()
         raise ConfigurationError(
             f'viser {viser.__version__} serves in a way that is not known here, so who connects '
-            f'cannot be checked; install {VISER_VERSION}: pip install -r requirements/viewer.txt')
+            f'cannot be checked: pip install viser=={VISER_VERSION}')
     # Browsers open connections on suspicion and drop them; that is no error.
     logging.getLogger('websockets.server').setLevel(logging.CRITICAL)
     # What a robot sees is nobody's business: no tunnel out, whatever a browser asks for.

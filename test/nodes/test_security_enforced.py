@@ -58,8 +58,7 @@ def member(ros_domain, tmp_path, monkeypatch):
     if shutil.which('openssl') is None:
         pytest.skip('there is no openssl: apt-get install openssl')
     keys = Keystore(tmp_path / 'keys', domain=ros_domain)
-    for name in ('policy', 'player'):
-        keys.add(Policy.read(FOLDER / f'{name}.xml'))
+    keys.add(*(Policy.read(FOLDER / f'{name}.xml') for name in ('policy', 'player')))
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
     monkeypatch.setenv('ROS_SECURITY_KEYSTORE', str(keys.folder))

@@ -3,6 +3,7 @@
 """What release and continuous integration of others need stands in one place, and fits together."""
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -114,3 +115,64 @@ def test_pip_is_never_called_without_the_constraints():
     calls = [command for text in texts.values() for command in
              re.findall(r'pip"? install(?:\\\n|[^\n])*', text)]
     assert calls and all('requirements/constraints-ros.txt' in command for command in calls)
+
+
+def test_workflows_name_no_path_of_the_host_and_no_index():
+    """In a container job github.workspace is a path of the host, which is not there."""
+    for path in (ROOT / '.github' / 'workflows').iterdir():
+        text = path.read_text()
+        assert '${{ github.workspace }}' not in text and 'https://' not in text
+    steps = yaml.safe_load((ROOT / '.github/workflows/ros.yaml').read_text())[
+        'jobs']['workspace']['steps']
+    runs = [step.get('run', '') for step in steps]
+    assert all(f'echo "{name}=$GITHUB_WORKSPACE/' in runs[0] for name in ('WS', 'OUT'))
+    assert next(at for at, run in enumerate(runs) if 'safe.directory' in run) < next(
+        at for at, run in enumerate(runs) if run.endswith(' test'))
+
+
+def test_what_is_run_where_only_kilted_is_set_up_needs_no_environment():
+    assert '.venv/' not in (ROOT / '.ci' / 'run').read_text()
+
+
+LAUNCH = '''#!{python}
+import os, signal, subprocess, sys, time
+if sys.argv[1:3] == ['topic', 'echo']:
+    while not os.path.exists('{folder}/child'):
+        time.sleep(0.01)
+    sys.exit(int('{code}'))
+if '--show-args' in sys.argv:
+    sys.exit()
+if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda *_: None)
+# As launch, it leaves SIGINT to who sends it to the group.
+child = subprocess.Popen([sys.executable, '-c', """import os, time
+with open('{folder}/new', 'w') as file:
+    file.write(str(os.getpid()))
+os.rename('{folder}/new', '{folder}/child')
+time.sleep(60)
+"""])
+child.wait()
+'''
+
+
+@pytest.mark.parametrize('code', [0, 1], ids=['verdict', 'no verdict'])
+def test_ctrl_c_reaches_all_that_was_launched(tmp_path, code):
+    (tmp_path / 'ros' / 'jazzy').mkdir(parents=True)
+    for name in ('ros/jazzy/setup.bash', 'environment/bin/activate', 'install/setup.bash'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('')
+    tools = {'ros2': LAUNCH.format(python=sys.executable, folder=tmp_path, code=code),
+             'pgrep': '#!/bin/sh\nexit 1\n'}     # others of this machine are not of this test
+    (tmp_path / 'tools').mkdir()
+    for name, text in tools.items():
+        (tmp_path / 'tools' / name).write_text(text)
+        (tmp_path / 'tools' / name).chmod(0o755)
+    script = tmp_path / 'ci_ros.sh'
+    script.write_text(SCRIPT.read_text().replace('/opt/ros/', f'{tmp_path}/ros/'))
+    done = subprocess.run(['bash', script, 'launch'], text=True, capture_output=True, timeout=30,
+                          env={**os.environ, 'ROS_DISTRO': 'jazzy', 'WS': str(tmp_path),
+                               'OUT': str(tmp_path / 'out'),
+                               'PATH': f'{tmp_path / "tools"}:{os.environ["PATH"]}'})
+    assert done.returncode == code, done.stdout + done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'child').read_text()), 0)

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Keystores, held against openssl itself."""
+import os
 import shutil
 import stat
 import subprocess
@@ -147,3 +148,89 @@ def test_the_command_makes_what_the_policy_of_the_package_says(tmp_path, capsys,
     assert main(['keystore', str(keys), '--policy', str(tmp_path / 'none.xml')]) == 2
     monkeypatch.setenv('PATH', str(tmp_path))
     assert main(['keystore', str(keys)]) == 4
+
+
+def test_enclaves_of_another_run_are_refused_or_deleted(tmp_path, capsys):
+    """Who was once believed as the robot would be so for ten years, whatever a later run says."""
+    keys = tmp_path / 'keys'
+    assert main(['keystore', str(keys), '--with-player']) == 0
+    player = keys / 'enclaves' / 'kinema4d' / 'episode_player'
+    gate = (player.parent / 'trajectory_gate' / 'permissions.p7s').read_bytes()
+    capsys.readouterr()
+    assert main(['keystore', str(keys), '--controller', '/other']) == 2
+    said = capsys.readouterr().err
+    assert 'would keep what they may: /kinema4d/episode_player.' in said
+    assert '--remove-others' in said
+    assert (player.parent / 'trajectory_gate' / 'permissions.p7s').read_bytes() == gate
+    assert main(['keystore', str(keys), '--remove-others']) == 0
+    assert not player.exists() and (player.parent / 'viewer' / 'key.pem').exists()
+    assert main(['keystore', str(keys)]) == 0
+
+
+@pytest.mark.parametrize('authority', ['identity_ca', 'permissions_ca'])
+def test_a_certificate_that_is_not_of_its_key_is_refused(tmp_path, authority):
+    (folder,) = Keystore(tmp_path / 'keys').add(policy(tmp_path))
+    Keystore(tmp_path / 'others')
+    certificate = tmp_path / 'keys' / 'public' / f'{authority}.cert.pem'
+    good = certificate.read_bytes()
+    for content in (b'', (tmp_path / 'others' / 'public' / certificate.name).read_bytes()):
+        certificate.write_bytes(content)
+        with pytest.raises(ConfigurationError, match=f'{certificate} is not the certificate of'):
+            Keystore(tmp_path / 'keys')
+        assert (folder / certificate.name).read_bytes() == good
+
+
+def test_a_run_that_was_cut_off_is_completed(tmp_path, monkeypatch):
+    """No file is there by half; a key without its certificate gets one."""
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    broken = tools / 'openssl'
+    broken.write_text(f'''#!/bin/sh
+[ "$1" = req ] || exec {shutil.which('openssl')} "$@"
+while [ "$1" != -out ]; do shift; done
+: > "$2"
+echo the disk is full >&2
+exit 1
+''')
+    broken.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv('PATH', f'{tools}:{os.environ["PATH"]}')
+        with pytest.raises(ConfigurationError, match='the disk is full'):
+            Keystore(tmp_path / 'keys')
+    assert [path.name for path in (tmp_path / 'keys').rglob('*') if path.is_file()] == [
+        'identity_ca.key.pem']
+    (folder,) = Keystore(tmp_path / 'keys').add(policy(tmp_path))
+    assert openssl('verify', '-CAfile', folder / 'identity_ca.cert.pem',
+                   folder / 'cert.pem').returncode == 0
+
+
+def test_links_as_sros2_makes_them_become_files(tmp_path):
+    (folder,) = Keystore(tmp_path / 'keys').add(policy(tmp_path))
+    public = tmp_path / 'keys' / 'public'
+    for target in (public / 'identity_ca.cert.pem', public / 'permissions_ca.cert.pem',
+                   tmp_path / 'keys' / 'enclaves' / 'governance.p7s'):
+        (folder / target.name).unlink()
+        (folder / target.name).symlink_to(os.path.relpath(target, folder))
+    assert Keystore(tmp_path / 'keys').add(policy(tmp_path)) == [folder]
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert not any(path.is_symlink() for path in folder.iterdir())
+    assert (public / 'identity_ca.cert.pem').stat().st_size > 0
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path):
+    file = tmp_path / 'file'
+    file.write_text('')
+    for folder in (file, file / 'below'):
+        with pytest.raises(ConfigurationError, match=f'the keystore {folder} cannot be written'):
+            Keystore(folder)
+
+
+def test_a_domain_that_is_none_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('ROS_DOMAIN_ID', 'abc')
+    with pytest.raises(SystemExit) as end:
+        main(['keystore', '--help'])
+    assert end.value.code == 0
+    with pytest.raises(SystemExit) as end:
+        main(['keystore', str(tmp_path / 'keys')])
+    assert end.value.code == 2 and "'abc' is no ROS domain" in capsys.readouterr().err
+    assert main(['keystore', str(tmp_path / 'keys'), '--domain', '7']) == 0

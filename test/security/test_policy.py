@@ -72,6 +72,10 @@ def test_those_who_look_publish_nothing_but_their_log():
         assert not [topic for topic in enclave.dds(PUBLISH) if topic.startswith('rq')]
 
 
+def test_who_sends_or_decides_may_hear_whether_shadow_sim_is_ready():
+    assert who_may(SUBSCRIBE, '/shadow_sim/readiness') == {'operator', 'client', 'administrator'}
+
+
 def test_what_one_hears_another_may_say():
     """Or there is a name with a slip in it."""
     all_rights = rights() | rights(PLAYER)
@@ -160,3 +164,16 @@ def test_files_that_are_no_policy_are_refused(tmp_path):
         Policy.read(tmp_path / 'nothing.xml')
     with pytest.raises(ConfigurationError, match='it has: /kinema4d/shadow_sim, '):
         CELL.enclave('/kinema4d/nobody')
+
+
+@pytest.mark.parametrize('name', ['*', '/*', '/arm*', '/arm/', '//arm', 'a b', '/1', '~/a', '/a?'])
+def test_only_names_of_ros_get_into_permissions(name):
+    with pytest.raises(ConfigurationError, match='is no name of ROS'):
+        Policy.read(FOLDER / 'policy.xml', controller=name)
+    with pytest.raises(ConfigurationError, match='is none of ROS'):
+        Policy.read(FOLDER / 'policy.xml', namespace=name)
+
+
+def test_a_namespace_begins_at_the_root():
+    with pytest.raises(ConfigurationError, match='with a / before each'):
+        Policy.read(FOLDER / 'policy.xml', namespace='left')

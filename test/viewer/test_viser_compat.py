@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 import urllib.request
+from pathlib import Path
 from urllib.error import HTTPError
 
 import browser
@@ -64,6 +65,9 @@ def fetched(address, path='/', **headers):
 def test_version():
     """Another viser: look whether `viser_compat` still fits, then change the version there."""
     assert viser.__version__ == VISER_VERSION
+    for name in ('constraints', 'constraints-ros'):
+        constraints = Path(__file__).resolve().parents[2] / 'requirements' / f'{name}.txt'
+        assert f'viser=={VISER_VERSION}\n' in constraints.read_text(), name
 
 
 def test_the_served_page_is_ours_and_only_ours():
@@ -83,7 +87,8 @@ def test_a_viser_that_serves_in_another_way_is_not_trusted(monkeypatch):
         stop = __init__
 
     monkeypatch.setattr(viser, 'ViserServer', Other)
-    with pytest.raises(ConfigurationError, match='who connects cannot be checked'):
+    with pytest.raises(ConfigurationError, match=f'cannot be checked: pip install '
+                                                 f'viser=={VISER_VERSION}'):
         open_server('127.0.0.1', 8780)
 
 
