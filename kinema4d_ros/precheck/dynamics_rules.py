@@ -25,6 +25,8 @@ class Consequence(enum.StrEnum):
 
 _SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.UNSURE,
                Consequence.FAIL: Severity.FAIL}
+#: [m] a simulation tells of pushes and drags from here on
+LEAST_PUSH = 0.01
 #: share of the runs; where fewer became unstable, the others tell enough
 FEW = 0.1
 _TAKES_ALONG = (EventKind.PUSHED, EventKind.DRAGGED)
@@ -42,7 +44,8 @@ class DynamicsRules:
 
     outcome: bool = False     # tier 1 foresees by simulation what is pushed and where it ends
     members: int = 1          # of that simulation's ensemble, 1 or more
-    #: [m] that anything but what the hand grasps may be pushed or dragged along
+    #: [m] that anything but what the hand grasps may be pushed or dragged along, LEAST_PUSH or
+    #: more
     may_push: float = 0.01
     pushed: Consequence = Consequence.UNSURE
     dragged: Consequence = Consequence.UNSURE
@@ -55,6 +58,7 @@ class DynamicsRules:
     not_modelled: Consequence = Consequence.REPORT
     undecided: Consequence = Consequence.UNSURE
     discarded: Consequence = Consequence.UNSURE    # of a tenth of the runs or more
+    not_simulated: Consequence = Consequence.UNSURE
 
     def __post_init__(self) -> None:
         """
@@ -62,8 +66,10 @@ class DynamicsRules:
 
         :raises ConfigurationError: naming the rule, its value and the valid ones.
         """
-        if not (np.isfinite(self.may_push) and self.may_push >= 0):
-            raise ConfigurationError(f'may_push must be at least 0, got {self.may_push}')
+        if not (np.isfinite(self.may_push) and self.may_push >= LEAST_PUSH):
+            raise ConfigurationError(
+                f'may_push must be at least {LEAST_PUSH} [m], below which a simulation tells no '
+                f'push, got {self.may_push}')
         if self.members < 1:
             raise ConfigurationError(f'members must be 1 or more, got {self.members}')
         for name in EVENT_RULES:
