@@ -27,6 +27,8 @@ _SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.U
                Consequence.FAIL: Severity.FAIL}
 #: [m] a simulation tells of pushes and drags from here on
 LEAST_PUSH = 0.01
+#: [m] that fingers may push what they grasp thereafter: what closing and approaching can do
+APPROACH = 0.05
 #: share of the runs; where fewer became unstable, the others tell enough
 FEW = 0.1
 _TAKES_ALONG = (EventKind.PUSHED, EventKind.DRAGGED)
@@ -84,11 +86,14 @@ class DynamicsRules:
         """
         Return what predicted events mean, one finding each, in the same order.
 
-        What the hand grasps may be pushed while it does.
+        What the hand grasps may be pushed before it does, up to `APPROACH`.
         """
         events = tuple(events)
-        grasped = {event.thing for event in events if event.kind is EventKind.GRASP} - {None}
-        return tuple(self._finding(event, event.thing in grasped) for event in events)
+        grasped = [event for event in events
+                   if event.kind is EventKind.GRASP and event.thing is not None]
+        return tuple(self._finding(event, any(
+            event.thing == grasp.thing and event.time <= grasp.time
+            and (event.distance or 0.0) <= APPROACH for grasp in grasped)) for event in events)
 
     def findings_of_seeds(self, first: Iterable[WorldEvent],
                           others: Mapping[int, Iterable[WorldEvent]]) -> tuple[Finding, ...]:

@@ -154,6 +154,13 @@ def test_what_is_grasped_may_be_pushed_and_others_not():
         Severity.INFO, Severity.INFO, Severity.UNSURE]
 
 
+@pytest.mark.parametrize('distance, after', [(0.3, 0.0), (0.05, 1.0)])
+def test_what_is_grasped_is_pushed_too_far_or_not_before(distance, after):
+    pushed = dataclasses.replace(event(EventKind.PUSHED, distance), time=1.0 + after)
+    found = DynamicsRules().findings([event(EventKind.GRASP), pushed])
+    assert found[1].severity is Severity.UNSURE
+
+
 @pytest.mark.parametrize('name', EVENT_RULES)
 def test_every_rule_takes_each_consequence(name):
     distance = 1.0 if name in ('pushed', 'dragged') else None
