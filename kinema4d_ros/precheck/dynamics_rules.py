@@ -25,6 +25,10 @@ class Consequence(enum.StrEnum):
 
 _SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.UNSURE,
                Consequence.FAIL: Severity.FAIL}
+#: [m] a simulation tells of pushes and drags from here on
+LEAST_PUSH = 0.01
+#: [m] that fingers may push what they grasp thereafter: what closing and approaching can do
+APPROACH = 0.05
 #: share of the runs; where fewer became unstable, the others tell enough
 FEW = 0.1
 _TAKES_ALONG = (EventKind.PUSHED, EventKind.DRAGGED)
@@ -42,7 +46,8 @@ class DynamicsRules:
 
     outcome: bool = False     # tier 1 foresees by simulation what is pushed and where it ends
     members: int = 1          # of that simulation's ensemble, 1 or more
-    #: [m] that anything but what the hand grasps may be pushed or dragged along
+    #: [m] that anything but what the hand grasps may be pushed or dragged along, LEAST_PUSH or
+    #: more
     may_push: float = 0.01
     pushed: Consequence = Consequence.UNSURE
     dragged: Consequence = Consequence.UNSURE
@@ -55,6 +60,7 @@ class DynamicsRules:
     not_modelled: Consequence = Consequence.REPORT
     undecided: Consequence = Consequence.UNSURE
     discarded: Consequence = Consequence.UNSURE    # of a tenth of the runs or more
+    not_simulated: Consequence = Consequence.UNSURE
 
     def __post_init__(self) -> None:
         """
@@ -62,8 +68,10 @@ class DynamicsRules:
 
         :raises ConfigurationError: naming the rule, its value and the valid ones.
         """
-        if not (np.isfinite(self.may_push) and self.may_push >= 0):
-            raise ConfigurationError(f'may_push must be at least 0, got {self.may_push}')
+        if not (np.isfinite(self.may_push) and self.may_push >= LEAST_PUSH):
+            raise ConfigurationError(
+                f'may_push must be at least {LEAST_PUSH} [m], below which a simulation tells no '
+                f'push, got {self.may_push}')
         if self.members < 1:
             raise ConfigurationError(f'members must be 1 or more, got {self.members}')
         for name in EVENT_RULES:
@@ -78,11 +86,14 @@ class DynamicsRules:
         """
         Return what predicted events mean, one finding each, in the same order.
 
-        What the hand grasps may be pushed while it does.
+        What the hand grasps may be pushed before it does, up to `APPROACH`.
         """
         events = tuple(events)
-        grasped = {event.thing for event in events if event.kind is EventKind.GRASP} - {None}
-        return tuple(self._finding(event, event.thing in grasped) for event in events)
+        grasped = [event for event in events
+                   if event.kind is EventKind.GRASP and event.thing is not None]
+        return tuple(self._finding(event, any(
+            event.thing == grasp.thing and event.time <= grasp.time
+            and (event.distance or 0.0) <= APPROACH for grasp in grasped)) for event in events)
 
     def findings_of_seeds(self, first: Iterable[WorldEvent],
                           others: Mapping[int, Iterable[WorldEvent]]) -> tuple[Finding, ...]:

@@ -111,6 +111,7 @@ class EventKind(enum.StrEnum):
     NOT_MODELLED = 'not_modelled'            # the robot touches what may move, and stays here
     UNDECIDED = 'undecided'                  # it may end in one way or in another
     DISCARDED = 'discarded'                  # simulations that became unstable and do not count
+    NOT_SIMULATED = 'not_simulated'          # nothing could be simulated, so all stays
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,6 +80,7 @@ class FindingCode(enum.IntEnum):
     NOT_MODELLED = 80
     UNDECIDED = 81
     DISCARDED = 82
+    NOT_SIMULATED = 83
 
 
 def plain_point(values: Iterable[float]) -> tuple[float, float, float]:

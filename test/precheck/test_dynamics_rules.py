@@ -15,10 +15,11 @@ from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Goal,
                                    PrecheckSettings, Tier1Settings)
 from kinema4d_ros.precheck import simulated_outcome
-from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES
+from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES, LEAST_PUSH
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (EventKind, FindingCode, Severity, Status, WorldEvent)
 from kinema4d_ros.world_model.physics import why_not_available
+from kinema4d_ros.world_model.physics.happenings import MOVED
 
 needs_mujoco = pytest.mark.skipif(why_not_available() is not None, reason=str(why_not_available()))
 #: from the best verdict to the worst
@@ -87,6 +88,10 @@ def test_pushing_something_aside_is_no_pass_by_default_and_its_distance_is_told(
     assert pushed.severity is Severity.INFO
 
 
+def test_the_least_that_may_be_pushed_is_the_least_that_is_told():
+    assert LEAST_PUSH == MOVED
+
+
 @needs_mujoco
 def test_a_goal_is_judged_on_the_simulated_end():
     """Geometry leaves what is pushed where it was; simulated, it reaches the goal."""
@@ -149,6 +154,13 @@ def test_what_is_grasped_may_be_pushed_and_others_not():
         Severity.INFO, Severity.INFO, Severity.UNSURE]
 
 
+@pytest.mark.parametrize('distance, after', [(0.3, 0.0), (0.05, 1.0)])
+def test_what_is_grasped_is_pushed_too_far_or_not_before(distance, after):
+    pushed = dataclasses.replace(event(EventKind.PUSHED, distance), time=1.0 + after)
+    found = DynamicsRules().findings([event(EventKind.GRASP), pushed])
+    assert found[1].severity is Severity.UNSURE
+
+
 @pytest.mark.parametrize('name', EVENT_RULES)
 def test_every_rule_takes_each_consequence(name):
     distance = 1.0 if name in ('pushed', 'dragged') else None
@@ -161,8 +173,8 @@ def test_every_rule_takes_each_consequence(name):
 
 @pytest.mark.parametrize('values, message', [
     ({'pushed': 'maybe'}, "pushed must be one of report, unsure, fail, got 'maybe'"),
-    ({'may_push': -0.1}, 'may_push must be at least 0, got -0.1'),
-    ({'may_push': float('nan')}, 'may_push must be at least 0, got nan'),
+    ({'may_push': 0.005}, r'at least 0\.01 \[m\], below which .* no push, got 0\.005'),
+    ({'may_push': float('nan')}, r'may_push must be at least 0\.01 \[m\].* got nan'),
     ({'members': 0}, 'members must be 1 or more, got 0')])
 def test_rules_that_are_none_are_refused(values, message):
     with pytest.raises(ConfigurationError, match=message):

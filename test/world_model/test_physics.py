@@ -12,7 +12,8 @@ from gantry import observe, motion, simulator
 from scenes import BLUE, box, can, Path, pick_and_place, RED, World
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.types import EventKind, FindingCode
+from kinema4d_ros.precheck import DynamicsRules
+from kinema4d_ros.types import EventKind, FindingCode, Severity
 from kinema4d_ros.world_model import load_world_model
 from kinema4d_ros.world_model.physics import why_not_available
 from kinema4d_ros.world_model.physics.engine import mujoco
@@ -167,7 +168,23 @@ def test_without_depth_it_predicts_the_robot_and_says_so():
     path = pick_and_place((0.1, 0.15), (-0.05, -0.2))
     model = load_world_model('physics', members=1)
     frames = list(model.predict(World().observe(path, depth=False), path.rollout()))
-    assert kinds(frames[0].events) == [EventKind.NO_DEPTH]
+    assert kinds(frames[0].events) == [EventKind.NO_DEPTH, EventKind.NOT_SIMULATED]
+
+
+@needs_mujoco
+def test_where_nothing_can_be_reconstructed_there_is_no_pass():
+    world, path = World().add(RED, box((0.08, 0.08, 0.05), (*AT, 0))), pushed((0.08, 0.08, 0.05))
+    seen = observe(world, path)
+    nothing = np.full_like(seen.view.depth, np.nan)     # dark, or glass: no depth anywhere
+    (camera,) = seen.views
+    blind = dataclasses.replace(seen, views=(dataclasses.replace(camera, depth=nothing),))
+    with simulator(load_world_model('physics', members=1), frames=5) as shadow:
+        frames = list(shadow.predict(blind, motion(path)))
+    events = [event for frame in frames for event in frame.events]
+    assert kinds(events) == [EventKind.NOT_SIMULATED] and len(frames) == 5
+    assert 'no level surface' in events[0].message
+    (finding,) = DynamicsRules().findings(events)
+    assert finding.severity is Severity.UNSURE
 
 
 def test_without_mujoco_the_error_names_the_install(monkeypatch):

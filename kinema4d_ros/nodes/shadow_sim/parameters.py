@@ -11,6 +11,7 @@ from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
                                    Tier1Settings, Tier2Settings, TouchRule, Unseen)
+from kinema4d_ros.precheck.dynamics_rules import LEAST_PUSH
 
 _DEFAULTS: dict[str, Any] = {
     'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings(),
@@ -26,7 +27,8 @@ _EVENT_MEANINGS = {
     'jammed': 'something is pressed between robot and surroundings with more than 40 N',
     'not_modelled': 'the robot touches a fixture, such as a drawer, which the simulation has stay',
     'undecided': 'simulations under other assumptions end in another way',
-    'discarded': 'a tenth or more of the simulations became unstable and do not count'}
+    'discarded': 'a tenth or more of the simulations became unstable and do not count',
+    'not_simulated': 'the world model physics could reconstruct nothing and has all stay'}
 _TOUCH = TouchRule()
 
 
@@ -287,7 +289,8 @@ TABLE_ROWS = (
     _rule('physics.members', 'Simulations under other assumptions, in tier 1', minimum=1,
           maximum=32),
     _rule('physics.may_push', 'How far anything but what the hand grasps may be pushed or dragged '
-          'along', unit='m', maximum=10.0),
+          'along; a simulation tells of no push below 1 cm', unit='m', minimum=LEAST_PUSH,
+          maximum=10.0),
     *(Parameter(f'physics.{name}', str, str(getattr(_DEFAULTS['physics'], name)),
                 f'What it means when {meaning}: a finding that changes nothing (report), no PASS '
                 '(unsure), or fail', choices=tuple(map(str, Consequence)))

@@ -3,6 +3,7 @@
 """The world model with dynamics: what is touched is pushed, tips over, is dragged, falls."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,8 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight import Story
 from kinema4d_ros.foresight.attached import held_bodies, mask_of
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
+                                silent, WorldEvent)
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import draw_told
 from kinema4d_ros.world_model.physics.engine import mujoco
@@ -65,7 +67,7 @@ class Physics(Frozen):
         :raises WorldModelError: the rollout has no `chain`, or no simulation was stable.
         """
         if observation.view.depth is None:
-            yield from super().predict(observation, robot, seed=seed, report=report)
+            yield from self._all_stays(observation, robot, seed, report, 'there is no depth')
             return
         if not robot.chain:
             raise WorldModelError(f'world model {self.name!r} needs the links of the robot as '
@@ -78,7 +80,9 @@ class Physics(Frozen):
         reconstruction = self._seen[1]
         report('foresee', 1, 2)
         if reconstruction is None:     # no level surface: nothing that things could stand on
-            yield from super().predict(observation, robot, seed=seed, report=report)
+            yield from self._all_stays(
+                observation, robot, seed, report,
+                'the depth shows no level surface that things could stand on')
             return
         story = Story(scene.view, robot, pictures=False)     # which says what could not be seen
         tale = Tale(reconstruction, scene.view, robot, seed=seed,
@@ -89,6 +93,17 @@ class Physics(Frozen):
         yield from draw_told(tale, scene.view, robot, report,
                              self.setting['robot_depth_tolerance'],
                              sigmas=tale.sigmas if len(tale.ensemble.runs) > 1 else None)
+
+    def _all_stays(self, observation: Observation, robot: RobotRollout, seed: int,
+                   report: Report, why: str) -> Iterator[PredictedFrame]:
+        """Yield frames in which only the robot moves, the first with an event that says so."""
+        event = WorldEvent(
+            EventKind.NOT_SIMULATED, 0.0, None, f'nothing could be reconstructed: {why}; what the '
+            'motion does to things is not simulated')
+        for frame in super().predict(observation, robot, seed=seed, report=report):
+            if frame.index == 0:
+                frame = dataclasses.replace(frame, events=(*frame.events, event))
+            yield frame
 
     def close(self) -> None:
         """Forget the scene and what it was taken for."""
