@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from kinema4d_ros.worker.protocol import FromWorker, Stop, ToWorker
 
 PIPE_TIMEOUT = 5        # [s] a worker that does not read, or stops in a message, is hung
 KILL_TIMEOUT = 5.0      # [s] a process that lives on after SIGKILL is left behind
+_POLL = 0.01            # [s] between looks whether it has ended
 _STABLE = 30.0                # [s] a process that lived so long is started again soon
 _FIRST, _LAST = 0.5, 10.0     # [s] that is waited before a start
 
@@ -45,10 +47,28 @@ class WorkerGarbled(Exception):  # noqa: N818 - as above
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group at once, and what it has started."""
-    if process.poll() is None:       # its number may be another's otherwise
+    """
+    End a process that leads a group at once, and what it has started.
+
+    That lives on where the process itself has ended, so it must not have been waited for before:
+    its number may be another's otherwise, and nothing is done.
+    """
+    if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def ended(pid: int, timeout: float) -> os.waitid_result | None:
+    """Return how a child ended, leaving its number taken; None where it runs after `timeout` s."""
+    end = time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if result is not None:
+                return result
+        if time.monotonic() > end:
+            return None
+        time.sleep(_POLL)
 
 
 class WorkerProcess:
@@ -129,21 +149,20 @@ class WorkerProcess:
 
     def death(self) -> str:
         """Return how the process ended, once its end of the pipe is closed."""
-        try:
-            code = self._process.wait(1.0)
-        except subprocess.TimeoutExpired:
+        # not waited for: `kill` has its group to end
+        result = ended(self.pid, 1.0)
+        if result is None:
             return 'it closed its pipe'
+        code = result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
         if code == -signal.SIGKILL:
             return 'signal 9: killed; the kernel does that where memory is short'
         return f'signal {-code}' if code < 0 else f'exit code {code}'
 
     def end(self, grace: float) -> str | None:
         """Ask it to end, make it end after `grace` seconds, and return as `kill` does."""
-        try:
+        with contextlib.suppress(WorkerHung):
             self.send(Stop())
-            self._process.wait(grace)
-        except (WorkerHung, subprocess.TimeoutExpired):
-            pass
+            ended(self.pid, grace)
         return self.kill()
 
     def kill(self) -> str | None:

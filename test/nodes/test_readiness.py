@@ -93,6 +93,31 @@ def test_a_trajectory_that_came_too_early_does_not_fail_for_that(ros_domain, tmp
         assert process.stop() == 0, process.output()
 
 
+@pytest.mark.parametrize('input_wait', [20.0, 0.1], ids=['heard late', 'heard too late'])
+def test_a_robot_that_is_heard_when_it_has_moved_on_does_not_fail_the_trajectory(
+        ros_domain, tmp_path, input_wait):
+    """Where it was when the trajectory came is not known: it may be executing that already."""
+    with made() as graph:
+        robot = FakeRobot(graph)
+        robot.joints_on, robot.joints = False, ahead(0.1)
+        process = start_shadow_sim(world_model='stub_models:Waiting', input_wait=input_wait,
+                                   **{'world_model_settings.words': tmp_path / 'go'})
+        asker = Asker(graph, graph.action())
+        robot.wait_heard()
+        handle = asker.send(Precheck.Goal(candidates=[swing()]))
+        if input_wait < 1.0:
+            graph.wait(lambda: asker.feedback, 'the joints to be given up')
+        robot.joints_on = True
+        robot.wait_shown()
+        (tmp_path / 'go').touch()
+        verdict, = asker.outcome(handle)[1].verdicts
+        assert verdict.status == Verdict.UNSURE, verdict.summary
+        assert Finding.START_STATE not in codes(verdict)
+        assert any('was not ready when the trajectory came' in finding.message
+                   for finding in verdict.findings)
+        assert process.stop() == 0, process.output()
+
+
 def test_where_a_robot_went_meanwhile_is_not_held_against_a_trajectory():
     robot = Robot.from_urdf(URDF)
     motion = trajectory_from_message(swing())

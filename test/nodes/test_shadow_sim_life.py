@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, FRAMES, made, parameters, Process, READY, start_shadow_sim, swing, URDF
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
@@ -271,7 +271,11 @@ def test_lifecycle_by_a_manager(ros_domain):
         assert make(Transition.TRANSITION_CLEANUP)
         assert not is_alive(pid)
         assert make(Transition.TRANSITION_CONFIGURE)
-        assert make(Transition.TRANSITION_INACTIVE_SHUTDOWN)
+        assert make(Transition.TRANSITION_ACTIVATE)
+        told = graph.listen('shadow_sim/readiness', DiagnosticStatus, qos.READINESS)
+        graph.wait(lambda: told and told[-1].level == DiagnosticStatus.OK, 'readiness')
+        assert make(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        graph.wait(lambda: told[-1].message == 'the node is not configured', 'the last word')
         assert state() == 'finalized'
         stopped(process)
 

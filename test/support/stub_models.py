@@ -3,6 +3,7 @@
 """World models that misbehave on request; loaded into the worker as ``stub_models:Scripted``."""
 import os
 import signal
+import subprocess
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -111,6 +112,17 @@ class Broken(Unbuildable):
     def __init__(self):
         """Fail."""
         raise ZeroDivisionError('a bug')
+
+
+class Starting(Scripted):
+    """Starts a program that outlives it, and appends its number to the file `words`."""
+
+    def __init__(self, **values):
+        """Take the settings, and start it."""
+        super().__init__(**values)
+        program = subprocess.Popen(['sleep', '100'])
+        with open(self.setting['words'], 'a') as file:
+            file.write(f'{program.pid}\n')
 
 
 class Waiting(Scripted):

@@ -1,9 +1,11 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The supervisor with a real worker process and world models that misbehave; no ROS."""
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from stub_models import (AT, CRASH, DIE, GARBAGE, GOOD, HUNGRY, HUNGRY_DEVICE, RAISE, STOPS, STUCK,
@@ -302,6 +304,29 @@ def test_stopping_ends_the_worker_in_the_middle_of_a_job():
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert log.states[-1][0] == WorkerState.STOPPED
+
+
+def test_what_a_world_model_started_does_not_outlive_a_worker_that_died(tmp_path):
+    def runs(pid):
+        with contextlib.suppress(FileNotFoundError):
+            return Path('/proc', pid, 'stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+        return False
+
+    log, words = Log(), tmp_path / 'started'
+    supervisor = Supervisor(
+        WorkerSettings('stub_models:Starting', {'words': str(words)},
+                       simulator_settings={'frames': FRAMES}), log.on_state)
+    try:
+        log.wait(lambda log: WorkerState.IDLE in [state for state, _ in log.states])
+        program, = words.read_text().split()
+        assert runs(program)
+        os.kill(supervisor.pid, signal.SIGTERM)
+        log.wait(lambda log: WorkerState.RESTARTING in [state for state, _ in log.states])
+        assert 'signal 15' in log.states[-1][1]
+    finally:
+        supervisor.stop()
+    left = [each for each in words.read_text().split() if runs(each)]
+    assert not left, [os.kill(int(each), signal.SIGKILL) for each in left]
 
 
 def first_unkillable(pids):

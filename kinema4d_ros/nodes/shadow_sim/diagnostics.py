@@ -36,7 +36,8 @@ class DiagnosticsPublisher:
         """Publish what `diagnostics` returned."""
         self._all.publish(array)
         ready = next(status for status in array.status if status.name.endswith(f': {READINESS}'))
-        told = ready.level, ready.message, ready.hardware_id
+        values = {each.key: each.value for each in ready.values}
+        told = ready.level, ready.message, ready.hardware_id, values[ROBOT_HASH]
         if told != self._last:
             self._last = told
             self._readiness.publish(ready)

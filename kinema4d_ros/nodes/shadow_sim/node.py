@@ -95,8 +95,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         """
         super().__init__('shadow_sim')
         self._settings = TABLE.watch(self, shadow_sim_settings)
-        self._on_failure = on_failure
-        self.failures: list[Exception] = []
+        self._on_failure, self.failures = on_failure, list[Exception]()
         self._active = False
         self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
@@ -252,6 +251,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End everything."""
         self.close()
+        self._on_diagnostics()
         return SUCCESS
 
     def _deactivate(self) -> None:

@@ -171,7 +171,10 @@ class PrecheckPipeline:
         candidate.assessment.measure(scene_stamp_ns=observed.observation.stamp_ns)
         # The robot may have moved since the look, of which only where it was then is of use now.
         robot, start = self._await_start(request, plan)
-        self._refuse_moved_on(request, robot, start, plan, candidate.start)
+        # `candidate.start` is where the robot had gone already, or nothing, if it was late itself
+        assert candidate.trajectory is not None
+        for there in (candidate.start, first_point(candidate.trajectory, robot)):
+            self._refuse_moved_on(request, robot, start, plan, there)
         candidate.start = start
         task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
                          bool(plan.settings.values['incident_dir']), candidate.start)
