@@ -113,6 +113,15 @@ def test_every_program_is_checked():
     assert {Path(words[0]).name for _, words in COMMANDS} <= known
 
 
+def test_nothing_is_installed_by_a_name_that_is_not_ours():
+    """The package is in no index: who takes its name there would be installed."""
+    texts = [*PAGES, ROOT / 'docs' / 'parameters.md', *(ROOT / 'config').rglob('*.yaml'),
+             *(ROOT / 'kinema4d_ros').rglob('*.py'), *(ROOT / 'requirements').iterdir()]
+    assert [path for path in texts
+            if re.search(r"""pip install [^\n]*['" ]kinema4d[-_]ros\b""", path.read_text())
+            or re.search(r'kinema4d[-_]ros\[', path.read_text())] == []
+
+
 # ------------------------------------------------------------------------------- Python
 
 @pytest.mark.parametrize('page', [
