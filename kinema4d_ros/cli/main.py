@@ -15,6 +15,8 @@ from kinema4d_ros import __version__
 from kinema4d_ros.cli.exits import Exit, exit_of, HELP, LackingError
 from kinema4d_ros.errors import Kinema4DError
 
+#: Debian's packages of what Open3D and others load
+LIBRARIES = 'libegl1 libgl1 libgomp1 libusb-1.0-0 libx11-6'
 #: subcommand -> module; each has HELP, EPILOG, `arguments(parser)` and `run(options) -> Exit`
 COMMANDS = {
     'demo': 'kinema4d_ros.cli.demo',
@@ -99,6 +101,11 @@ def _do(words: list[str]) -> int:
         return int(exit_of(options.command, LackingError(why)))
     except (LackingError, Kinema4DError) as error:
         return int(exit_of(options.command, error))
+    except (ImportError, OSError) as error:
+        if 'cannot open shared object file' not in str(error):
+            raise
+        return int(exit_of(options.command, LackingError(
+            f'a library of the system is not installed ({error}): apt install {LIBRARIES}')))
 
 
 def _close_for_good() -> None:

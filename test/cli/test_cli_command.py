@@ -270,3 +270,15 @@ def test_what_is_not_installed_is_said_in_one_line(module, cure):
                           capture_output=True, text=True)
     assert done.returncode == Exit.LACKING
     assert cure in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('kind', [ImportError, OSError])
+def test_a_library_of_the_system_that_is_not_there_is_said(monkeypatch, capsys, kind):
+    def lacks(_):
+        raise kind('libGL.so.1: cannot open shared object file: No such file or directory')
+
+    monkeypatch.setattr(precheck, 'run', lacks)
+    assert main(['precheck', TABLE]) == Exit.LACKING
+    said = capsys.readouterr().err
+    assert 'libGL.so.1' in said and 'apt install libegl1 libgl1' in said
+    assert said.count('\n') == 1

@@ -16,6 +16,7 @@ import pytest
 from catkin_pkg.package import parse_package
 
 from kinema4d_ros.cli.main import main, make_parser
+from kinema4d_ros.world_model import available
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = {'parameters.md'}      # by a script that has a test of its own
@@ -111,6 +112,24 @@ def test_the_site_has_every_page():
 def test_every_program_is_checked():
     known = {*FOREIGN, 'make', 'kinema4d', 'ros2', 'pip', 'python', 'python3', 'sphinx-build'}
     assert {Path(words[0]).name for _, words in COMMANDS} <= known
+
+
+def test_world_models_are_those_that_there_are():
+    page = (ROOT / 'docs' / 'world_models.md').read_text()
+    table = page[page.index('| Name |'):].partition('\n\n')[0]
+    ours = {name for name, line in available().items() if 'from the package' not in line}
+    assert set(re.findall(r'^\| `(\w+)`', table, re.M)) == ours
+    named = re.findall(r'(?:world models? |^- )`(\w+)`', (ROOT / 'README.md').read_text(), re.M)
+    assert named and set(named) <= ours
+
+
+def test_nothing_is_installed_by_a_name_that_is_not_ours():
+    """The package is in no index: who takes its name there would be installed."""
+    texts = [*PAGES, ROOT / 'docs' / 'parameters.md', *(ROOT / 'config').rglob('*.yaml'),
+             *(ROOT / 'kinema4d_ros').rglob('*.py'), *(ROOT / 'requirements').iterdir()]
+    assert [path for path in texts
+            if re.search(r"""pip install [^\n]*['" ]kinema4d[-_]ros\b""", path.read_text())
+            or re.search(r'kinema4d[-_]ros\[', path.read_text())] == []
 
 
 # ------------------------------------------------------------------------------- Python

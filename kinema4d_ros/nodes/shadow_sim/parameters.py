@@ -285,7 +285,7 @@ TABLE_ROWS = (
           'Predict also what happens when the robot does not move: nothing should'),
     # what a simulation with dynamics may show, in tier 1 or as the world model `physics`
     _rule('physics.outcome', 'Tier 1 foresees by a simulation what is pushed and where it ends; it '
-          'needs MuJoCo (pip install kinema4d-ros[physics]) and about half a second'),
+          'needs MuJoCo (requirements/physics.txt) and about half a second'),
     _rule('physics.members', 'Simulations under other assumptions, in tier 1', minimum=1,
           maximum=32),
     _rule('physics.may_push', 'How far anything but what the hand grasps may be pushed or dragged '

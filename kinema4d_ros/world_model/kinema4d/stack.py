@@ -32,7 +32,9 @@ def require_stack() -> ModuleType:
     if missing:
         raise WorldModelError(
             f'the kinema4d engine needs {", ".join(missing)}; install the model stack with '
-            "pip install 'kinema4d-ros[model]', or choose the world model 'kinematic'")
+            "pip install -c requirements/constraints.txt '.[model]' in a clone (on a ROS "
+            '-c requirements/constraints-ros.txt -r requirements/model.txt), or choose the world '
+            "model 'kinematic'")
     return importlib.import_module('torch')
 
 

@@ -12,7 +12,9 @@ from kinema4d_ros.errors import WorldModelError
 VERSION = '4.0.'     # the one that it is tuned and tested with; contacts differ between versions
 STEP = 0.002         # [s] of a simulation
 _LEAST_MASS, _LEAST_INERTIA = 0.02, 2e-5        # [kg], [kg m^2] of a thing
-CURE = 'pip install kinema4d-ros[physics]'
+# The package is in no index, so its name there would be somebody else's.
+CURE = ("pip install -c requirements/constraints.txt '.[physics]' in a clone; on an installed ROS "
+        '-c requirements/constraints-ros.txt -r requirements/physics.txt')
 
 
 def mujoco() -> ModuleType:

@@ -144,7 +144,7 @@ def test_too_little_memory_is_reported_before_anything_is_loaded(checkpoints, mo
 def test_a_missing_package_says_what_to_install(checkpoints, monkeypatch):
     monkeypatch.setitem(sys.modules, 'diffusers', None)
     with pytest.raises(WorldModelError, match=r"needs diffusers \(.*install the model stack with "
-                                              r"pip install 'kinema4d-ros\[model\]'"):
+                                              r"pip install -c .*'\.\[model\]' in a clone"):
         load_world_model('kinema4d', **checkpoints['pmcond'])
 
 
