@@ -9,6 +9,7 @@ not answered with a traceback from the middle of an import.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import importlib
 import os
@@ -125,12 +126,10 @@ def main(module: str) -> int:
 
 def end_anyway(module: str, stuck: list[threading.Thread]) -> None:
     """End a process whose callbacks do not end; nothing is destroyed that they may be using."""
-    frames = sys._current_frames()
     print(f'{module.rpartition(".")[2]}: {len(stuck)} callback(s) did not end within '
-          f'{_END_TIMEOUT:g} s, so the process ends without them; they are at:', file=sys.stderr)
-    for thread in stuck:
-        stack = traceback.format_stack(frames.get(thread.ident or 0))
-        print(f'{thread.name}:\n{"".join(stack[-3:])}', file=sys.stderr)
+          f'{_END_TIMEOUT:g} s, so the process ends without them; its threads are at:',
+          file=sys.stderr, flush=True)
+    faulthandler.dump_traceback(sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
