@@ -246,19 +246,30 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _warm_up(model: WorldModel | None) -> None:
     """
-    Compile the renderer now, with a robot without meshes and a picture of a few pixels.
+    Compile now what requests need: with the demo arm, in a picture of some pixels.
 
     It takes some seconds the first time after an installation, and then comes from a cache. The
-    first request, or the first robot, should not wait for it.
+    first request, or the first robot, should not wait for it. What predicts needs the renderer
+    alone; what checks a whole precheck, of a motion before a wall, in which the arm is seen.
     """
     robot = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text(encoding='utf-8'))
+    size = 8 if model is not None else 192
+    camera = PinholeCamera(size, size, float(size), float(size), (size - 1) / 2, (size - 1) / 2)
     start = robot.configuration({})
-    still = JointTrajectory(robot.joint_names, np.array([0.0, 0.1]), np.stack([start, start]))
-    T_base_camera = np.eye(4)  # noqa: N806
-    T_base_camera[2, 3] = -2.0
-    ShadowSimulator(robot, model, frames=2).roll_out(Observation.from_rgbd(
-        np.zeros((8, 8, 3), np.uint8), None, PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5),
-        T_base_camera, dict(zip(robot.joint_names, start.tolist()))), still)
+    motion = JointTrajectory(robot.joint_names, np.array([0.0, 1.0]),
+                             np.stack([start, start + 0.2 * (np.arange(len(start)) == 1)]))
+    T_base_camera = np.array(  # noqa: N806
+        [[0.0, 0.0, -1.0, 1.2], [1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.5], [0.0, 0.0, 0.0, 1.0]])
+    joints = dict(zip(robot.joint_names, start.tolist()))
+    picture = np.zeros((size, size, 3), np.uint8)
+    simulator = ShadowSimulator(robot, model, frames=2)
+    seen = simulator.roll_out(
+        Observation.from_rgbd(picture, None, camera, T_base_camera, joints), motion)
+    if model is None:
+        wall = 1.6 + 0.004 * np.add.outer(np.arange(size), np.arange(size))    # it leans
+        depth = np.where(seen.mask[0], seen.pointmap[0, ..., 2], wall).astype(np.float32)
+        simulator.precheck(
+            Observation.from_rgbd(picture, depth, camera, T_base_camera, joints), motion)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The worker process by itself: its model, what it does not import, what it judges on."""
+import ast
 import dataclasses
 import subprocess
 import sys
@@ -95,3 +96,29 @@ def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_befo
     assert [m.error for m in said if isinstance(m, Ended)] == [
         '', '', 'ValueError: what is this?',
         'WorldModelError: the observation of this job has not arrived']
+
+
+WARM = """
+import gc
+from numba.core.dispatcher import Dispatcher
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.worker import main
+
+def compiled():
+    return {(each.py_func.__name__, signature) for each in gc.get_objects()
+            if isinstance(each, Dispatcher) for signature in each.signatures}
+
+main._warm_up(None)
+before = compiled()
+EpisodePrechecker()(share_dir() / 'data' / 'episodes' / 'libero_object_0_0_success.mcap')
+print(len(before), sorted({name for name, _ in compiled() - before}))
+"""
+
+
+def test_a_process_that_is_ready_has_compiled_what_a_verdict_needs():
+    """Else the first look is too old once it is judged. What few scenes need may come later."""
+    done = subprocess.run([sys.executable, '-c', WARM], capture_output=True, text=True, timeout=300)
+    assert not done.returncode, done.stderr
+    count, later = done.stdout.split(' ', 1)
+    assert int(count) >= 20 and set(ast.literal_eval(later)) <= {'_bends', '_labels', '_distance'}
