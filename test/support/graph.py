@@ -16,7 +16,7 @@ import numpy as np
 import rclpy
 from kinema4d_ros.action import Precheck
 from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
+from rclpy.action import ActionClient, ActionServer
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -126,9 +126,12 @@ class Graph:
         self._thread.start()
 
     def close(self) -> None:
-        """End it."""
+        """End it; a later test in this domain would still see what actions are left behind."""
         self._executor.shutdown()
         self._thread.join(10.0)
+        for waitable in list(self.node.waitables):
+            if isinstance(waitable, (ActionClient, ActionServer)):     # which destroy_node forgets
+                waitable.destroy()
         self.node.destroy_node()
         self.context.try_shutdown()
 
