@@ -60,7 +60,7 @@ class Messages:
             raise EpisodeError(f'episode {path} has {size} bytes, more than the {MAX_BYTES} that '
                                'are read into memory; record fewer or smaller images')
         self._raw: recording.Stored = {}
-        self._types: dict[str, str] = dict(TYPES)
+        self._types: dict[str, str] = {str(topic): kind for topic, kind in TYPES.items()}
         try:
             with Reader(path) as reader:
                 chosen = choose(path, ((c.topic, c.msgtype) for c in reader.connections), topics)
@@ -77,7 +77,7 @@ class Messages:
                 if connections:
                     for connection, stamp_ns, data in reader.messages(connections=connections):
                         topic, kept = known[connection.topic], data
-                        if topic == Topic.TRAJECTORY and connection.msgtype != TYPES[topic]:
+                        if topic == Topic.TRAJECTORY and connection.msgtype != type_of(topic):
                             kept = _trajectory_inside(data, connection)
                         if kept:
                             self._raw.setdefault(topic, []).append((stamp_ns, kept))
@@ -90,7 +90,7 @@ class Messages:
         if trajectory is not None and self._raw.get(Topic.IMAGE):
             self._take(trajectory)
         if self._raw and Topic.METADATA not in self._raw:
-            self._raw = recording.as_episode(path, self._raw)
+            self._raw = recording.as_episode(path, self._raw, chosen.cameras)
         #: names of the cameras, the first of them with the topics of `Topic`
         self.cameras = chosen.cameras
         missing = [OTHER_NAMES.get(topic, str(topic)) for topic in TYPES
