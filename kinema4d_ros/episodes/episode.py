@@ -63,8 +63,10 @@ class Episode:
 
     def _cameras(self) -> Iterator[EpisodeCamera]:
         """Yield the cameras; without the first there is no episode, a further one is left out."""
-        messages = self._messages
-        for number, name in enumerate(messages.cameras):
+        messages, said = self._messages, self.metadata.cameras
+        first, *others = messages.cameras
+        others.sort(key=lambda name: said.index(name) if name in said else len(said))
+        for number, name in enumerate([first, *others]):
             topics = CameraTopics(name if number else CAMERA)
             try:
                 camera = EpisodeCamera(messages, name, topics, self.trajectory_stamp_ns)

@@ -52,8 +52,8 @@ class EpisodeMetadata:
     objects: Mapping[str, ObjectBox] = field(default_factory=dict)
     #: what happened, as {'time': [s] from the start of the trajectory, 'kind': ..., 'object': ...}
     events: tuple[Mapping[str, Any], ...] = ()
-    #: names of the cameras in this file, as their topics begin -> in the source; {} for one
-    cameras: Mapping[str, str] = field(default_factory=dict)
+    #: names of the cameras in this file, as their topics begin, in their order; () for one
+    cameras: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the document, with the version of the format."""
@@ -91,8 +91,7 @@ class EpisodeMetadata:
                 for name, box in values.get('objects', {}).items()}
             values['events'] = tuple(dict(event) for event in values.get('events', ()))
             values['goal'] = dict(values['goal'])
-            values['cameras'] = {str(name): str(source) for name, source
-                                 in dict(values.get('cameras', {})).items()}
+            values['cameras'] = tuple(map(str, values.get('cameras', ())))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EpisodeError(f'the metadata has a field of the wrong type: {error}') from error
         return cls(**values)

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Episodes and recordings of several cameras: a view of each, where and when it was taken."""
+import dataclasses
 import re
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_a_view_of_each_camera(write, pixels):
     assert len(episode.truth.robot_masks) == 3      # of the first
     with pytest.raises(EpisodeError, match="no camera 'side'; it has: camera, wrist"):
         episode.camera('side')
+
+
+def test_their_order_is_that_of_the_metadata(write, metadata, tmp_path, pixels):
+    for order in (('camera', 'wrist', 'back'), ('camera', 'back', 'wrist')):
+        path = write(metadata=dataclasses.replace(metadata, cameras=order))
+        with EpisodeWriter(path) as writer:
+            pass_on(path, writer)
+            writer.add_image(0, 'eye_optical_frame', pixels[0][:4, :6], name='back')
+            writer.add_camera_info(0, 'eye_optical_frame', WRIST, name='back')
+        assert tuple(camera.name for camera in Episode.open(path).cameras) == order
 
 
 def test_each_is_where_it_was_at_its_stamp(write):
