@@ -64,14 +64,15 @@ class SeveralCamerasRow:
 class SeveralCameras:
     """Judges episodes by more and more of their cameras."""
 
-    def __init__(self, *, hide: bool = True) -> None:
+    def __init__(self, conditions: Sequence[Condition] = (AS_RECORDED, REAL), *,
+                 hide: bool = True) -> None:
         """
-        Make the judges.
+        Make a judge for each condition.
 
         :param hide: also hide boxes from the first camera, which takes longest.
         """
         self._judges = [(condition, EpisodePrechecker(condition.settings()))
-                        for condition in (AS_RECORDED, REAL)]
+                        for condition in conditions]
         self._hide = hide
 
     def __call__(self, path: str | Path) -> list[SeveralCamerasRow]:
