@@ -147,7 +147,7 @@ class JointInput:
         fixed, wanted = self._fixed_and_wanted(robot, values)
         now = time.monotonic()
         stamp = image.stamp_ns
-        found = self._sources.at(wanted, stamp, within_ns)
+        found = self._sources.at(wanted, stamp, within_ns, robot.continuous)
         heard = {name: readings[0] for name in wanted if (
             readings := self._sources.readings(name))}
         self._refuse_lacking(wanted, {*heard, *found.positions}, found.positions)
