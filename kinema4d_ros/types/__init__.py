@@ -20,6 +20,8 @@ from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, 
                                      HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
+from kinema4d_ros.types.sources import (PointSource, SceneSource, Solid, SolidSource,
+                                        VoxelSource)
 from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, plain_point,
                                         Severity, Status, Verdict)
 
@@ -27,7 +29,7 @@ __all__ = [
     'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ChainJoint',
     'ChainLink', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
-    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'PredictedThing', 'Report',
-    'RobotRollout', 'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point',
-    'silent',
+    'JointTrajectory', 'Observation', 'PinholeCamera', 'PointSource', 'PredictedFrame',
+    'PredictedThing', 'Report', 'RobotRollout', 'SceneSource', 'Severity', 'Solid', 'SolidSource',
+    'StartState', 'Status', 'Verdict', 'VoxelSource', 'WorldEvent', 'plain_point', 'silent',
 ]
