@@ -161,7 +161,7 @@ class EpisodePlayer(NodeBase, Node):
         """Publish where a camera that stands still is, as its driver's launch file would."""
         robot, frame = Robot.from_urdf(self._episode.robot_description), self._episode.camera_frame
         self._robot_hash = robot.description_hash
-        pose = CameraFinder(robot, (), TransformTree()).find(
+        pose = CameraFinder(robot, {}, TransformTree()).find(
             frame, self._episode.frames[0].joint_positions)
         if pose.mount is None:
             header = Header(stamp=self.get_clock().now().to_msg(), frame_id=robot.root_link)

@@ -18,8 +18,8 @@ from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.doctor.probe import FORMS, GraphProbe, INPUTS
 from kinema4d_ros.nodes.doctor.robot import check_camera, check_robot
-from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
+from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 
 DISCOVERY = 2.0             # [s] that the others get to be found
 REQUIRED_DISCOVERY = 10.0   # [s] the same, where there must be others

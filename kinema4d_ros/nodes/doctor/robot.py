@@ -70,7 +70,7 @@ def check_camera(node: GraphProbe) -> Iterator[Diagnosis]:
         robot = Robot.from_urdf(node.robot_text)
     except Kinema4DError:      # reported above
         return
-    finder = CameraFinder(robot, (), node.tree)
+    finder = CameraFinder(robot, {}, node.tree)
     now = node.get_clock().now().nanoseconds
     try:       # of any age: stale stamps are reported by the check of the clock
         look = node.inputs.observe(finder, now, {**node.values, 'max_input_age': 0.0})

@@ -24,16 +24,18 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
-from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.readiness import readiness
+from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 from kinema4d_ros.nodes.shadow_sim.settings import (opt_outs, shadow_sim_settings,
                                                     ShadowSimSettings)
 from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
@@ -297,7 +299,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
             finder, refusal = CameraFinder(
-                robot, values['extrinsics'], self._tree, values['frame_prefix']), None
+                robot, extrinsics_of(values), self._tree, values['frame_prefix']), None
         except Exception as error:   # no robot description may end this node
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
@@ -342,9 +344,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
-        if observed.mount is None:
-            for worker in idle:
-                worker.remember(observed.observation)
+        for worker in idle:
+            worker.remember(observed.observation, observed.mounts)
 
     def _on_diagnostics(self) -> None:
         inputs, parts = self._inputs, self._parts
