@@ -15,7 +15,8 @@ Conventions, everywhere in the package:
 * Arrays held by these classes are read-only views; copy before writing.
 """
 from kinema4d_ros.types.future import (ChainJoint, ChainLink, EventKind, Gripper, PredictedFrame,
-                                       PredictedThing, Report, RobotRollout, silent, WorldEvent)
+                                       PredictedThing, PredictedView, Report, RobotRollout, silent,
+                                       ViewRollout, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
                                      HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
@@ -30,6 +31,7 @@ __all__ = [
     'ChainLink', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
     'JointTrajectory', 'Observation', 'PinholeCamera', 'PointSource', 'PredictedFrame',
-    'PredictedThing', 'Report', 'RobotRollout', 'SceneSource', 'Severity', 'Solid', 'SolidSource',
-    'StartState', 'Status', 'Verdict', 'VoxelSource', 'WorldEvent', 'plain_point', 'silent',
+    'PredictedThing', 'PredictedView', 'Report', 'RobotRollout', 'SceneSource', 'Severity',
+    'Solid', 'SolidSource', 'StartState', 'Status', 'Verdict', 'ViewRollout', 'VoxelSource',
+    'WorldEvent', 'plain_point', 'silent',
 ]

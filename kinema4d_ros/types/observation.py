@@ -87,6 +87,7 @@ class CameraView:
     joint_positions: Mapping[str, float] | None = None
     calibration_sigma: float | None = None        # [m] of its place; None for the settings' own
     calibration_turn_sigma: float | None = None   # [rad] likewise of how it is turned
+    mount_link: str = ''      # the link of the robot that carries the camera; '' for one that stays
 
     def __post_init__(self) -> None:
         """Check sizes against the camera and freeze."""
