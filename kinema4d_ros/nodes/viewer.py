@@ -29,7 +29,8 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
-from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of, OF_CAMERA, why_not_cameras
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import (extrinsics_of, OF_CAMERA,
+                                                             why_not_cameras)
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
@@ -82,7 +83,8 @@ TABLE = ParameterTable((
               'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
     LAUNCHER_PID,
-    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED or row in OF_CAMERA)),
+    *(replace(row, read_only=True) for row in TABLE_ROWS
+      if row.name in _SHARED or row in OF_CAMERA)),
     rules=(why_not_cameras,), shares_files_with=SHADOW_SIM_TABLE)
 
 

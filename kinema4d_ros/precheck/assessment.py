@@ -13,7 +13,7 @@ from typing import Any
 
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.precheck.verdict import decide, not_checked
-from kinema4d_ros.types import (Background, EventKind, Finding, FindingCode, Report, Severity,
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, Observation, Report, Severity,
                                 silent, Verdict)
 
 #: findings of tier 0 that leave no motion to check
@@ -45,7 +45,7 @@ class Assessment:
         self._notes: list[Finding] = []
         self._measured: dict[str, Any] = {}
         self._latencies: dict[str, float] = {}
-        self.background: Background | None = None   # remembered scene that a FAIL rests on
+        self.observed: Observation | None = None    # with what was remembered; of a FAIL
 
     # ------------------------------------------------------------------ what is known
 
@@ -167,8 +167,8 @@ class Assessment:
         self.note(*other._notes)
         self._measured |= other._measured
         self._latencies |= other._latencies
-        if self.background is None:
-            self.background = other.background
+        if self.observed is None:
+            self.observed = other.observed
 
     def copy(self) -> Assessment:
         """Return an assessment of its own with the same content."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.types import JointTrajectory, Observation, StartState
@@ -43,7 +42,7 @@ class CheckTask:
 
     tiers: tuple[int, ...] = ()
     goal: Goal | None = None            # what the motion is meant to achieve; needs tier 1
-    tells_background: bool = False      # where it finds a FAIL, for an incident packet
+    tells_observed: bool = False        # where it finds a FAIL, for an incident packet
     start: StartState | None = None     # of the motion; None for the joints of the observation
 
 
@@ -53,7 +52,7 @@ class PredictionTask:
 
     seed: int = 0
     is_judged: bool = False             # whether tier 2 looks at it
-    tells_background: bool = False      # as of a CheckTask
+    tells_observed: bool = False        # as of a CheckTask
     start: StartState | None = None     # likewise
 
 
@@ -64,7 +63,6 @@ class Work:
     job: int
     observation: Observation | None     # None: the same again
     trajectory: JointTrajectory
-    mount: LinkPose | None              # None when the camera does not move with the robot
     task: CheckTask | PredictionTask
     settings: PrecheckSettings
     robot_hash: str                     # of the robot that is meant; '' for whichever it is

@@ -110,7 +110,8 @@ def test_the_pose_of_another_camera_beside_it_moves_with_it():
     other = pose.moved(beside)
     np.testing.assert_allclose(other.T_base_camera, pose.T_base_camera @ beside)
     assert other.mount == LinkPose(link, beside) != pose.mount
-    still = CameraFinder(ROBOT, {'camera': HALF_TURN}, TransformTree()).find('eye', READY).moved(beside)
+    finder = CameraFinder(ROBOT, {'camera': HALF_TURN}, TransformTree())
+    still = finder.find('eye', READY).moved(beside)
     assert still.mount is None
     assert still.T_base_camera[0, 3] == pytest.approx(0.5 - 0.07)
 

@@ -14,7 +14,6 @@ from kinema4d_ros.bridge import images
 from kinema4d_ros.bridge.graph import publishers
 from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import ContradictionError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_messages import calibration_of, differ, registered_depth
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import of_camera
@@ -27,8 +26,6 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import CameraView, FindingCode
 
 _KEPT = 8                # images and depth images, of which a pair of about one time is chosen
-_LEFT_OUT = {FindingCode.STALE_INPUT: 'is late', FindingCode.MISSING_INPUT: 'cannot be used',
-             FindingCode.CONTRADICTION: 'is contradicted'}
 
 
 class FramedView(NamedTuple):
@@ -37,7 +34,7 @@ class FramedView(NamedTuple):
     view: CameraView
     joints: JointStates          # at the stamp of the view
     frame: str                   # of the image
-    mount: LinkPose | None       # of a camera that moves with the robot
+    stays: bool                  # it does not move with the robot
     is_in_frame: bool            # the camera is and stays at `frame`
 
 
@@ -72,6 +69,7 @@ class CameraInput:
             self._depth = received.camera(self.depth_topic, Image if raw else CompressedImage,
                                           _KEPT, reliability)
         self.last_good = time.monotonic()     # [s] when it was last of use, or began
+        self._last: FramedView | None = None  # the newest one that was of use
         self._looked_at_frame = 0.0           # [s] monotonic
 
     def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any]) -> FramedView:
@@ -112,7 +110,8 @@ class CameraInput:
                 image, depth, calibration.pinhole, pose.T_base_camera, entry.stamp_ns, self.name,
                 joint_positions=joints.positions,
                 calibration_sigma=values.get(f'{self.name}.calibration_sigma'),
-                calibration_turn_sigma=values.get(f'{self.name}.calibration_turn_sigma'))
+                calibration_turn_sigma=values.get(f'{self.name}.calibration_turn_sigma'),
+                mount_link='' if pose.mount is None else pose.mount.link)
         except ContradictionError as error:
             node = self._received.node
             raise InputProblem.of(error, after='; ' + '; '.join(
@@ -121,11 +120,27 @@ class CameraInput:
             raise InputProblem.of(error) from error
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
         self.last_good = time.monotonic()
-        return FramedView(view, joints, frame, pose.mount, is_in_frame)
+        self._last = FramedView(view, joints, frame, pose.mount is None, is_in_frame)
+        return self._last
 
-    def left_out(self, problem: InputProblem) -> str:
-        """Return why it is left out, to be read after its name."""
-        return f'{_LEFT_OUT.get(problem.code, "cannot be used")}: {problem}'
+    def recalled(self, problem: InputProblem, now_ns: int, memory_age: float) -> FramedView | None:
+        """
+        Return what it saw last, while that counts for something; it has the stamp of then.
+
+        What one knows of a camera that has stopped is as old as its last look, and is forgotten
+        after `memory_age` [s]. One that is contradicted may never have been the camera meant.
+
+        :param problem: why it is left out now.
+        """
+        last = self._last
+        if last is None or last.view.depth is None or problem.code == FindingCode.CONTRADICTION \
+                or not 0 <= now_ns - last.view.stamp_ns <= memory_age * NS:
+            return None
+        return last
+
+    def clear(self) -> None:
+        """Forget what it saw: the clock jumped back."""
+        self._last = None
 
     def _newest_complete(self, robot: Robot, values: Mapping[str, Any]
                          ) -> tuple[Entry, JointStates, Entry | None]:

@@ -12,6 +12,7 @@ from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 
 ONE_CAMERA = 'camera'
 TRANSPORTS, DEPTH_TRANSPORTS = ('raw', 'compressed'), ('raw', 'compressedDepth', 'none')
+_TAKEN = ('predicted', 'robot', 'scene')     # first names of other topics and parameters
 _ONLY_ONE = ('camera_frame', 'extrinsics')     # no two cameras share these
 #: parameters of other things that end as those of a camera do
 _WITHOUT_CAMERA = frozenset({'tier1.calibration_sigma', 'tier1.calibration_turn_sigma'})
@@ -75,12 +76,13 @@ def why_not_cameras(values: Mapping[str, Any]) -> str | None:
                     'letters, digits and _, such as wrist; remap the topics of a driver to it')
         groups = {key.partition('.')[0] for key in values
                   if '.' in key and key.partition('.')[2] not in _KEYS}
-        if name in groups or name in ('predicted', 'robot'):
+        if name in groups or name in _TAKEN:
             return (f"parameter 'cameras' has {name!r}, which other parameters or topics have as "
                     'their first name; give the camera another one')
     for key in values:
         camera, dot, rest = key.rpartition('.')
-        if dot and rest in _KEYS and camera not in names and key not in _WITHOUT_CAMERA:
+        if dot and rest in _KEYS and camera not in names and key not in _WITHOUT_CAMERA \
+                and not key.startswith('scene.'):
             return (f'parameter {key!r} is of a camera {camera!r}, and cameras are '
                     f'{", ".join(names)}: add it to the parameter cameras, or correct the name')
     if len(names) > 1:

@@ -53,7 +53,8 @@ class CameraFinder:
         self.robot, self._tree, self._prefix = robot, tree, frame_prefix
         self._kinematics = ForwardKinematics(robot)
         self._carriers = {joint.child: joint for joint in robot.joints.values()}
-        self._fixed = {camera: _pose(values) for camera, values in extrinsics.items() if len(values)}
+        self._fixed = {camera: _pose(values) for camera, values in extrinsics.items()
+                       if len(values)}
 
     def find(self, frame: str, joint_positions: Mapping[str, float], camera: str = ONE_CAMERA
              ) -> CameraPose:

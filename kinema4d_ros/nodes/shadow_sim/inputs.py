@@ -16,13 +16,15 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
 from kinema4d_ros.bridge.transforms import TransformTree
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_input import CameraInput, FramedView
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, refuse_no_time
+from kinema4d_ros.nodes.shadow_sim.input_problem import (InputProblem, left_out_text,
+                                                         refuse_no_time)
 from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINTS
 from kinema4d_ros.nodes.shadow_sim.received import InputStatus, Received
+from kinema4d_ros.nodes.shadow_sim.scene_input import SceneInput
+from kinema4d_ros.nodes.shadow_sim.scene_parameters import sources_of
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Observation, StartState
 
@@ -31,18 +33,14 @@ class FramedObservation(NamedTuple):
     """An observation, and the names that go with its views."""
 
     observation: Observation
-    framed: tuple[FramedView, ...]     # the cameras that are not left out, as the parameter has them
+    framed: tuple[FramedView, ...]     # in the order of its views
     root_link: str                     # of the robot
 
     @property
-    def mounts(self) -> dict[str, LinkPose]:
-        """The cameras that move with the robot, by name."""
-        return {each.view.name: each.mount for each in self.framed if each.mount is not None}
-
-    @property
     def oldest_ns(self) -> int:
-        """The stamp of the oldest view: no later is the look at the world."""
-        return min(each.view.stamp_ns for each in self.framed)
+        """The oldest stamp of a camera that is not left out: the look at the world is no later."""
+        return min(view.stamp_ns for view in self.observation.views
+                   if view.name not in self.observation.left_out)
 
 
 class Inputs:
@@ -64,6 +62,9 @@ class Inputs:
                                   lambda: self._received.missing(JOINTS))
         self.cameras = tuple(CameraInput(name, self._received, self._joints, values, on_jump)
                              for name in values['cameras'])
+        self.sources = tuple(SceneInput(name, told, self._received, self._joints,
+                                        values['max_input_age'])
+                             for name, told in sources_of(values).items())
         self._received.buffers[JOINTS] = self._joints.buffer
         self._received.subscriptions[JOINTS] = self._joints.subscription
         self._static_publishers: set[bytes] = set()
@@ -113,6 +114,10 @@ class Inputs:
         for buffer in self._received.buffers.values():
             if buffer not in kept:
                 buffer.clear()
+        for camera in self.cameras:
+            camera.clear()
+        for source in self.sources:
+            source.clear()
         self._joints.clear()
         self._tree.clear()
 
@@ -153,7 +158,8 @@ class Inputs:
         Return the newest look at the world, decoded and rectified: a view of each camera.
 
         One of several cameras that is missing, stale or unusable is left out, and the observation
-        says so; it is back with the first look after that in which it is of use.
+        says so; it is back with the first look after that in which it is of use. What it saw last
+        is a view with its own stamp meanwhile, after those of the others.
 
         :param finder: of the cameras on the robot.
         :param values: snapshot of the parameters.
@@ -163,6 +169,7 @@ class Inputs:
         """
         refuse_no_time(now_ns)
         framed: list[FramedView] = []
+        recalled: list[FramedView] = []
         left_out: dict[str, str] = {}
         first: InputProblem | None = None
         for camera in self.cameras:
@@ -171,20 +178,29 @@ class Inputs:
             except InputProblem as problem:
                 if len(self.cameras) == 1:
                     raise
-                why = f'camera {camera.name} {camera.left_out(problem)}'
+                why = f'camera {camera.name} {left_out_text(problem)}'
                 named = InputProblem(problem.code, why, problem.known)
                 if values.get(f'{camera.name}.required', False) \
                         or time.monotonic() - camera.last_good < patience:
                     raise named from problem
                 first = first or named
-                left_out[camera.name] = camera.left_out(problem)
+                left_out[camera.name] = left_out_text(problem)
+                if (last := camera.recalled(
+                        problem, now_ns, values.get('tier1.memory_age', 0.0))) is not None:
+                    recalled.append(last)
         if not framed:
             raise first or self._received.missing(self.cameras[0].image_topic)
         newest = max(framed, key=lambda each: each.view.stamp_ns)
-        try:
-            observation = Observation(
-                newest.view.stamp_ns, tuple(each.view for each in framed),
-                newest.joints.positions, left_out=left_out)
-        except Kinema4DError as error:
-            raise InputProblem.of(error) from error
-        return FramedObservation(observation, tuple(framed), finder.robot.root_link)
+        seen, others = (*framed, *recalled), []
+        for source in self.sources:
+            try:
+                others.append(source.source(finder, now_ns, values, newest.joints.positions))
+            except InputProblem as problem:
+                if source.is_required:
+                    raise InputProblem(problem.code, f'scene source {source.name} '
+                                       f'{left_out_text(problem)}', problem.known) from problem
+                left_out[source.name] = left_out_text(problem)
+            left_out |= {f'{source.name}: {name}': why for name, why in source.problems.items()}
+        observation = Observation(newest.view.stamp_ns, tuple(each.view for each in seen),
+                                  newest.joints.positions, others=tuple(others), left_out=left_out)
+        return FramedObservation(observation, seen, finder.robot.root_link)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -35,7 +35,6 @@ from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.readiness import readiness
-from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 from kinema4d_ros.nodes.shadow_sim.settings import (opt_outs, shadow_sim_settings,
                                                     ShadowSimSettings)
 from kinema4d_ros.nodes.shadow_sim.unanswered import always_answered
@@ -97,8 +96,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         """
         super().__init__('shadow_sim')
         self._settings = TABLE.watch(self, shadow_sim_settings)
-        self._on_failure, self.failures = on_failure, list[Exception]()
-        self._active = False
+        self._active, self._on_failure, self.failures = False, on_failure, list[Exception]()
         self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
@@ -158,7 +156,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
 
     def _make_parts(self, settings: ShadowSimSettings) -> _Parts:
         """Start the workers, and all that makes verdicts with them."""
-        live, outputs, workers = LiveInputsHolder(), Outputs(self), self._start_workers(settings)
+        outputs = Outputs(self, settings.values['cameras'])
+        live, workers = LiveInputsHolder(), self._start_workers(settings)
 
         def current() -> ShadowSimSettings:
             now = self._settings.current
@@ -345,14 +344,14 @@ class ShadowSim(GuardedNode, LifecycleNode):
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
         for worker in idle:
-            worker.remember(observed.observation, observed.mounts)
+            worker.remember(observed.observation)
 
     def _on_diagnostics(self) -> None:
         inputs, parts = self._inputs, self._parts
         if inputs is not None:
             inputs.refresh()
         self._incompatible.look()
-        status: Iterable[InputStatus] = () if inputs is None else inputs.status()
+        status = () if inputs is None else tuple(inputs.status())
         if parts is None:
             self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
             return

@@ -11,6 +11,7 @@ from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, DEPTH_TRANSPORTS, OF_CAMERA,
                                                              TRANSPORTS, why_not_cameras)
+from kinema4d_ros.nodes.shadow_sim.scene_parameters import OF_SOURCE, why_not_sources
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
                                    Tier1Settings, Tier2Settings, TouchRule, Unseen)
 from kinema4d_ros.precheck.dynamics_rules import LEAST_PUSH
@@ -97,6 +98,7 @@ TABLE_ROWS = (
               'Pose of the optical frame in the root link of the robot, x y z [m] qx qy qz qw; '
               'empty when the camera is a link of the robot or known to TF', length=7,
               read_only=True),
+    *OF_SOURCE,
     *OF_CAMERA,
     Parameter('frame_prefix', str, '',
               "What TF has before the names of the robot's links: frame_prefix of the live robot's "
@@ -331,4 +333,4 @@ RENAMED = {
     'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
 }
 
-TABLE = ParameterTable(TABLE_ROWS, rules=(why_not_cameras,), renamed=RENAMED)
+TABLE = ParameterTable(TABLE_ROWS, rules=(why_not_cameras, why_not_sources), renamed=RENAMED)

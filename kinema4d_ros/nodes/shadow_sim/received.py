@@ -54,7 +54,7 @@ class _CameraTopic(NamedTuple):
 
 class Received:
     """
-    The subscriptions of a node by topic; `buffers`, `sources` and `subscriptions` hold what is there.
+    The subscriptions of a node, by topic, with what came on each.
 
     Callbacks only put messages into buffers (decoding happens once per request), so any number
     of camera frames per second costs little.
