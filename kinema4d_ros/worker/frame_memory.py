@@ -9,7 +9,6 @@ import pickle
 from typing import NamedTuple
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.types import Observation
 from kinema4d_ros.worker.rollout_frame import RolloutFrame
 
 _ALIGN = 64
@@ -17,11 +16,11 @@ _SMALL_ARRAYS = 16 * _ALIGN   # poses and points of a frame, which are arrays as
 _MOST_BYTES = 4 << 30   # the kernel takes memory for any size and then kills whatever it likes
 
 
-def frame_bytes(observation: Observation) -> int:
-    """Return the size of a slot for frames of an observation: the arrays of a RolloutFrame."""
-    return sum(sum(_aligned(size * view.camera.width * view.camera.height)
-                   for size in (3, 12, 1, 12, 1, 4)) + _SMALL_ARRAYS
-               for view in observation.views)
+def frame_bytes(width: int, height: int) -> int:
+    """Return the size of a slot for frames of width x height: the arrays of a RolloutFrame."""
+    pixels = width * height
+    sizes = (3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels, 4 * pixels)
+    return sum(_aligned(size) for size in sizes) + _SMALL_ARRAYS
 
 
 class StoredFrame(NamedTuple):

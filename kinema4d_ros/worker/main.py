@@ -136,14 +136,9 @@ class Worker:
         try:
             observation = message.observation
             checker = self._simulate().checker(self._settings)
-            masks = {}
-            for view in observation.views:
-                # Where a camera does not see the robot in its place, the robot would be remembered
-                # as scene, and scene be taken for robot.
-                alone = observation.of(view.name)
-                if checker.look(alone).camera.is_believed:
-                    masks[view.name] = checker.robot_mask(alone)
-            self._scene.update(observation, masks)
+            # Where a camera does not see the robot in its place, the robot would be remembered as
+            # scene, and scene be taken for robot: it has no mask.
+            self._scene.update(observation, checker.robot_masks(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())
@@ -196,6 +191,7 @@ class Worker:
     def _observation_of(self, message: Work) -> Observation:
         """Return what a job is to be judged on, with the scene that is remembered."""
         if message.observation is not None:
+            self._observation = None     # not the one before, where this one is unusable
             self._observation = None     # not the one before, where this one is unusable
             self._observation = self._scene.remembered(message.observation)
         if self._observation is None:

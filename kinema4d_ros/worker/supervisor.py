@@ -241,7 +241,9 @@ class Supervisor:
     def _send_job(self, job: Job) -> None:
         try:
             if isinstance(job.task, PredictionTask):
-                self._memory.reserve(self._slots, frame_bytes(job.observation))
+                self._memory.reserve(self._slots, sum(
+                    frame_bytes(view.camera.width, view.camera.height)
+                    for view in job.observation.views))
         except WorldModelError as error:
             self._job = None
             self._set_state(WorkerState.IDLE)

@@ -56,7 +56,7 @@ def full(node, extra=b''):
 
 
 def cells():
-    """Return a block of free voxels that is pruned, and some that are occupied, about the origin."""
+    """Return a block of free voxels, which is pruned, and some that are occupied."""
     found = {(32768 + x, 32768 + y, 32768 + z): FREE
              for x in range(4) for y in range(4) for z in range(4)}
     found |= {(32768 - 3, 32768 + 7, 32768 - 1): OCCUPIED, (32768 + 9, 32768, 32768): OCCUPIED}

@@ -19,7 +19,6 @@ from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.bridge.transforms import TransformTree
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.nodes.shadow_sim import received as received_module
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
@@ -108,7 +107,7 @@ def test_a_look(desk):
     desk.show()
     look = desk.look()
     seen, = look.framed
-    assert (seen.frame, seen.mount, look.root_link) == (CAMERA_FRAME, None, 'base_link')
+    assert (seen.frame, seen.stays, look.root_link) == (CAMERA_FRAME, True, 'base_link')
     assert seen.is_in_frame
     assert (look.observation.view.image == 7).all() and (look.observation.view.depth == 1.5).all()
 
@@ -158,7 +157,7 @@ def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one(desk, link):
     beside = np.eye(4)
     beside[0, 3] = 0.125
     np.testing.assert_allclose(look.observation.view.T_base_camera, left @ beside, atol=1e-9)
-    assert look.framed[0].mount == (None if link == CAMERA_FRAME else LinkPose(link, beside))
+    assert look.observation.view.mount_link == ('' if link == CAMERA_FRAME else link)
     assert not look.framed[0].is_in_frame        # its points would be told 0.125 m off
 
 

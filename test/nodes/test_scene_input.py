@@ -63,7 +63,7 @@ def test_a_source_that_is_silent_late_or_in_no_frame_is_left_out_and_comes_back(
     desk.run(1500)
     put(desk, 'map', desk.now - 1500 * MS, [(0.5, 0.0, 0.1)])    # which may be 30 s old
     look = desk.look()
-    assert [source.name for source in look.observation.others] == ['map']
+    assert [source.name for source in look.observation.others] == ['map'], look.observation.left_out
     assert look.observation.left_out['lidar'].startswith(
         'is late: the newest scene on /scene/lidar is 1.50 s old')
     put(desk, 'lidar', desk.now)
@@ -73,9 +73,11 @@ def test_a_source_that_is_silent_late_or_in_no_frame_is_left_out_and_comes_back(
 def test_a_cloud_that_is_malformed_is_left_out_and_counted(desk):
     desk = desk(**BOTH)
     desk.run(200)
-    put(desk, 'map', desk.now, np.empty((0, 3)))     # nothing is occupied: that is no fault
+    empty = cloud_message(np.zeros((1, 1, 3), np.float32), None, desk.header(desk.now, 'base_link'))
+    empty.width, empty.row_step, empty.data = 0, 0, b''
+    desk.put('scene/map', empty)      # nothing is occupied: that is no fault
     for message, words in (
-            (PointCloud2(header=desk.header(desk.now, 'base_link')), 'cloud of 0x0 points'),
+            (PointCloud2(header=desk.header(desk.now, 'base_link')), 'size 0x0 is refused'),
             (cloud_message(np.full((1, 3, 3), np.nan, np.float32), None,
                            desk.header(desk.now, 'base_link')), 'no point of the cloud is finite'),
             (PointCloud2(header=desk.header(desk.now, 'base_link'), height=2000, width=2000,

@@ -165,7 +165,8 @@ class SceneInput:
         declared, joints = self.kind in (PLANNING_SCENE, COLLISION_OBJECTS), live
         if not declared:
             within_ns = round(values['sync_tolerance'] * NS)
-            joints = self._joints.at(finder.robot, entry, within_ns, values).positions
+            joints = self._joints.at(finder.robot, entry, within_ns, values,
+                                     is_prompt=False).positions
 
         def pose_of(frame: str) -> np.ndarray:
             return self._pose_of(self._frame or frame, finder, joints)
@@ -211,6 +212,8 @@ def _points(message: PointCloud2, T_base_cloud: np.ndarray) -> np.ndarray:
     if message.width * message.height > _MOST_POINTS:
         raise ObservationError(f'the cloud has {message.width * message.height} points; at most '
                                f'{_MOST_POINTS} are taken, thin it')
+    if not message.width * message.height and {'x', 'y', 'z'} <= {f.name for f in message.fields}:
+        return np.empty((0, 3))       # there is nothing
     points = cloud_to_arrays(message)[0].reshape(-1, 3).astype(np.float64)
     finite = points[np.isfinite(points).all(axis=1)]
     if len(points) and not len(finite):
