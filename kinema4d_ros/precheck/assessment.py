@@ -13,7 +13,7 @@ from typing import Any
 
 from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.precheck.verdict import decide, not_checked
-from kinema4d_ros.types import (EventKind, Finding, FindingCode, Observation, Report, Severity,
+from kinema4d_ros.types import (Background, EventKind, Finding, FindingCode, Report, Severity,
                                 silent, Verdict)
 
 #: findings of tier 0 that leave no motion to check
@@ -45,9 +45,15 @@ class Assessment:
         self._notes: list[Finding] = []
         self._measured: dict[str, Any] = {}
         self._latencies: dict[str, float] = {}
-        self.observed: Observation | None = None    # with what was remembered; of a FAIL
+        #: by name of the view, the remembered scene that a FAIL rests on
+        self.backgrounds: dict[str, Background] = {}
 
     # ------------------------------------------------------------------ what is known
+
+    @property
+    def background(self) -> Background | None:
+        """The remembered scene of the first of `backgrounds`; None without any."""
+        return next(iter(self.backgrounds.values()), None)
 
     @property
     def findings(self) -> Mapping[int, tuple[Finding, ...]]:
@@ -167,8 +173,7 @@ class Assessment:
         self.note(*other._notes)
         self._measured |= other._measured
         self._latencies |= other._latencies
-        if self.observed is None:
-            self.observed = other.observed
+        self.backgrounds = {**other.backgrounds, **self.backgrounds}
 
     def copy(self) -> Assessment:
         """Return an assessment of its own with the same content."""

@@ -3,7 +3,6 @@
 """A depth image as points in space: one per voxel, each with how well it is known and how old."""
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,8 +71,10 @@ class ScenePoints:
         """Return the points of several sources in one, numbered in their order."""
         if len(parts) == 1:
             return parts[0]
-        names = [item.name for item in dataclasses.fields(cls) if item.name != 'source']
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names),
+        return cls(np.concatenate([part.points_base for part in parts]),
+                   np.concatenate([part.pixels for part in parts]),
+                   np.concatenate([part.sigma for part in parts]),
+                   np.concatenate([part.age for part in parts]),
                    np.repeat(np.arange(len(parts), dtype=np.uint8), list(map(len, parts))))
 
     def of_source(self, number: int) -> np.ndarray:
@@ -94,8 +95,8 @@ class ScenePoints:
 
     def only(self, keep: np.ndarray) -> ScenePoints:
         """Return some of the points, (N,) bool."""
-        return ScenePoints(*(None if value is None else value[keep] for value in (
-            getattr(self, item.name) for item in dataclasses.fields(self))))
+        return ScenePoints(self.points_base[keep], self.pixels[keep], self.sigma[keep],
+                           self.age[keep], None if self.source is None else self.source[keep])
 
 
 def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.ndarray,

@@ -117,8 +117,9 @@ class Scene:
         views = self.measuring
         if not views and not any(other.knows_space for other in self.others):
             return self.views[0].knowledge(points_base, tolerance)
-        trusted = [*(view for view in views if view.seen.name not in self.disputed),
-                   *(other for other in self.others if other.knows_space)]
+        trusted: list[SceneView | OtherScene] = [
+            *(view for view in views if view.seen.name not in self.disputed),
+            *(other for other in self.others if other.knows_space)]
         found = np.full(len(points_base), Knowledge.OUTSIDE, np.uint8)
         age = np.zeros(len(points_base), np.float32)
         open_ones = np.arange(len(points_base))      # not seen by any so far

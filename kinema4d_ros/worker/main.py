@@ -192,7 +192,7 @@ class Worker:
         """Return what a job is to be judged on, with the scene that is remembered."""
         if message.observation is not None:
             self._observation = None     # not the one before, where this one is unusable
-            self._observation = None     # not the one before, where this one is unusable
+            # What is remembered of a camera is from where that camera is now, or is left out.
             self._observation = self._scene.remembered(message.observation)
         if self._observation is None:
             raise WorldModelError('the observation of this job has not arrived')

@@ -42,7 +42,7 @@ class CheckTask:
 
     tiers: tuple[int, ...] = ()
     goal: Goal | None = None            # what the motion is meant to achieve; needs tier 1
-    tells_observed: bool = False        # where it finds a FAIL, for an incident packet
+    tells_background: bool = False      # where it finds a FAIL, for an incident packet
     start: StartState | None = None     # of the motion; None for the joints of the observation
 
 
@@ -52,7 +52,7 @@ class PredictionTask:
 
     seed: int = 0
     is_judged: bool = False             # whether tier 2 looks at it
-    tells_observed: bool = False        # as of a CheckTask
+    tells_background: bool = False      # as of a CheckTask
     start: StartState | None = None     # likewise
 
 

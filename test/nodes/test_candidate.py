@@ -18,7 +18,7 @@ FINDINGS = st.lists(FINDING, max_size=2).map(tuple)
 TIERS = st.sets(st.integers(0, 2))
 
 
-def job(outcome, findings=None, measured=None, observed=None, latencies=None, waited=0.1):
+def job(outcome, findings=None, measured=None, background=None, latencies=None, waited=0.1):
     """Return what a supervisor hands back."""
     assessment = Assessment()
     for tier, found in (findings or {}).items():
@@ -26,7 +26,7 @@ def job(outcome, findings=None, measured=None, observed=None, latencies=None, wa
     assessment.measure(**measured or {})
     for stage, seconds in (latencies or {}).items():
         assessment.took(stage, seconds)
-    assessment.observed = observed
+    assessment.backgrounds = {} if background is None else {'camera': background}
     return types.SimpleNamespace(outcome=outcome, message='said why', assessment=assessment,
                                  waited=waited)
 
@@ -141,8 +141,8 @@ def test_fields_and_latencies_of_both_come_together():
 
 @pytest.mark.parametrize('checked, predicted, kept', [
     ('a', 'b', 'a'), (None, 'b', 'b'), ('a', None, 'a'), (None, None, None)])
-def test_the_observation_kept_is_the_one_that_the_first_fail_rests_on(checked, predicted, kept):
+def test_the_background_kept_is_the_one_that_the_first_fail_rests_on(checked, predicted, kept):
     one = candidate()
-    one.take_check(job(JobOutcome.DONE, observed=checked))
-    one.take_prediction(job(JobOutcome.DONE, observed=predicted), is_evidence=True)
-    assert one.assessment.observed == kept
+    one.take_check(job(JobOutcome.DONE, background=checked))
+    one.take_prediction(job(JobOutcome.DONE, background=predicted), is_evidence=True)
+    assert one.assessment.backgrounds == ({} if kept is None else {'camera': kept})

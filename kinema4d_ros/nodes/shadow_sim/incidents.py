@@ -121,8 +121,10 @@ class IncidentKeeper:
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
         if digest != motion.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')
-        # the node does not know what a worker remembers
-        seen = motion.assessment.observed or observed.observation
+        seen = observed.observation
+        for name, background in motion.assessment.backgrounds.items():
+            # the node does not know what a worker remembers
+            seen = seen.with_view(name, background=background)
         rules = IncidentRules(
             tiers=tuple(sorted(motion.assessment.findings)),
             required=tuple(values['required_tiers']), settings=settings.precheck, goal=goal,

@@ -26,10 +26,10 @@ def with_penetration(track: Track, scene: Scene) -> Track:
     if not len(touching):
         return track
     distance = track.distance.astype(np.float64)
-    ends = _run_ends(touching)
+    ends = _run_ends(touching).tolist()
     cameras = np.array([*(view.seen.T_base_camera[:3, 3] for view in scene.views),
                         *([np.nan] * 3 for _ in scene.others)])
-    for frame, end in zip(touching, ends):
+    for frame, end in zip(touching.tolist(), ends):
         point = track.point_base[frame].astype(np.float64)
         place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
         before = (track.T_base_link[max(frame - 1, 0)] @ place)[:3] - point
