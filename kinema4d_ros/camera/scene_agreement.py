@@ -19,6 +19,7 @@ _WIDEST = 0.08        # [m] a scene that is off by more is not found
 _PATCH = 25.0         # neighbouring pixels that err together and count as one observation
 _SLACK = 0.02         # [m] beyond noise that still is the same surface
 _LOOSE = 3.0          # times the calibrations' sigma, so that a larger error is measured too
+_MEASURED = 0.005     # [m] a direction in which the shift is known worse is not measured
 _GRAZING = 0.25       # cosine of ray and normal; flatter, a depth says little of the surface
 
 
@@ -28,8 +29,8 @@ class SceneAgreement:
     What one camera measures, laid onto what another measures by a small rigid motion.
 
     Points that the other camera sees hidden by something nearer say nothing. Along a flat surface
-    nothing can be measured, so `offset` is what is seen of an error, and `loosest` how badly the
-    worst direction is known.
+    nothing can be measured: `offset` is the part of an error in the directions that are known, and
+    `loosest` says how badly the worst direction is known.
     """
 
     points: int          # compared: both cameras measure something there
@@ -84,15 +85,20 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
         _WIDEST, np.array([min(1.0, stride ** 2 / _PATCH), 1.0]))
     agree, _, far, _ = count_pixels(live, pinhole, surface, np.zeros(len(surface), np.int64),
                                     T_seen, sigmas, _SLACK, 1)[0]
-    way = (surface @ T_seen[:, :3].T + T_seen[:, 3] - surface).mean(axis=0)
-    offset = float(np.linalg.norm(way))
-    along = way / offset if offset > 0 else np.array([0.0, 0.0, 1.0])
     known, compared = covariance[:3, :3], int(agree + far)
+    spread, axes = np.linalg.eigh(known)
+    axes = axes[:, np.sqrt(spread) <= _MEASURED]       # along the others nothing is measured
+    way = (surface @ T_seen[:, :3].T + T_seen[:, 3] - surface).mean(axis=0)
+    way = axes @ (axes.T @ way)
+    offset = float(np.linalg.norm(way))
+    along = way / offset if offset > 0 else axes[:, 0] if axes.size else np.zeros(3)
+    if not axes.size:
+        compared = 0
     T_base = other.T_base_camera
     x, y, z = map(float, T_base[:3, :3] @ way)
     return SceneAgreement(
         compared, float(agree / compared) if compared else math.nan, offset, (x, y, z),
-        math.sqrt(float(along @ known @ along)), math.sqrt(float(np.linalg.eigvalsh(known)[-1])),
+        math.sqrt(float(along @ known @ along)), math.sqrt(float(spread[-1])),
         T_base[:3, :3] @ center + T_base[:3, 3])
 
 
