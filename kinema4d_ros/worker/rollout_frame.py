@@ -52,7 +52,8 @@ class RolloutFrame:
         return cls(
             dataclasses.replace(
                 _whole(frame), others=tuple(map(_whole, frame.others)),
-                pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32)),
+                pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32),
+                unplaced=None),      # tier 2 has seen it; the points are unknown there
             robot(rollout), {view.name: robot(view) for view in rollout.others})
 
 

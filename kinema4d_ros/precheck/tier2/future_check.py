@@ -29,13 +29,18 @@ class FutureCheck:
     """
 
     def __init__(self, robot: RobotRollout, surfaces: Mapping[str, np.ndarray],
-                 fields: DistanceFields, settings: Tier2Settings = Tier2Settings()):
+                 fields: DistanceFields, settings: Tier2Settings = Tier2Settings(), *,
+                 not_followed: str | None = None):
         """
         Make the check of one prediction, before its first frame.
 
         :param surfaces: vertices (V, 3) [m] of each link, link frame.
+        :param not_followed: why the model says nothing of this motion whatever it shows, None
+            where it may.
         """
         self._robot, self._fields, self._settings = robot, fields, settings
+        self._not_followed = not_followed
+        self._unplaced: tuple[float, float] | None = None    # (m^2, s) the largest patch
         self._changes = SceneChanges(robot, surfaces, settings)
         moving = np.abs(robot.T_base_camera - robot.T_base_camera[:1]).max() > 1e-6
         self._still_camera = not moving
@@ -66,6 +71,8 @@ class FutureCheck:
             return
         changes, view = self._changes.add(frame)
         self.views.append(view)
+        if (area := self._changes.unplaced_area(frame)) > (self._unplaced or (0.0, 0.0))[0]:
+            self._unplaced = area, frame.time
         self._ghosts += [change for change in changes if not change.is_touched]
         touched = [change for change in changes if change.is_touched]
         gone = [change for change in touched if change.receded]
@@ -91,6 +98,9 @@ class FutureCheck:
         :param still: `views` of a prediction in which the robot holds still.
         """
         s, found = self._settings, []
+        if self._not_followed is not None:
+            found.append(Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE,
+                                 self._not_followed))
         if self._next < len(self._robot.times):
             found.append(Finding(
                 FindingCode.MODEL_FAILED, Severity.UNSURE,
@@ -102,6 +112,11 @@ class FutureCheck:
         if not self._residuals and not self.views:
             found.append(not_checked('nothing of the prediction could be examined'))
         found += self._ghost_findings()
+        if self._unplaced is not None and self._unplaced[0] > s.least_area:
+            found.append(_unsure(
+                FindingCode.UNDECIDED, 'something changes in the predicted picture, and the model '
+                'cannot tell where it is then', self._unplaced[1], self._unplaced[0],
+                s.least_area, 'm^2'))
         if others and self.views:
             apart, when = spread_of([self.views, *map(list, others)], s.moved)
             if apart > s.spread:
