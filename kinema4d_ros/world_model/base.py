@@ -28,6 +28,10 @@ class WorldModel(abc.ABC):
     fingerprint: str = ''
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
     settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+    #: whether the robot in its frames is that of the rollout: True where it is drawn exactly, False
+    #: where the frames do not depend on the actions, so that nothing of them leads to a PASS; None
+    #: where that must be measured (`kinema4d probe-model`), as of a generated picture
+    follows_actions: ClassVar[bool | None] = None
 
     def __init__(self, **values: Any):
         """

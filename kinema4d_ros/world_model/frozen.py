@@ -20,6 +20,7 @@ class Frozen(WorldModel):
     """Draws the robot of each frame into the scene that stays; what every model must beat."""
 
     name = 'frozen'
+    follows_actions = True
     settings = {
         'robot_depth_tolerance': (
             0.01, 'robot is drawn over what is at most this far in front of it [m], 0 to 0.1'),
