@@ -25,8 +25,7 @@ does not follow.
 examples:
   kinema4d probe-model kinematic libero_object_0_0_success
   kinema4d probe-model kinema4d mine/*.mcap --set base=DIR --set weights=DIR --out out/probe
-  kinema4d precheck mine/1.mcap --tiers 0,1,2 --world-model kinema4d --set base=DIR \\
-      --set weights=DIR --following out/probe/scores.json"""
+  kinema4d precheck mine/1.mcap --tiers 0,1,2 --world-model ghost --following out/scores.json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

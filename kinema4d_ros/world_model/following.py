@@ -9,7 +9,6 @@ name, a fingerprint of weights and settings: other weights, or fewer steps, are 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,12 +37,10 @@ class FollowingScore:
 
     def __post_init__(self) -> None:
         """Refuse what is no score, and keep a dict of its own, so that it can be pickled."""
-        values = (self.low, self.score, self.high)
-        if not all(map(math.isfinite, values)) or not -1 <= min(values) <= max(values) <= 1 \
-                or self.low > self.high:
+        if not -1 <= self.low <= self.score <= self.high <= 1:      # NaN is not
             raise ConfigurationError(
-                f'a score of how a world model follows has -1 <= low <= high <= 1, got score '
-                f'{self.score} with {self.low} to {self.high}; `kinema4d probe-model` writes one')
+                'a score of how a world model follows has -1 <= low <= score <= high <= 1, got '
+                f'{self.low}, {self.score}, {self.high}; `kinema4d probe-model` writes one')
         object.__setattr__(self, 'settings', dict(self.settings))
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from kinema4d_ros.types import PredictedFrame, RobotRollout
@@ -76,7 +77,8 @@ def votes(frame: PredictedFrame, own: Expected, other: Expected,
 
 def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return how far two images (H, W, 3) uint8 are apart, (H, W) int16, 0 to 255."""
-    difference: np.ndarray = np.abs(a.astype(np.int16) - b.astype(np.int16)).max(-1)
+    red, green, blue = cv2.split(cv2.absdiff(np.ascontiguousarray(a), np.ascontiguousarray(b)))
+    difference: np.ndarray = np.maximum(np.maximum(red, green), blue).astype(np.int16)
     return difference
 
 
