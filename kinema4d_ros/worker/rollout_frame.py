@@ -44,7 +44,8 @@ class RolloutFrame:
                 frame, image=np.ascontiguousarray(frame.image),
                 pointmap=np.ascontiguousarray(frame.pointmap),
                 robot_mask=np.ascontiguousarray(frame.robot_mask),
-                pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32)),
+                pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32),
+                unplaced=None),      # tier 2 has seen it; the points are unknown there
             RobotFrame(rollout.camera, rollout.T_base_camera[at],
                        dict(zip(rollout.joint_names, rollout.positions[at].tolist())),
                        np.ascontiguousarray(rollout.pointmap[at]), rollout.link_id[at] >= 0))

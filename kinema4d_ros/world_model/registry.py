@@ -51,6 +51,8 @@ _MODELS = {
                 'what is touched is pushed, tips over, is dragged or falls: rigid bodies'),
     'kinema4d': ('kinema4d_ros.world_model.kinema4d.model:Kinema4D',
                  'generates the future with the Kinema4D diffusion transformer (weights, GPU)'),
+    'cosmos': ('kinema4d_ros.world_model.cosmos.model:Cosmos',
+               'rolls pictures out with Cosmos 3, by actions (a model directory, GPU)'),
     'replay': ('kinema4d_ros.world_model.replay:Replay',
                'plays back the recorded future of an episode file'),
 }

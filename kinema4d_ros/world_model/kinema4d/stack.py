@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 PACKAGES = ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'PIL')
 
 
-def require_stack() -> ModuleType:
+def require_stack(engine: str = 'kinema4d') -> ModuleType:
     """
     Return torch, after checking that all of the model stack is there.
 
+    :param engine: what needs it, for the message.
     :raises WorldModelError: naming what is missing and what to install.
     """
     missing = []
@@ -31,7 +32,7 @@ def require_stack() -> ModuleType:
             missing.append(f'{name} ({error})')
     if missing:
         raise WorldModelError(
-            f'the kinema4d engine needs {", ".join(missing)}; install the model stack with '
+            f'the {engine} engine needs {", ".join(missing)}; install the model stack with '
             "pip install -c requirements/constraints.txt '.[model]' in a clone (on a ROS "
             '-c requirements/constraints-ros.txt -r requirements/model.txt), or choose the world '
             "model 'kinematic'")
@@ -42,12 +43,17 @@ class ModelOutOfMemory(WorldModelError, MemoryError):
     """There is not enough memory for the model, on whatever device."""
 
 
+ADVICE = ('use offload=group, a quantization, or a device with more memory (--doctor estimates '
+          'what is needed)')
+
+
 @contextlib.contextmanager
-def memory_guard(doing: str) -> Iterator[None]:
+def memory_guard(doing: str, advice: str = ADVICE) -> Iterator[None]:
     """
     Turn an exhausted device into an error that says what to change.
 
     :param doing: what was being done, for the message.
+    :param advice: what to change.
     :raises ModelOutOfMemory: instead of the errors of torch and NumPy.
     """
     torch = require_stack()
@@ -64,8 +70,7 @@ def memory_guard(doing: str) -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise ModelOutOfMemory(
-            f'out of memory while {doing}: {reason}; use offload=group, a quantization, or a '
-            'device with more memory (--doctor estimates what is needed)') from error
+            f'out of memory while {doing}: {reason}; {advice}') from error
 
 
 def pick_device(name: str) -> str:

@@ -1,0 +1,39 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to know of a world model before it is chosen."""
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Metric(enum.StrEnum):
+    """How the points of a world model come to be in metres."""
+
+    MEASURED = 'measured'      # they are those of the depth image, moved by what is exact
+    FITTED = 'fitted'          # generated without a unit, fitted on what is exact
+    NOT_PREDICTED = 'no'       # it predicts a picture; points are those of what has not moved
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """
+    A row of the table of world models: what a model reads and shows, and on what terms.
+
+    Whether it follows the robot's actions is `WorldModel.follows_actions`, which rules go by; this
+    is for people.
+    """
+
+    inputs: str
+    outputs: str
+    metric: Metric
+    views: str              # which views of an observation it predicts
+    code_licence: str
+    weights_licence: str    # 'none' for a model without weights
+    memory: str             # by whose account
+    time: str               # by whose account
+    run_here: str           # what of it was run by the authors of this package, and what was not
+
+    def lines(self) -> list[str]:
+        """Return it for people, a line for each entry."""
+        return [f'{name.replace("_", " ")}: {value}' for name, value in vars(self).items()]
