@@ -28,6 +28,7 @@ COMMANDS = {
     'record': 'kinema4d_ros.cli.record',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
+    'probe-model': 'kinema4d_ros.cli.probe_model',
     'keystore': 'kinema4d_ros.cli.keystore',
 }
 

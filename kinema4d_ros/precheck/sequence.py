@@ -30,7 +30,6 @@ from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
                                 Report, RobotRollout, Severity, silent, StartState, Verdict,
                                 WorldEvent)
-from kinema4d_ros.world_model.base import why_not_followed
 
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
@@ -189,14 +188,15 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
         the other predictions of this motion.
     """
     settings = checker.settings.tier2
-    not_followed = why_not_followed(getattr(simulator, 'world_model', None))
+    model = getattr(simulator, 'world_model', None)
+    doubts = () if model is None else settings.doubts_about(model)
 
     def look_at(motion: JointTrajectory, number: int,
                 show: Show = lambda *_: None) -> FutureCheck:
         robot, frames = simulator.future(observation, motion, seed=number, report=report,
                                          start=start)
         future = FutureCheck(robot, checker.surfaces, checker.fields, settings,
-                             not_followed=not_followed)
+                             doubts=doubts)
         for frame in frames:
             show(robot, frame)
             future.add(frame)

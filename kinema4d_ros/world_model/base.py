@@ -30,9 +30,11 @@ class WorldModel(abc.ABC):
     fingerprint: str = ''
     #: whether it predicts what each camera of an observation will see; else the first one's only
     predicts_every_view: ClassVar[bool] = False
-    #: whether its future depends on the robot's motion. One that is told what to do, and not how,
-    #: shows a motion of its own: that is no evidence on this one, so tier 2 is UNSURE with it
-    follows_actions: ClassVar[bool] = True
+    #: whether its future is that of the robot's motion. True where the robot is drawn exactly; None
+    #: where that must be measured (`kinema4d probe-model`), as of generated pictures. False for one
+    #: that is told what to do, and not how: it shows a motion of its own, which is no evidence on
+    #: this one, so tier 2 is UNSURE with it
+    follows_actions: ClassVar[bool | None] = None
     #: for people who choose; None where nobody wrote it down
     card: ClassVar[ModelCard | None] = None
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
@@ -98,7 +100,7 @@ def first_view(observation: Observation) -> Observation:
 
 def why_not_followed(model: object) -> str | None:
     """Return why what a model shows says nothing of this motion; None where it may."""
-    if getattr(model, 'follows_actions', True):
+    if getattr(model, 'follows_actions', None) is not False:
         return None
     name = getattr(model, 'name', type(model).__name__)
     return (f'the world model {name} does not follow the trajectory: it is told what to do, not '

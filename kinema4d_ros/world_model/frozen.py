@@ -24,6 +24,7 @@ class Frozen(WorldModel):
 
     name = 'frozen'
     predicts_every_view = True
+    follows_actions = True
     settings = {
         'robot_depth_tolerance': (
             0.01, 'robot is drawn over what is at most this far in front of it [m], 0 to 0.1'),

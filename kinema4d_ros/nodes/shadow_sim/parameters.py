@@ -13,7 +13,8 @@ from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, DEPTH_TRAN
                                                              TRANSPORTS, why_not_cameras)
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import OF_SOURCE, why_not_sources
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
-                                   Tier1Settings, Tier2Settings, TouchRule, Unseen)
+                                   Tier1Settings, Tier2Settings, TouchRule, Unprobed,
+                                   Unseen)
 from kinema4d_ros.precheck.dynamics_rules import LEAST_PUSH
 
 _DEFAULTS: dict[str, Any] = {
@@ -288,6 +289,15 @@ TABLE_ROWS = (
     _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
     _rule('tier2.hold_still',
           'Predict also what happens when the robot does not move: nothing should'),
+    Parameter('tier2.following_scores', str, '',
+              'File of how well world models follow actions, as `kinema4d probe-model` writes it; '
+              'empty for none'),
+    _rule('tier2.least_following', 'What a prediction is not believed below: the lower end of the '
+          'interval of the score of its world model', maximum=1.0),
+    Parameter('tier2.unprobed', str, str(_DEFAULTS['tier2'].unprobed),
+              'What it means when nobody has measured whether a world model that generates its '
+              'frames follows actions: no PASS (unsure), or only reported (report, unsafe)',
+              choices=tuple(map(str, Unprobed))),
     # what a simulation with dynamics may show, in tier 1 or as the world model `physics`
     _rule('physics.outcome', 'Tier 1 foresees by a simulation what is pushed and where it ends; it '
           'needs MuJoCo (requirements/physics.txt) and about half a second'),
