@@ -50,6 +50,10 @@ class EpisodeError(Kinema4DError):
     """A recorded episode is damaged or lacks a topic."""
 
 
+class DatasetError(Kinema4DError):
+    """A data set of others, or one episode of it, cannot be imported; the message says why."""
+
+
 class IncidentError(Kinema4DError):
     """An incident packet cannot be written, or is damaged; the message names file and part."""
 
