@@ -26,6 +26,7 @@ COMMANDS = {
     'fit-tracking': 'kinema4d_ros.cli.fit_tracking',
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',
+    'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
     'keystore': 'kinema4d_ros.cli.keystore',

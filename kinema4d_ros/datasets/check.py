@@ -10,6 +10,7 @@ import numpy as np
 from kinema4d_ros.types import Status
 
 _LEAST_ROWS = 5
+_OF_A_POSE = 6           # joints that a pose determines
 _STILL = 1e-7            # [of the column] a real sensor is never so still while the tip moves
 _MOVES = 0.01            # [rad] of a joint, over the whole episode
 _TIP_MOVES = 0.01        # [m]
@@ -131,20 +132,24 @@ def agreement_check(link: str, offsets: dict[str, np.ndarray]) -> ImportCheck:
 
 
 def residual_check(position: np.ndarray, rotation: np.ndarray, limit: tuple[float, float],
-                   link: str) -> ImportCheck:
+                   link: str, joints: int) -> ImportCheck:
     """
     Check how well joints by inverse kinematics bring the tip to where the set has it.
 
     :param position: (N,) [m].
     :param rotation: (N,) [rad].
     :param limit: [m], [rad] that refuse the episode.
+    :param joints: of the arm; with more than 6 the tip leaves it open where the elbow is.
     """
     worst, turn = float(position.max()), float(rotation.max())
     fine = worst <= limit[0] and turn <= limit[1]
-    return ImportCheck('IK residual', Status.PASS if fine else Status.FAIL, worst, limit[0], 'm',
+    status = Status.FAIL if not fine else Status.UNSURE if joints > _OF_A_POSE else Status.PASS
+    elbow = '' if joints <= _OF_A_POSE else \
+        f'; with {joints} joints the elbow is one of many that the tip allows'
+    return ImportCheck('IK residual', status, worst, limit[0], 'm',
                        f'joints by IK bring {link} to within {1000 * worst:.2f} mm and '
                        f'{np.degrees(turn):.2f} deg of the tip (median '
-                       f'{1000 * float(np.median(position)):.2f} mm)')
+                       f'{1000 * float(np.median(position)):.2f} mm){elbow}')
 
 
 def speed_check(names: tuple[str, ...], positions: np.ndarray, times: np.ndarray,

@@ -29,6 +29,7 @@ class MotionSettings:
     flip_gripper: bool = False
     residual: tuple[float, float] = (0.005, 0.05)   # [m], [rad] of IK, above which it is refused
     allow: frozenset[str] = frozenset()             # names of checks whose FAIL is no refusal
+    from_tip: bool = False                          # joints by IK, though the set has some
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +56,16 @@ def why_refused(checks: tuple[ImportCheck, ...], allow: frozenset[str]) -> str |
 
 
 def read_motion(episode: SourceEpisode, preset: RobotPreset, robot: Robot,
-                settings: MotionSettings = MotionSettings()) -> SourceMotion:
+                settings: MotionSettings | None = None) -> SourceMotion:
     """
     Return the motion of an episode, and what was found out about it.
 
     :raises DatasetError: the set lacks joints and tip, or the robot is not that of the preset.
     """
+    settings = settings or MotionSettings()
     arm = _arm_names(preset, robot)
-    joints, tip = _joint_column(episode, preset, arm), pick(
-        episode.columns, preset.tip.columns) if preset.tip else None
+    joints = None if settings.from_tip else _joint_column(episode, preset, arm)
+    tip = pick(episode.columns, preset.tip.columns) if preset.tip else None
     if joints is None and tip is None:
         raise DatasetError(
             f'{episode.name} has no column of joints or tip that the preset {preset.name} names; '
@@ -201,7 +203,7 @@ def _solve(robot: Robot, preset: RobotPreset, out: np.ndarray, places: list[int]
     turn = np.einsum('nij,nik->njk', reached[:, :3, :3], T_root_tip[:, :3, :3])
     angle = np.arccos(np.clip((np.trace(turn, axis1=1, axis2=2) - 1) / 2, -1, 1))
     away = np.linalg.norm(reached[:, :3, 3] - T_root_tip[:, :3, 3], axis=1)
-    return residual_check(away, angle, settings.residual, tip.link)
+    return residual_check(away, angle, settings.residual, tip.link, len(places))
 
 
 def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, out: np.ndarray,

@@ -141,6 +141,13 @@ class RobotPreset:
             raise DatasetError(f'preset {self.name} names columns of neither joints nor tip')
 
 
+def preset_of(joint_names: Sequence[str]) -> RobotPreset:
+    """Return the preset of recordings whose joints are named as in their URDF, in radians."""
+    return RobotPreset('urdf', 'as the URDF has it', UrdfHint('the bag, or --urdf'),
+                       JointColumns((tuple(joint_names),), ('joint_states', 'observation.state'),
+                                    'rad'))
+
+
 def presets() -> dict[str, Path]:
     """Return the presets that come with the package, by name."""
     folder = share_dir() / 'config' / 'datasets'

@@ -25,6 +25,7 @@ ROOMS = {
     'foresight': {'scene', 'camera'},
     'episodes': {'camera', 'robot'},
     'policy': {'robot'},
+    'datasets': {'episodes', 'camera', 'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
@@ -41,7 +42,7 @@ ROOMS = {
               'world_model', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
-            'episodes', 'camera', 'robot', 'diagnosis', 'security'},
+            'episodes', 'datasets', 'camera', 'robot', 'diagnosis', 'security'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
@@ -50,8 +51,8 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'pybullet', 'rerun', 'robosuite',
-          'safetensors', 'torch', 'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'mujoco', 'pyarrow', 'pybullet', 'rerun',
+          'robosuite', 'safetensors', 'torch', 'transformers', 'viser'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 
