@@ -36,7 +36,7 @@ class DepthCode:
 
     def __post_init__(self) -> None:
         """Refuse numbers that no depth has."""
-        if not (0 <= self.least < self.most < 1e4 and self.least + self.shift > 0):
+        if not 0 <= self.least < self.most < 1e4 or self.is_log and not self.least + self.shift > 0:
             raise DatasetError(f'the codes of depth cannot be read: {self}')
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
