@@ -130,9 +130,14 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         if size > MOST_BYTES:
             raise DatasetError(f'{path} unpacks to {size} bytes, more than the {MOST_BYTES} that '
                                'are read')
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: np.asarray(archive[key], np.float64).reshape(len(archive[key]), -1)
-                    for key in archive.files if archive[key].ndim in (1, 2) and
-                    archive[key].dtype.kind in 'fiub' and len(archive[key])}
+        found = {}
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                array = arrays[key]
+                if not isinstance(array, np.ndarray):
+                    raise DatasetError(f'{path}: {key} is no array')
+                if array.ndim in (1, 2) and array.dtype.kind in 'fiub' and len(array):
+                    found[key] = np.asarray(array, np.float64).reshape(len(array), -1)
+        return found
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DatasetError(f'{path} cannot be read: {error}') from error

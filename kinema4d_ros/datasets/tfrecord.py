@@ -136,7 +136,7 @@ def parse_example(data: bytes) -> Example:
                 for name, item in _map(value):
                     sequences[name] = [_feature(_view(step)) for key, step in _fields(item)
                                        if key == 1]
-    except (IndexError, ValueError, struct.error, TypeError) as error:
+    except (IndexError, KeyError, ValueError, TypeError) as error:
         raise DatasetError(f'a record is no tf.train.Example: {error}') from error
     return Example(features, sequences)
 
