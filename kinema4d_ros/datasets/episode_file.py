@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,54 +77,56 @@ def write_episode(path: Path, episode: SourceEpisode, preset: RobotPreset, urdf:
         return WrittenEpisode(tuple(checks), key, refused='frames: there is no picture')
     size = (first.shape[1], first.shape[0])
     camera = known_camera(key, episode, preset, size, settings.extrinsics)
-    count = 0
-    with _Unfinished(path, settings.jpeg_quality) as writer:
-        metadata = EpisodeMetadata(
-            robot=episode.robot or preset.name, task_text=episode.text, kind=KIND,
-            success=episode.success, camera=key, carried_object=None, goal_object=None, goal={},
-            source=episode.origin, licence=episode.licence or preset.licence,
-            trajectory_note='the joints as they moved'
-            + (', by inverse kinematics of the tip' if motion.by_ik else ''),
-            camera_known=camera.exact)
-        writer.add_metadata(_START_NS, metadata)
-        _write_robot(writer, preset, urdf, robot, camera)
-        _write_motion(writer, motion)
-        writer.add_camera_info(_START_NS, CAMERA_FRAME, camera.calibration.pinhole)
-        for at, image in zip(timing.times, itertools.chain([first], pictures)):
-            if image.shape != first.shape:
-                raise DatasetError(f'{episode.name}: picture {count} has {image.shape[1]} x '
-                                   f'{image.shape[0]} pixels, the first {size[0]} x {size[1]}')
-            writer.add_image(_stamp(at), CAMERA_FRAME, camera.calibration.rectify(image))
-            count += 1
-        has_depth = depth is not None and _write_depth(writer, depth, timing.times, camera, size)
-        checks.append(decoded_check(count, min(len(timing.times), stream.count or count)))
-        refused = why_refused(tuple(checks), allow)
-        if refused:
-            writer.drop()
+    try:
+        with EpisodeWriter(path, jpeg_quality=settings.jpeg_quality) as writer:
+            _write_head(writer, episode, preset, key, camera, motion)
+            _write_robot(writer, preset, urdf, robot, camera)
+            _write_motion(writer, motion)
+            count = _write_color(writer, itertools.chain([first], pictures), timing.times, camera,
+                                 size)
+            has_depth = depth is not None and _write_depth(writer, depth, timing.times, camera,
+                                                           size)
+            checks.append(decoded_check(count, min(len(timing.times), stream.count or count)))
+            if why := why_refused(tuple(checks), allow):
+                raise _RefusedError(why)
+    except _RefusedError as error:
+        return WrittenEpisode(tuple(checks), key, refused=str(error))
     return WrittenEpisode(tuple(checks), key, camera.exact, camera.origin, count, has_depth,
-                          motion.by_ik, refused or '')
+                          motion.by_ik)
 
 
-class _Unfinished(EpisodeWriter):
-    """A writer that can be told to leave nothing."""
-
-    def __init__(self, path: Path, quality: int):
-        super().__init__(path, jpeg_quality=quality)
-        self._dropped = False
-
-    def __enter__(self) -> _Unfinished:
-        return self
-
-    def drop(self) -> None:
-        self._dropped = True
-
-    def _store(self) -> None:
-        if not self._dropped:
-            super()._store()
+class _RefusedError(Exception):
+    """Ends the writing of an episode, of which nothing is left then."""
 
 
 def _stamp(time: float) -> int:
     return _START_NS + round(float(time) * 1e9)
+
+
+def _write_head(writer: EpisodeWriter, episode: SourceEpisode, preset: RobotPreset, key: str,
+                camera: KnownCamera, motion: SourceMotion) -> None:
+    """Add what is known of the whole, and the camera's K."""
+    writer.add_metadata(_START_NS, EpisodeMetadata(
+        robot=episode.robot or preset.name, task_text=episode.text, kind=KIND,
+        success=episode.success, camera=key, carried_object=None, goal_object=None, goal={},
+        source=episode.origin, licence=episode.licence or preset.licence,
+        trajectory_note='the joints as they moved'
+        + (', by inverse kinematics of the tip' if motion.by_ik else ''),
+        camera_known=camera.exact))
+    writer.add_camera_info(_START_NS, CAMERA_FRAME, camera.calibration.pinhole)
+
+
+def _write_color(writer: EpisodeWriter, pictures: Iterator[np.ndarray], times: np.ndarray,
+                 camera: KnownCamera, size: tuple[int, int]) -> int:
+    """Add the pictures; return how many there are."""
+    count = 0
+    for at, image in zip(times, pictures):
+        if image.shape[:2] != size[::-1]:
+            raise DatasetError(f'picture {count} has {image.shape[1]} x {image.shape[0]} pixels, '
+                               f'the first {size[0]} x {size[1]}')
+        writer.add_image(_stamp(at), CAMERA_FRAME, camera.calibration.rectify(image))
+        count += 1
+    return count
 
 
 def _write_robot(writer: EpisodeWriter, preset: RobotPreset, urdf: str, robot: Robot,

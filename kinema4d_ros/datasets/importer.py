@@ -14,12 +14,10 @@ from kinema4d_ros.datasets.episode_file import (EpisodeSettings, write_episode, 
 from kinema4d_ros.datasets.preset import preset_of, RobotPreset
 from kinema4d_ros.datasets.report import (ImportedEpisode, ImportLog, ImportReport, remarks_of,
                                           REPORT)
-from kinema4d_ros.datasets.source import Source, SourceEpisode
+from kinema4d_ros.datasets.source import DatasetSource, SourceEpisode
 from kinema4d_ros.errors import DatasetError, Kinema4DError
 from kinema4d_ros.robot import Robot
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, and how much of how much is."""
 _HALF = '.episode_'      # begins the names of folders that a killed import leaves
 
 
@@ -35,14 +33,16 @@ class ImportSettings:
     episode: EpisodeSettings = field(default_factory=EpisodeSettings)
 
 
-def import_set(source: Source, out: Path, settings: ImportSettings,
-               report: Progress = lambda stage, step, total: None) -> ImportReport:
+def import_set(source: DatasetSource, out: Path, settings: ImportSettings,
+               report: Callable[[str, int, int], None] = lambda stage, step, total: None
+               ) -> ImportReport:
     """
     Import a set into a folder: NAME.mcap for each episode, import.jsonl, and import.json at last.
 
     Where the folder holds a part of the same import, it goes on there. A file is whole or is not
     there. One episode is in memory at a time, compressed.
 
+    :param report: called with what is done, and how much of how much is.
     :raises DatasetError: the robot is not known, or no episode is.
     """
     preset = RobotPreset.load(settings.robot) if settings.robot else None
@@ -63,7 +63,7 @@ def import_set(source: Source, out: Path, settings: ImportSettings,
     return result
 
 
-def _import_one(source: Source, name: str, out: Path, preset: RobotPreset | None, text: str,
+def _import_one(source: DatasetSource, name: str, out: Path, preset: RobotPreset | None, text: str,
                 settings: ImportSettings) -> ImportedEpisode:
     file = f'{name}.mcap'
     success = None
@@ -124,7 +124,7 @@ def _chosen(names: Sequence[str], settings: ImportSettings) -> tuple[str, ...]:
     return found
 
 
-def _asked(source: Source, settings: ImportSettings, preset: RobotPreset | None, urdf: str
+def _asked(source: DatasetSource, settings: ImportSettings, preset: RobotPreset | None, urdf: str
            ) -> dict[str, Any]:
     """Return what an import depends on, so that another one does not go on where it stopped."""
     told = settings.episode

@@ -73,7 +73,7 @@ class SourceEpisode:
     robot_description: str = ''                 # the URDF, where the set has one
 
 
-class Source(Protocol):
+class DatasetSource(Protocol):
     """A data set: names of its episodes, read one at a time."""
 
     @property

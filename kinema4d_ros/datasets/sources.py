@@ -13,7 +13,7 @@ from kinema4d_ros.datasets.frame_folder import FrameFolderSource, VideoFolderSou
 from kinema4d_ros.datasets.lerobot import LeRobotSource
 from kinema4d_ros.datasets.rlds import RldsSource
 from kinema4d_ros.datasets.rosbag import bag_paths, RosbagSource
-from kinema4d_ros.datasets.source import Source
+from kinema4d_ros.datasets.source import DatasetSource
 from kinema4d_ros.errors import DatasetError
 
 FORMS = ('LeRobot 2.0, 2.1, 3.0 (meta/info.json)', 'RLDS (*.tfrecord*)',
@@ -22,7 +22,7 @@ FORMS = ('LeRobot 2.0, 2.1, 3.0 (meta/info.json)', 'RLDS (*.tfrecord*)',
 
 
 def open_source(path: str | Path, *, rate: float | None = None, usual_rate: float | None = None,
-                topics: Mapping[str, str] = MappingProxyType({})) -> Source:
+                topics: Mapping[str, str] = MappingProxyType({})) -> DatasetSource:
     """
     Open a data set, whatever its layout.
 
