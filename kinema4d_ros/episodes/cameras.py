@@ -166,18 +166,19 @@ class EpisodeCamera:
                 return index
         return newest
 
-    def view(self, index: int, T_base_optical: np.ndarray) -> CameraView:
+    def view(self, index: int, T_base_optical: np.ndarray, mount_link: str = '') -> CameraView:
         """
         Return a frame as the view of an observation, with the joints at its stamp.
 
         :param T_base_optical: (4, 4) of `frame`, at the stamp.
+        :param mount_link: that carries the camera; '' for one that stays.
         """
         frame, calibration = self.frames[index], self.calibration
         return CameraView(
             calibration.rectify(frame.image),
             None if frame.depth is None else calibration.rectify_depth(frame.depth),
             calibration.pinhole, T_base_optical @ calibration.T_optical_camera, frame.stamp_ns,
-            self.name, joint_positions=frame.joint_positions)
+            self.name, joint_positions=frame.joint_positions, mount_link=mount_link)
 
 
 def _nearest(stamps: np.ndarray, stamp_ns: int) -> int:

@@ -192,7 +192,7 @@ class Episode:
 
         :raises EpisodeError: the transforms do not lead to a link at that stamp.
         """
-        from kinema4d_ros.robot import ForwardKinematics
+        from kinema4d_ros.robot import ForwardKinematics, JointType
 
         frame = camera.frames[index]
         T_base_link = ForwardKinematics(robot)(
@@ -200,7 +200,8 @@ class Episode:
         links, link, T = robot.link_names, camera.frame, np.eye(4)  # noqa: N806 - a transform
         if link not in links:
             link, T = self._transforms.up_to(links, link, frame.stamp_ns)  # noqa: N806
-        return camera.view(index, T_base_link[links.index(link)] @ T)
+        moves = any(joint.type is not JointType.FIXED for joint in robot.path(link))
+        return camera.view(index, T_base_link[links.index(link)] @ T, link if moves else '')
 
     @cached_property
     def joint_states(self) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:

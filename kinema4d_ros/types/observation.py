@@ -185,7 +185,7 @@ class Observation:
         """Return the joints when a view was taken [rad or m]: its own, or the observation's."""
         return self.joint_positions if view.joint_positions is None else view.joint_positions
 
-    def with_view(self, name: str = '', **changes: Any) -> Observation:
+    def with_view(self, name: str = '', /, **changes: Any) -> Observation:
         """
         Return it with fields of one view replaced.
 

@@ -143,8 +143,7 @@ class Worker:
             checker = self._simulate(None).checker(self._settings)
             # Where the camera does not see the robot in its place, the robot would be remembered
             # as scene, and scene be taken for robot.
-            if checker.look(observation).camera.is_believed:
-                self._scene.update(observation, checker.robot_mask(observation))
+            self._scene.update(observation, checker.robot_masks(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())
@@ -199,8 +198,8 @@ class Worker:
         if message.observation is not None:
             self._observation = None     # not the one before, where this one is unusable
             observation = message.observation
-            if message.mount is None:      # the memory is of a camera that stays
-                observation = observation.with_view(background=self._scene.background)
+            # What is remembered of a camera is from where that camera is now, or is left out.
+            observation = self._scene.remembered(observation)
             self._observation = observation
         if self._observation is None:
             raise WorldModelError('the observation of this job has not arrived')

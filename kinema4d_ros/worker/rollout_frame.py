@@ -39,12 +39,17 @@ class RolloutFrame:
     def of(cls, frame: PredictedFrame, rollout: RobotRollout) -> RolloutFrame:
         """Return the frame of a rollout; arrays lie in one piece, as shared memory wants them."""
         at, sigma = frame.index, frame.pointmap_sigma
+        others = tuple(dataclasses.replace(
+            view, image=np.ascontiguousarray(view.image),
+            pointmap=np.ascontiguousarray(view.pointmap),
+            robot_mask=np.ascontiguousarray(view.robot_mask)) for view in frame.others)
         return cls(
             dataclasses.replace(
                 frame, image=np.ascontiguousarray(frame.image),
                 pointmap=np.ascontiguousarray(frame.pointmap),
                 robot_mask=np.ascontiguousarray(frame.robot_mask),
-                pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32)),
+                pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32),
+                others=others),
             RobotFrame(rollout.camera, rollout.T_base_camera[at],
                        dict(zip(rollout.joint_names, rollout.positions[at].tolist())),
                        np.ascontiguousarray(rollout.pointmap[at]), rollout.link_id[at] >= 0))

@@ -241,10 +241,11 @@ class Supervisor:
             self._send_job(job)
 
     def _send_job(self, job: Job) -> None:
-        camera = job.observation.view.camera
+        camera, *others = (view.camera for view in job.observation.views)
         try:
             if isinstance(job.task, PredictionTask):
-                self._memory.reserve(self._slots, frame_bytes(camera.width, camera.height))
+                self._memory.reserve(self._slots, frame_bytes(
+                    camera.width, camera.height, ((each.width, each.height) for each in others)))
         except WorldModelError as error:
             self._job = None
             self._set_state(WorkerState.IDLE)

@@ -26,6 +26,8 @@ class WorldModel(abc.ABC):
     name: ClassVar[str]
     #: what distinguishes these weights from others, such as a hash; '' for a model without weights
     fingerprint: str = ''
+    #: whether it predicts what each camera of an observation will see; else the first one's only
+    predicts_every_view: ClassVar[bool] = False
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
     settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
 
@@ -68,13 +70,13 @@ class WorldModel(abc.ABC):
 
 def check_camera(observation: Observation, robot: RobotRollout) -> None:
     """
-    Refuse a rollout that was rendered for another camera image than the observation's.
+    Refuse a rollout that was rendered for another camera image than the observation's first.
 
     :raises WorldModelError: naming both cameras, or an empty rollout.
     """
     if not len(robot.times):
         raise WorldModelError('the robot rollout has no frame; sample the trajectory first')
-    if observation.view.camera != robot.camera:
+    if observation.primary.camera != robot.camera:
         raise WorldModelError(
             f'the robot was rendered for {robot.camera}, the observation is of '
-            f'{observation.view.camera}; fit the observation and render with the same camera')
+            f'{observation.primary.camera}; fit the observation and render with the same camera')

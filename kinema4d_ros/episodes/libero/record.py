@@ -56,6 +56,7 @@ class Recording:
     width: int = 360
     fovy: float | None = None      # [deg] vertical, of the first; None for the simulator's own
     camera_every: int = 2          # of the 20 Hz samples
+    others_every: int = 0          # likewise of the further cameras, with depth; 0 as the first
     depth_every: int = 2           # of the 20 Hz samples, where there is an image too
     quality: int = 90              # of the JPEG images
 
@@ -149,13 +150,15 @@ class _Camera:
     def write(self, writer: EpisodeWriter, recording: Recording, sample: int,
               stamp_ns: int) -> None:
         """Write what it sees now, where it is its turn."""
-        turn = sample + self.earlier
-        if turn % recording.camera_every:
+        turn, every = sample + self.earlier, recording.camera_every
+        if self.earlier and recording.others_every:
+            every = recording.others_every
+        if turn % every:
             return
         view = self.renderer(mask=turn % MASK_EVERY == 0)
         writer.add_image(stamp_ns, self.frame, view.image, name=self.name)
         writer.add_camera_info(stamp_ns, self.frame, self.renderer.camera, name=self.name)
-        if turn % recording.depth_every == 0:
+        if turn % recording.depth_every == 0 or self.earlier and recording.others_every:
             writer.add_depth(stamp_ns, self.frame, view.depth, name=self.name)
         if view.robot_mask is not None:
             writer.add_robot_mask(stamp_ns, self.frame, view.robot_mask, name=self.name)
