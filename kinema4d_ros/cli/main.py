@@ -28,6 +28,7 @@ COMMANDS = {
     'record': 'kinema4d_ros.cli.record',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
+    'train': 'kinema4d_ros.cli.train',
     'keystore': 'kinema4d_ros.cli.keystore',
 }
 

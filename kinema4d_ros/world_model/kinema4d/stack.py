@@ -14,6 +14,8 @@ from kinema4d_ros.errors import WorldModelError
 if TYPE_CHECKING:
     import torch
 
+LESS_MEMORY = ('use offload=group, a quantization, or a device with more memory (--doctor '
+               'estimates what is needed)')
 PACKAGES = ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'PIL')
 
 
@@ -43,11 +45,12 @@ class ModelOutOfMemory(WorldModelError, MemoryError):
 
 
 @contextlib.contextmanager
-def memory_guard(doing: str) -> Iterator[None]:
+def memory_guard(doing: str, advice: str = LESS_MEMORY) -> Iterator[None]:
     """
     Turn an exhausted device into an error that says what to change.
 
     :param doing: what was being done, for the message.
+    :param advice: what to change, for the message.
     :raises ModelOutOfMemory: instead of the errors of torch and NumPy.
     """
     torch = require_stack()
@@ -64,8 +67,7 @@ def memory_guard(doing: str) -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise ModelOutOfMemory(
-            f'out of memory while {doing}: {reason}; use offload=group, a quantization, or a '
-            'device with more memory (--doctor estimates what is needed)') from error
+            f'out of memory while {doing}: {reason}; {advice}') from error
 
 
 def pick_device(name: str) -> str:

@@ -38,22 +38,28 @@ class VideoCodec:
         """
         Return (z - mean) / std, (B, 16, 1 + (T - 1) / 4, H / 8, W / 8) float32 on the CPU.
 
-        A float16 autoencoder runs under autocast, which keeps its norms in float32, as the
-        released program encodes robots.
-
         :param generator: on the CPU; with it a sample of the distribution is drawn, as the
             released data set holds, in place of its mean.
+        """
+        mean, std = self.distribution(video)
+        if generator is None:
+            return mean
+        return mean + std * torch.randn(mean.shape, generator=generator)
+
+    def distribution(self, video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Return mean and standard deviation of the latent, normalised, float32 on the CPU.
+
+        A float16 autoencoder runs under autocast, which keeps its norms in float32, as the
+        released program encodes robots.
         """
         self.encodes += 1
         device, dtype = self.vae.device, self.vae.dtype
         with torch.inference_mode(), torch.autocast(
                 device.type, torch.float16, enabled=dtype is torch.float16):
             found = self.vae.encode(video.to(device, dtype)).latent_dist
-        latent = found.mean.float().cpu()
-        if generator is not None:
-            noise = torch.randn(latent.shape, generator=generator)
-            latent = latent + found.std.float().cpu() * noise
-        return (latent - self._mean) * self._inverse_std
+        return ((found.mean.float().cpu() - self._mean) * self._inverse_std,
+                found.std.float().cpu() * self._inverse_std)
 
     def decode(self, latents: torch.Tensor) -> Iterator[torch.Tensor]:
         """
