@@ -70,8 +70,8 @@ def build(sample: Sample, s: float, config: ModelConfig, generator: torch.Genera
     arm = arm_input(sample if robot is None else robot, config, soft_share, generator)
     noisy = (1 - s) * sample.latent + s * noise
     hidden = torch.cat([noisy, first_frame_mask(config), condition])
-    return NetworkInputs(hidden[None], torch.tensor([s * LEVELS]), arm[None], sample.image_tokens[None],
-                  (noise - sample.latent)[None])
+    return NetworkInputs(hidden[None], torch.tensor([s * LEVELS]), arm[None],
+                         sample.image_tokens[None], (noise - sample.latent)[None])
 
 
 def arm_input(sample: Sample, config: ModelConfig, soft_share: float = 0.0,
