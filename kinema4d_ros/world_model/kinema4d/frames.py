@@ -52,6 +52,7 @@ class ModelView:
         pointmap = np.stack([self._in(robot.pointmap[i], nearest=True) for i in unique])
         image = np.stack([self._in(robot.image[i]) for i in unique])
         mask = ~np.isnan(pointmap[..., 2])
+        image = np.where(mask[..., None], image, np.uint8(0))    # blending leaks over its edge
         return RobotFrames(pointmap[back], mask[back], image[back])
 
     def exact(self, index: int) -> np.ndarray:
