@@ -62,6 +62,10 @@ class WorldModelError(Kinema4DError):
     """A world model is unknown, wrongly configured, or failed while predicting."""
 
 
+class TrainingError(Kinema4DError):
+    """Training cannot start, or had to stop; the message says where and what to change."""
+
+
 class PredictionCancelled(Kinema4DError):  # noqa: N818 - it is a stop on request, not an error
     """The prediction was asked to stop: cancelled, or replaced by a newer request."""
 

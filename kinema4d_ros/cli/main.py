@@ -29,6 +29,7 @@ COMMANDS = {
     'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
+    'train': 'kinema4d_ros.cli.train',
     'keystore': 'kinema4d_ros.cli.keystore',
 }
 

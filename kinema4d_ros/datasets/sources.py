@@ -47,6 +47,10 @@ def open_source(path: str | Path, *, rate: float | None = None, usual_rate: floa
             return RldsSource(path, rate or usual_rate)
     elif '.tfrecord' in path.name:
         return RldsSource(path, rate or usual_rate)
+    if (path / 'mask_videos').is_dir() or (path / 'pointmap').is_dir():
+        raise DatasetError(f'{path} has the layout of Robo4D-200k, whose clips have neither joints '
+                           'nor cameras, so that no episode can be made of them; kinema4d train '
+                           'takes them as they are')
     if bag_paths(path):
         return RosbagSource(path, topics)
     if path.suffix == '.mp4' or path.is_dir() and next(path.rglob('*.mp4'), None) is not None:

@@ -8,7 +8,6 @@ import made_sets as made
 import numpy as np
 import pyarrow as pa
 import pytest
-from lacking import needs
 from made_sets import joints, lerobot, pictures, ROWS, write_table, write_video
 
 from kinema4d_ros.datasets import open_source
@@ -220,7 +219,12 @@ def test_a_layout_that_is_not_known_says_which_are(tmp_path):
         open_source(tmp_path / 'nowhere')
 
 
-@needs('pyarrow')
+def test_clips_of_robo4d_become_no_episodes(tmp_path):
+    (tmp_path / 'mask_videos').mkdir()
+    with pytest.raises(DatasetError, match='kinema4d train'):
+        open_source(tmp_path)
+
+
 def test_another_version_of_lerobot_is_refused(tmp_path):
     folder = lerobot(tmp_path / 'set')
     info = folder / 'meta' / 'info.json'
