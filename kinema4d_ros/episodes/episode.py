@@ -84,8 +84,9 @@ class Episode:
 
         :raises EpisodeError: it is no link, and no transforms lead to one.
         """
-        if any(f'"{name}"' in self.robot_description
-               for name in [camera.frame, *self._transforms.ancestors(camera.frame)]):
+        if not self.metadata.camera_known or any(
+                f'"{name}"' in self.robot_description
+                for name in [camera.frame, *self._transforms.ancestors(camera.frame)]):
             return
         raise EpisodeError(f'episode {self.path}: the camera frame {camera.frame!r} of '
                            f'{CameraTopics(camera.name).camera_info} is no link of '
@@ -153,6 +154,9 @@ class Episode:
         """
         from kinema4d_ros.robot import Robot
 
+        if not self.metadata.camera_known:
+            raise EpisodeError(f'episode {self.path}: where the camera is is not known; find it '
+                               'with kinema4d calibrate, and import again with --extrinsics FILE')
         chosen = self.cameras if cameras is None else [self.camera(name) for name in cameras]
         if not chosen:
             raise EpisodeError(f'episode {self.path}: an observation needs a camera; name some of '

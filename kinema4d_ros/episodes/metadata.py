@@ -49,6 +49,9 @@ class EpisodeMetadata:
     init: int = -1
     seed: int = 0
     tracking_error: float = 0.0    # [rad] largest arm joint |realised - reference|
+    #: False: where the camera is, or its K, is not known, so the episode gives no observation; it
+    #: is there to be calibrated by
+    camera_known: bool = True
     objects: Mapping[str, ObjectBox] = field(default_factory=dict)
     #: what happened, as {'time': [s] from the start of the trajectory, 'kind': ..., 'object': ...}
     events: tuple[Mapping[str, Any], ...] = ()
@@ -60,6 +63,8 @@ class EpisodeMetadata:
         values = {'format': FORMAT, **dataclasses.asdict(self)}
         if not self.cameras:      # the file of one camera is what it always was
             del values['cameras']
+        if self.camera_known:
+            del values['camera_known']
         return json.dumps(values, sort_keys=True)
 
     @classmethod
