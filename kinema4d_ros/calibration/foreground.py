@@ -9,6 +9,8 @@ import numpy as np
 _BLUR = 0.7            # [px] standard deviation; noise of single pixels is no edge
 _FLOOR = 8.0           # of 255, what differs by less is noise however quiet the camera is
 _NOISES = 5.0          # times the camera's own noise
+_SHADE, _SHINE = 0.45, 0.25      # of the background's brightness, what a shadow changes
+_SHADOW = 0.3          # what a change of brightness alone counts then
 _DEPTH_STEP = 0.02     # [m] nearer than the background by this is foreground
 _FEWEST = 3            # frames that must show a pixel without the arm
 
@@ -34,12 +36,16 @@ def background_of(values: np.ndarray, hidden: np.ndarray | None = None) -> np.nd
     return middle
 
 
-def differences(images: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, float]:
+def differences(images: np.ndarray, background: np.ndarray, *, shadows: bool = False
+                ) -> tuple[np.ndarray, float]:
     """
     Return how much each pixel differs from the background, and from where on that is no noise.
 
+    What a camera's exposure changes all over the image is taken out first.
+
     :param images: (N, H, W, 3) uint8.
     :param background: (H, W, 3) float32, NaN unknown.
+    :param shadows: a colour that only became darker or lighter, as by a shadow, counts for less.
     :return: (N, H, W) float32 of 0..255, the largest of the three colours, NaN unknown; threshold.
     """
     known = np.isfinite(background).all(axis=-1)
@@ -48,11 +54,36 @@ def differences(images: np.ndarray, background: np.ndarray) -> tuple[np.ndarray,
     out = np.empty(images.shape[:3], np.float32)
     for t, image in enumerate(images):
         blurred = cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BLUR)
-        out[t] = np.abs(blurred - smooth).max(axis=-1)
+        change = _exposed(blurred, smooth, known) - smooth
+        out[t] = np.abs(change).max(axis=-1)
+        if shadows:
+            out[t] *= _by_colour(change, smooth)
     rim = cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     out[:, ~rim] = np.nan
     usual = float(np.nanmedian(out)) if rim.any() else 0.0
     return out, max(_FLOOR, _NOISES * usual)
+
+
+def _exposed(image: np.ndarray, background: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the image with the exposure of the background."""
+    grey, usual = image.mean(axis=-1), background.mean(axis=-1)
+    usable = known & (grey > 20) & (grey < 235) & (usual > 20) & (usual < 235)
+    if usable.sum() < 100:
+        return image
+    gain = float(np.median(usual[usable] / grey[usable]))
+    out: np.ndarray = image * np.float32(np.clip(gain, 0.5, 2.0))
+    return out
+
+
+def _by_colour(change: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Return what a change counts, (H, W): less where only the brightness changed, and mildly."""
+    square = (background ** 2).sum(axis=-1) + 1.0
+    brighter = (change * background).sum(axis=-1) / square       # as a part of the background's
+    other = np.linalg.norm(change - brighter[..., None] * background, axis=-1)
+    shade = (brighter > -_SHADE) & (brighter < _SHINE)
+    colourless = other < 0.3 * np.linalg.norm(change, axis=-1)
+    out: np.ndarray = np.where(shade & colourless, np.float32(_SHADOW), np.float32(1.0))
+    return out
 
 
 def nearer(depths: np.ndarray, background: np.ndarray) -> np.ndarray:

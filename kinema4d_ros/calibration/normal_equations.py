@@ -22,6 +22,7 @@ _SURFACE_SAMPLES = 400
 _EDGE_SIGMA = 0.7          # [px] of where an outline is found
 _EDGE_PATCH = 4.0          # neighbouring samples that err together count as one
 _SURFACE_PATCH = 25.0
+_AGREES = 1.5             # [px] an outline that is no farther off is where it is drawn
 _FADES, _LEAST_LIMIT = 4.0, 1.2     # times the usual error, [px]: beyond it, no say
 _FEWEST = 60               # samples of all frames together
 _GROUPS = 5                # of frames, each left out once
@@ -41,6 +42,7 @@ class FrameEvidence:
     depth: np.ndarray | None     # (H, W) float32 [m]
     stride: int              # pixels between two samples of the surface
     outline_stride: int
+    errors: np.ndarray       # (M,) [px] of the outline, filled by `Balance`
 
     @classmethod
     def of(cls, pointmap: np.ndarray, link_id: np.ndarray, values: np.ndarray, threshold: float,
@@ -58,7 +60,7 @@ class FrameEvidence:
             surface, normals, _ = surface_of(pointmap, link_id, stride)
             depth = np.ascontiguousarray(depth, np.float32)
         return cls(outline, away, expected, surface, normals, np.ascontiguousarray(values),
-                   threshold, depth, stride, outline_stride)
+                   threshold, depth, stride, outline_stride, np.full(len(outline), np.nan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,19 +71,21 @@ class Known:
     outline_error: float     # [px] root mean square of what agrees
     depth_error: float       # [m] the same, NaN without depth
     samples: int
+    support: float           # 0..1 of the outline before a known background that is found there
 
 
 class Balance:
     """Normal equations of all frames, and the motion so far."""
 
     def __init__(self, evidence: Sequence[FrameEvidence], camera: PinholeCamera,
-                 prior: np.ndarray, reach: float, depth_limit: float):
+                 prior: np.ndarray, reach: float, depth_limit: float, zoomed: float = 0.0):
         """
         Make it, without motion.
 
         :param prior: (8,) standard deviations; a tiny one holds a number fast.
         :param reach: [px] how far an outline is looked for.
         :param depth_limit: [m] a depth that is off by more has no say.
+        :param zoomed: logarithm of the focal length against that known beforehand, so far.
         """
         points = [each.outline for each in evidence if len(each.outline)]
         if not points:
@@ -92,6 +96,7 @@ class Balance:
         self._reach, self._depth_limit = max(reach, _LEAST_REACH), depth_limit
         self.motion, self.zoom = np.eye(4), 1.0
         self._total = np.zeros(8)
+        self._total[6] = zoomed
         self._outline_limit = self._reach
 
     def step(self) -> None:
@@ -138,7 +143,27 @@ class Balance:
         off = np.array(left) - np.mean(left, axis=0)
         covariance = covariance + (_GROUPS - 1) / _GROUPS * off.T @ off
         return Known(covariance[:7, :7], rms, float(np.sqrt(np.mean(depth ** 2))) if len(depth)
-                     else math.nan, len(outline) + len(depth))
+                     else math.nan, len(outline) + len(depth), self._support())
+
+    def _support(self) -> float:
+        """Return how much of the outline is where it is drawn, of what could be seen."""
+        camera, T = self._camera, self.motion
+        agree, could = 0, 0
+        for each in self._evidence:
+            if not len(each.outline):
+                continue
+            moved = each.outline @ T[:3, :3].T + T[:3, 3]
+            pixels = np.stack([camera.fx * self.zoom * moved[:, 0] / moved[:, 2] + camera.cx,
+                               camera.fy * self.zoom * moved[:, 1] / moved[:, 2] + camera.cy], 1)
+            beside = [np.round(pixels + by * each.away).astype(int) for by in (3.0, -3.0)]
+            inside = np.all([(at >= 0).all(axis=1) & (at[:, 0] < camera.width)
+                             & (at[:, 1] < camera.height) for at in beside], axis=0)
+            known = np.zeros(len(pixels), bool)
+            known[inside] = np.isfinite(each.values[beside[0][inside, 1], beside[0][inside, 0]]) \
+                & np.isfinite(each.values[beside[1][inside, 1], beside[1][inside, 0]])
+            could += int(known.sum())
+            agree += int((known & (np.abs(each.errors) < _AGREES)).sum())
+        return agree / could if could else 0.0
 
     def _limit_outline(self, errors: np.ndarray) -> None:
         if len(errors):
@@ -157,7 +182,7 @@ class Balance:
         parts, outline, depth = [], [], []
         for each in self._evidence:
             H, g = np.zeros((8, 8)), np.zeros(8)
-            errors = np.empty(len(each.outline))
+            errors = each.errors
             weight = min(each.outline_stride / _EDGE_PATCH, 1.0) / _EDGE_SIGMA ** 2
             add_outline(H, g, each.values, each.threshold, pinhole, each.outline, each.away,
                         each.expected, T, middle, self._total[7], self._reach, limit, weight, errors)

@@ -13,7 +13,7 @@ from kinema4d_ros.types import PinholeCamera
 _WORST_SHIFT = 0.03        # [m] one sigma, above which a place is not known
 _WORST_TURN = math.radians(2.0)
 _WORST_FOCAL = 0.08        # of the focal length
-_LEAST_OVERLAP = 0.35      # of what moves must be the robot
+_LEAST_OVERLAP = 0.1      # of what moves must be the robot
 _SHIFTS = ('sideways in the image', 'up and down in the image', 'towards the camera and away')
 _TURNS = ('about the horizontal axis of the image', 'about the vertical axis of the image',
           'about the line of sight')
@@ -44,6 +44,7 @@ class CameraFit:
     depth_error: float           # [m] root mean square, NaN without depth
     overlap: float               # 0..1 what moves and the drawn robot, intersection over union
     overlaps: tuple[float, ...]  # the same of each frame, NaN where neither is
+    support: float               # 0..1 of the outline before a known background is where it is drawn
     frames: int
     samples: int
 

@@ -71,7 +71,7 @@ def calibrate_by_robot(frames: ArmFrames, model: ArmModel, T_base_camera: np.nda
             last = error
     if not results:
         raise last
-    best = max(results, key=lambda result: result.overlap)
+    best = max(results, key=lambda result: result.support)
     if (why := why_not_known(best)) is not None:
         raise CalibrationError(why)
     return best
@@ -97,7 +97,7 @@ class _RobotFit:
         has_depth = settings.use_depth and frames.depths is not None
         self._depths = self.frames.depths if has_depth else None
         values, threshold = foreground.differences(
-            self.frames.images, foreground.background_of(self._all.images))
+            self.frames.images, foreground.background_of(self._all.images), shadows=True)
         with np.errstate(invalid='ignore'):
             moving = values > threshold
         if has_depth and self._all.depths is not None and self.frames.depths is not None:
@@ -119,13 +119,15 @@ class _RobotFit:
             if stage % 2 == 0 or values is None:
                 values, threshold = self._differences(camera, T_camera_base, reach)
             evidence = self._evidence(camera, T_camera_base, values, threshold)
-            balance = Balance(evidence, camera, self._prior(), reach * camera.width, limit)
+            balance = Balance(evidence, camera, self._prior(), reach * camera.width, limit,
+                              math.log(zoom))
             for _ in range(_INNER):
                 balance.step()
             T_camera_base, zoom = balance.motion @ T_camera_base, zoom * balance.zoom
         camera = _zoomed(self.frames.camera, zoom)
         evidence = self._evidence(camera, T_camera_base, values, threshold)
-        balance = Balance(evidence, camera, self._prior(), reach * camera.width, limit)
+        balance = Balance(evidence, camera, self._prior(), reach * camera.width, limit,
+                              math.log(zoom))
         known = balance.known()
         seen, drawn = self._masks(camera, T_camera_base)
         both = (seen & drawn).sum(axis=(1, 2))
@@ -137,7 +139,7 @@ class _RobotFit:
             outline_error=known.outline_error, depth_error=known.depth_error,
             overlap=float(both.sum() / max(either.sum(), 1)),
             overlaps=tuple(float(b / e) if e else math.nan for b, e in zip(both, either)),
-            frames=len(self.frames), samples=known.samples)
+            support=known.support, frames=len(self.frames), samples=known.samples)
 
     def _prior(self) -> np.ndarray:
         settings = self._settings

@@ -5,8 +5,9 @@ Where the camera is, roughly: poses are drawn at random and those that explain t
 
 What moves in the image is compared with what would move by the joints, cell by cell of a coarse
 grid: the robot's surface is a cloud of points, which a camera pose throws into the cells. A pose's
-score is the intersection of seen and foreseen motion over their union. The poses drawn next are
-from the neighbourhood of the best ones (cross-entropy method; Rubinstein 1999).
+score is the correlation, over time, of seen and foreseen motion in all cells, so that what moves
+besides, or stays, decides nothing. The poses drawn next are from the neighbourhood of the best ones
+(cross-entropy method; Rubinstein 1999).
 """
 from __future__ import annotations
 
@@ -20,19 +21,20 @@ from kinema4d_ros.types import PinholeCamera
 
 _COLUMNS = 40          # cells across the image
 _FRAMES = 14
-_DRAWN = 300           # poses in each round
-_BEST = 24
-_ROUNDS = 12
-_GLOBAL = 12_000       # poses of a search that knows nothing
-_STARTS = 6            # of them are followed
-_TURN = np.deg2rad(12.0)
+_DRAWN, _ROUNDS = 300, 12          # poses in each round, rounds
+_BEST = 0.08           # of the poses drawn, from whose neighbourhood the next ones are
+_GLOBAL = 60_000       # poses of a search that knows nothing
+_THINNED = 4           # of the points that it looks at, one
+_STARTS, _FOLLOWED = 40, 5         # of them are followed shortly, and to the end
+_SHORT_DRAWN, _SHORT_ROUNDS = 100, 6
+_APART = 0.12          # [m] between the places of two cameras that are followed
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A camera that may be the one."""
 
-    score: float                 # 0..1 intersection over union of what moves
+    score: float                 # -1..1 correlation of what moves
     T_camera_base: np.ndarray    # (4, 4)
     zoom: float                  # focal length, times that known beforehand
 
@@ -51,18 +53,18 @@ class MotionGrid:
         self.camera = camera.resized(_COLUMNS, rows)
         self.seen = np.stack([cv2.resize(mask.astype(np.float32), (_COLUMNS, rows),
                                          interpolation=cv2.INTER_AREA) for mask in moving[pick]])
+        self.seen -= self.seen.mean(axis=0)
+        self.seen /= max(float(np.linalg.norm(self.seen)), 1e-9)
         self.surface = np.ascontiguousarray(surface[pick])
         self.middle = self.surface.reshape(-1, 3).mean(axis=0)
 
     def scores(self, T_camera_base: np.ndarray, zoom: np.ndarray) -> np.ndarray:
         """Return the score of each pose (K, 4, 4), with the focal length times zoom (K,)."""
-        camera = self.camera
-        pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-        return _scores(np.ascontiguousarray(T_camera_base[:, :3]), zoom, pinhole, self.surface,
-                       self.seen)
+        return self._of(self.surface, T_camera_base, zoom)
 
     def near(self, start: Candidate, shift: float, turn: float, zoom: float,
-             generator: np.random.Generator) -> Candidate:
+             generator: np.random.Generator, rounds: int = _ROUNDS, each: int = _DRAWN
+             ) -> Candidate:
         """
         Return the best pose in the neighbourhood.
 
@@ -76,8 +78,8 @@ class MotionGrid:
         wide = np.r_[[np.hypot(shift, turn * distance)] * 3, [turn] * 3, zoom]
         spread = np.diag(wide ** 2 + 1e-12)
         best = start
-        for _ in range(_ROUNDS):
-            drawn = generator.multivariate_normal(mean, spread, _DRAWN, method='cholesky')
+        for _ in range(rounds):
+            drawn = generator.multivariate_normal(mean, spread, each, method='cholesky')
             drawn[0] = mean
             poses = np.stack([_moved(start.T_camera_base, middle, row) for row in drawn])
             zooms = start.zoom * np.exp(drawn[:, 6])
@@ -85,7 +87,7 @@ class MotionGrid:
             order = np.argsort(-scores)
             if scores[order[0]] > best.score:
                 best = Candidate(float(scores[order[0]]), poses[order[0]], float(zooms[order[0]]))
-            elite = drawn[order[:_BEST]]
+            elite = drawn[order[:max(12, round(_BEST * each))]]
             mean = elite.mean(axis=0)
             spread = np.cov(elite.T) + np.diag((0.02 * wide) ** 2 + 1e-12)
         return best
@@ -101,15 +103,28 @@ class MotionGrid:
             height], axis=1)
         poses = _looking(eye, target, generator.normal(0, 0.12, count))
         zooms = np.exp(generator.normal(0, zoom, count)) if zoom else np.ones(count)
-        scores = self.scores(poses, zooms)
+        scores = self._of(self.surface[:, ::_THINNED], poses, zooms)
         found: list[Candidate] = []
         for k in np.argsort(-scores):
-            if all(np.linalg.norm(_eye(each.T_camera_base) - eye[k]) > 0.25 for each in found):
+            if all(np.linalg.norm(_eye(other.T_camera_base) - eye[k]) > _APART for other in found):
                 found.append(Candidate(float(scores[k]), poses[k], float(zooms[k])))
             if len(found) == _STARTS:
                 break
-        followed = [self.near(each, 0.12, _TURN, zoom, generator) for each in found]
-        return sorted(followed, key=lambda each: -each.score)
+        found = [self.near(Candidate(0.0, start.T_camera_base, start.zoom), 0.1, 0.15, zoom,
+                           generator, _SHORT_ROUNDS, _SHORT_DRAWN) for start in found]
+        kept: list[Candidate] = []
+        for start in sorted(found, key=lambda start: -start.score):
+            if all(np.linalg.norm(_eye(other.T_camera_base) - _eye(start.T_camera_base)) > _APART
+                   for other in kept):
+                kept.append(start)
+        followed = [self.near(start, 0.05, 0.08, zoom / 2, generator) for start in kept[:_FOLLOWED]]
+        return sorted(followed, key=lambda start: -start.score)
+
+    def _of(self, surface: np.ndarray, T_camera_base: np.ndarray, zoom: np.ndarray) -> np.ndarray:
+        camera = self.camera
+        pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+        return _scores(np.ascontiguousarray(T_camera_base[:, :3]), zoom, pinhole,
+                       np.ascontiguousarray(surface), self.seen)
 
 
 def _eye(T_camera_base: np.ndarray) -> np.ndarray:
@@ -161,17 +176,20 @@ def _scores(T: np.ndarray, zoom: np.ndarray, pinhole: np.ndarray, surface: np.nd
                 v = int(np.floor(zoom[k] * pinhole[1] * y / z + pinhole[3] + 0.5))
                 if 0 <= u < columns and 0 <= v < rows:
                     hit[t, v, u] = True
-        both, either = 0.0, 1e-9
+        together, own = 0.0, 1e-9
         for v in range(rows):
             for u in range(columns):
                 often = 0
                 for t in range(frames):
                     often += hit[t, v, u]
+                if often == 0 or often == frames:
+                    continue
                 # Where the arm is most of the time, it is the background, and moves when it goes.
                 usual = 2 * often > frames
+                mean = (frames - often if usual else often) / frames
                 for t in range(frames):
-                    moves = 1.0 if hit[t, v, u] != usual else 0.0
-                    both += min(moves, seen[t, v, u])
-                    either += max(moves, seen[t, v, u])
-        out[k] = both / either
+                    moves = (1.0 if hit[t, v, u] != usual else 0.0) - mean
+                    together += moves * seen[t, v, u]
+                    own += moves * moves
+        out[k] = together / np.sqrt(own)
     return out
