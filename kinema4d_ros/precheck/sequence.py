@@ -30,7 +30,6 @@ from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
                                 Report, RobotRollout, Severity, silent, StartState, Verdict,
                                 WorldEvent)
-from kinema4d_ros.world_model.base import why_not_followed
 
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
@@ -187,14 +186,12 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
         the other predictions of this motion.
     """
     settings = checker.settings.tier2
-    not_followed = why_not_followed(getattr(simulator, 'world_model', None))
 
     def look_at(motion: JointTrajectory, number: int,
                 show: Show = lambda *_: None) -> FutureCheck:
         robot, frames = simulator.future(observation, motion, seed=number, report=report,
                                          start=start)
-        future = FutureCheck(robot, checker.surfaces, checker.fields, settings,
-                             not_followed=not_followed)
+        future = FutureCheck(robot, checker.surfaces, checker.fields, settings)
         for frame in frames:
             show(robot, frame)
             future.add(frame)
@@ -206,8 +203,19 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
     still = None
     if settings.hold_still:
         still = look_at(held_still(trajectory, observation), seed).views
-    findings = first.finish([each.views for each in others.values()], still)
+    model = getattr(simulator, 'world_model', None)
+    findings = first.finish([each.views for each in others.values()], still,
+                            () if model is None else _doubts_about(model))
     return first, findings, {number: each.events for number, each in others.items()}
+
+
+def _doubts_about(model: object) -> tuple[Finding, ...]:
+    """Return what is known against believing a model, whatever its frames show."""
+    if getattr(model, 'follows_actions', None) is not False:
+        return ()
+    return (Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE,
+                    f'the world model {getattr(model, "name", "")!r} takes no actions: what it '
+                    'predicts does not depend on the trajectory'),)
 
 
 def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:

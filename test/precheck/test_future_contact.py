@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.precheck import FutureCheck, Tier2Settings
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity
+from kinema4d_ros.types import (Finding, FindingCode, PinholeCamera, PredictedFrame, RobotRollout,
+                                Severity)
 
 ROBOT = Robot.from_urdf(
     '<robot name="lift"><link name="base"/><link name="arm"><visual><geometry>'
@@ -26,7 +27,7 @@ PIXEL = 1.2 / 150
 SURFACE = np.stack(np.meshgrid(*[np.linspace(-0.05, 0.05, 6)] * 3), -1).reshape(-1, 3)
 
 
-def future(gap: float, not_followed=None, **options):
+def future(gap: float, doubts=(), **options):
     """Return what is found when a block appears `gap` [m] beside the arm, and that gap exactly."""
     positions = np.full((3, 1), 0.3)
     robot = RobotRollout(
@@ -34,8 +35,7 @@ def future(gap: float, not_followed=None, **options):
         ForwardKinematics(ROBOT)(positions), CAMERA, np.repeat(T_BASE_CAMERA[None], 3, axis=0),
         np.full((3, 120, 160, 3), np.nan, np.float32), np.full((3, 120, 160), -1, np.int16),
         np.zeros((3, 120, 160, 3), np.uint8))
-    check = FutureCheck(robot, {'arm': SURFACE}, FIELDS, Tier2Settings(**options),
-                        not_followed=not_followed)
+    check = FutureCheck(robot, {'arm': SURFACE}, FIELDS, Tier2Settings(**options))
     x = (np.arange(160) - CAMERA.cx) * PIXEL       # of each column at the height of the block
     block = (x >= 0.05 + gap) & (x <= 0.05 + gap + 0.15)
     for index in range(3):
@@ -45,7 +45,8 @@ def future(gap: float, not_followed=None, **options):
         check.add(PredictedFrame(
             index, 3, float(index), np.zeros((120, 160, 3), np.uint8),
             pointmap_from_depth(depth, CAMERA), np.zeros((120, 160), bool)))
-    return [f for f in check.finish() if f.severity > Severity.INFO], float(x[block].min()) - 0.05
+    found = [f for f in check.finish(doubts=doubts) if f.severity > Severity.INFO]
+    return found, float(x[block].min()) - 0.05
 
 
 def test_far_enough():
@@ -68,8 +69,9 @@ def test_contact_that_is_believed_fails():
 
 
 def test_contact_of_a_model_that_follows_nothing_is_no_fail():
-    doubt, found = future(-0.03, not_followed='it was told what to do')[0]
-    assert (doubt.code, doubt.message) == (FindingCode.ACTION_FOLLOWING, 'it was told what to do')
+    doubt = Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE, 'it was told what to do')
+    first, found = future(-0.03, (doubt,))[0]
+    assert first is doubt
     assert (found.code, found.severity) == (FindingCode.NEAR_MISS, Severity.UNSURE)
 
 

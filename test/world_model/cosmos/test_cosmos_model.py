@@ -147,7 +147,7 @@ def test_without_depth_it_says_what_is_not_known(model):
 
 
 def test_it_says_what_it_is(model, options):
-    assert model.follows_actions and model.card.metric is Metric.NOT_PREDICTED
+    assert model.follows_actions is None and model.card.metric is Metric.NOT_PREDICTED
     assert len(model.fingerprint) == 16
     assert any('never the released' in line for line in model.card.lines())
     again = load_world_model('cosmos', **options)
