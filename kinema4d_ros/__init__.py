@@ -42,7 +42,8 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.precheck import (
         CameraCheck as CameraCheck, Goal as Goal, PrecheckSettings as PrecheckSettings,
         Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings,
-        Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unseen as Unseen)
+        Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unprobed as Unprobed,
+        Unseen as Unseen)
     from kinema4d_ros.resources import share_dir as share_dir
     from kinema4d_ros.robot import Robot as Robot
     from kinema4d_ros.robot.tracking import TrackingModel as TrackingModel
@@ -52,9 +53,10 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         CameraView as CameraView, ClearanceSample as ClearanceSample, EventKind as EventKind,
         Finding as Finding, FindingCode as FindingCode, JointLimit as JointLimit,
         JointTrajectory as JointTrajectory, Observation as Observation,
-        PinholeCamera as PinholeCamera,
+        PinholeCamera as PinholeCamera, PointSource as PointSource,
         PredictedFrame as PredictedFrame, Report as Report, RobotRollout as RobotRollout,
-        Severity as Severity, silent as silent, Status as Status, Verdict as Verdict,
+        Severity as Severity, silent as silent, Solid as Solid, SolidSource as SolidSource,
+        Status as Status, Verdict as Verdict, VoxelSource as VoxelSource,
         WorldEvent as WorldEvent)
     from kinema4d_ros.world_model import (load_world_model as load_world_model,
                                           WorldModel as WorldModel)
@@ -74,14 +76,15 @@ _NAMES = {
               'RobotDescriptionError TrajectoryError UnknownJointError WorldModelError',
     'policy': 'ActionFormat ActionReader Reference',
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
-                'TouchRule Unseen',
+                'TouchRule Unprobed Unseen',
     'resources': 'share_dir',
     'robot': 'Robot',
     'robot.tracking': 'TrackingModel',
     'simulator': 'ShadowSimulator',
     'types': 'AttachedObject AttachedShape CameraView ClearanceSample EventKind Finding '
-             'FindingCode JointLimit JointTrajectory Observation PinholeCamera PredictedFrame '
-             'Report RobotRollout Severity Status Verdict WorldEvent silent',
+             'FindingCode JointLimit JointTrajectory Observation PinholeCamera PointSource '
+             'PredictedFrame Report RobotRollout Severity Solid SolidSource Status Verdict '
+             'VoxelSource WorldEvent silent',
     'world_model': 'WorldModel load_world_model',
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

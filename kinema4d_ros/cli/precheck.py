@@ -21,6 +21,7 @@ examples:
   kinema4d precheck libero_object_0_0_success
   kinema4d precheck recording_20260101_120000 --tiers 0,1 --json
   kinema4d precheck mine.mcap --goal lift --incident-dir incidents
+  kinema4d precheck cell.mcap --cameras front,wrist
   kinema4d precheck bag --topic image=/cell/cam/color/image_raw --trajectory reach.yaml
   kinema4d precheck mine.mcap --tiers 0,1,2 --world-model kinema4d --set device=cuda:0"""
 
@@ -31,8 +32,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='.mcap file, folder of a bag, or name of a bundled episode')
     parser.add_argument('--topic', action='append', default=[], metavar='ROLE=NAME',
                         help='what a bag calls its image, depth, camera_info, joint_states, '
-                             'trajectory, robot_description or tf_static, where it is not found; '
-                             'may be repeated')
+                             'trajectory, robot_description or tf_static, where it is not found, '
+                             'and image, depth and camera_info of further cameras, such as '
+                             'wrist/image=/cam2/color/image_raw; may be repeated')
+    parser.add_argument('--cameras', type=cameras, metavar='NAME,...',
+                        help='judge by these cameras of the episode, the first one first (default '
+                             'all)')
     parser.add_argument('--trajectory', type=Path, metavar='FILE',
                         help='judge this trajectory (YAML, JSON or NPZ) from the last image on, in '
                              'place of that of the bag')
@@ -56,6 +61,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--tracking', type=Path, metavar='FILE',
                         help='how the robot follows commands, by fit-tracking: the way that it is '
                              'likely to take is judged as well')
+    parser.add_argument('--following', type=Path, metavar='FILE',
+                        help='how well world models follow actions, by probe-model, for tier 2')
     parser.add_argument('--json', action='store_true', help='the verdict as JSON on stdout')
 
 
@@ -67,11 +74,12 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
-    from kinema4d_ros.precheck import PrecheckSettings
+    from kinema4d_ros.precheck import PrecheckSettings, Tier2Settings
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.robot.tracking import TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator
     from kinema4d_ros.world_model import load_world_model
+    from kinema4d_ros.world_model.following import FollowingScores
 
     settings = settings_of(options.set)
     if options.incident_dir is not None and options.incident_dir.exists() \
@@ -85,11 +93,14 @@ def run(options: argparse.Namespace) -> Exit:
             trajectory=load_trajectory(options.trajectory) if options.trajectory else None)
         goal = goal_of(options.goal, episode.metadata.goal)
         robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
-        observation, trajectory = episode.observation(), episode.trajectory
+        observation = episode.observation(cameras=options.cameras)
+        trajectory = episode.trajectory
         report('loading the robot', 0, 0)
         model = load_world_model(options.world_model, **settings)
         allowed = PrecheckSettings(
-            tracking=TrackingModel.load(options.tracking) if options.tracking else None)
+            tracking=TrackingModel.load(options.tracking) if options.tracking else None,
+            tier2=Tier2Settings(following_scores=FollowingScores.load(options.following)
+                                if options.following else None))
         simulator = ShadowSimulator(robot, model, frames=options.frames, settings=allowed)
         checkpoint = str(model.fingerprint)
         try:
@@ -126,6 +137,14 @@ def tiers(text: str) -> tuple[int, ...]:
         found = (-1,)
     if not set(found) <= {0, 1, 2}:
         raise argparse.ArgumentTypeError(f'{text!r}; give some of 0,1,2')
+    return found
+
+
+def cameras(text: str) -> tuple[str, ...]:
+    """Read names of cameras such as front,wrist."""
+    found = tuple(text.split(','))
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f'{text!r}; give names, each once, such as front,wrist')
     return found
 
 

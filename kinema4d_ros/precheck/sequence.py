@@ -132,6 +132,8 @@ def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
     :raises PredictionCancelled: as raised by `report`.
     :raises Exception: whatever the world model raises, since then there is no prediction.
     """
+    if (unpredicted := _unpredicted(simulator, observation)) is not None:
+        assessment.note(unpredicted)
     if is_judged:
         first, findings, others = check_future(simulator, checker, observation, trajectory, seed,
                                                report, show, start)
@@ -186,12 +188,15 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
         the other predictions of this motion.
     """
     settings = checker.settings.tier2
+    model = getattr(simulator, 'world_model', None)
+    doubts = () if model is None else settings.doubts_about(model)
 
     def look_at(motion: JointTrajectory, number: int,
                 show: Show = lambda *_: None) -> FutureCheck:
         robot, frames = simulator.future(observation, motion, seed=number, report=report,
                                          start=start)
-        future = FutureCheck(robot, checker.surfaces, checker.fields, settings)
+        future = FutureCheck(robot, checker.surfaces, checker.fields, settings,
+                             doubts=doubts)
         for frame in frames:
             show(robot, frame)
             future.add(frame)
@@ -203,19 +208,19 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
     still = None
     if settings.hold_still:
         still = look_at(held_still(trajectory, observation), seed).views
-    model = getattr(simulator, 'world_model', None)
-    findings = first.finish([each.views for each in others.values()], still,
-                            () if model is None else _doubts_about(model))
+    findings = first.finish([each.views for each in others.values()], still)
     return first, findings, {number: each.events for number, each in others.items()}
 
 
-def _doubts_about(model: object) -> tuple[Finding, ...]:
-    """Return what is known against believing a model, whatever its frames show."""
-    if getattr(model, 'follows_actions', None) is not False:
-        return ()
-    return (Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE,
-                    f'the world model {getattr(model, "name", "")!r} takes no actions: what it '
-                    'predicts does not depend on the trajectory'),)
+def _unpredicted(simulator: Predictor, observation: Observation) -> Finding | None:
+    """Return which cameras a world model that predicts the first one leaves out; None for none."""
+    model = getattr(simulator, 'world_model', None)
+    if len(observation.views) == 1 or model is None or model.predicts_every_view:
+        return None
+    names = ', '.join(repr(view.name) for view in observation.views[1:])
+    return Finding(FindingCode.NOT_CHECKED, Severity.INFO,
+                   f'the world model {model.name!r} predicts what the camera '
+                   f'{observation.primary.name!r} will see, and nothing of {names}')
 
 
 def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:

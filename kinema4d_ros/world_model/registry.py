@@ -20,6 +20,9 @@ A package of anybody's registers a model by an entry point of the group `kinema4
 - The same weights, settings, inputs and seed give the same frames.
 - It survives: after an exception, a cancel or a generator closed half-way the next `predict` works.
 - With weights it sets `fingerprint`, which names them in every verdict.
+- It says with `follows_actions` whether its frames show the motion that it is asked about: True
+  where it draws the robot exactly, False where it takes no actions. Left out, tier 2 forbids a PASS
+  until `kinema4d probe-model` has measured it.
 - `close` gives memory and devices back.
 
 It is used by one thread of a process of its own, which runs nothing else and may be killed at any
