@@ -9,6 +9,7 @@ import numpy as np
 
 LEAST_PIXELS = 100      # with a known distance
 _ROUNDS, _TUKEY = 15, 4.685
+_SOME, _PAIRS = 1500, 300      # pixels that a line is tried on, and lines that are tried
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ def fit_depth(depth: np.ndarray, known: np.ndarray) -> DepthFit | None:
     """
     Return the fit of a frame, None where too little is known, or the line rises.
 
-    Iteratively re-weighted least squares with Tukey's weights, from the line through the medians of
-    the nearer and the farther half; what has moved since is an outlier, if it is the smaller part.
+    Of lines through pairs of pixels the one with the least median distance, then iteratively
+    re-weighted least squares with Tukey's weights: what has moved since is an outlier, if it is
+    the smaller part.
 
     :param depth: (H, W) relative, 1 near; NaN outside of the model's picture.
     :param known: (H, W) [m] of the scene that stays and of the exact robot, NaN unknown.
@@ -40,14 +42,7 @@ def fit_depth(depth: np.ndarray, known: np.ndarray) -> DepthFit | None:
     d, z = depth[use].astype(np.float64), known[use].astype(np.float64)
     if len(d) < LEAST_PIXELS or np.ptp(d) < 1e-6:
         return None
-    middle = np.median(z)
-    near, far = z <= middle, z > middle
-    scale = 0.0
-    if near.any() and far.any():
-        apart = np.median(d[near]) - np.median(d[far])
-        if abs(apart) > 1e-6:
-            scale = (np.median(z[near]) - np.median(z[far])) / apart
-    shift = np.median(z - scale * d)
+    shift, scale = _least_median(d, z)
     for _ in range(_ROUNDS):
         away = np.abs(z - shift - scale * d)
         limit = max(_TUKEY * 1.4826 * float(np.median(away)), 1e-9)
@@ -63,6 +58,24 @@ def fit_depth(depth: np.ndarray, known: np.ndarray) -> DepthFit | None:
         return None
     residual = 1.4826 * float(np.median(np.abs(z - shift - scale * d)))
     return DepthFit(float(shift), float(scale), residual, len(d))
+
+
+def _least_median(d: np.ndarray, z: np.ndarray) -> tuple[float, float]:
+    """Return (shift, scale) of the line through two pixels that is nearest to half of them."""
+    random = np.random.default_rng(0)      # the same pairs each time
+    some = random.integers(0, len(d), _SOME)
+    d, z = d[some], z[some]
+    one, two = random.integers(0, _SOME, (2, _PAIRS))
+    apart = d[two] - d[one]
+    far = np.abs(apart) > 0.05 * np.ptp(d)
+    if not far.any():
+        return float(np.median(z)), 0.0
+    one, two, apart = one[far], two[far], apart[far]
+    scale = (z[two] - z[one]) / apart
+    shift = z[one] - scale * d[one]
+    away = np.median(np.abs(z - shift[:, None] - scale[:, None] * d), axis=1)
+    best = int(away.argmin())
+    return float(shift[best]), float(scale[best])
 
 
 def angle_between(normals: np.ndarray, others: np.ndarray) -> float | None:
