@@ -109,7 +109,7 @@ class FollowingScores:
 
 
 def settings_that_matter(model: WorldModel) -> dict[str, Any]:
-    """Return the settings of a model by which it predicts: all but where it is and where it runs."""
+    """Return the settings by which a model predicts: all but where it is and where it runs."""
     return {name: value for name, value in model.setting.items() if name not in _PLACES}
 
 
