@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
 #: other world models with a checkpoint -> their doctor, module:function of their settings
-OTHERS = {'cosmos': 'kinema4d_ros.world_model.cosmos.doctor:check_cosmos'}
+OTHERS = {'cosmos': 'kinema4d_ros.world_model.cosmos.doctor:check_cosmos',
+          'tesseract': 'kinema4d_ros.world_model.tesseract.doctor:check_tesseract'}
 HELP = 'predict an episode with a Kinema4D checkpoint, or check machine and checkpoint'
 EPILOG = """\
 Writes a video, key frames beside what really happened, the cloud of the last frame and a summary.

@@ -28,15 +28,14 @@ class WorldModel(abc.ABC):
     name: ClassVar[str]
     #: what distinguishes these weights from others, such as a hash; '' for a model without weights
     fingerprint: str = ''
-    #: whether its future is that of the robot's motion. True where the robot is drawn exactly; None
-    #: where that must be measured (`kinema4d probe-model`), as of generated pictures. False for one
-    #: that is told what to do, and not how: it shows a motion of its own, which is no evidence on
-    #: this one, so tier 2 is UNSURE with it
+    #: setting name -> (default, what it means with unit and range); unknown settings are refused
+    settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+    #: whether the robot in its frames is that of the rollout: True where it is drawn exactly, False
+    #: where the frames do not depend on the actions, so that nothing of them leads to a PASS; None
+    #: where that must be measured (`kinema4d probe-model`), as of a generated picture
     follows_actions: ClassVar[bool | None] = None
     #: for people who choose; None where nobody wrote it down
     card: ClassVar[ModelCard | None] = None
-    #: setting name -> (default, what it means with unit and range); unknown settings are refused
-    settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
 
     def __init__(self, **values: Any):
         """
@@ -94,12 +93,3 @@ def first_view(observation: Observation) -> Observation:
     if len(observation.views) == 1:
         return observation
     return dataclasses.replace(observation, views=observation.views[:1])
-
-
-def why_not_followed(model: object) -> str | None:
-    """Return why what a model shows says nothing of this motion; None where it may."""
-    if getattr(model, 'follows_actions', None) is not False:
-        return None
-    name = getattr(model, 'name', type(model).__name__)
-    return (f'the world model {name} does not follow the trajectory: it is told what to do, not '
-            'how, and shows a motion of its own; use it for comparison, and another one for tier 2')

@@ -53,6 +53,8 @@ _MODELS = {
                  'generates the future with the Kinema4D diffusion transformer (weights, GPU)'),
     'cosmos': ('kinema4d_ros.world_model.cosmos.model:Cosmos',
                'rolls pictures out with Cosmos 3, by actions (a model directory, GPU)'),
+    'tesseract': ('kinema4d_ros.world_model.tesseract.model:Tesseract',
+                  'for comparison: shows an instruction, not the motion (weights, GPU)'),
     'replay': ('kinema4d_ros.world_model.replay:Replay',
                'plays back the recorded future of an episode file'),
 }

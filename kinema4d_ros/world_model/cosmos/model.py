@@ -43,6 +43,7 @@ class Cosmos(WorldModel):
     """
 
     name = 'cosmos'
+    follows_actions = None      # it is given them; what weights make of them is to be measured
     card = ModelCard(
         inputs='RGB of one camera, actions of 10 numbers at 15, 5 or 3 Hz, an instruction',
         outputs='RGB; points where nothing changed, and of the exact robot',

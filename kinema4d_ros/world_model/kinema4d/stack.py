@@ -14,6 +14,8 @@ from kinema4d_ros.errors import WorldModelError
 if TYPE_CHECKING:
     import torch
 
+LESS_MEMORY = ('use offload=group, a quantization, or a device with more memory (--doctor '
+               'estimates what is needed)')
 PACKAGES = ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'PIL')
 
 
@@ -43,17 +45,13 @@ class ModelOutOfMemory(WorldModelError, MemoryError):
     """There is not enough memory for the model, on whatever device."""
 
 
-ADVICE = ('use offload=group, a quantization, or a device with more memory (--doctor estimates '
-          'what is needed)')
-
-
 @contextlib.contextmanager
-def memory_guard(doing: str, advice: str = ADVICE) -> Iterator[None]:
+def memory_guard(doing: str, advice: str = LESS_MEMORY) -> Iterator[None]:
     """
     Turn an exhausted device into an error that says what to change.
 
     :param doing: what was being done, for the message.
-    :param advice: what to change.
+    :param advice: what to change, for the message.
     :raises ModelOutOfMemory: instead of the errors of torch and NumPy.
     """
     torch = require_stack()
