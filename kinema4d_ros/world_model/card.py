@@ -7,12 +7,12 @@ import enum
 from dataclasses import dataclass
 
 
-class Metric(enum.StrEnum):
+class Metres(enum.StrEnum):
     """How the points of a world model come to be in metres."""
 
     MEASURED = 'measured'      # they are those of the depth image, moved by what is exact
     FITTED = 'fitted'          # generated without a unit, fitted on what is exact
-    NOT_PREDICTED = 'no'       # it predicts a picture; points are those of what has not moved
+    NOT_PREDICTED = 'not predicted'    # it predicts a picture; points are those of what has not moved
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ModelCard:
 
     inputs: str
     outputs: str
-    metric: Metric
+    metres: Metres
     views: str              # which views of an observation it predicts
     code_licence: str
     weights_licence: str    # 'none' for a model without weights
@@ -37,3 +37,9 @@ class ModelCard:
     def lines(self) -> list[str]:
         """Return it for people, a line for each entry."""
         return [f'{name.replace("_", " ")}: {value}' for name, value in vars(self).items()]
+
+    def row(self, name: str, follows: bool | None) -> str:
+        """Return it as a row of a table in Markdown, with what the model says of actions."""
+        says = {True: 'yes', False: 'no', None: 'to be measured'}[follows]
+        cells = (f'`{name}`', self.inputs, self.outputs, says, *list(vars(self).values())[2:])
+        return f'| {" | ".join(map(str, cells))} |'

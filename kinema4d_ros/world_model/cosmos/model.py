@@ -15,7 +15,7 @@ from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
                                 silent, WorldEvent)
 from kinema4d_ros.world_model.base import check_camera, first_view, WorldModel
-from kinema4d_ros.world_model.card import Metric, ModelCard
+from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.cosmos.actions import ActionPlan
 from kinema4d_ros.world_model.cosmos.checkpoint import CosmosCheckpoint
 from kinema4d_ros.world_model.cosmos.domains import ACTION_WIDTH, find_domain
@@ -47,7 +47,7 @@ class Cosmos(WorldModel):
     card = ModelCard(
         inputs='RGB of one camera, actions of 10 numbers at 15, 5 or 3 Hz, an instruction',
         outputs='RGB; points where nothing changed, and of the exact robot',
-        metric=Metric.NOT_PREDICTED, views='the first, still camera',
+        metres=Metres.NOT_PREDICTED, views='the first, still camera',
         code_licence='Apache-2.0 (here and diffusers)',
         weights_licence="NVIDIA's, of the model's card (OpenMDW-1.1 for the code of the framework)",
         memory='32 GB for Nano (8B), 128 GB for Super (32B), by NVIDIA', time='not measured',

@@ -14,7 +14,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.base import check_camera, first_view, WorldModel
-from kinema4d_ros.world_model.card import Metric, ModelCard
+from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.tesseract.checkpoint import ADVICE, TesseractCheckpoint
 from kinema4d_ros.world_model.tesseract.metric import angle_between, DepthFit, fit_depth
@@ -43,7 +43,7 @@ class Tesseract(WorldModel):
     card = ModelCard(
         inputs='RGB and depth of one camera, an instruction; no motion',
         outputs='RGB, depth and normals, 49 frames of 640 x 480',
-        metric=Metric.FITTED, views='the first, still camera',
+        metres=Metres.FITTED, views='the first, still camera',
         code_licence='Apache-2.0 (here); MIT (theirs, not used)',
         weights_licence='that of the card of anyeZHY/tesseract (not verified), on top of the '
                         'CogVideoX licence',

@@ -12,7 +12,7 @@ from sliding_box import make_scene, without_robot
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
 from kinema4d_ros.types import EventKind
-from kinema4d_ros.world_model import load_world_model, Metric
+from kinema4d_ros.world_model import load_world_model, Metres
 
 
 def test_every_frame_is_predicted_and_what_is_unlike_has_no_place(model):
@@ -147,7 +147,7 @@ def test_without_depth_it_says_what_is_not_known(model):
 
 
 def test_it_says_what_it_is(model, options):
-    assert model.follows_actions is None and model.card.metric is Metric.NOT_PREDICTED
+    assert model.follows_actions is None and model.card.metres is Metres.NOT_PREDICTED
     assert len(model.fingerprint) == 16
     assert any('never the released' in line for line in model.card.lines())
     again = load_world_model('cosmos', **options)

@@ -14,7 +14,7 @@ from sliding_box import make_scene
 
 from kinema4d_ros.errors import PredictionCancelled, WorldModelError
 from kinema4d_ros.types import FindingCode, Severity, Status
-from kinema4d_ros.world_model import load_world_model, Metric
+from kinema4d_ros.world_model import load_world_model, Metres
 from kinema4d_ros.world_model.tesseract import Panels
 
 
@@ -56,7 +56,7 @@ def test_it_does_not_follow_the_motion(model):
     for one, another in zip(*(list(model.predict(observation, r, seed=2))
                               for r in (robot, other))):
         assert np.array_equal(one.image, another.image)
-    assert model.follows_actions is False and model.card.metric is Metric.FITTED
+    assert model.follows_actions is False and model.card.metres is Metres.FITTED
     assert 'no motion' in model.card.inputs and len(model.fingerprint) == 16
 
 
