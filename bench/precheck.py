@@ -80,9 +80,10 @@ def motion(robot: Robot) -> JointTrajectory:
     return JointTrajectory(robot.joint_names, share * SECONDS, positions, velocities)
 
 
-def observe(robot: Robot, meshes, camera: PinholeCamera = CAMERA) -> Observation:
+def observe(robot: Robot, meshes, camera: PinholeCamera = CAMERA,
+            from_where=(1.3, 0.5, 0.9)) -> Observation:
     """Return what a camera sees of the robot over a table with blocks."""
-    T_base_camera = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
+    T_base_camera = looking_at(from_where, (0.35, 0.0, 0.2))
     scene = open3d.t.geometry.RaycastingScene()
     x, y, z = finger_tips(robot, END)
     blocks = [((2.0, 2.0, 0.1), (0.3, 0.0, -0.15)), ((0.08, 0.08, z + 0.08), (x, y, -0.1)),

@@ -53,9 +53,10 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         CameraView as CameraView, ClearanceSample as ClearanceSample, EventKind as EventKind,
         Finding as Finding, FindingCode as FindingCode, JointLimit as JointLimit,
         JointTrajectory as JointTrajectory, Observation as Observation,
-        PinholeCamera as PinholeCamera,
+        PinholeCamera as PinholeCamera, PointSource as PointSource,
         PredictedFrame as PredictedFrame, Report as Report, RobotRollout as RobotRollout,
-        Severity as Severity, silent as silent, Status as Status, Verdict as Verdict,
+        Severity as Severity, silent as silent, Solid as Solid, SolidSource as SolidSource,
+        Status as Status, Verdict as Verdict, VoxelSource as VoxelSource,
         WorldEvent as WorldEvent)
     from kinema4d_ros.world_model import (load_world_model as load_world_model,
                                           WorldModel as WorldModel)
@@ -81,8 +82,9 @@ _NAMES = {
     'robot.tracking': 'TrackingModel',
     'simulator': 'ShadowSimulator',
     'types': 'AttachedObject AttachedShape CameraView ClearanceSample EventKind Finding '
-             'FindingCode JointLimit JointTrajectory Observation PinholeCamera PredictedFrame '
-             'Report RobotRollout Severity Status Verdict WorldEvent silent',
+             'FindingCode JointLimit JointTrajectory Observation PinholeCamera PointSource '
+             'PredictedFrame Report RobotRollout Severity Solid SolidSource Status Verdict '
+             'VoxelSource WorldEvent silent',
     'world_model': 'WorldModel load_world_model',
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -50,6 +50,10 @@ class EpisodeError(Kinema4DError):
     """A recorded episode is damaged or lacks a topic."""
 
 
+class DatasetError(Kinema4DError):
+    """A data set of others, or one episode of it, cannot be imported; the message says why."""
+
+
 class IncidentError(Kinema4DError):
     """An incident packet cannot be written, or is damaged; the message names file and part."""
 
@@ -58,9 +62,17 @@ class WorldModelError(Kinema4DError):
     """A world model is unknown, wrongly configured, or failed while predicting."""
 
 
+class TrainingError(Kinema4DError):
+    """Training cannot start, or had to stop; the message says where and what to change."""
+
+
 class PredictionCancelled(Kinema4DError):  # noqa: N818 - it is a stop on request, not an error
     """The prediction was asked to stop: cancelled, or replaced by a newer request."""
 
 
 class ConfigurationError(Kinema4DError):
     """A parameter is missing or out of range; the message names it and its valid values."""
+
+
+class CalibrationError(Kinema4DError):
+    """A camera cannot be calibrated from this, or not well enough; the message says what to add."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
-from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.errors import CameraError, WorldModelError
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.look import LookMemory
 from kinema4d_ros.precheck.ranking import rank
@@ -20,8 +20,9 @@ from kinema4d_ros.precheck.sequence import run_precheck
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, frame_times, LinkMesh, load_meshes,
                                 Robot, robot_chain, sample_trajectory)
-from kinema4d_ros.types import (AttachedObject, Gripper, JointTrajectory, Observation,
-                                PredictedFrame, Report, RobotRollout, silent, StartState, Verdict)
+from kinema4d_ros.types import (AttachedObject, CameraView, Gripper, JointTrajectory, Observation,
+                                PredictedFrame, Report, RobotRollout, silent, StartState, Verdict,
+                                ViewRollout)
 from kinema4d_ros.world_model import load_world_model, WorldModel
 
 CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
@@ -45,7 +46,7 @@ class ShadowSimulator:
 
     def __init__(self, robot: Robot, world_model: WorldModel | str | None, *,
                  settings: PrecheckSettings | None = None, frames: int = 49,
-                 camera_poses: CameraPoses | None = None,
+                 camera_poses: CameraPoses | Mapping[str, CameraPoses] | None = None,
                  meshes: dict[str, LinkMesh] | None = None, gripper: Gripper | None = None):
         """
         Build the simulator of a robot; its meshes are loaded.
@@ -55,8 +56,9 @@ class ShadowSimulator:
             closes it.
         :param settings: what the precheck allows; None for the defaults.
         :param frames: number of predicted frames, evenly from 0 to the trajectory's duration.
-        :param camera_poses: how the camera moves with the robot; None for a camera that stays
-            where the observation says.
+        :param camera_poses: how the (first) camera moves with the robot, or how each does by the
+            name of its view; None for cameras that move with the `mount_link` of their view, and
+            stay where the observation says without one.
         :param meshes: of the robot's links; None to load them.
         :param gripper: None to find it in the robot.
         :raises MeshError: a mesh is missing or cannot be read.
@@ -73,7 +75,8 @@ class ShadowSimulator:
         self._meshes, self._chain = meshes, robot_chain(robot, meshes)
         self._checker: RobotChecker | None = None
         self._memory = LookMemory()
-        self._seen: tuple[Observation, Appearance] | None = None
+        self._seen: tuple[Observation, dict[str, Appearance]] | None = None
+        self._alone: tuple[Observation, Observation] | None = None
         self.world_model = (load_world_model(world_model) if isinstance(world_model, str)
                             else world_model)
 
@@ -88,31 +91,42 @@ class ShadowSimulator:
 
     def roll_out(self, observation: Observation, trajectory: JointTrajectory,
                  report: Report = silent, *,
-                 start: Mapping[str, float] | None = None) -> RobotRollout:
+                 start: Mapping[str, float] | None = None,
+               every_view: bool | None = None) -> RobotRollout:
         """
-        Return the exact part of the future: where the robot is, and how the camera sees it.
+        Return the exact part of the future: where the robot is, and how the cameras see it.
 
         Frame 0 is where it starts; joints that the trajectory does not name stay.
 
         :param start: joints where the motion starts [rad or m], with velocities where it is a
             StartState; None for those of the observation.
         :param report: called with the stage 'robot', again and again while it is drawn.
+        :param every_view: whether it is drawn for each view of the observation, and not only for
+            the first; None for what the world model predicts.
         :raises PredictionCancelled: as raised by `report`.
         """
         report('robot', 0, 1)
-        appearance, camera = self._appearance(observation), observation.view.camera
+        if every_view is None:
+            every_view = self.world_model is not None and self.world_model.predicts_every_view
         times = frame_times(trajectory, self.frames)
         start = StartState.of(observation.start if start is None else start).resting_where_unknown
         motion = sample_trajectory(trajectory, self.robot, times, start)
         T_base_link = self._kinematics(motion.positions)
-        T_base_camera = self._poses(observation, T_base_link)
-        images = self._renderer.render(T_base_link, camera, T_base_camera, appearance,
-                                       check=lambda: report('robot', 0, 1))
+        drawn = []
+        for view in observation.views if every_view else observation.views[:1]:
+            T_base_camera = self._poses(observation, view, T_base_link)
+            images = self._renderer.render(
+                T_base_link, view.camera, T_base_camera, self._appearance(observation, view),
+                check=lambda: report('robot', 0, 1))
+            drawn.append(ViewRollout(view.name, view.camera, T_base_camera, images.pointmap,
+                                     images.link_id, images.image))
         report('robot', 1, 1)
+        first = drawn[0]
         return RobotRollout(
             times, motion.joint_names, motion.positions, self.robot.link_names, T_base_link,
-            camera, T_base_camera, images.pointmap, images.link_id, images.image, self.gripper,
-            held=self._kept_checker().held_at(observation), chain=self._chain)
+            first.camera, first.T_base_camera, first.pointmap, first.link_id, first.image,
+            self.gripper, held=self._kept_checker().held_at(observation), chain=self._chain,
+            others=tuple(drawn[1:]))
 
     def predict(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
@@ -137,7 +151,17 @@ class ShadowSimulator:
             raise WorldModelError('this simulator has no world model to predict with; give it one '
                                   "by its name, as in ShadowSimulator(robot, 'kinematic')")
         robot = self.roll_out(observation, trajectory, report, start=start)
-        return robot, self.world_model.predict(observation, robot, seed=seed, report=report)
+        return robot, self.world_model.predict(self._for_model(observation), robot, seed=seed,
+                                               report=report)
+
+    def _for_model(self, observation: Observation) -> Observation:
+        """Return what the model is shown: the first view, where it predicts no other; kept."""
+        if self.world_model is None or self.world_model.predicts_every_view \
+                or len(observation.views) == 1:
+            return observation
+        if self._alone is None or self._alone[0] is not observation:
+            self._alone = observation, observation.of(observation.primary.name)
+        return self._alone[1]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -147,12 +171,16 @@ class ShadowSimulator:
 
     def robot_mask(self, observation: Observation) -> np.ndarray:
         """
-        Return where the robot and what it holds hide the scene, (H, W) bool.
+        Return where the robot and what it holds hide the scene of one camera, (H, W) bool.
 
         What the hand holds is remembered from look to look, so a scene memory that asks this of
         each look also keeps what is known of the hand up to date.
         """
         return self._kept_checker().robot_mask(observation)
+
+    def robot_masks(self, observation: Observation) -> Mapping[str, np.ndarray]:
+        """Return the same by name of the view, for a `SceneMemory` of several cameras."""
+        return self._kept_checker().robot_masks(observation)
 
     def precheck(self, observation: Observation, trajectory: JointTrajectory, *,
                  tiers: Collection[int] = (0, 1), settings: PrecheckSettings | None = None,
@@ -230,27 +258,48 @@ class ShadowSimulator:
         """Close the world model and forget what was cached."""
         if self.world_model is not None:
             self.world_model.close()
-        self._seen = self._checker = None
+        self._seen = self._checker = self._alone = None
         self._memory.clear()
 
-    def _appearance(self, observation: Observation) -> Appearance:
-        """Return the robot's colours in the observation; kept."""
-        if self._seen is None or self._seen[0] is not observation:
-            view = observation.view
-            start = self.robot.configuration(observation.joint_positions, strict=False)
-            T_base_link = self._kinematics(start[None])
-            seen = self._renderer.render(T_base_link, view.camera, view.T_base_camera)
-            appearance = self._renderer.appearance(
-                view.image, seen.link_id[0], seen.pointmap[0], T_base_link[0], view.camera,
-                view.T_base_camera, view.depth)
-            self._seen = observation, appearance
-        return self._seen[1]
+    def _links_at(self, observation: Observation, view: CameraView) -> np.ndarray:
+        """Return the links when a view was taken, (L, 4, 4)."""
+        here = self.robot.configuration(observation.joints_of(view), strict=False)
+        return self._kinematics(here[None])[0]
 
-    def _poses(self, observation: Observation, T_base_link: np.ndarray) -> np.ndarray:
+    def _appearance(self, observation: Observation, view: CameraView) -> Appearance:
+        """Return the robot's colours in a view of the observation; kept."""
+        if self._seen is None or self._seen[0] is not observation:
+            self._seen = observation, {}
+        kept = self._seen[1]
+        if view.name not in kept:
+            T_base_link = self._links_at(observation, view)
+            seen = self._renderer.render(T_base_link[None], view.camera, view.T_base_camera)
+            kept[view.name] = self._renderer.appearance(
+                view.image, seen.link_id[0], seen.pointmap[0], T_base_link, view.camera,
+                view.T_base_camera, view.depth)
+        return kept[view.name]
+
+    def _poses(self, observation: Observation, view: CameraView,
+               T_base_link: np.ndarray) -> np.ndarray:
         """Return the camera's pose of each frame, (T, 4, 4) float64."""
-        if self._camera_poses is None:
-            return np.repeat(observation.view.T_base_camera[None], len(T_base_link), axis=0)
-        return self._camera_poses(self.robot.link_names, T_base_link)
+        poses = self._camera_poses
+        if isinstance(poses, Mapping):
+            poses = poses.get(view.name)
+        elif view is not observation.primary:
+            poses = None
+        if poses is not None:
+            return poses(self.robot.link_names, T_base_link)
+        if view.mount_link:
+            if view.mount_link not in self.robot.link_names:
+                raise CameraError(f'camera {view.name!r} is said to be on the link '
+                                  f'{view.mount_link!r}; the robot has: '
+                                  f'{", ".join(self.robot.link_names)}')
+            link = self.robot.link_names.index(view.mount_link)
+            T_link_camera = np.linalg.inv(self._links_at(observation, view)[link]) \
+                @ view.T_base_camera
+            moved: np.ndarray = T_base_link[:, link] @ T_link_camera
+            return moved
+        return np.repeat(view.T_base_camera[None], len(T_base_link), axis=0)
 
 
 def with_finger_boxes(gripper: Gripper, meshes: dict[str, LinkMesh]) -> Gripper:

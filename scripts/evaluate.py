@@ -40,6 +40,8 @@ from kinema4d_ros.evaluation.report.depict import depict, described, EpisodePred
 from kinema4d_ros.evaluation.real_camera import (  # noqa: E402
     camera_figures, camera_markdown, CameraRow, missed_camera_goals, RealCamera)
 from kinema4d_ros.evaluation.report.rates import camera_sections, figures_of  # noqa: E402
+from kinema4d_ros.evaluation.several_cameras import (  # noqa: E402
+    several_cameras_markdown, SeveralCameras, SeveralCamerasRow)
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 
 
@@ -62,6 +64,9 @@ def main() -> int:
     parser.add_argument('--hide', type=int, default=4, metavar='N',
                         help='episodes into which obstacles are put that the depth does not show '
                         '(default: %(default)s)')
+    parser.add_argument('--views', type=int, default=4, metavar='N',
+                        help='episodes of several cameras that are judged by one, two, ... of them '
+                        '(default: %(default)s)')
     parser.add_argument('--strict', action='store_true', help='exit status 1 for a missed goal')
     options = parser.parse_args()
     paths = sorted({path for given in options.episodes for path in (
@@ -73,6 +78,7 @@ def main() -> int:
         reports = depicted(rows, pool, max(0, options.predict))
         cameras = as_real_cameras_show(rows, pool, max(0, options.camera))
         hidden = with_hidden_obstacles(rows, pool, max(0, options.hide))
+        views = by_several_cameras(paths, pool, max(0, options.views))
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -86,18 +92,21 @@ def main() -> int:
     report = {'figures': as_json(sections), 'real_camera': as_json(real),
               'real_camera_rows': [dataclasses.asdict(row) for row in cameras],
               'hidden_obstacles': [dataclasses.asdict(row) for row in hidden],
+              'several_cameras': [dataclasses.asdict(row) for row in views],
               'missed_goals': missed,
               'unread': unread, 'episodes': [as_record(row) for row in rows]}
     (options.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(['# Verdicts on recorded episodes', '', summarize.__doc__.strip(), '',
                       *(markdown(name, figures) for name, figures in sections.items()),
                       *([camera_markdown(real)] if real else []),
-                      hidden_obstacles.markdown(hidden), details(rows)])
+                      hidden_obstacles.markdown(hidden), several_cameras_markdown(views),
+                      details(rows)])
     (options.out / 'report.md').write_text(text)
     print(markdown('All', sections['all']))
     if real:
         print(camera_markdown(real))
     print(hidden_obstacles.markdown(hidden))
+    print(several_cameras_markdown(views))
     for line in missed:
         print(f'goal missed: {line}')
     write_report(
@@ -167,6 +176,38 @@ def with_hidden_obstacles(rows: list[PrecheckRow], pool: Executor,
             found[path] = hidden
             progress.advance(bar)
     return [row for path in chosen for row in found[path]]
+
+
+def by_several_cameras(paths: list[Path], pool: Executor, most: int) -> list[SeveralCamerasRow]:
+    """Return the verdicts on `most` of the episodes by one, two, ... of their cameras."""
+    several = [path for path in paths if has_several_cameras(path)]
+    chosen = several[::max(1, math.ceil(len(several) / most))] if most else []
+    found = {}
+    with progress_bar() as progress:
+        bar = progress.add_task('several cameras', total=len(chosen))
+        for path, answer in answers(judge_by_several_cameras, chosen, pool):
+            found[path] = answer
+            progress.advance(bar)
+    return [row for path in chosen for row in found[path]]
+
+
+def has_several_cameras(path: Path) -> bool:
+    """Return whether a file can be read and is of several cameras."""
+    try:
+        return len(Episode.open(path).cameras) > 1
+    except Kinema4DError:
+        return False
+
+
+@cache
+def several_cameras() -> SeveralCameras:
+    """Return what judges episodes by more and more of their cameras, in this process."""
+    return SeveralCameras()
+
+
+def judge_by_several_cameras(path: Path) -> list[SeveralCamerasRow]:
+    """Return the verdicts on an episode by one, two, ... of its cameras."""
+    return several_cameras()(path)
 
 
 def hide(path: str) -> list[HiddenObstacleRow]:

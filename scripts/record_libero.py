@@ -18,6 +18,8 @@ simulator is optional and lives in an environment of its own, which takes PyKDL 
       --task 0-9 --init 0-4 --camera-every 40 --out out/evaluation      # 100 episodes
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0-9 --init 20-24 \
       --kind push,topple,drag,drop,carry --camera-every 4 --depth-every 4 --out out/things
+  .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0-9 --init 7 \
+      --cameras agentview,wrist,side --camera-every 40 --out out/cameras
   .venv-sim/bin/python scripts/record_libero.py --list config/episodes.yaml --out data/episodes
 
 Files that exist are kept, so that an interrupted batch goes on where it stopped. The same
@@ -62,6 +64,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--kind', default='success', help=f'of: {", ".join(KINDS)}')
     parser.add_argument('--camera', default='agentview',
                         help="the simulator's camera: agentview, robot0_eye_in_hand, ...")
+    parser.add_argument('--cameras', help='several instead, the first one first: agentview,wrist,'
+                        'side, or as the simulator calls them; the further ones are in the topics '
+                        '/wrist/..., /side/... and their images 50 ms earlier each')
     parser.add_argument('--fovy', type=float, help='vertical field of view [deg], to zoom in')
     parser.add_argument('--size', type=int, nargs=2, default=(240, 360), metavar=('H', 'W'))
     parser.add_argument('--camera-every', type=int, default=2, choices=(2, 4, 10, 40),
@@ -84,7 +89,9 @@ def wanted(options: argparse.Namespace) -> list:
     from kinema4d_ros.episodes.libero.plan import Kind
     from kinema4d_ros.episodes.libero.record import Recording
 
-    common = {'height': options.size[0], 'width': options.size[1], 'camera': options.camera,
+    camera, *others = (options.cameras or options.camera).split(',')
+    common = {'height': options.size[0], 'width': options.size[1], 'camera': camera,
+              'others': tuple(others),
               'fovy': options.fovy, 'camera_every': options.camera_every,
               'depth_every': options.depth_every, 'quality': options.quality}
     if options.list is None:
@@ -97,7 +104,8 @@ def wanted(options: argparse.Namespace) -> list:
         except (OSError, yaml.YAMLError) as error:
             raise EpisodeError(f'{options.list} cannot be read: {error}') from error
     try:
-        recordings = [Recording(**{**common, **row, 'kind': Kind(row['kind'])}) for row in rows]
+        recordings = [Recording(**{**common, **row, 'kind': Kind(row['kind']), 'others': tuple(
+            row.get('others', common['others']))}) for row in rows]
     except (TypeError, KeyError, ValueError) as error:
         raise EpisodeError(f'{options.list}: not a list of recordings: {error}') from error
     return sorted(recordings, key=lambda r: (r.suite, r.task, r.init))

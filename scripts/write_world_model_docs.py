@@ -16,7 +16,7 @@ END = '<!-- end of the table -->'
 FOLLOWS = {True: 'yes, by construction', False: '**no**',
            None: 'to be [measured](#do-they-follow-actions)'}
 #: heading -> field of the card
-COLUMNS = {'Reads': 'inputs', 'Shows': 'outputs', 'Points in metres': 'metric', 'Cameras': 'views',
+COLUMNS = {'Reads': 'inputs', 'Shows': 'outputs', 'Points in metres': 'metres', 'Cameras': 'views',
            'Licence of the code': 'code_licence', 'Licence of the weights': 'weights_licence',
            'Memory': 'memory', 'Time': 'time', 'Run here': 'run_here'}
 

@@ -26,9 +26,11 @@ COMMANDS = {
     'fit-tracking': 'kinema4d_ros.cli.fit_tracking',
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',
+    'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
     'probe-model': 'kinema4d_ros.cli.probe_model',
+    'train': 'kinema4d_ros.cli.train',
     'keystore': 'kinema4d_ros.cli.keystore',
 }
 

@@ -21,6 +21,7 @@ examples:
   kinema4d precheck libero_object_0_0_success
   kinema4d precheck recording_20260101_120000 --tiers 0,1 --json
   kinema4d precheck mine.mcap --goal lift --incident-dir incidents
+  kinema4d precheck cell.mcap --cameras front,wrist
   kinema4d precheck bag --topic image=/cell/cam/color/image_raw --trajectory reach.yaml
   kinema4d precheck mine.mcap --tiers 0,1,2 --world-model kinema4d --set device=cuda:0"""
 
@@ -31,8 +32,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='.mcap file, folder of a bag, or name of a bundled episode')
     parser.add_argument('--topic', action='append', default=[], metavar='ROLE=NAME',
                         help='what a bag calls its image, depth, camera_info, joint_states, '
-                             'trajectory, robot_description or tf_static, where it is not found; '
-                             'may be repeated')
+                             'trajectory, robot_description or tf_static, where it is not found, '
+                             'and image, depth and camera_info of further cameras, such as '
+                             'wrist/image=/cam2/color/image_raw; may be repeated')
+    parser.add_argument('--cameras', type=cameras, metavar='NAME,...',
+                        help='judge by these cameras of the episode, the first one first (default '
+                             'all)')
     parser.add_argument('--trajectory', type=Path, metavar='FILE',
                         help='judge this trajectory (YAML, JSON or NPZ) from the last image on, in '
                              'place of that of the bag')
@@ -88,7 +93,8 @@ def run(options: argparse.Namespace) -> Exit:
             trajectory=load_trajectory(options.trajectory) if options.trajectory else None)
         goal = goal_of(options.goal, episode.metadata.goal)
         robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
-        observation, trajectory = episode.observation(), episode.trajectory
+        observation = episode.observation(cameras=options.cameras)
+        trajectory = episode.trajectory
         report('loading the robot', 0, 0)
         model = load_world_model(options.world_model, **settings)
         allowed = PrecheckSettings(
@@ -131,6 +137,14 @@ def tiers(text: str) -> tuple[int, ...]:
         found = (-1,)
     if not set(found) <= {0, 1, 2}:
         raise argparse.ArgumentTypeError(f'{text!r}; give some of 0,1,2')
+    return found
+
+
+def cameras(text: str) -> tuple[str, ...]:
+    """Read names of cameras such as front,wrist."""
+    found = tuple(text.split(','))
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f'{text!r}; give names, each once, such as front,wrist')
     return found
 
 

@@ -48,6 +48,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--topic', action='append', default=[], metavar='ROLE=NAME',
                         help='what a bag calls its topics, as for precheck, for a file; may be '
                              'repeated')
+    parser.add_argument('--cameras', type=precheck.cameras, metavar='NAME,...',
+                        help='of the episode, for a file; the first one first (default all)')
     parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
                         help='where mesh packages are, for a file; may be repeated')
     parser.add_argument('--world-model', default='kinematic', metavar='NAME',
@@ -160,9 +162,10 @@ def _predicted(options: argparse.Namespace, report: Report) -> PredictedScene:
     report('reading', 0, 0)
     episode = Episode.open(options.episode, topics=precheck.topics_of(options.topic))
     robot = Robot.from_urdf(episode.robot_description, package_paths=options.package_path)
-    observation = episode.observation()
+    observation = episode.observation(cameras=options.cameras)
+    first = LinkPose(episode.camera(observation.primary.name).frame)
     with ShadowSimulator(robot, options.world_model, frames=options.frames,
-                         camera_poses=LinkPose(episode.camera_frame).poses) as simulator:
+                         camera_poses=first.poses) as simulator:
         meant = episode.metadata.goal        # {} in a recording
         verdict = simulator.precheck(
             observation, episode.trajectory, report=report,

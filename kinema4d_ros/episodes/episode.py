@@ -4,104 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload, TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.episodes import images
+from kinema4d_ros.episodes.cameras import EpisodeCamera
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.recording import KIND
 from kinema4d_ros.episodes.storage import find_episode, Messages
-from kinema4d_ros.episodes.topics import Topic
-from kinema4d_ros.episodes.transforms import matrix_from_message
+from kinema4d_ros.episodes.topics import CAMERA, CameraTopics, Topic
+from kinema4d_ros.episodes.transforms import matrix_from_message, TransformHistory
 from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.errors import EpisodeError, TrajectoryError
-from kinema4d_ros.types import JointTrajectory, Observation
+from kinema4d_ros.types import CameraView, JointTrajectory, Observation
 
 if TYPE_CHECKING:      # at run time only where it is asked for: the recorder has no KDL
     from kinema4d_ros.camera import CameraCalibration
-
-_AT_ONCE_NS = 1_000_000      # messages this close are of the same instant
-
-
-@dataclass(frozen=True, eq=False)
-class EpisodeFrame:
-    """One camera image and what goes with it."""
-
-    time: float                             # [s] from the start of the trajectory, < 0 before it
-    stamp_ns: int
-    image: np.ndarray                       # (H, W, 3) uint8 RGB
-    depth: np.ndarray | None                # (H, W) float32 [m], NaN unknown; None: not recorded
-    joint_positions: Mapping[str, float]    # [rad or m], the joint state nearest in time
-
-
-class EpisodeFrames(Sequence[EpisodeFrame]):
-    """The frames of an episode in time; each is decoded anew when it is asked for."""
-
-    def __init__(self, messages: Messages, start_ns: int, size: tuple[int, int]):
-        """Make the sequence of frames, from what was recorded."""
-        self._messages, self._size, self._start_ns = messages, size, start_ns
-        self.stamps_ns = messages.stamps(Topic.IMAGE)
-        self._depths = messages.stamps(Topic.DEPTH)
-        self._joints = messages.stamps(Topic.JOINT_STATES)
-
-    @property
-    def times(self) -> np.ndarray:
-        """Times of the frames from the start of the trajectory, (N,) float64 [s]."""
-        times: np.ndarray = (self.stamps_ns - self._start_ns) * 1e-9
-        return times
-
-    def __len__(self) -> int:
-        """Count the frames."""
-        return len(self.stamps_ns)
-
-    @overload
-    def __getitem__(self, index: int) -> EpisodeFrame: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[EpisodeFrame, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> EpisodeFrame | tuple[EpisodeFrame, ...]:
-        """
-        Decode a frame, or a tuple of frames for a slice.
-
-        :raises EpisodeError: when an image is damaged, naming topic and message.
-        """
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(len(self))))
-        index = range(len(self))[index]
-        stamp_ns, messages = int(self.stamps_ns[index]), self._messages
-        image = messages.decode(Topic.IMAGE, index, images.decode_color, *self._size)
-        depth = None
-        at = _nearest(self._depths, stamp_ns) if len(self._depths) else None
-        if at is not None and abs(int(self._depths[at]) - stamp_ns) <= _AT_ONCE_NS:
-            depth = messages.decode(Topic.DEPTH, at, images.decode_depth, *self._size)
-        state = messages.get(Topic.JOINT_STATES, _nearest(self._joints, stamp_ns))
-        return EpisodeFrame((stamp_ns - self._start_ns) * 1e-9, stamp_ns, image, depth,
-                            dict(zip(state.name, map(float, state.position))))
-
-
-class _RobotMasks(Mapping[int, np.ndarray]):
-    """Robot masks by index of the frame, decoded when asked for."""
-
-    def __init__(self, messages: Messages, frames: EpisodeFrames, size: tuple[int, int]):
-        self._messages, self._size = messages, size
-        stamps = messages.stamps(Topic.TRUTH_ROBOT_MASK)
-        self._at = {_nearest(frames.stamps_ns, stamp): i for i, stamp in enumerate(stamps)}
-
-    def __getitem__(self, frame: int) -> np.ndarray:
-        return self._messages.decode(Topic.TRUTH_ROBOT_MASK, self._at[frame],
-                                     images.decode_mask, *self._size)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._at)
-
-    def __len__(self) -> int:
-        return len(self._at)
+    from kinema4d_ros.robot import Robot
 
 
 class Episode:
@@ -129,20 +51,60 @@ class Episode:
         self.trajectories = tuple((int(stamp_ns), self._read_trajectory(index)) for index, stamp_ns
                                   in enumerate(messages.stamps(Topic.TRAJECTORY)))
         self.trajectory_stamp_ns, self.trajectory = self.trajectories[0]
-        info = messages.get(Topic.CAMERA_INFO, 0)
-        self.camera_frame: str = info.header.frame_id
-        if f'"{self.camera_frame}"' not in self.robot_description:
-            raise EpisodeError(f'episode {self.path}: the camera frame {self.camera_frame!r} of '
-                               f'{Topic.CAMERA_INFO} is no link of {Topic.ROBOT_DESCRIPTION}; add '
-                               'the optical frame to the URDF')
-        if not np.isfinite(np.r_[info.k, info.p, info.r, info.d]).all() or info.k[0] <= 0:
-            raise messages.error(Topic.CAMERA_INFO, 0, 'the camera is not calibrated')
-        self._info = info
         self._check_joint_states()
-        self.frames = EpisodeFrames(messages, self.trajectory_stamp_ns, (info.height, info.width))
-        #: the last frame before the trajectory
+        #: name -> why this camera is in no observation
+        self.left_out: dict[str, str] = {}
+        self.cameras = tuple(self._cameras())
+        self._first = self.cameras[0]
+        self.camera_frame, self.frames = self._first.frame, self._first.frames
+        #: the last frame of the first camera before the trajectory
         self.start_index = max(0, int(np.searchsorted(
             self.frames.stamps_ns, self.trajectory_stamp_ns, 'right')) - 1)
+
+    def _cameras(self) -> Iterator[EpisodeCamera]:
+        """Yield the cameras; without the first there is no episode, a further one is left out."""
+        messages, said = self._messages, self.metadata.cameras
+        first, *others = messages.cameras
+        others.sort(key=lambda name: said.index(name) if name in said else len(said))
+        for number, name in enumerate([first, *others]):
+            topics = CameraTopics(name if number else CAMERA)
+            try:
+                camera = EpisodeCamera(messages, name, topics, self.trajectory_stamp_ns)
+                self._check_placed(camera)
+            except EpisodeError as error:
+                if not number:
+                    raise
+                self.left_out[name] = f'cannot be used: {error}'
+            else:
+                yield camera
+
+    def _check_placed(self, camera: EpisodeCamera) -> None:
+        """
+        Check that it is known where a camera is.
+
+        :raises EpisodeError: it is no link, and no transforms lead to one.
+        """
+        if not self.metadata.camera_known or any(
+                f'"{name}"' in self.robot_description
+                for name in [camera.frame, *self._transforms.ancestors(camera.frame)]):
+            return
+        raise EpisodeError(f'episode {self.path}: the camera frame {camera.frame!r} of '
+                           f'{CameraTopics(camera.name).camera_info} is no link of '
+                           f'{Topic.ROBOT_DESCRIPTION}, and no transform leads from a link to it; '
+                           'add the optical frame to the URDF')
+
+    @cached_property
+    def _transforms(self) -> TransformHistory:
+        """Where frames were that are no links."""
+        history = TransformHistory()
+        for topic in (Topic.TF_STATIC, Topic.TF):
+            for index, stamp_ns in enumerate(self._messages.stamps(topic)):
+                try:
+                    history.add(self._messages.get(topic, index),
+                                None if topic == Topic.TF_STATIC else int(stamp_ns))
+                except EpisodeError as error:
+                    raise self._messages.error(topic, index, str(error)) from error
+        return history
 
     @classmethod
     def open(cls, path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
@@ -160,41 +122,86 @@ class Episode:
         """
         return cls(Messages(find_episode(path), topics, trajectory))
 
-    @cached_property
+    def camera(self, name: str) -> EpisodeCamera:
+        """
+        Return a camera by its name.
+
+        :raises EpisodeError: there is none of this name; the message lists those that are.
+        """
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        why = f'; {name} {self.left_out[name]}' if name in self.left_out else ''
+        raise EpisodeError(f'episode {self.path} has no camera {name!r}; it has: '
+                           f'{", ".join(camera.name for camera in self.cameras)}{why}')
+
+    @property
     def calibration(self) -> CameraCalibration:
-        """The camera's calibration as /camera/camera_info has it."""
-        from kinema4d_ros.camera import CameraCalibration
+        """The (first) camera's calibration as its camera_info has it."""
+        return self._first.calibration
 
-        info, roi = self._info, self._info.roi
-        return CameraCalibration(
-            width=info.width, height=info.height, distortion_model=info.distortion_model,
-            D=tuple(info.d), K=tuple(info.k), R=tuple(info.r), P=tuple(info.p),
-            binning_x=info.binning_x, binning_y=info.binning_y,
-            roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
-
-    def observation(self, offset: int = 0) -> Observation:
+    def observation(self, offset: int = 0, cameras: Sequence[str] | None = None) -> Observation:
         """
         Return what a live system has at the trajectory's stamp, or `offset` frames later.
 
-        :raises EpisodeError: when there is no such frame.
-        """
-        from kinema4d_ros.robot import ForwardKinematics, Robot
+        Each view has its own stamp, and is where the camera was then: by the joints at the stamp
+        where its frame is a link, by /tf where it is not. Cameras that have nothing recent are
+        named in `left_out`.
 
-        index = self.start_index + offset
-        if not 0 <= index < len(self.frames):
-            raise EpisodeError(f'episode {self.path} has frames {-self.start_index} to '
-                               f'{len(self.frames) - 1 - self.start_index} relative to the '
+        :param offset: in frames of the first camera (of those that are asked for).
+        :param cameras: names, the first one first; None for all.
+        :raises EpisodeError: there is no such frame, or no such camera.
+        """
+        from kinema4d_ros.robot import Robot
+
+        if not self.metadata.camera_known:
+            raise EpisodeError(f'episode {self.path}: where the camera is is not known; find it '
+                               'with kinema4d calibrate, and import again with --extrinsics FILE')
+        chosen = self.cameras if cameras is None else [self.camera(name) for name in cameras]
+        if not chosen:
+            raise EpisodeError(f'episode {self.path}: an observation needs a camera; name some of '
+                               f'{", ".join(camera.name for camera in self.cameras)}')
+        first, robot = chosen[0], Robot.from_urdf(self.robot_description)
+        start = max(0, int(np.searchsorted(first.frames.stamps_ns, self.trajectory_stamp_ns,
+                                           'right')) - 1)
+        index = start + offset
+        if not 0 <= index < len(first.frames):
+            raise EpisodeError(f'episode {self.path} has frames {-start} to '
+                               f'{len(first.frames) - 1 - start} relative to the '
                                f'trajectory, got {offset}')
-        frame, calibration = self.frames[index], self.calibration
-        robot = Robot.from_urdf(self.robot_description)
-        joints = robot.configuration(frame.joint_positions)
-        T_base_link = ForwardKinematics(robot)(joints[None])[0]
-        T_base_optical = T_base_link[robot.link_names.index(self.camera_frame)]
-        return Observation.from_rgbd(
-            calibration.rectify(frame.image),
-            None if frame.depth is None else calibration.rectify_depth(frame.depth),
-            calibration.pinhole, T_base_optical @ calibration.T_optical_camera,
-            frame.joint_positions, stamp_ns=frame.stamp_ns)
+        now_ns = int(first.frames.stamps_ns[index])
+        if offset == 0:
+            now_ns = max(now_ns, self.trajectory_stamp_ns)
+        views = [self._view(first, index, robot)]
+        left_out = dict(self.left_out) if cameras is None else {}
+        for camera in chosen[1:]:
+            found = camera.latest(now_ns)
+            if isinstance(found, str):
+                left_out[camera.name] = found
+                continue
+            try:
+                views.append(self._view(camera, found, robot))
+            except EpisodeError as error:
+                left_out[camera.name] = f'cannot be used: {error}'
+        return Observation(views[0].stamp_ns, tuple(views), views[0].joint_positions or {},
+                           left_out=left_out)
+
+    def _view(self, camera: EpisodeCamera, index: int, robot: Robot) -> CameraView:
+        """
+        Return a frame of a camera as a view, where the camera was then.
+
+        :raises EpisodeError: the transforms do not lead to a link at that stamp.
+        """
+        from kinema4d_ros.robot import ForwardKinematics, JointType
+
+        frame = camera.frames[index]
+        T_base_link = ForwardKinematics(robot)(
+            robot.configuration(frame.joint_positions)[None])[0]
+        links, link, T = robot.link_names, camera.frame, np.eye(4)  # noqa: N806 - a transform
+        if link not in links:
+            link, T = self._transforms.up_to(links, link, frame.stamp_ns)  # noqa: N806
+        moves = any(joint.type is not JointType.FIXED for joint in robot.path(link))
+        return camera.view(index, T_base_link[links.index(link)] @ T, link if moves else '')
 
     @cached_property
     def joint_states(self) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
@@ -222,8 +229,7 @@ class Episode:
         return EpisodeTruth(
             self.metadata.carried_object,
             {name: (np.array(when), np.array(where)) for name, (when, where) in seen.items()},
-            _RobotMasks(self._messages, self.frames, (self._info.height, self._info.width)),
-            self.frames, self._true_clearance())
+            self._first.robot_masks, self.frames, self._true_clearance())
 
     def _true_clearance(self) -> TrueClearance | None:
         messages = self._messages
@@ -268,8 +274,3 @@ def _rows(points: Sequence[Any], key: str) -> np.ndarray | None:
     """Return that field of all points, (N, J) float64; None where no point has it."""
     values = [np.asarray(getattr(point, key), np.float64) for point in points]
     return np.array(values) if any(value.size for value in values) else None
-
-
-def _nearest(stamps: np.ndarray, stamp_ns: int) -> int:
-    """Return the index of the nearest of some stamps."""
-    return int(np.abs(stamps - stamp_ns).argmin())

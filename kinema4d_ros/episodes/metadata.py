@@ -37,7 +37,7 @@ class EpisodeMetadata:
     task_text: str                 # the instruction in words
     kind: str                      # what the script set out to do, e.g. 'missed_grasp'
     success: bool | None           # whether the task was solved, judged by the source; None unknown
-    camera: str                    # name of the camera in the source
+    camera: str                    # name of the (first) camera in the source
     carried_object: str | None     # what was meant to be moved, None when nothing was
     goal_object: str | None        # where it was meant to go
     goal: Mapping[str, Any]        # rubric, regions as boxes in the base frame [m]
@@ -49,13 +49,23 @@ class EpisodeMetadata:
     init: int = -1
     seed: int = 0
     tracking_error: float = 0.0    # [rad] largest arm joint |realised - reference|
+    #: False: where the camera is, or its K, is not known, so the episode gives no observation; it
+    #: is there to be calibrated by
+    camera_known: bool = True
     objects: Mapping[str, ObjectBox] = field(default_factory=dict)
     #: what happened, as {'time': [s] from the start of the trajectory, 'kind': ..., 'object': ...}
     events: tuple[Mapping[str, Any], ...] = ()
+    #: names of the cameras in this file, as their topics begin, in their order; () for one
+    cameras: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the document, with the version of the format."""
-        return json.dumps({'format': FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
+        values = {'format': FORMAT, **dataclasses.asdict(self)}
+        if not self.cameras:      # the file of one camera is what it always was
+            del values['cameras']
+        if self.camera_known:
+            del values['camera_known']
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> EpisodeMetadata:
@@ -86,6 +96,7 @@ class EpisodeMetadata:
                 for name, box in values.get('objects', {}).items()}
             values['events'] = tuple(dict(event) for event in values.get('events', ()))
             values['goal'] = dict(values['goal'])
+            values['cameras'] = tuple(map(str, values.get('cameras', ())))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EpisodeError(f'the metadata has a field of the wrong type: {error}') from error
         return cls(**values)

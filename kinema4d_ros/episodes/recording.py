@@ -10,6 +10,7 @@ together, and a camera that only TF knows becomes a link of the robot descriptio
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -19,11 +20,11 @@ import numpy as np
 from defusedxml import DefusedXmlException
 
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
-from kinema4d_ros.episodes.topics import Topic, TYPES, typestore
+from kinema4d_ros.episodes.topics import CameraTopics, of_first, Topic, type_of, typestore
 from kinema4d_ros.episodes.transforms import matrix_from_message, with_camera
 from kinema4d_ros.errors import EpisodeError
 
-Stored = dict[Topic, list[tuple[int, bytes]]]
+Stored = dict[str, list[tuple[int, bytes]]]
 """Topic -> (stamp [ns], serialised message), ascending."""
 
 KIND = 'recording'       # in the metadata that is made up
@@ -31,16 +32,17 @@ KIND = 'recording'       # in the metadata that is made up
 _STAMPED = (Topic.IMAGE, Topic.DEPTH, Topic.CAMERA_INFO, Topic.JOINT_STATES)
 
 
-def as_episode(path: Path, stored: Stored) -> Stored:
+def as_episode(path: Path, stored: Stored, cameras: Sequence[str]) -> Stored:
     """
     Return the messages of a recording as an episode has them.
 
     :param path: of the recording, for messages.
+    :param cameras: names; where the first is must have been recorded, at /tf or /tf_static.
     :raises EpisodeError: the robot changed meanwhile, or where the camera is was not recorded.
     """
     out = dict(stored)
-    for topic in _STAMPED:
-        if topic in out:
+    for topic in out:
+        if of_first(topic) in _STAMPED:
             out[topic] = _by_header(out[topic])
     first_ns = min(messages[0][0] for messages in out.values() if messages)
     texts = {_read(raw, Topic.ROBOT_DESCRIPTION).data
@@ -49,7 +51,10 @@ def as_episode(path: Path, stored: Stored) -> Stored:
         raise EpisodeError(f'recording {path}: {Topic.ROBOT_DESCRIPTION} changed while it was '
                            'recorded; record one robot at a time')
     if texts and Topic.CAMERA_INFO in out:
-        text = _placed(path, texts.pop(), out)
+        text = _placed(path, texts.pop(), out, Topic.CAMERA_INFO, is_first=True)
+        for name in cameras[1:]:
+            if (info := CameraTopics(name).camera_info) in out:
+                text = _placed(path, text, out, info, is_first=False)
         out[Topic.ROBOT_DESCRIPTION] = [(first_ns, _text(text))]
     if Topic.JOINT_STATES in out:
         out[Topic.JOINT_STATES] = _merged(out[Topic.JOINT_STATES])
@@ -80,15 +85,20 @@ def _merged(messages: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     merged = []
     for stamp, state in states:
         known.update(zip(state.name, state.position))
-        whole = typestore.types[TYPES[Topic.JOINT_STATES]](
+        whole = typestore.types[type_of(Topic.JOINT_STATES)](
             state.header, list(known), np.array(list(known.values())), np.zeros(0), np.zeros(0))
         merged.append((stamp, _serialized(whole, Topic.JOINT_STATES)))
     return merged
 
 
-def _placed(path: Path, urdf: str, stored: Stored) -> str:
-    """Return the description with the camera's frame as a link, from TF where it is none yet."""
-    frame = _read(stored[Topic.CAMERA_INFO][0][1], Topic.CAMERA_INFO).header.frame_id
+def _placed(path: Path, urdf: str, stored: Stored, info: str, *, is_first: bool) -> str:
+    """
+    Return the description with a camera's frame as a link, from TF where it is none yet.
+
+    One that moves otherwise than with a link is left to /tf. A further camera that nobody placed
+    is left to whoever looks for it.
+    """
+    frame = _read(stored[info][0][1], info).header.frame_id
     try:
         links = {link.get('name') for link in defusedxml.ElementTree.fromstring(urdf).iter('link')}
     except (ParseError, DefusedXmlException, ValueError) as error:
@@ -103,6 +113,8 @@ def _placed(path: Path, urdf: str, stored: Stored) -> str:
     at, T, seen = frame, np.eye(4), set()  # noqa: N806 - a transform
     while at not in links:
         if at not in parents or at in seen:
+            if not is_first or _moves(stored, at):
+                return urdf
             raise EpisodeError(
                 f'recording {path}: where the camera is was not recorded: its frame {frame!r} is '
                 f'no link of {Topic.ROBOT_DESCRIPTION}, and {Topic.TF_STATIC} does not lead from '
@@ -118,12 +130,18 @@ def _placed(path: Path, urdf: str, stored: Stored) -> str:
     return with_camera(urdf, frame, at, T)
 
 
-def _read(raw: bytes, topic: Topic) -> Any:
-    return typestore.deserialize_cdr(raw, TYPES[topic])
+def _moves(stored: Stored, frame: str) -> bool:
+    """Return whether /tf has a frame as a child."""
+    return any(item.child_frame_id == frame for _, raw in stored.get(Topic.TF, ())
+               for item in _read(raw, Topic.TF).transforms)
 
 
-def _serialized(message: Any, topic: Topic) -> bytes:
-    return bytes(typestore.serialize_cdr(message, TYPES[topic]))
+def _read(raw: bytes, topic: str) -> Any:
+    return typestore.deserialize_cdr(raw, type_of(topic))
+
+
+def _serialized(message: Any, topic: str) -> bytes:
+    return bytes(typestore.serialize_cdr(message, type_of(topic)))
 
 
 def _text(text: str) -> bytes:

@@ -4,7 +4,8 @@
 Which topics of a bag stand for which topic of an episode: by name, or as cameras are named.
 
 Recognised are the colour images of RealSense, Orbbec, ZED, Azure Kinect and OAK-D drivers, below
-whatever namespace, and the depth that is registered to them.
+whatever namespace, and the depth that is registered to them; and cameras that are named as this
+package names several, /NAME/image_raw beside /NAME/camera_info.
 """
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinema4d_ros.episodes.topics import Topic, TYPES
+from kinema4d_ros.episodes.topics import CAMERA, CameraTopics, Topic, TYPES
 from kinema4d_ros.errors import EpisodeError
 
 RAW_TYPE = 'sensor_msgs/msg/Image'
@@ -41,12 +42,18 @@ _BY_NAME = {Topic.JOINT_STATES: 'joint_states', Topic.TRAJECTORY: 'joint_traject
             Topic.ROBOT_DESCRIPTION: 'robot_description', Topic.TF_STATIC: 'tf_static'}
 
 
+_OF_CAMERA = ('image', 'depth', 'camera_info')      # roles that each of several cameras has
+_OWN_IMAGE = re.compile(r'/([A-Za-z]\w*)/image_raw(?:/compressed)?$')
+
+
 @dataclass(frozen=True)
 class TopicChoice:
     """Topics of a bag by the topic of an episode that they stand for."""
 
-    names: Mapping[Topic, str]
+    names: Mapping[str, str]
     hints: str = ''        # what was found and not taken, for the message where something lacks
+    #: names of the cameras; the topics of the first are those of `Topic`, whatever it is called
+    cameras: tuple[str, ...] = (CAMERA,)
 
 
 def choose(path: Path, bag: Iterable[tuple[str, str]], named: Mapping[str, str]) -> TopicChoice:
@@ -54,36 +61,111 @@ def choose(path: Path, bag: Iterable[tuple[str, str]], named: Mapping[str, str])
     Choose the topics of a bag.
 
     :param bag: (topic, type) of everything in it.
-    :param named: role -> topic, for what the caller names.
+    :param named: role -> topic, for what the caller names; NAME/image, NAME/depth and
+        NAME/camera_info for further cameras.
     :raises EpisodeError: a role or topic that does not exist, or has another type.
     """
     types = dict(bag)
-    if unknown := set(named) - set(ROLES):
+    roles = dict(ROLES)
+    others = [role.partition('/')[0] for role in named if role.partition('/')[2] in _OF_CAMERA]
+    for camera in others:
+        roles |= {f'{camera}/{role}': topic for role, topic in ROLES.items()
+                  if role in _OF_CAMERA}
+    if unknown := set(named) - set(roles):
         raise EpisodeError(f'{", ".join(sorted(unknown))}: no topic of an episode is called so; '
-                           f'name {", ".join(ROLES)}')
-    names: dict[Topic, str] = {}
+                           f'name {", ".join(ROLES)}, or of a further camera NAME/image, '
+                           'NAME/depth, NAME/camera_info')
+    names: dict[str, str] = {}
     for role, name in named.items():
-        allowed = _allowed(ROLES[role])
+        allowed = _allowed(roles[role])
         if types.get(name) not in allowed:
             fitting = sorted(topic for topic, kind in types.items() if kind in allowed)
             there = f'has the type {types[name]}' if name in types else 'is not in it'
             raise EpisodeError(f'recording {path}: {role}: {name} {there}; of a type for it '
                                f'({", ".join(allowed)}) are: {", ".join(fitting) or "none"}')
-        names[ROLES[role]] = name
+        camera = role.partition('/')[0] if '/' in role else CAMERA
+        at = {value: key for key, value in CameraTopics(camera).by_topic.items()}
+        names[at.get(roles[role], roles[role])] = name
     for topic in Topic:
         for name in (OWN_NAMES.get(topic, ''), str(topic)):
             if name in types:
                 names.setdefault(topic, name)
+    first = _first_of_own(types, names)
     if Topic.METADATA not in names:
         _recognise(types, names)
-    return TopicChoice(names, _hints(types, names))
+    _complete(types, names, others)
+    cameras = [first, *dict.fromkeys(others)]
+    if not others and names.get(Topic.IMAGE) in _own_images(types).get(first, ()):
+        cameras += [name for name in _own_images(types) if name != first]
+        for name in cameras[1:]:
+            _take_own(types, names, name, CameraTopics(name))
+    return TopicChoice(names, _hints(types, names), tuple(cameras))
+
+
+def _own_images(types: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return by name the images of cameras that are named as we name several, raw ones first."""
+    found: dict[str, list[str]] = {}
+    for topic in sorted(types, key=lambda name: name.endswith('/compressed')):
+        match = _OWN_IMAGE.match(topic)
+        if match and types[topic] in _allowed(Topic.IMAGE) and not _COLOR.search(topic) \
+                and types.get(f'/{match[1]}/camera_info') == TYPES[Topic.CAMERA_INFO]:
+            found.setdefault(match[1], []).append(topic)
+    order = list(types)
+    return dict(sorted(found.items(), key=lambda item: (
+        item[0] != CAMERA, min(order.index(topic) for topic in item[1]))))
+
+
+def _first_of_own(types: Mapping[str, str], names: dict[str, str]) -> str:
+    """Take the first camera from those that are named as ours, where none is called /camera."""
+    known = _own_images(types)
+    if Topic.IMAGE in names or not known or any(_COLOR.search(topic) for topic in types):
+        return CAMERA
+    first = next(iter(known))
+    _take_own(types, names, first, CameraTopics())
+    return first
+
+
+def _take_own(types: Mapping[str, str], names: dict[str, str], name: str,
+              topics: CameraTopics) -> None:
+    """Take the topics of a camera `name` that is named as ours for those of the episode."""
+    names.setdefault(topics.image, _own_images(types)[name][0])
+    names.setdefault(topics.camera_info, f'/{name}/camera_info')
+    mine = CameraTopics(name)
+    for depth in (f'/{name}/depth/image_raw', mine.depth):
+        if types.get(depth) in _allowed(Topic.DEPTH):
+            names.setdefault(topics.depth, depth)
+    if mine.robot_mask in types:
+        names.setdefault(topics.robot_mask, mine.robot_mask)
+
+
+def _complete(types: Mapping[str, str], names: dict[str, str], cameras: Iterable[str]) -> None:
+    """
+    Add the camera_info beside the image of each further camera that the caller named.
+
+    :raises EpisodeError: there is no image, or no camera_info.
+    """
+    for camera in cameras:
+        topics = CameraTopics(camera)
+        if topics.image not in names:
+            raise EpisodeError(f'of the camera {camera} no image is named; pass '
+                               f'--topic {camera}/image=NAME')
+        info = _info_beside(names[topics.image])
+        if types.get(info) == TYPES[Topic.CAMERA_INFO]:
+            names.setdefault(topics.camera_info, info)
+        if topics.camera_info not in names:
+            raise EpisodeError(f'of the camera {camera} no camera_info is known, {info} is not in '
+                               f'the bag; pass --topic {camera}/camera_info=NAME')
+
+
+def _info_beside(image: str) -> str:
+    return image.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
 
 
 def _allowed(topic: Topic) -> tuple[str, ...]:
     return (TYPES[topic], *_TYPES.get(topic, ()))
 
 
-def _recognise(types: Mapping[str, str], names: dict[Topic, str]) -> None:
+def _recognise(types: Mapping[str, str], names: dict[str, str]) -> None:
     """Add what is named as drivers name it; several that fit equally well are left to the user."""
     def fitting(topic: Topic, pattern: re.Pattern[str]) -> list[str]:
         found = [name for name, kind in types.items()
@@ -101,7 +183,7 @@ def _recognise(types: Mapping[str, str], names: dict[Topic, str]) -> None:
         depths = [name for name in fitting(Topic.DEPTH, _REGISTERED) if name.startswith(root)]
         if depths:
             names[Topic.DEPTH] = depths[0]
-    info = image.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+    info = _info_beside(image)
     if types.get(info) == TYPES[Topic.CAMERA_INFO]:
         names.setdefault(Topic.CAMERA_INFO, info)
     for topic, last in _BY_NAME.items():
@@ -114,7 +196,7 @@ def _recognise(types: Mapping[str, str], names: dict[Topic, str]) -> None:
         names.setdefault(Topic.TRAJECTORY, others[0])
 
 
-def _hints(types: Mapping[str, str], names: Mapping[Topic, str]) -> str:
+def _hints(types: Mapping[str, str], names: Mapping[str, str]) -> str:
     """Say what in the bag may be meant for what was not found, and how to say so."""
     hints = []
     for role, topic in ROLES.items():

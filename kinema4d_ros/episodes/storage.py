@@ -17,7 +17,8 @@ from kinema4d_ros.episodes import recording
 from kinema4d_ros.episodes.images import raw_color, raw_depth
 from kinema4d_ros.episodes.repair import repaired_path
 from kinema4d_ros.episodes.sources import choose, OWN_NAMES, RAW_TYPE, trajectory_in
-from kinema4d_ros.episodes.topics import REQUIRED, Topic, TYPES, typestore
+from kinema4d_ros.episodes.topics import (of_first, REQUIRED, Topic, type_of, TYPES,
+                                         typestore)
 from kinema4d_ros.episodes.writer import trajectory_message
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.resources import share_dir
@@ -59,23 +60,24 @@ class Messages:
             raise EpisodeError(f'episode {path} has {size} bytes, more than the {MAX_BYTES} that '
                                'are read into memory; record fewer or smaller images')
         self._raw: recording.Stored = {}
-        self._types = dict(TYPES)
+        self._types: dict[str, str] = {str(topic): kind for topic, kind in TYPES.items()}
         try:
             with Reader(path) as reader:
                 chosen = choose(path, ((c.topic, c.msgtype) for c in reader.connections), topics)
                 known = {name: topic for topic, name in chosen.names.items()}
+                self._types |= {topic: type_of(topic) for topic in chosen.names}
                 connections = [c for c in reader.connections if c.topic in known]
                 for connection in connections:
                     topic, kind = known[connection.topic], connection.msgtype
-                    if topic in _RAW and kind == RAW_TYPE:
+                    if of_first(topic) in _RAW and kind == RAW_TYPE:
                         self._types[topic] = RAW_TYPE
-                    elif kind != TYPES[topic] and topic != Topic.TRAJECTORY:
+                    elif kind != type_of(topic) and topic != Topic.TRAJECTORY:
                         raise EpisodeError(f'episode {path}: topic {connection.topic} has type '
-                                           f'{kind}, expected {TYPES[topic]}')
+                                           f'{kind}, expected {type_of(topic)}')
                 if connections:
                     for connection, stamp_ns, data in reader.messages(connections=connections):
                         topic, kept = known[connection.topic], data
-                        if topic == Topic.TRAJECTORY and connection.msgtype != TYPES[topic]:
+                        if topic == Topic.TRAJECTORY and connection.msgtype != type_of(topic):
                             kept = _trajectory_inside(data, connection)
                         if kept:
                             self._raw.setdefault(topic, []).append((stamp_ns, kept))
@@ -88,7 +90,9 @@ class Messages:
         if trajectory is not None and self._raw.get(Topic.IMAGE):
             self._take(trajectory)
         if self._raw and Topic.METADATA not in self._raw:
-            self._raw = recording.as_episode(path, self._raw)
+            self._raw = recording.as_episode(path, self._raw, chosen.cameras)
+        #: names of the cameras, the first of them with the topics of `Topic`
+        self.cameras = chosen.cameras
         missing = [OTHER_NAMES.get(topic, str(topic)) for topic in TYPES
                    if topic in REQUIRED and topic not in self._raw]
         if missing:
@@ -106,7 +110,7 @@ class Messages:
         self._raw[Topic.TRAJECTORY] = [
             (stamp_ns, bytes(typestore.serialize_cdr(message, TYPES[Topic.TRAJECTORY])))]
 
-    def _check_registered(self, names: Mapping[Topic, str]) -> None:
+    def _check_registered(self, names: Mapping[str, str]) -> None:
         """Check that depth, where it was chosen by its name, is that of the image's pixels."""
         if not self._raw.get(Topic.DEPTH) or names[Topic.DEPTH] in (
                 Topic.DEPTH, OWN_NAMES[Topic.DEPTH]):
@@ -118,11 +122,11 @@ class Messages:
                 f'{names[Topic.IMAGE]} in {frames[1]!r}, so the depth is not registered to the '
                 'image; record registered depth (RealSense: align_depth.enable:=true)')
 
-    def stamps(self, topic: Topic) -> np.ndarray:
+    def stamps(self, topic: str) -> np.ndarray:
         """Return the stamps of a topic's messages, (N,) int64 [ns], ascending."""
         return np.array([stamp for stamp, _ in self._raw.get(topic, ())], np.int64)
 
-    def get(self, topic: Topic, index: int) -> Any:
+    def get(self, topic: str, index: int) -> Any:
         """
         Deserialise one message.
 
@@ -134,7 +138,7 @@ class Messages:
         except Exception as error:      # wrong bytes may fail in any way
             raise self.error(topic, index, f'cannot be deserialised ({error})') from error
 
-    def only(self, topic: Topic) -> Any:
+    def only(self, topic: str) -> Any:
         """
         Deserialise the one message of a topic.
 
@@ -146,20 +150,20 @@ class Messages:
                                'one; an episode is one robot, one camera, one trajectory')
         return self.get(topic, 0)
 
-    def decode(self, topic: Topic, index: int, how: Callable[..., np.ndarray],
+    def decode(self, topic: str, index: int, how: Callable[..., np.ndarray],
                *arguments: int) -> np.ndarray:
         """Decode the data of an image, saying which one it was when it fails."""
         message = self.get(topic, index)
         try:
             if self._types[topic] == RAW_TYPE:
-                return _RAW[topic](message, *arguments)
+                return _RAW[of_first(topic)](message, *arguments)
             if message.format.startswith('32FC1'):
                 raise EpisodeError(f'depth as {message.format!r} is not read; record the raw topic')
             return how(message.data, *arguments)
         except EpisodeError as error:
             raise self.error(topic, index, str(error)) from error
 
-    def error(self, topic: Topic, index: int, what: str) -> EpisodeError:
+    def error(self, topic: str, index: int, what: str) -> EpisodeError:
         """Return an error that names file, topic and message."""
         return EpisodeError(f'episode {self.path}: topic {topic}, message {index}: {what}; {_CURE}')
 

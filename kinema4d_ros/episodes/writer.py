@@ -17,7 +17,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from kinema4d_ros.episodes import images
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
-from kinema4d_ros.episodes.topics import offered_qos, Topic, TYPES, typestore
+from kinema4d_ros.episodes.topics import (CAMERA, CameraTopics, of_first, offered_qos, Topic, TYPES,
+                                         type_of, typestore)
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.robot import transforms
@@ -46,7 +47,7 @@ class EpisodeWriter:
         """Remember where to write; an existing file is replaced at the end."""
         self.path = Path(path)
         self._quality = jpeg_quality
-        self._messages: list[tuple[int, int, Topic, memoryview]] = []
+        self._messages: list[tuple[int, int, str, memoryview]] = []
         self._order = {topic: rank for rank, topic in enumerate(TYPES)}
 
     def __enter__(self) -> EpisodeWriter:
@@ -73,6 +74,10 @@ class EpisodeWriter:
         self._add(Topic.TF_STATIC, stamp_ns,
                   self._transforms(stamp_ns, parent, {child: T_parent_child}))
 
+    def add_transforms(self, stamp_ns: int, parent: str, poses: Mapping[str, np.ndarray]) -> None:
+        """Add where frames are in `parent` at this stamp, for a camera that moves otherwise."""
+        self._add(Topic.TF, stamp_ns, self._transforms(stamp_ns, parent, poses))
+
     def add_joint_state(self, stamp_ns: int, names: Sequence[str], positions: np.ndarray,
                         velocities: np.ndarray) -> None:
         """Add a joint state, positions and velocities (J,) [rad or m, per s]."""
@@ -80,27 +85,31 @@ class EpisodeWriter:
             _header(stamp_ns), list(names), np.asarray(positions, np.float64),
             np.asarray(velocities, np.float64), np.zeros(0)))
 
-    def add_camera_info(self, stamp_ns: int, frame_id: str, camera: PinholeCamera) -> None:
-        """Add the calibration of an undistorted camera."""
+    def add_camera_info(self, stamp_ns: int, frame_id: str, camera: PinholeCamera, *,
+                        name: str = CAMERA) -> None:
+        """Add the calibration of an undistorted camera; `name` is that of one of several."""
         K = camera.K
-        self._add(Topic.CAMERA_INFO, stamp_ns, _types[TYPES[Topic.CAMERA_INFO]](
+        self._add(CameraTopics(name).camera_info, stamp_ns, _types[TYPES[Topic.CAMERA_INFO]](
             _header(stamp_ns, frame_id), camera.height, camera.width, 'plumb_bob', np.zeros(5),
             K.reshape(9), np.eye(3).reshape(9), np.c_[K, np.zeros(3)].reshape(12), 0, 0,
             _types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)))
 
-    def add_image(self, stamp_ns: int, frame_id: str, image: np.ndarray) -> None:
-        """Add a colour image (H, W, 3) uint8 RGB."""
-        self._compressed(Topic.IMAGE, stamp_ns, frame_id, images.JPEG,
+    def add_image(self, stamp_ns: int, frame_id: str, image: np.ndarray, *,
+                  name: str = CAMERA) -> None:
+        """Add a colour image (H, W, 3) uint8 RGB; `name` is that of one of several cameras."""
+        self._compressed(CameraTopics(name).image, stamp_ns, frame_id, images.JPEG,
                          images.encode_color(image, self._quality))
 
-    def add_depth(self, stamp_ns: int, frame_id: str, depth: np.ndarray) -> None:
+    def add_depth(self, stamp_ns: int, frame_id: str, depth: np.ndarray, *,
+                  name: str = CAMERA) -> None:
         """Add a depth image (H, W) float32 [m], NaN unknown; kept to the millimetre."""
-        self._compressed(Topic.DEPTH, stamp_ns, frame_id, images.DEPTH,
+        self._compressed(CameraTopics(name).depth, stamp_ns, frame_id, images.DEPTH,
                          images.encode_depth(depth))
 
-    def add_robot_mask(self, stamp_ns: int, frame_id: str, mask: np.ndarray) -> None:
+    def add_robot_mask(self, stamp_ns: int, frame_id: str, mask: np.ndarray, *,
+                       name: str = CAMERA) -> None:
         """Add the true mask (H, W) bool of the robot where nothing hides it."""
-        self._compressed(Topic.TRUTH_ROBOT_MASK, stamp_ns, frame_id, images.MASK,
+        self._compressed(CameraTopics(name).robot_mask, stamp_ns, frame_id, images.MASK,
                          images.encode_mask(mask))
 
     def add_object_poses(self, stamp_ns: int, base_frame: str,
@@ -116,10 +125,10 @@ class EpisodeWriter:
         """Add the trajectory that starts at this stamp, once."""
         self._add(Topic.TRAJECTORY, stamp_ns, trajectory_message(stamp_ns, trajectory))
 
-    def _text(self, topic: Topic, stamp_ns: int, text: str) -> None:
+    def _text(self, topic: str, stamp_ns: int, text: str) -> None:
         self._add(topic, stamp_ns, _types['std_msgs/msg/String'](text))
 
-    def _compressed(self, topic: Topic, stamp_ns: int, frame_id: str, layout: str,
+    def _compressed(self, topic: str, stamp_ns: int, frame_id: str, layout: str,
                     data: np.ndarray) -> None:
         self._add(topic, stamp_ns, _types['sensor_msgs/msg/CompressedImage'](
             _header(stamp_ns, frame_id), layout, data))
@@ -134,9 +143,10 @@ class EpisodeWriter:
                     quaternion(*transforms.quaternion(T[:3, :3]))))
             for child, T in poses.items()])
 
-    def _add(self, topic: Topic, stamp_ns: int, message: Any) -> None:
-        self._messages.append((int(stamp_ns), self._order[topic], topic,
-                               typestore.serialize_cdr(message, TYPES[topic])))
+    def _add(self, topic: str, stamp_ns: int, message: Any) -> None:
+        topic = str(topic)
+        self._messages.append((int(stamp_ns), self._order[of_first(topic)], topic,
+                               typestore.serialize_cdr(message, type_of(topic))))
 
     def _store(self) -> None:
         if not self._messages:
@@ -145,11 +155,11 @@ class EpisodeWriter:
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix='.episode_') as folder:
             bag = Path(folder) / 'bag'
             with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-                used = {topic for _, _, topic, _ in self._messages}
+                used = dict.fromkeys(topic for _, _, topic, _ in self._messages)
                 connections = {
-                    topic: writer.add_connection(str(topic), TYPES[topic], typestore=typestore,
+                    topic: writer.add_connection(topic, type_of(topic), typestore=typestore,
                                                  offered_qos_profiles=[offered_qos(topic)])
-                    for topic in TYPES if topic in used}
+                    for topic in sorted(used, key=lambda topic: self._order[of_first(topic)])}
                 for stamp_ns, _, topic, raw in sorted(self._messages, key=lambda m: m[:2]):
                     writer.write(connections[topic], stamp_ns, raw)
             file = bag / 'bag.mcap'

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from kinema4d_ros.types import Observation
+from kinema4d_ros.types import CameraView, Observation
 
 _EDGE = 0.03          # [m] neighbouring pixels farther apart in depth are an edge
 _EDGE_WIDTH = 2       # [px] around an edge, what it spoils
@@ -51,19 +51,27 @@ def degrade(observation: Observation, how: Degradation, seed: int = 0) -> Observ
     """
     Return the observation as a worse camera gives it, with what is falsely known of it.
 
-    The directions of shift and turn are drawn; their sizes are exact. An observation without depth
-    keeps having none.
+    The directions of shift and turn are drawn, for each camera its own; their sizes are exact. A
+    view without depth keeps having none.
     """
     random = np.random.default_rng(seed)
-    view = observation.view
-    changes: dict[str, object] = {'T_base_camera': misplaced(view.T_base_camera, how, random)}
-    if view.depth is not None:
-        changes['depth'] = worse_depth(view.depth, view.image, how, random)
-    joints = dict(observation.joint_positions)
-    for name, error in how.joint_errors.items():
-        if name in joints:
-            joints[name] += error
-    return dataclasses.replace(observation.with_view(**changes), joint_positions=joints)
+    views = tuple(_degraded(view, how, random) for view in observation.views)
+    return dataclasses.replace(observation, views=views, joint_positions=_off(
+        observation.joint_positions, how))
+
+
+def _degraded(view: CameraView, how: Degradation, random: np.random.Generator) -> CameraView:
+    T_base_camera = misplaced(view.T_base_camera, how, random)
+    depth = None if view.depth is None else worse_depth(view.depth, view.image, how, random)
+    joints = None if view.joint_positions is None else _off(view.joint_positions, how)
+    return dataclasses.replace(view, T_base_camera=T_base_camera, depth=depth,
+                               joint_positions=joints)
+
+
+def _off(joint_positions: Mapping[str, float], how: Degradation) -> dict[str, float]:
+    """Return joints as they are reported."""
+    return {name: position + how.joint_errors.get(name, 0.0)
+            for name, position in joint_positions.items()}
 
 
 def worse_depth(depth: np.ndarray, image: np.ndarray, how: Degradation,
@@ -107,12 +115,19 @@ def with_ball(observation: Observation, center_base: np.ndarray,
     """
     Return the observation with a grey ball in the scene, and how many pixels of it are seen.
 
+    Every camera that measures depth sees it; the pixels are those of the first.
+
     :param center_base: (3,) [m].
     :param radius: [m].
     """
-    view = observation.view
+    balls = [_with_ball(view, center_base, radius) for view in observation.views]
+    return dataclasses.replace(observation, views=tuple(view for view, _ in balls)), balls[0][1]
+
+
+def _with_ball(view: CameraView, center_base: np.ndarray,
+               radius: float) -> tuple[CameraView, int]:
     if view.depth is None:
-        return observation, 0
+        return view, 0
     center = (np.linalg.inv(view.T_base_camera) @ np.r_[center_base, 1.0])[:3]
     rays = view.camera.rays().astype(np.float64)
     square = (rays ** 2).sum(-1)
@@ -124,7 +139,7 @@ def with_ball(observation: Observation, center_base: np.ndarray,
     depth, image = view.depth.copy(), view.image.copy()
     depth[seen] = ball[seen]
     image[seen] = 128
-    return observation.with_view(depth=depth, image=image), int(seen.sum())
+    return dataclasses.replace(view, depth=depth, image=image), int(seen.sum())
 
 
 def at_edges(depth: np.ndarray) -> np.ndarray:

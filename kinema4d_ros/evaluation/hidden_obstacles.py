@@ -11,7 +11,7 @@ None of these motions may be PASS.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.precheck import PrecheckSettings, RobotChecker
 from kinema4d_ros.robot import find_gripper, hand_links_of, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
-from kinema4d_ros.types import CameraView, Observation, RobotRollout, Severity
+from kinema4d_ros.types import (CameraView, JointTrajectory, Observation, RobotRollout,
+                                Severity)
 
 SIDE = 0.12            # [m] of the box
 TIMES = 2              # boxes for each link of an episode
@@ -37,7 +38,8 @@ IN_FRONT, OUTSIDE = 'something in front', 'outside the view'
 _CLAMP = 6.0           # [m] what a camera writes that stops there
 
 Hide = Callable[[CameraView, np.ndarray], CameraView]
-_Place = tuple[int, np.ndarray]      # frame, (H, W) float32 [m] to the front of the box, inf
+#: frame, (H, W) float32 [m] to the front of the box, inf beside it, and its middle (3,) [m]
+_Place = tuple[int, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -94,27 +96,64 @@ def markdown(rows: Iterable[HiddenObstacleRow]) -> str:
 
 def _rows_of(episode: Episode, checker: RobotChecker,
              name: str) -> Iterator[HiddenObstacleRow]:
-    observation, trajectory = episode.observation(), episode.trajectory
-
-    def against(observation: Observation) -> str:
-        found = [finding for finding in checker.tier1(observation, trajectory).findings
-                 if finding.severity > Severity.INFO]
-        return found[0].message if found else ''
-
-    if observation.view.depth is None or against(observation):
+    first = episode.cameras[0].name
+    observation, trajectory = episode.observation(cameras=(first,)), episode.trajectory
+    if observation.view.depth is None or _against(checker, observation, trajectory):
         return
     view, motion = observation.view, checker.rollout_of(observation, trajectory)
     stands = _solid(checker, motion, 0)
     for role, link in roles_of(checker).items():
         places = _places(checker, motion, link, stands, view)
         for kind, change in KINDS.items():
-            for frame, distance in _some(places[kind == OUTSIDE]):
+            for frame, distance, _ in _some(places[kind == OUTSIDE]):
                 changed = change(view, distance)
                 if kind == IN_FRONT and not _is_clear(checker, motion, changed, distance):
                     continue
-                why = against(dataclasses.replace(observation, views=(changed,)))
+                why = _against(checker, dataclasses.replace(observation, views=(changed,)),
+                               trajectory)
                 yield HiddenObstacleRow(name, kind, role, link, float(motion.times[frame]),
                                         not why, why)
+
+
+def outside_rows(episode: Episode, checker: RobotChecker,
+                 cameras: Sequence[str]) -> Iterator[HiddenObstacleRow]:
+    """
+    Yield a row for each box that is outside of the first camera's view, as some cameras see it.
+
+    The boxes are the same for all choices of cameras; those besides the first show them.
+
+    :param cameras: names, that of the first one first.
+    """
+    observation, trajectory = episode.observation(cameras=cameras), episode.trajectory
+    view, motion = observation.primary, checker.rollout_of(observation, trajectory)
+    stands = _solid(checker, motion, 0)
+    for role, link in roles_of(checker).items():
+        for frame, distance, center in _some(_places(checker, motion, link, stands, view)[1]):
+            views = (_cropped(view, distance), *(
+                _with_box(other, center) for other in observation.views[1:]))
+            checker.forget()
+            why = _against(checker, dataclasses.replace(observation, views=views), trajectory)
+            yield HiddenObstacleRow(episode.path.stem, OUTSIDE, role, link,
+                                    float(motion.times[frame]), not why, why)
+
+
+def _with_box(view: CameraView, center: np.ndarray) -> CameraView:
+    """Return what a camera sees that has the box in view."""
+    if view.depth is None:
+        return view
+    distance, _ = box_distance(view, center)
+    box = distance < np.where(np.isnan(view.depth), np.inf, view.depth)
+    image = view.image.copy()
+    image[box] = 128
+    return dataclasses.replace(view, image=image, depth=np.where(box, distance, view.depth))
+
+
+def _against(checker: RobotChecker, observation: Observation,
+             trajectory: JointTrajectory) -> str:
+    """Return what speaks against a motion, '' for nothing."""
+    found = [finding for finding in checker.tier1(observation, trajectory).findings
+             if finding.severity > Severity.INFO]
+    return found[0].message if found else ''
 
 
 def roles_of(checker: RobotChecker) -> dict[str, str]:
@@ -148,9 +187,9 @@ def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.n
         distance, share = box_distance(view, centers[frame])
         box = np.isfinite(distance)
         if _crop(view, box) is not None:
-            cut_off.append((frame, distance))
+            cut_off.append((frame, distance, centers[frame]))
         if share > _IN_VIEW and (_depth(view)[box] > distance[box]).mean() > _IN_VIEW:
-            seen.append((frame, distance))
+            seen.append((frame, distance, centers[frame]))
     return seen, cut_off
 
 

@@ -147,8 +147,12 @@ class RealCamera:
 
 def with_ball_in_the_way(episode: Episode, simulator: ShadowSimulator,
                          observation: Observation) -> Observation | None:
-    """Return the observation with a ball where the palm will be; None where none can be seen."""
-    if simulator.gripper is None or observation.view.depth is None:
+    """
+    Return the observation with a ball where the palm will be, in all views.
+
+    None where the first camera cannot see one.
+    """
+    if simulator.gripper is None or observation.primary.depth is None:
         return None
     checker = simulator.checker()
     motion = checker.rollout_of(observation, episode.trajectory)

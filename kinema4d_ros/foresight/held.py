@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kinema4d_ros.foresight.attached import of_body
+from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers
-from kinema4d_ros.foresight.recognition import (agreement, is_seen_free, recognised,
+from kinema4d_ros.foresight.recognition import (Agreement, agreement, is_seen_free, recognised,
                                                  refitted)
 from kinema4d_ros.foresight.story import GraspSettings, Story
 from kinema4d_ros.scene.view import SceneView
@@ -55,6 +56,10 @@ class HandLook:
     def is_shut(self) -> bool:
         """Whether the fingers stand at their inner end."""
         return self.gap <= self.narrowest + _SHUT
+
+
+Looks = Sequence[tuple[HandLook, SceneView]]
+"""The hand at one look, as each view sees it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,45 +109,57 @@ class HeldMemory:
 
     # ------------------------------------------------------------------ looks
 
-    def look(self, hand: HandLook, scene: SceneView, grasping: GraspSettings) -> Held:
+    def look(self, looks: Looks, grasping: GraspSettings) -> Held:
         """
-        Return what the hand holds as a view of the scene without the robot shows it.
+        Return what the hand holds as views of the scene without the robot show it.
 
-        :param scene: of the look, before what is held is taken out.
+        What one of several views shows is enough to know what is held; to contradict it they count
+        together.
+
+        :param looks: the hand as it stands in each view, one or more, the best view first, and the
+            view before what is held is taken out.
         """
+        hand = looks[0][0]
         self._follow(hand)
-        palm = hand.fingers.T_base_palm[0]
         if self._held is not None:
-            self._refit(hand, scene)
-            if self._is_contradicted(hand, scene):
+            self._refit(looks)
+            if self._is_contradicted(looks):
                 self._drop()
         if hand.is_open or (self._let_go is not None and hand.gap >= self._let_go):
             return Held()
-        is_around = self._held is None and self._take_chance(hand, scene)
+        is_around = self._held is None and self._take_chance(looks)
         if self._held is not None:
             age = (hand.stamp_ns - self._seen_ns) * 1e-9
             held = dataclasses.replace(self._held, age=age)
             return Held((held,), '', self._origin, self._since_ns)
         if hand.is_shut or is_around:
             return Held()
-        body, is_there = recognised(scene, hand.fingers, grasping.least_contact_points,
-                                    grasping.largest_object)
-        if body is not None:
-            gripper = hand.gripper
-            self._held = of_body(body, np.eye(4), palm, gripper.palm_link, HeldSource.RECOGNISED,
-                                 gripper.finger_links)
-            self._origin, self._gap = body.vertices, hand.gap
-            self._seen_ns = self._since_ns = hand.stamp_ns
-            return Held((self._held,), '', self._origin, self._since_ns)
+        is_there = False
+        for seen_hand, scene in looks:
+            body, is_something = recognised(scene, seen_hand.fingers,
+                                            grasping.least_contact_points,
+                                            grasping.largest_object)
+            is_there |= is_something
+            if body is not None:
+                return self._recognise(body, seen_hand)
         if is_there:
             return Held(doubt='something is between the fingers, but what belongs to it cannot be '
                               'told from what it touches')
-        if is_seen_free(scene, hand.fingers):
+        if any(is_seen_free(scene, its.fingers) for its, scene in looks):
             self._let_go = hand.gap - _OPENED
             return Held()
         return Held(doubt=f'the fingers stand {1000 * hand.gap:.0f} mm apart, and the camera does '
                           'not see whether they hold something: open them, let it look, or '
                           'declare what is attached')
+
+    def _recognise(self, body: Body, hand: HandLook) -> Held:
+        """Take a body that is seen between the fingers for what they hold."""
+        gripper = hand.gripper
+        self._held = of_body(body, np.eye(4), hand.fingers.T_base_palm[0], gripper.palm_link,
+                             HeldSource.RECOGNISED, gripper.finger_links)
+        self._origin, self._gap = body.vertices, hand.gap
+        self._seen_ns = self._since_ns = hand.stamp_ns
+        return Held((self._held,), '', self._origin, self._since_ns)
 
     def _follow(self, hand: HandLook) -> None:
         """Take note of how the fingers have moved since the last look."""
@@ -162,43 +179,45 @@ class HeldMemory:
     def _drop(self) -> None:
         self._held = self._origin = None
 
-    def _refit(self, hand: HandLook, scene: SceneView) -> None:
+    def _refit(self, looks: Looks) -> None:
         """Follow what is held where it slips or turns between the fingers."""
         held = self._held
         if held is None:
             return
-        placed = _placed(held, hand)
-        agrees = agreement(placed, scene)
+        agrees = _agreement(held, looks)
         if agrees.share >= _FITS or agrees.seen + agrees.through < _LEAST_SEEN:
             return
+        hand, scene = max(looks, key=lambda look: agreement(_placed(held, look[0]), look[1]).seen)
+        placed = _placed(held, hand)
         T = refitted(placed, scene, hand.fingers)
-        better = placed @ T[:3, :3].T + T[:3, 3]
-        if agreement(better, scene).score > agrees.score and _play(better, hand) < np.inf:
-            self._held = _moved(held, T, hand)
+        better = _moved(held, T, hand)
+        if _agreement(better, looks).score > agrees.score \
+                and _play(_placed(better, hand), hand) < np.inf:
+            self._held = better
 
-    def _is_contradicted(self, hand: HandLook, scene: SceneView) -> bool:
+    def _is_contradicted(self, looks: Looks) -> bool:
         """Return whether what is held is not seen any more where it should be."""
         if self._held is None:
             return False
-        agrees = agreement(_placed(self._held, hand), scene)
+        hand, agrees = looks[0][0], _agreement(self._held, looks)
         has_closed_on = hand.is_shut or hand.gap < self._gap - _SQUEEZED
         if has_closed_on and agrees.seen < _LEAST_SEEN:
             return True
         return agrees.through >= _LEAST_SEEN and agrees.share < _AGREES
 
-    def _take_chance(self, hand: HandLook, scene: SceneView) -> bool:
+    def _take_chance(self, looks: Looks) -> bool:
         """
         Take what the fingers have closed on meanwhile, if it is seen to be with the hand.
 
         :return: whether something is between the fingers that they have not closed on.
         """
+        hand = looks[0][0]
         best, best_score, is_around = None, 0, False
         for chance in self._with_unmoved(hand):
-            placed = _placed(chance.held, hand)
-            agrees = agreement(placed, scene)
+            agrees = _agreement(chance.held, looks)
             if agrees.seen < _LEAST_SEEN or agrees.share < _AGREES or agrees.score <= best_score:
                 continue
-            play = _play(placed, hand)
+            play = _play(_placed(chance.held, hand), hand)
             if play <= _PLAY:
                 best, best_score = chance, agrees.score
             elif play < np.inf:
@@ -208,7 +227,7 @@ class HeldMemory:
         self._held, self._origin, self._gap = best.held, best.origin, hand.gap
         self._seen_ns, self._since_ns = best.stamp_ns, hand.stamp_ns
         self._chances = []
-        self._refit(hand, scene)
+        self._refit(looks)
         return False
 
     def _with_unmoved(self, hand: HandLook) -> Iterator[_Chance]:
@@ -234,6 +253,12 @@ class HeldMemory:
                 chance for chance in self._chances if stamp_ns - chance.stamp_ns < 5e9]
         self._chances += _chances_in(story, robot, stamp_ns)
         self._chances = self._chances[-_MOST_CHANCES:]
+
+
+def _agreement(held: HeldObject, looks: Looks) -> Agreement:
+    """Compare where a held object is expected with what all views show now."""
+    each = [agreement(_placed(held, hand), scene) for hand, scene in looks]
+    return Agreement(sum(one.seen for one in each), sum(one.through for one in each))
 
 
 def _placed(held: HeldObject, hand: HandLook) -> np.ndarray:

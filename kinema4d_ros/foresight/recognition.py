@@ -232,19 +232,33 @@ def _matching(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return T
 
 
+def seen_share(scene: SceneView, fingers: Fingers) -> float:
+    """Return how much of the space between the fingers a view sees past the robot, 0 to 1."""
+    (u, v), _, count = _between_in_image(scene, fingers)
+    return float(np.count_nonzero(~scene.robot_mask[v, u])) / count
+
+
 def is_seen_free(scene: SceneView, fingers: Fingers) -> bool:
     """Return whether the view shows that most of the space between the fingers is empty."""
+    (u, v), far, count = _between_in_image(scene, fingers)
+    depth = scene.seen.depth
+    if depth is None:
+        return False
+    beside = ~scene.robot_mask[v, u]
+    free = beside & (depth[v, u] > far + 0.005)
+    return bool(free.sum() >= 0.3 * count and free.sum() >= 0.9 * beside.sum())
+
+
+def _between_in_image(scene: SceneView, fingers: Fingers
+                      ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, int]:
+    """Return pixels (u, v) and depths [m] of points between the fingers, and of how many."""
     samples = fingers.samples(0, float(fingers.gap[0]))
     camera = scene.seen.camera
     T = np.linalg.inv(scene.seen.T_base_camera)
     local = samples @ T[:3, :3].T + T[:3, 3]
     pixel = project(local, camera)
     with np.errstate(invalid='ignore'):
-        inside = ((pixel >= 0) & (np.round(pixel) < [camera.width, camera.height])).all(-1)
+        inside = ((pixel >= 0) & (np.round(pixel) < [camera.width, camera.height])).all(-1) \
+            & (local[:, 2] > 0)
     u, v = np.round(pixel[inside]).astype(int).T
-    depth = scene.seen.depth
-    if depth is None:
-        return False
-    beside = ~scene.robot_mask[v, u]
-    free = beside & (depth[v, u] > local[inside, 2] + 0.005)
-    return bool(free.sum() >= 0.3 * len(samples) and free.sum() >= 0.9 * beside.sum())
+    return (u, v), local[inside, 2], len(samples)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera.points import inside_box
-from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.errors import ConfigurationError, ObservationError
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.segment import find_object, Segment
 from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.scene.view import SceneView
@@ -268,6 +269,35 @@ class Story(Told):
         time = float(self._robot.times[frame])
         self.events.append(StoryEvent(frame, WorldEvent(
             kind, time, np.array(point, np.float64), f'{what} at {time:.1f} s'), body))
+
+
+def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = GraspSettings(), *,
+               pictures: bool = False) -> Story:
+    """
+    Return the story as it is foreseen from the view that tells most of it.
+
+    That is the first one; where it does not see something between fingers that close, the first
+    of the others that does, or that sees that there is nothing.
+
+    :param scene: with one view or more that measures depth.
+    """
+    best, most = None, -1
+    for view in scene.measuring:
+        story = Story(view, dataclasses.replace(
+            robot, camera=view.seen.camera, others=(), T_base_camera=np.repeat(
+                view.seen.T_base_camera[None], len(robot.times), axis=0)), settings,
+            pictures=pictures)
+        story.source = scene.views.index(view)
+        kinds = {each.event.kind for each in story.events}
+        tells = 0 if EventKind.UNSEEN_SPACE in kinds else \
+            1 if EventKind.CLOSED_ON_NOTHING in kinds else 2
+        if tells > most:
+            best, most = story, tells
+        if tells == 2:
+            break
+    if best is None:
+        raise ObservationError('no view of the scene has depth, so nothing can be foreseen')
+    return best
 
 
 def _place(point: np.ndarray) -> str:

@@ -85,6 +85,8 @@ class Told:
     * ``members``: of several runs, how many count and how many became unstable; None for one.
     """
 
+    #: number of the view, among those of the scene, that the pixels of masks and backdrops are of
+    source: int = 0
     members: tuple[int, int] | None = None
     events: list[StoryEvent]
     bodies: list[MovingBody]

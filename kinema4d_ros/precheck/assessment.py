@@ -45,9 +45,15 @@ class Assessment:
         self._notes: list[Finding] = []
         self._measured: dict[str, Any] = {}
         self._latencies: dict[str, float] = {}
-        self.background: Background | None = None   # remembered scene that a FAIL rests on
+        #: by name of the view, the remembered scene that a FAIL rests on
+        self.backgrounds: dict[str, Background] = {}
 
     # ------------------------------------------------------------------ what is known
+
+    @property
+    def background(self) -> Background | None:
+        """The remembered scene of the first of `backgrounds`; None without any."""
+        return next(iter(self.backgrounds.values()), None)
 
     @property
     def findings(self) -> Mapping[int, tuple[Finding, ...]]:
@@ -167,8 +173,7 @@ class Assessment:
         self.note(*other._notes)
         self._measured |= other._measured
         self._latencies |= other._latencies
-        if self.background is None:
-            self.background = other.background
+        self.backgrounds = {**other.backgrounds, **self.backgrounds}
 
     def copy(self) -> Assessment:
         """Return an assessment of its own with the same content."""

@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import Body, can_grasp, Fingers, HandLook, Held, HeldMemory
 from kinema4d_ros.foresight.attached import body_of, declared, mask_of, without_lifted
+from kinema4d_ros.foresight.recognition import seen_share
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, HeldObject,
-                                Observation, plain_point, RobotRollout, Severity)
+from kinema4d_ros.scene import Scene, SceneView
+from kinema4d_ros.types import (AttachedObject, CameraView, Finding, FindingCode, Gripper,
+                                HeldObject, Observation, plain_point, RobotRollout, Severity)
 
 
 class HeldFinder:
@@ -48,36 +49,42 @@ class HeldFinder:
             return Held(objects, doubt)
         if not any(each.in_fingers for each in objects):
             doubt = doubt or self._why_gap_unknown(scene.observation) or ''
-        hand = self._hand(scene.observation)
-        if hand is None or len(scene.views) != 1 or any(each.in_fingers for each in objects):
+        looks = self._hands(scene)
+        if not looks or any(each.in_fingers for each in objects):
             return Held(objects, doubt)
-        found = self._memory.look(hand, scene.view, settings.grasping)
+        found = self._memory.look(looks, settings.grasping)
         return dataclasses.replace(found, objects=objects + found.objects,
                                    doubt=doubt or found.doubt)
 
     def scene_without(self, scene: Scene, held: Held) -> Scene:
         """Return the scene without what is held; the same where that is nothing."""
-        if not held.objects or len(scene.views) != 1:
+        if not held.objects:
             return scene
-        observation, view = scene.observation, scene.view
-        mask = mask_of(self._bodies(observation, held.objects), view.seen)
-        memory = view.seen.background
-        if memory is not None and held.origin is not None and memory.stamp_ns is not None:
-            stale = without_lifted(memory.depth, memory.stamp_ns <= held.since_ns, held.origin,
-                                   view.seen)
-            observation = observation.with_view(background=dataclasses.replace(
-                memory, known=memory.known & ~stale,
-                depth=np.where(stale, np.float32(np.nan), memory.depth)))
-        return scene.without(mask, observation)
+        masks, views = {}, []
+        for view in scene.views:
+            seen = view.seen
+            masks[seen.name] = self.mask(scene.observation, held.objects, seen)
+            memory = seen.background
+            if memory is not None and held.origin is not None and memory.stamp_ns is not None:
+                stale = without_lifted(memory.depth, memory.stamp_ns <= held.since_ns,
+                                       held.origin, seen)
+                seen = dataclasses.replace(seen, background=dataclasses.replace(
+                    memory, known=memory.known & ~stale,
+                    depth=np.where(stale, np.float32(np.nan), memory.depth)))
+            views.append(seen)
+        observation = dataclasses.replace(scene.observation, views=tuple(views))
+        return scene.without(masks, observation)
 
-    def mask(self, observation: Observation, objects: Sequence[HeldObject]) -> np.ndarray:
-        """Return the pixels of what is held, (H, W) bool."""
-        return mask_of(self._bodies(observation, objects), observation.view)
+    def mask(self, observation: Observation, objects: Sequence[HeldObject],
+             view: CameraView | None = None) -> np.ndarray:
+        """Return the pixels of what is held in a view, (H, W) bool; None for the only one."""
+        view = observation.view if view is None else view
+        return mask_of(self._bodies(observation.joints_of(view), objects), view)
 
     def findings(self, held: Held, observation: Observation) -> tuple[Finding, ...]:
         """Return what is held as findings; what is not known forbids a PASS."""
-        found = []
-        for each, body in zip(held.objects, self._bodies(observation, held.objects)):
+        found, bodies = [], self._bodies(observation.joint_positions, held.objects)
+        for each, body in zip(held.objects, bodies):
             size = 'x'.join(f'{100 * side:.0f}' for side in sorted(np.ptp(each.vertices, axis=0)))
             how = each.source + (f' {each.age:.1f} s ago' if each.age > 0 else '')
             name = f' {each.name!r}' if each.name else ''
@@ -89,7 +96,7 @@ class HeldFinder:
                 link=each.link, other=each.name or 'held object',
                 point_base=plain_point(body.center), time=0.0, value=each.age, unit='s'))
         doubt = held.doubt
-        if any(body.planes is None for body in self._bodies(observation, held.objects)):
+        if any(body.planes is None for body in bodies):
             doubt = doubt or 'what is held looks flat, so its shape is not known'
         if doubt:
             palm = '' if self._gripper is None else self._gripper.palm_link
@@ -105,10 +112,9 @@ class HeldFinder:
                     f'has: {", ".join(self._robot.link_names)}')
         return declared(attached, self._gripper)
 
-    def _bodies(self, observation: Observation, objects: Sequence[HeldObject]
+    def _bodies(self, joint_positions: Mapping[str, float], objects: Sequence[HeldObject]
                 ) -> tuple[Body, ...]:
-        T_base_link = self._poses(self._robot.configuration(observation.joint_positions,
-                                                            strict=False)[None])[0]
+        T_base_link = self._poses(self._robot.configuration(joint_positions, strict=False)[None])[0]
         index = self._robot.link_names.index
         return tuple(body_of(each, T_base_link[index(each.link)]) for each in objects)
 
@@ -125,12 +131,32 @@ class HeldFinder:
             f'the position of {", ".join(missing)} at the image is not known, so neither is what '
             'the fingers hold: have it published in joint_states, or declare what is held')
 
-    def _hand(self, observation: Observation) -> HandLook | None:
-        """Return the hand as it stands, compared with its fingers at both ends of their way."""
+    def _hands(self, scene: Scene) -> list[tuple[HandLook, SceneView]]:
+        """
+        Return the hand as it stands in each view that sees it now, the best view first.
+
+        That is the one in which most of the space between the fingers is in the image and not
+        hidden by the robot.
+        """
+        found = []
+        for view in scene.measuring:
+            if view.late:
+                continue
+            hand = self._hand(scene.observation, view.seen)
+            if hand is None:
+                return []
+            found.append((hand, view))
+        if len(found) > 1:
+            found.sort(key=lambda pair: -seen_share(pair[1], pair[0].fingers))
+        return found
+
+    def _hand(self, observation: Observation, view: CameraView) -> HandLook | None:
+        """Return the hand in a view, compared with its fingers at both ends of their way."""
         gripper, robot = self._gripper, self._robot
-        if gripper is None or not set(gripper.finger_joints) <= set(observation.joint_positions):
+        joints = observation.joints_of(view)
+        if gripper is None or not set(gripper.finger_joints) <= set(joints):
             return None
-        here = robot.configuration(observation.joint_positions, strict=False)
+        here = robot.configuration(joints, strict=False)
         positions = np.repeat(here[None], 3, axis=0)
         is_known = True
         for name in gripper.finger_joints:
@@ -142,7 +168,7 @@ class HeldFinder:
         nothing = np.empty((3, 0, 0, 3))
         rollout = RobotRollout(
             np.arange(3.0), robot.joint_names, positions, robot.link_names, self._poses(positions),
-            observation.views[0].camera, np.repeat(observation.views[0].T_base_camera[None], 3, 0),
+            view.camera, np.repeat(view.T_base_camera[None], 3, 0),
             nothing, nothing[..., 0], nothing, gripper)
         if not can_grasp(rollout):
             return None

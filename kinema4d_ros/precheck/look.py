@@ -5,21 +5,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from kinema4d_ros.camera import RobotImages, RobotRenderer
-from kinema4d_ros.camera.robot_agreement import in_front, robot_agreement, RobotAgreement
+from kinema4d_ros.camera import RobotRenderer
+from kinema4d_ros.camera.robot_agreement import RobotAgreement
 from kinema4d_ros.foresight import Held, HeldMemory
 from kinema4d_ros.precheck.held_finder import HeldFinder
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.precheck.settings import PrecheckSettings
-from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory, depth_noise,
-                                                     IN_FRONT, judge_camera)
+from kinema4d_ros.precheck.tier1.camera_pairs import (CameraPair, compare_cameras, judge_pairs,
+                                                      PairJudgement)
+from kinema4d_ros.precheck.tier1.camera_pose import CameraBelief, CameraMemory
+from kinema4d_ros.precheck.view_look import look_through, ViewLook
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import AttachedObject, Gripper, Observation
+from kinema4d_ros.scene.view import LIVE
+from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, Observation,
+                                Severity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +46,42 @@ class Look:
 
     observation: Observation
     attached: tuple[tuple[AttachedObject, ...], str]   # what was declared, and the doubt
-    robot_depth: np.ndarray      # (H, W) float32 [m], NaN where no robot; camera as stated
-    agreement: RobotAgreement
-    camera: CameraBelief
-    scene: Scene                 # without robot and held objects, seen from the believed pose
+    views: tuple[ViewLook, ...]           # all of the observation's, in its order
+    pairs: tuple[CameraPair, ...]         # the cameras against each other
+    left_out: Mapping[str, str]           # names of views that are not believed, and why
+    findings: tuple[Finding, ...]         # about cameras and other sources
+    is_believed: bool                     # False: no camera is where it is said to be
+    scene: Scene                 # without robot and held objects, of the views that are believed
     held: Held
+
+    @property
+    def agreement(self) -> RobotAgreement:
+        """What the first camera sees of the robot."""
+        return self.views[0].agreement
+
+    @property
+    def camera(self) -> CameraBelief:
+        """What is known of the place of the first camera."""
+        return self.views[0].camera
+
+    @property
+    def robot_depth(self) -> np.ndarray:
+        """The robot as the first camera should see it, (H, W) float32 [m], NaN without."""
+        return self.views[0].robot_depth
+
+    @property
+    def robot_masks(self) -> Mapping[str, np.ndarray]:
+        """Where the robot and what it holds hide the scene, (H, W) bool by name of the view."""
+        return {view.seen.name: view.robot_mask for view in self.scene.views}
 
 
 class LookMaker:
     """
     Looks at observations with one robot in them.
 
-    The robot vouches for the camera, then the scene is laid out from where the camera is believed
-    to be, and what the hand holds is found in it and taken out. The last look is kept.
+    The robot vouches for the cameras, and they for each other; then the scene is laid out from
+    where they are believed to be, and what the hand holds is found in it and taken out. The last
+    look is kept.
     """
 
     def __init__(self, robot: Robot, gripper: Gripper | None, renderer: RobotRenderer,
@@ -91,63 +119,105 @@ class LookMaker:
         self.memory.clear()
 
     def _make(self, observation: Observation, settings: PrecheckSettings) -> Look:
-        view = observation.view
-        start = self._robot.configuration(observation.joint_positions, strict=False)
-        T_base_link = kinematics_of(self._robot)(start[None])
-        images = self._renderer.render(T_base_link, view.camera, view.T_base_camera)
-        robot_depth = _depth_of(images)
-        agreement = self._agreement(observation, images, settings)
-        camera = judge_camera(agreement, view.T_base_camera, settings.tier1,
-                              self.memory.camera.age(observation, T_base_link[0]))
-        if agreement.why_not_compared() is None:
-            if camera.is_believed:
-                self.memory.camera.remember(observation, T_base_link[0])
-            else:
-                self.memory.camera.forget(observation)
-        if camera.T_base_camera is not view.T_base_camera:
-            observation_there = observation.with_view(T_base_camera=camera.T_base_camera)
-            robot_there = _depth_of(self._renderer.render(T_base_link, view.camera,
-                                                          camera.T_base_camera))
-        else:
-            observation_there, robot_there = observation, robot_depth
-        scene, held = _scene(observation_there, robot_there, camera.sigma, settings), Held()
-        if view.depth is not None:
-            held = self._held_finder.find(scene, settings, is_believed=camera.is_believed)
+        looks = self._looks(observation, settings)
+        several = len(looks) > 1
+        pairs, judged = _pairs(looks, observation, settings) if several else ((), PairJudgement())
+        left_out = _left_out(looks, judged) if several else {}
+        used = [look for look in looks if look.name not in left_out]
+        is_believed = bool(used) if several else looks[0].camera.is_believed
+        if not used:
+            used, left_out = list(looks), {}
+        disputed = judged.disputed or {}
+        parts = [look.scene_part(math.hypot(look.camera.sigma, disputed.get(look.name, 0.0)))
+                 for look in used]
+        there = observation
+        if several or used[0].view_there is not used[0].seen:
+            there = dataclasses.replace(
+                observation, views=tuple(look.view_there for look in used),
+                left_out={**observation.left_out, **left_out})
+        scene = Scene(there, [mask for mask, _, _ in parts], [its for _, its, _ in parts],
+                      [front for _, _, front in parts], disputed)
+        held = Held()
+        if scene.measuring:
+            held = self._held_finder.find(scene, settings, is_believed=is_believed)
             scene = self._held_finder.scene_without(scene, held)
-        return Look(observation, (settings.attached, settings.attached_doubt), robot_depth,
-                    agreement, camera, scene, held)
+        findings = looks[0].camera.findings if not several else (
+            *_camera_findings(looks, judged, left_out, is_believed), *judged.findings)
+        return Look(observation, (settings.attached, settings.attached_doubt), looks, pairs,
+                    left_out, (*findings, *_absent(observation)), is_believed, scene, held)
 
-    def _agreement(self, observation: Observation, images: RobotImages,
-                   settings: PrecheckSettings) -> RobotAgreement:
-        view, tier1 = observation.view, settings.tier1
-        depth = view.depth
-        if depth is None:
-            depth = np.full((view.camera.height, view.camera.width), np.nan, np.float32)
-        return robot_agreement(
-            depth, images.pointmap[0], images.link_id[0], self._robot.link_names, view.camera,
-            calibration=(tier1.calibration_sigma, tier1.calibration_turn_sigma),
-            noise=depth_noise(tier1))
-
-
-def _scene(observation: Observation, robot_depth: np.ndarray, sigma: float,
-           settings: PrecheckSettings) -> Scene:
-    """
-    Return the scene without the robot.
-
-    :param robot_depth: (H, W) float32 [m] of the robot from where the camera is, NaN without.
-    :param sigma: [m] of the scene's place against the robot.
-    """
-    view, tier1 = observation.view, settings.tier1
-    # What the robot hides is that much larger as its place in the image is uncertain.
-    band = tier1.confidence * sigma
-    rim = band * view.camera.fx / max(float(np.nanmin(robot_depth, initial=np.inf)), 1e-3)
-    growth = max(tier1.mask_growth, min(math.ceil(rim), view.camera.width // 8))
-    front = None if view.depth is None else in_front(view.depth, robot_depth, growth,
-                                                     IN_FRONT + band)
-    return Scene(observation, (np.isfinite(robot_depth),), dataclasses.replace(
-        tier1.scene, calibration_sigma=sigma, mask_growth=growth), (front,))
+    def _looks(self, observation: Observation, settings: PrecheckSettings) -> tuple[ViewLook, ...]:
+        """Return what is made of each view, with the robot where it was at the view's stamp."""
+        several = len(observation.views) > 1
+        poses: dict[int, np.ndarray] = {}      # views without joints of their own share the links
+        looks = []
+        for view in observation.views:
+            joints = observation.joints_of(view)
+            if id(joints) not in poses:
+                here = self._robot.configuration(joints, strict=False)
+                poses[id(joints)] = kinematics_of(self._robot)(here[None])[0]
+            looks.append(look_through(view, poses[id(joints)], self._renderer, settings.tier1,
+                                      self.memory.camera, observation.stamp_ns,
+                                      by_image=several))
+        return tuple(looks)
 
 
-def _depth_of(images: RobotImages) -> np.ndarray:
-    """Return the depth of the one frame of a rendered robot, (H, W) float32 [m], NaN without."""
-    return np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.float32(np.nan))
+def _pairs(looks: Sequence[ViewLook], observation: Observation, settings: PrecheckSettings
+           ) -> tuple[tuple[CameraPair, ...], PairJudgement]:
+    """Compare the cameras that see the scene now, and that the robot does not contradict."""
+    members = []
+    for look in looks:
+        late = (observation.stamp_ns - look.seen.stamp_ns) * 1e-9 if look.seen.stamp_ns else 0.0
+        contradicted = look.agreement.why_not_compared() is None and not look.camera.is_believed
+        if late <= LIVE and not contradicted and look.why_blind() is None \
+                and (member := look.pair_member()) is not None:
+            members.append(member)
+    pairs = compare_cameras(members, settings.tier1) if len(members) > 1 else ()
+    return pairs, judge_pairs(pairs, {look.name: look.by_robot for look in looks})
+
+
+def _left_out(looks: Sequence[ViewLook], judged: PairJudgement) -> dict[str, str]:
+    """Return the views that nothing may rest on, and why."""
+    contradicted, vouched = judged.left_out or {}, judged.vouched or {}
+    found = {}
+    for look in looks:
+        if (why := look.why_blind()) is not None:
+            found[look.name] = why
+        elif look.name in contradicted:
+            found[look.name] = contradicted[look.name]
+        elif not look.camera.is_believed and look.name not in vouched:
+            found[look.name] = look.camera.findings[0].message
+    return found
+
+
+def _camera_findings(looks: Sequence[ViewLook], judged: PairJudgement,
+                     left_out: Mapping[str, str], is_believed: bool) -> list[Finding]:
+    """Return what was found of each of several cameras, by its name."""
+    found = []
+    for look in looks:
+        name = look.name
+        own = look.camera.findings[0] if look.camera.findings else Finding(
+            FindingCode.CAMERA_POSE, Severity.INFO, '')
+        if is_believed and name in left_out:
+            found.append(dataclasses.replace(
+                own, code=FindingCode.CAMERA_POSE, severity=Severity.INFO, other=name,
+                message=f'camera {name!r} is left out, and what it alone sees is not known: '
+                        f'{left_out[name]}'))
+        elif is_believed and not look.camera.is_believed:
+            by = (judged.vouched or {})[name]
+            found.append(dataclasses.replace(
+                own, severity=Severity.INFO, other=name,
+                message=f'camera {name!r} is believed since it sees the scene where camera {by!r} '
+                        'sees it'))
+        elif look.camera.findings:
+            found += [dataclasses.replace(each, other=name,
+                                          message=f'camera {name!r}: {each.message}')
+                      for each in look.camera.findings]
+    return found
+
+
+def _absent(observation: Observation) -> list[Finding]:
+    """Return which cameras and sources are missing from the observation, and why."""
+    return [Finding(FindingCode.MISSING_INPUT, Severity.INFO,
+                    f'{name!r} is left out, and what it alone sees is not known: {why}', other=name)
+            for name, why in observation.left_out.items()]

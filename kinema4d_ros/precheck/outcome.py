@@ -11,7 +11,7 @@ import numpy as np
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.tier1.clearance import Clearance
-from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.segment import find_object
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, Severity,
                                 WorldEvent)
@@ -98,21 +98,12 @@ def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25
             hits.append((float(track.times[frame]), name, track.point_base[frame]))
     if not hits:
         return ()
-    seen = scene.view.seen
-    points = pointmap_from_depth(scene.view.measured_depth, seen.camera)
-    T = seen.T_base_camera
-    points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+    pictures = [_points_of(view) for view in scene.measuring]
     found: list[Finding] = []
     for time, name, place in sorted(hits, key=lambda hit: hit[0]):
-        with np.errstate(invalid='ignore'):
-            touched = np.linalg.norm(points - place, axis=-1) <= _AROUND
-        if touched.sum() < _FEWEST:
-            continue
-        segment = find_object(points, touched, largest)
-        if segment is None or not segment.mask[touched].any():
-            continue
-        center = points[segment.mask].mean(0)
-        if _is_known(center, found):
+        center = next((each for each in (_object_at(place, points, largest)
+                                         for points in pictures) if each is not None), None)
+        if center is None or _is_known(center, found):
             continue
         found.append(Finding(
             FindingCode.SWEPT, Severity.INFO,
@@ -120,6 +111,27 @@ def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25
                 name, *center, time), link=name, other='object',
             point_base=plain_point(center), time=time))
     return tuple(found)
+
+
+def _points_of(view: SceneView) -> np.ndarray:
+    """Return the measured point of each pixel of a view, (H, W, 3) float32 [m] base, NaN."""
+    points = pointmap_from_depth(view.measured_depth, view.seen.camera)
+    T = view.seen.T_base_camera
+    moved: np.ndarray = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+    return moved
+
+
+def _object_at(place: np.ndarray, points: np.ndarray, largest: float) -> np.ndarray | None:
+    """Return the middle (3,) [m] of the object that a place is on, as one view sees it; or None."""
+    with np.errstate(invalid='ignore'):
+        touched = np.linalg.norm(points - place, axis=-1) <= _AROUND
+    if touched.sum() < _FEWEST:
+        return None
+    segment = find_object(points, touched, largest)
+    if segment is None or not segment.mask[touched].any():
+        return None
+    center: np.ndarray = points[segment.mask].mean(0)
+    return center
 
 
 def _is_known(center: np.ndarray, found: Sequence[Finding]) -> bool:

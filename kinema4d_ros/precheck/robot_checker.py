@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.camera.image_agreement import image_agreement
-from kinema4d_ros.foresight import can_grasp, Held, Story
+from kinema4d_ros.foresight import best_story, can_grasp, Held, Story
 from kinema4d_ros.precheck.assessment import NO_MOTION
 from kinema4d_ros.precheck.look import Look, LookMaker, LookMemory
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
@@ -23,18 +22,19 @@ from kinema4d_ros.precheck.simulated_outcome import SimulatedOutcome
 from kinema4d_ros.precheck.start_state import complete_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
-from kinema4d_ros.precheck.tier1.camera_pose import explained_pixels, judge_image
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
                                             too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
+from kinema4d_ros.precheck.view_look import look_by_image
 from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, robot_chain,
                                 sample_trajectory, SampledMotion, SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
-                                JointTrajectory, Observation, RobotRollout, StartState)
+                                JointTrajectory, Observation, RobotRollout, StartState,
+                                VoxelSource)
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -143,7 +143,7 @@ class RobotChecker:
         :param start: joints where the motion starts [rad or m], maybe a StartState; None for those
             of the observation. Where the robot is in the image, only the observation says.
         """
-        if observation.view.depth is None:
+        if not observation.has_depth and not _knows_space(observation):
             return Tier1Result((not_checked(
                 'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),
                 *self._camera_by_image(observation)))
@@ -151,15 +151,11 @@ class RobotChecker:
             return Tier1Result((not_checked(NO_SHAPE),))
         look = self.look(observation)
         scene = look.scene
-        least = self.settings.tier1.least_measured
-        if scene.measured < least or not len(scene.points):
-            return Tier1Result((not_checked(
-                f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
-                f'and {len(scene.points)} points of the scene are known: is the depth camera '
-                f'working? At least {100 * least:g} % and some points are needed',
-                FindingCode.NO_DEPTH),))
-        if not look.camera.is_believed:
-            return Tier1Result(look.camera.findings)
+        if (why := self._why_unmeasured(look)) is not None:
+            return Tier1Result((not_checked(why, FindingCode.NO_DEPTH), *(
+                look.findings if len(look.views) > 1 else ())))
+        if not look.is_believed:
+            return Tier1Result(look.findings)
         # The camera is where the robot shows it, within what the calibration explains.
         observation = scene.observation
         motion, too_long = self._move(observation, trajectory, start, look.held)
@@ -173,7 +169,7 @@ class RobotChecker:
                                                          self.settings.physics)
         held = self._looks.held_finder.findings(look.held, observation)
         unread = unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene')
-        findings = (*look.camera.findings, *held, *findings, *too_long, *unread)
+        findings = (*look.findings, *held, *findings, *too_long, *unread)
         if self.settings.tracking is not None:
             likely, loose = self._likely(observation, trajectory, start, len(motion.times),
                                          look.held)
@@ -183,11 +179,23 @@ class RobotChecker:
         told = outcome.findings() if simulated is None else (*simulated, *outcome.swept)
         return Tier1Result(findings + told, clearance, outcome)
 
+    def _why_unmeasured(self, look: Look) -> str | None:
+        """Return why too little of the scene is measured to judge by; None where it is enough."""
+        scene, least = look.scene, self.settings.tier1.least_measured
+        if not scene.measuring and not _knows_space(scene.observation):
+            return ('none of the cameras that are believed measures depth, so nothing is known of '
+                    'the scene')
+        if (not scene.measuring or scene.measured >= least) and len(scene.points):
+            return None
+        return (f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
+                f'and {len(scene.points)} points of the scene are known: is the depth camera '
+                f'working? At least {100 * least:g} % and some points are needed')
+
     def _check_against(self, scene: Scene, motion: RobotRollout
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
         story = None
-        if can_grasp(motion) or motion.held:
-            story = Story(scene.view, motion, self.settings.grasping, pictures=False)
+        if (can_grasp(motion) or motion.held) and scene.measuring:
+            story = best_story(scene, motion, self.settings.grasping)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
                             story=story, hand_links=self.hand_links), story
 
@@ -209,18 +217,26 @@ class RobotChecker:
         return self.look(observation).held.objects
 
     def robot_mask(self, observation: Observation) -> np.ndarray:
-        """Return where the robot and what it holds hide the scene, (H, W) bool."""
+        """Return where the robot and what it holds hide the scene of one camera, (H, W) bool."""
         mask: np.ndarray = self.look(observation).scene.view.robot_mask
         return mask
 
+    def robot_masks(self, observation: Observation) -> Mapping[str, np.ndarray]:
+        """
+        Return where the robot and what it holds hide the scene, (H, W) bool by name of the view.
+
+        Views that are not where they are said to be have none: nothing is to be remembered of
+        what they show.
+        """
+        look = self.look(observation)
+        return look.robot_masks if look.is_believed else {}
+
     def _camera_by_image(self, observation: Observation) -> list[Finding]:
         """Look for the robot's outline in the image, where there is no depth."""
-        look, view, settings = self.look(observation), observation.view, self.settings.tier1
-        if not np.isfinite(look.robot_depth).any():
-            return []
-        explained = explained_pixels(settings, view.camera, float(np.nanmedian(look.robot_depth)))
-        mask = np.where(np.isfinite(look.robot_depth), 0, -1).astype(np.int16)
-        finding = judge_image(image_agreement(view.image, mask, explained), explained, settings)
+        look = self.look(observation)
+        if len(look.views) > 1:
+            return list(look.findings)
+        finding = look_by_image(look.views[0].seen, look.robot_depth, self.settings.tier1)
         return [] if finding is None else [finding]
 
     def rollout_of(self, observation: Observation, trajectory: JointTrajectory,
@@ -256,8 +272,8 @@ class RobotChecker:
         steps = len(motion.times)
         return RobotRollout(
             motion.times, motion.joint_names, motion.positions, self.robot.link_names,
-            kinematics_of(self.robot)(motion.positions), observation.view.camera,
-            np.repeat(observation.view.T_base_camera[None], steps, axis=0),
+            kinematics_of(self.robot)(motion.positions), observation.primary.camera,
+            np.repeat(observation.primary.T_base_camera[None], steps, axis=0),
             np.empty((steps, 0, 0, 3), np.float32), np.empty((steps, 0, 0), np.int16),
             np.empty((steps, 0, 0, 3), np.uint8), self.gripper, held=held.objects,
             chain=self.chain)
@@ -266,3 +282,8 @@ class RobotChecker:
         """Forget the scene, what the hand holds, and that camera and robot agreed."""
         self._simulated.forget()
         self._looks.forget()
+
+
+def _knows_space(observation: Observation) -> bool:
+    """Return whether a source from elsewhere says what is free."""
+    return any(isinstance(source, VoxelSource) for source in observation.others)

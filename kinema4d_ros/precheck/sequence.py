@@ -132,6 +132,8 @@ def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,
     :raises PredictionCancelled: as raised by `report`.
     :raises Exception: whatever the world model raises, since then there is no prediction.
     """
+    if (unpredicted := _unpredicted(simulator, observation)) is not None:
+        assessment.note(unpredicted)
     if is_judged:
         first, findings, others = check_future(simulator, checker, observation, trajectory, seed,
                                                report, show, start)
@@ -207,6 +209,17 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
     findings = first.finish([each.views for each in others.values()], still,
                             () if model is None else settings.doubts_about(model))
     return first, findings, {number: each.events for number, each in others.items()}
+
+
+def _unpredicted(simulator: Predictor, observation: Observation) -> Finding | None:
+    """Return which cameras a world model that predicts the first one leaves out; None for none."""
+    model = getattr(simulator, 'world_model', None)
+    if len(observation.views) == 1 or model is None or model.predicts_every_view:
+        return None
+    names = ', '.join(repr(view.name) for view in observation.views[1:])
+    return Finding(FindingCode.NOT_CHECKED, Severity.INFO,
+                   f'the world model {model.name!r} predicts what the camera '
+                   f'{observation.primary.name!r} will see, and nothing of {names}')
 
 
 def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTrajectory:

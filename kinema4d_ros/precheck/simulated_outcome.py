@@ -13,7 +13,7 @@ from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout
-from kinema4d_ros.world_model.physics import reconstruct, Reconstruction, Tale
+from kinema4d_ros.world_model.physics import reconstruct_all, Reconstruction, Tale
 
 _AT = 0.05      # [m] two places closer than this are one object
 
@@ -42,14 +42,14 @@ class SimulatedOutcome:
         """
         try:
             if self._seen is None or self._seen[0] is not scene:
-                self._seen = scene, reconstruct(scene.view, self._largest, pictures=False)
+                self._seen = scene, reconstruct_all(scene, self._largest, pictures=False)
             reconstruction = self._seen[1]
             if reconstruction is None:
                 return geometric, (not_checked(
                     'no level surface is seen that things could stand on, so what the motion does '
                     'to them could not be simulated'),)
-            tale = Tale(reconstruction, scene.view, motion, members=rules.members, pictures=False,
-                        foreseen=geometric.events)
+            tale = Tale(reconstruction, scene.views[reconstruction.source], motion,
+                        members=rules.members, pictures=False, foreseen=geometric.events)
         except Kinema4DError as error:
             return geometric, (not_checked(f'what the motion does to things could not be '
                                            f'simulated: {error}'),)

@@ -65,7 +65,8 @@ class InverseKinematics:
         self._least_squares = PyKDL.ChainIkSolverPos_LMA(self._chain, 1e-7, _ITERATIONS, 1e-12)
 
     def solve(self, T_base_tip: np.ndarray, seed: np.ndarray, *,
-              times: np.ndarray | None = None) -> np.ndarray:
+              times: np.ndarray | None = None,
+              nearest: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
         """
         Solve a path.
 
@@ -73,6 +74,8 @@ class InverseKinematics:
         :param seed: (J,) float64 [rad or m], where the robot is before the first pose. Joints
             that do not move the tip keep these values.
         :param times: (N,) [s], named in errors.
+        :param nearest: how far off [m], [rad] the best that was found may be where nothing is
+            within the tolerances, as for measured poses at the edge of the workspace.
         :return: (N, J) float64 [rad or m], within the position limits.
         :raises KinematicsError: naming the first pose that cannot be reached, and by how much.
         """
@@ -88,16 +91,19 @@ class InverseKinematics:
         out = np.repeat(seed[None], len(poses), axis=0)
         previous = np.clip(seed[self._columns], self._lower, self._upper)
         for i, pose in enumerate(poses):
-            target, best = kdl_frame(pose), (math.inf, math.inf)
+            target, best, closest = kdl_frame(pose), (math.inf, math.inf), previous
             for q in self._candidates(target, previous, first=i == 0):
                 miss = self._miss(q, target)
                 inside = (q >= self._lower - 1e-9).all() and (q <= self._upper + 1e-9).all()
-                if inside:
-                    best = min(best, miss, key=lambda m: m[0] / POSITION_TOLERANCE
-                               + m[1] / ROTATION_TOLERANCE)
-                if inside and miss[0] <= POSITION_TOLERANCE and miss[1] <= ROTATION_TOLERANCE:
+                found = miss[0] <= POSITION_TOLERANCE and miss[1] <= ROTATION_TOLERANCE
+                if inside and (found or _size(miss) < _size(best)):
+                    best, closest = miss, q
+                if inside and found:
                     break
             else:
+                q = closest
+            if best[0] > max(POSITION_TOLERANCE, nearest[0]) or \
+                    best[1] > max(ROTATION_TOLERANCE, nearest[1]):
                 when = '' if times is None else f' (at {float(times[i]):.3f} s)'
                 raise KinematicsError(
                     f'link "{self.tip_link}" cannot reach pose {i}{when} within the joint limits: '
@@ -149,3 +155,8 @@ class InverseKinematics:
                                   f'code {code} ({self._fk.strError(code)})')
         twist = PyKDL.diff(frame, target)
         return twist.vel.Norm(), twist.rot.Norm()
+
+
+def _size(miss: tuple[float, float]) -> float:
+    """Return how far off a pose is, in tolerances."""
+    return miss[0] / POSITION_TOLERANCE + miss[1] / ROTATION_TOLERANCE

@@ -19,6 +19,7 @@ class Knowledge(enum.IntEnum):
     TOO_OLD = 4        # hidden by the robot, and seen too long ago
     BEHIND = 5         # hidden by something
     NOT_MEASURED = 6   # in view, and no distance was measured
+    DISPUTED = 7       # known to one camera only, which contradicts another
 
 
 def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -30,6 +31,21 @@ def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     known = np.minimum(one, other) <= Knowledge.REMEMBERED
     together: np.ndarray = np.where(known, np.minimum(one, other), np.maximum(one, other))
     return together
+
+
+def aged(found: np.ndarray, age: np.ndarray, late: float,
+         memory_age: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return what is known of what was seen this long ago.
+
+    :param found: (N,) uint8 of `Knowledge`, and `age` (N,) [s], 0 where it was seen.
+    :param late: [s] since.
+    :param memory_age: [s] after which it is not known any more.
+    """
+    seen = found == Knowledge.SEEN
+    now = Knowledge.REMEMBERED if late <= memory_age else Knowledge.TOO_OLD
+    return (np.where(seen, np.uint8(now), found),
+            np.where(seen, np.float32(late), age).astype(np.float32))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -3,7 +3,6 @@
 """A depth image as points in space: one per voxel, each with how well it is known and how old."""
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,13 +36,16 @@ class SceneSettings:
 
 @dataclass(frozen=True, eq=False)
 class ScenePoints:
-    """Points of the scene, thinned to one per voxel and camera."""
+    """Points of the scene, thinned to one per voxel and source."""
 
     points_base: np.ndarray   # (N, 3) float32 [m]
     pixels: np.ndarray        # (N, 2) int32, row and column that each point was seen at
     sigma: np.ndarray         # (N,) float32 [m], standard deviation of each point's place
     #: (N,) float32 [s] before the observation that each was measured, 0 by it, NaN not known
     age: np.ndarray
+    #: (N,) uint8, the number of the view that each is from, or of the other source, which are
+    #: numbered after the views and have no pixels (-1); None: all are of view 0
+    source: np.ndarray | None = None
 
     @classmethod
     def of(cls, depth: np.ndarray, closed: np.ndarray, age: np.ndarray, camera: PinholeCamera,
@@ -66,11 +68,21 @@ class ScenePoints:
 
     @classmethod
     def joined(cls, parts: Sequence[ScenePoints]) -> ScenePoints:
-        """Return the points of several cameras in one; `pixels` are those of their own camera."""
+        """Return the points of several sources in one, numbered in their order."""
         if len(parts) == 1:
             return parts[0]
-        return cls(*(np.concatenate([getattr(part, item.name) for part in parts])
-                     for item in dataclasses.fields(cls)))
+        return cls(np.concatenate([part.points_base for part in parts]),
+                   np.concatenate([part.pixels for part in parts]),
+                   np.concatenate([part.sigma for part in parts]),
+                   np.concatenate([part.age for part in parts]),
+                   np.repeat(np.arange(len(parts), dtype=np.uint8), list(map(len, parts))))
+
+    def of_source(self, number: int) -> np.ndarray:
+        """Return which points are of a view or another source, (N,) bool."""
+        if self.source is None:
+            return np.full(len(self), number == 0)
+        found: np.ndarray = self.source == number
+        return found
 
     def __len__(self) -> int:
         """Count the points."""
@@ -83,8 +95,8 @@ class ScenePoints:
 
     def only(self, keep: np.ndarray) -> ScenePoints:
         """Return some of the points, (N,) bool."""
-        return ScenePoints(*(getattr(self, item.name)[keep]
-                             for item in dataclasses.fields(self)))
+        return ScenePoints(self.points_base[keep], self.pixels[keep], self.sigma[keep],
+                           self.age[keep], None if self.source is None else self.source[keep])
 
 
 def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.ndarray,

@@ -3,12 +3,13 @@
 """The scene: what the cameras see without the robot, memory filled in, with its age."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.scene.elsewhere import OtherScene
 from kinema4d_ros.scene.knowledge import joined, Knowledge
 from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.scene.view import SceneView
@@ -19,27 +20,37 @@ class Scene:
     """
     An observation with the robot taken out; tier 1, the world models and the viewer share it.
 
-    `views` are what each camera shows, in the order of the observation's; `points`, `measured`
-    and `unseen` are what all of them together know of the space around the robot.
+    `views` are what each camera shows, in the order of the observation's, and `others` what is
+    known from elsewhere; `points`, `measured`, `knowledge` and `unseen` are what all of them
+    together know of the space around the robot. A camera without depth has no say in that.
     """
 
     def __init__(self, observation: Observation, robot_masks: Sequence[np.ndarray],
-                 settings: SceneSettings = SceneSettings(),
-                 in_front: Sequence[np.ndarray | None] | None = None):
+                 settings: SceneSettings | Sequence[SceneSettings] = SceneSettings(),
+                 in_front: Sequence[np.ndarray | None] | None = None,
+                 disputed: Collection[str] = ()):
         """
         Make the scene of an observation; its parts are made when they are first asked for.
 
         :param robot_masks: for each view (H, W) bool, the robot as rendered for it.
+        :param settings: for all views, or for each.
         :param in_front: for each view (H, W) bool, what of that stands in front of the robot.
+        :param disputed: names of views that contradict each other; what one of them alone knows is
+            not known.
         :raises ObservationError: there is not one mask for each view.
         :raises CameraError: a mask does not have the size of its image.
         """
-        if len(robot_masks) != len(observation.views):
-            raise ObservationError(f'{len(robot_masks)} robot masks for {len(observation.views)} '
-                                   'views; give one for each')
-        self.observation = observation
-        self.views = tuple(SceneView(seen, mask, settings, front) for seen, mask, front in zip(
-            observation.views, robot_masks, in_front or [None] * len(robot_masks)))
+        count = len(observation.views)
+        if len(robot_masks) != count:
+            raise ObservationError(f'{len(robot_masks)} robot masks for {count} views; give one '
+                                   'for each')
+        self.observation, self.disputed = observation, frozenset(disputed)
+        of_each = [settings] * count if isinstance(settings, SceneSettings) else list(settings)
+        self.views = tuple(
+            SceneView(seen, mask, its, front, _late(observation, seen.stamp_ns))
+            for seen, mask, its, front in zip(observation.views, robot_masks, of_each,
+                                              in_front or [None] * count, strict=True))
+        self._settings = of_each[0]
 
     @property
     def view(self) -> SceneView:
@@ -51,45 +62,96 @@ class Scene:
         _ = self.observation.view      # which names them
         return self.views[0]
 
-    def without(self, mask: np.ndarray, observation: Observation | None = None) -> Scene:
-        """
-        Return the scene of one camera with more taken out, such as what the robot holds.
+    @property
+    def measuring(self) -> tuple[SceneView, ...]:
+        """The views that measure depth; those that see it now come first."""
+        return tuple(sorted((view for view in self.views if view.has_depth),
+                            key=lambda view: view.late))
 
-        :param mask: (H, W) bool, the pixels that show it.
+    @cached_property
+    def others(self) -> tuple[OtherScene, ...]:
+        """What is known from elsewhere, in the order of the observation's."""
+        return tuple(OtherScene(source, _late(self.observation, source.stamp_ns), self._settings)
+                     for source in self.observation.others)
+
+    def without(self, mask: np.ndarray | Mapping[str, np.ndarray],
+                observation: Observation | None = None) -> Scene:
+        """
+        Return the scene with more taken out, such as what the robot holds.
+
+        :param mask: (H, W) bool by name of the view, the pixels that show it; the mask itself
+            where there is one view.
         :param observation: in place of that of this scene, with other things remembered.
         """
-        return Scene(observation or self.observation, (self.view.rendered | mask,),
-                     self.view.settings, (self.view.in_front & ~mask,))
+        if isinstance(mask, np.ndarray):
+            mask = {self.view.seen.name: mask}
+        nothing = [np.zeros(view.rendered.shape, bool) for view in self.views]
+        masks = [mask.get(view.seen.name, none) for view, none in zip(self.views, nothing)]
+        return Scene(observation or self.observation,
+                     [view.rendered | out for view, out in zip(self.views, masks)],
+                     [view.settings for view in self.views],
+                     [view.in_front & ~out for view, out in zip(self.views, masks)],
+                     self.disputed)
 
     @cached_property
     def points(self) -> ScenePoints:
-        """The measured points of all cameras."""
-        return ScenePoints.joined([view.points for view in self.views])
+        """The measured points of all cameras, and those from elsewhere."""
+        return ScenePoints.joined([*(view.points for view in self.views),
+                                   *(other.points for other in self.others)])
 
     @property
     def measured(self) -> float:
-        """0..1 of the pixels beside the robot have a depth, mean over the cameras."""
-        return sum(view.measured_share for view in self.views) / len(self.views)
+        """0..1 of the pixels beside the robot have a depth, mean over the cameras that measure."""
+        views = self.measuring
+        return sum(view.measured_share for view in views) / max(len(views), 1)
 
     def knowledge(self, points_base: np.ndarray,
                   tolerance: float) -> tuple[np.ndarray, np.ndarray]:
         """
-        Return what the cameras know together of points (N, 3) [m], and how old that is [s].
+        Return what all know together of points (N, 3) [m], and how old that is [s].
 
         :param tolerance: [m] behind a surface that counts as the surface.
         :return: (N,) uint8 of `Knowledge`, and (N,) float32, 0 where it is seen now.
         """
-        found, age = self.views[0].knowledge(points_base, tolerance)
-        for view in self.views[1:]:
-            other, other_age = view.knowledge(points_base, tolerance)
-            age = np.where(found < other, age, np.where(
-                found > other, other_age, np.minimum(age, other_age)))
-            found = joined(found, other)
+        points_base = np.ascontiguousarray(points_base, np.float64)
+        views = self.measuring
+        if not views and not any(other.knows_space for other in self.others):
+            return self.views[0].knowledge(points_base, tolerance)
+        trusted: list[SceneView | OtherScene] = [
+            *(view for view in views if view.seen.name not in self.disputed),
+            *(other for other in self.others if other.knows_space)]
+        found = np.full(len(points_base), Knowledge.OUTSIDE, np.uint8)
+        age = np.zeros(len(points_base), np.float32)
+        open_ones = np.arange(len(points_base))      # not seen by any so far
+        for number, source in enumerate(trusted):
+            of, old = source.knowledge(points_base[open_ones], tolerance)
+            if number == 0:
+                found, age = of, old
+            else:
+                found[open_ones], age[open_ones] = _together(found[open_ones], age[open_ones],
+                                                             of, old)
+            open_ones = open_ones[found[open_ones] != Knowledge.SEEN]
+        if self.disputed:
+            self._add_disputed(points_base, tolerance, open_ones, found, age)
         return found, age
+
+    def _add_disputed(self, points_base: np.ndarray, tolerance: float, at: np.ndarray,
+                      found: np.ndarray, age: np.ndarray) -> None:
+        """Add what views know that contradict each other: two must know it, or nobody does."""
+        told = [view.knowledge(points_base[at], tolerance) for view in self.measuring
+                if view.seen.name in self.disputed]
+        if not told or not len(at):
+            return
+        knowing = np.sum([of <= Knowledge.REMEMBERED for of, _ in told], axis=0)
+        together, old = told[0]
+        for of, its in told[1:]:
+            together, old = _together(together, old, of, its)
+        together = np.where(knowing == 1, np.uint8(Knowledge.DISPUTED), together)
+        found[at], age[at] = _together(found[at], age[at], together, old)
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
-        Return which points (..., 3) [m] no camera vouches for; see `knowledge`.
+        Return which points (..., 3) [m] nobody vouches for; see `knowledge`.
 
         That is outside of every image, behind what was seen by more than `tolerance` [m], or where
         nothing was measured, or what the robot has hidden for too long.
@@ -104,3 +166,16 @@ class Scene:
         return self.observation is observation and all(
             np.array_equal(view.robot_mask, mask)
             for view, mask in zip(self.views, robot_masks, strict=True))
+
+
+def _together(found: np.ndarray, age: np.ndarray, other: np.ndarray,
+              other_age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what two know together, and how old that is [s]."""
+    whole = joined(found, other)
+    return whole, np.where(found == other, np.minimum(age, other_age),
+                           np.where(whole == found, age, other_age))
+
+
+def _late(observation: Observation, stamp_ns: int | None) -> float:
+    """Return how long before the observation a stamp is [s]; 0 for none."""
+    return max(0.0, (observation.stamp_ns - stamp_ns) * 1e-9) if stamp_ns else 0.0

@@ -3,6 +3,8 @@
 """A depth image as a textured triangle mesh, and the same surface seen from somewhere else."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -71,15 +73,33 @@ class TexturedSurface:
         if np.allclose(T_base_camera, self.T_base_camera, atol=1e-6) \
                 or not np.isfinite(self.depth).any():
             return self.image.copy(), self.depth.copy()
+        image, depth = self.seen_by(self.camera, T_base_camera)
+        return _filled(image, np.isnan(depth)), depth
+
+    def seen_by(self, camera: PinholeCamera,
+                T_base_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return image and depth as another camera sees it, from a pose (4, 4).
+
+        What it does not show is black in the image, and NaN in the depth.
+        """
         if self._mesh is None:
             self._mesh = grid_mesh(self.depth, np.isfinite(self.depth), self.camera)
         points, faces, pixel = self._mesh
         T_new_old = np.linalg.inv(T_base_camera) @ self.T_base_camera
         moved = (points @ T_new_old[:3, :3].T + T_new_old[:3, 3]).astype(np.float32)
-        depth, face_id = rasterize(moved, faces, self.camera)
+        depth, face_id = rasterize(moved, faces, camera)
         colors = self.image[pixel[:, 0], pixel[:, 1]]
-        image = shade(face_id, depth, moved, faces, colors, self.camera)
-        return _filled(image, face_id < 0), depth
+        return shade(face_id, depth, moved, faces, colors, camera), depth
+
+
+def depth_from(surfaces: Sequence[TexturedSurface], camera: PinholeCamera,
+               T_base_camera: np.ndarray) -> np.ndarray:
+    """Return the depth that a camera would measure of some surfaces, (H, W) float32 [m], NaN."""
+    depth = np.full((camera.height, camera.width), np.nan, np.float32)
+    for surface in surfaces:
+        depth = np.fmin(depth, surface.seen_by(camera, T_base_camera)[1])
+    return depth
 
 
 def _filled(image: np.ndarray, hole: np.ndarray) -> np.ndarray:

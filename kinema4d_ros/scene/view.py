@@ -8,12 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from kinema4d_ros.camera.points import move, pointmap
-from kinema4d_ros.scene.knowledge import knowledge
+from kinema4d_ros.scene.knowledge import aged, knowledge
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
                                          with_speckles_filled, without)
 from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.types import CameraView
+
+LIVE = 1.0      # [s] a view older than this is memory, and not what is seen now
 
 
 class SceneView:
@@ -36,15 +38,19 @@ class SceneView:
     """
 
     def __init__(self, seen: CameraView, robot_mask: np.ndarray,
-                 settings: SceneSettings = SceneSettings(), in_front: np.ndarray | None = None):
+                 settings: SceneSettings = SceneSettings(), in_front: np.ndarray | None = None,
+                 late: float = 0.0):
         """
         Make the scene of one camera view; its parts are made when they are first asked for.
 
         :param robot_mask: (H, W) bool, the robot as rendered for that view.
         :param in_front: (H, W) bool, pixels of the robot or beside it that show something in front
             of it, which is scene; None for none.
+        :param late: [s] how long before now the view was taken. Beyond `LIVE` all that it shows is
+            remembered, not seen.
         :raises CameraError: the mask does not have the size of the image.
         """
+        self.late = late if late > LIVE else 0.0
         self.seen, self.settings, self.rendered = seen, settings, robot_mask
         self.in_front = np.zeros(robot_mask.shape, bool) if in_front is None else in_front
         self.robot_mask = robot_mask & ~self.in_front
@@ -161,6 +167,11 @@ class SceneView:
                                                np.float32(np.nan)))
 
     @property
+    def has_depth(self) -> bool:
+        """Whether the camera measures depth; without, it says nothing of where things are."""
+        return self.seen.depth is not None
+
+    @property
     def measured_share(self) -> float:
         """0..1 of the pixels beside the robot have a depth, or lie in a gap of a pixel or two."""
         return self._measured[2]
@@ -183,11 +194,14 @@ class SceneView:
         """
         camera, (depth, age) = self.seen.camera, self._memory
         fresh, nothing = self._is_fresh, np.float32(np.nan)
-        return knowledge(
+        found, old = knowledge(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
             camera.fx, camera.fy, camera.cx, camera.cy, self._looked_through,
             np.where(fresh, depth, nothing), np.where(fresh, nothing, depth), self._hidden, age,
             tolerance)
+        if self.late:
+            found, old = aged(found, old, self.late, self.settings.memory_age)
+        return found, old
 
     def _in_range(self, depth: np.ndarray) -> tuple[np.ndarray, bool]:
         """Return a depth image with NaN where the camera cannot measure, and if there is any."""
@@ -202,4 +216,6 @@ class SceneView:
         memory = self.seen.background
         if memory is not None and memory.stamp_ns is not None:
             age[remembered] = (self.seen.stamp_ns - memory.stamp_ns[remembered]) * 1e-9
+        if self.late:
+            age += np.float32(self.late)
         return age

@@ -15,11 +15,14 @@ Conventions, everywhere in the package:
 * Arrays held by these classes are read-only views; copy before writing.
 """
 from kinema4d_ros.types.future import (ChainJoint, ChainLink, EventKind, Gripper, PredictedFrame,
-                                       PredictedThing, Report, RobotRollout, silent, WorldEvent)
+                                       PredictedThing, PredictedView, Report, RobotRollout, silent,
+                                       ViewRollout, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
                                      HeldSource)
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
+from kinema4d_ros.types.sources import (PointSource, SceneSource, Solid, SolidSource,
+                                        VoxelSource)
 from kinema4d_ros.types.verdict import (ClearanceSample, Finding, FindingCode, plain_point,
                                         Severity, Status, Verdict)
 
@@ -27,7 +30,8 @@ __all__ = [
     'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ChainJoint',
     'ChainLink', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
-    'JointTrajectory', 'Observation', 'PinholeCamera', 'PredictedFrame', 'PredictedThing', 'Report',
-    'RobotRollout', 'Severity', 'StartState', 'Status', 'Verdict', 'WorldEvent', 'plain_point',
-    'silent',
+    'JointTrajectory', 'Observation', 'PinholeCamera', 'PointSource', 'PredictedFrame',
+    'PredictedThing', 'PredictedView', 'Report', 'RobotRollout', 'SceneSource', 'Severity',
+    'Solid', 'SolidSource', 'StartState', 'Status', 'Verdict', 'ViewRollout', 'VoxelSource',
+    'WorldEvent', 'plain_point', 'silent',
 ]

@@ -3,6 +3,7 @@
 """The future: exactly, of the robot; as predicted, of the world."""
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,8 +53,20 @@ class ChainLink:
 
 
 @dataclass(frozen=True, eq=False)
+class ViewRollout:
+    """How one more camera would see the robot at the T frames of a rollout."""
+
+    name: str                     # of the view in the observation
+    camera: PinholeCamera
+    T_base_camera: np.ndarray     # (T, 4, 4) float64
+    pointmap: np.ndarray          # (T, H, W, 3) float32 [m] its own camera frame, NaN: no robot
+    link_id: np.ndarray           # (T, H, W) int16, -1 where no robot
+    image: np.ndarray             # (T, H, W, 3) uint8
+
+
+@dataclass(frozen=True, eq=False)
 class RobotRollout:
-    """The exact part of the future: the robot at T frames, and how the camera would see it."""
+    """The exact part of the future: the robot at T frames, and how the first camera sees it."""
 
     times: np.ndarray             # (T,) float64 [s] from the start of the trajectory
     joint_names: tuple[str, ...]
@@ -71,6 +84,13 @@ class RobotRollout:
     held: tuple[HeldObject, ...] = ()     # what moves with a link from frame 0 on
     #: the links as rigid bodies, in the order of link_names; none where nobody needs them
     chain: tuple[ChainLink, ...] = ()
+    others: tuple[ViewRollout, ...] = ()     # the same as further cameras would see it
+
+    def seen_by(self, view: ViewRollout) -> RobotRollout:
+        """Return this rollout as one of the further cameras would see it, and that one only."""
+        return dataclasses.replace(
+            self, camera=view.camera, T_base_camera=view.T_base_camera, pointmap=view.pointmap,
+            link_id=view.link_id, image=view.image, others=())
 
     @property
     def mask(self) -> np.ndarray:
@@ -138,8 +158,18 @@ class PredictedThing:
 
 
 @dataclass(frozen=True, eq=False)
+class PredictedView:
+    """What one more camera would see at a frame of a predicted future."""
+
+    name: str                      # of the view in the observation
+    image: np.ndarray              # (H, W, 3) uint8
+    pointmap: np.ndarray           # (H, W, 3) float32 [m] its own camera frame, NaN unknown
+    robot_mask: np.ndarray         # (H, W) bool, pixels that show the robot
+
+
+@dataclass(frozen=True, eq=False)
 class PredictedFrame:
-    """One frame of a predicted future, in the camera of the robot rollout."""
+    """One frame of a predicted future, in the (first) camera of the robot rollout."""
 
     index: int
     count: int
@@ -157,6 +187,9 @@ class PredictedFrame:
     #: (H, W) bool, where the picture shows that something has changed and the model cannot tell
     #: where that is; None for a model that always can
     unplaced: np.ndarray | None = None
+    #: the same in further cameras, in the order of `RobotRollout.others`; none of a model that
+    #: predicts one camera only
+    others: tuple[PredictedView, ...] = ()
 
 
 Report = Callable[[str, int, int], None]

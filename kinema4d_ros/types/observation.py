@@ -13,6 +13,7 @@ import numpy as np
 
 from kinema4d_ros.errors import CameraError, ObservationError
 from kinema4d_ros.types.motion import frozen, StartState
+from kinema4d_ros.types.sources import frozen_joints, rebuilt, SceneSource
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ class CameraView:
     stamp_ns: int = 0
     name: str = 'camera'
     background: Background | None = None
+    #: [rad or m] at this view's own stamp, where the robot is looked for in it; None for those of
+    #: the observation
+    joint_positions: Mapping[str, float] | None = None
+    calibration_sigma: float | None = None        # [m] of its place; None for the settings' own
+    calibration_turn_sigma: float | None = None   # [rad] likewise of how it is turned
+    mount_link: str = ''      # the link of the robot that carries the camera; '' for one that stays
 
     def __post_init__(self) -> None:
         """Check sizes against the camera and freeze."""
@@ -91,10 +98,16 @@ class CameraView:
         for key, (dtype, shape) in fix.items():
             value = frozen(getattr(self, key), dtype, shape, key, ObservationError)
             object.__setattr__(self, key, value)
+        object.__setattr__(self, 'joint_positions', frozen_joints(self.joint_positions))
+        for key in ('calibration_sigma', 'calibration_turn_sigma'):
+            value = getattr(self, key)
+            if value is not None and not (np.isfinite(value) and value >= 0):
+                raise ObservationError(f'{key} of the camera {self.name!r} is 0 or more, or None '
+                                       f'for that of the settings, got {value}')
 
-    def __reduce__(self) -> tuple[type[CameraView], tuple[Any, ...]]:
-        """Pickle by the constructor, which makes arrays read-only again."""
-        return CameraView, tuple(getattr(self, item.name) for item in dataclasses.fields(self))
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the constructor, which makes arrays and mappings read-only again."""
+        return rebuilt(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +119,24 @@ class Observation:
     joint_positions: Mapping[str, float] = field(default_factory=dict)   # [rad or m]
     #: [rad/s or m/s]; a joint that it lacks stands still, as in StartState
     joint_velocities: Mapping[str, float] = field(default_factory=dict)
+    others: tuple[SceneSource, ...] = ()      # what is known of the scene from elsewhere
+    #: cameras and sources that should be here and are not, by name, and why: verdicts name them
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse an observation that shows nothing, or two views under one name."""
+        """Refuse an observation that shows nothing, or two views or sources under one name."""
         object.__setattr__(self, 'views', tuple(self.views))
-        for name in ('joint_positions', 'joint_velocities'):
+        object.__setattr__(self, 'others', tuple(self.others))
+        for name in ('joint_positions', 'joint_velocities', 'left_out'):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         names = [view.name for view in self.views]
         if not names or len(set(names)) != len(names):
             raise ObservationError('an observation needs one view or more, each with a name of its '
                                    f'own, got {", ".join(map(repr, names)) or "none"}')
+        names += [source.name for source in self.others]
+        if len(set(names)) != len(names):
+            raise ObservationError('the cameras and the other sources of an observation need names '
+                                   f'of their own, got {", ".join(map(repr, names))}')
 
     @classmethod
     def from_rgbd(cls, image: np.ndarray, depth: np.ndarray | None, camera: PinholeCamera,
@@ -150,11 +171,64 @@ class Observation:
                                    f'{", ".join(view.name for view in self.views)}')
         return self.views[0]
 
-    def with_view(self, **changes: Any) -> Observation:
-        """Return it with fields of its one view replaced."""
-        return dataclasses.replace(self, views=(dataclasses.replace(self.view, **changes),))
+    @property
+    def primary(self) -> CameraView:
+        """The first view: the one that models predict which know one camera only."""
+        return self.views[0]
 
-    def __reduce__(self) -> tuple[type[Observation], tuple[Any, ...]]:
+    @property
+    def has_depth(self) -> bool:
+        """Whether any view measures depth."""
+        return any(view.depth is not None for view in self.views)
+
+    def joints_of(self, view: CameraView) -> Mapping[str, float]:
+        """Return the joints when a view was taken [rad or m]: its own, or the observation's."""
+        return self.joint_positions if view.joint_positions is None else view.joint_positions
+
+    def with_view(self, name: str = '', /, **changes: Any) -> Observation:
+        """
+        Return it with fields of one view replaced.
+
+        :param name: of the view; '' for the only one.
+        :raises ObservationError: there is no such view, or several and none is named.
+        """
+        chosen = self._named(name) if name else self.view
+        return dataclasses.replace(self, views=tuple(
+            dataclasses.replace(view, **changes) if view is chosen else view
+            for view in self.views))
+
+    def of(self, name: str) -> Observation:
+        """
+        Return it as one camera alone sees it, without sources from elsewhere.
+
+        :raises ObservationError: there is no such view.
+        """
+        return dataclasses.replace(self, views=(self._named(name),), others=())
+
+    def without(self, name: str, why: str) -> Observation:
+        """
+        Return it without one of its views or other sources; `left_out` says why.
+
+        :param why: to be read after the name: 'is late: 0.8 s old'.
+        :raises ObservationError: there is nothing of that name, or it is the last view.
+        """
+        views = tuple(view for view in self.views if view.name != name)
+        others = tuple(source for source in self.others if source.name != name)
+        if len(views) == len(self.views) and len(others) == len(self.others):
+            self._named(name)
+        if not views:
+            raise ObservationError(f'{name!r} is the last camera of the observation; without one '
+                                   'there is nothing to judge by')
+        return dataclasses.replace(self, views=views, others=others,
+                                   left_out={**self.left_out, name: why})
+
+    def _named(self, name: str) -> CameraView:
+        for view in self.views:
+            if view.name == name:
+                return view
+        raise ObservationError(f'no camera {name!r} in the observation, which is of '
+                               f'{", ".join(view.name for view in self.views)}')
+
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor: read-only mappings are not pickled."""
-        return Observation, (self.stamp_ns, self.views, dict(self.joint_positions),
-                             dict(self.joint_velocities))
+        return rebuilt(self)

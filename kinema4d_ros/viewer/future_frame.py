@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class OtherPicture:
+    """What one of the further cameras would see."""
+
+    image: np.ndarray            # (H, W, 3) uint8
+    T_base_camera: np.ndarray    # (4, 4) float64, at this frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +33,7 @@ class FutureFrame:
     T_base_cloud: np.ndarray     # (4, 4) float64
     T_base_camera: np.ndarray    # (4, 4) float64, at this frame
     joint_positions: Mapping[str, float]   # [rad or m]
+    others: Mapping[str, OtherPicture] = field(default_factory=dict)   # by name of the camera
 
     @classmethod
     def thinned(cls, budget: int, *, points: np.ndarray, colors: np.ndarray,

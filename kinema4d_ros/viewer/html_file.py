@@ -3,16 +3,20 @@
 """A predicted motion as one HTML file: viser's page with a recording in it, which plays offline."""
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.types import Observation
 from kinema4d_ros.viewer import markup, page
+from kinema4d_ros.viewer.camera_colors import by_camera, color_of, legend
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.predicted_scene import PredictedScene
 from kinema4d_ros.viewer.scene_graph import SceneGraph
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 _POINT = 0.004          # [m]
 _HOLD = 1.0             # [s] that the last frame stays
 _MOST_FINDINGS = 8
+_THUMB = 240            # [px] width of the pictures of several cameras
 # What is in the file is all that it may use: nothing is fetched, and nothing of a robot's scene
 # goes anywhere, whatever the page of viser asks for.
 _POLICY = ("default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; worker-src "
@@ -75,8 +80,10 @@ def _recorded(server: viser.ViserServer, scene: PredictedScene) -> str:
     graph.set_robot(scene.robot, scene.meshes)
     graph.move_live(scene.T_base_link[0])
     cloud = scene.observed_cloud()
+    views = scene.observation.views
     if cloud is not None:
-        graph.show_observed(*cloud)
+        graph.show_observed(cloud.points, cloud.colors if len(views) == 1 else by_camera(
+            cloud.colors, cloud.owner))
     graph.evidence.show_path(scene.tool_path, markup.STATUS_COLORS[scene.verdict.status])
     graph.evidence.show_findings(scene.verdict.findings, lambda finding, client: None)
     timeline = ClearanceCurve(scene.verdict)
@@ -88,10 +95,34 @@ def _recorded(server: viser.ViserServer, scene: PredictedScene) -> str:
         with server.atomic():
             graph.move_shadow(T_base_link)
             graph.show_predicted(frame.points, frame.colors, frame.T_base_cloud)
-            graph.show_camera(scene.observation.view.camera, frame.T_base_camera, frame.image)
+            graph.show_camera(views[0].camera, frame.T_base_camera, frame.image,
+                              color=color_of(0) if len(views) > 1 else None)
+            for number, view in enumerate(views[1:], 1):
+                other = frame.others.get(view.name)
+                graph.show_camera(
+                    view.camera, view.T_base_camera if other is None else other.T_base_camera,
+                    view.image if other is None else other.image, number, color_of(number))
             graph.evidence.show_clearance(timeline.at(frame.time))
     recording.insert_sleep(_HOLD)
     return recording.as_html()
+
+
+def _pictures(observation: Observation) -> str:
+    """Return what several cameras saw, side by side, in their colours; '' for one."""
+    views = observation.views
+    if len(views) == 1:
+        return ''
+    shown = []
+    for number, view in enumerate(views):
+        size = (_THUMB, round(view.camera.height * _THUMB / view.camera.width))
+        small = cv2.resize(view.image, size, interpolation=cv2.INTER_AREA)
+        _, jpeg = cv2.imencode('.jpg', small[..., ::-1])
+        text = base64.b64encode(jpeg).decode('ascii')
+        shown.append('<img alt="{}" style="width:{:.1f}%;border:3px solid rgb({},{},{});'
+                     'box-sizing:border-box" src="data:image/jpeg;base64,{}">'.format(
+                         escape(view.name), 100 / len(views), *color_of(number), text))
+    return markup.line('The points of the scene are in the colours of the cameras that see them: '
+                       + legend([view.name for view in views])) + ''.join(shown)
 
 
 def _sheet(scene: PredictedScene) -> str:
@@ -106,6 +137,6 @@ def _sheet(scene: PredictedScene) -> str:
             f'{escape(scene.name)}</summary>'
             + markup.card(verdict.status.name, markup.STATUS_COLORS[verdict.status],
                           verdict.summary, markup.verdict_facts(verdict))
-            + ''.join(lines)
+            + ''.join(lines) + _pictures(scene.observation)
             + markup.line('Solid: where the robot stands. Blue: where it would be. A prediction '
                           'may be wrong.') + '</details>')

@@ -3,6 +3,7 @@
 """The controls of the page: verdict, findings, choices, clearance, time, pictures, layers."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from typing import Any, TYPE_CHECKING
@@ -56,6 +57,9 @@ class Panel:
             self._pointmap = gui.add_checkbox(
                 'pointmap', False, hint='Colour the predicted robot by its x, y, z in the '
                 'camera, which is the signal that controls the world model')
+            self._by_camera = gui.add_checkbox(
+                'by camera', False, visible=False,
+                hint='Colour the points of the scene by the camera that sees them')
             self._in_camera: Any = gui.add_dropdown('in the camera', _IMAGES,
                                                initial_value='predicted')
         self.history = HistoryChoice(gui, actions)
@@ -76,6 +80,7 @@ class Panel:
         for layer, box in self._layers.items():
             by_hand(box, partial(actions.set_layer, layer))
         by_hand(self._pointmap, lambda _: actions.redraw())
+        by_hand(self._by_camera, lambda _: actions.redraw())
         by_hand(self._in_camera, lambda _: actions.redraw())
 
     # ------------------------------------------------------------------ read by the viewer
@@ -84,6 +89,11 @@ class Panel:
     def pointmap(self) -> bool:
         """Whether the robot is coloured as a pointmap."""
         return bool(self._pointmap.value)
+
+    @property
+    def by_camera(self) -> bool:
+        """Whether the points of the scene are coloured by the camera that sees them."""
+        return bool(self._by_camera.value)
 
     @property
     def picture_in_camera(self) -> str:
@@ -109,9 +119,14 @@ class Panel:
         self._clock.content = '' if off else line(
             f'<b>{time:.2f} s</b> of {duration:.2f} s &nbsp; {escape(frame)}')
 
+    def show_cameras(self, names: Sequence[str]) -> None:
+        """Take the names of the cameras; points of several can be told apart by their colour."""
+        if self._by_camera.visible != (several := len(names) > 1):
+            self._by_camera.visible = several
+
     def show_pictures(self, caption: str, picture: np.ndarray) -> None:
-        """Show (H, W, 3) uint8 with a line of text above."""
-        if self._caption.content != (text := line(escape(caption))):
+        """Show (H, W, 3) uint8 with a line of HTML above."""
+        if self._caption.content != (text := line(caption)):
             self._caption.content = text
         self._pictures.image = picture
 

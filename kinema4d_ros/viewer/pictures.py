@@ -41,7 +41,7 @@ class SnapshotBuffer:
         """Keep a picture, made small; one of a robot that stands still is enough."""
         if self._snapshots and not _moved(self._snapshots[-1], observation):
             return self._snapshots[-1]
-        image = observation.view.image
+        image = observation.primary.image
         if image.shape[1] > _WIDTH:
             image = cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
                                interpolation=cv2.INTER_AREA)
@@ -67,3 +67,12 @@ def join_images(images: list[np.ndarray]) -> np.ndarray:
               for image in images]
     gap = np.full((height, 6, 3), 255, np.uint8)
     return np.concatenate([part for image in scaled for part in (image, gap)][:-1], axis=1)
+
+
+def stack_images(rows: list[np.ndarray]) -> np.ndarray:
+    """Return rows of pictures (H, W, 3) uint8 below one another, narrow ones filled with white."""
+    width = max(row.shape[1] for row in rows)
+    gap = np.full((6, width, 3), 255, np.uint8)
+    filled = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255)
+              for row in rows]
+    return np.concatenate([part for row in filled for part in (row, gap)][:-1])

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.robot import LinkMesh, Robot, tool_path
+from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout, Verdict
-from kinema4d_ros.viewer.future_frame import FutureFrame
-from kinema4d_ros.viewer.stage import ObservedCloud
+from kinema4d_ros.viewer.future_frame import FutureFrame, OtherPicture
+from kinema4d_ros.viewer.stage import ObservedCloud, SeenPoints
 
 _OBSERVED, _PREDICTED = 60_000, 25_000     # points at most, of the look and of each frame
 
@@ -45,20 +45,23 @@ class PredictedScene:
             _PREDICTED, points=frame.pointmap, colors=frame.image, robot_mask=frame.robot_mask,
             index=frame.index, count=frame.count, time=frame.time, stamp_ns=observation.stamp_ns,
             image=frame.image, T_base_cloud=T_base_camera, T_base_camera=T_base_camera,
-            joint_positions=joint) for frame, T_base_camera, joint in zip(
+            joint_positions=joint, others={
+                other.name: OtherPicture(other.image, seen.T_base_camera[frame.index])
+                for other, seen in zip(frame.others, rollout.others)})
+            for frame, T_base_camera, joint in zip(
                 predicted, rollout.T_base_camera, joints, strict=True))
         return cls(name, robot, meshes, observation, rollout.T_base_link, frames, verdict)
 
-    def observed_cloud(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """
-        Return the points that were seen and are not the robot's; None without depth.
-
-        :return: (N, 3) float32 [m] base frame, (N, 3) uint8.
-        """
-        if self.observation.view.depth is None:
+    def observed_cloud(self) -> SeenPoints | None:
+        """Return the points that were seen and are not the robot's; None without depth."""
+        observation = self.observation
+        if not observation.has_depth:
             return None
         renderer = RobotRenderer(self.meshes, self.robot.link_names)
-        return ObservedCloud(renderer, _OBSERVED).cloud(self.observation, self.T_base_link[0])
+        joints = np.array([self.robot.configuration(observation.joints_of(view), strict=False)
+                           for view in observation.views])
+        return ObservedCloud(renderer, _OBSERVED).cloud(
+            observation, ForwardKinematics(self.robot)(joints))
 
     @property
     def tool_path(self) -> np.ndarray:

@@ -3,13 +3,16 @@
 """A predicted motion as a recording of Rerun (.rrd), by Rerun's own library."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.types import CameraView
 from kinema4d_ros.viewer import markup
+from kinema4d_ros.viewer.camera_colors import by_camera
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.predicted_scene import PredictedScene
 
@@ -36,15 +39,16 @@ def write_rrd(scene: PredictedScene, path: Path) -> None:
         raise ConfigurationError('a .rrd file is written by Rerun, which is not installed: '
                                  'pip install rerun-sdk') from error
     recording = rerun.RecordingStream('kinema4d_ros', recording_id=scene.name)
-    recording.save(path, default_blueprint=_layout())
+    recording.save(path, default_blueprint=_layout([
+        _entity(number, view) for number, view in enumerate(scene.observation.views)]))
     recording.log('scene', rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
     _log_what_stays(recording, scene)
     timeline = ClearanceCurve(scene.verdict)
-    camera = scene.observation.view.camera
-    K = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])  # noqa: N806
-    recording.log('scene/camera', rerun.Pinhole(
-        image_from_camera=K, resolution=[camera.width, camera.height], image_plane_distance=0.15),
-        static=True)
+    for number, view in enumerate(scene.observation.views):
+        camera = view.camera
+        recording.log(_entity(number, view), rerun.Pinhole(
+            image_from_camera=camera.K, resolution=[camera.width, camera.height],
+            image_plane_distance=0.15), static=True)
     for frame, T_base_link in zip(scene.frames, scene.T_base_link):
         recording.set_time(_TIME, duration=frame.time)
         _log_robot(recording, 'scene/predicted_robot', scene, T_base_link)
@@ -52,10 +56,17 @@ def write_rrd(scene: PredictedScene, path: Path) -> None:
         points = frame.points.astype(np.float32) @ T_base_cloud[:3, :3].T + T_base_cloud[:3, 3]
         recording.log('scene/predicted', rerun.Points3D(points, colors=frame.colors,
                                                         radii=_POINT))
-        T_base_camera = frame.T_base_camera
-        recording.log('scene/camera', rerun.Transform3D(
-            translation=T_base_camera[:3, 3], mat3x3=T_base_camera[:3, :3]))
-        recording.log('scene/camera', rerun.Image(frame.image).compress(80))
+        for number, view in enumerate(scene.observation.views):
+            T_base_camera, image = view.T_base_camera, view.image
+            if number == 0:
+                T_base_camera, image = frame.T_base_camera, frame.image
+            elif view.name in frame.others:
+                other = frame.others[view.name]
+                T_base_camera, image = other.T_base_camera, other.image
+            entity = _entity(number, view)
+            recording.log(entity, rerun.Transform3D(
+                translation=T_base_camera[:3, 3], mat3x3=T_base_camera[:3, :3]))
+            recording.log(entity, rerun.Image(image).compress(80))
         nearest = timeline.at(frame.time)
         arrow = None if nearest is None else nearest.arrow
         if nearest is None or arrow is None:
@@ -80,9 +91,15 @@ def _log_what_stays(recording: rerun.RecordingStream, scene: PredictedScene) -> 
                 vertex_colors=mesh.colors if tint is None else None), static=True)
     _log_robot(recording, 'scene/robot', scene, scene.T_base_link[0], static=True)
     cloud = scene.observed_cloud()
-    if cloud is not None:
-        recording.log('scene/observed', rerun.Points3D(cloud[0], colors=cloud[1],
-                                                       radii=0.6 * _POINT), static=True)
+    views = scene.observation.views
+    for number, view in enumerate(views if cloud is not None else ()):
+        assert cloud is not None
+        mine = cloud.owner == number
+        colors = cloud.colors[mine] if len(views) == 1 else by_camera(
+            cloud.colors[mine], cloud.owner[mine])
+        name = 'scene/observed' if len(views) == 1 else f'scene/observed/{view.name}'
+        recording.log(name, rerun.Points3D(cloud.points[mine], colors=colors,
+                                           radii=0.6 * _POINT), static=True)
     if len(scene.tool_path) > 1:
         recording.log('scene/tool_path', rerun.LineStrips3D([scene.tool_path], colors=[color]),
                       static=True)
@@ -112,8 +129,13 @@ def _log_robot(recording: rerun.RecordingStream, entity: str, scene: PredictedSc
                 translation=T[:3, 3], mat3x3=T[:3, :3]), static=static)
 
 
-def _layout() -> rerun.blueprint.Blueprint:
-    """Return the arrangement that the file opens with."""
+def _entity(number: int, view: CameraView) -> str:
+    """Return what a camera is called in the file."""
+    return f'scene/{view.name}' if number else 'scene/camera'
+
+
+def _layout(cameras: Sequence[str]) -> rerun.blueprint.Blueprint:
+    """Return the arrangement that the file opens with, a picture for each camera."""
     from rerun import blueprint
 
     return blueprint.Blueprint(
@@ -121,8 +143,9 @@ def _layout() -> rerun.blueprint.Blueprint:
             blueprint.Spatial3DView(origin='scene', name='scene'),
             blueprint.Vertical(
                 blueprint.TextDocumentView(origin='verdict', name='verdict'),
-                blueprint.Spatial2DView(origin='scene/camera', name='camera'),
+                *(blueprint.Spatial2DView(origin=entity, name=entity.removeprefix('scene/'))
+                  for entity in cameras),
                 blueprint.TimeSeriesView(origin='distance', name='distance to the scene [m]'),
-                row_shares=[2, 2, 1]),
+                row_shares=[2, *[2] * len(cameras), 1]),
             column_shares=[3, 1]),
         collapse_panels=True)

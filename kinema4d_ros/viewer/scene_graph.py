@@ -53,8 +53,7 @@ class SceneGraph:
             point_shading='flat', precision='float16')
         self._live: RobotModel | None = None
         self._shadow: RobotModel | None = None
-        self._camera: Any = None
-        self._camera_model: PinholeCamera | None = None
+        self._cameras: dict[int, tuple[Any, PinholeCamera]] = {}
         self.evidence = EvidenceNodes(server)
         self._visible = dict(LAYERS)
 
@@ -103,19 +102,30 @@ class SceneGraph:
 
     # ------------------------------------------------------------------ camera
 
-    def show_camera(self, camera: PinholeCamera, T_base_camera: np.ndarray,
-                    image: np.ndarray) -> None:
-        """Show where the camera is, with a picture in it, (H, W, 3) uint8."""
-        if self._camera is None or camera != self._camera_model:
-            self._camera_model = camera
-            self._camera = self._server.scene.add_camera_frustum(
-                '/camera', fov=2 * math.atan(camera.height / 2 / camera.fy),
+    def show_camera(self, camera: PinholeCamera, T_base_camera: np.ndarray, image: np.ndarray,
+                    number: int = 0, color: tuple[int, int, int] | None = None) -> None:
+        """
+        Show where a camera is, with a picture in it, (H, W, 3) uint8.
+
+        :param number: of the camera, where there are several.
+        :param color: that stands for it; None for grey.
+        """
+        handle, model = self._cameras.get(number, (None, None))
+        if handle is None or camera != model:
+            handle = self._server.scene.add_camera_frustum(
+                f'/camera{number or ""}', fov=2 * math.atan(camera.height / 2 / camera.fy),
                 aspect=camera.width / camera.height, scale=0.1, thickness=0.003,
-                color=(90, 90, 90), image=image, cast_shadow=False,
+                color=color or (90, 90, 90), image=image, cast_shadow=False,
                 visible=self._visible['camera'])
-            self._camera.position = T_base_camera[:3, 3]
-        self._camera.image = image
-        _place(self._camera, T_base_camera)
+            handle.position = T_base_camera[:3, 3]
+            self._cameras[number] = handle, camera
+        handle.image = image
+        _place(handle, T_base_camera)
+
+    def keep_cameras(self, count: int) -> None:
+        """Remove the cameras beyond the first `count`."""
+        for number in [number for number in self._cameras if number >= count]:
+            self._cameras.pop(number)[0].remove()
 
     # ------------------------------------------------------------------ what is visible
 
@@ -125,8 +135,9 @@ class SceneGraph:
         if layer in EVIDENCE_LAYERS:
             self.evidence.set_visible(layer, on)
             return
+        cameras = [handle for handle, _ in self._cameras.values()]
         nodes = {'robot': [self._live and self._live.root], 'scene': [self.observed],
-                 'prediction': [self.predicted], 'camera': [self._camera], 'shadow': []}[layer]
+                 'prediction': [self.predicted], 'camera': cameras, 'shadow': []}[layer]
         for node in filter(None, nodes):
             node.visible = on
         if layer == 'shadow' and self._shadow is not None and not on:

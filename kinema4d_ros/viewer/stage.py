@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
-from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import Finding, Observation
+from kinema4d_ros.scene import SceneView
+from kinema4d_ros.types import CameraView, Finding, Observation
+from kinema4d_ros.viewer.camera_colors import by_camera, color_of, framed, legend
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.future import Future, MotionStep
 from kinema4d_ros.viewer.future_frame import thin
 from kinema4d_ros.viewer.markup import NEUTRAL, STATUS_COLORS
 from kinema4d_ros.viewer.panel import Panel
-from kinema4d_ros.viewer.pictures import join_images
+from kinema4d_ros.viewer.pictures import join_images, stack_images
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.scene_graph import SceneGraph
 
@@ -25,6 +28,15 @@ if TYPE_CHECKING:
     import viser
 
 _NO_ROBOT = 'there is no robot to draw yet; call set_robot first'
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPoints:
+    """Points that cameras see beside the robot, and whose they are."""
+
+    points: np.ndarray     # (N, 3) float32 [m] base frame
+    colors: np.ndarray     # (N, 3) uint8
+    owner: np.ndarray      # (N,) int, the number of the view in the observation
 
 
 class ObservedCloud:
@@ -38,21 +50,33 @@ class ObservedCloud:
         """
         self._renderer, self._budget = renderer, budget
 
-    def cloud(self, observation: Observation,
-              T_base_link: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cloud(self, observation: Observation, T_base_link: np.ndarray) -> SeenPoints:
         """
-        Return the points that are not the robot's.
+        Return the points that are not the robot's, of all views that have depth.
 
-        :param observation: with depth.
-        :param T_base_link: (L, 4, 4), where the robot is in it.
-        :return: (N, 3) float32 [m] base frame, (N, 3) uint8.
+        :param T_base_link: (V, L, 4, 4), where the robot is in each view, at its stamp.
         """
-        seen = observation.view
+        measuring = sum(view.depth is not None for view in observation.views)
+        parts = [self._of_view(view, poses, self._budget // measuring)
+                 for view, poses in zip(observation.views, T_base_link, strict=True)
+                 if view.depth is not None]
+        numbers = [number for number, view in enumerate(observation.views)
+                   if view.depth is not None]
+        if not parts:
+            return SeenPoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8),
+                              np.zeros(0, int))
+        return SeenPoints(
+            np.concatenate([points for points, _ in parts]),
+            np.concatenate([colors for _, colors in parts]),
+            np.repeat(numbers, [len(points) for points, _ in parts]))
+
+    def _of_view(self, seen: CameraView, T_base_link: np.ndarray,
+                 budget: int) -> tuple[np.ndarray, np.ndarray]:
         robot = self._renderer.render(T_base_link[None], seen.camera, seen.T_base_camera)
-        scene = Scene(observation, (robot.link_id[0] >= 0,)).view
+        scene = SceneView(seen, robot.link_id[0] >= 0)
         points = pointmap_from_depth(scene.depth, seen.camera)
         image = seen.image if seen.background is None else scene.image
-        points, colors = thin(points, self._budget, image)
+        points, colors = thin(points, budget, image)
         T = seen.T_base_camera.astype(np.float32)
         return points @ T[:3, :3].T + T[:3, 3], colors
 
@@ -80,6 +104,7 @@ class Stage:
         self._robot: Robot | None = None
         self._kinematics: ForwardKinematics | None = None
         self._observed: ObservedCloud | None = None
+        self._seen: SeenPoints | None = None        # the cloud that is drawn
 
     @property
     def has_robot(self) -> bool:
@@ -100,11 +125,19 @@ class Stage:
             self.scene.move_live(self._poses([joint_positions])[0])
 
     def show_observed(self, observation: Observation) -> None:
-        """Draw the scene where it is; the observation has depth."""
+        """Draw the scene where it is, as all cameras with depth see it."""
         if self._observed is None:
             raise RuntimeError(_NO_ROBOT)
-        poses = self._poses([observation.joint_positions])[0]
-        self.scene.show_observed(*self._observed.cloud(observation, poses))
+        self._seen = self._observed.cloud(observation, self._poses(
+            [observation.joints_of(view) for view in observation.views]))
+        self._draw_observed()
+
+    def _draw_observed(self) -> None:
+        """Draw the cloud in its own colours, or in those of the cameras."""
+        seen = self._seen
+        if seen is not None:
+            self.scene.show_observed(seen.points, by_camera(seen.colors, seen.owner)
+                                     if self._panel.by_camera else seen.colors)
 
     # ------------------------------------------------------------------ a prediction
 
@@ -143,6 +176,7 @@ class Stage:
     def redraw(self) -> None:
         """Draw anew what depends on a choice."""
         self._drawn = None
+        self._draw_observed()
         self.draw()
         self.draw_pictures()
 
@@ -176,28 +210,46 @@ class Stage:
             self.draw_pictures()
 
     def draw_pictures(self) -> None:
-        """Show predicted and real picture side by side, and one of them in the camera."""
+        """Show predicted and real pictures of all cameras, and one of each in its camera."""
         index = self._playback.index
-        live = None if self.live is None else self.live.view
+        live = () if self.live is None else self.live.views
         frame = self._steps[index].frame if 0 <= index < len(self._steps) else None
-        shown = []
-        if frame is not None:
-            shown.append(('predicted', frame.image))
         real = None if frame is None or self.future is None else \
             self.future.what_happened(frame.index)
+        rows: list[tuple[str, dict[int, np.ndarray]]] = []
+        if frame is not None:
+            predicted = {0: frame.image} | {
+                number: frame.others[view.name].image for number, view in enumerate(live)
+                if view.name in frame.others}
+            rows.append(('predicted', predicted))
         if real is not None:
-            shown.append(('what really happened', real))
-        elif live is not None:
-            shown.append(('live camera', live.image))
-        if not shown:
+            rows.append(('what really happened', {0: real}))
+        elif live:
+            rows.append(('live camera' if len(live) == 1 else 'live cameras',
+                         {number: view.image for number, view in enumerate(live)}))
+        if not rows:
             return
-        self._panel.show_pictures(' | '.join(name for name, _ in shown),
-                                  join_images([image for _, image in shown]))
-        if live is not None:
-            pose, image = live.T_base_camera, live.image
+        caption = escape(' | '.join(name for name, _ in rows))
+        if len(live) > 1:
+            caption += ': ' + legend([view.name for view in live])
+            picture = stack_images([join_images([
+                framed(image, number) for number, image in row.items()]) for _, row in rows])
+        else:
+            picture = join_images([row[0] for _, row in rows])
+        self._panel.show_pictures(caption, picture)
+        self._panel.show_cameras([view.name for view in live])
+        if live:
+            self.scene.keep_cameras(len(live))
+        for number, view in enumerate(live):
+            pose, image = view.T_base_camera, view.image
             if frame is not None and self._panel.picture_in_camera == 'predicted':
-                pose, image = frame.T_base_camera, frame.image
-            self.scene.show_camera(live.camera, pose, image)
+                if number == 0:
+                    pose, image = frame.T_base_camera, frame.image
+                elif view.name in frame.others:
+                    other = frame.others[view.name]
+                    pose, image = other.T_base_camera, other.image
+            self.scene.show_camera(view.camera, pose, image, number,
+                                   color_of(number) if len(live) > 1 else None)
 
     def _show_path(self) -> None:
         """Draw the path of the tool in the colour of the verdict."""

@@ -112,7 +112,7 @@ class Viewer:
             self._stage.live = observation
             self._follow_executions(self._snapshots.add(observation))
             self._stage.draw_pictures()
-            if scene and observation.view.depth is not None:
+            if scene and observation.has_depth:
                 self._stage.show_observed(observation)
 
     def show_status(self, problem: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from kinema4d_ros.errors import WorldModelError
@@ -16,10 +17,17 @@ _SMALL_ARRAYS = 16 * _ALIGN   # poses and points of a frame, which are arrays as
 _MOST_BYTES = 4 << 30   # the kernel takes memory for any size and then kills whatever it likes
 
 
-def frame_bytes(width: int, height: int) -> int:
-    """Return the size of a slot for frames of width x height: the arrays of a RolloutFrame."""
+def frame_bytes(width: int, height: int, others: Iterable[tuple[int, int]] = ()) -> int:
+    """
+    Return the size of a slot for the arrays of a RolloutFrame.
+
+    :param width: of the frames [px], and `height`.
+    :param others: width and height in each further camera.
+    """
     pixels = width * height
-    sizes = (3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels, 4 * pixels)
+    sizes = [3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels, 4 * pixels]
+    for wide, high in others:
+        sizes += [size * wide * high for size in (3, 12, 1, 12, 1)] + [_SMALL_ARRAYS]
     return sum(_aligned(size) for size in sizes) + _SMALL_ARRAYS
 
 

@@ -35,4 +35,5 @@ def run_task(assessment: Assessment, simulator: ShadowSimulator, checker: RobotC
         predict(assessment, simulator, checker, observation, trajectory, seed=task.seed,
                 is_judged=task.is_judged, report=report, show=show, start=task.start)
     if assessment.fails and task.tells_background:
-        assessment.background = observation.view.background
+        assessment.backgrounds = {view.name: view.background for view in observation.views
+                                  if view.background is not None}

@@ -28,14 +28,17 @@ class WorldModel(abc.ABC):
     name: ClassVar[str]
     #: what distinguishes these weights from others, such as a hash; '' for a model without weights
     fingerprint: str = ''
-    #: setting name -> (default, what it means with unit and range); unknown settings are refused
-    settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
-    #: whether the robot in its frames is that of the rollout: True where it is drawn exactly, False
-    #: where the frames do not depend on the actions, so that nothing of them leads to a PASS; None
-    #: where that must be measured (`kinema4d probe-model`), as of a generated picture
+    #: whether it predicts what each camera of an observation will see; else the first one's only
+    predicts_every_view: ClassVar[bool] = False
+    #: whether its future is that of the robot's motion. True where the robot is drawn exactly; None
+    #: where that must be measured (`kinema4d probe-model`), as of generated pictures. False for one
+    #: that is told what to do, and not how: it shows a motion of its own, which is no evidence on
+    #: this one, so tier 2 is UNSURE with it
     follows_actions: ClassVar[bool | None] = None
     #: for people who choose; None where nobody wrote it down
     card: ClassVar[ModelCard | None] = None
+    #: setting name -> (default, what it means with unit and range); unknown settings are refused
+    settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
 
     def __init__(self, **values: Any):
         """
@@ -76,16 +79,16 @@ class WorldModel(abc.ABC):
 
 def check_camera(observation: Observation, robot: RobotRollout) -> None:
     """
-    Refuse a rollout that was rendered for another camera image than the observation's.
+    Refuse a rollout that was rendered for another camera image than the observation's first.
 
     :raises WorldModelError: naming both cameras, or an empty rollout.
     """
     if not len(robot.times):
         raise WorldModelError('the robot rollout has no frame; sample the trajectory first')
-    if observation.view.camera != robot.camera:
+    if observation.primary.camera != robot.camera:
         raise WorldModelError(
             f'the robot was rendered for {robot.camera}, the observation is of '
-            f'{observation.view.camera}; fit the observation and render with the same camera')
+            f'{observation.primary.camera}; fit the observation and render with the same camera')
 
 
 def first_view(observation: Observation) -> Observation:

@@ -3,28 +3,32 @@
 """The baseline: the robot moves exactly, everything else stays where it was seen."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera.points import merge, pointmap
+from kinema4d_ros.foresight.attached import held_bodies, mask_of
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.scene.surface import TexturedSurface
-from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, PredictedThing, Report,
-                                RobotRollout, silent, WorldEvent)
+from kinema4d_ros.scene.surface import depth_from, TexturedSurface
+from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, PredictedThing,
+                                PredictedView, Report, RobotRollout, silent, ViewRollout,
+                                WorldEvent)
 from kinema4d_ros.world_model.base import check_camera, WorldModel
-from kinema4d_ros.world_model.card import Metric, ModelCard
+from kinema4d_ros.world_model.card import Metres, ModelCard
 
 
 class Frozen(WorldModel):
     """Draws the robot of each frame into the scene that stays; what every model must beat."""
 
     name = 'frozen'
+    predicts_every_view = True
     follows_actions = True
     card = ModelCard(
         inputs='RGB; depth for all but the robot', outputs='RGB and points',
-        metric=Metric.MEASURED, views='every camera', code_licence='Apache-2.0',
+        metres=Metres.MEASURED, views='every camera', code_licence='Apache-2.0',
         weights_licence='none', memory='that of the pictures',
         time='below a second for 49 frames of 720x480 on a CPU',
         run_here='all of it; the baseline of every comparison')
@@ -36,35 +40,48 @@ class Frozen(WorldModel):
     def __init__(self, **values: Any) -> None:
         """Make a model without a scene, which is made from the first observation."""
         super().__init__(**values)
-        self._scene: Scene | None = None
+        self._scene: tuple[Observation, Scene] | None = None
 
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
-        scene, count = self._scene_of(observation, robot).view, len(robot.times)
-        surface = TexturedSurface(scene.image, scene.depth, scene.seen.camera,
-                                  scene.seen.T_base_camera)
-        events = (_no_depth_event(),) if scene.seen.depth is None else ()
+        scene, count = self._scene_of(observation, robot), len(robot.times)
+        surfaces = surfaces_of(scene)
+        events = () if observation.has_depth else (_no_depth_event(),)
+        tolerance = self.setting['robot_depth_tolerance']
         for index in range(count):
             report('predict', index, count)
-            image, depth = surface.from_pose(robot.T_base_camera[index])
-            yield draw_robot(image, depth, robot, index, self.setting['robot_depth_tolerance'],
-                             events=events)
+            image, depth = surfaces[0].from_pose(robot.T_base_camera[index])
+            frame = draw_robot(image, depth, robot, index, tolerance, events=events)
+            others = []
+            for surface, view in zip(surfaces[1:], robot.others):
+                image, depth = surface.from_pose(view.T_base_camera[index])
+                others.append(draw_view(image, depth, view, index, tolerance))
+            yield dataclasses.replace(frame, others=tuple(others)) if others else frame
             events = ()
 
-    def _scene_of(self, observation: Observation, robot: RobotRollout,
-                  held: np.ndarray | None = None) -> Scene:
+    def _scene_of(self, observation: Observation, robot: RobotRollout) -> Scene:
         """
-        Return the observed scene without robot; made once for all candidates from it.
+        Return the observed scene without robot and what it holds; made once for all candidates.
 
-        :param held: (H, W) bool, pixels of what is taken out with the robot.
+        It is of the views that the robot is drawn for.
         """
         check_camera(observation, robot)
-        mask = robot.link_id[0] >= 0
-        masks = (mask if held is None else mask | held,)
-        if self._scene is None or not self._scene.is_of(observation, masks):
-            self._scene = Scene(observation, masks)
-        return self._scene
+        views, masks, held = [], [], held_bodies(robot)
+        drawn = {view.name: view.link_id for view in robot.others}
+        for view in observation.views:
+            link_id = robot.link_id if view is observation.primary else drawn.get(view.name)
+            if link_id is not None:
+                views.append(view)
+                masks.append(link_id[0] >= 0 if not held else
+                             (link_id[0] >= 0) | mask_of(held, view))
+        if self._scene is None or self._scene[0] is not observation \
+                or len(self._scene[1].views) != len(views) \
+                or not self._scene[1].is_of(self._scene[1].observation, masks):
+            seen = observation if len(views) == len(observation.views) \
+                else dataclasses.replace(observation, views=tuple(views))
+            self._scene = observation, Scene(seen, masks)
+        return self._scene[1]
 
     def close(self) -> None:
         """Forget the scene."""
@@ -90,6 +107,33 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
         index, len(robot.times), float(robot.times[index]), image,
         pointmap(depth, camera.fx, camera.fy, camera.cx, camera.cy), mask, events,
         carried_point_base, things=things)
+
+
+def draw_view(image: np.ndarray, depth: np.ndarray, view: ViewRollout, index: int,
+              tolerance: float) -> PredictedView:
+    """Draw the robot of a frame into what a further camera sees; see `draw_robot`."""
+    mask = merge(image, depth, view.image[index], view.pointmap[index, :, :, 2], tolerance)
+    camera = view.camera
+    return PredictedView(view.name, image, pointmap(depth, camera.fx, camera.fy, camera.cx,
+                                                    camera.cy), mask)
+
+
+def surfaces_of(scene: Scene) -> list[TexturedSurface]:
+    """
+    Return what each view shows as a surface that can be seen from elsewhere.
+
+    A camera without depth takes the depth of what it sees from the others.
+    """
+    measured = [TexturedSurface(view.image, view.depth, view.seen.camera, view.seen.T_base_camera)
+                for view in scene.measuring]
+    found = []
+    for view in scene.views:
+        depth = view.depth
+        if not view.has_depth and measured:
+            depth = depth_from(measured, view.seen.camera, view.seen.T_base_camera)
+        found.append(TexturedSurface(view.image, depth, view.seen.camera,
+                                     view.seen.T_base_camera))
+    return found
 
 
 def _no_depth_event() -> WorldEvent:

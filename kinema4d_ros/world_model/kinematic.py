@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera.points import merge
+from kinema4d_ros.camera.points import merge, pointmap_from_depth
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
-from kinema4d_ros.foresight import can_grasp, GraspSettings, Story, Told
-from kinema4d_ros.foresight.attached import held_bodies, mask_of
-from kinema4d_ros.scene import SceneView
+from kinema4d_ros.foresight import (Backdrop, best_story, can_grasp, GraspSettings, Told,
+                                    uncovered)
+from kinema4d_ros.foresight.hull import depth_in
+from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.surface import TexturedSurface
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model.card import Metric, ModelCard
-from kinema4d_ros.world_model.frozen import draw_robot, Frozen
+from kinema4d_ros.world_model.card import Metres, ModelCard
+from kinema4d_ros.world_model.frozen import draw_robot, draw_view, Frozen, surfaces_of
 
 
 class Kinematic(Frozen):
@@ -33,7 +34,7 @@ class Kinematic(Frozen):
     name = 'kinematic'
     card = ModelCard(
         inputs='RGB and depth, a gripper', outputs='RGB and points, events, what is carried',
-        metric=Metric.MEASURED, views='every camera', code_licence='Apache-2.0',
+        metres=Metres.MEASURED, views='every camera', code_licence='Apache-2.0',
         weights_licence='none', memory='that of the pictures',
         time='0.7 s for 49 frames of 720x480 on a CPU',
         run_here='all of it, on hundreds of recorded episodes (measured.md)')
@@ -62,36 +63,36 @@ class Kinematic(Frozen):
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
-        if observation.view.depth is None or not can_grasp(robot):
+        if not observation.has_depth or not can_grasp(robot):
             yield from super().predict(observation, robot, seed=seed, report=report)
             return
-        held = mask_of(held_bodies(robot), observation.view) if robot.held else None
-        scene = self._scene_of(observation, robot, held).view
+        scene = self._scene_of(observation, robot)
+        if not scene.measuring:      # the view that measures depth is not among those drawn
+            yield from super().predict(observation, robot, seed=seed, report=report)
+            return
         report('foresee', 0, 1)
-        story = Story(scene, robot, self._grasping)
+        story = best_story(scene, robot, self._grasping, pictures=True)
         report('foresee', 1, 1)
         yield from draw_told(story, scene, robot, report, self.setting['robot_depth_tolerance'])
 
 
-def draw_told(told: Told, scene: SceneView, robot: RobotRollout, report: Report,
+def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
               robot_tolerance: float, sigmas: Sequence[np.ndarray] | None = None
               ) -> Iterator[PredictedFrame]:
     """
     Yield the frames of a foreseen future: backdrops, the bodies before them, and the robot.
 
-    :param scene: that it is foreseen from.
+    :param scene: that it is foreseen from; what each of its views sees is drawn.
     :param robot_tolerance: [m], see the setting `robot_depth_tolerance`.
     :param sigmas: for each of the bodies how well its place is known in each frame, (T,) [m] per
         axis; None for not at all, which leaves `pointmap_sigma` out.
     """
     count = len(robot.times)
-    surfaces = {backdrop: TexturedSurface(backdrop.picture, backdrop.depth, robot.camera,
-                                          scene.seen.T_base_camera)
-                for backdrop in told.backdrops}
+    stages = _stages(told, scene)
     for index in range(count):
         report('predict', index, count)
         T_base_camera = robot.T_base_camera[index]
-        image, depth = surfaces[told.backdrop(index)].from_pose(T_base_camera)
+        image, depth = stages[0].picture(told, index, T_base_camera)
         sigma = None if sigmas is None else np.zeros(depth.shape, np.float32)
         for number, moving in enumerate(told.bodies):
             if moving.first_frame <= index:
@@ -108,7 +109,61 @@ def draw_told(told: Told, scene: SceneView, robot: RobotRollout, report: Report,
             sigma[frame.robot_mask] = 0.0
             sigma[~np.isfinite(frame.pointmap[..., 2])] = np.nan
             frame = dataclasses.replace(frame, pointmap_sigma=sigma, members=told.members)
-        yield frame
+        others = []
+        for stage, view in zip(stages[1:], robot.others):
+            image, depth = stage.picture(told, index, view.T_base_camera[index])
+            for moving in told.bodies:
+                if moving.first_frame <= index:
+                    merge(image, depth, *moving.body.render(
+                        moving.T_base_body[index], view.camera, view.T_base_camera[index]),
+                        _BODY_TOLERANCE)
+            others.append(draw_view(image, depth, view, index, robot_tolerance))
+        yield dataclasses.replace(frame, others=tuple(others)) if others else frame
 
 
+class _Stage:
+    """The backdrops of a foreseen future in one view."""
+
+    def __init__(self, surfaces: dict[int, TexturedSurface]):
+        """Take the surface from each frame on at which something is moved away."""
+        self._surfaces = surfaces
+
+    def picture(self, told: Told, index: int,
+                T_base_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and depth behind the moved bodies at a frame, as seen from a pose."""
+        first = max(frame for frame in self._surfaces if frame <= index)
+        return self._surfaces[first].from_pose(T_base_camera)
+
+
+def _stages(told: Told, scene: Scene) -> list[_Stage]:
+    """Return the backdrops in each view; those that the future was not foreseen in are cut out."""
+    stages = []
+    for number, (view, surface) in enumerate(zip(scene.views, surfaces_of(scene))):
+        backdrops = told.backdrops if number == told.source else _cut_out(told, view, surface)
+        stages.append(_Stage({backdrop.first_frame: TexturedSurface(
+            backdrop.picture, backdrop.depth, view.seen.camera, view.seen.T_base_camera)
+            for backdrop in backdrops}))
+    return stages
+
+
+def _cut_out(told: Told, view: SceneView, surface: TexturedSurface) -> list[Backdrop]:
+    """Return the backdrops of a view from which the moved bodies are cut where they stood."""
+    backdrops = [Backdrop(0, surface.image, surface.depth)]
+    camera, T = surface.camera, surface.T_base_camera
+    points = pointmap_from_depth(surface.depth, camera) @ T[:3, :3].T + T[:3, 3]
+    for moving in sorted(told.bodies, key=lambda each: each.first_frame):
+        body = moving.body
+        if moving.held is not None or body.planes is None:
+            continue
+        with np.errstate(invalid='ignore'):
+            near = points[..., 2] > body.bottom + _ABOVE_SUPPORT
+        mask = np.zeros(near.shape, bool)
+        mask[near] = depth_in(points[near], body.planes, np.eye(4)) <= _BESIDE
+        if mask.any():
+            backdrops.append(uncovered(backdrops[-1], body, mask, moving.first_frame, points))
+    return backdrops
+
+
+_ABOVE_SUPPORT = 0.004    # [m] what is lower belongs to what a body stands on
+_BESIDE = 0.012           # [m] beside the hull of a body that another view saw
 _BODY_TOLERANCE = 0.003   # [m] a resting object is drawn over the surface that it stands on

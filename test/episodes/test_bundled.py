@@ -31,7 +31,7 @@ def test_collection():
     kinds = Counter(Episode.open(path).metadata.kind for path in PATHS)
     assert kinds['success'] >= 10
     assert set(kinds) == {'success', 'missed_grasp', 'missed_place', 'slip', 'into_table'}
-    assert sum(path.stat().st_size for path in PATHS) < 28e6
+    assert sum(path.stat().st_size for path in PATHS) < 30e6
     assert max(path.stat().st_size for path in PATHS) < 8e6
 
 
@@ -117,6 +117,6 @@ def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one():
     P = np.array(plain.P if plain.P[0] else np.insert(np.reshape(plain.K, (3, 3)), 3, 0, axis=1))
     P = P.ravel()
     P[3] = -0.125 * fx
-    episode.calibration = dataclasses.replace(plain, P=tuple(P))
+    episode.cameras[0].calibration = dataclasses.replace(plain, P=tuple(P))
     right = episode.observation().view.T_base_camera
     np.testing.assert_allclose((np.linalg.inv(left) @ right)[:3, 3], (0.125, 0, 0), atol=1e-9)

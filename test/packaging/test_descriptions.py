@@ -98,7 +98,7 @@ def test_requirements_are_pinned():
         return {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in lines
                 if '==' in line}
 
-    of = dict.fromkeys(('base', 'build', 'docs', 'physics', 'test', 'model', 'rerun',
+    of = dict.fromkeys(('base', 'build', 'datasets', 'docs', 'physics', 'test', 'model', 'rerun',
                         'viewer'),
                        'constraints') | {f'wheels-{distro}': f'constraints-wheels-{distro}'
                                          for distro in ('jazzy', 'kilted')}

@@ -24,7 +24,8 @@ MADE = {'parameters.md'}      # by a script that has a test of its own
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',
          *sorted(path for path in (ROOT / 'docs').glob('*.md') if path.name not in MADE)]
 #: commands of others, which are not checked
-FOREIGN = {'cd', 'cp', 'export', 'ls', 'sed', 'source', 'colcon', 'rosdep', 'git', 'sudo', 'docker'}
+FOREIGN = {'accelerate', 'cd', 'cp', 'export', 'ls', 'sed', 'source', 'colcon', 'rosdep', 'git',
+           'sudo', 'docker'}
 LANGUAGES = {'bash', 'python', 'yaml', 'text'}
 ON_EPISODES = ('precheck', 'replay-incident')     # cheap, need no ROS, and so are run
 

@@ -25,6 +25,7 @@ ROOMS = {
     'foresight': {'scene', 'camera'},
     'episodes': {'camera', 'robot'},
     'policy': {'robot'},
+    'datasets': {'episodes', 'camera', 'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
@@ -32,6 +33,7 @@ ROOMS = {
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'camera', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
+    'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
     'viewer': {'precheck', 'scene', 'camera', 'robot'},
     'diagnosis': set(),
     'security': set(),
@@ -41,7 +43,7 @@ ROOMS = {
               'world_model', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
-            'episodes', 'camera', 'robot', 'diagnosis', 'security'},
+            'episodes', 'camera', 'robot', 'diagnosis', 'security', 'training', 'datasets'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
@@ -50,8 +52,8 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'libero', 'mujoco', 'pybullet', 'rerun', 'robosuite',
-          'safetensors', 'torch', 'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'mujoco', 'peft', 'pyarrow', 'pybullet',
+          'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 

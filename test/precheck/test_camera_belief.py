@@ -211,12 +211,12 @@ def test_a_camera_on_the_hand_is_at_the_same_place_on_the_hand():
     mounted[:3, 3] = 0.1, 0.0, 0.05
     seen = posed(episode.observation(), poses[2] @ mounted)
     memory = CameraMemory()
-    assert memory.age(seen, poses) is None
-    memory.remember(seen, poses)
+    assert memory.age(seen.view, poses, 0) is None
+    memory.remember(seen.view, poses, 0)
     poses[1:, :3, 3] += 0.3
-    assert memory.age(posed(seen, poses[2] @ mounted), poses) == 0.0
+    assert memory.age(posed(seen, poses[2] @ mounted).view, poses, 0) == 0.0
     mounted[0, 3] += 0.01                      # it was knocked against something
-    assert memory.age(posed(seen, poses[2] @ mounted), poses) is None
+    assert memory.age(posed(seen, poses[2] @ mounted).view, poses, 0) is None
 
 
 # ------------------------------------------------------------------ in front of the robot

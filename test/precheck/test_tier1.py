@@ -89,7 +89,7 @@ def taken_away(observation, frame, where):
     return SimpleNamespace(
         backdrops=[Backdrop(0, observation.view.image, observation.view.depth),
                    Backdrop(frame, observation.view.image, gone)],
-        bodies=[], events=[], targets=[])
+        bodies=[], events=[], targets=[], source=0)
 
 
 def worst(clearance) -> Severity:

@@ -22,6 +22,7 @@ _ROS = 'it comes with ROS 2'
 #: package -> where it comes from; any other that is missing is an error
 OPTIONAL = {
     'PyKDL': 'apt install python3-pykdl', 'mujoco': 'the extra [physics]',
+    'h5py': 'the extra [datasets]', 'pyarrow': 'the extra [datasets]',
     'torch': 'the extra [model]', 'viser': 'the extra [viewer]',
     'websockets': 'the extra [viewer]', 'rclpy': _ROS,
     **{f'kinema4d_ros.{kind}': _BUILD for kind in ('action', 'msg', 'srv')},

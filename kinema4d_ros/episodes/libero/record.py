@@ -10,6 +10,7 @@ what they hold and the arm stops at the table; the metadata say how far the two 
 """
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,10 @@ from kinema4d_ros.episodes.libero.goal import task_goal
 from kinema4d_ros.episodes.libero.handling import draw_handling
 from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
                                               plan_trajectory, RATE)
-from kinema4d_ros.episodes.libero.render import SceneRenderer
+from kinema4d_ros.episodes.libero.render import ALIASES, SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
+from kinema4d_ros.episodes.topics import CAMERA
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
 from kinema4d_ros.errors import EpisodeError
@@ -49,10 +51,12 @@ class Recording:
     init: int
     kind: Kind
     camera: str = 'agentview'
+    others: tuple[str, ...] = ()   # further cameras: wrist, side, or as the simulator calls them
     height: int = 240
     width: int = 360
-    fovy: float | None = None      # [deg] vertical field of view, None for the simulator's own
+    fovy: float | None = None      # [deg] vertical, of the first; None for the simulator's own
     camera_every: int = 2          # of the 20 Hz samples
+    others_every: int = 0          # likewise of the further cameras, with depth; 0 as the first
     depth_every: int = 2           # of the 20 Hz samples, where there is an image too
     quality: int = 90              # of the JPEG images
 
@@ -60,7 +64,13 @@ class Recording:
     def name(self) -> str:
         """File name without suffix."""
         view = '' if self.camera == 'agentview' else f'_{self.camera.replace("robot0_", "")}'
-        return f'{self.suite}_{self.task}_{self.init}_{self.kind}{view}'
+        more = ''.join(f'_{name}' for name in self.names[1:])
+        return f'{self.suite}_{self.task}_{self.init}_{self.kind}{view}{more}'
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the cameras are called in the file, the first one first."""
+        return CAMERA, *(name.replace('robot0_', '') for name in self.others)
 
 
 class CubicInterpolation:
@@ -104,13 +114,54 @@ def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> E
     scene.reset(recording.init)
     scene.refresh()
     goal = _drawn(scene, recording) if recording.kind in HANDLING else _planned(scene, recording)
-    renderer = SceneRenderer(scene, recording.camera, recording.height, recording.width,
-                             recording.fovy)
-    try:
+    with contextlib.ExitStack() as opened:
+        cameras = []
+        for number, name in enumerate((recording.camera, *recording.others)):
+            renderer = SceneRenderer(scene, name, recording.height, recording.width,
+                                     None if number else recording.fovy)
+            opened.callback(renderer.close)
+            cameras.append(_Camera(recording.names[number], ALIASES.get(name, name), renderer,
+                                   number))
         with EpisodeWriter(path, jpeg_quality=recording.quality) as writer:
-            return _run(scene, recording, renderer, writer, goal, urdf)
-    finally:
-        renderer.close()
+            return _run(scene, recording, cameras, writer, goal, urdf)
+
+
+@dataclass(frozen=True)
+class _Camera:
+    """A camera of the recording."""
+
+    name: str              # in the file
+    source: str            # in the simulator
+    renderer: SceneRenderer
+    #: samples that its images are earlier than those of the first: no two are of the same instant
+    earlier: int
+
+    @property
+    def frame(self) -> str:
+        """Its optical frame."""
+        return f'{self.source}_optical_frame'
+
+    @property
+    def mounting(self) -> tuple[str, np.ndarray]:
+        """The link that it is on, and T_link_camera."""
+        return (HAND_LINK, self.renderer.T_hand_camera) if self.renderer.moves_with_hand \
+            else (BASE_LINK, self.renderer.T_base_camera)
+
+    def write(self, writer: EpisodeWriter, recording: Recording, sample: int,
+              stamp_ns: int) -> None:
+        """Write what it sees now, where it is its turn."""
+        turn, every = sample + self.earlier, recording.camera_every
+        if self.earlier and recording.others_every:
+            every = recording.others_every
+        if turn % every:
+            return
+        view = self.renderer(mask=turn % MASK_EVERY == 0)
+        writer.add_image(stamp_ns, self.frame, view.image, name=self.name)
+        writer.add_camera_info(stamp_ns, self.frame, self.renderer.camera, name=self.name)
+        if turn % recording.depth_every == 0 or self.earlier and recording.others_every:
+            writer.add_depth(stamp_ns, self.frame, view.depth, name=self.name)
+        if view.robot_mask is not None:
+            writer.add_robot_mask(stamp_ns, self.frame, view.robot_mask, name=self.name)
 
 
 @dataclass(frozen=True)
@@ -136,15 +187,15 @@ def _drawn(scene: LiberoScene, recording: Recording) -> _Work:
     return _Work(handling.thing, lambda: handling.trajectory)
 
 
-def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
+def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
          writer: EpisodeWriter, work: _Work, urdf: str) -> EpisodeMetadata:
-    frame = f'{recording.camera}_optical_frame'
-    parent, mounting = (HAND_LINK, renderer.T_hand_camera) if renderer.moves_with_hand \
-        else (BASE_LINK, renderer.T_base_camera)
     boxes = {name: ObjectBox(*map(plain_point, scene.object_box(name)))
              for name in scene.objects}
-    writer.add_robot_description(STAMP_NS, with_camera(urdf, frame, parent, mounting))
-    writer.add_static_transform(STAMP_NS, parent, frame, mounting)
+    for camera in cameras:
+        parent, mounting = camera.mounting
+        urdf = with_camera(urdf, camera.frame, parent, mounting)
+        writer.add_static_transform(STAMP_NS, parent, camera.frame, mounting)
+    writer.add_robot_description(STAMP_NS, urdf)
     carried, is_handling = work.carried, recording.kind in HANDLING
     every, after = (1, SETTLED) if is_handling else (POSES_EVERY, AFTER)
     poses: list[dict[str, np.ndarray]] = []
@@ -160,14 +211,8 @@ def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
         if sample >= 0:
             meter.measure(time)
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
-        if sample % recording.camera_every == 0:
-            view = renderer(mask=sample % MASK_EVERY == 0)
-            writer.add_image(stamp_ns, frame, view.image)
-            writer.add_camera_info(stamp_ns, frame, renderer.camera)
-            if sample % recording.depth_every == 0:
-                writer.add_depth(stamp_ns, frame, view.depth)
-            if view.robot_mask is not None:
-                writer.add_robot_mask(stamp_ns, frame, view.robot_mask)
+        for camera in cameras:
+            camera.write(writer, recording, sample, stamp_ns)
         if sample % every == 0:
             poses.append({name: scene.object_pose(name) for name in scene.objects})
             writer.add_object_poses(stamp_ns, BASE_LINK, poses[-1])
@@ -198,7 +243,8 @@ def _run(scene: LiberoScene, recording: Recording, renderer: SceneRenderer,
                'scripts/record_libero.py',
         licence='CC-BY-4.0', trajectory_note=NOTE, suite=scene.suite, task=scene.task,
         init=recording.init, seed=scene.seed, tracking_error=round(error, 6), objects=boxes,
-        events=tuple(watch.events))
+        events=tuple(watch.events),
+        cameras=recording.names if recording.others else ())
     writer.add_metadata(STAMP_NS, metadata)
     writer.add_clearance(STAMP_NS, meter.record())
     return metadata

@@ -14,6 +14,11 @@ from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import PinholeCamera
 
 OPTICAL = np.diag([1.0, -1.0, -1.0, 1.0])      # MuJoCo looks along -z with y up
+#: what a recording calls a camera -> what the simulator does
+ALIASES = {'wrist': 'robot0_eye_in_hand', 'side': 'sideview'}
+#: LIBERO's own sideview looks past the robot, so it is put here: where it is and what it looks at,
+#: [m] in the robot's base frame
+_PLACED = {'sideview': ((0.35, -1.25, 0.95), (0.35, 0.0, 0.3))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +38,20 @@ class SceneRenderer:
         """
         Make the GL context.
 
+        :param camera: name in the simulator, or one of `ALIASES`.
         :param fovy: vertical field of view [deg], None for the scene's own.
         :raises EpisodeError: for an unknown camera, or when neither EGL nor OSMesa works.
         """
         model = scene.model
-        names = [model.camera(i).name for i in range(model.ncam)]
+        camera, names = ALIASES.get(camera, camera), [
+            model.camera(i).name for i in range(model.ncam)]
         if camera not in names:
             raise EpisodeError(f'the scene has no camera {camera!r}; it has: {", ".join(names)}')
         self._scene, self._id = scene, names.index(camera)
         self._own_fovy = float(model.cam_fovy[self._id])
+        self._own_pose = model.cam_pos[self._id].copy(), model.cam_quat[self._id].copy()
+        if camera in _PLACED:
+            self._place(*map(np.array, _PLACED[camera]))
         model.cam_fovy[self._id] = self._own_fovy if fovy is None else fovy
         self.moves_with_hand = model.cam_bodyid[self._id] == model.body(HAND_BODY).id
         self.height, self.width = height, width
@@ -72,6 +82,19 @@ class SceneRenderer:
         self._robot_geom = np.array(
             [bodies[body].startswith(('robot0_', 'gripper0_')) for body in model.geom_bodyid])
 
+    def _place(self, position: np.ndarray, target: np.ndarray) -> None:
+        """Put the camera somewhere, upright, to look at something; (3,) [m] in the base frame."""
+        T = self._scene.T_world_base
+        z = (position - target) / np.linalg.norm(position - target)
+        x = np.cross((0.0, 0.0, 1.0), z)
+        x /= np.linalg.norm(x)
+        R = T[:3, :3] @ np.stack([x, np.cross(z, x), z], axis=1)
+        model, quaternion = self._scene.model, np.zeros(4)
+        mujoco.mju_mat2Quat(quaternion, R.ravel())
+        model.cam_pos[self._id] = T[:3, :3] @ position + T[:3, 3]
+        model.cam_quat[self._id] = quaternion
+        self._scene.refresh()
+
     @property
     def camera(self) -> PinholeCamera:
         """The pinhole camera; pixel (0, 0) is a pixel's centre, so cx = (W - 1) / 2."""
@@ -92,8 +115,11 @@ class SceneRenderer:
         return np.linalg.inv(self._scene.body_pose(HAND_BODY)) @ self.T_base_camera
 
     def close(self) -> None:
-        """Give the GL context back, and the camera its own field of view."""
-        self._scene.model.cam_fovy[self._id] = self._own_fovy
+        """Give the GL context back, and the camera its own field of view and place."""
+        model = self._scene.model
+        model.cam_fovy[self._id] = self._own_fovy
+        model.cam_pos[self._id], model.cam_quat[self._id] = self._own_pose
+        self._gl.make_current()
         self._context.free()
         self._gl.free()
 

@@ -9,6 +9,9 @@ from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, DEPTH_TRANSPORTS, OF_CAMERA,
+                                                             TRANSPORTS, why_not_cameras)
+from kinema4d_ros.nodes.shadow_sim.scene_parameters import OF_SOURCE, why_not_sources
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
                                    Tier1Settings, Tier2Settings, TouchRule, Unprobed,
                                    Unseen)
@@ -79,13 +82,13 @@ TABLE_ROWS = (
               'Frames that may wait in shared memory between world model and node', minimum=2,
               maximum=64, read_only=True),
     # what is seen
+    CAMERAS,
     Parameter('image_transport', str, 'raw',
               'Topic of the image: camera/image_raw (raw) or camera/image_raw/compressed',
-              choices=('raw', 'compressed'), read_only=True),
+              choices=TRANSPORTS, read_only=True),
     Parameter('depth_transport', str, 'raw',
               'Topic of the depth image: camera/depth/image_raw (raw), that with '
-              '/compressedDepth, or no depth', choices=('raw', 'compressedDepth', 'none'),
-              read_only=True),
+              '/compressedDepth, or no depth', choices=DEPTH_TRANSPORTS, read_only=True),
     Parameter('camera_reliability', str, 'auto',
               'QoS of the image subscriptions; auto asks for reliable where it is offered',
               choices=CAMERA_RELIABILITY, read_only=True),
@@ -96,6 +99,8 @@ TABLE_ROWS = (
               'Pose of the optical frame in the root link of the robot, x y z [m] qx qy qz qw; '
               'empty when the camera is a link of the robot or known to TF', length=7,
               read_only=True),
+    *OF_SOURCE,
+    *OF_CAMERA,
     Parameter('frame_prefix', str, '',
               "What TF has before the names of the robot's links: frame_prefix of the live robot's "
               'robot_state_publisher', read_only=True),
@@ -338,4 +343,4 @@ RENAMED = {
     'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
 }
 
-TABLE = ParameterTable(TABLE_ROWS, renamed=RENAMED)
+TABLE = ParameterTable(TABLE_ROWS, rules=(why_not_cameras, why_not_sources), renamed=RENAMED)

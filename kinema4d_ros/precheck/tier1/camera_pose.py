@@ -20,7 +20,7 @@ import numpy as np
 from kinema4d_ros.camera.image_agreement import ImageAgreement
 from kinema4d_ros.camera.robot_agreement import DepthNoise, LinkAgreement, RobotAgreement
 from kinema4d_ros.precheck.settings import CameraCheck, Tier1Settings
-from kinema4d_ros.types import Finding, FindingCode, Observation, PinholeCamera, Severity
+from kinema4d_ros.types import CameraView, Finding, FindingCode, PinholeCamera, Severity
 
 #: [m] what is measured this far before the robot, beyond what is uncertain, is not part of it
 IN_FRONT = 0.02
@@ -209,25 +209,23 @@ class CameraMemory:
         """Forget all."""
         self._last.clear()
 
-    def remember(self, observation: Observation, T_base_link: np.ndarray) -> None:
-        """Note that camera and robot agree; links (L, 4, 4) as they are in the observation."""
-        view = observation.view
-        self._last[view.name] = (observation.stamp_ns, view.camera,
+    def remember(self, view: CameraView, T_base_link: np.ndarray, stamp_ns: int) -> None:
+        """Note that camera and robot agree now; links (L, 4, 4) as they are in the view."""
+        self._last[view.name] = (stamp_ns, view.camera,
                                  np.linalg.inv(T_base_link) @ view.T_base_camera)
 
-    def forget(self, observation: Observation) -> None:
+    def forget(self, view: CameraView) -> None:
         """Note that they do not."""
-        self._last.pop(observation.view.name, None)
+        self._last.pop(view.name, None)
 
-    def age(self, observation: Observation, T_base_link: np.ndarray) -> float | None:
-        """Return how long ago they agreed from the same place [s], None for never."""
-        view = observation.view
+    def age(self, view: CameraView, T_base_link: np.ndarray, stamp_ns: int) -> float | None:
+        """Return how long before now they agreed from the same place [s], None for never."""
         if view.name not in self._last:
             return None
-        stamp_ns, camera, T_link_camera = self._last[view.name]
+        agreed_ns, camera, T_link_camera = self._last[view.name]
         if camera != view.camera or len(T_link_camera) != len(T_base_link):
             return None
         step = np.linalg.inv(T_link_camera) @ (np.linalg.inv(T_base_link) @ view.T_base_camera)
         angle = np.arccos(np.clip((np.trace(step[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1))
         same = (np.linalg.norm(step[:, :3, 3], axis=1) <= _MOVED) & (angle <= _TURNED)
-        return abs(observation.stamp_ns - stamp_ns) * 1e-9 if same.any() else None
+        return abs(stamp_ns - agreed_ns) * 1e-9 if same.any() else None

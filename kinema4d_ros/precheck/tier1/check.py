@@ -70,12 +70,20 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
 
 
 def _beside_robot(scene: Scene, settings: Tier1Settings) -> np.ndarray | None:
-    """Return which points of the scene are seen beside the robot's outline, for one camera."""
-    if len(scene.views) != 1 or not len(scene.points):
+    """
+    Return which points of the scene are seen beside the robot's outline, (N,) bool; None for none.
+
+    All that is known from elsewhere may be: nobody has taken the robot out of it.
+    """
+    points = scene.points
+    if not len(points):
         return None
-    view = scene.views[0]
-    rim = grow_robot(view.robot_mask, view.seen.camera, view.growth + settings.mask_growth)
-    beside: np.ndarray = rim[tuple(scene.points.pixels.T)]
+    beside = points.pixels[:, 0] < 0
+    for number, view in enumerate(scene.views):
+        own = points.of_source(number)
+        if own.any():
+            rim = grow_robot(view.robot_mask, view.seen.camera, view.growth + settings.mask_growth)
+            beside[own] = rim[tuple(points.pixels[own].T)]
     return beside
 
 

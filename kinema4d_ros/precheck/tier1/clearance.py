@@ -9,8 +9,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from kinema4d_ros.foresight import Story
+from kinema4d_ros.foresight import Body, Story
+from kinema4d_ros.foresight.hull import depth_in
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.timeline import Timeline, timeline_of, Track
 from kinema4d_ros.robot import DistanceFields
@@ -18,6 +22,10 @@ from kinema4d_ros.scene import ScenePoints
 from kinema4d_ros.types import RobotRollout, Severity
 
 _STILL = 1e-4         # [m] a link that moves less has not moved
+_BESIDE = 0.02        # [m] beside the hull of a body that one view saw, where its back may be
+_INSIDE = 0.008       # [m] beside it that still is inside
+_JOINED = 0.01        # [m] points closer than this hang together
+_SUPPORT = 0.006      # [m] above what a body stands on
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,22 +117,71 @@ def clearance_band(distance: float, sigma: float,
 def gone_from(scene: ScenePoints, story: Story | None, steps: int) -> np.ndarray:
     """Return from which frame on the fingers have taken each scene point away, (N,); else steps."""
     gone = np.full(len(scene), steps)
-    if story is None or len(story.backdrops) < 2:
+    if story is None:
         return gone
-    rows, columns = scene.pixels.T
+    own = scene.of_source(story.source)
+    if not own.all():
+        _gone_elsewhere(scene, story, own, gone)
+    if len(story.backdrops) < 2:
+        return gone
+    rows, columns = scene.pixels[own].T
+    here = gone[own]
     for backdrop in story.backdrops[:0:-1]:
-        gone[~np.isfinite(backdrop.depth[rows, columns])] = backdrop.first_frame
+        here[~np.isfinite(backdrop.depth[rows, columns])] = backdrop.first_frame
     # What the robot hides now is unknown in every backdrop, but was known to the scene.
-    gone[~np.isfinite(story.backdrops[0].depth[rows, columns])] = steps
+    here[~np.isfinite(story.backdrops[0].depth[rows, columns])] = steps
+    gone[own] = here
     return gone
+
+
+def _gone_elsewhere(scene: ScenePoints, story: Story, own: np.ndarray, gone: np.ndarray) -> None:
+    """
+    Fill in from which frame on points are gone that other views and sources know of.
+
+    :param own: (N,) bool, points of the view that the story is foreseen from.
+    """
+    no_view = scene.pixels[:, 0] < 0      # of which nobody has taken out what is held
+    for moving in story.bodies:
+        if moving.held is not None:
+            gone[_of_body(scene, moving.body, no_view)] = 0
+        else:
+            gone[_of_body(scene, moving.body, ~own)] = moving.first_frame
+
+
+def _of_body(scene: ScenePoints, body: Body, among: np.ndarray) -> np.ndarray:
+    """
+    Return the indices of points that are of a body which one view has seen.
+
+    Those are the points in its hull, or within `_BESIDE` of it and connected with those: nobody
+    saw its back from there. What it stands on stays.
+    """
+    if body.planes is None or not among.any():
+        return np.empty(0, int)
+    near = scene.cubes.within(body.vertices.min(0) - _BESIDE, body.vertices.max(0) + _BESIDE)
+    near = near[among[near]]
+    points = scene.points_base[near].astype(np.float64)
+    depth = depth_in(points, body.planes, np.eye(4))
+    near, depth, points = (each[(depth <= _BESIDE) & (points[:, 2] > body.bottom + _SUPPORT)]
+                           for each in (near, depth, points))
+    if not len(near):
+        return near
+    pairs = cKDTree(points).query_pairs(_JOINED, output_type='ndarray')
+    _, label = connected_components(coo_array(
+        (np.ones(len(pairs), bool), tuple(pairs.T)), shape=(len(near),) * 2), directed=False)
+    return near[np.isin(label, label[depth <= _INSIDE])]
 
 
 def between_fingers(scene: ScenePoints, story: Story | None) -> np.ndarray:
     """Return which scene points are of what stands between fingers that do not close, (N,)."""
     found = np.zeros(len(scene), bool)
-    rows, columns = scene.pixels.T
-    for target in () if story is None else story.targets:
-        found |= target.mask[rows, columns]
+    if story is None or not story.targets:
+        return found
+    own = scene.of_source(story.source)
+    rows, columns = scene.pixels[own].T
+    for target in story.targets:
+        found[own] |= target.mask[rows, columns]
+        if not own.all():
+            found[_of_body(scene, target.body, ~own)] = True
     return found
 
 

@@ -26,14 +26,16 @@ def with_penetration(track: Track, scene: Scene) -> Track:
     if not len(touching):
         return track
     distance = track.distance.astype(np.float64)
-    ends = _run_ends(touching)
-    camera = scene.view.seen.T_base_camera[:3, 3]
-    for frame, end in zip(touching, ends):
+    ends = _run_ends(touching).tolist()
+    cameras = np.array([*(view.seen.T_base_camera[:3, 3] for view in scene.views),
+                        *([np.nan] * 3 for _ in scene.others)])
+    for frame, end in zip(touching.tolist(), ends):
         point = track.point_base[frame].astype(np.float64)
-        normal = _normal(scene.points, point, camera)
+        place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
+        before = (track.T_base_link[max(frame - 1, 0)] @ place)[:3] - point
+        normal = _normal(scene.points, point, cameras, before)
         if normal is None:
             continue
-        place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
         way = point - (track.T_base_link[frame:end + 1] @ place)[:, :3]
         deep = way @ normal + max(0.0, -float(track.distance[frame]))
         window = slice(frame, end + 1)
@@ -47,10 +49,21 @@ def _run_ends(frames: np.ndarray) -> np.ndarray:
     return frames[breaks[np.searchsorted(breaks, np.arange(len(frames)))]]
 
 
-def _normal(scene: ScenePoints, at: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
-    """Return the unit normal, toward the camera, of the surface that the scene has there."""
-    near = scene.points_base[scene.cubes.within(at - _AROUND, at + _AROUND)].astype(np.float64)
+def _normal(scene: ScenePoints, at: np.ndarray, cameras: np.ndarray,
+            before: np.ndarray) -> np.ndarray | None:
+    """
+    Return the unit normal of the surface that the scene has there, toward who sees it.
+
+    :param cameras: (S, 3) [m] where each source sees from, NaN where from nowhere.
+    :param before: (3,) [m] from where the robot comes, which is outside too.
+    """
+    close = scene.cubes.within(at - _AROUND, at + _AROUND)
+    near = scene.points_base[close].astype(np.float64)
     if len(near) < _FEWEST:
         return None
     normal = np.linalg.svd(near - near.mean(0), full_matrices=False)[2][2]
-    return normal if normal @ (camera - at) >= 0 else -normal
+    source = 0 if scene.source is None else np.bincount(scene.source[close]).argmax()
+    outside = cameras[source] - at
+    if np.isnan(outside).any():
+        outside = before
+    return normal if normal @ outside >= 0 else -normal

@@ -33,6 +33,7 @@ _WHY = {
     Knowledge.BEHIND: 'behind what the camera sees',
     Knowledge.NOT_MEASURED: 'in which the depth image has no values (what is black, glossy, '
                             'transparent or too near has none)',
+    Knowledge.DISPUTED: 'that only one camera vouches for, which contradicts another',
 }
 _CURE = 'let a camera see it, or declare it free with tier1.known_free'
 
@@ -94,7 +95,7 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
 def limits(role: int, settings: Tier1Settings) -> dict[Knowledge, float]:
     """Return how far [m] links of a role may go into the unknown, by why it is unknown."""
     hidden = settings.unseen_hidden
-    found = {Knowledge.NOT_MEASURED: hidden}
+    found = {Knowledge.NOT_MEASURED: hidden, Knowledge.DISPUTED: hidden}
     if role == FINGERS:      # what they reach for is hidden by its own front, and by the hand
         return found
     behind, outside = (settings.unseen_behind_hand, settings.unseen_hand) if role == HAND else (

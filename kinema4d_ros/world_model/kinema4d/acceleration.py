@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CACHES = ('none', 'first_block', 'mag', 'mag_calibrate')
 QUANTIZATIONS = ('none', 'float8', 'int8')
 OFFLOADS = ('none', 'model', 'group')
+PARALLEL_KINDS = ('ulysses', 'ring')
 _PER_BLOCK = 3   # attention calls: self, arm tokens, image tokens
 _HOOKS = {'first_block': ('fbc_leader_block_hook', 'fbc_block_hook'),
           'mag': ('mag_cache_leader_block_hook', 'mag_cache_block_hook')}
@@ -50,11 +51,13 @@ class Acceleration:
     compile: str = 'none'              # torch.compile backend
     offload: str = 'none'
     context_parallel: int = 1          # devices that share one sequence
+    parallel_kind: str = 'ulysses'     # how they share it
 
     def check(self) -> None:
         """Raise WorldModelError for a value that does not exist, naming those that do."""
         for name, choices in (('cache', CACHES), ('quantization', QUANTIZATIONS),
-                              ('offload', OFFLOADS), ('attention_backend', backends())):
+                              ('offload', OFFLOADS), ('attention_backend', backends()),
+                              ('parallel_kind', PARALLEL_KINDS)):
             if getattr(self, name) not in choices:
                 raise WorldModelError(f'{name} {getattr(self, name)!r} does not exist; choose '
                                       f'one of: {", ".join(choices)}')
@@ -81,7 +84,7 @@ def accelerate(transformer: Kinema4DTransformer, wanted: Acceleration, device: s
         _switch(transformer.set_attention_backend, wanted.attention_backend,
                 what=f'attention_backend={wanted.attention_backend}')
         if wanted.context_parallel > 1:
-            seen.append(parallelize(transformer, wanted.context_parallel))
+            seen.append(parallelize(transformer, wanted.context_parallel, wanted.parallel_kind))
         if wanted.cache != 'none':
             seen.append(enable_cache(transformer, wanted))
         if wanted.offload == 'group':
@@ -114,8 +117,13 @@ def quantize(transformer: Kinema4DTransformer, kind: str) -> str:
     return _prove(f'quantization={kind}', done, len(linears), 'linear layers')
 
 
-def parallelize(transformer: Kinema4DTransformer, degree: int) -> str:
-    """Split the sequence over `degree` devices (Ulysses); the program runs once on each."""
+def parallelize(transformer: Kinema4DTransformer, degree: int, kind: str = 'ulysses') -> str:
+    """
+    Split the sequence over `degree` devices; the program runs once on each.
+
+    :param kind: 'ulysses' exchanges heads, which needs fast links; 'ring' passes keys and values
+        round, and needs an attention kernel that gives the log-sum-exp (flash, cuDNN).
+    """
     from diffusers import ContextParallelConfig
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()
             and torch.distributed.get_world_size() == degree):
@@ -125,11 +133,11 @@ def parallelize(transformer: Kinema4DTransformer, degree: int) -> str:
     config = transformer.config
     tokens = config.latent_frames * (config.latent_height // 2) * config.latent_width
     for count, what in ((config.num_attention_heads, 'attention heads'), (tokens, 'tokens')):
-        if count % degree:
+        if count % degree and (kind == 'ulysses' or what == 'tokens'):
             raise WorldModelError(
                 f'context_parallel={degree} does not divide the {count} {what}')
     _switch(transformer.enable_parallelism, what=f'context_parallel={degree}',
-            config=ContextParallelConfig(ulysses_degree=degree))
+            config=ContextParallelConfig(**{f'{kind}_degree': degree}))
     selfs = [block.attn1.processor for block in transformer.blocks]
     done = sum(is_parallel(processor) for processor in selfs)
     return _prove(f'context_parallel={degree}', done, len(selfs), 'self-attentions')

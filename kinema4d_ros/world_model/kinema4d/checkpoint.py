@@ -20,10 +20,12 @@ if TYPE_CHECKING:      # torch is imported where it is needed: it takes seconds
     from diffusers import AutoencoderKLWan, SchedulerMixin
     from transformers import CLIPVisionModel
 
+    from kinema4d_ros.world_model.kinema4d.extra_lora import ExtraLora
     from kinema4d_ros.world_model.kinema4d.transformer import Kinema4DTransformer
 
 _TARGETS = ('to_q', 'to_k', 'to_v', 'to_out.0')
 _PREFIX = 'transformer.'
+SCHEDULERS = ('checkpoint', 'unipc', 'euler')
 
 
 class Checkpoint:
@@ -113,16 +115,21 @@ class Checkpoint:
                     f'{self.base / "transformer" / "config.json"} does not describe a Wan '
                     f'image-to-video transformer: {error}') from error
 
-    def load_transformer(self, device: str, dtype: torch.dtype) -> Kinema4DTransformer:
+    def load_transformer(self, device: str, dtype: torch.dtype, *, merge: bool = True,
+                         extra: ExtraLora | None = None) -> Kinema4DTransformer:
         """
         Load the transformer tensor by tensor, merging the LoRA on the way.
 
+        :param merge: False leaves the LoRA out, for whoever trains it.
+        :param extra: a further LoRA that is merged, such as one that makes few steps enough.
         Each LoRA pair is read, scaled and added exactly once, when its target is read. What the
         base model keeps in float32 (`_keep_in_fp32_modules`) stays so.
         """
         torch = require_stack()
         from kinema4d_ros.world_model.kinema4d.rope import SharedRotaryEmbedding
         model = self._skeleton()
+        if extra is not None:
+            extra.check(self.stock.shapes)
         config, pinned = self.config.transformer, float32_modules(model)
         targets = {f'{name}.weight' for name in lora_targets(config['num_layers'])}
         state = {}
@@ -133,8 +140,10 @@ class Checkpoint:
                         continue
                     wanted = torch.float32 if pinned & set(key.split('.')) else dtype
                     tensor = files.read(key, device).to(wanted)
-                    if key in targets:
+                    if key in targets and merge:
                         tensor = self._merged(key, tensor, device)
+                    if extra is not None and key in extra:
+                        tensor = tensor + extra.delta(key, device).to(tensor.dtype)
                     state[key] = tensor
             model.load_state_dict(state, strict=True, assign=True)
             model.rope = SharedRotaryEmbedding(
@@ -165,28 +174,50 @@ class Checkpoint:
         model = _from_directory(CLIPVisionModel, self.base / 'image_encoder', dtype=torch.float32)
         return model.to(device).eval().requires_grad_(False)
 
-    def make_scheduler(self) -> SchedulerMixin:
+    def make_scheduler(self, kind: str = 'checkpoint', flow_shift: float = 0.0) -> SchedulerMixin:
         """
-        Make the sampler that the checkpoint names.
+        Make the sampler that the checkpoint names, or another one.
 
+        :param kind: 'checkpoint', 'unipc' or 'euler' (which few-step weights are distilled for).
+        :param flow_shift: of the noise levels; 0 for what the checkpoint says.
         :raises WorldModelError: when it is unknown or does not predict a flow.
         """
         require_stack()
         import diffusers
-        config = self.config.scheduler
+        config = other_scheduler(self.config.scheduler, kind, flow_shift)
         name = config.get('_class_name', '')
-        kind = getattr(diffusers, name, None) if name.endswith('Scheduler') else None
-        if kind is None or not hasattr(kind, 'set_timesteps'):
+        maker = getattr(diffusers, name, None) if name.endswith('Scheduler') else None
+        if maker is None or not hasattr(maker, 'set_timesteps'):
             raise WorldModelError(
                 f'{self.base / "scheduler"} names the scheduler {name!r}, which this diffusers '
                 f'({diffusers.__version__}) does not have')
-        scheduler = kind.from_config(dict(config))
+        scheduler = maker.from_config(dict(config))
         if 'FlowMatch' not in name and scheduler.config.get('prediction_type') \
                 != 'flow_prediction':
             raise WorldModelError(
                 f'{self.base / "scheduler"}: the model predicts a flow, but the scheduler is set '
                 f'to prediction_type {scheduler.config.get("prediction_type")!r}')
         return scheduler
+
+
+def other_scheduler(config: Mapping[str, Any], kind: str, flow_shift: float) -> dict[str, Any]:
+    """Return a scheduler's config, changed to another sampler or shift."""
+    if kind not in SCHEDULERS:
+        raise WorldModelError(
+            f'scheduler {kind!r} does not exist; choose one of: {", ".join(SCHEDULERS)}')
+    if flow_shift < 0:
+        raise WorldModelError(f'flow_shift must be positive, or 0 for the checkpoint\'s own, got '
+                              f'{flow_shift:g}')
+    found = dict(config)
+    shift = flow_shift or found.get('flow_shift') or found.get('shift') or 1.0
+    if kind == 'euler':
+        found = {'_class_name': 'FlowMatchEulerDiscreteScheduler',
+                 'num_train_timesteps': found.get('num_train_timesteps', 1000)}
+    elif kind == 'unipc':
+        found = {**found, '_class_name': 'UniPCMultistepScheduler', 'use_flow_sigmas': True,
+                 'prediction_type': 'flow_prediction'}
+    key = 'shift' if 'FlowMatch' in found.get('_class_name', '') else 'flow_shift'
+    return {**found, key: shift} if flow_shift or kind != 'checkpoint' else found
 
 
 def _from_directory(kind: type[Any], path: Path, **more: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -23,12 +24,24 @@ class ImageCondition:
     image_embeds: torch.Tensor   # (1, image tokens, dim) float32
 
 
+def stacked(images: list[ImageCondition]) -> ImageCondition:
+    """Return the conditions of several images as one batch."""
+    return ImageCondition(torch.cat([one.condition for one in images]),
+                          torch.cat([one.image_embeds for one in images]))
+
+
 class ConditionEncoder:
     """Turns images and robot signals into the transformer's inputs, all float32 on the CPU."""
 
-    def __init__(self, config: ModelConfig, codec: VideoCodec, image_encoder: ImageEncoder):
-        """Make an encoder of a VAE and a CLIP model, with the sizes of `config`."""
+    def __init__(self, config: ModelConfig, codec: VideoCodec, image_encoder: ImageEncoder,
+                 robot_codec: VideoCodec | None = None):
+        """
+        Make an encoder of a VAE and a CLIP model, with the sizes of `config`.
+
+        :param robot_codec: of the robot's pictures, where that is to work in another dtype.
+        """
         self._config, self._codec, self._image_encoder = config, codec, image_encoder
+        self._robot_codec = codec if robot_codec is None else robot_codec
 
     def image(self, image: np.ndarray) -> ImageCondition:
         """
@@ -48,7 +61,8 @@ class ConditionEncoder:
         return ImageCondition(torch.cat([mask, latent], dim=1), self._image_encoder.encode(image))
 
     def robot(self, pointmap: np.ndarray, mask: np.ndarray, image: np.ndarray, *,
-              soft_share: float = 0.0, generator: torch.Generator | None = None) -> torch.Tensor:
+              soft_share: float = 0.0, dilation: int = 0,
+              generator: torch.Generator | None = None) -> torch.Tensor:
         """
         Encode the robot's motion.
 
@@ -56,21 +70,21 @@ class ConditionEncoder:
         :param mask: (T, H, W) bool.
         :param image: (T, H, W, 3) uint8, robot only, black elsewhere; unused by pmcond.
         :param soft_share: share of the mask's cells that are set to 0.5 (in training: 0.1).
+        :param dilation: by how many pixels the mask is made larger than the robot.
         :param generator: of the soft cells.
         :return: (1, 20, F, H, A): mask 4, robot latent 16; A = 2 W, for pmcond W.
         """
         sampling = self._config.sampling
         points = torch.from_numpy(np.ascontiguousarray(pointmap)).permute(3, 0, 1, 2)[None]
-        latent = (self._codec.encode(points) - sampling.pointmap_mean) / sampling.pointmap_std
-        packed = pack_mask(mask, self._config.geometry.spatial_scale,
+        latent = self._robot_codec.encode(points)
+        latent = (latent - sampling.pointmap_mean) / sampling.pointmap_std
+        packed = pack_mask(dilate(mask, dilation), self._config.geometry.spatial_scale,
                            self._config.geometry.temporal_scale)
-        if soft_share > 0:
-            chosen = torch.rand(packed.shape, generator=generator) < soft_share
-            packed = torch.where(chosen & (packed > 0), torch.full_like(packed, 0.5), packed)
+        packed = soften(packed, soft_share, generator)
         packed = packed.expand(-1, MASK, -1, -1, -1)
         if self._config.variant is Variant.DEFAULT:
             video = to_range(image).movedim(1, 0)[None]
-            latent = torch.cat([self._codec.encode(video), latent], dim=4)
+            latent = torch.cat([self._robot_codec.encode(video), latent], dim=4)
             packed = torch.cat([packed, packed], dim=4)
         return torch.cat([packed, latent], dim=1)
 
@@ -101,6 +115,28 @@ def pack_mask(mask: np.ndarray, spatial: int = 8, temporal: int = 4) -> torch.Te
     small = torch.from_numpy(np.ascontiguousarray(mask[:, ::spatial, ::spatial])).float()
     rest = small[1:].unflatten(0, (-1, temporal)).amax(dim=1)
     return torch.cat([small[:1], rest])[None, None]
+
+
+def soften(packed: torch.Tensor, share: float,
+           generator: torch.Generator | None = None) -> torch.Tensor:
+    """
+    Return a packed mask of which a share of the ones is 0.5: a fixed count, drawn over the batch.
+
+    :param packed: of one channel, before it is repeated; both halves and all channels agree.
+    """
+    ones = torch.nonzero(packed.flatten() == 1).flatten()
+    chosen = ones[torch.randperm(len(ones), generator=generator)[:int(share * len(ones))]]
+    soft = packed.flatten().clone()
+    soft[chosen] = 0.5
+    return soft.view(packed.shape)
+
+
+def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """Return a mask (T, H, W) bool that reaches `pixels` further on all sides."""
+    if not pixels:
+        return mask
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return np.stack([cv2.dilate(one.astype(np.uint8), disc) for one in mask]).astype(bool)
 
 
 def to_range(image: np.ndarray) -> torch.Tensor:

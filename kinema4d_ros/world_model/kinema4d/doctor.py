@@ -82,7 +82,7 @@ def _check_checkpoint(setting: Mapping[str, Any], device: str, name: str,
         f'{config.arm_tokens} arm tokens')
     need = estimate_memory(
         config, {**checkpoint.stock.shapes, **checkpoint.added.shapes},
-        checkpoint.vae_files.bytes, dtype.itemsize, quantization=setting['quantization'],
+        2 * checkpoint.vae_files.bytes, dtype.itemsize, quantization=setting['quantization'],
         offload=setting['offload'], on_cpu=device == 'cpu')
     for line in need.lines():
         yield Diagnosis('memory', Level.OK, line)

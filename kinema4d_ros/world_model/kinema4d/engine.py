@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.conditioning import ConditionEncoder, ImageCondition
 from kinema4d_ros.world_model.kinema4d.config import Guidance, Sampling
 from kinema4d_ros.world_model.kinema4d.estimate import check_memory, estimate_memory, free_memory
+from kinema4d_ros.world_model.kinema4d.extra_lora import ExtraLora
 from kinema4d_ros.world_model.kinema4d.image_encoder import ImageEncoder
 from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline, SamplingSettings
-from kinema4d_ros.world_model.kinema4d.stack import memory_guard, pick_device, pick_dtype
+from kinema4d_ros.world_model.kinema4d.stack import (memory_guard, pick_device, pick_dtype,
+                                                       pick_robot_dtype)
 from kinema4d_ros.world_model.kinema4d.video_codec import VideoCodec
 
 
@@ -44,28 +46,35 @@ class Engine:
         wanted = Acceleration(
             setting['attention_backend'], setting['cache'], setting['cache_threshold'],
             config.sampling.mag_ratios, self.sampling.steps, setting['quantization'],
-            setting['compile'], setting['offload'], setting['context_parallel'])
+            setting['compile'], setting['offload'], setting['context_parallel'],
+            setting['parallel_kind'])
         wanted.check()
         self._offload = wanted.offload
         if setting['check_memory']:
             shapes = {**self.checkpoint.stock.shapes, **self.checkpoint.added.shapes}
             check_memory(
-                estimate_memory(config, shapes, self.checkpoint.vae_files.bytes,
+                estimate_memory(config, shapes, 2 * self.checkpoint.vae_files.bytes,
                                 self.dtype.itemsize, quantization=wanted.quantization,
                                 offload=wanted.offload,
                                 on_cpu=torch.device(self.device).type == 'cpu'),
                 *free_memory(self.device))
         home = self.device if self._offload == 'none' else 'cpu'
-        self.transformer = self.checkpoint.load_transformer(home, self.dtype)
+        extra = (ExtraLora(setting['extra_lora'], setting['extra_lora_scale'])
+                 if setting['extra_lora'] else None)
+        self.transformer = self.checkpoint.load_transformer(home, self.dtype, extra=extra)
         vae_dtype = torch.float32 if self.dtype is torch.float16 else self.dtype
         self.codec = VideoCodec(self.checkpoint.load_vae(home, vae_dtype))
+        robot_dtype = pick_robot_dtype(setting['robot_dtype'], self.device)
+        self.robot_codec = (self.codec if robot_dtype is vae_dtype
+                            else VideoCodec(self.checkpoint.load_vae(home, robot_dtype)))
         self.image_encoder = ImageEncoder(self.checkpoint.load_image_encoder(home),
                                           config.image_processor)
-        self._conditions = ConditionEncoder(config, self.codec, self.image_encoder)
+        self._conditions = ConditionEncoder(config, self.codec, self.image_encoder,
+                                            self.robot_codec)
         with memory_guard('preparing the transformer'), self._on_device(self.transformer):
             self.active = accelerate(self.transformer, wanted, self.device, self.dtype)
-        self.pipeline = Pipeline(self.transformer, self.checkpoint.make_scheduler(), self.device,
-                                 self.dtype)
+        scheduler = self.checkpoint.make_scheduler(setting['scheduler'], setting['flow_shift'])
+        self.pipeline = Pipeline(self.transformer, scheduler, self.device, self.dtype)
 
     def encode_image(self, image: np.ndarray) -> ImageCondition:
         """Encode a first image, (H, W, 3) uint8 of the model's size."""
@@ -73,15 +82,17 @@ class Engine:
             return self._conditions.image(image)
 
     def encode_robot(self, values: np.ndarray, mask: np.ndarray, image: np.ndarray,
-                     soft_share: float, generator: torch.Generator) -> torch.Tensor:
+                     soft_share: float, generator: torch.Generator,
+                     dilation: int = 0) -> torch.Tensor:
         """Encode the robot of one window; see `ConditionEncoder.robot`."""
-        with self._on_device(self.codec.vae):
+        with self._on_device(self.robot_codec.vae):
             return self._conditions.robot(values, mask, image, soft_share=soft_share,
-                                          generator=generator)
+                                          dilation=dilation, generator=generator)
 
-    def sample(self, image: ImageCondition, arm: torch.Tensor, generator: torch.Generator,
+    def sample(self, image: ImageCondition, arm: torch.Tensor,
+               generator: torch.Generator | Sequence[torch.Generator],
                report: Report) -> torch.Tensor:
-        """Return the latent of the future."""
+        """Return the latents of the futures; see `Pipeline.sample`."""
         with self._on_device(self.transformer):
             return self.pipeline.sample(image, arm, self.sampling, generator, report)
 

@@ -15,6 +15,7 @@ from kinema4d_ros.world_model.kinema4d.pointmap_codec import (following_error, N
                                                               RobotFit)
 
 FITS = ('crop', 'pad', 'stretch')
+PADDINGS = ('hold', 'reverse')
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class ModelView:
         pointmap = np.stack([self._in(robot.pointmap[i], nearest=True) for i in unique])
         image = np.stack([self._in(robot.image[i]) for i in unique])
         mask = ~np.isnan(pointmap[..., 2])
+        image = np.where(mask[..., None], image, np.uint8(0))    # blending leaks over its edge
         return RobotFrames(pointmap[back], mask[back], image[back])
 
     def exact(self, index: int) -> np.ndarray:
@@ -126,17 +128,36 @@ class Window:
     emit: range           # model frames that are given out
 
 
-def plan_windows(count: int, frames: int) -> list[Window]:
+def padded(count: int, frames: int, padding: str) -> np.ndarray:
+    """
+    Return which of `count` frames each of `frames` shows, (frames,) int.
+
+    :param padding: what follows where there are too few: 'hold' repeats the last frame, so that
+        the robot stands still; 'reverse' runs back from it, and forth again, as the clips that
+        the released weights were trained on.
+    :raises WorldModelError: for another padding.
+    """
+    if padding not in PADDINGS:
+        raise WorldModelError(
+            f'padding {padding!r} does not exist; choose one of: {", ".join(PADDINGS)}')
+    index = np.arange(frames)
+    if padding == 'hold':
+        return np.minimum(index, count - 1)
+    around = index % (2 * count)          # the last frame twice, and the first
+    return np.where(around < count, around, 2 * count - 1 - around)
+
+
+def plan_windows(count: int, frames: int, padding: str = 'hold') -> list[Window]:
     """
     Cover `count` frames with windows of `frames`, neighbours sharing one frame.
 
-    A window that is not full is padded by repeating the last frame: the robot stands still there.
+    :param padding: of a window that is not full, as `padded` takes it.
     """
     windows = []
     start = 0
     while True:
         stop = min(start + frames, count)
-        indices = np.minimum(np.arange(start, start + frames), count - 1)
+        indices = start + padded(stop - start, frames, padding)
         windows.append(Window(indices, range(1 if start else 0, stop - start)))
         if stop == count:
             return windows

@@ -3,6 +3,7 @@
 """Sampling: from noise to the joint latent of the future, step by step."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,17 @@ class Pipeline:
         self.forwards = 0   # network evaluations so far, to show what an option saves
 
     def sample(self, image: ImageCondition, arm: torch.Tensor, settings: SamplingSettings,
-               generator: torch.Generator, report: Report = silent) -> torch.Tensor:
+               generator: torch.Generator | Sequence[torch.Generator],
+               report: Report = silent) -> torch.Tensor:
         """
-        Return the latent of one window, (1, 16, F, H, 2 W) float32 on the CPU.
+        Return the latents of one window, (K, 16, F, H, 2 W) float32 on the CPU.
 
+        K candidates go through the network as one batch, each from the noise of its own generator,
+        so that each becomes what it would be alone.
+
+        :param image: of one image for all candidates, or a batch of K.
+        :param arm: (K, 20, F, H, A).
+        :param generator: of the noise, one for each candidate.
         `report('denoise', step, steps)` is called before every network evaluation; what it raises
         ends the sampling there.
 
@@ -65,14 +73,20 @@ class Pipeline:
             condition = image.condition.to(self._device)
             arm = arm.to(self._device, self._dtype)
             embeds = image.image_embeds.to(self._device, self._dtype)
-            channels = network.config.out_channels
-            latents = torch.randn((1, channels, *condition.shape[2:]), generator=generator)
-            latents = latents.to(self._device)
+            count, channels = len(arm), network.config.out_channels
+            each = [generator] if isinstance(generator, torch.Generator) else list(generator)
+            if len(each) != count:
+                raise WorldModelError(f'{count} candidates need {count} generators of noise, '
+                                      f'got {len(each)}')
+            condition = condition.expand(count, -1, -1, -1, -1)
+            embeds = embeds.expand(count, -1, -1)
+            latents = torch.cat([torch.randn((1, channels, *condition.shape[2:]), generator=one)
+                                 for one in each]).to(self._device)
             set_timesteps(scheduler, settings.steps, self._device)
             forget_cached_steps(network)
             for step, timestep in enumerate(scheduler.timesteps):
                 joint = torch.cat([latents, condition], dim=1).to(self._dtype)
-                inputs = (joint, timestep.expand(1), arm, embeds)
+                inputs = (joint, timestep.expand(count), arm, embeds)
                 report('denoise', step, settings.steps)
                 velocity = self._evaluate('cond', inputs, 1)
                 if settings.guidance is Guidance.REFERENCE:

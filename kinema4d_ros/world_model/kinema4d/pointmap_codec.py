@@ -3,13 +3,15 @@
 """
 Metres <-> the model's range, and how far the generated robot is from the exact one.
 
-The released material does not say how metres were brought to [-1, 1]. The likeliest is an affine
-map in the camera frame with one scale for all axes, which is what every normaliser here returns.
-What is unknown is a parameter: the normaliser (`scene`, `per_frame`, `fixed`) and the value of
-pixels without robot. The public sample data settles it without training: look whether
-`mask_pointmap` equals `pointmap` inside the mask (then both share one range), whether the extremes
-of each channel reach 0 and 255 in *every* frame (then the centre moves: `per_frame`) or only once
-per clip (`scene`), and which value `mask_pointmap` has outside the mask.
+The released material does not say how metres were brought to [-1, 1]. Every normaliser here is an
+affine map in the camera frame with one scale for all axes. What is unknown is a parameter: the
+normaliser (`scene`, `per_frame`, `fixed`) and the value of pixels without robot. `per_frame` has
+the better claim: the data of the model's ancestor was made so, and the only normalising function
+in the released program, which nothing uses, moves the centre with each frame. The public sample
+data settles it without training: look whether `mask_pointmap` equals `pointmap` inside the mask
+(then both share one range), whether the extremes of each channel reach 0 and 255 in *every* frame
+(then the centre moves: `per_frame`) or only once per clip (`scene`), and which value
+`mask_pointmap` has outside the mask.
 """
 from __future__ import annotations
 

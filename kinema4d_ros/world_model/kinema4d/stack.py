@@ -92,6 +92,20 @@ def pick_device(name: str) -> str:
     return name
 
 
+def pick_robot_dtype(name: str, device: str) -> torch.dtype:
+    """
+    Return the dtype in which the robot's pictures are encoded.
+
+    'auto' is float16 on a GPU, as the released data was encoded, and float32 elsewhere: bfloat16
+    is 1.4 % rms from float32, float16 0.15 %.
+
+    :raises WorldModelError: for another name than auto, bfloat16, float16, float32.
+    """
+    if name == 'auto' and require_stack().device(device).type != 'cpu':
+        return require_stack().float16
+    return pick_dtype(name, device)
+
+
 def pick_dtype(name: str, device: str) -> torch.dtype:
     """
     Return the torch dtype of the transformer; 'auto' is bfloat16 on a GPU, float32 elsewhere.

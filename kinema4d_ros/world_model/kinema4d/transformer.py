@@ -108,8 +108,11 @@ class Kinema4DTransformer(WanTransformer3DModel):
         tokens = self._with_domain(self.patch_embedding(conditioned)).flatten(2)
         tokens = tokens.transpose(1, 2).contiguous()
         embedding, modulation = self._time(timestep, tokens)
+        recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for block in self.blocks:
-            tokens = block(tokens, context, modulation, rotary)
+            inputs = (tokens, context, modulation, rotary)
+            tokens = (self._gradient_checkpointing_func(block, *inputs) if recompute
+                      else block(*inputs))
         shift, scale = (self.scale_shift_table + embedding.unsqueeze(1)).chunk(2, dim=1)
         tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
         patches = self.proj_out(tokens)

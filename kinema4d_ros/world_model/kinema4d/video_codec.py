@@ -17,7 +17,8 @@ class VideoCodec:
     """
     Encodes and decodes videos (B, 3, T, H, W) in [-1, 1]; latents are float32, normalised.
 
-    The encoder's mean (mode of its distribution) is used: the same input gives the same latent.
+    Where no generator is given, the encoder's mean (mode of its distribution) is used: the same
+    input gives the same latent.
     """
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
@@ -32,12 +33,33 @@ class VideoCodec:
         self._inverse_std = 1.0 / torch.tensor(vae.config.latents_std).view(shape)
         self.encodes = 0   # how many videos were encoded, to show what caching saves
 
-    def encode(self, video: torch.Tensor) -> torch.Tensor:
-        """Return (z - mean) / std, (B, 16, 1 + (T - 1) / 4, H / 8, W / 8) float32 on the CPU."""
+    def encode(self, video: torch.Tensor,
+               generator: torch.Generator | None = None) -> torch.Tensor:
+        """
+        Return (z - mean) / std, (B, 16, 1 + (T - 1) / 4, H / 8, W / 8) float32 on the CPU.
+
+        :param generator: on the CPU; with it a sample of the distribution is drawn, as the
+            released data set holds, in place of its mean.
+        """
+        mean, std = self.distribution(video)
+        if generator is None:
+            return mean
+        return mean + std * torch.randn(mean.shape, generator=generator)
+
+    def distribution(self, video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Return mean and standard deviation of the latent, normalised, float32 on the CPU.
+
+        A float16 autoencoder runs under autocast, which keeps its norms in float32, as the
+        released program encodes robots.
+        """
         self.encodes += 1
-        with torch.inference_mode():
-            latent = self.vae.encode(video.to(self.vae.device, self.vae.dtype)).latent_dist.mode()
-        return (latent.float().cpu() - self._mean) * self._inverse_std
+        device, dtype = self.vae.device, self.vae.dtype
+        with torch.inference_mode(), torch.autocast(
+                device.type, torch.float16, enabled=dtype is torch.float16):
+            found = self.vae.encode(video.to(device, dtype)).latent_dist
+        return ((found.mean.float().cpu() - self._mean) * self._inverse_std,
+                found.std.float().cpu() * self._inverse_std)
 
     def decode(self, latents: torch.Tensor) -> Iterator[torch.Tensor]:
         """

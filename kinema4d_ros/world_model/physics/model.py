@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.foresight import Story
-from kinema4d_ros.foresight.attached import held_bodies, mask_of
+from kinema4d_ros.foresight import best_story
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
                                 silent, WorldEvent)
-from kinema4d_ros.world_model.card import Metric, ModelCard
+from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import draw_told
 from kinema4d_ros.world_model.physics.engine import mujoco
-from kinema4d_ros.world_model.physics.reconstruction import reconstruct, Reconstruction
+from kinema4d_ros.world_model.physics.reconstruction import reconstruct_all, Reconstruction
 from kinema4d_ros.world_model.physics.tale import Tale
 from kinema4d_ros.world_model.physics.things import LARGEST
 
@@ -34,7 +33,7 @@ class Physics(Frozen):
     name = 'physics'
     card = ModelCard(
         inputs='RGB and depth', outputs='RGB and points with sigma, events, where things are',
-        metric=Metric.MEASURED, views='every camera', code_licence='Apache-2.0 (here and MuJoCo)',
+        metres=Metres.MEASURED, views='every camera', code_licence='Apache-2.0 (here and MuJoCo)',
         weights_licence='none', memory='that of the pictures',
         time='seconds for 49 frames on a CPU, with 8 members',
         run_here='all of it, against recordings of two other engines (measured.md)')
@@ -73,17 +72,20 @@ class Physics(Frozen):
 
         :raises WorldModelError: the rollout has no `chain`, or no simulation was stable.
         """
-        if observation.view.depth is None:
+        if not observation.has_depth:
             yield from self._all_stays(observation, robot, seed, report, 'there is no depth')
             return
         if not robot.chain:
             raise WorldModelError(f'world model {self.name!r} needs the links of the robot as '
                                   'rigid bodies; set RobotRollout.chain, see robot.robot_chain')
-        held = mask_of(held_bodies(robot), observation.view) if robot.held else None
-        scene = self._scene_of(observation, robot, held)
+        scene = self._scene_of(observation, robot)
+        if not scene.measuring:
+            yield from self._all_stays(observation, robot, seed, report,
+                                       'the views that are predicted have no depth')
+            return
         report('foresee', 0, 2)
         if self._seen is None or self._seen[0] is not scene:
-            self._seen = scene, reconstruct(scene.view, self.setting['largest_object'])
+            self._seen = scene, reconstruct_all(scene, self.setting['largest_object'])
         reconstruction = self._seen[1]
         report('foresee', 1, 2)
         if reconstruction is None:     # no level surface: nothing that things could stand on
@@ -91,13 +93,13 @@ class Physics(Frozen):
                 observation, robot, seed, report,
                 'the depth shows no level surface that things could stand on')
             return
-        story = Story(scene.view, robot, pictures=False)     # which says what could not be seen
-        tale = Tale(reconstruction, scene.view, robot, seed=seed,
+        story = best_story(scene, robot)     # which says what could not be seen
+        tale = Tale(reconstruction, scene.views[reconstruction.source], robot, seed=seed,
                     members=self.setting['members'], threads=self.setting['threads'],
                     foreseen=[each.event for each in story.events],
                     check=lambda: report('foresee', 1, 2))
         report('foresee', 2, 2)
-        yield from draw_told(tale, scene.view, robot, report,
+        yield from draw_told(tale, scene, robot, report,
                              self.setting['robot_depth_tolerance'],
                              sigmas=tale.sigmas if len(tale.ensemble.runs) > 1 else None)
 

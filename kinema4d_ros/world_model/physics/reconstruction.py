@@ -3,15 +3,18 @@
 """From a picture with depth to a world of rigid things on their support."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from kinema4d_ros.foresight import Body
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.hull import depth_in, hull_planes
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import HeldObject, RobotRollout
 from kinema4d_ros.world_model.physics.pieces import blocks_of, pieces_of
@@ -20,6 +23,8 @@ from kinema4d_ros.world_model.physics.world import Thing, RigidWorld
 
 _FARTHEST = 1.5       # [m] horizontally from the base; nothing farther is looked at
 _FEWEST = 10          # vertices of a body
+_SAME = 0.012         # [m] two views see one surface within this
+_SHARED = 0.3         # share of a thing that is where another one is: they are one
 _IN_ROBOT = 0.3       # share of a thing inside of a link: it is a remainder of the robot itself
 _NEAR = 0.002         # [m]
 _RAISED = 0.008       # [m] what stands higher than this above the ground stands on something
@@ -36,6 +41,7 @@ class Reconstruction:
     ground: float                        # [m] base frame
     things: tuple[Thing, ...]
     fixtures: tuple[np.ndarray, ...]     # (N, 3) float64 [m] base frame, points of each
+    source: int = 0                      # number of the view, among the scene's, of the masks
 
     def world(self, robot: RobotRollout) -> RigidWorld:
         """Return what is simulated with a motion of the robot: that, and what the robot holds."""
@@ -73,6 +79,57 @@ def reconstruct(view: SceneView, largest: float = LARGEST, *,
         if pieces is not None:
             things.append(Thing(body, pieces, mask))
     return Reconstruction(seen.ground, tuple(things), tuple(fixtures))
+
+
+def reconstruct_all(scene: Scene, largest: float = LARGEST, *,
+                    pictures: bool = True) -> Reconstruction | None:
+    """
+    Return what all views of a scene show, fused; see `reconstruct`.
+
+    One thing that two views see is one thing, with the shape that the first of them gives it. What
+    only another view sees is added to what the first one shows, without a mask.
+    """
+    fused: Reconstruction | None = None
+    for view in scene.measuring:
+        seen = reconstruct(view, largest, pictures=pictures)
+        if seen is None:
+            continue
+        if fused is None:
+            fused = dataclasses.replace(seen, source=scene.views.index(view))
+        else:
+            fused = _fused(fused, seen)
+    return fused
+
+
+def _fused(one: Reconstruction, other: Reconstruction) -> Reconstruction:
+    """Return what one view shows with what another one adds to it."""
+    fixtures = np.concatenate([np.empty((0, 3)), *one.fixtures])
+    tree = cKDTree(fixtures) if len(fixtures) else None
+    added = []
+    for thing in other.things:
+        points = thing.body.vertices
+        is_fixture = tree is not None and \
+            float((tree.query(points, distance_upper_bound=_SAME)[0] < np.inf).mean()) > _SHARED
+        if not is_fixture and not any(_are_one(thing.body, known.body) for known in one.things):
+            added.append(dataclasses.replace(thing, mask=np.zeros((0, 0), bool)))
+    things = (*one.things, *added)
+    more = []
+    for points in other.fixtures:       # what is a fixture from here may be a thing from there
+        for thing in one.things:
+            if thing.body.planes is not None and len(points):
+                points = points[depth_in(points, thing.body.planes, np.eye(4)) > _SAME]
+        if len(points) >= _FEWEST:
+            more.append(points)
+    return dataclasses.replace(one, things=things, fixtures=(*one.fixtures, *more))
+
+
+def _are_one(body: Body, other: Body) -> bool:
+    """Return whether two views show one thing: much of one is where the other is."""
+    for inner, outer in ((body, other), (other, body)):
+        if outer.planes is not None and float(
+                (depth_in(inner.vertices, outer.planes, np.eye(4)) <= _SAME).mean()) > _SHARED:
+            return True
+    return False
 
 
 def _carried_by(body: Body, others: Sequence[Body], ground: float) -> Body | None:

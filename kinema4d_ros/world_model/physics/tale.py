@@ -58,7 +58,7 @@ class Tale(Told):
             raise WorldModelError(
                 f'none of {members} simulations was stable, so nothing can be predicted; use the '
                 "world model 'kinematic', or give 'physics' more `members`")
-        self.targets = []
+        self.targets, self.source = [], reconstruction.source
         self.backdrops = [Backdrop(0, view.image if pictures else None, view.depth)]
         self.bodies: list[MovingBody] = []
         self.sigmas: list[np.ndarray] = []

@@ -180,7 +180,7 @@ def test_a_number_of_devices_that_does_not_divide_is_an_error(model, monkeypatch
 
 
 _TWO_PROCESSES = """
-import sys
+import os, sys
 import torch
 from torch import distributed
 torch.set_num_threads(1)
@@ -188,7 +188,11 @@ torch.accelerator.device_count = lambda: 1      # diffusers asks for it before i
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.acceleration import accelerate, Acceleration, probe
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
-model = Checkpoint(*sys.argv[1:3]).load_transformer('cpu', torch.float32)
+from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
+from kinema4d_ros.world_model.kinema4d.config import Guidance
+from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline, SamplingSettings
+checkpoint = Checkpoint(*sys.argv[1:3])
+model, single = (checkpoint.load_transformer('cpu', torch.float32) for _ in range(2))
 alone = probe(model, 'cpu', torch.float32)
 distributed.init_process_group('gloo', init_method=f'file://{sys.argv[3]}', world_size=2,
                                rank=int(sys.argv[4]))
@@ -196,7 +200,26 @@ seen = accelerate(model, Acceleration(context_parallel=2), 'cpu', torch.float32)
 assert seen == ['context_parallel=2: active on 2 of 2 self-attentions',
                 'attention_backend=native: active on 6 of 6 attention calls'], seen
 assert torch.allclose(probe(model, 'cpu', torch.float32), alone, atol=1e-5)
-distributed.destroy_process_group()
+generator = torch.Generator().manual_seed(5)
+size = checkpoint.config.geometry
+image = ImageCondition(torch.randn(1, 20, *size.joint_latent, generator=generator),
+                       torch.randn(1, checkpoint.config.image_tokens, 32, generator=generator))
+arms = torch.randn(2, 20, *size.joint_latent[:2], size.latent_width, generator=generator)
+
+def sample(network):        # two candidates, two steps
+    pipeline = Pipeline(network, checkpoint.make_scheduler(), 'cpu', torch.float32)
+    return pipeline.sample(image, arms, SamplingSettings(2, Guidance.SINGLE_PASS, 5.0),
+                           [torch.Generator().manual_seed(seed) for seed in (0, 1)])
+
+assert torch.allclose(sample(model), sample(single), atol=1e-4)
+try:
+    accelerate(single, Acceleration(context_parallel=2, parallel_kind='ring'), 'cpu', torch.float32)
+except WorldModelError as error:        # the kernel of the CPU has no log-sum-exp
+    assert 'attention_backend=native (with the other options) cannot be used here' in str(error)
+else:
+    raise AssertionError('ring attention ran on a kernel that cannot')
+distributed.barrier()
+os._exit(0)             # gloo's own threads may abort a process that ends in the ordinary way
 """
 
 
@@ -213,7 +236,7 @@ def test_two_processes_that_share_the_sequence_give_the_same_result(checkpoints,
 
 
 @pytest.mark.parametrize('name, value', [
-    ('cache', 'tea'), ('quantization', 'int3'), ('offload', 'disk'),
+    ('cache', 'tea'), ('parallel_kind', 'star'), ('quantization', 'int3'), ('offload', 'disk'),
     ('attention_backend', 'magic')])
 def test_unknown_values_list_the_known_ones(model, name, value):
     with pytest.raises(WorldModelError, match=f"{name} '{value}' does not exist; choose one of: "):

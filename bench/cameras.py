@@ -1,0 +1,58 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What further cameras cost: tier 1 with one, two and three cameras side by side.
+
+Each camera has 720x480 pixels of image and depth and looks at the arm of `bench.precheck` over a
+table with blocks from another side; the observation is new each time. `ours` is what the last
+camera adds, `usual` is tier 1 with one. Goal: at most 0.6 of it. That all cameras are believed,
+and that the verdict is that of one camera, is checked.
+"""
+from __future__ import annotations
+
+import dataclasses
+
+from bench.precheck import motion, observe, VOXEL
+from bench.render import PANDA
+from bench.timing import interleave, median, median_of_cores, REPEATS, row
+from kinema4d_ros.precheck import PrecheckSettings, RobotChecker, Tier1Settings
+from kinema4d_ros.robot import find_gripper, load_meshes, Robot
+from kinema4d_ros.simulator import with_finger_boxes
+from kinema4d_ros.types import Observation
+
+PLACES = {'front': (1.3, 0.5, 0.9), 'side': (0.4, -1.2, 0.8), 'back': (-0.5, 0.9, 1.0)}   # [m]
+GOAL = 0.6      # of tier 1 with one camera
+
+
+def measure(repeats: int) -> list[dict]:
+    """Return a row for the second and the third camera."""
+    robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
+    meshes = load_meshes(robot)
+    gripper = with_finger_boxes(find_gripper(robot), meshes)
+    checker = RobotChecker(robot, meshes, gripper,
+                           PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
+    checker.warm_up()
+    trajectory, seen = motion(robot), several(robot, meshes)
+
+    def ours(count: int):
+        # A new object: nothing of this scene has been computed before.
+        return checker.tier1(dataclasses.replace(seen, views=seen.views[:count]), trajectory)
+
+    seconds = interleave({count: lambda count=count: ours(count) for count in (1, 2, 3)},
+                         max(repeats, REPEATS))
+    severest = [max(f.severity for f in ours(count).findings) for count in (1, 2, 3)]
+    used = len(checker.look(seen).scene.views)
+    clock = {count: median(seconds[count]) for count in seconds}
+    cores = {count: median_of_cores(seconds[count]) for count in seconds}
+    return [row(f'tier 1, {words} camera of 720x480 added', cores[count] - cores[count - 1],
+                cores[1], GOAL, same=used == 3 and severest[count - 1] <= severest[0],
+                clock_s=clock[count], clock_one_s=clock[1])
+            for count, words in ((2, 'second'), (3, 'third'))]
+
+
+def several(robot: Robot, meshes) -> Observation:
+    """Return what the cameras see together."""
+    each = {name: observe(robot, meshes, from_where=place) for name, place in PLACES.items()}
+    first = each['front']
+    return dataclasses.replace(first, views=tuple(
+        dataclasses.replace(one.view, name=name) for name, one in each.items()))

@@ -1,0 +1,168 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""LeRobot data sets of version 2.0, 2.1 and 3.0, read with pyarrow and PyAV."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema4d_ros.datasets.lerobot_meta import (components, DEFAULT_DATA, DEFAULT_VIDEO,
+                                                EpisodeRow, LeRobotMeta)
+from kinema4d_ros.datasets.parquet import episode_rows
+from kinema4d_ros.datasets.paths import file_name, fill, inside
+from kinema4d_ros.datasets.poses import camera_matrix, pose_matrix
+from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
+from kinema4d_ros.datasets.video import DepthCode, EncodedFrames, VideoFrames
+from kinema4d_ros.errors import DatasetError
+
+_BOOKKEEPING = ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index')
+_SUCCESS = ('is_episode_successful', 'next.success', 'success', 'episode_success')
+
+
+class LeRobotSource:
+    """One set: a folder with meta/info.json."""
+
+    def __init__(self, path: Path, rate: float | None = None) -> None:
+        """
+        Read what the set says of itself.
+
+        :param rate: rows a second, in place of the fps of info.json.
+        :raises DatasetError: info.json cannot be read, or is of a version that is not known.
+        """
+        self.path, self.meta = path, LeRobotMeta.load(path)
+        self._rate = rate
+        self.form = f'LeRobot {self.meta.version}'
+
+    @cached_property
+    def _rows(self) -> Mapping[str, EpisodeRow]:
+        return {file_name(f'episode_{row.index:06d}'): row for row in self.meta.episodes()}
+
+    def episode_names(self) -> Sequence[str]:
+        """Return episode_000000 and so on."""
+        return tuple(self._rows)
+
+    def read(self, name: str) -> SourceEpisode:
+        """
+        Read the rows of one episode; videos are opened when they are looked at.
+
+        :raises DatasetError: its files are not there, or damaged.
+        """
+        row = self._rows[name]
+        table = episode_rows(self._data_files(row), row.index)
+        if not table.count:
+            raise DatasetError(f'{self.path}: no row of {name} is in {self._data_files(row)}')
+        columns = dict(table.numbers)
+        times = np.arange(table.count) / (self._rate or self.meta.rate)
+        stamps = columns.get('timestamp')
+        if stamps is not None and self._rate is None and np.isfinite(stamps).all():
+            times = stamps[:, 0] - stamps[0, 0]
+        videos: dict[str, FrameStream] = {
+            key: EncodedFrames([data if data is not None else inside(self.path, path or '')
+                                for data, path in images])
+            for key, images in table.images.items()}
+        for key, feature in self.meta.features.items():
+            if feature.get('dtype') == 'video':
+                stream = self._video(row, key, feature)
+                if stream is not None:
+                    videos[key] = stream
+        names = {key: components(self.meta.features[key].get('names')) for key in columns
+                 if key in self.meta.features}
+        return SourceEpisode(
+            name, times, {key: value for key, value in columns.items() if key not in _BOOKKEEPING},
+            videos, {key: value for key, value in names.items() if value},
+            _cameras(columns, videos), text=self._text(row, columns), success=_success(columns),
+            origin=f'{self.path.name} ({self.form}), episode {row.index}',
+            licence=self.meta.licence, robot=self.meta.robot)
+
+    def _text(self, row: EpisodeRow, columns: Mapping[str, np.ndarray]) -> str:
+        if row.tasks:
+            return row.tasks[0]
+        index = columns.get('task_index')
+        return '' if index is None else self.meta.tasks.get(int(index[0, 0]), '')
+
+    def _values(self, row: EpisodeRow, chunk: int, file: int) -> dict[str, str | int]:
+        """Return every name that templates of info.json have been seen to use."""
+        old = self.meta.version.startswith('v2')
+        return {'episode_chunk': row.index // self.meta.chunks_size if old else chunk,
+                'episode_index': row.index, 'episode_file': file, 'chunk_index': chunk,
+                'file_index': file}
+
+    def _data_files(self, row: EpisodeRow) -> list[Path]:
+        template = self.meta.data_path or DEFAULT_DATA[self.meta.version[:2]]
+        named = inside(self.path, fill(template, self._values(row, *row.data)))
+        if named.is_file():
+            return [named]
+        found = sorted((self.path / 'data').rglob(f'*episode_{row.index:06d}.parquet')) or sorted(
+            (self.path / 'data').rglob('*.parquet') if self.meta.version.startswith('v3') else [])
+        if not found:
+            raise DatasetError(f'{self.path}: there is no file {named.relative_to(self.path)}, and '
+                               'no other of that episode in data')
+        return found
+
+    def _video(self, row: EpisodeRow, key: str, feature: Mapping[str, Any]) -> VideoFrames | None:
+        """Return the frames of one camera, None where the file is not there."""
+        chunk, file, begin, end = row.videos.get(key, (0, 0, 0.0, None))
+        template = self.meta.video_path or DEFAULT_VIDEO[self.meta.version[:2]]
+        values = self._values(row, chunk, file) | {'video_key': key}
+        path = inside(self.path, fill(template, values))
+        if not path.is_file():
+            folder = inside(self.path, f'videos/{key}')
+            pattern = f'episode_{row.index:06d}.mp4'
+            others = sorted(other for other in (self.path / 'videos').rglob(pattern)
+                            if key in other.parts)
+            if not others and folder.is_dir():
+                others = sorted(folder.rglob('*.mp4'))
+                others = others if len(others) == 1 else []      # which, if there are several?
+            if not others:
+                return None
+            path = others[0]
+        return VideoFrames(path, begin=begin, end=end, depth=_depth_code(feature))
+
+
+def _depth_code(feature: Mapping[str, Any]) -> DepthCode | None:
+    """Return how a video stands for depth, None where it is colour."""
+    info: dict[str, Any] = {}
+    for key in ('video_info', 'info'):
+        if isinstance(feature.get(key), Mapping):
+            info |= feature[key]
+    short = {key.removeprefix('video.'): value for key, value in info.items()}
+    if not (short.get('is_depth_map') or feature.get('is_depth_map')):
+        return None
+    try:
+        return DepthCode(float(short.get('depth_min', 0.01)), float(short.get('depth_max', 10.0)),
+                         float(short.get('shift', 3.5)), bool(short.get('use_log', True)))
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f'info.json: the depth of a video is coded by {short}') from error
+
+
+def _success(columns: Mapping[str, np.ndarray]) -> bool | None:
+    for name in _SUCCESS:
+        if name in columns:
+            return bool(np.any(columns[name] > 0.5))
+    return None
+
+
+def _cameras(columns: Mapping[str, np.ndarray], videos: Mapping[str, FrameStream]
+             ) -> dict[str, SourceCamera]:
+    """Return what columns say of cameras: camera_intrinsics.NAME, camera_extrinsics.NAME."""
+    found = {}
+    for key in videos:
+        short = key.rpartition('.')[2].rpartition('/')[2]
+        K = _first(columns, 'intrinsics', short)
+        T = _first(columns, 'extrinsics', short)
+        if K is not None or T is not None:
+            found[key] = SourceCamera(None if K is None else camera_matrix(K),
+                                      None if T is None else pose_matrix(T, 'xyz_rpy'),
+                                      origin='columns of the set')
+    return found
+
+
+def _first(columns: Mapping[str, np.ndarray], kind: str, camera: str) -> np.ndarray | None:
+    for name, values in columns.items():
+        if kind in name and name.rpartition('.')[2] == camera:
+            return values[0] if np.isfinite(values[0]).all() and values[0].any() else None
+    return None

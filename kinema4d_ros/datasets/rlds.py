@@ -1,0 +1,171 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""RLDS as tensorflow_datasets stores it (DROID, Bridge V2, fractal): one Example is one episode."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinema4d_ros.datasets.paths import file_name, json_object, MOST_ROWS
+from kinema4d_ros.datasets.source import FrameStream, SourceEpisode
+from kinema4d_ros.datasets.tfrecord import (Example, parse_example, read_record, record_offsets,
+                                            Values)
+from kinema4d_ros.datasets.video import decode_image, EncodedFrames
+from kinema4d_ros.errors import DatasetError
+
+_SHARD = re.compile(r'(?P<split>[\w.+]+)\.tfrecord-(?P<number>\d+)-of-\d+$')
+_STEPS = 'steps/'
+_ONCE = 'episode_metadata/'
+_BLACK = 12      # a JPEG of nothing is no brighter
+_NOT_DATA = ('language_embedding', 'discount', 'reward', 'is_first', 'is_last', 'is_terminal')
+
+
+class RldsSource:
+    """The shards of one version of a set, or one shard alone."""
+
+    form = 'RLDS (TFRecord)'
+
+    def __init__(self, path: Path, rate: float | None = None) -> None:
+        """
+        Find the shards; none is read yet.
+
+        :param path: folder of the version, of the set, or a .tfrecord file.
+        :param rate: rows a second, which RLDS does not say.
+        :raises DatasetError: there is none.
+        """
+        self.path, self._rate = path, rate
+        self._shards = [path] if path.is_file() else sorted(
+            file for file in path.rglob('*') if '.tfrecord' in file.name and file.is_file())
+        if not self._shards:
+            raise DatasetError(f'{path} has no .tfrecord file in it')
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of what is one tensor a step, by name."""
+        file = self._shards[0].parent / 'features.json'
+        found: dict[str, tuple[int, ...]] = {}
+        if file.is_file():
+            _walk(json_object(file), '', found)
+        return found
+
+    @cached_property
+    def _at(self) -> Mapping[str, tuple[Path, int, int]]:
+        """Episode -> shard, begin and length; a shard with a damaged length ends there."""
+        found: dict[str, tuple[Path, int, int]] = {}
+        self._broken: dict[str, str] = {}
+        for shard in self._shards:
+            match = _SHARD.search(shard.name)
+            stem = f'{match["split"]}_{match["number"]}' if match else shard.name
+            try:
+                offsets = record_offsets(shard)
+            except DatasetError as error:
+                name = file_name(f'{stem}_damaged')
+                self._broken[name] = str(error)
+                found[name] = shard, 0, 0
+                continue
+            for number, (begin, length) in enumerate(offsets):
+                found[file_name(f'{stem}_{number:04d}')] = shard, begin, length
+        return found
+
+    def episode_names(self) -> Sequence[str]:
+        """Return shard and number of each record."""
+        return tuple(self._at)
+
+    def read(self, name: str) -> SourceEpisode:
+        """
+        Read one episode.
+
+        :raises DatasetError: its record is damaged, or its steps differ in number.
+        """
+        shard, begin, length = self._at[name]
+        if name in self._broken:
+            raise DatasetError(self._broken[name])
+        example = parse_example(read_record(shard, begin, length))
+        return self._episode(name, shard, example)
+
+    def _episode(self, name: str, shard: Path, example: Example) -> SourceEpisode:
+        features = dict(example.features) | {
+            key: _joined(steps) for key, steps in example.sequences.items()}
+        count = _steps(features, self._shapes)
+        if not 0 < count <= MOST_ROWS:
+            raise DatasetError(f'{name} has {count} steps')
+        if self._rate is None:
+            raise DatasetError(f'{self.path}: RLDS does not say how many steps a second there '
+                               'are; name a robot preset that does, or give --rate')
+        columns: dict[str, np.ndarray] = {}
+        videos: dict[str, FrameStream] = {}
+        text = ''
+        for key, values in features.items():
+            short = key.removeprefix(_STEPS).replace('/', '.')
+            if not key.startswith(_STEPS) or short in _NOT_DATA:
+                continue
+            if isinstance(values, np.ndarray):
+                columns[short] = self._column(name, key, values, count)
+            elif 'language' in short or 'instruction' in short:
+                text = text or (values[0].decode('utf-8', 'replace') if values else '')
+            elif values and len(values) == count and _is_image(values[0]):
+                # Bridge has black pictures where there was no camera; its flags has_image_N are
+                # not to be relied on.
+                if decode_image(values[0], f'{name}: {key} 0').max() > _BLACK:
+                    videos[short] = EncodedFrames(values)
+        path = features.get(f'{_ONCE}file_path')
+        where = path[0].decode('utf-8', 'replace') if isinstance(path, list) and path else ''
+        return SourceEpisode(
+            name, np.arange(count) / self._rate, columns, videos, text=text,
+            success=True if '/success/' in where else False if '/failure/' in where else None,
+            origin=f'{shard.name} {where}'.strip())
+
+    def _column(self, name: str, key: str, values: np.ndarray, count: int) -> np.ndarray:
+        width = int(np.prod(self._shapes.get(key, ()), initial=1))
+        if key not in self._shapes and len(values) % count == 0:
+            width = len(values) // count
+        if len(values) != count * width:
+            raise DatasetError(f'{name}: {key} has {len(values)} numbers in {count} steps; '
+                               f'features.json says {width} each')
+        return values.astype(np.float64).reshape(count, width)
+
+
+def _walk(node: Any, path: str, found: dict[str, tuple[int, ...]]) -> None:
+    """Collect the shapes of tensors from features.json."""
+    if not isinstance(node, dict):
+        return
+    for key, child in node.get('featuresDict', {}).get('features', {}).items():
+        _walk(child, f'{path}/{key}' if path else key, found)
+    if 'sequence' in node:
+        _walk(node['sequence'].get('feature'), path, found)
+    if 'tensor' in node:
+        sizes = node['tensor'].get('shape', {}).get('dimensions', [])
+        try:
+            found[path] = tuple(int(size) for size in sizes)
+        except (TypeError, ValueError) as error:
+            raise DatasetError(f'features.json: {path} has the shape {sizes}') from error
+
+
+def _joined(steps: Sequence[Values]) -> Values:
+    """Return the values of all steps of a SequenceExample as those of an Example."""
+    arrays = [step for step in steps if isinstance(step, np.ndarray)]
+    if arrays:
+        return np.concatenate(arrays)
+    return [item for step in steps if isinstance(step, list) for item in step]
+
+
+def _steps(features: Mapping[str, Values], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Return how many steps there are: what has one value in each says so."""
+    for key in ('steps/is_first', 'steps/is_last', 'steps/reward', 'steps/discount'):
+        if key in features:
+            return len(features[key])
+    counts = [len(values) for key, values in features.items() if key.startswith(_STEPS)
+              and isinstance(values, list)]
+    counts += [len(features[key]) // int(np.prod(shape, initial=1))
+               for key, shape in shapes.items() if key.startswith(_STEPS) and key in features
+               and int(np.prod(shape, initial=1)) > 0]
+    return min(counts, default=0)
+
+
+def _is_image(data: bytes) -> bool:
+    return data[:3] == b'\xff\xd8\xff' or data[:8] == b'\x89PNG\r\n\x1a\n'

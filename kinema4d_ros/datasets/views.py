@@ -1,0 +1,157 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which camera of an episode is taken, and what is known of it: by user, set or preset."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from kinema4d_ros.camera import CameraCalibration
+from kinema4d_ros.datasets.preset import PresetCamera, RobotPreset
+from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
+from kinema4d_ros.errors import CameraError, DatasetError
+from kinema4d_ros.types import PinholeCamera
+
+_GUESS = 1.0        # focal length of an unknown camera, in widths of the image
+_MOST_TEXT = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class KnownCamera:
+    """A camera as the episode will have it."""
+
+    calibration: CameraCalibration
+    T_base_camera: np.ndarray | None      # (4, 4) float64, optical axes; None where nobody knows
+    exact: bool                           # K and T are both known, and not guessed
+    parent: str                           # link that it is fixed to; '' the base
+    origin: str                           # of K and T, for people
+
+
+def choose_stream(episode: SourceEpisode, preset: RobotPreset, wanted: str
+                  ) -> tuple[str, FrameStream, FrameStream | None]:
+    """
+    Return name and pictures of the camera to take, and its depth where there is some.
+
+    :param wanted: name, or a part of it that fits one camera only; '' takes the first that the
+        preset names, else the first.
+    :raises DatasetError: there is none, or several fit.
+    """
+    color = {key: stream for key, stream in episode.videos.items() if not stream.is_depth}
+    if not color:
+        raise DatasetError(f'{episode.name} has no pictures')
+    if wanted:
+        fits = [key for key in color if key == wanted] or [key for key in color if wanted in key]
+        if len(fits) != 1:
+            raise DatasetError(f'{episode.name}: {len(fits)} cameras are called {wanted!r}; it has '
+                               f'{", ".join(color)}')
+        key = fits[0]
+    else:
+        order = [key for part in preset.camera_order for key in color if part in key]
+        key = (order or list(color))[0]
+    depth = next((stream for name, stream in episode.videos.items() if stream.is_depth
+                  and (name.startswith(key) or name.replace('_depth', '').endswith(key))), None)
+    return key, color[key], depth
+
+
+def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tuple[int, int],
+                 given: KnownCamera | None) -> KnownCamera:
+    """
+    Return what is known of a camera: what the user gives goes before the set, it before the preset.
+
+    :param size: (width, height) of its pictures, which K is scaled to.
+    :raises DatasetError: K is of no camera.
+    """
+    told = episode.cameras.get(key, SourceCamera())
+    hint = next((camera for part, camera in preset.cameras.items() if part in key), None)
+    if given is not None:
+        calibration = _scaled(given.calibration, size)
+        return KnownCamera(calibration, given.T_base_camera, given.exact, given.parent,
+                           given.origin)
+    origins, exact = [], True
+    if told.K is not None:
+        calibration = _scaled(_calibration(told.K, told.size or size, told.D,
+                                           told.distortion_model), size)
+        origins.append(f'K: {told.origin}')
+    elif hint is not None:
+        fx, fy, cx, cy = hint.K
+        calibration = _scaled(_calibration(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
+                                           (hint.width, hint.height), (), ''), size)
+        exact &= hint.exact
+        origins.append(f'K: preset {preset.name}{_about(hint)}')
+    else:
+        focal = _GUESS * size[0]
+        calibration = _calibration(np.array([[focal, 0, (size[0] - 1) / 2],
+                                             [0, focal, (size[1] - 1) / 2], [0, 0, 1]]),
+                                   size, (), '')
+        exact = False
+        origins.append('K: a guess')
+    T = told.T_base_camera
+    if T is not None:
+        origins.append(f'T: {told.origin}')
+    elif hint is not None and hint.T_base_camera:
+        T = np.reshape(np.array(hint.T_base_camera, np.float64), (4, 4))
+        exact &= hint.exact
+        origins.append(f'T: preset {preset.name}{_about(hint)}')
+    else:
+        exact = False
+        origins.append('T: not known')
+    return KnownCamera(calibration, T, exact, '', '; '.join(origins))
+
+
+def _about(hint: PresetCamera) -> str:
+    return '' if hint.exact else f' ({hint.note or "about right"})'
+
+
+def _calibration(K: np.ndarray, size: tuple[int, int], D: tuple[float, ...], model: str
+                 ) -> CameraCalibration:
+    try:
+        return CameraCalibration(size[0], size[1], model or ('plumb_bob' if D else ''), D,
+                                 tuple(np.ravel(K)))
+    except CameraError as error:
+        raise DatasetError(f'K of the camera: {error}') from error
+
+
+def _scaled(calibration: CameraCalibration, size: tuple[int, int]) -> CameraCalibration:
+    """Return a calibration for pictures of another size; those of a lens are not resized."""
+    if (calibration.width, calibration.height) == size:
+        return calibration
+    K = calibration.K
+    camera = PinholeCamera(calibration.width, calibration.height, K[0], K[4], K[2], K[5])
+    return _calibration(camera.resized(*size).K, size, calibration.D, calibration.distortion_model)
+
+
+def load_extrinsics(path: Path) -> KnownCamera:
+    """
+    Read the file that `kinema4d calibrate` writes.
+
+    :raises DatasetError: it cannot be read, or does not say K and where the camera is.
+    """
+    try:
+        if path.stat().st_size > _MOST_TEXT:
+            raise DatasetError(f'{path} is larger than {_MOST_TEXT} bytes')
+        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+        return _from_document(document, path)
+    except OSError as error:
+        raise DatasetError(f'{path} cannot be read: {error.strerror}') from error
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError,
+            CameraError) as error:
+        raise DatasetError(f'{path} is no calibration: it lacks {error}; make it with kinema4d '
+                           'calibrate') from error
+
+
+def _from_document(document: Mapping[str, Any], path: Path) -> KnownCamera:
+    camera = document['camera']
+    T = np.array(document['T_base_camera'], np.float64).reshape(4, 4)
+    R = T[:3, :3]
+    if not np.isfinite(T).all() or np.abs(R @ R.T - np.eye(3)).max() > 1e-4 \
+            or np.linalg.det(R) < 0:
+        raise ValueError('a T_base_camera that is a rigid transform')
+    K = np.array([[camera['fx'], 0, camera['cx']], [0, camera['fy'], camera['cy']], [0, 0, 1]],
+                 np.float64)
+    return KnownCamera(_calibration(K, (int(camera['width']), int(camera['height'])), (), ''), T,
+                       True, str(document.get('parent') or ''), path.name)

@@ -1,0 +1,162 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's view of the robot: whether the camera is where it is said to be."""
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinema4d_ros.camera import RobotImages, RobotRenderer
+from kinema4d_ros.camera.image_agreement import image_agreement
+from kinema4d_ros.camera.robot_agreement import in_front, robot_agreement, RobotAgreement
+from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.precheck.tier1.camera_pairs import PairMember
+from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory, depth_noise,
+                                                     explained_pixels, IN_FRONT, judge_camera,
+                                                     judge_image)
+from kinema4d_ros.scene import SceneSettings
+from kinema4d_ros.scene.mask import grow
+from kinema4d_ros.types import CameraView, Finding, Severity
+
+_BLIND = 0.25      # of `least_measured`: a depth image with less is of a camera that is broken
+
+
+@dataclass(frozen=True, eq=False)
+class ViewLook:
+    """What is made of one view of an observation."""
+
+    seen: CameraView             # as it came
+    settings: Tier1Settings      # with the camera's own calibration
+    T_base_link: np.ndarray      # (L, 4, 4) at the view's own stamp
+    robot_depth: np.ndarray      # (H, W) float32 [m], NaN where no robot; camera as stated
+    agreement: RobotAgreement
+    camera: CameraBelief
+    robot_there: np.ndarray      # the same as `robot_depth`, from where the camera is believed
+
+    @property
+    def name(self) -> str:
+        """Name of the camera."""
+        return self.seen.name
+
+    @property
+    def by_robot(self) -> bool:
+        """Whether the robot that it sees now vouches for the camera."""
+        return self.camera.is_believed and self.agreement.why_not_compared() is None
+
+    @property
+    def view_there(self) -> CameraView:
+        """The view from where the camera is believed to be."""
+        if self.camera.T_base_camera is self.seen.T_base_camera:
+            return self.seen
+        return dataclasses.replace(self.seen, T_base_camera=self.camera.T_base_camera)
+
+    def why_blind(self) -> str | None:
+        """Return why its depth image says nothing; None where it does, or there is none."""
+        if self.seen.depth is None:
+            return None
+        depth = self.seen.depth[::2, ::2]
+        with np.errstate(invalid='ignore'):
+            usable = (depth >= self.settings.depth_min) & (depth < self.settings.depth_max)
+        share = np.count_nonzero(usable) / depth.size
+        if share >= _BLIND * self.settings.least_measured:
+            return None
+        return (f'{100 * share:.1f} % of its depth image is measured: is the depth camera working?')
+
+    def scene_part(self, sigma: float) -> tuple[np.ndarray, SceneSettings, np.ndarray | None]:
+        """
+        Return the robot's mask, the settings of the scene, and what is in front of the robot.
+
+        :param sigma: [m] of the scene's place against the robot.
+        """
+        view, tier1, robot_depth = self.seen, self.settings, self.robot_there
+        # What the robot hides is that much larger as its place in the image is uncertain.
+        band = tier1.confidence * sigma
+        rim = band * view.camera.fx / max(float(np.nanmin(robot_depth, initial=np.inf)), 1e-3)
+        growth = max(tier1.mask_growth, min(math.ceil(rim), view.camera.width // 8))
+        front = None if view.depth is None else in_front(view.depth, robot_depth, growth,
+                                                         IN_FRONT + band)
+        return (np.isfinite(robot_depth), dataclasses.replace(
+            tier1.scene, calibration_sigma=sigma, mask_growth=growth), front)
+
+    def pair_member(self) -> PairMember | None:
+        """Return what is compared with other cameras; None without depth."""
+        depth = self.seen.depth
+        if depth is None:
+            return None
+        mask, settings, front = self.scene_part(self.camera.sigma)
+        hidden = grow(mask, settings.mask_growth)
+        if front is not None:
+            hidden &= ~front
+        with np.errstate(invalid='ignore'):
+            usable = (depth >= settings.depth_min) & (depth < settings.depth_max) & ~hidden
+        turn, robot = self.settings.calibration_turn_sigma, None
+        if self.by_robot:
+            turn = min(turn, self.agreement.turn_sigma)
+            T = self.camera.T_base_camera
+            robot = T[:3, :3] @ [0, 0, self.agreement.distance] + T[:3, 3]
+        return PairMember(self.view_there, np.where(usable, depth, np.float32(np.nan)),
+                          self.camera.sigma, turn, robot)
+
+
+def look_through(view: CameraView, T_base_link: np.ndarray, renderer: RobotRenderer,
+                 settings: Tier1Settings, memory: CameraMemory, stamp_ns: int, *,
+                 by_image: bool = False) -> ViewLook:
+    """
+    Look for the robot in a view, and judge what that says of the camera.
+
+    :param T_base_link: (L, 4, 4) at the view's own stamp.
+    :param memory: of earlier agreement, which this adds to.
+    :param stamp_ns: of now.
+    :param by_image: judge a view without depth by the outline of the robot in its image.
+    """
+    settings = settings_of(view, settings)
+    images = renderer.render(T_base_link[None], view.camera, view.T_base_camera)
+    robot_depth = _depth_of(images)
+    depth = view.depth
+    if depth is None:
+        depth = np.full((view.camera.height, view.camera.width), np.nan, np.float32)
+    agreement = robot_agreement(
+        depth, images.pointmap[0], images.link_id[0], renderer.link_names, view.camera,
+        calibration=(settings.calibration_sigma, settings.calibration_turn_sigma),
+        noise=depth_noise(settings))
+    camera = judge_camera(agreement, view.T_base_camera, settings,
+                          memory.age(view, T_base_link, stamp_ns))
+    if by_image and view.depth is None:
+        found = look_by_image(view, robot_depth, settings)
+        camera = CameraBelief(() if found is None else (found,),
+                              found is None or found.severity == Severity.INFO, camera.sigma,
+                              view.T_base_camera)
+    if agreement.why_not_compared() is None:
+        if camera.is_believed:
+            memory.remember(view, T_base_link, stamp_ns)
+        else:
+            memory.forget(view)
+    there = robot_depth
+    if camera.T_base_camera is not view.T_base_camera:
+        there = _depth_of(renderer.render(T_base_link[None], view.camera, camera.T_base_camera))
+    return ViewLook(view, settings, T_base_link, robot_depth, agreement, camera, there)
+
+
+def look_by_image(view: CameraView, robot_depth: np.ndarray,
+                  settings: Tier1Settings) -> Finding | None:
+    """Look for the robot's outline in the image, where there is no depth."""
+    if not np.isfinite(robot_depth).any():
+        return None
+    explained = explained_pixels(settings, view.camera, float(np.nanmedian(robot_depth)))
+    mask = np.where(np.isfinite(robot_depth), 0, -1).astype(np.int16)
+    return judge_image(image_agreement(view.image, mask, explained), explained, settings)
+
+
+def settings_of(view: CameraView, settings: Tier1Settings) -> Tier1Settings:
+    """Return the settings with how well this camera is calibrated."""
+    changes = {name: value for name in ('calibration_sigma', 'calibration_turn_sigma')
+               if (value := getattr(view, name)) is not None}
+    return dataclasses.replace(settings, **changes) if changes else settings
+
+
+def _depth_of(images: RobotImages) -> np.ndarray:
+    """Return the depth of the one frame of a rendered robot, (H, W) float32 [m], NaN without."""
+    return np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.float32(np.nan))

@@ -1,0 +1,182 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several cameras vouch for more, and one that is wrong is named and left out."""
+import dataclasses
+
+import cameras
+import gantry
+import numpy as np
+import pytest
+from cameras import arm, BACK, FRONT, joints, moved, NOW, observation, SIDE, UP, view
+from scenes import BLUE, box, hand, RED, STEEL, World
+
+from bench.render import looking_at
+from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.types import FindingCode, Observation, Severity, Status
+
+BOARD = World().add(BLUE, box((0.02, 0.5, 0.2), (0.1, 0.0, 0.0)))   # before the hand
+HIDDEN = [(RED, [box((0.04, 0.03, 0.1), (0, 0.07, 0))])]            # behind it, below the palm
+DOWN = arm(UP, (0.0, 0.0, 0.02))
+AWAY = arm(UP, (0.0, -0.15, 0.2))
+
+
+@pytest.fixture(scope='module')
+def shadow():
+    return ShadowSimulator(cameras.ROBOT, None, gripper=gantry.GRIPPER)
+
+
+def judge(shadow, seen, motion=DOWN, **more):
+    shadow.forget()
+    return shadow.precheck(seen, motion, **more)
+
+
+def said(verdict, *codes):
+    return [each for each in verdict.findings if each.code in codes]
+
+
+def both(things=()):
+    return (view(BOARD, 'front', FRONT, things=things), view(BOARD, 'side', SIDE, things=things))
+
+
+# ------------------------------------------------------------------ knowing more
+
+def test_what_one_camera_leaves_unknown_the_second_vouches_for(shadow):
+    front, side = both()
+    alone = judge(shadow, observation(front))
+    (unseen,) = said(alone, FindingCode.UNSEEN_SPACE)
+    assert alone.status is Status.UNSURE and 'behind what the camera sees' in unseen.message
+    for views in ((front, side), (side, front)):
+        assert judge(shadow, observation(*views)).status is Status.PASS
+
+
+def test_a_hidden_box_that_the_second_camera_sees_is_hit(shadow):
+    front, side = both(HIDDEN)
+    assert judge(shadow, observation(front)).status is Status.UNSURE
+    for views in ((front, side), (side, front)):
+        verdict = judge(shadow, observation(*views))
+        assert verdict.status is Status.FAIL
+        assert any(each.link == 'palm' for each in said(verdict, FindingCode.CONTACT))
+        assert said(verdict, FindingCode.SWEPT)
+
+
+def test_a_camera_without_depth_changes_nothing_of_that(shadow):
+    front, side = both()
+    blind = dataclasses.replace(side, depth=None)
+    assert judge(shadow, observation(front, blind)).status is Status.UNSURE
+    for views in ((front, side, dataclasses.replace(blind, name='wrist')),
+                  (dataclasses.replace(blind, name='wrist'), front, side)):
+        assert judge(shadow, observation(*views)).status is Status.PASS
+
+
+def test_what_a_late_camera_saw_is_memory_for_a_while(shadow):
+    front, side = both()
+    for late, status in ((20.0, Status.PASS), (70.0, Status.UNSURE)):
+        now = NOW + round(late * 1e9)
+        verdict = judge(shadow, Observation(
+            now, (dataclasses.replace(front, stamp_ns=now), side), joints(UP)))
+        assert verdict.status is status, verdict.summary
+        (told,) = said(verdict, FindingCode.UNSEEN_SPACE)
+        assert ('from memory' in told.message) == (status is Status.PASS)
+
+
+# ------------------------------------------------------------------ cameras that are wrong
+
+def test_a_camera_that_does_not_see_the_robot_in_its_place_is_left_out(shadow):
+    front, side = both(HIDDEN)
+    verdict = judge(shadow, observation(front, moved(side, (0.04, 0, 0))))
+    (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+    assert camera.other == 'side' and camera.severity is Severity.INFO
+    assert "'side' is left out" in camera.message and ' 39 mm' in camera.message
+    assert verdict.status is Status.UNSURE and said(verdict, FindingCode.UNSEEN_SPACE)
+    none = judge(shadow, observation(moved(front, (0, 0.04, 0)), moved(side, (0.04, 0, 0))), AWAY)
+    assert none.status is Status.UNSURE
+    assert {f.other for f in said(none, FindingCode.CAMERA_POSE)} == {'front', 'side'}
+    assert all(f.severity is Severity.UNSURE for f in said(none, FindingCode.CAMERA_POSE))
+
+
+def test_a_depth_camera_that_measures_nothing_is_left_out(shadow):
+    front, side = both()
+    dead = dataclasses.replace(side, depth=np.full_like(side.depth, np.nan))
+    verdict = judge(shadow, observation(front, dead), AWAY)
+    (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+    assert verdict.status is Status.PASS
+    assert camera.other == 'side' and 'is the depth camera working?' in camera.message
+
+
+def test_the_robot_is_looked_for_where_it_was_at_the_stamp_of_each_view(shadow):
+    """The hand moves while the second camera is 0.1 s behind: 4 cm."""
+    before = (0.04, 0.0, 0.25)
+    world = World()
+    front = view(world, 'front', FRONT)
+    side = view(world, 'side', SIDE, tip=before, stamp_ns=NOW - 100_000_000)
+    plain = judge(shadow, observation(front, side), AWAY)
+    assert [f.other for f in said(plain, FindingCode.CAMERA_POSE)] == ['side']
+    own = dataclasses.replace(side, joint_positions=joints(before))
+    verdict = judge(shadow, observation(front, own), AWAY)
+    assert verdict.status is Status.PASS and not said(verdict, FindingCode.CAMERA_POSE)
+
+
+def test_one_calibration_explains_what_another_does_not(shadow):
+    """Each camera has the standard deviation that its own calibration has."""
+    front, side = both()
+    off = moved(side, (0.018, 0, 0))
+    for sigma, left_out in ((0.01, 0), (0.001, 1)):
+        seen = observation(front, dataclasses.replace(off, calibration_sigma=sigma,
+                                                      calibration_turn_sigma=0.001))
+        found = said(judge(shadow, seen, AWAY), FindingCode.CAMERA_POSE)
+        assert sum('left out' in each.message for each in found) == left_out
+
+
+# ------------------------------------------------------------------ cameras against each other
+
+TABLE_ONLY = World().add(BLUE, box((0.1, 0.08, 0.06), (0.2, 0.3, 0))).add(
+    RED, box((0.06, 0.1, 0.12), (0.32, 0.15, 0)))
+NEAR = looking_at((0.3, 0.45, 0.5), (0.3, 0.25, 0.0))     # which does not see the robot
+
+
+def test_a_camera_that_sees_no_robot_is_believed_if_it_agrees_with_one_that_does(shadow):
+    front, near = view(TABLE_ONLY, 'front', FRONT), view(TABLE_ONLY, 'near', NEAR)
+    verdict = judge(shadow, observation(front, near), AWAY)
+    (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+    assert verdict.status is Status.PASS
+    assert "'near' is believed" in camera.message and "'front'" in camera.message
+    verdict = judge(shadow, observation(front, moved(near, (0, 0, 0.04))), AWAY)
+    (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+    assert camera.other == 'near' and 'left out' in camera.message
+    assert "'near' sees the scene 4" in camera.message and 'z +4' in camera.message     # mm
+    (pair,) = shadow.checker().look(observation(front, near)).pairs
+    assert pair.agrees and pair.found.offset < 0.003
+
+
+def lifted(seen, by=0.06):
+    """Return a view that measures what is not the robot nearer than it is [m]."""
+    _, _, thing = BOARD.render([(STEEL, hand(UP, 0.08))], T_base_camera=seen.T_base_camera)
+    return dataclasses.replace(seen, depth=np.where(thing == 2, seen.depth, seen.depth - by)
+                               .astype(np.float32))
+
+
+def test_where_two_contradict_each_other_what_one_alone_knows_is_not_known(shadow):
+    front, side = both()
+    verdict = judge(shadow, observation(front, lifted(side)))
+    (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+    assert "'side' sees the scene" in camera.message and "'front'" in camera.message
+    assert ' mm' in camera.message and 'cannot be told' in camera.message
+    (unseen,) = said(verdict, FindingCode.UNSEEN_SPACE)
+    assert verdict.status is Status.UNSURE and 'contradicts another' in unseen.message
+
+
+def test_the_one_that_contradicts_two_others_is_left_out(shadow):
+    front, side = both()
+    third = view(BOARD, 'back', BACK)
+    verdict = judge(shadow, observation(front, lifted(side), third), AWAY)
+    (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+    assert camera.other == 'side' and 'contradicts other cameras' in camera.message
+
+
+def test_a_camera_that_did_not_come_is_named_in_the_verdict(shadow):
+    front, side = both()
+    seen = observation(front, side).without('side', 'is late: 0.8 s old')
+    verdict = judge(shadow, seen)
+    (missing,) = said(verdict, FindingCode.MISSING_INPUT)
+    assert missing.other == 'side' and 'late: 0.8 s old' in missing.message
+    assert verdict.status is Status.UNSURE
