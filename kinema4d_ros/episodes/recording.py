@@ -31,11 +31,12 @@ KIND = 'recording'       # in the metadata that is made up
 _STAMPED = (Topic.IMAGE, Topic.DEPTH, Topic.CAMERA_INFO, Topic.JOINT_STATES)
 
 
-def as_episode(path: Path, stored: Stored) -> Stored:
+def as_episode(path: Path, stored: Stored, *, placed: bool = True) -> Stored:
     """
     Return the messages of a recording as an episode has them.
 
     :param path: of the recording, for messages.
+    :param placed: False: nobody need have recorded where the camera is.
     :raises EpisodeError: the robot changed meanwhile, or where the camera is was not recorded.
     """
     out = dict(stored)
@@ -49,7 +50,8 @@ def as_episode(path: Path, stored: Stored) -> Stored:
         raise EpisodeError(f'recording {path}: {Topic.ROBOT_DESCRIPTION} changed while it was '
                            'recorded; record one robot at a time')
     if texts and Topic.CAMERA_INFO in out:
-        text = _placed(path, texts.pop(), out)
+        text = texts.pop()
+        text = _placed(path, text, out) if placed else text
         out[Topic.ROBOT_DESCRIPTION] = [(first_ns, _text(text))]
     if Topic.JOINT_STATES in out:
         out[Topic.JOINT_STATES] = _merged(out[Topic.JOINT_STATES])
