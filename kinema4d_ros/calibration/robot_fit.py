@@ -113,10 +113,9 @@ class _RobotFit:
     def refine(self, start: Candidate) -> CameraFit:
         """Return what becomes of a rough pose."""
         T_camera_base, zoom = start.T_camera_base, start.zoom
-        values, threshold = None, 0.0
         for stage, (reach, limit) in enumerate(zip(_REACHES, _DEPTH_LIMITS)):
             camera = _zoomed(self.frames.camera, zoom)
-            if stage % 2 == 0 or values is None:
+            if stage % 2 == 0:
                 values, threshold = self._differences(camera, T_camera_base, reach)
             evidence = self._evidence(camera, T_camera_base, values, threshold)
             balance = Balance(evidence, camera, self._prior(), reach * camera.width, limit,
