@@ -16,7 +16,7 @@ import numpy as np
 
 from kinema4d_ros.calibration.arm_frames import ArmFrames
 from kinema4d_ros.camera import CameraCalibration
-from kinema4d_ros.episodes import EpisodeFrames, find_episode, Topic
+from kinema4d_ros.episodes import CameraTopics, EpisodeFrames, find_episode, Topic
 from kinema4d_ros.episodes.storage import Messages
 from kinema4d_ros.errors import CalibrationError
 from kinema4d_ros.robot import ForwardKinematics, Robot
@@ -69,7 +69,7 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
         D=tuple(info.d), K=tuple(info.k), R=tuple(info.r), P=tuple(info.p),
         binning_x=info.binning_x, binning_y=info.binning_y,
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
-    frames = EpisodeFrames(messages, 0, (info.height, info.width))
+    frames = EpisodeFrames(messages, 0, (info.height, info.width), CameraTopics())
     positions = _joints_at(messages, robot, frames.stamps_ns)
     pick = np.unique(np.linspace(0, len(frames) - 1, _MOST).round().astype(int))
     images, depths = [], []

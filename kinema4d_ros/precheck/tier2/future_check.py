@@ -86,12 +86,14 @@ class FutureCheck:
         return max(self._residuals)[0] if self._residuals else None
 
     def finish(self, others: Sequence[Sequence[FutureView]] = (),
-               still: Sequence[FutureView] | None = None) -> tuple[Finding, ...]:
+               still: Sequence[FutureView] | None = None,
+               doubts: Sequence[Finding] = ()) -> tuple[Finding, ...]:
         """
         Return what was found.
 
         :param others: `views` of the same motion predicted with other seeds.
         :param still: `views` of a prediction in which the robot holds still.
+        :param doubts: what is known of the model that predicted, whatever its frames show.
         """
         s, found = self._settings, [*doubts]
         if self._next < len(self._robot.times):
