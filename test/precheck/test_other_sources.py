@@ -111,7 +111,7 @@ def test_the_scene_is_judged_by_voxels_where_no_camera_has_depth(shadow, front):
     believed = PrecheckSettings(tier1=Tier1Settings(camera_check='when_visible'))
     assert judge(shadow, seen, arm(UP, (0.0, -0.1, 0.2)), settings=believed).status is Status.PASS
     low = judge(shadow, seen, arm(UP, (0.0, 0.0, -0.05)), settings=believed)
-    assert low.status is Status.FAIL
+    assert low.status is Status.UNSURE      # the palm is as thin as two voxels
 
 
 @pytest.mark.parametrize('solid, area', [
