@@ -3,10 +3,10 @@
 """
 What a second and a third camera add: seen space, verdicts, hidden obstacles, a real camera.
 
-Each episode that has several cameras is judged with the first alone, with the first two, and so
-on: as recorded, with a ball of 6 cm in the hand's way, and both once more as real cameras show it,
-each with an error of its own. And motions that pass with the first camera are judged with a box
-in their way that lies outside of the first camera's view.
+Each episode that has several cameras is judged with the first alone, with the first and each of the
+others, and with all: as recorded, with a ball of 6 cm in the hand's way, and both once more as real
+cameras show it, each with an error of its own. And motions that pass with the first camera are
+judged with a box in their way that lies outside of the first camera's view.
 """
 from __future__ import annotations
 
@@ -61,8 +61,14 @@ class SeveralCamerasRow:
         return self.status is Status.PASS
 
 
+def camera_sets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return by which of the cameras an episode is judged: the first, it and one other, all."""
+    first, *others = names
+    return list(dict.fromkeys([(first,), *((first, other) for other in others), tuple(names)]))
+
+
 class SeveralCameras:
-    """Judges episodes by more and more of their cameras."""
+    """Judges episodes by one, two and more of their cameras."""
 
     def __init__(self, conditions: Sequence[Condition] = (AS_RECORDED, REAL), *,
                  hide: bool = True) -> None:
@@ -77,7 +83,7 @@ class SeveralCameras:
 
     def __call__(self, path: str | Path) -> list[SeveralCamerasRow]:
         """
-        Judge one episode by the first camera, by the first two, and so on.
+        Judge one episode by each of its `camera_sets`.
 
         :raises EpisodeError: the file cannot be read.
         """
@@ -85,11 +91,11 @@ class SeveralCameras:
         names = tuple(camera.name for camera in episode.cameras)
         rows = []
         motions = self._motions(episode)
-        for count in range(1, len(names) + 1):
+        for chosen in camera_sets(names):
             for condition, judge in self._judges:
                 for kind, dangerous, observation in motions:
                     rows.append(self._row(episode, judge.simulator(episode), condition, kind,
-                                          dangerous, observation, names[:count]))
+                                          dangerous, observation, chosen))
         if self._hide and rows[0].passed and not rows[0].dangerous:
             rows += self._hidden(episode, names)
         return rows
@@ -121,10 +127,10 @@ class SeveralCameras:
     def _hidden(self, episode: Episode, names: tuple[str, ...]) -> Iterable[SeveralCamerasRow]:
         """Yield what is said of boxes outside of the first camera's view."""
         checker = self._judges[0][1].simulator(episode).checker()
-        for count in range(1, len(names) + 1):
-            for row in outside_rows(episode, checker, names[:count]):
+        for chosen in camera_sets(names):
+            for row in outside_rows(episode, checker, chosen):
                 yield SeveralCamerasRow(
-                    row.episode, names[:count], OUTSIDE, row.role, True,
+                    row.episode, chosen, OUTSIDE, row.role, True,
                     Status.PASS if row.passed else Status.UNSURE, row.why)
 
 

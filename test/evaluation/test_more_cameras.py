@@ -13,7 +13,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.degraded_camera import degrade, Degradation, with_ball
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
 from kinema4d_ros.evaluation.several_cameras import (
-    AS_RECORDED, several_cameras_markdown, SeveralCameras, SeveralCamerasRow, share_of,
+    AS_RECORDED, camera_sets, several_cameras_markdown, SeveralCameras, SeveralCamerasRow, share_of,
     swept_shares, SweptShare)
 from kinema4d_ros.types import Severity, Status
 
@@ -141,6 +141,11 @@ def test_rows_of_an_episode():
     assert all(row.passed and row.shares and row.seconds > 0 for row in as_it_was)
     text = several_cameras_markdown(rows)
     assert '| | camera | camera, wrist |' in text and 'panda_link4' in text
+
+
+def test_by_which_cameras_an_episode_is_judged():
+    assert camera_sets(('a', 'b', 'c')) == [('a',), ('a', 'b'), ('a', 'c'), ('a', 'b', 'c')]
+    assert camera_sets(('a', 'b')) == [('a',), ('a', 'b')] and camera_sets(('a',)) == [('a',)]
 
 
 def test_the_table_counts_what_it_says():
