@@ -23,22 +23,20 @@ from kinema4d_ros.evaluation.hidden_obstacles import OUTSIDE, outside_rows
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, was_dangerous
 from kinema4d_ros.evaluation.real_camera import Condition, CONDITIONS, GOAL, with_ball_in_the_way
 from kinema4d_ros.evaluation.statistics import Rate
-from kinema4d_ros.precheck.tier1.swept_space import SweptSpace
-from kinema4d_ros.scene import Knowledge
+from kinema4d_ros.precheck import swept_knowledge
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import Observation, Severity, Status
+from kinema4d_ros.types import JointTrajectory, Observation, Severity, Status
 
 AS_RECORDED, REAL = CONDITIONS[0], next(each for each in CONDITIONS if each.name == GOAL)
-_STANDS = 128            # bit of `SweptSpace.swept` where the robot is at first
 
 
 @dataclass(frozen=True)
 class SweptShare:
-    """How much of what a link sweeps nobody has seen; in voxels of 2 cm."""
+    """How much of what a link sweeps nobody has seen; where it stands at first counts as seen."""
 
     link: str              # '' for all links together
-    swept: int             # beside where the robot stands at first
-    unseen: int
+    swept: float           # [m^3]
+    unseen: float          # [m^3] of it
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class SeveralCameras:
                          key=lambda finding: -finding.severity)
         shares: tuple[SweptShare, ...] = ()
         if condition is AS_RECORDED and not kind:
-            shares = swept_shares(simulator, seen, episode)
+            shares = swept_shares(simulator, seen, episode.trajectory)
         return SeveralCamerasRow(
             episode.path.stem, names, condition.name, kind, dangerous, verdict.status,
             f'{against[0].code.name} {against[0].link}'.strip() if against else '', shares,
@@ -144,20 +142,11 @@ def _only(observation: Observation, names: Sequence[str]) -> Observation:
 
 
 def swept_shares(simulator: ShadowSimulator, observation: Observation,
-                 episode: Episode) -> tuple[SweptShare, ...]:
+                 trajectory: JointTrajectory) -> tuple[SweptShare, ...]:
     """Return how much of what each link sweeps nobody has seen, all links together first."""
-    checker = simulator.checker()
-    scene = checker.scene_of(observation)
-    motion = checker.rollout_of(observation, episode.trajectory)
-    index = [motion.link_names.index(name) for name in checker.fields.link_names]
-    moved = np.ptp(motion.T_base_link[:, index], axis=0).reshape(len(index), -1).max(axis=1) > 1e-6
-    names = [name for name, moves in zip(checker.fields.link_names, moved) if moves]
-    space = SweptSpace.of(scene, motion, checker.fields, dict.fromkeys(names, 1))
-    swept = (space.swept & 1 > 0) & (space.swept & _STANDS == 0)
-    unseen = swept & (space.knowledge > Knowledge.REMEMBERED)
-    return (SweptShare('', int(swept.sum()), int(unseen.sum())),
-            *(SweptShare(name, space.entered(name, swept)[0], space.entered(name, unseen)[0])
-              for name in names))
+    known = swept_knowledge(simulator.checker(), observation, trajectory)
+    return tuple(SweptShare(name, swept.volume, swept.volume * swept.unseen)
+                 for name, swept in {'': known.whole, **known.links}.items())
 
 
 def share_of(rows: Iterable[SeveralCamerasRow], link: str = '') -> float:
