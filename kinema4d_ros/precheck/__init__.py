@@ -31,6 +31,6 @@ __all__ = [
     'Assessment', 'CameraCheck', 'Clearance', 'Consequence', 'DynamicsRules', 'FutureCheck',
     'Goal', 'MovedObject', 'Outcome', 'PrecheckSettings', 'RobotChecker', 'StartVelocity', 'Swept',
     'SweptKnowledge', 'Tier0Settings', 'Tier1Result', 'Tier1Settings', 'Tier2Settings',
-    'TouchRule', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide', 'not_checked',
-    'rank', 'speed_factor', 'swept_knowledge',
+    'TouchRule', 'Unprobed', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide',
+    'not_checked', 'rank', 'speed_factor', 'swept_knowledge',
 ]
