@@ -14,7 +14,7 @@ from kinema4d_ros.camera.robot_agreement import DepthNoise
 from kinema4d_ros.types import CameraView
 
 FEWEST = 200          # points that both cameras measure, for a statement
-_SAMPLES = 2500       # points that are looked at, about
+_SAMPLES = 2000       # points that are looked at, about
 _WIDEST = 0.08        # [m] a scene that is off by more is not found
 _PATCH = 25.0         # neighbouring pixels that err together and count as one observation
 _SLACK = 0.02         # [m] beyond noise that still is the same surface
