@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from kinema4d_ros.camera import CameraCalibration
+from kinema4d_ros.datasets.poses import pose_matrix
 from kinema4d_ros.datasets.preset import PresetCamera, RobotPreset
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.errors import CameraError, DatasetError
@@ -19,6 +20,7 @@ from kinema4d_ros.types import PinholeCamera
 
 _GUESS = 1.0        # focal length of an unknown camera, in widths of the image
 _MOST_TEXT = 1 << 20
+_OWN = 'kinema4d_calibration'      # in the file of a calibration, which is one of parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,8 @@ def load_extrinsics(path: Path) -> KnownCamera:
             raise DatasetError(f'{path} is larger than {_MOST_TEXT} bytes')
         document = yaml.safe_load(path.read_text(encoding='utf-8'))
         return _from_document(document, path)
+    except DatasetError as error:
+        raise DatasetError(f'{path} is no calibration: {error}') from error
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror}') from error
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError,
@@ -145,13 +149,12 @@ def load_extrinsics(path: Path) -> KnownCamera:
 
 
 def _from_document(document: Mapping[str, Any], path: Path) -> KnownCamera:
-    camera = document['camera']
-    T = np.array(document['T_base_camera'], np.float64).reshape(4, 4)
-    R = T[:3, :3]
-    if not np.isfinite(T).all() or np.abs(R @ R.T - np.eye(3)).max() > 1e-4 \
-            or np.linalg.det(R) < 0:
-        raise ValueError('a T_base_camera that is a rigid transform')
-    K = np.array([[camera['fx'], 0, camera['cx']], [0, camera['fy'], camera['cy']], [0, 0, 1]],
-                 np.float64)
-    return KnownCamera(_calibration(K, (int(camera['width']), int(camera['height'])), (), ''), T,
-                       True, str(document.get('parent') or ''), path.name)
+    """Return the camera of a parameter file; what is not of a node stands under `_OWN`."""
+    own = document[_OWN]['ros__parameters']
+    if 'K' not in own:
+        raise ValueError('K: --focal finds it')
+    T = pose_matrix(np.array([float(value) for value in own['pose']]), 'xyz_quat_xyzw')
+    fx, fy, cx, cy = map(float, own['K'])
+    K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    return KnownCamera(_calibration(K, (int(own['width']), int(own['height'])), (), ''), T, True,
+                       str(own['parent']), path.name)

@@ -81,9 +81,7 @@ def test_an_episode_without_a_known_camera_gives_no_observation(v3, tmp_path):
 
 
 def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
-    file = tmp_path / 'front.yaml'
-    file.write_text(yaml.safe_dump({'T_base_camera': T_BASE_CAMERA.tolist(), 'camera': {
-        'width': 96, 'height': 64, 'fx': 100.0, 'fy': 100.0, 'cx': 47.5, 'cy': 31.5}}))
+    file = made.calibration_file(tmp_path / 'front.yaml', T_BASE_CAMERA)
     settings = replace(ARM, episodes=(0, 1), episode=EpisodeSettings(
         extrinsics=load_extrinsics(file)))
     import_set(open_source(v3), tmp_path / 'out', settings)
@@ -92,7 +90,10 @@ def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
     assert episode.calibration.K[0] == 50.0       # of pictures half as large
 
 
-@pytest.mark.parametrize('text', ['camera: 1', 'T_base_camera: [1, 2]', ': :', 'a: &a [*a]'])
+@pytest.mark.parametrize('text', [
+    'camera: 1', ': :', 'a: &a [*a]', '/**: {ros__parameters: {extrinsics: [0, 0, 0, 0, 0, 0, 1]}}',
+    'kinema4d_calibration: {ros__parameters: {pose: [0, 0, 0, 0, 0, 0, 0], K: [1, 1, 1, 1]}}',
+    'kinema4d_calibration: {ros__parameters: {pose: [0, 0, 0, 0, 0, 0, 1], parent: x}}'])
 def test_a_calibration_that_is_none(text, tmp_path):
     (tmp_path / 'x.yaml').write_text(text)
     with pytest.raises(DatasetError, match=r'x\.yaml'):

@@ -281,3 +281,27 @@ def panda_folder(folder: Path, T_camera_base: np.ndarray) -> Path:
         'intrinsic': [[K[0], 0, K[2]], [0, K[1], K[3]], [0, 0, 1]],
         'extrinsic': [[*turn, *T_camera_base[:3, 3]]]}}))
     return folder
+
+
+def calibration_file(path: Path, T_base_camera: np.ndarray, scale: float = 2.0) -> Path:
+    """Write what `kinema4d calibrate` writes, of pictures that are `scale` times as large."""
+    pose = [*T_base_camera[:3, 3], *Rotation.from_matrix(T_base_camera[:3, :3]).as_quat()]
+    fx, fy, cx, cy = K
+    intrinsic = [fx * scale, fy * scale, (cx + 0.5) * scale - 0.5, (cy + 0.5) * scale - 0.5]
+    path.write_text(f"""/**:
+  ros__parameters:
+    extrinsics: {[float(value) for value in pose]}
+    tier1:
+      calibration_sigma: 2.0e-03
+kinema4d_calibration:
+  ros__parameters:
+    parent: "panda_link0"
+    frame: ""
+    stays: true
+    pose: {[float(value) for value in pose]}
+    calibration_sigma: 2.0e-03
+    width: {round(WIDTH * scale)}
+    height: {round(HEIGHT * scale)}
+    K: {intrinsic}
+""")
+    return path
