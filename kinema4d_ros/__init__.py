@@ -42,7 +42,8 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.precheck import (
         CameraCheck as CameraCheck, Goal as Goal, PrecheckSettings as PrecheckSettings,
         Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings,
-        Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unseen as Unseen)
+        Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unprobed as Unprobed,
+        Unseen as Unseen)
     from kinema4d_ros.resources import share_dir as share_dir
     from kinema4d_ros.robot import Robot as Robot
     from kinema4d_ros.robot.tracking import TrackingModel as TrackingModel
@@ -75,7 +76,7 @@ _NAMES = {
               'RobotDescriptionError TrajectoryError UnknownJointError WorldModelError',
     'policy': 'ActionFormat ActionReader Reference',
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
-                'TouchRule Unseen',
+                'TouchRule Unprobed Unseen',
     'resources': 'share_dir',
     'robot': 'Robot',
     'robot.tracking': 'TrackingModel',

@@ -72,3 +72,7 @@ class PredictionCancelled(Kinema4DError):  # noqa: N818 - it is a stop on reques
 
 class ConfigurationError(Kinema4DError):
     """A parameter is missing or out of range; the message names it and its valid values."""
+
+
+class CalibrationError(Kinema4DError):
+    """A camera cannot be calibrated from this, or not well enough; the message says what to add."""

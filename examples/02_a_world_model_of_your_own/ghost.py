@@ -21,6 +21,7 @@ class Ghost(k4d.WorldModel):
     """Tints the pixels that the robot will cover."""
 
     name = 'ghost'
+    follows_actions = True          # the robot is that of the rollout, exactly
     settings = {'opacity': (0.6, 'share of the tint, 0 to 1')}
 
     def predict(self, observation: k4d.Observation, robot: k4d.RobotRollout, *, seed: int = 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -127,28 +127,45 @@ class JointSources:
         with self._lock:
             return sorted({name for source in self._sources for name in source.held.newest})
 
-    def at(self, names: Iterable[str], stamp_ns: int, within_ns: int) -> JointStates:
-        """Return the states of joints at a stamp, each by the message nearest to it that has it."""
+    def at(self, names: Iterable[str], stamp_ns: int, within_ns: int,
+           wraps: Collection[str] = ()) -> JointStates:
+        """
+        Return the states of joints at a stamp: between the messages around it, or of the nearest.
+
+        A camera on the hand is where the joints were when its image was made; the nearest message
+        may be of some centimetres before or after that.
+
+        :param wraps: joints of which a whole turn is no difference, such as continuous ones.
+        """
         wanted = set(names)
         positions: dict[str, float] = {}
         velocities: dict[str, float] = {}
-        for entry in self.by_distance(stamp_ns, within_ns):
+        near = self._around(stamp_ns, within_ns)
+        for index, (entry, source) in enumerate(near):
             states: JointStates = entry.value
             for name in [name for name in wanted if name in states.positions]:
-                positions[name] = states.positions[name]
-                if name in states.velocities:
-                    velocities[name] = states.velocities[name]
+                other = next((
+                    later for later, its in near[index + 1:] if its == source
+                    and (later.stamp_ns - stamp_ns) * (entry.stamp_ns - stamp_ns) < 0
+                    and name in later.value.positions), None)
+                positions[name], velocity = _between(entry, other, name, stamp_ns, name in wraps)
+                if velocity is not None:
+                    velocities[name] = velocity
                 wanted.discard(name)
             if not wanted:
                 break
         return JointStates(positions, velocities)
 
+    def _around(self, stamp_ns: int, within_ns: int) -> list[tuple[Entry, int]]:
+        """Return messages at most `within_ns` from a stamp, nearest first, and whose each is."""
+        with self._lock:
+            found = [(entry, number) for number, source in enumerate(self._sources)
+                     for entry in source.held.buffer.by_distance(stamp_ns, within_ns)]
+        return sorted(found, key=lambda item: abs(item[0].stamp_ns - stamp_ns))
+
     def by_distance(self, stamp_ns: int, within_ns: int) -> list[Entry]:
         """Return all messages whose stamps are at most `within_ns` away, nearest first."""
-        with self._lock:
-            entries = [entry for source in self._sources
-                       for entry in source.held.buffer.by_distance(stamp_ns, within_ns)]
-        return sorted(entries, key=lambda entry: abs(entry.stamp_ns - stamp_ns))
+        return [entry for entry, _ in self._around(stamp_ns, within_ns)]
 
     def disagreement(self, name: str, arrival: float, *, wraps: bool = False
                      ) -> Disagreement | None:
@@ -226,3 +243,24 @@ class JointSources:
         is_back = arrival - at < RECENT / 2 and abs(position - start) < 0.2 * abs(step) \
             and abs(before.position - end) < 0.2 * abs(step)
         held.jumps[name] = before.position, position, arrival, count + 1 if is_back else 1
+
+
+def _between(entry: Entry, other: Entry | None, name: str, stamp_ns: int, wraps: bool
+             ) -> tuple[float, float | None]:
+    """
+    Return position and velocity of a joint at a stamp between two messages of one source.
+
+    :param other: on the other side of the stamp; None where there is none.
+    """
+    states: JointStates = entry.value
+    position, velocity = states.positions[name], states.velocities.get(name)
+    if other is None:
+        return position, velocity
+    part = (stamp_ns - entry.stamp_ns) / (other.stamp_ns - entry.stamp_ns)
+    step = other.value.positions[name] - position
+    if wraps:
+        step = math.remainder(step, math.tau)
+    speed = other.value.velocities.get(name)
+    if velocity is not None and speed is not None:
+        velocity += part * (speed - velocity)
+    return position + part * step, velocity

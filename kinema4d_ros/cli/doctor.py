@@ -26,6 +26,7 @@ Exit code 1 where something will not work; warnings do not count.
 examples:
   kinema4d doctor
   kinema4d doctor --graph --json       # a silent graph is an error too
+  kinema4d doctor --ros-args -p cameras:=[front,wrist] --params-file camera.yaml
   kinema4d doctor --ros-args -r __ns:=/left -r camera/image_raw:=/d435/color/image_raw"""
 _COLORS = {Level.OK: 'green', Level.INFO: 'dim', Level.WARNING: 'yellow', Level.ERROR: 'red'}
 

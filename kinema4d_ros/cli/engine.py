@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
@@ -14,10 +16,14 @@ from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli import precheck
 
 if TYPE_CHECKING:
+    from kinema4d_ros.diagnosis import Diagnosis
     from kinema4d_ros.episodes import Episode
     from kinema4d_ros.types import PredictedFrame
     from kinema4d_ros.world_model.kinema4d.model import Kinema4D
 
+#: other world models with a checkpoint -> their doctor, module:function of their settings
+OTHERS = {'cosmos': 'kinema4d_ros.world_model.cosmos.doctor:check_cosmos',
+          'tesseract': 'kinema4d_ros.world_model.tesseract.doctor:check_tesseract'}
 HELP = 'predict an episode with a Kinema4D checkpoint, or check machine and checkpoint'
 EPILOG = """\
 Writes a video, key frames beside what really happened, the cloud of the last frame and a summary.
@@ -29,6 +35,7 @@ starts a process for each:
 
 examples:
   kinema4d engine --doctor --base DIR --weights DIR
+  kinema4d engine --doctor --world-model cosmos --set directory=DIR --set domain=droid
   kinema4d engine libero_object_0_0_success --base DIR --weights DIR --out out/kinema4d"""
 
 
@@ -40,6 +47,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='.mcap file, folder of a bag, or name of a bundled episode')
     parser.add_argument('--doctor', action='store_true',
                         help='check machine and checkpoint, estimate memory and time, and stop')
+    parser.add_argument('--world-model', choices=('kinema4d', *OTHERS), default='kinema4d',
+                        help='with --doctor: whose checkpoint it is (%(default)s)')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                        help='a setting of another world model than kinema4d; may be repeated')
     parser.add_argument('--out', type=Path, default=Path('out/kinema4d'),
                         help='where video, key frames, cloud and summary go (%(default)s)')
     parser.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
@@ -66,7 +77,11 @@ def run(options: argparse.Namespace) -> Exit:
 
     setting = {name: getattr(options, name) for name in Kinema4D.settings}
     if options.doctor:
-        return print_checks(setting)
+        return print_checks(options, setting)
+    if options.world_model != 'kinema4d':
+        raise ConfigurationError(
+            f'this predicts with kinema4d; with {options.world_model} use --doctor here, and '
+            f'kinema4d precheck EPISODE --tiers 0,1,2 --world-model {options.world_model}')
     if options.episode is None:
         raise ConfigurationError('name an episode (.mcap file or bundled), or use --doctor')
     episode = Episode.open(find_episode(options.episode))
@@ -77,17 +92,35 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.PASS
 
 
-def print_checks(setting: dict[str, Any]) -> Exit:
+def print_checks(options: argparse.Namespace, setting: dict[str, Any]) -> Exit:
     """Print what the doctor of the engine finds."""
     from kinema4d_ros.diagnosis import Level
-    from kinema4d_ros.world_model.kinema4d.doctor import check_engine
 
     code = Exit.PASS
-    for found in check_engine(setting):
+    for found in checks(options, setting):
         is_good = found.level != Level.ERROR
         print(f'{"ok " if is_good else "BAD"} {found.name:<11}{found.message}')
         code = code if is_good else Exit.FAIL
     return code
+
+
+def checks(options: argparse.Namespace, setting: dict[str, Any]) -> Iterator[Diagnosis]:
+    """Yield what the doctor of the chosen world model finds."""
+    from kinema4d_ros.errors import ConfigurationError
+    from kinema4d_ros.world_model import model_class
+
+    if options.world_model == 'kinema4d':
+        from kinema4d_ros.world_model.kinema4d.doctor import check_engine
+        return check_engine(setting)
+    known = model_class(options.world_model).settings
+    given = precheck.settings_of(options.set)
+    if unknown := sorted(set(given) - set(known)):
+        raise ConfigurationError(f'{options.world_model} has no setting {", ".join(unknown)}; it '
+                                 f'has: {", ".join(sorted(known))}')
+    merged = {name: default for name, (default, _) in known.items()} | given
+    module, _, name = OTHERS[options.world_model].partition(':')
+    found: Iterator[Diagnosis] = getattr(importlib.import_module(module), name)(merged)
+    return found
 
 
 def join_processes(setting: dict[str, Any]) -> bool:

@@ -61,6 +61,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--tracking', type=Path, metavar='FILE',
                         help='how the robot follows commands, by fit-tracking: the way that it is '
                              'likely to take is judged as well')
+    parser.add_argument('--following', type=Path, metavar='FILE',
+                        help='how well world models follow actions, by probe-model, for tier 2')
     parser.add_argument('--json', action='store_true', help='the verdict as JSON on stdout')
 
 
@@ -72,11 +74,12 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.incident import IncidentPacket, IncidentRules, write_packet
     from kinema4d_ros.incident.meshes import mesh_hashes
-    from kinema4d_ros.precheck import PrecheckSettings
+    from kinema4d_ros.precheck import PrecheckSettings, Tier2Settings
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.robot.tracking import TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator
     from kinema4d_ros.world_model import load_world_model
+    from kinema4d_ros.world_model.following import FollowingScores
 
     settings = settings_of(options.set)
     if options.incident_dir is not None and options.incident_dir.exists() \
@@ -95,7 +98,9 @@ def run(options: argparse.Namespace) -> Exit:
         report('loading the robot', 0, 0)
         model = load_world_model(options.world_model, **settings)
         allowed = PrecheckSettings(
-            tracking=TrackingModel.load(options.tracking) if options.tracking else None)
+            tracking=TrackingModel.load(options.tracking) if options.tracking else None,
+            tier2=Tier2Settings(following_scores=FollowingScores.load(options.following)
+                                if options.following else None))
         simulator = ShadowSimulator(robot, model, frames=options.frames, settings=allowed)
         checkpoint = str(model.fingerprint)
         try:

@@ -83,7 +83,12 @@ def compiled_code() -> tuple[Path, bool]:
 
 def write_json(value: Any) -> None:
     """Write JSON to stdout; what is not finite becomes null, which every reader knows."""
-    print(json.dumps(_finite(to_plain(value)), indent=2))
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return JSON in which what is not finite is null, which every reader knows."""
+    return json.dumps(_finite(to_plain(value)), indent=2)
 
 
 def _finite(value: Any) -> Any:

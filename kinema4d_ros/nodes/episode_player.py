@@ -14,24 +14,20 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 from tf2_msgs.msg import TFMessage
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.cameras import calibration_message
-from kinema4d_ros.bridge.images import (array_to_image, compressed_depth_message,
-                                        compressed_message)
 from kinema4d_ros.bridge.motion import joint_state_message, time_message, trajectory_message
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.bridge.rclpy_compat import RCLError
-from kinema4d_ros.bridge.transforms import transform_message, TransformTree
-from kinema4d_ros.episodes import Episode, EpisodeFrame
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
-from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.played_camera import PlayedCamera, ShownFrame
 from kinema4d_ros.nodes.shadow_sim.readiness import READINESS, ROBOT_HASH, SCENE_STAMP
 from kinema4d_ros.robot import Robot
 
@@ -39,7 +35,6 @@ _END_TIMEOUT = 5.0          # [s] the player's thread gets to end; it looks ever
 _ACK_TIMEOUT = 7.0          # [s] Fast DDS asks every 3 s for what is not acknowledged
 _ACK_PERIOD = Duration(seconds=0.1)
 _HOLD_PERIOD = 0.1          # [s] between repetitions of a frame that is held
-_JPEG_QUALITY = 95
 
 TABLE = ParameterTable((
     Parameter('episode', str, REQUIRED, 'Episode file (.mcap), or the name of a bundled one',
@@ -48,6 +43,9 @@ TABLE = ParameterTable((
               maximum=100.0, read_only=True),
     Parameter('at_end', str, 'exit', 'What follows the last frame: exit, play again from the '
               'start, or hold the last frame', choices=('exit', 'loop', 'hold'), read_only=True),
+    Parameter('cameras', list[str], (),
+              'Names of the cameras of the episode that are played, each below its own; one alone '
+              'is played as camera. Empty: all that it has', read_only=True),
     Parameter('image_transport', str, 'raw',
               'Publish camera/image_raw (raw) or camera/image_raw/compressed (JPEG)',
               choices=('raw', 'compressed'), read_only=True),
@@ -100,17 +98,12 @@ class EpisodePlayer(NodeBase, Node):
         self._on_end = on_end
         self.failures: list[Exception] = []
         self._episode = Episode.open(values['episode'])
-        self._compressed = values['image_transport'] == 'compressed'
-        self._image = self.create_publisher(
-            *((CompressedImage, 'camera/image_raw/compressed') if self._compressed
-              else (Image, 'camera/image_raw')), qos.PREDICTION)
-        self._depth = None
-        if values['depth_transport'] == 'raw':
-            self._depth = self.create_publisher(Image, 'camera/depth/image_raw', qos.PREDICTION)
-        elif values['depth_transport'] == 'compressedDepth':
-            self._depth = self.create_publisher(
-                CompressedImage, 'camera/depth/image_raw/compressedDepth', qos.PREDICTION)
-        self._info = self.create_publisher(CameraInfo, 'camera/camera_info', qos.PREDICTION)
+        chosen = [self._episode.camera(name) for name in values['cameras']] \
+            or self._episode.cameras
+        self._cameras = [PlayedCamera(
+            self, camera, is_only=len(chosen) == 1, image_transport=values['image_transport'],
+            depth_transport=values['depth_transport']) for camera in chosen]
+        self._frames = self._cameras[0].camera.frames      # of the one that sets the pace
         self._joints = self.create_publisher(JointState, 'joint_states', qos.PREDICTION)
         self._trajectory = self.create_publisher(JointTrajectory, 'joint_trajectory',
                                                  qos.TRAJECTORY)
@@ -143,7 +136,7 @@ class EpisodePlayer(NodeBase, Node):
     def _run(self) -> None:
         try:
             self._robot.publish(String(data=self._episode.robot_description))
-            self._publish_camera_pose()
+            self._publish_camera_poses()
             self._wait_for_subscribers()
             self._wait_until_ready()
             while self._play() and self._values['at_end'] == 'loop':
@@ -157,24 +150,24 @@ class EpisodePlayer(NodeBase, Node):
             self.failures.append(error)
         self._on_end()
 
-    def _publish_camera_pose(self) -> None:
-        """Publish where a camera that stands still is, as its driver's launch file would."""
-        robot, frame = Robot.from_urdf(self._episode.robot_description), self._episode.camera_frame
+    def _publish_camera_poses(self) -> None:
+        """Publish where cameras are that the robot does not tell of."""
+        robot = Robot.from_urdf(self._episode.robot_description)
         self._robot_hash = robot.description_hash
-        pose = CameraFinder(robot, (), TransformTree()).find(
-            frame, self._episode.frames[0].joint_positions)
-        if pose.mount is None:
-            header = Header(stamp=self.get_clock().now().to_msg(), frame_id=robot.root_link)
-            self._static.publish(TFMessage(transforms=[
-                transform_message(pose.T_base_camera, header, frame)]))
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=robot.root_link)
+        mountings = [played.mounting(self._episode, robot, header) for played in self._cameras]
+        if transforms := [each for each in mountings if each is not None]:
+            self._static.publish(TFMessage(transforms=transforms))
 
     def _wait_for_subscribers(self) -> None:
-        """Wait until all that is played is listened to, or the time is over."""
+        """
+        Wait until what is played is listened to, or the time is over.
+
+        Of several cameras the first counts: who wants more has asked for them by then.
+        """
         patience, wanted = self._values['wait_for_subscribers'], self._values['subscribers']
-        listened = {'camera': self._image, 'camera_info': self._info,
-                    'joint_states': self._joints, 'joint_trajectory': self._trajectory}
-        if self._depth is not None:
-            listened['depth'] = self._depth
+        listened = {'joint_states': self._joints, 'joint_trajectory': self._trajectory,
+                    **self._cameras[0].publishers}
         end = time.monotonic() + patience
         while patience > 0 and not self._stop.wait(0.02):
             missing = [name for name, publisher in listened.items()
@@ -197,7 +190,7 @@ class EpisodePlayer(NodeBase, Node):
         """Show the first frame until those who are to judge the episode have seen it."""
         if not self._readiness:
             return
-        first, timeout = self._episode.frames[0], self._values['ready_timeout']
+        first, timeout = self._firsts(), self._values['ready_timeout']
         began, shown_ns = time.monotonic(), 0
         while not self._stop.wait(_HOLD_PERIOD):
             waiting = {node: why for node, status in self._readiness.items()
@@ -210,10 +203,11 @@ class EpisodePlayer(NodeBase, Node):
                 self.get_logger().warning(f'not ready within {timeout} s, playing on: {reasons}')
                 return
             # the recorded time runs on while it is shown, and on to the episode's beginning
-            stamp_ns = self._stamp_ns(first, round(
+            stamp_ns = self._stamp_ns(first[-1].frame.stamp_ns, round(
                 (elapsed - timeout - _HOLD_PERIOD - self._values['lead_in']) * 1e9))
             shown_ns = shown_ns or stamp_ns
-            self._show(first, stamp_ns)
+            for each in first:
+                self._show(each, stamp_ns)
 
     def _why_not_ready(self, status: DiagnosticStatus | None, shown_ns: int) -> str | None:
         """Return why a node is not ready for what was shown first at a stamp; None where it is."""
@@ -229,30 +223,36 @@ class EpisodePlayer(NodeBase, Node):
 
     def _play(self) -> bool:
         """Play once; return False when it was stopped."""
-        episode, rate = self._episode, self._values['rate']
-        first, published = episode.frames[0], 0
-        frame = first
+        episode, rate, published = self._episode, self._values['rate'], 0
+        last = {each.played: each for each in self._firsts()}
         # A trajectory is published with the last frame before it: the robot is still at its start.
-        followed = dict(zip(episode.frames.stamps_ns, [*episode.frames.stamps_ns[1:], math.inf]))
+        followed = dict(zip(self._frames.stamps_ns, [*self._frames.stamps_ns[1:], math.inf]))
         start = time.monotonic()
-        for at, frame in self._schedule():
+        for at, stamp_ns, shown in self._schedule():
             if self._wait_until(start + at):
                 return False
-            stamp_ns = self._stamp_ns(frame, 0 if frame is not first else min(
-                0, round((at - self._values['lead_in']) * 1e9)))
-            self._show(frame, stamp_ns)
-            while published < len(episode.trajectories) \
+            frame = shown.frame
+            self._show(shown, self._stamp_ns(stamp_ns, min(
+                0, round((at - self._values['lead_in']) * 1e9))))
+            last[shown.played] = shown
+            while shown.played is self._cameras[0] and published < len(episode.trajectories) \
                     and episode.trajectories[published][0] < followed[frame.stamp_ns]:
                 self._trajectory.publish(trajectory_message(episode.trajectories[published][1]))
                 published += 1
         self.get_logger().info(
-            f'played {len(episode.frames)} frames in {time.monotonic() - start:.1f} s '
+            f'played {len(self._frames)} frames in {time.monotonic() - start:.1f} s '
             f'({rate:g} times the recorded pace)')
         while self._values['at_end'] == 'hold':
             if self._wait_until(time.monotonic() + _HOLD_PERIOD):
                 return False
-            self._show(frame, self._stamp_ns(frame, 0))
+            newest_ns = self._stamp_ns(max(each.frame.stamp_ns for each in last.values()), 0)
+            for shown in last.values():
+                self._show(shown, newest_ns)
         return True
+
+    def _firsts(self) -> list[ShownFrame]:
+        """Return the first frame of each camera, that of the first camera last."""
+        return [ShownFrame(played, played.camera.frames[0]) for played in self._cameras[::-1]]
 
     def _wait_for_acknowledgement(self) -> None:
         """Wait until who listens has the trajectory: one that was lost is sent again later."""
@@ -267,40 +267,44 @@ class EpisodePlayer(NodeBase, Node):
         except RCLError as error:     # not every RMW knows
             self.get_logger().debug(f'nothing is known of acknowledgements: {error}')
 
-    def _schedule(self) -> Iterator[tuple[float, EpisodeFrame]]:
-        """Yield (time from the start [s], frame): the first one held, then all at their pace."""
-        frames, lead_in = self._episode.frames, self._values['lead_in']
-        first = frames[0]
+    def _schedule(self) -> Iterator[tuple[float, int, ShownFrame]]:
+        """
+        Yield (time from the start [s], recorded stamp [ns], frame), stamps never going back.
+
+        The first frames are held, then all are shown at their pace. Of frames of one time that of
+        the first camera is the last: what goes with it finds all.
+        """
+        lead_in, firsts = self._values['lead_in'], self._firsts()
+        began = self._frames.times[0]
         for at in np.arange(0.0, lead_in, _HOLD_PERIOD):
-            yield float(at), first
-        for frame in frames:
-            yield lead_in + (frame.time - first.time) / self._values['rate'], frame
+            for shown in firsts:
+                yield float(at), firsts[-1].frame.stamp_ns, shown
+        order = sorted((time, -number, index) for number, played in enumerate(self._cameras)
+                       for index, time in enumerate(played.camera.frames.times.tolist()))
+        for since, number, index in order:
+            if since >= began:
+                played = self._cameras[-number]
+                frame = played.camera.frames[index]
+                yield (lead_in + (since - began) / self._values['rate'], frame.stamp_ns,
+                       ShownFrame(played, frame))
 
     def _wait_until(self, moment: float) -> bool:
         """Wait for a moment of the steady clock; return True when the player is stopped."""
         return self._stop.wait(max(0.0, moment - time.monotonic()))
 
-    def _stamp_ns(self, frame: EpisodeFrame, offset_ns: int) -> int:
+    def _stamp_ns(self, recorded_ns: int, offset_ns: int) -> int:
         """Return the stamp to publish with: now, or the recorded one with the clock set to it."""
         if self._time is None:
             return self.get_clock().now().nanoseconds
-        stamp_ns = recorded_time(frame.stamp_ns, offset_ns)
+        stamp_ns = recorded_time(recorded_ns, offset_ns)
         self._time.publish(Clock(clock=time_message(stamp_ns)))
         return stamp_ns
 
-    def _show(self, frame: EpisodeFrame, stamp_ns: int) -> None:
-        """Publish one frame of camera and robot, all with one stamp."""
-        episode = self._episode
-        stamp = time_message(stamp_ns)
-        header = Header(stamp=stamp, frame_id=episode.camera_frame)
-        self._joints.publish(joint_state_message(frame.joint_positions, Header(stamp=stamp)))
-        self._info.publish(calibration_message(episode.calibration, header))
-        if self._depth is not None and frame.depth is not None:
-            self._depth.publish(array_to_image(frame.depth, header, '32FC1')
-                                if self._values['depth_transport'] == 'raw'
-                                else compressed_depth_message(frame.depth, header))
-        self._image.publish(compressed_message(frame.image, header, _JPEG_QUALITY)
-                            if self._compressed else array_to_image(frame.image, header))
+    def _show(self, shown: ShownFrame, stamp_ns: int) -> None:
+        """Publish one frame of a camera and the robot, all with one stamp."""
+        header = Header(stamp=time_message(stamp_ns))
+        self._joints.publish(joint_state_message(shown.frame.joint_positions, header))
+        shown.played.show(shown.frame, header)
 
 
 def make_node(on_end: Callable[[], None]) -> EpisodePlayer:

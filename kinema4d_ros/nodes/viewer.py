@@ -29,6 +29,8 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import (extrinsics_of, OF_CAMERA,
+                                                             why_not_cameras)
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
@@ -39,7 +41,7 @@ from kinema4d_ros.viewer import (CandidateTrajectory, FutureFrame, meshes_to_sho
                                  Viewer, who_may_reach)
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
-_SHARED = ('image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
+_SHARED = ('cameras', 'image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
            'extrinsics', 'frame_prefix', 'fixed_joints.<joint>', 'joint_agreement',
            'max_input_age', 'sync_tolerance', 'package_paths')
 #: as verdicts are published, but none is lost where several come at once
@@ -81,8 +83,9 @@ TABLE = ParameterTable((
               'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
     LAUNCHER_PID,
-    *(replace(row, read_only=True) for row in TABLE_ROWS if row.name in _SHARED)),
-    shares_files_with=SHADOW_SIM_TABLE)
+    *(replace(row, read_only=True) for row in TABLE_ROWS
+      if row.name in _SHARED or row in OF_CAMERA)),
+    rules=(why_not_cameras,), shares_files_with=SHADOW_SIM_TABLE)
 
 
 class ViewerNode(NodeBase, Node):
@@ -138,7 +141,7 @@ class ViewerNode(NodeBase, Node):
         try:
             robot = Robot.from_urdf(message.data, package_paths=self._values['package_paths'])
             meshes = meshes_to_show(robot)
-            finder = CameraFinder(robot, self._values['extrinsics'], self._tree,
+            finder = CameraFinder(robot, extrinsics_of(self._values), self._tree,
                                   self._values['frame_prefix'])
             self._viewer.set_robot(robot, meshes)
         except Kinema4DError as error:

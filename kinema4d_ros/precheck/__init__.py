@@ -18,7 +18,7 @@ from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.robot_checker import RobotChecker, Tier1Result
 from kinema4d_ros.precheck.settings import (CameraCheck, PrecheckSettings, StartVelocity,
                                             Tier0Settings, Tier1Settings, Tier2Settings,
-                                            TouchRule, Unseen)
+                                            TouchRule, Unprobed, Unseen)
 from kinema4d_ros.precheck.speed_scaling import at_speed, speed_factor
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
@@ -30,6 +30,6 @@ __all__ = [
     'Assessment', 'CameraCheck', 'Clearance', 'Consequence', 'DynamicsRules', 'FutureCheck',
     'Goal', 'MovedObject', 'Outcome', 'PrecheckSettings', 'RobotChecker', 'StartVelocity',
     'Tier0Settings', 'Tier1Result',
-    'Tier1Settings', 'Tier2Settings', 'TouchRule', 'Unseen', 'at_speed', 'check_tier0',
-    'check_tier1', 'decide', 'not_checked', 'rank', 'speed_factor',
+    'Tier1Settings', 'Tier2Settings', 'TouchRule', 'Unprobed', 'Unseen', 'at_speed',
+    'check_tier0', 'check_tier1', 'decide', 'not_checked', 'rank', 'speed_factor',
 ]

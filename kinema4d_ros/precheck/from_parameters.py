@@ -12,6 +12,7 @@ from kinema4d_ros.precheck import (DynamicsRules, PrecheckSettings, Tier0Setting
 from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.types import JointLimit
+from kinema4d_ros.world_model.following import FollowingScores
 
 #: name of a limit in parameters, as in MoveIt's joint_limits.yaml -> in JointLimit
 _LIMITS = {'min_position': 'lower', 'max_position': 'upper', 'max_velocity': 'velocity',
@@ -20,7 +21,8 @@ _LIMITS = {'min_position': 'lower', 'max_position': 'upper', 'max_velocity': 've
 
 def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
                       joint_limits_file: JointLimitsFile | None = None,
-                      tracking: TrackingModel | None = None) -> PrecheckSettings:
+                      tracking: TrackingModel | None = None,
+                      following: FollowingScores | None = None) -> PrecheckSettings:
     """
     Return the settings of all tiers.
 
@@ -29,6 +31,7 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
     :param srdf: text of the SRDF that the parameter names.
     :param joint_limits_file: the file that the parameter names.
     :param tracking: the model that the parameter names.
+    :param following: the scores of world models that the parameter names.
     :raises ConfigurationError: values that would switch a rule off or turn it round.
     """
     grasping = GraspSettings()
@@ -41,7 +44,8 @@ def precheck_settings(values: Mapping[str, Any], srdf: str | None = None,
                             limits=_joint_limits(values),
                             joint_limits_file=joint_limits_file),
         tier1=Tier1Settings(**_below('tier1.', values), touch=_touch(values)),
-        tier2=Tier2Settings(**_below('tier2.', values)), srdf=srdf,
+        tier2=Tier2Settings(**_below('tier2.', values) | {'following_scores': following}),
+        srdf=srdf,
         allowed_contacts=tuple(
             (link, other) for link, others in _below('allowed_contacts.', values).items()
             for other in others),

@@ -205,7 +205,9 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
     still = None
     if settings.hold_still:
         still = look_at(held_still(trajectory, observation), seed).views
-    findings = first.finish([each.views for each in others.values()], still)
+    model = getattr(simulator, 'world_model', None)
+    findings = first.finish([each.views for each in others.values()], still,
+                            () if model is None else settings.doubts_about(model))
     return first, findings, {number: each.events for number, each in others.items()}
 
 

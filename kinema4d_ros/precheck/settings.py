@@ -19,7 +19,10 @@ from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.scene import SceneSettings
-from kinema4d_ros.types import AttachedObject, JointLimit
+from kinema4d_ros.types import AttachedObject, Finding, FindingCode, JointLimit, Severity
+from kinema4d_ros.world_model.base import WorldModel
+from kinema4d_ros.world_model.following import (FollowingScores, LEAST_FOLLOWING,
+                                                why_never_believed, why_unprobed)
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,13 @@ class Tier1Settings(PicklableSettings, SceneSettings):
                                 for item in dataclasses.fields(SceneSettings)})
 
 
+class Unprobed(enum.StrEnum):
+    """What it means when nobody has measured whether a world model follows actions."""
+
+    REPORT = 'report'    # a finding that moves nothing
+    UNSURE = 'unsure'    # no PASS
+
+
 @dataclass(frozen=True)
 class Tier2Settings:
     """When a predicted future is believed."""
@@ -170,12 +180,33 @@ class Tier2Settings:
     spread: float = 0.05         # [m] between predictions of several seeds
     seeds: int = 1               # predictions of one motion, 1 or more
     hold_still: bool = False     # predict also what happens when the robot does not move
+    #: what `kinema4d probe-model` measured of world models; None for nothing
+    following_scores: FollowingScores | None = None
+    least_following: float = LEAST_FOLLOWING     # 0..1, of the lower end of a score's interval
+    unprobed: Unprobed = Unprobed.UNSURE    # of a model that has no score and should have one
 
     def __post_init__(self) -> None:
         """Refuse values that would switch a rule off or turn it round."""
-        _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread')
+        _at_least_zero(self, 'residual', 'vanished', 'sigma', 'confidence', 'spread',
+                       'least_following')
         _above_zero(self, 'moved', 'least_area', 'reach', 'seeds')
         _at_most(self, 'vanished', 1.0)
+        _at_most(self, 'least_following', 1.0)
+        object.__setattr__(self, 'unprobed', Unprobed(self.unprobed))
+
+    def doubts_about(self, model: WorldModel) -> tuple[Finding, ...]:
+        """Return what is known against believing a model, whatever its frames show."""
+        why = why_never_believed(model, self.following_scores, self.least_following)
+        if why is not None:
+            score = None if self.following_scores is None else self.following_scores.of(model)
+            return (Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE, why,
+                            value=None if score is None else score.low,
+                            limit=None if score is None else self.least_following),)
+        why = why_unprobed(model, self.following_scores)
+        if why is None:
+            return ()
+        return (Finding(FindingCode.NOT_CHECKED, Severity.UNSURE
+                        if self.unprobed is Unprobed.UNSURE else Severity.INFO, why),)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,10 @@ class Trainer:
         if there is not None and not resume:
             raise TrainingError(f'{paths.out} has a run already ({there.name}); give --resume to '
                                 'go on with it, or another --out')
-        where, config = str(self.accelerator.device), self.checkpoint.config
+        # A launcher's process on a CPU has the device cpu:0, which safetensors does not know.
+        on_cpu = self.accelerator.device.type == 'cpu'
+        where = 'cpu' if on_cpu else str(self.accelerator.device)
+        config, self._where = self.checkpoint.config, where
         conditions = ConditionCache(paths.conditions or paths.out / 'conditions',
                                     self.checkpoint, where)
         clips = Robo4D(paths.clips, sizes_of(self.checkpoint))
@@ -175,7 +178,7 @@ class Trainer:
             inputs = draw(chosen, numbers, self.checkpoint.config, settings)
             with self.accelerator.accumulate(self.model):
                 with self.accelerator.autocast():
-                    each = loss_of(self.model, inputs.to(self.accelerator.device), self.dtype)
+                    each = loss_of(self.model, inputs.to(self._where), self.dtype)
                 self._check(each, chosen)
                 self.accelerator.backward(each.mean())
                 total = total + each.detach().mean().cpu() / settings.accumulation
@@ -258,7 +261,7 @@ class Trainer:
             return None
         held_out = Robo4D(clips.root, clips.sizes, video_list=VALIDATION_LIST)
         return Validation(held_out.names[:self.settings.validation_clips], self.samples,
-                          self.checkpoint, self.settings, str(self.accelerator.device))
+                          self.checkpoint, self.settings, self._where)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

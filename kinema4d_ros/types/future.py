@@ -184,6 +184,9 @@ class PredictedFrame:
     things: tuple[PredictedThing, ...] = ()       # those that have moved, where the model knows
     #: runs that count and runs that became unstable, of a model that simulates several times
     members: tuple[int, int] | None = None
+    #: (H, W) bool, where the picture shows that something has changed and the model cannot tell
+    #: where that is; None for a model that always can
+    unplaced: np.ndarray | None = None
     #: the same in further cameras, in the order of `RobotRollout.others`; none of a model that
     #: predicts one camera only
     others: tuple[PredictedView, ...] = ()

@@ -27,7 +27,7 @@ def frame_bytes(width: int, height: int, others: Iterable[tuple[int, int]] = ())
     pixels = width * height
     sizes = [3 * pixels, 12 * pixels, pixels, 12 * pixels, pixels, 4 * pixels]
     for wide, high in others:
-        sizes += [3 * wide * high, 12 * wide * high, wide * high]
+        sizes += [size * wide * high for size in (3, 12, 1, 12, 1)] + [_SMALL_ARRAYS]
     return sum(_aligned(size) for size in sizes) + _SMALL_ARRAYS
 
 

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
 from kinema4d_ros.worker.frame_memory import FrameMemory
@@ -59,19 +58,18 @@ class Job:
 
     def __init__(self, number: int, observation: Observation, trajectory: JointTrajectory, *,
                  task: CheckTask | PredictionTask, settings: PrecheckSettings = PrecheckSettings(),
-                 mount: LinkPose | None = None, robot_hash: str = '', deadline: float,
+                 robot_hash: str = '', deadline: float,
                  sink: JobSink = NoSink(), end: Callable[[Job, JobOutcome, str], object]):
         """
         Describe a task; nothing is sent to the worker yet.
 
         :param number: counts the jobs of a supervisor.
-        :param mount: of the camera on the robot, None for a camera that stays.
         :param robot_hash: of the robot that is meant; '' for whichever the worker has.
         :param deadline: on the monotonic clock [s].
         :param end: called by `cancel` with this job, the outcome and a message.
         """
         self.number, self.observation, self.trajectory = number, observation, trajectory
-        self.task, self.settings, self.mount = task, settings, mount
+        self.task, self.settings = task, settings
         self.robot_hash, self.deadline, self.sink = robot_hash, deadline, sink
         self.submitted = time.monotonic()
         self.done = threading.Event()
@@ -86,7 +84,7 @@ class Job:
     def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
         """Return the message to the worker, without an observation that it has already."""
         return Work(self.number, self.observation if with_observation else None,
-                    self.trajectory, self.mount, self.task, self.settings, self.robot_hash,
+                    self.trajectory, self.task, self.settings, self.robot_hash,
                     memory.slots, memory.slot_bytes)
 
     def cancel(self, outcome: JobOutcome = JobOutcome.CANCELLED,

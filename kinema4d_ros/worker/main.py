@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import Kinema4DError, PredictionCancelled, WorldModelError
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.resources import share_dir
@@ -55,7 +54,6 @@ class Worker:
         self._robot: Robot | None = None
         self._robot_error = 'no robot description has been received'
         self._meshes: dict[str, LinkMesh] = {}
-        self._mount: LinkPose | None = None
         self._simulator: ShadowSimulator | None = None
         self._observation: Observation | None = None
         self._scene = SceneMemory()
@@ -113,7 +111,7 @@ class Worker:
                     f'with {message.description_hash}; publish robot_description again')
             self._meshes = meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
-            checker = self._simulate(None).checker(self._settings)
+            checker = self._simulate().checker(self._settings)
             checker.warm_up()
             warnings = (*robot.warnings, *meshes.warnings, *checker.self_collision.warnings)
         except Exception as error:   # reported to the node; the process stays usable
@@ -124,25 +122,22 @@ class Worker:
             return
         self._pipe.send(RobotReady(robot.description_hash, warnings))
 
-    def _simulate(self, mount: LinkPose | None) -> ShadowSimulator:
-        """Return the simulator for a camera that is mounted so, None for one that stays."""
+    def _simulate(self) -> ShadowSimulator:
+        """Return the simulator of the robot."""
         if self._robot is None:
             raise WorldModelError(f'the robot cannot be simulated: {self._robot_error}')
-        if self._simulator is None or mount != self._mount:
-            self._simulator = ShadowSimulator(
-                self._robot, self._model, meshes=self._meshes,
-                camera_poses=None if mount is None else mount.poses,
-                **self._simulator_settings)
-            self._mount = mount
+        if self._simulator is None:
+            self._simulator = ShadowSimulator(self._robot, self._model, meshes=self._meshes,
+                                              **self._simulator_settings)
         return self._simulator
 
     def _remember(self, message: Remember) -> None:
         """Add a look to the scene memory; a bad one must not end the process."""
         try:
             observation = message.observation
-            checker = self._simulate(None).checker(self._settings)
-            # Where the camera does not see the robot in its place, the robot would be remembered
-            # as scene, and scene be taken for robot.
+            checker = self._simulate().checker(self._settings)
+            # Where a camera does not see the robot in its place, the robot would be remembered as
+            # scene, and scene be taken for robot: it has no mask.
             self._scene.update(observation, checker.robot_masks(observation))
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
@@ -167,7 +162,7 @@ class Worker:
     def _do(self, message: Work, started: float, assessment: Assessment) -> None:
         job = message.job
         observation = self._observation_of(message)
-        simulator = self._simulate(message.mount)
+        simulator = self._simulate()
         if message.robot_hash not in ('', simulator.robot.description_hash):
             raise WorldModelError('the robot description changed: the motion is meant for '
                                   f'{message.robot_hash}, this process has '
@@ -197,10 +192,8 @@ class Worker:
         """Return what a job is to be judged on, with the scene that is remembered."""
         if message.observation is not None:
             self._observation = None     # not the one before, where this one is unusable
-            observation = message.observation
             # What is remembered of a camera is from where that camera is now, or is left out.
-            observation = self._scene.remembered(observation)
-            self._observation = observation
+            self._observation = self._scene.remembered(message.observation)
         if self._observation is None:
             raise WorldModelError('the observation of this job has not arrived')
         return self._observation

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.types import JointTrajectory, Observation, StartState
@@ -64,7 +63,6 @@ class Work:
     job: int
     observation: Observation | None     # None: the same again
     trajectory: JointTrajectory
-    mount: LinkPose | None              # None when the camera does not move with the robot
     task: CheckTask | PredictionTask
     settings: PrecheckSettings
     robot_hash: str                     # of the robot that is meant; '' for whichever it is

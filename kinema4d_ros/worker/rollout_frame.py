@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
-from kinema4d_ros.types import PinholeCamera, PredictedFrame, RobotRollout
+from kinema4d_ros.types import (PinholeCamera, PredictedFrame, PredictedView, RobotRollout,
+                                ViewRollout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +36,32 @@ class RolloutFrame:
 
     predicted: PredictedFrame
     robot: RobotFrame
+    #: the robot as further cameras see it, by name; `predicted.others` may lack some
+    others: Mapping[str, RobotFrame] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frame: PredictedFrame, rollout: RobotRollout) -> RolloutFrame:
         """Return the frame of a rollout; arrays lie in one piece, as shared memory wants them."""
         at, sigma = frame.index, frame.pointmap_sigma
-        others = tuple(dataclasses.replace(
-            view, image=np.ascontiguousarray(view.image),
-            pointmap=np.ascontiguousarray(view.pointmap),
-            robot_mask=np.ascontiguousarray(view.robot_mask)) for view in frame.others)
+        joints = dict(zip(rollout.joint_names, rollout.positions[at].tolist()))
+
+        def robot(seen: RobotRollout | ViewRollout) -> RobotFrame:
+            return RobotFrame(seen.camera, seen.T_base_camera[at], joints,
+                              np.ascontiguousarray(seen.pointmap[at]), seen.link_id[at] >= 0)
+
         return cls(
             dataclasses.replace(
-                frame, image=np.ascontiguousarray(frame.image),
-                pointmap=np.ascontiguousarray(frame.pointmap),
-                robot_mask=np.ascontiguousarray(frame.robot_mask),
+                _whole(frame), others=tuple(map(_whole, frame.others)),
                 pointmap_sigma=None if sigma is None else np.ascontiguousarray(sigma, np.float32),
-                others=others),
-            RobotFrame(rollout.camera, rollout.T_base_camera[at],
-                       dict(zip(rollout.joint_names, rollout.positions[at].tolist())),
-                       np.ascontiguousarray(rollout.pointmap[at]), rollout.link_id[at] >= 0))
+                unplaced=None),      # tier 2 has seen it; the points are unknown there
+            robot(rollout), {view.name: robot(view) for view in rollout.others})
+
+
+_Seen = TypeVar('_Seen', PredictedFrame, PredictedView)
+
+
+def _whole(seen: _Seen) -> _Seen:
+    """Return it with arrays that lie in one piece."""
+    return dataclasses.replace(
+        seen, image=np.ascontiguousarray(seen.image), pointmap=np.ascontiguousarray(seen.pointmap),
+        robot_mask=np.ascontiguousarray(seen.robot_mask))

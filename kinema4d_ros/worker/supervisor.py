@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import wait
 
-from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
@@ -93,18 +92,17 @@ class Supervisor:
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *,
                task: CheckTask | PredictionTask = PredictionTask(),
-               settings: PrecheckSettings = PrecheckSettings(), mount: LinkPose | None = None,
-               robot_hash: str = '', deadline: float, sink: JobSink = NoSink()) -> Job:
+               settings: PrecheckSettings = PrecheckSettings(), robot_hash: str = '',
+               deadline: float, sink: JobSink = NoSink()) -> Job:
         """
         Have a task done.
 
-        :param mount: of the camera on the robot, None for a camera that stays.
         :param robot_hash: of the robot that is meant: another one fails the job; '' for whichever.
         :param deadline: on the monotonic clock [s].
         :param sink: called with frames and progress, from the supervisor's thread.
         """
         job = Job(next(self._numbers), observation, trajectory, task=task, settings=settings,
-                  mount=mount, robot_hash=robot_hash, deadline=deadline, sink=sink,
+                  robot_hash=robot_hash, deadline=deadline, sink=sink,
                   end=lambda *how: self._call(lambda: self._end_early(*how)))
         if not self._call(lambda: self._take_job(job)):
             job.finish(JobOutcome.CANCELLED, _ENDING)

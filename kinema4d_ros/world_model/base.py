@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model.card import ModelCard
 
 
 class WorldModel(abc.ABC):
@@ -28,6 +30,13 @@ class WorldModel(abc.ABC):
     fingerprint: str = ''
     #: whether it predicts what each camera of an observation will see; else the first one's only
     predicts_every_view: ClassVar[bool] = False
+    #: whether its future is that of the robot's motion. True where the robot is drawn exactly; None
+    #: where that must be measured (`kinema4d probe-model`), as of generated pictures. False for one
+    #: that is told what to do, and not how: it shows a motion of its own, which is no evidence on
+    #: this one, so tier 2 is UNSURE with it
+    follows_actions: ClassVar[bool | None] = None
+    #: for people who choose; None where nobody wrote it down
+    card: ClassVar[ModelCard | None] = None
     #: setting name -> (default, what it means with unit and range); unknown settings are refused
     settings: ClassVar[Mapping[str, tuple[Any, str]]] = {}
 
@@ -80,3 +89,10 @@ def check_camera(observation: Observation, robot: RobotRollout) -> None:
         raise WorldModelError(
             f'the robot was rendered for {robot.camera}, the observation is of '
             f'{observation.primary.camera}; fit the observation and render with the same camera')
+
+
+def first_view(observation: Observation) -> Observation:
+    """Return the observation with its first view alone, for models that predict one camera."""
+    if len(observation.views) == 1:
+        return observation
+    return dataclasses.replace(observation, views=observation.views[:1])

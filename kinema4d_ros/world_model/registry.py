@@ -20,6 +20,9 @@ A package of anybody's registers a model by an entry point of the group `kinema4
 - The same weights, settings, inputs and seed give the same frames.
 - It survives: after an exception, a cancel or a generator closed half-way the next `predict` works.
 - With weights it sets `fingerprint`, which names them in every verdict.
+- It says with `follows_actions` whether its frames show the motion that it is asked about: True
+  where it draws the robot exactly, False where it takes no actions. Left out, tier 2 forbids a PASS
+  until `kinema4d probe-model` has measured it.
 - `close` gives memory and devices back.
 
 It is used by one thread of a process of its own, which runs nothing else and may be killed at any
@@ -48,6 +51,10 @@ _MODELS = {
                 'what is touched is pushed, tips over, is dragged or falls: rigid bodies'),
     'kinema4d': ('kinema4d_ros.world_model.kinema4d.model:Kinema4D',
                  'generates the future with the Kinema4D diffusion transformer (weights, GPU)'),
+    'cosmos': ('kinema4d_ros.world_model.cosmos.model:Cosmos',
+               'rolls pictures out with Cosmos 3, by actions (a model directory, GPU)'),
+    'tesseract': ('kinema4d_ros.world_model.tesseract.model:Tesseract',
+                  'for comparison: shows an instruction, not the motion (weights, GPU)'),
     'replay': ('kinema4d_ros.world_model.replay:Replay',
                'plays back the recorded future of an episode file'),
 }
@@ -56,6 +63,11 @@ _MODELS = {
 def available() -> dict[str, str]:
     """Return name -> one line on what it does, of every registered world model."""
     return {name: line for name, (_, line) in _places().items()}
+
+
+def our_models() -> tuple[str, ...]:
+    """Return the names of the models that come with this package."""
+    return tuple(_MODELS)
 
 
 def model_class(name: str) -> type[WorldModel]:

@@ -52,6 +52,20 @@ def test_joints_of_two_publishers_are_merged_nearest_first(sources):
     assert at(9.0, 1.0).positions == {}
 
 
+def test_joints_at_a_stamp_are_between_the_messages_around_it(sources):
+    arm, hand = Publisher(sources), Publisher(sources)
+    arm.send(1.0, 1.0, arm=0.0, roll=3.1)
+    hand.send(1.01, finger=5.0)
+    arm.send(1.1, 2.0, arm=0.2, roll=-3.1)      # roll is continuous: a little further, not back
+    found = sources.at(['arm', 'roll', 'finger'], round(1.025 * S), S // 10, {'roll'})
+    assert found.positions == pytest.approx(
+        {'arm': 0.05, 'roll': 3.1 + 0.25 * (math.tau - 6.2), 'finger': 5.0})
+    assert found.velocities == pytest.approx({'arm': 1.25, 'roll': 1.25})
+    # beyond the newest, the newest; a message that is too far away is no neighbour
+    assert sources.at(['arm'], round(1.12 * S), S // 10).positions == {'arm': 0.2}
+    assert sources.at(['arm'], round(1.02 * S), S // 20).positions == {'arm': 0.0}
+
+
 @pytest.mark.parametrize('rate', [20.0, 500.0, 1000.0])
 def test_an_image_of_a_second_ago_has_its_joints_at_any_rate(sources, rate):
     arm = Publisher(sources)

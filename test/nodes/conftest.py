@@ -48,3 +48,29 @@ def world(shared_world):
     """Give the module's gate and what is around it, and bring them back to a good state."""
     yield shared_world
     shared_world.reset()
+
+
+@pytest.fixture(scope='module')
+def silent_node(module_ros_domain):
+    """Return a node that nobody spins."""
+    import rclpy
+    from rclpy.node import Node
+    with rclpy.Context() as context:
+        made = Node('inputs', context=context)
+        yield made
+        made.destroy_node()
+
+
+@pytest.fixture
+def desk(silent_node):
+    """Return what makes inputs of two cameras, closed at the end."""
+    from camera_desk import Desk
+    made = []
+
+    def make(**values):
+        made.append(Desk(silent_node, **values))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.inputs.close()

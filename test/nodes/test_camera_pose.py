@@ -37,13 +37,13 @@ def pose_of(link):
 
 
 def test_a_link_that_stands_still():
-    T_base_camera, mount = CameraFinder(ROBOT, (), TransformTree()).find(CAMERA_FRAME, READY)
+    T_base_camera, mount = CameraFinder(ROBOT, {}, TransformTree()).find(CAMERA_FRAME, READY)
     np.testing.assert_allclose(T_base_camera, pose_of(CAMERA_FRAME), atol=1e-12)
     assert mount is None
 
 
 def test_a_link_that_moves_is_told_and_follows_the_joints():
-    finder = CameraFinder(ROBOT, (), TransformTree())
+    finder = CameraFinder(ROBOT, {}, TransformTree())
     link = ROBOT.joints['wrist_roll_joint'].child
     here, mount = finder.find(link, READY)
     there, _ = finder.find(link, {**READY, 'shoulder_pan_joint': np.pi})
@@ -54,7 +54,7 @@ def test_a_link_that_moves_is_told_and_follows_the_joints():
 
 def test_extrinsics():
     for tf in (TransformTree(), tree('elsewhere', 'eye', 9.0)):
-        T_base_camera, mount = CameraFinder(ROBOT, HALF_TURN, tf).find('eye', READY)
+        T_base_camera, mount = CameraFinder(ROBOT, {'camera': HALF_TURN}, tf).find('eye', READY)
         np.testing.assert_allclose(
             T_base_camera, [[-1, 0, 0, 0.5], [0, -1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]],
             atol=1e-12)
@@ -62,7 +62,7 @@ def test_extrinsics():
 
 
 def test_tf():
-    finder = CameraFinder(ROBOT, (), tree('base_link', 'eye', 0.25))
+    finder = CameraFinder(ROBOT, {}, tree('base_link', 'eye', 0.25))
     pose = finder.find('eye', READY)
     assert pose.T_base_camera[0, 3] == 0.25
     assert pose.mount is None
@@ -85,7 +85,7 @@ def test_a_camera_on_the_arm_known_to_tf_alone_moves_with_its_link():
                                     transform('bracket', 'eye', 0.2)]), static=True)
     T_wrist_eye = np.eye(4)
     T_wrist_eye[0, 3] = 0.1 + 0.2
-    finder = CameraFinder(ROBOT, (), tf)
+    finder = CameraFinder(ROBOT, {}, tf)
     for joints in (READY, {**READY, 'shoulder_pan_joint': 1.0, 'elbow_joint': 0.5}):
         pose = finder.find('eye', joints)
         assert pose.mount == LinkPose(wrist, T_wrist_eye)
@@ -99,18 +99,19 @@ def test_a_camera_that_tf_moves_against_the_robot_is_refused():
         tf = tree('map', 'base_link', 0.0)
         tf.update(TFMessage(transforms=[transform(parent, 'eye', 0.1)]), static=False)
         with pytest.raises(CameraError, match="'eye' moves against link .*add the camera to the"):
-            CameraFinder(ROBOT, (), tf).find('eye', READY)
+            CameraFinder(ROBOT, {}, tf).find('eye', READY)
 
 
 def test_the_pose_of_another_camera_beside_it_moves_with_it():
     beside = np.eye(4)
     beside[0, 3] = 0.07
     link = ROBOT.joints['wrist_roll_joint'].child
-    pose = CameraFinder(ROBOT, (), TransformTree()).find(link, READY)
+    pose = CameraFinder(ROBOT, {}, TransformTree()).find(link, READY)
     other = pose.moved(beside)
     np.testing.assert_allclose(other.T_base_camera, pose.T_base_camera @ beside)
     assert other.mount == LinkPose(link, beside) != pose.mount
-    still = CameraFinder(ROBOT, HALF_TURN, TransformTree()).find('eye', READY).moved(beside)
+    finder = CameraFinder(ROBOT, {'camera': HALF_TURN}, TransformTree())
+    still = finder.find('eye', READY).moved(beside)
     assert still.mount is None
     assert still.T_base_camera[0, 3] == pytest.approx(0.5 - 0.07)
 
@@ -146,7 +147,7 @@ def mounting(child, T, parent='base_link'):
     ids=['parameter and link', 'TF and link', 'TF and its mount', 'on another link by TF',
          'parameter and TF', 'parameter and a moving one', 'parameter and a moving link'])
 def test_two_sources_of_one_pose_that_differ_are_refused(frame, extrinsics, tf):
-    finder = CameraFinder(ROBOT, extrinsics, tf or TransformTree())
+    finder = CameraFinder(ROBOT, {'camera': extrinsics}, tf or TransformTree())
     with pytest.raises(ContradictionError, match='robot description|TF|/tf_static'):
         finder.find(frame, READY)
 
@@ -158,7 +159,7 @@ def test_two_sources_of_one_pose_that_differ_are_refused(frame, extrinsics, tf):
     (CAMERA_FRAME, (), mounting('camera_link', np.eye(4), 'another_room')),
     ('eye', seven(pose_of(CAMERA_FRAME)), mounting('eye', pose_of(CAMERA_FRAME)))])
 def test_two_sources_of_one_pose_that_agree(frame, extrinsics, tf):
-    pose = CameraFinder(ROBOT, extrinsics, tf or TransformTree()).find(frame, READY)
+    pose = CameraFinder(ROBOT, {'camera': extrinsics}, tf or TransformTree()).find(frame, READY)
     np.testing.assert_allclose(pose.T_base_camera, pose_of(CAMERA_FRAME), atol=2e-3)
 
 
@@ -166,35 +167,35 @@ def test_two_sources_of_one_pose_that_agree(frame, extrinsics, tf):
 def test_tf_with_a_frame_prefix(prefix):
     name = prefix.lstrip('/')
     tf = mounting('eye', np.eye(4), f'{name}flange_link')
-    assert CameraFinder(ROBOT, (), tf, prefix).find('eye', READY).mount.link == 'flange_link'
+    assert CameraFinder(ROBOT, {}, tf, prefix).find('eye', READY).mount.link == 'flange_link'
     tf = mounting('eye', np.eye(4), f'{name}base_link')
-    assert CameraFinder(ROBOT, (), tf, prefix).find('eye', READY).mount is None
-    finder = CameraFinder(ROBOT, (), TransformTree(), prefix)
+    assert CameraFinder(ROBOT, {}, tf, prefix).find('eye', READY).mount is None
+    finder = CameraFinder(ROBOT, {}, TransformTree(), prefix)
     for frame in (f'{name}{CAMERA_FRAME}', CAMERA_FRAME):       # stamped by either convention
         np.testing.assert_allclose(finder.find(frame, READY).T_base_camera,
                                    pose_of(CAMERA_FRAME), atol=1e-12)
     tf = mounting('eye', np.eye(4), 'world')
     tf.update(TFMessage(transforms=[transform('world', f'{name}base_link', 1.0)]), static=True)
-    assert CameraFinder(ROBOT, (), tf, prefix).find('eye', READY).T_base_camera[0, 3] == -1.0
+    assert CameraFinder(ROBOT, {}, tf, prefix).find('eye', READY).T_base_camera[0, 3] == -1.0
     with pytest.raises(CameraError, match=f"set frame_prefix to '{name}'"):
-        CameraFinder(ROBOT, (), tf).find('eye', READY)
+        CameraFinder(ROBOT, {}, tf).find('eye', READY)
 
 
 def test_the_body_of_a_camera_has_an_optical_frame():
-    finder = CameraFinder(ROBOT, (), TransformTree())
+    finder = CameraFinder(ROBOT, {}, TransformTree())
     assert finder.optical_sibling('camera_link') == CAMERA_FRAME
     assert finder.optical_sibling(CAMERA_FRAME) is None
     assert finder.optical_sibling('flange_link') is None
     optical = np.eye(4)
     optical[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
-    by_tf = CameraFinder(ROBOT, (), mounting('eye_optical_frame', optical, 'eye_link'))
+    by_tf = CameraFinder(ROBOT, {}, mounting('eye_optical_frame', optical, 'eye_link'))
     assert by_tf.optical_sibling('eye_link') == 'eye_optical_frame'
-    straight = CameraFinder(ROBOT, (), mounting('eye_optical_frame', np.eye(4), 'eye_link'))
+    straight = CameraFinder(ROBOT, {}, mounting('eye_optical_frame', np.eye(4), 'eye_link'))
     assert straight.optical_sibling('eye_link') is None       # the two are one
 
 
 def test_nowhere():
     with pytest.raises(CameraError, match='no link of the robot.*extrinsics is not set.*TF says'):
-        CameraFinder(ROBOT, (), TransformTree()).find('eye', READY)
+        CameraFinder(ROBOT, {}, TransformTree()).find('eye', READY)
     with pytest.raises(CameraError, match='quaternion'):
-        CameraFinder(ROBOT, (0.0,) * 7, TransformTree())
+        CameraFinder(ROBOT, {'camera': (0.0,) * 7}, TransformTree())

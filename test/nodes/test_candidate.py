@@ -26,7 +26,7 @@ def job(outcome, findings=None, measured=None, background=None, latencies=None, 
     assessment.measure(**measured or {})
     for stage, seconds in (latencies or {}).items():
         assessment.took(stage, seconds)
-    assessment.background = background
+    assessment.backgrounds = {} if background is None else {'camera': background}
     return types.SimpleNamespace(outcome=outcome, message='said why', assessment=assessment,
                                  waited=waited)
 
@@ -145,4 +145,4 @@ def test_the_background_kept_is_the_one_that_the_first_fail_rests_on(checked, pr
     one = candidate()
     one.take_check(job(JobOutcome.DONE, background=checked))
     one.take_prediction(job(JobOutcome.DONE, background=predicted), is_evidence=True)
-    assert one.assessment.background == kept
+    assert one.assessment.backgrounds == ({} if kept is None else {'camera': kept})

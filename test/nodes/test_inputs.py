@@ -19,13 +19,13 @@ from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
 from kinema4d_ros.bridge.transforms import TransformTree
-from kinema4d_ros.camera import LinkPose
-from kinema4d_ros.nodes.shadow_sim import inputs as inputs_module
+from kinema4d_ros.nodes.shadow_sim import received as received_module
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
-from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, PinholeCamera
 
@@ -54,7 +54,7 @@ class Desk:
     def put(self, topic, message):
         """Hand a message to the callback of its subscription, as from the only publisher."""
         self.sent[topic] = self.sent.get(topic, 0) + 1
-        self.inputs._subscriptions[topic].callback(
+        self.inputs._received.subscriptions[topic].callback(
             message, {'publication_sequence_number': self.sent[topic]})
 
     def show(self, image=None, depth=None, info=None):
@@ -71,7 +71,7 @@ class Desk:
 
     def look(self, finder=None):
         """Return what is observed now."""
-        finder = finder or CameraFinder(ROBOT, (), TransformTree())
+        finder = finder or CameraFinder(ROBOT, {}, TransformTree())
         return self.inputs.observe(finder, self.stamp, VALUES)
 
     def problem(self, code=FindingCode.MISSING_INPUT, finder=None) -> str:
@@ -106,8 +106,9 @@ def desk(node):
 def test_a_look(desk):
     desk.show()
     look = desk.look()
-    assert (look.frame, look.mount, look.root_link) == (CAMERA_FRAME, None, 'base_link')
-    assert look.is_in_frame
+    seen, = look.framed
+    assert (seen.frame, seen.stays, look.root_link) == (CAMERA_FRAME, True, 'base_link')
+    assert seen.is_in_frame
     assert (look.observation.view.image == 7).all() and (look.observation.view.depth == 1.5).all()
 
 
@@ -150,14 +151,14 @@ def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one(desk, link):
     info = camera_info_message(desk.camera, desk.header(INFO))
     info.p[3] = -90.0 * 0.125                      # 0.125 m to the right
     desk.show(info=info)
-    finder = CameraFinder(ROBOT, (), TransformTree())
+    finder = CameraFinder(ROBOT, {}, TransformTree())
     left, _ = finder.find(link, READY)
     look = desk.look(finder)
     beside = np.eye(4)
     beside[0, 3] = 0.125
     np.testing.assert_allclose(look.observation.view.T_base_camera, left @ beside, atol=1e-9)
-    assert look.mount == (None if link == CAMERA_FRAME else LinkPose(link, beside))
-    assert not look.is_in_frame        # its points would be told 0.125 m off
+    assert look.observation.view.mount_link == ('' if link == CAMERA_FRAME else link)
+    assert not look.framed[0].is_in_frame        # its points would be told 0.125 m off
 
 
 def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_while(
@@ -171,8 +172,8 @@ def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_whil
     assert 'bayer_rggb8' in desk.status(IMAGE).problem
     desk.show()
     desk.look()
-    later = inputs_module.time.monotonic() + inputs_module._RECENT
-    monkeypatch.setattr(inputs_module.time, 'monotonic', lambda: later)
+    later = received_module.time.monotonic() + received_module.RECENT
+    monkeypatch.setattr(received_module.time, 'monotonic', lambda: later)
     assert desk.status(IMAGE).problem is None
     assert desk.status(IMAGE).refused == 1
 
@@ -180,8 +181,8 @@ def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_whil
 def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monkeypatch):
     desk.put('joint_states', JointState(header=desk.header(''), name=['elbow_joint']))
     assert '0 positions' in desk.status('joint_states').problem
-    later = inputs_module.time.monotonic() + inputs_module._RECENT
-    monkeypatch.setattr(inputs_module.time, 'monotonic', lambda: later)
+    later = received_module.time.monotonic() + received_module.RECENT
+    monkeypatch.setattr(received_module.time, 'monotonic', lambda: later)
     assert desk.status('joint_states').problem is None
 
 
@@ -192,7 +193,7 @@ def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_dom
         desk = Desk(node)
 
         def reliability():
-            return desk.inputs._camera_topics[IMAGE][1]
+            return desk.inputs._received.camera_topics[IMAGE].now
 
         assert reliability() == QoSReliabilityPolicy.BEST_EFFORT     # while nobody offers more
         node.create_publisher(Image, '/eye/color', 5)
@@ -203,7 +204,7 @@ def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_dom
             graph_changed.wait(0.02)
         desk.inputs.refresh()
         assert reliability() == QoSReliabilityPolicy.RELIABLE
-        assert desk.inputs._subscriptions[IMAGE].topic_name == '/eye/color'
+        assert desk.inputs._received.subscriptions[IMAGE].topic_name == '/eye/color'
         node.create_publisher(Image, '/eye/color', qos_profile_sensor_data)
         desk.inputs.refresh()
         assert reliability() == QoSReliabilityPolicy.BEST_EFFORT

@@ -69,6 +69,8 @@ class Bench:
         assert verdict.status == Verdict.UNSURE and Finding.ACTION_FOLLOWING in codes, \
             verdict.summary + self.process.output()[-4000:]
         assert Finding.MODEL_FAILED not in codes, verdict.summary
+        assert any('nobody has measured whether' in finding.message and 'kinema4d' in
+                   finding.message for finding in verdict.findings), 'it was never probed'
 
         def frames():
             return [frame for frame in self.frames if frame.rollout_id == verdict.rollout_id]

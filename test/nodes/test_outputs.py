@@ -7,15 +7,18 @@ from graph import CAMERA_FRAME, made, READY
 from rclpy.lifecycle import LifecycleNode
 
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
-from kinema4d_ros.bridge.images import compressed_to_array
+from kinema4d_ros.bridge.images import compressed_to_array, image_to_array
+from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.nodes.shadow_sim import outputs
+from kinema4d_ros.nodes.shadow_sim.camera_input import FramedView
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
-from kinema4d_ros.nodes.shadow_sim.outputs import OF_FRAMES, Outputs, Rollout, TOPICS
-from kinema4d_ros.types import Observation, PinholeCamera
+from kinema4d_ros.nodes.shadow_sim.outputs import OF_FRAMES, Outputs, Rollout, topics, TOPICS
+from kinema4d_ros.types import CameraView, Observation, PinholeCamera, PredictedView
 from kinema4d_ros.types import PredictedFrame as Predicted
 from kinema4d_ros.worker.rollout_frame import RobotFrame, RolloutFrame
 
 HEIGHT, WIDTH = 24, 40
+CAMERAS = ('front', 'wrist')
 MAKERS = ('array_to_image', 'cloud_message', 'compressed_message', 'camera_info_message',
           'joint_state_message', 'PredictedFrame')
 
@@ -26,18 +29,22 @@ def frame(index: int = 0) -> RolloutFrame:
     image = np.stack([4 * rows, 4 * columns, np.full_like(rows, 128)], -1).astype(np.uint8)
     points = np.stack([columns, rows, np.ones_like(rows)], -1).astype(np.float32)
     mask = rows > 12
-    camera = PinholeCamera(WIDTH, HEIGHT, 30.0, 30.0, 19.5, 11.5)
-    return RolloutFrame(Predicted(index, 3, 0.1 * index, image, points, mask),
-                        RobotFrame(camera, np.eye(4), dict(READY), points, mask))
+    camera, T = PinholeCamera(WIDTH, HEIGHT, 30.0, 30.0, 19.5, 11.5), np.eye(4)
+    T[0, 3] = 10.0
+    wrist = PredictedView('wrist', 255 - image, points + 1, ~mask)
+    return RolloutFrame(Predicted(index, 3, 0.1 * index, image, points, mask, others=(wrist,)),
+                        RobotFrame(camera, np.eye(4), dict(READY), points, mask),
+                        {'wrist': RobotFrame(camera, T, dict(READY), points + 1, ~mask)})
 
 
 def rollout(stride: int) -> Rollout:
     """Return what the frames start from."""
-    observation = Observation.from_rgbd(
-        frame().predicted.image, None, frame().robot.camera, np.eye(4), dict(READY),
-        stamp_ns=5 * 10**9)
-    return Rollout('r', FramedObservation(observation, CAMERA_FRAME, None, 'base_link', True),
-                   stride)
+    views = [CameraView(frame().predicted.image, None, frame().robot.camera, np.eye(4), 5 * 10**9,
+                        name) for name in CAMERAS]
+    framed = (FramedView(views[0], JointStates({}, {}), CAMERA_FRAME, True, True),
+              FramedView(views[1], JointStates({}, {}), 'hand', False, False))
+    return Rollout('r', FramedObservation(
+        Observation(5 * 10**9, views, dict(READY)), framed, 'base_link'), stride)
 
 
 class Sender:
@@ -45,7 +52,7 @@ class Sender:
 
     def __init__(self, context, monkeypatch):
         self.node = LifecycleNode('sender', context=context)
-        self.outputs = Outputs(self.node)
+        self.outputs = Outputs(self.node, CAMERAS)
         self.node.trigger_configure()
         self.node.trigger_activate()
         self.made = []
@@ -91,7 +98,7 @@ def test_one_reader_gets_its_topic_and_nothing_else_is_made(sender, topic, made_
 
 
 def listen(sender, topic: str) -> list:
-    kind, profile = TOPICS[topic]
+    kind, profile = topics(CAMERAS)[topic]
     heard = sender.graph.listen(topic, kind, profile)
     sender.graph.wait(lambda: topic in sender.outputs.wanted_of_frames(), 'the reader to be known')
     return heard
@@ -105,6 +112,24 @@ def test_a_whole_frame_shares_what_the_display_topics_need(sender):
         sender.graph.wait(lambda messages=messages: messages, topic)
     assert sender.made.count('cloud_message') == 1
     assert sender.made.count('array_to_image') == 2      # picture and mask
+
+
+def test_each_of_several_cameras_has_topics_of_its_own(sender):
+    names = ('predicted/front/image', 'predicted/wrist/image', 'predicted/wrist/points',
+             'robot/wrist/mask')
+    heard = {topic: listen(sender, topic) for topic in names}
+    sender.send()
+    for topic, messages in heard.items():
+        sender.graph.wait(lambda messages=messages: messages, topic)
+    front, wrist, cloud, mask = (heard[topic][0] for topic in names)
+    np.testing.assert_array_equal(image_to_array(front), frame().predicted.image)
+    np.testing.assert_array_equal(image_to_array(wrist), 255 - frame().predicted.image)
+    assert (front.header.frame_id, wrist.header.frame_id) == (CAMERA_FRAME, 'hand')
+    # that camera moves, so where its points are is said in the frame of the robot
+    assert cloud.header.frame_id == 'base_link'
+    np.testing.assert_array_equal(cloud_to_arrays(cloud)[0],
+                                  frame().predicted.pointmap + 1 + (10, 0, 0))
+    np.testing.assert_array_equal(image_to_array(mask) > 0, ~frame().robot.mask)
 
 
 def test_the_compressed_image_shows_the_same(sender):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiers 1 and 2 through the node: when verdicts come, what they rest on, what sets the rules."""
 import contextlib
+import json
 import math
 import os
 import re
@@ -39,6 +40,7 @@ def bench(shared_bench):
     """Give the module's bench, and bring it back to a good state."""
     yield shared_bench
     shared_bench.set(**{'tier0.self_margin': 0.0, 'tier2.seeds': 1, 'tier2.hold_still': False,
+                        'tier2.following_scores': '', 'tier2.least_following': 0.5,
                         'goal_rubric': ''})
     shared_bench.reset()
     shared_bench.robot.wait_shown()
@@ -202,6 +204,26 @@ def test_tier_2_looks_at_what_is_predicted(bench):
     assert bench.feedback[-1].provisional.status == Verdict.UNSURE
     provisional = [f.provisional for f in bench.feedback if f.provisional.tiers_passed]
     assert not any(verdict.final for verdict in provisional)
+
+
+def test_tier_2_believes_no_model_that_does_not_follow_actions(bench, tmp_path):
+    # The model says that it does; what was measured of these weights says more.
+    told = {'world_model': 'scripted', 'fingerprint': '5eed', 'score': 0.3, 'low': 0.2, 'high': 0.4,
+            'episodes': 3, 'frames': 60,
+            'settings': {'unused': 1.0, 'words': '', 'slow_start': False}}
+    path = tmp_path / 'scores.json'
+    path.write_text(json.dumps({'scores': [told]}))
+    bench.set(**{'tier2.following_scores': str(path)})
+    _, result = bench.outcome(bench.goal(tiers=[2]))
+    (verdict,) = result.verdicts
+    assert verdict.status == Verdict.UNSURE and verdict.tier == 2
+    assert against(verdict) == [Finding.ACTION_FOLLOWING]
+    assert 'its score is 0.30 (0.20 to 0.40; 3 episodes, 60 frames)' in verdict.summary
+    said = bench.graph.set_parameter('shadow_sim', **{'tier2.following_scores': '/nowhere'})
+    assert 'kinema4d probe-model' in said
+    bench.set(**{'tier2.least_following': 0.15})
+    _, result = bench.outcome(bench.goal(tiers=[2]))
+    assert result.verdicts[0].status == Verdict.PASS, result.verdicts[0].summary
 
 
 @pytest.mark.parametrize('seed, code, deadline', [

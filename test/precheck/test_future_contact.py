@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.precheck import FutureCheck, Tier2Settings
 from kinema4d_ros.robot import DistanceFields, ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity
+from kinema4d_ros.types import (Finding, FindingCode, PinholeCamera, PredictedFrame, RobotRollout,
+                                Severity)
 
 ROBOT = Robot.from_urdf(
     '<robot name="lift"><link name="base"/><link name="arm"><visual><geometry>'
@@ -26,7 +27,7 @@ PIXEL = 1.2 / 150
 SURFACE = np.stack(np.meshgrid(*[np.linspace(-0.05, 0.05, 6)] * 3), -1).reshape(-1, 3)
 
 
-def future(gap: float, **options):
+def future(gap: float, doubts=(), **options):
     """Return what is found when a block appears `gap` [m] beside the arm, and that gap exactly."""
     positions = np.full((3, 1), 0.3)
     robot = RobotRollout(
@@ -64,6 +65,13 @@ def test_contact_that_is_believed_fails():
     assert (found.code, found.severity) == (FindingCode.CONTACT, Severity.FAIL)
     # in the middle of a cube's height, the deepest of the points is `gap` behind its side
     assert found.value == pytest.approx(gap, abs=1e-3) and gap < -0.02
+
+
+def test_contact_of_a_model_that_follows_nothing_is_no_fail():
+    doubt = Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE, 'it was told what to do')
+    first, found = future(-0.03, (doubt,))[0]
+    assert first is doubt
+    assert (found.code, found.severity) == (FindingCode.NEAR_MISS, Severity.UNSURE)
 
 
 @hypothesis_settings(max_examples=8, deadline=None)

@@ -18,6 +18,8 @@ from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (FindingCode, PinholeCamera, PredictedFrame, RobotRollout, Severity,
                                 Status)
 from kinema4d_ros.world_model import load_world_model
+from kinema4d_ros.world_model.following import (FollowingScore, FollowingScores,
+                                                settings_that_matter)
 from kinema4d_ros.world_model.frozen import Frozen
 from kinema4d_ros.world_model.kinematic import Kinematic
 
@@ -123,7 +125,11 @@ def test_the_recorded_future_of_a_real_episode(name, passed, told):
     shadow = ShadowSimulator(
         Robot.from_urdf(episode.robot_description), load_world_model('replay', episode=str(path)),
         frames=13, camera_poses=LinkPose(episode.camera_frame).poses)
-    verdict = shadow.precheck(episode.observation(), episode.trajectory, tiers=(0, 1, 2))
+    # It follows no other trajectory than that of its own, so what it plays is never believed
+    # unless that is asked for.
+    asked = PrecheckSettings(tier2=Tier2Settings(unprobed='report'))
+    verdict = shadow.precheck(episode.observation(), episode.trajectory, tiers=(0, 1, 2),
+                              settings=asked)
     assert verdict.tiers_passed == passed, verdict.summary
     assert (told in doubts(verdict)) if told else (verdict.status == Status.PASS)
     assert 0.0 < verdict.action_following < 0.02      # the arm follows its plan, not quite
@@ -205,6 +211,41 @@ def test_tightening_a_limit_never_turns_doubt_into_a_pass(tight, loose):
     assert judge(PostMoves(), AIR, **loose).status == Status.PASS
 
 
+class Generates(Frozen):
+    """Does not say whether the robot in its frames is the one that it was asked about."""
+
+    follows_actions = None
+
+
+class Ignores(Frozen):
+    """Says that its frames do not depend on the actions."""
+
+    follows_actions = False
+
+
+@pytest.mark.parametrize('model, low, unprobed, code, words', [
+    (Generates, None, 'unsure', FindingCode.NOT_CHECKED, 'nobody has measured whether'),
+    (Generates, None, 'report', None, ''),
+    (Generates, 0.6, 'unsure', None, ''),
+    (Generates, 0.4, 'report', FindingCode.ACTION_FOLLOWING, 'does not follow actions well enough'),
+    (Frozen, 0.4, 'report', FindingCode.ACTION_FOLLOWING, 'does not follow actions well enough'),
+    (Ignores, 1.0, 'report', FindingCode.ACTION_FOLLOWING, 'takes no actions')])
+def test_a_model_that_is_not_known_to_follow_actions_leads_to_no_pass(model, low, unprobed, code,
+                                                                       words):
+    made = model()
+    scores = None if low is None else FollowingScores((FollowingScore(
+        made.name, '', low, low, 1.0, 1, 20, settings_that_matter(made)),))
+    verdict = judge(made, AIR, following_scores=scores, unprobed=unprobed)
+    assert doubts(verdict) == ([] if code is None else [code])
+    assert verdict.status == (Status.PASS if code is None else Status.UNSURE)
+    if code is not None:
+        assert words in verdict.summary and verdict.deciding_tier == 2
+    told = any('nobody has measured' in finding.message for finding in verdict.findings)
+    assert told == (low is None)
+    if low is not None and code is not None and made.follows_actions is not False:
+        assert (verdict.findings[-1].value, verdict.findings[-1].limit) == (low, 0.5)
+
+
 def test_an_exception_of_the_model_is_unsure():
     class Broken(Faulty):
         def spoil(self, frame, robot, seed):
@@ -215,7 +256,8 @@ def test_an_exception_of_the_model_is_unsure():
 
 
 @pytest.mark.parametrize('bad', [{'residual': -1.0}, {'moved': 0.0}, {'least_area': 0.0},
-                                 {'reach': float('nan')}, {'seeds': 0}, {'spread': -0.1}])
+                                 {'reach': float('nan')}, {'seeds': 0}, {'spread': -0.1},
+                                 {'least_following': -1.0}, {'least_following': 1.5}])
 def test_settings_that_switch_a_rule_off_are_refused(bad):
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         Tier2Settings(**bad)

@@ -31,6 +31,7 @@ class Scripted(WorldModel):
     """The seed says what goes wrong at frame AT; the image tells the frame's index."""
 
     name = 'scripted'
+    follows_actions = True
     settings = {'unused': (1.0, 'nothing [m], any'), 'words': ('', 'nothing'),
                 'slow_start': (False, 'never get ready')}
     fingerprint = '5eed'

@@ -58,7 +58,8 @@ def test_the_worker_knows_no_ros():
 class Unusable:
     """An observation that cannot be made ready."""
 
-    def with_view(self, **_):
+    @property
+    def views(self):
         raise ValueError('what is this?')
 
 
@@ -69,7 +70,7 @@ def test_after_an_observation_that_is_unusable_nothing_is_judged_on_the_one_befo
         np.zeros((16, 24, 3), np.uint8), None, PinholeCamera(24, 16, 20.0, 20.0, 11.5, 7.5),
         np.eye(4), {'swing': 0.0}, stamp_ns=1)
     motion = JointTrajectory(('swing',), np.array([0.0, 1.0]), np.array([[0.0], [0.5]]))
-    work = Work(1, observation, motion, None, CheckTask((0,)), PrecheckSettings(), '', 0, 0)
+    work = Work(1, observation, motion, CheckTask((0,)), PrecheckSettings(), '', 0, 0)
     ours, theirs = Pipe()
     for message in (WorkerSettings(''), SetRobot(URDF), work,
                     dataclasses.replace(work, job=2, observation=None),

@@ -67,7 +67,7 @@ def test_what_stood_free_ten_minutes_ago_is_not_free_now(monkeypatch, seconds, s
     before = before.with_view(stamp_ns=SECOND)
     now = (1 + seconds) * SECOND
     after = dataclasses.replace(gantry.observe(World(), behind), stamp_ns=now)
-    work = Work(1, after.with_view(stamp_ns=now), gantry.motion(behind), None, CheckTask((0, 1)),
+    work = Work(1, after.with_view(stamp_ns=now), gantry.motion(behind), CheckTask((0, 1)),
                 SETTINGS, '', 0, 0)
     (remembered,), (never,) = (judged(monkeypatch, *messages) for messages in (
         (Remember(before), work), (work,)))

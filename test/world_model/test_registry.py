@@ -65,3 +65,15 @@ def test_settings_are_checked_by_name_and_type():
         load_world_model('kinematic', colour='red')
     with pytest.raises(WorldModelError, match="largest_object .* must be a float, got 'big'"):
         load_world_model('kinematic', largest_object='big')
+
+
+@pytest.mark.parametrize('name', ['cosmos', 'tesseract'])
+def test_a_card_says_what_a_model_is(name):
+    """Of those that neither are exact nor were run with their weights."""
+    found = model_class(name)
+    card = found.card
+    assert all(str(value) for value in vars(card).values())
+    assert len(card.lines()) == len(vars(card))
+    row = card.row(name, found.follows_actions)
+    assert row.startswith(f'| `{name}` | {card.inputs} | ') and row.count('|') == 12
+    assert ('| no |' in row) == (name == 'tesseract')

@@ -278,7 +278,8 @@ class ParameterTable:
         if complete and missing:
             raise ConfigurationError(f'the parameter file lacks {", ".join(missing)}')
         return self.validate({name: value for name, value in values.items()
-                              if not _is_of_rclpy(name) and not self._is_other(name)})
+                              if not _is_of_rclpy(name)
+                              and (self.row(name) is not None or not self._is_other(name))})
 
 
 def _is_of_rclpy(name: str) -> bool:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.qos import QoSProfile
 
 from kinema4d_ros.bridge.graph import owner, why_qos_incompatible
 from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.nodes.doctor.probe import FORMS, GraphProbe, INPUTS
+from kinema4d_ros.nodes.doctor.probe import GraphProbe, inputs_of
 from kinema4d_ros.nodes.doctor.robot import check_camera, check_robot
-from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
-from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import of_camera
+from kinema4d_ros.nodes.shadow_sim.outputs import topics as outputs_of
+from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 
 DISCOVERY = 2.0             # [s] that the others get to be found
 REQUIRED_DISCOVERY = 10.0   # [s] the same, where there must be others
@@ -91,9 +91,10 @@ def _running(arguments: Sequence[str]) -> Iterator[GraphProbe]:
 
 def _topics(node: GraphProbe) -> Iterator[Diagnosis]:
     """Yield which inputs nobody publishes, and what might be meant instead."""
-    wanted = [(topic, kind, needed) for topic, (kind, _, needed) in INPUTS.items()]
+    wanted = [(topic, kind, needed)
+              for topic, (kind, _, needed) in inputs_of(node.cameras).items()]
     wanted += [(forms[0][1], forms[0][2], parameter == 'image_transport')
-               for parameter, forms in FORMS.items()
+               for parameter, _, forms in node.forms()
                if not any(node.publishers(topic) for _, topic, _ in forms)]
     present = []
     for topic, kind, needed in wanted:
@@ -123,12 +124,13 @@ def _topics(node: GraphProbe) -> Iterator[Diagnosis]:
 def _qos(node: GraphProbe) -> Iterator[Diagnosis]:
     """Yield publishers and subscribers whose QoS do not match."""
     found = set()
-    forms = [topic for each in FORMS.values() for _, topic, _ in each]
-    for topic in (*INPUTS, *forms, *OUTPUTS):
+    forms = [topic for _, _, each in node.forms() for _, topic, _ in each]
+    inputs = inputs_of(node.cameras)
+    for topic in (*inputs, *forms, *outputs_of(node.cameras)):
         name = node.resolve_topic_name(topic)
         readers = [(owner(info), info.qos_profile)
                    for info in node.get_subscriptions_info_by_topic(name)]
-        asked: QoSProfile | None = INPUTS.get(topic, (None, None))[1]
+        asked = inputs[topic][1] if topic in inputs else None
         if asked is not None:
             readers.append(('shadow_sim', asked))
         for publisher in node.publishers(topic):
@@ -158,7 +160,7 @@ def _rate(status: InputStatus) -> Diagnosis:
     if status.age is None:
         return Diagnosis(name, Level.ERROR, 'has a publisher, but nothing came',
                          'compare QoS above; large images need the shared-memory profile')
-    if status.topic == 'camera/camera_info':     # of which only the newest counts
+    if status.topic.endswith('/camera_info'):     # of which only the newest counts
         return Diagnosis(name, Level.OK, f'the last came {status.age:.1f} s ago')
     least = _JOINT_RATE if status.topic == 'joint_states' else _IMAGE_RATE
     if status.rate < least:
@@ -168,17 +170,15 @@ def _rate(status: InputStatus) -> Diagnosis:
 
 
 def _clock(node: GraphProbe) -> Iterator[Diagnosis]:
-    if node.info is None:
-        return
-    age, limit = node.info_age, node.values['max_input_age']
-    if abs(age) > limit:
-        yield Diagnosis('clock', Level.ERROR,
-                        f'camera messages are stamped {abs(age):.1f} s in the '
-                        f'{"past" if age > 0 else "future"}, allowed is {limit:g} s '
-                        '(max_input_age)',
-                        'synchronize the clocks (chrony); for simulation and bags set use_sim_time')
-    else:
-        yield Diagnosis('clock', Level.OK, f'camera messages are {1000 * age:.0f} ms old')
+    for camera, (_, age) in node.infos.items():
+        limit, name = of_camera(node.values, camera)['max_input_age'], node.named('clock', camera)
+        if abs(age) > limit:
+            yield Diagnosis(
+                name, Level.ERROR, f'camera messages are stamped {abs(age):.1f} s in the '
+                f'{"past" if age > 0 else "future"}, allowed is {limit:g} s (max_input_age)',
+                'synchronize the clocks (chrony); for simulation and bags set use_sim_time')
+        else:
+            yield Diagnosis(name, Level.OK, f'camera messages are {1000 * age:.0f} ms old')
 
 
 def _shadow_sim(node: GraphProbe) -> Iterator[Diagnosis]:

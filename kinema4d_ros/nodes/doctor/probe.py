@@ -3,10 +3,13 @@
 """The doctor's node: what it hears is what the checks look at."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import rclpy
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
@@ -18,24 +21,41 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 
-#: topic -> (type, QoS that shadow_sim asks for, None for what the publisher offers; is needed)
-INPUTS = {
-    'robot_description': ('std_msgs/msg/String', qos.ROBOT_DESCRIPTION, True),
-    'joint_states': ('sensor_msgs/msg/JointState', qos.JOINT_STATES, True),
-    'camera/camera_info': ('sensor_msgs/msg/CameraInfo', None, True),
-    'joint_trajectory': ('trajectory_msgs/msg/JointTrajectory', qos.TRAJECTORY, False)}
-#: topic -> its forms: (value of the parameter, topic, type)
+#: parameter -> forms of a topic of a camera: (value of the parameter, rest of the topic, type)
 FORMS = {
-    'image_transport': (('raw', 'camera/image_raw', 'sensor_msgs/msg/Image'),
-                        ('compressed', 'camera/image_raw/compressed',
-                         'sensor_msgs/msg/CompressedImage')),
-    'depth_transport': (('raw', 'camera/depth/image_raw', 'sensor_msgs/msg/Image'),
-                        ('compressedDepth', 'camera/depth/image_raw/compressedDepth',
+    'image_transport': (('raw', 'image_raw', 'sensor_msgs/msg/Image'),
+                        ('compressed', 'image_raw/compressed', 'sensor_msgs/msg/CompressedImage')),
+    'depth_transport': (('raw', 'depth/image_raw', 'sensor_msgs/msg/Image'),
+                        ('compressedDepth', 'depth/image_raw/compressedDepth',
                          'sensor_msgs/msg/CompressedImage'))}
 
 
+def inputs_of(cameras: Sequence[str]) -> dict[str, tuple[str, QoSProfile | None, bool]]:
+    """
+    Return topic -> (type, QoS, is needed) of what comes in one form only.
+
+    The QoS is what shadow_sim asks for, None for what the publisher offers.
+    """
+    return {
+        'robot_description': ('std_msgs/msg/String', qos.ROBOT_DESCRIPTION, True),
+        'joint_states': ('sensor_msgs/msg/JointState', qos.JOINT_STATES, True),
+        **{f'{name}/camera_info': ('sensor_msgs/msg/CameraInfo', None, True) for name in cameras},
+        'joint_trajectory': ('trajectory_msgs/msg/JointTrajectory', qos.TRAJECTORY, False)}
+
+
+class HeardInfo(NamedTuple):
+    """The newest calibration of a camera."""
+
+    message: CameraInfo
+    age: float          # [s] of its stamp when it came
+
+
 class GraphProbe(NodeBase, Node):
-    """A node that listens as shadow_sim would; it commands and publishes nothing."""
+    """
+    A node that listens as shadow_sim would; it commands and publishes nothing.
+
+    Parameters of shadow_sim that are given to it hold as they do there.
+    """
 
     inputs: Inputs      # from `listen` on
 
@@ -45,15 +65,19 @@ class GraphProbe(NodeBase, Node):
                          enable_rosout=False, start_parameter_services=False)
         self.robot_text = ''
         self.joint_names: set[str] = set()
-        self.info: CameraInfo | None = None
-        self.info_age = 0.0          # [s] of its stamp when it came
+        self.infos: dict[str, HeardInfo] = {}      # by camera
         self.tree = TransformTree()
-        self.values = dict(TABLE.validate({}))
+        self.values = dict(TABLE.validate({
+            name: self.get_parameter(name).value for name in self.list_parameters([], 0).names
+            if TABLE.row(name) is not None}))
+        self.cameras: tuple[str, ...] = self.values['cameras']
         self.create_subscription(String, 'robot_description', self._on_robot,
                                  qos.ROBOT_DESCRIPTION)
         self.create_subscription(JointState, 'joint_states', self._on_joints, qos.JOINT_STATES)
-        self.create_subscription(CameraInfo, 'camera/camera_info', self._on_info,
-                                 qos.camera(self, 'camera/camera_info', 'best_effort'))
+        for name in self.cameras:
+            self.create_subscription(
+                CameraInfo, f'{name}/camera_info', partial(self._on_info, name),
+                qos.camera(self, f'{name}/camera_info', 'best_effort'))
 
     def publishers(self, topic: str) -> list[TopicEndpointInfo]:
         """Return the endpoints that publish on a topic of this package."""
@@ -61,14 +85,26 @@ class GraphProbe(NodeBase, Node):
 
     def is_silent(self) -> bool:
         """Return whether nobody publishes anything that shadow_sim subscribes to."""
-        topics = [*INPUTS, *(form[1] for forms in FORMS.values() for form in forms)]
+        topics = [*inputs_of(self.cameras), *(
+            form[1] for _, _, forms in self.forms() for form in forms)]
         return not any(self.publishers(topic) for topic in topics)
 
+    def forms(self) -> Iterator[tuple[str, str, list[tuple[str, str, str]]]]:
+        """Yield (parameter, camera, its forms: value of the parameter, topic and type)."""
+        for name in self.cameras:
+            for parameter, forms in FORMS.items():
+                yield parameter, name, [(value, f'{name}/{rest}', kind)
+                                        for value, rest, kind in forms]
+
+    def named(self, check: str, camera: str) -> str:
+        """Return the name of a check of a camera, with that of the camera where there are more."""
+        return check if len(self.cameras) == 1 else f'{check} ({camera})'
+
     def listen(self) -> None:
-        """Subscribe to the camera, in the form in which it is published."""
-        for parameter, forms in FORMS.items():
+        """Subscribe to the cameras, in the form in which each is published."""
+        for parameter, name, forms in self.forms():
             there = [value for value, topic, _ in forms if self.publishers(topic)]
-            self.values[parameter] = there[0] if there else (
+            self.values[f'{name}.{parameter}'] = there[0] if there else (
                 'none' if parameter == 'depth_transport' else 'raw')
         self.inputs = Inputs(self, self.values, self.tree, self.default_callback_group)
 
@@ -78,6 +114,6 @@ class GraphProbe(NodeBase, Node):
     def _on_joints(self, message: JointState) -> None:
         self.joint_names.update(message.name)
 
-    def _on_info(self, message: CameraInfo) -> None:
-        self.info = message
-        self.info_age = (self.get_clock().now().nanoseconds - stamp_ns(message.header.stamp)) * 1e-9
+    def _on_info(self, camera: str, message: CameraInfo) -> None:
+        age_ns = self.get_clock().now().nanoseconds - stamp_ns(message.header.stamp)
+        self.infos[camera] = HeardInfo(message, age_ns * 1e-9)

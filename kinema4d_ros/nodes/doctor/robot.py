@@ -9,11 +9,12 @@ from kinema4d_ros.bridge.cameras import calibration_from_message
 from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.doctor.probe import GraphProbe
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
-from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.precheck import RobotChecker
 from kinema4d_ros.precheck.tier1.camera_pose import CURE, offset_of
 from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.types import Observation
 
 
 def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
@@ -53,39 +54,45 @@ def check_robot(node: GraphProbe) -> Iterator[Diagnosis]:
 
 
 def check_camera(node: GraphProbe) -> Iterator[Diagnosis]:
-    """Check calibration and place of the camera, and whether it sees the robot there."""
-    if node.info is None:
-        return
-    try:
-        calibration = calibration_from_message(node.info)
-    except Kinema4DError as error:
-        yield Diagnosis('camera calibration', Level.ERROR, str(error),
-                        'calibrate it (camera_calibration), or give the driver its camera_info '
-                        'file')
-        return
-    yield Diagnosis('camera calibration', Level.OK,
-                    f'{calibration.width} x {calibration.height}, {calibration.distortion_model}, '
-                    f'fx {calibration.K[0]:.0f} px')
+    """Check calibration and place of each camera, and whether it sees the robot there."""
+    for camera, heard in node.infos.items():
+        try:
+            calibration = calibration_from_message(heard.message)
+        except Kinema4DError as error:
+            yield Diagnosis(node.named('camera calibration', camera), Level.ERROR, str(error),
+                            'calibrate it (camera_calibration), or give the driver its camera_info '
+                            'file')
+            continue
+        yield Diagnosis(node.named('camera calibration', camera), Level.OK,
+                        f'{calibration.width} x {calibration.height}, '
+                        f'{calibration.distortion_model}, fx {calibration.K[0]:.0f} px')
+        yield from _place(node, camera)
+
+
+def _place(node: GraphProbe, camera: str) -> Iterator[Diagnosis]:
     try:
         robot = Robot.from_urdf(node.robot_text)
     except Kinema4DError:      # reported above
         return
-    finder = CameraFinder(robot, (), node.tree)
+    finder = CameraFinder(robot, extrinsics_of(node.values), node.tree)
     now = node.get_clock().now().nanoseconds
+    own = next(each for each in node.inputs.cameras if each.name == camera)
     try:       # of any age: stale stamps are reported by the check of the clock
-        look = node.inputs.observe(finder, now, {**node.values, 'max_input_age': 0.0})
+        seen = own.look(finder, now, {
+            **node.values, 'max_input_age': 0.0, f'{camera}.max_input_age': 0.0})
     except Kinema4DError as error:
-        yield Diagnosis('look at the world', Level.ERROR, str(error))
+        yield Diagnosis(node.named('look at the world', camera), Level.ERROR, str(error))
         return
-    x, y, z = look.observation.view.T_base_camera[:3, 3]
-    yield Diagnosis('camera place', Level.OK, f'{look.frame} at ({x:.2f}, {y:.2f}, {z:.2f}) m in '
-                    f'{look.root_link}' + (', moves with the robot' if look.mount else ''))
-    yield _in_image(robot, look)
+    x, y, z = seen.view.T_base_camera[:3, 3]
+    yield Diagnosis(node.named('camera place', camera), Level.OK,
+                    f'{seen.frame} at ({x:.2f}, {y:.2f}, {z:.2f}) m in {robot.root_link}'
+                    + ('' if seen.stays else ', moves with the robot'))
+    yield _in_image(robot, node.named('robot in the image', camera), Observation(
+        seen.view.stamp_ns, (seen.view,), seen.joints.positions))
 
 
-def _in_image(robot: Robot, look: FramedObservation) -> Diagnosis:
+def _in_image(robot: Robot, name: str, seen: Observation) -> Diagnosis:
     """Look for the robot in the live depth image, as every verdict does."""
-    name, seen = 'robot in the image', look.observation
     if seen.view.depth is None:
         return Diagnosis(name, Level.INFO, 'not compared: there is no depth image with the image')
     try:

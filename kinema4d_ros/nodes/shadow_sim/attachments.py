@@ -11,12 +11,12 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from kinema4d_ros.bridge.planning_scene import KINDS
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import AttachedObject, AttachedShape
 
 TOPIC = 'attached_collision_object'
-_KINDS = {1: 'box', 2: 'sphere', 3: 'cylinder', 4: 'cone'}    # of shape_msgs/SolidPrimitive
 _ADD, _REMOVE, _APPEND = range(3)                             # of moveit_msgs/CollisionObject
 _MOST_VERTICES = 20_000
 
@@ -106,10 +106,10 @@ def attached_object(message: Any) -> AttachedObject:
     shapes = []
     for primitive, pose in zip(thing.primitives, thing.primitive_poses):
         kind = _number(primitive.type)
-        if kind not in _KINDS:
+        if kind not in KINDS:
             raise ConfigurationError(f'a primitive of type {kind}; known: '
-                                     f'{", ".join(f"{n} {k}" for n, k in _KINDS.items())}')
-        shapes.append(AttachedShape(_KINDS[kind], tuple(map(float, primitive.dimensions)),
+                                     f'{", ".join(f"{n} {k}" for n, k in KINDS.items())}')
+        shapes.append(AttachedShape(KINDS[kind], tuple(map(float, primitive.dimensions)),
                                     _joined(whole, _pose(pose))))
     for mesh, pose in zip(thing.meshes, thing.mesh_poses):
         if len(mesh.vertices) > _MOST_VERTICES:

@@ -16,13 +16,13 @@ from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.errors import ContradictionError, ObservationError
 
 
-def calibration_of(message: CameraInfo, image_frame: str) -> CameraCalibration:
+def calibration_of(message: CameraInfo, image_frame: str, camera: str) -> CameraCalibration:
     """Return the calibration; it must be that of the camera which made the image."""
     frame = message.header.frame_id
     if frame.lstrip('/') != image_frame.lstrip('/'):
         raise ContradictionError(
             f'the calibration is of frame {frame!r}, the image of {image_frame!r}; remap '
-            'camera/camera_info to the topic beside that of the image')
+            f'{camera}/camera_info to the topic beside that of the image')
     return calibration_from_message(message)
 
 
@@ -43,7 +43,7 @@ def registered_depth(message: Image | CompressedImage, image_frame: str,
     return depth
 
 
-def likeness(message: Image | CompressedImage | CameraInfo) -> tuple[Any, ...]:
+def likeness(message: Any) -> tuple[Any, ...]:
     """Return what is typical of a publisher's messages, its frame first."""
     if isinstance(message, CameraInfo):
         return (message.header.frame_id, message.width, message.height, tuple(message.k),

@@ -12,6 +12,7 @@ from geometry_msgs.msg import Point, Pose, Quaternion
 from kinema4d_ros.bridge.transforms import matrix, pose_text, same_pose, TransformTree
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.errors import CameraError, ContradictionError
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import ONE_CAMERA
 from kinema4d_ros.robot import ForwardKinematics, JointType, Robot
 
 _POSITION, _ANGLE = 0.005, 0.01       # [m], [rad] two sources of one pose may differ by this
@@ -38,12 +39,13 @@ class CameraFinder:
     More than one of them may know; then they must agree.
     """
 
-    def __init__(self, robot: Robot, extrinsics: Sequence[float], tree: TransformTree,
-                 frame_prefix: str = ''):
+    def __init__(self, robot: Robot, extrinsics: Mapping[str, Sequence[float]],
+                 tree: TransformTree, frame_prefix: str = ''):
         """
         Make the finder for a robot.
 
-        :param extrinsics: x y z [m] qx qy qz qw of the optical frame in the root link, or ().
+        :param extrinsics: x y z [m] qx qy qz qw of the optical frame in the root link, by the name
+            of the camera; none or () where it has none.
         :param tree: the transforms of /tf and /tf_static.
         :param frame_prefix: what TF has before the names of the robot's links, as the parameter
             of that name of robot_state_publisher.
@@ -51,43 +53,43 @@ class CameraFinder:
         self.robot, self._tree, self._prefix = robot, tree, frame_prefix
         self._kinematics = ForwardKinematics(robot)
         self._carriers = {joint.child: joint for joint in robot.joints.values()}
-        self._fixed = None
-        if len(extrinsics):
-            x, y, z, qx, qy, qz, qw = extrinsics
-            self._fixed = matrix(Pose(position=Point(x=x, y=y, z=z),
-                                      orientation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
+        self._fixed = {camera: _pose(values) for camera, values in extrinsics.items()
+                       if len(values)}
 
-    def find(self, frame: str, joint_positions: Mapping[str, float]) -> CameraPose:
+    def find(self, frame: str, joint_positions: Mapping[str, float], camera: str = ONE_CAMERA
+             ) -> CameraPose:
         """
         Return the pose of the optical frame `frame`.
 
+        :param camera: name of the camera, whose extrinsics may be given.
         :raises CameraError: it is no link of the robot, there are no extrinsics, and TF does not
             connect it with the robot, or by a transform that changes.
         :raises ContradictionError: two of these, or two sources of TF, do not agree.
         """
-        link = self._link(frame)
+        link, fixed = self._link(frame), self._fixed.get(camera)
+        parameter = 'extrinsics' if camera == ONE_CAMERA else f'{camera}.extrinsics'
         if link is not None:
             pose, source = self._on_link(link, np.eye(4), joint_positions), 'the robot description'
             self._refuse_other_mounting(link, joint_positions)
-        elif self._fixed is not None:
+        elif fixed is not None:
             found = self._known_to_tf(frame, joint_positions)
             if found is None:
-                return CameraPose(self._fixed, None)
+                return CameraPose(fixed, None)
             pose, source = found, 'TF'
         else:
             return self._by_tf(frame, joint_positions)
-        if self._fixed is None:
+        if fixed is None:
             return pose
         if pose.mount is not None:
             raise ContradictionError(
                 f'camera frame {frame!r} moves with link {pose.mount.link!r} by {source}, and the '
-                'parameter extrinsics says that it stays; unset the parameter')
-        if not same_pose(pose.T_base_camera, self._fixed, position=_POSITION, angle=_ANGLE):
+                f'parameter {parameter} says that it stays; unset the parameter')
+        if not same_pose(pose.T_base_camera, fixed, position=_POSITION, angle=_ANGLE):
             raise ContradictionError(
                 f'camera frame {frame!r} is at {pose_text(pose.T_base_camera)} in '
-                f'{self.robot.root_link!r} by {source}, and at {pose_text(self._fixed)} by the '
-                'parameter extrinsics; correct one of them, or unset the parameter')
-        return CameraPose(self._fixed, None) if source == 'TF' else pose
+                f'{self.robot.root_link!r} by {source}, and at {pose_text(fixed)} by the '
+                f'parameter {parameter}; correct one of them, or unset the parameter')
+        return CameraPose(fixed, None) if source == 'TF' else pose
 
     def optical_sibling(self, frame: str) -> str | None:
         """
@@ -192,6 +194,13 @@ class CameraFinder:
         mount = LinkPose(link, T_link_camera)
         return CameraPose(mount.poses(self.robot.link_names, T_base_link)[0],
                           mount if moves(self.robot, link) else None)
+
+
+def _pose(extrinsics: Sequence[float]) -> np.ndarray:
+    """Return the pose (4, 4) of x y z [m] qx qy qz qw."""
+    x, y, z, qx, qy, qz, qw = extrinsics
+    return matrix(Pose(position=Point(x=x, y=y, z=z),
+                       orientation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
 
 
 def moves(robot: Robot, link: str) -> bool:

@@ -11,9 +11,9 @@ from rclpy.node import Node
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
-from kinema4d_ros.nodes.shadow_sim.inputs import InputStatus
 from kinema4d_ros.nodes.shadow_sim.readiness import (Readiness, READINESS, ROBOT_HASH,
                                                      SCENE_STAMP)
+from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 from kinema4d_ros.types import Status
 from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.supervisor import Supervisor

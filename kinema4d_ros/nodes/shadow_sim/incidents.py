@@ -121,19 +121,17 @@ class IncidentKeeper:
         digest = hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()
         if digest != motion.robot.description_hash:
             raise IncidentError('there is no packet of this FAIL: the robot has changed since')
-        seen, mount = observed.observation, observed.mount
-        background = motion.assessment.background
-        if background is not None:      # the node does not know what a worker remembers
-            seen = seen.with_view(background=background)
+        seen = observed.observation
+        for name, background in motion.assessment.backgrounds.items():
+            # the node does not know what a worker remembers
+            seen = seen.with_view(name, background=background)
         rules = IncidentRules(
             tiers=tuple(sorted(motion.assessment.findings)),
             required=tuple(values['required_tiers']), settings=settings.precheck, goal=goal,
             seed=values['seed'], world_model=values['world_model'],
             model_settings=dict(settings.world_model), checkpoint_hash=verdict.checkpoint_hash,
             frames=values['frames'], live_joints=dict(motion.start.positions),
-            live_velocities=dict(motion.start.velocities),
-            camera_link='' if mount is None else mount.link,
-            T_link_camera=() if mount is None else tuple(map(tuple, mount.T_link_camera.tolist())))
+            live_velocities=dict(motion.start.velocities))
         name = f'{time.strftime("%Y%m%d_%H%M%S")}_{motion.rollout_id}.zip'
         return (Path(values['incident_dir']).expanduser() / name, motion.robot, IncidentPacket(
             seen, text, motion.trajectory, rules, verdict, tuple(motion.frames.images),

@@ -40,6 +40,12 @@ class InputProblem(ObservationError):
         return cls(code, f'{before}{error}{after}')
 
 
+def left_out_text(problem: InputProblem) -> str:
+    """Return why something is left out for a problem, to be read after its name."""
+    words = {FindingCode.STALE_INPUT: 'is late', FindingCode.CONTRADICTION: 'is contradicted'}
+    return f'{words.get(problem.code, "cannot be used")}: {problem}'
+
+
 def refuse_no_time(now_ns: int) -> None:
     """
     Refuse to judge anything while ROS time is 0: no age means anything then.

@@ -136,24 +136,26 @@ class JointInput:
                 name: reading.velocity for name, reading in chosen.items()
                 if reading.velocity is not None}))
 
-    def at(self, robot: Robot, image: Entry, within_ns: int,
-           values: Mapping[str, Any]) -> JointStates:
+    def at(self, robot: Robot, image: Entry, within_ns: int, values: Mapping[str, Any], *,
+           is_prompt: bool = True) -> JointStates:
         """
         Return the states of the robot's joints when an image was made.
 
         :param values: snapshot of the parameters.
+        :param is_prompt: it is sent within a second; what maps take longer says nothing of clocks.
         :raises InputProblem: of a joint there is none near the image, or two sources contradict.
         """
         fixed, wanted = self._fixed_and_wanted(robot, values)
         now = time.monotonic()
         stamp = image.stamp_ns
-        found = self._sources.at(wanted, stamp, within_ns)
+        found = self._sources.at(wanted, stamp, within_ns, robot.continuous)
         heard = {name: readings[0] for name in wanted if (
             readings := self._sources.readings(name))}
         self._refuse_lacking(wanted, {*heard, *found.positions}, found.positions)
         for name, reading in heard.items():
             offset = reading.offset_ns
-            if now - reading.arrival < FRESH and abs(offset - image.offset_ns) > CLOCK_NS:
+            apart = abs(offset - image.offset_ns)
+            if is_prompt and now - reading.arrival < FRESH and apart > CLOCK_NS:
                 raise InputProblem(FindingCode.CONTRADICTION, (
                     f'the clocks of joints and image do not agree: of {name}, '
                     f'{offset_text(offset, reading.stamp_ns)}, and the stamp of the image is '

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -24,10 +24,11 @@ from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
-from kinema4d_ros.nodes.shadow_sim.inputs import Inputs, InputStatus
+from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
@@ -95,8 +96,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         """
         super().__init__('shadow_sim')
         self._settings = TABLE.watch(self, shadow_sim_settings)
-        self._on_failure, self.failures = on_failure, list[Exception]()
-        self._active = False
+        self._active, self._on_failure, self.failures = False, on_failure, list[Exception]()
         self._parts: _Parts | None = None  # read once by each callback: others may replace it
         self._inputs: Inputs | None = None
         self._subscription_thread: SubscriptionThread | None = None
@@ -156,7 +156,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
 
     def _make_parts(self, settings: ShadowSimSettings) -> _Parts:
         """Start the workers, and all that makes verdicts with them."""
-        live, outputs, workers = LiveInputsHolder(), Outputs(self), self._start_workers(settings)
+        outputs = Outputs(self, settings.values['cameras'])
+        live, workers = LiveInputsHolder(), self._start_workers(settings)
 
         def current() -> ShadowSimSettings:
             now = self._settings.current
@@ -297,7 +298,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         try:
             robot = Robot.from_urdf(message.data, package_paths=paths)
             finder, refusal = CameraFinder(
-                robot, values['extrinsics'], self._tree, values['frame_prefix']), None
+                robot, extrinsics_of(values), self._tree, values['frame_prefix']), None
         except Exception as error:   # no robot description may end this node
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
@@ -342,16 +343,15 @@ class ShadowSim(GuardedNode, LifecycleNode):
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
-        if observed.mount is None:
-            for worker in idle:
-                worker.remember(observed.observation)
+        for worker in idle:
+            worker.remember(observed.observation)
 
     def _on_diagnostics(self) -> None:
         inputs, parts = self._inputs, self._parts
         if inputs is not None:
             inputs.refresh()
         self._incompatible.look()
-        status: Iterable[InputStatus] = () if inputs is None else inputs.status()
+        status = () if inputs is None else tuple(inputs.status())
         if parts is None:
             self._diagnostics.publish(diagnostics(self, '', status, (), None, {}))
             return

@@ -3,12 +3,15 @@
 """What shadow_sim publishes. Nothing in here, or anywhere in its process, commands a robot."""
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import Point
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -23,11 +26,13 @@ from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.msg import Candidates, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
+from kinema4d_ros.nodes.shadow_sim.camera_input import FramedView
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.nodes.shadow_sim.markers import verdict_markers
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Verdict
-from kinema4d_ros.worker.rollout_frame import RolloutFrame
+from kinema4d_ros.types import PredictedFrame as Predicted
+from kinema4d_ros.types import PredictedView, Verdict
+from kinema4d_ros.worker.rollout_frame import RobotFrame, RolloutFrame
 
 #: topic -> (type, QoS); all relative, so that a namespace moves them together
 TOPICS = {
@@ -46,6 +51,27 @@ TOPICS = {
 }
 #: what becomes of one predicted frame; without a reader of any of these it need not be made
 OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
+#: those of them that show what one camera sees
+OF_VIEWS = OF_FRAMES - {'predicted/frame', 'predicted/joint_states'}
+
+
+def topics(cameras: Sequence[str]) -> dict[str, tuple[type, QoSProfile]]:
+    """
+    Return topic -> (type, QoS) of all that is published with these cameras.
+
+    Of several, each has its views on topics of its own, as predicted/NAME/image; those without a
+    name show the first camera that is of use.
+    """
+    return TOPICS | ({_of(topic, name): TOPICS[topic] for name in cameras
+                      for topic in sorted(OF_VIEWS)} if len(cameras) > 1 else {})
+
+
+def _of(topic: str, camera: str) -> str:
+    """Return the topic of one of several cameras, the given one where that is ''."""
+    first, _, rest = topic.partition('/')
+    return f'{first}/{camera}/{rest}' if camera else topic
+
+
 _DECIMATION = 4      # rows and columns of predicted/points for one of predicted/points/decimated
 
 
@@ -57,6 +83,45 @@ class Rollout(NamedTuple):
     cloud_stride: int               # of rows and columns of the clouds that are published
 
 
+class _Shown:
+    """What one camera would see of one frame, as messages that are made once."""
+
+    def __init__(self, framed: FramedView, predicted: Predicted | PredictedView | None,
+                 robot: RobotFrame, rollout: Rollout) -> None:
+        """
+        Take what is to be shown.
+
+        :param predicted: None of a world model that does not predict this camera.
+        """
+        self.framed, self.predicted, self.robot, self._rollout = framed, predicted, robot, rollout
+        observed = rollout.observed
+        self.header = Header(stamp=time_message(observed.observation.stamp_ns),
+                             frame_id=framed.frame)
+
+    @functools.cached_property
+    def image(self) -> Image:
+        """The predicted image, where there is one."""
+        assert self.predicted is not None
+        return array_to_image(self.predicted.image, self.header)
+
+    @functools.cached_property
+    def points(self) -> PointCloud2:
+        """The predicted points, where there are some."""
+        assert self.predicted is not None
+        return self.cloud(self.predicted.pointmap)
+
+    def cloud(self, points: np.ndarray, times_less: int = 1) -> PointCloud2:
+        """Return the cloud of points (H, W, 3) [m] of the camera, in the colours of the frame."""
+        stride = self._rollout.cloud_stride * times_less
+        colors = None if self.predicted is None else self.predicted.image
+        if self.framed.is_in_frame:
+            return cloud_message(points, colors, self.header, stride=stride)
+        T = self.robot.T_base_camera  # noqa: N806
+        points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+        return cloud_message(points, colors, Header(
+            stamp=self.header.stamp, frame_id=self._rollout.observed.root_link), stride=stride)
+
+
 class Outputs:
     """
     The lifecycle publishers. A message is made only when somebody subscribes to its topic.
@@ -66,12 +131,17 @@ class Outputs:
     and the shadow robot in RViz2 would not move.
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publishers; they send once the node is active."""
+    def __init__(self, node: LifecycleNode, cameras: Sequence[str]) -> None:
+        """
+        Create the publishers; they send once the node is active.
+
+        :param cameras: their names.
+        """
         self._node = node
         self._publishers = {
             topic: node.create_lifecycle_publisher(kind, topic, profile)
-            for topic, (kind, profile) in TOPICS.items()}
+            for topic, (kind, profile) in topics(cameras).items()}
+        self._of_frames = OF_FRAMES | {topic for topic in self._publishers if topic not in TOPICS}
         self._static = node.create_publisher(TFMessage, '/tf_static', qos.TF_STATIC)
 
     def close(self) -> None:
@@ -82,63 +152,66 @@ class Outputs:
 
     def publish_frame(self, frame: RolloutFrame, rollout: Rollout) -> None:
         """
-        Publish one predicted frame.
+        Publish one predicted frame, as each camera would see it.
 
         Points go out in the camera's frame, or in that of the root link where the camera moves
         (its frame is where it is now, not where it will be) or is beside its frame, as the right
         one of a stereo pair is.
         """
         observed, predicted, robot = rollout.observed, frame.predicted, frame.robot
-        header = Header(stamp=time_message(observed.observation.stamp_ns), frame_id=observed.frame)
-        wanted = self.wanted_of_frames()
-
-        def cloud(points: np.ndarray, times_less: int = 1) -> PointCloud2:
-            stride = rollout.cloud_stride * times_less
-            if observed.is_in_frame:
-                return cloud_message(points, predicted.image, header, stride=stride)
-            T = robot.T_base_camera  # noqa: N806
-            points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
-            return cloud_message(
-                points, predicted.image,
-                Header(stamp=header.stamp, frame_id=observed.root_link), stride=stride)
-
-        image = points = None
-        if wanted & {'predicted/image', 'predicted/frame'}:
-            image = array_to_image(predicted.image, header)
-        if wanted & {'predicted/points', 'predicted/frame'}:
-            points = cloud(predicted.pointmap)
+        wanted, first = self.wanted_of_frames(), observed.framed[0]
+        shown = _Shown(first, predicted, robot, rollout)
         if 'predicted/frame' in wanted:
-            carried = predicted.carried_point_base
+            header, carried = shown.header, predicted.carried_point_base
             x, y, z = (math.nan,) * 3 if carried is None else map(float, carried)
             sigma = Image() if predicted.pointmap_sigma is None else array_to_image(
                 predicted.pointmap_sigma, header, '32FC1')
             self._publish('predicted/frame', PredictedFrame(
                 header=header, rollout_id=rollout.id, index=predicted.index, count=predicted.count,
-                time_from_start=duration_message(predicted.time), image=image, points=points,
+                time_from_start=duration_message(predicted.time), image=shown.image,
+                points=shown.points,
                 mask=array_to_image(predicted.robot_mask, header, 'mono8'),
                 joints=joint_state_message(dict(robot.joint_positions),
                                            Header(stamp=header.stamp)),
                 sigma=sigma, action_following=math.nan if predicted.action_following is None
                 else float(predicted.action_following),
                 carried_point=Point(x=x, y=y, z=z)))
-        if 'predicted/image' in wanted:
-            self._publish('predicted/image', image)
-        if 'predicted/image/compressed' in wanted:
-            self._publish('predicted/image/compressed', compressed_message(predicted.image, header))
-        if 'predicted/points' in wanted:
-            self._publish('predicted/points', points)
-        if 'predicted/points/decimated' in wanted:
-            self._publish('predicted/points/decimated', cloud(predicted.pointmap, _DECIMATION))
-        if 'predicted/camera_info' in wanted:
-            self._publish('predicted/camera_info', camera_info_message(robot.camera, header))
-        if 'robot/points' in wanted:
-            self._publish('robot/points', cloud(robot.pointmap))
-        if 'robot/mask' in wanted:
-            self._publish('robot/mask', array_to_image(robot.mask, header, 'mono8'))
+        self._publish_view('', shown, wanted)
+        views = {view.name: view for view in predicted.others}
+        for each in observed.framed if len(wanted - OF_FRAMES) else ():
+            name = each.view.name
+            if each is first:
+                self._publish_view(name, shown, wanted)
+            elif name in frame.others:
+                self._publish_view(name, _Shown(each, views.get(name), frame.others[name],
+                                                rollout), wanted)
         if 'predicted/joint_states' in wanted:
             now = self._node.get_clock().now().to_msg()
             self._publish('predicted/joint_states',
                           joint_state_message(dict(robot.joint_positions), Header(stamp=now)))
+
+    def _publish_view(self, camera: str, shown: _Shown, wanted: frozenset[str]) -> None:
+        """
+        Publish what one camera would see of a frame.
+
+        :param camera: for the topics of its name; '' for those without one.
+        """
+        make: dict[str, Callable[[], Any]] = {
+            'robot/points': lambda: shown.cloud(shown.robot.pointmap),
+            'robot/mask': lambda: array_to_image(shown.robot.mask, shown.header, 'mono8'),
+            'predicted/camera_info': lambda: camera_info_message(
+                shown.robot.camera, shown.header)}
+        predicted = shown.predicted
+        if predicted is not None:
+            make |= {'predicted/image': lambda: shown.image,
+                     'predicted/points': lambda: shown.points,
+                     'predicted/image/compressed': lambda: compressed_message(
+                         predicted.image, shown.header),
+                     'predicted/points/decimated': lambda: shown.cloud(
+                         predicted.pointmap, _DECIMATION)}
+        for topic, message in make.items():
+            if (name := _of(topic, camera)) in wanted:
+                self._publish(name, message())
 
     def verdict_message(self, verdict: Verdict, *, rollout_id: str, root_link: str,
                         lifetime: float) -> VerdictMessage:
@@ -186,7 +259,7 @@ class Outputs:
 
     def wanted_of_frames(self) -> frozenset[str]:
         """Return which of the topics that frames go to have readers now."""
-        return frozenset(topic for topic in OF_FRAMES
+        return frozenset(topic for topic in self._of_frames
                          if self._publishers[topic].get_subscription_count())
 
     def _publish(self, topic: str, message: Any) -> None:

@@ -9,8 +9,12 @@ from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, DEPTH_TRANSPORTS, OF_CAMERA,
+                                                             TRANSPORTS, why_not_cameras)
+from kinema4d_ros.nodes.shadow_sim.scene_parameters import OF_SOURCE, why_not_sources
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
-                                   Tier1Settings, Tier2Settings, TouchRule, Unseen)
+                                   Tier1Settings, Tier2Settings, TouchRule, Unprobed,
+                                   Unseen)
 from kinema4d_ros.precheck.dynamics_rules import LEAST_PUSH
 
 _DEFAULTS: dict[str, Any] = {
@@ -78,13 +82,13 @@ TABLE_ROWS = (
               'Frames that may wait in shared memory between world model and node', minimum=2,
               maximum=64, read_only=True),
     # what is seen
+    CAMERAS,
     Parameter('image_transport', str, 'raw',
               'Topic of the image: camera/image_raw (raw) or camera/image_raw/compressed',
-              choices=('raw', 'compressed'), read_only=True),
+              choices=TRANSPORTS, read_only=True),
     Parameter('depth_transport', str, 'raw',
               'Topic of the depth image: camera/depth/image_raw (raw), that with '
-              '/compressedDepth, or no depth', choices=('raw', 'compressedDepth', 'none'),
-              read_only=True),
+              '/compressedDepth, or no depth', choices=DEPTH_TRANSPORTS, read_only=True),
     Parameter('camera_reliability', str, 'auto',
               'QoS of the image subscriptions; auto asks for reliable where it is offered',
               choices=CAMERA_RELIABILITY, read_only=True),
@@ -95,6 +99,8 @@ TABLE_ROWS = (
               'Pose of the optical frame in the root link of the robot, x y z [m] qx qy qz qw; '
               'empty when the camera is a link of the robot or known to TF', length=7,
               read_only=True),
+    *OF_SOURCE,
+    *OF_CAMERA,
     Parameter('frame_prefix', str, '',
               "What TF has before the names of the robot's links: frame_prefix of the live robot's "
               'robot_state_publisher', read_only=True),
@@ -283,6 +289,15 @@ TABLE_ROWS = (
     _rule('tier2.seeds', 'Predictions of one motion, with a seed each', minimum=1, maximum=16),
     _rule('tier2.hold_still',
           'Predict also what happens when the robot does not move: nothing should'),
+    Parameter('tier2.following_scores', str, '',
+              'File of how well world models follow actions, as `kinema4d probe-model` writes it; '
+              'empty for none'),
+    _rule('tier2.least_following', 'What a prediction is not believed below: the lower end of the '
+          'interval of the score of its world model', maximum=1.0),
+    Parameter('tier2.unprobed', str, str(_DEFAULTS['tier2'].unprobed),
+              'What it means when nobody has measured whether a world model that generates its '
+              'frames follows actions: no PASS (unsure), or only reported (report, unsafe)',
+              choices=tuple(map(str, Unprobed))),
     # what a simulation with dynamics may show, in tier 1 or as the world model `physics`
     _rule('physics.outcome', 'Tier 1 foresees by a simulation what is pushed and where it ends; it '
           'needs MuJoCo (requirements/physics.txt) and about half a second'),
@@ -328,4 +343,4 @@ RENAMED = {
     'world_model_settings': 'world_model_settings.<name> with a value, instead of name=value',
 }
 
-TABLE = ParameterTable(TABLE_ROWS, renamed=RENAMED)
+TABLE = ParameterTable(TABLE_ROWS, rules=(why_not_cameras, why_not_sources), renamed=RENAMED)

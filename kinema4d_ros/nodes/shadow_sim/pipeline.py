@@ -168,7 +168,7 @@ class PrecheckPipeline:
             return
         if isinstance(observed, InputProblem):
             raise observed
-        candidate.assessment.measure(scene_stamp_ns=observed.observation.stamp_ns)
+        candidate.assessment.measure(scene_stamp_ns=observed.oldest_ns)
         # The robot may have moved since the look, of which only where it was then is of use now.
         robot, start = self._await_start(request, plan)
         # `candidate.start` is where the robot had gone already, or nothing, if it was late itself
@@ -225,8 +225,7 @@ class PrecheckPipeline:
             candidate.frames if values['incident_dir'] else None)
         job = worker.submit(
             observed.observation, trajectory, task=task, settings=plan.settings.precheck,
-            mount=observed.mount, robot_hash=robot.description_hash, deadline=deadline,
-            sink=sink)
+            robot_hash=robot.description_hash, deadline=deadline, sink=sink)
         request.add(job)
         return job
 
@@ -254,8 +253,10 @@ class PrecheckPipeline:
         workers = [self._checks] + [self._predictions] * plan.predicts_first
         wait_for_workers(request, workers, lambda: self._live.current.source.robot is not None)
         try:
+            until = request.started + plan.settings.values['input_wait']
             return self._await(request, plan, lambda finder, inputs: inputs.observe(
-                finder, self._now_ns(), plan.settings.values))
+                finder, self._now_ns(), plan.settings.values,
+                patience=until - time.monotonic()))
         except InputProblem as problem:
             return problem
 
@@ -304,7 +305,7 @@ class PrecheckPipeline:
             if candidate.robot is not None and candidate.robot is not robot:
                 assessment.add_unsure('the robot description changed', FindingCode.CANCELLED)
             candidate.check_ages(
-                observed.observation.stamp_ns if isinstance(observed, FramedObservation) else None,
+                observed.oldest_ns if isinstance(observed, FramedObservation) else None,
                 self._now_ns(), plan.settings.values)
             if reason := self._live.current.why_robot_not_ready():
                 assessment.add_unsure(reason, FindingCode.ROBOT_STATE)

@@ -45,4 +45,4 @@ def readiness(live: LiveInputs, workers: Sequence[Supervisor], now_ns: int,
         look = live.inputs.observe(source.finder, now_ns, values)
     except InputProblem as problem:
         return Readiness(str(problem), known)
-    return Readiness(None, known, look.observation.stamp_ns)
+    return Readiness(None, known, look.oldest_ns)

@@ -15,6 +15,7 @@ from kinema4d_ros.precheck.from_parameters import precheck_settings, world_model
 from kinema4d_ros.precheck.goals import load_rubric, rubrics
 from kinema4d_ros.robot import JointLimitsFile
 from kinema4d_ros.robot.tracking import TrackingModel
+from kinema4d_ros.world_model.following import FollowingScores
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def shadow_sim_settings(values: Mapping[str, Any]) -> ShadowSimSettings:
         values, precheck_settings(
             values, srdf=srdf_text(values['srdf']),
             joint_limits_file=_joint_limits(values['joint_limits_file']),
-            tracking=TrackingModel.load(values['tracking']) if values['tracking'] else None),
+            tracking=TrackingModel.load(values['tracking']) if values['tracking'] else None,
+            following=FollowingScores.load(values['tier2.following_scores'])
+            if values['tier2.following_scores'] else None),
         load_rubric(values['goal_rubric'], values['rubric_dir']),
         _read_rubrics(values['rubric_dir']), world_model_settings(values))
 
@@ -118,6 +121,9 @@ def opt_outs(values: Mapping[str, Any]) -> Iterator[str]:
     if values['tier1.camera_check'] != 'required':
         yield (f"tier1.camera_check is '{values['tier1.camera_check']}': a camera that has not "
                'seen the robot where it should be may be believed')
+    if values['tier2.unprobed'] != 'unsure':
+        yield (f"tier2.unprobed is '{values['tier2.unprobed']}': tier 2 may find nothing wrong by "
+               'a world model of which nobody knows whether it shows the motion')
     if values['verdict_lifetime'] > 60.0:
         yield (f"verdict_lifetime is {values['verdict_lifetime']} s: a verdict may be acted on so "
                'long after the look that it rests on')

@@ -68,7 +68,8 @@ class CameraPair:
             return f'{self.one!r} and {self.other!r} could not be compared: {why}'
         x, y, z = (1000 * value for value in found.shift)
         return (f'{self.other!r} sees the scene {1000 * found.offset:.0f} mm '
-                f'(+-{1000 * found.sigma:.0f}) from where {self.one!r} sees it (x {x:+.0f}, y {y:+.0f}, z {z:+.0f} mm in the base frame; '
+                f'(+-{1000 * found.sigma:.0f}) from where {self.one!r} sees it '
+                f'(x {x:+.0f}, y {y:+.0f}, z {z:+.0f} mm in the base frame; '
                 f'{100 * found.share:.0f} % of {found.points} points agree when moved by that), '
                 f'their calibrations explain {1000 * self.limit:.0f} mm')
 

@@ -36,6 +36,7 @@ class FutureCheck:
         :param surfaces: vertices (V, 3) [m] of each link, link frame.
         """
         self._robot, self._fields, self._settings = robot, fields, settings
+        self._unplaced: tuple[float, float] | None = None    # (m^2, s) the largest patch
         self._changes = SceneChanges(robot, surfaces, settings)
         moving = np.abs(robot.T_base_camera - robot.T_base_camera[:1]).max() > 1e-6
         self._still_camera = not moving
@@ -66,6 +67,8 @@ class FutureCheck:
             return
         changes, view = self._changes.add(frame)
         self.views.append(view)
+        if (area := self._changes.unplaced_area(frame)) > (self._unplaced or (0.0, 0.0))[0]:
+            self._unplaced = area, frame.time
         self._ghosts += [change for change in changes if not change.is_touched]
         touched = [change for change in changes if change.is_touched]
         gone = [change for change in touched if change.receded]
@@ -83,14 +86,16 @@ class FutureCheck:
         return max(self._residuals)[0] if self._residuals else None
 
     def finish(self, others: Sequence[Sequence[FutureView]] = (),
-               still: Sequence[FutureView] | None = None) -> tuple[Finding, ...]:
+               still: Sequence[FutureView] | None = None,
+               doubts: Sequence[Finding] = ()) -> tuple[Finding, ...]:
         """
         Return what was found.
 
         :param others: `views` of the same motion predicted with other seeds.
         :param still: `views` of a prediction in which the robot holds still.
+        :param doubts: what is known of the model that predicted, whatever its frames show.
         """
-        s, found = self._settings, []
+        s, found = self._settings, [*doubts]
         if self._next < len(self._robot.times):
             found.append(Finding(
                 FindingCode.MODEL_FAILED, Severity.UNSURE,
@@ -102,6 +107,11 @@ class FutureCheck:
         if not self._residuals and not self.views:
             found.append(not_checked('nothing of the prediction could be examined'))
         found += self._ghost_findings()
+        if self._unplaced is not None and self._unplaced[0] > s.least_area:
+            found.append(_unsure(
+                FindingCode.UNDECIDED, 'something changes in the predicted picture, and the model '
+                'cannot tell where it is then', self._unplaced[1], self._unplaced[0],
+                s.least_area, 'm^2'))
         if others and self.views:
             apart, when = spread_of([self.views, *map(list, others)], s.moved)
             if apart > s.spread:

@@ -80,6 +80,22 @@ class SceneChanges:
         return found, FutureView(frame.time, depth[::_SHRINK, ::_SHRINK].copy(), area,
                                  frame.carried_point_base)
 
+    def unplaced_area(self, frame: PredictedFrame) -> float:
+        """
+        Return the surface of the largest patch that changed to nobody knows what [m^2].
+
+        Of a frame that was added, beside the robot, where the scene has been seen.
+        """
+        if frame.unplaced is None or self._first is None:
+            return 0.0
+        mask = frame.unplaced & ~self.robot_area(frame) & np.isfinite(self._first)
+        mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        count, label = cv2.connectedComponents(mask, connectivity=8)
+        camera = self._robot.camera
+        areas = np.bincount(label.ravel(), np.where(np.isfinite(self._first), self._first, 0.0
+                                                    ).ravel().astype(np.float64) ** 2, count)
+        return float(areas[1:].max(initial=0.0) / (camera.fx * camera.fy))
+
     def robot_area(self, frame: PredictedFrame) -> np.ndarray:
         """Return the pixels that show the exact or the predicted robot, or are next to it."""
         mask = frame.robot_mask | (self._robot.link_id[frame.index] >= 0)

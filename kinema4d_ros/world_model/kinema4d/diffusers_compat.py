@@ -61,3 +61,25 @@ def why_kernel_unusable(backend: Any) -> str | None:
     except (RuntimeError, ImportError) as error:
         return str(error)
     return None
+
+
+def action_canvas(tier: int, width: int, height: int) -> tuple[int, int]:
+    """Return the (width, height) that Cosmos 3 pads a picture with actions to, of a tier [px]."""
+    from diffusers.pipelines.cosmos import pipeline_cosmos3_omni as cosmos
+    from diffusers.video_processor import VideoProcessor
+    rows, columns = VideoProcessor.classify_height_width_bin(
+        height, width, ratios=cosmos._ACTION_RESOLUTION_BINS[str(tier)])
+    return columns, rows
+
+
+def action_tiers() -> tuple[int, ...]:
+    """Return the resolutions of pictures with actions that Cosmos 3 was trained on."""
+    from diffusers.pipelines.cosmos import pipeline_cosmos3_omni as cosmos
+    return tuple(int(tier) for tier in cosmos._ACTION_RESOLUTION_BINS)
+
+
+def action_domains() -> dict[str, tuple[int, int]]:
+    """Return the domains that Cosmos 3 can be driven in: name -> (number, width of actions)."""
+    from diffusers.pipelines.cosmos import pipeline_cosmos3_omni as cosmos
+    return {name: (cosmos._EMBODIMENT_TO_DOMAIN_ID[name], width)
+            for name, width in cosmos._EMBODIMENT_TO_RAW_ACTION_DIM.items()}

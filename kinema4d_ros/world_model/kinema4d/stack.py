@@ -19,10 +19,11 @@ LESS_MEMORY = ('use offload=group, a quantization, or a device with more memory 
 PACKAGES = ('torch', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'PIL')
 
 
-def require_stack() -> ModuleType:
+def require_stack(engine: str = 'kinema4d') -> ModuleType:
     """
     Return torch, after checking that all of the model stack is there.
 
+    :param engine: what needs it, for the message.
     :raises WorldModelError: naming what is missing and what to install.
     """
     missing = []
@@ -33,7 +34,7 @@ def require_stack() -> ModuleType:
             missing.append(f'{name} ({error})')
     if missing:
         raise WorldModelError(
-            f'the kinema4d engine needs {", ".join(missing)}; install the model stack with '
+            f'the {engine} engine needs {", ".join(missing)}; install the model stack with '
             "pip install -c requirements/constraints.txt '.[model]' in a clone (on a ROS "
             '-c requirements/constraints-ros.txt -r requirements/model.txt), or choose the world '
             "model 'kinematic'")

@@ -1,0 +1,155 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What MoveIt knows of the world: moveit_msgs/PlanningScene and CollisionObject as solids.
+
+Anything with the fields of these messages will do, so that nothing of MoveIt is needed here.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinema4d_ros.errors import Kinema4DError, ObservationError
+from kinema4d_ros.robot.transforms import transform_from_quaternion
+from kinema4d_ros.types import Solid
+
+KINDS = {1: 'box', 2: 'sphere', 3: 'cylinder', 4: 'cone'}    # of shape_msgs/SolidPrimitive
+_ADD, _REMOVE, _APPEND, _MOVE = range(4)                     # of moveit_msgs/CollisionObject
+_MOST_TRIANGLES = 50_000
+_MOST_OBJECTS = 2_000
+
+
+@dataclass(frozen=True)
+class _Object:
+    """One collision object: its frame, its place there, and its shapes at theirs in it."""
+
+    frame: str
+    T_frame_object: np.ndarray
+    solids: tuple[Solid, ...]      # their poses are in the object
+
+
+class CollisionObjects:
+    """
+    Keeps the objects that messages add, move and remove.
+
+    One that cannot be understood is named by `problems` until the next message about it: nobody
+    knows then where it is.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._objects: dict[str, _Object] = {}
+        self.is_whole = False     # a scene has come that was no difference
+        self.problems: dict[str, str] = {}      # object -> why it is not known
+
+    def take_scene(self, message: Any) -> None:
+        """Take in a PlanningScene: all there is, or the difference to what there was."""
+        if not message.is_diff:
+            self.clear()
+            self.is_whole = True
+        for each in message.world.collision_objects:
+            self.take(each)
+
+    def take(self, message: Any) -> None:
+        """Take in a CollisionObject."""
+        name = str(message.id)
+        operation = message.operation
+        operation = operation[0] if isinstance(operation, bytes) else int(operation)
+        if operation == _REMOVE:
+            for gone in [name] if name else [*self._objects, *self.problems]:     # '' is all
+                self._objects.pop(gone, None)
+                self.problems.pop(gone, None)
+            return
+        try:
+            self._objects[name] = self._made(message, operation, self._objects.get(name))
+        except (Kinema4DError, TypeError, ValueError, AttributeError) as error:
+            self._objects.pop(name, None)
+            self.problems[name] = f'object {name!r} cannot be understood: {error}'
+        else:
+            self.problems.pop(name, None)
+
+    def solids(self, pose_of: Callable[[str], np.ndarray]) -> tuple[Solid, ...]:
+        """
+        Return all shapes in the base frame.
+
+        :param pose_of: returns T_base_frame (4, 4) of a frame; what it raises passes through.
+        """
+        found = []
+        for name, each in self._objects.items():
+            T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
+            found += [Solid(solid.kind, solid.dimensions, T @ solid.T_base_solid, solid.vertices,
+                            solid.faces, name) for solid in each.solids]
+        return tuple(found)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none."""
+        return not self._objects
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._objects.clear()
+        self.problems.clear()
+
+    def _made(self, message: Any, operation: int, before: _Object | None) -> _Object:
+        if operation not in (_ADD, _APPEND, _MOVE):
+            raise ObservationError('the operation must be ADD (0), REMOVE (1), APPEND (2) or MOVE '
+                                   f'(3), got {operation}')
+        if len(self._objects) >= _MOST_OBJECTS and before is None:
+            raise ObservationError(f'there are {_MOST_OBJECTS} objects already')
+        if not message.id:
+            raise ObservationError('it has no id')
+        frame, T = str(message.header.frame_id), _pose(message.pose)  # noqa: N806 - a transform
+        if operation == _MOVE:
+            if before is None:
+                raise ObservationError('it is moved, and was never added')
+            return _Object(frame, T, before.solids)
+        solids = _solids(message)
+        if operation == _APPEND and before is not None:
+            if frame != before.frame or not np.allclose(T, before.T_frame_object):
+                raise ObservationError('shapes are appended at another pose than it has')
+            solids = before.solids + solids
+        return _Object(frame, T, solids)
+
+
+def _solids(message: Any) -> tuple[Solid, ...]:
+    """Return the shapes of a CollisionObject, with their poses in it."""
+    if getattr(message, 'planes', ()):
+        raise ObservationError('planes have no end; send a box')
+    for shapes, poses, word in ((message.primitives, message.primitive_poses, 'primitives'),
+                                (message.meshes, message.mesh_poses, 'meshes')):
+        if len(shapes) != len(poses):
+            raise ObservationError(f'{len(shapes)} {word} have {len(poses)} poses')
+    solids = []
+    for primitive, pose in zip(message.primitives, message.primitive_poses):
+        kind = int(primitive.type)
+        if kind not in KINDS:
+            raise ObservationError(f'a primitive of type {kind}; known: '
+                                   f'{", ".join(f"{n} {k}" for n, k in KINDS.items())}')
+        solids.append(Solid(KINDS[kind], tuple(map(float, primitive.dimensions)), _pose(pose)))
+    for mesh, pose in zip(message.meshes, message.mesh_poses):
+        if len(mesh.triangles) > _MOST_TRIANGLES or len(mesh.vertices) > _MOST_TRIANGLES:
+            raise ObservationError(f'a mesh of {len(mesh.triangles)} triangles and '
+                                   f'{len(mesh.vertices)} vertices; at most {_MOST_TRIANGLES} of '
+                                   'either are taken')
+        solids.append(Solid(
+            'mesh', (), _pose(pose), np.array([(p.x, p.y, p.z) for p in mesh.vertices], float),
+            np.array([tuple(t.vertex_indices) for t in mesh.triangles], np.int32).reshape(-1, 3)))
+    if not solids:
+        raise ObservationError('it has no shape')
+    return tuple(solids)
+
+
+def _pose(pose: Any) -> np.ndarray:
+    """Return a Pose as (4, 4); all zeros, as messages begin, is no turn."""
+    p, q = pose.position, pose.orientation
+    turn = tuple(float(value) for value in (q.x, q.y, q.z, q.w))
+    place = tuple(float(value) for value in (p.x, p.y, p.z))
+    if not all(map(math.isfinite, (*place, *turn))):
+        raise ObservationError(f'a pose is not finite: {place}, {turn}')
+    return transform_from_quaternion(place, turn if any(turn) else (0.0, 0.0, 0.0, 1.0))

@@ -1,0 +1,222 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera: its topics, and what it sees of the world at the stamp of an image of its own."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from kinema4d_ros.bridge import images
+from kinema4d_ros.bridge.graph import publishers
+from kinema4d_ros.bridge.motion import JointStates
+from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
+from kinema4d_ros.errors import ContradictionError, Kinema4DError
+from kinema4d_ros.nodes.shadow_sim.camera_messages import calibration_of, differ, registered_depth
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import of_camera
+from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.input_problem import (CLOCK_NS, FRESH, InputProblem, NS,
+                                                         offset_text, why_silent_for, why_stale)
+from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput
+from kinema4d_ros.nodes.shadow_sim.received import Received, RECENT
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import CameraView, FindingCode
+
+_KEPT = 8                # images and depth images, of which a pair of about one time is chosen
+
+
+class FramedView(NamedTuple):
+    """What one camera sees, and the names that go with it."""
+
+    view: CameraView
+    joints: JointStates          # at the stamp of the view
+    frame: str                   # of the image
+    stays: bool                  # it does not move with the robot
+    is_in_frame: bool            # the camera is and stays at `frame`
+
+
+class CameraInput:
+    """Subscribes to image, calibration and depth of one camera."""
+
+    def __init__(self, name: str, received: Received, joints: JointInput,
+                 values: Mapping[str, Any], on_jump: Callable[[], None]):
+        """
+        Subscribe.
+
+        :param name: of the camera, the namespace of its topics.
+        :param received: that keeps what is received of them.
+        :param values: snapshot of the parameters.
+        :param on_jump: called when the stamps of the images jump back: what was remembered of
+            them is of another time.
+        """
+        self.name, self._received, self._joints = name, received, joints
+        own = of_camera(values, name)
+        reliability = own['camera_reliability']
+        compressed = own['image_transport'] == 'compressed'
+        self.image_topic = f'{name}/image_raw' + ('/compressed' if compressed else '')
+        self.info_topic = f'{name}/camera_info'
+        self._image = received.camera(self.image_topic, CompressedImage if compressed else Image,
+                                      _KEPT, reliability, on_jump)
+        self.info = received.camera(self.info_topic, CameraInfo, 1, reliability)
+        self._depth: StampedBuffer | None = None
+        self.depth_topic = ''
+        if own['depth_transport'] != 'none':
+            raw = own['depth_transport'] == 'raw'
+            self.depth_topic = f'{name}/depth/image_raw' + ('' if raw else '/compressedDepth')
+            self._depth = received.camera(self.depth_topic, Image if raw else CompressedImage,
+                                          _KEPT, reliability)
+        self.last_good = time.monotonic()     # [s] when it was last of use, or began
+        self._last: FramedView | None = None  # the newest one that was of use
+        self._looked_at_frame = 0.0           # [s] monotonic
+
+    def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any]) -> FramedView:
+        """
+        Return its newest view, decoded and rectified, from where it was at the stamp of the image.
+
+        :param finder: of the cameras on the robot.
+        :param now_ns: ROS time.
+        :param values: snapshot of the parameters.
+        :raises InputProblem: an input is missing, stale or unusable.
+        """
+        own = of_camera(values, self.name)
+        robot, limit = finder.robot, own['max_input_age']
+        if (newest := self._image.latest()) is not None:     # before what does not belong to it
+            self._refuse_stale_image(newest, now_ns, limit)
+        entry, joints, depth_entry = self._newest_complete(robot, own)
+        self._refuse_stale_image(entry, now_ns, limit)
+        self._refuse_rivals()
+        info = self.info.latest()
+        if info is None:
+            raise self._received.missing(self.info_topic)
+        read = self._received.read
+        stamped = entry.value.header.frame_id
+        frame = own['camera_frame'] or stamped
+        calibration = read(self.info_topic, info, lambda message: calibration_of(
+            message, stamped, self.name))
+        image = read(self.image_topic, entry,
+                     lambda message: calibration.rectify(images.rgb_image(message)))
+        depth = None
+        if depth_entry is not None:
+            depth = read(self.depth_topic, depth_entry, lambda message: (
+                calibration.rectify_depth(registered_depth(message, stamped, image.shape[:2]))))
+        self._warn_of_body_frame(finder, frame)
+        try:
+            pose = finder.find(frame, joints.positions, self.name).moved(
+                calibration.T_optical_camera)
+            view = CameraView(
+                image, depth, calibration.pinhole, pose.T_base_camera, entry.stamp_ns, self.name,
+                joint_positions=joints.positions,
+                calibration_sigma=values.get(f'{self.name}.calibration_sigma'),
+                calibration_turn_sigma=values.get(f'{self.name}.calibration_turn_sigma'),
+                mount_link='' if pose.mount is None else pose.mount.link)
+        except ContradictionError as error:
+            node = self._received.node
+            raise InputProblem.of(error, after='; ' + '; '.join(
+                publishers(node, topic) for topic in ('/tf_static', '/tf'))) from error
+        except Kinema4DError as error:
+            raise InputProblem.of(error) from error
+        is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
+        self.last_good = time.monotonic()
+        self._last = FramedView(view, joints, frame, pose.mount is None, is_in_frame)
+        return self._last
+
+    def recalled(self, problem: InputProblem, now_ns: int, memory_age: float) -> FramedView | None:
+        """
+        Return what it saw last, while that counts for something; it has the stamp of then.
+
+        What one knows of a camera that has stopped is as old as its last look, and is forgotten
+        after `memory_age` [s]. One that is contradicted may never have been the camera meant.
+
+        :param problem: why it is left out now.
+        """
+        last = self._last
+        if last is None or last.view.depth is None or problem.code == FindingCode.CONTRADICTION \
+                or not 0 <= now_ns - last.view.stamp_ns <= memory_age * NS:
+            return None
+        return last
+
+    def clear(self) -> None:
+        """Forget what it saw: the clock jumped back."""
+        self._last = None
+
+    def _newest_complete(self, robot: Robot, values: Mapping[str, Any]
+                         ) -> tuple[Entry, JointStates, Entry | None]:
+        """
+        Return the newest image that has joint positions and depth image, both with it.
+
+        Without any depth image that fits, the newest image with joint positions and None.
+        """
+        within_ns = round(values['sync_tolerance'] * NS)
+        newest = self._image.latest()
+        if newest is None:
+            raise self._received.missing(self.image_topic)
+        best = None
+        for entry in self._image.by_distance(newest.stamp_ns, 10 * within_ns):
+            try:
+                joints = self._joints.at(robot, entry, within_ns, values)
+            except InputProblem as problem:
+                if problem.code == FindingCode.CONTRADICTION:
+                    raise
+                continue
+            depth = None
+            if self._depth is not None:
+                depth = self._depth.nearest(entry.stamp_ns, within_ns)
+            if depth is not None:
+                return entry, joints, depth
+            best = best or (entry, joints, None)
+        if best is None:     # say what is wrong with the newest
+            return newest, self._joints.at(robot, newest, within_ns, values), None
+        self._note_depth_apart(best[0], within_ns)
+        return best
+
+    def _refuse_stale_image(self, entry: Entry, now_ns: int, limit: float) -> None:
+        node = self._received.node
+        name = node.resolve_topic_name(self.image_topic)
+        stale = why_stale(f'camera image on {name}', entry.stamp_ns, now_ns, limit)
+        now = time.monotonic()
+        if stale is None:
+            stale = why_silent_for(f'camera images on {name}', entry.arrival, now, limit)
+        elif now - entry.arrival < FRESH and abs(entry.offset_ns) > CLOCK_NS:
+            stale += f'; images are sent, but {offset_text(entry.offset_ns, entry.stamp_ns)}; ' \
+                     f'{publishers(node, self.image_topic)}'
+        if stale is not None:
+            raise InputProblem(FindingCode.STALE_INPUT, stale)
+
+    def _note_depth_apart(self, image: Entry, within_ns: int) -> None:
+        """Note where depth images come, but none with an image."""
+        newest = None if self._depth is None else self._depth.latest()
+        if newest is not None and time.monotonic() - newest.arrival < FRESH:
+            self._received.note_problem(self.depth_topic, (
+                f'none within {within_ns / NS:.2f} s of an image: the newest is '
+                f'{abs(image.stamp_ns - newest.stamp_ns) / NS:.1f} s away; synchronise the clocks, '
+                'or raise sync_tolerance'))
+
+    def _refuse_rivals(self) -> None:
+        """Raise InputProblem where two publishers send on one topic of the camera."""
+        now = time.monotonic()
+        for topic in filter(None, (self.image_topic, self.info_topic, self.depth_topic)):
+            sources, is_info = self._received.sources[topic], topic == self.info_topic
+            found = sources.rivals(now, alike=False) if is_info \
+                else sources.rivals(now, differ=differ)
+            if found is None:
+                continue
+            what = 'calibrations' if is_info else 'images'
+            frames = ' and '.join(sorted({repr(source.key[0]) for source in found}))
+            raise InputProblem(FindingCode.CONTRADICTION, (
+                f'two publishers send different {what} on one topic, of frame {frames}: '
+                f'{publishers(self._received.node, topic)}; stop one of them, or remap it to a '
+                'topic of its own'))
+
+    def _warn_of_body_frame(self, finder: CameraFinder, frame: str) -> None:
+        """Note once in a while that images carry the frame of the camera's body, if they do."""
+        now = time.monotonic()
+        if now - self._looked_at_frame < RECENT / 2:
+            return
+        self._looked_at_frame = now
+        if (optical := finder.optical_sibling(frame)) is not None:
+            self._received.note_problem(self.image_topic, (
+                f'the images are of frame {frame!r}, a body whose x points ahead; what the camera '
+                f'sees is in {optical!r}: set camera_frame to that, or have the driver stamp it'))

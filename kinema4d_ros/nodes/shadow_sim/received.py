@@ -1,0 +1,185 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Topics that are listened to: their newest messages, who sends them, and what is wrong."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from kinema4d_ros.bridge import qos
+from kinema4d_ros.bridge.graph import why_silent
+from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.rclpy_compat import sequence_number
+from kinema4d_ros.bridge.sources import Sources
+from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.shadow_sim.camera_messages import likeness, Stamps
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.types import FindingCode
+
+RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
+
+
+class InputStatus(NamedTuple):
+    """How one input does, for the diagnostics."""
+
+    topic: str
+    rate: float                  # [Hz]
+    age: float | None            # [s] since the last message
+    received: int
+    refused: int
+    problem: str | None          # why the last one was refused, or none can come
+
+
+class _Problem(NamedTuple):
+    """What was wrong with a topic last; `until` is on the monotonic clock [s]."""
+
+    text: str
+    until: float
+
+
+class _CameraTopic(NamedTuple):
+    """A topic that is asked for as reliably as its publishers offer it."""
+
+    kind: type
+    asked: str                   # parameter camera_reliability
+    now: Any                     # reliability of the present subscription
+    on_jump: Callable[[], None]
+
+
+class Received:
+    """
+    The subscriptions of a node, by topic, with what came on each.
+
+    Callbacks only put messages into buffers (decoding happens once per request), so any number
+    of camera frames per second costs little.
+    """
+
+    def __init__(self, node: Node, group: CallbackGroup) -> None:
+        """Begin without a subscription."""
+        self.node, self._group = node, group
+        self.buffers: dict[str, StampedBuffer] = {}
+        self.sources: dict[str, Sources[Stamps]] = {}     # of what has a header
+        self.subscriptions: dict[str, Any] = {}
+        self.camera_topics: dict[str, _CameraTopic] = {}
+        self._problems: dict[str, _Problem] = {}
+        self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
+
+    # ------------------------------------------------------------------ subscribing
+
+    def camera(self, topic: str, kind: type, depth: int, reliability: str,
+               on_jump: Callable[[], None] = lambda: None) -> StampedBuffer:
+        """
+        Subscribe to a topic of a camera, or of what sends as cameras do.
+
+        :param depth: messages that are kept.
+        :param reliability: one of `qos.CAMERA_RELIABILITY`.
+        :param on_jump: called when the stamps jump back.
+        """
+        profile = self._profile(topic, reliability)
+        self.camera_topics[topic] = _CameraTopic(kind, reliability, profile.reliability, on_jump)
+        return self.subscribe(topic, kind, profile, depth, on_jump)
+
+    def subscribe(self, topic: str, kind: type, profile: QoSProfile, depth: int,
+                  on_jump: Callable[[], None] = lambda: None) -> StampedBuffer:
+        """Subscribe to a topic whose messages have a header; parameters as for `camera`."""
+        buffer = self.buffers.setdefault(topic, StampedBuffer(depth))
+        sources = self.sources.setdefault(topic, Sources(Stamps))
+
+        def take(message: Any, info: object) -> None:
+            arrival, stamp = time.monotonic(), stamp_ns(message.header.stamp)
+            sources.of(likeness(message), sequence_number(info), arrival).held.append(stamp)
+            if buffer.put(stamp, message, arrival, self.node.get_clock().now().nanoseconds):
+                self.note_problem(topic, 'the stamps jumped back; what came before is forgotten')
+                on_jump()
+
+        self.listen(topic, kind, take, profile)
+        return buffer
+
+    def listen(self, topic: str, kind: type, take: Callable[..., None],
+               profile: QoSProfile) -> None:
+        """Have `take` called with each message of a topic, and what is known of its sending."""
+        self.subscriptions[topic] = self.node.create_subscription(
+            kind, topic, take, profile, callback_group=self._group)
+
+    def _profile(self, topic: str, reliability: str) -> QoSProfile:
+        return qos.camera(self.node, self.node.resolve_topic_name(topic), reliability)
+
+    def refresh(self) -> None:
+        """Subscribe anew where publishers that came since offer a better QoS."""
+        for topic, (kind, asked, now, on_jump) in self.camera_topics.items():
+            # it takes the name as it is, without the remappings of this node
+            if not self.node.count_publishers(self.node.resolve_topic_name(topic)):
+                continue
+            if self._profile(topic, asked).reliability != now:
+                self.node.destroy_subscription(self.subscriptions[topic])
+                self.camera(topic, kind, 0, asked, on_jump)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self.subscriptions.values():
+            self.node.destroy_subscription(subscription)
+        self.subscriptions.clear()
+
+    # ------------------------------------------------------------------ what is wrong
+
+    def note_problem(self, topic: str, text: str) -> None:
+        """Keep a problem, and log it unless it was the last one a moment ago."""
+        now, last = time.monotonic(), self._problems.get(topic)
+        if last is None or last.text != text or now > last.until:
+            self.node.get_logger().warning(f'{topic}: {text}')
+        self._problems[topic] = _Problem(text, now + RECENT)
+
+    def status(self) -> Iterator[InputStatus]:
+        """Yield how each input does."""
+        now = time.monotonic()
+        for topic, buffer in self.buffers.items():
+            yield InputStatus(topic, buffer.rate(), buffer.age(now), buffer.received,
+                              buffer.refused, self._why_unusable(topic))
+
+    def read(self, topic: str, entry: Entry, convert: Callable[[Any], Any]) -> Any:
+        """
+        Return what `convert` makes of a message that was kept.
+
+        :raises InputProblem: it raised; the message counts as refused, once.
+        """
+        try:
+            return convert(entry.value)
+        except Kinema4DError as error:
+            if self._unusable.get(topic) is not entry:
+                self._unusable[topic] = entry
+                self.buffers[topic].refuse(kept=True)
+            self.note_problem(topic, str(error))
+            name = self.node.resolve_topic_name(topic)
+            raise InputProblem.of(error, f'{name}: ') from error
+
+    def missing(self, topic: str) -> InputProblem:
+        """Return why nothing of a topic can be used."""
+        name = self.node.resolve_topic_name(topic)
+        text = f'nothing usable has been received on {name}, which has ' \
+               f'{self.node.count_publishers(name)} publisher(s)'
+        if topic in self._problems:
+            text += f'; last problem: {self._problems[topic].text}'
+        if reason := self._why_silent(topic):
+            text += f'; {reason}'
+        return InputProblem(FindingCode.MISSING_INPUT, text)
+
+    def _why_unusable(self, topic: str) -> str | None:
+        """Return what was wrong with a topic a moment ago, or why nothing can come on it."""
+        problem = self._problems.get(topic)
+        if problem is not None and time.monotonic() <= problem.until:
+            return problem.text
+        return self._why_silent(topic)
+
+    def _why_silent(self, topic: str) -> str | None:
+        """Return why nothing can come on a topic, None where something can."""
+        reason = why_silent(self.node, topic)
+        asked = self.camera_topics.get(topic)
+        if reason and 'QoS' in reason and asked is not None and asked.asked == 'reliable':
+            reason += ', or set camera_reliability to auto'
+        return reason

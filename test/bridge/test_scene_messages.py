@@ -1,0 +1,210 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scenes of others from messages of the right shape, whose packages need not be installed."""
+import struct
+from types import SimpleNamespace as Made
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Point, Pose, Quaternion
+from std_msgs.msg import Header
+
+from kinema4d_ros.bridge.octomaps import octomap_source
+from kinema4d_ros.bridge.planning_scene import CollisionObjects
+from kinema4d_ros.bridge.voxel_blocks import VoxelBlocks
+from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.robot.transforms import transform_from_rpy
+from kinema4d_ros.types import VoxelSource
+
+FREE, OCCUPIED = VoxelSource.FREE, VoxelSource.OCCUPIED
+RESOLUTION = 0.05
+
+
+# ------------------------------------------------------------------------ octomap
+
+def tree(cells, depth=0, low=(0, 0, 0)):
+    """Return cells (key (3,) -> state) as a pruned octree: a state, None, or eight of the same."""
+    if not cells:
+        return None
+    size = 1 << (16 - depth)
+    states = set(cells.values())
+    if len(cells) == size ** 3 and len(states) == 1:
+        return states.pop()
+    half, children = size // 2, []
+    for child in range(8):
+        corner = tuple(low[axis] + half * (child >> axis & 1) for axis in range(3))
+        children.append(tree({key: state for key, state in cells.items() if all(
+            corner[axis] <= key[axis] < corner[axis] + half for axis in range(3))},
+            depth + 1, corner))
+    return children
+
+
+def binary(node):
+    """Return the stream of a tree in OctoMap's binary form."""
+    bits = sum((3 if isinstance(child, list) else child or 0) << (2 * index)
+               for index, child in enumerate(node))
+    return struct.pack('<H', bits) + b''.join(binary(c) for c in node if isinstance(c, list))
+
+
+def full(node, extra=b''):
+    """Return the stream of a tree in its full form."""
+    children = node if isinstance(node, list) else []
+    odds = 0.85 if node == OCCUPIED else -0.4
+    mask = sum(1 << index for index, child in enumerate(children) if child is not None)
+    return struct.pack('<f', odds) + extra + bytes([mask]) + b''.join(
+        full(child, extra) for child in children if child is not None)
+
+
+def cells():
+    """Return a block of free voxels, which is pruned, and some that are occupied."""
+    found = {(32768 + x, 32768 + y, 32768 + z): FREE
+             for x in range(4) for y in range(4) for z in range(4)}
+    found |= {(32768 - 3, 32768 + 7, 32768 - 1): OCCUPIED, (32768 + 9, 32768, 32768): OCCUPIED}
+    return found
+
+
+def octomap(data, *, is_binary=True, kind='OcTree', resolution=RESOLUTION):
+    """Return what has the fields of an Octomap."""
+    return Made(header=Header(), binary=is_binary, id=kind, resolution=resolution,
+                data=np.frombuffer(data, np.int8))
+
+
+@pytest.mark.parametrize('message', [
+    octomap(binary(tree(cells()))), octomap(full(tree(cells())), is_binary=False),
+    octomap(full(tree(cells()), b'rgb'), is_binary=False, kind='ColorOcTree')],
+    ids=['binary', 'full', 'colour'])
+def test_an_octomap_is_free_occupied_and_unknown_where_it_says(message):
+    T = transform_from_rpy((0.2, 0.0, 0.1), (0.0, 0.0, 0.3))
+    source = octomap_source(message, 'map', T, stamp_ns=5, sigma=0.01)
+    keys = np.array(list(cells()))
+    centers = (keys - 32768 + 0.5) * RESOLUTION @ T[:3, :3].T + T[:3, 3]
+    np.testing.assert_array_equal(source.at(centers), list(cells().values()))
+    assert (source.states != 0).sum() == len(cells())
+    assert (source.stamp_ns, source.sigma, source.resolution) == (5, 0.01, RESOLUTION)
+
+
+def test_of_a_large_octomap_what_is_near_the_robot_is_kept():
+    near, far = (32768, 32768, 32768), (32768 + 4000, 32768, 32768)
+    message = octomap(binary(tree({near: OCCUPIED, far: OCCUPIED})))
+    assert octomap_source(message, 'map', np.eye(4)).states.shape == (1, 1, 1)
+    with pytest.raises(ObservationError, match="knows nothing within 3.0 m of the robot's root"):
+        octomap_source(octomap(binary(tree({far: OCCUPIED}))), 'map', np.eye(4))
+
+
+@pytest.mark.parametrize('message, words', [
+    (octomap(binary(tree(cells()))[:-2]), 'damaged at byte'),
+    (octomap(binary(tree(cells())) + b'xx'), 'damaged at byte'),
+    (octomap(binary(tree(cells())), is_binary=False), 'damaged at byte'),
+    (octomap(b'\xff' * 200), 'damaged at byte'),
+    (octomap(struct.pack('<f', float('nan')) + b'\0', is_binary=False), 'damaged at byte'),
+    (octomap(b''), 'knows nothing'),
+    (octomap(b'\0\0', kind='CountingOcTree'), "'CountingOcTree'; known: OcTree"),
+    (octomap(b'\0\0', resolution=0.0), 'resolution of 0.0'),
+    (octomap(b'\0\0', resolution=float('nan')), 'resolution of nan')])
+def test_an_octomap_that_is_malformed_is_refused(message, words):
+    with pytest.raises(ObservationError, match=words):
+        octomap_source(message, 'map', np.eye(4))
+
+
+# ------------------------------------------------------------------------ nvblox
+
+def layer(blocks, *, clear=False, size=0.02):
+    """Return what has the fields of a VoxelBlockLayer: index -> centres."""
+    return Made(header=Header(), voxel_size_m=size, clear=clear, block_indices=[
+        Made(x=x, y=y, z=z) for x, y, z in blocks], blocks=[
+            Made(centers=[Point(x=x, y=y, z=z) for x, y, z in centers])
+            for centers in blocks.values()])
+
+
+def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
+    blocks = VoxelBlocks()
+    blocks.take(layer({(0, 0, 0): [(0.01, 0.01, 0.01), (0.03, 0.01, 0.01)],
+                       (1, 0, 0): [(0.5, 0.0, 0.0)]}))
+    assert len(blocks.centers) == 3 and blocks.resolution == 0.02
+    blocks.take(layer({(0, 0, 0): []}))
+    np.testing.assert_allclose(blocks.centers, [(0.5, 0.0, 0.0)])
+    with pytest.raises(ObservationError, match='not finite'):
+        blocks.take(layer({(2, 0, 0): [(float('nan'), 0.0, 0.0)]}))
+    with pytest.raises(ObservationError, match='voxels are 0.0 m'):
+        blocks.take(layer({}, size=0.0))
+    assert len(blocks.centers) == 1
+    blocks.take(layer({}, clear=True))
+    assert not len(blocks.centers)
+
+
+# ------------------------------------------------------------------------ MoveIt
+
+def pose(x=0.0, y=0.0, z=0.0, turn=(0.0, 0.0, 0.0, 0.0)):
+    qx, qy, qz, qw = turn
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def thing(name='shelf', operation=b'\x00', *, at=None, frame='world', kind=1,
+          dimensions=(0.4, 0.3, 0.2), inner=None, meshes=(), planes=()):
+    """Return what has the fields of a CollisionObject."""
+    primitives = [Made(type=kind, dimensions=list(dimensions))] if kind else []
+    return Made(header=Header(frame_id=frame), id=name, operation=operation, pose=at or pose(),
+                primitives=primitives, primitive_poses=[inner or pose()] * len(primitives),
+                meshes=list(meshes), mesh_poses=[pose()] * len(meshes), planes=list(planes))
+
+
+def scene(*objects, is_diff=True):
+    return Made(is_diff=is_diff, world=Made(collision_objects=list(objects)))
+
+
+def placed(objects):
+    """Return name -> place of every solid, where the frame world is 1 m above the base."""
+    return {solid.name: tuple(solid.T_base_solid[:3, 3].round(6))
+            for solid in objects.solids(lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))}
+
+
+def test_objects_of_a_planning_scene_are_added_moved_and_removed():
+    objects, half = CollisionObjects(), float(np.sqrt(0.5))
+    objects.take_scene(scene(thing(at=pose(0.5)), thing('cup', kind=3, dimensions=(0.1, 0.04)),
+                             is_diff=False))
+    assert objects.is_whole and placed(objects) == {'shelf': (0.5, 0, 1), 'cup': (0, 0, 1)}
+    # a quarter about z: x of the shape goes to y of the object
+    objects.take(thing('cup', at=pose(0.0, 0.0, 0.2, (0.0, 0.0, half, half)), inner=pose(0.1)))
+    assert placed(objects)['cup'] == (0, 0.1, 1.2)
+    objects.take(thing('cup', b'\x03', at=pose(2.0), kind=0))
+    assert placed(objects)['cup'] == (2.1, 0, 1)
+    objects.take(thing('cup', b'\x02', at=pose(2.0)))
+    assert len(objects.solids(lambda frame: np.eye(4))) == 3
+    objects.take_scene(scene(thing('cup', b'\x01')))
+    assert placed(objects) == {'shelf': (0.5, 0, 1)}
+    objects.take_scene(scene(thing('wall'), is_diff=False))
+    assert set(placed(objects)) == {'wall'}
+    objects.take(thing('', b'\x01'))
+    assert objects.is_empty
+
+
+def test_a_mesh_has_its_triangles():
+    corners = [Point(x=x, y=y, z=z) for x, y, z in ((0., 0., 0.), (1., 0., 0.), (0., 1., 0.),
+                                                    (0., 0., 1.))]
+    mesh = Made(vertices=corners, triangles=[Made(vertex_indices=[0, 1, 2])])
+    objects = CollisionObjects()
+    objects.take(thing(kind=0, meshes=[mesh]))
+    solid, = objects.solids(lambda frame: np.eye(4))
+    assert solid.kind == 'mesh' and solid.vertices.shape == (4, 3)
+    np.testing.assert_array_equal(solid.faces, [(0, 1, 2)])
+
+
+@pytest.mark.parametrize('wrong, words', [
+    (thing(kind=9), 'a primitive of type 9; known: 1 box'),
+    (thing(dimensions=(0.1, -0.2, 0.3)), 'above 0, got'),
+    (thing(at=pose(float('nan'))), 'a pose is not finite'),
+    (thing(operation=b'\x07'), 'got 7'),
+    (thing(operation=b'\x03', name='ghost'), 'was never added'),
+    (thing(planes=[1]), 'planes have no end'),
+    (thing(kind=0), 'it has no shape'),
+    (thing(name='', operation=b'\x00'), 'it has no id'),
+    (Made(id='bare', operation=0, header=Header()), 'pose')], ids=str)
+def test_an_object_that_cannot_be_understood_is_named_until_it_is_sent_again(wrong, words):
+    objects = CollisionObjects()
+    objects.take(thing('wall'))
+    objects.take(wrong)
+    assert words in objects.problems[wrong.id] and 'wall' in placed(objects)
+    assert wrong.id not in placed(objects) or wrong.id == 'wall'
+    if wrong.id:
+        objects.take(thing(wrong.id))
+        assert not objects.problems and wrong.id in placed(objects)

@@ -1,0 +1,132 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several cameras, handed to the callbacks of a real node: each at its stamp, or left out."""
+import numpy as np
+import pytest
+from camera_desk import CAMERAS, HAND, MS, ROBOT, SPEED
+from graph import CAMERA_FRAME
+
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
+from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
+from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS, topics
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.viewer import TABLE as VIEWER_TABLE
+from kinema4d_ros.robot import ForwardKinematics
+from kinema4d_ros.types import FindingCode
+
+
+def test_each_camera_is_seen_at_its_own_stamp_and_from_where_it_was_then(desk):
+    desk = desk(**{'wrist.calibration_sigma': 0.002})
+    desk.run(450)
+    look = desk.look()
+    front, wrist = look.observation.views
+    assert [view.name for view in look.observation.views] == CAMERAS
+    assert (desk.begin + 400 * MS, desk.begin + 430 * MS) == (front.stamp_ns, wrist.stamp_ns)
+    assert look.observation.stamp_ns == wrist.stamp_ns and look.oldest_ns == front.stamp_ns
+    # 430 ms is between two joint states, of 420 and 440 ms
+    assert wrist.joint_positions['shoulder_pan_joint'] == pytest.approx(SPEED * 0.43)
+    T_base_link = ForwardKinematics(ROBOT)(ROBOT.configuration(desk.joints(wrist.stamp_ns))[None])
+    np.testing.assert_allclose(wrist.T_base_camera,
+                               T_base_link[0, ROBOT.link_names.index(HAND)], atol=1e-9)
+    assert (front.mount_link, wrist.mount_link) == ('', HAND)
+    assert (front.calibration_sigma, wrist.calibration_sigma) == (None, 0.002)
+    assert look.observation.joint_positions == wrist.joint_positions
+    assert not look.observation.left_out
+
+
+def test_a_camera_that_stops_is_left_out_with_its_last_look_until_that_is_forgotten(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 3.0})
+    desk.run(450)
+    stamp = desk.look().observation.views[1].stamp_ns
+    desk.run(800, ['front'])
+    look = desk.look()
+    assert [view.name for view in look.observation.views] == CAMERAS
+    assert look.observation.views[1].stamp_ns == stamp      # it is as old as it is
+    why = look.observation.left_out['wrist']
+    assert why.startswith('is late: the newest camera image on /wrist/image_raw is 0.82 s old')
+    assert look.oldest_ns == look.observation.views[0].stamp_ns > stamp
+    desk.run(3000, ['front'])
+    look = desk.look()
+    assert [view.name for view in look.observation.views] == ['front']
+    assert list(look.observation.left_out) == ['wrist']
+    desk.run(200)
+    assert not desk.look().observation.left_out      # it is back by itself
+
+
+def test_nothing_goes_without_a_camera_that_is_required(desk):
+    desk = desk(**{'wrist.required': True, 'tier1.memory_age': 30.0})
+    desk.run(1500, ['front'])
+    with pytest.raises(InputProblem, match='camera wrist cannot be used: nothing usable has been '
+                       'received on /wrist/image_raw') as caught:
+        desk.look()
+    assert caught.value.code == FindingCode.MISSING_INPUT
+    desk.run(200)
+    desk.look()
+
+
+def test_without_any_camera_the_first_is_told_of(desk):
+    desk = desk()
+    desk.run(200)
+    desk.run(1500, [])
+    with pytest.raises(InputProblem, match='camera front is late') as caught:
+        desk.look()
+    assert caught.value.code == FindingCode.STALE_INPUT
+
+
+def test_a_camera_that_was_there_a_moment_ago_is_waited_for(desk):
+    desk = desk()
+    desk.run(450, ['front'])
+    with pytest.raises(InputProblem, match='camera wrist'):      # it began just now
+        desk.inputs.observe(desk.finder, desk.now, desk.values, patience=30.0)
+    assert desk.look().observation.left_out
+
+
+def test_a_camera_that_is_contradicted_is_left_out_at_once_and_not_remembered(desk):
+    desk = desk()
+    desk.run(450)
+    desk.look()
+    for step in range(1, 30):
+        desk.now += 20 * MS
+        desk.feel(desk.now)
+        desk.show('front', desk.now)
+        desk.show('wrist', desk.now, sender=step % 2, frame=(HAND, CAMERA_FRAME)[step % 2])
+    look = desk.look()
+    assert [view.name for view in look.observation.views] == ['front']
+    assert 'is contradicted: two publishers send different' in look.observation.left_out['wrist']
+
+
+@pytest.mark.parametrize('values, words', [
+    ({'cameras': []}, 'one at least'),
+    ({'cameras': ['a', 'a']}, 'name each camera once'),
+    ({'cameras': ['left/eye']}, "'left/eye', which is no name"),
+    ({'cameras': ['tier1']}, "'tier1', which other parameters"),
+    ({'cameras': CAMERAS, 'extrinsics': [0.0] * 7}, 'set front.extrinsics and wrist.extrinsics'),
+    ({'cameras': CAMERAS, 'camera_frame': 'eye'}, 'set front.camera_frame and wrist.camera_frame'),
+    ({'front.required': True}, "of a camera 'front', and cameras are camera: add it"),
+    ({'cameras': CAMERAS, 'front.extrinsics': [0.0] * 6}, 'has 6 values, it must have 7'),
+    ({'cameras': CAMERAS, 'front.depth_transport': 'zip'}, 'raw, compressedDepth, none')])
+def test_cameras_that_cannot_be_understood_are_refused_with_the_cure(values, words):
+    with pytest.raises(ConfigurationError, match=words):
+        TABLE.validate(values)
+
+
+def test_the_viewer_reads_the_cameras_of_the_same_file():
+    text = """/**:
+  ros__parameters:
+    cameras: [front, wrist]
+    front: {extrinsics: [1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]}
+    wrist: {required: true, calibration_sigma: 0.002}
+    tier1: {calibration_sigma: 0.004}
+"""
+    for table, name in (TABLE, 'shadow_sim'), (VIEWER_TABLE, 'viewer'):
+        values = table.check_yaml(text, name)
+        assert extrinsics_of(values) == {'front': (1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0), 'wrist': ()}
+
+
+def test_each_of_several_cameras_has_topics_of_what_it_would_see():
+    assert topics(['camera']) == topics(['eye']) == TOPICS
+    more = set(topics(CAMERAS)) - set(TOPICS)
+    assert {'predicted/wrist/image', 'predicted/front/points', 'predicted/wrist/camera_info',
+            'robot/wrist/mask'} <= more
+    assert not [topic for topic in more if 'frame' in topic or 'joint_states' in topic]
