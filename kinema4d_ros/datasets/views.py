@@ -3,24 +3,18 @@
 """Which camera of an episode is taken, and what is known of it: by user, set or preset."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
-
+from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.camera import CameraCalibration
-from kinema4d_ros.datasets.poses import pose_matrix
 from kinema4d_ros.datasets.preset import PresetCamera, RobotPreset
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.errors import CameraError, DatasetError
 from kinema4d_ros.types import PinholeCamera
 
 _GUESS = 1.0        # focal length of an unknown camera, in widths of the image
-_MOST_TEXT = 1 << 20
-_OWN = 'kinema4d_calibration'      # in the file of a calibration, which is one of parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,30 +125,11 @@ def load_extrinsics(path: Path) -> KnownCamera:
     """
     Read the file that `kinema4d calibrate` writes.
 
-    :raises DatasetError: it cannot be read, or does not say K and where the camera is.
+    :raises CalibrationError: it cannot be read, or is no such file.
+    :raises DatasetError: it does not say K.
     """
-    try:
-        if path.stat().st_size > _MOST_TEXT:
-            raise DatasetError(f'{path} is larger than {_MOST_TEXT} bytes')
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-        return _from_document(document, path)
-    except DatasetError as error:
-        raise DatasetError(f'{path} is no calibration: {error}') from error
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be read: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError,
-            CameraError) as error:
-        raise DatasetError(f'{path} is no calibration: it lacks {error}; make it with kinema4d '
-                           'calibrate') from error
-
-
-def _from_document(document: Mapping[str, Any], path: Path) -> KnownCamera:
-    """Return the camera of a parameter file; what is not of a node stands under `_OWN`."""
-    own = document[_OWN]['ros__parameters']
-    if 'K' not in own:
-        raise ValueError('K: --focal finds it')
-    T = pose_matrix(np.array([float(value) for value in own['pose']]), 'xyz_quat_xyzw')
-    fx, fy, cx, cy = map(float, own['K'])
-    K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    return KnownCamera(_calibration(K, (int(own['width']), int(own['height'])), (), ''), T, True,
-                       str(own['parent']), path.name)
+    found = Extrinsics.load(path)
+    if found.camera is None:
+        raise DatasetError(f'{path} does not say K of the camera')
+    return KnownCamera(_calibration(found.camera.K, (found.camera.width, found.camera.height), (),
+                                    ''), found.T_parent_camera, True, found.parent, path.name)

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.datasets.tfrecord import masked_crc
 from kinema4d_ros.robot import ForwardKinematics, Robot
+from kinema4d_ros.types import PinholeCamera
 
 ROOT = Path(__file__).resolve().parents[2]
 PANDA = ROOT / 'urdf' / 'panda' / 'panda.urdf'
@@ -285,23 +287,6 @@ def panda_folder(folder: Path, T_camera_base: np.ndarray) -> Path:
 
 def calibration_file(path: Path, T_base_camera: np.ndarray, scale: float = 2.0) -> Path:
     """Write what `kinema4d calibrate` writes, of pictures that are `scale` times as large."""
-    pose = [*T_base_camera[:3, 3], *Rotation.from_matrix(T_base_camera[:3, :3]).as_quat()]
-    fx, fy, cx, cy = K
-    intrinsic = [fx * scale, fy * scale, (cx + 0.5) * scale - 0.5, (cy + 0.5) * scale - 0.5]
-    path.write_text(f"""/**:
-  ros__parameters:
-    extrinsics: {[float(value) for value in pose]}
-    tier1:
-      calibration_sigma: 2.0e-03
-kinema4d_calibration:
-  ros__parameters:
-    parent: "panda_link0"
-    frame: ""
-    stays: true
-    pose: {[float(value) for value in pose]}
-    calibration_sigma: 2.0e-03
-    width: {round(WIDTH * scale)}
-    height: {round(HEIGHT * scale)}
-    K: {intrinsic}
-""")
+    camera = PinholeCamera(WIDTH, HEIGHT, *K).resized(round(WIDTH * scale), round(HEIGHT * scale))
+    Extrinsics('panda_link0', T_base_camera, 0.002, 0.001, camera=camera).save(path)
     return path
