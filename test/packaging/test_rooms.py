@@ -26,7 +26,7 @@ ROOMS = {
     'episodes': {'camera', 'robot'},
     'calibration': {'episodes', 'camera', 'robot'},
     'policy': {'robot'},
-    'datasets': {'episodes', 'camera', 'robot'},
+    'datasets': {'calibration', 'episodes', 'camera', 'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
