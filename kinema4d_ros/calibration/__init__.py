@@ -10,10 +10,24 @@ from kinema4d_ros.calibration.hand_eye import HandEye, solve_hand_eye
 from kinema4d_ros.calibration.overlay import overlay
 from kinema4d_ros.calibration.result import CameraFit
 from kinema4d_ros.calibration.robot_fit import calibrate_by_robot, RobotFitSettings
-from kinema4d_ros.calibration.sources import read_source, Source
+from kinema4d_ros.calibration.sources import read_source, CalibrationSource
 
 __all__ = [
-    'ArmFrames', 'ArmModel', 'Board', 'BoardFit', 'CameraFit', 'Drift', 'DriftHistory',
-    'DriftSample', 'Extrinsics', 'HandEye', 'RobotFitSettings', 'Source', 'calibrate_by_board',
-    'calibrate_by_robot', 'overlay', 'read_source', 'solve_hand_eye',
+    'ArmFrames',
+    'ArmModel',
+    'Board',
+    'BoardFit',
+    'CalibrationSource',
+    'CameraFit',
+    'Drift',
+    'DriftHistory',
+    'DriftSample',
+    'Extrinsics',
+    'HandEye',
+    'RobotFitSettings',
+    'calibrate_by_board',
+    'calibrate_by_robot',
+    'overlay',
+    'read_source',
+    'solve_hand_eye',
 ]

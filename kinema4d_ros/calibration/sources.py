@@ -30,7 +30,7 @@ _FORM = ('{"urdf": "robot.urdf", "joint_names": [...], "camera": {"fx", "fy", "c
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class CalibrationSource:
     """Frames, their robot, and where its camera is said to be."""
 
     frames: ArmFrames
@@ -43,7 +43,7 @@ class Source:
 
 def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
                 package_paths: Sequence[str | Path] = (),
-                report: Callable[[str, int, int], None] = lambda *_: None) -> Source:
+                report: Callable[[str, int, int], None] = lambda *_: None) -> CalibrationSource:
     """
     Read an episode or a bag, or a folder with the file frames.json.
 
@@ -85,7 +85,7 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
     T_base_camera, mount = _said(robot, name, arm.joint_positions[0])
     if T_base_camera is not None:
         T_base_camera = T_base_camera @ calibration.T_optical_camera
-    return Source(arm, robot, name, T_base_camera, mount)
+    return CalibrationSource(arm, robot, name, T_base_camera, mount)
 
 
 def _joints_at(messages: Messages, robot: Robot, stamps_ns: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def _said(robot: Robot, frame: str, positions: np.ndarray) -> tuple[np.ndarray |
 
 
 def _read_folder(folder: Path, package_paths: Sequence[str | Path],
-                 report: Callable[[str, int, int], None]) -> Source:
+                 report: Callable[[str, int, int], None]) -> CalibrationSource:
     try:
         document: Any = json.loads((folder / FRAMES_FILE).read_text())
         rows, names = document['frames'], [str(name) for name in document['joint_names']]
@@ -142,7 +142,7 @@ def _read_folder(folder: Path, package_paths: Sequence[str | Path],
     camera = PinholeCamera(width, height, **K)
     arm = ArmFrames(np.stack(images), np.stack(depths) if len(depths) == len(images) else None,
                     np.stack(positions), camera)
-    return Source(arm, robot, str(document.get('frame', '')), T_base_camera)
+    return CalibrationSource(arm, robot, str(document.get('frame', '')), T_base_camera)
 
 
 def _picture(path: Path, flags: int) -> np.ndarray:
@@ -152,7 +152,7 @@ def _picture(path: Path, flags: int) -> np.ndarray:
     return image
 
 
-def with_focal_length(source: Source, fx: float) -> Source:
+def with_focal_length(source: CalibrationSource, fx: float) -> CalibrationSource:
     """Return the source with another focal length to begin with [px]; fy keeps its ratio."""
     camera = source.frames.camera
     changed = dataclasses.replace(camera, fx=fx, fy=camera.fy * fx / camera.fx)

@@ -16,7 +16,7 @@ from kinema4d_ros.errors import ConfigurationError
 if TYPE_CHECKING:
     import numpy as np
 
-    from kinema4d_ros.calibration import Extrinsics, Source
+    from kinema4d_ros.calibration import Extrinsics, CalibrationSource
     from kinema4d_ros.robot import Robot
     from kinema4d_ros.types import PinholeCamera
 
@@ -135,7 +135,7 @@ def _calibrate(options: argparse.Namespace, path: Path) -> Exit:
     return Exit.PASS
 
 
-def _by_robot(options: argparse.Namespace, source: Source,
+def _by_robot(options: argparse.Namespace, source: CalibrationSource,
               report: Callable[[str, int, int], None]) -> Found:
     from kinema4d_ros.calibration import (ArmModel, calibrate_by_robot, Extrinsics,
                                           RobotFitSettings)
@@ -168,7 +168,7 @@ def _by_robot(options: argparse.Namespace, source: Source,
     return extrinsics, fit.camera, fit.T_base_camera, rows
 
 
-def _by_board(options: argparse.Namespace, source: Source,
+def _by_board(options: argparse.Namespace, source: CalibrationSource,
               report: Callable[[str, int, int], None]) -> Found:
     from kinema4d_ros.calibration import Board, calibrate_by_board, Extrinsics
     from kinema4d_ros.robot import ForwardKinematics
@@ -228,7 +228,7 @@ def _step(before: np.ndarray, after: np.ndarray) -> str:
             f'{math.degrees(angle):.2f} degrees')
 
 
-def _draw(options: argparse.Namespace, source: Source, camera: PinholeCamera,
+def _draw(options: argparse.Namespace, source: CalibrationSource, camera: PinholeCamera,
           T_base_camera: np.ndarray | None) -> None:
     import cv2
     import numpy as np
