@@ -25,6 +25,7 @@ _RIM = 2                 # [px] beside the robot where pixels mix it with the sc
 _TOLERANCE = 0.01        # [m] the robot is drawn over what is at most this far in front of it
 _LEAST_PIXELS = 30       # of an outline, to measure how far another one is from it
 _MOST = 0.8              # of the robot's outline
+_FOUND = 0.05            # [m] an outline that is farther off is not that of the robot
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +68,11 @@ class PictureLift:
         # Where the robot is, something else than the scene is to be seen; unless its colour is
         # that of the scene, so that both look alike.
         lost = np.where(mask, visible & ~changed, changed | rim)
+        following = self._following(index, mask & visible, changed)
+        if following is None or following > _FOUND:
+            lost |= mask            # something is to be seen there, and it is not the robot
         points[lost] = np.nan
-        return LiftedPicture(points, changed & ~mask & ~rim, mask,
-                             self._following(index, mask & visible, changed))
+        return LiftedPicture(points, changed & ~mask & ~rim, mask, following)
 
     def can_be_followed(self, index: int) -> bool:
         """Return whether the outline of the robot can be told from the scene at a frame."""

@@ -63,6 +63,8 @@ def test_noise_does_not_follow(scene):
         8, 1)
     lifted = lift.lift(noise, 4, range(4, 5))
     assert lifted.following > 0.05 and lifted.unplaced.mean() > 0.5
+    # What is there differs from the scene, as the robot would; but it is not the robot.
+    assert np.isnan(lifted.points[robot.link_id[4] >= 0]).all()
 
 
 def test_a_thing_that_appears_has_no_place(scene):
@@ -95,7 +97,8 @@ def test_a_robot_of_the_colour_of_the_wall_cannot_be_followed():
     view = Scene(observation.with_view(image=image), (robot.link_id[0] >= 0,)).view
     lift = PictureLift(view, robot, 30.0)
     assert not lift.can_be_followed(1)
-    assert lift.lift(image, 1, range(1, 2)).following is None
+    lifted = lift.lift(image, 1, range(1, 2))
+    assert lifted.following is None and np.isnan(lifted.points[lifted.robot_mask]).all()
 
 
 def test_without_depth_only_the_robot_has_points():
