@@ -12,7 +12,7 @@ class Metres(enum.StrEnum):
 
     MEASURED = 'measured'      # they are those of the depth image, moved by what is exact
     FITTED = 'fitted'          # generated without a unit, fitted on what is exact
-    NOT_PREDICTED = 'not predicted'    # it predicts a picture; points are those of what has not moved
+    NOT_PREDICTED = 'not predicted'    # it shows a picture; points are of what has not moved
 
 
 @dataclass(frozen=True)

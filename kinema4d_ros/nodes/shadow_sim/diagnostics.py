@@ -57,15 +57,16 @@ def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],
     states = [_worker(name, supervisor)
               for name, supervisor in zip(('world model', 'checks'), workers)] or [
         _status('world model', DiagnosticStatus.STALE, 'not configured', {})]
-    array.status = [_inputs(inputs), *states, _verdicts(last, counts), _readiness(ready)]
+    array.status = [_inputs(inputs, ready.left_out), *states, _verdicts(last, counts),
+                    _readiness(ready)]
     for status in array.status:
         status.name = f'{node.get_fully_qualified_name().lstrip("/")}: {status.name}'
         status.hardware_id = robot_name or 'no robot yet'
     return array
 
 
-def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
-    values: dict[str, object] = {}
+def _inputs(inputs: Iterable[InputStatus], left_out: Mapping[str, str]) -> DiagnosticStatus:
+    values: dict[str, object] = {f'{name} left out': why for name, why in left_out.items()}
     silent, problems = [], []
     for status in inputs:
         topic = status.topic
@@ -82,7 +83,9 @@ def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
         message = f'nothing comes on {", ".join(silent)}'
     elif problems:
         message = f'problems on {", ".join(problems)}'
-    level = DiagnosticStatus.WARN if silent or problems else DiagnosticStatus.OK
+    if left_out:
+        message = f'{", ".join(left_out)} left out; {message}'
+    level = DiagnosticStatus.WARN if silent or problems or left_out else DiagnosticStatus.OK
     return _status('inputs', level, message, values)
 
 

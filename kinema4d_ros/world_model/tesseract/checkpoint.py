@@ -118,14 +118,26 @@ class TesseractCheckpoint:
         :raises WorldModelError: tokenizer or encoder are damaged, or a package is missing.
         """
         stack = require_stack('tesseract')
-        from transformers import AutoTokenizer, T5EncoderModel
-        tokenizer = _opened(AutoTokenizer, self.base / 'tokenizer')
+        from transformers import T5EncoderModel
+        from transformers.utils import logging
+        logging.disable_progress_bar()
+        tokenizer = self.load_tokenizer()
         encoder = _opened(T5EncoderModel, self.base / 'text_encoder', dtype=dtype).to(device)
         tokens = tokenizer(texts, padding='max_length', truncation=True, return_tensors='pt',
                            max_length=self.config.get('max_text_seq_length', 226))
         with stack.inference_mode():
             encoded: torch.Tensor = encoder(tokens.input_ids.to(device))[0].to(dtype)
         return encoded
+
+    def load_tokenizer(self) -> Any:
+        """
+        Load what splits texts.
+
+        :raises WorldModelError: it is damaged, or the package that reads its format is missing.
+        """
+        require_stack('tesseract')
+        from transformers import AutoTokenizer
+        return _opened(AutoTokenizer, self.base / 'tokenizer')
 
     def make_scheduler(self) -> CogVideoXDPMScheduler:
         """Make the sampler, of the noise levels of the base model."""

@@ -39,6 +39,7 @@ def check_tesseract(setting: Mapping[str, Any]) -> Iterator[Diagnosis]:
         check_settings(setting)
         checkpoint = TesseractCheckpoint(setting['base'], setting['weights'])
         checkpoint.make_scheduler()
+        checkpoint.load_tokenizer()
     except WorldModelError as error:
         yield Diagnosis('checkpoint', Level.ERROR, str(error))
         return

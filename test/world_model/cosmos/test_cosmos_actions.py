@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -14,9 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from lacking import needs
 from scipy.spatial.transform import Rotation
+from shared_data import shared_data
 from sliding_box import make_scene, NAMES, SPEED
 
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.robot import ForwardKinematics, Robot
 from kinema4d_ros.types import Gripper
 from kinema4d_ros.world_model.cosmos import decode_actions, encode_actions, find_domain
 from kinema4d_ros.world_model.cosmos.actions import ActionPlan
@@ -87,6 +92,30 @@ def test_frames_of_the_domains():
     R_fk = Rotation.from_euler('xyz', [0.1, 0.2, 0.3]).as_matrix()
     assert np.allclose((R_fk @ default.T) @ default, R_fk)
     assert (droid.rate, bridge.rate, find_domain('fractal').rate) == (15, 5, 3)
+
+
+def test_real_motions_of_droid_are_in_the_range_of_its_table():
+    """Eleven of its episodes, by our kinematics: unit, rate, link and order of the columns."""
+    folder = shared_data('ctrl_world_droid') / 'droid_subset' / 'annotation' / 'train'
+    path = sorted((share_dir() / 'data' / 'episodes').glob('libero*.mcap'))[0]
+    robot = Robot.from_urdf(Episode.open(path).robot_description)
+    kinematics, link = ForwardKinematics(robot), robot.link_names.index('panda_link8')
+    droid, found = find_domain('droid'), []
+    for file in sorted(folder.glob('*.json')):
+        one = json.loads(file.read_text())
+        measured = np.array(one['observation.state.joint_position'])
+        joints = np.zeros((len(measured), len(robot.joint_names)))
+        for number in range(7):
+            joints[:, robot.joint_names.index(f'panda_joint{number + 1}')] = measured[:, number]
+        found.append(encode_actions(kinematics(joints)[:, link] @ droid.T_link_hand,
+                                    np.zeros(len(joints))))
+    actions = np.concatenate(found)[:, :9]
+    inside = np.abs(droid.normalise(np.pad(actions, ((0, 0), (0, 1))))[:, :9]) <= 1
+    assert 0.93 < inside.mean() < 0.99 and len(actions) > 1500       # 98 % over all of DROID
+    for share, table in ((0.01, droid.q01), (0.99, droid.q99)):
+        ratio = (np.quantile(actions, share, axis=0) - np.eye(9)[[3, 7]].sum(0)) / (
+            table[:9] - np.eye(9)[[3, 7]].sum(0) + 1e-9)
+        assert (ratio[[0, 1, 2, 4, 5, 6, 8]] > 0.7).all() and (ratio[:9] < 1.7).all(), ratio
 
 
 @needs('torch')

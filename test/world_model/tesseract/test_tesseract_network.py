@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -223,7 +224,7 @@ def test_the_scheduler_and_the_text_parts_are_checked(copied):
         TesseractCheckpoint(**folders)
 
 
-def test_the_doctor(folders, capsys):
+def test_the_doctor(folders, tmp_path, capsys):
     flags = [word for name in ('base', 'weights') for word in ('--set', f'{name}={folders[name]}')]
     doctor = ['engine', '--doctor', '--world-model', 'tesseract', '--set', 'prompt=pick', *flags]
     assert main([*doctor, '--set', 'device=cpu']) == 0
@@ -232,6 +233,11 @@ def test_the_doctor(folders, capsys):
     for part in ('none missing, none left over', '5 frames of 64 x 48', 'does not follow a traj',
                  'text_encoder', 'PFLOP per clip'):
         assert part in text, part
+    (tmp_path / 'tokenizer').mkdir()
+    for name in ('vae', 'scheduler', 'text_encoder'):
+        (tmp_path / name).symlink_to(Path(folders['base']) / name)
+    assert main([*doctor, '--set', f'base={tmp_path}']) == 1
+    assert 'tokenizer cannot be loaded' in capsys.readouterr().out
     assert main([*doctor[:5], 'prompt=pick']) == 1
     assert 'BAD checkpoint setting base of tesseract' in capsys.readouterr().out
     assert main([*doctor, '--set', 'colour=red']) == 2
