@@ -15,6 +15,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.nodes.doctor.drift import DriftReports
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 
@@ -48,6 +49,7 @@ class GraphProbe(NodeBase, Node):
         self.info: CameraInfo | None = None
         self.info_age = 0.0          # [s] of its stamp when it came
         self.tree = TransformTree()
+        self.drift = DriftReports(self)
         self.values = dict(TABLE.validate({}))
         self.create_subscription(String, 'robot_description', self._on_robot,
                                  qos.ROBOT_DESCRIPTION)
