@@ -12,9 +12,9 @@ pass always among it; `--tiny` runs everything on whatever there is, to see that
 One process, one GPU, the same weights and noise for all. Two models do not fit side by side, so
 the ways run one after the other, each after a warm-up, and the reference runs again at the end to
 show the drift. `rollout_s` scales the measured steps to 50; encoding and decoding (about 6 s) come
-on top. `difference` is the RMS difference of the latents to the plain single pass over the same
-steps, relative to their RMS. With random weights it says nothing of how good a cache is: that,
-and how much it skips, needs the released ones.
+on top. The last row is one optimiser step of the training. `difference` is the RMS difference of
+the latents to the plain single pass over the same steps, relative to their RMS. With random weights
+it says nothing of how good a cache is: that, and how much it skips, needs the released ones.
 
 The file is written after every way, so that a run that is cut off leaves what it measured.
 """
@@ -30,11 +30,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.kinema4d_step import measure_step, TRAINING
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import (Geometry, Guidance, ModelConfig, Sampling,
                                                       Variant)
 from kinema4d_ros.world_model.kinema4d.estimate import forward_flops
-from kinema4d_ros.world_model.kinema4d.stack import require_stack
+from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.kinema4d.tiny import model_config
 
 STEPS, FULL_ROLLOUT = 2, 50
@@ -59,6 +60,7 @@ def ways() -> dict[str, dict]:
         'lossless stack': lossless,
         'quantised stack': {**lossless, 'quantization': 'float8'},
         AGAIN: {'guidance': Guidance.REFERENCE},
+        TRAINING: {},
     }
 
 
@@ -100,6 +102,9 @@ def compare(config: ModelConfig, device: str, dtype, repeats: int, *, only: Sequ
               if not only or name in (REFERENCE, PLAIN, *only)}
     for name, options in chosen.items():
         report(_even(rows))
+        if name == TRAINING:
+            rows.append(training_row(config, device, dtype, repeats))
+            continue
         try:
             row, latents = measure_way(config, name, options, device, dtype, repeats)
         except WorldModelError as error:
@@ -114,6 +119,16 @@ def compare(config: ModelConfig, device: str, dtype, repeats: int, *, only: Sequ
         rows.append(row)
     report(_even(rows))
     return _even(rows)
+
+
+def training_row(config: ModelConfig, device: str, dtype, repeats: int) -> dict:
+    """Return the row of an optimiser step, or one that says why it was not measured."""
+    try:
+        with memory_guard('training', 'an optimiser step needs about 60 GiB at full size'):
+            return measure_step(config, lambda: random_model(config, device, dtype), device, dtype,
+                                repeats)
+    except WorldModelError as error:
+        return {'case': TRAINING, 'reason': str(error)[:160], 'good': True}
 
 
 def _even(rows: list[dict]) -> list[dict]:
@@ -229,7 +244,8 @@ def main(words: list[str] | None = None) -> int:
 def as_markdown(rows: list[dict]) -> str:
     """Return the table for docs/measured.md."""
     columns = {'case': 'Way', 'forward_s': 's per forward', 'rollout_s': 's per rollout',
-               'times_faster': 'times faster', 'tflop_per_s': 'TFLOP/s', 'peak_gib': 'peak GiB',
+               'step_s': 's per training step', 'times_faster': 'times faster',
+               'tflop_per_s': 'TFLOP/s', 'peak_gib': 'peak GiB',
                'difference': 'difference', 'reason': 'not measured'}
     lines = ['| ' + ' | '.join(columns.values()) + ' |', '|---' * len(columns) + '|']
     for row in rows:

@@ -24,6 +24,7 @@ from kinema4d_ros.types import (AttachedObject, CameraView, Gripper, JointTrajec
                                 PredictedFrame, Report, RobotRollout, silent, StartState, Verdict,
                                 ViewRollout)
 from kinema4d_ros.world_model import load_world_model, WorldModel
+from kinema4d_ros.world_model.rendered_view import FutureRenderer
 
 CameraPoses = Callable[[tuple[str, ...], np.ndarray], np.ndarray]
 """``poses(link_names, T_base_link (T, L, 4, 4)) -> T_base_camera (T, 4, 4)``."""
@@ -162,6 +163,18 @@ class ShadowSimulator:
         if self._alone is None or self._alone[0] is not observation:
             self._alone = observation, observation.of(observation.primary.name)
         return self._alone[1]
+
+    def view_of(self, observation: Observation, robot: RobotRollout) -> FutureRenderer:
+        """
+        Return what draws a rollout as a camera anywhere would see it, by what all cameras measured.
+
+        That is the wrist's view on the way, which a policy asks for: ``.at(index, camera,
+        T_base_camera)``, with the share of pixels that no camera has seen. What the fingers grasp
+        is where the kinematic model takes it.
+        """
+        checker = self._kept_checker()
+        return FutureRenderer.foreseen(checker.scene_of(observation), robot, self._renderer,
+                                       checker.settings.grasping)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -49,6 +49,10 @@ ARGUMENTS = [
     DeclareLaunchArgument('camera_file', default_value=LaunchConfiguration('params_file'),
                           description='A further parameter file, of your camera; see '
                           'config/camera.yaml'),
+    DeclareLaunchArgument('cameras', default_value='',
+                          description='Names of the cameras, such as front,wrist: the topics of '
+                          'each are below its name; empty for what the parameter files say. See '
+                          'config/cameras.yaml'),
     DeclareLaunchArgument('world_model', default_value='',
                           description='frozen, kinematic, physics, kinema4d, replay, or your own '
                           'as module:Class; empty for what params_file says'),
@@ -134,10 +138,21 @@ def why_not(given):
     if not re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', given['namespace']):
         return f'namespace:={given["namespace"]} is no ROS name: letters, digits, _ and / between' \
                ' its parts, such as cell_1/left'
+    names = camera_names(given)
+    if given['cameras'] and (len(set(names)) != len(names) or not all(
+            re.fullmatch(r'[A-Za-z]\w*', name) for name in names)):
+        return f'cameras:={given["cameras"]} must be names of namespaces, each once: letters, ' \
+               'digits and _, with commas between them, such as front,wrist'
     recording = Path(given['recording']).expanduser()
     if given['record'] == 'true' and given['recording'] and recording.exists():
         return f'recording:={recording} is there already; name a folder that is not, or none'
     return None
+
+
+def camera_names(given):
+    """Return the names of the cameras that were given; none where the parameter files say."""
+    return [name.strip() for name in given['cameras'].strip('[] ').split(',')] \
+        if given['cameras'] else []
 
 
 def files_of(given):
@@ -246,9 +261,15 @@ def robot_state_publishers(given):
     return [live, shadow]
 
 
+def cameras(given):
+    """Return the parameter that names the cameras, where an argument does."""
+    return {'cameras': camera_names(given)} if given['cameras'] else {}
+
+
 def shadow_sim(given):
     """Return the node; only arguments that were given override its parameter file."""
     overrides = {name: given[name] for name in ('world_model', 'device') if given[name]}
+    overrides |= cameras(given)
     if given['autostart']:
         overrides['autostart'] = given['autostart'] == 'true'
     return ours('shadow_sim', parameter_file(given, 'params_file'),
@@ -260,6 +281,7 @@ def player(given):
     """Return the player, which begins when all who are to hear it do, and are ready."""
     return ours('episode_player', {
         'episode': given['episode'], 'at_end': given['at_end'], 'wait_for_ready': ['shadow_sim'],
+        **cameras(given),
         # the recorder must hear the trajectory too
         'subscribers': 2 if given['record'] == 'true' else 1,
         # nobody else would tell the time
@@ -284,9 +306,11 @@ def nodes(context):
     if given['viewer'] == 'true':
         # It looks through the same camera, so the same files say where that is.
         started.append(ours('viewer', parameter_file(given, 'params_file'),
-                            parameter_file(given, 'camera_file')))
+                            parameter_file(given, 'camera_file'), cameras(given)))
     if given['record'] == 'true':
-        started.append(ours('recorder', {'output': given['recording']}))
+        started.append(ours('recorder', parameter_file(given, 'params_file'),
+                            parameter_file(given, 'camera_file'),
+                            {'output': given['recording'], **cameras(given)}))
     return started
 
 

@@ -39,6 +39,18 @@ def pytest_pycollect_makemodule(module_path, parent):
     return Module.from_parent(parent, path=module_path)
 
 
+#: files whose tests take long, the longest first, by their wall time: they start first, so that no
+#: process of pytest is left with one of them when the others are done
+_LONG = ('nodes/test_gate_processes.py',)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long first; within a file the order stays."""
+    root = Path(__file__).parent
+    rank = {root / name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 def pytest_report_header() -> list[str]:
     """Say once, at the top, for want of what tests will be skipped."""
     return what_is_missing()

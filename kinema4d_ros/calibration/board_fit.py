@@ -14,6 +14,7 @@ from kinema4d_ros.errors import CalibrationError
 from kinema4d_ros.types import PinholeCamera
 
 _FEWEST = 5
+_WORST_PLACE, _WORST_TURN = 0.02, 0.035     # [m], [rad] one sigma
 _APART, _TURNED = 0.01, 0.03     # [m], [rad] two poses of the hand that are closer are one
 
 
@@ -36,7 +37,9 @@ def calibrate_by_board(images: Iterable[np.ndarray], T_base_hand: np.ndarray,
     :param on_hand: whether the camera is on the hand and the board stays; else the other way.
     :raises CalibrationError: the board is seen too rarely, or as `solve_hand_eye`.
     """
-    poses, used, errors = [], [], []
+    poses: list[np.ndarray] = []
+    used: list[int] = []
+    errors: list[float] = []
     total = 0
     for index, image in enumerate(images):
         total += 1
@@ -54,6 +57,14 @@ def calibrate_by_board(images: Iterable[np.ndarray], T_base_hand: np.ndarray,
             f'at least {_FEWEST} are needed: is its description right, is it sharp, large enough '
             'in the image, and not hidden?')
     result = solve_hand_eye(T_base_hand[used], np.stack(poses), on_hand=on_hand)
+    place, turn = result.sigma
+    if not (place <= _WORST_PLACE and turn <= _WORST_TURN):
+        raise CalibrationError(
+            f'these poses do not tell where the camera is: its place to {1000 * place:.0f} mm and '
+            f'its orientation to {np.degrees(turn):.1f} degrees only (one sigma); the axes about '
+            f'which the hand turns differ by {np.degrees(result.axis_spread):.0f} degrees: add '
+            'poses that turn it by 20 to 60 degrees about other axes, and check the size of the '
+            f'{board.kind}')
     return BoardFit(result, tuple(used), float(np.sqrt(np.mean(np.square(errors)))))
 
 

@@ -5,8 +5,8 @@ What one frame says of the camera, added up to normal equations over all frames.
 
 Eight unknowns: shift and turn of the robot in the camera frame about a centre, the logarithm of the
 focal length, and by how many pixels outlines are seen outside of where they are drawn, which lens,
-filter and meshes do a little. Weights fade to nothing for what does not fit (Tukey's), so that cables, held
-things and shadows have no say once the rest fits.
+filter and meshes do a little. Weights fade to nothing for what does not fit (Tukey's), so that
+cables, held things and shadows have no say once the rest fits.
 """
 from __future__ import annotations
 

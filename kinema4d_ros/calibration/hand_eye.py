@@ -41,6 +41,12 @@ class HandEye:
     outliers: tuple[int, ...]      # poses that are off by more than four times the usual
 
     @property
+    def sigma(self) -> tuple[float, float]:
+        """How well the camera's place [m] and orientation [rad] are known, worst directions."""
+        return (math.sqrt(float(np.linalg.eigvalsh(self.covariance[:3, :3])[-1])),
+                math.sqrt(float(np.linalg.eigvalsh(self.covariance[3:, 3:])[-1])))
+
+    @property
     def scatter(self) -> tuple[float, float]:
         """Root mean square of what poses are off [m], [rad]."""
         return (float(np.sqrt(np.mean(self.shifts ** 2))),
@@ -102,10 +108,9 @@ def _axis_spread(hand: np.ndarray) -> float:
     if spread < _LEAST_SPREAD:
         x, y, z = vectors[:, 2]
         raise CalibrationError(
-            f'the hand turns about one axis only, ({x:.2f}, {y:.2f}, {z:.2f}) in '
-            f'{"its own frame"}, to {math.degrees(spread):.1f} degrees: the place along this axis '
-            'and the turn about it stay unknown; add poses that turn it by 20 degrees or more '
-            'about axes across that one')
+            f'the hand turns about one axis only, ({x:.2f}, {y:.2f}, {z:.2f}) in its own frame, to '
+            f'{math.degrees(spread):.1f} degrees: the place along this axis and the turn about it '
+            'stay unknown; add poses that turn it by 20 degrees or more about axes across that one')
     return spread
 
 

@@ -185,7 +185,8 @@ class Balance:
             errors = each.errors
             weight = min(each.outline_stride / _EDGE_PATCH, 1.0) / _EDGE_SIGMA ** 2
             add_outline(H, g, each.values, each.threshold, pinhole, each.outline, each.away,
-                        each.expected, T, middle, self._total[7], self._reach, limit, weight, errors)
+                        each.expected, T, middle, self._total[7], self._reach, limit, weight,
+                        errors)
             outline.append(errors[np.abs(errors) < limit])
             if each.depth is not None:
                 errors = np.empty(len(each.surface))

@@ -13,7 +13,7 @@ from kinema4d_ros.types import PinholeCamera
 _WORST_SHIFT = 0.03        # [m] one sigma, above which a place is not known
 _WORST_TURN = math.radians(2.0)
 _WORST_FOCAL = 0.08        # of the focal length
-_LEAST_OVERLAP = 0.1      # of what moves must be the robot
+_LEAST_SUPPORT = 0.3       # of the outline must be where it is drawn
 _SHIFTS = ('sideways in the image', 'up and down in the image', 'towards the camera and away')
 _TURNS = ('about the horizontal axis of the image', 'about the vertical axis of the image',
           'about the line of sight')
@@ -44,7 +44,7 @@ class CameraFit:
     depth_error: float           # [m] root mean square, NaN without depth
     overlap: float               # 0..1 what moves and the drawn robot, intersection over union
     overlaps: tuple[float, ...]  # the same of each frame, NaN where neither is
-    support: float               # 0..1 of the outline before a known background is where it is drawn
+    support: float               # 0..1 of the outline, before a known background, is found
     frames: int
     samples: int
 
@@ -77,10 +77,11 @@ class CameraFit:
 
 def why_not_known(fit: CameraFit) -> str | None:
     """Return why a fit is no calibration, and which motions to add; None where it is one."""
-    if fit.overlap < _LEAST_OVERLAP:
-        return (f'the robot is not found in the images: what moves and the robot as drawn overlap '
-                f'by {100 * fit.overlap:.0f} %, at least {100 * _LEAST_OVERLAP:.0f} % are needed; '
-                'is it the robot of these joints, does the camera stay, and does little else move?')
+    if not fit.support >= _LEAST_SUPPORT:
+        return (f'the robot is not found in the images: {100 * fit.support:.0f} % of its outline '
+                'lies on the edge of something that moves, at least '
+                f'{100 * _LEAST_SUPPORT:.0f} % are needed; is it the robot of these joints, does '
+                'the camera stay, and does little else move?')
     shift, turn = np.linalg.eigh(fit.covariance[:3, :3]), np.linalg.eigh(fit.covariance[3:6, 3:6])
     parts = []
     if not math.sqrt(shift[0][-1]) <= _WORST_SHIFT:

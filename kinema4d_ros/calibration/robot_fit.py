@@ -14,7 +14,7 @@ from kinema4d_ros.calibration import foreground
 from kinema4d_ros.calibration.arm_frames import ArmFrames, ArmModel, spread
 from kinema4d_ros.calibration.normal_equations import Balance, FrameEvidence
 from kinema4d_ros.calibration.result import CameraFit, why_not_known
-from kinema4d_ros.calibration.search import Candidate, MotionGrid
+from kinema4d_ros.calibration.search import RoughPose, MotionGrid
 from kinema4d_ros.errors import CalibrationError
 from kinema4d_ros.types import PinholeCamera
 
@@ -24,7 +24,6 @@ _REACHES = (0.08, 0.06, 0.04, 0.03, 0.02, 0.015, 0.012, 0.012, 0.012, 0.012)   #
 _DEPTH_LIMITS = (0.08, 0.06, 0.04, 0.03, 0.02, 0.015, 0.012, 0.012, 0.012, 0.012)   # [m]
 _INNER = 3                 # steps between two renderings
 _WIDER = 0.25              # [px] by which outlines are seen beside the drawn ones, all alike
-_FOLLOWED = 4              # of the poses that a search finds
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class RobotFitSettings:
     turn_sigma: float = math.radians(5.0)     # [rad] of its orientation
     focal_sigma: float = 0.0       # of the logarithm of its focal length; 0: known
     use_depth: bool = True
+    search: int = 60_000           # poses that are tried where nothing is known of the place
 
 
 def calibrate_by_robot(frames: ArmFrames, model: ArmModel, T_base_camera: np.ndarray | None, *,
@@ -57,9 +57,9 @@ def calibrate_by_robot(frames: ArmFrames, model: ArmModel, T_base_camera: np.nda
     report('search', 0, 0)
     grid = MotionGrid(fit.moving, model.surface(fit.T_base_link), frames.camera)
     if T_base_camera is None:
-        starts = grid.anywhere(settings.focal_sigma, generator)[:_FOLLOWED]
+        starts = grid.anywhere(settings.focal_sigma, settings.search, generator)
     else:
-        start = Candidate(0.0, np.linalg.inv(T_base_camera), 1.0)
+        start = RoughPose(0.0, np.linalg.inv(T_base_camera), 1.0)
         starts = [grid.near(start, settings.shift_sigma, settings.turn_sigma,
                             settings.focal_sigma, generator)]
     results = []
@@ -110,13 +110,12 @@ class _RobotFit:
                 f'next to nothing moves in the images ({100 * share:.2f} % of them): move the '
                 'robot before the camera, more than one joint, for some seconds')
 
-    def refine(self, start: Candidate) -> CameraFit:
+    def refine(self, start: RoughPose) -> CameraFit:
         """Return what becomes of a rough pose."""
         T_camera_base, zoom = start.T_camera_base, start.zoom
-        values, threshold = None, 0.0
         for stage, (reach, limit) in enumerate(zip(_REACHES, _DEPTH_LIMITS)):
             camera = _zoomed(self.frames.camera, zoom)
-            if stage % 2 == 0 or values is None:
+            if stage % 2 == 0:
                 values, threshold = self._differences(camera, T_camera_base, reach)
             evidence = self._evidence(camera, T_camera_base, values, threshold)
             balance = Balance(evidence, camera, self._prior(), reach * camera.width, limit,

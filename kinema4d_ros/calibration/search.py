@@ -23,15 +23,15 @@ _COLUMNS = 40          # cells across the image
 _FRAMES = 14
 _DRAWN, _ROUNDS = 300, 12          # poses in each round, rounds
 _BEST = 0.08           # of the poses drawn, from whose neighbourhood the next ones are
-_GLOBAL = 60_000       # poses of a search that knows nothing
 _THINNED = 4           # of the points that it looks at, one
-_STARTS, _FOLLOWED = 40, 5         # of them are followed shortly, and to the end
+_STARTS = 1500         # poses of a search that knows nothing, for each that is followed shortly
+_FOLLOWED = 10         # of these, for each that is followed to the end; 4 at most
 _SHORT_DRAWN, _SHORT_ROUNDS = 100, 6
 _APART = 0.12          # [m] between the places of two cameras that are followed
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class RoughPose:
     """A camera that may be the one."""
 
     score: float                 # -1..1 correlation of what moves
@@ -62,9 +62,9 @@ class MotionGrid:
         """Return the score of each pose (K, 4, 4), with the focal length times zoom (K,)."""
         return self._of(self.surface, T_camera_base, zoom)
 
-    def near(self, start: Candidate, shift: float, turn: float, zoom: float,
+    def near(self, start: RoughPose, shift: float, turn: float, zoom: float,
              generator: np.random.Generator, rounds: int = _ROUNDS, each: int = _DRAWN
-             ) -> Candidate:
+             ) -> RoughPose:
         """
         Return the best pose in the neighbourhood.
 
@@ -86,15 +86,16 @@ class MotionGrid:
             scores = self.scores(poses, zooms)
             order = np.argsort(-scores)
             if scores[order[0]] > best.score:
-                best = Candidate(float(scores[order[0]]), poses[order[0]], float(zooms[order[0]]))
+                best = RoughPose(float(scores[order[0]]), poses[order[0]], float(zooms[order[0]]))
             elite = drawn[order[:max(12, round(_BEST * each))]]
             mean = elite.mean(axis=0)
             spread = np.cov(elite.T) + np.diag((0.02 * wide) ** 2 + 1e-12)
         return best
 
-    def anywhere(self, zoom: float, generator: np.random.Generator) -> list[Candidate]:
-        """Return poses around the robot that explain the motion best, the best first."""
-        count = _GLOBAL
+    def anywhere(self, zoom: float, count: int, generator: np.random.Generator
+                 ) -> list[RoughPose]:
+        """Return poses around the robot, of `count` tried, that explain the motion best."""
+        starts = max(5, count // _STARTS)
         azimuth, height = generator.uniform(-np.pi, np.pi, count), generator.uniform(-0.3, 1, count)
         away = generator.uniform(0.35, 2.2, count)
         target = self.middle + generator.normal(0, 0.25, (count, 3))
@@ -104,20 +105,21 @@ class MotionGrid:
         poses = _looking(eye, target, generator.normal(0, 0.12, count))
         zooms = np.exp(generator.normal(0, zoom, count)) if zoom else np.ones(count)
         scores = self._of(self.surface[:, ::_THINNED], poses, zooms)
-        found: list[Candidate] = []
+        found: list[RoughPose] = []
         for k in np.argsort(-scores):
             if all(np.linalg.norm(_eye(other.T_camera_base) - eye[k]) > _APART for other in found):
-                found.append(Candidate(float(scores[k]), poses[k], float(zooms[k])))
-            if len(found) == _STARTS:
+                found.append(RoughPose(float(scores[k]), poses[k], float(zooms[k])))
+            if len(found) == starts:
                 break
-        found = [self.near(Candidate(0.0, start.T_camera_base, start.zoom), 0.1, 0.15, zoom,
+        found = [self.near(RoughPose(0.0, start.T_camera_base, start.zoom), 0.1, 0.15, zoom,
                            generator, _SHORT_ROUNDS, _SHORT_DRAWN) for start in found]
-        kept: list[Candidate] = []
+        kept: list[RoughPose] = []
         for start in sorted(found, key=lambda start: -start.score):
             if all(np.linalg.norm(_eye(other.T_camera_base) - _eye(start.T_camera_base)) > _APART
                    for other in kept):
                 kept.append(start)
-        followed = [self.near(start, 0.05, 0.08, zoom / 2, generator) for start in kept[:_FOLLOWED]]
+        kept = kept[:min(4, 1 + starts // _FOLLOWED)]
+        followed = [self.near(start, 0.05, 0.08, zoom / 2, generator) for start in kept]
         return sorted(followed, key=lambda start: -start.score)
 
     def _of(self, surface: np.ndarray, T_camera_base: np.ndarray, zoom: np.ndarray) -> np.ndarray:

@@ -14,10 +14,12 @@ from kinema4d_ros.camera.robot_agreement import DepthNoise
 from kinema4d_ros.types import CameraView
 
 FEWEST = 200          # points that both cameras measure, for a statement
-_SAMPLES = 2500       # points that are looked at, about
+_SAMPLES = 2000       # points that are looked at, about
+_MOST = 1000          # of those that both measure
 _WIDEST = 0.08        # [m] a scene that is off by more is not found
 _PATCH = 25.0         # neighbouring pixels that err together and count as one observation
 _SLACK = 0.02         # [m] beyond noise that still is the same surface
+_CLOSE = 0.003        # [m] likewise, where it is asked whether a motion has made it better
 _LOOSE = 3.0          # times the calibrations' sigma, so that a larger error is measured too
 _MEASURED = 0.005     # [m] a direction in which the shift is known worse is not measured
 _GRAZING = 0.25       # cosine of ray and normal; flatter, a depth says little of the surface
@@ -71,7 +73,9 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
     pinhole = np.array([second.fx, second.fy, second.cx, second.cy])
     live = np.ascontiguousarray(other_depth, np.float32)
     keep = _shared(surface, normals, live, pinhole, other.T_base_camera, reach)
-    surface, normals = np.ascontiguousarray(surface[keep]), np.ascontiguousarray(normals[keep])
+    step = -(-np.count_nonzero(keep) // _MOST)
+    surface, normals = (np.ascontiguousarray(each[keep][::max(step, 1)])
+                        for each in (surface, normals))
     if not len(surface):
         return SceneAgreement(0, math.nan, 0.0, (0.0, 0.0, 0.0), math.inf, math.inf, np.zeros(3))
     center, distance = surface.mean(axis=0), float(surface[:, 2].mean())
@@ -83,6 +87,10 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
     T_seen, covariance = fit_pose(
         live, pinhole, surface, normals, *nothing, np.eye(4)[:3].copy(), center, sigmas, prior,
         _WIDEST, np.array([min(1.0, stride ** 2 / _PATCH), 1.0]))
+    here = np.eye(4)[:3].copy()
+    if _close(live, pinhole, surface, T_seen, sigmas) < _close(live, pinhole, surface, here,
+                                                               sigmas):
+        T_seen = here      # it has slid along a surface to where less agrees than before
     agree, _, far, _ = count_pixels(live, pinhole, surface, np.zeros(len(surface), np.int64),
                                     T_seen, sigmas, _SLACK, 1)[0]
     known, compared = covariance[:3, :3], int(agree + far)
@@ -100,6 +108,14 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
         compared, float(agree / compared) if compared else math.nan, offset, (x, y, z),
         math.sqrt(float(along @ known @ along)), math.sqrt(float(spread[-1])),
         T_base[:3, :3] @ center + T_base[:3, 3])
+
+
+def _close(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, T: np.ndarray,
+           sigmas: np.ndarray) -> float:
+    """Return 0..1 of the points that agree closely when moved by T, of those with a depth."""
+    agree, near, far, _ = count_pixels(live, pinhole, surface, np.zeros(len(surface), np.int64),
+                                       np.ascontiguousarray(T), sigmas, _CLOSE, 1)[0]
+    return float(agree / max(1, agree + near + far))
 
 
 def _shared(surface: np.ndarray, normals: np.ndarray, live: np.ndarray, pinhole: np.ndarray,

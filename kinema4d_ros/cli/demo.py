@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> Exit:
 
     paths = [find_episode(name) for name in options.episodes or EPISODES]
     page = _folder(options.output) / 'report.html'
-    judge, rows, reports = EpisodePrechecker(), [], []
+    judge, rows, unlabelled, reports = EpisodePrechecker(), [], [], []
     models = dict.fromkeys(('frozen', options.world_model))     # first the world that stays
     predictors = [EpisodePredictor(model, options.frames) for model in models]
     show.say_first_run()
@@ -67,20 +67,30 @@ def run(options: argparse.Namespace) -> Exit:
         total = 3 * len(paths)
         for number, path in enumerate(paths):
             report(f'{path.stem}: judging', 3 * number, total)
-            row = judge(path)
-            rows.append(row)
-            report(f'{path.stem}: predicting', 3 * number + 1, total)
             episode, futures = Episode.open(path), {}
+            clearances: tuple[float, ...] = ()
+            if episode.metadata.success is None:      # a recording, or a set that does not say it
+                verdict = judge.verdict(episode)
+                unlabelled.append((path.stem, verdict))
+            else:
+                rows.append(judge(path))
+                verdict, clearances = rows[-1].verdict, rows[-1].true_clearances
+            report(f'{path.stem}: predicting', 3 * number + 1, total)
             for predictor in predictors:
                 robot, futures[predictor.world_model] = predictor(episode)
             report(f'{path.stem}: drawing', 3 * number + 2, total)
-            reports.append(depict(episode, row.verdict, robot, futures, moving=True,
-                                  true_clearances=row.true_clearances))
+            reports.append(depict(episode, verdict, robot, futures, moving=True,
+                                  true_clearances=clearances))
         report('writing the page', total, total)
         write_report(page, reports, title='Predicted motions against what really happened',
                      note='Recorded episodes: judged and predicted from the first image and the '
                           'trajectory alone.')
-    _print_table(rows, [each.faults for each in reports])
+    labelled = [each for each in reports if each.success is not None]
+    if rows:
+        _print_table(rows, [each.faults for each in labelled])
+    for name, verdict in unlabelled:
+        show.console().print(f'{name}: nobody says whether the task was solved')
+        show.print_verdict(verdict)
     browser.show_page(page, not options.no_open)
     return Exit.FAIL if any(each.faults for each in reports) else Exit.PASS
 

@@ -23,6 +23,7 @@ COMMANDS = {
     'doctor': 'kinema4d_ros.cli.doctor',
     'precheck': 'kinema4d_ros.cli.precheck',
     'evaluate': 'kinema4d_ros.cli.evaluate',
+    'calibrate': 'kinema4d_ros.cli.calibrate',
     'fit-tracking': 'kinema4d_ros.cli.fit_tracking',
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',

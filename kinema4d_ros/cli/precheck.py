@@ -124,6 +124,8 @@ def run(options: argparse.Namespace) -> Exit:
         show.write_json(verdict)
     else:
         show.print_verdict(verdict)
+        if len(episode.cameras) > 1:
+            show.print_cameras(observation)
         if packet_path is not None:
             show.console().print(f'written: {packet_path}')
     return Exit.of(verdict.status)

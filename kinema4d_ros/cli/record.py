@@ -17,6 +17,7 @@ judged by `kinema4d precheck`. Ctrl-C ends it. What follows --ros-args goes to t
 examples:
   kinema4d record
   kinema4d record monday --topics robot_description /tf_static joint_states verdict
+  kinema4d record --cameras front wrist
   kinema4d record --ros-args -r camera/image_raw:=/d435/color/image_raw
   kinema4d record --repair monday/monday.mcap      # after a kill or a loss of power"""
 
@@ -27,6 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='new folder of the bag (default recording_ and the time)')
     parser.add_argument('--topics', nargs='+', metavar='TOPIC',
                         help='what is recorded (default all that docs/parameters.md lists)')
+    parser.add_argument('--cameras', nargs='+', metavar='NAME',
+                        help='names of the cameras, as of shadow_sim (default camera)')
     parser.add_argument('--part-size', type=int, default=900, metavar='MB',
                         help='begin a new bag after so much (default 900)')
     parser.add_argument('--repair', type=Path, metavar='FILE',
@@ -52,5 +55,7 @@ def run(options: argparse.Namespace) -> Exit:
         parameters.append(f'output:={Path(options.folder).absolute()}')
     if options.topics:
         parameters.append(f'topics:=[{", ".join(options.topics)}]')
+    if options.cameras:
+        parameters.append(f'cameras:=[{", ".join(options.cameras)}]')
     code = ros.run_node('recorder', parameters, options.ros_arguments)
     return Exit.FAIL if code else Exit.PASS

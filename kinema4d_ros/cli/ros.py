@@ -52,20 +52,21 @@ def run_node(name: str, parameters: Sequence[str], ros_arguments: Sequence[str])
 
 
 @contextlib.contextmanager
-def beside(name: str, *parameters: str,
-           log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def beside(name: str, *parameters: str, log: Path | None = None,
+           ros_arguments: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """
     Run a node as a process of its own; it is asked to stop, then made to.
 
     :param parameters: such as 'rate:=2.0'.
     :param log: file for what it writes; None for where this process writes.
+    :param ros_arguments: as of `run_node`.
     """
     with contextlib.ExitStack() as open_files:
         out = None if log is None else open_files.enter_context(log.open('w'))
         # A session of its own: Ctrl-C reaches this process, which ends the others in order.
         process = subprocess.Popen(
             [sys.executable, '-c', _RUN, f'kinema4d_ros.nodes.{_MODULES.get(name, name)}',
-             *_words(parameters, ())],
+             *_words(parameters, ros_arguments)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
         try:
             yield process

@@ -19,7 +19,7 @@ from rich.table import Table
 
 import kinema4d_ros
 from kinema4d_ros.serialization import to_plain
-from kinema4d_ros.types import Severity, Status, Verdict
+from kinema4d_ros.types import Observation, Severity, Status, Verdict
 
 COLORS = {Status.PASS: 'green', Status.FAIL: 'red', Status.UNSURE: 'yellow'}
 _MARKS = {Severity.FAIL: '[red]FAIL[/]', Severity.UNSURE: '[yellow]UNSURE[/]',
@@ -121,6 +121,14 @@ def print_verdict(verdict: Verdict) -> None:
             table.add_row(_MARKS[finding.severity], finding.code.name, escape(finding.link),
                           _with(finding.time, '{:.2f}'), escape(finding.message))
         out.print(table)
+
+
+def print_cameras(observation: Observation) -> None:
+    """Print by which of several cameras a verdict is, and which are left out."""
+    names = ', '.join(view.name + ('' if view.depth is not None else ' (no depth)')
+                      for view in observation.views)
+    left_out = ''.join(f'; {name} {why}' for name, why in observation.left_out.items())
+    console().print(escape(f'cameras: {names}{left_out}'))
 
 
 def _millimetres(value: float | None, sigma: float | None) -> str:

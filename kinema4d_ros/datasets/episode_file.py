@@ -147,6 +147,7 @@ def _write_motion(writer: EpisodeWriter, motion: SourceMotion) -> None:
     for at, row, speed in zip(motion.times, motion.positions, velocities):
         writer.add_joint_state(_stamp(at), motion.joint_names, row, speed)
     places = [motion.joint_names.index(name) for name in motion.moved]
+    velocities[-1] = 0.0        # a trajectory ends at rest, where a recording was cut off
     writer.add_trajectory(_START_NS, JointTrajectory(
         motion.moved, motion.times, motion.positions[:, places], velocities[:, places]))
 

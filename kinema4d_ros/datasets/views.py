@@ -3,14 +3,11 @@
 """Which camera of an episode is taken, and what is known of it: by user, set or preset."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
-
+from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.datasets.preset import PresetCamera, RobotPreset
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
@@ -18,7 +15,6 @@ from kinema4d_ros.errors import CameraError, DatasetError
 from kinema4d_ros.types import PinholeCamera
 
 _GUESS = 1.0        # focal length of an unknown camera, in widths of the image
-_MOST_TEXT = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,29 +125,11 @@ def load_extrinsics(path: Path) -> KnownCamera:
     """
     Read the file that `kinema4d calibrate` writes.
 
-    :raises DatasetError: it cannot be read, or does not say K and where the camera is.
+    :raises CalibrationError: it cannot be read, or is no such file.
+    :raises DatasetError: it does not say K.
     """
-    try:
-        if path.stat().st_size > _MOST_TEXT:
-            raise DatasetError(f'{path} is larger than {_MOST_TEXT} bytes')
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-        return _from_document(document, path)
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be read: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError,
-            CameraError) as error:
-        raise DatasetError(f'{path} is no calibration: it lacks {error}; make it with kinema4d '
-                           'calibrate') from error
-
-
-def _from_document(document: Mapping[str, Any], path: Path) -> KnownCamera:
-    camera = document['camera']
-    T = np.array(document['T_base_camera'], np.float64).reshape(4, 4)
-    R = T[:3, :3]
-    if not np.isfinite(T).all() or np.abs(R @ R.T - np.eye(3)).max() > 1e-4 \
-            or np.linalg.det(R) < 0:
-        raise ValueError('a T_base_camera that is a rigid transform')
-    K = np.array([[camera['fx'], 0, camera['cx']], [0, camera['fy'], camera['cy']], [0, 0, 1]],
-                 np.float64)
-    return KnownCamera(_calibration(K, (int(camera['width']), int(camera['height'])), (), ''), T,
-                       True, str(document.get('parent') or ''), path.name)
+    found = Extrinsics.load(path)
+    if found.camera is None:
+        raise DatasetError(f'{path} does not say K of the camera')
+    return KnownCamera(_calibration(found.camera.K, (found.camera.width, found.camera.height), (),
+                                    ''), found.T_parent_camera, True, found.parent, path.name)

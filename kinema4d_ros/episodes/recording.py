@@ -32,12 +32,14 @@ KIND = 'recording'       # in the metadata that is made up
 _STAMPED = (Topic.IMAGE, Topic.DEPTH, Topic.CAMERA_INFO, Topic.JOINT_STATES)
 
 
-def as_episode(path: Path, stored: Stored, cameras: Sequence[str]) -> Stored:
+def as_episode(path: Path, stored: Stored, cameras: Sequence[str], *,
+               placed: bool = True) -> Stored:
     """
     Return the messages of a recording as an episode has them.
 
     :param path: of the recording, for messages.
     :param cameras: names; where the first is must have been recorded, at /tf or /tf_static.
+    :param placed: False: nobody need have recorded where the camera is.
     :raises EpisodeError: the robot changed meanwhile, or where the camera is was not recorded.
     """
     out = dict(stored)
@@ -51,7 +53,9 @@ def as_episode(path: Path, stored: Stored, cameras: Sequence[str]) -> Stored:
         raise EpisodeError(f'recording {path}: {Topic.ROBOT_DESCRIPTION} changed while it was '
                            'recorded; record one robot at a time')
     if texts and Topic.CAMERA_INFO in out:
-        text = _placed(path, texts.pop(), out, Topic.CAMERA_INFO, is_first=True)
+        text = texts.pop()
+        if placed:
+            text = _placed(path, text, out, Topic.CAMERA_INFO, is_first=True)
         for name in cameras[1:]:
             if (info := CameraTopics(name).camera_info) in out:
                 text = _placed(path, text, out, info, is_first=False)

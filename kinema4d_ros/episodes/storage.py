@@ -39,13 +39,14 @@ class Messages:
     """
 
     def __init__(self, path: Path, topics: Mapping[str, str] = MappingProxyType({}),
-                 trajectory: JointTrajectory | None = None):
+                 trajectory: JointTrajectory | None = None, *, placed: bool = True):
         """
         Make a reader of a recording, which is read once, checksums included.
 
         :param path: of the file, or of a bag's folder with one file.
         :param topics: what the bag calls them, by role (`sources.ROLES`), where it is not as we do.
         :param trajectory: in place of that of the recording; it begins with its last image.
+        :param placed: False: where the camera is need not be in it.
         :raises EpisodeError: when it is missing, too large, damaged, or lacks a topic.
         """
         self.path = path = in_folder(path)
@@ -90,7 +91,7 @@ class Messages:
         if trajectory is not None and self._raw.get(Topic.IMAGE):
             self._take(trajectory)
         if self._raw and Topic.METADATA not in self._raw:
-            self._raw = recording.as_episode(path, self._raw, chosen.cameras)
+            self._raw = recording.as_episode(path, self._raw, chosen.cameras, placed=placed)
         #: names of the cameras, the first of them with the topics of `Topic`
         self.cameras = chosen.cameras
         missing = [OTHER_NAMES.get(topic, str(topic)) for topic in TYPES

@@ -126,6 +126,13 @@ class EpisodePrechecker:
         self._settings = settings or PrecheckSettings()
         self._simulators: dict[str, ShadowSimulator] = {}      # by robot description
 
+    def verdict(self, episode: Episode) -> Verdict:
+        """Judge the trajectory of an episode from its observation, whatever came of it."""
+        told = episode.metadata.goal      # a data set of others has none
+        goal = Goal.of(told, str(episode.path)) if told else None
+        return self.simulator(episode).precheck(episode.observation(), episode.trajectory,
+                                                goal=goal)
+
     def __call__(self, path: str | Path) -> PrecheckRow:
         """
         Judge the trajectory of an episode from its observation, and look up what came of it.
@@ -137,10 +144,9 @@ class EpisodePrechecker:
         if success is None:
             raise EpisodeError(f'{path} does not say whether the task was solved, so there is '
                                'nothing to compare with; give episodes with a label')
-        observation, goal = episode.observation(), Goal.of(episode.metadata.goal, str(path))
         simulator = self.simulator(episode)
         cpu = time.process_time()
-        verdict = simulator.precheck(observation, episode.trajectory, goal=goal)
+        verdict = self.verdict(episode)
         cpu = time.process_time() - cpu
         metadata = episode.metadata
         return PrecheckRow(

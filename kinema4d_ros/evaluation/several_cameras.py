@@ -3,10 +3,10 @@
 """
 What a second and a third camera add: seen space, verdicts, hidden obstacles, a real camera.
 
-Each episode that has several cameras is judged with the first alone, with the first two, and so
-on: as recorded, with a ball of 6 cm in the hand's way, and both once more as real cameras show it,
-each with an error of its own. And motions that pass with the first camera are judged with a box
-in their way that lies outside of the first camera's view.
+Each episode that has several cameras is judged with the first alone, with the first and each of the
+others, and with all: as recorded, with a ball of 6 cm in the hand's way, and both once more as real
+cameras show it, each with an error of its own. And motions that pass with the first camera are
+judged with a box in their way that lies outside of the first camera's view.
 """
 from __future__ import annotations
 
@@ -23,22 +23,20 @@ from kinema4d_ros.evaluation.hidden_obstacles import OUTSIDE, outside_rows
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, was_dangerous
 from kinema4d_ros.evaluation.real_camera import Condition, CONDITIONS, GOAL, with_ball_in_the_way
 from kinema4d_ros.evaluation.statistics import Rate
-from kinema4d_ros.precheck.tier1.swept_space import SweptSpace
-from kinema4d_ros.scene import Knowledge
+from kinema4d_ros.precheck import swept_knowledge
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import Observation, Severity, Status
+from kinema4d_ros.types import JointTrajectory, Observation, Severity, Status
 
 AS_RECORDED, REAL = CONDITIONS[0], next(each for each in CONDITIONS if each.name == GOAL)
-_STANDS = 128            # bit of `SweptSpace.swept` where the robot is at first
 
 
 @dataclass(frozen=True)
 class SweptShare:
-    """How much of what a link sweeps nobody has seen; in voxels of 2 cm."""
+    """How much of what a link sweeps nobody has seen; where it stands at first counts as seen."""
 
     link: str              # '' for all links together
-    swept: int             # beside where the robot stands at first
-    unseen: int
+    swept: float           # [m^3]
+    unseen: float          # [m^3] of it
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,14 @@ class SeveralCamerasRow:
         return self.status is Status.PASS
 
 
+def camera_sets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return by which of the cameras an episode is judged: the first, it and one other, all."""
+    first, *others = names
+    return list(dict.fromkeys([(first,), *((first, other) for other in others), tuple(names)]))
+
+
 class SeveralCameras:
-    """Judges episodes by more and more of their cameras."""
+    """Judges episodes by one, two and more of their cameras."""
 
     def __init__(self, conditions: Sequence[Condition] = (AS_RECORDED, REAL), *,
                  hide: bool = True) -> None:
@@ -77,7 +81,7 @@ class SeveralCameras:
 
     def __call__(self, path: str | Path) -> list[SeveralCamerasRow]:
         """
-        Judge one episode by the first camera, by the first two, and so on.
+        Judge one episode by each of its `camera_sets`.
 
         :raises EpisodeError: the file cannot be read.
         """
@@ -85,11 +89,11 @@ class SeveralCameras:
         names = tuple(camera.name for camera in episode.cameras)
         rows = []
         motions = self._motions(episode)
-        for count in range(1, len(names) + 1):
+        for chosen in camera_sets(names):
             for condition, judge in self._judges:
                 for kind, dangerous, observation in motions:
                     rows.append(self._row(episode, judge.simulator(episode), condition, kind,
-                                          dangerous, observation, names[:count]))
+                                          dangerous, observation, chosen))
         if self._hide and rows[0].passed and not rows[0].dangerous:
             rows += self._hidden(episode, names)
         return rows
@@ -112,7 +116,7 @@ class SeveralCameras:
                          key=lambda finding: -finding.severity)
         shares: tuple[SweptShare, ...] = ()
         if condition is AS_RECORDED and not kind:
-            shares = swept_shares(simulator, seen, episode)
+            shares = swept_shares(simulator, seen, episode.trajectory)
         return SeveralCamerasRow(
             episode.path.stem, names, condition.name, kind, dangerous, verdict.status,
             f'{against[0].code.name} {against[0].link}'.strip() if against else '', shares,
@@ -121,10 +125,10 @@ class SeveralCameras:
     def _hidden(self, episode: Episode, names: tuple[str, ...]) -> Iterable[SeveralCamerasRow]:
         """Yield what is said of boxes outside of the first camera's view."""
         checker = self._judges[0][1].simulator(episode).checker()
-        for count in range(1, len(names) + 1):
-            for row in outside_rows(episode, checker, names[:count]):
+        for chosen in camera_sets(names):
+            for row in outside_rows(episode, checker, chosen):
                 yield SeveralCamerasRow(
-                    row.episode, names[:count], OUTSIDE, row.role, True,
+                    row.episode, chosen, OUTSIDE, row.role, True,
                     Status.PASS if row.passed else Status.UNSURE, row.why)
 
 
@@ -138,20 +142,11 @@ def _only(observation: Observation, names: Sequence[str]) -> Observation:
 
 
 def swept_shares(simulator: ShadowSimulator, observation: Observation,
-                 episode: Episode) -> tuple[SweptShare, ...]:
+                 trajectory: JointTrajectory) -> tuple[SweptShare, ...]:
     """Return how much of what each link sweeps nobody has seen, all links together first."""
-    checker = simulator.checker()
-    scene = checker.scene_of(observation)
-    motion = checker.rollout_of(observation, episode.trajectory)
-    index = [motion.link_names.index(name) for name in checker.fields.link_names]
-    moved = np.ptp(motion.T_base_link[:, index], axis=0).reshape(len(index), -1).max(axis=1) > 1e-6
-    names = [name for name, moves in zip(checker.fields.link_names, moved) if moves]
-    space = SweptSpace.of(scene, motion, checker.fields, dict.fromkeys(names, 1))
-    swept = (space.swept & 1 > 0) & (space.swept & _STANDS == 0)
-    unseen = swept & (space.knowledge > Knowledge.REMEMBERED)
-    return (SweptShare('', int(swept.sum()), int(unseen.sum())),
-            *(SweptShare(name, space.entered(name, swept)[0], space.entered(name, unseen)[0])
-              for name in names))
+    known = swept_knowledge(simulator.checker(), observation, trajectory)
+    return tuple(SweptShare(name, swept.volume, swept.volume * swept.unseen)
+                 for name, swept in {'': known.whole, **known.links}.items())
 
 
 def share_of(rows: Iterable[SeveralCamerasRow], link: str = '') -> float:

@@ -110,6 +110,12 @@ class Story(Told):
                         self._release(number, int(frames[free.argmax()]))
                     held = None
 
+    def closes_on(self, points: np.ndarray) -> bool:
+        """Return whether points (N, 3) [m] base make a grasp when the fingers close."""
+        return any(
+            int(self._touched(points, each).sum()) >= self._settings.least_contact_points
+            for each in self._fingers.motions() if each.closing)
+
     @property
     def T_base_palm(self) -> np.ndarray:  # noqa: N802
         """Pose of the palm in each frame, (T, 4, 4)."""
@@ -276,8 +282,9 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
     """
     Return the story as it is foreseen from the view that tells most of it.
 
-    That is the first one; where it does not see something between fingers that close, the first
-    of the others that does, or that sees that there is nothing.
+    That is the first one. Where it does not see between fingers that close, or sees nothing there
+    and another measures something, it is the first of the others that sees it, or sees that there
+    is nothing.
 
     :param scene: with one view or more that measures depth.
     """
@@ -293,7 +300,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
             1 if EventKind.CLOSED_ON_NOTHING in kinds else 2
         if tells > most:
             best, most = story, tells
-        if tells == 2:
+        if tells == 2 or (tells == 1 and not story.closes_on(scene.points.points_base)):
             break
     if best is None:
         raise ObservationError('no view of the scene has depth, so nothing can be foreseen')

@@ -53,7 +53,7 @@ class GateMachine:
     def executing(self) -> str:
         """Name of the trajectory that the controller took last and has not ended; '' for none."""
         moving = self._execution.moving
-        return '' if moving is None else moving.request.name
+        return '' if moving is None else moving.described
 
     def phase(self, number: int) -> Phase:
         """Return how far the trajectory with this number has come."""

@@ -225,6 +225,11 @@ class ForwardedMotion:
         return self.sent_at + ahead + self.request.duration
 
     @property
+    def described(self) -> str:
+        """Its name, and whether its controller has given a sign of life when asked."""
+        return f'{self.request.name}; the controller answers' if self.answers else self.request.name
+
+    @property
     def joint_names(self) -> tuple[str, ...]:
         """The joints that tell whether it moves."""
         return self.watch.path.names if self.watch is not None else self.request.joint_names

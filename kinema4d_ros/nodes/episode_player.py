@@ -160,11 +160,14 @@ class EpisodePlayer(NodeBase, Node):
             self._static.publish(TFMessage(transforms=transforms))
 
     def _wait_for_subscribers(self) -> None:
-        """Wait until all that is played is listened to, or the time is over."""
+        """
+        Wait until what is played is listened to, or the time is over.
+
+        Of several cameras the first counts: who wants more has asked for them by then.
+        """
         patience, wanted = self._values['wait_for_subscribers'], self._values['subscribers']
-        listened = {'joint_states': self._joints, 'joint_trajectory': self._trajectory}
-        for played in self._cameras:
-            listened |= played.publishers
+        listened = {'joint_states': self._joints, 'joint_trajectory': self._trajectory,
+                    **self._cameras[0].publishers}
         end = time.monotonic() + patience
         while patience > 0 and not self._stop.wait(0.02):
             missing = [name for name, publisher in listened.items()

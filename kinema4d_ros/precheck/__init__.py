@@ -20,6 +20,7 @@ from kinema4d_ros.precheck.settings import (CameraCheck, PrecheckSettings, Start
                                             Tier0Settings, Tier1Settings, Tier2Settings,
                                             TouchRule, Unprobed, Unseen)
 from kinema4d_ros.precheck.speed_scaling import at_speed, speed_factor
+from kinema4d_ros.precheck.swept_knowledge import Swept, swept_knowledge, SweptKnowledge
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier1.check import check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
@@ -28,8 +29,8 @@ from kinema4d_ros.precheck.verdict import decide, not_checked
 
 __all__ = [
     'Assessment', 'CameraCheck', 'Clearance', 'Consequence', 'DynamicsRules', 'FutureCheck',
-    'Goal', 'MovedObject', 'Outcome', 'PrecheckSettings', 'RobotChecker', 'StartVelocity',
-    'Tier0Settings', 'Tier1Result',
-    'Tier1Settings', 'Tier2Settings', 'TouchRule', 'Unprobed', 'Unseen', 'at_speed',
-    'check_tier0', 'check_tier1', 'decide', 'not_checked', 'rank', 'speed_factor',
+    'Goal', 'MovedObject', 'Outcome', 'PrecheckSettings', 'RobotChecker', 'StartVelocity', 'Swept',
+    'SweptKnowledge', 'Tier0Settings', 'Tier1Result', 'Tier1Settings', 'Tier2Settings',
+    'TouchRule', 'Unprobed', 'Unseen', 'at_speed', 'check_tier0', 'check_tier1', 'decide',
+    'not_checked', 'rank', 'speed_factor', 'swept_knowledge',
 ]

@@ -139,10 +139,14 @@ class HeldFinder:
         hidden by the robot.
         """
         found = []
+        known: dict[int, HandLook | None] = {}      # views without joints of their own share it
         for view in scene.measuring:
             if view.late:
                 continue
-            hand = self._hand(scene.observation, view.seen)
+            joints = id(scene.observation.joints_of(view.seen))
+            if joints not in known:
+                known[joints] = self._hand(scene.observation, view.seen)
+            hand = known[joints]
             if hand is None:
                 return []
             found.append((hand, view))

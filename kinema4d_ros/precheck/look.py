@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -121,22 +120,22 @@ class LookMaker:
     def _make(self, observation: Observation, settings: PrecheckSettings) -> Look:
         looks = self._looks(observation, settings)
         several = len(looks) > 1
-        pairs, judged = _pairs(looks, observation, settings) if several else ((), PairJudgement())
+        pairs, judged = _pairs(looks, settings) if several else ((), PairJudgement())
         left_out = _left_out(looks, judged) if several else {}
         used = [look for look in looks if look.name not in left_out]
         is_believed = bool(used) if several else looks[0].camera.is_believed
         if not used:
             used, left_out = list(looks), {}
         disputed = judged.disputed or {}
-        parts = [look.scene_part(math.hypot(look.camera.sigma, disputed.get(look.name, 0.0)))
+        views = [look.disputed_by(disputed[look.name]) if look.name in disputed else look.scene
                  for look in used]
         there = observation
         if several or used[0].view_there is not used[0].seen:
             there = dataclasses.replace(
                 observation, views=tuple(look.view_there for look in used),
                 left_out={**observation.left_out, **left_out})
-        scene = Scene(there, [mask for mask, _, _ in parts], [its for _, its, _ in parts],
-                      [front for _, _, front in parts], disputed)
+        scene = Scene(there, [view.rendered for view in views], [view.settings for view in views],
+                      disputed=disputed, views=views)
         held = Held()
         if scene.measuring:
             held = self._held_finder.find(scene, settings, is_believed=is_believed)
@@ -148,7 +147,6 @@ class LookMaker:
 
     def _looks(self, observation: Observation, settings: PrecheckSettings) -> tuple[ViewLook, ...]:
         """Return what is made of each view, with the robot where it was at the view's stamp."""
-        several = len(observation.views) > 1
         poses: dict[int, np.ndarray] = {}      # views without joints of their own share the links
         looks = []
         for view in observation.views:
@@ -156,20 +154,18 @@ class LookMaker:
             if id(joints) not in poses:
                 here = self._robot.configuration(joints, strict=False)
                 poses[id(joints)] = kinematics_of(self._robot)(here[None])[0]
-            looks.append(look_through(view, poses[id(joints)], self._renderer, settings.tier1,
-                                      self.memory.camera, observation.stamp_ns,
-                                      by_image=several))
+            looks.append(look_through(observation, view, poses[id(joints)], self._renderer,
+                                      settings.tier1, self.memory.camera))
         return tuple(looks)
 
 
-def _pairs(looks: Sequence[ViewLook], observation: Observation, settings: PrecheckSettings
+def _pairs(looks: Sequence[ViewLook], settings: PrecheckSettings
            ) -> tuple[tuple[CameraPair, ...], PairJudgement]:
     """Compare the cameras that see the scene now, and that the robot does not contradict."""
     members = []
     for look in looks:
-        late = (observation.stamp_ns - look.seen.stamp_ns) * 1e-9 if look.seen.stamp_ns else 0.0
         contradicted = look.agreement.why_not_compared() is None and not look.camera.is_believed
-        if late <= LIVE and not contradicted and look.why_blind() is None \
+        if look.late <= LIVE and not contradicted and look.why_blind() is None \
                 and (member := look.pair_member()) is not None:
             members.append(member)
     pairs = compare_cameras(members, settings.tier1) if len(members) > 1 else ()

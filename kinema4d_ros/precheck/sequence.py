@@ -188,15 +188,12 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
         the other predictions of this motion.
     """
     settings = checker.settings.tier2
-    model = getattr(simulator, 'world_model', None)
-    doubts = () if model is None else settings.doubts_about(model)
 
     def look_at(motion: JointTrajectory, number: int,
                 show: Show = lambda *_: None) -> FutureCheck:
         robot, frames = simulator.future(observation, motion, seed=number, report=report,
                                          start=start)
-        future = FutureCheck(robot, checker.surfaces, checker.fields, settings,
-                             doubts=doubts)
+        future = FutureCheck(robot, checker.surfaces, checker.fields, settings)
         for frame in frames:
             show(robot, frame)
             future.add(frame)
@@ -208,7 +205,9 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
     still = None
     if settings.hold_still:
         still = look_at(held_still(trajectory, observation), seed).views
-    findings = first.finish([each.views for each in others.values()], still)
+    model = getattr(simulator, 'world_model', None)
+    findings = first.finish([each.views for each in others.values()], still,
+                            () if model is None else settings.doubts_about(model))
     return first, findings, {number: each.events for number, each in others.items()}
 
 

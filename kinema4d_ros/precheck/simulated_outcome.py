@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Finding, FindingCode, RobotRollout
-from kinema4d_ros.world_model.physics import reconstruct_all, Reconstruction, Tale
+
+if TYPE_CHECKING:      # what it needs takes a quarter of a second to import, and few ask for it
+    from kinema4d_ros.world_model.physics import Reconstruction, Tale
 
 _AT = 0.05      # [m] two places closer than this are one object
 
@@ -40,6 +43,8 @@ class SimulatedOutcome:
 
         :param geometric: the outcome as geometry foresees it.
         """
+        from kinema4d_ros.world_model.physics import reconstruct_all, Tale
+
         try:
             if self._seen is None or self._seen[0] is not scene:
                 self._seen = scene, reconstruct_all(scene, self._largest, pictures=False)

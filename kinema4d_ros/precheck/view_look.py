@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from kinema4d_ros.precheck.tier1.camera_pairs import PairMember
 from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory, depth_noise,
                                                      explained_pixels, IN_FRONT, judge_camera,
                                                      judge_image)
-from kinema4d_ros.scene import SceneSettings
-from kinema4d_ros.scene.mask import grow
-from kinema4d_ros.types import CameraView, Finding, Severity
+from kinema4d_ros.scene import SceneSettings, SceneView
+from kinema4d_ros.scene.scene import late_by
+from kinema4d_ros.types import CameraView, Finding, Observation, Severity
 
 _BLIND = 0.25      # of `least_measured`: a depth image with less is of a camera that is broken
 
@@ -35,6 +36,7 @@ class ViewLook:
     agreement: RobotAgreement
     camera: CameraBelief
     robot_there: np.ndarray      # the same as `robot_depth`, from where the camera is believed
+    late: float                  # [s] how long before the observation it was taken
 
     @property
     def name(self) -> str:
@@ -46,7 +48,7 @@ class ViewLook:
         """Whether the robot that it sees now vouches for the camera."""
         return self.camera.is_believed and self.agreement.why_not_compared() is None
 
-    @property
+    @cached_property
     def view_there(self) -> CameraView:
         """The view from where the camera is believed to be."""
         if self.camera.T_base_camera is self.seen.T_base_camera:
@@ -57,7 +59,7 @@ class ViewLook:
         """Return why its depth image says nothing; None where it does, or there is none."""
         if self.seen.depth is None:
             return None
-        depth = self.seen.depth[::2, ::2]
+        depth = self.seen.depth[::4, ::4]
         with np.errstate(invalid='ignore'):
             usable = (depth >= self.settings.depth_min) & (depth < self.settings.depth_max)
         share = np.count_nonzero(usable) / depth.size
@@ -81,38 +83,41 @@ class ViewLook:
         return (np.isfinite(robot_depth), dataclasses.replace(
             tier1.scene, calibration_sigma=sigma, mask_growth=growth), front)
 
+    @cached_property
+    def scene(self) -> SceneView:
+        """The scene in this view, as well as it is known where the camera is."""
+        return SceneView(self.view_there, *self.scene_part(self.camera.sigma), self.late)
+
+    def disputed_by(self, distance: float) -> SceneView:
+        """Return the scene in this view where its place is known that much worse [m]."""
+        return SceneView(self.view_there, *self.scene_part(
+            math.hypot(self.camera.sigma, distance)), self.late)
+
     def pair_member(self) -> PairMember | None:
         """Return what is compared with other cameras; None without depth."""
-        depth = self.seen.depth
-        if depth is None:
+        if self.seen.depth is None:
             return None
-        mask, settings, front = self.scene_part(self.camera.sigma)
-        hidden = grow(mask, settings.mask_growth)
-        if front is not None:
-            hidden &= ~front
-        with np.errstate(invalid='ignore'):
-            usable = (depth >= settings.depth_min) & (depth < settings.depth_max) & ~hidden
         turn, robot = self.settings.calibration_turn_sigma, None
         if self.by_robot:
             turn = min(turn, self.agreement.turn_sigma)
             T = self.camera.T_base_camera
             robot = T[:3, :3] @ [0, 0, self.agreement.distance] + T[:3, 3]
-        return PairMember(self.view_there, np.where(usable, depth, np.float32(np.nan)),
-                          self.camera.sigma, turn, robot)
+        return PairMember(self.view_there, self.scene.measured_depth, self.camera.sigma, turn,
+                          robot)
 
 
-def look_through(view: CameraView, T_base_link: np.ndarray, renderer: RobotRenderer,
-                 settings: Tier1Settings, memory: CameraMemory, stamp_ns: int, *,
-                 by_image: bool = False) -> ViewLook:
+def look_through(observation: Observation, view: CameraView, T_base_link: np.ndarray,
+                 renderer: RobotRenderer, settings: Tier1Settings,
+                 memory: CameraMemory) -> ViewLook:
     """
-    Look for the robot in a view, and judge what that says of the camera.
+    Look for the robot in a view of an observation, and judge what that says of the camera.
+
+    A view without depth, beside others, is judged by the outline of the robot in its image.
 
     :param T_base_link: (L, 4, 4) at the view's own stamp.
     :param memory: of earlier agreement, which this adds to.
-    :param stamp_ns: of now.
-    :param by_image: judge a view without depth by the outline of the robot in its image.
     """
-    settings = settings_of(view, settings)
+    settings, stamp_ns = settings_of(view, settings), observation.stamp_ns
     images = renderer.render(T_base_link[None], view.camera, view.T_base_camera)
     robot_depth = _depth_of(images)
     depth = view.depth
@@ -124,7 +129,7 @@ def look_through(view: CameraView, T_base_link: np.ndarray, renderer: RobotRende
         noise=depth_noise(settings))
     camera = judge_camera(agreement, view.T_base_camera, settings,
                           memory.age(view, T_base_link, stamp_ns))
-    if by_image and view.depth is None:
+    if len(observation.views) > 1 and view.depth is None:
         found = look_by_image(view, robot_depth, settings)
         camera = CameraBelief(() if found is None else (found,),
                               found is None or found.severity == Severity.INFO, camera.sigma,
@@ -137,7 +142,8 @@ def look_through(view: CameraView, T_base_link: np.ndarray, renderer: RobotRende
     there = robot_depth
     if camera.T_base_camera is not view.T_base_camera:
         there = _depth_of(renderer.render(T_base_link[None], view.camera, camera.T_base_camera))
-    return ViewLook(view, settings, T_base_link, robot_depth, agreement, camera, there)
+    return ViewLook(view, settings, T_base_link, robot_depth, agreement, camera, there,
+                    late_by(observation, view.stamp_ns))
 
 
 def look_by_image(view: CameraView, robot_depth: np.ndarray,

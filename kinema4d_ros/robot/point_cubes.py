@@ -6,7 +6,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-SIDE = 0.05        # [m] of a cube
+SIDE = 0.02        # [m] of a cube
 
 
 class PointCubes:
@@ -41,9 +41,8 @@ class PointCubes:
 
     def near(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the numbers of the cubes whose sphere reaches into a box, corners (3,) [m]."""
-        reach = self.radii[:, None]
-        return np.flatnonzero(((self.centers + reach >= low)
-                               & (self.centers - reach <= high)).all(axis=1))
+        return _near(self.centers, self.radii, np.asarray(low, np.float64),
+                     np.asarray(high, np.float64))
 
     def within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return which of the given points are in a box, corners (3,) [m], ascending."""
@@ -52,6 +51,21 @@ class PointCubes:
             np.arange, self.starts[cubes], self.starts[cubes + 1])])
         points = self.points[places]
         return np.sort(self.order[places[((points >= low) & (points <= high)).all(axis=1)]])
+
+
+@numba.njit(cache=True, nogil=True)
+def _near(centers: np.ndarray, radii: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the numbers of the spheres that reach into a box, ascending."""
+    found = np.empty(len(radii), np.int64)
+    count = 0
+    for n in range(len(radii)):
+        r = radii[n]
+        if centers[n, 0] + r >= low[0] and centers[n, 0] - r <= high[0] \
+                and centers[n, 1] + r >= low[1] and centers[n, 1] - r <= high[1] \
+                and centers[n, 2] + r >= low[2] and centers[n, 2] - r <= high[2]:
+            found[count] = n
+            count += 1
+    return found[:count]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -156,7 +156,9 @@ def with_speckles_filled(depth: np.ndarray, measured: np.ndarray,
     if known.all() or not known.any():
         return depth
     # In pixels at the median depth; what is nearer is filled less far.
-    pixels = min(round(focal_length * SPECKLE / float(np.median(depth[known]))), _MOST_PIXELS)
+    some = depth[::4, ::4][known[::4, ::4]]
+    middle = float(np.median(some if len(some) else depth[known]))
+    pixels = min(round(focal_length * SPECKLE / middle), _MOST_PIXELS)
     most = np.finfo(np.float32).max
     around = cv2.erode(np.where(known, depth, most), np.ones((2 * pixels + 1,) * 2, np.uint8))
     often = np.ones_like(known)

@@ -127,6 +127,57 @@ def _is_surface(depth: np.ndarray, v: int, u: int, tolerance: float, least: int)
 
 
 @numba.njit(cache=True, nogil=True)
+def without_known(depth: np.ndarray, pinhole: np.ndarray, T_other_this: np.ndarray,
+                  other: np.ndarray, other_closed: np.ndarray, other_pinhole: np.ndarray,
+                  tolerance: float, least: int) -> np.ndarray:
+    """
+    Return a depth image (H, W) float32 [m] without what another camera measures at the same place.
+
+    Where the two measure one surface, the points of one of them are enough. The other measures
+    one where four neighbouring pixels are alike, and `least` more are where that is more than 3.
+
+    :param pinhole: fx, fy, cx, cy [px] of the image, and `other_pinhole` of the other.
+    :param T_other_this: (3, 4) float64 from this camera to the other.
+    :param other: (H', W') float32 [m] of the other, and `other_closed` with small gaps filled.
+    :param tolerance: [m] along the other's optical axis, and across it.
+    """
+    left = depth.copy()
+    T = T_other_this
+    height, width = other.shape
+    fx, fy, cx, cy = other_pinhole
+    farthest = tolerance * fx      # beyond, its pixels are wider than that
+    T00, T10, T20 = T[0, 0] / pinhole[0], T[1, 0] / pinhole[0], T[2, 0] / pinhole[0]
+    for v in range(depth.shape[0]):
+        y = (v - pinhole[3]) / pinhole[1]
+        # The ray of the row's first pixel, in the other's axes.
+        x0 = -pinhole[2]
+        a = T00 * x0 + T[0, 1] * y + T[0, 2]
+        b = T10 * x0 + T[1, 1] * y + T[1, 2]
+        c = T20 * x0 + T[2, 1] * y + T[2, 2]
+        for u in range(depth.shape[1]):
+            z = np.float64(depth[v, u])
+            far = (c + T20 * u) * z + T[2, 3]
+            if not 0.0 < far <= farthest:      # NaN too
+                continue
+            inverse = 1.0 / far
+            right = ((a + T00 * u) * z + T[0, 3]) * inverse * fx + cx
+            down = ((b + T10 * u) * z + T[1, 3]) * inverse * fy + cy
+            if not (0.0 <= right < width - 1 and 0.0 <= down < height - 1):
+                continue
+            column, row = int(right), int(down)
+            p, q = other[row, column], other[row, column + 1]
+            r, s = other[row + 1, column], other[row + 1, column + 1]
+            across, along = right - column, down - row
+            there = (p * (1 - across) + q * across) * (1 - along) \
+                + (r * (1 - across) + s * across) * along
+            same = max(np.float32(SAME_SURFACE), np.float32(3.0 * far / fx))
+            if abs(there - far) <= tolerance and max(p, q, r, s) - min(p, q, r, s) <= same \
+                    and (least <= 3 or _is_surface(other_closed, row, column, same, least)):
+                left[v, u] = np.nan
+    return left
+
+
+@numba.njit(cache=True, nogil=True)
 def _surface_points(depth: np.ndarray, closed: np.ndarray, fx: float, fy: float, cx: float,
                     cy: float, T_base_camera: np.ndarray,
                     least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

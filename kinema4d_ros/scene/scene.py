@@ -28,7 +28,7 @@ class Scene:
     def __init__(self, observation: Observation, robot_masks: Sequence[np.ndarray],
                  settings: SceneSettings | Sequence[SceneSettings] = SceneSettings(),
                  in_front: Sequence[np.ndarray | None] | None = None,
-                 disputed: Collection[str] = ()):
+                 disputed: Collection[str] = (), views: Sequence[SceneView] | None = None):
         """
         Make the scene of an observation; its parts are made when they are first asked for.
 
@@ -37,6 +37,7 @@ class Scene:
         :param in_front: for each view (H, W) bool, what of that stands in front of the robot.
         :param disputed: names of views that contradict each other; what one of them alone knows is
             not known.
+        :param views: made of the same before, where there are; what they hold serves again.
         :raises ObservationError: there is not one mask for each view.
         :raises CameraError: a mask does not have the size of its image.
         """
@@ -46,8 +47,8 @@ class Scene:
                                    'for each')
         self.observation, self.disputed = observation, frozenset(disputed)
         of_each = [settings] * count if isinstance(settings, SceneSettings) else list(settings)
-        self.views = tuple(
-            SceneView(seen, mask, its, front, _late(observation, seen.stamp_ns))
+        self.views = tuple(views) if views is not None else tuple(
+            SceneView(seen, mask, its, front, late_by(observation, seen.stamp_ns))
             for seen, mask, its, front in zip(observation.views, robot_masks, of_each,
                                               in_front or [None] * count, strict=True))
         self._settings = of_each[0]
@@ -71,7 +72,7 @@ class Scene:
     @cached_property
     def others(self) -> tuple[OtherScene, ...]:
         """What is known from elsewhere, in the order of the observation's."""
-        return tuple(OtherScene(source, _late(self.observation, source.stamp_ns), self._settings)
+        return tuple(OtherScene(source, late_by(self.observation, source.stamp_ns), self._settings)
                      for source in self.observation.others)
 
     def without(self, mask: np.ndarray | Mapping[str, np.ndarray],
@@ -95,9 +96,20 @@ class Scene:
 
     @cached_property
     def points(self) -> ScenePoints:
-        """The measured points of all cameras, and those from elsewhere."""
-        return ScenePoints.joined([*(view.points for view in self.views),
-                                   *(other.points for other in self.others)])
+        """
+        The measured points of all cameras, and those from elsewhere.
+
+        A surface that several cameras measure at one place has the points of the first of them.
+        """
+        if len(self.views) == 1:
+            return ScenePoints.joined([self.views[0].points,
+                                       *(other.points for other in self.others)])
+        # A view that is seen now, and not disputed, speaks for those after it.
+        sound = [view for view in self.views if view.has_depth and not view.late
+                 and view.seen.name not in self.disputed]
+        return ScenePoints.joined([
+            *(view.points_besides(sound[:sound.index(view)] if view in sound else ())
+              for view in self.views), *(other.points for other in self.others)])
 
     @property
     def measured(self) -> float:
@@ -120,19 +132,17 @@ class Scene:
         trusted: list[SceneView | OtherScene] = [
             *(view for view in views if view.seen.name not in self.disputed),
             *(other for other in self.others if other.knows_space)]
-        found = np.full(len(points_base), Knowledge.OUTSIDE, np.uint8)
-        age = np.zeros(len(points_base), np.float32)
-        open_ones = np.arange(len(points_base))      # not seen by any so far
-        for number, source in enumerate(trusted):
-            of, old = source.knowledge(points_base[open_ones], tolerance)
-            if number == 0:
-                found, age = of, old
-            else:
-                found[open_ones], age[open_ones] = _together(found[open_ones], age[open_ones],
-                                                             of, old)
-            open_ones = open_ones[found[open_ones] != Knowledge.SEEN]
+        if not trusted:
+            found = np.full(len(points_base), Knowledge.OUTSIDE, np.uint8)
+            age = np.zeros(len(points_base), np.float32)
+        else:
+            found, age = trusted[0].knowledge(points_base, tolerance)
+        for source in trusted[1:]:
+            at = np.flatnonzero(found)      # SEEN is 0: the others need not look there
+            of, old = source.knowledge(points_base[at], tolerance)
+            found[at], age[at] = _together(found[at], age[at], of, old)
         if self.disputed:
-            self._add_disputed(points_base, tolerance, open_ones, found, age)
+            self._add_disputed(points_base, tolerance, np.flatnonzero(found), found, age)
         return found, age
 
     def _add_disputed(self, points_base: np.ndarray, tolerance: float, at: np.ndarray,
@@ -176,6 +186,6 @@ def _together(found: np.ndarray, age: np.ndarray, other: np.ndarray,
                            np.where(whole == found, age, other_age))
 
 
-def _late(observation: Observation, stamp_ns: int | None) -> float:
+def late_by(observation: Observation, stamp_ns: int | None) -> float:
     """Return how long before the observation a stamp is [s]; 0 for none."""
     return max(0.0, (observation.stamp_ns - stamp_ns) * 1e-9) if stamp_ns else 0.0

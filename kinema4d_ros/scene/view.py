@@ -3,6 +3,7 @@
 """The scene as one camera shows it: the robot taken out, memory filled in."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +13,8 @@ from kinema4d_ros.scene.knowledge import aged, knowledge
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
                                          with_speckles_filled, without)
-from kinema4d_ros.scene.points import ScenePoints, SceneSettings
+from kinema4d_ros.camera.raster import pinhole_of
+from kinema4d_ros.scene.points import ScenePoints, SceneSettings, without_known
 from kinema4d_ros.types import CameraView
 
 LIVE = 1.0      # [s] a view older than this is memory, and not what is seen now
@@ -179,7 +181,21 @@ class SceneView:
     @cached_property
     def points(self) -> ScenePoints:
         """The measured points, thinned."""
+        return self.points_besides(())
+
+    def points_besides(self, others: Sequence[SceneView]) -> ScenePoints:
+        """
+        Return the measured points, thinned, but for those that others measure at the same place.
+
+        :param others: views whose points are taken as well, all of those that this leaves out.
+        """
         depth, closed, _ = self._measured
+        for other in others:
+            depth = without_known(
+                depth, pinhole_of(self.seen.camera), np.ascontiguousarray(
+                    (np.linalg.inv(other.seen.T_base_camera) @ self.seen.T_base_camera)[:3]),
+                *other._measured[:2], pinhole_of(other.seen.camera), self.settings.voxel,
+                other.settings.least_neighbours)
         age = self._age(self._hidden, np.isfinite(self._memory[0]))
         return ScenePoints.of(depth, closed, age, self.seen.camera, self.seen.T_base_camera,
                               self.settings)
@@ -193,12 +209,14 @@ class SceneView:
         :return: (N,) uint8 of `Knowledge`, and (N,) float32, 0 where it is seen now.
         """
         camera, (depth, age) = self.seen.camera, self._memory
-        fresh, nothing = self._is_fresh, np.float32(np.nan)
+        young = stale = depth      # all unknown, where nothing is remembered
+        if self.seen.background is not None:
+            fresh, nothing = self._is_fresh, np.float32(np.nan)
+            young, stale = np.where(fresh, depth, nothing), np.where(fresh, nothing, depth)
         found, old = knowledge(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
             camera.fx, camera.fy, camera.cx, camera.cy, self._looked_through,
-            np.where(fresh, depth, nothing), np.where(fresh, nothing, depth), self._hidden, age,
-            tolerance)
+            young, stale, self._hidden, age, tolerance)
         if self.late:
             found, old = aged(found, old, self.late, self.settings.memory_age)
         return found, old

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,16 +55,20 @@ class Trainer:
         from accelerate import Accelerator
         settings.check()
         self.settings, self.paths = settings, paths
+        # Where accelerate shards, its plugins want to know the precision; else `_autocast` has it.
         self.accelerator = Accelerator(
-            mixed_precision=settings.mixed_precision, cpu=device == 'cpu',
-            gradient_accumulation_steps=settings.accumulation)
+            mixed_precision=settings.mixed_precision if is_sharded() else 'no',
+            cpu=device == 'cpu', gradient_accumulation_steps=settings.accumulation)
         self.checkpoint = Checkpoint(paths.base, paths.weights)
         self.checkpoints = Checkpoints(paths.out / 'checkpoints', settings.keep)
         there = self.checkpoints.latest()
         if there is not None and not resume:
             raise TrainingError(f'{paths.out} has a run already ({there.name}); give --resume to '
                                 'go on with it, or another --out')
-        where, config = str(self.accelerator.device), self.checkpoint.config
+        # A launcher's process on a CPU has the device cpu:0, which safetensors does not know.
+        on_cpu = self.accelerator.device.type == 'cpu'
+        where = 'cpu' if on_cpu else str(self.accelerator.device)
+        config, self._where = self.checkpoint.config, where
         conditions = ConditionCache(paths.conditions or paths.out / 'conditions',
                                     self.checkpoint, where)
         clips = Robo4D(paths.clips, sizes_of(self.checkpoint))
@@ -138,7 +143,7 @@ class Trainer:
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
         try:
-            found = self.validation.measure(model, self.dtype, self.accelerator.autocast)
+            found = self.validation.measure(model, self.dtype, self._autocast)
         finally:
             model.train()
         self.accelerator.wait_for_everyone()
@@ -174,8 +179,8 @@ class Trainer:
             names += [sample.name for sample in chosen]
             inputs = draw(chosen, numbers, self.checkpoint.config, settings)
             with self.accelerator.accumulate(self.model):
-                with self.accelerator.autocast():
-                    each = loss_of(self.model, inputs.to(self.accelerator.device), self.dtype)
+                with self._autocast():
+                    each = loss_of(self.model, inputs.to(self._where), self.dtype)
                 self._check(each, chosen)
                 self.accelerator.backward(each.mean())
                 total = total + each.detach().mean().cpu() / settings.accumulation
@@ -190,6 +195,11 @@ class Trainer:
                 'gradient_norm': float(norm) if norm is not None else None,
                 'seconds': time.perf_counter() - started, 'clips': names,
                 'broken_clips': len(self.samples.broken)}
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Compute in bfloat16 what is safe in it."""
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16,
+                              enabled=self.settings.mixed_precision == 'bf16')
 
     def _numbers(self, part: int) -> list[int]:
         """Return the sample numbers of one forward pass of this process."""
@@ -258,7 +268,7 @@ class Trainer:
             return None
         held_out = Robo4D(clips.root, clips.sizes, video_list=VALIDATION_LIST)
         return Validation(held_out.names[:self.settings.validation_clips], self.samples,
-                          self.checkpoint, self.settings, str(self.accelerator.device))
+                          self.checkpoint, self.settings, self._where)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -278,3 +288,9 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def is_sharded() -> bool:
+    """Return whether the launcher asks for DeepSpeed or FSDP."""
+    return any(os.environ.get(f'ACCELERATE_USE_{name}', '') == 'true'
+               for name in ('DEEPSPEED', 'FSDP'))

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.types import Observation
 from kinema4d_ros.worker.rollout_frame import RolloutFrame
 
 _ALIGN = 64
@@ -29,6 +30,13 @@ def frame_bytes(width: int, height: int, others: Iterable[tuple[int, int]] = ())
     for wide, high in others:
         sizes += [size * wide * high for size in (3, 12, 1, 12, 1)] + [_SMALL_ARRAYS]
     return sum(_aligned(size) for size in sizes) + _SMALL_ARRAYS
+
+
+def slot_bytes(observation: Observation) -> int:
+    """Return the size of a slot for frames of every view of an observation."""
+    (width, height), *others = ((view.camera.width, view.camera.height)
+                                for view in observation.views)
+    return frame_bytes(width, height, others)
 
 
 class StoredFrame(NamedTuple):

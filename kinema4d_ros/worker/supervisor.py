@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, Observation
-from kinema4d_ros.worker.frame_memory import frame_bytes, FrameMemory
+from kinema4d_ros.worker.frame_memory import FrameMemory, slot_bytes
 from kinema4d_ros.worker.job import guarded, Job, JobOutcome, JobSink, NoSink
 from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
                                          WorkerHung, WorkerProcess, WorkerState)
@@ -239,11 +239,9 @@ class Supervisor:
             self._send_job(job)
 
     def _send_job(self, job: Job) -> None:
-        camera, *others = (view.camera for view in job.observation.views)
         try:
             if isinstance(job.task, PredictionTask):
-                self._memory.reserve(self._slots, frame_bytes(
-                    camera.width, camera.height, ((each.width, each.height) for each in others)))
+                self._memory.reserve(self._slots, slot_bytes(job.observation))
         except WorldModelError as error:
             self._job = None
             self._set_state(WorkerState.IDLE)

@@ -96,12 +96,3 @@ def first_view(observation: Observation) -> Observation:
     if len(observation.views) == 1:
         return observation
     return dataclasses.replace(observation, views=observation.views[:1])
-
-
-def why_not_followed(model: object) -> str | None:
-    """Return why what a model shows says nothing of this motion; None where it may."""
-    if getattr(model, 'follows_actions', None) is not False:
-        return None
-    name = getattr(model, 'name', type(model).__name__)
-    return (f'the world model {name} does not follow the trajectory: it is told what to do, not '
-            'how, and shows a motion of its own; use it for comparison, and another one for tier 2')

@@ -16,7 +16,7 @@ from typing import Any
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.serialization import from_plain, PlainError, to_plain
-from kinema4d_ros.world_model.base import why_not_followed, WorldModel
+from kinema4d_ros.world_model.base import WorldModel
 
 #: least lower end of the interval of a score with which a prediction may lead to a PASS
 LEAST_FOLLOWING = 0.5
@@ -109,7 +109,7 @@ class FollowingScores:
 
 
 def settings_that_matter(model: WorldModel) -> dict[str, Any]:
-    """Return the settings of a model by which it predicts: all but where it is and where it runs."""
+    """Return the settings by which a model predicts: all but where it is and where it runs."""
     return {name: value for name, value in model.setting.items() if name not in _PLACES}
 
 
@@ -124,8 +124,9 @@ def why_never_believed(model: WorldModel, scores: FollowingScores | None,
     :param scores: that were measured; None for none.
     :param least: the lower end of a score's interval that it takes.
     """
-    if (why := why_not_followed(model)) is not None:
-        return why
+    if model.follows_actions is False:
+        return (f'the world model {model.name!r} takes no actions: what it predicts does not '
+                'depend on the trajectory')
     score = None if scores is None else scores.of(model)
     if score is not None and score.low < least:
         return (f'the world model {model.name!r} does not follow actions well enough: its score '

@@ -17,6 +17,7 @@ from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Predicte
                                 PredictedView, Report, RobotRollout, silent, ViewRollout,
                                 WorldEvent)
 from kinema4d_ros.world_model.base import check_camera, WorldModel
+from kinema4d_ros.world_model.card import Metres, ModelCard
 
 
 class Frozen(WorldModel):
@@ -25,6 +26,12 @@ class Frozen(WorldModel):
     name = 'frozen'
     predicts_every_view = True
     follows_actions = True
+    card = ModelCard(
+        inputs='RGB; depth for all but the robot', outputs='RGB and points',
+        metres=Metres.MEASURED, views='every camera', code_licence='Apache-2.0',
+        weights_licence='none', memory='that of the pictures',
+        time='below a second for 49 frames of 720x480 on a CPU',
+        run_here='all of it; the baseline of every comparison')
     settings = {
         'robot_depth_tolerance': (
             0.01, 'robot is drawn over what is at most this far in front of it [m], 0 to 0.1'),

@@ -17,6 +17,7 @@ from kinema4d_ros.foresight.hull import depth_in
 from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.surface import TexturedSurface
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
+from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.frozen import draw_robot, draw_view, Frozen, surfaces_of
 
 
@@ -31,6 +32,12 @@ class Kinematic(Frozen):
     """
 
     name = 'kinematic'
+    card = ModelCard(
+        inputs='RGB and depth, a gripper', outputs='RGB and points, events, what is carried',
+        metres=Metres.MEASURED, views='every camera', code_licence='Apache-2.0',
+        weights_licence='none', memory='that of the pictures',
+        time='0.7 s for 49 frames of 720x480 on a CPU',
+        run_here='all of it, on hundreds of recorded episodes (measured.md)')
     settings = {
         **Frozen.settings,
         'least_contact_points': (

@@ -65,6 +65,11 @@ def available() -> dict[str, str]:
     return {name: line for name, (_, line) in _places().items()}
 
 
+def our_models() -> tuple[str, ...]:
+    """Return the names of the models that come with this package."""
+    return tuple(_MODELS)
+
+
 def model_class(name: str) -> type[WorldModel]:
     """
     Import and return the class of a world model; its `settings` say what can be set.

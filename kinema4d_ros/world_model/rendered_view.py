@@ -16,9 +16,9 @@ import numpy as np
 
 from kinema4d_ros.camera import rasterize, RobotRenderer, shade
 from kinema4d_ros.camera.points import merge
-from kinema4d_ros.foresight import Told
+from kinema4d_ros.foresight import best_story, can_grasp, GraspSettings, Told
 from kinema4d_ros.foresight.attached import mask_of
-from kinema4d_ros.scene import SceneView
+from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.scene.surface import grid_mesh
 from kinema4d_ros.types import PinholeCamera, RobotRollout
@@ -78,6 +78,15 @@ class FutureRenderer:
         """
         self._scene, self._robot, self._renderer, self._told = scene, robot, renderer, told
         self._surfaces: dict[tuple[int, ...], list[_Surface]] = {}
+
+    @classmethod
+    def foreseen(cls, scene: Scene, robot: RobotRollout, renderer: RobotRenderer,
+                 grasping: GraspSettings = GraspSettings()) -> FutureRenderer:
+        """Make one that moves what the fingers grasp or hold, as the kinematic model does."""
+        story = None
+        if scene.measuring and (can_grasp(robot) or robot.held):
+            story = best_story(scene, robot, grasping, pictures=True)
+        return cls(scene.views, robot, renderer, story)
 
     def at(self, index: int, camera: PinholeCamera, T_base_camera: np.ndarray) -> RenderedView:
         """

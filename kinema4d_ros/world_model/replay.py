@@ -12,6 +12,7 @@ from kinema4d_ros.camera.points import pointmap
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.base import check_camera, WorldModel
+from kinema4d_ros.world_model.card import Metres, ModelCard
 
 
 class Replay(WorldModel):
@@ -24,6 +25,11 @@ class Replay(WorldModel):
     """
 
     name = 'replay'
+    card = ModelCard(
+        inputs='an episode; no motion but that of the episode', outputs='RGB and points',
+        metres=Metres.MEASURED, views='the camera of the episode', code_licence='Apache-2.0',
+        weights_licence='none', memory='that of the episode', time='that of reading the pictures',
+        run_here='all of it; it plays the true future, whatever it is asked for')
     settings = {'episode': ('', 'path of the episode file (.mcap) whose future is played')}
 
     def __init__(self, **values: Any) -> None:

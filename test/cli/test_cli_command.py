@@ -121,6 +121,19 @@ def test_precheck_passes_for_people(capsys):
     assert text.startswith('PASS') and 'goal is met with' in text and 'nearest to the scene' in text
 
 
+def test_precheck_by_some_of_the_cameras(capsys):
+    name = 'libero_object_6_0_success_wrist'
+    assert main(['precheck', name]) == Exit.PASS
+    assert 'cameras: camera, wrist\n' in capsys.readouterr().out
+    assert main(['precheck', name, '--cameras', 'camera']) == Exit.PASS
+    assert 'cameras: camera\n' in capsys.readouterr().out
+    assert main(['precheck', name, '--cameras', 'side']) == Exit.USAGE
+    assert "no camera 'side'; it has: camera, wrist" in capsys.readouterr().err
+    for wrong in ('a,,b', 'a,a', ''):
+        with pytest.raises(argparse.ArgumentTypeError, match='each once'):
+            precheck.cameras(wrong)
+
+
 def test_precheck_with_tier_2_and_a_rubric(capsys):
     assert main(['precheck', str(EPISODES / f'{TABLE}.mcap'), '--tiers', '0,2', '--frames', '3',
                  '--world-model', 'frozen', '--goal', 'lift', '--json']) in (0, 3)

@@ -179,6 +179,16 @@ def test_a_recording_under_other_names_is_drawn_too(tmp_path):
     assert 'nothing wrong found' in path.read_text()
 
 
+def test_a_page_of_several_cameras_names_them_and_shows_what_each_saw(tmp_path):
+    pytest.importorskip('viser', reason='viser is not installed: requirements/viewer.txt')
+    path = tmp_path / 'two.html'
+    assert main(['view', 'libero_object_6_0_success_wrist', '--save', str(path), *FEW]) == Exit.PASS
+    text = path.read_text()
+    for name in ('camera', 'wrist'):
+        assert f'<img alt="{name}"' in text
+    assert 'in the colours of the cameras that see them' in text
+
+
 def test_rerun_can_read_its_file(tmp_path):
     pytest.importorskip('rerun', reason="Rerun is not installed: pip install rerun-sdk")
     path = tmp_path / 'motion.rrd'

@@ -15,13 +15,14 @@ from bags import copy_bag
 from made_sets import joints, lerobot, PANDA, ROWS
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 
+from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.datasets import (EpisodeSettings, import_set, ImportReport, ImportSettings,
                                    load_extrinsics, open_source, presets, RobotPreset)
 from kinema4d_ros.datasets.report import LOG, REPORT
 from kinema4d_ros.episodes import Episode, find_episode
-from kinema4d_ros.errors import DatasetError, EpisodeError
+from kinema4d_ros.errors import CalibrationError, DatasetError, EpisodeError
 
 assert pa      # as in test_layouts
 T_BASE_CAMERA = np.array([[0.0, -0.5, -0.8660254, 1.5], [1.0, 0.0, 0.0, 0.0],
@@ -81,9 +82,7 @@ def test_an_episode_without_a_known_camera_gives_no_observation(v3, tmp_path):
 
 
 def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
-    file = tmp_path / 'front.yaml'
-    file.write_text(yaml.safe_dump({'T_base_camera': T_BASE_CAMERA.tolist(), 'camera': {
-        'width': 96, 'height': 64, 'fx': 100.0, 'fy': 100.0, 'cx': 47.5, 'cy': 31.5}}))
+    file = made.calibration_file(tmp_path / 'front.yaml', T_BASE_CAMERA)
     settings = replace(ARM, episodes=(0, 1), episode=EpisodeSettings(
         extrinsics=load_extrinsics(file)))
     import_set(open_source(v3), tmp_path / 'out', settings)
@@ -92,10 +91,12 @@ def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
     assert episode.calibration.K[0] == 50.0       # of pictures half as large
 
 
-@pytest.mark.parametrize('text', ['camera: 1', 'T_base_camera: [1, 2]', ': :', 'a: &a [*a]'])
-def test_a_calibration_that_is_none(text, tmp_path):
-    (tmp_path / 'x.yaml').write_text(text)
-    with pytest.raises(DatasetError, match=r'x\.yaml'):
+def test_a_calibration_that_does_not_say_k(tmp_path):
+    Extrinsics('panda_link0', T_BASE_CAMERA, 0.002, 0.001).save(tmp_path / 'x.yaml')
+    with pytest.raises(DatasetError, match='does not say K'):
+        load_extrinsics(tmp_path / 'x.yaml')
+    (tmp_path / 'x.yaml').write_text('camera: 1')
+    with pytest.raises(CalibrationError, match='kinema4d calibrate'):
         load_extrinsics(tmp_path / 'x.yaml')
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kinema4d_ros.episodes import Episode
@@ -64,6 +65,27 @@ def test_recording_goes_on_and_repeats(tmp_path):
     episode = Episode.open(tmp_path / 'a' / name)
     assert episode.metadata.kind == 'into_table' and episode.metadata.tracking_error > 0.02
     assert episode.frames[0].image.shape == (60, 90, 3)
+
+
+@with_simulator
+def test_several_cameras_of_one_motion(tmp_path):
+    """The first is as it is alone; each has images, depth and the mask of the robot."""
+    common = ('--suite', 'libero_spatial', '--kind', 'into_table', '--size', 60, 90,
+              '--camera-every', 10)
+    for more in ((), ('--cameras', 'agentview,wrist,side')):
+        done = run(*common, *more, '--out', tmp_path)
+        assert done.returncode == 0, done.stderr
+    alone = Episode.open(tmp_path / 'libero_spatial_0_0_into_table.mcap')
+    episode = Episode.open(tmp_path / 'libero_spatial_0_0_into_table_wrist_side.mcap')
+    assert [camera.name for camera in episode.cameras] == ['camera', 'wrist', 'side']
+    np.testing.assert_array_equal(episode.frames[0].image, alone.frames[0].image)
+    observation = episode.observation()
+    assert [view.stamp_ns - observation.stamp_ns for view in observation.views] == [
+        0, -50_000_000, -100_000_000]
+    assert [bool(view.mount_link) for view in observation.views] == [False, True, False]
+    for camera in episode.cameras:
+        assert camera.frames[0].depth is not None
+        assert 0.002 < camera.robot_masks[0].mean() < 0.6
 
 
 @with_simulator

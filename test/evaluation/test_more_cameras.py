@@ -13,7 +13,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.degraded_camera import degrade, Degradation, with_ball
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
 from kinema4d_ros.evaluation.several_cameras import (
-    AS_RECORDED, several_cameras_markdown, SeveralCameras, SeveralCamerasRow, share_of,
+    AS_RECORDED, camera_sets, several_cameras_markdown, SeveralCameras, SeveralCamerasRow, share_of,
     swept_shares, SweptShare)
 from kinema4d_ros.types import Severity, Status
 
@@ -55,7 +55,7 @@ def test_cameras_that_are_calibrated_agree_and_nothing_is_said(checker, observat
     checker.forget()
     look = checker.look(observation)
     pair, = look.pairs
-    assert pair.agrees and pair.found.offset < 0.003 and not look.left_out
+    assert pair.agrees is not False and pair.found.offset < 0.003 and not look.left_out
     assert [f for f in look.findings if f.severity > Severity.INFO] == []
 
 
@@ -68,7 +68,7 @@ def test_a_camera_that_is_10_mm_and_1_degree_off_is_measured_by_the_other(
     off = misplaced(wrist.seen, seed)
     found = scene_agreement(front.seen, front.measured_depth, off, wrist.measured_depth,
                             calibration=CALIBRATED)
-    assert found.why_not_compared() is None
+    assert found.points > 100 and found.share > 0.9
     moved = off.T_base_camera @ np.linalg.inv(wrist.seen.T_base_camera)
     true = moved[:3, :3] @ found.middle_base + moved[:3, 3] - found.middle_base
     np.testing.assert_allclose(found.shift, true, atol=0.002)
@@ -91,7 +91,7 @@ def test_the_robot_says_which_camera_it_is(checker, observation, name, seed):
         assert 'mm' in look.left_out[name]
     else:
         pair, = look.pairs
-        assert pair.agrees and pair.found.offset < 0.004
+        assert pair.agrees is not False and pair.found.offset < 0.004
 
 
 def test_an_error_of_its_own_for_each_camera(observation):
@@ -119,13 +119,13 @@ def test_a_ball_is_where_it_is_in_every_view(observation):
 
 def test_what_nobody_has_seen_shrinks_with_each_camera(judge, episode, observation):
     simulator = judge.simulator(episode)
-    one, both = (swept_shares(simulator, each, episode) for each in (
+    one, both = (swept_shares(simulator, each, episode.trajectory) for each in (
         observation.of('camera'), observation))
     assert [share.link for share in one] == [share.link for share in both]
-    assert one[0].link == '' and one[0].swept > 1000
+    assert one[0].link == '' and one[0].swept > 0.01
     for alone, together in zip(one, both):
         assert together.swept == alone.swept
-        assert together.unseen <= alone.unseen <= alone.swept
+        assert together.unseen <= alone.unseen <= alone.swept + 1e-12
     forearm = next(share for share in one if share.link == 'panda_link4')
     hand = next(share for share in one if share.link == 'panda_hand')
     assert hand.unseen / hand.swept < 0.1 < forearm.unseen / forearm.swept
@@ -141,6 +141,11 @@ def test_rows_of_an_episode():
     assert all(row.passed and row.shares and row.seconds > 0 for row in as_it_was)
     text = several_cameras_markdown(rows)
     assert '| | camera | camera, wrist |' in text and 'panda_link4' in text
+
+
+def test_by_which_cameras_an_episode_is_judged():
+    assert camera_sets(('a', 'b', 'c')) == [('a',), ('a', 'b'), ('a', 'c'), ('a', 'b', 'c')]
+    assert camera_sets(('a', 'b')) == [('a',), ('a', 'b')] and camera_sets(('a',)) == [('a',)]
 
 
 def test_the_table_counts_what_it_says():

@@ -22,6 +22,11 @@ for frame in with_ghost.predict(seen, episode.trajectory):
     changed = (frame.image != seen.view.image).any(axis=-1)
     assert changed.any() and not (changed & ~frame.robot_mask).any()
     print(frame.index, frame.count)
+verdict = with_ghost.precheck(seen, episode.trajectory, tiers=(0, 2))
+print(*verdict.tiers_passed, verdict.world_model)
+from kinema4d_ros.worker.main import make_model
+from kinema4d_ros.worker.protocol import WorkerSettings
+print(make_model(WorkerSettings('ghost', {{'opacity': 0.2}})).setting['opacity'])
 '''
 
 
@@ -46,7 +51,8 @@ def test_it_is_found_by_its_entry_point_and_predicts(installed, tmp_path):
     done = subprocess.run([sys.executable, '-c', PREDICT], env=installed, cwd=tmp_path,
                           capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ['from the package ghost-world-model', '0 3', '1 3', '2 3']
+    assert done.stdout.splitlines() == ['from the package ghost-world-model', '0 3', '1 3', '2 3',
+                                        '0 2 ghost', '0.2']     # tier 2, and as the worker loads it
 
 
 def test_it_is_complete_in_less_than_fifty_lines():

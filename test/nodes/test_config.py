@@ -10,8 +10,10 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.scene_parameters import sources_of
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
 from kinema4d_ros.robot.tracking import JointTracking, TrackingModel
 from kinema4d_ros.types import JointLimit
@@ -38,6 +40,18 @@ def test_parameter_file_is_complete_and_holds_the_defaults():
 def test_camera_file():
     values = TABLE.check_yaml((CONFIG / 'camera.yaml').read_text(), 'shadow_sim')
     assert len(values['extrinsics']) == 7
+
+
+def test_the_file_of_two_cameras():
+    values = TABLE.check_yaml((CONFIG / 'cameras.yaml').read_text(), 'shadow_sim')
+    assert values['cameras'] == ('front', 'wrist') and values['front.required'] is True
+    assert [len(each) for each in extrinsics_of(values).values()] == [7, 0]
+    lines = (CONFIG / 'cameras.yaml').read_text().splitlines()
+    text = '\n'.join(line.replace('    # ', '    ', 1) if 'kind: ' in line or 'scene:' in line
+                     else line for line in lines)
+    assert sources_of(TABLE.check_yaml(text, 'shadow_sim')) == {
+        'lidar': {'kind': 'points', 'sigma': 0.02, 'spacing': 0.03},
+        'map': {'kind': 'octomap', 'max_age': 5.0}, 'moveit': {'kind': 'planning_scene'}}
 
 
 def test_the_files_are_read_by_the_node(ros_domain):

@@ -134,7 +134,7 @@ def test_a_controller_that_is_killed_in_motion(ros_domain):
                 gate.decided('forward', since)
                 gate.executes(gate.decided('forward').trajectory)
                 reply = handle.get_result_async()
-                time.sleep(0.7)         # it has given a sign of life
+                gate.hears_the_controller()
                 os.kill(process.process.pid, signal.SIGKILL)
                 killed = time.monotonic()
                 reply = tester.result(reply)

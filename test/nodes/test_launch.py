@@ -120,6 +120,17 @@ def test_what_the_arguments_do(packages):
     assert one('recorder', record='true', recording='2026').parameters['output'] == '2026'
 
 
+def test_cameras_are_named_to_all_who_see(packages):
+    started = {each.name: each.parameters for each in what_starts(
+        cameras='front, wrist', viewer='true', record='true', episode=EPISODE,
+        camera_file=str(ROOT / 'config' / 'cameras.yaml'))}
+    for name in ('shadow_sim', 'viewer', 'recorder', 'episode_player'):
+        assert started[name]['cameras'] == ['front', 'wrist']
+    assert started['viewer']['front'] == started['shadow_sim']['front']
+    assert one('recorder', record='true').parameters['cameras'] == ['camera']
+    assert one('shadow_sim', cameras='[eye]').parameters['cameras'] == ['eye']
+
+
 def test_two_robots_one_seen_one_predicted(packages):
     live, shadow = [each for each in what_starts(urdf=URDF)
                     if each.name == 'robot_state_publisher']
@@ -153,7 +164,8 @@ def documented():
 @pytest.mark.parametrize('line', documented())
 def test_every_documented_command_starts_something(packages, tmp_path, monkeypatch, line):
     monkeypatch.chdir(tmp_path)       # with the files in it that a reader would have
-    shutil.copy(ROOT / 'config' / 'camera.yaml', tmp_path)
+    for name in ('camera.yaml', 'cameras.yaml'):
+        shutil.copy(ROOT / 'config' / name, tmp_path)
     for name in ('my.urdf.xacro', 'my.urdf'):
         shutil.copy(URDF, tmp_path / name)
     arguments = dict(word.split(':=', 1) for word in shlex.split(line))
@@ -204,6 +216,8 @@ def test_nothing_is_started_before_all_is_checked():
     ({'urdf': 'README.md'}, 'README.md'),
     ({'urdf': 'urdf/panda.urdf'}, r'beside it there are: demo_arm.urdf'),
     ({'controller': '/arm', 'gate_file': 'gate.yaml'}, 'gate_file:=gate.yaml is no file'),
+    ({'cameras': 'front,front'}, 'each once: letters, digits and _, with commas'),
+    ({'cameras': 'left/eye'}, 'such as front,wrist'),
     ({'params_file': 'config/shadow.yaml'}, r'there are: camera.yaml, .*shadow_sim.yaml'),
     ({'camera_file': 'data'}, 'camera_file:=data is no file'),
     ({'camera_file': 'LICENSE'}, 'camera_file:=LICENSE cannot be used'),

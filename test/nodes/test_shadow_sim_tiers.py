@@ -209,7 +209,8 @@ def test_tier_2_looks_at_what_is_predicted(bench):
 def test_tier_2_believes_no_model_that_does_not_follow_actions(bench, tmp_path):
     # The model says that it does; what was measured of these weights says more.
     told = {'world_model': 'scripted', 'fingerprint': '5eed', 'score': 0.3, 'low': 0.2, 'high': 0.4,
-            'episodes': 3, 'frames': 60, 'settings': {'unused': 1.0, 'words': '', 'slow_start': False}}
+            'episodes': 3, 'frames': 60,
+            'settings': {'unused': 1.0, 'words': '', 'slow_start': False}}
     path = tmp_path / 'scores.json'
     path.write_text(json.dumps({'scores': [told]}))
     bench.set(**{'tier2.following_scores': str(path)})

@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -120,6 +121,8 @@ def test_world_models_are_those_that_there_are():
     table = page[page.index('| Name |'):].partition('\n\n')[0]
     ours = {name for name, line in available().items() if 'from the package' not in line}
     assert set(re.findall(r'^\| `(\w+)`', table, re.M)) == ours
+    written = runpy.run_path(str(ROOT / 'scripts' / 'write_world_model_docs.py'))
+    assert page == written['document'](), 'run scripts/write_world_model_docs.py'
     named = re.findall(r'(?:world models? |^- )`(\w+)`', (ROOT / 'README.md').read_text(), re.M)
     assert named and set(named) <= ours
 

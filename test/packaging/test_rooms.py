@@ -24,8 +24,9 @@ ROOMS = {
     'scene': {'camera', 'robot'},
     'foresight': {'scene', 'camera'},
     'episodes': {'camera', 'robot'},
+    'calibration': {'episodes', 'camera', 'robot'},
     'policy': {'robot'},
-    'datasets': {'episodes', 'camera', 'robot'},
+    'datasets': {'calibration', 'episodes', 'camera', 'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
@@ -40,10 +41,11 @@ ROOMS = {
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
     'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'episodes', 'precheck',
-              'world_model', 'camera', 'robot', 'diagnosis', 'interfaces'},
+              'world_model', 'calibration', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
-            'episodes', 'camera', 'robot', 'diagnosis', 'security', 'training', 'datasets'},
+            'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
+            'datasets'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},

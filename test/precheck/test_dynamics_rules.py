@@ -107,7 +107,7 @@ def test_what_cannot_be_simulated_forbids_a_pass(monkeypatch):
     def fails(*_args, **_kwargs):
         raise WorldModelError('MuJoCo is not here')
 
-    monkeypatch.setattr(simulated_outcome, 'reconstruct', fails)
+    monkeypatch.setattr(simulated_outcome, 'reconstruct_all', fails)
     world, path = WORLDS['nothing']
     found = verdict(world, path, DynamicsRules(outcome=True))
     assert found.status is not Status.PASS

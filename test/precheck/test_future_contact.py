@@ -35,8 +35,7 @@ def future(gap: float, doubts=(), **options):
         ForwardKinematics(ROBOT)(positions), CAMERA, np.repeat(T_BASE_CAMERA[None], 3, axis=0),
         np.full((3, 120, 160, 3), np.nan, np.float32), np.full((3, 120, 160), -1, np.int16),
         np.zeros((3, 120, 160, 3), np.uint8))
-    check = FutureCheck(robot, {'arm': SURFACE}, FIELDS, Tier2Settings(**options),
-                        doubts=doubts)
+    check = FutureCheck(robot, {'arm': SURFACE}, FIELDS, Tier2Settings(**options))
     x = (np.arange(160) - CAMERA.cx) * PIXEL       # of each column at the height of the block
     block = (x >= 0.05 + gap) & (x <= 0.05 + gap + 0.15)
     for index in range(3):
@@ -69,9 +68,9 @@ def test_contact_that_is_believed_fails():
 
 
 def test_contact_of_a_model_that_follows_nothing_is_no_fail():
-    told = Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE, 'it was told what to do')
-    doubt, found = future(-0.03, doubts=[told])[0]
-    assert (doubt.code, doubt.message) == (FindingCode.ACTION_FOLLOWING, 'it was told what to do')
+    doubt = Finding(FindingCode.ACTION_FOLLOWING, Severity.UNSURE, 'it was told what to do')
+    first, found = future(-0.03, (doubt,))[0]
+    assert first is doubt
     assert (found.code, found.severity) == (FindingCode.NEAR_MISS, Severity.UNSURE)
 
 

@@ -229,7 +229,7 @@ class Ignores(Frozen):
     (Generates, 0.6, 'unsure', None, ''),
     (Generates, 0.4, 'report', FindingCode.ACTION_FOLLOWING, 'does not follow actions well enough'),
     (Frozen, 0.4, 'report', FindingCode.ACTION_FOLLOWING, 'does not follow actions well enough'),
-    (Ignores, 1.0, 'report', FindingCode.ACTION_FOLLOWING, 'does not follow the trajectory')])
+    (Ignores, 1.0, 'report', FindingCode.ACTION_FOLLOWING, 'takes no actions')])
 def test_a_model_that_is_not_known_to_follow_actions_leads_to_no_pass(model, low, unprobed, code,
                                                                        words):
     made = model()

@@ -99,6 +99,11 @@ class Gate(Asker):
         self.wait(lambda: (newest := self._newest()) is not None
                   and of(newest)['executing'].startswith(f'trajectory {number} '))
 
+    def hears_the_controller(self):
+        """Wait until the controller has given a sign of life about the motion when asked."""
+        self.wait(lambda: (newest := self._newest()) is not None
+                  and of(newest)['executing'].endswith('the controller answers'))
+
     def send(self, goal):
         """Send a goal; return its handle."""
         if isinstance(goal, JointTrajectory):

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.datasets.tfrecord import masked_crc
 from kinema4d_ros.robot import ForwardKinematics, Robot
+from kinema4d_ros.types import PinholeCamera
 
 ROOT = Path(__file__).resolve().parents[2]
 PANDA = ROOT / 'urdf' / 'panda' / 'panda.urdf'
@@ -281,3 +283,10 @@ def panda_folder(folder: Path, T_camera_base: np.ndarray) -> Path:
         'intrinsic': [[K[0], 0, K[2]], [0, K[1], K[3]], [0, 0, 1]],
         'extrinsic': [[*turn, *T_camera_base[:3, 3]]]}}))
     return folder
+
+
+def calibration_file(path: Path, T_base_camera: np.ndarray, scale: float = 2.0) -> Path:
+    """Write what `kinema4d calibrate` writes, of pictures that are `scale` times as large."""
+    camera = PinholeCamera(WIDTH, HEIGHT, *K).resized(round(WIDTH * scale), round(HEIGHT * scale))
+    Extrinsics('panda_link0', T_base_camera, 0.002, 0.001, camera=camera).save(path)
+    return path

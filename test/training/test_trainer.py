@@ -75,6 +75,20 @@ def test_a_resumed_run_equals_the_uninterrupted_one(clips, make_trainer):
     assert logs[0] == logs[1] and len(logs[0]) == 6
 
 
+def test_bfloat16_is_close_to_float32_and_learns_in_float32(clips, make_trainer):
+    exact = make_trainer(clips, 'exact', steps=2)
+    exact.run()
+    rough = make_trainer(clips, 'rough', steps=2, mixed_precision='bf16')
+    weight = rough.model.blocks[0].attn1.to_q
+    assert weight.base_layer.weight.dtype is torch.bfloat16
+    assert weight.lora_A['default'].weight.dtype is torch.float32
+    last = rough.run()
+    losses = [[line['loss'] for line in read_log(run.paths.out / 'log.jsonl')]
+              for run in (exact, rough)]
+    assert losses[0] != losses[1] and torch.allclose(*map(torch.tensor, losses), rtol=0.02)
+    assert all(value.dtype is torch.float32 for value in weights_of(last).values())
+
+
 def test_other_settings_are_not_gone_on_with(clips, make_trainer):
     make_trainer(clips, steps=1).run()
     with pytest.raises(TrainingError, match='has a run already .step-000001.; give --resume'):

@@ -23,6 +23,7 @@ pytestmark = [
                        reason='there is no browser: apt-get install chromium'),
     pytest.mark.timeout(120)]
 PATH = next(iter(sorted((share_dir() / 'data' / 'episodes').glob('*success*.mcap'))), None)
+TWO_CAMERAS = share_dir() / 'data' / 'episodes' / 'libero_object_6_0_success_wrist.mcap'
 FRAMES = 5
 
 
@@ -133,6 +134,25 @@ def test_robot_and_scene_appear(viewer, page, robot, episode):
     viewer.show_live(observation, scene=True)
     wait_change(page, with_robot, 0.03, 'the scene')
     page.wait_text('live camera')
+
+
+def test_several_cameras_stand_side_by_side_and_own_their_points(viewer, page, episode):
+    assert 'by camera' not in page.text()      # there is nothing to tell apart
+    before = scene(page)
+    viewer.show_live(Episode.open(TWO_CAMERAS).observation(), scene=True)
+    page.wait_text('wrist')
+    seen = wait_change(page, before, 0.001, "the second camera's points")
+    page.click('by camera')
+    coloured = wait_change(page, seen, 0.002, 'the colours of the cameras')
+    orange, teal = ((np.abs(coloured - color).max(axis=2) < 60).sum()
+                    for color in ((230, 120, 20), (0, 150, 150)))
+    assert orange > 20 and teal > 20
+    page.click('by camera')
+    wait_change(page, coloured, 0.002, 'the colours as they were')
+    viewer.show_live(episode.observation(), scene=True)
+    page.wait(lambda: 'wrist' not in page.text() and 'by camera' not in page.text(),
+              'one camera to be left')
+    assert page.problems == []
 
 
 def test_prediction_and_verdict_are_reported(viewer, page, robot, episode):

@@ -63,7 +63,7 @@ def test_who_is_believed():
     assert 'nobody has measured' in why_unprobed(model, None)
     assert 'other settings: steps 50 (now 4)' in why_unprobed(Generates(steps=4), good)
     # whatever the score
-    assert 'does not follow the trajectory' in why_never_believed(Ignores(), good, 0.5)
+    assert 'takes no actions' in why_never_believed(Ignores(), good, 0.5)
     assert why_unprobed(Ignores(), None) is None
     assert why_never_believed(Frozen(), good, 0.5) is None is why_unprobed(Frozen(), None)
     mine = score(0.1, world_model='frozen', fingerprint='', settings=settings_that_matter(Frozen()))

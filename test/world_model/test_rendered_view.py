@@ -8,9 +8,8 @@ from graph import ROOT
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.foresight import best_story
-from kinema4d_ros.precheck import RobotChecker
-from kinema4d_ros.robot import find_gripper, load_meshes, Robot
-from kinema4d_ros.simulator import with_finger_boxes
+from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model.rendered_view import FutureRenderer
 
 EPISODE = ROOT / 'data' / 'episodes' / 'libero_object_6_0_success_wrist.mcap'
@@ -23,8 +22,8 @@ class Future:
         self.episode = Episode.open(EPISODE)
         self.robot = Robot.from_urdf(self.episode.robot_description)
         meshes = load_meshes(self.robot)
-        checker = RobotChecker(self.robot, meshes,
-                               with_finger_boxes(find_gripper(self.robot), meshes))
+        self.simulator = ShadowSimulator(self.robot, None, meshes=meshes, frames=4)
+        checker = self.simulator.checker()
         observation = self.episode.observation()
         self.wrist = self.episode.camera('wrist')
         self.motion = checker.rollout_of(observation, self.episode.trajectory)
@@ -88,3 +87,15 @@ def test_what_is_carried_is_where_the_hand_takes_it(future):
     assert held.sum() > 100
     error = [np.median(np.abs(drawn.depth - recorded.depth)[held]) for drawn in (told, untold)]
     assert error[0] < 0.02 < error[1]
+
+
+def test_a_simulator_draws_the_frames_of_a_rollout(future):
+    simulator, observation = future.simulator, future.episode.observation(cameras=['camera'])
+    rollout = simulator.roll_out(observation, future.episode.trajectory)
+    views = simulator.view_of(observation, rollout)
+    link, camera = rollout.link_names.index(future.wrist.frame), future.wrist.calibration.pinhole
+    drawn = [views.at(index, camera, rollout.T_base_link[index, link]) for index in range(4)]
+    np.testing.assert_allclose([view.time for view in drawn], rollout.times)
+    recorded = future.wrist.frames[0]      # the robot has not moved yet
+    assert agreement(drawn[0], recorded)[0] < 0.003 and 0.02 < drawn[0].never_seen < 0.4
+    assert not np.array_equal(drawn[0].depth, drawn[1].depth, equal_nan=True)

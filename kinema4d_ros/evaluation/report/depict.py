@@ -119,7 +119,8 @@ def depict(episode: Episode, verdict: Verdict, robot: RobotRollout,
 def happened(episode: Episode) -> str:
     """Return one or two sentences on what the execution of an episode did."""
     metadata = episode.metadata
-    said = ['The task was solved.' if metadata.success else
+    said = ['Nobody says whether the task was solved.' if metadata.success is None else
+            'The task was solved.' if metadata.success else
             f'The task was not solved ({metadata.kind.replace("_", " ")}).']
     touched = min((event['time'] for event in metadata.events
                    if event.get('kind') == _TOUCH and event.get('begins')), default=None)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -20,7 +22,11 @@ from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.recorder.bag import Bag, BagTopic
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, ONE_CAMERA,
+                                                             why_not_cameras)
+from kinema4d_ros.nodes.shadow_sim.outputs import topics as outputs_of
 from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE
 
 _DEEP = 200          # messages that wait for this node, so that a moment of load loses none
 _WATCH = 0.5         # [s] between looks at publishers, failures and drops
@@ -41,13 +47,37 @@ TOPICS = {
         'predicted/frame', 'predicted/image', 'predicted/camera_info', 'predicted/points',
         'predicted/joint_states', 'verdict', 'verdict_markers', 'candidates')}}
 
+
+def named(topics: Iterable[str], cameras: Sequence[str]) -> dict[str, tuple[type, Any]]:
+    """
+    Return topic -> (type, QoS) of topics of TOPICS, as they are called with these cameras.
+
+    What a topic of `camera` stands for is one of each camera; so do predictions, where there are
+    several, beside those of the first.
+    """
+    known: dict[str, tuple[type, Any]] = {**TOPICS, **_OPTIONAL}
+    found: dict[str, tuple[type, Any]] = {}
+    outputs = outputs_of(cameras)
+    for topic in topics:
+        first, _, rest = topic.partition('/')
+        if first == ONE_CAMERA:
+            found |= {f'{name}/{rest}': known[topic] for name in cameras}
+            continue
+        found[topic] = known[topic]
+        found |= {other: known[topic] for name in cameras
+                  if (other := f'{first}/{name}/{rest}') in outputs}
+    return found
+
+
 TABLE = ParameterTable((
     Parameter('output', str, '',
               'Folder of the new bag; empty for recording_ and the time, where the node is started',
               read_only=True),
     Parameter('topics', list[str], tuple(TOPICS),
               'What is recorded; name the compressed topics of the camera instead of the raw ones '
-              'where a driver publishes both', choices=(*TOPICS, *_OPTIONAL), read_only=True),
+              'where a driver publishes both. A topic of camera stands for that of each camera',
+              choices=(*TOPICS, *_OPTIONAL), read_only=True),
+    replace(CAMERAS, description='Names of the cameras, as of shadow_sim'),
     Parameter('compression', bool, True, 'Compress the bag (zstd)', read_only=True),
     Parameter('part_size', int, 900,
               'A bag that has grown to this is finished and the next begun, with _1, _2 after its '
@@ -57,7 +87,7 @@ TABLE = ParameterTable((
               'What may wait for the disk; messages beyond are dropped, and counted', unit='MB',
               minimum=1, maximum=65536, read_only=True),
     LAUNCHER_PID,
-))
+), rules=(why_not_cameras,), shares_files_with=SHADOW_SIM_TABLE)
 
 
 class Recorder(NodeBase, Node):
@@ -77,11 +107,12 @@ class Recorder(NodeBase, Node):
         self._incompatible = IncompatiblePublishers(self)
         self._parts: int = 1
         self._open: dict[str, tuple[ReliabilityPolicy, object]] = {}
-        for topic in values['topics']:
+        self._topics = named(values['topics'], values['cameras'])
+        for topic in self._topics:
             self._subscribe(topic)
         self.create_timer(_WATCH, self._watch)
         self.get_logger().info(
-            f'recording {len(values["topics"])} topics into {self._bag.folder}; Ctrl-C ends it')
+            f'recording {len(self._topics)} topics into {self._bag.folder}; Ctrl-C ends it')
 
     def quit(self) -> None:
         """Do nothing: no callback waits for anything."""
@@ -104,7 +135,7 @@ class Recorder(NodeBase, Node):
             logger.warning(self._drops())
 
     def _subscribe(self, topic: str) -> None:
-        kind, profile = {**TOPICS, **_OPTIONAL}[topic]
+        kind, profile = self._topics[topic]
         asked = _deep(profile or qos.camera(self, self.resolve_topic_name(topic)))
         in_bag = BagTopic('/' + topic.lstrip('/'), type_name(kind), profile or asked)
 
@@ -118,7 +149,7 @@ class Recorder(NodeBase, Node):
         """Ask for reliable where it is offered by now; log drops, new parts and failures."""
         for topic, (reliability, subscription) in list(self._open.items()):
             name = self.resolve_topic_name(topic)
-            if {**TOPICS, **_OPTIONAL}[topic][1] is None and self.count_publishers(name) \
+            if self._topics[topic][1] is None and self.count_publishers(name) \
                     and qos.camera(self, name).reliability != reliability:
                 self.destroy_subscription(subscription)
                 self._subscribe(topic)

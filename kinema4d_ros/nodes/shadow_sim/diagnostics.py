@@ -11,6 +11,7 @@ from rclpy.node import Node
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
+from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
 from kinema4d_ros.nodes.shadow_sim.readiness import (Readiness, READINESS, ROBOT_HASH,
                                                      SCENE_STAMP)
 from kinema4d_ros.nodes.shadow_sim.received import InputStatus
@@ -31,9 +32,15 @@ class DiagnosticsPublisher:
         self._all = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._readiness = node.create_publisher(DiagnosticStatus, '~/readiness', qos.READINESS)
         self._last: tuple[object, ...] = ()
+        self.drift = DriftWatch()
 
     def publish(self, array: DiagnosticArray) -> None:
-        """Publish what `diagnostics` returned."""
+        """Publish what `diagnostics` returned, and how far cameras have drifted."""
+        first = array.status[0]
+        for status in self.drift.status():
+            status.name = f'{first.name.partition(":")[0]}: {status.name}'
+            status.hardware_id = first.hardware_id
+            array.status.append(status)
         self._all.publish(array)
         ready = next(status for status in array.status if status.name.endswith(f': {READINESS}'))
         values = {each.key: each.value for each in ready.values}
@@ -57,15 +64,16 @@ def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],
     states = [_worker(name, supervisor)
               for name, supervisor in zip(('world model', 'checks'), workers)] or [
         _status('world model', DiagnosticStatus.STALE, 'not configured', {})]
-    array.status = [_inputs(inputs), *states, _verdicts(last, counts), _readiness(ready)]
+    array.status = [_inputs(inputs, ready.left_out), *states, _verdicts(last, counts),
+                    _readiness(ready)]
     for status in array.status:
         status.name = f'{node.get_fully_qualified_name().lstrip("/")}: {status.name}'
         status.hardware_id = robot_name or 'no robot yet'
     return array
 
 
-def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
-    values: dict[str, object] = {}
+def _inputs(inputs: Iterable[InputStatus], left_out: Mapping[str, str]) -> DiagnosticStatus:
+    values: dict[str, object] = {f'{name} left out': why for name, why in left_out.items()}
     silent, problems = [], []
     for status in inputs:
         topic = status.topic
@@ -82,7 +90,9 @@ def _inputs(inputs: Iterable[InputStatus]) -> DiagnosticStatus:
         message = f'nothing comes on {", ".join(silent)}'
     elif problems:
         message = f'problems on {", ".join(problems)}'
-    level = DiagnosticStatus.WARN if silent or problems else DiagnosticStatus.OK
+    if left_out:
+        message = f'{", ".join(left_out)} left out; {message}'
+    level = DiagnosticStatus.WARN if silent or problems or left_out else DiagnosticStatus.OK
     return _status('inputs', level, message, values)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
@@ -20,6 +21,8 @@ class Readiness(NamedTuple):
     reason: str | None = 'the node is not configured'      # why not; None where all is ready
     robot_hash: str = ''          # of the description that is used
     scene_stamp_ns: int = 0       # of the newest look at the world; 0 where there is none
+    #: cameras and further sources that would be left out, by name, and why
+    left_out: Mapping[str, str] = MappingProxyType({})
 
 
 def readiness(live: LiveInputs, workers: Sequence[Supervisor], now_ns: int,
@@ -45,4 +48,4 @@ def readiness(live: LiveInputs, workers: Sequence[Supervisor], now_ns: int,
         look = live.inputs.observe(source.finder, now_ns, values)
     except InputProblem as problem:
         return Readiness(str(problem), known)
-    return Readiness(None, known, look.oldest_ns)
+    return Readiness(None, known, look.oldest_ns, look.observation.left_out)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
+import numba
 import numpy as np
 
 from kinema4d_ros.foresight import Story
@@ -80,11 +81,19 @@ def _beside_robot(scene: Scene, settings: Tier1Settings) -> np.ndarray | None:
         return None
     beside = points.pixels[:, 0] < 0
     for number, view in enumerate(scene.views):
-        own = points.of_source(number)
-        if own.any():
+        if view.has_depth:
             rim = grow_robot(view.robot_mask, view.seen.camera, view.growth + settings.mask_growth)
-            beside[own] = rim[tuple(points.pixels[own].T)]
+            _mark(points.pixels, points.source, number, rim, beside)
     return beside
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark(pixels: np.ndarray, source: np.ndarray | None, number: int, rim: np.ndarray,
+          beside: np.ndarray) -> None:
+    """Mark the points of one view whose pixels are in a mask."""
+    for n in range(len(pixels)):
+        if source is None or source[n] == number:
+            beside[n] = rim[pixels[n, 0], pixels[n, 1]]
 
 
 def _check_contact(name: str, track: Track, settings: Tier1Settings) -> list[Finding]:

@@ -29,16 +29,13 @@ class FutureCheck:
     """
 
     def __init__(self, robot: RobotRollout, surfaces: Mapping[str, np.ndarray],
-                 fields: DistanceFields, settings: Tier2Settings = Tier2Settings(), *,
-                 doubts: Sequence[Finding] = ()):
+                 fields: DistanceFields, settings: Tier2Settings = Tier2Settings()):
         """
         Make the check of one prediction, before its first frame.
 
         :param surfaces: vertices (V, 3) [m] of each link, link frame.
-        :param doubts: what is known of the model that predicts, whatever its frames show.
         """
         self._robot, self._fields, self._settings = robot, fields, settings
-        self._doubts = doubts
         self._unplaced: tuple[float, float] | None = None    # (m^2, s) the largest patch
         self._changes = SceneChanges(robot, surfaces, settings)
         moving = np.abs(robot.T_base_camera - robot.T_base_camera[:1]).max() > 1e-6
@@ -89,14 +86,16 @@ class FutureCheck:
         return max(self._residuals)[0] if self._residuals else None
 
     def finish(self, others: Sequence[Sequence[FutureView]] = (),
-               still: Sequence[FutureView] | None = None) -> tuple[Finding, ...]:
+               still: Sequence[FutureView] | None = None,
+               doubts: Sequence[Finding] = ()) -> tuple[Finding, ...]:
         """
         Return what was found.
 
         :param others: `views` of the same motion predicted with other seeds.
         :param still: `views` of a prediction in which the robot holds still.
+        :param doubts: what is known of the model that predicted, whatever its frames show.
         """
-        s, found = self._settings, [*self._doubts]
+        s, found = self._settings, [*doubts]
         if self._next < len(self._robot.times):
             found.append(Finding(
                 FindingCode.MODEL_FAILED, Severity.UNSURE,

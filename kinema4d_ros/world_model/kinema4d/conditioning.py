@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 
@@ -135,6 +134,7 @@ def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:
     """Return a mask (T, H, W) bool that reaches `pixels` further on all sides."""
     if not pixels:
         return mask
+    import cv2      # of all that the network needs, for this alone
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
     return np.stack([cv2.dilate(one.astype(np.uint8), disc) for one in mask]).astype(bool)
 

@@ -12,6 +12,7 @@ import numpy as np
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.base import check_camera, WorldModel
+from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.frames import (FrameMaker, ModelView, padded, plan_windows,
@@ -46,6 +47,16 @@ class Kinema4D(WorldModel):
     """
 
     name = 'kinema4d'
+    card = ModelCard(
+        inputs='RGB, the exact robot as pictures and points; depth for the range of the points',
+        outputs='RGB and points with sigma, windows of 49 frames of 720x480',
+        metres=Metres.FITTED, views='the first, still camera',
+        code_licence='Apache-2.0 (here and theirs, not used)',
+        weights_licence='Apache-2.0 (Kinema4D by its repository, Wan2.1 by its card)',
+        memory='33 GB of weights in bf16, and more while it samples; less with offload (doctor)',
+        time='4.5 min a window on an H100, from published throughputs',
+        run_here='tiny random weights on CPU, against the official program in float32; never the '
+                 'released ones')
     settings = {
         'base': ('', 'directory of the base model (Wan2.1-I2V-14B-480P) in diffusers layout'),
         'weights': ('', 'directory with added_weights and pytorch_lora_weights of Kinema4D'),

@@ -3,10 +3,7 @@
 """Options that are asked for are active everywhere, or an error says that they are not."""
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -177,62 +174,6 @@ def test_a_number_of_devices_that_does_not_divide_is_an_error(model, monkeypatch
     monkeypatch.setattr(torch.distributed, 'get_world_size', lambda: 3)
     with pytest.raises(WorldModelError, match='context_parallel=3 does not divide the 2 attention'):
         switched(model, context_parallel=3)
-
-
-_TWO_PROCESSES = """
-import os, sys
-import torch
-from torch import distributed
-torch.set_num_threads(1)
-torch.accelerator.device_count = lambda: 1      # diffusers asks for it before it looks at the CPU
-from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.world_model.kinema4d.acceleration import accelerate, Acceleration, probe
-from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
-from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
-from kinema4d_ros.world_model.kinema4d.config import Guidance
-from kinema4d_ros.world_model.kinema4d.pipeline import Pipeline, SamplingSettings
-checkpoint = Checkpoint(*sys.argv[1:3])
-model, single = (checkpoint.load_transformer('cpu', torch.float32) for _ in range(2))
-alone = probe(model, 'cpu', torch.float32)
-distributed.init_process_group('gloo', init_method=f'file://{sys.argv[3]}', world_size=2,
-                               rank=int(sys.argv[4]))
-seen = accelerate(model, Acceleration(context_parallel=2), 'cpu', torch.float32)
-assert seen == ['context_parallel=2: active on 2 of 2 self-attentions',
-                'attention_backend=native: active on 6 of 6 attention calls'], seen
-assert torch.allclose(probe(model, 'cpu', torch.float32), alone, atol=1e-5)
-generator = torch.Generator().manual_seed(5)
-size = checkpoint.config.geometry
-image = ImageCondition(torch.randn(1, 20, *size.joint_latent, generator=generator),
-                       torch.randn(1, checkpoint.config.image_tokens, 32, generator=generator))
-arms = torch.randn(2, 20, *size.joint_latent[:2], size.latent_width, generator=generator)
-
-def sample(network):        # two candidates, two steps
-    pipeline = Pipeline(network, checkpoint.make_scheduler(), 'cpu', torch.float32)
-    return pipeline.sample(image, arms, SamplingSettings(2, Guidance.SINGLE_PASS, 5.0),
-                           [torch.Generator().manual_seed(seed) for seed in (0, 1)])
-
-assert torch.allclose(sample(model), sample(single), atol=1e-4)
-try:
-    accelerate(single, Acceleration(context_parallel=2, parallel_kind='ring'), 'cpu', torch.float32)
-except WorldModelError as error:        # the kernel of the CPU has no log-sum-exp
-    assert 'attention_backend=native (with the other options) cannot be used here' in str(error)
-else:
-    raise AssertionError('ring attention ran on a kernel that cannot')
-distributed.barrier()
-os._exit(0)             # gloo's own threads may abort a process that ends in the ordinary way
-"""
-
-
-def test_two_processes_that_share_the_sequence_give_the_same_result(checkpoints, tmp_path):
-    script = tmp_path / 'two.py'
-    script.write_text(_TWO_PROCESSES)
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'}
-    both = [subprocess.Popen(
-        [sys.executable, str(script), *checkpoints['pmcond'].values(), str(tmp_path / 'store'),
-         rank], cwd=root, env=environment, stderr=subprocess.PIPE, text=True) for rank in '01']
-    told = [process.communicate(timeout=100)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], told[0][-2000:] + told[1][-2000:]
 
 
 @pytest.mark.parametrize('name, value', [

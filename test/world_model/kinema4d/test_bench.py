@@ -31,6 +31,22 @@ def test_every_way_is_measured_or_says_why_not(monkeypatch):
     assert all(row['rollout_s'] > 0 for row in rows if row['rollout_s'] != '')
 
 
+def test_a_training_step_is_measured():
+    from bench import kinema4d_gpu
+    from kinema4d_ros.world_model.kinema4d.config import Variant
+    from kinema4d_ros.world_model.kinema4d.tiny import model_config
+    config = model_config(Variant.POINTMAP)
+    row = kinema4d_gpu.training_row(config, 'cpu', torch.float32, 2)
+    assert row['step_s'] > 0 and row['good'] and row['loss_last'] != row['loss_first']
+    model = kinema4d_gpu.random_model(config, 'cpu', torch.float32)
+    added = sum(value.numel() for name, value in model.named_parameters()
+                if name.startswith(('arm_', 'learnable', 'patch_embedding_arm')))
+    lora = 64 * 2 * 48 * 2 * 8                  # rank x (in + out) of 16 square linears
+    assert row['learning_parameters'] == added + lora
+    in_bfloat16 = kinema4d_gpu.training_row(config, 'cpu', torch.bfloat16, 1)
+    assert in_bfloat16['good'] and 'reason' not in in_bfloat16
+
+
 def test_the_command_writes_a_file_and_a_table(tmp_path, capsys):
     from bench import kinema4d_gpu
     path = tmp_path / 'results.json'

@@ -1,0 +1,159 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a calibration is made from: an episode, a bag of a live robot, or a folder of pictures."""
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kinema4d_ros.calibration.arm_frames import ArmFrames
+from kinema4d_ros.camera import CameraCalibration
+from kinema4d_ros.episodes import CameraTopics, EpisodeFrames, find_episode, Topic
+from kinema4d_ros.episodes.storage import Messages
+from kinema4d_ros.errors import CalibrationError
+from kinema4d_ros.robot import ForwardKinematics, Robot
+from kinema4d_ros.types import JointTrajectory, PinholeCamera
+
+#: the file of a folder of pictures
+FRAMES_FILE = 'frames.json'
+_MOST = 150            # frames that are held in memory
+_FORM = ('{"urdf": "robot.urdf", "joint_names": [...], "camera": {"fx", "fy", "cx", "cy"}, '
+         '"frames": [{"image": "0.png", "depth": "0_depth.png" (optional, mm), "joints": [...]}]}')
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationSource:
+    """Frames, their robot, and where its camera is said to be."""
+
+    frames: ArmFrames
+    robot: Robot
+    frame: str                           # of the camera, '' where it has no name
+    T_base_camera: np.ndarray | None     # (4, 4) at the first frame, None: not said
+    #: link that moves and that the camera is said to be on; '' for one that stays
+    mount: str = ''
+
+
+def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
+                package_paths: Sequence[str | Path] = (),
+                report: Callable[[str, int, int], None] = lambda *_: None) -> CalibrationSource:
+    """
+    Read an episode or a bag, or a folder with the file frames.json.
+
+    Of a long one frames evenly over time are taken. Joints are those at the time of the image,
+    between two joint states.
+
+    :param topics: as `Episode.open`.
+    :raises CalibrationError: a folder is not of the form; :raises EpisodeError: a bag cannot be
+        read.
+    """
+    path = Path(path).expanduser()
+    if path.name == FRAMES_FILE or (path.is_dir() and (path / FRAMES_FILE).is_file()):
+        return _read_folder(path.parent if path.name == FRAMES_FILE else path, package_paths,
+                            report)
+    anything = JointTrajectory(('none',), np.array([0.0]), np.zeros((1, 1)))
+    messages = Messages(find_episode(path), topics, anything, placed=False)
+    robot = Robot.from_urdf(messages.only(Topic.ROBOT_DESCRIPTION).data,
+                            package_paths=package_paths)
+    info = messages.get(Topic.CAMERA_INFO, 0)
+    roi = info.roi
+    calibration = CameraCalibration(
+        width=info.width, height=info.height, distortion_model=info.distortion_model,
+        D=tuple(info.d), K=tuple(info.k), R=tuple(info.r), P=tuple(info.p),
+        binning_x=info.binning_x, binning_y=info.binning_y,
+        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
+    frames = EpisodeFrames(messages, 0, (info.height, info.width), CameraTopics())
+    positions = _joints_at(messages, robot, frames.stamps_ns)
+    pick = np.unique(np.linspace(0, len(frames) - 1, _MOST).round().astype(int))
+    images, depths = [], []
+    for number, index in enumerate(pick):
+        report('reading', number, len(pick))
+        frame = frames[int(index)]
+        images.append(calibration.rectify(frame.image))
+        depths.append(None if frame.depth is None else calibration.rectify_depth(frame.depth))
+    have_depth = bool(depths) and all(depth is not None for depth in depths)
+    arm = ArmFrames(np.stack(images), np.stack([d for d in depths if d is not None])
+                    if have_depth else None, positions[pick], calibration.pinhole)
+    name = info.header.frame_id
+    T_base_camera, mount = _said(robot, name, arm.joint_positions[0])
+    if T_base_camera is not None:
+        T_base_camera = T_base_camera @ calibration.T_optical_camera
+    return CalibrationSource(arm, robot, name, T_base_camera, mount)
+
+
+def _joints_at(messages: Messages, robot: Robot, stamps_ns: np.ndarray) -> np.ndarray:
+    """Return the robot's joints at times, between two joint states, (N, J)."""
+    times = messages.stamps(Topic.JOINT_STATES)
+    rows = []
+    for index in range(len(times)):
+        state = messages.get(Topic.JOINT_STATES, index)
+        rows.append(robot.configuration(dict(zip(state.name, map(float, state.position))),
+                                        strict=False))
+    seconds = (times - times[0]) * 1e-9
+    at = (stamps_ns - times[0]) * 1e-9
+    return np.stack([np.interp(at, seconds, column) for column in np.array(rows).T], axis=1)
+
+
+def _said(robot: Robot, frame: str, positions: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """Return where the description has the camera, and the link that moves it, if one does."""
+    if frame not in robot.link_names:
+        return None, ''
+    T_base_link = ForwardKinematics(robot)(positions[None])[0]
+    moving = [joint for joint in robot.path(frame) if joint.name in robot.joint_names]
+    mount = moving[-1].child if moving else ''
+    return T_base_link[robot.link_names.index(frame)], mount
+
+
+def _read_folder(folder: Path, package_paths: Sequence[str | Path],
+                 report: Callable[[str, int, int], None]) -> CalibrationSource:
+    try:
+        document: Any = json.loads((folder / FRAMES_FILE).read_text())
+        rows, names = document['frames'], [str(name) for name in document['joint_names']]
+        K = {key: float(document['camera'][key]) for key in ('fx', 'fy', 'cx', 'cy')}
+        robot = Robot.from_file(folder / document['urdf'], package_paths=package_paths)
+        pick = np.unique(np.linspace(0, len(rows) - 1, _MOST).round().astype(int))
+        positions, images, depths = [], [], []
+        for number, index in enumerate(pick):
+            report('reading', number, len(pick))
+            row = rows[index]
+            images.append(_picture(folder / row['image'], cv2.IMREAD_COLOR)[:, :, ::-1])
+            if row.get('depth'):
+                depth = _picture(folder / row['depth'], cv2.IMREAD_UNCHANGED).astype(np.float32)
+                depths.append(np.where(depth > 0, depth / 1000, np.nan).astype(np.float32))
+            positions.append(robot.configuration(dict(zip(names, map(float, row['joints'])))))
+        said = document.get('T_base_camera')
+        T_base_camera = None if said is None else np.array(said, np.float64).reshape(4, 4)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CalibrationError(f'{folder / FRAMES_FILE} cannot be read '
+                               f'({type(error).__name__}: {error}); its form is {_FORM}') from error
+    if not images:
+        raise CalibrationError(f'{folder / FRAMES_FILE} names no frames; its form is {_FORM}')
+    height, width = images[0].shape[:2]
+    if any(image.shape != images[0].shape for image in images):
+        raise CalibrationError(f'the pictures of {folder} do not all have {width} x {height} '
+                               'pixels')
+    camera = PinholeCamera(width, height, **K)
+    arm = ArmFrames(np.stack(images), np.stack(depths) if len(depths) == len(images) else None,
+                    np.stack(positions), camera)
+    return CalibrationSource(arm, robot, str(document.get('frame', '')), T_base_camera)
+
+
+def _picture(path: Path, flags: int) -> np.ndarray:
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise CalibrationError(f'{path} is no picture that can be read')
+    return image
+
+
+def with_focal_length(source: CalibrationSource, fx: float) -> CalibrationSource:
+    """Return the source with another focal length to begin with [px]; fy keeps its ratio."""
+    camera = source.frames.camera
+    changed = dataclasses.replace(camera, fx=fx, fy=camera.fy * fx / camera.fx)
+    return dataclasses.replace(source, frames=dataclasses.replace(source.frames, camera=changed))
