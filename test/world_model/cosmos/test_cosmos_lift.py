@@ -78,6 +78,24 @@ def test_a_thing_that_appears_has_no_place(scene):
     assert lifted.following == pytest.approx(0.0, abs=0.02)       # the robot is where it should be
 
 
+def test_what_comes_to_light_may_look_as_the_model_likes(scene):
+    """Nobody has seen the wall behind the robot's first place."""
+    observation, robot, lift = scene
+    picture = picture_of(observation, robot, 4)
+    picture[(robot.link_id[0] >= 0) & (robot.link_id[4] < 0)] = [20, 250, 20]
+    lifted = lift.lift(picture, 4, range(4, 5))
+    assert lifted.following == pytest.approx(0.0, abs=0.02)
+    assert not lifted.unplaced.any()
+
+
+@pytest.mark.parametrize('index', [2, 3, 4])
+def test_a_robot_that_stays_where_it_was_does_not_follow(scene, index):
+    observation, robot, lift = scene
+    lifted = lift.lift(observation.view.image, index, range(index, index + 1))
+    moved = robot.T_base_link[index, 1, 0, 3] - robot.T_base_link[0, 1, 0, 3]
+    assert lifted.following > 0.4 * moved
+
+
 def test_another_brightness_is_no_change(scene):
     observation, robot, lift = scene
     brighter = (picture_of(observation, robot, 2).astype(int) + 25).clip(0, 255).astype(np.uint8)
