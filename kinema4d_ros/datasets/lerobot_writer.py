@@ -3,8 +3,8 @@
 """
 Writes episodes as a LeRobot set of version 3.0, with depth: joints, colour as H.264, depth as HEVC.
 
-Each episode has a table and a video of its own, which the version allows. K and T, for which LeRobot
-has no place, are columns: camera_intrinsics.NAME (fx, fy, cx, cy [px]) and camera_extrinsics.NAME
+Each episode has a table and a video of its own, which the version allows. K and T, for which there
+is no place, are columns: camera_intrinsics.NAME (fx, fy, cx, cy [px]) and camera_extrinsics.NAME
 (T_base_camera, row by row).
 """
 from __future__ import annotations
