@@ -1,8 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What shadow_sim says on /diagnostics of a camera that stays, and of one that was knocked."""
-import time
-
 import numpy as np
 import pytest
 from arm_film import Arm, moved, TRUE
@@ -25,7 +23,7 @@ def settings(**values):
     return shadow_sim_settings(TABLE.validate({'drift_period': 1e-6, **values}))
 
 
-def looks(arm, T_said, *, count=6, depth=True, seconds=0):
+def looks(arm, T_said, *, count=6, depth=True):
     """Return observations by a camera that is at TRUE and said to be at `T_said`."""
     film = arm.film(arm.motion(count), depth=True)
     robot = arm.model.robot
@@ -40,7 +38,6 @@ def watched(arm, T_said, depth=True, **values):
     watch, told = DriftWatch(), settings(**values)
     for observation in looks(arm, T_said, depth=depth):
         watch.look(observation, arm.model.robot, told)
-        time.monotonic()
     return list(watch.status())
 
 
@@ -95,7 +92,8 @@ def test_it_is_among_the_diagnostics(arm, ros_domain):
         graph.wait(lambda: graph.node.count_subscribers('/diagnostics') > 0, 'the listener')
         publisher.publish(diagnostics(graph.node, 'demo_arm', (), (), None, {}))
         graph.wait(lambda: heard, 'the diagnostics')
+        name = graph.node.get_name()
     drift = next(status for status in heard[-1].status if 'camera drift' in status.name)
-    assert drift.name == f'{graph.node.get_name()}: camera drift'
+    assert drift.name == f'{name}: camera drift'
     assert drift.hardware_id == 'demo_arm'
     assert np.isfinite(float(value(drift, 'offset [mm]')))
