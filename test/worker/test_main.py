@@ -58,7 +58,8 @@ def test_the_worker_knows_no_ros():
 class Unusable:
     """An observation that cannot be made ready."""
 
-    def with_view(self, **_):
+    @property
+    def views(self):
         raise ValueError('what is this?')
 
 
