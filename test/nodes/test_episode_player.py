@@ -75,16 +75,15 @@ def test_every_camera_of_an_episode_is_played_below_its_name(ros_domain):
     with made() as graph:
         images = {name: graph.listen(f'{name}/image_raw', Image, WHOLE)
                   for name in ('camera', 'wrist')}
-        infos = graph.listen('wrist/camera_info', CameraInfo, WHOLE)
+        infos = {name: graph.listen(f'{name}/camera_info', CameraInfo, WHOLE) for name in images}
         joints = graph.listen('joint_states', JointState, WHOLE)
         trajectories = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
         player = Process('episode_player', *parameters(
-            episode=episode.path, rate=50.0, lead_in=0.1, at_end='hold', wait_for_subscribers=0.0,
-            depth_transport='none'))
+            episode=episode.path, rate=50.0, lead_in=0.1, at_end='hold', depth_transport='none'))
         graph.wait(lambda: trajectories and all(len(heard) > 3 for heard in images.values())
-                   and joints and infos, 'messages of both')
+                   and joints and infos['wrist'], 'messages of both')
         player.stop()
-    assert calibration_from_message(infos[0]) == wrist.calibration
+    assert calibration_from_message(infos['wrist'][0]) == wrist.calibration
     assert {name: heard[0].header.frame_id for name, heard in images.items()} == {
         'camera': episode.camera_frame, 'wrist': wrist.frame}
     np.testing.assert_array_equal(rgb_image(images['wrist'][0]), wrist.frames[0].image)
