@@ -15,6 +15,7 @@ from kinema4d_ros.types import CameraView
 
 FEWEST = 200          # points that both cameras measure, for a statement
 _SAMPLES = 2000       # points that are looked at, about
+_MOST = 1000          # of those that both measure
 _WIDEST = 0.08        # [m] a scene that is off by more is not found
 _PATCH = 25.0         # neighbouring pixels that err together and count as one observation
 _SLACK = 0.02         # [m] beyond noise that still is the same surface
@@ -72,7 +73,9 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
     pinhole = np.array([second.fx, second.fy, second.cx, second.cy])
     live = np.ascontiguousarray(other_depth, np.float32)
     keep = _shared(surface, normals, live, pinhole, other.T_base_camera, reach)
-    surface, normals = np.ascontiguousarray(surface[keep]), np.ascontiguousarray(normals[keep])
+    step = -(-np.count_nonzero(keep) // _MOST)
+    surface, normals = (np.ascontiguousarray(each[keep][::max(step, 1)])
+                        for each in (surface, normals))
     if not len(surface):
         return SceneAgreement(0, math.nan, 0.0, (0.0, 0.0, 0.0), math.inf, math.inf, np.zeros(3))
     center, distance = surface.mean(axis=0), float(surface[:, 2].mean())

@@ -64,6 +64,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='import in spite of this check; may be repeated')
     parser.add_argument('--to', choices=('mcap', 'lerobot'), default='mcap',
                         help='form of the episodes (default mcap, which lerobot has besides)')
+    parser.add_argument('--report', type=int, nargs='?', const=3, default=0, metavar='N',
+                        help='judge and predict the first N episodes whose camera is known '
+                             '(default 3), beside what really happened: OUT/report/report.html')
     parser.add_argument('--all', action='store_true', help='every episode in the table')
     parser.add_argument('--json', action='store_true', help='the report as JSON on stdout')
 
@@ -75,7 +78,10 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.cli.precheck import topics_of
     from kinema4d_ros.datasets import (EpisodeSettings, import_set, ImportSettings,
                                        load_extrinsics, MotionSettings, open_source)
+    from kinema4d_ros.errors import ConfigurationError
 
+    if options.json and options.report:
+        raise ConfigurationError('--report prints for people; leave it out with --json')
     motion = MotionSettings(options.units, options.flip_gripper, (options.residual, 0.05),
                             frozenset(options.allow), options.from_tip)
     extrinsics = load_extrinsics(options.extrinsics) if options.extrinsics else None
@@ -103,7 +109,19 @@ def run(options: argparse.Namespace) -> Exit:
         show.write_json(result)
     else:
         _print(result, options.out, None if options.all else MOST_LINES)
+    _report(result, options)
     return Exit.PASS if result.imported else Exit.FAIL
+
+
+def _report(result: ImportReport, options: argparse.Namespace) -> None:
+    """Write the page of the demo on some of the episodes."""
+    from kinema4d_ros.cli import demo
+
+    good = [str(options.out / episode.file) for episode in result.imported
+            if episode.camera_known][:options.report]
+    if good:
+        demo.run(argparse.Namespace(episodes=good, output=options.out / 'report', frames=25,
+                                    world_model='kinematic', no_open=True))
 
 
 def _rate(robot: str) -> float | None:

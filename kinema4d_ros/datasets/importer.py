@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from kinema4d_ros.errors import DatasetError, Kinema4DError
 from kinema4d_ros.robot import Robot
 
 _HALF = '.episode_'      # begins the names of folders that a killed import leaves
+#: a mesh beside the URDF, which an episode has without its folder; as of a package it can be found
+_RELATIVE = re.compile(r'(<mesh[^>]*filename=["\'])(?:\./)?(?=\w[\w.-]*/(?!/))')
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def _urdf_text(path: Path | None, preset: RobotPreset | None) -> str:
                                f'{where}, and name it with --urdf FILE')
         return ''
     Robot.from_file(path)      # says what is wrong with it, before a set is gone through
-    return path.read_text(encoding='utf-8')
+    return _RELATIVE.sub(r'\1package://', path.read_text(encoding='utf-8'))
 
 
 def _chosen(names: Sequence[str], settings: ImportSettings) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 """Reads a recorded episode: strict about what it finds, images decoded when they are asked for."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -183,8 +184,11 @@ class Episode:
                 views.append(self._view(camera, found, robot))
             except EpisodeError as error:
                 left_out[camera.name] = f'cannot be used: {error}'
-        return Observation(views[0].stamp_ns, tuple(views), views[0].joint_positions or {},
-                           left_out=left_out)
+        joints = views[0].joint_positions or {}
+        # the first view is taken at the observation's stamp: its joints are the observation's, and
+        # stay so for who replaces those
+        views[0] = dataclasses.replace(views[0], joint_positions=None)
+        return Observation(views[0].stamp_ns, tuple(views), joints, left_out=left_out)
 
     def _view(self, camera: EpisodeCamera, index: int, robot: Robot) -> CameraView:
         """

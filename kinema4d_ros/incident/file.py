@@ -8,16 +8,13 @@ largest size beforehand, reads no pickles, and checks what it got against each o
 """
 from __future__ import annotations
 
-import dataclasses
 import io
-import json
 import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -25,25 +22,23 @@ from PIL import Image
 
 from kinema4d_ros.errors import IncidentError, Kinema4DError
 from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
+from kinema4d_ros.incident.parts import array_of, document, encoded, packed, plain_json
+from kinema4d_ros.incident.seen import head_of, LIMITS, observation_of, OF_VIEW, parts_of
 from kinema4d_ros.serialization import from_plain, to_plain
-from kinema4d_ros.types import Background, JointTrajectory, Observation, PinholeCamera, Verdict
+from kinema4d_ros.types import JointTrajectory, Verdict
 
 FORMAT = 2              # 1 was of kinema4d_ros 0.1
 MAX_FILE = 200 << 20             # [bytes] of a packet
 _MAX_UNPACKED = 1 << 30          # [bytes] of all its parts
-_MAX_PIXELS = 64_000_000
 MAX_FRAMES = 60                  # of the prediction, which is kept for looking at only
 _FRAME_WIDTH = 240               # [px]
 #: name -> largest size unpacked [bytes]
 _TEXTS = {'incident.json': 4 << 20, 'verdict.json': 4 << 20, 'rules.json': 16 << 20,
           'robot.urdf': 64 << 20}
-_PICTURES = {'image.png': 256 << 20, 'background.png': 256 << 20}
-_ARRAYS = {name + '.npy': 256 << 20 for name in (
-    'depth', 'background_depth', 'background_known', 'background_stamp_ns', 'T_base_camera',
-    'trajectory_times', 'trajectory_positions', 'trajectory_velocities',
-    'trajectory_accelerations')}
+_ARRAYS = {f'trajectory_{name}.npy': 256 << 20 for name in (
+    'times', 'positions', 'velocities', 'accelerations')}
 _FRAME = re.compile(r'prediction/\d{4}\.jpg')
-_LIMITS = {**_TEXTS, **_PICTURES, **_ARRAYS, 'depth.png': 256 << 20}
+_LIMITS = {**_TEXTS, **OF_VIEW, **_ARRAYS, **LIMITS}
 _REQUIRED = ('incident.json', 'verdict.json', 'rules.json', 'robot.urdf', 'image.png',
              'T_base_camera.npy', 'trajectory_times.npy', 'trajectory_positions.npy')
 _ADVICE = 'was it copied whole? a packet is written by shadow_sim (parameter incident_dir)'
@@ -110,34 +105,18 @@ def read_packet(path: str | Path) -> IncidentPacket:
 def _parts(packet: IncidentPacket) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of everything that the file holds."""
     observation, motion = packet.observation, packet.trajectory
-    seen, scene = observation.view, observation.view.background
-    yield 'incident.json', _json({
-        'format': FORMAT, 'stamp_ns': observation.stamp_ns, 'camera': to_plain(seen.camera),
-        'joint_positions': dict(observation.joint_positions),
-        'joint_velocities': dict(observation.joint_velocities),
-        'joint_names': list(motion.joint_names),
+    yield 'incident.json', plain_json({
+        'format': FORMAT, **head_of(observation), 'joint_names': list(motion.joint_names),
         'frame_times': list(packet.frame_times)[:MAX_FRAMES], 'meshes': dict(packet.meshes)})
-    yield 'verdict.json', _json(to_plain(packet.verdict))
-    yield 'rules.json', _json(to_plain(packet.rules))
+    yield 'verdict.json', plain_json(to_plain(packet.verdict))
+    yield 'rules.json', plain_json(to_plain(packet.rules))
     yield 'robot.urdf', packet.robot_description.encode('utf-8', 'surrogatepass')
-    yield 'image.png', _encoded('.png', seen.image[..., ::-1])
-    arrays = {'T_base_camera': seen.T_base_camera, 'depth': seen.depth,
-              **{f'trajectory_{name}': getattr(motion, name) for name in (
-                  'times', 'positions', 'velocities', 'accelerations')}}
-    if seen.depth is not None:      # for looking at; the array is what counts
-        metres = np.nan_to_num(seen.depth, nan=0.0, posinf=0.0, neginf=0.0).clip(0.0, 65.535)
-        yield 'depth.png', _encoded('.png', np.rint(1000.0 * metres).astype(np.uint16))
-    if scene is not None:
-        yield 'background.png', _encoded('.png', scene.image[..., ::-1])
-        arrays |= {'background_depth': scene.depth, 'background_known': scene.known,
-                   'background_stamp_ns': scene.stamp_ns}
-    for name, array in arrays.items():
-        if array is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            yield f'{name}.npy', buffer.getvalue()
+    yield from parts_of(observation)
+    for name in ('times', 'positions', 'velocities', 'accelerations'):
+        if (array := getattr(motion, name)) is not None:
+            yield f'trajectory_{name}.npy', packed(array)
     for number, frame in enumerate(packet.frames[:MAX_FRAMES]):
-        yield f'prediction/{number:04d}.jpg', _encoded('.jpg', smaller(frame)[..., ::-1])
+        yield f'prediction/{number:04d}.jpg', encoded('.jpg', smaller(frame)[..., ::-1])
 
 
 def smaller(frame: np.ndarray) -> np.ndarray:
@@ -148,17 +127,6 @@ def smaller(frame: np.ndarray) -> np.ndarray:
     size = _FRAME_WIDTH, max(1, round(height * _FRAME_WIDTH / width))
     small: np.ndarray = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return small
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1).encode()
-
-
-def _encoded(suffix: str, pixels: np.ndarray) -> bytes:
-    done, data = cv2.imencode(suffix, np.ascontiguousarray(pixels))
-    if not done:
-        raise IncidentError(f'an image of shape {pixels.shape} cannot be stored as {suffix}')
-    return data.tobytes()
 
 
 # --------------------------------------------------------------------------- reading
@@ -190,40 +158,20 @@ def _part(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _packet(parts: dict[str, bytes]) -> IncidentPacket:
-    head = _document(parts, 'incident.json')
+    head = document(parts, 'incident.json')
     if not isinstance(head, dict) or head.get('format') != FORMAT:
         version = head.get('format') if isinstance(head, dict) else None
         hint = '; kinema4d_ros 0.1 wrote it, replay it with that' if version == 1 else ''
         raise IncidentError(
             f'incident.json has format {version!r}, this reader knows {FORMAT}{hint}')
     try:
-        camera = from_plain(PinholeCamera, head['camera'], 'incident.json: camera')
-        size = camera.height, camera.width
-        if camera.height * camera.width > _MAX_PIXELS:
-            raise IncidentError(f'the camera has {camera.width} x {camera.height} pixels')
-        background = None
-        if 'background.png' in parts:
-            background = Background(
-                _picture(parts, 'background.png', size),
-                _array(parts, 'background_depth', np.float32, size),
-                _array(parts, 'background_known', np.bool_, size),
-                _array(parts, 'background_stamp_ns', np.int64, size)      # not in packets of 0.1
-                if 'background_stamp_ns.npy' in parts else None)
-        observation = Observation.from_rgbd(
-            _picture(parts, 'image.png', size),
-            _array(parts, 'depth', np.float32, size) if 'depth.npy' in parts else None,
-            camera, _array(parts, 'T_base_camera', np.float64, (4, 4)),
-            _numbers(head['joint_positions'], 'joint_positions'),
-            stamp_ns=from_plain(int, head['stamp_ns'], 'incident.json: stamp_ns'),
-            background=background)
-        observation = dataclasses.replace(observation, joint_velocities=_numbers(
-            head.get('joint_velocities', {}), 'joint_velocities'))    # not in packets of before
+        observation = observation_of(head, parts)
         names = from_plain(tuple[str, ...], head['joint_names'], 'incident.json: joint_names')
         shape = (None, len(names))
         trajectory = JointTrajectory(
-            names, _array(parts, 'trajectory_times', np.float64, (None,)),
-            _array(parts, 'trajectory_positions', np.float64, shape),
-            *(_array(parts, f'trajectory_{name}', np.float64, shape)
+            names, array_of(parts, 'trajectory_times', np.float64, (None,)),
+            array_of(parts, 'trajectory_positions', np.float64, shape),
+            *(array_of(parts, f'trajectory_{name}', np.float64, shape)
               if f'trajectory_{name}.npy' in parts else None
               for name in ('velocities', 'accelerations')))
         times = from_plain(tuple[float, ...], head['frame_times'], 'incident.json: frame_times')
@@ -233,56 +181,13 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
         meshes = {str(uri): str(value) for uri, value in dict(head['meshes']).items()}
         return IncidentPacket(
             observation, parts['robot.urdf'].decode('utf-8', 'surrogatepass'), trajectory,
-            from_plain(IncidentRules, _document(parts, 'rules.json'), 'rules.json'),
-            from_plain(Verdict, _document(parts, 'verdict.json'), 'verdict.json'),
+            from_plain(IncidentRules, document(parts, 'rules.json'), 'rules.json'),
+            from_plain(Verdict, document(parts, 'verdict.json'), 'verdict.json'),
             frames, times, meshes)
     except KeyError as error:
         raise IncidentError(f'incident.json lacks {error}') from error
     except Kinema4DError as error:
         raise IncidentError(str(error)) from error
-
-
-def _document(parts: dict[str, bytes], name: str) -> Any:
-    try:
-        return json.loads(parts[name])
-    except (ValueError, RecursionError) as error:
-        raise IncidentError(f'{name} is not JSON: {error}') from error
-
-
-def _numbers(value: Any, where: str) -> dict[str, float]:
-    if not isinstance(value, dict):
-        raise IncidentError(f'{where} must map names to numbers')
-    return {name: from_plain(float, number, f'{where}.{name}') for name, number in value.items()}
-
-
-def _array(parts: dict[str, bytes], name: str, dtype: type,
-           shape: tuple[int | None, ...]) -> np.ndarray:
-    """Return an array whose type and shape are as they must be; no pickles, no surprises."""
-    if f'{name}.npy' not in parts:
-        raise IncidentError(f'it lacks {name}.npy')
-    stream = io.BytesIO(parts[f'{name}.npy'])
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise IncidentError(f'{name}.npy is of another version of the format')
-        got, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-    except ValueError as error:
-        raise IncidentError(f'{name}.npy is damaged: {error}') from error
-    data = stream.read()
-    fits = len(got) == len(shape) and all(want in (None, n) for want, n in zip(shape, got))
-    if kind != np.dtype(dtype) or not fits or kind.itemsize * int(np.prod(got)) != len(data):
-        raise IncidentError(f'{name}.npy must be {np.dtype(dtype)} of shape '
-                            f'{tuple("*" if n is None else n for n in shape)}, got {kind} {got}')
-    array: np.ndarray = np.frombuffer(data, kind).reshape(got, order='F' if fortran else 'C')
-    return array
-
-
-def _picture(parts: dict[str, bytes], name: str, size: tuple[int, int]) -> np.ndarray:
-    """Return a PNG as (H, W, 3) uint8 RGB; its size is looked at before it is unpacked."""
-    with Image.open(io.BytesIO(parts[name]), formats=('PNG',)) as picture:
-        if picture.size != (size[1], size[0]) or picture.mode != 'RGB':
-            raise IncidentError(f'{name} is {picture.mode} of {picture.size[0]} x '
-                                f'{picture.size[1]} pixels, the camera has {size[1]} x {size[0]}')
-        return np.array(picture)
 
 
 def _frame(data: bytes) -> np.ndarray:

@@ -249,14 +249,30 @@ def _look_up(p: np.ndarray, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
 
 
 @numba.njit(cache=True, nogil=True)
-def _far(p: np.ndarray, radius: float, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
-         spacing: float) -> bool:
-    """Return whether a sphere lies outside of the grid."""
-    for axis in range(3):
-        x = T[axis, 0] * p[0] + T[axis, 1] * p[1] + T[axis, 2] * p[2] + T[axis, 3] - low[axis]
-        if x < -radius or x > (grid.shape[axis] - 1) * spacing + radius:
-            return True
-    return False
+def _least(p: np.ndarray, radius: float, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
+           spacing: float) -> float:
+    """
+    Return what the points of a sphere are at least away, by the distance at its middle.
+
+    It is inf for a sphere outside of the grid, and -inf where its middle is outside.
+    """
+    nx, ny, nz = grid.shape
+    reach = radius / spacing
+    x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
+    if x < -reach or x > nx - 1 + reach:
+        return np.inf
+    y = (T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3] - low[1]) / spacing
+    if y < -reach or y > ny - 1 + reach:
+        return np.inf
+    z = (T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3] - low[2]) / spacing
+    if z < -reach or z > nz - 1 + reach:
+        return np.inf
+    i, j, k = int(np.floor(x + 0.5)), int(np.floor(y + 0.5)), int(np.floor(z + 0.5))
+    if not (0 <= i < nx and 0 <= j < ny and 0 <= k < nz):
+        return -np.inf
+    # The corner is up to 0.87 cells from the middle, and what is looked up at a point is a mean of
+    # distances at corners that are up to 0.87 cells from it.
+    return grid[i, j, k] - radius - 1.75 * spacing
 
 
 @numba.njit(cache=True, nogil=True)
@@ -270,8 +286,7 @@ def _closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.
     A cube is passed over where its middle is so far from the link that none of its points can be
     nearer than the nearest so far. To begin with, that is the nearest of the time before.
     """
-    # What is looked up is a mean of distances at corners, which are up to 0.87 cells away.
-    slack, last = np.float32(1.75) * spacing, -1
+    last = -1
     for t in range(first, len(T_link_base), stride):
         best, found = reach, -1
         if last >= 0 and t < gone[last]:
@@ -279,10 +294,7 @@ def _closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.
             if value < best:
                 best, found = value, last
         for cube in near:
-            if _far(centers[cube], radii[cube], T_link_base[t], grid, low, spacing):
-                continue
-            middle = _look_up(centers[cube], T_link_base[t], grid, low, spacing)
-            if middle < np.inf and middle - radii[cube] - slack >= best:
+            if _least(centers[cube], radii[cube], T_link_base[t], grid, low, spacing) >= best:
                 continue
             for n in range(starts[cube], starts[cube + 1]):
                 if t < gone[n]:

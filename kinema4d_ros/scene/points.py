@@ -133,8 +133,8 @@ def without_known(depth: np.ndarray, pinhole: np.ndarray, T_other_this: np.ndarr
     """
     Return a depth image (H, W) float32 [m] without what another camera measures at the same place.
 
-    Where the two measure one surface, the points of one of them are enough. What the other does
-    not take for a surface, by `least` neighbours, stays.
+    Where the two measure one surface, the points of one of them are enough. The other measures
+    one where four neighbouring pixels are alike, and `least` more are where that is more than 3.
 
     :param pinhole: fx, fy, cx, cy [px] of the image, and `other_pinhole` of the other.
     :param T_other_this: (3, 4) float64 from this camera to the other.
@@ -160,13 +160,20 @@ def without_known(depth: np.ndarray, pinhole: np.ndarray, T_other_this: np.ndarr
             if not 0.0 < far <= farthest:      # NaN too
                 continue
             inverse = 1.0 / far
-            column = int(((a + T00 * u) * z + T[0, 3]) * inverse * fx + cx + 0.5)
-            row = int(((b + T10 * u) * z + T[1, 3]) * inverse * fy + cy + 0.5)
-            if 0 <= row < height and 0 <= column < width \
-                    and abs(other[row, column] - far) <= tolerance:
-                same = max(np.float32(SAME_SURFACE), np.float32(3.0 * far / fx))
-                if _is_surface(other_closed, row, column, same, least):
-                    left[v, u] = np.nan
+            right = ((a + T00 * u) * z + T[0, 3]) * inverse * fx + cx
+            down = ((b + T10 * u) * z + T[1, 3]) * inverse * fy + cy
+            if not (0.0 <= right < width - 1 and 0.0 <= down < height - 1):
+                continue
+            column, row = int(right), int(down)
+            p, q = other[row, column], other[row, column + 1]
+            r, s = other[row + 1, column], other[row + 1, column + 1]
+            across, along = right - column, down - row
+            there = (p * (1 - across) + q * across) * (1 - along) \
+                + (r * (1 - across) + s * across) * along
+            same = max(np.float32(SAME_SURFACE), np.float32(3.0 * far / fx))
+            if abs(there - far) <= tolerance and max(p, q, r, s) - min(p, q, r, s) <= same \
+                    and (least <= 3 or _is_surface(other_closed, row, column, same, least)):
+                left[v, u] = np.nan
     return left
 
 

@@ -286,7 +286,7 @@ def test_truncated_or_flipped_anywhere(tmp_path, share, bit):
     ({'incident.json': b'[' * 100_000}, 'incident.json is not JSON'),
     ({'incident.json': b'[]'}, 'format None, this reader knows 2'),
     ({'incident.json': b'{"format": 9}'}, 'format 9'),
-    ({'incident.json': b'{"format": 2}'}, "lacks 'camera'"),
+    ({'incident.json': b'{"format": 2}'}, "lacks 'joint_positions'"),
     ({'incident.json': b'{"format": 1}'}, 'format 1, this reader knows 2; kinema4d_ros 0.1'),
     ({'verdict.json': b'{"status": "GOOD", "summary": ""}'}, "json.status is 'GOOD', valid"),
     ({'verdict.json': b'{"status": "PASS"}'}, 'summary'),

@@ -55,7 +55,8 @@ def check_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: boo
             node.inputs.refresh()
         report('looking at what was heard', 0, 0)
         checks = [*_topics(node), *_qos(node), *_rates(node), *_clock(node),
-                  *check_robot(node), *check_camera(node), *_shadow_sim(node)]
+                  *check_robot(node), *check_camera(node), *_shadow_sim(node),
+                  *node.drift.check()]
         node.inputs.close()
         return checks
 

@@ -18,6 +18,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.nodes.doctor.drift import DriftReports
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 
@@ -67,6 +68,7 @@ class GraphProbe(NodeBase, Node):
         self.joint_names: set[str] = set()
         self.infos: dict[str, HeardInfo] = {}      # by camera
         self.tree = TransformTree()
+        self.drift = DriftReports(self)
         self.values = dict(TABLE.validate({
             name: self.get_parameter(name).value for name in self.list_parameters([], 0).names
             if TABLE.row(name) is not None}))

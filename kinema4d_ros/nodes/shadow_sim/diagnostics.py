@@ -11,6 +11,7 @@ from rclpy.node import Node
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import duration_seconds
 from kinema4d_ros.msg import Verdict
+from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
 from kinema4d_ros.nodes.shadow_sim.readiness import (Readiness, READINESS, ROBOT_HASH,
                                                      SCENE_STAMP)
 from kinema4d_ros.nodes.shadow_sim.received import InputStatus
@@ -31,9 +32,15 @@ class DiagnosticsPublisher:
         self._all = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._readiness = node.create_publisher(DiagnosticStatus, '~/readiness', qos.READINESS)
         self._last: tuple[object, ...] = ()
+        self.drift = DriftWatch()
 
     def publish(self, array: DiagnosticArray) -> None:
-        """Publish what `diagnostics` returned."""
+        """Publish what `diagnostics` returned, and how far cameras have drifted."""
+        first = array.status[0]
+        for status in self.drift.status():
+            status.name = f'{first.name.partition(":")[0]}: {status.name}'
+            status.hardware_id = first.hardware_id
+            array.status.append(status)
         self._all.publish(array)
         ready = next(status for status in array.status if status.name.endswith(f': {READINESS}'))
         values = {each.key: each.value for each in ready.values}

@@ -303,8 +303,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
             reason = str(error) if isinstance(error, Kinema4DError) else traceback.format_exc()
             self.get_logger().error(f'robot_description is refused: {reason}')
             # the robot of before is not what the topic describes any more
-            robot, finder = None, None
-            refusal = f'the robot description is refused: {reason}'
+            robot, finder, refusal = None, None, f'the robot description is refused: {reason}'
         if parts is not self._parts:      # cleaned up meanwhile: the next ones read it themselves
             return
         if before:
@@ -340,6 +339,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         try:
             observed = inputs.observe(finder, self.get_clock().now().nanoseconds,
                                       self._settings.current.values)
+            self._diagnostics.drift.look(observed.observation, finder.robot, self._settings.current)
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return

@@ -321,6 +321,13 @@ TABLE_ROWS = (
               'judges again; empty for none'),
     Parameter('diagnostics_rate', float, 1.0, 'Rate of /diagnostics', unit='Hz', minimum=0.1,
               maximum=10.0, read_only=True),
+    Parameter('drift_period', float, 10.0,
+              'How often each camera with depth is compared with the robot while nothing else is '
+              'to do, for the drift on /diagnostics; needs memory_rate above 0; 0 never',
+              unit='s', minimum=0.0, maximum=3600.0),
+    Parameter('drift_limit', float, 0.01,
+              'A robot that is seen farther from where it should be is a warning on /diagnostics; '
+              '0 never', unit='m', minimum=0.0, maximum=1.0),
     Parameter('autostart', bool, True,
               'Configure and activate at start; false leaves that to a lifecycle manager',
               read_only=True),

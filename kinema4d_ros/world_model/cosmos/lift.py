@@ -17,7 +17,7 @@ import numpy as np
 
 from kinema4d_ros.camera.points import merge, pointmap
 from kinema4d_ros.scene import SceneView
-from kinema4d_ros.scene.mask import grow
+from kinema4d_ros.scene.mask import grow, grow_robot
 from kinema4d_ros.types import RobotRollout
 
 _BLUR = 1.2              # [px] at 640 px of width: what resizing and coding take of an edge
@@ -25,6 +25,7 @@ _RIM = 2                 # [px] beside the robot where pixels mix it with the sc
 _TOLERANCE = 0.01        # [m] the robot is drawn over what is at most this far in front of it
 _LEAST_PIXELS = 30       # of an outline, to measure how far another one is from it
 _MOST = 0.8              # of the robot's outline
+_FOUND = 0.05            # [m] an outline that is farther off is not that of the robot
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class PictureLift:
         self._robot, self._threshold = robot, threshold
         self._image, self._depth = scene.image, scene.depth
         self._sigma = _BLUR * robot.camera.width / 640
+        memory = scene.seen.background
+        #: (H, W) bool, where the robot hid the scene at first and nobody remembers it
+        self._hidden = grow_robot(robot.link_id[0] >= 0, robot.camera)
+        if memory is not None:
+            self._hidden &= ~memory.known
 
     def lift(self, picture: np.ndarray, index: int, shown: Iterable[int]) -> LiftedPicture:
         """
@@ -67,9 +73,11 @@ class PictureLift:
         # Where the robot is, something else than the scene is to be seen; unless its colour is
         # that of the scene, so that both look alike.
         lost = np.where(mask, visible & ~changed, changed | rim)
+        following = self._following(index, mask & visible, changed)
+        if following is None or following > _FOUND:
+            lost |= mask            # something is to be seen there, and it is not the robot
         points[lost] = np.nan
-        return LiftedPicture(points, changed & ~mask & ~rim, mask,
-                             self._following(index, mask & visible, changed))
+        return LiftedPicture(points, changed & ~mask & ~rim & ~self._hidden, mask, following)
 
     def can_be_followed(self, index: int) -> bool:
         """Return whether the outline of the robot can be told from the scene at a frame."""
@@ -113,8 +121,10 @@ class PictureLift:
         metres = float(np.median(z[robot])) / camera.fx      # of a pixel at the robot
         if seen.sum() < _LEAST_PIXELS:
             return float(np.hypot(*exact.shape)) * metres
-        return metres * float(max(np.quantile(_distance(seen)[exact], _MOST),
-                                  np.median(_distance(exact)[seen])))
+        # What comes to light where the robot was looks as the model likes: it tells of no robot.
+        told = seen & ~self._hidden
+        noise = np.median(_distance(exact)[told]) if told.any() else 0.0
+        return metres * float(max(np.quantile(_distance(seen)[exact], _MOST), noise))
 
 
 def _without_specks(mask: np.ndarray) -> np.ndarray:

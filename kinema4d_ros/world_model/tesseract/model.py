@@ -95,6 +95,12 @@ class Tesseract(WorldModel):
             raise WorldModelError('this tesseract model is closed; make a new one')
         observation = first_view(observation)
         check_camera(observation, robot)
+        moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
+        if moved > 5e-3:
+            raise WorldModelError(
+                f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}), '
+                'and the depth of tesseract is brought to metres by what was seen from where it '
+                'was; use a camera that stands still')
         import torch
         size, count = engine.checkpoint.size, len(robot.times)
         fit = model_fit(observation.view.camera, size.width, size.height)

@@ -63,6 +63,8 @@ def test_noise_does_not_follow(scene):
         8, 1)
     lifted = lift.lift(noise, 4, range(4, 5))
     assert lifted.following > 0.05 and lifted.unplaced.mean() > 0.5
+    # What is there differs from the scene, as the robot would; but it is not the robot.
+    assert np.isnan(lifted.points[robot.link_id[4] >= 0]).all()
 
 
 def test_a_thing_that_appears_has_no_place(scene):
@@ -74,6 +76,24 @@ def test_a_thing_that_appears_has_no_place(scene):
     assert np.isnan(lifted.points[91:109, 131:149]).all()
     assert not lifted.unplaced[:80, 110:].any()
     assert lifted.following == pytest.approx(0.0, abs=0.02)       # the robot is where it should be
+
+
+def test_what_comes_to_light_may_look_as_the_model_likes(scene):
+    """Nobody has seen the wall behind the robot's first place."""
+    observation, robot, lift = scene
+    picture = picture_of(observation, robot, 4)
+    picture[(robot.link_id[0] >= 0) & (robot.link_id[4] < 0)] = [20, 250, 20]
+    lifted = lift.lift(picture, 4, range(4, 5))
+    assert lifted.following == pytest.approx(0.0, abs=0.02)
+    assert not lifted.unplaced.any()
+
+
+@pytest.mark.parametrize('index', [2, 3, 4])
+def test_a_robot_that_stays_where_it_was_does_not_follow(scene, index):
+    observation, robot, lift = scene
+    lifted = lift.lift(observation.view.image, index, range(index, index + 1))
+    moved = robot.T_base_link[index, 1, 0, 3] - robot.T_base_link[0, 1, 0, 3]
+    assert lifted.following > 0.4 * moved
 
 
 def test_another_brightness_is_no_change(scene):
@@ -95,7 +115,8 @@ def test_a_robot_of_the_colour_of_the_wall_cannot_be_followed():
     view = Scene(observation.with_view(image=image), (robot.link_id[0] >= 0,)).view
     lift = PictureLift(view, robot, 30.0)
     assert not lift.can_be_followed(1)
-    assert lift.lift(image, 1, range(1, 2)).following is None
+    lifted = lift.lift(image, 1, range(1, 2))
+    assert lifted.following is None and np.isnan(lifted.points[lifted.robot_mask]).all()
 
 
 def test_without_depth_only_the_robot_has_points():

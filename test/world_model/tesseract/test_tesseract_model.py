@@ -153,6 +153,14 @@ def test_without_depth_it_says_what_it_needs(model):
         next(model.predict(observation.with_view(depth=holes), robot))
 
 
+def test_a_moving_camera_is_refused(model):
+    observation, robot = make_scene(2)
+    poses = robot.T_base_camera.copy()
+    poses[1:, 0, 3] = 0.2
+    with pytest.raises(WorldModelError, match=r'the camera moves .*0\.200'):
+        next(model.predict(observation, dataclasses.replace(robot, T_base_camera=poses)))
+
+
 def test_values_that_are_not_finite_are_refused(model):
     weight = model.engine.transformer.proj_out.weight
     kept = weight.detach().clone()

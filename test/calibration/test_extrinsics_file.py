@@ -1,0 +1,61 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The file of a camera's place: what is written is read again, by programs and as parameters."""
+import numpy as np
+import pytest
+import yaml
+from arm_film import CAMERA, TRUE
+
+from kinema4d_ros.calibration import Extrinsics
+from kinema4d_ros.errors import CalibrationError
+
+
+def made(**changes):
+    return Extrinsics(**{
+        'parent': 'base_link', 'T_parent_camera': TRUE, 'calibration_sigma': 0.0004,
+        'calibration_turn_sigma': 0.004, 'frame': 'optical', 'camera': CAMERA,
+        'covariance': np.diag([1e-8, 2e-8, 3e-8, 1e-6, 1e-6, 1e-6]), 'method': 'robot: "x"',
+        'source': 'monday', **changes})
+
+
+def test_what_is_written_is_read(tmp_path):
+    made().save(tmp_path / 'camera.yaml')
+    found = Extrinsics.load(tmp_path / 'camera.yaml')
+    np.testing.assert_allclose(found.T_parent_camera, TRUE, atol=1e-7)
+    np.testing.assert_allclose(found.covariance, made().covariance, atol=1e-12)
+    assert found.camera == CAMERA and found.method == 'robot: "x"' and found.stays
+    assert found.calibration_sigma == pytest.approx(0.0004)
+
+
+def test_it_is_a_file_of_parameters(tmp_path):
+    """Of names that shadow_sim has; no sigma is smaller than meshes and joints are good."""
+    made().save(tmp_path / 'camera.yaml')
+    document = yaml.safe_load((tmp_path / 'camera.yaml').read_text())
+    values = document['/**']['ros__parameters']
+    assert set(values) == {'extrinsics', 'tier1'}
+    assert values['extrinsics'][:3] == pytest.approx(TRUE[:3, 3])
+    assert values['tier1'] == {'calibration_sigma': 0.001, 'calibration_turn_sigma': 0.004}
+    assert all(isinstance(value, float) for value in values['extrinsics'])
+    own = document['kinema4d_calibration']['ros__parameters']
+    assert all(isinstance(value, float) for value in own['covariance'])
+
+
+def test_a_camera_on_the_hand_is_no_parameter(tmp_path):
+    """It moves, so it has to be in the URDF or in TF; the file says the command."""
+    made(stays=False, parent='panda_hand').save(tmp_path / 'camera.yaml')
+    text = (tmp_path / 'camera.yaml').read_text()
+    assert 'extrinsics' not in yaml.safe_load(text)['/**']['ros__parameters']
+    assert '--frame-id panda_hand --child-frame-id optical' in text
+    assert not Extrinsics.load(tmp_path / 'camera.yaml').stays
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / 'other.yaml').write_text('/**: {ros__parameters: {extrinsics: [0, 0, 0]}}\n')
+    for name in ('other.yaml', 'none.yaml'):
+        with pytest.raises(CalibrationError, match=f'{name} is no file of `kinema4d calibrate`'):
+            Extrinsics.load(tmp_path / name)
+
+
+def test_a_pose_that_is_none_is_refused():
+    with pytest.raises(CalibrationError, match='T_parent_camera must be'):
+        made(T_parent_camera=2 * TRUE)

@@ -1,0 +1,58 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of docs/datasets.md lead from a LeRobot set and a URDF to a report."""
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from made_sets import calibration_file, lerobot, PANDA, ROOT
+
+from kinema4d_ros.cli.exits import Exit
+from kinema4d_ros.cli.main import main
+from kinema4d_ros.datasets import RobotPreset
+
+assert pa      # as in test_layouts
+PAGE = ROOT / 'docs' / 'datasets.md'
+T_BASE_CAMERA = np.array([[0.0, -0.5, -0.8660254, 1.5], [1.0, 0.0, 0.0, 0.0],
+                          [0.0, -0.8660254, 0.5, 0.3], [0.0, 0.0, 0.0, 1.0]])
+
+
+def commands() -> list[list[str]]:
+    """Return the words of the three commands of the page's first block."""
+    block = re.search(r'^```bash\n(.*?)^```', PAGE.read_text(), re.M | re.S)[1]
+    return [shlex.split(line)[1:] for line in block.splitlines()]
+
+
+def test_from_a_lerobot_set_and_a_urdf_to_a_report(tmp_path, monkeypatch, capsys):
+    """Calibration has tests of its own: its file is written here, of the camera that was."""
+    monkeypatch.chdir(tmp_path)
+    lerobot(tmp_path / 'my_set')
+    shutil.copy(PANDA, tmp_path / 'panda.urdf')
+    first, calibrate, again = commands()
+    assert main(first) == Exit.PASS
+    assert 'kinema4d calibrate out/episode_000000.mcap' in capsys.readouterr().out
+    assert calibrate[:2] == ['calibrate', 'out/episode_000000.mcap']
+    calibration_file(tmp_path / calibrate[calibrate.index('--out') + 1], T_BASE_CAMERA)
+    assert main(again) == Exit.PASS
+    printed = capsys.readouterr().out
+    assert '2 of 2 episodes' in printed and 'UNSURE' in printed
+    page = (tmp_path / 'out' / 'report' / 'report.html').read_text()
+    assert 'episode_000000' in page and 'data:video/mp4' in page
+
+
+def test_the_preset_of_the_page_can_be_read(tmp_path):
+    text = re.search(r'^```yaml\n(.*?)^```', PAGE.read_text(), re.M | re.S)[1]
+    (tmp_path / 'my_arm.yaml').write_text(text)
+    preset = RobotPreset.load(tmp_path / 'my_arm.yaml')
+    assert preset.name == yaml.safe_load(text)['name'] and preset.gripper.open == 1.0
+
+
+@pytest.mark.parametrize('option', ['--allow', '--units', '--from-tip', '--flip-gripper'])
+def test_options_that_the_page_names_are_there(option, capsys):
+    with pytest.raises(SystemExit):
+        main(['import', '--help'])
+    assert option in capsys.readouterr().out and option in PAGE.read_text()
