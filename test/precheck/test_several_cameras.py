@@ -94,6 +94,18 @@ def test_a_camera_that_does_not_see_the_robot_in_its_place_is_left_out(shadow):
     assert all(f.severity is Severity.UNSURE for f in said(none, FindingCode.CAMERA_POSE))
 
 
+def test_a_camera_without_depth_is_judged_by_the_outline_of_the_robot(shadow):
+    front = view(World(), 'front', FRONT)
+    wrist = dataclasses.replace(view(World(), 'wrist', looking_at((0, -0.45, 0.45), (0, 0, 0.25))),
+                                depth=None)
+    for seen, said_of in ((wrist, 'is where it should be'),
+                          (moved(wrist, (0.035, 0, 0)), ' px off')):
+        verdict = judge(shadow, observation(front, seen), AWAY)
+        (camera,) = said(verdict, FindingCode.CAMERA_POSE)
+        assert verdict.status is Status.PASS and camera.severity is Severity.INFO
+        assert camera.other == 'wrist' and said_of in camera.message
+
+
 def test_a_depth_camera_that_measures_nothing_is_left_out(shadow):
     front, side = both()
     dead = dataclasses.replace(side, depth=np.full_like(side.depth, np.nan))
