@@ -11,6 +11,8 @@ SUFFIX := $(if $(filter-out jazzy,$(ROS_DISTRO)),-$(ROS_DISTRO))
 BIN := .venv$(SUFFIX)/bin
 IN_ENV := source install$(SUFFIX)/setup.bash && export PATH="$(CURDIR)/$(BIN):$$PATH" &&
 ARGS ?=
+# of pytest: one more than there are cores at least, for tests of nodes mostly wait
+PROCESSES ?= 3
 
 help:	## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +26,8 @@ demo: setup	## Play recorded episodes into the nodes; results in out/demo/. ARGS
 test:	## Run every test. ARGS='test/robot -k fk' for some, ROS_DISTRO=kilted on that ROS.
 	@$(SETUP) engine docs browser
 	@$(IN_ENV) ROS_LOCALHOST_ONLY=1 ROS_PYTHON_CHECK_FIELDS=1 \
-		exec python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
+		exec python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
+		--durations 10 $(ARGS)
 
 bench: setup	## Measure what docs/measured.md states, as JSON.
 	@$(IN_ENV) exec python -m bench $(ARGS)

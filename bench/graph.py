@@ -20,8 +20,10 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.publisher import Publisher
 from trajectory_msgs.msg import JointTrajectory
 
+from bench.cameras import PLACES
 from bench.precheck import motion
 from bench.render import looking_at, PANDA
+from bench.robot_feed import camera_names
 from bench.world import ROOT, ros_environment
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import trajectory_message
@@ -81,11 +83,12 @@ class Process:
 
 
 def robot_feed(log_folder: Path, *, size: tuple[int, int], camera_rate: float,
-               joint_rate: float) -> Process:
-    """Start the robot and its camera."""
+               joint_rate: float, cameras: int = 1) -> Process:
+    """Start the robot and its cameras."""
     return Process('robot_feed', [
         sys.executable, '-m', 'bench.robot_feed', '--size', *map(str, size),
-        '--camera-rate', str(camera_rate), '--joint-rate', str(joint_rate)],
+        '--cameras', str(cameras), '--camera-rate', str(camera_rate),
+        '--joint-rate', str(joint_rate)],
         log_folder / 'robot_feed.log')
 
 
@@ -96,12 +99,15 @@ def node(log_folder: Path, name: str, domain: int = 0, **parameters: object) -> 
                           *arguments], log_folder / f'{name}.log', domain)
 
 
-def shadow_sim(log_folder: Path, **parameters: object) -> Process:
-    """Start shadow_sim, which is given where the camera of `robot_feed` is."""
-    T = looking_at((1.3, 0.5, 0.9), (0.35, 0.0, 0.2))
-    pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
-    return node(log_folder, 'shadow_sim', extrinsics=[float(value) for value in pose],
-                **parameters)
+def shadow_sim(log_folder: Path, cameras: int = 1, **parameters: object) -> Process:
+    """Start shadow_sim, which is given where the cameras of `robot_feed` are."""
+    names = camera_names(cameras)
+    places: dict[str, object] = {'cameras': names}
+    for name, place in zip(names, PLACES.values()):
+        T = looking_at(place, (0.35, 0.0, 0.2))
+        pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
+        places[f'{name}.extrinsics'] = [float(value) for value in pose]
+    return node(log_folder, 'shadow_sim', **places, **parameters)
 
 
 class Client:
@@ -201,16 +207,16 @@ class Graph:
     """Robot, shadow_sim and client, running and having exchanged a first verdict."""
 
     def __init__(self, log_folder: Path, *, size=(720, 480), camera_rate=30.0, joint_rate=100.0,
-                 hears_frames=True, **parameters: object):
+                 hears_frames=True, cameras=1, **parameters: object):
         """Make the graph and start its processes."""
         log_folder.mkdir(parents=True, exist_ok=True)
         self.robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
         self.trajectory = trajectory_message(motion(self.robot))
         self._ending = contextlib.ExitStack()
         self.feed = robot_feed(log_folder, size=size, camera_rate=camera_rate,
-                               joint_rate=joint_rate)
+                               joint_rate=joint_rate, cameras=cameras)
         self._ending.callback(self.feed.end)
-        self.node = shadow_sim(log_folder, **parameters)
+        self.node = shadow_sim(log_folder, cameras, **parameters)
         self._ending.callback(self.node.end)
         self.client = Client(hears_frames=hears_frames)
         self._ending.callback(self.client.close)

@@ -1,9 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-A Panda at rest and its depth camera as a process: ``python -m bench.robot_feed --help``.
+A Panda at rest and its depth cameras as a process: ``python -m bench.robot_feed --help``.
 
-The camera publishes colour (rgb8), depth (16UC1) and calibration at one rate, the joints at
+Each camera publishes colour (rgb8), depth (16UC1) and calibration at one rate, the joints at
 another, both from schedules that do not drift. It prints how many of each it published in a line of
 JSON for each line of its input, and ends with it.
 """
@@ -20,6 +20,7 @@ import rclpy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 
+from bench.cameras import PLACES
 from bench.precheck import observe, START
 from bench.render import PANDA
 from kinema4d_ros.bridge import qos
@@ -30,7 +31,6 @@ from kinema4d_ros.nodes.run import keep_freed_memory
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.types import PinholeCamera
 
-FRAME = 'camera_optical_frame'
 _LENS = 0.68      # focal length in widths, as that of a usual depth camera
 
 
@@ -40,10 +40,16 @@ def pinhole(width: int, height: int) -> PinholeCamera:
                          (height - 1) / 2)
 
 
+def camera_names(count: int) -> list[str]:
+    """Return the names of so many cameras; one alone has the name of a single one."""
+    return ['camera'] if count == 1 else [f'camera_{number}' for number in range(count)]
+
+
 def main() -> None:
     """Publish until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--size', type=int, nargs=2, default=(1280, 720))
+    parser.add_argument('--cameras', type=int, default=1, choices=range(1, len(PLACES) + 1))
     parser.add_argument('--camera-rate', type=float, default=30.0)
     parser.add_argument('--joint-rate', type=float, default=500.0)
     options = parser.parse_args()
@@ -52,15 +58,17 @@ def main() -> None:
     node = rclpy.create_node('robot_feed')
     urdf = PANDA.read_text()
     robot = Robot.from_urdf(urdf, source_dir=PANDA.parent)
-    camera = pinhole(*options.size)
-    observation = observe(robot, load_meshes(robot), camera)
-    depth = np.nan_to_num(observation.view.depth * 1000.0).astype(np.uint16)
-    header = Header(frame_id=FRAME)
-    messages = [(node.create_publisher(type(message), f'camera/{name}', qos.PREDICTION), message)
-                for name, message in (
-                    ('camera_info', camera_info_message(camera, header)),
-                    ('depth/image_raw', array_to_image(depth, header, '16UC1')),
-                    ('image_raw', array_to_image(observation.view.image, header)))]
+    camera, meshes, messages = pinhole(*options.size), load_meshes(robot), []
+    for space, place in zip(camera_names(options.cameras), PLACES.values()):
+        view = observe(robot, meshes, camera, place).view
+        depth = np.nan_to_num(view.depth * 1000.0).astype(np.uint16)
+        header = Header(frame_id=f'{space}_optical_frame')
+        messages += [
+            (node.create_publisher(type(message), f'{space}/{name}', qos.PREDICTION), message)
+            for name, message in (
+                ('camera_info', camera_info_message(camera, header)),
+                ('depth/image_raw', array_to_image(depth, header, '16UC1')),
+                ('image_raw', array_to_image(view.image, header)))]
     joints = node.create_publisher(JointState, 'joint_states', qos.PREDICTION)
     state = joint_state_message(dict(zip(robot.joint_names, START)), Header())
     description = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)

@@ -40,8 +40,18 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 
 #: files whose tests take long, the longest first, by their wall time: they start first, so that no
-#: process of pytest is left with one of them when the others are done
-_LONG = ('nodes/test_gate_processes.py',)
+#: process of pytest is left with one of them when the others are done. By default pytest-xdist
+#: begins with those that have the most tests, which are the short ones.
+_LONG = (
+    'nodes/test_shadow_sim_life.py', 'precheck/test_fuzz.py', 'nodes/test_gate_processes.py',
+    'nodes/test_kinema4d_node.py', 'evaluation/test_statistics.py', 'evaluation/test_scores.py',
+    'nodes/test_launch.py', 'nodes/test_gate_cell.py', 'nodes/test_shadow_sim_tiers.py',
+    'precheck/test_camera_belief.py', 'nodes/test_recording_node.py',
+    'nodes/test_episode_player.py', 'evaluation/test_streaming.py', 'nodes/test_viewer.py',
+    'nodes/test_shadow_sim_inputs.py', 'nodes/test_incidents.py', 'nodes/test_readiness.py',
+    'nodes/test_shadow_sim_sources.py', 'evaluation/test_hidden_obstacles.py',
+    'gate/test_handover.py', 'packaging/test_docs.py', 'packaging/test_pip_install.py',
+    'worker/test_supervisor.py', 'world_model/kinema4d/test_acceleration.py')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

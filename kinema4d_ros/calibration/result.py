@@ -14,6 +14,9 @@ _WORST_SHIFT = 0.03        # [m] one sigma, above which a place is not known
 _WORST_TURN = math.radians(2.0)
 _WORST_FOCAL = 0.08        # of the focal length
 _LEAST_SUPPORT = 0.3       # of the outline must be where it is drawn
+_LEAST_OVERLAP = 0.1       # of what moves must be the robot, intersection over union
+_QUESTION = ('is it the robot of these joints, does the camera stay, and does little else '
+             'move?')
 _SHIFTS = ('sideways in the image', 'up and down in the image', 'towards the camera and away')
 _TURNS = ('about the horizontal axis of the image', 'about the vertical axis of the image',
           'about the line of sight')
@@ -32,7 +35,7 @@ class CameraFit:
 
     The covariance is of the robot's shift [m] and turn [rad] in the camera frame, about `center`,
     and of the logarithm of the focal length: that of the equations, and what the result varies by
-    when a fifth of the frames is left out, added up.
+    when a fifth of the frames is left out, added up; four times that where there is no depth.
     """
 
     camera: PinholeCamera
@@ -80,8 +83,10 @@ def why_not_known(fit: CameraFit) -> str | None:
     if not fit.support >= _LEAST_SUPPORT:
         return (f'the robot is not found in the images: {100 * fit.support:.0f} % of its outline '
                 'lies on the edge of something that moves, at least '
-                f'{100 * _LEAST_SUPPORT:.0f} % are needed; is it the robot of these joints, does '
-                'the camera stay, and does little else move?')
+                f'{100 * _LEAST_SUPPORT:.0f} % are needed; {_QUESTION}')
+    if not fit.overlap >= _LEAST_OVERLAP:
+        return (f'the robot is not found in the images: it covers {100 * fit.overlap:.0f} % of '
+                f'what moves, at least {100 * _LEAST_OVERLAP:.0f} % are needed; {_QUESTION}')
     shift, turn = np.linalg.eigh(fit.covariance[:3, :3]), np.linalg.eigh(fit.covariance[3:6, 3:6])
     parts = []
     if not math.sqrt(shift[0][-1]) <= _WORST_SHIFT:

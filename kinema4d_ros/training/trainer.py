@@ -81,21 +81,29 @@ class Trainer:
         if there is not None:
             self.step = self.checkpoints.read_state(there, self._identity())
             read_released(there, model)
-        names = list(learning(model))
         optimiser = torch.optim.AdamW(
             list(learning(model).values()), lr=settings.learning_rate, betas=settings.betas,
             eps=1e-8, weight_decay=settings.weight_decay)
         plugin = getattr(self.accelerator.state, 'deepspeed_plugin', None)
         if plugin is not None:      # it would take it from a data loader, which there is none of
             plugin.deepspeed_config['train_micro_batch_size_per_gpu'] = settings.batch
+            plugin.deepspeed_config['gradient_clipping'] = settings.clip_norm
+        if getattr(getattr(self.accelerator.state, 'fsdp_plugin', None), 'fsdp_version', 2) != 2:
+            raise TrainingError('FSDP of version 1 mixes what learns with what does not; set '
+                                'fsdp_version: 2 in the config of accelerate')
         with memory_guard('preparing for training', ADVICE):
             self.model, self.optimiser = self.accelerator.prepare(model, optimiser)
         if there is not None:
             self._load_optimiser(there)
-        self._names, self._stop = names, False
+        self._asked = self._stop = False
         self.validation = self._validation(clips)
         self.log = (TrainingLog(paths.out, from_step=self.step, tensorboard=tensorboard)
                     if self.accelerator.is_main_process else None)
+
+    @property
+    def _kind(self) -> str:
+        """How accelerate spreads the work: NO, MULTI_GPU, MULTI_CPU, DEEPSPEED, FSDP."""
+        return str(self.accelerator.distributed_type.value)
 
     @property
     def processes(self) -> int:
@@ -150,21 +158,25 @@ class Trainer:
         return found
 
     def save(self) -> Path:
-        """Write a checkpoint; the leading process writes what all share."""
-        final = self.checkpoints.path(self.step)
-        if str(self.accelerator.distributed_type.value) not in _WHOLE:
-            return self._save_sharded()
+        """Write a checkpoint: all processes gather, the leading one writes what all share."""
+        model = self.accelerator.unwrap_model(self.model)
+        state = {name: whole(value) for name, value in learning(model).items()}
+        sharded = self.paths.out / 'sharded'
+        if self._kind not in _WHOLE:       # each process writes its part of the optimiser
+            deepspeed = {'exclude_frozen_parameters': True} if self._kind == 'DEEPSPEED' else {}
+            self.accelerator.save_state(str(sharded), **deepspeed)
+            self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            state = {name: value.detach() for name, value in
-                     learning(self.accelerator.unwrap_model(self.model)).items()}
-
             def parts(folder: Path) -> None:
                 write_released(folder, state, self.paths.weights)
-                torch.save(self.optimiser.state_dict(), folder / OPTIMISER)
+                if self._kind in _WHOLE:
+                    torch.save(self.optimiser.state_dict(), folder / OPTIMISER)
+                else:
+                    sharded.rename(folder / OPTIMISER)
 
             self.checkpoints.write(self.step, self._identity(), parts)
         self.accelerator.wait_for_everyone()
-        return final
+        return self.checkpoints.path(self.step)
 
     def _one_step(self) -> dict[str, Any]:
         """Do one optimiser step; return loss, rate, norm of the gradient, seconds and clips."""
@@ -189,7 +201,7 @@ class Trainer:
                         list(learning(self.model).values()), settings.clip_norm)
                 self.optimiser.step()
                 self.optimiser.zero_grad()
-        summed = self._summed([float(total), float(self._stop)])
+        summed = self._summed([float(total), float(self._asked)])
         self._stop = summed[1] > 0       # all of them, at the same step
         return {'loss': summed[0] / self.processes, 'learning_rate': rate,
                 'gradient_norm': float(norm) if norm is not None else None,
@@ -237,29 +249,13 @@ class Trainer:
     def _load_optimiser(self, folder: Path) -> None:
         """Put the optimiser where it was."""
         if (folder / OPTIMISER).is_dir():
-            self.accelerator.load_state(str(folder / OPTIMISER))
+            strict = {'load_module_strict': False} if self._kind == 'DEEPSPEED' else {}
+            self.accelerator.load_state(str(folder / OPTIMISER), **strict)
             return
         try:
             self.optimiser.load_state_dict(read_optimiser(folder))
         except (ValueError, KeyError) as error:
             raise TrainingError(f'{folder / OPTIMISER} is not of this model: {error}') from error
-
-    def _save_sharded(self) -> Path:
-        """Save where the optimiser is spread over the processes: each writes its part."""
-        partial = self.paths.out / 'sharded'
-        self.accelerator.save_state(str(partial), exclude_frozen_parameters=True) \
-            if 'DEEPSPEED' in str(self.accelerator.distributed_type.value) \
-            else self.accelerator.save_state(str(partial))
-        whole = self.accelerator.get_state_dict(self.model)
-        if self.accelerator.is_main_process:
-            def parts(folder: Path) -> None:
-                write_released(folder, {name: whole[name] for name in self._names},
-                               self.paths.weights)
-                partial.rename(folder / OPTIMISER)
-
-            self.checkpoints.write(self.step, self._identity(), parts)
-        self.accelerator.wait_for_everyone()
-        return self.checkpoints.path(self.step)
 
     def _validation(self, clips: Robo4D) -> Validation | None:
         """Return the measurements on the held-out clips, None where there are none."""
@@ -274,9 +270,9 @@ class Trainer:
     def _interruptible(self) -> Iterator[None]:
         """Let Ctrl-C and SIGTERM end the step that runs first."""
         def stop(number: int, frame: object) -> None:
-            if self._stop:
+            if self._asked:
                 raise KeyboardInterrupt
-            self._stop = True
+            self._asked = True       # `_stop` once all processes know
 
         try:
             before = {number: signal.signal(number, stop)
@@ -288,6 +284,17 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def whole(parameter: torch.Tensor) -> torch.Tensor:
+    """Return a parameter that is spread over processes as a whole; all of them must ask."""
+    if hasattr(parameter, 'full_tensor'):           # FSDP 2
+        gathered: torch.Tensor = parameter.full_tensor()
+        return gathered.detach()
+    if os.environ.get('ACCELERATE_USE_DEEPSPEED', '') == 'true':    # float32, of the optimiser
+        from deepspeed.utils import safe_get_full_fp32_param
+        return safe_get_full_fp32_param(parameter)
+    return parameter.detach()
 
 
 def is_sharded() -> bool:

@@ -4,6 +4,7 @@
 import json
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, made, parameters, Process
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -35,6 +36,9 @@ def test_an_episode_is_all_fine(ros_domain, capsys):
         player = Process('episode_player', *parameters(
             episode=EPISODE, at_end='hold', rate=10.0, wait_for_subscribers=0.0))
         graph.wait(lambda: 'played' in player.output(), 'the player')
+        told = graph.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        graph.node.create_timer(0.2, lambda: told.publish(DiagnosticArray(status=[DiagnosticStatus(
+            level=DiagnosticStatus.WARN, name='shadow_sim: camera drift', message='12.0 mm')])))
         assert main(['doctor', '--graph', '--json', '--seconds', '2']) == 0
         out = json.loads(capsys.readouterr().out)
         player.stop()
@@ -44,6 +48,9 @@ def test_an_episode_is_all_fine(ros_domain, capsys):
                  'robot description', 'meshes', 'robot in the image'):
         assert checks[name]['level'] == 'ok', checks[name]
     assert '100 % of it is where it should be' in checks['robot in the image']['message']
+    drift = checks['camera drift']       # as a running shadow_sim tells it
+    assert drift['level'] == 'warning' and drift['message'] == '12.0 mm'
+    assert 'kinema4d calibrate' in drift['cure']
 
 
 def test_nothing_is_running(ros_domain, capsys, monkeypatch):

@@ -31,7 +31,7 @@ ROOMS = {
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
     'simulator': {'precheck', 'world_model', 'camera', 'robot'},
-    'worker': {'simulator', 'precheck', 'world_model', 'scene', 'camera', 'robot'},
+    'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},

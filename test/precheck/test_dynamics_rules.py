@@ -14,7 +14,6 @@ from scenes import BLUE, box, can, Path, pick_and_place, RED, World
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Goal,
                                    PrecheckSettings, Tier1Settings)
-from kinema4d_ros.precheck import simulated_outcome
 from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES, LEAST_PUSH
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (EventKind, FindingCode, Severity, Status, WorldEvent)
@@ -107,7 +106,7 @@ def test_what_cannot_be_simulated_forbids_a_pass(monkeypatch):
     def fails(*_args, **_kwargs):
         raise WorldModelError('MuJoCo is not here')
 
-    monkeypatch.setattr(simulated_outcome, 'reconstruct_all', fails)
+    monkeypatch.setattr('kinema4d_ros.world_model.physics.reconstruct_all', fails)
     world, path = WORLDS['nothing']
     found = verdict(world, path, DynamicsRules(outcome=True))
     assert found.status is not Status.PASS

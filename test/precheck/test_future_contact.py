@@ -45,7 +45,8 @@ def future(gap: float, doubts=(), **options):
         check.add(PredictedFrame(
             index, 3, float(index), np.zeros((120, 160, 3), np.uint8),
             pointmap_from_depth(depth, CAMERA), np.zeros((120, 160), bool)))
-    return [f for f in check.finish() if f.severity > Severity.INFO], float(x[block].min()) - 0.05
+    found = [f for f in check.finish(doubts=doubts) if f.severity > Severity.INFO]
+    return found, float(x[block].min()) - 0.05
 
 
 def test_far_enough():

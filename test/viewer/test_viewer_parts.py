@@ -15,6 +15,8 @@ from kinema4d_ros.types import Observation, PinholeCamera, Severity, Status, Ver
 from kinema4d_ros.viewer import (ClearanceCurve, ExecutionMatcher, Future, FutureFrame, History,
                                  MotionStep, Playback, position_colors, join_images,
                                  SnapshotBuffer, thin, Viewer)
+from kinema4d_ros.viewer.camera_colors import by_camera, color_of, framed, legend
+from kinema4d_ros.viewer.pictures import stack_images
 
 TIMES = np.linspace(0.0, 4.0, 9)
 
@@ -106,6 +108,26 @@ def test_only_the_robot_is_coloured_as_a_pointmap():
 def test_pictures_of_different_size_stand_beside_one_another():
     wide, tall = np.zeros((10, 20, 3), np.uint8), np.full((40, 20, 3), 255, np.uint8)
     assert join_images([wide, tall]).shape == (10, 20 + 6 + 5, 3)
+
+
+def test_rows_of_pictures_stand_below_one_another():
+    rows = [np.zeros((10, 30, 3), np.uint8), np.full((20, 12, 3), 7, np.uint8)]
+    stacked = stack_images(rows)
+    assert stacked.shape == (10 + 6 + 20, 30, 3)
+    assert (stacked[16:, :12] == 7).all() and (stacked[16:, 12:] == 255).all()
+
+
+def test_each_camera_has_a_colour_in_points_frames_and_legend():
+    grey = np.full((4, 3), 128, np.uint8)
+    colors = by_camera(grey, np.array([0, 1, 1, 2]))
+    assert len(np.unique(colors, axis=0)) == 3 and (colors[1] == colors[2]).all()
+    wanted = 0.35 * grey + 0.65 * np.array([color_of(number) for number in (0, 1, 1, 2)])
+    np.testing.assert_allclose(colors, wanted, atol=1)
+    image = np.zeros((48, 64, 3), np.uint8)
+    picture = framed(image, 1)
+    assert tuple(picture[0, 0]) == color_of(1) and not picture[24, 32].any() and not image.any()
+    text = legend(['front', '<b>'])
+    assert 'rgb({},{},{})'.format(*color_of(1)) in text and '&lt;b&gt;' in text
 
 
 # ---------------------------------------------------------------------------- execution

@@ -1,0 +1,99 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What shadow_sim says on /diagnostics of a camera that stays, and of one that was knocked."""
+import numpy as np
+import pytest
+from arm_film import Arm, moved, TRUE
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from graph import made
+
+from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
+from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
+from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
+from kinema4d_ros.types import Observation
+
+
+@pytest.fixture(scope='module')
+def arm():
+    return Arm()
+
+
+def settings(**values):
+    return shadow_sim_settings(TABLE.validate({'drift_period': 1e-6, **values}))
+
+
+def looks(arm, T_said, *, count=6, depth=True):
+    """Return observations by a camera that is at TRUE and said to be at `T_said`."""
+    film = arm.film(arm.motion(count), depth=True)
+    robot = arm.model.robot
+    return [Observation.from_rgbd(
+        film.images[t], film.depths[t] if depth else None, film.camera, T_said,
+        dict(zip(robot.joint_names, film.joint_positions[t])), stamp_ns=int(1e9 * (t + 1)))
+        for t in range(count)]
+
+
+def watched(arm, T_said, depth=True, **values):
+    """Return the status of the camera after some looks."""
+    watch, told = DriftWatch(), settings(**values)
+    for observation in looks(arm, T_said, depth=depth):
+        watch.look(observation, arm.model.robot, told)
+    return list(watch.status())
+
+
+def value(status, key):
+    return next(item.value for item in status.values if item.key == key)
+
+
+def test_a_camera_that_stays(arm):
+    status, = watched(arm, TRUE)
+    assert status.level == DiagnosticStatus.OK and status.name == 'camera drift'
+    assert float(value(status, 'offset [mm]')) < 2.0
+    assert int(value(status, 'looks')) >= 4 and value(status, 'trend [mm/h]') == 'unknown'
+
+
+def test_a_camera_that_was_knocked(arm):
+    """By 2 cm: in millimetres and pixels, and a warning by the limit."""
+    status, = watched(arm, moved(TRUE, 20, 0.0))
+    assert status.level == DiagnosticStatus.WARN
+    assert float(value(status, 'offset [mm]')) == pytest.approx(20, abs=5)
+    assert float(value(status, 'offset [px]')) > 1.0
+    assert 'the camera has moved' in status.message
+    status, = watched(arm, moved(TRUE, 20, 0.0), drift_limit=0.05)
+    assert status.level == DiagnosticStatus.OK
+
+
+def test_without_depth_it_says_so(arm):
+    status, = watched(arm, TRUE, depth=False)
+    assert value(status, 'last look') == 'the camera has no depth'
+    assert status.level == DiagnosticStatus.OK and value(status, 'offset [mm]') == 'unknown'
+
+
+def test_no_period_is_no_look(arm):
+    assert watched(arm, TRUE, drift_period=0.0) == []
+    assert watched(arm, TRUE, drift_period=1000.0) == []
+
+
+def test_another_robot_begins_anew(arm):
+    watch, other = DriftWatch(), Arm()
+    for observation in looks(arm, TRUE):
+        watch.look(observation, arm.model.robot, settings())
+    watch.look(looks(other, TRUE)[0], other.model.robot, settings())
+    status, = watch.status()
+    assert value(status, 'looks') == '1'
+
+
+def test_it_is_among_the_diagnostics(arm, ros_domain):
+    with made() as graph:
+        heard = graph.listen('/diagnostics', DiagnosticArray, 10)
+        publisher = DiagnosticsPublisher(graph.node)
+        for observation in looks(arm, TRUE, count=3):
+            publisher.drift.look(observation, arm.model.robot, settings())
+        graph.wait(lambda: graph.node.count_subscribers('/diagnostics') > 0, 'the listener')
+        publisher.publish(diagnostics(graph.node, 'demo_arm', (), (), None, {}))
+        graph.wait(lambda: heard, 'the diagnostics')
+        name = graph.node.get_name()
+    drift = next(status for status in heard[-1].status if 'camera drift' in status.name)
+    assert drift.name == f'{name}: camera drift'
+    assert drift.hardware_id == 'demo_arm'
+    assert np.isfinite(float(value(drift, 'offset [mm]')))
