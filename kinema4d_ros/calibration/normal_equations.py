@@ -26,6 +26,9 @@ _AGREES = 1.5             # [px] an outline that is no farther off is where it i
 _FADES, _LEAST_LIMIT = 4.0, 1.2     # times the usual error, [px]: beyond it, no say
 _FEWEST = 60               # samples of all frames together
 _GROUPS = 5                # of frames, each left out once
+# Meshes, lens and light err alike in all frames, which no frames left out can show. Measured on
+# four simulated episodes: with the outline alone the error is twice what the equations say.
+_SHARED = 4.0              # times the covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +138,14 @@ class Balance:
         rms = float(np.sqrt(np.mean(outline ** 2))) if len(outline) else math.nan
         loose = max(1.0, rms / _EDGE_SIGMA) ** 2
         covariance = np.linalg.inv(H + weak) * loose
+        shared = 1.0 if len(depth) else _SHARED
         groups = np.array_split(np.arange(len(parts)), _GROUPS)
         left = []
         for group in groups:
             H_less = H - sum(parts[t][0] for t in group) + np.diag(1 / self._prior ** 2)
             left.append(np.linalg.solve(H_less, g - sum(parts[t][1] for t in group)))
         off = np.array(left) - np.mean(left, axis=0)
-        covariance = covariance + (_GROUPS - 1) / _GROUPS * off.T @ off
+        covariance = shared * (covariance + (_GROUPS - 1) / _GROUPS * off.T @ off)
         return Known(covariance[:7, :7], rms, float(np.sqrt(np.mean(depth ** 2))) if len(depth)
                      else math.nan, len(outline) + len(depth), self._support())
 

@@ -36,6 +36,6 @@ def overlay(frames: ArmFrames, model: ArmModel, camera: PinholeCamera, T_base_ca
         cv2.drawContours(image, contours, -1, _OUTLINE, 1)
         out.append(image)
     row = np.hstack(out)
-    cv2.putText(row, title, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 3)
+    row[:30, :14 * len(title)] //= 4      # a darker band, so that it can be read on anything
     cv2.putText(row, title, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1)
     return row

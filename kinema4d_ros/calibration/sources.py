@@ -3,7 +3,6 @@
 """What a calibration is made from: an episode, a bag of a live robot, or a folder of pictures."""
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,14 +77,20 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
         frame = frames[int(index)]
         images.append(calibration.rectify(frame.image))
         depths.append(None if frame.depth is None else calibration.rectify_depth(frame.depth))
-    have_depth = bool(depths) and all(depth is not None for depth in depths)
-    arm = ArmFrames(np.stack(images), np.stack([d for d in depths if d is not None])
-                    if have_depth else None, positions[pick], calibration.pinhole)
+    arm = ArmFrames(np.stack(images), _stacked(depths), positions[pick], calibration.pinhole)
     name = info.header.frame_id
     T_base_camera, mount = _said(robot, name, arm.joint_positions[0])
     if T_base_camera is not None:
         T_base_camera = T_base_camera @ calibration.T_optical_camera
     return CalibrationSource(arm, robot, name, T_base_camera, mount)
+
+
+def _stacked(depths: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return depths (N, H, W), NaN for images without; None where no image has one."""
+    some = next((depth for depth in depths if depth is not None), None)
+    if some is None:
+        return None
+    return np.stack([np.full_like(some, np.nan) if depth is None else depth for depth in depths])
 
 
 def _joints_at(messages: Messages, robot: Robot, stamps_ns: np.ndarray) -> np.ndarray:
@@ -119,14 +124,13 @@ def _read_folder(folder: Path, package_paths: Sequence[str | Path],
         K = {key: float(document['camera'][key]) for key in ('fx', 'fy', 'cx', 'cy')}
         robot = Robot.from_file(folder / document['urdf'], package_paths=package_paths)
         pick = np.unique(np.linspace(0, len(rows) - 1, _MOST).round().astype(int))
-        positions, images, depths = [], [], []
+        positions, images = [], []
+        depths: list[np.ndarray | None] = []
         for number, index in enumerate(pick):
             report('reading', number, len(pick))
             row = rows[index]
             images.append(_picture(folder / row['image'], cv2.IMREAD_COLOR)[:, :, ::-1])
-            if row.get('depth'):
-                depth = _picture(folder / row['depth'], cv2.IMREAD_UNCHANGED).astype(np.float32)
-                depths.append(np.where(depth > 0, depth / 1000, np.nan).astype(np.float32))
+            depths.append(_depth(folder / row['depth']) if row.get('depth') else None)
             positions.append(robot.configuration(dict(zip(names, map(float, row['joints'])))))
         said = document.get('T_base_camera')
         T_base_camera = None if said is None else np.array(said, np.float64).reshape(4, 4)
@@ -140,8 +144,7 @@ def _read_folder(folder: Path, package_paths: Sequence[str | Path],
         raise CalibrationError(f'the pictures of {folder} do not all have {width} x {height} '
                                'pixels')
     camera = PinholeCamera(width, height, **K)
-    arm = ArmFrames(np.stack(images), np.stack(depths) if len(depths) == len(images) else None,
-                    np.stack(positions), camera)
+    arm = ArmFrames(np.stack(images), _stacked(depths), np.stack(positions), camera)
     return CalibrationSource(arm, robot, str(document.get('frame', '')), T_base_camera)
 
 
@@ -152,8 +155,6 @@ def _picture(path: Path, flags: int) -> np.ndarray:
     return image
 
 
-def with_focal_length(source: CalibrationSource, fx: float) -> CalibrationSource:
-    """Return the source with another focal length to begin with [px]; fy keeps its ratio."""
-    camera = source.frames.camera
-    changed = dataclasses.replace(camera, fx=fx, fy=camera.fy * fx / camera.fx)
-    return dataclasses.replace(source, frames=dataclasses.replace(source.frames, camera=changed))
+def _depth(path: Path) -> np.ndarray:
+    millimetres = _picture(path, cv2.IMREAD_UNCHANGED).astype(np.float32)
+    return np.where(millimetres > 0, millimetres / 1000, np.nan).astype(np.float32)

@@ -23,7 +23,7 @@ def folder(arm, film, tmp_path_factory):
         cv2.imwrite(str(folder / f'{t}.png'), film.images[t][:, :, ::-1])
         cv2.imwrite(str(folder / f'{t}_depth.png'),
                     np.round(1000 * film.depths[t]).astype(np.uint16))
-        rows.append({'image': f'{t}.png', 'depth': f'{t}_depth.png',
+        rows.append({'image': f'{t}.png', 'depth': f'{t}_depth.png' if t else '',
                      'joints': film.joint_positions[t].tolist()})
     (folder / 'frames.json').write_text(json.dumps({
         'urdf': str(share_dir() / 'urdf' / 'demo_arm.urdf'),
@@ -45,6 +45,12 @@ def test_a_folder_is_calibrated(folder, tmp_path, capsys):
     assert 'sigma of the place' in said and 'from where it was said to be' in said
     image = cv2.imread(str(picture))
     assert image.shape == (600, 1200, 3)      # two rows of three frames, before and after
+
+
+def test_an_image_without_depth_is_one_of_those_with(folder):
+    """A driver drops one now and then."""
+    depths = read_source(folder).frames.depths
+    assert depths is not None and np.isnan(depths[0]).all() and np.isfinite(depths[1]).all()
 
 
 def test_a_source_has_to_be_named(capsys):

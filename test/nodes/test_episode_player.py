@@ -69,6 +69,30 @@ def test_what_is_published_is_what_was_recorded(ros_domain):
     assert stamps[0] > episode.frames[0].stamp_ns + 10**9      # now, not then
 
 
+def test_every_camera_of_an_episode_is_played_below_its_name(ros_domain):
+    episode = Episode.open(find_episode('libero_object_6_0_success_wrist'))
+    wrist = episode.camera('wrist')
+    with made() as graph:
+        images = {name: graph.listen(f'{name}/image_raw', Image, WHOLE)
+                  for name in ('camera', 'wrist')}
+        infos = {name: graph.listen(f'{name}/camera_info', CameraInfo, WHOLE) for name in images}
+        joints = graph.listen('joint_states', JointState, WHOLE)
+        trajectories = graph.listen('joint_trajectory', JointTrajectory, qos.TRAJECTORY)
+        player = Process('episode_player', *parameters(
+            episode=episode.path, rate=50.0, lead_in=0.1, at_end='hold', depth_transport='none'))
+        graph.wait(lambda: trajectories and all(len(heard) > 3 for heard in images.values())
+                   and joints and infos['wrist'], 'messages of both')
+        player.stop()
+    assert calibration_from_message(infos['wrist'][0]) == wrist.calibration
+    assert {name: heard[0].header.frame_id for name, heard in images.items()} == {
+        'camera': episode.camera_frame, 'wrist': wrist.frame}
+    np.testing.assert_array_equal(rgb_image(images['wrist'][0]), wrist.frames[0].image)
+    # the joints of every image are there, at its stamp
+    stamps = {stamp_ns(each.header.stamp) for each in joints}
+    for heard in images.values():
+        assert {stamp_ns(each.header.stamp) for each in heard[1:-1]} <= stamps
+
+
 def test_compressed_in_a_loop_with_the_recorded_time(ros_domain):
     episode = Episode.open(PATH)
     with made() as graph:

@@ -21,7 +21,7 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.episodes.repair import repair
 from kinema4d_ros.errors import ConfigurationError, EpisodeError
 from kinema4d_ros.nodes.recorder import bag as bags
-from kinema4d_ros.nodes.recorder.node import TOPICS
+from kinema4d_ros.nodes.recorder.node import named, TABLE, TOPICS
 
 pytestmark = pytest.mark.timeout(240)
 FRAMES = 5
@@ -48,6 +48,18 @@ def codes(verdict: Verdict) -> list:
     return [verdict.status, verdict.trajectory_hash,
             {(finding.code, finding.severity, finding.link) for finding in verdict.findings
              if finding.severity == finding.FAIL}]
+
+
+def test_topics_of_a_camera_stand_for_those_of_each():
+    assert list(named(TOPICS, ['camera'])) == list(TOPICS)
+    both = named(TABLE.validate({'topics': [
+        'joint_states', 'camera/image_raw/compressed', 'predicted/image', 'predicted/frame']})[
+            'topics'], ['front', 'wrist'])
+    assert list(both) == [
+        'joint_states', 'front/image_raw/compressed', 'wrist/image_raw/compressed',
+        'predicted/image', 'predicted/front/image', 'predicted/wrist/image', 'predicted/frame']
+    with pytest.raises(ConfigurationError, match='name each camera once'):
+        TABLE.validate({'cameras': ['a', 'a']})
 
 
 def test_a_recording_played_again_gets_the_same_verdict(ros_domain, tmp_path):

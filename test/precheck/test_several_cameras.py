@@ -180,3 +180,45 @@ def test_a_camera_that_did_not_come_is_named_in_the_verdict(shadow):
     (missing,) = said(verdict, FindingCode.MISSING_INPUT)
     assert missing.other == 'side' and 'late: 0.8 s old' in missing.message
     assert verdict.status is Status.UNSURE
+
+
+# ------------------------------------------------------------------ what the hand holds
+
+LOW, GAP = (0.0, 0.0, 0.17), 0.04
+HELD = [(RED, [box((0.05, GAP, 0.1), (0, 0, LOW[2] - 0.05))])]
+SCREEN = World().add(BLUE, box((0.02, 0.4, 0.3), (0.12, 0.02, 0.0)))   # before the fingers
+
+
+def holding(name, T, things=tuple(HELD)):
+    return view(SCREEN, name, T, tip=LOW, gap=GAP, things=things)
+
+
+def test_what_the_second_camera_sees_between_the_fingers_is_held(shadow):
+    front, side = holding('front', FRONT), holding('side', looking_at((-0.8, -0.2, 0.5), LOW))
+    lift = arm(LOW, (0.0, 0.0, 0.3))
+    alone = judge(shadow, observation(front, tip=LOW, gap=GAP), lift)
+    (unknown,) = said(alone, FindingCode.ATTACHED)
+    assert unknown.severity is Severity.UNSURE and 'does not see' in unknown.message
+    verdict = judge(shadow, observation(front, side, tip=LOW, gap=GAP), lift)
+    (held,) = said(verdict, FindingCode.ATTACHED)
+    assert held.severity is Severity.INFO and '(recognised)' in held.message
+    assert not said(verdict, FindingCode.CONTACT)
+    masks = shadow.checker().robot_masks(observation(front, side, tip=LOW, gap=GAP))
+    red = (side.image[..., 0] > 150) & (side.image[..., 1] < 90)
+    assert set(masks) == {'front', 'side'} and masks['side'][red].mean() > 0.9
+
+
+def test_what_is_grasped_is_gone_from_what_all_cameras_see(shadow):
+    """The first sees nothing of it; the others see its front and its back."""
+    thing = [(RED, [box((0.05, 0.04, 0.06), (0, 0, 0))])]
+    wall = World().add(BLUE, box((0.02, 0.6, 0.22), (0.12, 0.0, 0.0)))
+    views = [view(wall, name, T, things=thing)
+             for name, T in (('front', FRONT), ('side', SIDE), ('back', BACK))]
+    pick = cameras.whole((*UP, 0.08), (0, 0, 0.01, 0.08), (0, 0, 0.01, 0.0), (0, 0, 0.2, 0.0),
+                         seconds=6)
+    alone = judge(shadow, observation(views[0]), pick)
+    assert not said(alone, FindingCode.GRASP) and alone.status is Status.UNSURE
+    for seen in (views, views[:2], views[::-1]):
+        verdict = judge(shadow, observation(*seen), pick)
+        assert len(said(verdict, FindingCode.GRASP)) == 1
+        assert verdict.status is Status.PASS, verdict.summary

@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from robo4d_clips import SIZES
+from robo4d_clips import HELD_OUT, SIZES
 
 from kinema4d_ros.datasets.robo4d import Robo4D
 from kinema4d_ros.errors import TrainingError, WorldModelError
@@ -176,3 +176,44 @@ def test_the_estimate_at_full_size_is_that_of_the_paper():
                                             'use batch 1'):
         check_device(need, int(40e9))
     check_device(need, None)
+
+
+class Oracle(torch.nn.Module):
+    """Knows the answer of each clip, and tells it if the robot is the clip's own, or always."""
+
+    def __init__(self, samples, config, *, heeds):
+        super().__init__()
+        self.answers, self.config, self.heeds = samples, config, heeds
+
+    def forward(self, hidden_states, timestep, arm, image_embeds, return_dict):
+        from kinema4d_ros.training.objective import arm_input
+        s = timestep[0] / 1000
+        (clip,) = [clip for clip in self.answers if torch.equal(clip.image_tokens,
+                                                                image_embeds[0])]
+        velocity = (hidden_states[:, :16] - clip.latent) / s
+        known = not self.heeds or torch.equal(arm[0], arm_input(clip, self.config))
+        return (velocity if known else 0 * velocity,)
+
+
+@pytest.mark.parametrize('clips', [HELD_OUT, HELD_OUT[:1]])
+def test_validation_tells_a_model_that_heeds_actions_from_one_that_does_not(
+        samples, checkpoint, clips):
+    import contextlib
+
+    from kinema4d_ros.training.validation import Validation
+    settings = TrainingSettings(validation_steps=0)
+    known = [samples.of_name(name) for name in clips]
+    found = {}
+    for heeds in (True, False):
+        found[heeds] = Validation(clips, samples, checkpoint, settings, 'cpu').measure(
+            Oracle(known, checkpoint.config, heeds=heeds), torch.float32, contextlib.nullcontext)
+    assert found[True]['follows'] == 1.0 and found[False]['follows'] == 0.5
+    assert found[True]['validation_loss'] < 1e-6 < found[True]['validation_loss_shuffled']
+    assert found[False]['validation_loss'] == found[False]['validation_loss_shuffled']
+
+
+def test_a_clip_that_cannot_be_read_is_left_out_of_validation(samples, checkpoint):
+    from kinema4d_ros.training.validation import Validation
+    held = Validation((*HELD_OUT, 'gone'), samples, checkpoint, TrainingSettings(), 'cpu')
+    with pytest.warns(UserWarning, match="left out of validation: clip 'gone' lacks"):
+        assert [clip.name for clip in held.clips] == list(HELD_OUT)

@@ -116,8 +116,8 @@ def test_candidates_share_one_look_at_the_scene(simulator, robot, monkeypatch):
     monkeypatch.setattr(ScenePoints, 'of', classmethod(
         lambda cls, *given, of=ScenePoints.of.__func__: made.append('points') or of(cls, *given)))
     plain = Scene.__init__
-    monkeypatch.setattr(Scene, '__init__', lambda self, *given: (
-        made.append('scene'), plain(self, *given))[1])
+    monkeypatch.setattr(Scene, '__init__', lambda self, *given, **more: (
+        made.append('scene'), plain(self, *given, **more))[1])
     observation = look(robot)
     for angle in (0.1, 0.2, 0.3, -0.2):
         checked(simulator, observation, motion(angle), CheckTask((0, 1)))
