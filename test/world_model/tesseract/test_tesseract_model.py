@@ -86,7 +86,7 @@ def test_tier_2_is_unsure_whatever_it_shows(options, faithful, monkeypatch):
     verdict = simulator(model, frames=4).precheck(observe(WORLD, AIR), motion(AIR),
                                                 tiers=(0, 1, 2))
     assert verdict.status == Status.UNSURE and 2 not in verdict.tiers_passed
-    assert 'the world model tesseract does not follow the trajectory' in verdict.summary
+    assert "the world model 'tesseract' takes no actions" in verdict.summary
     codes = [f.code for f in verdict.findings if f.severity > Severity.INFO]
     assert codes[0] == FindingCode.ACTION_FOLLOWING
     assert not faithful or codes == [FindingCode.ACTION_FOLLOWING]
