@@ -24,7 +24,7 @@ def scores():
     found = {}
     for path in EPISODES:
         episode = Episode.open(path)
-        found[path.stem] = tuple(evaluate_episode(episode, model, frames=25)
+        found[path.stem] = tuple(evaluate_episode(episode, model, frames=13)
                                  for model in ('frozen', 'kinematic'))
     print('\n' + table([score for pair in found.values() for score in pair]))
     return found

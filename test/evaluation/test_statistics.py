@@ -163,8 +163,7 @@ def test_an_episode_pushed_into_the_table():
 def test_the_script_writes_its_report(tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / 'scripts' / 'evaluate.py', '--out', tmp_path, '--predict', '1',
-         '--camera', '0',
-         '--episodes',
+         '--camera', '0', '--hide', '1', '--views', '1', '--episodes',
          EPISODES / 'libero_object_0_0_success.mcap',
          EPISODES / 'libero_object_0_0_missed_grasp.mcap', ROOT / 'Makefile'],
         capture_output=True, text=True, timeout=300)
