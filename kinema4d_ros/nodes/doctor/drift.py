@@ -12,8 +12,16 @@ from kinema4d_ros.diagnosis import Diagnosis, Level
 from kinema4d_ros.nodes.shadow_sim.drift import DRIFT
 
 
+#: what to do about a camera that has drifted
+CURE = 'record ordinary motion (kinema4d record) and calibrate again (kinema4d calibrate)'
+
+
 class DriftReports:
-    """What /diagnostics says of cameras that drift."""
+    """
+    What /diagnostics says of cameras that drift.
+
+    The doctor listens for seconds only: the history is that of the node that has looked longer.
+    """
 
     def __init__(self, node: Node) -> None:
         """Listen."""
@@ -31,5 +39,4 @@ class DriftReports:
             alarm = status.level != DiagnosticStatus.OK
             yield Diagnosis(
                 name.partition(': ')[2], Level.WARNING if alarm else Level.OK, status.message,
-                'record ordinary motion (kinema4d record) and calibrate again (kinema4d calibrate)'
-                if alarm else '')
+                CURE if alarm else '')
