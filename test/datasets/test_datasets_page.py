@@ -45,7 +45,7 @@ def test_from_a_lerobot_set_and_a_urdf_to_a_report(tmp_path, monkeypatch, capsys
 
 
 def test_the_preset_of_the_page_can_be_read(tmp_path):
-    text = re.search(r'^```yaml\n(.*?)^```', PAGE.read_text(), re.M | re.S)[1]
+    text = re.search(r'^```text\n(.*?)^```', PAGE.read_text(), re.M | re.S)[1]
     (tmp_path / 'my_arm.yaml').write_text(text)
     preset = RobotPreset.load(tmp_path / 'my_arm.yaml')
     assert preset.name == yaml.safe_load(text)['name'] and preset.gripper.open == 1.0
