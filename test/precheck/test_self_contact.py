@@ -31,6 +31,17 @@ ROBOT = Robot.from_urdf(
 CHECK = SelfCollision(ROBOT, load_meshes(ROBOT))
 
 
+class AllOf:
+    """Finds every contact of a motion, where the check might end at the first."""
+
+    def __init__(self, check: SelfCollision):
+        self.check, self.touching_at_rest = check, check.touching_at_rest
+        self.robot, self.surfaces = check.robot, check.surfaces
+
+    def __call__(self, T_base_link, margin, until_touch):  # noqa: N803 - a transform
+        return self.check(T_base_link, margin)
+
+
 def findings(*along: float, start: float = 0.0, **options):
     """Return tier 0's findings on the probe moving through these places at 0.5 m/s."""
     places = np.array([start, *along])
@@ -95,7 +106,7 @@ def test_passing_over_what_cannot_touch_changes_nothing(along, up, margin):
     one_by_one = [(i, c.links, c.distance) for i in range(len(motion))
                   for c in CHECK(T_base_link[i:i + 1], margin)]
     assert at_once == one_by_one
-    whole = check_self_contact(steps, T_base_link, lambda T, m, until_touch: CHECK(T, m), margin)
+    whole = check_self_contact(steps, T_base_link, AllOf(CHECK), margin)
     assert check_self_contact(steps, T_base_link, CHECK, margin) == whole
 
 
