@@ -95,7 +95,7 @@ def changed(path, change, without=()):
     (lambda head: head['sources'][0].update(sigma=-1.0), 'sigma of the source'),
     (lambda head: head['sources'][1].update(T_base_grid=[[1]]), 'T_base_grid must have shape'),
     (lambda head: head['sources'].append(3), 'must be a mapping'),
-    (lambda head: head.update(sources={}), 'name 1 to 16 views')], ids=str)
+    (lambda head: head.update(sources={}), 'name 1 to 16 views')])
 def test_a_packet_whose_cameras_do_not_belong_together_is_refused(tmp_path, packet, change, words):
     write_packet(tmp_path / 'x.zip', packet)
     with pytest.raises(IncidentError, match=words):
