@@ -8,9 +8,11 @@ Anything with the fields of these messages will do, so that nothing of MoveIt is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,45 +35,12 @@ class _Object:
     solids: tuple[Solid, ...]      # their poses are in the object
 
 
-class CollisionObjects:
-    """
-    Keeps the objects that messages add, move and remove.
+class Declared(NamedTuple):
+    """All objects at one moment; it is never changed, so any thread may read it."""
 
-    One that cannot be understood is named by `problems` until the next message about it: nobody
-    knows then where it is.
-    """
-
-    def __init__(self) -> None:
-        """Begin without any."""
-        self._objects: dict[str, _Object] = {}
-        self.is_whole = False     # a scene has come that was no difference
-        self.problems: dict[str, str] = {}      # object -> why it is not known
-
-    def take_scene(self, message: Any) -> None:
-        """Take in a PlanningScene: all there is, or the difference to what there was."""
-        if not message.is_diff:
-            self.clear()
-            self.is_whole = True
-        for each in message.world.collision_objects:
-            self.take(each)
-
-    def take(self, message: Any) -> None:
-        """Take in a CollisionObject."""
-        name = str(message.id)
-        operation = message.operation
-        operation = operation[0] if isinstance(operation, bytes) else int(operation)
-        if operation == _REMOVE:
-            for gone in [name] if name else [*self._objects, *self.problems]:     # '' is all
-                self._objects.pop(gone, None)
-                self.problems.pop(gone, None)
-            return
-        try:
-            self._objects[name] = self._made(message, operation, self._objects.get(name))
-        except (Kinema4DError, TypeError, ValueError, AttributeError) as error:
-            self._objects.pop(name, None)
-            self.problems[name] = f'object {name!r} cannot be understood: {error}'
-        else:
-            self.problems.pop(name, None)
+    objects: Mapping[str, _Object] = MappingProxyType({})
+    problems: Mapping[str, str] = MappingProxyType({})     # object -> why it is not known
+    is_whole: bool = False     # a scene has come that was no difference
 
     def solids(self, pose_of: Callable[[str], np.ndarray]) -> tuple[Solid, ...]:
         """
@@ -80,41 +49,80 @@ class CollisionObjects:
         :param pose_of: returns T_base_frame (4, 4) of a frame; what it raises passes through.
         """
         found = []
-        for name, each in self._objects.items():
+        for name, each in self.objects.items():
             T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
             found += [Solid(solid.kind, solid.dimensions, T @ solid.T_base_solid, solid.vertices,
                             solid.faces, name) for solid in each.solids]
         return tuple(found)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is none."""
-        return not self._objects
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._objects.clear()
-        self.problems.clear()
+class CollisionObjects:
+    """
+    Keeps the objects that messages add, move and remove; `now` is what is known of them.
 
-    def _made(self, message: Any, operation: int, before: _Object | None) -> _Object:
-        if operation not in (_ADD, _APPEND, _MOVE):
-            raise ObservationError('the operation must be ADD (0), REMOVE (1), APPEND (2) or MOVE '
-                                   f'(3), got {operation}')
-        if len(self._objects) >= _MOST_OBJECTS and before is None:
-            raise ObservationError(f'there are {_MOST_OBJECTS} objects already')
-        if not message.id:
-            raise ObservationError('it has no id')
-        frame, T = str(message.header.frame_id), _pose(message.pose)  # noqa: N806 - a transform
-        if operation == _MOVE:
-            if before is None:
-                raise ObservationError('it is moved, and was never added')
-            return _Object(frame, T, before.solids)
-        solids = _solids(message)
-        if operation == _APPEND and before is not None:
-            if frame != before.frame or not np.allclose(T, before.T_frame_object):
-                raise ObservationError('shapes are appended at another pose than it has')
-            solids = before.solids + solids
-        return _Object(frame, T, solids)
+    One that cannot be understood is among the problems until the next message about it: nobody
+    knows then where it is. Messages come in one thread while others read, so each message makes
+    a new `now`, which takes the place of the one before in one step.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._lock = threading.Lock()     # held by whoever makes the next `now`
+        self.now = Declared()
+
+    def take_scene(self, message: Any) -> None:
+        """Take in a PlanningScene: all there is, or the difference to what there was."""
+        with self._lock:
+            before = self.now if message.is_diff else Declared(is_whole=True)
+            self._take(message.world.collision_objects, before)
+
+    def take(self, message: Any) -> None:
+        """Take in a CollisionObject."""
+        with self._lock:
+            self._take([message], self.now)
+
+    def _take(self, messages: Sequence[Any], before: Declared) -> None:
+        objects, problems = dict(before.objects), dict(before.problems)
+        for message in messages:
+            name = str(message.id)
+            operation = message.operation
+            operation = operation[0] if isinstance(operation, bytes) else int(operation)
+            if operation == _REMOVE:
+                for gone in [name] if name else [*objects, *problems]:     # '' is all
+                    objects.pop(gone, None)
+                    problems.pop(gone, None)
+                continue
+            try:
+                objects[name] = _made(message, operation, objects)
+            except (Kinema4DError, TypeError, ValueError, AttributeError) as error:
+                objects.pop(name, None)
+                problems[name] = f'object {name!r} cannot be understood: {error}'
+            else:
+                problems.pop(name, None)
+        self.now = Declared(objects, problems, before.is_whole)
+
+
+def _made(message: Any, operation: int, objects: Mapping[str, _Object]) -> _Object:
+    """Return what an object becomes by a message that does not remove it."""
+    before = objects.get(str(message.id))
+    if operation not in (_ADD, _APPEND, _MOVE):
+        raise ObservationError('the operation must be ADD (0), REMOVE (1), APPEND (2) or MOVE '
+                               f'(3), got {operation}')
+    if len(objects) >= _MOST_OBJECTS and before is None:
+        raise ObservationError(f'there are {_MOST_OBJECTS} objects already')
+    if not message.id:
+        raise ObservationError('it has no id')
+    frame, T = str(message.header.frame_id), _pose(message.pose)  # noqa: N806 - a transform
+    if operation == _MOVE:
+        if before is None:
+            raise ObservationError('it is moved, and was never added')
+        return _Object(frame, T, before.solids)
+    solids = _solids(message)
+    if operation == _APPEND and before is not None:
+        if frame != before.frame or not np.allclose(T, before.T_frame_object):
+            raise ObservationError('shapes are appended at another pose than it has')
+        solids = before.solids + solids
+    return _Object(frame, T, solids)
 
 
 def _solids(message: Any) -> tuple[Solid, ...]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes of others from messages of the right shape, whose packages need not be installed."""
 import struct
+import threading
 from types import SimpleNamespace as Made
 
 import numpy as np
@@ -120,16 +121,16 @@ def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
     blocks = VoxelBlocks()
     blocks.take(layer({(0, 0, 0): [(0.01, 0.01, 0.01), (0.03, 0.01, 0.01)],
                        (1, 0, 0): [(0.5, 0.0, 0.0)]}))
-    assert len(blocks.centers) == 3 and blocks.resolution == 0.02
+    assert len(blocks.now.centers) == 3 and blocks.now.resolution == 0.02
     blocks.take(layer({(0, 0, 0): []}))
-    np.testing.assert_allclose(blocks.centers, [(0.5, 0.0, 0.0)])
+    np.testing.assert_allclose(blocks.now.centers, [(0.5, 0.0, 0.0)])
     with pytest.raises(ObservationError, match='not finite'):
         blocks.take(layer({(2, 0, 0): [(float('nan'), 0.0, 0.0)]}))
     with pytest.raises(ObservationError, match='voxels are 0.0 m'):
         blocks.take(layer({}, size=0.0))
-    assert len(blocks.centers) == 1
+    assert len(blocks.now.centers) == 1
     blocks.take(layer({}, clear=True))
-    assert not len(blocks.centers)
+    assert not len(blocks.now.centers)
 
 
 # ------------------------------------------------------------------------ MoveIt
@@ -155,27 +156,27 @@ def scene(*objects, is_diff=True):
 def placed(objects):
     """Return name -> place of every solid, where the frame world is 1 m above the base."""
     return {solid.name: tuple(solid.T_base_solid[:3, 3].round(6))
-            for solid in objects.solids(lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))}
+            for solid in objects.now.solids(lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))}
 
 
 def test_objects_of_a_planning_scene_are_added_moved_and_removed():
     objects, half = CollisionObjects(), float(np.sqrt(0.5))
     objects.take_scene(scene(thing(at=pose(0.5)), thing('cup', kind=3, dimensions=(0.1, 0.04)),
                              is_diff=False))
-    assert objects.is_whole and placed(objects) == {'shelf': (0.5, 0, 1), 'cup': (0, 0, 1)}
+    assert objects.now.is_whole and placed(objects) == {'shelf': (0.5, 0, 1), 'cup': (0, 0, 1)}
     # a quarter about z: x of the shape goes to y of the object
     objects.take(thing('cup', at=pose(0.0, 0.0, 0.2, (0.0, 0.0, half, half)), inner=pose(0.1)))
     assert placed(objects)['cup'] == (0, 0.1, 1.2)
     objects.take(thing('cup', b'\x03', at=pose(2.0), kind=0))
     assert placed(objects)['cup'] == (2.1, 0, 1)
     objects.take(thing('cup', b'\x02', at=pose(2.0)))
-    assert len(objects.solids(lambda frame: np.eye(4))) == 3
+    assert len(objects.now.solids(lambda frame: np.eye(4))) == 3
     objects.take_scene(scene(thing('cup', b'\x01')))
     assert placed(objects) == {'shelf': (0.5, 0, 1)}
     objects.take_scene(scene(thing('wall'), is_diff=False))
     assert set(placed(objects)) == {'wall'}
     objects.take(thing('', b'\x01'))
-    assert objects.is_empty
+    assert not objects.now.objects
 
 
 def test_a_mesh_has_its_triangles():
@@ -184,7 +185,7 @@ def test_a_mesh_has_its_triangles():
     mesh = Made(vertices=corners, triangles=[Made(vertex_indices=[0, 1, 2])])
     objects = CollisionObjects()
     objects.take(thing(kind=0, meshes=[mesh]))
-    solid, = objects.solids(lambda frame: np.eye(4))
+    solid, = objects.now.solids(lambda frame: np.eye(4))
     assert solid.kind == 'mesh' and solid.vertices.shape == (4, 3)
     np.testing.assert_array_equal(solid.faces, [(0, 1, 2)])
 
@@ -203,8 +204,34 @@ def test_an_object_that_cannot_be_understood_is_named_until_it_is_sent_again(wro
     objects = CollisionObjects()
     objects.take(thing('wall'))
     objects.take(wrong)
-    assert words in objects.problems[wrong.id] and 'wall' in placed(objects)
+    assert words in objects.now.problems[wrong.id] and 'wall' in placed(objects)
     assert wrong.id not in placed(objects) or wrong.id == 'wall'
     if wrong.id:
         objects.take(thing(wrong.id))
-        assert not objects.problems and wrong.id in placed(objects)
+        assert not objects.now.problems and wrong.id in placed(objects)
+
+
+def test_what_is_read_while_a_scene_is_taken_in_is_whole():
+    """Messages come in another thread than requests, and each scene replaces the one before."""
+    objects, layers = CollisionObjects(), VoxelBlocks()
+    names = [f'box_{index}' for index in range(30)]
+    whole = scene(*map(thing, names), thing('odd', kind=9), is_diff=False)
+    objects.take_scene(whole)
+    full = layer({(index, 0, 0): [(0.1, 0.0, 0.0)] for index in range(30)}, clear=True)
+    layers.take(full)
+    done = threading.Event()
+
+    def send():
+        for _ in range(60):
+            objects.take_scene(whole)
+            layers.take(full)
+        done.set()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    while not done.is_set():
+        now = objects.now
+        assert now.is_whole and list(now.problems) == ['odd']
+        assert [solid.name for solid in now.solids(lambda frame: np.eye(4))] == names
+        assert len(layers.now.centers) == 30
+    sender.join()

@@ -194,13 +194,16 @@ class Inputs:
         seen, others = (*framed, *recalled), []
         for source in self.sources:
             try:
-                others.append(source.source(finder, now_ns, values, newest.joints.positions))
+                known = source.source(finder, now_ns, values, newest.joints.positions)
             except InputProblem as problem:
                 if source.is_required:
                     raise InputProblem(problem.code, f'scene source {source.name} '
                                        f'{left_out_text(problem)}', problem.known) from problem
                 left_out[source.name] = left_out_text(problem)
-            left_out |= {f'{source.name}: {name}': why for name, why in source.problems.items()}
+            else:
+                others.append(known.source)
+                left_out |= {f'{source.name}: {name}': why
+                             for name, why in known.problems.items()}
         observation = Observation(newest.view.stamp_ns, tuple(each.view for each in seen),
                                   newest.joints.positions, others=tuple(others), left_out=left_out)
         return FramedObservation(observation, seen, finder.robot.root_link)

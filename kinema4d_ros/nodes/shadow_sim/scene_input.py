@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.qos import QoSProfile
@@ -15,9 +15,9 @@ from sensor_msgs.msg import PointCloud2
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.octomaps import octomap_source, voxels_kept
-from kinema4d_ros.bridge.planning_scene import CollisionObjects
+from kinema4d_ros.bridge.planning_scene import CollisionObjects, Declared
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
-from kinema4d_ros.bridge.voxel_blocks import VoxelBlocks
+from kinema4d_ros.bridge.voxel_blocks import Layer, VoxelBlocks
 from kinema4d_ros.errors import Kinema4DError, ObservationError
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_silent_for, why_stale
@@ -34,6 +34,25 @@ _KINDS = {OCTOMAP: ('octomap_msgs', 'Octomap'), NVBLOX: ('nvblox_msgs', 'VoxelBl
           COLLISION_OBJECTS: ('moveit_msgs', 'CollisionObject')}
 #: of which every message counts, since each brings only what has changed
 _CHANGES = QoSProfile(depth=100)
+
+
+class _State(NamedTuple):
+    """What has come of a source at one moment; it is never changed."""
+
+    entry: Entry
+    declared: Declared
+    layer: Layer
+
+    def is_that(self, other: _State) -> bool:
+        """Return whether nothing has come between the two."""
+        return all(mine is others for mine, others in zip(self, other))
+
+
+class Known(NamedTuple):
+    """What is known from a source."""
+
+    source: SceneSource
+    problems: Mapping[str, str]     # parts of it that cannot be used, and why; the others can
 
 
 class SceneInput:
@@ -65,7 +84,7 @@ class SceneInput:
         self._resolution: float = told.get('resolution', 0.0)
         self._objects, self._blocks = CollisionObjects(), VoxelBlocks()
         self._buffer = StampedBuffer(1)
-        self._made: tuple[Entry, SceneSource] | None = None
+        self._made: tuple[_State, Known] | None = None
         self.lacking = self._subscribe()
 
     def _subscribe(self) -> str:
@@ -101,12 +120,12 @@ class SceneInput:
             self._buffer.refuse()
             self._received.note_problem(self.topic, str(error))
             return
-        for problem in self._objects.problems.values():
+        for problem in self._objects.now.problems.values():
             self._received.note_problem(self.topic, problem)
         self._buffer.put(stamp, message, arrival, now_ns)
 
     def source(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any],
-               live: Mapping[str, float]) -> SceneSource:
+               live: Mapping[str, float]) -> Known:
         """
         Return what is known from it, in the frame of the robot's root.
 
@@ -123,27 +142,25 @@ class SceneInput:
         entry = self._buffer.latest()
         if entry is None:
             raise self._received.missing(self.topic)
-        if self.kind == PLANNING_SCENE and not self._objects.is_whole:
+        # messages come in another thread: all that follows is of this one moment
+        state = _State(entry, self._objects.now, self._blocks.now)
+        if self.kind == PLANNING_SCENE and not state.declared.is_whole:
             raise InputProblem(FindingCode.MISSING_INPUT, (
                 'only differences (is_diff) have come of the planning scene, so what it began with '
                 'is not known: start this node before what publishes it, or publish it once whole'))
         self._refuse_stale(entry, now_ns)
         made = self._made
-        if made is None or made[0] is not entry:
-            try:
-                made = entry, self._convert(entry, finder, values, live)
-            except InputProblem:
-                raise
-            except Kinema4DError as error:
-                raise InputProblem.of(error) from error
-            if self._objects.is_empty:       # frames of objects may move with the robot
-                self._made = made
-        return made[1]
-
-    @property
-    def problems(self) -> Mapping[str, str]:
-        """Parts of it that cannot be used, by name, and why; the others can."""
-        return self._objects.problems
+        if made is not None and made[0].is_that(state):
+            return made[1]
+        try:
+            known = self._convert(state, finder, values, live)
+        except InputProblem:
+            raise
+        except Kinema4DError as error:
+            raise InputProblem.of(error) from error
+        if not state.declared.objects:       # frames of objects may move with the robot
+            self._made = state, known
+        return known
 
     def clear(self) -> None:
         """Forget what is of another time: the clock jumped back."""
@@ -159,28 +176,28 @@ class SceneInput:
         if stale is not None:
             raise InputProblem(FindingCode.STALE_INPUT, stale)
 
-    def _convert(self, entry: Entry, finder: CameraFinder, values: Mapping[str, Any],
-                 live: Mapping[str, float]) -> SceneSource:
+    def _convert(self, state: _State, finder: CameraFinder, values: Mapping[str, Any],
+                 live: Mapping[str, float]) -> Known:
+        declared, entry = state.declared, state.entry
+        if self.kind not in (PLANNING_SCENE, COLLISION_OBJECTS):
+            return Known(self._measured(entry, state.layer, finder, values), {})
+        solids = declared.solids(lambda frame: self._pose_of(self._frame or frame, finder, live))
+        return Known(SolidSource(self.name, solids, entry.stamp_ns if self._ages else None,
+                                 self._sigma), declared.problems)
+
+    def _measured(self, entry: Entry, layer: Layer, finder: CameraFinder,
+                  values: Mapping[str, Any]) -> SceneSource:
         message, stamp = entry.value, entry.stamp_ns if self._ages else None
-        declared, joints = self.kind in (PLANNING_SCENE, COLLISION_OBJECTS), live
-        if not declared:
-            within_ns = round(values['sync_tolerance'] * NS)
-            joints = self._joints.at(finder.robot, entry, within_ns, values,
-                                     is_prompt=False).positions
-
-        def pose_of(frame: str) -> np.ndarray:
-            return self._pose_of(self._frame or frame, finder, joints)
-
-        if declared:
-            return SolidSource(self.name, self._objects.solids(pose_of), stamp, self._sigma)
-        T = pose_of(message.header.frame_id)  # noqa: N806 - a transform
+        joints = self._joints.at(finder.robot, entry, round(values['sync_tolerance'] * NS), values,
+                                 is_prompt=False).positions
+        T = self._pose_of(  # noqa: N806 - a transform
+            self._frame or message.header.frame_id, finder, joints)
         if self.kind == OCTOMAP:
             return self._received.read(self.topic, entry, lambda message: octomap_source(
                 message, self.name, T, stamp_ns=stamp, sigma=self._sigma,
                 joint_positions=joints))
         if self.kind == NVBLOX:
-            centers = self._blocks.centers
-            resolution = self._blocks.resolution
+            centers, resolution = layer.centers, layer.resolution
         else:
             centers = self._received.read(self.topic, entry, lambda message: _points(message, T))
             resolution = self._resolution
