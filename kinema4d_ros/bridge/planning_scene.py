@@ -42,18 +42,24 @@ class Declared(NamedTuple):
     problems: Mapping[str, str] = MappingProxyType({})     # object -> why it is not known
     is_whole: bool = False     # a scene has come that was no difference
 
-    def solids(self, pose_of: Callable[[str], np.ndarray]) -> tuple[Solid, ...]:
+    def solids(self, pose_of: Callable[[str], np.ndarray]
+               ) -> tuple[tuple[Solid, ...], dict[str, str]]:
         """
-        Return all shapes in the base frame.
+        Return all shapes in the base frame, and why those that are not among them are not known.
 
-        :param pose_of: returns T_base_frame (4, 4) of a frame; what it raises passes through.
+        :param pose_of: returns T_base_frame (4, 4) of a frame; where it raises Kinema4DError the
+            place of that object is not known, and those of the others are.
         """
-        found = []
+        found, problems = list[Solid](), dict(self.problems)
         for name, each in self.objects.items():
-            T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
+            try:
+                T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
+            except Kinema4DError as error:
+                problems[name] = f'the place of object {name!r} is not known: {error}'
+                continue
             found += [Solid(solid.kind, solid.dimensions, T @ solid.T_base_solid, solid.vertices,
                             solid.faces, name) for solid in each.solids]
-        return tuple(found)
+        return tuple(found), problems
 
 
 class CollisionObjects:

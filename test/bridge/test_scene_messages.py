@@ -7,13 +7,14 @@ from types import SimpleNamespace as Made
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import Point, Pose, Quaternion
+from geometry_msgs.msg import Point
+from scene_messages import layer, pose, scene, thing
 from std_msgs.msg import Header
 
 from kinema4d_ros.bridge.octomaps import octomap_source
 from kinema4d_ros.bridge.planning_scene import CollisionObjects
 from kinema4d_ros.bridge.voxel_blocks import VoxelBlocks
-from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.errors import CameraError, ObservationError
 from kinema4d_ros.robot.transforms import transform_from_rpy
 from kinema4d_ros.types import VoxelSource
 
@@ -109,14 +110,6 @@ def test_an_octomap_that_is_malformed_is_refused(message, words):
 
 # ------------------------------------------------------------------------ nvblox
 
-def layer(blocks, *, clear=False, size=0.02):
-    """Return what has the fields of a VoxelBlockLayer: index -> centres."""
-    return Made(header=Header(), voxel_size_m=size, clear=clear, block_indices=[
-        Made(x=x, y=y, z=z) for x, y, z in blocks], blocks=[
-            Made(centers=[Point(x=x, y=y, z=z) for x, y, z in centers])
-            for centers in blocks.values()])
-
-
 def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
     blocks = VoxelBlocks()
     blocks.take(layer({(0, 0, 0): [(0.01, 0.01, 0.01), (0.03, 0.01, 0.01)],
@@ -135,28 +128,11 @@ def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
 
 # ------------------------------------------------------------------------ MoveIt
 
-def pose(x=0.0, y=0.0, z=0.0, turn=(0.0, 0.0, 0.0, 0.0)):
-    qx, qy, qz, qw = turn
-    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
-
-
-def thing(name='shelf', operation=b'\x00', *, at=None, frame='world', kind=1,
-          dimensions=(0.4, 0.3, 0.2), inner=None, meshes=(), planes=()):
-    """Return what has the fields of a CollisionObject."""
-    primitives = [Made(type=kind, dimensions=list(dimensions))] if kind else []
-    return Made(header=Header(frame_id=frame), id=name, operation=operation, pose=at or pose(),
-                primitives=primitives, primitive_poses=[inner or pose()] * len(primitives),
-                meshes=list(meshes), mesh_poses=[pose()] * len(meshes), planes=list(planes))
-
-
-def scene(*objects, is_diff=True):
-    return Made(is_diff=is_diff, world=Made(collision_objects=list(objects)))
-
-
 def placed(objects):
     """Return name -> place of every solid, where the frame world is 1 m above the base."""
     return {solid.name: tuple(solid.T_base_solid[:3, 3].round(6))
-            for solid in objects.now.solids(lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))}
+            for solid in objects.now.solids(
+                lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))[0]}
 
 
 def test_objects_of_a_planning_scene_are_added_moved_and_removed():
@@ -170,7 +146,7 @@ def test_objects_of_a_planning_scene_are_added_moved_and_removed():
     objects.take(thing('cup', b'\x03', at=pose(2.0), kind=0))
     assert placed(objects)['cup'] == (2.1, 0, 1)
     objects.take(thing('cup', b'\x02', at=pose(2.0)))
-    assert len(objects.now.solids(lambda frame: np.eye(4))) == 3
+    assert len(objects.now.solids(lambda frame: np.eye(4))[0]) == 3
     objects.take_scene(scene(thing('cup', b'\x01')))
     assert placed(objects) == {'shelf': (0.5, 0, 1)}
     objects.take_scene(scene(thing('wall'), is_diff=False))
@@ -179,13 +155,27 @@ def test_objects_of_a_planning_scene_are_added_moved_and_removed():
     assert not objects.now.objects
 
 
+def test_an_object_in_an_unknown_frame_hides_no_other():
+    def pose_of(frame):
+        if frame == 'lost':
+            raise CameraError('lost is unknown')
+        return np.eye(4)
+
+    objects = CollisionObjects()
+    objects.take_scene(scene(thing('cup', frame='lost'), thing('wall'), thing('odd', kind=9)))
+    solids, problems = objects.now.solids(pose_of)
+    assert [solid.name for solid in solids] == ['wall']
+    assert problems['cup'] == "the place of object 'cup' is not known: lost is unknown"
+    assert set(problems) == {'cup', 'odd'}
+
+
 def test_a_mesh_has_its_triangles():
     corners = [Point(x=x, y=y, z=z) for x, y, z in ((0., 0., 0.), (1., 0., 0.), (0., 1., 0.),
                                                     (0., 0., 1.))]
     mesh = Made(vertices=corners, triangles=[Made(vertex_indices=[0, 1, 2])])
     objects = CollisionObjects()
     objects.take(thing(kind=0, meshes=[mesh]))
-    solid, = objects.now.solids(lambda frame: np.eye(4))
+    (solid,), _ = objects.now.solids(lambda frame: np.eye(4))
     assert solid.kind == 'mesh' and solid.vertices.shape == (4, 3)
     np.testing.assert_array_equal(solid.faces, [(0, 1, 2)])
 
@@ -232,6 +222,6 @@ def test_what_is_read_while_a_scene_is_taken_in_is_whole():
     while not done.is_set():
         now = objects.now
         assert now.is_whole and list(now.problems) == ['odd']
-        assert [solid.name for solid in now.solids(lambda frame: np.eye(4))] == names
+        assert [solid.name for solid in now.solids(lambda frame: np.eye(4))[0]] == names
         assert len(layers.now.centers) == 30
     sender.join()

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes from elsewhere in the node: their frames, their age, and what is wrong with them."""
 import importlib.util
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from camera_desk import HAND, MS, ROBOT
+from scene_messages import scene, thing
 from sensor_msgs.msg import PointCloud2
 
 from kinema4d_ros.bridge.clouds import cloud_message
@@ -19,6 +22,7 @@ POINTS = np.array([(0.5, 0.0, 0.1), (0.6, 0.2, 0.3), (np.nan, 0.0, 0.0), (50.0, 
 CLOUD, VOXELS = 'scene.lidar', 'scene.map'
 BOTH = {f'{CLOUD}.kind': 'points', f'{CLOUD}.sigma': 0.03, f'{CLOUD}.spacing': 0.02,
         f'{VOXELS}.kind': 'voxels', f'{VOXELS}.resolution': 0.1, f'{VOXELS}.max_age': 30.0}
+OPTIONAL = {f'{CLOUD}.required': False, f'{VOXELS}.required': False}
 
 
 def put(desk, name, stamp, points=POINTS, frame='base_link'):
@@ -51,7 +55,7 @@ def test_points_and_voxels_are_sources_in_the_frame_of_the_robot(desk):
 
 
 def test_a_source_that_is_silent_late_or_in_no_frame_is_left_out_and_comes_back(desk):
-    desk = desk(**BOTH)
+    desk = desk(**BOTH, **OPTIONAL)
     desk.run(200)
     left_out = desk.look().observation.left_out
     assert 'nothing usable has been received on /scene/lidar' in left_out['lidar']
@@ -71,7 +75,7 @@ def test_a_source_that_is_silent_late_or_in_no_frame_is_left_out_and_comes_back(
 
 
 def test_a_cloud_that_is_malformed_is_left_out_and_counted(desk):
-    desk = desk(**BOTH)
+    desk = desk(**BOTH, **OPTIONAL)
     desk.run(200)
     empty = cloud_message(np.zeros((1, 1, 3), np.float32), None, desk.header(desk.now, 'base_link'))
     empty.width, empty.row_step, empty.data = 0, 0, b''
@@ -90,13 +94,53 @@ def test_a_cloud_that_is_malformed_is_left_out_and_counted(desk):
     assert [source.name for source in desk.look().observation.others] == ['map']
 
 
-def test_nothing_goes_without_a_source_that_is_required(desk):
-    desk = desk(**BOTH, **{f'{CLOUD}.required': True})
+def test_nothing_goes_without_a_source_unless_the_user_says_so(desk):
+    desk = desk(**BOTH, **{f'{VOXELS}.required': False})
     desk.run(200)
     with pytest.raises(InputProblem, match='scene source lidar cannot be used: nothing usable'):
         desk.look()
+    put(desk, 'lidar', desk.now, frame='warehouse')
+    with pytest.raises(InputProblem, match="source lidar cannot be used.*'warehouse' is unknown"):
+        desk.look()
     put(desk, 'lidar', desk.now)
-    desk.look()
+    assert set(desk.look().observation.left_out) == {'map'}
+
+
+@pytest.fixture
+def declared(desk, monkeypatch):
+    """Make a desk with a planning scene, whose messages need not be installed."""
+    monkeypatch.setitem(sys.modules, 'moveit_msgs.msg', SimpleNamespace(PlanningScene=PointCloud2))
+
+    def make(**values):
+        made = desk(**{'scene.moveit.kind': 'planning_scene', **values})
+        made.run(200)
+        return made
+
+    return make
+
+
+def test_nothing_goes_while_an_object_is_not_known_unless_the_user_says_so(declared):
+    desk = declared()
+    desk.inputs.sources[0].take(scene(thing('wall', frame='base_link'), is_diff=True))
+    with pytest.raises(InputProblem, match='source moveit cannot be used: only differences'):
+        desk.look()
+    objects = [thing('wall', frame='base_link'), thing('cup', frame='nowhere'),
+               thing('odd', frame='base_link', kind=9)]
+    desk.inputs.sources[0].take(scene(*objects, is_diff=False))
+    with pytest.raises(InputProblem, match="object 'odd' cannot.*place of object 'cup' is not kno"):
+        desk.look()
+    desk.inputs.sources[0].take(scene(objects[0], is_diff=False))
+    assert [solid.name for solid in desk.look().observation.others[0].solids] == ['wall']
+
+
+def test_of_a_source_that_is_not_required_the_objects_that_are_known_are_kept(declared):
+    desk = declared(**{'scene.moveit.required': False})
+    desk.inputs.sources[0].take(scene(
+        thing('wall', frame='base_link'), thing('cup', frame='nowhere'),
+        thing('odd', frame='base_link', kind=9), is_diff=False))
+    observation = desk.look().observation
+    assert [solid.name for solid in observation.others[0].solids] == ['wall']
+    assert set(observation.left_out) == {'moveit: cup', 'moveit: odd'}
 
 
 def test_what_takes_a_package_that_is_not_there_says_so(desk):
@@ -105,7 +149,8 @@ def test_what_takes_a_package_that_is_not_there_says_so(desk):
                if importlib.util.find_spec(package) is None}
     if not lacking:
         pytest.skip('octomap_msgs, nvblox_msgs and moveit_msgs are installed')
-    desk = desk(**{f'scene.my_{kind}.kind': kind for kind in lacking})
+    desk = desk(**{f'scene.my_{kind}.kind': kind for kind in lacking},
+                **{f'scene.my_{kind}.required': False for kind in lacking})
     desk.run(200)
     left_out = desk.look().observation.left_out
     for kind, package in lacking.items():
@@ -119,7 +164,7 @@ def test_what_takes_a_package_that_is_not_there_says_so(desk):
 def test_messages_of_packages_that_are_there_are_subscribed_to(desk, kind, package, message):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f'{package} is not installed')
-    desk = desk(**{'scene.other.kind': kind})
+    desk = desk(**{'scene.other.kind': kind, 'scene.other.required': False})
     subscription = desk.inputs._received.subscriptions['scene/other']
     assert subscription.msg_type.__name__ == message
     desk.run(200)

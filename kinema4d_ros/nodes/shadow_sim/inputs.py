@@ -26,7 +26,7 @@ from kinema4d_ros.nodes.shadow_sim.received import InputStatus, Received
 from kinema4d_ros.nodes.shadow_sim.scene_input import SceneInput
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import sources_of
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Observation, StartState
+from kinema4d_ros.types import FindingCode, Observation, StartState
 
 
 class FramedObservation(NamedTuple):
@@ -159,13 +159,14 @@ class Inputs:
 
         One of several cameras that is missing, stale or unusable is left out, and the observation
         says so; it is back with the first look after that in which it is of use. What it saw last
-        is a view with its own stamp meanwhile, after those of the others.
+        is a view with its own stamp meanwhile, after those of the others. A further source of the
+        scene is left out only where the parameters say that it is not required.
 
         :param finder: of the cameras on the robot.
         :param values: snapshot of the parameters.
         :param patience: [s] a camera that was of use so lately is not left out.
-        :raises InputProblem: that is said of all cameras, of one that is required, or of one that
-            was of use a moment ago.
+        :raises InputProblem: that is said of all cameras, of a camera or a source that is
+            required, or of a camera that was of use a moment ago.
         """
         refuse_no_time(now_ns)
         framed: list[FramedView] = []
@@ -195,6 +196,9 @@ class Inputs:
         for source in self.sources:
             try:
                 known = source.source(finder, now_ns, values, newest.joints.positions)
+                if source.is_required and known.problems:
+                    raise InputProblem(FindingCode.MISSING_INPUT, '; '.join(
+                        known.problems.values()))
             except InputProblem as problem:
                 if source.is_required:
                     raise InputProblem(problem.code, f'scene source {source.name} '

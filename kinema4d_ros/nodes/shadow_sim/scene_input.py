@@ -48,7 +48,7 @@ class _State(NamedTuple):
         return all(mine is others for mine, others in zip(self, other))
 
 
-class Known(NamedTuple):
+class KnownSource(NamedTuple):
     """What is known from a source."""
 
     source: SceneSource
@@ -74,7 +74,7 @@ class SceneInput:
         self.name, self._received, self._joints = name, received, joints
         self.kind: str = told['kind']
         self.topic = f'scene/{name}'
-        self.is_required: bool = told.get('required', False)
+        self.is_required: bool = told.get('required', True)
         declared = self.kind in (PLANNING_SCENE, COLLISION_OBJECTS)
         self._max_age: float = told.get('max_age', 0.0 if declared else max_input_age)
         self._ages = not declared or 'max_age' in told
@@ -84,7 +84,7 @@ class SceneInput:
         self._resolution: float = told.get('resolution', 0.0)
         self._objects, self._blocks = CollisionObjects(), VoxelBlocks()
         self._buffer = StampedBuffer(1)
-        self._made: tuple[_State, Known] | None = None
+        self._made: tuple[_State, KnownSource] | None = None
         self.lacking = self._subscribe()
 
     def _subscribe(self) -> str:
@@ -125,7 +125,7 @@ class SceneInput:
         self._buffer.put(stamp, message, arrival, now_ns)
 
     def source(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any],
-               live: Mapping[str, float]) -> Known:
+               live: Mapping[str, float]) -> KnownSource:
         """
         Return what is known from it, in the frame of the robot's root.
 
@@ -177,13 +177,14 @@ class SceneInput:
             raise InputProblem(FindingCode.STALE_INPUT, stale)
 
     def _convert(self, state: _State, finder: CameraFinder, values: Mapping[str, Any],
-                 live: Mapping[str, float]) -> Known:
+                 live: Mapping[str, float]) -> KnownSource:
         declared, entry = state.declared, state.entry
         if self.kind not in (PLANNING_SCENE, COLLISION_OBJECTS):
-            return Known(self._measured(entry, state.layer, finder, values), {})
-        solids = declared.solids(lambda frame: self._pose_of(self._frame or frame, finder, live))
-        return Known(SolidSource(self.name, solids, entry.stamp_ns if self._ages else None,
-                                 self._sigma), declared.problems)
+            return KnownSource(self._measured(entry, state.layer, finder, values), {})
+        solids, problems = declared.solids(
+            lambda frame: self._pose_of(self._frame or frame, finder, live))
+        stamp = entry.stamp_ns if self._ages else None
+        return KnownSource(SolidSource(self.name, solids, stamp, self._sigma), problems)
 
     def _measured(self, entry: Entry, layer: Layer, finder: CameraFinder,
                   values: Mapping[str, Any]) -> SceneSource:
