@@ -20,6 +20,7 @@ class Layer(NamedTuple):
 
     blocks: Mapping[tuple[int, int, int], np.ndarray] = MappingProxyType({})
     resolution: float = 0.0      # [m]
+    is_whole: bool = False       # all there is has come, and not only what has changed
 
     @property
     def centers(self) -> np.ndarray:
@@ -69,4 +70,4 @@ def _after(before: Layer, message: Any) -> Layer:
             del blocks[key]
     if sum(map(len, blocks.values())) > _MOST:
         raise ObservationError(f'more than {_MOST} voxels; have it send those near the robot')
-    return Layer(blocks, resolution)
+    return Layer(blocks, resolution, before.is_whole or bool(message.clear))

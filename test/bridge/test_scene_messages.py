@@ -121,9 +121,13 @@ def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
         blocks.take(layer({(2, 0, 0): [(float('nan'), 0.0, 0.0)]}))
     with pytest.raises(ObservationError, match='voxels are 0.0 m'):
         blocks.take(layer({}, size=0.0))
-    assert len(blocks.now.centers) == 1
+    assert len(blocks.now.centers) == 1 and not blocks.now.is_whole
     blocks.take(layer({}, clear=True))
-    assert not len(blocks.now.centers)
+    assert not len(blocks.now.centers) and blocks.now.is_whole
+    blocks.take(layer({(0, 0, 0): []}))
+    assert blocks.now.is_whole
+    blocks.clear()
+    assert not blocks.now.is_whole
 
 
 # ------------------------------------------------------------------------ MoveIt

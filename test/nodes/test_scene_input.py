@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from camera_desk import HAND, MS, ROBOT
-from scene_messages import scene, thing
+from scene_messages import layer, scene, thing
 from sensor_msgs.msg import PointCloud2
 
 from kinema4d_ros.bridge.clouds import cloud_message
@@ -109,7 +109,8 @@ def test_nothing_goes_without_a_source_unless_the_user_says_so(desk):
 @pytest.fixture
 def declared(desk, monkeypatch):
     """Make a desk with a planning scene, whose messages need not be installed."""
-    monkeypatch.setitem(sys.modules, 'moveit_msgs.msg', SimpleNamespace(PlanningScene=PointCloud2))
+    monkeypatch.setitem(sys.modules, 'moveit_msgs.msg', SimpleNamespace(
+        PlanningScene=PointCloud2, CollisionObject=PointCloud2))
 
     def make(**values):
         made = desk(**{'scene.moveit.kind': 'planning_scene', **values})
@@ -141,6 +142,51 @@ def test_of_a_source_that_is_not_required_the_objects_that_are_known_are_kept(de
     observation = desk.look().observation
     assert [solid.name for solid in observation.others[0].solids] == ['wall']
     assert set(observation.left_out) == {'moveit: cup', 'moveit: odd'}
+
+
+def jump_back(desk):
+    """Let the clock of all jump back by five seconds."""
+    desk.inputs.clear()
+    desk.now -= 5000 * MS
+    desk.run(200)
+
+
+@pytest.mark.parametrize('kind', ['planning_scene', 'collision_objects'])
+def test_what_is_declared_holds_when_the_clock_jumps_back(declared, kind):
+    desk = declared(**{'scene.moveit.kind': kind})
+    wall = thing('wall', frame='base_link')
+    desk.inputs.sources[0].take(
+        scene(wall, is_diff=False) if kind == 'planning_scene' else wall)
+    jump_back(desk)
+    assert [solid.name for solid in desk.look().observation.others[0].solids] == ['wall']
+
+
+def test_a_layer_of_which_only_changes_came_is_not_known(desk, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'nvblox_msgs.msg',
+                        SimpleNamespace(VoxelBlockLayer=PointCloud2))
+    desk = desk(**{'scene.map.kind': 'nvblox'})
+    desk.run(200)
+
+    def send(place, *, clear):
+        message = layer({(0, 0, 0): [(place, 0.01, 0.01)]}, clear=clear)
+        message.header = desk.header(desk.now, 'base_link')
+        desk.inputs.sources[0].take(message)
+
+    def occupied():
+        source, = desk.look().observation.others
+        return source.centers(VoxelSource.OCCUPIED).round(3).tolist()
+
+    send(0.51, clear=False)
+    with pytest.raises(InputProblem, match='source map cannot be used: only changes have come'):
+        desk.look()
+    send(0.51, clear=True)
+    assert occupied() == [[0.51, 0.01, 0.01]]
+    send(0.61, clear=False)
+    assert occupied() == [[0.61, 0.01, 0.01]]
+    jump_back(desk)
+    send(0.71, clear=False)
+    with pytest.raises(InputProblem, match='source map cannot be used: only changes have come'):
+        desk.look()
 
 
 def test_what_takes_a_package_that_is_not_there_says_so(desk):

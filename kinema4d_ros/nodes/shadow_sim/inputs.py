@@ -110,7 +110,8 @@ class Inputs:
 
     def clear(self) -> None:
         """Forget what was received: the clock jumped back."""
-        kept = [camera.info for camera in self.cameras]
+        kept = [*(camera.info for camera in self.cameras),
+                *(source.buffer for source in self.sources)]     # which know what to keep
         for buffer in self._received.buffers.values():
             if buffer not in kept:
                 buffer.clear()

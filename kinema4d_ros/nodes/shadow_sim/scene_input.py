@@ -75,22 +75,22 @@ class SceneInput:
         self.kind: str = told['kind']
         self.topic = f'scene/{name}'
         self.is_required: bool = told.get('required', True)
-        declared = self.kind in (PLANNING_SCENE, COLLISION_OBJECTS)
-        self._max_age: float = told.get('max_age', 0.0 if declared else max_input_age)
-        self._ages = not declared or 'max_age' in told
+        self._is_declared = self.kind in (PLANNING_SCENE, COLLISION_OBJECTS)
+        self._max_age: float = told.get('max_age', 0.0 if self._is_declared else max_input_age)
+        self._ages = not self._is_declared or 'max_age' in told
         self._sigma: float = told.get('sigma', 0.01 if self.kind == POINTS else 0.0)
         self._frame: str = told.get('frame', '')
         self._spacing: float = told.get('spacing', 0.01)
         self._resolution: float = told.get('resolution', 0.0)
         self._objects, self._blocks = CollisionObjects(), VoxelBlocks()
-        self._buffer = StampedBuffer(1)
+        self.buffer = StampedBuffer(1)
         self._made: tuple[_State, KnownSource] | None = None
         self.lacking = self._subscribe()
 
     def _subscribe(self) -> str:
         """Subscribe; return which package that takes is missing, '' where none is."""
         if self.kind in (POINTS, VOXELS):
-            self._buffer = self._received.camera(self.topic, PointCloud2, 1, 'auto')
+            self.buffer = self._received.camera(self.topic, PointCloud2, 1, 'auto')
             return ''
         package, message = _KINDS[self.kind]
         try:
@@ -98,9 +98,9 @@ class SceneInput:
         except ImportError:
             return package
         if self.kind == OCTOMAP:
-            self._buffer = self._received.camera(self.topic, kind, 1, 'auto')
+            self.buffer = self._received.camera(self.topic, kind, 1, 'auto')
             return ''
-        self._received.buffers[self.topic] = self._buffer
+        self._received.buffers[self.topic] = self.buffer
         self._received.listen(self.topic, kind, lambda message: self.take(message), _CHANGES)
         return ''
 
@@ -117,12 +117,12 @@ class SceneInput:
             else:
                 self._objects.take(message)
         except (Kinema4DError, AttributeError, TypeError, ValueError) as error:
-            self._buffer.refuse()
+            self.buffer.refuse()
             self._received.note_problem(self.topic, str(error))
             return
         for problem in self._objects.now.problems.values():
             self._received.note_problem(self.topic, problem)
-        self._buffer.put(stamp, message, arrival, now_ns)
+        self.buffer.put(stamp, message, arrival, now_ns)
 
     def source(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any],
                live: Mapping[str, float]) -> KnownSource:
@@ -139,7 +139,7 @@ class SceneInput:
             raise InputProblem(FindingCode.MISSING_INPUT, (
                 f'{self.lacking} is not installed: sudo apt-get install '
                 f'ros-$ROS_DISTRO-{self.lacking.replace("_", "-")}'))
-        entry = self._buffer.latest()
+        entry = self.buffer.latest()
         if entry is None:
             raise self._received.missing(self.topic)
         # messages come in another thread: all that follows is of this one moment
@@ -148,6 +148,10 @@ class SceneInput:
             raise InputProblem(FindingCode.MISSING_INPUT, (
                 'only differences (is_diff) have come of the planning scene, so what it began with '
                 'is not known: start this node before what publishes it, or publish it once whole'))
+        if self.kind == NVBLOX and not state.layer.is_whole:
+            raise InputProblem(FindingCode.MISSING_INPUT, (
+                'only changes have come of the layer since this node began or the clock jumped '
+                'back, so what else it holds is not known: have it sent whole once (clear)'))
         self._refuse_stale(entry, now_ns)
         made = self._made
         if made is not None and made[0].is_that(state):
@@ -163,7 +167,13 @@ class SceneInput:
         return known
 
     def clear(self) -> None:
-        """Forget what is of another time: the clock jumped back."""
+        """
+        Forget what is of another time: the clock jumped back.
+
+        What was declared was not measured at any time, and is often sent once only: it holds.
+        """
+        if not self._is_declared:
+            self.buffer.clear()
         self._made = None
         self._blocks.clear()
 
@@ -179,7 +189,7 @@ class SceneInput:
     def _convert(self, state: _State, finder: CameraFinder, values: Mapping[str, Any],
                  live: Mapping[str, float]) -> KnownSource:
         declared, entry = state.declared, state.entry
-        if self.kind not in (PLANNING_SCENE, COLLISION_OBJECTS):
+        if not self._is_declared:
             return KnownSource(self._measured(entry, state.layer, finder, values), {})
         solids, problems = declared.solids(
             lambda frame: self._pose_of(self._frame or frame, finder, live))
