@@ -24,6 +24,9 @@ KINDS = {1: 'box', 2: 'sphere', 3: 'cylinder', 4: 'cone'}    # of shape_msgs/Sol
 _ADD, _REMOVE, _APPEND, _MOVE = range(4)                     # of moveit_msgs/CollisionObject
 _MOST_TRIANGLES = 50_000
 _MOST_OBJECTS = 2_000
+_MOST_PROBLEMS = 20          # that are named
+_MORE = (f'more objects than the {_MOST_PROBLEMS} that are named are not known; send the whole '
+         'scene, or remove all objects and add them anew')
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Declared(NamedTuple):
     objects: Mapping[str, _Object] = MappingProxyType({})
     problems: Mapping[str, str] = MappingProxyType({})     # object -> why it is not known
     is_whole: bool = False     # a scene has come that was no difference
+    has_more: bool = False     # there were more problems than are kept
 
     def solids(self, pose_of: Callable[[str], np.ndarray]
                ) -> tuple[tuple[Solid, ...], dict[str, str]]:
@@ -50,16 +54,17 @@ class Declared(NamedTuple):
         :param pose_of: returns T_base_frame (4, 4) of a frame; where it raises Kinema4DError the
             place of that object is not known, and those of the others are.
         """
-        found, problems = list[Solid](), dict(self.problems)
+        found, problems, has_more = list[Solid](), dict(self.problems), self.has_more
         for name, each in self.objects.items():
             try:
                 T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
             except Kinema4DError as error:
-                problems[name] = f'the place of object {name!r} is not known: {error}'
+                has_more |= not _noted(
+                    problems, name, f'the place of object {name!r} is not known: {error}')
                 continue
             found += [Solid(solid.kind, solid.dimensions, T @ solid.T_base_solid, solid.vertices,
                             solid.faces, name) for solid in each.solids]
-        return tuple(found), problems
+        return tuple(found), problems | ({'and more': _MORE} if has_more else {})
 
 
 class CollisionObjects:
@@ -76,36 +81,53 @@ class CollisionObjects:
         self._lock = threading.Lock()     # held by whoever makes the next `now`
         self.now = Declared()
 
-    def take_scene(self, message: Any) -> None:
-        """Take in a PlanningScene: all there is, or the difference to what there was."""
+    def take_scene(self, message: Any) -> str:
+        """
+        Take in a PlanningScene: all there is, or the difference to what there was.
+
+        :return: what is wrong with its objects, '' where nothing is.
+        """
         with self._lock:
             before = self.now if message.is_diff else Declared(is_whole=True)
-            self._take(message.world.collision_objects, before)
+            return self._take(message.world.collision_objects, before)
 
-    def take(self, message: Any) -> None:
-        """Take in a CollisionObject."""
+    def take(self, message: Any) -> str:
+        """Take in a CollisionObject; return what is wrong with it, '' where nothing is."""
         with self._lock:
-            self._take([message], self.now)
+            return self._take([message], self.now)
 
-    def _take(self, messages: Sequence[Any], before: Declared) -> None:
-        objects, problems = dict(before.objects), dict(before.problems)
+    def _take(self, messages: Sequence[Any], before: Declared) -> str:
+        objects, problems, has_more = dict(before.objects), dict(before.problems), before.has_more
+        said: dict[str, str] = {}      # of these messages
         for message in messages:
             name = str(message.id)
-            operation = message.operation
-            operation = operation[0] if isinstance(operation, bytes) else int(operation)
-            if operation == _REMOVE:
-                for gone in [name] if name else [*objects, *problems]:     # '' is all
-                    objects.pop(gone, None)
-                    problems.pop(gone, None)
-                continue
             try:
-                objects[name] = _made(message, operation, objects)
-            except (Kinema4DError, TypeError, ValueError, AttributeError) as error:
+                operation = message.operation
+                operation = operation[0] if isinstance(operation, bytes) else int(operation)
+                if operation != _REMOVE:
+                    objects[name] = _made(message, operation, objects)
+            except (Kinema4DError, ArithmeticError, AttributeError, LookupError, TypeError,
+                    ValueError) as error:
                 objects.pop(name, None)
-                problems[name] = f'object {name!r} cannot be understood: {error}'
-            else:
-                problems.pop(name, None)
-        self.now = Declared(objects, problems, before.is_whole)
+                why = f'object {name!r} cannot be understood: {error}'
+                has_more |= not _noted(problems, name, why)
+                _noted(said, name, why)
+                continue
+            if operation == _REMOVE and not name:     # all
+                objects, problems, has_more = {}, {}, False
+            elif operation == _REMOVE:
+                objects.pop(name, None)
+            problems.pop(name, None)
+        self.now = Declared(objects, problems, before.is_whole, has_more)
+        return '; '.join(said.values())
+
+
+def _noted(problems: dict[str, str], name: str, why: str) -> bool:
+    """Note what is wrong with an object; return False where that would be too many."""
+    if name not in problems and len(problems) >= _MOST_PROBLEMS:
+        return False
+    problems[name] = why
+    return True
 
 
 def _made(message: Any, operation: int, objects: Mapping[str, _Object]) -> _Object:

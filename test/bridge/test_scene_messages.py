@@ -173,12 +173,16 @@ def test_an_object_in_an_unknown_frame_hides_no_other():
     assert set(problems) == {'cup', 'odd'}
 
 
-def test_a_mesh_has_its_triangles():
+def mesh_of(*faces):
+    """Return what has the fields of a Mesh."""
     corners = [Point(x=x, y=y, z=z) for x, y, z in ((0., 0., 0.), (1., 0., 0.), (0., 1., 0.),
                                                     (0., 0., 1.))]
-    mesh = Made(vertices=corners, triangles=[Made(vertex_indices=[0, 1, 2])])
+    return Made(vertices=corners, triangles=[Made(vertex_indices=face) for face in faces])
+
+
+def test_a_mesh_has_its_triangles():
     objects = CollisionObjects()
-    objects.take(thing(kind=0, meshes=[mesh]))
+    objects.take(thing(kind=0, meshes=[mesh_of([0, 1, 2])]))
     (solid,), _ = objects.now.solids(lambda frame: np.eye(4))
     assert solid.kind == 'mesh' and solid.vertices.shape == (4, 3)
     np.testing.assert_array_equal(solid.faces, [(0, 1, 2)])
@@ -193,6 +197,8 @@ def test_a_mesh_has_its_triangles():
     (thing(planes=[1]), 'planes have no end'),
     (thing(kind=0), 'it has no shape'),
     (thing(name='', operation=b'\x00'), 'it has no id'),
+    (thing(operation=b''), 'index out of range'),
+    (thing(kind=0, meshes=[mesh_of([0, 1, 2 ** 31])]), 'cannot be understood'),
     (Made(id='bare', operation=0, header=Header()), 'pose')], ids=str)
 def test_an_object_that_cannot_be_understood_is_named_until_it_is_sent_again(wrong, words):
     objects = CollisionObjects()
@@ -229,3 +235,25 @@ def test_what_is_read_while_a_scene_is_taken_in_is_whole():
         assert [solid.name for solid in now.solids(lambda frame: np.eye(4))[0]] == names
         assert len(layers.now.centers) == 30
     sender.join()
+
+
+def test_an_object_that_cannot_be_understood_keeps_no_other_from_being_taken_in():
+    objects = CollisionObjects()
+    said = objects.take_scene(scene(
+        thing('shelf', kind=0, meshes=[mesh_of([0, 1, 2 ** 70])]), thing('wall'), is_diff=False))
+    assert said == objects.now.problems['shelf'] and set(placed(objects)) == {'wall'}
+
+
+def test_problems_of_objects_are_bounded_and_said_once():
+    objects = CollisionObjects()
+    for index in range(50):
+        assert objects.take(thing(f'odd_{index}', kind=9)).count('cannot be understood') == 1
+    assert not objects.take(thing('wall'))     # what is wrong with others has been said
+    assert len(objects.now.problems) == 20
+    problems = objects.now.solids(lambda frame: np.eye(4))[1]
+    assert len(problems) == 21 and 'more objects than the 20' in problems['and more']
+    for index in range(50):
+        objects.take(thing(f'odd_{index}'))
+    assert set(objects.now.solids(lambda frame: np.eye(4))[1]) == {'and more'}
+    objects.take(thing('', b'\x01'))
+    assert not objects.now.solids(lambda frame: np.eye(4))[1]

@@ -130,6 +130,8 @@ def test_nothing_goes_while_an_object_is_not_known_unless_the_user_says_so(decla
     desk.inputs.sources[0].take(scene(*objects, is_diff=False))
     with pytest.raises(InputProblem, match="object 'odd' cannot.*place of object 'cup' is not kno"):
         desk.look()
+    status = {each.topic: each.problem for each in desk.inputs.status()}['scene/moveit']
+    assert status.startswith("object 'odd' cannot be understood")
     desk.inputs.sources[0].take(scene(objects[0], is_diff=False))
     assert [solid.name for solid in desk.look().observation.others[0].solids] == ['wall']
 

@@ -107,20 +107,20 @@ class SceneInput:
     def take(self, message: Any) -> None:
         """Take in a message that says what has changed."""
         arrival, now_ns = time.monotonic(), self._received.node.get_clock().now().nanoseconds
-        stamp = now_ns
+        stamp, problem = now_ns, ''
         try:
             if self.kind == NVBLOX:
                 self._blocks.take(message)
                 stamp = stamp_ns(message.header.stamp)
             elif self.kind == PLANNING_SCENE:
-                self._objects.take_scene(message)
+                problem = self._objects.take_scene(message)
             else:
-                self._objects.take(message)
+                problem = self._objects.take(message)
         except (Kinema4DError, AttributeError, TypeError, ValueError) as error:
             self.buffer.refuse()
             self._received.note_problem(self.topic, str(error))
             return
-        for problem in self._objects.now.problems.values():
+        if problem:
             self._received.note_problem(self.topic, problem)
         self.buffer.put(stamp, message, arrival, now_ns)
 
