@@ -146,6 +146,18 @@ def test_of_a_source_that_is_not_required_the_objects_that_are_known_are_kept(de
     assert set(observation.left_out) == {'moveit: cup', 'moveit: odd'}
 
 
+def test_a_map_in_a_frame_that_stays_needs_no_joints_of_its_time(desk):
+    desk = desk(**BOTH, **{f'{CLOUD}.required': False})
+    desk.run(100)
+    put(desk, 'map', desk.now - 20_000 * MS, [(0.5, 0.0, 0.1)])     # before the node began
+    source, = desk.look().observation.others
+    assert source.joint_positions is None
+    np.testing.assert_allclose(source.centers(VoxelSource.OCCUPIED), [(0.5, 0.0, 0.1)])
+    put(desk, 'map', desk.now - 20_000 * MS, [(0.5, 0.0, 0.1)], frame=HAND)
+    with pytest.raises(InputProblem, match='scene source map is late: no joint_states of'):
+        desk.look()
+
+
 def jump_back(desk):
     """Let the clock of all jump back by five seconds."""
     desk.inputs.clear()

@@ -19,7 +19,7 @@ from kinema4d_ros.bridge.planning_scene import CollisionObjects, Declared
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.voxel_blocks import Layer, VoxelBlocks
 from kinema4d_ros.errors import Kinema4DError, ObservationError
-from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder, CameraPose
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem, NS, why_silent_for, why_stale
 from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput
 from kinema4d_ros.nodes.shadow_sim.received import Received
@@ -190,19 +190,17 @@ class SceneInput:
                  live: Mapping[str, float]) -> KnownSource:
         declared, entry = state.declared, state.entry
         if not self._is_declared:
-            return KnownSource(self._measured(entry, state.layer, finder, values), {})
+            return KnownSource(self._measured(entry, state.layer, finder, values, live), {})
         solids, problems = declared.solids(
-            lambda frame: self._pose_of(self._frame or frame, finder, live))
+            lambda frame: self._pose(self._frame or frame, finder, live).T_base_camera)
         stamp = entry.stamp_ns if self._ages else None
         return KnownSource(SolidSource(self.name, solids, stamp, self._sigma), problems)
 
     def _measured(self, entry: Entry, layer: Layer, finder: CameraFinder,
-                  values: Mapping[str, Any]) -> SceneSource:
+                  values: Mapping[str, Any], live: Mapping[str, float]) -> SceneSource:
         message, stamp = entry.value, entry.stamp_ns if self._ages else None
-        joints = self._joints.at(finder.robot, entry, round(values['sync_tolerance'] * NS), values,
-                                 is_prompt=False).positions
-        T = self._pose_of(  # noqa: N806 - a transform
-            self._frame or message.header.frame_id, finder, joints)
+        T, joints = self._placed(  # noqa: N806 - a transform
+            self._frame or message.header.frame_id, entry, finder, values, live)
         if self.kind == OCTOMAP:
             return self._received.read(self.topic, entry, lambda message: octomap_source(
                 message, self.name, T, stamp_ns=stamp, sigma=self._sigma,
@@ -223,12 +221,28 @@ class SceneInput:
         return VoxelSource.from_centers(self.name, centers, np.empty((0, 3)), resolution, T,
                                         stamp_ns=stamp, sigma=self._sigma, joint_positions=joints)
 
-    def _pose_of(self, frame: str, finder: CameraFinder, joints: Mapping[str, float]
-                 ) -> np.ndarray:
-        """Return T_base_frame; raises as `CameraFinder.find`."""
+    def _placed(self, frame: str, entry: Entry, finder: CameraFinder, values: Mapping[str, Any],
+                live: Mapping[str, float]) -> tuple[np.ndarray, Mapping[str, float] | None]:
+        """
+        Return T_base_frame, and where the joints were at the stamp; None where nobody knows.
+
+        The place of a frame that does not move takes no joints: a map may be sent once, or seldom.
+        """
+        fixed = self._pose(frame, finder, live)
+        try:
+            joints = self._joints.at(finder.robot, entry, round(values['sync_tolerance'] * NS),
+                                     values, is_prompt=False).positions
+        except InputProblem as problem:
+            if fixed.mount is not None or problem.code == FindingCode.CONTRADICTION:
+                raise
+            return fixed.T_base_camera, None
+        return self._pose(frame, finder, joints).T_base_camera, joints
+
+    def _pose(self, frame: str, finder: CameraFinder, joints: Mapping[str, float]) -> CameraPose:
+        """Return where a frame is in that of the robot's root; raises as `CameraFinder.find`."""
         if frame.lstrip('/') in ('', finder.robot.root_link):
-            return np.eye(4)
-        return finder.find(frame, joints, self.topic).T_base_camera
+            return CameraPose(np.eye(4), None)
+        return finder.find(frame, joints, self.topic)
 
 
 def _points(message: PointCloud2, T_base_cloud: np.ndarray) -> np.ndarray:
