@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes from elsewhere in the node: their frames, their age, and what is wrong with them."""
 import importlib.util
+import struct
 import sys
 from types import SimpleNamespace
 
@@ -158,6 +159,21 @@ def test_a_map_in_a_frame_that_stays_needs_no_joints_of_its_time(desk):
         desk.look()
 
 
+@pytest.mark.parametrize('told, free', [
+    ({}, VoxelSource.UNKNOWN), ({'scene.map.free': True}, VoxelSource.FREE)],
+    ids=['unless told', 'told'])
+def test_what_a_map_calls_free_counts_only_when_the_user_says_so(desk, monkeypatch, told, free):
+    monkeypatch.setitem(sys.modules, 'octomap_msgs.msg', SimpleNamespace(Octomap=PointCloud2))
+    desk = desk(**{'scene.map.kind': 'octomap', **told})
+    desk.run(200)
+    desk.put('scene/map', SimpleNamespace(     # the lowest octant is occupied, the highest free
+        header=desk.header(desk.now, 'base_link'), binary=True, id='OcTree', resolution=0.1,
+        data=np.frombuffer(struct.pack('<H', 2 | 1 << 14), np.int8)))
+    source, = desk.look().observation.others
+    np.testing.assert_array_equal(source.at(np.array([(-0.55,) * 3, (0.55,) * 3])),
+                                  [VoxelSource.OCCUPIED, free])
+
+
 def jump_back(desk):
     """Let the clock of all jump back by five seconds."""
     desk.inputs.clear()
@@ -237,6 +253,7 @@ def test_messages_of_packages_that_are_there_are_subscribed_to(desk, kind, packa
     ({'scene.map.kind': 'voxels'}, "'scene.map.resolution' must be set"),
     ({'scene.map.kind': 'octomap', 'scene.map.resolution': 0.1}, 'octomap tells it itself'),
     ({'scene.map.kind': 'octomap', 'scene.map.spacing': 0.1}, 'is of the kind points'),
+    ({'scene.map.kind': 'nvblox', 'scene.map.free': True}, 'nvblox says nothing of free space'),
     ({'scene.camera.kind': 'points'}, 'not that of a camera')])
 def test_sources_that_cannot_be_understood_are_refused_with_the_cure(values, words):
     with pytest.raises(ConfigurationError, match=words):

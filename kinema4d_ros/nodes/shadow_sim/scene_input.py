@@ -3,6 +3,7 @@
 """One source of the scene beside the cameras: clouds, voxels, or what MoveIt declares."""
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import time
 from collections.abc import Mapping
@@ -82,6 +83,7 @@ class SceneInput:
         self._frame: str = told.get('frame', '')
         self._spacing: float = told.get('spacing', 0.01)
         self._resolution: float = told.get('resolution', 0.0)
+        self._counts_free: bool = told.get('free', False)
         self._objects, self._blocks = CollisionObjects(), VoxelBlocks()
         self.buffer = StampedBuffer(1)
         self._made: tuple[_State, KnownSource] | None = None
@@ -202,9 +204,12 @@ class SceneInput:
         T, joints = self._placed(  # noqa: N806 - a transform
             self._frame or message.header.frame_id, entry, finder, values, live)
         if self.kind == OCTOMAP:
-            return self._received.read(self.topic, entry, lambda message: octomap_source(
-                message, self.name, T, stamp_ns=stamp, sigma=self._sigma,
-                joint_positions=joints))
+            voxels: VoxelSource = self._received.read(
+                self.topic, entry, lambda message: octomap_source(
+                    message, self.name, T, stamp_ns=stamp, sigma=self._sigma,
+                    joint_positions=joints))
+            return voxels if self._counts_free else dataclasses.replace(voxels, states=np.where(
+                voxels.states == VoxelSource.FREE, VoxelSource.UNKNOWN, voxels.states))
         if self.kind == NVBLOX:
             centers, resolution = layer.centers, layer.resolution
         else:
