@@ -8,9 +8,11 @@ Anything with the fields of these messages will do, so that nothing of MoveIt is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,9 @@ KINDS = {1: 'box', 2: 'sphere', 3: 'cylinder', 4: 'cone'}    # of shape_msgs/Sol
 _ADD, _REMOVE, _APPEND, _MOVE = range(4)                     # of moveit_msgs/CollisionObject
 _MOST_TRIANGLES = 50_000
 _MOST_OBJECTS = 2_000
+_MOST_PROBLEMS = 20          # that are named
+_MORE = (f'more objects than the {_MOST_PROBLEMS} that are named are not known; send the whole '
+         'scene, or remove all objects and add them anew')
 
 
 @dataclass(frozen=True)
@@ -33,88 +38,119 @@ class _Object:
     solids: tuple[Solid, ...]      # their poses are in the object
 
 
+class Declared(NamedTuple):
+    """All objects at one moment; it is never changed, so any thread may read it."""
+
+    objects: Mapping[str, _Object] = MappingProxyType({})
+    problems: Mapping[str, str] = MappingProxyType({})     # object -> why it is not known
+    is_whole: bool = False     # a scene has come that was no difference
+    has_more: bool = False     # there were more problems than are kept
+
+    def solids(self, pose_of: Callable[[str], np.ndarray]
+               ) -> tuple[tuple[Solid, ...], dict[str, str]]:
+        """
+        Return all shapes in the base frame, and why those that are not among them are not known.
+
+        :param pose_of: returns T_base_frame (4, 4) of a frame; where it raises Kinema4DError the
+            place of that object is not known, and those of the others are.
+        """
+        found, problems, has_more = list[Solid](), dict(self.problems), self.has_more
+        for name, each in self.objects.items():
+            try:
+                T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
+            except Kinema4DError as error:
+                has_more |= not _noted(
+                    problems, name, f'the place of object {name!r} is not known: {error}')
+                continue
+            found += [Solid(solid.kind, solid.dimensions, T @ solid.T_base_solid, solid.vertices,
+                            solid.faces, name) for solid in each.solids]
+        return tuple(found), problems | ({'and more': _MORE} if has_more else {})
+
+
 class CollisionObjects:
     """
-    Keeps the objects that messages add, move and remove.
+    Keeps the objects that messages add, move and remove; `now` is what is known of them.
 
-    One that cannot be understood is named by `problems` until the next message about it: nobody
-    knows then where it is.
+    One that cannot be understood is among the problems until the next message about it: nobody
+    knows then where it is. Messages come in one thread while others read, so each message makes
+    a new `now`, which takes the place of the one before in one step.
     """
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._objects: dict[str, _Object] = {}
-        self.is_whole = False     # a scene has come that was no difference
-        self.problems: dict[str, str] = {}      # object -> why it is not known
+        self._lock = threading.Lock()     # held by whoever makes the next `now`
+        self.now = Declared()
 
-    def take_scene(self, message: Any) -> None:
-        """Take in a PlanningScene: all there is, or the difference to what there was."""
-        if not message.is_diff:
-            self.clear()
-            self.is_whole = True
-        for each in message.world.collision_objects:
-            self.take(each)
-
-    def take(self, message: Any) -> None:
-        """Take in a CollisionObject."""
-        name = str(message.id)
-        operation = message.operation
-        operation = operation[0] if isinstance(operation, bytes) else int(operation)
-        if operation == _REMOVE:
-            for gone in [name] if name else [*self._objects, *self.problems]:     # '' is all
-                self._objects.pop(gone, None)
-                self.problems.pop(gone, None)
-            return
-        try:
-            self._objects[name] = self._made(message, operation, self._objects.get(name))
-        except (Kinema4DError, TypeError, ValueError, AttributeError) as error:
-            self._objects.pop(name, None)
-            self.problems[name] = f'object {name!r} cannot be understood: {error}'
-        else:
-            self.problems.pop(name, None)
-
-    def solids(self, pose_of: Callable[[str], np.ndarray]) -> tuple[Solid, ...]:
+    def take_scene(self, message: Any) -> str:
         """
-        Return all shapes in the base frame.
+        Take in a PlanningScene: all there is, or the difference to what there was.
 
-        :param pose_of: returns T_base_frame (4, 4) of a frame; what it raises passes through.
+        :return: what is wrong with its objects, '' where nothing is.
         """
-        found = []
-        for name, each in self._objects.items():
-            T = pose_of(each.frame) @ each.T_frame_object  # noqa: N806 - a transform
-            found += [Solid(solid.kind, solid.dimensions, T @ solid.T_base_solid, solid.vertices,
-                            solid.faces, name) for solid in each.solids]
-        return tuple(found)
+        with self._lock:
+            before = self.now if message.is_diff else Declared(is_whole=True)
+            return self._take(message.world.collision_objects, before)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is none."""
-        return not self._objects
+    def take(self, message: Any) -> str:
+        """Take in a CollisionObject; return what is wrong with it, '' where nothing is."""
+        with self._lock:
+            return self._take([message], self.now)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._objects.clear()
-        self.problems.clear()
+    def _take(self, messages: Sequence[Any], before: Declared) -> str:
+        objects, problems, has_more = dict(before.objects), dict(before.problems), before.has_more
+        said: dict[str, str] = {}      # of these messages
+        for message in messages:
+            name = str(message.id)
+            try:
+                operation = message.operation
+                operation = operation[0] if isinstance(operation, bytes) else int(operation)
+                if operation != _REMOVE:
+                    objects[name] = _made(message, operation, objects)
+            except (Kinema4DError, ArithmeticError, AttributeError, LookupError, TypeError,
+                    ValueError) as error:
+                objects.pop(name, None)
+                why = f'object {name!r} cannot be understood: {error}'
+                has_more |= not _noted(problems, name, why)
+                _noted(said, name, why)
+                continue
+            if operation == _REMOVE and not name:     # all
+                objects, problems, has_more = {}, {}, False
+            elif operation == _REMOVE:
+                objects.pop(name, None)
+            problems.pop(name, None)
+        self.now = Declared(objects, problems, before.is_whole, has_more)
+        return '; '.join(said.values())
 
-    def _made(self, message: Any, operation: int, before: _Object | None) -> _Object:
-        if operation not in (_ADD, _APPEND, _MOVE):
-            raise ObservationError('the operation must be ADD (0), REMOVE (1), APPEND (2) or MOVE '
-                                   f'(3), got {operation}')
-        if len(self._objects) >= _MOST_OBJECTS and before is None:
-            raise ObservationError(f'there are {_MOST_OBJECTS} objects already')
-        if not message.id:
-            raise ObservationError('it has no id')
-        frame, T = str(message.header.frame_id), _pose(message.pose)  # noqa: N806 - a transform
-        if operation == _MOVE:
-            if before is None:
-                raise ObservationError('it is moved, and was never added')
-            return _Object(frame, T, before.solids)
-        solids = _solids(message)
-        if operation == _APPEND and before is not None:
-            if frame != before.frame or not np.allclose(T, before.T_frame_object):
-                raise ObservationError('shapes are appended at another pose than it has')
-            solids = before.solids + solids
-        return _Object(frame, T, solids)
+
+def _noted(problems: dict[str, str], name: str, why: str) -> bool:
+    """Note what is wrong with an object; return False where that would be too many."""
+    if name not in problems and len(problems) >= _MOST_PROBLEMS:
+        return False
+    problems[name] = why
+    return True
+
+
+def _made(message: Any, operation: int, objects: Mapping[str, _Object]) -> _Object:
+    """Return what an object becomes by a message that does not remove it."""
+    before = objects.get(str(message.id))
+    if operation not in (_ADD, _APPEND, _MOVE):
+        raise ObservationError('the operation must be ADD (0), REMOVE (1), APPEND (2) or MOVE '
+                               f'(3), got {operation}')
+    if len(objects) >= _MOST_OBJECTS and before is None:
+        raise ObservationError(f'there are {_MOST_OBJECTS} objects already')
+    if not message.id:
+        raise ObservationError('it has no id')
+    frame, T = str(message.header.frame_id), _pose(message.pose)  # noqa: N806 - a transform
+    if operation == _MOVE:
+        if before is None:
+            raise ObservationError('it is moved, and was never added')
+        return _Object(frame, T, before.solids)
+    solids = _solids(message)
+    if operation == _APPEND and before is not None:
+        if frame != before.frame or not np.allclose(T, before.T_frame_object):
+            raise ObservationError('shapes are appended at another pose than it has')
+        solids = before.solids + solids
+    return _Object(frame, T, solids)
 
 
 def _solids(message: Any) -> tuple[Solid, ...]:

@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes of others from messages of the right shape, whose packages need not be installed."""
 import struct
+import threading
 from types import SimpleNamespace as Made
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import Point, Pose, Quaternion
+from geometry_msgs.msg import Point
+from scene_messages import layer, pose, scene, thing
 from std_msgs.msg import Header
 
 from kinema4d_ros.bridge.octomaps import octomap_source
 from kinema4d_ros.bridge.planning_scene import CollisionObjects
 from kinema4d_ros.bridge.voxel_blocks import VoxelBlocks
-from kinema4d_ros.errors import ObservationError
+from kinema4d_ros.errors import CameraError, ObservationError
 from kinema4d_ros.robot.transforms import transform_from_rpy
 from kinema4d_ros.types import VoxelSource
 
@@ -108,83 +110,80 @@ def test_an_octomap_that_is_malformed_is_refused(message, words):
 
 # ------------------------------------------------------------------------ nvblox
 
-def layer(blocks, *, clear=False, size=0.02):
-    """Return what has the fields of a VoxelBlockLayer: index -> centres."""
-    return Made(header=Header(), voxel_size_m=size, clear=clear, block_indices=[
-        Made(x=x, y=y, z=z) for x, y, z in blocks], blocks=[
-            Made(centers=[Point(x=x, y=y, z=z) for x, y, z in centers])
-            for centers in blocks.values()])
-
-
 def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
     blocks = VoxelBlocks()
     blocks.take(layer({(0, 0, 0): [(0.01, 0.01, 0.01), (0.03, 0.01, 0.01)],
                        (1, 0, 0): [(0.5, 0.0, 0.0)]}))
-    assert len(blocks.centers) == 3 and blocks.resolution == 0.02
+    assert len(blocks.now.centers) == 3 and blocks.now.resolution == 0.02
     blocks.take(layer({(0, 0, 0): []}))
-    np.testing.assert_allclose(blocks.centers, [(0.5, 0.0, 0.0)])
+    np.testing.assert_allclose(blocks.now.centers, [(0.5, 0.0, 0.0)])
     with pytest.raises(ObservationError, match='not finite'):
         blocks.take(layer({(2, 0, 0): [(float('nan'), 0.0, 0.0)]}))
     with pytest.raises(ObservationError, match='voxels are 0.0 m'):
         blocks.take(layer({}, size=0.0))
-    assert len(blocks.centers) == 1
+    assert len(blocks.now.centers) == 1 and not blocks.now.is_whole
     blocks.take(layer({}, clear=True))
-    assert not len(blocks.centers)
+    assert not len(blocks.now.centers) and blocks.now.is_whole
+    blocks.take(layer({(0, 0, 0): []}))
+    assert blocks.now.is_whole
+    blocks.clear()
+    assert not blocks.now.is_whole
 
 
 # ------------------------------------------------------------------------ MoveIt
 
-def pose(x=0.0, y=0.0, z=0.0, turn=(0.0, 0.0, 0.0, 0.0)):
-    qx, qy, qz, qw = turn
-    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
-
-
-def thing(name='shelf', operation=b'\x00', *, at=None, frame='world', kind=1,
-          dimensions=(0.4, 0.3, 0.2), inner=None, meshes=(), planes=()):
-    """Return what has the fields of a CollisionObject."""
-    primitives = [Made(type=kind, dimensions=list(dimensions))] if kind else []
-    return Made(header=Header(frame_id=frame), id=name, operation=operation, pose=at or pose(),
-                primitives=primitives, primitive_poses=[inner or pose()] * len(primitives),
-                meshes=list(meshes), mesh_poses=[pose()] * len(meshes), planes=list(planes))
-
-
-def scene(*objects, is_diff=True):
-    return Made(is_diff=is_diff, world=Made(collision_objects=list(objects)))
-
-
 def placed(objects):
     """Return name -> place of every solid, where the frame world is 1 m above the base."""
     return {solid.name: tuple(solid.T_base_solid[:3, 3].round(6))
-            for solid in objects.solids(lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))}
+            for solid in objects.now.solids(
+                lambda frame: transform_from_rpy((0, 0, 1), (0, 0, 0)))[0]}
 
 
 def test_objects_of_a_planning_scene_are_added_moved_and_removed():
     objects, half = CollisionObjects(), float(np.sqrt(0.5))
     objects.take_scene(scene(thing(at=pose(0.5)), thing('cup', kind=3, dimensions=(0.1, 0.04)),
                              is_diff=False))
-    assert objects.is_whole and placed(objects) == {'shelf': (0.5, 0, 1), 'cup': (0, 0, 1)}
+    assert objects.now.is_whole and placed(objects) == {'shelf': (0.5, 0, 1), 'cup': (0, 0, 1)}
     # a quarter about z: x of the shape goes to y of the object
     objects.take(thing('cup', at=pose(0.0, 0.0, 0.2, (0.0, 0.0, half, half)), inner=pose(0.1)))
     assert placed(objects)['cup'] == (0, 0.1, 1.2)
     objects.take(thing('cup', b'\x03', at=pose(2.0), kind=0))
     assert placed(objects)['cup'] == (2.1, 0, 1)
     objects.take(thing('cup', b'\x02', at=pose(2.0)))
-    assert len(objects.solids(lambda frame: np.eye(4))) == 3
+    assert len(objects.now.solids(lambda frame: np.eye(4))[0]) == 3
     objects.take_scene(scene(thing('cup', b'\x01')))
     assert placed(objects) == {'shelf': (0.5, 0, 1)}
     objects.take_scene(scene(thing('wall'), is_diff=False))
     assert set(placed(objects)) == {'wall'}
     objects.take(thing('', b'\x01'))
-    assert objects.is_empty
+    assert not objects.now.objects
+
+
+def test_an_object_in_an_unknown_frame_hides_no_other():
+    def pose_of(frame):
+        if frame == 'lost':
+            raise CameraError('lost is unknown')
+        return np.eye(4)
+
+    objects = CollisionObjects()
+    objects.take_scene(scene(thing('cup', frame='lost'), thing('wall'), thing('odd', kind=9)))
+    solids, problems = objects.now.solids(pose_of)
+    assert [solid.name for solid in solids] == ['wall']
+    assert problems['cup'] == "the place of object 'cup' is not known: lost is unknown"
+    assert set(problems) == {'cup', 'odd'}
+
+
+def mesh_of(*faces):
+    """Return what has the fields of a Mesh."""
+    corners = [Point(x=x, y=y, z=z) for x, y, z in ((0., 0., 0.), (1., 0., 0.), (0., 1., 0.),
+                                                    (0., 0., 1.))]
+    return Made(vertices=corners, triangles=[Made(vertex_indices=face) for face in faces])
 
 
 def test_a_mesh_has_its_triangles():
-    corners = [Point(x=x, y=y, z=z) for x, y, z in ((0., 0., 0.), (1., 0., 0.), (0., 1., 0.),
-                                                    (0., 0., 1.))]
-    mesh = Made(vertices=corners, triangles=[Made(vertex_indices=[0, 1, 2])])
     objects = CollisionObjects()
-    objects.take(thing(kind=0, meshes=[mesh]))
-    solid, = objects.solids(lambda frame: np.eye(4))
+    objects.take(thing(kind=0, meshes=[mesh_of([0, 1, 2])]))
+    (solid,), _ = objects.now.solids(lambda frame: np.eye(4))
     assert solid.kind == 'mesh' and solid.vertices.shape == (4, 3)
     np.testing.assert_array_equal(solid.faces, [(0, 1, 2)])
 
@@ -198,13 +197,63 @@ def test_a_mesh_has_its_triangles():
     (thing(planes=[1]), 'planes have no end'),
     (thing(kind=0), 'it has no shape'),
     (thing(name='', operation=b'\x00'), 'it has no id'),
+    (thing(operation=b''), 'index out of range'),
+    (thing(kind=0, meshes=[mesh_of([0, 1, 2 ** 31])]), 'cannot be understood'),
     (Made(id='bare', operation=0, header=Header()), 'pose')], ids=str)
 def test_an_object_that_cannot_be_understood_is_named_until_it_is_sent_again(wrong, words):
     objects = CollisionObjects()
     objects.take(thing('wall'))
     objects.take(wrong)
-    assert words in objects.problems[wrong.id] and 'wall' in placed(objects)
+    assert words in objects.now.problems[wrong.id] and 'wall' in placed(objects)
     assert wrong.id not in placed(objects) or wrong.id == 'wall'
     if wrong.id:
         objects.take(thing(wrong.id))
-        assert not objects.problems and wrong.id in placed(objects)
+        assert not objects.now.problems and wrong.id in placed(objects)
+
+
+def test_what_is_read_while_a_scene_is_taken_in_is_whole():
+    """Messages come in another thread than requests, and each scene replaces the one before."""
+    objects, layers = CollisionObjects(), VoxelBlocks()
+    names = [f'box_{index}' for index in range(30)]
+    whole = scene(*map(thing, names), thing('odd', kind=9), is_diff=False)
+    objects.take_scene(whole)
+    full = layer({(index, 0, 0): [(0.1, 0.0, 0.0)] for index in range(30)}, clear=True)
+    layers.take(full)
+    done = threading.Event()
+
+    def send():
+        for _ in range(60):
+            objects.take_scene(whole)
+            layers.take(full)
+        done.set()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    while not done.is_set():
+        now = objects.now
+        assert now.is_whole and list(now.problems) == ['odd']
+        assert [solid.name for solid in now.solids(lambda frame: np.eye(4))[0]] == names
+        assert len(layers.now.centers) == 30
+    sender.join()
+
+
+def test_an_object_that_cannot_be_understood_keeps_no_other_from_being_taken_in():
+    objects = CollisionObjects()
+    said = objects.take_scene(scene(
+        thing('shelf', kind=0, meshes=[mesh_of([0, 1, 2 ** 70])]), thing('wall'), is_diff=False))
+    assert said == objects.now.problems['shelf'] and set(placed(objects)) == {'wall'}
+
+
+def test_problems_of_objects_are_bounded_and_said_once():
+    objects = CollisionObjects()
+    for index in range(50):
+        assert objects.take(thing(f'odd_{index}', kind=9)).count('cannot be understood') == 1
+    assert not objects.take(thing('wall'))     # what is wrong with others has been said
+    assert len(objects.now.problems) == 20
+    problems = objects.now.solids(lambda frame: np.eye(4))[1]
+    assert len(problems) == 21 and 'more objects than the 20' in problems['and more']
+    for index in range(50):
+        objects.take(thing(f'odd_{index}'))
+    assert set(objects.now.solids(lambda frame: np.eye(4))[1]) == {'and more'}
+    objects.take(thing('', b'\x01'))
+    assert not objects.now.solids(lambda frame: np.eye(4))[1]

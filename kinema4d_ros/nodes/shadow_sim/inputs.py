@@ -26,7 +26,7 @@ from kinema4d_ros.nodes.shadow_sim.received import InputStatus, Received
 from kinema4d_ros.nodes.shadow_sim.scene_input import SceneInput
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import sources_of
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Observation, StartState
+from kinema4d_ros.types import FindingCode, Observation, StartState
 
 
 class FramedObservation(NamedTuple):
@@ -110,7 +110,8 @@ class Inputs:
 
     def clear(self) -> None:
         """Forget what was received: the clock jumped back."""
-        kept = [camera.info for camera in self.cameras]
+        kept = [*(camera.info for camera in self.cameras),
+                *(source.buffer for source in self.sources)]     # which know what to keep
         for buffer in self._received.buffers.values():
             if buffer not in kept:
                 buffer.clear()
@@ -159,13 +160,14 @@ class Inputs:
 
         One of several cameras that is missing, stale or unusable is left out, and the observation
         says so; it is back with the first look after that in which it is of use. What it saw last
-        is a view with its own stamp meanwhile, after those of the others.
+        is a view with its own stamp meanwhile, after those of the others. A further source of the
+        scene is left out only where the parameters say that it is not required.
 
         :param finder: of the cameras on the robot.
         :param values: snapshot of the parameters.
         :param patience: [s] a camera that was of use so lately is not left out.
-        :raises InputProblem: that is said of all cameras, of one that is required, or of one that
-            was of use a moment ago.
+        :raises InputProblem: that is said of all cameras, of a camera or a source that is
+            required, or of a camera that was of use a moment ago.
         """
         refuse_no_time(now_ns)
         framed: list[FramedView] = []
@@ -194,13 +196,19 @@ class Inputs:
         seen, others = (*framed, *recalled), []
         for source in self.sources:
             try:
-                others.append(source.source(finder, now_ns, values, newest.joints.positions))
+                known = source.source(finder, now_ns, values, newest.joints.positions)
+                if source.is_required and known.problems:
+                    raise InputProblem(FindingCode.MISSING_INPUT, '; '.join(
+                        known.problems.values()))
             except InputProblem as problem:
                 if source.is_required:
                     raise InputProblem(problem.code, f'scene source {source.name} '
                                        f'{left_out_text(problem)}', problem.known) from problem
                 left_out[source.name] = left_out_text(problem)
-            left_out |= {f'{source.name}: {name}': why for name, why in source.problems.items()}
+            else:
+                others.append(known.source)
+                left_out |= {f'{source.name}: {name}': why
+                             for name, why in known.problems.items()}
         observation = Observation(newest.view.stamp_ns, tuple(each.view for each in seen),
                                   newest.joints.positions, others=tuple(others), left_out=left_out)
         return FramedObservation(observation, seen, finder.robot.root_link)

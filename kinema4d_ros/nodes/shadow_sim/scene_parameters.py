@@ -24,7 +24,8 @@ def _of_source(name: str, kind: Any, description: str, **more: Any) -> Parameter
 
 OF_SOURCE = (
     _of_source('kind', str, 'What comes on scene/<source>, a further source of the scene beside '
-               f'the cameras: {_KINDS_NOTE}. One that is late or unusable is left out and named',
+               f'the cameras: {_KINDS_NOTE}. Nothing passes while one is late or unusable, unless '
+               'required is false',
                choices=KINDS),
     _of_source('sigma', float, 'Standard deviation of the place of what it shows, along each axis; '
                '0.01 of points and 0.0 of others unless set', unit='m', minimum=0.0, maximum=0.5),
@@ -35,7 +36,12 @@ OF_SOURCE = (
                'points; 0.01 unless set', unit='m', minimum=0.0005, maximum=0.2),
     _of_source('resolution', float, 'Edge of a voxel, of the kind voxels, which needs it',
                unit='m', minimum=0.001, maximum=1.0),
-    _of_source('required', bool, 'Whether nothing passes without this source'))
+    _of_source('free', bool, 'Whether space that is free in it counts as seen, of the kind '
+               'octomap; false unless set. Nothing checks where its frame is, nor when it '
+               'was measured'),
+    _of_source('required', bool, 'Whether nothing passes without this source, or while a part of '
+               'it cannot be understood; true unless set. With false it is left out and named, and '
+               'motions may pass through what it alone would have shown'))
 
 
 def sources_of(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -64,4 +70,7 @@ def why_not_sources(values: Mapping[str, Any]) -> str | None:
                     'tells it itself')
         if told['kind'] != POINTS and 'spacing' in told:
             return f"parameter '{_GROUP}{name}.spacing' is of the kind points"
+        if told['kind'] != OCTOMAP and 'free' in told:
+            return (f"parameter '{_GROUP}{name}.free' is of the kind octomap; {told['kind']} says "
+                    'nothing of free space')
     return None
