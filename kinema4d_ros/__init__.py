@@ -29,14 +29,15 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
     from kinema4d_ros.camera import CameraCalibration as CameraCalibration, LinkPose as LinkPose
     from kinema4d_ros.episodes import Episode as Episode
     from kinema4d_ros.errors import (
-        CameraError as CameraError, ConfigurationError as ConfigurationError,
-        ContradictionError as ContradictionError, EpisodeError as EpisodeError,
+        CalibrationError as CalibrationError, CameraError as CameraError,
+        ConfigurationError as ConfigurationError, ContradictionError as ContradictionError,
+        DatasetError as DatasetError, EpisodeError as EpisodeError,
         IncidentError as IncidentError, Kinema4DError as Kinema4DError,
         KinematicsError as KinematicsError,
         MeshError as MeshError, ObservationError as ObservationError,
         PredictionCancelled as PredictionCancelled, RobotDescriptionError as RobotDescriptionError,
-        TrajectoryError as TrajectoryError, UnknownJointError as UnknownJointError,
-        WorldModelError as WorldModelError)
+        TrainingError as TrainingError, TrajectoryError as TrajectoryError,
+        UnknownJointError as UnknownJointError, WorldModelError as WorldModelError)
     from kinema4d_ros.policy import (ActionFormat as ActionFormat, ActionReader as ActionReader,
                                      Reference as Reference)
     from kinema4d_ros.precheck import (
@@ -71,9 +72,10 @@ _NAMES = {
     '': 'camera episodes errors evaluation policy precheck robot types world_model',
     'camera': 'CameraCalibration LinkPose',
     'episodes': 'Episode',
-    'errors': 'CameraError ConfigurationError ContradictionError EpisodeError IncidentError '
-              'Kinema4DError KinematicsError MeshError ObservationError PredictionCancelled '
-              'RobotDescriptionError TrajectoryError UnknownJointError WorldModelError',
+    'errors': 'CalibrationError CameraError ConfigurationError ContradictionError DatasetError '
+              'EpisodeError IncidentError Kinema4DError KinematicsError MeshError '
+              'ObservationError PredictionCancelled RobotDescriptionError TrainingError '
+              'TrajectoryError UnknownJointError WorldModelError',
     'policy': 'ActionFormat ActionReader Reference',
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
                 'TouchRule Unprobed Unseen',

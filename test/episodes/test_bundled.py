@@ -31,7 +31,7 @@ def test_collection():
     kinds = Counter(Episode.open(path).metadata.kind for path in PATHS)
     assert kinds['success'] >= 10
     assert set(kinds) == {'success', 'missed_grasp', 'missed_place', 'slip', 'into_table'}
-    assert sum(path.stat().st_size for path in PATHS) < 30e6
+    assert sum(path.stat().st_size for path in PATHS) < 32e6
     assert max(path.stat().st_size for path in PATHS) < 8e6
 
 

@@ -29,7 +29,7 @@ OTHER = {'shadow_sim': {**SHADOW, **COMPRESSED, 'robot_state_topics': STATES},
          'viewer': {'port': 18080, **COMPRESSED},
          'episode_player': {**PLAYER, **COMPRESSED, 'publish_clock': True,
                             'wait_for_ready': ['shadow_sim']},
-         'recorder': {'topics': [form[1] for forms in FORMS.values() for form in forms]},
+         'recorder': {'topics': [f'camera/{form[1]}' for forms in FORMS.values() for form in forms]},
          'trajectory_gate': {'controller': 'joint_trajectory_controller', 'topic_route': 'topic',
                              'robot_state_topics': STATES}}
 
@@ -111,7 +111,7 @@ def test_the_doctor_may_do_what_it_does(ros_domain, policies):
         context = rclpy.Context()
         context.init()
         node = GraphProbe(context, [])
-        forms = {form[1]: form[2] for forms in FORMS.values()
+        forms = {f'camera/{form[1]}': form[2] for forms in FORMS.values()
                  for form in (forms[:1] if transports == 'raw' else forms[1:])}
         robot = Node('robot', context=context)
         for topic, kind in forms.items():
