@@ -29,7 +29,8 @@ OTHER = {'shadow_sim': {**SHADOW, **COMPRESSED, 'robot_state_topics': STATES},
          'viewer': {'port': 18080, **COMPRESSED},
          'episode_player': {**PLAYER, **COMPRESSED, 'publish_clock': True,
                             'wait_for_ready': ['shadow_sim']},
-         'recorder': {'topics': [f'camera/{form[1]}' for forms in FORMS.values() for form in forms]},
+         'recorder': {'topics': [f'camera/{form[1]}' for forms in FORMS.values()
+                                 for form in forms]},
          'trajectory_gate': {'controller': 'joint_trajectory_controller', 'topic_route': 'topic',
                              'robot_state_topics': STATES}}
 
