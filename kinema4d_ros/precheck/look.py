@@ -169,7 +169,8 @@ def _pairs(looks: Sequence[ViewLook], settings: PrecheckSettings
                 and (member := look.pair_member()) is not None:
             members.append(member)
     pairs = compare_cameras(members, settings.tier1) if len(members) > 1 else ()
-    return pairs, judge_pairs(pairs, {look.name: look.by_robot for look in looks})
+    return pairs, judge_pairs(pairs, {look.name: look.by_robot for look in looks},
+                              {look.name: look.camera.is_believed for look in looks})
 
 
 def _left_out(looks: Sequence[ViewLook], judged: PairJudgement) -> dict[str, str]:
