@@ -50,7 +50,7 @@ class HeldFinder:
         if not any(each.in_fingers for each in objects):
             doubt = doubt or self._why_gap_unknown(scene.observation) or ''
         looks = self._hands(scene)
-        if not looks and self._has_fingers \
+        if self._has_fingers and all(view.late for view in scene.measuring) \
                 and not any(each.in_fingers for each in objects):
             doubt = doubt or ('no camera with depth sees the hand now, so what the fingers hold is '
                               'not known: let one see it, or declare what is held')
