@@ -50,6 +50,10 @@ class HeldFinder:
         if not any(each.in_fingers for each in objects):
             doubt = doubt or self._why_gap_unknown(scene.observation) or ''
         looks = self._hands(scene)
+        if self._has_fingers and all(view.late for view in scene.measuring) \
+                and not any(each.in_fingers for each in objects):
+            doubt = doubt or ('no camera with depth sees the hand now, so what the fingers hold is '
+                              'not known: let one see it, or declare what is held')
         if not looks or any(each.in_fingers for each in objects):
             return Held(objects, doubt)
         found = self._memory.look(looks, settings.grasping)
@@ -121,11 +125,17 @@ class HeldFinder:
     def _poses(self, positions: np.ndarray) -> np.ndarray:
         return kinematics_of(self._robot)(positions)
 
+    @property
+    def _has_fingers(self) -> bool:
+        """Whether there are fingers that anything could be recognised between."""
+        gripper = self._gripper
+        return gripper is not None and sum(box is not None for box in gripper.finger_boxes) > 1
+
     def _why_gap_unknown(self, observation: Observation) -> str | None:
         """Return why it is not known how far the fingers are open; None where it is."""
         gripper = self._gripper
-        if gripper is None or sum(box is not None for box in gripper.finger_boxes) < 2:
-            return None    # there are no fingers that anything could be recognised between
+        if gripper is None or not self._has_fingers:
+            return None
         missing = sorted(set(gripper.finger_joints) - set(observation.joint_positions))
         return None if not missing else (
             f'the position of {", ".join(missing)} at the image is not known, so neither is what '

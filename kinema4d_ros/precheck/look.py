@@ -21,9 +21,10 @@ from kinema4d_ros.precheck.tier1.camera_pose import CameraBelief, CameraMemory
 from kinema4d_ros.precheck.view_look import look_through, ViewLook
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene.scene import late_by
 from kinema4d_ros.scene.view import LIVE
 from kinema4d_ros.types import (AttachedObject, Finding, FindingCode, Gripper, Observation,
-                                Severity)
+                                Severity, VoxelSource)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,8 @@ class Look:
     pairs: tuple[CameraPair, ...]         # the cameras against each other
     left_out: Mapping[str, str]           # names of views that are not believed, and why
     findings: tuple[Finding, ...]         # about cameras and other sources
-    is_believed: bool                     # False: no camera is where it is said to be
+    #: False: no camera is where it is said to be, or none of those that are measures now
+    is_believed: bool
     scene: Scene                 # without robot and held objects, of the views that are believed
     held: Held
 
@@ -123,7 +125,9 @@ class LookMaker:
         pairs, judged = _pairs(looks, settings) if several else ((), PairJudgement())
         left_out = _left_out(looks, judged) if several else {}
         used = [look for look in looks if look.name not in left_out]
-        is_believed = bool(used) if several else looks[0].camera.is_believed
+        any_believed = bool(used) if several else looks[0].camera.is_believed
+        why_not_live = _why_not_live(observation, used, left_out) if several and used else None
+        is_believed = any_believed and why_not_live is None
         if not used:
             used, left_out = list(looks), {}
         disputed = judged.disputed or {}
@@ -137,11 +141,14 @@ class LookMaker:
         scene = Scene(there, [view.rendered for view in views], [view.settings for view in views],
                       disputed=disputed, views=views)
         held = Held()
-        if scene.measuring:
+        if scene.measuring or several:
             held = self._held_finder.find(scene, settings, is_believed=is_believed)
             scene = self._held_finder.scene_without(scene, held)
         findings = looks[0].camera.findings if not several else (
-            *_camera_findings(looks, judged, left_out, is_believed), *judged.findings)
+            *_camera_findings(looks, judged, left_out, any_believed), *judged.findings)
+        if why_not_live is not None:
+            findings = (Finding(FindingCode.MISSING_INPUT, Severity.UNSURE, why_not_live),
+                        *findings)
         return Look(observation, (settings.attached, settings.attached_doubt), looks, pairs,
                     left_out, (*findings, *_absent(observation)), is_believed, scene, held)
 
@@ -169,7 +176,22 @@ def _pairs(looks: Sequence[ViewLook], settings: PrecheckSettings
                 and (member := look.pair_member()) is not None:
             members.append(member)
     pairs = compare_cameras(members, settings.tier1) if len(members) > 1 else ()
-    return pairs, judge_pairs(pairs, {look.name: look.by_robot for look in looks})
+    return pairs, judge_pairs(pairs, {look.name: look.by_robot for look in looks},
+                              {look.name: look.camera.is_believed for look in looks})
+
+
+def _why_not_live(observation: Observation, used: Sequence[ViewLook],
+                  left_out: Mapping[str, str]) -> str | None:
+    """Return why nobody measures the scene now, by the views that are used; None where one does."""
+    if any(look.late <= LIVE and look.seen.depth is not None for look in used) or any(
+            isinstance(source, VoxelSource) and late_by(observation, source.stamp_ns) <= LIVE
+            for source in observation.others):
+        return None
+    each = [f'{look.name!r} has stopped {look.late:.1f} s ago' if look.late > LIVE else
+            f'{look.name!r} measures no depth' for look in used]
+    each += [f'{name!r} is left out: {why}' for name, why in left_out.items()]
+    return ('no camera measures the scene now, and what stood there earlier is not enough to go '
+            f'by: {"; ".join(each)}')
 
 
 def _left_out(looks: Sequence[ViewLook], judged: PairJudgement) -> dict[str, str]:

@@ -33,8 +33,8 @@ from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, 
                                 sample_trajectory, SampledMotion, SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
-                                JointTrajectory, Observation, RobotRollout, StartState,
-                                VoxelSource)
+                                JointTrajectory, Observation, RobotRollout, SolidSource,
+                                StartState, VoxelSource)
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -197,7 +197,20 @@ class RobotChecker:
         if (can_grasp(motion) or motion.held) and scene.measuring:
             story = best_story(scene, motion, self.settings.grasping)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
-                            story=story, hand_links=self.hand_links), story
+                            story=story, hand_links=self.hand_links, stood=self._stood(scene)), \
+            story
+
+    def _stood(self, scene: Scene) -> Mapping[int, np.ndarray]:
+        """Return the links (L, 4, 4) when sources were measured that say so, by their numbers."""
+        found = {}
+        for number, source in enumerate(scene.observation.others, len(scene.views)):
+            joints = None if isinstance(source, SolidSource) else source.joint_positions
+            if joints is not None:
+                # A joint that it lacks is where the observation has it.
+                here = self.robot.configuration({**scene.observation.joint_positions, **joints},
+                                                strict=False)
+                found[number] = kinematics_of(self.robot)(here[None])[0]
+        return found
 
     def look(self, observation: Observation) -> Look:
         """

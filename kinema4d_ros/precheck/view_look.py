@@ -20,6 +20,7 @@ from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory,
                                                      judge_image)
 from kinema4d_ros.scene import SceneSettings, SceneView
 from kinema4d_ros.scene.scene import late_by
+from kinema4d_ros.scene.view import LIVE
 from kinema4d_ros.types import CameraView, Finding, Observation, Severity
 
 _BLIND = 0.25      # of `least_measured`: a depth image with less is of a camera that is broken
@@ -134,16 +135,17 @@ def look_through(observation: Observation, view: CameraView, T_base_link: np.nda
         camera = CameraBelief(() if found is None else (found,),
                               found is None or found.severity == Severity.INFO, camera.sigma,
                               view.T_base_camera)
+    late = late_by(observation, view.stamp_ns)
     if agreement.why_not_compared() is None:
-        if camera.is_believed:
-            memory.remember(view, T_base_link, stamp_ns)
-        else:
+        if not camera.is_believed:
             memory.forget(view)
+        elif late <= LIVE:       # an image from before, looked at again, is no new agreement
+            memory.remember(view, T_base_link, view.stamp_ns or stamp_ns)
     there = robot_depth
     if camera.T_base_camera is not view.T_base_camera:
         there = _depth_of(renderer.render(T_base_link[None], view.camera, camera.T_base_camera))
     return ViewLook(view, settings, T_base_link, robot_depth, agreement, camera, there,
-                    late_by(observation, view.stamp_ns))
+                    late)
 
 
 def look_by_image(view: CameraView, robot_depth: np.ndarray,

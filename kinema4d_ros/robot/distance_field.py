@@ -91,6 +91,28 @@ class DistanceFields:
         index[known] = cubes.order[index[known]]
         return distance.T, index.T
 
+    def nearing(self, points_base: np.ndarray, T_base_link: np.ndarray, gone: np.ndarray,
+                least: float) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Find the closest point to each link at each time, of those it is nearer to than at first.
+
+        :param points_base: (N, 3) float [m].
+        :param T_base_link: (T, L, 4, 4) float64 of the links in `link_names`; at first is time 0.
+        :param gone: (N,) int, time from which on each point is not there any more.
+        :param least: [m] by which it must be nearer.
+        :return: as `closest`; nothing is within reach at time 0.
+        """
+        steps, links = len(T_base_link), len(self.link_names)
+        distance = np.full((links, steps), np.inf, np.float32)
+        index = np.full((links, steps), -1, np.int32)
+        points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
+        T_link_base = np.ascontiguousarray(np.linalg.inv(np.swapaxes(T_base_link, 0, 1)),
+                                           np.float32)
+        for link, field in enumerate(self._fields):
+            _nearing(points, np.ascontiguousarray(gone, np.int32), T_link_base[link], *field,
+                     np.float32(self.reach), np.float32(least), distance[link], index[link])
+        return distance.T, index.T
+
     def depth_of(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
                  below: float | None = None) -> np.ndarray:
         """
@@ -304,6 +326,19 @@ def _closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.
         last = found
         if found >= 0:
             distance[t], index[t] = best, found
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearing(points: np.ndarray, gone: np.ndarray, T_link_base: np.ndarray, grid: np.ndarray,
+             low: np.ndarray, spacing: float, reach: float, least: float, distance: np.ndarray,
+             index: np.ndarray) -> None:
+    """Fill in the closest of the points that are nearer by `least` than at time 0."""
+    for n in range(len(points)):
+        limit = min(reach, _look_up(points[n], T_link_base[0], grid, low, spacing) - least)
+        for t in range(1, min(gone[n], len(T_link_base))):
+            value = _look_up(points[n], T_link_base[t], grid, low, spacing)
+            if value < limit and value < distance[t]:
+                distance[t], index[t] = value, n
 
 
 @numba.njit(cache=True, nogil=True)

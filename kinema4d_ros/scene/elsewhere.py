@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.ndimage import binary_erosion
 
-from kinema4d_ros.scene.knowledge import aged, Knowledge
+from kinema4d_ros.scene.knowledge import Knowledge
 from kinema4d_ros.scene.points import ScenePoints, SceneSettings
 from kinema4d_ros.scene.solids import surface_points
 from kinema4d_ros.scene.view import LIVE
@@ -65,11 +65,13 @@ class OtherScene:
         age = np.zeros(len(points_base), np.float32)
         if not isinstance(self.source, VoxelSource):
             return np.full(len(points_base), Knowledge.OUTSIDE, np.uint8), age
+        # Whoever keeps a map stamps it anew each time that it is sent, however long ago a voxel
+        # of it was measured: what it has is remembered, never seen now.
         known = self.source.at(points_base) != VoxelSource.UNKNOWN
-        found = np.where(known, np.uint8(Knowledge.SEEN), np.uint8(Knowledge.OUTSIDE))
-        if self.late > LIVE:
-            found, age = aged(found, age, self.late, self.settings.memory_age)
-        return found, age
+        is_young = self.late <= max(self.settings.memory_age, LIVE)
+        found = np.where(known, np.uint8(Knowledge.REMEMBERED if is_young else Knowledge.TOO_OLD),
+                         np.uint8(Knowledge.OUTSIDE))
+        return found, np.where(known, np.float32(self.late), age)
 
 
 def surface_of(source: VoxelSource) -> np.ndarray:

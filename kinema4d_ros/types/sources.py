@@ -98,13 +98,16 @@ class VoxelSource:
         """
         Check the grid and freeze.
 
-        :raises ObservationError: a shape or a size is another.
+        :raises ObservationError: a shape or a size is another, or the place is not finite.
         """
         _check(self)
         for key, dtype, shape in (('states', np.uint8, (None, None, None)),
                                   ('T_base_grid', np.float64, (4, 4))):
             object.__setattr__(self, key, frozen(getattr(self, key), dtype, shape, key,
                                                  ObservationError))
+        if not np.isfinite(self.T_base_grid).all():
+            raise ObservationError(f'the pose of the voxels of {self.name!r} is not finite; give '
+                                   'the grid a place in the base frame')
         if not (np.isfinite(self.resolution) and self.resolution > 0):
             raise ObservationError(f'resolution of the voxels of {self.name!r} must be above 0 '
                                    f'[m], got {self.resolution}')

@@ -11,8 +11,14 @@ from cameras import arm, BACK, FRONT, joints, moved, NOW, observation, SIDE, UP,
 from scenes import BLUE, box, hand, RED, STEEL, World
 
 from bench.render import looking_at
+from kinema4d_ros.camera import RobotRenderer
+from kinema4d_ros.precheck import Tier1Settings
+from kinema4d_ros.precheck.sampling_times import kinematics_of
+from kinema4d_ros.precheck.tier1.camera_pose import CameraMemory
+from kinema4d_ros.precheck.view_look import look_through
+from kinema4d_ros.robot import load_meshes
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import FindingCode, Observation, Severity, Status
+from kinema4d_ros.types import FindingCode, Observation, Severity, Status, VoxelSource
 
 BOARD = World().add(BLUE, box((0.02, 0.5, 0.2), (0.1, 0.0, 0.0)))   # before the hand
 HIDDEN = [(RED, [box((0.04, 0.03, 0.1), (0, 0.07, 0))])]            # behind it, below the palm
@@ -77,6 +83,36 @@ def test_what_a_late_camera_saw_is_memory_for_a_while(shadow):
         assert verdict.status is status, verdict.summary
         (told,) = said(verdict, FindingCode.UNSEEN_SPACE)
         assert ('from memory' in told.message) == (status is Status.PASS)
+        assert ("'side' saw before it stopped" in told.message) == (status is Status.PASS)
+
+
+def test_what_a_camera_that_stopped_saw_is_not_enough_alone(shadow):
+    """Nothing stood there when it stopped; there may be something now."""
+    front = view(World().add(BLUE, box((0.1, 0.1, 0.1), (0, 0.07, 0.15))), 'front', FRONT)
+    old = view(World(), 'side', SIDE, stamp_ns=NOW - 49_000_000_000, joint_positions=joints(UP))
+    dead = dataclasses.replace(front, depth=np.full_like(front.depth, np.nan))
+    down = arm(UP, (0.0, 0.0, 0.1))
+    assert judge(shadow, observation(front, old), down).status is Status.FAIL
+    for seen, why in ((moved(front, (0.15, 0, 0)), "'front' is left out"),
+                      (dead, 'is the depth camera working?'),
+                      (dataclasses.replace(front, depth=None), "'front' measures no depth")):
+        verdict = judge(shadow, observation(seen, old), down)
+        assert verdict.status is Status.UNSURE, verdict.summary
+        (missing,) = said(verdict, FindingCode.MISSING_INPUT)
+        assert "'side' has stopped 49.0 s ago" in missing.message and why in missing.message
+
+
+def test_an_agreement_is_as_old_as_the_image_that_showed_it():
+    """Looking again at what a camera that stopped saw last does not renew it."""
+    robot, memory = cameras.ROBOT, CameraMemory()
+    renderer = RobotRenderer(load_meshes(robot), robot.link_names)
+    poses = kinematics_of(robot)(robot.configuration(joints(UP), strict=False)[None])[0]
+    side = view(World(), 'side', SIDE)
+    for late in (0, 30_000_000_000):
+        look = look_through(Observation(NOW + late, (side,), joints(UP)), side, poses, renderer,
+                            Tier1Settings(), memory)
+        assert look.by_robot
+    assert memory.age(side, poses, NOW + 30_000_000_000) == pytest.approx(30.0)
 
 
 # ------------------------------------------------------------------ cameras that are wrong
@@ -218,6 +254,21 @@ def test_what_the_second_camera_sees_between_the_fingers_is_held(shadow):
     masks = shadow.checker().robot_masks(observation(front, side, tip=LOW, gap=GAP))
     red = (side.image[..., 0] > 150) & (side.image[..., 1] < 90)
     assert set(masks) == {'front', 'side'} and masks['side'][red].mean() > 0.9
+
+
+def test_what_is_held_is_not_known_where_only_a_camera_that_stopped_saw_the_hand(shadow):
+    """The other one is live, and does not measure; a map vouches for the space."""
+    blind = dataclasses.replace(view(World(), 'front', FRONT), depth=None)
+    old = view(World(), 'side', SIDE, stamp_ns=NOW - 1_500_000_000, joint_positions=joints(UP))
+    states = np.full((60, 60, 60), VoxelSource.FREE)
+    states[0, 0, 0] = VoxelSource.OCCUPIED
+    place = np.eye(4)
+    place[:3, 3] = -0.6
+    octomap = VoxelSource('map', states, 0.02, place, NOW)
+    verdict = judge(shadow, observation(blind, old, others=(octomap,)), AWAY)
+    assert verdict.status is Status.UNSURE, verdict.summary
+    (held,) = said(verdict, FindingCode.ATTACHED)
+    assert 'no camera with depth sees the hand now' in held.message
 
 
 def test_what_is_grasped_is_gone_from_what_all_cameras_see(shadow):

@@ -58,6 +58,27 @@ def test_the_closest_point_is_that_of_each_point_by_itself(fields, seed):
                 assert each[nearest[t, number]] == distance[t, number]
 
 
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_only_points_count_that_a_link_is_nearer_to_than_at_first(fields, seed):
+    points, poses, gone = world(seed)
+    distance, nearest = fields.nearing(points, poses, gone, 0.002)
+    far = np.eye(4)
+    far[0, 3] = 9.0
+
+    def each_of(t, number):
+        pair = [poses[t, 0], far] if number == 0 else [far, poses[t, 1]]
+        return fields.depth_of(points, np.array(pair))
+
+    for t in range(len(poses)):
+        for number in range(2):
+            each = each_of(t, number)
+            nearer = each < each_of(0, number) - np.float32(0.002)
+            each = np.where(nearer & (t < gone), each, np.inf)
+            assert distance[t, number] == each.min(initial=np.inf)
+            assert np.isinf(distance[t, number]) or each[nearest[t, number]] == distance[t, number]
+
+
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.floats(0.0, 0.06))
 def test_only_what_is_near_enough_is_reported(fields, seed, below):

@@ -99,6 +99,8 @@ def test_voxels_are_looked_up_where_they_are_in_the_base_frame():
     (lambda: PointSource('a', np.zeros((1, 3)), sigma=np.nan), "sigma of the source 'a'"),
     (lambda: PointSource('a', np.zeros((1, 3)), spacing=0.0), 'spacing of the points'),
     (lambda: VoxelSource('a', np.zeros((1, 1, 1), np.uint8), 0.0, np.eye(4)), 'resolution'),
+    (lambda: VoxelSource('a', np.zeros((1, 1, 1), np.uint8), 0.1, np.full((4, 4), np.nan)),
+     'not finite'),
     (lambda: VoxelSource.from_centers('a', np.empty((0, 3)), np.empty((0, 3)), 0.1),
      'one or more, and a resolution above 0, got 0'),
 ])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,19 +102,24 @@ class PairJudgement:
     disputed: Mapping[str, float] | None = None  # by name, [m] apart; nobody knows which is wrong
 
 
-def judge_pairs(pairs: Sequence[CameraPair], by_robot: Mapping[str, bool]) -> PairJudgement:
+def judge_pairs(pairs: Sequence[CameraPair], by_robot: Mapping[str, bool],
+                believed: Mapping[str, bool] | None = None) -> PairJudgement:
     """
     Judge which camera is wrong where two contradict each other.
 
     :param by_robot: by name of the camera, whether the robot vouches for it.
+    :param believed: likewise, whether it is believed by itself, by an earlier agreement say; None
+        for those that the robot vouches for. Only these, and those that the robot's vouch for, are
+        heard about others.
     """
+    voters = {name for name, is_so in (believed or by_robot).items() if is_so or by_robot[name]}
+    voters |= set(_vouched(pairs, by_robot))
     apart = [pair for pair in pairs if pair.agrees is False]
-    alike = [pair for pair in pairs if pair.agrees]
     left_out: dict[str, str] = {}
     disputed: dict[str, float] = {}
     findings = []
     for pair in apart:
-        wrong = _wrong(pair, pairs, by_robot)
+        wrong = _wrong(pair, pairs, by_robot, voters)
         if wrong is not None:
             left_out.setdefault(wrong, f'it contradicts other cameras: {pair.sentence}')
             continue
@@ -127,27 +132,38 @@ def judge_pairs(pairs: Sequence[CameraPair], by_robot: Mapping[str, bool]) -> Pa
             point_base=plain_point(pair.found.middle_base), value=pair.found.offset,
             limit=pair.limit, sigma=pair.found.sigma, unit='m'))
     disputed = {name: by for name, by in disputed.items() if name not in left_out}
-    vouched: dict[str, str] = {}
-    for pair in alike:
-        for name, by in ((pair.one, pair.other), (pair.other, pair.one)):
-            if not by_robot[name] and by_robot[by] and name not in left_out \
-                    and pair.found.loosest <= _WELL_KNOWN:
-                vouched.setdefault(name, by)
+    # One that is left out, or may be the wrong one of two, vouches for nobody.
+    sound = {name: is_so and name not in left_out and name not in disputed
+             for name, is_so in by_robot.items()}
+    vouched = {name: by for name, by in _vouched(pairs, sound).items()
+               if not by_robot[name] and name not in left_out}
     return PairJudgement(tuple(findings), left_out, vouched, disputed)
 
 
-def _wrong(pair: CameraPair, pairs: Sequence[CameraPair],
-           by_robot: Mapping[str, bool]) -> str | None:
+def _vouched(pairs: Sequence[CameraPair], sound: Mapping[str, bool]) -> dict[str, str]:
+    """Return which cameras agree closely enough with a sound one to be believed, and with which."""
+    vouched: dict[str, str] = {}
+    for pair in pairs:
+        for name, by in ((pair.one, pair.other), (pair.other, pair.one)):
+            if pair.agrees and not sound[name] and sound[by] and pair.found.loosest <= _WELL_KNOWN:
+                vouched.setdefault(name, by)
+    return vouched
+
+
+def _wrong(pair: CameraPair, pairs: Sequence[CameraPair], by_robot: Mapping[str, bool],
+           voters: Collection[str]) -> str | None:
     """Return which of two cameras that contradict each other is wrong; None if nobody knows."""
-    if by_robot[pair.one] != by_robot[pair.other]:
-        return pair.other if by_robot[pair.one] else pair.one
-    votes = {name: _supporters(name, pairs) for name in (pair.one, pair.other)}
+    for trusted in ({name for name, is_so in by_robot.items() if is_so}, voters):
+        if (pair.one in trusted) != (pair.other in trusted):
+            return pair.other if pair.one in trusted else pair.one
+    votes = {name: _supporters(name, pairs, voters) for name in (pair.one, pair.other)}
     if votes[pair.one] == votes[pair.other]:
         return None
     return min(votes, key=lambda name: votes[name])
 
 
-def _supporters(name: str, pairs: Sequence[CameraPair]) -> int:
-    """Return how many more cameras agree with one than contradict it."""
-    of = [pair.agrees for pair in pairs if name in (pair.one, pair.other)]
+def _supporters(name: str, pairs: Sequence[CameraPair], voters: Collection[str]) -> int:
+    """Return how many more of the voters agree with a camera than contradict it."""
+    of = [pair.agrees for pair in pairs if name in (pair.one, pair.other)
+          and (pair.other if name == pair.one else pair.one) in voters]
     return sum(1 for agrees in of if agrees) - sum(1 for agrees in of if agrees is False)

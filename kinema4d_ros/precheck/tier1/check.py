@@ -26,6 +26,7 @@ from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, 
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
                 surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
                 story: Story | None = None, hand_links: Collection[str] = (),
+                stood: Mapping[int, np.ndarray] | None = None
                 ) -> tuple[tuple[Finding, ...], Clearance]:
     """
     Measure each moving link's distance to the scene in each frame, and judge it.
@@ -40,10 +41,11 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     :param story: what the fingers do in this rollout: what they take away is no obstacle from
         the moment they begin to close, and is itself checked against what is left.
     :param hand_links: what the hand consists of, see `hand_links_of`.
+    :param stood: where the robot was when other sources were measured, see `measure_clearance`.
     :return: the findings, and the distances that they come from.
     """
     clearance = measure_clearance(scene.points, robot, fields, settings, story,
-                                  _beside_robot(scene, settings))
+                                  _beside_robot(scene, settings), stood)
     rules = settings.touch
     if rules is None:
         fingers = () if robot.gripper is None else robot.gripper.finger_links

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ from kinema4d_ros.scene import ScenePoints
 from kinema4d_ros.types import RobotRollout, Severity
 
 _STILL = 1e-4         # [m] a link that moves less has not moved
+_NEARER = 0.002       # [m] a link that comes nearer to a point by less has not come nearer
 _BESIDE = 0.02        # [m] beside the hull of a body that one view saw, where its back may be
 _INSIDE = 0.008       # [m] beside it that still is inside
 _JOINED = 0.01        # [m] points closer than this hang together
@@ -62,38 +63,61 @@ class Clearance:
 
 def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceFields,
                       settings: Tier1Settings, story: Story | None,
-                      beside_robot: np.ndarray | None = None) -> Clearance:
+                      beside_robot: np.ndarray | None = None,
+                      stood: Mapping[int, np.ndarray] | None = None) -> Clearance:
     """
     Return the distances of the links that move to the scene, at all times of the rollout.
 
     Points inside the robot as it stands at frame 0 are taken for the robot: they are what the
     mask missed. So are those that `beside_robot` (N,) bool says are seen beside its outline, where
-    they are as close to its surface as the place of a point is uncertain. Points that the fingers
+    they are as close to its surface as the place of a point is uncertain. Of points that no camera
+    saw that close, which may be centimetres, only those nearly inside are taken for the robot; the
+    others count for a link once it comes nearer to them than it was. Points that the fingers
     take away count until the fingers begin to close.
+
+    :param stood: links (L, 4, 4) of the rollout where the robot was when another source was
+        measured, by the number of the source; others are of frame 0.
     """
     index = [robot.link_names.index(name) for name in fields.link_names]
     T_base_link = robot.T_base_link[:, index]
     moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
     own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
+    again = np.zeros(len(scene), bool)
     if beside_robot is not None and beside_robot.any():
-        near = fields.depth_of(scene.points_base[beside_robot], T_base_link[0])
-        own[beside_robot] |= near < settings.confidence * scene.sigma[beside_robot]
+        at = np.flatnonzero(beside_robot)
+        near = _distance_to_robot(scene.only(beside_robot), fields, T_base_link[0], {
+            number: poses[index] for number, poses in (stood or {}).items()})
+        close = near < settings.confidence * scene.sigma[at]
+        again[at] = close & (scene.pixels[at, 0] < 0) & (near > _INSIDE)
+        own[at] |= close & ~again[at]
+        again &= ~own
     gone = gone_from(scene, story, len(robot.times))
     target = (gone < len(robot.times)) | between_fingers(scene, story)
     gone[own] = 0
+    there = gone.copy()
+    gone[again] = 0
     names = tuple(np.array(fields.link_names)[moves].tolist())
     speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
 
-    def tracks(of: ScenePoints, gone: np.ndarray) -> tuple[Track, ...]:
-        return _tracks(of, robot.times, fields, T_base_link, gone, moves, speeds,
-                       None if robot.link_sigma is None else robot.link_sigma[:, index])
+    link_sigma = None if robot.link_sigma is None else robot.link_sigma[:, index]
+
+    def tracks(of: ScenePoints, gone: np.ndarray, there: np.ndarray,
+               again: np.ndarray) -> tuple[Track, ...]:
+        found = _tracks(of, robot.times, T_base_link, moves, speeds, link_sigma,
+                        *fields.closest(of.cubes, T_base_link, gone))
+        if not again.any():
+            return found
+        part = of.only(again)
+        nearing = fields.nearing(part.points_base, T_base_link, there[again], _NEARER)
+        return tuple(_worse(one, other, settings.confidence) for one, other in zip(found, _tracks(
+            part, robot.times, T_base_link, moves, speeds, link_sigma, *nearing)))
 
     if robot.gripper is None or not target.any():
-        all_tracks = tracks(scene, gone)
+        all_tracks = tracks(scene, gone, there, again)
         nothing = tuple(track.where(np.zeros(len(robot.times), bool)) for track in all_tracks)
         return Clearance(names, all_tracks, nothing)
-    return Clearance(names, tracks(scene, np.where(target, 0, gone)),
-                     tracks(scene.only(target), gone[target]))
+    return Clearance(names, tracks(scene, np.where(target, 0, gone), there, again & ~target),
+                     tracks(scene.only(target), gone[target], there[target], again[target]))
 
 
 def clearance_band(distance: float, sigma: float,
@@ -185,12 +209,33 @@ def between_fingers(scene: ScenePoints, story: Story | None) -> np.ndarray:
     return found
 
 
-def _tracks(scene: ScenePoints, times: np.ndarray, fields: DistanceFields,
-            T_base_link: np.ndarray, gone: np.ndarray, moves: np.ndarray,
-            speeds: list[np.ndarray], link_sigma: np.ndarray | None) -> tuple[Track, ...]:
-    """Return the distance to the points that are not gone, for the links that move."""
+def _distance_to_robot(scene: ScenePoints, fields: DistanceFields, T_base_link: np.ndarray,
+                       stood: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Return how far points are from the robot where it was when they were measured, (N,) [m]."""
+    near = fields.depth_of(scene.points_base, T_base_link)
+    for number, poses in stood.items():
+        of = scene.of_source(number)
+        near[of] = fields.depth_of(scene.points_base[of], poses)
+    return near
+
+
+def _worse(one: Track, other: Track, confidence: float) -> Track:
+    """Return the nearer of two tracks, as far as that may be; a certain contact stays."""
+    with np.errstate(invalid='ignore'):
+        certain = one.distance + confidence * one.sigma <= 0
+        lower = other.distance - confidence * other.sigma < one.distance - confidence * one.sigma
+    take = np.isfinite(other.distance) & ~certain & (lower | ~np.isfinite(one.distance))
+    return dataclasses.replace(
+        one, distance=np.where(take, other.distance, one.distance),
+        sigma=np.where(take, other.sigma, one.sigma),
+        point_base=np.where(take[:, None], other.point_base, one.point_base))
+
+
+def _tracks(scene: ScenePoints, times: np.ndarray, T_base_link: np.ndarray, moves: np.ndarray,
+            speeds: list[np.ndarray], link_sigma: np.ndarray | None, distance: np.ndarray,
+            nearest: np.ndarray) -> tuple[Track, ...]:
+    """Return the distance (T, L) to the nearest points (T, L), for the links that move."""
     points, sigmas = scene.points_base, scene.sigma
-    distance, nearest = fields.closest(scene.cubes, T_base_link, gone)
     distance, nearest = distance[:, moves], nearest[:, moves]
     known = nearest >= 0
     sigma = np.full(distance.shape, np.nan, np.float32)

@@ -87,7 +87,7 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
     entries = _entries(space, roles, carriers, settings)
     if entries:
         findings.append(_denied(entries, space, robot, settings))
-    if (remembered := _remembered(space)) is not None:
+    if (remembered := _remembered(space, scene)) is not None:
         findings.append(remembered)
     return findings
 
@@ -149,18 +149,24 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
         time=time, value=first.farthest, limit=first.limit, unit='m')
 
 
-def _remembered(space: SweptSpace) -> Finding | None:
+def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
     """Return a note on what only memory vouches for."""
     by_memory = (space.knowledge == Knowledge.REMEMBERED) & (space.swept & (ARM | HAND) > 0)
     count = np.count_nonzero(by_memory)
     if count < _FEWEST:
         return None
     age = float(space.age[by_memory].max())
+    whose = ['what the robot hides'] if any(not view.late for view in scene.measuring) else []
+    whose += [f'what camera {view.seen.name!r} saw before it stopped'
+              for view in scene.measuring if view.late]
+    whose += [f'what the map {other.source.name!r} has, which does not say when each place was '
+              'measured' for other in scene.others if other.knows_space]
+    how = ('hidden by the robot' if whose == ['what the robot hides'] else
+           f'not seen now ({"; ".join(whose)})')
     return Finding(
         FindingCode.UNSEEN_SPACE, Severity.INFO,
-        f'{_volume(int(count), space)} of the way are hidden by the robot and taken for free from '
-        f'memory, which is up to {age:.1f} s old', other='scene', value=age,
-        limit=None, unit='s')
+        f'{_volume(int(count), space)} of the way are {how} and taken for free from memory, which '
+        f'is up to {age:.1f} s old', other='scene', value=age, limit=None, unit='s')
 
 
 def _volume(voxels: int, space: SweptSpace) -> str:
