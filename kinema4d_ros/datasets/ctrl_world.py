@@ -36,7 +36,7 @@ class CtrlWorldSource:
         :param rate: rows a second (default 15, or that of the video where there is a row for each
             of its pictures).
         """
-        self.path, self._rate = path, rate
+        self.path, self.rate = path, rate
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
@@ -73,8 +73,8 @@ class CtrlWorldSource:
             if path.is_file():
                 videos[camera] = VideoFrames(path)
         count = next(iter(counts.values()))
-        rate = self._rate or _RATE
-        if self._rate is None and 'states' in columns and videos:
+        rate = self.rate or _RATE
+        if self.rate is None and 'states' in columns and videos:
             rate = next(iter(videos.values())).rate or rate
         texts = values.get('texts')
         success = values.get('success')

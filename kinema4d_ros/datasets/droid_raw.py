@@ -35,7 +35,7 @@ class DroidRawSource:
         :param path: of one episode, or of a folder of them (success/2023-..., failure/...).
         :param rate: rows a second, where the table has no stamps (default 15).
         """
-        self.path, self._rate = path, rate or _RATE
+        self.path, self.rate = path, rate or _RATE
 
     @cached_property
     def _folders(self) -> Mapping[str, Path]:
@@ -58,7 +58,7 @@ class DroidRawSource:
         metas = sorted(folder.glob('metadata*.json'))
         meta = json_object(metas[0]) if metas else {}
         count = min(len(column) for column in columns.values())
-        times = np.arange(count) / self._rate
+        times = np.arange(count) / self.rate
         if stamps is not None and len(stamps) >= count:
             times = (stamps[:count] - stamps[0]) * 1e-3
         success = meta.get('success')

@@ -84,7 +84,7 @@ class VideoFolderSource:
 
     def __init__(self, path: Path, rate: float | None = None) -> None:
         """Remember where to look, and the rate of rows that have no times (default: frames)."""
-        self.path, self._rate = path, rate
+        self.path, self.rate = path, rate
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
@@ -113,7 +113,7 @@ class VideoFolderSource:
         count = min((len(column) for column in columns.values()), default=0)
         if not count:
             raise DatasetError(f'{rows} holds no column of numbers')
-        rate = self._rate or frames.rate or 30.0
+        rate = self.rate or frames.rate or 30.0
         stamps = np.arange(count) / rate if times is None else times[:count, 0] - times[0, 0]
         videos: dict[str, FrameStream] = {CAMERA: frames}
         return SourceEpisode(name, stamps, {key: column[:count] for key, column in

@@ -34,7 +34,7 @@ class LeRobotSource:
         :raises DatasetError: info.json cannot be read, or is of a version that is not known.
         """
         self.path, self.meta = path, LeRobotMeta.load(path)
-        self._rate = rate
+        self.rate = rate
         self.form = f'LeRobot {self.meta.version}'
 
     @cached_property
@@ -56,9 +56,9 @@ class LeRobotSource:
         if not table.count:
             raise DatasetError(f'{self.path}: no row of {name} is in {self._data_files(row)}')
         columns = dict(table.numbers)
-        times = np.arange(table.count) / (self._rate or self.meta.rate)
+        times = np.arange(table.count) / (self.rate or self.meta.rate)
         stamps = columns.get('timestamp')
-        if stamps is not None and self._rate is None and np.isfinite(stamps).all():
+        if stamps is not None and self.rate is None and np.isfinite(stamps).all():
             times = stamps[:, 0] - stamps[0, 0]
         videos: dict[str, FrameStream] = {
             key: EncodedFrames([data if data is not None else inside(self.path, path or '')

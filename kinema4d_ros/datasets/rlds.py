@@ -38,7 +38,7 @@ class RldsSource:
         :param rate: rows a second, which RLDS does not say.
         :raises DatasetError: there is none.
         """
-        self.path, self._rate = path, rate
+        self.path, self.rate = path, rate
         self._shards = [path] if path.is_file() else sorted(
             file for file in path.rglob('*') if '.tfrecord' in file.name and file.is_file())
         if not self._shards:
@@ -94,7 +94,7 @@ class RldsSource:
         count = _steps(features, self._shapes)
         if not 0 < count <= MOST_ROWS:
             raise DatasetError(f'{name} has {count} steps')
-        if self._rate is None:
+        if self.rate is None:
             raise DatasetError(f'{self.path}: RLDS does not say how many steps a second there '
                                'are; name a robot preset that does, or give --rate')
         columns: dict[str, np.ndarray] = {}
@@ -116,7 +116,7 @@ class RldsSource:
         path = features.get(f'{_ONCE}file_path')
         where = path[0].decode('utf-8', 'replace') if isinstance(path, list) and path else ''
         return SourceEpisode(
-            name, np.arange(count) / self._rate, columns, videos, text=text,
+            name, np.arange(count) / self.rate, columns, videos, text=text,
             success=True if '/success/' in where else False if '/failure/' in where else None,
             origin=f'{shard.name} {where}'.strip())
 

@@ -46,7 +46,7 @@ class RosbagSource:
 
     def __init__(self, path: Path, topics: Mapping[str, str] = MappingProxyType({})) -> None:
         """Remember where to look, and what the bags call things: role -> topic."""
-        self.path, self._topics = path, topics
+        self.path, self.topics = path, topics
 
     @cached_property
     def _bags(self) -> Mapping[str, Path]:
@@ -82,7 +82,7 @@ class RosbagSource:
         with Reader(bag) as reader:
             try:
                 chosen = choose(bag, ((c.topic, c.msgtype) for c in reader.connections),
-                                self._topics)
+                                self.topics)
             except EpisodeError as error:
                 raise DatasetError(str(error)) from error
             known = {topic: role for role, topic in chosen.names.items() if role in _ALL}

@@ -124,10 +124,43 @@ def test_an_import_goes_on_where_it_was(v3, tmp_path):
 
 def test_another_import_does_not_go_on_with_it(v3, tmp_path):
     import_set(open_source(v3), tmp_path, replace(ARM, episodes=(0, 1)))
-    old = (tmp_path / 'episode_000000.mcap').stat().st_ino
+    old = (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns
     import_set(open_source(v3), tmp_path, replace(
         ARM, episodes=(0, 1), episode=EpisodeSettings(jpeg_quality=50)))
-    assert (tmp_path / 'episode_000000.mcap').stat().st_ino != old
+    assert (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns != old
+
+
+def test_what_was_refused_is_tried_again(v3, tmp_path):
+    """The cause may be gone, by hand or by another version, though all settings are the same."""
+    folder = tmp_path / 'set'
+    shutil.copytree(v3, folder)
+    videos = folder / 'videos'
+    videos.rename(tmp_path / 'elsewhere')
+    one = replace(ARM, episodes=(0, 1))
+    assert import_set(open_source(folder), tmp_path / 'out', one).refused
+    (tmp_path / 'elsewhere').rename(videos)
+    assert import_set(open_source(folder), tmp_path / 'out', one).imported
+
+
+@pytest.mark.parametrize('change', ['rate', 'package path', 'topics'])
+def test_what_another_import_left_is_removed(change, v3, tmp_path):
+    """A rate, topics and paths of meshes are settings too; no file of the old ones stays."""
+    source = open_source(v3)
+    two = replace(ARM, names=('episode_000000', 'episode_000002'))
+    import_set(source, tmp_path, two)
+    old = (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns
+    (tmp_path / 'own.mcap').write_bytes(b'of the user')
+    again = replace(ARM, names=('episode_000000',))
+    if change == 'rate':
+        source = open_source(v3, rate=5.0)
+    elif change == 'package path':
+        again = replace(again, package_paths=(tmp_path,))
+    else:
+        source.topics = {'image': '/cam'}
+    import_set(source, tmp_path, again)
+    assert sorted(path.name for path in tmp_path.glob('*.mcap')) == ['episode_000000.mcap',
+                                                                     'own.mcap']
+    assert (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns != old
 
 
 def test_pictures_that_change_their_size_leave_no_file(tmp_path):
