@@ -14,6 +14,7 @@ import yaml
 from bags import copy_bag
 from made_sets import joints, lerobot, PANDA, ROWS
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.cli.exits import Exit
@@ -89,6 +90,33 @@ def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
     episode = Episode.open(tmp_path / 'out' / 'episode_000000.mcap')
     assert np.allclose(episode.observation().views[0].T_base_camera, T_BASE_CAMERA, atol=1e-6)
     assert episode.calibration.K[0] == 50.0       # of pictures half as large
+
+
+def told_cameras(folder: Path, T: np.ndarray) -> Path:
+    """Write a LeRobot set of one episode that says K and, in each row, the pose of its camera."""
+    return lerobot(folder, episodes=[{
+        'observation.state': joints(), 'action': joints(),
+        'camera_intrinsics.front': np.tile(made.K, (ROWS, 1)),
+        'camera_extrinsics.front': np.broadcast_to(T, (ROWS, 4, 4)).reshape(ROWS, 16)}])
+
+
+def moving(far: float, turn: float) -> np.ndarray:
+    """Return poses (ROWS, 4, 4) of a camera that goes so far [m] and turns so much [deg]."""
+    T = np.repeat(T_BASE_CAMERA[None], ROWS, axis=0)
+    T[:, 0, 3] += np.linspace(0.0, far, ROWS)
+    T[:, :3, :3] = T[:, :3, :3] @ Rotation.from_euler(
+        'z', np.linspace(0.0, turn, ROWS)[:, None], degrees=True).as_matrix()
+    return T
+
+
+@pytest.mark.parametrize(('T', 'why'), [
+    (T_BASE_CAMERA, ''), (moving(0.003, 0.2), ''), (moving(0.5, 0.0), 'moves, by up to 500 mm'),
+    (moving(0.0, 2.0), '2.0 deg'), (T_BASE_CAMERA * 2, 'no rotation'),
+    (np.where(np.arange(ROWS)[:, None, None] == 5, np.nan, T_BASE_CAMERA), 'not finite')])
+def test_only_a_camera_that_stands_still_is_known(T, why, tmp_path):
+    report = import_set(open_source(told_cameras(tmp_path / 'set', T)), tmp_path / 'out', ARM)
+    episode, = report.imported
+    assert episode.camera_known == (not why) and why in episode.camera_origin
 
 
 def test_a_calibration_that_does_not_say_k(tmp_path):
