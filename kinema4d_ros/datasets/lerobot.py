@@ -62,8 +62,8 @@ class LeRobotSource:
         if stamps is not None and self.rate is None and np.isfinite(stamps).all():
             times = stamps[:, 0] - stamps[0, 0]
         videos: dict[str, FrameStream] = {
-            key: EncodedFrames([data if data is not None else inside(self.path, path or '')
-                                for data, path in images])
+            key: EncodedFrames([data if data is not None else inside(self.path, path)
+                                if path else None for data, path in images])
             for key, images in table.images.items()}
         for key, feature in self.meta.features.items():
             if feature.get('dtype') == 'video':

@@ -83,6 +83,33 @@ def test_a_parquet_that_unpacks_to_more_than_fits(tmp_path, monkeypatch):
         open_source(folder).read('episode_000000')
 
 
+@pytest.mark.parametrize('columns', [
+    {'episode_index': [0] * 3000, 'a': [False] * 3000, 'b': [False] * 3000},
+    {'episode_index': [0], 'wide': [[False] * 9000]}], ids=['long', 'wide'])
+def test_a_small_parquet_of_many_equal_numbers(columns, tmp_path, monkeypatch):
+    """Its pages are small as they are encoded; it is refused before they are unpacked."""
+    folder = lerobot(tmp_path / 'set')
+    table = write_table(folder / 'data/chunk-000/file-000.parquet', columns)
+    monkeypatch.setattr('kinema4d_ros.datasets.parquet.MOST_BYTES', 2500)
+    monkeypatch.setattr('kinema4d_ros.datasets.parquet.MOST_VALUES', 8000)
+    assert table.stat().st_size < 2500
+    with pytest.raises(DatasetError, match='more than the 8000 that are unpacked'):
+        open_source(folder).read('episode_000000')
+
+
+def test_a_picture_that_is_missing_does_not_shift_the_others(tmp_path):
+    folder = lerobot(tmp_path / 'set', cameras={})
+    images = [{'bytes': made.jpeg(image), 'path': None} for image in pictures()]
+    images[5] = None
+    write_table(folder / 'data/chunk-000/file-000.parquet', {
+        'observation.state': joints().tolist(), 'observation.image': images,
+        'episode_index': [0] * ROWS})
+    stream = open_source(folder).read('episode_000000').videos['observation.image']
+    assert stream.count == ROWS
+    with pytest.raises(DatasetError, match='image 5 is missing'):
+        list(stream)
+
+
 @pytest.mark.parametrize('text', ['{"codebase_version": "v3.0", ', '[1, 2]', '[' * 100_000,
                                   '{"codebase_version": "v3.0", "fps": "x", "features": {}}',
                                   '{"codebase_version": "v3.0", "fps": 0, "features": {}}'])
