@@ -57,17 +57,22 @@ class DroidRawSource:
         columns, stamps = _table(folder / _TABLE)
         metas = sorted(folder.glob('metadata*.json'))
         meta = json_object(metas[0]) if metas else {}
-        count = min(len(column) for column in columns.values())
+        counts = {key: len(column) for key, column in columns.items()}
+        if stamps is not None:
+            counts['the stamps'] = len(stamps)
+        if len(set(counts.values())) > 1:
+            raise DatasetError(f'{folder / _TABLE}: its columns differ in length: {counts}')
+        count = next(iter(counts.values()))
         times = np.arange(count) / self.rate
-        if stamps is not None and len(stamps) >= count:
-            times = (stamps[:count] - stamps[0]) * 1e-3
+        if stamps is not None:
+            times = (stamps - stamps[0]) * 1e-3
         success = meta.get('success')
         if not isinstance(success, bool):
             parts = {part.lower() for part in folder.parts}
             success = 'success' in parts if parts & {'success', 'failure'} else None
         videos, cameras = _videos(folder, meta)
         return SourceEpisode(
-            name, times, {key: column[:count] for key, column in columns.items()}, videos,
+            name, times, columns, videos,
             cameras=cameras, text=str(meta.get('current_task') or ''), success=success,
             origin=f'DROID {meta.get("uuid", folder.name)}', licence='CC-BY-4.0',
             robot=str(meta.get('robot_serial') or ''))

@@ -249,6 +249,15 @@ def test_an_h5_that_is_damaged_or_too_large(tmp_path, monkeypatch):
         open_source(tmp_path).read('a')
 
 
+def test_an_h5_whose_columns_differ(tmp_path):
+    folder = made.droid_raw(tmp_path / 'a')
+    with h5py.File(folder / 'trajectory.h5', 'a') as file:
+        del file['action/joint_position']
+        file['action/joint_position'] = joints()[:-1]
+    with pytest.raises(DatasetError, match='differ in length'):
+        open_source(tmp_path).read('a')
+
+
 def test_arrays_beside_a_video_that_are_no_numbers(tmp_path):
     write_video(tmp_path / 'a.mp4', pictures(4))
     np.savez(tmp_path / 'a.npz', x=np.array([object()], object))
