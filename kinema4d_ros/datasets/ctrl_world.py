@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, inside, json_object, MOST_ROWS
+from kinema4d_ros.datasets.paths import file_names, inside, json_object, MOST_ROWS
 from kinema4d_ros.datasets.source import FrameStream, SourceEpisode
 from kinema4d_ros.datasets.video import VideoFrames
 from kinema4d_ros.errors import DatasetError
@@ -41,8 +41,8 @@ class CtrlWorldSource:
     @cached_property
     def _files(self) -> Mapping[str, Path]:
         folder = self.path / 'annotation'
-        return {file_name('_'.join(file.relative_to(folder).with_suffix('').parts)): file
-                for file in sorted(folder.rglob('*.json'))}
+        return file_names(((file.relative_to(folder).as_posix(), file)
+                           for file in sorted(folder.rglob('*.json'))), ('.json',))
 
     def episode_names(self) -> Sequence[str]:
         """Return split and number of each annotation."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, json_object, MOST_BYTES, MOST_ROWS
+from kinema4d_ros.datasets.paths import file_name, file_names, json_object, MOST_BYTES, MOST_ROWS
 from kinema4d_ros.datasets.poses import pose_matrix
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import VideoFrames
@@ -40,8 +40,9 @@ class DroidRawSource:
     @cached_property
     def _folders(self) -> Mapping[str, Path]:
         folders = sorted(file.parent for file in self.path.rglob(_TABLE))
-        return {file_name('_'.join(folder.relative_to(self.path).parts) or folder.name): folder
-                for folder in folders}
+        return file_names((folder.name if folder == self.path
+                           else folder.relative_to(self.path).as_posix(), folder)
+                          for folder in folders)
 
     def episode_names(self) -> Sequence[str]:
         """Return the folders of the episodes, with their parents."""

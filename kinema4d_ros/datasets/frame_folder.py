@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, inside, json_object, MOST_BYTES, MOST_ROWS
+from kinema4d_ros.datasets.paths import (file_name, file_names, inside, json_object, MOST_BYTES,
+                                         MOST_ROWS)
 from kinema4d_ros.datasets.poses import camera_matrix, pose_matrices
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import EncodedFrames, VideoFrames
@@ -88,11 +89,13 @@ class VideoFolderSource:
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
-        files = [self.path] if self.path.is_file() else sorted(self.path.rglob('*.mp4'))
-        return {file_name(file.stem): file for file in files}
+        if self.path.is_file():
+            return {file_name(self.path.stem): self.path}
+        return file_names(((file.relative_to(self.path).as_posix(), file)
+                           for file in sorted(self.path.rglob('*.mp4'))), ('.mp4',))
 
     def episode_names(self) -> Sequence[str]:
-        """Return the names of the videos."""
+        """Return the paths of the videos in the folder, as names."""
         return tuple(self._files)
 
     def read(self, name: str) -> SourceEpisode:

@@ -13,7 +13,7 @@ import numpy as np
 from rosbags.rosbag2 import Reader
 
 from kinema4d_ros.camera.pixels import image_to_array, to_metres, to_rgb
-from kinema4d_ros.datasets.paths import file_name, MOST_BYTES, MOST_PIXELS
+from kinema4d_ros.datasets.paths import file_names, MOST_BYTES, MOST_PIXELS
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import decode_image, LazyFrames
 from kinema4d_ros.episodes.recording import as_episode
@@ -50,11 +50,9 @@ class RosbagSource:
 
     @cached_property
     def _bags(self) -> Mapping[str, Path]:
-        found = {}
-        for bag in bag_paths(self.path):
-            parts = bag.relative_to(self.path).with_suffix('').parts if bag != self.path else ()
-            found[file_name('_'.join(parts) or bag.stem)] = bag
-        return found
+        return file_names(((
+            bag.name if bag == self.path else bag.relative_to(self.path).as_posix(), bag)
+            for bag in bag_paths(self.path)), ('.mcap', '.db3'))
 
     def episode_names(self) -> Sequence[str]:
         """Return the names of the bags."""

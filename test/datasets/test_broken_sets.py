@@ -14,7 +14,7 @@ import pytest
 from made_sets import joints, lerobot, pictures, ROWS, write_table, write_video
 
 from kinema4d_ros.datasets import open_source
-from kinema4d_ros.datasets.paths import fill, inside
+from kinema4d_ros.datasets.paths import file_names, fill, inside
 from kinema4d_ros.datasets.tfrecord import parse_example
 from kinema4d_ros.datasets.video import decode_image, VideoFrames
 from kinema4d_ros.errors import DatasetError
@@ -36,6 +36,31 @@ def test_templates_hold_names_and_widths_only():
                      '{episode_index!r}'):
         with pytest.raises(DatasetError, match='template'):
             fill(template, {'episode_index': 1})
+
+
+def test_no_two_episodes_have_one_name():
+    names = file_names([('a b', 1), ('a_b', 2), ('A/b', 3), ('c.x', 4), ('c.y', 5), ('d.x', 6)],
+                       ('.x', '.y'))
+    assert sorted(names.values()) == [1, 2, 3, 4, 5, 6] and names['d'] == 6
+    assert len({name.lower() for name in names}) == 6
+    again = file_names([('A/b', 3), ('a b', 1), ('c.x', 4), ('c.y', 5)], ('.x', '.y'))
+    assert set(again) <= set(names)         # whatever else there is, and in whichever order
+    with pytest.raises(DatasetError, match='called a'):
+        file_names([('a', 1), ('a', 2)])
+
+
+def test_episodes_of_like_names_in_several_folders(tmp_path):
+    for folder in ('a', 'b'):
+        write_video(tmp_path / 'videos' / folder / '0.mp4', pictures(4))
+    assert list(open_source(tmp_path / 'videos').episode_names()) == ['a_0', 'b_0']
+    for version in ('1.0.0', '1.1.0'):
+        made.rlds(tmp_path / 'rlds' / version, [made.droid_steps(8)])
+    source = open_source(tmp_path / 'rlds', rate=15.0)
+    assert len(source.episode_names()) == 2
+    assert all(source.read(name).columns for name in source.episode_names())
+    for folder in ('x y', 'x_y'):
+        made.droid_raw(tmp_path / 'raw' / folder)
+    assert len(open_source(tmp_path / 'raw').episode_names()) == 2
 
 
 @pytest.mark.parametrize('key', ['data_path', 'video_path'])
