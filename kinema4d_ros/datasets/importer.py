@@ -67,6 +67,17 @@ def import_set(source: DatasetSource, out: Path, settings: ImportSettings,
     return result
 
 
+def mesh_folders(settings: ImportSettings) -> tuple[Path, ...]:
+    """
+    Return the folders in which the meshes of imported episodes are found, for --package-path.
+
+    These are those that were given, and that of the URDF where it names meshes beside it.
+    """
+    urdf = settings.urdf
+    beside = urdf is not None and _RELATIVE.search(urdf.read_text(encoding='utf-8'))
+    return (*settings.package_paths, *((urdf.parent,) if urdf is not None and beside else ()))
+
+
 def _import_one(source: DatasetSource, name: str, out: Path, preset: RobotPreset | None, text: str,
                 settings: ImportSettings) -> ImportedEpisode:
     file = f'{name}.mcap'
