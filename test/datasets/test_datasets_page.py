@@ -61,6 +61,8 @@ def test_a_urdf_with_meshes_beside_it(tmp_path, monkeypatch, capsys):
     calibration_file(tmp_path / 'front.yaml', T_BASE_CAMERA)
     assert main([*words, '--extrinsics', 'front.yaml', '--report']) == Exit.PASS
     assert (tmp_path / 'out' / 'report' / 'report.html').is_file()
+    assert main(['precheck', 'out/episode_000000.mcap']) == Exit.USAGE
+    assert 'meshes/' in capsys.readouterr().err
     assert main(['precheck', 'out/episode_000000.mcap', '--package-path', 'robot']) != Exit.USAGE
 
 
