@@ -45,6 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='which predicts (default %(default)s)')
     parser.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
                         help='predicted frames, 2 or more (default %(default)s)')
+    parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
+                        help='where mesh packages are; may be repeated')
     parser.add_argument('--no-open', action='store_true',
                         help='write the page, and open no browser')
 
@@ -59,9 +61,11 @@ def run(options: argparse.Namespace) -> Exit:
 
     paths = [find_episode(name) for name in options.episodes or EPISODES]
     page = _folder(options.output) / 'report.html'
-    judge, rows, unlabelled, reports = EpisodePrechecker(), [], [], []
+    judge = EpisodePrechecker(package_paths=options.package_path)
+    rows, unlabelled, reports = [], [], []
     models = dict.fromkeys(('frozen', options.world_model))     # first the world that stays
-    predictors = [EpisodePredictor(model, options.frames) for model in models]
+    predictors = [EpisodePredictor(model, options.frames, options.package_path)
+                  for model in models]
     show.say_first_run()
     with show.progress('demo') as report:
         total = 3 * len(paths)

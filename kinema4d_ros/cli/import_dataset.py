@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +79,8 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.cli.exits import LackingError
     from kinema4d_ros.cli.precheck import topics_of
     from kinema4d_ros.datasets import (EpisodeSettings, import_set, ImportSettings,
-                                       load_extrinsics, MotionSettings, open_source)
+                                       load_extrinsics, mesh_folders, MotionSettings,
+                                       open_source)
     from kinema4d_ros.errors import ConfigurationError
 
     if options.json and options.report:
@@ -108,12 +111,12 @@ def run(options: argparse.Namespace) -> Exit:
     if options.json:
         show.write_json(result)
     else:
-        _print(result, options.out, None if options.all else MOST_LINES)
-    _report(result, options)
+        _print(result, options.out, None if options.all else MOST_LINES, mesh_folders(settings))
+    _report(result, options, mesh_folders(settings))
     return Exit.PASS if result.imported else Exit.FAIL
 
 
-def _report(result: ImportReport, options: argparse.Namespace) -> None:
+def _report(result: ImportReport, options: argparse.Namespace, meshes: Sequence[Path]) -> None:
     """Write the page of the demo on some of the episodes."""
     from kinema4d_ros.cli import demo
 
@@ -121,7 +124,8 @@ def _report(result: ImportReport, options: argparse.Namespace) -> None:
             if episode.camera_known][:options.report]
     if good:
         demo.run(argparse.Namespace(episodes=good, output=options.out / 'report', frames=25,
-                                    world_model='kinematic', no_open=True))
+                                    world_model='kinematic', no_open=True,
+                                    package_path=list(meshes)))
 
 
 def _rate(robot: str) -> float | None:
@@ -131,7 +135,7 @@ def _rate(robot: str) -> float | None:
     return RobotPreset.load(robot).rate if robot else None
 
 
-def _print(result: ImportReport, out: Path, most: int | None) -> None:
+def _print(result: ImportReport, out: Path, most: int | None, meshes: Sequence[Path]) -> None:
     """Print a table of the episodes, then what the checks said, then what to do next."""
     from rich.markup import escape
     from rich.table import Table
@@ -172,10 +176,14 @@ def _print(result: ImportReport, out: Path, most: int | None) -> None:
                   f'imported to {out}; each check with its number is in {out / "import.json"}',
                   markup=False)
     unknown = [episode for episode in result.imported if not episode.camera_known]
+    paths = ''.join(f' --package-path {shlex.quote(str(folder))}' for folder in meshes)
     if unknown:
         console.print(f'{len(unknown)} have no known camera, and give no verdict yet: kinema4d '
-                      f'calibrate {out / unknown[0].file}, then import with --extrinsics FILE',
-                      markup=False)
+                      f'calibrate {out / unknown[0].file}{paths}, then import with --extrinsics '
+                      'FILE', markup=False)
+    elif paths and result.imported:
+        console.print(f'the meshes are not in the episodes: give{paths} to the commands that use '
+                      'them', markup=False)
 
 
 def episodes(text: str) -> tuple[int, int | None]:

@@ -22,7 +22,8 @@ def joint_unit(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, told: s
     :param values: (N, J) as the set has them.
     :param lower: (J,) [rad] of the URDF, -inf where there is none.
     :param told: by preset or user; 'auto' is to be found out.
-    :return: the unit; the check FAILs where no unit fits, and is UNSURE where several do.
+    :return: the unit; the check FAILs where no unit fits, and is UNSURE where several do, or only
+        -100..100, which any numbers below 100 fit.
     """
     shares = {'rad': _inside(values, lower, upper, 1.0),
               'deg': _inside(values, lower, upper, np.pi / 180),
@@ -54,8 +55,9 @@ def joint_unit(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, told: s
                                      f'{100 * shares["deg"]:.0f} % of the rows are within the '
                                      'limits of the URDF')
     elif shares['deg'] < 0.9:
-        unit, sure = 'normalized', True
-        message = f'-100..100: as degrees only {100 * shares["deg"]:.0f} % are within the limits'
+        unit, sure = 'normalized', False
+        message = (f'-100..100 is a guess, or it is not the robot of the URDF: as degrees only '
+                   f'{100 * shares["deg"]:.0f} % are within its limits: give --units')
     else:
         unit, sure = 'deg', False
         message = f'degrees or -100..100, both fit (largest value {most:.4g}): give --units'

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, inside, json_object, MOST_ROWS
+from kinema4d_ros.datasets.paths import file_names, inside, json_object, MOST_ROWS
 from kinema4d_ros.datasets.source import FrameStream, SourceEpisode
 from kinema4d_ros.datasets.video import VideoFrames
 from kinema4d_ros.errors import DatasetError
@@ -36,13 +36,13 @@ class CtrlWorldSource:
         :param rate: rows a second (default 15, or that of the video where there is a row for each
             of its pictures).
         """
-        self.path, self._rate = path, rate
+        self.path, self.rate = path, rate
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
         folder = self.path / 'annotation'
-        return {file_name('_'.join(file.relative_to(folder).with_suffix('').parts)): file
-                for file in sorted(folder.rglob('*.json'))}
+        return file_names(((file.relative_to(folder).as_posix(), file)
+                           for file in sorted(folder.rglob('*.json'))), ('.json',))
 
     def episode_names(self) -> Sequence[str]:
         """Return split and number of each annotation."""
@@ -73,8 +73,8 @@ class CtrlWorldSource:
             if path.is_file():
                 videos[camera] = VideoFrames(path)
         count = next(iter(counts.values()))
-        rate = self._rate or _RATE
-        if self._rate is None and 'states' in columns and videos:
+        rate = self.rate or _RATE
+        if self.rate is None and 'states' in columns and videos:
             rate = next(iter(videos.values())).rate or rate
         texts = values.get('texts')
         success = values.get('success')

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, json_object, MOST_BYTES, MOST_ROWS
+from kinema4d_ros.datasets.paths import file_name, file_names, json_object, MOST_BYTES, MOST_ROWS
 from kinema4d_ros.datasets.poses import pose_matrix
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import VideoFrames
@@ -35,13 +35,14 @@ class DroidRawSource:
         :param path: of one episode, or of a folder of them (success/2023-..., failure/...).
         :param rate: rows a second, where the table has no stamps (default 15).
         """
-        self.path, self._rate = path, rate or _RATE
+        self.path, self.rate = path, rate or _RATE
 
     @cached_property
     def _folders(self) -> Mapping[str, Path]:
         folders = sorted(file.parent for file in self.path.rglob(_TABLE))
-        return {file_name('_'.join(folder.relative_to(self.path).parts) or folder.name): folder
-                for folder in folders}
+        return file_names((folder.name if folder == self.path
+                           else folder.relative_to(self.path).as_posix(), folder)
+                          for folder in folders)
 
     def episode_names(self) -> Sequence[str]:
         """Return the folders of the episodes, with their parents."""
@@ -57,17 +58,22 @@ class DroidRawSource:
         columns, stamps = _table(folder / _TABLE)
         metas = sorted(folder.glob('metadata*.json'))
         meta = json_object(metas[0]) if metas else {}
-        count = min(len(column) for column in columns.values())
-        times = np.arange(count) / self._rate
-        if stamps is not None and len(stamps) >= count:
-            times = (stamps[:count] - stamps[0]) * 1e-3
+        counts = {key: len(column) for key, column in columns.items()}
+        if stamps is not None:
+            counts['the stamps'] = len(stamps)
+        if len(set(counts.values())) > 1:
+            raise DatasetError(f'{folder / _TABLE}: its columns differ in length: {counts}')
+        count = next(iter(counts.values()))
+        times = np.arange(count) / self.rate
+        if stamps is not None:
+            times = (stamps - stamps[0]) * 1e-3
         success = meta.get('success')
         if not isinstance(success, bool):
             parts = {part.lower() for part in folder.parts}
             success = 'success' in parts if parts & {'success', 'failure'} else None
         videos, cameras = _videos(folder, meta)
         return SourceEpisode(
-            name, times, {key: column[:count] for key, column in columns.items()}, videos,
+            name, times, columns, videos,
             cameras=cameras, text=str(meta.get('current_task') or ''), success=success,
             origin=f'DROID {meta.get("uuid", folder.name)}', licence='CC-BY-4.0',
             robot=str(meta.get('robot_serial') or ''))

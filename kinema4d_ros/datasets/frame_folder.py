@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, inside, json_object, MOST_BYTES, MOST_ROWS
+from kinema4d_ros.datasets.paths import (file_name, file_names, inside, json_object, MOST_BYTES,
+                                         MOST_ROWS)
 from kinema4d_ros.datasets.poses import camera_matrix, pose_matrices
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import EncodedFrames, VideoFrames
@@ -84,15 +85,17 @@ class VideoFolderSource:
 
     def __init__(self, path: Path, rate: float | None = None) -> None:
         """Remember where to look, and the rate of rows that have no times (default: frames)."""
-        self.path, self._rate = path, rate
+        self.path, self.rate = path, rate
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
-        files = [self.path] if self.path.is_file() else sorted(self.path.rglob('*.mp4'))
-        return {file_name(file.stem): file for file in files}
+        if self.path.is_file():
+            return {file_name(self.path.stem): self.path}
+        return file_names(((file.relative_to(self.path).as_posix(), file)
+                           for file in sorted(self.path.rglob('*.mp4'))), ('.mp4',))
 
     def episode_names(self) -> Sequence[str]:
-        """Return the names of the videos."""
+        """Return the paths of the videos in the folder, as names."""
         return tuple(self._files)
 
     def read(self, name: str) -> SourceEpisode:
@@ -113,7 +116,7 @@ class VideoFolderSource:
         count = min((len(column) for column in columns.values()), default=0)
         if not count:
             raise DatasetError(f'{rows} holds no column of numbers')
-        rate = self._rate or frames.rate or 30.0
+        rate = self.rate or frames.rate or 30.0
         stamps = np.arange(count) / rate if times is None else times[:count, 0] - times[0, 0]
         videos: dict[str, FrameStream] = {CAMERA: frames}
         return SourceEpisode(name, stamps, {key: column[:count] for key, column in

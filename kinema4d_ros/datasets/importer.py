@@ -42,8 +42,9 @@ def import_set(source: DatasetSource, out: Path, settings: ImportSettings,
     """
     Import a set into a folder: NAME.mcap for each episode, import.jsonl, and import.json at last.
 
-    Where the folder holds a part of the same import, it goes on there. A file is whole or is not
-    there. One episode is in memory at a time, compressed.
+    Where the folder holds a part of the same import, it goes on there, and tries again what was
+    refused; what another import left there is removed. A file is whole or is not there. One episode
+    is in memory at a time, compressed.
 
     :param report: called with what is done, and how much of how much is.
     :raises DatasetError: the robot is not known, or no episode is.
@@ -64,6 +65,17 @@ def import_set(source: DatasetSource, out: Path, settings: ImportSettings,
                           preset.name if preset else 'urdf', episodes, remarks_of(episodes))
     result.save(out / REPORT)
     return result
+
+
+def mesh_folders(settings: ImportSettings) -> tuple[Path, ...]:
+    """
+    Return the folders in which the meshes of imported episodes are found, for --package-path.
+
+    These are those that were given, and that of the URDF where it names meshes beside it.
+    """
+    urdf = settings.urdf
+    beside = urdf is not None and _RELATIVE.search(urdf.read_text(encoding='utf-8'))
+    return (*settings.package_paths, *((urdf.parent,) if urdf is not None and beside else ()))
 
 
 def _import_one(source: DatasetSource, name: str, out: Path, preset: RobotPreset | None, text: str,
@@ -132,6 +144,10 @@ def _asked(source: DatasetSource, settings: ImportSettings, preset: RobotPreset 
     """Return what an import depends on, so that another one does not go on where it stopped."""
     told = settings.episode
     return {'source': str(getattr(source, 'path', '')), 'form': source.form,
+            'rate': getattr(source, 'rate', None),
+            'topics': dict(getattr(source, 'topics', {})),
+            'package_paths': [str(path.expanduser().absolute())
+                              for path in settings.package_paths],
             'preset': repr(preset), 'urdf': hashlib.sha256(urdf.encode()).hexdigest(),
             'camera': told.camera, 'unit': told.motion.unit, 'flip': told.motion.flip_gripper,
             'residual': list(told.motion.residual), 'allow': sorted(told.motion.allow),

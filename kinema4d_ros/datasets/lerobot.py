@@ -14,13 +14,14 @@ from kinema4d_ros.datasets.lerobot_meta import (components, DEFAULT_DATA, DEFAUL
                                                 EpisodeRow, LeRobotMeta)
 from kinema4d_ros.datasets.parquet import episode_rows
 from kinema4d_ros.datasets.paths import file_name, fill, inside
-from kinema4d_ros.datasets.poses import camera_matrix, pose_matrix
+from kinema4d_ros.datasets.poses import camera_matrix, poses_by_width
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import DepthCode, EncodedFrames, VideoFrames
 from kinema4d_ros.errors import DatasetError
 
 _BOOKKEEPING = ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index')
 _SUCCESS = ('is_episode_successful', 'next.success', 'success', 'episode_success')
+_STILL = (0.005, 0.3)       # [m], [deg] that the pose of a fixed camera may vary by
 
 
 class LeRobotSource:
@@ -34,7 +35,7 @@ class LeRobotSource:
         :raises DatasetError: info.json cannot be read, or is of a version that is not known.
         """
         self.path, self.meta = path, LeRobotMeta.load(path)
-        self._rate = rate
+        self.rate = rate
         self.form = f'LeRobot {self.meta.version}'
 
     @cached_property
@@ -56,13 +57,13 @@ class LeRobotSource:
         if not table.count:
             raise DatasetError(f'{self.path}: no row of {name} is in {self._data_files(row)}')
         columns = dict(table.numbers)
-        times = np.arange(table.count) / (self._rate or self.meta.rate)
+        times = np.arange(table.count) / (self.rate or self.meta.rate)
         stamps = columns.get('timestamp')
-        if stamps is not None and self._rate is None and np.isfinite(stamps).all():
+        if stamps is not None and self.rate is None and np.isfinite(stamps).all():
             times = stamps[:, 0] - stamps[0, 0]
         videos: dict[str, FrameStream] = {
-            key: EncodedFrames([data if data is not None else inside(self.path, path or '')
-                                for data, path in images])
+            key: EncodedFrames([data if data is not None else inside(self.path, path)
+                                if path else None for data, path in images])
             for key, images in table.images.items()}
         for key, feature in self.meta.features.items():
             if feature.get('dtype') == 'video':
@@ -152,17 +153,39 @@ def _cameras(columns: Mapping[str, np.ndarray], videos: Mapping[str, FrameStream
     found = {}
     for key in videos:
         short = key.rpartition('.')[2].rpartition('/')[2]
-        K = _first(columns, 'intrinsics', short)
-        T = _first(columns, 'extrinsics', short)
-        if K is not None or T is not None:
-            found[key] = SourceCamera(None if K is None else camera_matrix(K),
-                                      None if T is None else pose_matrix(T, 'xyz_rpy'),
-                                      origin='columns of the set')
+        K = _first(_column(columns, 'intrinsics', short))
+        T, why = _fixed_pose(_column(columns, 'extrinsics', short))
+        if K is not None or T is not None or why:
+            found[key] = SourceCamera(None if K is None else camera_matrix(K), T,
+                                      origin='columns of the set', pose_fault=why)
     return found
 
 
-def _first(columns: Mapping[str, np.ndarray], kind: str, camera: str) -> np.ndarray | None:
-    for name, values in columns.items():
-        if kind in name and name.rpartition('.')[2] == camera:
-            return values[0] if np.isfinite(values[0]).all() and values[0].any() else None
-    return None
+def _fixed_pose(values: np.ndarray | None) -> tuple[np.ndarray | None, str]:
+    """Return the pose of a camera that stands still, or why it is none."""
+    if values is None or _first(values) is None:
+        return None, ''
+    try:
+        T = poses_by_width(values, 'xyz_rpy')
+    except DatasetError as error:
+        return None, f'the column of the set is of no use: {error}'
+    away = float(np.linalg.norm(T[:, :3, 3] - T[0, :3, 3], axis=1).max())
+    chord = np.linalg.norm(T[:, :3, :3] - T[0, :3, :3], axis=(1, 2)).max() / np.sqrt(8)
+    turn = float(np.degrees(2 * np.arcsin(min(chord, 1.0))))
+    if away > _STILL[0] or turn > _STILL[1]:
+        return None, (f'the camera moves, by up to {1000 * away:.0f} mm and {turn:.1f} deg in the '
+                      'columns of the set; only one that stands still can be placed')
+    return T[0], ''
+
+
+def _column(columns: Mapping[str, np.ndarray], kind: str, camera: str) -> np.ndarray | None:
+    return next((values for name, values in columns.items()
+                 if kind in name and name.rpartition('.')[2] == camera), None)
+
+
+def _first(values: np.ndarray | None) -> np.ndarray | None:
+    """Return the first row; None where it says nothing."""
+    if values is None or not np.isfinite(values[0]).all() or not values[0].any():
+        return None
+    found: np.ndarray = values[0]
+    return found

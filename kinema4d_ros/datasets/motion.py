@@ -18,7 +18,8 @@ from kinema4d_ros.robot import ForwardKinematics, InverseKinematics, Robot
 from kinema4d_ros.types import Status
 
 _MOST_FK = 400      # rows that forward kinematics is asked for, for the checks
-_AFFIXES = ('.pos', '_pos', '.position', 'main_', 'follower_', 'left_', 'right_')
+_AFFIXES = ('.pos', '_pos', '.position', 'main_', 'follower_')
+_SIDES = ('left_', 'right_')
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ def read_motion(episode: SourceEpisode, preset: RobotPreset, robot: Robot,
         return _refused(episode, checks)
     if 'moves' not in settings.allow and checks[-1].status is Status.FAIL:
         return _refused(episode, checks)
+    two = None if joints is None else _arms_check(episode, joints[0])
+    if two is not None:
+        checks.append(two)
     out = np.repeat(robot.configuration({})[None], len(episode.times), axis=0)
     places = [robot.joint_names.index(name) for name in arm]
     lower, upper = _limits(robot, arm)
@@ -127,8 +131,8 @@ def _arm_names(preset: RobotPreset, robot: Robot) -> tuple[str, ...]:
         f'{", ".join(robot.joint_names)}')
 
 
-def _plain(name: str) -> str:
-    for affix in _AFFIXES:
+def _plain(name: str, affixes: tuple[str, ...]) -> str:
+    for affix in affixes:
         name = name.removesuffix(affix).removeprefix(affix)
     return name.lower()
 
@@ -138,11 +142,32 @@ def _joint_column(episode: SourceEpisode, preset: RobotPreset, arm: tuple[str, .
     """Return the joints in the order of `arm`: by the names that the set has, else by place."""
     for text in preset.joints.columns:
         column = text.partition('[')[0]
-        told = [_plain(name) for name in episode.names.get(column, ())]
-        if column in episode.columns and set(map(_plain, arm)) <= set(told):
-            order = [told.index(_plain(name)) for name in arm]
-            return column, episode.columns[column][:, order]
+        if column not in episode.columns:
+            continue
+        for affixes in (_AFFIXES, _AFFIXES + _SIDES):
+            told = [_plain(name, affixes) for name in episode.names.get(column, ())]
+            wanted = [_plain(name, affixes) for name in arm]
+            if all(told.count(name) == 1 for name in wanted):
+                return column, episode.columns[column][:, [told.index(name) for name in wanted]]
     return pick(episode.columns, preset.joints.columns)
+
+
+def _arms_check(episode: SourceEpisode, taken: str) -> ImportCheck | None:
+    """FAIL where joints are taken by place from a column that has those of two arms."""
+    column, sign, places = taken.partition('[')
+    names = episode.names.get(column, ())
+    if not sign:
+        return None
+    begin, end = map(int, places.rstrip(']').split(':'))
+    told = [_plain(name, _AFFIXES + _SIDES) for name in names]
+    twice = [name for name, plain in zip(names[begin:end], told[begin:end])
+             if told.count(plain) > 1]
+    if not twice:
+        return None
+    return ImportCheck(
+        'arms', Status.FAIL, len(twice), 0, 'joints',
+        f'{column} has two arms ({", ".join(names)}), and {taken} would be {", ".join(twice)}: '
+        'write a preset whose columns are those of the arm of the URDF, and give --allow arms')
 
 
 def _limits(robot: Robot, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

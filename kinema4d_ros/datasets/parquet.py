@@ -14,6 +14,7 @@ from kinema4d_ros.datasets.paths import MOST_BYTES, MOST_ROWS
 from kinema4d_ros.errors import DatasetError
 
 _EPISODE = 'episode_index'
+MOST_VALUES = 1 << 26       # of one row group: half a GB as float64
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class EpisodeTable:
 
     count: int
     numbers: Mapping[str, np.ndarray]       # (N, k) float64
-    #: camera -> contents and path of each image, where images are in the table
+    #: camera -> contents and path of each image, where images are in the table, both None for none
     images: Mapping[str, list[tuple[bytes | None, str | None]]] = field(default_factory=dict)
 
 
@@ -36,6 +37,9 @@ def table_rows(path: Path, without: str = '') -> Iterator[Mapping[str, Any]]:
     file = _open(path)
     columns = [name for name in _columns(file) if not without or not name.startswith(without)]
     for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if rows > MOST_ROWS:
+            raise DatasetError(f'{path}: {rows} rows in one row group, more than {MOST_ROWS}')
         yield from _group(path, file, group, columns).to_pylist()
 
 
@@ -70,7 +74,8 @@ def episode_rows(paths: Sequence[Path], episode: int) -> EpisodeTable:
             column = part[name].combine_chunks()
             if _is_image(column.type):
                 images.setdefault(name, []).extend(
-                    (item.get('bytes'), item.get('path')) for item in column.to_pylist() if item)
+                    (item.get('bytes'), item.get('path')) if item else (None, None)
+                    for item in column.to_pylist())
             else:
                 values = _numbers(column)
                 if values is not None:
@@ -100,10 +105,18 @@ def _columns(file: Any) -> list[str]:
 def _group(path: Path, file: Any, group: int, columns: list[str]) -> Any:
     import pyarrow as pa
 
-    size = file.metadata.row_group(group).total_byte_size
-    if size > MOST_BYTES:
-        raise DatasetError(f'{path}: {size} bytes in one row group, more than the {MOST_BYTES} '
-                           'that are unpacked')
+    meta = file.metadata.row_group(group)
+    if meta.total_byte_size > MOST_BYTES:
+        raise DatasetError(f'{path}: {meta.total_byte_size} bytes in one row group, more than the '
+                           f'{MOST_BYTES} that are unpacked')
+    # The size is that of the encoded pages: a number that repeats takes no room there.
+    parts = [meta.column(number) for number in range(meta.num_columns)]
+    values = max(meta.num_rows * len(columns), sum(
+        part.num_values for part in parts
+        if any(f'{part.path_in_schema}.'.startswith(f'{name}.') for name in columns)))
+    if values > MOST_VALUES:
+        raise DatasetError(f'{path}: {values} numbers in one row group, more than the '
+                           f'{MOST_VALUES} that are unpacked')
     try:
         return file.read_row_group(group, columns=columns)
     except (OSError, ValueError, pa.ArrowException) as error:

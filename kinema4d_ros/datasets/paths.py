@@ -3,14 +3,17 @@
 """Files that a data set names itself: only inside of its folder, and only of a size that fits."""
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from kinema4d_ros.errors import DatasetError
 
+T = TypeVar('T')
 MOST_JSON = 256 << 20           # [bytes] of a JSON file
 MOST_BYTES = 2 << 30            # [bytes] of one table, array or record, unpacked
 MOST_PIXELS = 8192 * 8192       # of one image
@@ -106,3 +109,28 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
 def file_name(text: str) -> str:
     """Return a text as the name of a file: letters, digits and ``._-``, never hidden."""
     return _SAFE.sub('_', text).strip('._') or 'episode'
+
+
+def file_names(paths: Iterable[tuple[str, T]], suffixes: tuple[str, ...] = ()) -> dict[str, T]:
+    """
+    Return things by names of files that differ, also where upper and lower case do not.
+
+    :param paths: each thing with its path in the set, parts joined by ``/``. Where the paths of
+        several give the same name, all of them get the checksum of theirs besides, so that a
+        name does not depend on what else comes before it.
+    :param suffixes: of the paths, that are left out of the names.
+    :raises DatasetError: two paths are the same.
+    """
+    told = []
+    for text, item in paths:
+        end = next((suffix for suffix in suffixes if text.endswith(suffix)), '')
+        told.append((file_name(text.removesuffix(end).replace('/', '_')), text, item))
+    counts = Counter(name.lower() for name, _, _ in told)
+    found: dict[str, T] = {}
+    for name, text, item in told:
+        if counts[name.lower()] > 1:
+            name += f'_{hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]}'
+        if name in found:
+            raise DatasetError(f'two episodes of the set are called {text}; rename one of them')
+        found[name] = item
+    return found

@@ -21,7 +21,8 @@ def pose_matrices(values: np.ndarray, form: str) -> np.ndarray:
 
     :param values: (N, k) in metres and radians: position, then roll, pitch, yaw about fixed axes,
         a rotation vector or a quaternion; or the matrix, row by row.
-    :raises DatasetError: an unknown form, another k, or a quaternion that is zero.
+    :raises DatasetError: an unknown form, another k, a quaternion that is zero, or a matrix that is
+        no rotation and translation.
     """
     if form not in _LENGTHS:
         raise DatasetError(f'{form!r} is no form of a pose; there are {", ".join(FORMS)}')
@@ -32,7 +33,7 @@ def pose_matrices(values: np.ndarray, form: str) -> np.ndarray:
     if not np.isfinite(values[:, :_LENGTHS[form]]).all():
         raise DatasetError('a pose has a number that is not finite')
     if form == 'matrix':
-        return values[:, :16].reshape(-1, 4, 4).copy()
+        return _rigid(values[:, :16].reshape(-1, 4, 4).copy())
     T = np.tile(np.eye(4), (len(values), 1, 1))
     T[:, :3, 3] = values[:, :3]
     turn = values[:, 3:_LENGTHS[form]]
@@ -48,13 +49,28 @@ def pose_matrices(values: np.ndarray, form: str) -> np.ndarray:
     return T
 
 
+def _rigid(T: np.ndarray) -> np.ndarray:
+    """Return poses (N, 4, 4) that are a rotation and a translation each."""
+    R = T[:, :3, :3]
+    wrong = (np.abs(R @ R.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2)) > 1e-4) \
+        | (np.linalg.det(R) < 0) | (np.abs(T[:, 3] - (0, 0, 0, 1)).max(axis=1) > 1e-9)
+    if wrong.any():
+        raise DatasetError(f'the pose of row {wrong.argmax()} is no rotation and translation: '
+                           f'{T[wrong.argmax()].tolist()}')
+    return T
+
+
+def poses_by_width(values: np.ndarray, form: str) -> np.ndarray:
+    """Return poses (N, 4, 4); 7, 12 or 16 numbers have the form that their count tells."""
+    values = np.asarray(values, np.float64)
+    if values.shape[1] == 12:
+        values = np.c_[values, np.tile((0.0, 0.0, 0.0, 1.0), (len(values), 1))]
+    return pose_matrices(values, {7: 'xyz_quat_xyzw', 16: 'matrix'}.get(values.shape[1], form))
+
+
 def pose_matrix(values: np.ndarray, form: str) -> np.ndarray:
-    """Return one pose (4, 4); 7, 12 or 16 numbers have the form that their count tells."""
-    row = np.ravel(np.asarray(values, np.float64))
-    if len(row) == 12:
-        return np.vstack([row.reshape(3, 4), [0, 0, 0, 1]])
-    form = {7: 'xyz_quat_xyzw', 16: 'matrix'}.get(len(row), form)
-    found: np.ndarray = pose_matrices(row[None], form)[0]
+    """Return one pose (4, 4), as `poses_by_width`."""
+    found: np.ndarray = poses_by_width(np.ravel(values)[None], form)[0]
     return found
 
 

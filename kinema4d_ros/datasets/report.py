@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,26 +108,25 @@ class ImportLog:
     """
     The log of an import: a line is added when an episode is done, so that it can go on later.
 
-    The first line says what was asked for; a log of something else is begun anew.
+    The first line says what was asked for. A log of something else is begun anew, and the episodes
+    that it names are removed: a folder holds the episodes of one import.
     """
 
     def __init__(self, folder: Path, asked: Mapping[str, Any]) -> None:
-        """Read what is done already."""
+        """Read what is done already; what was refused is not, since the cause may be gone."""
         self.path = folder / LOG
         self.done: dict[str, ImportedEpisode] = {}
-        self.was_other = False
         head = json.dumps({'format': FORMAT, **to_plain(asked)}, sort_keys=True)
         lines = self.path.read_text(encoding='utf-8').split('\n') if self.path.is_file() else []
-        if lines and lines[0] == head:
-            for line in lines[1:]:
-                try:
-                    episode = from_plain(ImportedEpisode, json.loads(line), LOG)
-                except (ValueError, PlainError):      # the line that an end cut off
-                    continue
-                if not episode.file or (folder / episode.file).is_file():
-                    self.done[episode.name] = episode
+        written = {episode.name: episode for episode in _episodes(lines[1:])
+                   if episode.file and (folder / episode.file).is_file()}
+        self.was_other = bool(lines) and lines[0] != head
+        if self.was_other:
+            (folder / REPORT).unlink(missing_ok=True)
+            for episode in written.values():
+                (folder / episode.file).unlink()
         else:
-            self.was_other = bool(lines)
+            self.done = written
         folder.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f'.{LOG}.part')
         part.write_text('\n'.join([head, *map(_line, self.done.values()), '']), encoding='utf-8')
@@ -140,6 +139,16 @@ class ImportLog:
             file.write(_line(episode) + '\n')
             file.flush()
             os.fsync(file.fileno())
+
+
+def _episodes(lines: Iterable[str]) -> Iterator[ImportedEpisode]:
+    for line in lines:
+        try:
+            episode = from_plain(ImportedEpisode, json.loads(line), LOG)
+        except (ValueError, PlainError):      # the line that an end cut off
+            continue
+        if Path(episode.file).name == episode.file:      # in the folder, and nowhere else
+            yield episode
 
 
 def _line(episode: ImportedEpisode) -> str:

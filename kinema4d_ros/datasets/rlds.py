@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import file_name, json_object, MOST_ROWS
+from kinema4d_ros.datasets.paths import file_names, json_object, MOST_ROWS
 from kinema4d_ros.datasets.source import FrameStream, SourceEpisode
 from kinema4d_ros.datasets.tfrecord import (Example, parse_example, read_record, record_offsets,
                                             Values)
@@ -38,7 +39,7 @@ class RldsSource:
         :param rate: rows a second, which RLDS does not say.
         :raises DatasetError: there is none.
         """
-        self.path, self._rate = path, rate
+        self.path, self.rate = path, rate
         self._shards = [path] if path.is_file() else sorted(
             file for file in path.rglob('*') if '.tfrecord' in file.name and file.is_file())
         if not self._shards:
@@ -56,21 +57,27 @@ class RldsSource:
     @cached_property
     def _at(self) -> Mapping[str, tuple[Path, int, int]]:
         """Episode -> shard, begin and length; a shard with a damaged length ends there."""
-        found: dict[str, tuple[Path, int, int]] = {}
-        self._broken: dict[str, str] = {}
-        for shard in self._shards:
-            match = _SHARD.search(shard.name)
-            stem = f'{match["split"]}_{match["number"]}' if match else shard.name
+        found: list[tuple[str, tuple[Path, int, int]]] = []
+        self._broken: dict[Path, str] = {}
+        stems = [self._stem(shard) for shard in self._shards]
+        counts = Counter(stems)
+        for shard, stem in zip(self._shards, stems):
+            if counts[stem] > 1:       # of several versions, which have the same shards
+                stem = (shard.relative_to(self.path).parent / stem).as_posix()
             try:
                 offsets = record_offsets(shard)
             except DatasetError as error:
-                name = file_name(f'{stem}_damaged')
-                self._broken[name] = str(error)
-                found[name] = shard, 0, 0
+                self._broken[shard] = str(error)
+                found.append((f'{stem}_damaged', (shard, 0, 0)))
                 continue
-            for number, (begin, length) in enumerate(offsets):
-                found[file_name(f'{stem}_{number:04d}')] = shard, begin, length
-        return found
+            found += [(f'{stem}_{number:04d}', (shard, begin, length))
+                      for number, (begin, length) in enumerate(offsets)]
+        return file_names(found)
+
+    @staticmethod
+    def _stem(shard: Path) -> str:
+        match = _SHARD.search(shard.name)
+        return f'{match["split"]}_{match["number"]}' if match else shard.name
 
     def episode_names(self) -> Sequence[str]:
         """Return shard and number of each record."""
@@ -83,8 +90,8 @@ class RldsSource:
         :raises DatasetError: its record is damaged, or its steps differ in number.
         """
         shard, begin, length = self._at[name]
-        if name in self._broken:
-            raise DatasetError(self._broken[name])
+        if shard in self._broken:
+            raise DatasetError(self._broken[shard])
         example = parse_example(read_record(shard, begin, length))
         return self._episode(name, shard, example)
 
@@ -94,7 +101,7 @@ class RldsSource:
         count = _steps(features, self._shapes)
         if not 0 < count <= MOST_ROWS:
             raise DatasetError(f'{name} has {count} steps')
-        if self._rate is None:
+        if self.rate is None:
             raise DatasetError(f'{self.path}: RLDS does not say how many steps a second there '
                                'are; name a robot preset that does, or give --rate')
         columns: dict[str, np.ndarray] = {}
@@ -116,7 +123,7 @@ class RldsSource:
         path = features.get(f'{_ONCE}file_path')
         where = path[0].decode('utf-8', 'replace') if isinstance(path, list) and path else ''
         return SourceEpisode(
-            name, np.arange(count) / self._rate, columns, videos, text=text,
+            name, np.arange(count) / self.rate, columns, videos, text=text,
             success=True if '/success/' in where else False if '/failure/' in where else None,
             origin=f'{shard.name} {where}'.strip())
 

@@ -13,7 +13,7 @@ import numpy as np
 from rosbags.rosbag2 import Reader
 
 from kinema4d_ros.camera.pixels import image_to_array, to_metres, to_rgb
-from kinema4d_ros.datasets.paths import file_name, MOST_BYTES, MOST_PIXELS
+from kinema4d_ros.datasets.paths import file_names, MOST_BYTES, MOST_PIXELS
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.datasets.video import decode_image, LazyFrames
 from kinema4d_ros.episodes.recording import as_episode
@@ -46,15 +46,13 @@ class RosbagSource:
 
     def __init__(self, path: Path, topics: Mapping[str, str] = MappingProxyType({})) -> None:
         """Remember where to look, and what the bags call things: role -> topic."""
-        self.path, self._topics = path, topics
+        self.path, self.topics = path, topics
 
     @cached_property
     def _bags(self) -> Mapping[str, Path]:
-        found = {}
-        for bag in bag_paths(self.path):
-            parts = bag.relative_to(self.path).with_suffix('').parts if bag != self.path else ()
-            found[file_name('_'.join(parts) or bag.stem)] = bag
-        return found
+        return file_names(((
+            bag.name if bag == self.path else bag.relative_to(self.path).as_posix(), bag)
+            for bag in bag_paths(self.path)), ('.mcap', '.db3'))
 
     def episode_names(self) -> Sequence[str]:
         """Return the names of the bags."""
@@ -82,7 +80,7 @@ class RosbagSource:
         with Reader(bag) as reader:
             try:
                 chosen = choose(bag, ((c.topic, c.msgtype) for c in reader.connections),
-                                self._topics)
+                                self.topics)
             except EpisodeError as error:
                 raise DatasetError(str(error)) from error
             known = {topic: role for role, topic in chosen.names.items() if role in _ALL}

@@ -51,6 +51,7 @@ class SourceCamera:
     D: tuple[float, ...] = ()                   # distortion as OpenCV has it
     distortion_model: str = ''
     origin: str = ''                            # where the numbers come from
+    pose_fault: str = ''                        # what is wrong with the pose that the set has
 
 
 @dataclass(frozen=True, eq=False)

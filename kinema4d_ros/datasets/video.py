@@ -170,12 +170,12 @@ class EncodedFrames:
 
     rate = None
 
-    def __init__(self, images: Sequence[bytes | Path], *, times: np.ndarray | None = None,
-                 depth_scale: float | None = None) -> None:
+    def __init__(self, images: Sequence[bytes | Path | None], *,
+                 times: np.ndarray | None = None, depth_scale: float | None = None) -> None:
         """
         Remember the images.
 
-        :param images: contents of JPEG or PNG files, or such files.
+        :param images: contents of JPEG or PNG files, or such files; None where one is missing.
         :param times: (F,) [s] from the first row.
         :param depth_scale: metres a unit, for 16-bit depth.
         """
@@ -194,6 +194,8 @@ class EncodedFrames:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the decoded images."""
         for number, item in enumerate(self._images):
+            if item is None:
+                raise DatasetError(f'image {number} is missing')
             where = f'image {number}' if isinstance(item, bytes) else str(item)
             try:
                 data = item if isinstance(item, bytes) else item.read_bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.camera import CameraCalibration
+from kinema4d_ros.camera.pose import rigid
 from kinema4d_ros.datasets.preset import PresetCamera, RobotPreset
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
 from kinema4d_ros.errors import CameraError, DatasetError
@@ -60,7 +61,7 @@ def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tu
     Return what is known of a camera: what the user gives goes before the set, it before the preset.
 
     :param size: (width, height) of its pictures, which K is scaled to.
-    :raises DatasetError: K is of no camera.
+    :raises DatasetError: K is of no camera, or T is no rotation and translation.
     """
     told = episode.cameras.get(key, SourceCamera())
     hint = next((camera for part, camera in preset.cameras.items() if part in key), None)
@@ -89,6 +90,9 @@ def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tu
     T = told.T_base_camera
     if T is not None:
         origins.append(f'T: {told.origin}')
+    elif told.pose_fault:
+        exact = False
+        origins.append(f'T: {told.pose_fault}')
     elif hint is not None and hint.T_base_camera:
         T = np.reshape(np.array(hint.T_base_camera, np.float64), (4, 4))
         exact &= hint.exact
@@ -96,6 +100,10 @@ def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tu
     else:
         exact = False
         origins.append('T: not known')
+    try:
+        T = None if T is None else rigid(T, f'the pose of the camera {key}')
+    except CameraError as error:
+        raise DatasetError(str(error)) from error
     return KnownCamera(calibration, T, exact, '', '; '.join(origins))
 
 

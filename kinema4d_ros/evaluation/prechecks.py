@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -117,12 +117,15 @@ def _error(said: float, true: float) -> float | None:
 class EpisodePrechecker:
     """Judges trajectories of episodes; what belongs to a robot is made once for all of them."""
 
-    def __init__(self, settings: PrecheckSettings | None = None):
+    def __init__(self, settings: PrecheckSettings | None = None,
+                 package_paths: Sequence[str | Path] = ()):
         """
         Make a checker of episodes that has no simulator yet.
 
         :param settings: None for the defaults.
+        :param package_paths: folders to look for mesh packages in.
         """
+        self._package_paths = tuple(package_paths)
         self._settings = settings or PrecheckSettings()
         self._simulators: dict[str, ShadowSimulator] = {}      # by robot description
 
@@ -159,8 +162,8 @@ class EpisodePrechecker:
         """Return the simulator of the episode's robot, made and warm."""
         text = episode.robot_description
         if text not in self._simulators:
-            simulator = ShadowSimulator(Robot.from_urdf(text), 'kinematic',
-                                        settings=self._settings)
+            robot = Robot.from_urdf(text, package_paths=self._package_paths)
+            simulator = ShadowSimulator(robot, 'kinematic', settings=self._settings)
             simulator.precheck(episode.observation(), episode.trajectory)
             self._simulators[text] = simulator
         return self._simulators[text]

@@ -14,7 +14,7 @@ import pytest
 from made_sets import joints, lerobot, pictures, ROWS, write_table, write_video
 
 from kinema4d_ros.datasets import open_source
-from kinema4d_ros.datasets.paths import fill, inside
+from kinema4d_ros.datasets.paths import file_names, fill, inside
 from kinema4d_ros.datasets.tfrecord import parse_example
 from kinema4d_ros.datasets.video import decode_image, VideoFrames
 from kinema4d_ros.errors import DatasetError
@@ -36,6 +36,31 @@ def test_templates_hold_names_and_widths_only():
                      '{episode_index!r}'):
         with pytest.raises(DatasetError, match='template'):
             fill(template, {'episode_index': 1})
+
+
+def test_no_two_episodes_have_one_name():
+    names = file_names([('a b', 1), ('a_b', 2), ('A/b', 3), ('c.x', 4), ('c.y', 5), ('d.x', 6)],
+                       ('.x', '.y'))
+    assert sorted(names.values()) == [1, 2, 3, 4, 5, 6] and names['d'] == 6
+    assert len({name.lower() for name in names}) == 6
+    again = file_names([('A/b', 3), ('a b', 1), ('c.x', 4), ('c.y', 5)], ('.x', '.y'))
+    assert set(again) <= set(names)         # whatever else there is, and in whichever order
+    with pytest.raises(DatasetError, match='called a'):
+        file_names([('a', 1), ('a', 2)])
+
+
+def test_episodes_of_like_names_in_several_folders(tmp_path):
+    for folder in ('a', 'b'):
+        write_video(tmp_path / 'videos' / folder / '0.mp4', pictures(4))
+    assert list(open_source(tmp_path / 'videos').episode_names()) == ['a_0', 'b_0']
+    for version in ('1.0.0', '1.1.0'):
+        made.rlds(tmp_path / 'rlds' / version, [made.droid_steps(8)])
+    source = open_source(tmp_path / 'rlds', rate=15.0)
+    assert len(source.episode_names()) == 2
+    assert all(source.read(name).columns for name in source.episode_names())
+    for folder in ('x y', 'x_y'):
+        made.droid_raw(tmp_path / 'raw' / folder)
+    assert len(open_source(tmp_path / 'raw').episode_names()) == 2
 
 
 @pytest.mark.parametrize('key', ['data_path', 'video_path'])
@@ -81,6 +106,33 @@ def test_a_parquet_that_unpacks_to_more_than_fits(tmp_path, monkeypatch):
     monkeypatch.setattr('kinema4d_ros.datasets.parquet.MOST_BYTES', 1000)
     with pytest.raises(DatasetError, match=r'more than the 1000 that are unpacked'):
         open_source(folder).read('episode_000000')
+
+
+@pytest.mark.parametrize('columns', [
+    {'episode_index': [0] * 3000, 'a': [False] * 3000, 'b': [False] * 3000},
+    {'episode_index': [0], 'wide': [[False] * 9000]}], ids=['long', 'wide'])
+def test_a_small_parquet_of_many_equal_numbers(columns, tmp_path, monkeypatch):
+    """Its pages are small as they are encoded; it is refused before they are unpacked."""
+    folder = lerobot(tmp_path / 'set')
+    table = write_table(folder / 'data/chunk-000/file-000.parquet', columns)
+    monkeypatch.setattr('kinema4d_ros.datasets.parquet.MOST_BYTES', 2500)
+    monkeypatch.setattr('kinema4d_ros.datasets.parquet.MOST_VALUES', 8000)
+    assert table.stat().st_size < 2500
+    with pytest.raises(DatasetError, match='more than the 8000 that are unpacked'):
+        open_source(folder).read('episode_000000')
+
+
+def test_a_picture_that_is_missing_does_not_shift_the_others(tmp_path):
+    folder = lerobot(tmp_path / 'set', cameras={})
+    images = [{'bytes': made.jpeg(image), 'path': None} for image in pictures()]
+    images[5] = None
+    write_table(folder / 'data/chunk-000/file-000.parquet', {
+        'observation.state': joints().tolist(), 'observation.image': images,
+        'episode_index': [0] * ROWS})
+    stream = open_source(folder).read('episode_000000').videos['observation.image']
+    assert stream.count == ROWS
+    with pytest.raises(DatasetError, match='image 5 is missing'):
+        list(stream)
 
 
 @pytest.mark.parametrize('text', ['{"codebase_version": "v3.0", ', '[1, 2]', '[' * 100_000,
@@ -219,6 +271,15 @@ def test_an_h5_that_is_damaged_or_too_large(tmp_path, monkeypatch):
     with h5py.File(table, 'w') as file:     # a terabyte that takes no room in the file
         file.create_dataset('observation/huge', (1 << 20, 1 << 17), 'f8', chunks=(64, 64))
     with pytest.raises(DatasetError, match='huge has the shape'):
+        open_source(tmp_path).read('a')
+
+
+def test_an_h5_whose_columns_differ(tmp_path):
+    folder = made.droid_raw(tmp_path / 'a')
+    with h5py.File(folder / 'trajectory.h5', 'a') as file:
+        del file['action/joint_position']
+        file['action/joint_position'] = joints()[:-1]
+    with pytest.raises(DatasetError, match='differ in length'):
         open_source(tmp_path).read('a')
 
 

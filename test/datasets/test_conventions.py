@@ -125,7 +125,7 @@ WAVE = np.sin(np.linspace(0, 5, 50))[:, None] * np.array([1.8, 1.2, 2.5])
 @pytest.mark.parametrize(('values', 'unit', 'status'), [
     (WAVE, 'rad', Status.PASS), (np.degrees(WAVE), 'deg', Status.PASS),
     (np.degrees(WAVE) / 3, 'deg', Status.UNSURE),          # or a part of a calibrated range
-    (90 * WAVE / np.abs(WAVE).max(axis=0) + [0, 9, 0], 'normalized', Status.PASS),
+    (90 * WAVE / np.abs(WAVE).max(axis=0) + [0, 9, 0], 'normalized', Status.UNSURE),
     (WAVE * 2, 'rad', Status.FAIL), (np.degrees(WAVE) * 3, 'deg', Status.FAIL)])
 def test_units_of_joints(values, unit, status):
     got, check = joint_unit(values, LOWER, UPPER, 'auto')
@@ -146,6 +146,34 @@ def test_joints_become_radians(unit, robot, droid):
     values = np.degrees(path) if unit == 'deg' else (path - low) / (high - low) * 200 - 100
     motion = read_motion(episode(joints=values), droid, robot, MotionSettings(unit=unit))
     assert np.allclose(motion.positions[:, :7], path) and motion.why_refused() is None
+
+
+def test_degrees_of_another_robot_are_no_calibrated_range_unremarked():
+    got, check = joint_unit(np.degrees(WAVE) * [0.5, 1.4, 0.5], LOWER, UPPER, 'auto')
+    assert got == 'normalized' and check.status is Status.UNSURE
+    assert 'give --units' in check.message
+
+
+@pytest.mark.parametrize('column', ['qpos', 'qpos[0:7]', 'qpos[7:14]'])
+def test_one_arm_of_two_is_not_taken_unremarked(column, robot, droid):
+    """The left one comes first; which the URDF is, nobody says."""
+    preset = replace(droid, joints=replace(droid.joints, columns=(column,)))
+    names = tuple(f'{side}_panda_joint{n}.pos' for side in ('left', 'right') for n in range(1, 8))
+    both = SourceEpisode('made', TIMES, {'qpos': np.c_[joints(), joints(phase=1.0)]}, {},
+                         {'qpos': names})
+    assert read_motion(both, preset, robot).why_refused() is not None
+    if '[' in column:
+        assert 'arms: qpos has two arms' in read_motion(both, preset, robot).why_refused()
+    if column == 'qpos[7:14]':
+        motion = read_motion(both, preset, robot, MotionSettings(allow=frozenset({'arms'})))
+        assert np.allclose(motion.positions[:, :7], joints(phase=1.0))
+
+
+def test_a_name_with_a_side_is_found_where_it_is_the_only_one(robot, droid):
+    preset = replace(droid, joints=replace(droid.joints, columns=('qpos[0:7]',)))
+    names = tuple(f'left_panda_joint{n}.pos' for n in range(7, 0, -1))
+    one = SourceEpisode('made', TIMES, {'qpos': joints()[:, ::-1]}, {}, {'qpos': names})
+    assert np.allclose(read_motion(one, preset, robot).positions[:, :7], joints())
 
 
 def test_which_way_a_gripper_opens():

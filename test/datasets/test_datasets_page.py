@@ -44,6 +44,28 @@ def test_from_a_lerobot_set_and_a_urdf_to_a_report(tmp_path, monkeypatch, capsys
     assert 'episode_000000' in page and 'data:video/mp4' in page
 
 
+def test_a_urdf_with_meshes_beside_it(tmp_path, monkeypatch, capsys):
+    """What is printed as the next step finds them, and so does the report."""
+    monkeypatch.chdir(tmp_path)
+    robot = tmp_path / 'robot'
+    shutil.copytree(PANDA.parent / 'meshes', robot / 'meshes')
+    text = re.sub(r'package://[^"]*/meshes/', 'meshes/', PANDA.read_text())
+    assert 'filename="meshes/' in text and 'package://' not in text
+    (robot / 'panda.urdf').write_text(text)
+    words = ['import', 'my_set', 'out', '--robot', 'panda_hand', '--urdf', 'robot/panda.urdf',
+             '--episodes', '0']
+    lerobot(tmp_path / 'my_set')
+    assert main(words) == Exit.PASS
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert 'calibrate out/episode_000000.mcap --package-path robot, then' in printed
+    calibration_file(tmp_path / 'front.yaml', T_BASE_CAMERA)
+    assert main([*words, '--extrinsics', 'front.yaml', '--report']) == Exit.PASS
+    assert (tmp_path / 'out' / 'report' / 'report.html').is_file()
+    assert main(['precheck', 'out/episode_000000.mcap']) == Exit.USAGE
+    assert 'meshes/' in capsys.readouterr().err
+    assert main(['precheck', 'out/episode_000000.mcap', '--package-path', 'robot']) != Exit.USAGE
+
+
 def test_the_preset_of_the_page_can_be_read(tmp_path):
     text = re.search(r'^```text\n(.*?)^```', PAGE.read_text(), re.M | re.S)[1]
     (tmp_path / 'my_arm.yaml').write_text(text)

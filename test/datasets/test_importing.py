@@ -14,6 +14,7 @@ import yaml
 from bags import copy_bag
 from made_sets import joints, lerobot, PANDA, ROWS
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.cli.exits import Exit
@@ -91,6 +92,33 @@ def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
     assert episode.calibration.K[0] == 50.0       # of pictures half as large
 
 
+def told_cameras(folder: Path, T: np.ndarray) -> Path:
+    """Write a LeRobot set of one episode that says K and, in each row, the pose of its camera."""
+    return lerobot(folder, episodes=[{
+        'observation.state': joints(), 'action': joints(),
+        'camera_intrinsics.front': np.tile(made.K, (ROWS, 1)),
+        'camera_extrinsics.front': np.broadcast_to(T, (ROWS, 4, 4)).reshape(ROWS, 16)}])
+
+
+def moving(far: float, turn: float) -> np.ndarray:
+    """Return poses (ROWS, 4, 4) of a camera that goes so far [m] and turns so much [deg]."""
+    T = np.repeat(T_BASE_CAMERA[None], ROWS, axis=0)
+    T[:, 0, 3] += np.linspace(0.0, far, ROWS)
+    T[:, :3, :3] = T[:, :3, :3] @ Rotation.from_euler(
+        'z', np.linspace(0.0, turn, ROWS)[:, None], degrees=True).as_matrix()
+    return T
+
+
+@pytest.mark.parametrize(('T', 'why'), [
+    (T_BASE_CAMERA, ''), (moving(0.003, 0.2), ''), (moving(0.5, 0.0), 'moves, by up to 500 mm'),
+    (moving(0.0, 2.0), '2.0 deg'), (T_BASE_CAMERA * 2, 'no rotation'),
+    (np.where(np.arange(ROWS)[:, None, None] == 5, np.nan, T_BASE_CAMERA), 'not finite')])
+def test_only_a_camera_that_stands_still_is_known(T, why, tmp_path):
+    report = import_set(open_source(told_cameras(tmp_path / 'set', T)), tmp_path / 'out', ARM)
+    episode, = report.imported
+    assert episode.camera_known == (not why) and why in episode.camera_origin
+
+
 def test_a_calibration_that_does_not_say_k(tmp_path):
     Extrinsics('panda_link0', T_BASE_CAMERA, 0.002, 0.001).save(tmp_path / 'x.yaml')
     with pytest.raises(DatasetError, match='does not say K'):
@@ -124,10 +152,43 @@ def test_an_import_goes_on_where_it_was(v3, tmp_path):
 
 def test_another_import_does_not_go_on_with_it(v3, tmp_path):
     import_set(open_source(v3), tmp_path, replace(ARM, episodes=(0, 1)))
-    old = (tmp_path / 'episode_000000.mcap').stat().st_ino
+    old = (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns
     import_set(open_source(v3), tmp_path, replace(
         ARM, episodes=(0, 1), episode=EpisodeSettings(jpeg_quality=50)))
-    assert (tmp_path / 'episode_000000.mcap').stat().st_ino != old
+    assert (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns != old
+
+
+def test_what_was_refused_is_tried_again(v3, tmp_path):
+    """The cause may be gone, by hand or by another version, though all settings are the same."""
+    folder = tmp_path / 'set'
+    shutil.copytree(v3, folder)
+    videos = folder / 'videos'
+    videos.rename(tmp_path / 'elsewhere')
+    one = replace(ARM, episodes=(0, 1))
+    assert import_set(open_source(folder), tmp_path / 'out', one).refused
+    (tmp_path / 'elsewhere').rename(videos)
+    assert import_set(open_source(folder), tmp_path / 'out', one).imported
+
+
+@pytest.mark.parametrize('change', ['rate', 'package path', 'topics'])
+def test_what_another_import_left_is_removed(change, v3, tmp_path):
+    """A rate, topics and paths of meshes are settings too; no file of the old ones stays."""
+    source = open_source(v3)
+    two = replace(ARM, names=('episode_000000', 'episode_000002'))
+    import_set(source, tmp_path, two)
+    old = (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns
+    (tmp_path / 'own.mcap').write_bytes(b'of the user')
+    again = replace(ARM, names=('episode_000000',))
+    if change == 'rate':
+        source = open_source(v3, rate=5.0)
+    elif change == 'package path':
+        again = replace(again, package_paths=(tmp_path,))
+    else:
+        source.topics = {'image': '/cam'}
+    import_set(source, tmp_path, again)
+    assert sorted(path.name for path in tmp_path.glob('*.mcap')) == ['episode_000000.mcap',
+                                                                     'own.mcap']
+    assert (tmp_path / 'episode_000000.mcap').stat().st_mtime_ns != old
 
 
 def test_pictures_that_change_their_size_leave_no_file(tmp_path):

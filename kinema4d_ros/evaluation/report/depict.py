@@ -36,13 +36,16 @@ _TOUCH = 'robot_touches_surroundings'
 class EpisodePredictor:
     """Predicts episodes with a world model; what belongs to a robot is made once."""
 
-    def __init__(self, world_model: str, frames: int = FRAMES):
+    def __init__(self, world_model: str, frames: int = FRAMES,
+                 package_paths: Sequence[str | Path] = ()):
         """
         Make a predictor that has loaded no robot yet.
 
         :param frames: how many are predicted.
+        :param package_paths: folders to look for mesh packages in.
         """
         self.world_model, self._frames = world_model, frames
+        self._package_paths = tuple(package_paths)
         self._simulators: dict[tuple[str, str], ShadowSimulator] = {}
         self._memory = SceneMemory()
 
@@ -72,7 +75,8 @@ class EpisodePredictor:
         key = episode.robot_description, episode.camera_frame
         if key not in self._simulators:
             self._simulators[key] = ShadowSimulator(
-                Robot.from_urdf(episode.robot_description), self.world_model,
+                Robot.from_urdf(episode.robot_description, package_paths=self._package_paths),
+                self.world_model,
                 frames=self._frames, camera_poses=LinkPose(episode.camera_frame).poses)
         return self._simulators[key]
 
