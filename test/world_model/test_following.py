@@ -52,6 +52,22 @@ def test_a_score_belongs_to_name_weights_and_settings(tmp_path):
     assert read.of(Generates(steps=4)) is None and read.of(Frozen()) is None
 
 
+class Unnamed(Generates):
+    """Says nothing of which weights it has."""
+
+    fingerprint = ''
+
+
+def test_without_a_fingerprint_a_score_belongs_to_the_place_of_the_weights():
+    known = Unnamed(weights='/models/a', device='cuda')
+    assert settings_that_matter(known) == {'steps': 50, 'weights': '/models/a'}
+    scores = FollowingScores((score(fingerprint='', settings=settings_that_matter(known)),))
+    assert why_unprobed(Unnamed(weights='/models/a'), scores) is None
+    other = Unnamed(weights='/models/b')
+    assert scores.of(other) is None
+    assert "weights '/models/a' (now '/models/b')" in why_unprobed(other, scores)
+
+
 def test_who_is_believed():
     good, bad = (FollowingScores((score(low),)) for low in (0.8, 0.3))
     model = Generates()

@@ -3,6 +3,7 @@
 """Weight files: what is in them without loading them, and one tensor at a time from them."""
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import struct
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _BYTES = {'F64': 8, 'F32': 4, 'F16': 2, 'BF16': 2, 'F8_E4M3': 1, 'F8_E5M2': 1, 'I64': 8, 'I32': 4,
           'I16': 2, 'I8': 1, 'U8': 1, 'BOOL': 1}
 _TORCH_SUFFIXES = ('.pt', '.pth', '.bin')
+_SAMPLE = 1 << 20      # bytes
 
 
 class WeightFiles:
@@ -129,6 +131,22 @@ class WeightFiles:
                 f'{str(error).splitlines()[0]}') from error
         self._loaded[path] = state
         return shapes, {}, sum(value.nbytes for value in state.values())
+
+
+def hash_file(digest: hashlib._Hash, path: Path, *, sample: bool = False) -> None:
+    """
+    Add the content of a file to a hash.
+
+    :param sample: the first and the last MiB only; tens of gigabytes take minutes to read.
+    """
+    with path.open('rb') as file:
+        if not sample:
+            while part := file.read(_SAMPLE):
+                digest.update(part)
+            return
+        digest.update(file.read(_SAMPLE))
+        file.seek(-min(_SAMPLE, path.stat().st_size), 2)
+        digest.update(file.read())
 
 
 def account(what: str, found: Mapping[str, tuple[int, ...]],
