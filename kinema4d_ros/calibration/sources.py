@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,9 +35,10 @@ class CalibrationSource:
     frames: ArmFrames
     robot: Robot
     frame: str                           # of the camera, '' where it has no name
-    T_base_camera: np.ndarray | None     # (4, 4) at the first frame, None: not said
+    T_base_camera: np.ndarray | None     # (4, 4), rectified, at the first frame; None: not said
     #: link that moves and that the camera is said to be on; '' for one that stays
     mount: str = ''
+    T_optical_camera: np.ndarray = field(default_factory=lambda: np.eye(4))   # of P, in `frame`
 
 
 def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
@@ -82,7 +83,7 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
     T_base_camera, mount = _said(robot, name, arm.joint_positions[0])
     if T_base_camera is not None:
         T_base_camera = T_base_camera @ calibration.T_optical_camera
-    return CalibrationSource(arm, robot, name, T_base_camera, mount)
+    return CalibrationSource(arm, robot, name, T_base_camera, mount, calibration.T_optical_camera)
 
 
 def _stacked(depths: Sequence[np.ndarray | None]) -> np.ndarray | None:

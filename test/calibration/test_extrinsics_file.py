@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import yaml
 from arm_film import CAMERA, TRUE
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.errors import CalibrationError
@@ -38,6 +39,21 @@ def test_it_is_a_file_of_parameters(tmp_path):
     assert all(isinstance(value, float) for value in values['extrinsics'])
     own = document['kinema4d_calibration']['ros__parameters']
     assert all(isinstance(value, float) for value in own['covariance'])
+
+
+def test_the_right_camera_of_a_pair_is_not_shifted_twice(tmp_path):
+    """The node moves from the optical frame to the rectified camera by P; the importer does not."""
+    T_optical_camera = np.eye(4)
+    T_optical_camera[0, 3] = 0.12
+    made(T_optical_camera=T_optical_camera).save(tmp_path / 'camera.yaml')
+    values = yaml.safe_load((tmp_path / 'camera.yaml').read_text())['/**']['ros__parameters']
+    T_base_optical = np.eye(4)
+    T_base_optical[:3, 3] = values['extrinsics'][:3]
+    T_base_optical[:3, :3] = Rotation.from_quat(values['extrinsics'][3:]).as_matrix()
+    np.testing.assert_allclose(T_base_optical @ T_optical_camera, TRUE, atol=1e-7)
+    found = Extrinsics.load(tmp_path / 'camera.yaml')
+    np.testing.assert_allclose(found.T_parent_camera, TRUE, atol=1e-7)
+    np.testing.assert_allclose(found.T_optical_camera, T_optical_camera)
 
 
 def test_a_camera_on_the_hand_is_no_parameter(tmp_path):
