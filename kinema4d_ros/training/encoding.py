@@ -132,8 +132,9 @@ def encode_layout(root: Path, make_encoder: Callable[[], ClipEncoder], size: Cli
     """
     Encode the clips of a Robo4D folder that has videos and no latents yet.
 
-    The mask comes from `arm_masks_npy` where that is there, else from the robot's video: any
-    channel that is not zero, as in the official script, noise of the lossy video included.
+    The mask comes from `arm_masks_npy` where that is there and of the same frames, else from the
+    robot's video: any channel that is not zero, as in the official script, noise of the lossy
+    video included.
     """
     writer, done = Robo4DWriter(root), Prepared([], [], {})
     names = read_list(root / VIDEO_LIST, 'video')
@@ -159,7 +160,7 @@ def clip_of_videos(root: Path, name: str, size: ClipSizes, padding: str) -> Clip
     """
     Return the clip of four videos: the middle frames of one that is too long.
 
-    :raises DatasetError: a video is missing, or they differ in length.
+    :raises DatasetError: a video is missing, they differ in length, or the mask is damaged.
     """
     import cv2
     read, lengths = {}, {}
@@ -182,13 +183,36 @@ def clip_of_videos(root: Path, name: str, size: ClipSizes, padding: str) -> Clip
                          for i in frames])
 
     robot = sized(read['mask_video'], cv2.INTER_AREA)
-    path = clip_path(root, 'mask', name)
-    mask = np.asarray(np.load(path, allow_pickle=False)[..., 0] > 0 if path.is_file()
-                      else robot.any(axis=-1))
+    mask = mask_of_file(root, name, size, length)
+    if mask is None:
+        mask = robot.any(axis=-1)
     points, robot_points = (sized(read[kind], cv2.INTER_NEAREST).astype(np.float32) / 127.5 - 1
                             for kind in ('pointmap', 'mask_pointmap'))
     return ClipPixels(name, sized(read['video'], cv2.INTER_AREA), robot, points, robot_points,
                       mask, {'source': 'videos of the layout', 'frames': frames.tolist()})
+
+
+def mask_of_file(root: Path, name: str, size: ClipSizes, length: int) -> np.ndarray | None:
+    """
+    Return the mask (T, H, W) bool that lies beside the videos of a clip; None for one of no use.
+
+    The official files have the first frames of a clip, ours the middle ones: the same where the
+    clip is not too long.
+
+    :param length: frames of the videos.
+    :raises DatasetError: it is damaged.
+    """
+    path = clip_path(root, 'mask', name)
+    if not path.is_file():
+        return None
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(f'clip {name!r}: {path.relative_to(root)}: {error}') from error
+    wanted = (size.frames, size.height, size.width, 1)
+    if length > size.frames or getattr(found, 'shape', None) != wanted:
+        return None
+    return np.asarray(found[..., 0] > 0)
 
 
 def sizes_of(checkpoint: Checkpoint) -> ClipSizes:
