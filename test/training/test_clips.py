@@ -161,3 +161,41 @@ def test_a_mask_of_other_frames_or_that_is_damaged_is_not_taken(tmp_path):
     path.write_bytes(b'no array')
     with pytest.raises(DatasetError, match="clip 'a': arm_masks_npy/a.npy: "):
         clip_of_videos(tmp_path, 'a', SIZES, 'reverse')
+
+
+@needs('torch')
+def test_clips_that_were_made_otherwise_are_not_mixed_with_others(clip, start, tmp_path,
+                                                                  monkeypatch):
+    from robo4d_clips import latents
+
+    from kinema4d_ros.training import encoding
+    from kinema4d_ros.training.encoding import encode_layout, prepare_episodes, sizes_of
+    from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
+    checkpoint = Checkpoint(*start)
+
+    class Encoder:
+        def encode(self, clip):
+            return latents()
+
+    monkeypatch.setattr(encoding, 'clips_of_episode', lambda *more: (
+        dataclasses.replace(clip, name=name) for name in ('a',) if more[3](name)))
+
+    def prepare(vae=checkpoint.vae_fingerprint, **settings):
+        other = Checkpoint(*start)
+        other.vae_fingerprint = vae
+        return prepare_episodes([find_episode(NAME)], tmp_path, Encoder, other,
+                                ClipSettings(**settings), held_out=0, videos=False)
+
+    assert prepare().written == ['a'] and prepare().kept == ['a']
+    with pytest.raises(DatasetError, match="normaliser 'scene' there, 'per_frame' now; .*--clips"):
+        prepare(normaliser='per_frame')
+    with pytest.raises(DatasetError, match="other settings: vae '.*' there, 'other' now"):
+        prepare('other')
+    sizes = sizes_of(checkpoint)
+    assert encode_layout(tmp_path, Encoder, sizes, vae=checkpoint.vae_fingerprint,
+                         padding='hold').kept == ['a']      # nothing to pad
+    with pytest.raises(DatasetError, match='other settings: vae'):
+        encode_layout(tmp_path, Encoder, sizes, vae='other')
+    (tmp_path / encoding.MADE_BY).unlink()
+    with pytest.raises(DatasetError, match='no kinema4d_clips.json that says how they were made'):
+        prepare()
