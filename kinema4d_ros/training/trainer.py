@@ -244,7 +244,8 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to be gone on with."""
         return {**self.settings.identity(), 'processes': self.processes,
-                'clips': len(self.samples), 'start': self.checkpoint.fingerprint}
+                'clips': len(self.samples), 'list': self.samples.fingerprint,
+                'start': self.checkpoint.fingerprint}
 
     def _load_optimiser(self, folder: Path) -> None:
         """Put the optimiser where it was."""

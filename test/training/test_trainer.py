@@ -98,6 +98,26 @@ def test_other_settings_are_not_gone_on_with(clips, make_trainer):
     assert make_trainer(clips, steps=2, save_every=7, resume=True).step == 1
 
 
+def test_other_clips_are_not_gone_on_with(clips, make_trainer):
+    """As many, in another order: the rest of the epoch would be another one."""
+    make_trainer(clips, steps=1).run()
+    for file in ('train_shuffled.txt', 'train_img_shuffled.txt'):
+        lines = (clips / file).read_text().splitlines()
+        (clips / file).write_text('\n'.join(lines[::-1]) + '\n')
+    with pytest.raises(TrainingError, match='other settings .list was'):
+        make_trainer(clips, steps=2, resume=True)
+
+
+def test_first_frames_of_one_name_are_told_apart(clips, make_trainer):
+    trainer = make_trainer(clips, own_conditions=True)
+    before = trainer.samples.of_name('clip_0').condition_mean
+    frames = clips / 'first_frames'
+    (frames / 'clip_0.png').write_bytes((frames / 'clip_1.png').read_bytes())
+    after = trainer.samples.of_name('clip_0').condition_mean
+    assert not torch.equal(before, after)
+    assert torch.equal(after, trainer.samples.of_name('clip_1').condition_mean)
+
+
 def test_truncated_checkpoints_are_named(clips, make_trainer):
     last = make_trainer(clips, steps=1).run()
     for file, error, told in (
