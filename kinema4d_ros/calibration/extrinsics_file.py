@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.camera.pose import rigid
 from kinema4d_ros.errors import CalibrationError, CameraError
+from kinema4d_ros.serialization import write_whole
 from kinema4d_ros.types import PinholeCamera
 
 _OWN = 'kinema4d_calibration'
@@ -101,7 +102,7 @@ class Extrinsics:
             lines.append('    covariance: [' + ', '.join(
                 f'{value:.6e}' for value in np.ravel(self.covariance)) + ']')
         try:
-            Path(path).write_text('\n'.join(lines) + '\n')
+            write_whole(Path(path), '\n'.join(lines) + '\n')
         except OSError as error:
             raise CalibrationError(f'{path} cannot be written: {error.strerror}') from error
 

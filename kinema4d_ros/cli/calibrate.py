@@ -187,7 +187,7 @@ def _by_board(options: argparse.Namespace, source: CalibrationSource,
     T = found.T_mount_camera
     place, turn = found.sigma
     extrinsics = Extrinsics(link if on_hand else robot.root_link, T, place, turn, not on_hand,
-                            source.frame, frames.camera, None, options.board,
+                            source.frame, frames.camera, found.mount_covariance, options.board,
                             Path(options.source or 'live').name, source.T_optical_camera)
     shift, turned = found.scatter
     rows = [('sigma', f'{1000 * place:.1f} mm, {math.degrees(turn):.2f} degrees'),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.serialization import from_plain, PlainError, to_plain
+from kinema4d_ros.serialization import from_plain, PlainError, to_plain, write_whole
 from kinema4d_ros.world_model.base import WorldModel
 
 #: least lower end of the interval of a score with which a prediction may lead to a PASS
@@ -83,7 +83,7 @@ class FollowingScores:
         """
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(json.dumps(to_plain(self), indent=2) + '\n', encoding='utf-8')
+            write_whole(Path(path), json.dumps(to_plain(self), indent=2) + '\n')
         except OSError as error:
             raise ConfigurationError(
                 f'the scores {path} cannot be written: {error.strerror}') from error

@@ -1,6 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The file of a camera's place: what is written is read again, by programs and as parameters."""
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -75,3 +78,18 @@ def test_another_file_is_refused(tmp_path):
 def test_a_pose_that_is_none_is_refused():
     with pytest.raises(CalibrationError, match='T_parent_camera must be'):
         made(T_parent_camera=2 * TRUE)
+
+
+def test_a_disk_that_is_full_leaves_the_file_before(tmp_path, monkeypatch):
+    path = tmp_path / 'camera.yaml'
+    made().save(path)
+    whole, write = path.read_text(), Path.write_text
+
+    def half(self, text, **more):
+        write(self, text[:len(text) // 2], **more)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', half)
+    with pytest.raises(CalibrationError, match='cannot be written: No space left'):
+        made(calibration_sigma=0.1).save(path)
+    assert path.read_text() == whole and list(tmp_path.iterdir()) == [path]

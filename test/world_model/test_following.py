@@ -1,8 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The file of scores, and which models are never believed."""
+import errno
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +87,21 @@ def test_who_is_believed():
     mine = score(0.1, world_model='frozen', fingerprint='', settings=settings_that_matter(Frozen()))
     assert 'does not follow actions well' in why_never_believed(
         Frozen(), FollowingScores((mine,)), 0.5)      # what was measured overrules what it says
+
+
+def test_a_full_disk_leaves_the_scores_before(tmp_path, monkeypatch):
+    path, write = tmp_path / 'scores.json', Path.write_text
+    known = FollowingScores((score(),))
+    known.save(path)
+
+    def half(self, text, **more):
+        write(self, text[:len(text) // 2], **more)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', half)
+    with pytest.raises(ConfigurationError, match='cannot be written: No space left'):
+        known.with_score(score(fingerprint='abd')).save(path)
+    assert FollowingScores.load(path) == known and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize('text, words', [
