@@ -205,6 +205,28 @@ def test_too_little_memory_says_what_to_change(clips, make_trainer, monkeypatch)
         trainer.run()
 
 
+@pytest.mark.parametrize('kind, stage, name', [('FSDP', 0, 'FSDP'), ('DEEPSPEED', 3, 'ZeRO-3'),
+                                               ('DEEPSPEED', 2, ''), ('MULTI_GPU', 0, '')])
+def test_where_weights_are_spread_one_process_measures_nothing(kind, stage, name):
+    from kinema4d_ros.training.trainer import why_not_measured
+    why = why_not_measured(kind, stage)
+    assert (why is None) if not name else f'whole model with {name}' in why
+
+
+def test_validation_that_would_hang_is_refused_at_once(clips, make_trainer, monkeypatch):
+    from kinema4d_ros.training import trainer as module
+    measure = module.why_not_measured
+    monkeypatch.setattr(module, 'why_not_measured', lambda kind, stage: measure('FSDP'))
+    with pytest.raises(TrainingError, match='with FSDP, .*--validate-every 0'):
+        make_trainer(clips, validate_every=2)
+    trainer = make_trainer(clips, steps=1)
+    trainer.run()                                       # without validation it trains
+    with pytest.raises(TrainingError, match='with FSDP'):
+        trainer.validate()
+    (clips / 'val_sel.txt').write_text('')              # none held out: nothing to measure
+    assert make_trainer(clips, 'none', steps=1, validate_every=1).run()
+
+
 def test_old_checkpoints_go(clips, make_trainer):
     trainer = make_trainer(clips, steps=4, save_every=1, keep=2)
     trainer.run()
