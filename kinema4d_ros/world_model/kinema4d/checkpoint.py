@@ -79,10 +79,10 @@ class Checkpoint:
         for files in (self.stock, self.lora, self.added, self.vae_files):
             digest.update(json.dumps(sorted(files.shapes.items())).encode())
         for path in (*self.added.paths, *self.lora.paths):
-            hash_file(digest, path)
+            hash_file(digest.update, path)
         encoder = sorted((self.base / 'image_encoder').glob('model*.safetensors'))
         for path in (*self.stock.paths, *self.vae_files.paths, *encoder):
-            hash_file(digest, path, sample=True)
+            hash_file(digest.update, path, sample=True)
         return digest.hexdigest()[:16]
 
     @cached_property
@@ -91,7 +91,7 @@ class Checkpoint:
         digest = hashlib.sha256(json.dumps(dict(self.config.vae), sort_keys=True,
                                            default=str).encode())
         for path in self.vae_files.paths:
-            hash_file(digest, path, sample=True)
+            hash_file(digest.update, path, sample=True)
         return digest.hexdigest()[:16]
 
     def _account(self) -> None:

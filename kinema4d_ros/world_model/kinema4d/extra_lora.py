@@ -56,7 +56,7 @@ class ExtraLora:
     def fingerprint(self) -> str:
         """Short hash of the file."""
         digest = hashlib.sha256()
-        hash_file(digest, self.path)
+        hash_file(digest.update, self.path)
         return digest.hexdigest()[:16]
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -3,11 +3,10 @@
 """Weight files: what is in them without loading them, and one tensor at a time from them."""
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -133,20 +132,21 @@ class WeightFiles:
         return shapes, {}, sum(value.nbytes for value in state.values())
 
 
-def hash_file(digest: hashlib._Hash, path: Path, *, sample: bool = False) -> None:
+def hash_file(add: Callable[[bytes], None], path: Path, *, sample: bool = False) -> None:
     """
     Add the content of a file to a hash.
 
+    :param add: the hash's `update`.
     :param sample: the first and the last MiB only; tens of gigabytes take minutes to read.
     """
     with path.open('rb') as file:
         if not sample:
             while part := file.read(_SAMPLE):
-                digest.update(part)
+                add(part)
             return
-        digest.update(file.read(_SAMPLE))
+        add(file.read(_SAMPLE))
         file.seek(-min(_SAMPLE, path.stat().st_size), 2)
-        digest.update(file.read())
+        add(file.read())
 
 
 def account(what: str, found: Mapping[str, tuple[int, ...]],
