@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, get_origin, TypeVar
 
 import numpy as np
@@ -23,6 +25,20 @@ _Kind = TypeVar('_Kind')
 
 class PlainError(Kinema4DError):
     """A document does not hold what its class is made of; the message says where."""
+
+
+def write_whole(path: Path, text: str) -> None:
+    """
+    Write a text file as a whole or not at all: what was there stays until all of it is written.
+
+    :raises OSError: it cannot be written.
+    """
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        partial.write_text(text, encoding='utf-8')
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def to_plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.camera.pose import rigid
 from kinema4d_ros.errors import CalibrationError, CameraError
+from kinema4d_ros.serialization import write_whole
 from kinema4d_ros.types import PinholeCamera
 
 _OWN = 'kinema4d_calibration'
@@ -34,7 +35,7 @@ class Extrinsics:
     """A camera in a link of the robot, and how well that is known."""
 
     parent: str                  # link: the root for a camera that stays, else that it is on
-    T_parent_camera: np.ndarray  # (4, 4) float64, optical frame
+    T_parent_camera: np.ndarray  # (4, 4) float64, the rectified camera
     calibration_sigma: float     # [m] of the robot's place before the camera, worst direction
     calibration_turn_sigma: float    # [rad] of the camera's orientation, worst axis
     stays: bool = True           # False: it is on a link that moves
@@ -43,19 +44,26 @@ class Extrinsics:
     covariance: np.ndarray | None = None     # (6, 6) place [m] and turn [rad], axes of the parent
     method: str = ''
     source: str = ''
+    #: (4, 4) of the rectified camera in the optical frame; one of a stereo pair is beside it
+    T_optical_camera: np.ndarray = field(default_factory=lambda: np.eye(4))
 
     def __post_init__(self) -> None:
         """Refuse what is no pose."""
         try:
-            object.__setattr__(self, 'T_parent_camera',
-                               rigid(self.T_parent_camera, 'T_parent_camera'))
+            for name in ('T_parent_camera', 'T_optical_camera'):
+                object.__setattr__(self, name, rigid(getattr(self, name), name))
         except CameraError as error:
             raise CalibrationError(str(error)) from error
 
     @property
     def pose(self) -> list[float]:
-        """Place and orientation, x y z [m] qx qy qz qw, as the parameter `extrinsics` has it."""
-        T = self.T_parent_camera
+        """
+        Place and orientation, x y z [m] qx qy qz qw, as the parameter `extrinsics` has it.
+
+        That is of the optical frame: nodes move from there to the rectified camera themselves, by
+        the calibration that they receive.
+        """
+        T = self.T_parent_camera @ np.linalg.inv(self.T_optical_camera)
         return [*T[:3, 3].tolist(), *Rotation.from_matrix(T[:3, :3]).as_quat().tolist()]
 
     def save(self, path: str | Path) -> None:
@@ -79,7 +87,10 @@ class Extrinsics:
                   f'{max(self.calibration_turn_sigma, _LEAST_TURN):.6e}',
                   f'{_OWN}:', '  ros__parameters:', f'    parent: {json.dumps(self.parent)}',
                   f'    frame: {json.dumps(self.frame)}', f'    stays: {str(self.stays).lower()}',
-                  f'    pose: [{pose}]', f'    calibration_sigma: {self.calibration_sigma:.6e}',
+                  f'    pose: [{pose}]',
+                  '    camera_in_frame: [' + ', '.join(
+                      f'{value:.9e}' for value in self.T_optical_camera[:3, 3]) + ']',
+                  f'    calibration_sigma: {self.calibration_sigma:.6e}',
                   f'    calibration_turn_sigma: {self.calibration_turn_sigma:.6e}',
                   f'    method: {json.dumps(self.method)}',
                   f'    source: {json.dumps(self.source)}']
@@ -91,7 +102,7 @@ class Extrinsics:
             lines.append('    covariance: [' + ', '.join(
                 f'{value:.6e}' for value in np.ravel(self.covariance)) + ']')
         try:
-            Path(path).write_text('\n'.join(lines) + '\n')
+            write_whole(Path(path), '\n'.join(lines) + '\n')
         except OSError as error:
             raise CalibrationError(f'{path} cannot be written: {error.strerror}') from error
 
@@ -110,10 +121,12 @@ class Extrinsics:
                 raise ValueError(f'pose must be x y z qx qy qz qw, got {own["pose"]}')
             T = np.eye(4)
             T[:3, 3], T[:3, :3] = pose[:3], Rotation.from_quat(pose[3:]).as_matrix()
-            return cls(str(own['parent']), T, float(own['calibration_sigma']),
+            beside = np.eye(4)
+            beside[:3, 3] = own.get('camera_in_frame', (0.0, 0.0, 0.0))
+            return cls(str(own['parent']), T @ beside, float(own['calibration_sigma']),
                        float(own['calibration_turn_sigma']), bool(own['stays']),
                        str(own['frame']), _camera(own), _covariance(own), str(own['method']),
-                       str(own['source']))
+                       str(own['source']), beside)
         except (OSError, UnicodeError, yaml.YAMLError, KeyError, TypeError, ValueError,
                 CameraError) as error:
             raise CalibrationError(f'{path} is no file of `kinema4d calibrate` '

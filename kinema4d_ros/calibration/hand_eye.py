@@ -47,6 +47,13 @@ class HandEye:
                 math.sqrt(float(np.linalg.eigvalsh(self.covariance[3:, 3:])[-1])))
 
     @property
+    def mount_covariance(self) -> np.ndarray:
+        """(6, 6) of the camera, along the axes of what it is mounted on: place [m], turn [rad]."""
+        J = np.kron(np.eye(2), self.T_mount_camera[:3, :3])
+        out: np.ndarray = J @ self.covariance @ J.T
+        return out
+
+    @property
     def scatter(self) -> tuple[float, float]:
         """Root mean square of what poses are off [m], [rad]."""
         return (float(np.sqrt(np.mean(self.shifts ** 2))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,9 +35,10 @@ class CalibrationSource:
     frames: ArmFrames
     robot: Robot
     frame: str                           # of the camera, '' where it has no name
-    T_base_camera: np.ndarray | None     # (4, 4) at the first frame, None: not said
+    T_base_camera: np.ndarray | None     # (4, 4), rectified, at the first frame; None: not said
     #: link that moves and that the camera is said to be on; '' for one that stays
     mount: str = ''
+    T_optical_camera: np.ndarray = field(default_factory=lambda: np.eye(4))   # of P, in `frame`
 
 
 def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
@@ -47,7 +48,8 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
     Read an episode or a bag, or a folder with the file frames.json.
 
     Of a long one frames evenly over time are taken. Joints are those at the time of the image,
-    between two joint states.
+    between two joint states;
+    images before the first or after the last of these are left out.
 
     :param topics: as `Episode.open`.
     :raises CalibrationError: a folder is not of the form; :raises EpisodeError: a bag cannot be
@@ -69,8 +71,12 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
         binning_x=info.binning_x, binning_y=info.binning_y,
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
     frames = EpisodeFrames(messages, 0, (info.height, info.width), CameraTopics())
-    positions = _joints_at(messages, robot, frames.stamps_ns)
-    pick = np.unique(np.linspace(0, len(frames) - 1, _MOST).round().astype(int))
+    times, states = _joint_states(messages, robot)
+    positions, known = joints_between(times, states, frames.stamps_ns)
+    if not len(known):
+        raise CalibrationError(f'no image of {path} is between two joint states: where the robot '
+                               'was is unknown; record both together, with clocks that agree')
+    pick = known[np.unique(np.linspace(0, len(known) - 1, _MOST).round().astype(int))]
     images, depths = [], []
     for number, index in enumerate(pick):
         report('reading', number, len(pick))
@@ -82,7 +88,7 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
     T_base_camera, mount = _said(robot, name, arm.joint_positions[0])
     if T_base_camera is not None:
         T_base_camera = T_base_camera @ calibration.T_optical_camera
-    return CalibrationSource(arm, robot, name, T_base_camera, mount)
+    return CalibrationSource(arm, robot, name, T_base_camera, mount, calibration.T_optical_camera)
 
 
 def _stacked(depths: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -93,17 +99,29 @@ def _stacked(depths: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return np.stack([np.full_like(some, np.nan) if depth is None else depth for depth in depths])
 
 
-def _joints_at(messages: Messages, robot: Robot, stamps_ns: np.ndarray) -> np.ndarray:
-    """Return the robot's joints at times, between two joint states, (N, J)."""
+def _joint_states(messages: Messages, robot: Robot) -> tuple[np.ndarray, np.ndarray]:
+    """Return stamps (M,) [ns] and the robot's joints (M, J)."""
     times = messages.stamps(Topic.JOINT_STATES)
     rows = []
     for index in range(len(times)):
         state = messages.get(Topic.JOINT_STATES, index)
         rows.append(robot.configuration(dict(zip(state.name, map(float, state.position))),
                                         strict=False))
-    seconds = (times - times[0]) * 1e-9
-    at = (stamps_ns - times[0]) * 1e-9
-    return np.stack([np.interp(at, seconds, column) for column in np.array(rows).T], axis=1)
+    return times, np.array(rows)
+
+
+def joints_between(times_ns: np.ndarray, states: np.ndarray, stamps_ns: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return joints (N, J) at N stamps, and the indices of the stamps where they are known.
+
+    :param times_ns: (M,) of the joint states, rising.
+    :param states: (M, J).
+    """
+    seconds = (times_ns - times_ns[0]) * 1e-9
+    at = (stamps_ns - times_ns[0]) * 1e-9
+    joints = np.stack([np.interp(at, seconds, column) for column in states.T], axis=1)
+    return joints, np.flatnonzero((stamps_ns >= times_ns[0]) & (stamps_ns <= times_ns[-1]))
 
 
 def _said(robot: Robot, frame: str, positions: np.ndarray) -> tuple[np.ndarray | None, str]:
@@ -121,6 +139,8 @@ def _read_folder(folder: Path, package_paths: Sequence[str | Path],
     try:
         document: Any = json.loads((folder / FRAMES_FILE).read_text())
         rows, names = document['frames'], [str(name) for name in document['joint_names']]
+        if not rows:
+            raise ValueError('it names no frames')
         K = {key: float(document['camera'][key]) for key in ('fx', 'fy', 'cx', 'cy')}
         robot = Robot.from_file(folder / document['urdf'], package_paths=package_paths)
         pick = np.unique(np.linspace(0, len(rows) - 1, _MOST).round().astype(int))
@@ -134,11 +154,9 @@ def _read_folder(folder: Path, package_paths: Sequence[str | Path],
             positions.append(robot.configuration(dict(zip(names, map(float, row['joints'])))))
         said = document.get('T_base_camera')
         T_base_camera = None if said is None else np.array(said, np.float64).reshape(4, 4)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CalibrationError(f'{folder / FRAMES_FILE} cannot be read '
                                f'({type(error).__name__}: {error}); its form is {_FORM}') from error
-    if not images:
-        raise CalibrationError(f'{folder / FRAMES_FILE} names no frames; its form is {_FORM}')
     height, width = images[0].shape[:2]
     if any(image.shape != images[0].shape for image in images):
         raise CalibrationError(f'the pictures of {folder} do not all have {width} x {height} '
@@ -156,5 +174,11 @@ def _picture(path: Path, flags: int) -> np.ndarray:
 
 
 def _depth(path: Path) -> np.ndarray:
-    millimetres = _picture(path, cv2.IMREAD_UNCHANGED).astype(np.float32)
+    picture = _picture(path, cv2.IMREAD_UNCHANGED)
+    if picture.dtype == np.uint8 or picture.ndim != 2:
+        raise CalibrationError(
+            f'{path} is no depth image: it has {8 * picture.itemsize} bits and '
+            f'{1 if picture.ndim == 2 else picture.shape[2]} channels, millimetres need one '
+            'channel of 16 bits')
+    millimetres = picture.astype(np.float32)
     return np.where(millimetres > 0, millimetres / 1000, np.nan).astype(np.float32)

@@ -154,7 +154,7 @@ def _by_robot(options: argparse.Namespace, source: CalibrationSource,
     extrinsics = Extrinsics(
         source.robot.root_link, fit.T_base_camera, fit.shift_sigma, fit.turn_sigma, True,
         source.frame, fit.camera, covariance, 'robot' if math.isnan(fit.depth_error)
-        else 'robot and depth', Path(options.source or 'live').name)
+        else 'robot and depth', Path(options.source or 'live').name, source.T_optical_camera)
     rows = [*_sigmas(covariance),
             ('focal length', f'{fit.camera.fx:.1f} px' + (
                 '' if fit.focal_known else f' +- {100 * fit.focal_sigma:.1f} %')),
@@ -187,8 +187,8 @@ def _by_board(options: argparse.Namespace, source: CalibrationSource,
     T = found.T_mount_camera
     place, turn = found.sigma
     extrinsics = Extrinsics(link if on_hand else robot.root_link, T, place, turn, not on_hand,
-                            source.frame, frames.camera, None, options.board,
-                            Path(options.source or 'live').name)
+                            source.frame, frames.camera, found.mount_covariance, options.board,
+                            Path(options.source or 'live').name, source.T_optical_camera)
     shift, turned = found.scatter
     rows = [('sigma', f'{1000 * place:.1f} mm, {math.degrees(turn):.2f} degrees'),
             ('scatter of the poses', f'{1000 * shift:.1f} mm, {math.degrees(turned):.2f} degrees '

@@ -200,7 +200,7 @@ def write(options: argparse.Namespace, model: Kinema4D, episode: Episode,
     summary = {
         'episode': episode.path.name, 'frames': len(frames), 'seed': options.seed,
         'variant': str(engine.checkpoint.config.variant),
-        'fingerprint': engine.checkpoint.fingerprint, 'steps': engine.sampling.steps,
+        'fingerprint': model.fingerprint, 'steps': engine.sampling.steps,
         'guidance': str(engine.sampling.guidance), 'active': engine.active, 'seconds': seconds,
         'action_following_median_m': float(np.median(errors)) if errors else None,
         'action_following_worst_m': max(errors, default=None)}

@@ -214,7 +214,7 @@ def make_clips(options: argparse.Namespace, settings: Any, checkpoint: Checkpoin
 
         with show.progress('train') as report:
             done = (encode_layout(root, encoder, sizes_of(checkpoint), padding=settings.padding,
-                                  report=report) if ready else
+                                  vae=checkpoint.vae_fingerprint, report=report) if ready else
                     prepare_episodes(episodes_of(options.data), root, encoder, checkpoint,
                                      settings, held_out=options.held_out, videos=options.videos,
                                      report=report))

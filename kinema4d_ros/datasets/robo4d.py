@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ LATENTS = ('video_latents', 'mask_video_latents', 'pointmap_latents', 'mask_poin
 TRAINED = ('first_frame', 'video', 'mask', *LATENTS)
 VIDEO_LIST, IMAGE_LIST = 'train_shuffled.txt', 'train_img_shuffled.txt'
 MASK_LIST, VALIDATION_LIST = 'train.txt', 'val_sel.txt'
+_NAME = re.compile(r'[A-Za-z0-9_.-]+')
 
 
 @dataclass(frozen=True)
@@ -197,16 +199,29 @@ class Robo4D:
 
 
 def clip_path(root: Path, kind: str, name: str) -> Path:
-    """Return where a file of a clip lies."""
+    """
+    Return where a file of a clip lies.
+
+    :raises DatasetError: the name could lead elsewhere.
+    """
+    if not is_name(name):
+        raise DatasetError(f'{name!r} is no name for a clip: letters, digits, "_", "." and "-" '
+                           'only, and not ".."')
     folder, suffix = FILES[kind]
     return root / folder / f'{name}{suffix}'
+
+
+def is_name(name: str) -> bool:
+    """Return whether a clip may be named so: its files lie in their folders, never elsewhere."""
+    return _NAME.fullmatch(name) is not None and '..' not in name
 
 
 def read_list(path: Path, kind: str) -> tuple[str, ...]:
     """
     Return the names of the clips in a list.
 
-    :raises DatasetError: it is missing, empty, or has a line that names no file of that kind.
+    :raises DatasetError: it is missing, empty, or has a line that names no file of that kind, or
+        one that could lie elsewhere.
     """
     folder, suffix = FILES[kind]
     try:
@@ -214,8 +229,9 @@ def read_list(path: Path, kind: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f'{path} cannot be read ({error}); a folder in the layout of '
                            f'Robo4D-200k has {VIDEO_LIST} and {IMAGE_LIST}') from error
-    strange = [line for line in lines if not (line.startswith(f'{folder}/') and
-                                              line.endswith(suffix) and '..' not in line)]
+    strange = [line for line in lines if not (
+        line.startswith(f'{folder}/') and line.endswith(suffix)
+        and is_name(line.removeprefix(f'{folder}/').removesuffix(suffix)))]
     if strange or not lines:
         raise DatasetError(f'{path} must have a line {folder}/NAME{suffix} for each clip, '
                            + (f'got {strange[0]!r}' if strange else 'and has none'))

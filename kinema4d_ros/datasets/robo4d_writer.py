@@ -14,8 +14,8 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.datasets.robo4d import (clip_path, FILES, IMAGE_LIST, LATENTS, MASK_LIST, PIXELS,
-                                          VALIDATION_LIST, VIDEO_LIST)
+from kinema4d_ros.datasets.robo4d import (clip_path, FILES, IMAGE_LIST, is_name, LATENTS, MASK_LIST,
+                                          PIXELS, VALIDATION_LIST, VIDEO_LIST)
 from kinema4d_ros.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -80,10 +80,11 @@ class Robo4DWriter:
         :raises OSError: the disk is full.
         """
         name = pixels.name
-        if not name or '/' in name or 'videos' in name or 'mp4' in name:
+        if not is_name(name) or 'videos' in name or 'mp4' in name:
             raise DatasetError(
                 f'{name!r} is no name for a clip: the official scripts replace the words "videos" '
-                'and "mp4" in paths, so neither may be in it, and no slash')
+                'and "mp4" in paths, so neither may be in it, and it has letters, digits, "_", '
+                '"." and "-" only, and not ".."')
         for kind, frames in (('video', pixels.video), ('mask_video', pixels.robot_video),
                              ('pointmap', as_rgb(pixels.pointmap)),
                              ('mask_pointmap', as_rgb(pixels.robot_pointmap))):

@@ -3,7 +3,9 @@
 """Encodes clips once: VAE latents and CLIP tokens, written beside their pixels."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import numpy as np
 
 from kinema4d_ros.datasets.robo4d import clip_path, ClipSizes, read_list, VIDEO_LIST
 from kinema4d_ros.datasets.robo4d_writer import (ClipLatents, ClipPixels, read_mp4, Robo4DWriter,
-                                                 seed_of)
+                                                 seed_of, whole_file)
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import DatasetError, EpisodeError
 from kinema4d_ros.training.clips import clips_of_episode, ClipSettings
@@ -24,6 +26,8 @@ from kinema4d_ros.world_model.kinema4d.stack import memory_guard, pick_device, p
 if TYPE_CHECKING:
     import torch
 
+#: how the clips of a folder were made, so that they are not mixed with others
+MADE_BY = 'kinema4d_clips.json'
 ADVICE = 'encode on a device with more memory, or on the CPU with --device cpu'
 
 
@@ -82,14 +86,19 @@ def prepare_episodes(episodes: Iterable[Path], root: Path, make_encoder: Callabl
                      size_of: Checkpoint, settings: ClipSettings, *, held_out: int = 1,
                      videos: bool = True, report: Report = silent) -> Prepared:
     """
-    Write the clips of episodes in the Robo4D layout; those that are there stay.
+    Write the clips of episodes in the Robo4D layout; those that are there, made alike, stay.
 
     :param make_encoder: called when the first clip is to be encoded.
     :param size_of: the checkpoint that the sizes come from.
     :param held_out: how many episodes, the last by name, are for validation only.
-    :raises DatasetError: not one clip could be made.
+    :raises DatasetError: not one clip could be made, or those that are there were made otherwise.
     """
     settings.check()
+    if not (root / MADE_BY).is_file() and any(
+            clip_path(root, 'video_latents', '_').parent.glob('*.safetensors')):
+        raise DatasetError(f'{root} has clips, and no {MADE_BY} that says how they were made; '
+                           'choose another folder with --clips')
+    refuse_others(root, {**dataclasses.asdict(settings), 'vae': size_of.vae_fingerprint})
     writer, done = Robo4DWriter(root), Prepared([], [], {})
     paths = sorted(episodes, key=lambda path: path.name)
     if twice := sorted({path.stem for path in paths
@@ -128,13 +137,20 @@ def prepare_episodes(episodes: Iterable[Path], root: Path, make_encoder: Callabl
 
 
 def encode_layout(root: Path, make_encoder: Callable[[], ClipEncoder], size: ClipSizes, *,
-                  padding: str = 'reverse', report: Report = silent) -> Prepared:
+                  padding: str = 'reverse', vae: str = '', report: Report = silent) -> Prepared:
     """
     Encode the clips of a Robo4D folder that has videos and no latents yet.
 
-    The mask comes from `arm_masks_npy` where that is there, else from the robot's video: any
-    channel that is not zero, as in the official script, noise of the lossy video included.
+    The mask comes from `arm_masks_npy` where that is there and of the same frames, else from the
+    robot's video: any channel that is not zero, as in the official script, noise of the lossy
+    video included.
+
+    :param vae: fingerprint of the VAE; '' to not compare it with that of the clips that are there.
+    :raises DatasetError: those that are there were made otherwise, as far as that is known.
     """
+    known = (root / MADE_BY).is_file()
+    if known and vae:
+        refuse_others(root, {'vae': vae})
     writer, done = Robo4DWriter(root), Prepared([], [], {})
     names = read_list(root / VIDEO_LIST, 'video')
     encoder: ClipEncoder | None = None
@@ -148,18 +164,46 @@ def encode_layout(root: Path, make_encoder: Callable[[], ClipEncoder], size: Cli
         except DatasetError as error:
             done.broken[name] = str(error)
             continue
-        encoder = make_encoder() if encoder is None else encoder
+        if encoder is None:
+            if vae and (known or not done.kept):
+                refuse_others(root, {'vae': vae, 'padding': padding})
+            encoder = make_encoder()
         writer.add_derived(clip, encoder.encode(clip))
         done.written.append(name)
     report('encode', len(names), len(names))
     return done
 
 
+def refuse_others(root: Path, wanted: Mapping[str, object]) -> None:
+    """
+    Write how the clips of a folder are made, or compare it with how those that are there were.
+
+    :raises DatasetError: they differ, or the file is damaged.
+    """
+    path = root / MADE_BY
+    if not path.is_file():
+        root.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(dict(wanted), indent=1) + '\n')
+        return
+    try:
+        there = json.loads(path.read_text())
+        different = [f'{name} {there[name]!r} there, {value!r} now'
+                     for name, value in wanted.items() if there.get(name, value) != value]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(f'{path} cannot be read: {error}; choose another folder with --clips'
+                           ) from error
+    if different:
+        raise DatasetError(f'the clips in {root} were made with other settings: '
+                           f'{", ".join(different)}; choose another folder with --clips, or the '
+                           'settings of then')
+
+
 def clip_of_videos(root: Path, name: str, size: ClipSizes, padding: str) -> ClipPixels:
     """
     Return the clip of four videos: the middle frames of one that is too long.
 
-    :raises DatasetError: a video is missing, or they differ in length.
+    :raises DatasetError: a video is missing, they differ in length, or the mask is damaged.
     """
     import cv2
     read, lengths = {}, {}
@@ -182,13 +226,35 @@ def clip_of_videos(root: Path, name: str, size: ClipSizes, padding: str) -> Clip
                          for i in frames])
 
     robot = sized(read['mask_video'], cv2.INTER_AREA)
-    path = clip_path(root, 'mask', name)
-    mask = np.asarray(np.load(path, allow_pickle=False)[..., 0] > 0 if path.is_file()
-                      else robot.any(axis=-1))
+    beside = mask_of_file(root, name, size, length)
+    mask: np.ndarray = np.asarray(robot.any(axis=-1)) if beside is None else beside
     points, robot_points = (sized(read[kind], cv2.INTER_NEAREST).astype(np.float32) / 127.5 - 1
                             for kind in ('pointmap', 'mask_pointmap'))
     return ClipPixels(name, sized(read['video'], cv2.INTER_AREA), robot, points, robot_points,
                       mask, {'source': 'videos of the layout', 'frames': frames.tolist()})
+
+
+def mask_of_file(root: Path, name: str, size: ClipSizes, length: int) -> np.ndarray | None:
+    """
+    Return the mask (T, H, W) bool that lies beside the videos of a clip; None for one of no use.
+
+    The official files have the first frames of a clip, ours the middle ones: the same where the
+    clip is not too long.
+
+    :param length: frames of the videos.
+    :raises DatasetError: it is damaged.
+    """
+    path = clip_path(root, 'mask', name)
+    if not path.is_file():
+        return None
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(f'clip {name!r}: {path.relative_to(root)}: {error}') from error
+    wanted = (size.frames, size.height, size.width, 1)
+    if length > size.frames or getattr(found, 'shape', None) != wanted:
+        return None
+    return np.asarray(found[..., 0] > 0)
 
 
 def sizes_of(checkpoint: Checkpoint) -> ClipSizes:

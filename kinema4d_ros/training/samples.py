@@ -3,6 +3,7 @@
 """Which clip comes when, and what of it depends on no chance: read, or encoded once and kept."""
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,11 @@ class Sample:
 
 
 class ConditionCache:
-    """The first frame's latent distribution of each clip: encoded once, kept on disk."""
+    """
+    The latent distribution of first frames: encoded once, kept on disk.
+
+    By picture and VAE, so that clips of the same name in another folder are told apart.
+    """
 
     def __init__(self, folder: Path, checkpoint: Checkpoint, device: str):
         """Keep them in a folder; the VAE is loaded when one is missing."""
@@ -50,7 +55,10 @@ class ConditionCache:
         """Return mean and standard deviation, (16, F, H, 2 W) float32."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
-        path = self._folder / f'{clip.name}.safetensors'
+        digest = hashlib.sha256(self._checkpoint.vae_fingerprint.encode())
+        digest.update(repr(clip.first_frame.shape).encode())
+        digest.update(np.ascontiguousarray(clip.first_frame).tobytes())
+        path = self._folder / f'{digest.hexdigest()[:32]}.safetensors'
         shape = (self._checkpoint.config.transformer['out_channels'],
                  *self._checkpoint.config.geometry.joint_latent)
         if path.is_file():
@@ -110,6 +118,11 @@ class Samples:
     def __len__(self) -> int:
         """Return how many clips an epoch has."""
         return len(self._clips.names)
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the names in their order."""
+        return hashlib.sha256('\n'.join(self._clips.names).encode()).hexdigest()[:16]
 
     def name(self, number: int) -> str:
         """Return the clip of a sample number, counted through all epochs."""

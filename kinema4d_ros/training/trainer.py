@@ -49,8 +49,8 @@ class Trainer:
 
         :param device: auto or cpu; which GPU a process has is the launcher's business.
         :param resume: go on from the last checkpoint below `paths.out`, where there is one.
-        :raises TrainingError: settings, clips or checkpoint do not fit, or `paths.out` has a run
-            already that is not to be resumed.
+        :raises TrainingError: settings, clips or checkpoint do not fit, `paths.out` has a run
+            already that is not to be resumed, or validation is asked for where it cannot be.
         """
         from accelerate import Accelerator
         settings.check()
@@ -72,6 +72,9 @@ class Trainer:
         conditions = ConditionCache(paths.conditions or paths.out / 'conditions',
                                     self.checkpoint, where)
         clips = Robo4D(paths.clips, sizes_of(self.checkpoint))
+        if settings.validate_every and held_out_clips(clips) and (why := self.why_not_validated()):
+            raise TrainingError(f'{why}; train with --validate-every 0, and measure checkpoints '
+                                'with kinema4d engine')
         self.samples = Samples(clips, config, conditions, settings.seed)
         self.dtype = torch.bfloat16 if settings.mixed_precision == 'bf16' else torch.float32
         model = load_for_training(self.checkpoint, where, self.dtype)
@@ -143,8 +146,21 @@ class Trainer:
         assert last is not None
         return last
 
+    def why_not_validated(self) -> str | None:
+        """Return why held-out clips cannot be measured, None where they can."""
+        plugin = getattr(self.accelerator.state, 'deepspeed_plugin', None)
+        return why_not_measured(self._kind, 0 if plugin is None else int(plugin.zero_stage))
+
     def validate(self) -> dict[str, Any]:
-        """Return what is measured on held-out clips, each process a share; {} without any."""
+        """
+        Return what is measured on held-out clips; {} without any.
+
+        The leading process measures all of them, the others wait for it and get {}.
+
+        :raises TrainingError: no process has the whole model.
+        """
+        if self.validation is not None and (why := self.why_not_validated()) is not None:
+            raise TrainingError(why)
         if self.validation is None or not self.accelerator.is_main_process:
             self.accelerator.wait_for_everyone()
             return {}
@@ -244,7 +260,8 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to be gone on with."""
         return {**self.settings.identity(), 'processes': self.processes,
-                'clips': len(self.samples), 'start': self.checkpoint.fingerprint}
+                'clips': len(self.samples), 'list': self.samples.fingerprint,
+                'start': self.checkpoint.fingerprint}
 
     def _load_optimiser(self, folder: Path) -> None:
         """Put the optimiser where it was."""
@@ -259,8 +276,7 @@ class Trainer:
 
     def _validation(self, clips: Robo4D) -> Validation | None:
         """Return the measurements on the held-out clips, None where there are none."""
-        path = clips.root / VALIDATION_LIST
-        if not path.is_file() or not path.read_text().strip():
+        if not held_out_clips(clips):
             return None
         held_out = Robo4D(clips.root, clips.sizes, video_list=VALIDATION_LIST)
         return Validation(held_out.names[:self.settings.validation_clips], self.samples,
@@ -284,6 +300,26 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def held_out_clips(clips: Robo4D) -> bool:
+    """Return whether a folder names clips for validation."""
+    path = clips.root / VALIDATION_LIST
+    return path.is_file() and bool(path.read_text().strip())
+
+
+def why_not_measured(kind: str, zero_stage: int = 0) -> str | None:
+    """
+    Return why one process alone cannot run the model: it would wait for the others' parts.
+
+    :param kind: of accelerate, how the work is spread.
+    :param zero_stage: of DeepSpeed; from 3 on the weights are spread, too.
+    """
+    if kind == 'FSDP' or (kind == 'DEEPSPEED' and zero_stage >= 3):
+        name = 'FSDP' if kind == 'FSDP' else f'ZeRO-{zero_stage}'
+        return (f'no process has the whole model with {name}, so held-out clips cannot be measured '
+                'by one')
+    return None
 
 
 def whole(parameter: torch.Tensor) -> torch.Tensor:

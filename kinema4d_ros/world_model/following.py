@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.serialization import from_plain, PlainError, to_plain
+from kinema4d_ros.serialization import from_plain, PlainError, to_plain, write_whole
 from kinema4d_ros.world_model.base import WorldModel
 
 #: least lower end of the interval of a score with which a prediction may lead to a PASS
 LEAST_FOLLOWING = 0.5
 
-#: settings that say where a model is and where it runs; its fingerprint says which it is
-_PLACES = frozenset(('base', 'check_memory', 'device', 'directory', 'episode', 'weights'))
+#: settings that say where a model runs
+_MACHINE = frozenset(('check_memory', 'device'))
+#: settings that say where it is; they do not matter where its fingerprint says which it is
+_PLACES = frozenset(('base', 'directory', 'episode', 'weights'))
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class FollowingScores:
         """
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(json.dumps(to_plain(self), indent=2) + '\n', encoding='utf-8')
+            write_whole(Path(path), json.dumps(to_plain(self), indent=2) + '\n')
         except OSError as error:
             raise ConfigurationError(
                 f'the scores {path} cannot be written: {error.strerror}') from error
@@ -109,8 +111,13 @@ class FollowingScores:
 
 
 def settings_that_matter(model: WorldModel) -> dict[str, Any]:
-    """Return the settings by which a model predicts: all but where it is and where it runs."""
-    return {name: value for name, value in model.setting.items() if name not in _PLACES}
+    """
+    Return the settings by which a model predicts: all but where it runs.
+
+    Nor where it is, if it has a fingerprint; without one, the place is all that tells it apart.
+    """
+    without = _MACHINE | _PLACES if model.fingerprint else _MACHINE
+    return {name: value for name, value in model.setting.items() if name not in without}
 
 
 def why_never_believed(model: WorldModel, scores: FollowingScores | None,

@@ -9,6 +9,7 @@ import pytest
 from arm_film import CAMERA, moved, step_between, TRUE
 
 from kinema4d_ros.calibration import Extrinsics, read_source
+from kinema4d_ros.calibration.sources import joints_between
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.errors import CalibrationError
 from kinema4d_ros.resources import share_dir
@@ -76,7 +77,29 @@ def test_an_episode_is_read(arm):
     assert np.isfinite(source.frames.joint_positions).all()
 
 
-@pytest.mark.parametrize('content', ['{', '{}', '{"frames": []}'])
+def test_images_before_and_after_the_joint_states_are_left_out():
+    """Where the robot was then is unknown; the end values would be a guess."""
+    times, states = np.array([10, 20, 30]), np.array([[0.0], [1.0], [3.0]])
+    joints, known = joints_between(times, states, np.array([5, 10, 25, 30, 31]))
+    assert known.tolist() == [1, 2, 3]
+    assert joints[known].ravel() == pytest.approx([0.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize('picture', [np.full((4, 6), 200, np.uint8),
+                                     np.full((4, 6, 3), 900, np.uint16)])
+def test_a_picture_that_is_no_depth_is_refused(picture, folder, tmp_path):
+    """An 8-bit one, as for people to look at, would be read as millimetres."""
+    document = json.loads((folder / 'frames.json').read_text())
+    row = document['frames'][1]
+    cv2.imwrite(str(tmp_path / 'shown.png'), picture)
+    row |= {'image': str(folder / row['image']), 'depth': str(tmp_path / 'shown.png')}
+    (tmp_path / 'frames.json').write_text(json.dumps({**document, 'frames': [row]}))
+    with pytest.raises(CalibrationError, match='shown.png is no depth image: .*one channel of 16'):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize('content', ['{', '{}', '{"frames": []}',
+                                     '{"joint_names": [], "frames": []}'])
 def test_a_folder_of_another_form(content, tmp_path):
     (tmp_path / 'frames.json').write_text(content)
     with pytest.raises(CalibrationError, match='frames.json cannot be read.*its form is'):

@@ -1,10 +1,14 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The file of a camera's place: what is written is read again, by programs and as parameters."""
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
 from arm_film import CAMERA, TRUE
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.errors import CalibrationError
@@ -40,6 +44,21 @@ def test_it_is_a_file_of_parameters(tmp_path):
     assert all(isinstance(value, float) for value in own['covariance'])
 
 
+def test_the_right_camera_of_a_pair_is_not_shifted_twice(tmp_path):
+    """The node moves from the optical frame to the rectified camera by P; the importer does not."""
+    T_optical_camera = np.eye(4)
+    T_optical_camera[0, 3] = 0.12
+    made(T_optical_camera=T_optical_camera).save(tmp_path / 'camera.yaml')
+    values = yaml.safe_load((tmp_path / 'camera.yaml').read_text())['/**']['ros__parameters']
+    T_base_optical = np.eye(4)
+    T_base_optical[:3, 3] = values['extrinsics'][:3]
+    T_base_optical[:3, :3] = Rotation.from_quat(values['extrinsics'][3:]).as_matrix()
+    np.testing.assert_allclose(T_base_optical @ T_optical_camera, TRUE, atol=1e-7)
+    found = Extrinsics.load(tmp_path / 'camera.yaml')
+    np.testing.assert_allclose(found.T_parent_camera, TRUE, atol=1e-7)
+    np.testing.assert_allclose(found.T_optical_camera, T_optical_camera)
+
+
 def test_a_camera_on_the_hand_is_no_parameter(tmp_path):
     """It moves, so it has to be in the URDF or in TF; the file says the command."""
     made(stays=False, parent='panda_hand').save(tmp_path / 'camera.yaml')
@@ -59,3 +78,18 @@ def test_another_file_is_refused(tmp_path):
 def test_a_pose_that_is_none_is_refused():
     with pytest.raises(CalibrationError, match='T_parent_camera must be'):
         made(T_parent_camera=2 * TRUE)
+
+
+def test_a_disk_that_is_full_leaves_the_file_before(tmp_path, monkeypatch):
+    path = tmp_path / 'camera.yaml'
+    made().save(path)
+    whole, write = path.read_text(), Path.write_text
+
+    def half(self, text, **more):
+        write(self, text[:len(text) // 2], **more)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', half)
+    with pytest.raises(CalibrationError, match='cannot be written: No space left'):
+        made(calibration_sigma=0.1).save(path)
+    assert path.read_text() == whole and list(tmp_path.iterdir()) == [path]

@@ -63,6 +63,24 @@ def test_the_covariance_is_that_of_many_trials():
     assert np.sqrt(np.trace(np.mean(said, axis=0))) == pytest.approx(spread, rel=0.4)
 
 
+def test_the_covariance_along_the_axes_of_the_mount():
+    """Small changes of the pose in its own axes, seen from the mount."""
+    hand = ordinary()
+    found = solve_hand_eye(hand, seen(hand, True, 0.003), on_hand=True)
+    T, expected = found.T_mount_camera, np.zeros((6, 6))
+    values, vectors = np.linalg.eigh(found.covariance)
+    for value, vector in zip(values, vectors.T):
+        step = np.eye(4)
+        step[:3, 3] = 1e-4 * vector[:3]
+        step[:3, :3] = Rotation.from_rotvec(1e-4 * vector[3:]).as_matrix()
+        turn = Rotation.from_matrix((T @ step)[:3, :3] @ T[:3, :3].T).as_rotvec()
+        change = np.hstack([(T @ step)[:3, 3] - T[:3, 3], turn]) / 1e-4
+        expected += value * np.outer(change, change)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found.mount_covariance, expected, atol=1e-6 * scale)
+    assert np.abs(found.mount_covariance - found.covariance).max() > 1e-3 * scale
+
+
 def test_a_wrong_pose_decides_nothing_and_is_named():
     hand = ordinary()
     board = seen(hand, True, 0.001)

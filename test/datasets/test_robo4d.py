@@ -136,11 +136,20 @@ def test_a_latent_file_cannot_run_code(root):
     ('train_shuffled.txt', '', 'and has none'),
     ('train_shuffled.txt', 'a.mp4\n', "got 'a.mp4'"),
     ('train_shuffled.txt', 'videos/../../a.mp4\n', 'must have a line'),
+    ('train_shuffled.txt', 'videos//etc/a.mp4\n', "got 'videos//etc/a.mp4'"),
+    ('train_shuffled.txt', 'videos/b/a.mp4\n', 'must have a line'),
+    ('train_shuffled.txt', 'videos/.mp4\n', 'must have a line'),
     ('train_img_shuffled.txt', 'first_frames/a.png\n', 'differ from line')])
 def test_lists_that_do_not_fit_are_refused(root, file, text, told):
     (root / file).write_text(text)
     with pytest.raises(DatasetError, match=told):
         Robo4D(root, SIZES)
+
+
+@pytest.mark.parametrize('name', ['', '/etc/a', '../a', 'b/a', 'a\n', 'a b'])
+def test_no_name_leads_out_of_the_folder(root, name):
+    with pytest.raises(DatasetError, match='no name for a clip'):
+        Robo4D(root, SIZES).path('video', name)
 
 
 def test_a_folder_without_lists_says_what_it_needs(tmp_path):

@@ -126,3 +126,76 @@ def test_a_folder_of_videos_without_latents_is_encoded(clip, start, tmp_path):
     assert error < 0.3 * exact.video.float().std()          # the videos are lossy
     again = encode_layout(tmp_path, lambda: pytest.fail('encoded twice'), sizes)
     assert again.kept == [clip.name]
+
+
+def test_a_mask_of_other_frames_or_that_is_damaged_is_not_taken(tmp_path):
+    """The official files have the first 49 frames; of a longer clip we take the middle ones."""
+    from robo4d_clips import pixels, SIZES
+
+    from kinema4d_ros.datasets.robo4d import clip_path
+    from kinema4d_ros.datasets.robo4d_writer import as_rgb, write_mp4v
+    from kinema4d_ros.training.encoding import clip_of_videos
+    made = pixels('a')
+
+    def write(repeats):
+        for kind, frames in (('video', made.video), ('mask_video', made.robot_video),
+                             ('pointmap', as_rgb(made.pointmap)),
+                             ('mask_pointmap', as_rgb(made.robot_pointmap))):
+            clip_path(tmp_path, kind, 'a').parent.mkdir(exist_ok=True)
+            write_mp4v(clip_path(tmp_path, kind, 'a'), np.concatenate([frames] * repeats))
+
+    path = clip_path(tmp_path, 'mask', 'a')
+    path.parent.mkdir()
+    nowhere = np.zeros((9, 32, 48, 1), np.uint8)
+    np.save(path, nowhere)
+    write(1)
+    assert not clip_of_videos(tmp_path, 'a', SIZES, 'reverse').mask.any()      # the file's
+    for wrong in (nowhere[:5], nowhere[..., 0], nowhere[:, :16]):
+        np.save(path, wrong)
+        assert clip_of_videos(tmp_path, 'a', SIZES, 'reverse').mask.any()
+    np.save(path, nowhere)
+    write(2)
+    longer = clip_of_videos(tmp_path, 'a', SIZES, 'reverse')
+    assert longer.notes['frames'][0] == 4 and longer.mask.any()
+    write(1)
+    path.write_bytes(b'no array')
+    with pytest.raises(DatasetError, match="clip 'a': arm_masks_npy/a.npy: "):
+        clip_of_videos(tmp_path, 'a', SIZES, 'reverse')
+
+
+@needs('torch')
+def test_clips_that_were_made_otherwise_are_not_mixed_with_others(clip, start, tmp_path,
+                                                                  monkeypatch):
+    from robo4d_clips import latents
+
+    from kinema4d_ros.training import encoding
+    from kinema4d_ros.training.encoding import encode_layout, prepare_episodes, sizes_of
+    from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
+    checkpoint = Checkpoint(*start)
+
+    class Encoder:
+        def encode(self, clip):
+            return latents()
+
+    monkeypatch.setattr(encoding, 'clips_of_episode', lambda *more: (
+        dataclasses.replace(clip, name=name) for name in ('a',) if more[3](name)))
+
+    def prepare(vae=checkpoint.vae_fingerprint, **settings):
+        other = Checkpoint(*start)
+        other.vae_fingerprint = vae
+        return prepare_episodes([find_episode(NAME)], tmp_path, Encoder, other,
+                                ClipSettings(**settings), held_out=0, videos=False)
+
+    assert prepare().written == ['a'] and prepare().kept == ['a']
+    with pytest.raises(DatasetError, match="normaliser 'scene' there, 'per_frame' now; .*--clips"):
+        prepare(normaliser='per_frame')
+    with pytest.raises(DatasetError, match="other settings: vae '.*' there, 'other' now"):
+        prepare('other')
+    sizes = sizes_of(checkpoint)
+    assert encode_layout(tmp_path, Encoder, sizes, vae=checkpoint.vae_fingerprint,
+                         padding='hold').kept == ['a']      # nothing to pad
+    with pytest.raises(DatasetError, match='other settings: vae'):
+        encode_layout(tmp_path, Encoder, sizes, vae='other')
+    (tmp_path / encoding.MADE_BY).unlink()
+    with pytest.raises(DatasetError, match='no kinema4d_clips.json that says how they were made'):
+        prepare()

@@ -98,6 +98,26 @@ def test_other_settings_are_not_gone_on_with(clips, make_trainer):
     assert make_trainer(clips, steps=2, save_every=7, resume=True).step == 1
 
 
+def test_other_clips_are_not_gone_on_with(clips, make_trainer):
+    """As many, in another order: the rest of the epoch would be another one."""
+    make_trainer(clips, steps=1).run()
+    for file in ('train_shuffled.txt', 'train_img_shuffled.txt'):
+        lines = (clips / file).read_text().splitlines()
+        (clips / file).write_text('\n'.join(lines[::-1]) + '\n')
+    with pytest.raises(TrainingError, match='other settings .list was'):
+        make_trainer(clips, steps=2, resume=True)
+
+
+def test_first_frames_of_one_name_are_told_apart(clips, make_trainer):
+    trainer = make_trainer(clips, own_conditions=True)
+    before = trainer.samples.of_name('clip_0').condition_mean
+    frames = clips / 'first_frames'
+    (frames / 'clip_0.png').write_bytes((frames / 'clip_1.png').read_bytes())
+    after = trainer.samples.of_name('clip_0').condition_mean
+    assert not torch.equal(before, after)
+    assert torch.equal(after, trainer.samples.of_name('clip_1').condition_mean)
+
+
 def test_truncated_checkpoints_are_named(clips, make_trainer):
     last = make_trainer(clips, steps=1).run()
     for file, error, told in (
@@ -183,6 +203,28 @@ def test_too_little_memory_says_what_to_change(clips, make_trainer, monkeypatch)
     monkeypatch.setattr(module, 'loss_of', exhausted)
     with pytest.raises(ModelOutOfMemory, match='out of memory while training: .*batch 1 with more'):
         trainer.run()
+
+
+@pytest.mark.parametrize('kind, stage, name', [('FSDP', 0, 'FSDP'), ('DEEPSPEED', 3, 'ZeRO-3'),
+                                               ('DEEPSPEED', 2, ''), ('MULTI_GPU', 0, '')])
+def test_where_weights_are_spread_one_process_measures_nothing(kind, stage, name):
+    from kinema4d_ros.training.trainer import why_not_measured
+    why = why_not_measured(kind, stage)
+    assert (why is None) if not name else f'whole model with {name}' in why
+
+
+def test_validation_that_would_hang_is_refused_at_once(clips, make_trainer, monkeypatch):
+    from kinema4d_ros.training import trainer as module
+    measure = module.why_not_measured
+    monkeypatch.setattr(module, 'why_not_measured', lambda kind, stage: measure('FSDP'))
+    with pytest.raises(TrainingError, match='with FSDP, .*--validate-every 0'):
+        make_trainer(clips, validate_every=2)
+    trainer = make_trainer(clips, steps=1)
+    trainer.run()                                       # without validation it trains
+    with pytest.raises(TrainingError, match='with FSDP'):
+        trainer.validate()
+    (clips / 'val_sel.txt').write_text('')              # none held out: nothing to measure
+    assert make_trainer(clips, 'none', steps=1, validate_every=1).run()
 
 
 def test_old_checkpoints_go(clips, make_trainer):

@@ -1,8 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The file of scores, and which models are never believed."""
+import errno
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,22 @@ def test_a_score_belongs_to_name_weights_and_settings(tmp_path):
     assert read.of(Generates(steps=4)) is None and read.of(Frozen()) is None
 
 
+class Unnamed(Generates):
+    """Says nothing of which weights it has."""
+
+    fingerprint = ''
+
+
+def test_without_a_fingerprint_a_score_belongs_to_the_place_of_the_weights():
+    known = Unnamed(weights='/models/a', device='cuda')
+    assert settings_that_matter(known) == {'steps': 50, 'weights': '/models/a'}
+    scores = FollowingScores((score(fingerprint='', settings=settings_that_matter(known)),))
+    assert why_unprobed(Unnamed(weights='/models/a'), scores) is None
+    other = Unnamed(weights='/models/b')
+    assert scores.of(other) is None
+    assert "weights '/models/a' (now '/models/b')" in why_unprobed(other, scores)
+
+
 def test_who_is_believed():
     good, bad = (FollowingScores((score(low),)) for low in (0.8, 0.3))
     model = Generates()
@@ -69,6 +87,21 @@ def test_who_is_believed():
     mine = score(0.1, world_model='frozen', fingerprint='', settings=settings_that_matter(Frozen()))
     assert 'does not follow actions well' in why_never_believed(
         Frozen(), FollowingScores((mine,)), 0.5)      # what was measured overrules what it says
+
+
+def test_a_full_disk_leaves_the_scores_before(tmp_path, monkeypatch):
+    path, write = tmp_path / 'scores.json', Path.write_text
+    known = FollowingScores((score(),))
+    known.save(path)
+
+    def half(self, text, **more):
+        write(self, text[:len(text) // 2], **more)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', half)
+    with pytest.raises(ConfigurationError, match='cannot be written: No space left'):
+        known.with_score(score(fingerprint='abd')).save(path)
+    assert FollowingScores.load(path) == known and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize('text, words', [

@@ -3,9 +3,11 @@
 """Open a checkpoint: check every key, then load its parts; never downloads anything."""
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import ModelConfig, read_config, Variant
 from kinema4d_ros.world_model.kinema4d.diffusers_compat import float32_modules
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
-from kinema4d_ros.world_model.kinema4d.weights import account, WeightFiles
+from kinema4d_ros.world_model.kinema4d.weights import account, hash_file, WeightFiles
 
 if TYPE_CHECKING:      # torch is imported where it is needed: it takes seconds
     import torch
@@ -62,14 +64,34 @@ class Checkpoint:
                 f'one of: auto, {", ".join(Variant)}')
         self._account()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """Short hash of all headers and of the added weights, to name the model in a verdict."""
-        digest = hashlib.sha256()
+        """
+        Short hash, to name the model in a verdict.
+
+        Of how it is sampled (kinema4d.json), of all headers, of the added weights and the LoRA as a
+        whole, and of a sample of the base model, which is too large to read for that.
+        """
+        config = self.config
+        digest = hashlib.sha256(json.dumps(
+            [dataclasses.asdict(config.sampling), dict(config.transformer), dict(config.vae),
+             dict(config.scheduler)], sort_keys=True, default=str).encode())
         for files in (self.stock, self.lora, self.added, self.vae_files):
             digest.update(json.dumps(sorted(files.shapes.items())).encode())
-        for path in self.added.paths:
-            digest.update(path.read_bytes())
+        for path in (*self.added.paths, *self.lora.paths):
+            hash_file(digest.update, path)
+        encoder = sorted((self.base / 'image_encoder').glob('model*.safetensors'))
+        for path in (*self.stock.paths, *self.vae_files.paths, *encoder):
+            hash_file(digest.update, path, sample=True)
+        return digest.hexdigest()[:16]
+
+    @cached_property
+    def vae_fingerprint(self) -> str:
+        """Short hash of the VAE: what encodes alike has the same."""
+        digest = hashlib.sha256(json.dumps(dict(self.config.vae), sort_keys=True,
+                                           default=str).encode())
+        for path in self.vae_files.paths:
+            hash_file(digest.update, path, sample=True)
         return digest.hexdigest()[:16]
 
     def _account(self) -> None:

@@ -3,6 +3,7 @@
 """A further LoRA on the base model, such as one that was distilled to sample in few steps."""
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.world_model.kinema4d.config import listed
-from kinema4d_ros.world_model.kinema4d.weights import WeightFiles
+from kinema4d_ros.world_model.kinema4d.weights import hash_file, WeightFiles
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,13 @@ class ExtraLora:
             raise WorldModelError(
                 f'{path} is not a LoRA in the names of diffusers (NAME.lora_A.weight and '
                 f'NAME.lora_B.weight); not understood: {listed(sorted(strange))}')
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the file."""
+        digest = hashlib.sha256()
+        hash_file(digest.update, self.path)
+        return digest.hexdigest()[:16]
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Raise WorldModelError where it does not fit the base transformer's shapes."""

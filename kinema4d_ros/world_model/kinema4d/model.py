@@ -15,6 +15,7 @@ from kinema4d_ros.world_model.base import check_camera, WorldModel
 from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
+from kinema4d_ros.world_model.kinema4d.extra_lora import ExtraLora
 from kinema4d_ros.world_model.kinema4d.frames import (FrameMaker, ModelView, padded, plan_windows,
                                                         Window)
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
@@ -119,6 +120,8 @@ class Kinema4D(WorldModel):
         from kinema4d_ros.world_model.kinema4d.engine import Engine
         self.engine: Engine | None = Engine(self.setting, checkpoint)
         self.fingerprint = checkpoint.fingerprint
+        if self.setting['extra_lora']:       # other weights, wherever the file lies
+            self.fingerprint += f'+{ExtraLora(self.setting["extra_lora"]).fingerprint}'
         self._seen: tuple[Observation, ImageCondition] | None = None
 
     def predict(self, observation: Observation, robot: RobotRollout, *, seed: int = 0,

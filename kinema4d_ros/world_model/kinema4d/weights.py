@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BYTES = {'F64': 8, 'F32': 4, 'F16': 2, 'BF16': 2, 'F8_E4M3': 1, 'F8_E5M2': 1, 'I64': 8, 'I32': 4,
           'I16': 2, 'I8': 1, 'U8': 1, 'BOOL': 1}
 _TORCH_SUFFIXES = ('.pt', '.pth', '.bin')
+_SAMPLE = 1 << 20      # bytes
 
 
 class WeightFiles:
@@ -129,6 +130,23 @@ class WeightFiles:
                 f'{str(error).splitlines()[0]}') from error
         self._loaded[path] = state
         return shapes, {}, sum(value.nbytes for value in state.values())
+
+
+def hash_file(add: Callable[[bytes], None], path: Path, *, sample: bool = False) -> None:
+    """
+    Add the content of a file to a hash.
+
+    :param add: the hash's `update`.
+    :param sample: the first and the last MiB only; tens of gigabytes take minutes to read.
+    """
+    with path.open('rb') as file:
+        if not sample:
+            while part := file.read(_SAMPLE):
+                add(part)
+            return
+        add(file.read(_SAMPLE))
+        file.seek(-min(_SAMPLE, path.stat().st_size), 2)
+        add(file.read())
 
 
 def account(what: str, found: Mapping[str, tuple[int, ...]],

@@ -74,6 +74,13 @@ def test_few_steps_by_parameter(checkpoints, tmp_path, scene):
     observation, robot = scene()
     assert len(list(model.predict(observation, robot))) == 9 and pipeline.forwards == 4
     model.close()
+    before = model.fingerprint
+    few_step_lora(tmp_path / 'fast.safetensors', alpha=3.0)      # another, in the same place
+    again = load_world_model('kinema4d', extra_lora=str(tmp_path / 'fast.safetensors'),
+                             **checkpoints['pmcond'])
+    assert before.split('+')[0] == again.fingerprint.split('+')[0]
+    assert again.fingerprint != before
+    again.close()
 
 
 def test_samplers_take_their_shift(parts):

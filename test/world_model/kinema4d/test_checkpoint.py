@@ -312,3 +312,25 @@ def test_a_lora_whose_metadata_asks_for_another_scale_is_refused(copied):
 def test_fingerprint_tells_checkpoints_apart(parts):
     prints = {parts[name].checkpoint.fingerprint for name in parts}
     assert len(prints) == 2 and all(len(value) == 16 for value in prints)
+
+
+@pytest.mark.parametrize('place, file', [
+    (1, 'pytorch_lora_weights'), (1, 'added_weights'),
+    (0, 'transformer/diffusion_pytorch_model'), (0, 'vae/diffusion_pytorch_model'),
+    (0, 'image_encoder/model')])
+def test_other_values_are_another_model(copied, place, file):
+    """Headers alike: noise in place of what was trained must not inherit a score."""
+    before = opened(copied).fingerprint
+    assert opened(copied).fingerprint == before
+    edit(copied[place] / f'{file}.safetensors', lambda state: state.update(
+        {key: torch.randn_like(value) for key, value in state.items()
+         if value.is_floating_point()}))
+    assert opened(copied).fingerprint != before
+
+
+def test_sampled_otherwise_is_another_model(copied):
+    before = opened(copied).fingerprint
+    edit_json(copied[1] / 'kinema4d.json', steps=4)
+    fewer = opened(copied).fingerprint
+    edit_json(copied[1] / 'kinema4d.json', lora_scale=0.25)
+    assert len({before, fewer, opened(copied).fingerprint}) == 3
