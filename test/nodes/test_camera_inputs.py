@@ -54,6 +54,17 @@ def test_a_camera_that_stops_is_left_out_with_its_last_look_until_that_is_forgot
     assert not desk.look().observation.left_out      # it is back by itself
 
 
+def test_nothing_that_was_seen_by_the_description_of_before_is_recalled(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 30.0})
+    desk.run(450)
+    desk.look()
+    desk.run(800, ['front'])
+    assert [view.name for view in desk.look().observation.views] == CAMERAS
+    desk.describe()
+    look = desk.look().observation
+    assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
+
+
 def test_a_camera_whose_depth_stops_is_left_out_with_its_last_look(desk):
     desk = desk(**{'tier1.memory_age': 3.0})
     desk.run(450)

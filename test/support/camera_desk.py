@@ -39,6 +39,11 @@ class Desk:
         self.sent = {}
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 
+    def describe(self, urdf=URDF):
+        """Have another description of the robot come."""
+        self.finder = CameraFinder(Robot.from_urdf(urdf), extrinsics_of(self.values),
+                                   TransformTree())
+
     def joints(self, stamp):
         """Return where the joints are at a stamp."""
         return READY | {'shoulder_pan_joint': SPEED * (stamp - self.begin) * 1e-9}

@@ -70,6 +70,7 @@ class CameraInput:
                                           _KEPT, reliability)
         self.last_good = time.monotonic()     # [s] when it was last of use, or began
         self._last: FramedView | None = None  # the newest one that was of use
+        self._robot: Robot | None = None      # that it is of
         self._looked_at_frame = 0.0           # [s] monotonic
 
     def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any]) -> FramedView:
@@ -83,6 +84,8 @@ class CameraInput:
         """
         own = of_camera(values, self.name)
         robot, limit = finder.robot, own['max_input_age']
+        if robot is not self._robot:     # poses and joints of another say nothing of this one
+            self._robot, self._last = robot, None
         if (newest := self._image.latest()) is not None:     # before what does not belong to it
             self._refuse_stale_image(newest, now_ns, limit)
         entry, joints, depth_entry = self._newest_complete(robot, own)

@@ -25,6 +25,7 @@ from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput
 from kinema4d_ros.nodes.shadow_sim.received import Received
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import (COLLISION_OBJECTS, NVBLOX, OCTOMAP,
                                                             PLANNING_SCENE, POINTS, VOXELS)
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, PointSource, SceneSource, SolidSource, VoxelSource
 
 _MOST_POINTS = 2_000_000
@@ -65,7 +66,7 @@ class SceneInput:
         self._resolution: float = told.get('resolution', 0.0)
         self._objects, self._blocks = CollisionObjects(), VoxelBlocks()
         self._buffer = StampedBuffer(1)
-        self._made: tuple[Entry, SceneSource] | None = None
+        self._made: tuple[Entry, Robot, SceneSource] | None = None
         self.lacking = self._subscribe()
 
     def _subscribe(self) -> str:
@@ -129,16 +130,16 @@ class SceneInput:
                 'is not known: start this node before what publishes it, or publish it once whole'))
         self._refuse_stale(entry, now_ns)
         made = self._made
-        if made is None or made[0] is not entry:
+        if made is None or made[0] is not entry or made[1] is not finder.robot:
             try:
-                made = entry, self._convert(entry, finder, values, live)
+                made = entry, finder.robot, self._convert(entry, finder, values, live)
             except InputProblem:
                 raise
             except Kinema4DError as error:
                 raise InputProblem.of(error) from error
             if self._objects.is_empty:       # frames of objects may move with the robot
                 self._made = made
-        return made[1]
+        return made[2]
 
     @property
     def problems(self) -> Mapping[str, str]:
