@@ -60,6 +60,11 @@ class DriftHistory:
         self.limit = limit
         self._samples: deque[DriftSample] = deque(maxlen=_KEPT)
 
+    @property
+    def newest_ns(self) -> int | None:
+        """Stamp of the latest look [ns], None before the first."""
+        return self._samples[-1].stamp_ns if self._samples else None
+
     def add(self, sample: DriftSample) -> None:
         """Add a look; one that could not tell (NaN) is left out, and time that ran back forgets."""
         if not (math.isfinite(sample.offset) and math.isfinite(sample.sigma)):
@@ -74,14 +79,15 @@ class DriftHistory:
 
     def drift(self) -> Drift:
         """Return what the looks say together."""
-        if not self._samples:
+        samples = list(self._samples)      # another thread may add to them
+        if not samples:
             return Drift(0, math.nan, math.nan, math.nan, math.nan, self.limit, False)
-        times = np.array([sample.stamp_ns for sample in self._samples]) * 1e-9
-        offsets = np.array([sample.offset for sample in self._samples])
+        times = np.array([sample.stamp_ns for sample in samples]) * 1e-9
+        offsets = np.array([sample.offset for sample in samples])
         recent = times >= times[-1] - _RECENT
         now = float(np.median(offsets[recent]))
-        pixels = float(np.median([sample.pixels for sample in self._samples][-int(recent.sum()):]))
-        noise = float(np.median([sample.sigma for sample in self._samples][-int(recent.sum()):]))
+        pixels = float(np.median([sample.pixels for sample in samples][-int(recent.sum()):]))
+        noise = float(np.median([sample.sigma for sample in samples][-int(recent.sum()):]))
         trend = math.nan
         if len(times) >= _FEWEST and times[-1] - times[0] >= _SHORTEST:
             trend = 3600 * _slope(times, offsets)

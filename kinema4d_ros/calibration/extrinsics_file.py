@@ -66,11 +66,19 @@ class Extrinsics:
         T = self.T_parent_camera @ np.linalg.inv(self.T_optical_camera)
         return [*T[:3, 3].tolist(), *Rotation.from_matrix(T[:3, :3]).as_quat().tolist()]
 
-    def save(self, path: str | Path) -> None:
-        """Write the file."""
+    def save(self, path: str | Path, camera: str = '') -> None:
+        """
+        Write the file.
+
+        :param camera: name of the camera where shadow_sim has several; '' for the parameters of a
+            single one.
+        """
         pose = ', '.join(f'{value:.9e}' for value in self.pose)
         lines = ['# Where a camera is, by `kinema4d calibrate`. For shadow_sim and viewer:',
                  '#   ros2 run kinema4d_ros shadow_sim --ros-args --params-file THIS_FILE']
+        if camera:
+            lines.append(f'# It is of the camera {camera}, which the parameter `cameras` must '
+                         'name; give this file after that.')
         if not self.stays:
             x, y, z, *q = (f'{value:.6f}' for value in self.pose)
             lines += [
@@ -79,13 +87,17 @@ class Extrinsics:
                 f'{self.parent} --child-frame-id {self.frame or "camera_optical_frame"}',
                 f'#     --x {x} --y {y} --z {z} --qx {q[0]} --qy {q[1]} --qz {q[2]} --qw {q[3]}']
         lines += ['/**:', '  ros__parameters:']
-        if self.stays:
-            lines.append(f'    extrinsics: [{pose}]')
-        lines += ['    tier1:', '      calibration_sigma: '
+        said = [f'extrinsics: [{pose}]'] if self.stays else []
+        sigmas = ['calibration_sigma: '
                   f'{max(self.calibration_sigma, _LEAST_SIGMA):.6e}',
-                  '      calibration_turn_sigma: '
-                  f'{max(self.calibration_turn_sigma, _LEAST_TURN):.6e}',
-                  f'{_OWN}:', '  ros__parameters:', f'    parent: {json.dumps(self.parent)}',
+                  'calibration_turn_sigma: '
+                  f'{max(self.calibration_turn_sigma, _LEAST_TURN):.6e}']
+        if camera:
+            lines += [f'    {camera}:', *(f'      {line}' for line in (*said, *sigmas))]
+        else:
+            lines += [*(f'    {line}' for line in said), '    tier1:',
+                      *(f'      {line}' for line in sigmas)]
+        lines += [f'{_OWN}:', '  ros__parameters:', f'    parent: {json.dumps(self.parent)}',
                   f'    frame: {json.dumps(self.frame)}', f'    stays: {str(self.stays).lower()}',
                   f'    pose: [{pose}]',
                   '    camera_in_frame: [' + ', '.join(

@@ -16,6 +16,7 @@ import numpy as np
 from kinema4d_ros.calibration.arm_frames import ArmFrames
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.episodes import CameraTopics, EpisodeFrames, find_episode, Topic
+from kinema4d_ros.episodes.topics import CAMERA
 from kinema4d_ros.episodes.storage import Messages
 from kinema4d_ros.errors import CalibrationError
 from kinema4d_ros.robot import ForwardKinematics, Robot
@@ -39,9 +40,11 @@ class CalibrationSource:
     #: link that moves and that the camera is said to be on; '' for one that stays
     mount: str = ''
     T_optical_camera: np.ndarray = field(default_factory=lambda: np.eye(4))   # of P, in `frame`
+    camera_name: str = ''    # where it is one of several, or not called as the only one mostly is
 
 
-def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyType({}),
+def read_source(path: str | Path, *, camera: str = '',
+                topics: Mapping[str, str] = MappingProxyType({}),
                 package_paths: Sequence[str | Path] = (),
                 report: Callable[[str, int, int], None] = lambda *_: None) -> CalibrationSource:
     """
@@ -51,26 +54,35 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
     between two joint states;
     images before the first or after the last of these are left out.
 
+    :param camera: name of the camera; '' for the first. What is of one camera only is taken for it.
     :param topics: as `Episode.open`.
-    :raises CalibrationError: a folder is not of the form; :raises EpisodeError: a bag cannot be
-        read.
+    :raises CalibrationError: a folder is not of the form, or there is no such camera; :raises
+        EpisodeError: a bag cannot be read, or nothing can have this name.
     """
     path = Path(path).expanduser()
+    CameraTopics(camera or CAMERA)      # which refuses what is no name
     if path.name == FRAMES_FILE or (path.is_dir() and (path / FRAMES_FILE).is_file()):
         return _read_folder(path.parent if path.name == FRAMES_FILE else path, package_paths,
-                            report)
+                            report, camera)
     anything = JointTrajectory(('none',), np.array([0.0]), np.zeros((1, 1)))
     messages = Messages(find_episode(path), topics, anything, placed=False)
     robot = Robot.from_urdf(messages.only(Topic.ROBOT_DESCRIPTION).data,
                             package_paths=package_paths)
-    info = messages.get(Topic.CAMERA_INFO, 0)
+    names = messages.cameras
+    if len(names) > 1 and camera and camera not in names:
+        raise CalibrationError(f'{path} has no camera {camera!r}; it has: {", ".join(names)}')
+    # the first has the topics of the only one
+    of = CameraTopics(camera) if camera in names[1:] else CameraTopics()
+    if not len(messages.stamps(of.camera_info)) or not len(messages.stamps(of.image)):
+        raise CalibrationError(f'{path} lacks images or camera_info of the camera {of.name!r}')
+    info = messages.get(of.camera_info, 0)
     roi = info.roi
     calibration = CameraCalibration(
         width=info.width, height=info.height, distortion_model=info.distortion_model,
         D=tuple(info.d), K=tuple(info.k), R=tuple(info.r), P=tuple(info.p),
         binning_x=info.binning_x, binning_y=info.binning_y,
         roi=(roi.x_offset, roi.y_offset, roi.width, roi.height))
-    frames = EpisodeFrames(messages, 0, (info.height, info.width), CameraTopics())
+    frames = EpisodeFrames(messages, 0, (info.height, info.width), of)
     times, states = _joint_states(messages, robot)
     positions, known = joints_between(times, states, frames.stamps_ns)
     if not len(known):
@@ -88,7 +100,9 @@ def read_source(path: str | Path, *, topics: Mapping[str, str] = MappingProxyTyp
     T_base_camera, mount = _said(robot, name, arm.joint_positions[0])
     if T_base_camera is not None:
         T_base_camera = T_base_camera @ calibration.T_optical_camera
-    return CalibrationSource(arm, robot, name, T_base_camera, mount, calibration.T_optical_camera)
+    named = camera or (names[0] if len(names) > 1 or names[0] != CAMERA else '')
+    return CalibrationSource(arm, robot, name, T_base_camera, mount,
+                             calibration.T_optical_camera, named)
 
 
 def _stacked(depths: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -135,7 +149,7 @@ def _said(robot: Robot, frame: str, positions: np.ndarray) -> tuple[np.ndarray |
 
 
 def _read_folder(folder: Path, package_paths: Sequence[str | Path],
-                 report: Callable[[str, int, int], None]) -> CalibrationSource:
+                 report: Callable[[str, int, int], None], camera_name: str) -> CalibrationSource:
     try:
         document: Any = json.loads((folder / FRAMES_FILE).read_text())
         rows, names = document['frames'], [str(name) for name in document['joint_names']]
@@ -163,7 +177,8 @@ def _read_folder(folder: Path, package_paths: Sequence[str | Path],
                                'pixels')
     camera = PinholeCamera(width, height, **K)
     arm = ArmFrames(np.stack(images), _stacked(depths), np.stack(positions), camera)
-    return CalibrationSource(arm, robot, str(document.get('frame', '')), T_base_camera)
+    return CalibrationSource(arm, robot, str(document.get('frame', '')), T_base_camera,
+                             camera_name=camera_name)
 
 
 def _picture(path: Path, flags: int) -> np.ndarray:

@@ -43,6 +43,7 @@ examples:
   kinema4d calibrate monday --anywhere --focal          # nothing is known of the camera
   kinema4d calibrate monday --board charuco:7x5:0.04:0.03:DICT_5X5_100 --hand panda_hand
   kinema4d calibrate monday --board apriltag:3:0.08 --on panda_hand
+  kinema4d calibrate monday --camera front --out front.yaml
   kinema4d calibrate --live 30 --out camera.yaml"""
 
 
@@ -55,6 +56,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, metavar='FILE', help='YAML file for the result')
     parser.add_argument('--picture', type=Path, metavar='FILE',
                         help='picture of the drawn robot on the real one, before and after')
+    parser.add_argument('--camera', default='', metavar='NAME',
+                        help='which of several cameras; the file is of NAME.extrinsics then')
     parser.add_argument('--board', default='', metavar='BOARD', help='board or tag; see below')
     parser.add_argument('--on', default='', metavar='LINK', help='link that the camera is on')
     parser.add_argument('--hand', default='', metavar='LINK',
@@ -84,11 +87,11 @@ def run(options: argparse.Namespace) -> Exit:
         raise ConfigurationError(f'--live must be 5 to 600 s, got {options.live:g}')
     with tempfile.TemporaryDirectory() as folder:
         bag = Path(folder) / 'live'
-        _record(options.live, bag, options.ros_arguments)
+        _record(options.live, bag, options.camera, options.ros_arguments)
         return _calibrate(options, bag)
 
 
-def _record(seconds: float, bag: Path, ros_arguments: list[str]) -> None:
+def _record(seconds: float, bag: Path, camera: str, ros_arguments: list[str]) -> None:
     """Record a live robot as `kinema4d record` does, while somebody moves it."""
     import subprocess
 
@@ -98,7 +101,8 @@ def _record(seconds: float, bag: Path, ros_arguments: list[str]) -> None:
     ros.use_large_messages()
     with show.progress('calibrate') as report:
         report(f'recording for {seconds:g} s; move the robot', 0, 0)
-        with ros.beside('recorder', f'output:={bag}', ros_arguments=ros_arguments) as recorder:
+        parameters = [f'output:={bag}', *([f'cameras:=[{camera}]'] if camera else [])]
+        with ros.beside('recorder', *parameters, ros_arguments=ros_arguments) as recorder:
             try:
                 recorder.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -113,7 +117,7 @@ def _calibrate(options: argparse.Namespace, path: Path) -> Exit:
 
     show.say_first_run()
     with show.progress('calibrate') as report:
-        source = read_source(path, topics=topics_of(options.topic),
+        source = read_source(path, camera=options.camera, topics=topics_of(options.topic),
                              package_paths=options.package_path, report=report)
         find = _by_board if options.board else _by_robot
         extrinsics, camera, T_base_camera, rows = find(options, source, report)
@@ -122,7 +126,7 @@ def _calibrate(options: argparse.Namespace, path: Path) -> Exit:
     if extrinsics.stays and source.T_base_camera is not None and not source.mount:
         rows.append(('from where it was said to be', _step(source.T_base_camera, T_base_camera)))
     if options.out is not None:
-        extrinsics.save(options.out)
+        extrinsics.save(options.out, source.camera_name)
     if options.picture is not None:
         _draw(options, source, camera, T_base_camera if extrinsics.stays else None)
     if options.json:

@@ -11,7 +11,7 @@ from arm_film import CAMERA, moved, step_between, TRUE
 from kinema4d_ros.calibration import Extrinsics, read_source
 from kinema4d_ros.calibration.sources import joints_between
 from kinema4d_ros.cli.main import main
-from kinema4d_ros.errors import CalibrationError
+from kinema4d_ros.errors import CalibrationError, EpisodeError
 from kinema4d_ros.resources import share_dir
 
 
@@ -37,7 +37,8 @@ def folder(arm, film, tmp_path_factory):
 def test_a_folder_is_calibrated(folder, tmp_path, capsys):
     out, picture = tmp_path / 'camera.yaml', tmp_path / 'camera.png'
     assert main(['calibrate', str(folder), '--frames', '12', '--out', str(out),
-                 '--picture', str(picture)]) == 0
+                 '--picture', str(picture), '--camera', 'side']) == 0
+    assert '    side:\n      extrinsics: [' in out.read_text()
     found = Extrinsics.load(out)
     millimetres, degrees = step_between(TRUE, found.T_parent_camera)
     assert millimetres < 4 and degrees < 0.3
@@ -52,6 +53,19 @@ def test_an_image_without_depth_is_one_of_those_with(folder):
     """A driver drops one now and then."""
     depths = read_source(folder).frames.depths
     assert depths is not None and np.isnan(depths[0]).all() and np.isfinite(depths[1]).all()
+
+
+def test_the_camera_is_that_of_the_name(folder):
+    wrist = read_source('libero_object_6_0_success_wrist', camera='wrist')
+    first = read_source('libero_object_6_0_success_wrist')
+    assert (wrist.camera_name, first.camera_name) == ('wrist', 'camera')
+    assert wrist.frame != first.frame and wrist.mount and not first.mount
+    assert read_source('libero_spatial_0_0_into_table').camera_name == ''
+    assert read_source(folder, camera='side').camera_name == 'side'
+    with pytest.raises(CalibrationError, match="no camera 'side'; it has: camera, wrist"):
+        read_source('libero_object_6_0_success_wrist', camera='side')
+    with pytest.raises(EpisodeError, match="'a/b' names no camera"):
+        read_source(folder, camera='a/b')
 
 
 def test_a_source_has_to_be_named(capsys):

@@ -11,7 +11,9 @@ from arm_film import CAMERA, TRUE
 from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.calibration import Extrinsics
-from kinema4d_ros.errors import CalibrationError
+from kinema4d_ros.errors import CalibrationError, ConfigurationError
+from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
+from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 
 
 def made(**changes):
@@ -57,6 +59,24 @@ def test_the_right_camera_of_a_pair_is_not_shifted_twice(tmp_path):
     found = Extrinsics.load(tmp_path / 'camera.yaml')
     np.testing.assert_allclose(found.T_parent_camera, TRUE, atol=1e-7)
     np.testing.assert_allclose(found.T_optical_camera, T_optical_camera)
+
+
+def test_shadow_sim_accepts_it_for_a_single_camera_and_for_one_of_several(tmp_path):
+    made().save(tmp_path / 'camera.yaml')
+    values = TABLE.check_yaml((tmp_path / 'camera.yaml').read_text(), 'shadow_sim')
+    assert values['extrinsics'] == pytest.approx(made().pose)
+    assert values['tier1.calibration_turn_sigma'] == 0.004
+    made().save(tmp_path / 'side.yaml', 'side')
+    text = (tmp_path / 'side.yaml').read_text()
+    with pytest.raises(ConfigurationError, match="of a camera 'side'.*add it to the parameter"):
+        TABLE.check_yaml(text, 'shadow_sim')
+    beside = text.replace('  ros__parameters:', '  ros__parameters:\n    cameras: [front, side]', 1)
+    values = TABLE.check_yaml(beside, 'shadow_sim')
+    assert extrinsics_of(values) == {'front': (), 'side': pytest.approx(made().pose)}
+    assert (values['side.calibration_sigma'], values['side.calibration_turn_sigma']) \
+        == (0.001, 0.004)
+    assert values['tier1.calibration_turn_sigma'] != 0.004      # that of the others
+    assert Extrinsics.load(tmp_path / 'side.yaml').frame == 'optical'
 
 
 def test_a_camera_on_the_hand_is_no_parameter(tmp_path):

@@ -54,6 +54,54 @@ def test_a_camera_that_stops_is_left_out_with_its_last_look_until_that_is_forgot
     assert not desk.look().observation.left_out      # it is back by itself
 
 
+def test_nothing_that_was_seen_by_the_description_of_before_is_recalled(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 30.0})
+    desk.run(450)
+    desk.look()
+    desk.run(800, ['front'])
+    assert [view.name for view in desk.look().observation.views] == CAMERAS
+    desk.describe()
+    look = desk.look().observation
+    assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
+
+
+def test_a_camera_whose_depth_stops_is_left_out_with_its_last_look(desk):
+    desk = desk(**{'tier1.memory_age': 3.0})
+    desk.run(450)
+    desk.look()
+    desk.run(1000, flat=['wrist'])
+    for _ in range(2):       # what is left out does not become what it saw last
+        look = desk.look()
+        wrist = look.observation.views[1]
+        assert wrist.depth is not None and desk.now - wrist.stamp_ns > 900 * MS
+        why = look.observation.left_out['wrist']
+        assert why.startswith('is late: the newest depth image on /wrist/depth/image_raw is 1.00 s '
+                              'from the image, limit 0.05 s')
+        assert 'set wrist.depth_transport to none' in why
+    with pytest.raises(InputProblem, match='camera wrist is late: the newest depth'):
+        desk.look(**{'wrist.required': True})
+    desk.run(200)
+    assert not desk.look().observation.left_out
+
+
+def test_a_camera_whose_depth_never_came_says_so_unless_it_has_none(desk):
+    flat, camera = desk(), desk(**{'wrist.depth_transport': 'none', 'wrist.required': True})
+    for each in flat, camera:
+        each.run(450, flat=['wrist'])
+    why = flat.look().observation.left_out['wrist']
+    assert why.startswith('cannot be used: nothing usable has been received on '
+                          '/wrist/depth/image_raw')
+    look = camera.look().observation
+    assert not look.left_out and look.views[1].depth is None
+
+
+def test_a_camera_alone_is_judged_without_its_depth(desk):
+    desk = desk(cameras=['front'])
+    desk.run(450, ['front'], flat=['front'])
+    look = desk.look().observation
+    assert look.views[0].depth is None and not look.left_out
+
+
 def test_nothing_goes_without_a_camera_that_is_required(desk):
     desk = desk(**{'wrist.required': True, 'tier1.memory_age': 30.0})
     desk.run(1500, ['front'])

@@ -1,6 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What shadow_sim says on /diagnostics of a camera that stays, and of one that was knocked."""
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 from arm_film import Arm, moved, TRUE
@@ -63,6 +66,48 @@ def test_a_camera_that_was_knocked(arm):
     assert status.level == DiagnosticStatus.OK
 
 
+def test_each_view_is_compared_with_the_joints_at_its_own_stamp(arm):
+    """The arm has moved on when the newest camera sees it."""
+    watch, told, seen = DriftWatch(), settings(), looks(arm, TRUE)
+    for first, then in itertools.pairwise(seen):
+        front = dataclasses.replace(first.view, name='front', joint_positions=first.joint_positions)
+        side = dataclasses.replace(then.view, name='side', joint_positions=then.joint_positions)
+        watch.look(Observation(then.stamp_ns, (front, side), then.joint_positions),
+                   arm.model.robot, told)
+    for status in watch.status():
+        assert float(value(status, 'offset [mm]')) < 2.0, status.message
+        assert int(value(status, 'looks')) >= 4
+
+
+def test_what_was_looked_at_or_is_left_out_is_no_new_look(arm):
+    watch, first = DriftWatch(), looks(arm, TRUE, count=2)[1]
+    for left_out in {}, {}, {'camera': 'is late: 0.8 s old'}:
+        watch.look(dataclasses.replace(first, left_out=left_out), arm.model.robot, settings())
+    status, = watch.status()
+    assert value(status, 'looks') == '1'
+    assert value(status, 'last look') == 'the camera is late: 0.8 s old'
+
+
+def test_a_view_is_compared_by_the_calibration_of_its_camera(arm):
+    """One that is known to be exact is not laid over as far as one that is not."""
+    sigmas = {'calibration_sigma': 1e-6, 'calibration_turn_sigma': 1e-6}
+    own, general = DriftWatch(), DriftWatch()
+    for seen in looks(arm, moved(TRUE, 20, 0.0), count=2):
+        own.look(seen.with_view(**sigmas), arm.model.robot, settings())
+        general.look(seen, arm.model.robot, settings(**{
+            f'tier1.{key}': sigma for key, sigma in sigmas.items()}))
+    (by_own,), (by_general,) = own.status(), general.status()
+    assert value(by_own, 'offset [mm]') == value(by_general, 'offset [mm]')
+
+
+def test_nothing_stays_of_what_is_cleared(arm):
+    watch = DriftWatch()
+    for observation in looks(arm, TRUE, count=2):
+        watch.look(observation, arm.model.robot, settings())
+    watch.clear()
+    assert not list(watch.status())
+
+
 def test_without_depth_it_says_so(arm):
     status, = watched(arm, TRUE, depth=False)
     assert value(status, 'last look') == 'the camera has no depth'
@@ -87,8 +132,9 @@ def test_it_is_among_the_diagnostics(arm, ros_domain):
     with made() as graph:
         heard = graph.listen('/diagnostics', DiagnosticArray, 10)
         publisher = DiagnosticsPublisher(graph.node)
+        publisher.look_for_drift(looks(arm, TRUE, count=1)[0], None, settings())   # logged, no more
         for observation in looks(arm, TRUE, count=3):
-            publisher.drift.look(observation, arm.model.robot, settings())
+            publisher.look_for_drift(observation, arm.model.robot, settings())
         graph.wait(lambda: graph.node.count_subscribers('/diagnostics') > 0, 'the listener')
         publisher.publish(diagnostics(graph.node, 'demo_arm', (), (), None, {}))
         graph.wait(lambda: heard, 'the diagnostics')

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from camera_desk import HAND, MS, ROBOT
+from graph import URDF
 from scene_messages import layer, scene, thing
 from sensor_msgs.msg import PointCloud2
 
@@ -53,6 +54,16 @@ def test_points_and_voxels_are_sources_in_the_frame_of_the_robot(desk):
                                   [VoxelSource.OCCUPIED, VoxelSource.UNKNOWN])
     assert not look.observation.left_out
     assert desk.look().observation.others[0] is cloud      # converted once
+
+
+def test_another_description_of_the_robot_has_sources_made_anew(desk):
+    desk = desk(**BOTH)
+    desk.run(300)
+    put(desk, 'lidar', desk.now, frame=HAND)
+    before = desk.look().observation.others[0]
+    desk.describe(URDF.replace('xyz="0 0 0.30"', 'xyz="0 0 0.50"'))
+    after = desk.look().observation.others[0]
+    assert abs(after.points - before.points).max() > 0.05
 
 
 def test_a_source_that_is_silent_late_or_in_no_frame_is_left_out_and_comes_back(desk):

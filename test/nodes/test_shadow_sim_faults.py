@@ -18,6 +18,7 @@ from shadow_bench import running
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.nodes.shadow_sim import node as node_module
 from kinema4d_ros.nodes.shadow_sim import received
+from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
 from kinema4d_ros.nodes.shadow_sim.node import FAILURE, ShadowSim, SUCCESS
 
 _LISTENED = ('joint_states', 'joint_trajectory', 'camera/image_raw')
@@ -79,6 +80,8 @@ def configured():
 
 
 def test_what_a_failed_activation_made_is_undone(ros_domain, monkeypatch):
+    cleared = []
+
     def fail(subscription):
         raise RuntimeError('no thread to be had')
 
@@ -92,7 +95,9 @@ def test_what_a_failed_activation_made_is_undone(ros_domain, monkeypatch):
         assert [node.count_subscribers(topic) for topic in _LISTENED] == [1, 1, 1]
         assert node.trigger_deactivate() == SUCCESS
         assert [node.count_subscribers(topic) for topic in _LISTENED] == [0, 0, 0]
+        monkeypatch.setattr(DriftWatch, 'clear', lambda watch: cleared.append(watch))
         assert node.trigger_cleanup() == SUCCESS
+        assert len(cleared) == 1      # what cameras saw of the robot goes, too
 
 
 @pytest.mark.parametrize('what', ['a timer', 'camera/image_raw'])

@@ -39,6 +39,11 @@ class Desk:
         self.sent = {}
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 
+    def describe(self, urdf=URDF):
+        """Have another description of the robot come."""
+        self.finder = CameraFinder(Robot.from_urdf(urdf), extrinsics_of(self.values),
+                                   TransformTree())
+
     def joints(self, stamp):
         """Return where the joints are at a stamp."""
         return READY | {'shoulder_pan_joint': SPEED * (stamp - self.begin) * 1e-9}
@@ -58,17 +63,22 @@ class Desk:
         self.put('joint_states', joint_state_message(self.joints(stamp), self.header(stamp)))
 
     def show(self, name, stamp, *, depth=1.5, sender=0, frame=None):
-        """Hand over one look of a camera."""
+        """Hand over one look of a camera; `depth` [m] is that of a wall, None without one."""
         header = self.header(stamp, frame or FRAMES[name])
         shape = (HEIGHT, WIDTH)
         self.put(f'{name}/camera_info', camera_info_message(self.camera, header), sender)
-        self.put(f'{name}/depth/image_raw',
-                 array_to_image(np.full(shape, depth, np.float32), header, '32FC1'), sender)
+        if depth is not None:
+            self.put(f'{name}/depth/image_raw',
+                     array_to_image(np.full(shape, depth, np.float32), header, '32FC1'), sender)
         self.put(f'{name}/image_raw', array_to_image(np.zeros((*shape, 3), np.uint8), header),
                  sender)
 
-    def run(self, milliseconds, cameras=CAMERAS):
-        """Let time pass: joints every 20 ms, cameras every 100 ms, the wrist's 30 ms later."""
+    def run(self, milliseconds, cameras=CAMERAS, *, flat=()):
+        """
+        Let time pass: joints every 20 ms, cameras every 100 ms, the wrist's 30 ms later.
+
+        :param flat: those of the cameras whose depth does not come.
+        """
         until = self.now + milliseconds * MS
         while self.now < until:
             self.now += 10 * MS
@@ -77,7 +87,7 @@ class Desk:
                 self.feel(self.now)
             for name, late in ('front', 0), ('wrist', 30):
                 if since % 100 == late and name in cameras:
-                    self.show(name, self.now)
+                    self.show(name, self.now, depth=None if name in flat else 1.5)
 
     def look(self, **values):
         """Return what is observed now."""

@@ -70,6 +70,7 @@ class CameraInput:
                                           _KEPT, reliability)
         self.last_good = time.monotonic()     # [s] when it was last of use, or began
         self._last: FramedView | None = None  # the newest one that was of use
+        self._robot: Robot | None = None      # that it is of
         self._looked_at_frame = 0.0           # [s] monotonic
 
     def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any]) -> FramedView:
@@ -83,6 +84,8 @@ class CameraInput:
         """
         own = of_camera(values, self.name)
         robot, limit = finder.robot, own['max_input_age']
+        if robot is not self._robot:     # poses and joints of another say nothing of this one
+            self._robot, self._last = robot, None
         if (newest := self._image.latest()) is not None:     # before what does not belong to it
             self._refuse_stale_image(newest, now_ns, limit)
         entry, joints, depth_entry = self._newest_complete(robot, own)
@@ -118,6 +121,8 @@ class CameraInput:
                 publishers(node, topic) for topic in ('/tf_static', '/tf'))) from error
         except Kinema4DError as error:
             raise InputProblem.of(error) from error
+        if depth is None and self._depth is not None and len(values['cameras']) > 1:
+            raise self._without_depth(entry, own)
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
         self.last_good = time.monotonic()
         self._last = FramedView(view, joints, frame, pose.mount is None, is_in_frame)
@@ -171,6 +176,24 @@ class CameraInput:
             return newest, self._joints.at(robot, newest, within_ns, values), None
         self._note_depth_apart(best[0], within_ns)
         return best
+
+    def _without_depth(self, image: Entry, values: Mapping[str, Any]) -> InputProblem:
+        """
+        Return why a view without the depth that the camera should measure does not count.
+
+        Beside the depth of the others nobody would notice that it is gone. Of a single camera
+        that is noticed: tier 1 does not run.
+        """
+        newest = None if self._depth is None else self._depth.latest()
+        end = f'; set {self.name}.depth_transport to none if the camera measures no depth'
+        if newest is None:
+            return InputProblem(FindingCode.MISSING_INPUT,
+                                f'{self._received.missing(self.depth_topic)}{end}')
+        name = self._received.node.resolve_topic_name(self.depth_topic)
+        return InputProblem(FindingCode.STALE_INPUT, (
+            f'the newest depth image on {name} is '
+            f'{abs(image.stamp_ns - newest.stamp_ns) / NS:.2f} s from the image, limit '
+            f'{values["sync_tolerance"]} s (sync_tolerance){end}'))
 
     def _refuse_stale_image(self, entry: Entry, now_ns: int, limit: float) -> None:
         node = self._received.node

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -15,7 +16,7 @@ from kinema4d_ros.camera.robot_agreement import robot_agreement
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import Observation
+from kinema4d_ros.types import CameraView, Observation
 
 #: in the name of the status of each camera
 DRIFT = 'camera drift'
@@ -36,11 +37,17 @@ class DriftWatch:
 
     def clear(self) -> None:
         """Forget all: the clock jumped back, or the node is cleaned up."""
-        self._robot, self._renderer = None, None
+        self._robot, self._renderer, self._kinematics = None, None, None
         self._histories, self._why_not = {}, {}
 
     def look(self, observation: Observation, robot: Robot, settings: ShadowSimSettings) -> None:
-        """Look for the robot in each view with depth, where the last look is long enough ago."""
+        """
+        Look for the robot in each view with depth, where the last look is long enough ago.
+
+        Each view is compared as it was taken: with the joints at its stamp and by the calibration
+        of its camera. One that was looked at before, or that is there as what a camera that is
+        left out saw last, says nothing new.
+        """
         values, now = settings.values, time.monotonic()
         if self._next is None:
             self._next = now + values['drift_period']
@@ -54,35 +61,41 @@ class DriftWatch:
             except Kinema4DError:      # said where it matters: no verdict can be made
                 self._renderer = None
             self._robot, self._kinematics = robot, ForwardKinematics(robot)
-        if self._renderer is None or self._kinematics is None:
+        # `clear` may be called meanwhile by others: what is found goes where nobody looks then
+        renderer, kinematics = self._renderer, self._kinematics
+        histories, why_not = self._histories, self._why_not
+        if renderer is None or kinematics is None:
             return
-        positions = robot.configuration(observation.joint_positions, strict=False)
-        T_base_link = self._kinematics(positions[None])
         for view in observation.views:
-            history = self._histories.setdefault(view.name, DriftHistory(values['drift_limit']))
+            history = histories.setdefault(view.name, DriftHistory(values['drift_limit']))
             history.limit = values['drift_limit']
-            if view.depth is None:
-                self._why_not[view.name] = 'the camera has no depth'
+            stamp_ns = view.stamp_ns or observation.stamp_ns
+            if view.name in observation.left_out:
+                why_not[view.name] = f'the camera {observation.left_out[view.name]}'
                 continue
-            drawn = self._renderer.render(T_base_link, view.camera, view.T_base_camera)
+            if stamp_ns == history.newest_ns:
+                continue
+            if view.depth is None:
+                why_not[view.name] = 'the camera has no depth'
+                continue
+            positions = robot.configuration(observation.joints_of(view), strict=False)
+            drawn = renderer.render(kinematics(positions[None]), view.camera, view.T_base_camera)
             found = robot_agreement(
                 view.depth, drawn.pointmap[0], drawn.link_id[0], robot.link_names, view.camera,
-                calibration=(values['tier1.calibration_sigma'],
-                             values['tier1.calibration_turn_sigma']))
+                calibration=_calibration(view, values))
             why = found.why_not_compared()
             if why is None and found.share < _LEAST_SHARE:
                 why = (f'only {100 * found.share:.0f} % of the robot is seen within 8 cm of where '
                        'it should be')
             if why is not None:
-                self._why_not[view.name] = why
+                why_not[view.name] = why
                 continue
-            self._why_not.pop(view.name, None)
-            history.add(DriftSample(view.stamp_ns or observation.stamp_ns, found.offset,
-                                    found.pixels, found.shift_sigma))
+            why_not.pop(view.name, None)
+            history.add(DriftSample(stamp_ns, found.offset, found.pixels, found.shift_sigma))
 
     def status(self) -> Iterator[DiagnosticStatus]:
         """Yield one status for each camera that was looked at."""
-        for name, history in self._histories.items():
+        for name, history in list(self._histories.items()):      # others add to them
             drift, why = history.drift(), self._why_not.get(name, '')
             values = {'camera': name, 'looks': drift.samples, 'limit [mm]': 1000 * drift.limit,
                       'offset [mm]': 1000 * drift.offset, 'offset [px]': drift.pixels,
@@ -94,6 +107,13 @@ class DriftWatch:
                 message=f'{name}: {drift.sentence}' + (
                     f'; the last look could not tell: {why}' if why and not drift.samples else ''),
                 values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()])
+
+
+def _calibration(view: CameraView, values: Mapping[str, Any]) -> tuple[float, float]:
+    """Return how well a camera is calibrated: its place [m], and how it is turned [rad]."""
+    place, turn = view.calibration_sigma, view.calibration_turn_sigma
+    return (values['tier1.calibration_sigma'] if place is None else place,
+            values['tier1.calibration_turn_sigma'] if turn is None else turn)
 
 
 def _text(value: object) -> str:

@@ -282,6 +282,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)
         parts.close()
+        self._diagnostics.drift.clear()
         self._parts = None
 
     # ------------------------------------------------------------------ callbacks
@@ -291,8 +292,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         values, parts = self._settings.current.values, self._parts
         if parts is None:      # cleaned up meanwhile
             return
-        before = parts.live.current.source.text
-        if message.data == before:
+        if message.data == (before := parts.live.current.source.text):
             return
         paths = values['package_paths']
         try:
@@ -321,8 +321,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
                                f'{len(robot.joint_names)} joints')
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        parts = self._parts
-        if self._active and parts is not None:
+        if self._active and (parts := self._parts) is not None:
             parts.runner.submit(PrecheckRequest(
                 (message,), deadline=self._settings.current.values['deadline'],
                 is_streamed=True))
@@ -339,12 +338,12 @@ class ShadowSim(GuardedNode, LifecycleNode):
         try:
             observed = inputs.observe(finder, self.get_clock().now().nanoseconds,
                                       self._settings.current.values)
-            self._diagnostics.drift.look(observed.observation, finder.robot, self._settings.current)
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
         for worker in idle:
             worker.remember(observed.observation)
+        self._diagnostics.look_for_drift(observed.observation, finder.robot, self._settings.current)
 
     def _on_diagnostics(self) -> None:
         inputs, parts = self._inputs, self._parts
@@ -387,7 +386,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._forget_scene()
 
     def _forget_scene(self) -> None:
-        """Forget what was remembered of the scene."""
+        """Forget what was remembered of the scene, and where cameras saw the robot in it."""
+        self._diagnostics.drift.clear()
         parts = self._parts
         for worker in () if parts is None else parts.workers:
             worker.forget()

@@ -26,6 +26,7 @@ from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput
 from kinema4d_ros.nodes.shadow_sim.received import Received
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import (COLLISION_OBJECTS, NVBLOX, OCTOMAP,
                                                             PLANNING_SCENE, POINTS, VOXELS)
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, PointSource, SceneSource, SolidSource, VoxelSource
 
 _MOST_POINTS = 2_000_000
@@ -86,7 +87,7 @@ class SceneInput:
         self._counts_free: bool = told.get('free', False)
         self._objects, self._blocks = CollisionObjects(), VoxelBlocks()
         self.buffer = StampedBuffer(1)
-        self._made: tuple[_State, KnownSource] | None = None
+        self._made: tuple[_State, Robot, KnownSource] | None = None
         self.lacking = self._subscribe()
 
     def _subscribe(self) -> str:
@@ -156,8 +157,8 @@ class SceneInput:
                 'back, so what else it holds is not known: have it sent whole once (clear)'))
         self._refuse_stale(entry, now_ns)
         made = self._made
-        if made is not None and made[0].is_that(state):
-            return made[1]
+        if made is not None and made[0].is_that(state) and made[1] is finder.robot:
+            return made[2]
         try:
             known = self._convert(state, finder, values, live)
         except InputProblem:
@@ -165,7 +166,7 @@ class SceneInput:
         except Kinema4DError as error:
             raise InputProblem.of(error) from error
         if not state.declared.objects:       # frames of objects may move with the robot
-            self._made = state, known
+            self._made = state, finder.robot, known
         return known
 
     def clear(self) -> None:
