@@ -57,7 +57,7 @@ def test_points_and_voxels_are_sources_in_the_frame_of_the_robot(desk):
 
 
 def test_another_description_of_the_robot_has_sources_made_anew(desk):
-    desk = desk(**BOTH)
+    desk = desk(**BOTH, **OPTIONAL)
     desk.run(300)
     put(desk, 'lidar', desk.now, frame=HAND)
     before = desk.look().observation.others[0]
