@@ -85,7 +85,8 @@ def cell(module_ros_domain):
             cameras=['front', 'side'], world_model='frozen', frames=2, separate_checks='false',
             memory_rate=0.0, diagnostics_rate=5.0, verdict_lifetime=60.0, input_wait=0.3, **{
                 'front.extrinsics': pose, 'side.max_input_age': 0.5, 'front.required': 'true',
-                'tier1.memory_age': 2.5, 'scene.lidar.kind': 'points'}))
+                'tier1.memory_age': 2.5, 'scene.lidar.kind': 'points',
+                'scene.lidar.required': 'false'}))
         yield cell
         assert process.stop() == 0, process.output()
         assert 'Traceback' not in process.output(), process.output()
