@@ -33,13 +33,16 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         ConfigurationError as ConfigurationError, ContradictionError as ContradictionError,
         DatasetError as DatasetError, EpisodeError as EpisodeError,
         IncidentError as IncidentError, Kinema4DError as Kinema4DError,
-        KinematicsError as KinematicsError,
+        KinematicsError as KinematicsError, LedgerError as LedgerError,
         MeshError as MeshError, ObservationError as ObservationError,
-        PredictionCancelled as PredictionCancelled, RobotDescriptionError as RobotDescriptionError,
+        PolicyError as PolicyError, PredictionCancelled as PredictionCancelled,
+        RobotDescriptionError as RobotDescriptionError,
         TrainingError as TrainingError, TrajectoryError as TrajectoryError,
         UnknownJointError as UnknownJointError, WorldModelError as WorldModelError)
     from kinema4d_ros.policy import (ActionFormat as ActionFormat, ActionReader as ActionReader,
-                                     Reference as Reference)
+                                     Policy as Policy, PolicyObservation as PolicyObservation,
+                                     Reference as Reference, TaskOutcome as TaskOutcome,
+                                     TaskWorld as TaskWorld)
     from kinema4d_ros.precheck import (
         CameraCheck as CameraCheck, Goal as Goal, PrecheckSettings as PrecheckSettings,
         Tier0Settings as Tier0Settings, Tier1Settings as Tier1Settings,
@@ -73,10 +76,10 @@ _NAMES = {
     'camera': 'CameraCalibration LinkPose',
     'episodes': 'Episode',
     'errors': 'CalibrationError CameraError ConfigurationError ContradictionError DatasetError '
-              'EpisodeError IncidentError Kinema4DError KinematicsError MeshError '
-              'ObservationError PredictionCancelled RobotDescriptionError TrainingError '
-              'TrajectoryError UnknownJointError WorldModelError',
-    'policy': 'ActionFormat ActionReader Reference',
+              'EpisodeError IncidentError Kinema4DError KinematicsError LedgerError MeshError '
+              'ObservationError PolicyError PredictionCancelled RobotDescriptionError '
+              'TrainingError TrajectoryError UnknownJointError WorldModelError',
+    'policy': 'ActionFormat ActionReader Policy PolicyObservation Reference TaskOutcome TaskWorld',
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
                 'TouchRule Unprobed Unseen',
     'resources': 'share_dir',

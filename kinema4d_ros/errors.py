@@ -66,6 +66,14 @@ class TrainingError(Kinema4DError):
     """Training cannot start, or had to stop; the message says where and what to change."""
 
 
+class PolicyError(Kinema4DError):
+    """A policy, or what serves it, cannot be reached or answered what cannot be executed."""
+
+
+class LedgerError(Kinema4DError):
+    """A ledger of judged and executed motions cannot be read or written."""
+
+
 class PredictionCancelled(Kinema4DError):  # noqa: N818 - it is a stop on request, not an error
     """The prediction was asked to stop: cancelled, or replaced by a newer request."""
 

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> Exit:
 
     from kinema4d_ros.cli.exits import LackingError
     from kinema4d_ros.resources import share_dir
-    from kinema4d_ros.security import Keystore, Policy
+    from kinema4d_ros.security import Keystore, SecurityPolicy
     from kinema4d_ros.security.keystore import valid_until
 
     if shutil.which('openssl') is None:
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> Exit:
     ours = share_dir() / 'config' / 'security'
     files = [*(options.policy or [ours / 'policy.xml']),
              *([ours / 'player.xml'] if options.with_player else [])]
-    policies = [Policy.read(path, namespace=options.namespace.rstrip('/'),
+    policies = [SecurityPolicy.read(path, namespace=options.namespace.rstrip('/'),
                             controller=options.controller) for path in files]
     keystore = Keystore(options.folder, domain=options.domain, days=options.days)
     for folder in keystore.add(*policies, remove_others=options.remove_others):

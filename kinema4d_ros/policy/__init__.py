@@ -2,5 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies: what their actions mean as joint trajectories; no ROS."""
 from kinema4d_ros.policy.action_chunks import ActionFormat, ActionReader, Reference
+from kinema4d_ros.policy.types import Policy, PolicyObservation, TaskOutcome, TaskWorld
 
-__all__ = ['ActionFormat', 'ActionReader', 'Reference']
+__all__ = ['ActionFormat', 'ActionReader', 'Policy', 'PolicyObservation', 'Reference',
+           'TaskOutcome', 'TaskWorld']

@@ -3,7 +3,15 @@
 """Who may do what (SROS 2): policies, the permissions that follow, keystores; no ROS."""
 from kinema4d_ros.security.keystore import Keystore
 from kinema4d_ros.security.permissions import governance, permissions
-from kinema4d_ros.security.policy import Enclave, Policy, Profile, Right, Verb
+from kinema4d_ros.security.policy import Enclave, Profile, Right, SecurityPolicy, Verb
 
-__all__ = ['Enclave', 'Keystore', 'Policy', 'Profile', 'Right', 'Verb', 'governance',
-           'permissions']
+__all__ = [
+           'Enclave',
+           'Keystore',
+           'Profile',
+           'Right',
+           'SecurityPolicy',
+           'Verb',
+           'governance',
+           'permissions',
+]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.security.permissions import governance, permissions
-from kinema4d_ros.security.policy import Policy
+from kinema4d_ros.security.policy import SecurityPolicy
 
 _CAS = ('identity_ca', 'permissions_ca')
 _OF_ENCLAVE = ('cert.pem', 'key.pem', 'permissions.p7s')     # a folder with one of these is one
@@ -59,7 +59,7 @@ class Keystore:
             for name in _CAS:
                 self._make_authority(name)
 
-    def add(self, *policies: Policy, remove_others: bool = False) -> list[Path]:
+    def add(self, *policies: SecurityPolicy, remove_others: bool = False) -> list[Path]:
         """
         Make the enclaves of policies and return their folders.
 

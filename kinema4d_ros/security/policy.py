@@ -94,13 +94,13 @@ class Enclave:
 
 
 @dataclass(frozen=True)
-class Policy:
+class SecurityPolicy:
     """Enclaves by their path."""
 
     enclaves: tuple[Enclave, ...]
 
     @classmethod
-    def read(cls, path: Path, *, namespace: str = '', controller: str = '') -> Policy:
+    def read(cls, path: Path, *, namespace: str = '', controller: str = '') -> SecurityPolicy:
         """
         Read a policy file.
 

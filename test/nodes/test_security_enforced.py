@@ -23,7 +23,7 @@ from kinema4d_ros.bridge.motion import joint_state_message, trajectory_from_mess
 from kinema4d_ros.bridge.rclpy_compat import RCLError
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import trajectory_hash
-from kinema4d_ros.security import Keystore, Policy
+from kinema4d_ros.security import Keystore, SecurityPolicy
 
 pytestmark = pytest.mark.timeout(240)
 GATE, CONTROLLER = '/trajectory_gate', '/joint_trajectory_controller'
@@ -58,7 +58,7 @@ def member(ros_domain, tmp_path, monkeypatch):
     if shutil.which('openssl') is None:
         pytest.skip('there is no openssl: apt-get install openssl')
     keys = Keystore(tmp_path / 'keys', domain=ros_domain)
-    keys.add(*(Policy.read(FOLDER / f'{name}.xml') for name in ('policy', 'player')))
+    keys.add(*(SecurityPolicy.read(FOLDER / f'{name}.xml') for name in ('policy', 'player')))
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     monkeypatch.setenv('ROS_SECURITY_STRATEGY', 'Enforce')
     monkeypatch.setenv('ROS_SECURITY_KEYSTORE', str(keys.folder))
@@ -148,7 +148,7 @@ def test_joints_of_a_stranger_are_not_heard(member, tmp_path, ros_domain):
     cell = Cell(member)
     cell.wait_until_it_passes()
     theirs = Keystore(tmp_path / 'theirs', domain=ros_domain)
-    theirs.add(Policy.read(FOLDER / 'policy.xml'))
+    theirs.add(SecurityPolicy.read(FOLDER / 'policy.xml'))
     others = [member('', 'robot', ROS_SECURITY_ENABLE='false'),
               member('/kinema4d/robot', 'robot', ROS_SECURITY_KEYSTORE=str(theirs.folder)),
               member('/kinema4d/robot', 'robot')]      # the last has the robot's own key

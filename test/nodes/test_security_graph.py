@@ -14,7 +14,7 @@ from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.nodes.doctor.probe import FORMS, GraphProbe
 from kinema4d_ros.nodes.recorder.node import TOPICS
 from kinema4d_ros.resources import share_dir
-from kinema4d_ros.security import Policy, Right, Verb
+from kinema4d_ros.security import Right, SecurityPolicy, Verb
 
 MODULES = {'shadow_sim': 'shadow_sim.node', 'trajectory_gate': 'trajectory_gate.node',
            'viewer': 'viewer', 'recorder': 'recorder.node', 'episode_player': 'episode_player'}
@@ -86,8 +86,8 @@ def allowed(policy, node) -> set[Right]:
 @pytest.fixture
 def policies():
     folder = share_dir() / 'config' / 'security'
-    cell, player = (Policy.read(folder / f'{name}.xml') for name in ('policy', 'player'))
-    return Policy(cell.enclaves + player.enclaves)
+    cell, player = (SecurityPolicy.read(folder / f'{name}.xml') for name in ('policy', 'player'))
+    return SecurityPolicy(cell.enclaves + player.enclaves)
 
 
 def test_each_node_may_do_what_it_does_and_no_more(ros_domain, tmp_path, policies):

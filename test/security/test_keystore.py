@@ -13,7 +13,7 @@ import pytest
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.resources import share_dir
-from kinema4d_ros.security import Keystore, Policy, Verb
+from kinema4d_ros.security import Keystore, SecurityPolicy, Verb
 from kinema4d_ros.security.keystore import valid_until
 
 ONE = """<policy version="0.2.0"><enclaves><enclave path="/cell/arm"><profiles>
@@ -33,10 +33,10 @@ def openssl(*words) -> subprocess.CompletedProcess:
     return subprocess.run(['openssl', *map(str, words)], capture_output=True, text=True)
 
 
-def policy(tmp_path, more='') -> Policy:
+def policy(tmp_path, more='') -> SecurityPolicy:
     path = tmp_path / 'policy.xml'
     path.write_text(ONE.format(more))
-    return Policy.read(path)
+    return SecurityPolicy.read(path)
 
 
 def document(folder, name) -> ElementTree.Element:
@@ -143,7 +143,8 @@ def test_the_command_makes_what_the_policy_of_the_package_says(tmp_path, capsys,
     gate = keys / 'enclaves' / 'kinema4d' / 'trajectory_gate'
     assert 'rt/scaled/joint_trajectory' in published(gate)
     assert 'rt/joint_states' in published(gate.parent / 'episode_player')
-    wanted = Policy.read(share_dir() / 'config' / 'security' / 'policy.xml', controller='/scaled')
+    wanted = SecurityPolicy.read(share_dir() / 'config' / 'security' / 'policy.xml',
+                                 controller='/scaled')
     assert published(gate)[1:] == wanted.enclave('/kinema4d/trajectory_gate').dds(Verb.PUBLISH)
     assert main(['keystore', str(keys), '--policy', str(tmp_path / 'none.xml')]) == 2
     monkeypatch.setenv('PATH', str(tmp_path))

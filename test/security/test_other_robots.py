@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from kinema4d_ros.cli.main import main
-from kinema4d_ros.security import Policy, Verb
+from kinema4d_ros.security import SecurityPolicy, Verb
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / 'docs' / 'security.md').read_text()
-NAMES = {right.name for enclave in Policy.read(ROOT / 'config/security/policy.xml').enclaves
+NAMES = {right.name for enclave in SecurityPolicy.read(ROOT / 'config/security/policy.xml').enclaves
          for profile in enclave.profiles for right in profile.rights}
 CAMERA = {f'rt/camera/camera/{name}' for name in (
     'color/image_raw', 'color/image_raw/compressed', 'color/camera_info',

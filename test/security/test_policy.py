@@ -5,10 +5,10 @@ import pytest
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.resources import share_dir
-from kinema4d_ros.security import Policy, Right, Verb
+from kinema4d_ros.security import Right, SecurityPolicy, Verb
 
 FOLDER = share_dir() / 'config' / 'security'
-CELL, PLAYER = (Policy.read(FOLDER / f'{name}.xml') for name in ('policy', 'player'))
+CELL, PLAYER = (SecurityPolicy.read(FOLDER / f'{name}.xml') for name in ('policy', 'player'))
 CONTROLLER, GATE = '/joint_trajectory_controller', '/trajectory_gate'
 COMMAND = f'{CONTROLLER}/follow_joint_trajectory'
 PUBLISH, SUBSCRIBE, REPLY, REQUEST, EXECUTE, CALL = Verb
@@ -110,7 +110,7 @@ def test_names_are_those_of_dds():
 
 
 def test_names_follow_namespace_and_controller():
-    moved = Policy.read(FOLDER / 'policy.xml', namespace='/left', controller='/arm/scaled')
+    moved = SecurityPolicy.read(FOLDER / 'policy.xml', namespace='/left', controller='/arm/scaled')
     (profile,) = moved.enclave('/kinema4d/trajectory_gate').profiles
     assert profile.node == '/left/trajectory_gate'
     names = {right.name for right in profile.rights}
@@ -118,7 +118,7 @@ def test_names_follow_namespace_and_controller():
             '/arm/scaled/follow_joint_trajectory', '/arm/scaled/joint_trajectory',
             '/left/shadow_sim/precheck'} <= names
     assert not [name for name in names if 'joint_trajectory_controller' in name]
-    relative = Policy.read(FOLDER / 'policy.xml', namespace='/left', controller='scaled')
+    relative = SecurityPolicy.read(FOLDER / 'policy.xml', namespace='/left', controller='scaled')
     assert {f'/left/scaled/{name}' for name in ('follow_joint_trajectory', 'joint_trajectory')} <= {
         right.name for right in relative.enclave('/kinema4d/trajectory_gate').profiles[0].rights}
 
@@ -138,17 +138,17 @@ def test_names_follow_namespace_and_controller():
     ('<profile ns="left" node="n"/>', 'begins with /')])
 def test_what_is_not_understood_is_refused(tmp_path, profile, words):
     with pytest.raises(ConfigurationError, match=words):
-        Policy.read(written(tmp_path, profile))
+        SecurityPolicy.read(written(tmp_path, profile))
 
 
 def test_files_that_are_no_policy_are_refused(tmp_path):
     good = '<profile ns="/" node="n"/>'
-    assert Policy.read(written(tmp_path, good)).enclaves[0].profiles[0].node == '/n'
+    assert SecurityPolicy.read(written(tmp_path, good)).enclaves[0].profiles[0].node == '/n'
     for path in ('arm', '/', '/a/../b', '/a b'):
         with pytest.raises(ConfigurationError, match='an enclave has the path'):
-            Policy.read(written(tmp_path, good, path=path))
+            SecurityPolicy.read(written(tmp_path, good, path=path))
     with pytest.raises(ConfigurationError, match=r'version 0\.2\.0 is understood'):
-        Policy.read(written(tmp_path, good, version='0.1.0'))
+        SecurityPolicy.read(written(tmp_path, good, version='0.1.0'))
     file = tmp_path / 'other.xml'
     for text, words in (
             ('<policy', 'cannot be read'),
@@ -159,9 +159,9 @@ def test_files_that_are_no_policy_are_refused(tmp_path):
              '</enclaves></policy>', 'an enclave twice')):
         file.write_text(text)
         with pytest.raises(ConfigurationError, match=words):
-            Policy.read(file)
+            SecurityPolicy.read(file)
     with pytest.raises(ConfigurationError, match='cannot be read'):
-        Policy.read(tmp_path / 'nothing.xml')
+        SecurityPolicy.read(tmp_path / 'nothing.xml')
     with pytest.raises(ConfigurationError, match='it has: /kinema4d/shadow_sim, '):
         CELL.enclave('/kinema4d/nobody')
 
@@ -169,11 +169,11 @@ def test_files_that_are_no_policy_are_refused(tmp_path):
 @pytest.mark.parametrize('name', ['*', '/*', '/arm*', '/arm/', '//arm', 'a b', '/1', '~/a', '/a?'])
 def test_only_names_of_ros_get_into_permissions(name):
     with pytest.raises(ConfigurationError, match='is no name of ROS'):
-        Policy.read(FOLDER / 'policy.xml', controller=name)
+        SecurityPolicy.read(FOLDER / 'policy.xml', controller=name)
     with pytest.raises(ConfigurationError, match='is none of ROS'):
-        Policy.read(FOLDER / 'policy.xml', namespace=name)
+        SecurityPolicy.read(FOLDER / 'policy.xml', namespace=name)
 
 
 def test_a_namespace_begins_at_the_root():
     with pytest.raises(ConfigurationError, match='with a / before each'):
-        Policy.read(FOLDER / 'policy.xml', namespace='left')
+        SecurityPolicy.read(FOLDER / 'policy.xml', namespace='left')
