@@ -299,4 +299,5 @@ class RobotChecker:
 
 def _knows_space(observation: Observation) -> bool:
     """Return whether a source from elsewhere says what is free."""
-    return any(isinstance(source, VoxelSource) for source in observation.others)
+    return any(isinstance(source, VoxelSource) and bool((source.states == source.FREE).any())
+               for source in observation.others)
