@@ -163,6 +163,16 @@ def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.nda
 
 
 @numba.njit(cache=True, nogil=True)
+def _voxel_of(point: np.ndarray, T: np.ndarray, low: np.ndarray, voxel: float
+              ) -> tuple[int, int, int]:
+    """Return the indices of the voxel of the grid from `low` on that a point at a pose is in."""
+    x, y, z = point
+    return (int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel),
+            int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel),
+            int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel))
+
+
+@numba.njit(cache=True, nogil=True)
 def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, bit: int,
           swept: np.ndarray) -> None:
     """Set a bit in the voxels that hold one of the points (N, 3) at one of the poses (T, 4, 4)."""
@@ -170,10 +180,7 @@ def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, 
     for t in range(len(poses)):
         T = poses[t]
         for n in range(len(points)):
-            x, y, z = points[n]
-            i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
-            j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
-            k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
+            i, j, k = _voxel_of(points[n], T, low, voxel)
             if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz:
                 swept[i, j, k] |= bit
 
@@ -187,10 +194,7 @@ def _enter(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
     for t in range(len(poses)):
         T = poses[t]
         for n in range(len(points)):
-            x, y, z = points[n]
-            i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
-            j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
-            k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
+            i, j, k = _voxel_of(points[n], T, low, voxel)
             if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and where[i, j, k]:
                 where[i, j, k] = False
                 count += 1
