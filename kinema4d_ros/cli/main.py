@@ -33,6 +33,7 @@ COMMANDS = {
     'probe-model': 'kinema4d_ros.cli.probe_model',
     'train': 'kinema4d_ros.cli.train',
     'keystore': 'kinema4d_ros.cli.keystore',
+    'compile': 'kinema4d_ros.cli.compile',
 }
 
 
