@@ -20,7 +20,7 @@ from kinema4d_ros.robot.shapes import LinkMesh
 _BEYOND = 0.1      # [m] that a sliding joint may be beyond its limits
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class LinkBox:
     """A box that is fixed to a link and holds what is of interest of it, or of what it carries."""
 

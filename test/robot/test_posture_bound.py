@@ -14,7 +14,8 @@ from kinema4d_ros.robot.posture_bound import link_boxes, LinkBox, PostureBound
 SLIDING = """<robot name="crane"><link name="base"/>
 <link name="beam"><visual><geometry><box size="0.1 1.2 0.1"/></geometry></visual></link>
 <link name="trolley"><visual><geometry><box size="0.2 0.1 0.1"/></geometry></visual></link>
-<link name="hook"><visual><geometry><cylinder radius="0.05" length="0.3"/></geometry></visual></link>
+<link name="hook"><visual><geometry><cylinder radius="0.05" length="0.3"/></geometry></visual>
+</link>
 <link name="copy"><visual><geometry><sphere radius="0.1"/></geometry></visual></link>
 <joint name="turn" type="continuous"><parent link="base"/><child link="beam"/>
 <origin xyz="0 0 1" rpy="0.2 0 0"/><axis xyz="0 0 1"/></joint>
