@@ -25,6 +25,7 @@ from kinema4d_ros.gate.set_points.settings import SetPointKind, SetPointSettings
 from kinema4d_ros.gate.set_points.step_rules import StepRules
 from kinema4d_ros.robot import PostureBound, Robot, SelfCollision
 
+_FIRST = 0.01       # [s] for which a brake acts when it is first told
 _STANDS = 0.01      # [rad/s or m/s] slower than this a joint stands
 _PATHS = 8          # trajectories that are licences at a time
 
@@ -65,7 +66,7 @@ class SetPointMachine:
 
     def _forget(self) -> None:
         self._last: np.ndarray | None = None             # (n,) what the controller was told last
-        self._last_at = self._heard_at = self._ticked = 0.0     # steady time [s]
+        self._last_at = self._heard_at = self._braked_at = 0.0     # steady time [s]
         self._budget = np.zeros(0)                       # (n,) [rad or m] not yet used
         self._is_stopped = True                          # nothing is left to be stopped
 
@@ -123,7 +124,7 @@ class SetPointMachine:
         assert not isinstance(values, str)
         self._spend(values, now, settings)
         self._last, self._last_at = np.array(values), now
-        self._is_stopped = False
+        self._is_stopped, self._braked_at = False, 0.0
         self.relayed += 1
         self.is_held, self.reason = False, ''
         return Ruling(relays=True)
@@ -262,8 +263,8 @@ class SetPointMachine:
     def _brake(self, reason: str, now: float, settings: SetPointSettings) -> Ruling:
         """Slow all joints down alike, by as much as the fastest can brake."""
         assert self._last is not None
-        step = min(max(now - max(self._last_at, self._ticked), 0.0), 0.1)
-        self._ticked = now
+        step = min(max(now - self._braked_at, 0.0), 0.1) if self._braked_at else _FIRST
+        self._braked_at = now
         fastest = float(np.abs(self._last).max(initial=0.0))
         share = 0.0 if fastest <= 0.0 else max(0.0, 1.0 - settings.deceleration * step / fastest)
         if share * fastest <= _STANDS:
