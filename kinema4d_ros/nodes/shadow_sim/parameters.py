@@ -129,6 +129,10 @@ TABLE_ROWS = (
               'How often the scene is remembered between predictions, so that what the robot '
               'hides later is known; 0.0 never', unit='Hz', minimum=0.0, maximum=30.0,
               read_only=True),
+    Parameter('local_clearance_rate', float, 5.0,
+              'How often the free space around the robot is measured for local_clearance, while '
+              'somebody listens to it (set_point_gate does) and nothing is being checked; 0.0 '
+              'never', unit='Hz', minimum=0.0, maximum=30.0, read_only=True),
     Parameter('package_paths', list[str], (),
               'Folders searched for package:// meshes after the ament index', read_only=True),
     # what is judged
