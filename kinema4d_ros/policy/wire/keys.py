@@ -1,0 +1,112 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The keys under which a policy server takes observations and answers actions: data, no code.
+
+A platform (DROID, LIBERO, ALOHA, one's own) is an `ObservationKeys`, written in YAML or in Python;
+`Translator` sends and reads by it. A place in a message is the path of keys that leads to it: one
+key as a rule, such as ``observation/joint_position``, two where dicts are in each other.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kinema4d_ros.errors import ConfigurationError
+
+Path = tuple[str, ...]
+TURNS = {'rotvec': 3, 'euler_xyz': 3, 'quaternion': 4}      # with the columns of each
+
+
+@dataclass(frozen=True)
+class PictureKey:
+    """Where a view's picture goes."""
+
+    path: Path
+    view: str                                   # of PolicyObservation.images
+    size: tuple[int, int] | None = (224, 224)   # height, width, with pad; None: as it is
+    channels_first: bool = False                # (3, H, W), as ALOHA has it
+    optional: bool = False                      # left out where there is no such view
+
+
+@dataclass(frozen=True)
+class StateKey:
+    """
+    Where a vector of the robot's state goes.
+
+    First the place of `tip_link` in the base frame, where one is named (x y z [m] and its turn),
+    then `joints`. What is sent of a joint is ``(position - zero) / unit``: unit 0.0174533 for
+    degrees, zero 0.04 and unit -0.04 for fingers that are open at 0.04 m and of which the policy
+    knows 0 open, 1 closed.
+    """
+
+    path: Path
+    joints: tuple[str, ...] = ()
+    zero: tuple[float, ...] = ()        # [rad or m] of each joint where 0 is sent; () all 0
+    unit: tuple[float, ...] = ()        # [rad or m] that 1 stands for; () all 1
+    tip_link: str = ''
+    tip_turn: str = 'rotvec'            # rotvec, euler_xyz (fixed axes) or quaternion (x y z w)
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if not self.joints and not self.tip_link:
+            raise ConfigurationError(f'the state {"/".join(self.path)} has neither joints nor a '
+                                     'tip_link')
+        if self.tip_turn not in TURNS:
+            raise ConfigurationError(f'tip_turn is {self.tip_turn!r}, valid: {", ".join(TURNS)}')
+        _check_units(f'the state {"/".join(self.path)}', len(self.joints), self.zero, self.unit)
+
+
+@dataclass(frozen=True)
+class ActionKeys:
+    """
+    Where the actions of an answer are, and what the robot's own client does with them.
+
+    A column of the `ActionFormat`, in SI units, is ``zero + unit * number``, after the number was
+    binarised and clipped.
+    """
+
+    path: Path = ('actions',)
+    zero: tuple[float, ...] = ()        # of each column; () all 0
+    unit: tuple[float, ...] = ()        # of each column; () all 1
+    #: columns of which the client makes 0 or 1: 1 above the threshold, as DROID's does the gripper
+    binarised: tuple[int, ...] = ()
+    threshold: float = 0.5
+    #: columns that the client clips to -clip..clip, as DROID's does joint velocities
+    clipped: tuple[int, ...] = ()
+    clip: float = 1.0
+    executed: int = 0                   # actions of a chunk before the next request; 0 all
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        _check_units('actions', max(len(self.zero), len(self.unit)), self.zero, self.unit)
+        if self.executed < 0 or not self.clip > 0:
+            raise ConfigurationError(f'actions: executed is {self.executed} and clip {self.clip}; '
+                                     'executed must be at least 0, clip more than 0')
+
+
+@dataclass(frozen=True)
+class ObservationKeys:
+    """All keys of a platform."""
+
+    pictures: tuple[PictureKey, ...] = ()
+    states: tuple[StateKey, ...] = ()
+    prompt: Path = ('prompt',)
+    session: Path = ()                  # where a name of the session goes; () nowhere
+    actions: ActionKeys = field(default_factory=ActionKeys)
+
+    def __post_init__(self) -> None:
+        """Refuse two things in one place."""
+        named = [picture.path for picture in self.pictures]
+        named += [state.path for state in self.states]
+        named += [path for path in (self.prompt, self.session) if path]
+        if len(set(named)) != len(named):
+            raise ConfigurationError('two keys of a policy are the same: '
+                                     + ', '.join('/'.join(path) for path in named))
+
+
+def _check_units(what: str, columns: int, zero: tuple[float, ...], unit: tuple[float, ...]) -> None:
+    for name, values in (('zero', zero), ('unit', unit)):
+        if values and len(values) != columns:
+            raise ConfigurationError(f'{what}: {name} has {len(values)} values for {columns}')
+    if 0.0 in unit:
+        raise ConfigurationError(f'{what}: a unit is 0')
