@@ -4,18 +4,23 @@
 import random
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import msgpack
 import numpy as np
 import pytest
 from faulty_policy import array
 
-from kinema4d_ros import PolicyObservation
+from scipy.spatial.transform import Rotation
+
+from kinema4d_ros import ActionFormat, PolicyObservation, Robot, share_dir
 from kinema4d_ros.errors import ConfigurationError, PolicyError
-from kinema4d_ros.policy.wire import (ActionKeys, Limits, ObservationKeys, pack, PictureKey,
+from kinema4d_ros.policy import GripperColumn, PolicyPreset
+from kinema4d_ros.policy.wire import (Limits, ObservationKeys, pack, PictureKey, preset_keys,
                                       StateKey, Translator, unpack)
 from kinema4d_ros.policy.wire.codec import DTYPES
 from kinema4d_ros.policy.wire.pictures import resized_with_pad
+from kinema4d_ros.robot import ForwardKinematics
 
 SMALL = Limits(most_bytes=1 << 20, most_objects=1000)
 STATE = StateKey(('s',), ('a', 'b'), zero=(0.0, 0.04), unit=(np.pi / 180, -0.04))
@@ -186,24 +191,60 @@ def test_nested_keys_and_channels_first():
         translator.request(PolicyObservation('', {'side': image}, {'a': 1.0}))
 
 
-def test_a_gripper_is_binarised_and_velocities_are_clipped_as_the_client_does():
-    keys = ActionKeys(zero=(0.0, 0.04), unit=(1.0, -0.04), binarised=(1,), clipped=(0,), executed=2)
-    translator = Translator(ObservationKeys(actions=keys))
-    chunk = translator.numbers({'actions': [[3.0, 0.6], [-0.5, 0.4], [0.0, 0.0]]})
-    np.testing.assert_allclose(translator.actions(chunk), [[1.0, 0.0], [-0.5, 0.04]])
-    np.testing.assert_allclose(translator.answer(translator.actions(chunk)), [[1, 1], [-0.5, 0]],
-                               atol=1e-7)
-    with pytest.raises(PolicyError, match='3 columns; the keys of this policy are for 2'):
-        translator.actions(np.zeros((1, 3)))
+@pytest.mark.parametrize('name', ['libero', 'droid'])
+def test_presets_become_keys(name):
+    robot = Robot.from_file(share_dir() / 'urdf' / 'panda' / 'panda.urdf')
+    preset = PolicyPreset.load(name)
+    form = preset.action_format(robot)
+    keys = preset_keys(preset, robot, form)
+    translator = Translator(keys, robot)
+    posed = dict.fromkeys(robot.joint_names, 0.1) | {'panda_finger_joint1': 0.03,
+                                                     'panda_finger_joint2': 0.03}
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[:, :15] = 255
+    request = translator.request(PolicyObservation('go', {'exterior': image, 'wrist': image},
+                                                   posed))
+    assert keys.executed == preset.executed
+    if name == 'droid':
+        np.testing.assert_allclose(request['observation/joint_position'], [0.1] * 7, rtol=1e-6)
+        np.testing.assert_allclose(request['observation/gripper_position'], [0.25], rtol=1e-6)
+        assert translator.joints(request) == pytest.approx(
+            {name: posed[name] for name in robot.joint_names if name != 'panda_finger_joint2'},
+            abs=1e-6)
+    else:
+        state = request['observation/state']
+        link = robot.link_names.index(form.tip_link)
+        pose = ForwardKinematics(robot)(robot.configuration(posed)[None])[0, link]
+        np.testing.assert_allclose(state[:3], pose[:3, 3], atol=1e-6)
+        np.testing.assert_allclose(Rotation.from_rotvec(state[3:6]).as_matrix(), pose[:3, :3],
+                                   atol=1e-5)
+        np.testing.assert_allclose(state[6:], [0.03, -0.03], atol=1e-7)
+        assert request['observation/image'][112, -5].all()      # mirrored
+        assert not request['observation/image'][112, 5].any()
+
+
+def test_state_of_two_arms_is_in_the_order_of_the_columns():
+    form = ActionFormat(50.0, ('a', 'b'), grippers=(
+        GripperColumn(1, 1.0, 0.0, {'f': (0.05, 0.02)}), GripperColumn(3, 1.0, 0.0,
+                                                                     {'g': (0.05, 0.02)})))
+    robot = SimpleNamespace(joint_names=('a', 'b', 'f', 'g'), link_names=())
+    keys = preset_keys(PolicyPreset.load('aloha'), robot, form)
+    translator = Translator(keys)
+    image = np.zeros((8, 8, 3), np.uint8)
+    request = translator.request(PolicyObservation(
+        'go', dict.fromkeys(('cam_high', 'cam_left_wrist', 'cam_right_wrist'), image),
+        {'a': 0.5, 'b': 0.25, 'f': 0.05, 'g': 0.02}))
+    np.testing.assert_allclose(request['state'], [0.5, 1.0, 0.25, 0.0], atol=1e-6)
+    assert request['images']['cam_high'].shape == (3, 224, 224)
 
 
 def test_keys_that_contradict_themselves():
     for make in (lambda: StateKey(('s',)), lambda: StateKey(('s',), ('a',), unit=(0.0,)),
                  lambda: StateKey(('s',), ('a',), zero=(0.0, 1.0)),
                  lambda: StateKey(('s',), tip_link='tip', tip_turn='axis'),
-                 lambda: ActionKeys(executed=-1), lambda: ActionKeys(clip=0.0),
+                 lambda: ObservationKeys(executed=-1),
                  lambda: Translator(ObservationKeys(states=(StateKey(('s',), tip_link='t'),))),
-                 lambda: ObservationKeys(states=(STATE, STATE))):
+                 lambda: ObservationKeys(states=(StateKey(('prompt',), ('a',)),))):
         with pytest.raises(ConfigurationError):
             make()
 

@@ -186,7 +186,7 @@ class PolicyClient:
         Make a client; it connects when it is first asked, or by `connect`.
 
         :param address: such as ``ws://localhost:8000``.
-        :param action_format: what the answered actions mean, after `keys.actions`.
+        :param action_format: what the answered numbers mean.
         :param robot: as `Translator` needs it.
         :param timeout: [s] from a request to its whole answer.
         """
@@ -236,12 +236,18 @@ class PolicyClient:
 
     def act(self, observation: PolicyObservation) -> np.ndarray:
         """
-        Return the next chunk, (N, columns of `action_format`) float64, as its client executes it.
+        Return the next chunk, (N, columns of `action_format`) float64.
+
+        Of `keys.executed` actions at most: those that the robot's own client executes before it
+        asks again.
 
         :raises PolicyError: no answer came, or none that can be executed.
         """
-        return self._translator.actions(self._translator.numbers(
-            self.infer(self._translator.request(observation, self.session))))
+        self.connect()
+        size = self.config.image_resolution if self.config is not None else None
+        chunk = self._translator.numbers(
+            self.infer(self._translator.request(observation, self.session, size)))
+        return chunk[:self.keys.executed] if self.keys.executed else chunk
 
     def infer(self, request: Mapping[str, Any]) -> Any:
         """

@@ -9,12 +9,13 @@ key as a rule, such as ``observation/joint_position``, two where dicts are in ea
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kinema4d_ros.errors import ConfigurationError
 
 Path = tuple[str, ...]
-TURNS = {'rotvec': 3, 'euler_xyz': 3, 'quaternion': 4}      # with the columns of each
+#: form of a rotation -> its columns; none: x y z only
+TURNS = {'none': 0, 'rotvec': 3, 'euler_xyz': 3, 'quaternion': 4}
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,14 @@ class PictureKey:
     view: str                                   # of PolicyObservation.images
     size: tuple[int, int] | None = (224, 224)   # height, width, with pad; None: as it is
     channels_first: bool = False                # (3, H, W), as ALOHA has it
+    mirrored: bool = False                      # left to right
     optional: bool = False                      # left out where there is no such view
 
 
 @dataclass(frozen=True)
 class StateKey:
     """
-    Where a vector of the robot's state goes.
+    Where a vector of the robot's state goes; several of one path make one vector, in their order.
 
     First the place of `tip_link` in the base frame, where one is named (x y z [m] and its turn),
     then `joints`. What is sent of a joint is ``(position - zero) / unit``: unit 0.0174533 for
@@ -44,7 +46,7 @@ class StateKey:
     zero: tuple[float, ...] = ()        # [rad or m] of each joint where 0 is sent; () all 0
     unit: tuple[float, ...] = ()        # [rad or m] that 1 stands for; () all 1
     tip_link: str = ''
-    tip_turn: str = 'rotvec'            # rotvec, euler_xyz (fixed axes) or quaternion (x y z w)
+    tip_turn: str = 'rotvec'            # one of TURNS; euler_xyz by fixed axes, quaternion x y z w
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -53,35 +55,17 @@ class StateKey:
                                      'tip_link')
         if self.tip_turn not in TURNS:
             raise ConfigurationError(f'tip_turn is {self.tip_turn!r}, valid: {", ".join(TURNS)}')
-        _check_units(f'the state {"/".join(self.path)}', len(self.joints), self.zero, self.unit)
+        for name, values in (('zero', self.zero), ('unit', self.unit)):
+            if values and len(values) != len(self.joints):
+                raise ConfigurationError(f'the state {"/".join(self.path)}: {name} has '
+                                         f'{len(values)} values for {len(self.joints)} joints')
+        if 0.0 in self.unit:
+            raise ConfigurationError(f'the state {"/".join(self.path)}: a unit is 0')
 
-
-@dataclass(frozen=True)
-class ActionKeys:
-    """
-    Where the actions of an answer are, and what the robot's own client does with them.
-
-    A column of the `ActionFormat`, in SI units, is ``zero + unit * number``, after the number was
-    binarised and clipped.
-    """
-
-    path: Path = ('actions',)
-    zero: tuple[float, ...] = ()        # of each column; () all 0
-    unit: tuple[float, ...] = ()        # of each column; () all 1
-    #: columns of which the client makes 0 or 1: 1 above the threshold, as DROID's does the gripper
-    binarised: tuple[int, ...] = ()
-    threshold: float = 0.5
-    #: columns that the client clips to -clip..clip, as DROID's does joint velocities
-    clipped: tuple[int, ...] = ()
-    clip: float = 1.0
-    executed: int = 0                   # actions of a chunk before the next request; 0 all
-
-    def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
-        _check_units('actions', max(len(self.zero), len(self.unit)), self.zero, self.unit)
-        if self.executed < 0 or not self.clip > 0:
-            raise ConfigurationError(f'actions: executed is {self.executed} and clip {self.clip}; '
-                                     'executed must be at least 0, clip more than 0')
+    @property
+    def columns(self) -> int:
+        """How many numbers it is."""
+        return (3 + TURNS[self.tip_turn] if self.tip_link else 0) + len(self.joints)
 
 
 @dataclass(frozen=True)
@@ -92,21 +76,16 @@ class ObservationKeys:
     states: tuple[StateKey, ...] = ()
     prompt: Path = ('prompt',)
     session: Path = ()                  # where a name of the session goes; () nowhere
-    actions: ActionKeys = field(default_factory=ActionKeys)
+    actions: Path = ('actions',)        # of an answer; its numbers are what the ActionFormat says
+    executed: int = 0                   # actions of a chunk before the next request; 0 all
 
     def __post_init__(self) -> None:
         """Refuse two things in one place."""
         named = [picture.path for picture in self.pictures]
-        named += [state.path for state in self.states]
+        named += dict.fromkeys(state.path for state in self.states)
         named += [path for path in (self.prompt, self.session) if path]
         if len(set(named)) != len(named):
             raise ConfigurationError('two keys of a policy are the same: '
                                      + ', '.join('/'.join(path) for path in named))
-
-
-def _check_units(what: str, columns: int, zero: tuple[float, ...], unit: tuple[float, ...]) -> None:
-    for name, values in (('zero', zero), ('unit', unit)):
-        if values and len(values) != columns:
-            raise ConfigurationError(f'{what}: {name} has {len(values)} values for {columns}')
-    if 0.0 in unit:
-        raise ConfigurationError(f'{what}: a unit is 0')
+        if self.executed < 0:
+            raise ConfigurationError(f'executed is {self.executed}, it must be at least 0')

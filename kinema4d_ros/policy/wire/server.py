@@ -56,7 +56,7 @@ class PolicySession:
         observation = self._translator.observation(request)
         if observation.instruction != self._instruction:
             self._begin(observation.instruction, self._seed)
-        return {'actions': self._translator.answer(self._policy.act(observation))}
+        return {'actions': np.asarray(self._policy.act(observation), np.float32)}
 
     def reset(self, request: Mapping[str, Any]) -> None:
         """Begin a task anew."""

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.policy.types import PolicyObservation
 from kinema4d_ros.policy.wire.codec import LIMITS
-from kinema4d_ros.policy.wire.keys import ActionKeys, ObservationKeys, Path, StateKey, TURNS
+from kinema4d_ros.policy.wire.keys import ObservationKeys, Path, StateKey
 from kinema4d_ros.policy.wire.pictures import received, resized_with_pad
 from kinema4d_ros.policy.wire.structure import Limits
 from kinema4d_ros.robot.kinematics import ForwardKinematics
@@ -42,12 +42,13 @@ class Translator:
                                      f'{", ".join(robot.link_names)}')
         self._kinematics = ForwardKinematics(robot) if robot is not None and tips else None
 
-    # ------------------------------------------------------------------ observations
-
-    def request(self, observation: PolicyObservation, session: str = '') -> dict[str, Any]:
+    def request(self, observation: PolicyObservation, session: str = '',
+                size: tuple[int, int] | None = None) -> dict[str, Any]:
         """
         Return what is sent of an observation.
 
+        :param size: height and width of all pictures, where the server says so; None for the
+            keys'.
         :raises PolicyError: it lacks a view or a joint.
         """
         message: dict[str, Any] = {}
@@ -58,11 +59,15 @@ class Translator:
                     continue
                 raise PolicyError(f'the policy wants a picture of the view {key.view!r}; the '
                                   f'observation has: {", ".join(observation.images) or "none"}')
-            if key.size is not None:
-                image = resized_with_pad(image, *key.size)
+            if (wanted := size or key.size) is not None:
+                image = resized_with_pad(image, *wanted)
+            if key.mirrored:
+                image = image[:, ::-1]
             _put(message, key.path, image.transpose(2, 0, 1) if key.channels_first else image)
-        for state in self.keys.states:
-            _put(message, state.path, self._state(state, observation.joint_positions))
+        for path in dict.fromkeys(state.path for state in self.keys.states):
+            _put(message, path, np.concatenate(
+                [self._state(state, observation.joint_positions) for state in self.keys.states
+                 if state.path == path]).astype(np.float32))
         _put(message, self.keys.prompt, observation.instruction)
         if self.keys.session:
             _put(message, self.keys.session, session)
@@ -76,24 +81,34 @@ class Translator:
 
         :raises PolicyError: something is missing, or is not what it should be.
         """
-        images, joints = {}, {}
+        images = {}
         for key in self.keys.pictures:
             image = _get(request, key.path, optional=key.optional)
             if image is _MISSING:
                 continue
-            images[key.view] = received(image, _name(key.path), key.channels_first)
-        for state in self.keys.states:
-            joints.update(self._joints(state, _get(request, state.path)))
+            picture = received(image, _name(key.path), key.channels_first)
+            images[key.view] = picture[:, ::-1] if key.mirrored else picture
         prompt = _get(request, self.keys.prompt)
         if not isinstance(prompt, str):
             raise PolicyError(f'{_name(self.keys.prompt)} must be a text')
-        return PolicyObservation(prompt, images, joints)
+        return PolicyObservation(prompt, images, self.joints(request))
 
     def joints(self, request: Mapping[str, Any]) -> dict[str, float]:
         """Return the joint positions that a request holds [rad or m]; raises as `observation`."""
         found: dict[str, float] = {}
-        for state in self.keys.states:
-            found.update(self._joints(state, _get(request, state.path)))
+        for path in dict.fromkeys(state.path for state in self.keys.states):
+            states = [state for state in self.keys.states if state.path == path]
+            numbers = _numbers(_get(request, path), path).ravel()
+            wanted = sum(state.columns for state in states)
+            if len(numbers) != wanted:
+                raise PolicyError(f'{_name(path)} must have {wanted} numbers, got {len(numbers)}')
+            if not np.isfinite(numbers).all():
+                raise PolicyError(f'{_name(path)} holds a number that is not finite')
+            for state in states:
+                mine, numbers = numbers[:state.columns], numbers[state.columns:]
+                values = mine[state.columns - len(state.joints):]
+                found.update(zip(state.joints, (_or(state.zero, 0.0) + _or(state.unit, 1.0)
+                                                * values).tolist()))
         return found
 
     def _state(self, key: StateKey, positions: Mapping[str, float]) -> np.ndarray:
@@ -104,37 +119,24 @@ class Translator:
         values = [positions[name] for name in key.joints]
         wire = (np.array(values, np.float64) - _or(key.zero, 0.0)) / _or(key.unit, 1.0)
         if not key.tip_link:
-            return wire.astype(np.float32)
+            return wire
         assert self._robot is not None and self._kinematics is not None
         here = self._robot.configuration(positions, strict=False)
         pose = self._kinematics(here[None])[0, self._robot.link_names.index(key.tip_link)]
         turn = Rotation.from_matrix(pose[:3, :3])
-        turned = {'rotvec': turn.as_rotvec, 'quaternion': turn.as_quat,
+        turned = {'none': lambda: np.empty(0), 'rotvec': turn.as_rotvec, 'quaternion': turn.as_quat,
                   'euler_xyz': lambda: turn.as_euler('xyz')}[key.tip_turn]()
-        return np.concatenate([pose[:3, 3], turned, wire]).astype(np.float32)
-
-    def _joints(self, key: StateKey, value: Any) -> dict[str, float]:
-        skipped = 3 + TURNS[key.tip_turn] if key.tip_link else 0
-        numbers = _numbers(value, key.path).ravel()
-        if len(numbers) != skipped + len(key.joints):
-            raise PolicyError(f'{_name(key.path)} must have {skipped + len(key.joints)} numbers, '
-                              f'got {len(numbers)}')
-        positions = _or(key.zero, 0.0) + _or(key.unit, 1.0) * numbers[skipped:]
-        if not np.isfinite(positions).all():
-            raise PolicyError(f'{_name(key.path)} holds a number that is not finite')
-        return dict(zip(key.joints, positions.tolist()))
-
-    # ------------------------------------------------------------------ actions
+        return np.concatenate([pose[:3, 3], turned, wire])
 
     def numbers(self, answer: Any) -> np.ndarray:
         """
-        Return the chunk of an answer as it was sent, (N, columns) float64.
+        Return the chunk of an answer, (N, columns) float64, in the policy's own numbers.
 
         A RoboArena server may answer with the bare array.
 
         :raises PolicyError: there is none, or it is no chunk of finite numbers.
         """
-        path = self.keys.actions.path
+        path = self.keys.actions
         value = _get(answer, path) if isinstance(answer, Mapping) else answer
         chunk, limits = _numbers(value, path), self._limits
         if chunk.ndim != 2 or not chunk.size:
@@ -148,39 +150,6 @@ class Translator:
             raise PolicyError(f'{_name(path)}: column {column} of action {row} is '
                               f'{chunk[row, column]}')
         return chunk
-
-    def actions(self, numbers: np.ndarray) -> np.ndarray:
-        """
-        Return a chunk in the units of its ActionFormat, as the robot's own client executes it.
-
-        :raises PolicyError: it has other columns than the keys tell of.
-        """
-        keys, chunk = self.keys.actions, np.array(numbers, np.float64)
-        self._check_columns(keys, chunk.shape[1])
-        if keys.clipped:
-            chunk[:, keys.clipped] = np.clip(chunk[:, keys.clipped], -keys.clip, keys.clip)
-        if keys.binarised:
-            chunk[:, keys.binarised] = chunk[:, keys.binarised] > keys.threshold
-        if keys.executed:
-            chunk = chunk[:keys.executed]
-        executed: np.ndarray = _or(keys.zero, 0.0) + _or(keys.unit, 1.0) * chunk
-        return executed
-
-    def answer(self, actions: np.ndarray) -> np.ndarray:
-        """Return actions in the units of an ActionFormat as they are sent, (N, columns) float32."""
-        keys = self.keys.actions
-        self._check_columns(keys, actions.shape[1])
-        sent: np.ndarray = (np.asarray(actions, np.float64) - _or(keys.zero, 0.0)) \
-            / _or(keys.unit, 1.0)
-        return sent.astype(np.float32)
-
-    @staticmethod
-    def _check_columns(keys: ActionKeys, columns: int) -> None:
-        told = len(keys.zero) or len(keys.unit) or columns
-        most = max((*keys.binarised, *keys.clipped, -1))
-        if told != columns or most >= columns:
-            raise PolicyError(f'{_name(keys.path)} has {columns} columns; the keys of this policy '
-                              f'are for {max(told, most + 1)}')
 
 
 def _or(values: Sequence[float], otherwise: float) -> Any:
