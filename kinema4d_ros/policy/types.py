@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kinema4d_ros.policy.action_chunks import ActionFormat
+from kinema4d_ros.policy.action_format import ActionFormat
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 

@@ -54,8 +54,9 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'mujoco', 'peft', 'pyarrow', 'pybullet',
-          'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'msgpack', 'mujoco', 'peft', 'pyarrow',
+          'pybullet', 'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser',
+          'websockets'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 
