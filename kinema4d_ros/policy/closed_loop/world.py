@@ -69,7 +69,8 @@ class PredictedWorld:
         self._continuation: Continuation = kind(self.simulator, self.observation, self._seed)
         self._moment: Moment | None = None
         self._seen: list[tuple[float, Moment]] = []     # of a model that predicts pictures only
-        self._looked = 0.0
+        self._outcome: tuple[float, TaskOutcome] | None = None
+        self._looked = -_LOOK      # [s] of motion when it was looked at with all that costs
 
     @property
     def executed(self) -> JointTrajectory:
@@ -121,21 +122,34 @@ class PredictedWorld:
         checker = self.simulator.checker()
         robot = checker.rollout_of(self.observation, ExecutedMotion(
             self.robot, self.observation.joint_positions).trajectory())
-        return drawn_by(self.simulator.view_of(self.observation, robot), robot, 0, view)
+        return drawn_by(self.simulator.view_of(self.observation, robot), self.observation, robot,
+                        0, view)
 
     def is_solved(self) -> bool:
-        """Return whether the goal's object is where it should be, let go and at rest."""
+        """
+        Return whether the goal's object is where it should be, let go and at rest.
+
+        It is where the outcome, with all that speaks against it, says so too. What costs much is
+        looked at once in a second of motion.
+        """
         if self.goal is None or self._moment is None:
             return False
-        if self._model.name == 'physics' and self._executed.time < self._looked + _LOOK:
+        now, costly = self._executed.time, self._model.name == 'physics'
+        if now < self._looked + _LOOK:
             return False
-        self._looked = self._executed.time
-        return is_solved(self.goal, *self._moment.told())
+        if costly:
+            self._looked = now
+        if not is_solved(self.goal, *self._moment.told()):
+            return False
+        self._looked = now
+        return self.outcome().success is True
 
     def outcome(self) -> TaskOutcome:
         """Return what has come of the task, once the robot has stood still for a second."""
-        return predicted_outcome(self.simulator, self.observation,
-                                 self._executed.trajectory(_SETTLE), self.goal)
+        if self._outcome is None or self._outcome[0] != self._executed.time:
+            self._outcome = self._executed.time, predicted_outcome(
+                self.simulator, self.observation, self._executed.trajectory(_SETTLE), self.goal)
+        return self._outcome[1]
 
     def film(self, rate: float) -> Iterator[tuple[float, dict[str, DrawnView]]]:
         """
@@ -156,4 +170,5 @@ class PredictedWorld:
         count = max(2, round(robot.times[-1] * rate) + 1)
         for index in np.unique(np.linspace(0, len(robot.times) - 1, count).round().astype(int)):
             yield float(robot.times[index]), {
-                view.name: drawn_by(renderer, robot, int(index), view) for view in self.views}
+                view.name: drawn_by(renderer, self.observation, robot, int(index), view)
+                for view in self.views}
