@@ -29,8 +29,8 @@ ROOMS = {
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
-    'simulator': {'precheck', 'world_model', 'camera', 'robot'},
-    'policy': {'simulator', 'precheck', 'robot'},
+    'simulator': {'precheck', 'world_model', 'foresight', 'camera', 'robot'},
+    'policy': {'simulator', 'precheck', 'world_model', 'foresight', 'scene', 'episodes', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
@@ -45,7 +45,7 @@ ROOMS = {
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
-            'datasets'},
+            'datasets', 'policy'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
@@ -147,7 +147,8 @@ def test_arrows_point_inwards(room):
     wrong = sorted(
         f'{module} -> {name}' for module, path in MODULES.items() if room_of(module) == room
         for name in imports(path) if room_of(name) not in allowed
-        and not (name == 'kinema4d_ros' and room in ('cli', 'worker', 'evaluation', 'nodes')))
+        and not (name == 'kinema4d_ros' and room in ('cli', 'worker', 'evaluation', 'nodes',
+                                                         'policy')))
     assert wrong == []
 
 
