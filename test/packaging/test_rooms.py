@@ -25,12 +25,12 @@ ROOMS = {
     'foresight': {'scene', 'camera'},
     'episodes': {'camera', 'robot'},
     'calibration': {'episodes', 'camera', 'robot'},
-    'policy': {'robot'},
+    'policy': {'simulator', 'precheck', 'world_model', 'foresight', 'scene', 'episodes', 'robot'},
     'datasets': {'calibration', 'episodes', 'camera', 'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
-    'simulator': {'precheck', 'world_model', 'camera', 'robot'},
+    'simulator': {'precheck', 'world_model', 'foresight', 'camera', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
@@ -54,8 +54,9 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'mujoco', 'peft', 'pyarrow', 'pybullet',
-          'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'msgpack', 'mujoco', 'peft', 'pyarrow',
+          'pybullet', 'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser',
+          'websockets'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 
