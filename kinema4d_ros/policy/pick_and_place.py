@@ -57,9 +57,10 @@ def lay_out(start: TaskStart, hand: Rotation) -> PickAndPlace:
     corners = start.corners
     low, high = corners.min(0), corners.max(0)
     middle, axes, widths = _sides(start)
-    # of two sides that are about as narrow, that to which the hand turns less
+    # of two sides that both go between the fingers, that to which the hand turns less
     turns = [abs(_angle(hand.as_matrix()[:, 1], axis)) for axis in axes]
-    narrow = axes[1] if widths[1] < _ALIKE * widths[0] and turns[1] < turns[0] else axes[0]
+    narrow = axes[1] if widths[1] <= max(WIDEST, _ALIKE * widths[0]) and turns[1] < turns[0] \
+        else axes[0]
     bottom, top = float(low[2]), float(high[2])
     if widths[0] <= WIDEST:
         # low, but neither the palm nor the fingertips touch anything

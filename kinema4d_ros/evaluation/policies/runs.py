@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.policy.types import TaskOutcome
 
 NEAR = 0.02      # [m] a gripper that closes within this and grasps nothing has nearly missed
@@ -54,4 +56,28 @@ def by_policy(runs: Sequence[PairedRun]) -> dict[str, list[PairedRun]]:
     found: dict[str, list[PairedRun]] = {}
     for run in runs:
         found.setdefault(run.policy, []).append(run)
+    return found
+
+
+def pair(predicted: Sequence[RolloutRecord], true: Sequence[RolloutRecord]) -> list[PairedRun]:
+    """
+    Return the runs that both worlds have, by policy, start and seed.
+
+    A run without a result, because something broke, is left out.
+
+    :raises PolicyError: there is none, or one of them is there twice.
+    """
+    tables = []
+    for side in predicted, true:
+        table = {(each.policy, each.start, each.seed): each for each in side if not each.error}
+        if len(table) != sum(not each.error for each in side):
+            raise PolicyError(f'a run of {side[0].world} is there twice: of each policy, start '
+                              'and seed there may be one; compare one world with the truth')
+        tables.append(table)
+    said, was = tables
+    found = [PairedRun(each.policy, each.task, each.start, each.seed, each.outcome,
+                       was[key].outcome) for key, each in said.items() if key in was]
+    if not found:
+        raise PolicyError(f'none of {len(said)} predicted runs has a true one of the same policy, '
+                          f'start and seed among {len(was)}')
     return found

@@ -159,7 +159,7 @@ class _GraspWatch:
         self._bodies = set(scene.object_bodies(carried))
         self._fingers = scene.finger_bodies()
         self._low = float(scene.object_pose(carried)[2, 3])
-        self._before, self._until = OPEN, -1.0
+        self._widest, self._lowest, self._until = OPEN, OPEN, -1.0
         self.grasped = False
         self.gap = float('nan')      # [m] least distance while the fingers closed
 
@@ -175,9 +175,10 @@ class _GraspWatch:
 
     def closes(self, time: float, command: float) -> bool:
         """Return whether the fingers are closing, by their command [m]."""
-        if command < self._before - _CLOSES:
-            self._until = time + _LAST_CLOSED
-        self._before = command
+        if command < self._lowest and command < self._widest - _CLOSES:
+            self._until, self._lowest = time + _LAST_CLOSED, command
+        elif command > self._lowest + _CLOSES:      # they open again
+            self._lowest = self._widest = command
         return time <= self._until
 
     def near(self, distance: float) -> None:
