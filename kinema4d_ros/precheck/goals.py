@@ -20,7 +20,11 @@ _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
          'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
 PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
 _BLOCKED = 0.2           # largest probability of success after running into something
+_LIKELY = 0.5            # what is foreseen from this probability on
+_UNLIKELY = 0.1          # below it what nobody knows makes no difference
 _STANDS = 0.03           # [m] how far below the ground of a region something on it may be
+_SLAB = 0.03             # [m] a region that is no higher says where to stand, not how high
+_OVER_SLAB = 0.15        # [m] the middle of what stands on it is at most this far above its ground
 _LARGEST = 1e6           # [m] no length of a rubric is larger
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
@@ -53,10 +57,19 @@ class Rule:
         if self.region is None:
             raise ConfigurationError(f'a rule {self.kind!r} needs a region')
         low, high = np.array(self.region.low), np.array(self.region.high)
+        if self.kind == 'above' and high[2] - low[2] <= _SLAB:
+            high[2] = low[2] + _OVER_SLAB
         sides = np.r_[item.end - low, high - item.end]
         if self.kind == 'above':      # it stands on the ground of the region, or is over it
             sides[2] = item.bottom - low[2] + _STANDS
         return float(sides.min())
+
+    def best_margin(self, item: MovedObject) -> float:
+        """Return by how much it keeps the rule at most, if nobody knows how high it ends [m]."""
+        if self.region is None:
+            return math.inf
+        low, high = np.array(self.region.low[:2]), np.array(self.region.high[:2])
+        return float(np.r_[item.end[:2] - low, high - item.end[:2]].min())
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,8 @@ class Goal:
 
     * ``inside: {region: {low: [x, y, z], high: [x, y, z]}}``: its middle is in the box.
     * ``above: {region: ...}``: its middle is over the box's ground and not above the box, and its
-      bottom is not more than 3 cm below the box's.
+      bottom is not more than 3 cm below the box's. Of a box of at most 3 cm only the ground counts:
+      its middle may be up to 15 cm above that.
     * ``lifted: {height: h}``: it is held or stands at least that much higher than before.
     * ``moved_by: {distance: d, direction: [x, y, z]}``: it has moved at least that far, along the
       direction if one is given.
@@ -117,32 +131,64 @@ class Goal:
 
     def margin(self, outcome: Outcome) -> float:
         """Return by how much the best of the moved objects keeps all rules [m]."""
-        margins = [min(rule.margin(item) for rule in self.rules) for item in outcome.moved
-                   if self.starts_in is None or _contains(self.starts_in, item.start)]
+        margins = [min(rule.margin(item) for rule in self.rules)
+                   for item in self._meant(outcome)]
         return max(margins, default=NEVER)
+
+    def _meant(self, outcome: Outcome) -> list[MovedObject]:
+        """Return the moved objects that may be meant."""
+        return [item for item in outcome.moved
+                if self.starts_in is None or _contains(self.starts_in, item.start)]
 
     def _share(self, outcome: Outcome) -> float:
         """Return how likely all rules are kept, by where things end and how well that is known."""
         margins = [self.margin(outcome)]
         if len(outcome.members) > 1:      # each of them is one of the ways in which it may end
             margins = [self.margin(Outcome(moved=moved)) for moved in outcome.members]
-        return sum(0.5 * (1 + math.erf(margin / PLACE_SIGMA / math.sqrt(2)))
-                   for margin in margins) / len(margins)
+        return sum(map(_likelihood, margins)) / len(margins)
 
-    def probability(self, outcome: Outcome, blocked: bool = False) -> float:
+    def why_unknown(self, outcome: Outcome) -> str | None:
         """
-        Return how likely the goal is reached, 0 to 1.
+        Return why it cannot be foreseen whether the goal is reached; None where it can.
+
+        A doubt that makes no difference is none: what would miss the goal if it were held is
+        missed either way.
+        """
+        if not outcome.is_known:
+            return 'what the hand does to things cannot be foreseen'
+        if outcome.is_doubtful and not outcome.moved:
+            return 'nobody saw whether something is where the fingers close'
+        for item in self._meant(outcome):
+            if item.landing_doubt and _likelihood(
+                    min(rule.best_margin(item) for rule in self.rules)) >= _UNLIKELY:
+                return item.landing_doubt
+            if item.grip_doubt and self._share(outcome) >= _UNLIKELY:
+                return f'what the fingers close on may not be held ({item.grip_doubt})'
+        return None
+
+    def probability(self, outcome: Outcome, blocked: bool = False,
+                    doubt: str = '') -> float | None:
+        """
+        Return how likely the goal is reached, 0 to 1; None where nobody knows.
 
         Where the object ends is known to +- 2 cm; that no more than 98 % is claimed is for all
-        that geometry does not see (it may slip, or be stuck). 0.5 when nothing is known.
+        that geometry does not see (it may slip, or be stuck).
 
         :param blocked: the robot runs into something on its way, so that what comes after is in
             doubt: at most 0.2.
+        :param doubt: why the robot may be stopped on its way, so that success is not sure.
         """
-        if not outcome.is_known or (outcome.is_doubtful and not outcome.moved):
-            return 0.5
         likely = 0.02 + 0.96 * self._share(outcome)
-        return min(likely, _BLOCKED) if blocked else likely
+        if blocked:
+            return min(likely, _BLOCKED)
+        if self.why_unknown(outcome) is not None or (doubt and likely >= _LIKELY):
+            return None
+        return likely
+
+
+def _likelihood(margin: float) -> float:
+    """Return how likely a rule is kept that is kept by a margin [m], as far as that is known."""
+    return 0.5 * (1 + math.erf(margin / PLACE_SIGMA / math.sqrt(2)))
 
 
 def rubrics(folder: str = '') -> dict[str, Path]:

@@ -177,7 +177,8 @@ class RobotChecker:
             followed, its_clearance, _ = self._check_against(scene, likely)
             findings += (*only_new(followed, findings), *([] if loose is None else [loose]))
             clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
-        told = outcome.findings() if simulated is None else (*simulated, *outcome.swept)
+        told = outcome.findings() if simulated is None else (
+            *simulated, *outcome.swept, *outcome.doubts)
         return Tier1Result(findings + told, clearance, outcome)
 
     def local_clearance(self, observation: Observation) -> LocalClearance:
@@ -233,7 +234,7 @@ class RobotChecker:
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
         story = None
         if (can_grasp(motion) or motion.held) and scene.measuring:
-            story = best_story(scene, motion, self.settings.grasping)
+            story = best_story(scene, motion, self.settings.grasping, suppose_held=True)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
                             story=story, hand_links=self.hand_links, stood=self._stood(scene)), \
             story

@@ -15,6 +15,8 @@ from kinema4d_ros.types import EventKind, WorldEvent
 ROOT = Path(__file__).resolve().parents[2]
 BOX = {'low': [0.0, 0.0, 0.0], 'high': [0.2, 0.2, 0.1]}
 
+SLAB = {**BOX, 'high': [0.2, 0.2, 0.003]}      # as the simulator has the top of a cabinet
+
 
 def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
     """Return the outcome in which one object is moved there."""
@@ -28,6 +30,8 @@ def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=0.0), 0.03),   # bottom + 3 cm
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=-0.05), -0.02),
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.16, bottom=0.1), -0.06),  # held too high
+    ({'above': {'region': SLAB}}, ends(0.1, 0.1, 0.05), 0.03),       # stands on it: bottom + 3 cm
+    ({'above': {'region': SLAB}}, ends(0.1, 0.1, 0.16, bottom=0.1), -0.01),   # 15 cm over it
     ({'lifted': {'height': 0.1}}, ends(z=0.17), 0.02),
     ({'lifted': {'height': 0.1}}, ends(z=0.05), -0.1),
     ({'moved_by': {'distance': 0.3}}, ends(0.1, 0.3, 0.05), 0.2),    # 3-4-5: moved by 0.5
@@ -57,9 +61,10 @@ def test_probability():
     assert goal.probability(ends(0.18)) == pytest.approx(0.8277, abs=1e-4)
     assert goal.probability(ends(0.18), blocked=True) == 0.2
     assert goal.probability(Outcome()) < 0.03
-    assert goal.probability(Outcome(is_known=False)) == 0.5
+    assert goal.probability(Outcome(is_known=False)) is None     # nobody knows
     unseen = WorldEvent(EventKind.UNSEEN_SPACE, 1.0, None, 'who knows')
-    assert goal.probability(Outcome((unseen,))) == 0.5
+    assert goal.probability(Outcome((unseen,))) is None
+    assert goal.probability(Outcome((unseen,)), blocked=True) <= 0.2
 
 
 @given(st.floats(-1, 1), st.floats(0, 0.3))

@@ -41,6 +41,7 @@ class Kind(enum.StrEnum):
     MISSED_PLACE = 'missed_place'      # released 14 cm beside the goal
     SLIP = 'slip'                      # the fingers open half-way to the goal
     INTO_TABLE = 'into_table'          # the hand goes down to 3 cm below a free spot of the table
+    INACCURATE = 'inaccurate'          # a success with an error of aim drawn at random
     PUSH = 'push'                      # closed fingers push something low
     TOPPLE = 'topple'                  # closed fingers push something tall, high up
     DRAG = 'drag'                      # something is grasped and pulled along without lifting it
@@ -93,9 +94,47 @@ class Step:
     speed: float = SPEED               # [m/s] mean speed of the grip point
 
 
+@dataclass(frozen=True)
+class AimErrors:
+    """How far beside what it aims at the hand goes, (3,) [m] each in the base frame."""
+
+    grasp: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def none(cls) -> AimErrors:
+        """Return those of a hand that aims well."""
+        return cls(np.zeros(3), np.zeros(3))
+
+    @property
+    def values(self) -> dict[str, tuple[float, ...]]:
+        """As they are written into an episode, {} for none."""
+        rows = {'grasp': self.grasp, 'place': self.place}
+        return {name: tuple(row.round(5).tolist()) for name, row in rows.items() if row.any()}
+
+    @classmethod
+    def draw(cls, random: np.random.Generator) -> AimErrors:
+        """
+        Draw errors of which about half spoil the task.
+
+        One of: up to 4 cm beside the grasp, up to 12 cm beside the place, the grasp 1 cm too low
+        to 3 cm too high, up to 2 cm beside both.
+        """
+        grasp, place = np.zeros(3), np.zeros(3)
+        which = random.choice(4, p=[0.45, 0.3, 0.1, 0.15])
+        angles = random.uniform(-np.pi, np.pi, 2)
+        aside = np.c_[np.cos(angles), np.sin(angles)] * random.uniform(0.0, 1.0, 2)[:, None]
+        if which == 2:
+            grasp[2] = random.uniform(-0.01, 0.03)
+        else:
+            grasp[:2], place[:2] = aside * np.array([[0.04, 0.0], [0.0, 0.12], [0.0, 0.0],
+                                                     [0.02, 0.02]])[which][:, None]
+        return cls(grasp, place)
+
+
 def plan_steps(scene: ArmScene, kind: Kind, carried: str, target: str,
-               grip_base: np.ndarray) -> list[Step]:
-    """Return the steps from where the grip point is now, (3,) [m] in the base frame."""
+               errors: AimErrors) -> list[Step]:
+    """Return the steps of a pick-and-place in the scene as it is."""
     if kind is Kind.INTO_TABLE:
         spot = _free_spot(scene)
         table = _support_height(scene)
@@ -118,6 +157,7 @@ def plan_steps(scene: ArmScene, kind: Kind, carried: str, target: str,
         grasp = grasp + aside
     if kind is Kind.MISSED_PLACE:
         drop = drop + [0, 0.14 if item[1] > goal[1] else -0.14, 0]
+    grasp, drop = grasp + errors.grasp, drop + errors.place
     up = np.array([0, 0, 0.15])
     lifted = max(grasp[2] + 0.15, drop[2] + 0.05, rim + hanging + 0.03)
     over = np.r_[drop[:2], lifted]
@@ -132,14 +172,14 @@ def plan_steps(scene: ArmScene, kind: Kind, carried: str, target: str,
                     Step(drop + [0, 0, 0.12], OPEN)]
 
 
-def plan_trajectory(scene: ArmScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
+def plan_trajectory(scene: ArmScene, kind: Kind, carried: str, target: str,
+                    errors: AimErrors) -> JointTrajectory:
     """
     Plan a pick-and-place, or one of its failures, from the scene's present state; see `follow`.
 
     :raises EpisodeError: when a step cannot be reached within the joint limits.
     """
-    grip = scene.grip_kinematics(scene.arm_positions, scene.scratch())[0]
-    return follow(scene, plan_steps(scene, kind, carried, target, grip[:3, 3]))
+    return follow(scene, plan_steps(scene, kind, carried, target, errors))
 
 
 def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajectory:

@@ -11,6 +11,7 @@ what they hold and the arm stops at the table; the metadata say how far the two 
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +21,11 @@ import numpy as np
 
 from kinema4d_ros.episodes.displacement import Displacement
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
-from kinema4d_ros.episodes.libero.goal import task_goal
+from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.handling import draw_handling
-from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
-                                              plan_trajectory, RATE)
+from kinema4d_ros.episodes.libero.happening import OutcomeMeter
+from kinema4d_ros.episodes.libero.plan import (AimErrors, ARM_JOINTS, FINGER_JOINTS, HANDLING,
+                                              Kind, OPEN, plan_trajectory, RATE)
 from kinema4d_ros.episodes.libero.render import ALIASES, SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
@@ -172,14 +174,24 @@ class _Work:
     plan: Callable[[], JointTrajectory]    # for the scene as it is at the time
     target: str | None = None
     rubric: Mapping[str, Any] = field(default_factory=dict)
+    goals: tuple[TaskGoal, ...] = ()
+    errors: AimErrors = field(default_factory=AimErrors.none)
 
 
 def _planned(scene: LiberoScene, recording: Recording) -> _Work:
-    goal = task_goal(scene)
+    goals = task_goals(scene)
+    goal = goals[0]
+    if len(goals) > 1 or not goal.is_placing or not goal.target:
+        raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) is not one '
+                           f'object in or on another, its goal is '
+                           f'{[goal.words for goal in goals]}; choose another task')
     into_table = recording.kind is Kind.INTO_TABLE
-    return _Work(None if into_table else goal.carried,
-                 lambda: plan_trajectory(scene, recording.kind, goal.carried, goal.target),
-                 None if into_table else goal.target, goal.rubric)
+    errors = AimErrors.none()
+    if recording.kind is Kind.INACCURATE:
+        errors = AimErrors.draw(np.random.default_rng(zlib.crc32(recording.name.encode())))
+    return _Work(None if into_table else goal.thing,
+                 lambda: plan_trajectory(scene, recording.kind, goal.thing, goal.target, errors),
+                 None if into_table else goal.target, goal.rubric, goals, errors)
 
 
 def _drawn(scene: LiberoScene, recording: Recording) -> _Work:
@@ -200,6 +212,7 @@ def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
     every, after = (1, SETTLED) if is_handling else (POSES_EVERY, AFTER)
     poses: list[dict[str, np.ndarray]] = []
     watch, meter = _Watch(scene, carried), ClearanceMeter(scene, carried)
+    outcome = OutcomeMeter(scene, work.goals)
     names, per_sample = ARM_JOINTS + FINGER_JOINTS, round(1 / RATE / scene.timestep)
     rest, sample, error = scene.arm_positions, -round(BEFORE * RATE), 0.0
     start_ns, end, reference = STAMP_NS + round(BEFORE * 1e9), None, None
@@ -210,6 +223,7 @@ def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
         watch.update(time)
         if sample >= 0:
             meter.measure(time)
+            outcome.measure()
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
         for camera in cameras:
             camera.write(writer, recording, sample, stamp_ns)
@@ -244,7 +258,8 @@ def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
         licence='CC-BY-4.0', trajectory_note=NOTE, suite=scene.suite, task=scene.task,
         init=recording.init, seed=scene.seed, tracking_error=round(error, 6), objects=boxes,
         events=tuple(watch.events),
-        cameras=recording.names if recording.others else ())
+        cameras=recording.names if recording.others else (),
+        outcome=outcome.outcome(work.errors.values))
     writer.add_metadata(STAMP_NS, metadata)
     writer.add_clearance(STAMP_NS, meter.record())
     return metadata

@@ -160,6 +160,47 @@ class LiberoScene:
                 if self.model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE}
         return tuple(name for name in self.objects if free & set(self.object_bodies(name)))
 
+    @property
+    def fixture_joints(self) -> dict[str, str]:
+        """Names of the drawers', doors' and knobs' joints, each with the thing it belongs to."""
+        model, found = self.model, {}
+        for name in self.objects:
+            bodies = set(self.object_bodies(name).tolist())
+            found.update({model.joint(i).name: name for i in range(model.njnt)
+                          if int(model.jnt_bodyid[i]) in bodies
+                          and model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE})
+        return found
+
+    def joint_unit(self, joint: str) -> str:
+        """Return 'm' of a joint that slides, 'rad' of one that turns."""
+        slides = self.model.joint(joint).type[0] == mujoco.mjtJoint.mjJNT_SLIDE
+        return 'm' if slides else 'rad'
+
+    def joint_position(self, joint: str) -> float:
+        """Return the position of a joint of a fixture [m] or [rad]."""
+        return float(self.data.qpos[self.model.joint(joint).qposadr[0]])
+
+    def joint_of(self, name: str) -> str | None:
+        """
+        Return the joint that moves a region, or the only one of a fixture, None for none.
+
+        :param name: of a region (site) or of a fixture.
+        """
+        if name in self.objects:
+            joints = [joint for joint, owner in self.fixture_joints.items() if owner == name]
+            return joints[0] if len(joints) == 1 else None
+        index = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name)
+        if index < 0:
+            raise EpisodeError(f'the scene has no site {name!r}')
+        body = int(self.model.site_bodyid[index])
+        joints = [joint for joint in self.fixture_joints
+                  if int(self.model.joint(joint).bodyid[0]) == body]
+        return joints[0] if joints else None
+
+    def holds(self, words: list[str]) -> bool:
+        """Return LIBERO's own judgement of one of the task's goals."""
+        return bool(self._env.env._eval_predicate(words))
+
     def site(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return T_base_site (4, 4) and the half sizes (3,) [m] of a MuJoCo site."""
         index = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name)
