@@ -3,6 +3,8 @@
 """The steps that open and close drawers and doors and turn knobs."""
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -13,15 +15,30 @@ from kinema4d_ros.episodes.libero.plan import CLOSED, FINGERTIP, Kind, OPEN, Ste
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
 
-_TILT_PULL, _TILT_PUSH = np.radians(75.0), np.radians(60.0)   # of the hand towards a drawer
+_TILTED = np.radians(60.0)      # at most, of a hand that pushes
 _AWAY = 0.08              # [m] from a handle that the hand begins
 _BESIDE = 0.06            # [m] beside a handle that a missed grasp is
-_ON, _OFF = 1.1, -0.08    # [rad] that a knob is turned to
+_ON, _OFF = 1.1, -0.25    # [rad] that a knob is turned to
+_FINGER, _PRESS = 0.045, 0.155      # [m] beside the door, [rad] beyond its end
 _SLOW = 0.15              # [m/s] with something that moves along
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How the hand is held, and goes, where there is a choice."""
+
+    high: bool = True                         # well above what is on the way
+    tilt: float = float(np.radians(75.0))     # towards a drawer that is pulled
+    sign: float = 1.0                         # of the quarter turn of a hand that pushes a drawer
+
+
+MANNERS = tuple(Manner(high, float(np.radians(tilt)), sign) for high, tilt, sign in (
+    (True, 75.0, 1.0), (True, 60.0, -1.0), (True, 45.0, 1.0), (True, 30.0, -1.0),
+    (False, 75.0, -1.0), (False, 60.0, 1.0), (False, 30.0, -1.0)))
+
+
 def move_steps(scene: LiberoScene, goal: TaskGoal, kind: Kind, errors: AimErrors,
-               share: float = 1.0) -> tuple[list[Step], float]:
+               manner: Manner, share: float = 1.0) -> tuple[list[Step], float]:
     """
     Return the steps that open, close or turn what a goal is about, and its position afterwards.
 
@@ -37,7 +54,7 @@ def move_steps(scene: LiberoScene, goal: TaskGoal, kind: Kind, errors: AimErrors
         return _turn(scene, goal, kind, errors, share)
     if slides:
         opens = goal.relation == 'open'
-        return (_pull if opens else _push_drawer)(scene, goal.joint, kind, errors, share)
+        return (_pull if opens else _push_drawer)(scene, goal.joint, kind, errors, share, manner)
     if goal.relation == 'close':
         return _push_door(scene, goal.joint, kind, errors, share)
     raise EpisodeError(f'the door of {goal.thing} is opened by its handle, which this hand does '
@@ -66,13 +83,13 @@ def _tilted(out: np.ndarray, angle: float, yaw: float = 0.0) -> np.ndarray:
 
 
 def _pull(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
-          share: float) -> tuple[list[Step], float]:
+          share: float, manner: Manner) -> tuple[list[Step], float]:
     out = _out(scene, joint)
     handle, position = _handle(scene, joint, out), scene.joint_position(joint)
     low, high = scene.joint_range(joint)
     open_at = low if abs(low) > abs(high) else high
     way = share * (abs(open_at - position) + 0.005) * out
-    turn = _tilted(out, _TILT_PULL, _yaw_for(out))
+    turn = _tilted(out, manner.tilt, _yaw_for(out))
     grip = handle + errors.grasp
     if kind is Kind.MISSED_GRASP:
         grip = grip + [0.0, 0.0, _BESIDE]
@@ -95,12 +112,12 @@ def _yaw_for(out: np.ndarray) -> float:
 
 
 def _push_drawer(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
-                 share: float) -> tuple[list[Step], float]:
+                 share: float, manner: Manner) -> tuple[list[Step], float]:
     out = _out(scene, joint)
     handle, position = _handle(scene, joint, out), scene.joint_position(joint)
     low, high = scene.joint_range(joint)
     shut_at = high if abs(low) > abs(high) else low
-    turn = _tilted(out, _TILT_PUSH, _yaw_for(out) + np.pi / 2)
+    turn = _tilted(out, min(manner.tilt, _TILTED), _yaw_for(out) + manner.sign * np.pi / 2)
     touch = handle + errors.grasp + (FINGERTIP + 0.008) * out
     if kind is Kind.MISSED_GRASP:
         touch = touch + np.cross(out, [0.0, 0.0, 1.0]) * 0.24
@@ -130,8 +147,9 @@ def _push_door(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
     behind = -np.sign(angle) * np.cross(axis, along)
     points = []
     for part in np.linspace(0.0, 1.0, 10):
-        R = Rotation.from_rotvec(part * (angle + 0.03 * np.sign(angle)) * axis).as_matrix()
-        place = anchor + R @ (radius * along + 0.045 * behind)
+        turned = part * (angle + _PRESS * share * np.sign(angle))
+        R = Rotation.from_rotvec(turned * axis).as_matrix()
+        place = anchor + R @ (radius * along + _FINGER * behind)
         points.append(np.r_[place[:2], top - 0.012] + errors.grasp)
     if kind is Kind.MISSED_GRASP:
         points = [point + [0.0, 0.0, 0.08] for point in points]
@@ -160,5 +178,5 @@ def _turn(scene: LiberoScene, goal: TaskGoal, kind: Kind, errors: AimErrors,
     up = np.array([0.0, 0.0, 0.12])
     turn, turned = about_z(yaw), about_z(yaw + angle)
     return [Step(grip + up, OPEN, turn=turn), Step(grip, OPEN), Step(None, CLOSED),
-            Step(grip, CLOSED, turn=turned), Step(None, OPEN),
+            Step(grip, CLOSED, _SLOW, turned), Step(None, OPEN),
             Step(grip + up, OPEN)], position + share * (wanted - position)

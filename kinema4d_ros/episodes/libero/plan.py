@@ -26,7 +26,8 @@ ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
 FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
 SPEED = 0.35                  # [m/s] mean speed of the grip point
-TURNING = 1.0                 # [rad/s] mean speed of turning the hand
+RETURN = 4.0                  # [1/m, 1/rad] of the elbow to where it started
+TURNING = 0.6                 # [rad/s] mean speed of turning the hand
 ACCELERATION = 3.0            # [m/s^2] largest of the grip point
 PALM, FINGERTIP = 0.031, 0.012      # [m] from the grip point up to the palm, down to the tips
 FINGER_TIME = 0.5             # [s] to open or close: at most 0.15 m/s per finger
@@ -98,7 +99,7 @@ class Step:
 
     goal_base: np.ndarray | None       # (3,) [m], None to stay
     opening: float                     # [m] commanded position of each finger at the end
-    speed: float = SPEED               # [m/s] mean speed of the grip point
+    speed: float = SPEED               # [m/s] mean speed of the grip point; it turns as slowly
     #: (3, 3) how the hand is turned from how it was at the start, base frame; None to stay
     turn: np.ndarray | None = None
 
@@ -128,7 +129,7 @@ def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajec
             break
         stretch *= excess * 1.02
     else:
-        raise EpisodeError('the script needs joint speeds or accelerations beyond the limits; '
+        raise UnreachableError('the script needs joint speeds or accelerations beyond the limits; '
                            'try another initial state')
     rates = np.gradient(openings, 1 / FINE)
     rates[[0, -1]] = 0.0
@@ -159,7 +160,7 @@ def _lay_out(steps: list[Step], start: np.ndarray, stretch: float,
             length, angle = np.linalg.norm(way), np.linalg.norm(turn)
             # The peak acceleration is 5.774 length / duration^2.
             duration = max(length / step.speed, np.sqrt(5.774 * length / ACCELERATION),
-                           angle / TURNING)
+                           angle / (TURNING * min(1.0, step.speed / SPEED)))
             move = _minimum_jerk(stretch * duration)
             ways.append(here + move[:, None] * way)
             turns.append(Rotation.from_rotvec(move[:, None] * turn).as_matrix() @ turned)
@@ -184,7 +185,7 @@ def _solve(scene: ArmScene, scratch: Any, points: np.ndarray,
     """Follow the points (N, 3) with the hand's orientations (N, 3, 3); return (N, 7) [rad]."""
     joints, configurations = start.copy(), [start.copy()]
     for index, point in enumerate(points[1:], 1):
-        for _ in range(8):
+        for trial in range(8):
             pose, jacobian = scene.grip_kinematics(joints, scratch)
             turn = rotations[index] @ pose[:3, :3].T
             error = np.r_[point - pose[:3, 3], 0.5 * np.array(
@@ -192,11 +193,14 @@ def _solve(scene: ArmScene, scratch: Any, points: np.ndarray,
             if np.linalg.norm(error) < 1e-6:
                 break
             inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + 1e-6 * np.eye(6))
-            # The seventh degree of freedom stays near where it started.
-            joints = joints + inverse @ error + (np.eye(7) - inverse @ jacobian) @ (
-                0.02 * (start - joints))
+            joints = joints + inverse @ error
+            if not trial:
+                # The seventh degree of freedom goes back to where it started, as fast as the hand
+                # moves: anything else would be a jerk.
+                joints = joints + (np.eye(7) - inverse @ jacobian) @ (
+                    min(0.02, RETURN * float(np.linalg.norm(error))) * (start - joints))
         else:
-            if np.linalg.norm(error[:3]) > 1e-3:
+            if np.linalg.norm(error[:3]) > 1e-3 or np.linalg.norm(error[3:]) > 0.01:
                 raise UnreachableError(f'the script cannot reach {point.round(3)} m (base frame), '
                                    f'point {index} of {len(points)}')
         configurations.append(joints.copy())

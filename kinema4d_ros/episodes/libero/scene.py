@@ -159,6 +159,23 @@ class LiberoScene(SceneGeometry):
         return any((a in bodies and b in others) or (b in bodies and a in others)
                    for a, b in pairs)
 
+    def put_arm(self, positions: np.ndarray) -> None:
+        """Bring the arm to joint positions (7,) [rad]; only where that is `imagined`."""
+        self.data.qpos[self._arm_qpos] = positions
+        self.refresh()
+
+    def strict_bodies(self) -> set[int]:
+        """Return the ids of the bodies of arm and hand, which must not touch anything."""
+        fingers = self.finger_bodies()
+        return {i for i in range(self.model.nbody) if i not in fingers
+                and self.model.body(i).name.startswith(('robot0_', 'gripper0_'))}
+
+    def table_bodies(self) -> set[int]:
+        """Return the ids of the bodies that are neither the robot nor any object."""
+        objects = {int(body) for name in self.objects for body in self.object_bodies(name)}
+        return {i for i in range(self.model.nbody) if i not in objects
+                and not self.model.body(i).name.startswith(('robot0_', 'gripper0_', 'mount0_'))}
+
     def finger_bodies(self) -> set[int]:
         """Return the ids of the finger bodies."""
         return {mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_BODY, name)

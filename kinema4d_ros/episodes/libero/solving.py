@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kinema4d_ros.episodes.libero.aim import AimErrors
-from kinema4d_ros.episodes.libero.articulation import move_steps
+from kinema4d_ros.episodes.libero.articulation import Manner, MANNERS, move_steps
 from kinema4d_ros.episodes.libero.goal import TaskGoal
 from kinema4d_ros.episodes.libero.placing import into_table_steps, place_steps
 from kinema4d_ros.episodes.libero.plan import follow, Kind, Step, UnreachableError
@@ -74,14 +74,42 @@ def plan(scene: LiberoScene, kind: Kind, todo: Solution) -> JointTrajectory:
     if fallen:
         raise EpisodeError(f'{", ".join(fallen)} have fallen off the table in this initial state; '
                            'choose another')
-    try:
-        return follow(scene, _steps(scene, kind, todo, high=True))
-    except UnreachableError:
-        return follow(scene, _steps(scene, kind, todo, high=False))
+    best, least, trouble = None, np.inf, None
+    for manner in MANNERS:
+        try:
+            trajectory = follow(scene, _steps(scene, kind, todo, manner))
+        except UnreachableError as error:
+            trouble = trouble or error
+            continue
+        found = hits(scene, trajectory, todo.goals)
+        if found < least:
+            best, least = trajectory, found
+        if not found:
+            break
+    if best is None:
+        raise trouble or EpisodeError('there is no way to hold the hand')
+    return best
 
 
-def _steps(scene: LiberoScene, kind: Kind, todo: Solution, high: bool) -> list[Step]:
-    """Return the steps for all goals; `high` as of `place_steps`."""
+def hits(scene: LiberoScene, trajectory: JointTrajectory, goals: tuple[TaskGoal, ...]) -> int:
+    """
+    Return at how many of the looked at points arm or hand would be in what stands still.
+
+    What a goal is about is not looked at.
+    """
+    meant = {goal.thing for goal in goals} | {goal.target for goal in goals if goal.joint}
+    others = {int(body) for name in scene.objects if name not in meant
+              for body in scene.object_bodies(name)} | scene.table_bodies()
+    with scene.imagined():
+        found = 0
+        for positions in trajectory.positions[::3, :7]:
+            scene.put_arm(positions)
+            found += scene.touching(scene.strict_bodies(), others)
+    return found
+
+
+def _steps(scene: LiberoScene, kind: Kind, todo: Solution, manner: Manner) -> list[Step]:
+    """Return the steps for all goals."""
     steps: list[Step] = []
     with scene.imagined():
         for number, goal in enumerate(todo.goals):
@@ -89,12 +117,12 @@ def _steps(scene: LiberoScene, kind: Kind, todo: Solution, high: bool) -> list[S
             mine = kind if fails else Kind.SUCCESS
             errors = todo.errors if fails else AimErrors.none()
             if goal.is_placing:
-                steps += _placed(scene, goal, mine, errors, high)
+                steps += _placed(scene, goal, mine, errors, manner)
             else:
                 share = 1.0
                 if mine is Kind.INACCURATE:      # pulled too short, as placed beside
                     share -= 8.0 * float(np.linalg.norm(errors.place))
-                more, position = move_steps(scene, goal, mine, errors, max(share, 0.2))
+                more, position = move_steps(scene, goal, mine, errors, manner, max(share, 0.2))
                 assert goal.joint is not None
                 scene.set_joint(goal.joint, position)
                 steps += more
@@ -102,17 +130,17 @@ def _steps(scene: LiberoScene, kind: Kind, todo: Solution, high: bool) -> list[S
 
 
 def _placed(scene: LiberoScene, goal: TaskGoal, kind: Kind, errors: AimErrors,
-            high: bool) -> list[Step]:
+            manner: Manner) -> list[Step]:
     """Return the steps of putting a thing somewhere, where need be after opening the drawer."""
     steps: list[Step] = []
     try:
-        found, end = place_steps(scene, goal, kind, errors, high)
+        found, end = place_steps(scene, goal, kind, errors, manner.high)
     except EpisodeError:
         if goal.joint is None or scene.joint_unit(goal.joint) != 'm':
             raise
         opening = replace(goal, relation='open', thing=goal.target, place='')
-        steps, position = move_steps(scene, opening, Kind.SUCCESS, AimErrors.none())
+        steps, position = move_steps(scene, opening, Kind.SUCCESS, AimErrors.none(), manner)
         scene.set_joint(goal.joint, position)
-        found, end = place_steps(scene, goal, kind, errors, high)
+        found, end = place_steps(scene, goal, kind, errors, manner.high)
     scene.put(goal.thing, end)
     return [*steps, *found]
