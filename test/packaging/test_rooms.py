@@ -34,6 +34,8 @@ ROOMS = {
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
+    'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
+               'robot'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
     'viewer': {'precheck', 'scene', 'camera', 'robot'},
     'diagnosis': set(),
