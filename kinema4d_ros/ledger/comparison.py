@@ -19,10 +19,11 @@ from kinema4d_ros.ledger.joints import executed, follow, JointHistory
 from kinema4d_ros.ledger.limits import judged, LedgerLimits
 from kinema4d_ros.ledger.prediction import held_at_end, is_loose, kind_of, places_of
 from kinema4d_ros.ledger.scene import compare_scenes
-from kinema4d_ros.precheck import PrecheckSettings
+from kinema4d_ros.precheck import CameraCheck, PrecheckSettings
 from kinema4d_ros.precheck.look import Look
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot.distance_field import REACH
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, StartState, Verdict
 
@@ -90,7 +91,8 @@ class Comparer:
             self._robot.description_hash, verdict.world_model, verdict.checkpoint_hash,
             kind or kind_of(verdict), task, verdict.status.name, motion.rollout_id,
             verdict.trajectory_hash, str(seen.ended), motion.observation.stamp_ns,
-            motion.trajectory.duration, verdict.min_clearance, verdict.clearance_sigma,
+            motion.trajectory.duration, _within_reach(verdict.min_clearance),
+            verdict.clearance_sigma,
             held_at_end(verdict), verdict.success, places, success=success)
         doubts: list[str] = []
         followed = follow(seen.history, motion.trajectory, self._robot,
@@ -119,11 +121,11 @@ class Comparer:
         begin: Mapping[str, float] = dict(zip(path.joint_names, path.positions[0].tolist()))
         start = {**motion.observation.joint_positions, **begin}
         found = checker.tier1(motion.observation, path, start)
-        if found.clearance is None or not math.isfinite(found.clearance.minimum):
+        if found.clearance is None:
             doubts.append('the clearance could not be measured: ' + (
                 found.findings[0].message if found.findings else 'nothing of the scene is known'))
             return {}
-        return {'seen_clearance': found.clearance.minimum}
+        return {'seen_clearance': _within_reach(found.clearance.minimum)}
 
     def _after(self, checker: RobotChecker, motion: PredictedMotion, seen: ExecutedMotion,
                doubts: list[str]) -> dict[str, Any]:
@@ -132,7 +134,8 @@ class Comparer:
             doubts.append(seen.why_not_seen or 'no camera saw the end of it')
             return {}
         before, after = checker.look(motion.observation), checker.look(seen.after)
-        told: dict[str, Any] = {'robot_residual': _residual(after)}
+        told: dict[str, Any] = {'robot_residual': None if checker.settings.tier1.camera_check
+                                is CameraCheck.OFF else _residual(after)}
         if not (before.is_believed and after.is_believed):
             doubts.append('the cameras are not believed: '
                           + (after.findings or before.findings)[0].message)
@@ -160,6 +163,11 @@ class Comparer:
             return None, False
         fingers = Fingers(rollout)
         return fingers.middle_base(0), bool(fingers.gap[0] < _SHUT)
+
+
+def _within_reach(clearance: float | None) -> float | None:
+    """Return a clearance [m], REACH where nothing is as near as distances are known."""
+    return clearance if clearance is None or math.isnan(clearance) else min(clearance, REACH)
 
 
 _SHUT = 0.002       # [m] between fingers that hold nothing

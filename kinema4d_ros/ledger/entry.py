@@ -32,6 +32,7 @@ class End(enum.StrEnum):
     DONE = 'done'                # the controller ended it
     STOPPED = 'stopped'          # the gate stopped it
     CANCELLED = 'cancelled'      # its client wanted no more of it
+    REPLACED = 'replaced'        # another one took over before its end
     UNKNOWN = 'unknown'
 
 
@@ -92,7 +93,8 @@ class LedgerEntry:
     stamp_ns: int = 0                      # ROS time of the look at the world before
     # ---- predicted
     predicted_seconds: float | None = None      # the trajectory's
-    predicted_clearance: float | None = None    # [m]
+    #: [m]; farther than distances are known (6 cm) is entered as that, as in `seen_clearance`
+    predicted_clearance: float | None = None
     clearance_sigma: float | None = None        # [m]
     predicted_held: bool | None = None     # whether something is held at the end; None not foreseen
     predicted_success: float | None = None      # 0..1

@@ -56,8 +56,8 @@ class EpisodeComparer:
 
     def judged(self, episode: Episode) -> PredictedMotion:
         """Return the motion of an episode as it is judged, whatever came of it."""
-        return PredictedMotion(episode.observation(), episode.trajectory, self._judge.verdict(episode),
-                            rollout_id=Path(episode.path).stem)
+        return PredictedMotion(episode.observation(), episode.trajectory,
+                               self._judge.verdict(episode), rollout_id=Path(episode.path).stem)
 
     def __call__(self, path: str | Path) -> LedgerEntry:
         """

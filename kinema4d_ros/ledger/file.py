@@ -146,6 +146,8 @@ class Ledger:
         is_empty = not ask('SELECT COUNT(*) FROM sqlite_master').fetchone()[0]
         mine, version = (int(ask(f'PRAGMA {name}').fetchone()[0])
                          for name in ('application_id', 'user_version'))
+        if is_empty and not mine and not write:
+            raise LedgerError(f'{self.path} is empty, so it is no ledger (yet)')
         if not (is_empty and write):
             if mine != APPLICATION:
                 raise LedgerError(f'{self.path} is a data base of another program; it stays as it '
@@ -229,7 +231,7 @@ def why_no_ledger(path: Path, *, may_be_missing: bool = False) -> str | None:
     try:
         if not path.exists():
             return None if may_be_missing and not path.is_symlink() else \
-                'does not exist; name the file that the parameter ledger.path names'
+                'does not exist; name the file that the parameter ledger.file names'
         if not path.is_file():
             return 'is no file; name one for the ledger'
         with path.open('rb') as file:

@@ -85,12 +85,13 @@ def follow(history: JointHistory, trajectory: JointTrajectory, robot: Robot,
     """
     if history.why_unknown() is not None or not len(trajectory.times):
         return None
-    times, measured = history.of(trajectory.joint_names)
     motion = sample_trajectory(trajectory, robot, frame_times(trajectory, _STEPS),
                                StartState.of(start).resting_where_unknown)
-    column = [motion.joint_names.index(name) for name in trajectory.joint_names]
-    path = motion.positions[:, column]
-    wraps = np.array([name in robot.continuous for name in trajectory.joint_names])
+    # a joint that mimics another is where that one takes it
+    names = [name for name in trajectory.joint_names if name in motion.joint_names]
+    times, measured = history.of(names)
+    path = motion.positions[:, [motion.joint_names.index(name) for name in names]]
+    wraps = np.array([name in robot.continuous for name in names])
     apart = measured[:, None] - path[None]
     apart[..., wraps] = (apart[..., wraps] + math.pi) % (2 * math.pi) - math.pi
     far = np.abs(apart).max(axis=-1)

@@ -74,8 +74,9 @@ def judged(entry: LedgerEntry, limits: LedgerLimits = LedgerLimits()) -> LedgerE
 
 def _followed(entry: LedgerEntry, limits: LedgerLimits, reasons: list[str],
               unknown: list[str]) -> bool | None:
-    if entry.ended == End.CANCELLED:
-        unknown.append('its client cancelled it')
+    if entry.ended in (End.CANCELLED, End.REPLACED):
+        unknown.append('its client cancelled it' if entry.ended == End.CANCELLED else
+                       'another motion took over before its end')
         return None
     if entry.ended == End.STOPPED:
         reasons.append('the gate stopped it')
