@@ -123,6 +123,22 @@ class Fingers:
                    & (across <= self._high[frame] + wide)).all(-1)
         return inside
 
+    def distance(self, points: np.ndarray, frame: int, gap: float | None = None) -> np.ndarray:
+        """
+        Return how far points (..., 3) [m] base are from the space between the fingers, (...) [m].
+
+        :param gap: [m] as if the fingers were this far open; None for the gap of that frame.
+        """
+        T = np.linalg.inv(self.T_base_palm[frame])
+        local = points @ T[:3, :3].T + T[:3, 3]
+        middle = 0.5 * (self.lower[frame] + self.upper[frame])
+        half = 0.5 * (self.gap[frame] if gap is None else gap)
+        along = np.maximum(np.abs(local @ self.axis - middle) - half, 0.0)
+        across = local @ self._across.T
+        beside = np.maximum(np.maximum(self._low[frame] - across, across - self._high[frame]), 0.0)
+        far: np.ndarray = np.sqrt(along ** 2 + (beside ** 2).sum(-1))
+        return far
+
     def samples(self, frame: int, gap: float, steps: int = 5) -> np.ndarray:
         """Return a grid of points that fills the space between the fingers, (steps^3, 3) base."""
         unit = (np.arange(steps) + 0.5) / steps

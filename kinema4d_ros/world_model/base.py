@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.foresight import Told
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.card import ModelCard
 
@@ -72,6 +74,33 @@ class WorldModel(abc.ABC):
         :raises WorldModelError: when the model cannot predict from this input.
         :raises PredictionCancelled: as raised by `report`.
         """
+
+    @property
+    def tells(self) -> bool:
+        """
+        Whether `told` says all that its frames show, so that any frame can be drawn alone.
+
+        That is so where one class defines both: one that derives from it and predicts otherwise
+        does not.
+        """
+        definers = [next(each for each in type(self).__mro__ if name in vars(each))
+                    for name in ('told', 'predict')]
+        return definers[0] is definers[1] is not WorldModel
+
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Told | None:
+        """
+        Return what moves where, without drawing anything; None where all stays.
+
+        The same motion from the same scene gives the same again, so a motion that goes on is told
+        anew from its beginning, and nothing drifts. Optional: see `tells`.
+
+        :param robot: its pictures may be empty.
+        :raises WorldModelError: the model only knows pictures.
+        :raises PredictionCancelled: as raised by `report`.
+        """
+        raise WorldModelError(f'world model {self.name!r} does not tell what moves where; it only '
+                              'predicts pictures')
 
     def close(self) -> None:
         """Give memory and devices back; the model is not used afterwards."""

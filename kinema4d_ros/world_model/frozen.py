@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera.points import merge, pointmap
+from kinema4d_ros.foresight import Told
 from kinema4d_ros.foresight.attached import held_bodies, mask_of
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.surface import depth_from, TexturedSurface
@@ -59,6 +60,11 @@ class Frozen(WorldModel):
                 others.append(draw_view(image, depth, view, index, tolerance))
             yield dataclasses.replace(frame, others=tuple(others)) if others else frame
             events = ()
+
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Told | None:
+        """Return that all stays."""
+        return None
 
     def _scene_of(self, observation: Observation, robot: RobotRollout) -> Scene:
         """

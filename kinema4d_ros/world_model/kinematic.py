@@ -75,6 +75,14 @@ class Kinematic(Frozen):
         report('foresee', 1, 1)
         yield from draw_told(story, scene, robot, report, self.setting['robot_depth_tolerance'])
 
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Told | None:
+        """Return the story; None without depth or a gripper whose fingers are known."""
+        report('foresee', 0, 1)
+        if not scene.measuring or not can_grasp(robot):
+            return None
+        return best_story(scene, robot, self._grasping, pictures=True)
+
 
 def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
               robot_tolerance: float, sigmas: Sequence[np.ndarray] | None = None

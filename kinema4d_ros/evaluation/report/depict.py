@@ -15,6 +15,7 @@ from PIL import Image
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.episodes.video import write_video
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
 from kinema4d_ros.evaluation.prechecks import was_dangerous, was_disturbed, was_touched
@@ -156,7 +157,7 @@ def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.
     order = [*range(len(times)), *[len(times) - 1] * round(_HOLD * fps)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'film.mp4')
-        pictures.write_video(path, map(stacked, order), fps, quality=26)
+        write_video(path, map(stacked, order), fps, quality=26)
         data = path.read_bytes()
     return EpisodePictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
 
