@@ -35,7 +35,7 @@ ROOMS = {
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
     'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
-               'robot'},
+               'robot', 'policy'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
     'viewer': {'precheck', 'scene', 'camera', 'robot'},
     'diagnosis': set(),
@@ -47,7 +47,7 @@ ROOMS = {
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
-            'datasets', 'policy'},
+            'datasets', 'policy', 'ledger'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
