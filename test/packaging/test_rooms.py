@@ -34,18 +34,20 @@ ROOMS = {
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
+    'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
+               'robot', 'policy'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
     'viewer': {'precheck', 'scene', 'camera', 'robot'},
     'diagnosis': set(),
     'security': set(),
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
-    'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'episodes', 'precheck',
+    'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'ledger', 'episodes', 'precheck',
               'world_model', 'calibration', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
-            'datasets', 'policy'},
+            'datasets', 'policy', 'ledger'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},

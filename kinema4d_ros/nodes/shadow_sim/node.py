@@ -78,7 +78,7 @@ class _Parts(NamedTuple):
         for worker in self.workers:
             worker.stop()
         self.action.close()
-        self.pipeline.incidents.close()
+        self.pipeline.close()
         self.outputs.close()
 
 
@@ -360,7 +360,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,
             {'requests replaced': parts.runner.replaced, 'requests waiting': parts.runner.waiting,
-             **parts.pipeline.incidents.counts()},
+             **parts.pipeline.incidents.counts(), **parts.pipeline.ledger.counts()},
             readiness(parts.live.current, parts.workers, self.get_clock().now().nanoseconds,
                       self._settings.current.values)))
 
