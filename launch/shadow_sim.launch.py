@@ -78,6 +78,17 @@ ARGUMENTS = [
                           '/joint_trajectory_controller; it may command it. Empty: no gate'),
     DeclareLaunchArgument('gate_file', default_value=shared('config', 'trajectory_gate.yaml'),
                           description='Parameter file of trajectory_gate'),
+    DeclareLaunchArgument('set_points', default_value='',
+                          description='Put set_point_gate in front of this controller of single '
+                          'set points, such as /forward_position_controller; it may command it. '
+                          'Empty: no such gate'),
+    DeclareLaunchArgument('set_point_kind', default_value='',
+                          choices=['', 'position', 'velocity', 'trajectory', 'pose', 'twist'],
+                          description='What its set points are; empty for what set_point_file '
+                          'says'),
+    DeclareLaunchArgument('set_point_file',
+                          default_value=shared('config', 'set_point_gate.yaml'),
+                          description='Parameter file of set_point_gate'),
     DeclareLaunchArgument('rviz', default_value='true', choices=BOOLEAN,
                           description='Open RViz2'),
     DeclareLaunchArgument('rviz_config', default_value=shared('config', 'shadow_sim.rviz'),
@@ -297,6 +308,10 @@ def nodes(context):
     if given['controller']:
         started.append(ours('trajectory_gate', parameter_file(given, 'gate_file'),
                             {'controller': given['controller']}))
+    if given['set_points']:
+        kind = {'kind': given['set_point_kind']} if given['set_point_kind'] else {}
+        started.append(ours('set_point_gate', parameter_file(given, 'set_point_file'),
+                            {'controller': given['set_points'], **kind}))
     if given['episode'] or given['urdf']:
         started += robot_state_publishers(given)
     if given['rviz'] == 'true':

@@ -24,8 +24,8 @@ from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.gate.set_points import (posture_of, Ruling, SetPointKind, SetPointMachine,
-                                          SetPointSettings, Situation)
+from kinema4d_ros.gate.set_points import (posture_of, SetPointRuling, SetPointKind, SetPointMachine,
+                                          SetPointSettings, SetPointSituation)
 from kinema4d_ros.msg import Decision
 from kinema4d_ros.nodes.set_point_gate.controller import ControllerWatch
 from kinema4d_ros.nodes.set_point_gate.joint_feed import JointFeed
@@ -33,8 +33,8 @@ from kinema4d_ros.nodes.set_point_gate.licences import LicenceFeed
 from kinema4d_ros.nodes.set_point_gate.parameters import set_point_settings, TABLE
 from kinema4d_ros.nodes.set_point_gate.relay import RelayThread
 from kinema4d_ros.nodes.set_point_gate.report import SetPointReporter
-from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint
-from kinema4d_ros.nodes.set_point_gate.wire import topics_of, Wire, wire_of
+from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint, Wire
+from kinema4d_ros.nodes.set_point_gate.wire import topics_of, wire_of
 from kinema4d_ros.robot import link_boxes, load_meshes, PostureBound, Robot, SelfCollision
 
 _LOOK = 0.2     # [s] between looks at the controller and the graph
@@ -127,7 +127,7 @@ class SetPointGate(NodeBase, Node):
             self._publisher.publish(raw)
         self._after(ruling, situation)
 
-    def _read(self, raw: bytes, situation: Situation) -> SetPoint:
+    def _read(self, raw: bytes, situation: SetPointSituation) -> SetPoint:
         if self._wire is None:
             return SetPoint('the robot and its controller are not known yet')
         try:
@@ -141,7 +141,7 @@ class SetPointGate(NodeBase, Node):
         if ruling is not None:
             self._after(ruling, situation)
 
-    def _after(self, ruling: Ruling, situation: Situation) -> None:
+    def _after(self, ruling: SetPointRuling, situation: SetPointSituation) -> None:
         """Say and do what comes of a ruling, once what is relayed has gone."""
         if ruling.own is not None and self._wire is not None and not self._is_monitor:
             self._publisher.publish(self._wire.write(ruling.own, ruling.share,
@@ -151,7 +151,7 @@ class SetPointGate(NodeBase, Node):
         else:
             self._report.held(ruling.reason)
 
-    def _live(self, situation: Situation) -> Any:
+    def _live(self, situation: SetPointSituation) -> Any:
         rules = self._machine.rules
         if rules is None or self._kind in (SetPointKind.POSITION, SetPointKind.VELOCITY):
             return None     # these do not need it
@@ -159,9 +159,9 @@ class SetPointGate(NodeBase, Node):
                              self._settings.max_joint_age)
         return None if isinstance(posture, str) else posture.positions
 
-    def _situation(self) -> Situation:
+    def _situation(self) -> SetPointSituation:
         readings = self._joints.take()
-        return Situation(time.monotonic(), self.get_clock().now().nanoseconds, readings,
+        return SetPointSituation(time.monotonic(), self.get_clock().now().nanoseconds, readings,
                          self._problem)
 
     def _use(self, robot: Robot | None, joints: tuple[str, ...], bound: PostureBound | None,

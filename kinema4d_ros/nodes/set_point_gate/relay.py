@@ -3,6 +3,7 @@
 """The thread in which set points are taken, decided on and relayed, past the executor."""
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from rclpy.subscription import Subscription
 from kinema4d_ros.bridge.rclpy_compat import InvalidHandle, take, Waiter
 
 TICK = 0.01       # [s] between looks at what is held
+_SWITCH = 0.0002    # [s] after which a thread that computes lets another one go on
 _END_TIMEOUT = 3.0      # [s] that it gets to end, and to bring the robot to a stand
 
 
@@ -40,7 +42,8 @@ class RelayThread:
         self._thread = threading.Thread(target=self._run, name='relay', daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; other threads of this process let it go on within `_SWITCH` from now on."""
+        sys.setswitchinterval(_SWITCH)
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
