@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from gate_world import Arm, Nodes, ShadowSim
-from graph import made, parameters, Process, READY
+from graph import made, parameters, Process, READY, ROOT
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Verdict
 from kinema4d_ros.srv import GetActionChunk
@@ -20,6 +20,7 @@ from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_mes
 from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.nodes.chunks.action_chunk_proxy import refused, service_type, why_none
 from kinema4d_ros.nodes.chunks.chunk_messages import chunk_of
+from kinema4d_ros.nodes.chunks.parameters import ACTION_CHUNK_PROXY, POLICY_PROXY
 from kinema4d_ros.nodes.chunks.policy_proxy import key_of
 from kinema4d_ros.policy.chunk_check import VERDICT_KEY
 from kinema4d_ros.policy.wire import (ObservationKeys, PictureKey, PolicyClient, serve_policy,
@@ -294,6 +295,20 @@ def test_what_cannot_work_is_refused_at_the_start(ros_domain):
         assert process.process.wait(60.0) == 1, process.output()
         assert words in process.output()
         Process.running.discard(process)
+
+
+@pytest.mark.parametrize(('name', 'table', 'needed'), [
+    ('policy_proxy', POLICY_PROXY, {'server': 'ws://a:1', 'preset': 'droid'}),
+    ('action_chunk_proxy', ACTION_CHUNK_PROXY, {'service': '/policy'})])
+def test_parameter_files_are_complete_and_hold_the_defaults(name, table, needed):
+    text = (ROOT / 'config' / f'{name}.yaml').read_text()
+    lines = ''.join(f'    {key}: {value}\n' for key, value in needed.items())
+    assert table.check_yaml(text + lines, name, complete=True) == table.validate(needed)
+    comments = ' '.join(line.strip('# ') for line in text.splitlines()
+                        if line.strip().startswith('#'))
+    for line in table.yaml().splitlines():
+        if line.strip().startswith('#') and 'REQUIRED' not in line:
+            assert line.strip('# ') in comments         # each parameter is explained
 
 
 def test_service_types():
