@@ -42,7 +42,7 @@ ROOMS = {
     'security': set(),
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
-    'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'ledger', 'episodes', 'precheck',
+    'nodes': {'bridge', 'worker', 'gate', 'policy', 'viewer', 'incident', 'ledger', 'episodes', 'precheck',
               'world_model', 'calibration', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
