@@ -39,7 +39,7 @@ LOG = ROOT / 'log' / 'set_up.log'
 PYTHON = VENV / 'bin' / 'python'
 SYSTEM_PYTHON = '/usr/bin/python3'
 APT = ('apt-get', 'install', '-y', '--no-install-recommends')
-PARTS = ('base', 'datasets', 'physics', 'test', 'viewer')     # of requirements/
+PARTS = ('base', 'datasets', 'physics', 'policy', 'test', 'viewer')     # of requirements/
 UNDERLAY = ('control_msgs', 'tf2_msgs')
 SHARED_FOLDERS = ('action', 'config', 'data', 'executables', 'launch', 'msg', 'srv', 'urdf')
 # What is sourced of a ROS, without what was made here.

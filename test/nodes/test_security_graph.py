@@ -17,15 +17,18 @@ from kinema4d_ros.resources import share_dir
 from kinema4d_ros.security import Right, SecurityPolicy, Verb
 
 MODULES = {'shadow_sim': 'shadow_sim.node', 'trajectory_gate': 'trajectory_gate.node',
-           'viewer': 'viewer', 'recorder': 'recorder.node', 'episode_player': 'episode_player'}
+           'viewer': 'viewer', 'recorder': 'recorder.node', 'episode_player': 'episode_player',
+           'policy_proxy': 'chunks.policy_proxy', 'action_chunk_proxy': 'chunks.action_chunk_proxy'}
+POLICY = {'server': 'ws://127.0.0.1:9', 'preset': 'droid', 'port': 18081}
+PROXIES = {'policy_proxy': POLICY, 'action_chunk_proxy': {'service': 'policy/get_action_chunk'}}
 SHADOW = {'world_model': 'frozen', 'frames': 2, 'separate_checks': False}
 #: never enough of them: it tells its robot, and plays nothing
 PLAYER = {'episode': 'libero_object_0_0_success', 'subscribers': 100}
 STATES = [entry.split()[0] for entry in ROBOT_STATE_TOPICS]      # of drivers that are not here
 COMPRESSED = {'image_transport': 'compressed', 'depth_transport': 'compressedDepth'}
-PLAIN = {'shadow_sim': SHADOW, 'episode_player': PLAYER, 'viewer': {'port': 18080},
+PLAIN = {**PROXIES, 'shadow_sim': SHADOW, 'episode_player': PLAYER, 'viewer': {'port': 18080},
          'trajectory_gate': {'controller': 'joint_trajectory_controller'}}
-OTHER = {'shadow_sim': {**SHADOW, **COMPRESSED, 'robot_state_topics': STATES},
+OTHER = {**PROXIES, 'shadow_sim': {**SHADOW, **COMPRESSED, 'robot_state_topics': STATES},
          'viewer': {'port': 18080, **COMPRESSED},
          'episode_player': {**PLAYER, **COMPRESSED, 'publish_clock': True,
                             'wait_for_ready': ['shadow_sim']},

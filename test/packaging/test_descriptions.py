@@ -98,8 +98,8 @@ def test_requirements_are_pinned():
         return {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in lines
                 if '==' in line}
 
-    of = dict.fromkeys(('base', 'build', 'datasets', 'docs', 'physics', 'test', 'model', 'rerun',
-                        'viewer'),
+    of = dict.fromkeys(('base', 'build', 'datasets', 'docs', 'physics', 'policy', 'test', 'model',
+                        'rerun', 'viewer'),
                        'constraints') | {f'wheels-{distro}': f'constraints-wheels-{distro}'
                                          for distro in ('jazzy', 'kilted')}
     for name, constraints in of.items():
@@ -128,7 +128,7 @@ def test_the_two_versions_of_mujoco_never_meet():
     assert fnmatch.fnmatch(pinned, physics)
     for path in folder.iterdir():
         words = re.findall(r'^-[rc] *(\S+)', path.read_text(), re.M)
-        assert words == {'beside_ros': ['physics.txt', 'viewer.txt']}.get(
+        assert words == {'beside_ros': ['physics.txt', 'policy.txt', 'viewer.txt']}.get(
             path.stem, [f'constraints-{path.name}'] if path.stem.startswith(('sim', 'wheels'))
             else []), path
     texts = [*(ROOT / 'docs').glob('*.md'), ROOT / 'README.md', ROOT / 'CONTRIBUTING.md',

@@ -268,7 +268,8 @@ def tables() -> dict:
     """Return node -> the table of its parameters."""
     places = {'shadow_sim': 'shadow_sim.parameters', 'viewer': 'viewer',
               'trajectory_gate': 'trajectory_gate.parameters', 'recorder': 'recorder.node',
-              'episode_player': 'episode_player'}
+              'episode_player': 'episode_player', 'policy_proxy': 'chunks.policy_proxy',
+              'action_chunk_proxy': 'chunks.action_chunk_proxy'}
     return {node: importlib.import_module(f'kinema4d_ros.nodes.{place}').TABLE
             for node, place in places.items()}
 

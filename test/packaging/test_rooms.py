@@ -25,12 +25,12 @@ ROOMS = {
     'foresight': {'scene', 'camera'},
     'episodes': {'camera', 'robot'},
     'calibration': {'episodes', 'camera', 'robot'},
-    'policy': {'robot'},
     'datasets': {'calibration', 'episodes', 'camera', 'robot'},
     'gate': {'robot'},
     'world_model': {'foresight', 'scene', 'camera', 'episodes', 'diagnosis'},
     'precheck': {'world_model', 'foresight', 'scene', 'camera', 'robot'},
     'simulator': {'precheck', 'world_model', 'camera', 'robot'},
+    'policy': {'simulator', 'precheck', 'robot'},
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera', 'robot'},
@@ -40,7 +40,7 @@ ROOMS = {
     'security': set(),
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
-    'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'episodes', 'precheck',
+    'nodes': {'bridge', 'worker', 'gate', 'policy', 'viewer', 'incident', 'episodes', 'precheck',
               'world_model', 'calibration', 'camera', 'robot', 'diagnosis', 'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
@@ -54,8 +54,9 @@ ROOMS = {
 #: runs a node
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
-EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'mujoco', 'peft', 'pyarrow', 'pybullet',
-          'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser'}
+EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'msgpack', 'mujoco', 'peft', 'pyarrow',
+          'pybullet', 'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser',
+          'websockets'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 
