@@ -7,7 +7,8 @@ How often the detector of action conventions is right, on recordings that it was
 
 Chunks of every convention are made from the recorded motions (`made_chunks`); DROID and Bridge have
 actions of their own besides. `--tuned` looks at the recordings that the numbers of
-`policy/detect/likelihood.py` were chosen on. The tables of docs/policy_conventions.md are its output.
+`policy/detect/likelihood.py` were chosen on. The tables of docs/policy_conventions.md are what it
+prints.
 """
 from __future__ import annotations
 
@@ -63,8 +64,7 @@ def panda(data: Path) -> Motion:
     """Return a real Panda at 30 Hz, whose fingers nobody recorded."""
     robot = Robot.from_file(share_dir() / 'urdf' / 'panda' / 'panda.urdf')
     told = json.loads((data / 'panda_dataset_tristinxie' / 'info.json').read_text())
-    arm = np.array([step['joint_positions'] if isinstance(step, dict) else step
-                    for step in told['steps']], float)[:, :7]
+    arm = np.array([step['joint_angles'] for step in told['steps'].values()], float)
     return Motion('panda', robot, np.hstack([arm, np.full((len(arm), 2), 0.04)]), 30.0)
 
 
@@ -103,7 +103,7 @@ def conventions(seed: int) -> list[Convention]:
 
 
 def answers(told: Convention, found: Detection) -> Iterator[tuple[str, float, bool]]:
-    """Yield each question that has a right answer here: its name, confidence, and if it is right."""
+    """Yield each question that has an answer here: its name, confidence, and if it is right."""
     truth = {'space': told.space, 'reference': told.reference, 'unit': told.unit,
              'frame': told.frame}
     for key, right in truth.items():
