@@ -41,7 +41,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.errors import EpisodeError  # noqa: E402 - after the path
 
-KINDS = ('success', 'missed_grasp', 'missed_place', 'slip', 'into_table',
+KINDS = ('success', 'missed_grasp', 'missed_place', 'slip', 'into_table', 'inaccurate',
          'push', 'topple', 'drag', 'drop', 'carry')
 
 

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+r"""
+Run policies in the LIBERO simulator and in the predicted world, and compare what comes of it.
+
+`starts` and `simulate` need the simulator (see scripts/record_libero.py for its environment);
+`predict` and `compare` need this package as it is installed:
+
+  sim() { MUJOCO_GL=egl .venv-sim/bin/python scripts/evaluate_policies.py "$@"; }
+  sim starts --task libero_90/36,libero_90/65 --init 3,9 --out out/starts
+  sim simulate --starts out/starts --out out/true.jsonl
+  .venv/bin/python scripts/evaluate_policies.py predict --starts out/starts --world kinematic \
+      --out out/kinematic.jsonl
+  .venv/bin/python scripts/evaluate_policies.py compare --true out/true.jsonl \
+      --predicted out/kinematic.jsonl --out out/policies
+
+Runs that a file of records has are kept, so that an interrupted batch goes on where it stopped.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import itertools
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
+from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
+from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E402
+from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
+from kinema4d_ros.policy.task_start import TaskStart  # noqa: E402
+from kinema4d_ros.policy.types import Policy, TaskWorld  # noqa: E402
+
+KEPT_APART = range(30, 50)      # initial states that nothing is recorded of or tuned on
+HORIZON = 25.0                  # [s]
+
+
+def numbers(text: str) -> list[int]:
+    """Parse '3', '0-9' or '0,2,5-7'."""
+    spans = [part.split('-') for part in text.split(',')]
+    return [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
+
+
+def arguments() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest='command', required=True)
+    starts = commands.add_parser('starts', help='write what is seen first, one episode each')
+    starts.add_argument('--task', required=True, help='suite/number, separated by commas')
+    starts.add_argument('--init', type=numbers, required=True, help='initial states, 0-29')
+    for name, what in ('simulate', 'the truth'), ('predict', 'the predicted world'):
+        command = commands.add_parser(name, help=f'run policies in {what}')
+        command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
+        command.add_argument('--policy', default=','.join(SCRIPTED),
+                             help=f'of: {", ".join(SCRIPTED)}, or files NAME.pt of trained ones')
+        command.add_argument('--seed', type=numbers, default=[0], help='of the policies')
+        if name == 'simulate':
+            command.add_argument('--tracks', type=Path, help='folder for the joint positions of '
+                                 'solved runs, to train policies on (npz)')
+        if name == 'predict':
+            command.add_argument('--world', default='kinematic', help='world model: kinematic, '
+                                 'physics, ...')
+    compare = commands.add_parser('compare', help='tables, JSON and a page')
+    compare.add_argument('--true', type=Path, required=True, help='records of `simulate`')
+    compare.add_argument('--predicted', type=Path, nargs='+', required=True,
+                         help='records of `predict`, a file for each world model')
+    for command in commands.choices.values():
+        command.add_argument('--out', type=Path, required=True)
+    return parser.parse_args()
+
+
+def write_starts(options: argparse.Namespace) -> None:
+    """Write the first observation of each task in each initial state."""
+    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
+    from kinema4d_ros.robot.robot import Robot
+
+    if bad := sorted(set(options.init) & set(KEPT_APART)):
+        raise SystemExit(f'initial states {bad} are kept apart; choose some of 0-29')
+    urdf = (REPOSITORY / 'urdf' / 'panda' / 'panda.urdf').read_text()
+    robot = Robot.from_urdf(urdf)
+    for task in options.task.split(','):
+        suite, number = task.split('/')
+        scene = scene_of(suite, int(number))
+        for init in options.init:
+            path = options.out / f'{suite}_{number}_{init}.mcap'
+            if path.exists():
+                continue
+            LiberoWorld(scene, robot, init).write_start(path, urdf)
+            print(path, flush=True)
+
+
+def scene_of(suite: str, task: int):
+    """Return the simulated scene of a task, without what the simulator prints."""
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return LiberoScene(suite, task)
+
+
+def policy_of(name: str, start: TaskStart) -> Policy:
+    """Return a policy by its name, for a start."""
+    if name in SCRIPTED:
+        return ScriptedPolicy(start, SCRIPTED[name])
+    if name.endswith('.pt'):
+        from kinema4d_ros.policy.cloned import ClonedPolicy
+
+        return ClonedPolicy.load(Path(name), start)
+    raise SystemExit(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.pt')
+
+
+def simulated_worlds(paths: list[Path]) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
+    """Yield the simulator at each start, with the name of the task."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
+    from kinema4d_ros.robot.robot import Robot
+
+    scene = None
+    for path in paths:
+        episode = Episode.open(path)
+        start, meta = TaskStart.of(episode), episode.metadata
+        if scene is None or (scene.suite, scene.task) != (meta.suite, meta.task):
+            scene = scene_of(meta.suite, meta.task)
+        yield start, f'{meta.suite}/{meta.task}', LiberoWorld(
+            scene, Robot.from_urdf(episode.robot_description), meta.init)
+
+
+def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
+    """Yield the world as a model predicts it from each start, with the name of the task."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.closed_loop.starts import goal_of
+    from kinema4d_ros.policy.closed_loop.world import PredictedWorld
+    from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings
+    from kinema4d_ros.robot.robot import Robot
+    from kinema4d_ros.simulator import ShadowSimulator
+
+    settings = PrecheckSettings(physics=DynamicsRules(outcome=model == 'physics'))
+    for path in paths:
+        episode = Episode.open(path)
+        meta = episode.metadata
+        with ShadowSimulator(Robot.from_urdf(episode.robot_description), model,
+                             settings=settings) as simulator:
+            yield TaskStart.of(episode), f'{meta.suite}/{meta.task}', PredictedWorld(
+                simulator, episode.observation(), instruction=meta.task_text,
+                goal=goal_of(episode))
+
+
+def run_all(options: argparse.Namespace) -> None:
+    """Run all policies from all starts, one record a line."""
+    is_true = options.command == 'simulate'
+    label = 'libero' if is_true else f'predicted:{options.world}'
+    known = {record.key for record in records(options.out)} if options.out.exists() else set()
+    wanted = list(itertools.product(options.policy.split(','), options.seed))
+    paths = [path for path in sorted(options.starts.glob('*.mcap'))
+             if any((label, Path(name).stem, path.stem, seed) not in known
+                    for name, seed in wanted)]
+    if not paths:
+        print('nothing to do')
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    worlds = simulated_worlds(paths) if is_true else predicted_worlds(paths, options.world)
+    for start, task, world in worlds:
+        for name, seed in wanted:
+            if (label, Path(name).stem, start.name, seed) in known:
+                continue
+            begun = time.perf_counter()
+            run = run_task(policy_of(name, start), world, seed=seed,
+                           limits=RunLimits(horizon=HORIZON))
+            record = RolloutRecord(
+                policy=Path(name).stem, task=task, start=start.name, seed=seed, world=label,
+                outcome=run.outcome, ended=run.ended, instruction=start.instruction,
+                chunks=run.chunks, actions=run.actions, duration=run.duration,
+                unseen=run.unseen, drift=run.drift, policy_seconds=run.policy_seconds,
+                world_seconds=run.world_seconds, wall_seconds=time.perf_counter() - begun)
+            if is_true and options.tracks and run.outcome.success:
+                write_track(options.tracks / f'{start.name}_{record.policy}_{seed}.npz', world)
+            with options.out.open('a') as file:
+                file.write(record.to_json() + '\n')
+            print(f'{start.name} {record.policy} {seed}: {record.outcome.success}, grasped '
+                  f'{record.outcome.grasped}, gap {record.outcome.gap_at_closing:.3f} m, '
+                  f'{record.ended}, {record.wall_seconds:.1f} s', flush=True)
+
+
+def write_track(path: Path, world) -> None:
+    """Write the joint positions of a run, as they were and as they were commanded, (N, 9)."""
+    import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    measured, commanded = (np.array(rows) for rows in zip(*world.track))
+    np.savez(path, measured=measured, commanded=commanded)
+
+
+def records(path: Path) -> list[RolloutRecord]:
+    """Return the records of a file."""
+    return [RolloutRecord.from_json(line, f'{path}:{number}')
+            for number, line in enumerate(path.read_text().splitlines(), 1) if line]
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Write tables, JSON and a page."""
+    from kinema4d_ros.evaluation import policies
+
+    true, tables, figures = records(options.true), [], {}
+    for path in options.predicted:
+        runs = policies.pair(records(path), true)
+        figures[path.stem] = policies.summarize(runs)
+        tables.append(policies.markdown(path.stem, figures[path.stem]))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / 'policies.md').write_text('\n'.join(tables))
+    (options.out / 'policies.json').write_text(json.dumps(policies.as_json(figures), indent=1))
+    policies.write_page(options.out / 'policies.html', figures, {
+        path.stem: policies.pair(records(path), true) for path in options.predicted})
+    print('\n'.join(tables))
+
+
+def main() -> int:
+    """Do what is asked; return 1 where it cannot be done."""
+    options = arguments()
+    logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
+    try:
+        {'starts': write_starts, 'simulate': run_all, 'predict': run_all,
+         'compare': compare}[options.command](options)
+    except Kinema4DError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
