@@ -18,6 +18,8 @@ from kinema4d_ros.cli import precheck
 if TYPE_CHECKING:
     from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 
+_SAID = 10.0      # [s] between two lines about how far it is, where there is no terminal
+
 HELP = 'let policies do whole tasks in the predicted world'
 EPILOG = """\
 Each policy begins at each start: it is shown pictures of the predicted world and the joints, a part
@@ -170,7 +172,8 @@ def progress() -> Iterator[Callable[[RolloutRecord | None, int, int], None]]:
             words = ', '.join(f'{count} {word}' for word, count in counts.items())
             bar.update(task, completed=done, total=total, description=words)
             now = time.monotonic()
-            if not is_terminal and record is not None and (now - said >= 10 or done == total):
+            if not is_terminal and record is not None and (
+                    now - said >= _SAID or done in (first + 1, total)):
                 said = now
                 left = (now - began) / max(done - first, 1) * (total - done)
                 print(f'{done} of {total} runs ({words}), {left:.0f} s left', file=sys.stderr)
