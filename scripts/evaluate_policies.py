@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
         command = commands.add_parser(name, help=f'run policies in {what}')
         command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
         command.add_argument('--policy', default=','.join(SCRIPTED),
-                             help=f'of: {", ".join(SCRIPTED)}, or files NAME.pt of trained ones')
+                             help=f'of: {", ".join(SCRIPTED)}, or files NAME.npz of trained ones')
         command.add_argument('--seed', type=numbers, default=[0], help='of the policies')
         if name == 'simulate':
             command.add_argument('--tracks', type=Path, help='folder for the joint positions of '
@@ -70,6 +70,11 @@ def arguments() -> argparse.Namespace:
         if name == 'predict':
             command.add_argument('--world', default='kinematic', help='world model: kinematic, '
                                  'physics, ...')
+    train = commands.add_parser('train', help='clone policies from the tracks of solved runs')
+    train.add_argument('--starts', type=Path, required=True, help='folder of episodes')
+    train.add_argument('--tracks', type=Path, required=True, help='folder of files')
+    train.add_argument('--steps', type=numbers, default=[300, 1500, 12000],
+                       help='after which a policy is written each')
     compare = commands.add_parser('compare', help='tables, JSON and a page')
     compare.add_argument('--true', type=Path, required=True, help='records of `simulate`')
     compare.add_argument('--predicted', type=Path, nargs='+', required=True,
@@ -111,11 +116,11 @@ def policy_of(name: str, start: TaskStart) -> Policy:
     """Return a policy by its name, for a start."""
     if name in SCRIPTED:
         return ScriptedPolicy(start, SCRIPTED[name])
-    if name.endswith('.pt'):
+    if name.endswith('.npz'):
         from kinema4d_ros.policy.cloned import ClonedPolicy
 
         return ClonedPolicy.load(Path(name), start)
-    raise SystemExit(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.pt')
+    raise SystemExit(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.npz')
 
 
 def simulated_worlds(paths: list[Path]) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
@@ -198,6 +203,19 @@ def write_track(path: Path, world) -> None:
     np.savez(path, measured=measured, commanded=commanded)
 
 
+def train_policies(options: argparse.Namespace) -> None:
+    """Train a policy, and write it after each number of steps."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.cloning import save, train
+
+    starts = {path.stem: TaskStart.of(Episode.open(path))
+              for path in sorted(options.starts.glob('*.mcap'))}
+    for steps, layers, loss in train(starts, sorted(options.tracks.glob('*.npz')), options.steps):
+        path = options.out / f'cloned_{steps}.npz'
+        save(path, layers)
+        print(f'{path}: mean squared error {loss:.4f}', flush=True)
+
+
 def records(path: Path) -> list[RolloutRecord]:
     """Return the records of a file."""
     return [RolloutRecord.from_json(line, f'{path}:{number}')
@@ -227,7 +245,7 @@ def main() -> int:
     logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
     try:
         {'starts': write_starts, 'simulate': run_all, 'predict': run_all,
-         'compare': compare}[options.command](options)
+         'train': train_policies, 'compare': compare}[options.command](options)
     except Kinema4DError as error:
         print(error, file=sys.stderr)
         return 1
