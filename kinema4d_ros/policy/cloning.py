@@ -1,17 +1,23 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a small policy on recorded runs by behaviour cloning; needs PyTorch, a CPU will do."""
+"""Trains a small policy by behaviour cloning of the scripted expert; PyTorch on a CPU will do."""
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.errors import KinematicsError, PolicyError
+from kinema4d_ros.policy.action_chunks import ActionReader
 from kinema4d_ros.policy.cloned import ACTIONS, CHUNK, FEATURES, HandView, SCALE
+from kinema4d_ros.policy.scripted import OPEN, ScriptedPolicy
 from kinema4d_ros.policy.task_start import TaskStart
+from kinema4d_ros.policy.types import PolicyObservation
+from kinema4d_ros.robot.robot import Robot
 
 _WIDE = 128                # numbers of a hidden layer
 _BATCH, _RATE = 256, 1e-3  # examples of a step, its learning rate
@@ -50,28 +56,49 @@ def examples(start: TaskStart, measured: np.ndarray, commanded: np.ndarray,
     return np.concatenate(seen), np.concatenate(answers)
 
 
-def train(starts: Mapping[str, TaskStart], tracks: Sequence[Path], lengths: Sequence[int],
-          seed: int = 0) -> Iterator[tuple[int, list[tuple[np.ndarray, np.ndarray]], float]]:
+def demonstration(start: TaskStart, random: np.random.Generator
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return how the scripted expert moves from a start, by the robot alone.
+
+    Nothing is simulated: the fingers are taken to stop at a thing of a random width.
+
+    :return: joint positions (N, 9) of `JOINTS` at 20 Hz [rad or m], as they are and as commanded.
+    :raises KinematicsError: the task is out of the robot's reach.
+    """
+    policy = ScriptedPolicy(start)
+    policy.reset(start.instruction, 0)
+    observation = PolicyObservation(start.instruction, {}, start.joint_positions)
+    chunks = []
+    while len(chunk := policy.act(observation)):
+        chunks.append(chunk)
+    robot = Robot.from_urdf(start.robot_description)
+    motion = ActionReader(robot, policy.action_format).trajectory(
+        np.concatenate(chunks), start.joint_positions)
+    rows = motion.positions[:, [motion.joint_names.index(name) for name in JOINTS]]
+    measured = rows[:-1].copy()
+    measured[:, 7:] = np.maximum(measured[:, 7:], random.uniform(0.0, 0.8 * OPEN))
+    return measured, rows[1:]
+
+
+def train(starts: Sequence[TaskStart], lengths: Sequence[int], seed: int = 0
+          ) -> Iterator[tuple[int, list[tuple[np.ndarray, np.ndarray]], float]]:
     """
     Train one network, and yield it after each of some numbers of steps.
 
-    :param starts: by name; a track's file name begins with that of its start.
-    :param tracks: files of arrays `measured` and `commanded`.
+    :param starts: from which the expert shows what to do; those out of its reach are left out.
     :return: steps, layers (weights (in, out), biases (out,)), and the mean squared error.
-    :raises PolicyError: a track has no start, or there is none.
+    :raises PolicyError: none is within its reach.
     """
     import torch
 
     random, rows = np.random.default_rng(seed), []
-    for path in tracks:
-        name = next((name for name in starts if path.stem.startswith(f'{name}_')), None)
-        if name is None:
-            raise PolicyError(f'there is no start for the track {path}; give the folder of the '
-                              'starts that its run began from')
-        with np.load(path, allow_pickle=False) as file:
-            rows.append(examples(starts[name], file['measured'], file['commanded'], random))
+    for start in starts:
+        with contextlib.suppress(KinematicsError):
+            rows.append(examples(start, *demonstration(start, random), random))
     if not rows:
-        raise PolicyError('there is no track to train on; make some with `simulate --tracks`')
+        raise PolicyError(f'the expert can show nothing from {len(starts)} starts; give episodes '
+                          'of pick-and-place tasks within its reach')
     torch.manual_seed(seed)
     x, y = (torch.tensor(np.concatenate(part), dtype=torch.float32) for part in zip(*rows))
     sizes = [FEATURES, _WIDE, _WIDE, CHUNK * ACTIONS]
@@ -95,6 +122,6 @@ def train(starts: Mapping[str, TaskStart], tracks: Sequence[Path], lengths: Sequ
 def save(path: Path, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     """Write the layers as a file of arrays that `ClonedPolicy.load` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f'{name}_{number}': array for number, layer in enumerate(layers)
+    arrays: dict[str, Any] = {f'{name}_{number}': array for number, layer in enumerate(layers)
               for name, array in zip(('weights', 'biases'), layer)}
     np.savez(path, **arrays)

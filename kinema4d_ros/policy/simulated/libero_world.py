@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -72,8 +73,8 @@ class LiberoWorld:
         self.track: list[tuple[np.ndarray, np.ndarray]] = []
         return self._observation()
 
-    def write_start(self, path: Path, robot_description: str, **camera: int | float | str) -> None:
-        """Write what the predicted world begins from, as an episode whose robot stays."""
+    def write_start(self, path: Path, robot_description: str, **camera: Any) -> None:
+        """Write what the predicted world begins from, as an episode; see `write_start`."""
         write_start(self._scene, self.goal, self._init, path, robot_description, **camera)
 
     def execute(self, trajectory: JointTrajectory) -> PolicyObservation:
