@@ -116,7 +116,7 @@ def train(starts: Sequence[TaskStart], lengths: Sequence[int], seed: int = 0
         if step in lengths:
             yield step, [(each.weight.detach().numpy().T.astype(np.float64),
                           each.bias.detach().numpy().astype(np.float64))
-                         for each in linear], float(loss)
+                         for each in linear], loss.item()
 
 
 def save(path: Path, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
