@@ -187,7 +187,8 @@ class ShadowSimulator:
              told: Told | None) -> FutureRenderer:
         """Return what draws a motion and what is told of it, as of `foresee`, from anywhere."""
         return FutureRenderer(self._kept_checker().scene_of(observation).views, robot,
-                              self._renderer, told)
+                              self._renderer, told,
+                              lambda view: self._appearance(observation, view))
 
     def view_of(self, observation: Observation, robot: RobotRollout) -> FutureRenderer:
         """

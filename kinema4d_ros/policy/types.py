@@ -3,6 +3,7 @@
 """Words of this room: what a policy is shown, what it answers, and the world that it acts in."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +13,8 @@ import numpy as np
 from kinema4d_ros.policy.action_format import ActionFormat
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import JointTrajectory
+
+NEAR = 0.02      # [m] a gripper that closes within this of an object nearly had it
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,13 @@ class TaskOutcome:
     min_clearance: float = float('nan')
     gap_at_closing: float = float('nan')
     grasped: bool | None = None
+
+    @property
+    def is_near_miss(self) -> bool | None:
+        """Whether the gripper closed within 2 cm of the object and missed it; None unknown."""
+        if self.grasped is None or math.isnan(self.gap_at_closing):
+            return None
+        return not self.grasped and self.gap_at_closing <= NEAR
 
 
 class TaskWorld(Protocol):

@@ -18,6 +18,7 @@ from kinema4d_ros.resources import share_dir
 
 _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
          'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
+_MORE = ('all_of', 'unjudged')
 PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
 _BLOCKED = 0.2           # largest probability of success after running into something
 _LIKELY = 0.5            # what is foreseen from this probability on
@@ -89,10 +90,15 @@ class Goal:
 
     Lengths in m, in the base frame. ``object`` (anywhere) and ``name`` of a region are for people.
     ``starts_in: {low, high}`` says which object is meant: one whose middle was in that box.
+    ``all_of: [...]`` holds rubrics that are to be kept as well, each by an object of its own.
+    ``unjudged: [...]`` names what is wanted besides and cannot be foreseen, as that a drawer opens:
+    then nobody knows whether the goal is reached, unless something else is missed.
     """
 
     rules: tuple[Rule, ...]
     starts_in: Region | None = None
+    parts: tuple[Goal, ...] = ()         # of all_of
+    unjudged: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rubric: Mapping[str, Any], where: str = 'goal') -> Goal:
@@ -105,17 +111,21 @@ class Goal:
         if not isinstance(rubric, Mapping) or not rubric:
             raise ConfigurationError(f'{where} must map rules to their numbers, got {rubric!r}')
         rules, starts_in = [], None
+        parts, unjudged = _more(rubric, where)
         for kind, values in rubric.items():
+            if kind in _MORE:
+                continue
             if kind == 'starts_in':
                 starts_in = _region(values, f'{where}: starts_in')
             elif kind in _KEYS:
                 rules.append(_rule(kind, values, where))
             else:
                 raise ConfigurationError(f'{where}: unknown rule {kind!r}; there are: '
-                                         f'{", ".join(_KEYS)}, starts_in')
-        if not rules:
-            raise ConfigurationError(f'{where} has no rule; there are: {", ".join(_KEYS)}')
-        return cls(tuple(rules), starts_in)
+                                         f'{", ".join((*_KEYS, *_MORE))}, starts_in')
+        if not rules and not parts and not unjudged:
+            raise ConfigurationError(f'{where} has no rule; there are: '
+                                     f'{", ".join((*_KEYS, *_MORE))}')
+        return cls(tuple(rules), starts_in, parts, unjudged)
 
     @classmethod
     def load(cls, path: str | Path) -> Goal:
@@ -130,10 +140,17 @@ class Goal:
             raise ConfigurationError(f'the goal {path} cannot be read: {error}') from error
 
     def margin(self, outcome: Outcome) -> float:
-        """Return by how much the best of the moved objects keeps all rules [m]."""
-        margins = [min(rule.margin(item) for rule in self.rules)
-                   for item in self._meant(outcome)]
-        return max(margins, default=NEVER)
+        """Return by how much the best moved object keeps all rules [m]; the least of all parts."""
+        margins = [part.margin(outcome) for part in self.parts]
+        if self.rules:
+            margins.append(max((min(rule.margin(item) for rule in self.rules)
+                                for item in self._meant(outcome)), default=NEVER))
+        return min(margins, default=0.0)
+
+    @property
+    def _alone(self) -> Goal:
+        """The rules without what is wanted besides."""
+        return Goal(self.rules, self.starts_in)
 
     def _meant(self, outcome: Outcome) -> list[MovedObject]:
         """Return the moved objects that may be meant."""
@@ -154,6 +171,18 @@ class Goal:
         A doubt that makes no difference is none: what would miss the goal if it were held is
         missed either way.
         """
+        missed = [part for part in self.parts if part.why_unknown(outcome) is None
+                  and part._share(outcome) < _UNLIKELY]
+        if missed or (self.unjudged and self.rules and self._alone.why_unknown(outcome) is None
+                      and self._alone._share(outcome) < _UNLIKELY):
+            return None
+        for part in self.parts:
+            if (why := part.why_unknown(outcome)) is not None:
+                return why
+        if self.unjudged:
+            return f'it cannot be foreseen whether it will {" and ".join(self.unjudged)}'
+        if not self.rules:
+            return None
         if not outcome.is_known:
             return 'what the hand does to things cannot be foreseen'
         if outcome.is_doubtful and not outcome.moved:
@@ -179,7 +208,7 @@ class Goal:
         :param doubt: why the robot may be stopped on its way, so that success is not sure.
         """
         likely = 0.02 + 0.96 * self._share(outcome)
-        if blocked:
+        if blocked and not self.unjudged:
             return min(likely, _BLOCKED)
         if self.why_unknown(outcome) is not None or (doubt and likely >= _LIKELY):
             return None
@@ -213,6 +242,18 @@ def load_rubric(name: str, folder: str = '') -> Goal | None:
             f'unknown goal rubric {name!r}; known: {", ".join(sorted(known)) or "none"}; the '
             'parameter rubric_dir names a folder with more, one NAME.yaml each')
     return Goal.load(known[name])
+
+
+def _more(rubric: Mapping[str, Any], where: str) -> tuple[tuple[Goal, ...], tuple[str, ...]]:
+    """Read what is wanted besides the rules: rubrics, and what cannot be judged."""
+    parts, unjudged = (rubric.get(key, []) for key in _MORE)
+    if not isinstance(parts, list | tuple):
+        raise ConfigurationError(f'{where}: all_of must be a list of rubrics, got {parts!r}')
+    if not isinstance(unjudged, list | tuple) or not all(isinstance(each, str) and each
+                                                         for each in unjudged):
+        raise ConfigurationError(f'{where}: unjudged must be a list of texts, got {unjudged!r}')
+    return (tuple(Goal.of(part, f'{where}: all_of {number}') for number, part in enumerate(parts)),
+            tuple(unjudged))
 
 
 def _rule(kind: str, values: Any, where: str) -> Rule:

@@ -9,11 +9,15 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight import Told
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.card import ModelCard
+
+_STILL = 5e-3      # of the elements of a pose matrix, by which a camera that stands still differs
 
 
 class WorldModel(abc.ABC):
@@ -118,6 +122,20 @@ def check_camera(observation: Observation, robot: RobotRollout) -> None:
         raise WorldModelError(
             f'the robot was rendered for {robot.camera}, the observation is of '
             f'{observation.primary.camera}; fit the observation and render with the same camera')
+
+
+def check_still_camera(robot: RobotRollout, why: str) -> None:
+    """
+    Refuse a rollout during which the camera moves.
+
+    :param why: the model needs a camera that stands still, such as `it is given the hand alone`.
+    :raises WorldModelError: saying how far it moves and what to choose.
+    """
+    moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
+    if moved > _STILL:
+        raise WorldModelError(
+            f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}); '
+            f'{why}: use a camera that stands still, or the world model kinematic')
 
 
 def first_view(observation: Observation) -> Observation:

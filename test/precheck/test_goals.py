@@ -67,6 +67,35 @@ def test_probability():
     assert goal.probability(Outcome((unseen,)), blocked=True) <= 0.2
 
 
+def both(*more, **rubric):
+    """Return a goal for two objects that start at x = 0.5 and 0.7."""
+    parts = [{'inside': {'region': BOX}, 'starts_in': {'low': [x - 0.05, -1, 0],
+                                                       'high': [x + 0.05, 1, 1]}}
+             for x in (0.5, 0.7)]
+    return Goal.of({'all_of': [*parts, *more], **rubric})
+
+
+def test_all_of_several_goals_must_be_reached():
+    there, too = ends().moved, ends(x=0.1, start=(0.7, 0, 0.05)).moved
+    away = ends(x=0.9, start=(0.7, 0, 0.05)).moved
+    assert both().margin(Outcome(moved=there + too)) == pytest.approx(0.05)
+    assert both().probability(Outcome(moved=there + too)) > 0.95
+    assert both().probability(Outcome(moved=there)) < 0.05
+    assert both().probability(Outcome(moved=there + away)) < 0.05
+
+
+def test_what_cannot_be_judged_is_not_known_unless_something_else_is_missed():
+    there = Outcome(moved=ends().moved + ends(start=(0.7, 0, 0.05)).moved)
+    opens = both(unjudged=['open the drawer'])
+    assert opens.probability(there) is None and 'open the drawer' in opens.why_unknown(there)
+    assert opens.probability(there, blocked=True) is None
+    assert opens.probability(Outcome()) < 0.05 and opens.why_unknown(Outcome()) is None
+    alone = Goal.of({'unjudged': ['turn on the stove']})
+    assert alone.probability(there) is None and alone.probability(Outcome()) is None
+    inside = Goal.of({'inside': {'region': BOX}, 'unjudged': ['close the door']})
+    assert inside.probability(ends(0.9)) < 0.05 and inside.probability(ends()) is None
+
+
 @given(st.floats(-1, 1), st.floats(0, 0.3))
 def test_a_smaller_region_is_never_met_more(x, shrink):
     low, high = np.array(BOX['low']) - 0.3, np.array(BOX['high']) + 0.3
@@ -84,7 +113,10 @@ def test_the_rubrics_of_the_package_load(path):
 
 @pytest.mark.parametrize('rubric, words', [
     ({}, 'must map rules'), ([], 'must map rules'), ({'in': {}}, "unknown rule 'in'; there are"),
-    ({'starts_in': BOX}, 'has no rule'), ({'inside': {}}, 'inside needs region'),
+    ({'starts_in': BOX}, 'has no rule'), ({'all_of': {}}, 'must be a list of rubrics'),
+    ({'all_of': [{'in': {}}]}, "all_of 0: unknown rule 'in'"),
+    ({'unjudged': 'x'}, 'must be a list of texts'), ({'unjudged': [1]}, 'must be a list of texts'),
+    ({'all_of': []}, 'has no rule'), ({'inside': {}}, 'inside needs region'),
     ({'inside': {'region': BOX, 'hight': 1}}, 'inside needs region and may have object'),
     ({'inside': {'region': {'low': [0, 0, 0]}}}, 'a region needs low and high'),
     ({'inside': {'region': {**BOX, 'low': [1, 0, 0]}}}, 'low must be below high'),

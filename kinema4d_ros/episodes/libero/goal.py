@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.scene import base_aligned, LiberoScene
+from kinema4d_ros.episodes.libero.geometry import base_aligned
+from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
 
 ABOVE = 0.15      # [m] how far above a support something may be to count as above it
@@ -25,7 +26,7 @@ class TaskGoal:
 
     relation: str                    # one of PLACING, MOVING
     thing: str                       # object to move; else the fixture whose joint is to move
-    place: str = ''                  # what it goes in or on: an object, or a region
+    place: str = ''                  # object or region that it goes in or on; the drawer
     target: str = ''                 # the object or fixture that the place belongs to, '' = table
     #: {'inside' or 'above': {'object', 'region'}}, boxes [m] for the middle of the thing
     rubric: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +40,9 @@ class TaskGoal:
     @property
     def words(self) -> list[str]:
         """The goal as LIBERO states it."""
-        return [self.relation, self.thing, *([self.place] if self.place else [])]
+        if not self.is_placing:
+            return [self.relation, self.place or self.thing]
+        return [self.relation, self.thing, self.place]
 
 
 def task_goals(scene: LiberoScene) -> tuple[TaskGoal, ...]:
@@ -59,7 +62,7 @@ def _goal(scene: LiberoScene, words: list[str]) -> TaskGoal:
         if not fixture:
             raise EpisodeError(f'the goal {words} names something that is not among the objects '
                                f'{", ".join(scene.objects)}')
-        return TaskGoal(relation, fixture, '', fixture, {},
+        return TaskGoal(relation, fixture, '' if words[1] == fixture else words[1], fixture, {},
                         scene.joint_of(words[1]))
     if relation not in PLACING or len(words) != 3:
         raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) wants {words}; '

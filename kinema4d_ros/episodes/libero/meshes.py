@@ -3,9 +3,9 @@
 """The visible surface of the bodies of a MuJoCo model, as triangles and as points."""
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from kinema4d_ros.episodes.libero.simulator import mujoco
 from kinema4d_ros.errors import EpisodeError
 
 _ROUND = 64        # sides of what stands in for something round

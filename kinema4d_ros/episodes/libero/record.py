@@ -11,7 +11,6 @@ what they hold and the arm stops at the table; the metadata say how far the two 
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +19,21 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.episodes.displacement import Displacement
+from kinema4d_ros.episodes.libero.aim import AimErrors
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
 from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.handling import draw_handling
 from kinema4d_ros.episodes.libero.happening import OutcomeMeter
-from kinema4d_ros.episodes.libero.plan import (AimErrors, ARM_JOINTS, FINGER_JOINTS, HANDLING,
-                                              Kind, OPEN, plan_trajectory, RATE)
+from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
+                                              RATE)
+from kinema4d_ros.episodes.libero.reference import CubicInterpolation
 from kinema4d_ros.episodes.libero.render import ALIASES, SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
+from kinema4d_ros.episodes.libero.solving import plan, solution
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
 from kinema4d_ros.episodes.topics import CAMERA
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
-from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory, plain_point
 
 BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
@@ -73,35 +74,6 @@ class Recording:
     def names(self) -> tuple[str, ...]:
         """What the cameras are called in the file, the first one first."""
         return CAMERA, *(name.replace('robot0_', '') for name in self.others)
-
-
-class CubicInterpolation:
-    """A trajectory between its points: cubic, as joint_trajectory_controller interpolates it."""
-
-    def __init__(self, trajectory: JointTrajectory):
-        """
-        Make the interpolation of a trajectory.
-
-        :raises EpisodeError: it has no velocities.
-        """
-        if trajectory.velocities is None:
-            raise EpisodeError('a trajectory without velocities cannot be followed smoothly')
-        self._times, self._positions = trajectory.times, trajectory.positions
-        self._velocities = trajectory.velocities
-
-    def __call__(self, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return positions, velocities and accelerations (9,) at a time [s], ends held."""
-        times, p, v = self._times, self._positions, self._velocities
-        if time <= times[0] or time >= times[-1]:
-            end = p[0] if time <= times[0] else p[-1]
-            return end, np.zeros_like(end), np.zeros_like(end)
-        i = int(np.searchsorted(times, time, 'right')) - 1
-        h = times[i + 1] - times[i]
-        s = time - times[i]
-        way = (p[i + 1] - p[i]) / h
-        c2, c3 = (3 * way - 2 * v[i] - v[i + 1]) / h, (v[i] + v[i + 1] - 2 * way) / h**2
-        return (p[i] + s * (v[i] + s * (c2 + s * c3)), v[i] + s * (2 * c2 + 3 * s * c3),
-                2 * c2 + 6 * s * c3)
 
 
 def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> EpisodeMetadata:
@@ -179,19 +151,14 @@ class _Work:
 
 
 def _planned(scene: LiberoScene, recording: Recording) -> _Work:
-    goals = task_goals(scene)
-    goal = goals[0]
-    if len(goals) > 1 or not goal.is_placing or not goal.target:
-        raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) is not one '
-                           f'object in or on another, its goal is '
-                           f'{[goal.words for goal in goals]}; choose another task')
+    todo = solution(task_goals(scene), recording.kind, recording.name)
+    goal = next((goal for goal in todo.goals if goal.is_placing), todo.goals[0])
     into_table = recording.kind is Kind.INTO_TABLE
-    errors = AimErrors.none()
-    if recording.kind is Kind.INACCURATE:
-        errors = AimErrors.draw(np.random.default_rng(zlib.crc32(recording.name.encode())))
-    return _Work(None if into_table else goal.thing,
-                 lambda: plan_trajectory(scene, recording.kind, goal.thing, goal.target, errors),
-                 None if into_table else goal.target, goal.rubric, goals, errors)
+    # A rubric is of one thing; each of several has its own, in the outcome.
+    rubric = goal.rubric if len(todo.goals) == 1 else {}
+    return _Work(goal.thing if goal.is_placing and not into_table else None,
+                 lambda: plan(scene, recording.kind, todo),
+                 None if into_table else goal.target or None, rubric, todo.goals, todo.errors)
 
 
 def _drawn(scene: LiberoScene, recording: Recording) -> _Work:

@@ -72,13 +72,22 @@ class _ToldMoment:
         robot, told = self.told()
         if self._renderer is None:
             self._renderer = self._simulator.draw(self._observation, robot, told)
-        return drawn_by(self._renderer, robot, -1, view)
+        return drawn_by(self._renderer, self._observation, robot, -1, view)
 
 
-def drawn_by(renderer: FutureRenderer, robot: RobotRollout, index: int,
+def drawn_by(renderer: FutureRenderer, observation: Observation, robot: RobotRollout, index: int,
              view: PolicyView) -> DrawnView:
-    """Return what a camera sees at a frame of a future."""
-    seen = renderer.at(index, view.camera, view.pose(robot.link_names, robot.T_base_link[index]))
+    """
+    Return what a camera sees at a frame of a future.
+
+    :param renderer: of the observation's views.
+    """
+    names = [each.name for each in observation.views]
+    if view.taken is not None and not view.link and view.taken.name in names:
+        seen = renderer.in_view(index, names.index(view.taken.name))
+        return DrawnView(seen.image, seen.depth, seen.never_seen)
+    seen = renderer.at(index, view.camera, view.pose(robot.link_names, robot.T_base_link[index]),
+                       view.taken if view.taken is not None and view.taken.name in names else None)
     return DrawnView(seen.image, seen.depth, seen.never_seen)
 
 
@@ -159,4 +168,4 @@ class _SeenMoment:
         still = JointTrajectory(self._simulator.robot.joint_names, np.array([0.0, 0.01]),
                                 np.array([here, here]))
         robot = self._simulator.checker().rollout_of(self._now, still)
-        return drawn_by(self._simulator.view_of(self._now, robot), robot, 0, view)
+        return drawn_by(self._simulator.view_of(self._now, robot), self._now, robot, 0, view)

@@ -62,7 +62,8 @@ class ExecutedMotion:
         now = self.time
         for time, row in zip(times, motion.positions):
             if time > 0.0:
-                self._times.append(now + float(time))
+                # to the nanosecond, as ROS has it: however it is cut, the sums are the same
+                self._times.append(round(now + float(time), 9))
                 self._positions.append(row)
 
     def trajectory(self, settle: float = 0.0) -> JointTrajectory:

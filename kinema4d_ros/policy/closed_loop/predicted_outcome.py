@@ -74,7 +74,9 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
                      if each.code is FindingCode.NOT_CHECKED and each.severity > Severity.INFO]
         if unchecked:
             reason = '; '.join(unchecked)
-        elif likely is None or not likely == likely or likely == 0.5:
+        elif likely is None:
+            reason = finding.message
+        elif likely == 0.5:
             reason = 'nothing is known of whether the goal is met: ' + outcome.sentence
         else:
             success, probability, reason = likely > 0.5, float(likely), finding.message
@@ -107,11 +109,14 @@ def _grasp(simulator: ShadowSimulator, observation: Observation, motion: JointTr
     if stays_as_it_is(simulator):
         return gap, False
     kinds = {event.kind for event in outcome.events}
+    undecided = {event.time for event in outcome.events if event.kind is EventKind.UNDECIDED}
     grasps = [event for event in outcome.events if event.kind is EventKind.GRASP
               and (box is None or event.point_base is None or _near(event.point_base, box))]
     if not grasps:
         doubtful = kinds & {EventKind.UNSEEN_SPACE, EventKind.UNDECIDED}
         return gap, None if doubtful or not outcome.is_known else False
+    if all(event.time in undecided for event in grasps):     # whether the fingers hold it
+        return gap, None
     rises = [max(float(moving.center(frame)[2]) for frame in range(len(robot.times)))
              - float(moving.center(0)[2]) for moving in story.bodies
              if box is None or _near(moving.center(0), box)]

@@ -6,28 +6,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
-from kinema4d_ros.errors import (ConfigurationError, KinematicsError, TrajectoryError,
-                                 WorldModelError)
+from kinema4d_ros.errors import (ConfigurationError, KinematicsError, PolicyError,
+                                 TrajectoryError, WorldModelError)
 from kinema4d_ros.policy.action_chunks import ActionReader
-from kinema4d_ros.policy.closed_loop.client_rules import ClientRules
 from kinema4d_ros.policy.closed_loop.record import RunEnd
 from kinema4d_ros.policy.types import Policy, PolicyObservation, TaskOutcome, TaskWorld
-from kinema4d_ros.types import JointTrajectory
 
 _CENTI = 100.0
-
-
-class ChunkReader(Protocol):
-    """Whatever makes a motion of a chunk, such as an `ActionReader`."""
-
-    def trajectory(self, actions: np.ndarray, start: Mapping[str, float]) -> JointTrajectory:
-        """Return the motion of a chunk from `start` [rad or m]."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +68,21 @@ class TaskRun:
 
 
 def run_task(policy: Policy, world: TaskWorld, *, seed: int = 0,
-             rules: ClientRules | None = None, limits: RunLimits = RunLimits(),
-             reader: ChunkReader | None = None,
+             executed: int = 0, limits: RunLimits = RunLimits(),
              report: Callable[[TaskRun], None] = lambda _: None) -> TaskRun:
     """
     Let a policy act in a world until the task is solved, it ends, or nobody knows any more.
 
-    :param rules: how chunks are executed; None for the policy's own, its attribute
-        `client_rules`, and without one for all of each chunk.
-    :param reader: of chunks; None for the policy's own, its attribute `reader`, and without one
-        for that of its action format.
+    What the client on the robot does to a chunk, such as clipping velocities and closing the
+    gripper beyond a threshold, is in the action format of the policy.
+
+    :param executed: actions of a chunk that are executed before the policy is asked again, the
+        open-loop horizon; 0 for all that it answers.
     :param report: called after each chunk; it may raise to stop.
     :raises PolicyError: the policy could not be asked; there is no result then.
     """
-    if rules is None:
-        rules = getattr(policy, 'client_rules', None) or ClientRules()
-    if reader is None:
-        reader = getattr(policy, 'reader', None) or ActionReader(world.robot, policy.action_format)
+    reader = ActionReader(world.robot, policy.action_format)
+    sent: list[np.ndarray] = []      # that a response to velocities with a delay may ask for
     run, clock = TaskRun(), time.perf_counter
 
     def in_world(since: float) -> None:
@@ -107,18 +95,23 @@ def run_task(policy: Policy, world: TaskWorld, *, seed: int = 0,
     known: tuple[bool | None, str] | None = None     # whatever the world says
     while run.duration < limits.horizon - 1e-9:
         began = clock()
-        chunk = policy.act(observation)
+        try:
+            chunk = np.asarray(policy.act(observation), np.float64)
+        except (TypeError, ValueError) as error:
+            raise PolicyError(f'the policy answered no chunk of numbers: {error}') from error
         run.policy_seconds += clock() - began
         run.chunks += 1
         why = run.why_not_believed(observation, limits)
         if why is not None:
             run.ended, known = RunEnd.UNSURE, (None, why)
             break
-        if not len(chunk):
+        if not chunk.size:
             run.ended = RunEnd.FINISHED
             break
         try:
-            motion = reader.trajectory(rules.apply(chunk), observation.joint_positions)
+            chunk = chunk[:executed or None]
+            motion = reader.trajectory(chunk, observation.joint_positions,
+                                       before=np.concatenate(sent) if sent else None)
         except (TrajectoryError, KinematicsError) as error:
             # What cannot be read is the policy's failure, what is out of reach nobody's to tell.
             run.ended, known = RunEnd.REFUSED, (
@@ -136,6 +129,7 @@ def run_task(policy: Policy, world: TaskWorld, *, seed: int = 0,
             return run
         finally:
             in_world(began)
+        sent.append(chunk)
         run.duration += motion.duration
         run.actions += int((motion.times > 0.0).sum())
         report(run)

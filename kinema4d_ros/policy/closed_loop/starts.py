@@ -44,3 +44,11 @@ def _where(episode: Episode, name: str | None) -> Region | None:
     low, high = placed.min(0) - _BESIDE, placed.max(0) + _BESIDE
     low[2] += _BESIDE      # not into what it stands on
     return Region(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def task_of(episode: Episode) -> str:
+    """Return the name of an episode's task, which its starts share."""
+    metadata = episode.metadata
+    if metadata.suite and metadata.task >= 0:
+        return f'{metadata.suite}/{metadata.task}'
+    return metadata.task_text or episode.path.stem

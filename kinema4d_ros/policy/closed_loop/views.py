@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from kinema4d_ros.errors import CameraError, ConfigurationError
+from kinema4d_ros.policy.wire.pictures import resized_with_pad
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.robot.transforms import transform_from_quaternion
@@ -109,28 +109,17 @@ def wrist_view(file: Path | str, robot: Robot) -> PolicyView:
     return PolicyView(WRIST, camera, values['link'], T)
 
 
-def resize_with_pad(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """
-    Return an image of another size whose content keeps its aspect, black beside it.
-
-    That is how openpi's clients make what the policy sees (its `image_tools.resize_with_pad`).
-
-    :param image: (H, W, 3) uint8, or (H, W) float32, of which the nearest pixel is taken and NaN
-        is beside.
-    """
-    tall, wide = image.shape[:2]
-    if (tall, wide) == (height, width):
-        return image
-    ratio = max(wide / width, tall / height)
-    new = int(wide / ratio), int(tall / ratio)
-    floats = image.ndim == 2
-    picture = Image.fromarray(image).resize(
-        new, Image.Resampling.NEAREST if floats else Image.Resampling.BILINEAR)
-    out = np.full((height, width), np.nan, np.float32) if floats else \
-        np.zeros((height, width, 3), np.uint8)
-    top, left = (height - new[1]) // 2, (width - new[0]) // 2
-    out[top:top + new[1], left:left + new[0]] = np.asarray(picture)
-    return out
+def padded_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return depth (H, W) float32 as `resized_with_pad` does a picture: nearest, NaN around it."""
+    rows, columns = depth.shape
+    ratio = max(columns / width, rows / height)
+    inner = max(int(rows / ratio), 1), max(int(columns / ratio), 1)
+    framed = np.full((height, width), np.nan, np.float32)
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    row, column = (((np.arange(new) + 0.5) * old / new).astype(int)
+                   for new, old in zip(inner, (rows, columns)))
+    framed[top:top + inner[0], left:left + inner[1]] = depth[np.ix_(row, column)]
+    return framed
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +160,10 @@ class LazyPictures(Mapping[str, np.ndarray]):
             if name not in self._drawn:
                 self._drawn[name] = self._draw(name)
             array = getattr(self._drawn[name], self._part)
-            self._made[name] = array if self._size is None else resize_with_pad(array, *self._size)
+            if self._size is not None:
+                resize = resized_with_pad if self._part == 'image' else padded_depth
+                array = resize(array, *self._size)
+            self._made[name] = array
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:

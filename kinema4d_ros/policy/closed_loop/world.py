@@ -46,7 +46,7 @@ class PredictedWorld:
         :param simulator: of this robot, with a world model; it stays open.
         :param goal: that says when the task is solved; None for a task that nobody can judge.
         :param seed: of the world model.
-        :param size: (height, width) of pictures for the policy, see `resize_with_pad`; None for
+        :param size: (height, width) of pictures for the policy, see `resized_with_pad`; None for
             those of the cameras.
         :param views: None for those of the observation, see `views_of`.
         :raises WorldModelError: the simulator has no world model.
@@ -68,7 +68,9 @@ class PredictedWorld:
         kind = RetoldStory if self._model.tells else ChainedWindows
         self._continuation: Continuation = kind(self.simulator, self.observation, self._seed)
         self._moment: Moment | None = None
-        self._looked = 0.0
+        self._seen: list[tuple[float, Moment]] = []     # of a model that predicts pictures only
+        self._outcome: tuple[float, TaskOutcome] | None = None
+        self._looked = -_LOOK      # [s] of motion when it was looked at with all that costs
 
     @property
     def executed(self) -> JointTrajectory:
@@ -94,6 +96,8 @@ class PredictedWorld:
         """
         self._executed.add(trajectory)
         self._moment = self._continuation.after(self._executed, trajectory)
+        if not self._model.tells:
+            self._seen.append((self._executed.time, self._moment))
         return self._shown()
 
     def _shown(self) -> PolicyObservation:
@@ -101,13 +105,7 @@ class PredictedWorld:
 
         def draw(name: str) -> DrawnView:
             view = self._by_name[name]
-            if moment is not None:
-                return moment.draw(view)
-            if view.taken is not None:
-                return DrawnView(view.taken.image, view.taken.depth, 0.0)
-            still = RetoldStory(self.simulator, self.observation, self._seed)
-            return still.after(ExecutedMotion(
-                self.robot, self.observation.joint_positions), _NO_MOTION).draw(view)
+            return self._first(view) if moment is None else moment.draw(view)
 
         with_depth = [view.name for view in self.views
                       if view.taken is None or view.taken.depth is not None]
@@ -117,34 +115,60 @@ class PredictedWorld:
             self.instruction, pictures, self._executed.here, self._executed.time, pictures.shares,
             LazyPictures(with_depth, draw, self._size, 'depth', drawn), self._executed.time)
 
+    def _first(self, view: PolicyView) -> DrawnView:
+        """Return what a camera sees first: really, or by what the others have measured."""
+        if view.taken is not None:
+            return DrawnView(view.taken.image, view.taken.depth, 0.0)
+        checker = self.simulator.checker()
+        robot = checker.rollout_of(self.observation, ExecutedMotion(
+            self.robot, self.observation.joint_positions).trajectory())
+        return drawn_by(self.simulator.view_of(self.observation, robot), self.observation, robot,
+                        0, view)
+
     def is_solved(self) -> bool:
-        """Return whether the goal's object is where it should be, let go and at rest."""
+        """
+        Return whether the goal's object is where it should be, let go and at rest.
+
+        It is where the outcome, with all that speaks against it, says so too. What costs much is
+        looked at once in a second of motion.
+        """
         if self.goal is None or self._moment is None:
             return False
-        if self._model.name == 'physics' and self._executed.time < self._looked + _LOOK:
+        now, costly = self._executed.time, self._model.name == 'physics'
+        if now < self._looked + _LOOK:
             return False
-        self._looked = self._executed.time
-        return is_solved(self.goal, *self._moment.told())
+        if costly:
+            self._looked = now
+        if not is_solved(self.goal, *self._moment.told()):
+            return False
+        self._looked = now
+        return self.outcome().success is True
 
     def outcome(self) -> TaskOutcome:
         """Return what has come of the task, once the robot has stood still for a second."""
-        return predicted_outcome(self.simulator, self.observation,
-                                 self._executed.trajectory(_SETTLE), self.goal)
+        if self._outcome is None or self._outcome[0] != self._executed.time:
+            self._outcome = self._executed.time, predicted_outcome(
+                self.simulator, self.observation, self._executed.trajectory(_SETTLE), self.goal)
+        return self._outcome[1]
 
     def film(self, rate: float) -> Iterator[tuple[float, dict[str, DrawnView]]]:
         """
         Yield time [s] and pictures of all views, in the size of their cameras, evenly in time.
 
+        Of a model that goes on from its own last picture, those are what there is.
+
         :param rate: [Hz] at most.
-        :raises WorldModelError: the model only predicts pictures, and keeps none of them.
         """
+        if not self._model.tells:
+            yield 0.0, {view.name: self._first(view) for view in self.views}
+            for time, moment in self._seen:
+                yield time, {view.name: moment.draw(view) for view in self.views}
+            return
         robot, told = self.simulator.foresee(self.observation, self._executed.trajectory(_SETTLE),
                                              seed=self._seed)
         renderer = self.simulator.draw(self.observation, robot, told)
         count = max(2, round(robot.times[-1] * rate) + 1)
         for index in np.unique(np.linspace(0, len(robot.times) - 1, count).round().astype(int)):
             yield float(robot.times[index]), {
-                view.name: drawn_by(renderer, robot, int(index), view) for view in self.views}
-
-
-_NO_MOTION = JointTrajectory((), np.zeros(1), np.zeros((1, 0)))
+                view.name: drawn_by(renderer, self.observation, robot, int(index), view)
+                for view in self.views}

@@ -27,11 +27,13 @@ from kinema4d_ros.policy.wire.translator import Translator
 from kinema4d_ros.robot.robot import Robot
 
 _START_TIMEOUT = 10.0       # [s] until the port is open
-_MOST_CLIENTS = 16
 
 
 class Session(Protocol):
     """What answers one client, from its connection to its end."""
+
+    def metadata(self) -> Mapping[str, Any]:
+        """Return the first frame; what it raises is told to the client."""
 
     def infer(self, request: Mapping[str, Any]) -> Any:
         """Return the answer to a request; what it raises is told to the client."""
@@ -46,10 +48,16 @@ class Session(Protocol):
 class PolicySession:
     """Answers a client with the chunks of a policy."""
 
-    def __init__(self, policy: Policy, translator: Translator, seed: int = 0) -> None:
+    def __init__(self, policy: Policy, translator: Translator, seed: int = 0,
+                 metadata: Mapping[str, Any] | None = None) -> None:
         """Answer by `policy`, in the keys of `translator`; `seed` where a client states none."""
         self._policy, self._translator, self._seed = policy, translator, seed
+        self._metadata = dict(metadata or {})
         self._instruction: str | None = None
+
+    def metadata(self) -> Mapping[str, Any]:
+        """Return what the policy's owner says of it."""
+        return self._metadata
 
     def infer(self, request: Mapping[str, Any]) -> Any:
         """Return a chunk; another instruction begins a task anew."""
@@ -82,24 +90,21 @@ class PolicyServer:
     """
 
     def __init__(self, session: Callable[[], Session], *, host: str = '127.0.0.1', port: int = 8000,
-                 metadata: Mapping[str, Any] | None = None,
-                 config: PolicyServerConfig | None = None, api_key: str = '',
-                 limits: Limits = LIMITS) -> None:
+                 api_key: str = '', most_clients: int = 16, limits: Limits = LIMITS) -> None:
         """
         Open the port.
 
         :param session: called for each client that connects.
         :param port: 0 for any that is free; see `port`.
-        :param metadata: the first frame of each connection; of RoboArena's `config` is added.
         :param api_key: that clients must show; '' for none, on this machine's own addresses only.
+        :param most_clients: at a time; others are told that it is busy.
         :raises ConfigurationError: it cannot be opened, or is to be open to all.
         """
         if not api_key and not is_loopback(host):
             raise ConfigurationError(f'a policy server on {host} can be asked by other machines: '
                                      'give it an api_key, or the host 127.0.0.1')
         self._session, self._limits, self._api_key = session, limits, api_key
-        self._first = pack(dict(metadata or {}) | (config.metadata() if config else {}))
-        self._speaks_roboarena = config is not None
+        self._most_clients, self._clients = most_clients, 0
         # Loop and computing in a thread each: one request is computed at a time, in their order.
         self._work = concurrent.futures.ThreadPoolExecutor(1, 'policy')
         self._opened: concurrent.futures.Future[int] = concurrent.futures.Future()
@@ -155,10 +160,9 @@ class PolicyServer:
     async def _serve(self, host: str, port: int) -> None:
         from websockets.asyncio.server import serve
         async with serve(self._answer_client, host, port, compression=None, origins=[None],
-                         max_size=self._limits.most_bytes, max_queue=2, ping_interval=None,
-                         process_request=self._admit, close_timeout=1.0) as server:
+                         max_size=self._limits.most_bytes, max_queue=2, close_timeout=1.0,
+                         process_request=self._admit) as server:
             self._opened.set_result(server.sockets[0].getsockname()[1])
-            self._server: Any = server
             await self._ending.wait()
 
     def _admit(self, connection: Any, request: Any) -> Any:
@@ -169,19 +173,24 @@ class PolicyServer:
         if self._api_key and not hmac.compare_digest(shown.encode(),
                                                      f'Api-Key {self._api_key}'.encode()):
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, 'a wrong or no api key\n')
-        if len(self._server.connections) > _MOST_CLIENTS:
+        if self._clients >= self._most_clients:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, 'too many clients\n')
         return None
 
     async def _answer_client(self, connection: Any) -> None:
         from websockets.exceptions import ConnectionClosed
-        session = await self._compute(self._session)
+        session, self._clients = None, self._clients + 1
         try:
-            await connection.send(self._first)
-            took = None
+            if self._clients > self._most_clients:      # two came at once
+                raise PolicyError('there are too many clients')
+            session = await self._compute(self._session)
+            first = await self._compute(session.metadata)
+            await connection.send(pack(first))
+            took, needs_endpoint = None, PolicyServerConfig.of(first) is not None
             async for frame in connection:
                 started = time.monotonic()
-                answer = await self._compute(self._answer, session, frame, took)
+                answer = await self._compute(self._answer, session, frame, took,
+                                             needs_endpoint)
                 await connection.send(answer)
                 took = time.monotonic() - started
         except ConnectionClosed:
@@ -189,7 +198,8 @@ class PolicyServer:
         except Exception as error:      # of whatever kind: its client hears it, and is let go
             await self._tell(connection, error)
         finally:
-            if not self._ending.is_set():
+            self._clients -= 1
+            if session is not None and not self._ending.is_set():
                 await self._compute(session.close)
 
     async def _tell(self, connection: Any, error: Exception) -> None:
@@ -207,13 +217,14 @@ class PolicyServer:
 
     # ------------------------------------------------------------------ in the computing thread
 
-    def _answer(self, session: Session, frame: bytes | str, took: float | None) -> bytes | str:
+    def _answer(self, session: Session, frame: bytes | str, took: float | None,
+                needs_endpoint: bool) -> bytes | str:
         if isinstance(frame, str):
             raise PolicyError('a request must be a binary frame of msgpack, got a text')
         request = unpack(frame, self._limits)
         if not isinstance(request, Mapping):
             raise PolicyError(f'a request must be a map, got {type(request).__name__}')
-        if self._speaks_roboarena or 'endpoint' in request:
+        if needs_endpoint or 'endpoint' in request:
             endpoint = request.get('endpoint')
             if endpoint not in ('infer', 'reset'):
                 raise PolicyError(f'endpoint is {endpoint!r}, valid: infer, reset')
@@ -227,7 +238,7 @@ class PolicyServer:
             timing = {'infer_ms': 1000 * (time.monotonic() - started)}
             if took is not None:
                 timing['prev_total_ms'] = 1000 * took
-            answer = dict(answer) | {'server_timing': timing}
+            answer = {'server_timing': timing, **answer}    # that of a server behind us stays
         return pack(answer)
 
 
@@ -240,7 +251,8 @@ def is_loopback(host: str) -> bool:
 
 
 def serve_policy(policy: Policy, keys: ObservationKeys, *, robot: Robot | None = None,
-                 seed: int = 0, **options: Any) -> PolicyServer:
+                 seed: int = 0, metadata: Mapping[str, Any] | None = None,
+                 config: PolicyServerConfig | None = None, **options: Any) -> PolicyServer:
     """
     Serve any `Policy`, as openpi's `serve_policy.py` does its own.
 
@@ -249,7 +261,10 @@ def serve_policy(policy: Policy, keys: ObservationKeys, *, robot: Robot | None =
         with serve_policy(my_policy, keys, port=8000) as server:
             server.wait()
 
+    :param metadata: what clients are told first.
+    :param config: of RoboArena, is added to it.
     :param options: of `PolicyServer`.
     """
     translator = Translator(keys, robot)
-    return PolicyServer(lambda: PolicySession(policy, translator, seed), **options)
+    first = dict(metadata or {}) | (config.metadata() if config is not None else {})
+    return PolicyServer(lambda: PolicySession(policy, translator, seed, first), **options)

@@ -1,0 +1,248 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Judges chunks as what the robot will do from now on, and chooses among several of them."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.policy.chunk_settings import ChunkMode, ChunkSettings, Execution, Resample
+from kinema4d_ros.policy.splice import splice, UnderWay
+from kinema4d_ros.precheck.ranking import rank
+from kinema4d_ros.precheck.verdict import decide, not_checked
+from kinema4d_ros.robot import finger_joints
+from kinema4d_ros.robot.robot import Robot
+from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Verdict
+
+
+_SAG = 0.05     # [rad or m] a joint that is nearer to its command is held by it
+
+
+class Judge(Protocol):
+    """What judges paths that begin now: a ShadowSimulator, the node shadow_sim, or a test."""
+
+    def __call__(self, paths: Sequence[JointTrajectory],
+                 joints: Mapping[str, float]) -> Sequence[Verdict]:
+        """
+        Return a verdict on each path.
+
+        :param paths: candidates, all from `joints`; their first points are after time 0.
+        :raises Kinema4DError: they cannot be judged; they are then UNSURE for that reason.
+        """
+
+
+#: a chunk as a motion from its first action's period on, or why it is none
+Chunk = JointTrajectory | str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    What is to be done.
+
+    :param index: of the chunk that may be executed; None: the robot is to hold still.
+    :param verdict: on that chunk, or on the best of those that did not pass.
+    :param path: what the verdict is on; None where there was none to judge.
+    :param samples: how many chunks were judged.
+    :param best: index of the chunk that the verdict is on.
+    """
+
+    index: int | None
+    verdict: Verdict
+    path: JointTrajectory | None
+    samples: int
+    best: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is PASS."""
+        return self.verdict.passed
+
+
+class ChunkGuard:
+    """
+    Knows what the client of one robot executes; one thread at a time.
+
+    It keeps one path, however long it runs.
+    """
+
+    def __init__(self, robot: Robot, judge: Judge, settings: ChunkSettings | None = None, *,
+                 live: Callable[[], Mapping[str, float]] | None = None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Judge by `judge` what a client of `robot` is to execute.
+
+        :param live: returns where the joints are now [rad or m]; None where the robot stands still
+            until it has an answer, so that they are where they were when it was asked.
+        :param clock: steady time [s].
+        """
+        self.robot, self._judge, self._live, self.clock = robot, judge, live, clock
+        self.settings = ChunkSettings() if settings is None else settings
+        self._fingers = finger_joints(robot)
+        self.under_way: UnderWay | None = None
+        self.counts = dict.fromkeys(('chunks', 'passed', 'held', 'samples'), 0)
+
+    def forget(self) -> None:
+        """Forget what the client executes: another task begins, from rest."""
+        self.under_way = None
+
+    def choose(self, first: Chunk, joints: Mapping[str, float], *, asked: float,
+               sample: Callable[[], Chunk | None] = lambda: None,
+               told: Mapping[str, float] | None = None,
+               handover: float | None = None) -> Choice:
+        """
+        Judge a chunk, and others where one is asked for, and remember what is then executed.
+
+        :param joints: where the robot was then [rad or m], by name.
+        :param asked: steady time of the observation [s].
+        :param sample: asks for another chunk of the same observation; None where there is none.
+        :param told: where the client told the policy that the joints are.
+        :param handover: steady time from which an overlapping chunk is executed, where the client
+            says so; None for the settings.
+        """
+        settings, began = self.settings, self.clock()
+        self.counts['chunks'] += 1
+        now_at = joints if self._live is None else self._live()
+        verdicts: list[Verdict] = []
+        paths: list[JointTrajectory | None] = []
+        if (problem := self._why_not_there(told or {}, joints)) is not None:
+            chosen = Choice(None, _unsure(problem), None, 1, 0)
+        else:
+            self._judge_all([first], joints, now_at, asked, handover, verdicts, paths)
+            if settings.resample is Resample.ALWAYS or not verdicts[0].passed:
+                more: list[Chunk] = []
+                while len(more) + 1 < settings.samples \
+                        and self.clock() - began < settings.sampling_time:
+                    if (another := sample()) is None:
+                        break
+                    more.append(another)
+                self._judge_all(more, joints, now_at, asked, handover, verdicts, paths)
+            best = rank(verdicts, [path.duration if path is not None else 0.0
+                                   for path in paths])[0]
+            passed = verdicts[best].passed
+            if not passed and settings.mode is ChunkMode.MONITOR:
+                best = 0
+            chosen = Choice(best if passed else None, verdicts[best], paths[best], len(verdicts),
+                            best)
+        self.counts['samples'] += chosen.samples
+        if settings.mode is ChunkMode.MONITOR and chosen.index is None:
+            chosen = replace(chosen, index=0)
+        self._remember(chosen, now_at)
+        return chosen
+
+    def hold_positions(self, joints: Mapping[str, float]) -> dict[str, float]:
+        """
+        Return where all joints are to stay [rad or m].
+
+        Where they were commanded to be, so that an arm that hangs a little below its command does
+        not sink further with each chunk that is held, and fingers go on pressing; where they are,
+        for joints that are elsewhere.
+        """
+        positions = {name: float(joints[name]) for name in self.robot.joint_names if name in joints}
+        if self.under_way is None:
+            return positions
+        names = self.under_way.trajectory.joint_names
+        for name, value in zip(names, self.under_way.at(np.array([self.clock()]))[0].tolist()):
+            near = abs(value - positions.get(name, value)) <= _SAG
+            if near or name in self._fingers:
+                positions[name] = value
+        return positions
+
+    def _remember(self, chosen: Choice, joints: Mapping[str, float]) -> None:
+        now = self.clock()
+        if chosen.index is not None:
+            self.counts['passed'] += chosen.passed
+            if chosen.path is not None:
+                start = [joints.get(name, at) for name, at in
+                         zip(chosen.path.joint_names, chosen.path.positions[0])]
+                self.under_way = UnderWay(JointTrajectory(
+                    chosen.path.joint_names, np.append(0.0, chosen.path.times),
+                    np.vstack([start, chosen.path.positions])), now)
+            return
+        self.counts['held'] += 1
+        held = self.hold_positions(joints)
+        self.under_way = UnderWay(JointTrajectory(
+            tuple(held), np.zeros(1), np.array([list(held.values())])), now)
+
+    def _judge_all(self, chunks: Sequence[Chunk], joints: Mapping[str, float],
+                   now_at: Mapping[str, float], asked: float, handover: float | None,
+                   verdicts: list[Verdict], paths: list[JointTrajectory | None]) -> None:
+        """Add a verdict and a path for each chunk, asking the judge once."""
+        now = self.clock()
+        found: list[Verdict | None] = []
+        wanted: list[JointTrajectory] = []
+        for chunk in chunks:
+            path, verdict = self._path(chunk, joints, asked, handover, now)
+            if path is not None and verdict is None:
+                wanted.append(path)
+            paths.append(path)
+            found.append(verdict)
+        given: list[Verdict] = []
+        if wanted:
+            try:
+                given = list(self._judge(wanted, now_at))
+            except Kinema4DError as error:
+                given = [_unsure(str(error))] * len(wanted)
+            if len(given) != len(wanted):
+                given = [_unsure(f'{len(given)} verdicts came on {len(wanted)} paths')] \
+                    * len(wanted)
+        answers = iter(given)
+        verdicts += [next(answers) if verdict is None else verdict for verdict in found]
+
+    def _path(self, chunk: Chunk, joints: Mapping[str, float], asked: float,
+              handover: float | None, now: float) -> tuple[JointTrajectory | None, Verdict | None]:
+        """Return what a chunk makes the robot do from now on, and what is known of it already."""
+        if isinstance(chunk, str):
+            return None, _unsure(chunk)
+        if (far := self._far(chunk, joints)) is not None:
+            return chunk, decide({0: [far]}, required=(0,))
+        overlapping = handover is not None or self.settings.execution is Execution.OVERLAPPING
+        try:
+            if overlapping:
+                switch = now + self.settings.latency if handover is None else handover
+                return splice(self.under_way, UnderWay(chunk, asked), now=now, handover=switch,
+                              blend=self.settings.blend), None
+            return splice(None, UnderWay(chunk, now), now=now, handover=now), None
+        except Kinema4DError as error:
+            return None, _unsure(str(error))
+
+    def _far(self, chunk: JointTrajectory, joints: Mapping[str, float]) -> Finding | None:
+        """Return what speaks against a first action that is far from where the robot is."""
+        tolerance = self.settings.first_action_tolerance
+        row = int(np.searchsorted(chunk.times, 0.0, side='right'))
+        if row >= len(chunk.times):
+            return None
+        distances = {name: abs(value - joints[name]) for name, value in
+                     zip(chunk.joint_names, chunk.positions[row].tolist())
+                     if name in joints and name not in self._fingers}
+        name = max(distances, key=lambda one: distances[one], default='')
+        if not name or distances[name] <= tolerance:
+            return None
+        return Finding(
+            FindingCode.START_STATE, Severity.FAIL,
+            f'the first action puts {name} {distances[name]:.3g} away from where it is, more than '
+            f'{tolerance:g}: are actions absolute or relative, degrees or radians, and in this '
+            'order?', link=name, time=0.0, value=distances[name], limit=tolerance,
+            unit='rad or m')
+
+    def _why_not_there(self, told: Mapping[str, float], joints: Mapping[str, float]) -> str | None:
+        """Return why the policy was told of another robot than the one that is there."""
+        for name, value in told.items():
+            if name in self._fingers or name not in joints:
+                continue
+            away = abs(value - joints[name])
+            if not away <= self.settings.state_tolerance:
+                return (f'the client tells the policy that {name} is at {value:.4g}, and it is at '
+                        f'{joints[name]:.4g}: more than state_tolerance '
+                        f'{self.settings.state_tolerance:g} apart; correct the keys, units or '
+                        'order of joints, or send newer states')
+        return None
+
+
+def _unsure(reason: str) -> Verdict:
+    return decide({0: [not_checked(reason)]}, required=(0,))

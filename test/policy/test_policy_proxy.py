@@ -1,0 +1,154 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The proxy between a policy's server and a robot's client, over loopback."""
+import threading
+
+import msgpack
+import numpy as np
+import pytest
+from faulty_policy import array, FAULTS, faulty_server
+from robots import ROOT
+from websockets.sync.server import serve
+
+from kinema4d_ros import ActionFormat, ActionReader, PolicyObservation, Robot
+from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.policy.chunk_check import ChunkChecker, VERDICT_KEY
+from kinema4d_ros.policy.chunk_guard import ChunkGuard
+from kinema4d_ros.policy.chunk_settings import ChunkSettings
+from kinema4d_ros.policy.wire import (ObservationKeys, PolicyClient, PolicyServerConfig,
+                                      serve_policy, serve_proxy, StateKey, Translator)
+from kinema4d_ros.precheck import decide
+from kinema4d_ros.types import Finding, FindingCode, Severity
+
+ROBOT = Robot.from_urdf((ROOT / 'urdf' / 'demo_arm.urdf').read_text())
+NAMES = ROBOT.joint_names
+READY = dict(zip(NAMES, (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.02, 0.02)))
+HERE = np.array(list(READY.values()))
+FORM = ActionFormat(10.0, NAMES)
+KEYS = ObservationKeys(states=(StateKey(('observation/state',), NAMES),))
+SEEN = PolicyObservation('go', {}, READY)
+
+
+class Stepping:
+    """Each chunk leads a little further than the one before."""
+
+    action_format = FORM
+
+    def __init__(self):
+        self.asked, self.begun = 0, []
+
+    def reset(self, instruction, seed):
+        self.begun.append((instruction, seed))
+
+    def act(self, observation):
+        self.asked += 1
+        return HERE + 0.001 * self.asked * np.arange(1, 4)[:, None]
+
+
+def up_to(limit):
+    """Return a judge that refuses what leads further than `limit` [rad]."""
+    def judge(paths, joints):
+        return [decide({0: [Finding(FindingCode.WORKSPACE, Severity.FAIL, 'too far')]
+                        if path.positions[-1, 0] > limit else []}, required=(0,))
+                for path in paths]
+    return judge
+
+
+def proxy(address, judge, told=None, keys=KEYS, **settings):
+    guard = ChunkGuard(ROBOT, judge, ChunkSettings(**settings))
+    return serve_proxy(address, ChunkChecker(ActionReader(ROBOT, FORM), guard), Translator(keys),
+                       port=0, timeout=2.0, connect_timeout=2.0,
+                       on_checked=(told if told is not None else []).append)
+
+
+def client(address, **options):
+    return PolicyClient(address, FORM, KEYS, **{'timeout': 5.0} | options)
+
+
+def test_a_client_gets_what_passed_and_holds_still_otherwise():
+    policy, told = Stepping(), []
+    with serve_policy(policy, KEYS, port=0, metadata={'of': 'the server'}) as server, \
+            proxy(server.address, up_to(0.01), told) as between, \
+            client(between.address) as robot:
+        assert robot.connect()['of'] == 'the server'
+        for _ in range(3):          # the first three lead up to 0.009 rad
+            np.testing.assert_allclose(robot.act(SEEN)[-1, 0], 0.003 * policy.asked, rtol=1e-6)
+        answer = robot.infer(Translator(KEYS).request(SEEN))
+        verdict = answer[VERDICT_KEY]
+        assert verdict['status'] == 'FAIL' and verdict['held'] and verdict['summary'] == 'too far'
+        assert answer['actions'].shape == (3, len(NAMES))
+        assert np.abs(answer['actions'] - HERE).max() < 0.02      # stays about where it is
+        assert np.ptp(answer['actions'], axis=0).max() == 0
+        assert 'infer_ms' in answer['server_timing']
+    assert [checked.held for checked in told] == [False] * 3 + [True]
+    assert policy.begun == [('go', 0)]
+
+
+def test_the_best_of_several_samples_is_passed_on():
+    class Wandering(Stepping):
+        def act(self, observation):
+            self.asked += 1
+            return HERE + (0.1, 0.08, 0.004)[min(self.asked, 3) - 1] * np.ones((3, 1))
+    policy = Wandering()
+    with serve_policy(policy, KEYS, port=0) as server, \
+            proxy(server.address, up_to(0.01), samples=3) as between, \
+            client(between.address) as robot:
+        answer = robot.infer(Translator(KEYS).request(SEEN))
+        assert answer[VERDICT_KEY]['status'] == 'PASS' and answer[VERDICT_KEY]['resampled']
+        np.testing.assert_allclose(answer['actions'][0, 0], 0.004, rtol=1e-5)
+        assert policy.asked == 3
+
+
+#: faults whose answer comes, and holds no chunk; the others end the connection
+CONTENT = {'nan', 'one_axis', 'empty', 'long_chunk', 'text_actions', 'ragged_actions', 'no_actions',
+           'a_number', 'none'}      # 'none': two columns where the robot has eight
+
+
+@pytest.mark.parametrize('fault', sorted(FAULTS.keys() - {'silent', 'drips', 'twice'}))
+def test_no_fault_of_a_server_reaches_the_robot(fault):
+    with faulty_server(fault) as address, proxy(address, up_to(1.0)) as between, \
+            client(between.address) as robot:
+        if fault in CONTENT:
+            held = robot.act(SEEN)
+            assert np.abs(held - HERE).max() < 1e-6
+        else:
+            with pytest.raises(PolicyError, match='PolicyError'):
+                robot.act(SEEN)
+
+
+def test_a_server_that_is_not_there_is_told_to_the_client_that_asks():
+    with proxy('ws://127.0.0.1:9', up_to(1.0)) as between, client(between.address) as robot:
+        with pytest.raises(PolicyError, match='ws://127.0.0.1:9 cannot be reached'):
+            robot.act(SEEN)
+
+
+def test_roboarena_goes_through():
+    policy = Stepping()
+    with serve_policy(policy, KEYS, port=0, config=PolicyServerConfig()) as server, \
+            proxy(server.address, up_to(0.01)) as between, client(between.address) as robot:
+        robot.reset('stack', 7)
+        assert robot.act(SEEN).shape == (3, len(NAMES))
+        assert robot.config == PolicyServerConfig() and policy.begun[0] == ('stack', 7)
+
+
+def test_a_bare_array_is_held_as_a_bare_array():
+    def bare(socket):
+        socket.send(msgpack.packb({}))
+        for _ in socket:
+            socket.send(msgpack.packb(array(np.tile(HERE + 0.05, (2, 1)))))
+    with serve(bare, '127.0.0.1', 0, compression=None) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f'ws://127.0.0.1:{server.socket.getsockname()[1]}'
+        with proxy(address, up_to(0.01)) as between, client(between.address) as robot:
+            np.testing.assert_allclose(robot.infer(Translator(KEYS).request(SEEN)),
+                                       np.tile(HERE, (2, 1)), atol=1e-6)
+        server.shutdown()
+
+
+def test_one_robot_has_one_client():
+    with serve_policy(Stepping(), KEYS, port=0) as server, \
+            proxy(server.address, up_to(1.0)) as between, client(between.address) as robot:
+        robot.act(SEEN)
+        with pytest.raises(PolicyError, match='503'):
+            client(between.address).connect()
+        robot.act(SEEN)
