@@ -99,6 +99,7 @@ def train(starts: Sequence[TaskStart], lengths: Sequence[int], seed: int = 0
     if not rows:
         raise PolicyError(f'the expert can show nothing from {len(starts)} starts; give episodes '
                           'of pick-and-place tasks within its reach')
+    torch.set_num_threads(1)      # more only wait for each other with a network this small
     torch.manual_seed(seed)
     x, y = (torch.tensor(np.concatenate(part), dtype=torch.float32) for part in zip(*rows))
     sizes = [FEATURES, _WIDE, _WIDE, CHUNK * ACTIONS]
