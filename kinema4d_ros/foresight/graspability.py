@@ -29,14 +29,15 @@ class Hold(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Grip:
+class Graspability:
     """What is foreseen of one grasp."""
 
     hold: Hold = Hold.HOLDS
     why: str = ''            # it is not sure to hold: goes on after "the fingers ..."
 
 
-def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray) -> Grip:
+def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray,
+               whole: np.ndarray) -> Graspability:
     """
     Return whether an object will be held by fingers that begin to close at a frame.
 
@@ -44,7 +45,7 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     than they open. From one side it is pushed away, or it gives way and its rim is held all the
     same. What is between the tips alone, or stands mostly beside them, slips out.
 
-    Found on 335 simulated grasps of 30 kinds of things, see docs/measured.md.
+    Found on 297 simulated grasps, and counted on 203 others: docs/measured.md.
 
     :param seen: (N, 3) [m] base frame, what was seen of the object.
     :param whole: (M, 3) [m] base frame, its surface with what is taken to be behind.
@@ -59,26 +60,28 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     between = beside & (local[:, 0] >= lower) & (local[:, 0] <= upper)
     gap = 100 * float(fingers.gap[frame])
     if min(stops) > _SLIGHT:
-        return Grip(Hold.FAILS, f'come down on it on both sides: it is wider than the {gap:.1f} cm '
-                    'that they open')
+        return Graspability(Hold.FAILS, 'come down on it on both sides: it is wider than the '
+                            f'{gap:.1f} cm that they open')
     if not between.any():
-        return Grip(Hold.FAILS, 'only touch it at its edge')
+        return Graspability(Hold.FAILS, 'only touch it at its edge')
     depth = float(-local[between, 1].min())
     if depth < _SHALLOW:
-        return Grip(Hold.FAILS, f'reach {1000 * depth:.0f} mm over it')
+        return Graspability(Hold.FAILS, f'reach {1000 * depth:.0f} mm over it')
     if max(stops) > _DEEP:
         thick = float(np.ptp(local[between, 0]))
-        return Grip(Hold.FAILS if thick > _CHUNK else Hold.UNKNOWN,
-                    f'come down on it with one finger, {1000 * max(stops):.0f} mm from its edge')
+        return Graspability(
+            Hold.FAILS if thick > _CHUNK else Hold.UNKNOWN,
+            f'come down on it with one finger, {1000 * max(stops):.0f} mm from its edge')
     if max(stops) > _SLIGHT:
-        return Grip(Hold.UNKNOWN, 'come down on its edge with one finger')
+        return Graspability(Hold.UNKNOWN, 'come down on its edge with one finger')
     if depth < _DEEP_ENOUGH:
-        return Grip(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
+        return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
     side = fingers.in_hand(whole, frame)[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):
-        return Grip(Hold.UNKNOWN, f'take it at its end, {1000 * aside:.0f} mm beside its middle')
-    return Grip()
+        return Graspability(
+            Hold.UNKNOWN, f'take it at its end, {1000 * aside:.0f} mm beside its middle')
+    return Graspability()
 
 
 def _overlap(beyond: np.ndarray, thickness: float) -> float:

@@ -157,7 +157,7 @@ class Goal:
         return [item for item in outcome.moved
                 if self.starts_in is None or _contains(self.starts_in, item.start)]
 
-    def _share(self, outcome: Outcome) -> float:
+    def share(self, outcome: Outcome) -> float:
         """Return how likely all rules are kept, by where things end and how well that is known."""
         margins = [self.margin(outcome)]
         if len(outcome.members) > 1:      # each of them is one of the ways in which it may end
@@ -172,9 +172,9 @@ class Goal:
         missed either way.
         """
         missed = [part for part in self.parts if part.why_unknown(outcome) is None
-                  and part._share(outcome) < _UNLIKELY]
+                  and part.share(outcome) < _UNLIKELY]
         if missed or (self.unjudged and self.rules and self._alone.why_unknown(outcome) is None
-                      and self._alone._share(outcome) < _UNLIKELY):
+                      and self._alone.share(outcome) < _UNLIKELY):
             return None
         for part in self.parts:
             if (why := part.why_unknown(outcome)) is not None:
@@ -191,7 +191,7 @@ class Goal:
             if item.landing_doubt and _likelihood(
                     min(rule.best_margin(item) for rule in self.rules)) >= _UNLIKELY:
                 return item.landing_doubt
-            if item.grip_doubt and self._share(outcome) >= _UNLIKELY:
+            if item.grip_doubt and self.share(outcome) >= _UNLIKELY:
                 return f'what the fingers close on may not be held ({item.grip_doubt})'
         return None
 
@@ -207,7 +207,7 @@ class Goal:
             doubt: at most 0.2.
         :param doubt: why the robot may be stopped on its way, so that success is not sure.
         """
-        likely = 0.02 + 0.96 * self._share(outcome)
+        likely = 0.02 + 0.96 * self.share(outcome)
         if blocked and not self.unjudged:
             return min(likely, _BLOCKED)
         if self.why_unknown(outcome) is not None or (doubt and likely >= _LIKELY):
