@@ -31,7 +31,7 @@ class Hold(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Grip:
+class Graspability:
     """What is foreseen of one grasp."""
 
     hold: Hold = Hold.HOLDS
@@ -39,7 +39,7 @@ class Grip:
 
 
 def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray,
-               last: int | None = None) -> Grip:
+               last: int | None = None) -> Graspability:
     """
     Return whether an object will be held by fingers that begin to close at a frame.
 
@@ -48,7 +48,7 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     same. What is between the tips alone, or stands mostly beside them, slips out; and what is
     thinner than the gap at which they stop is never touched on both sides.
 
-    Found on 335 simulated grasps of 30 kinds of things, see docs/measured.md.
+    Found on 297 simulated grasps, and counted on 203 others: docs/measured.md.
 
     :param seen: (N, 3) [m] base frame, what was seen of the object.
     :param whole: (M, 3) [m] base frame, its surface with what is taken to be behind.
@@ -64,21 +64,22 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     between = beside & (local[:, 0] >= lower) & (local[:, 0] <= upper)
     gap = 100 * float(fingers.gap[frame])
     if min(stops) > _SLIGHT:
-        return Grip(Hold.FAILS, f'come down on it on both sides: it is wider than the {gap:.1f} cm '
-                    'that they open')
+        return Graspability(Hold.FAILS, 'come down on it on both sides: it is wider than the '
+                            f'{gap:.1f} cm that they open')
     if not between.any():
-        return Grip(Hold.FAILS, 'only touch it at its edge')
+        return Graspability(Hold.FAILS, 'only touch it at its edge')
     depth = float(-local[between, 1].min())
     if depth < _SHALLOW:
-        return Grip(Hold.FAILS, f'reach {1000 * depth:.0f} mm over it')
+        return Graspability(Hold.FAILS, f'reach {1000 * depth:.0f} mm over it')
     if max(stops) > _DEEP:
         thick = float(np.ptp(local[between, 0]))
-        return Grip(Hold.FAILS if thick > _CHUNK else Hold.UNKNOWN,
-                    f'come down on it with one finger, {1000 * max(stops):.0f} mm from its edge')
+        return Graspability(
+            Hold.FAILS if thick > _CHUNK else Hold.UNKNOWN,
+            f'come down on it with one finger, {1000 * max(stops):.0f} mm from its edge')
     if max(stops) > _SLIGHT:
-        return Grip(Hold.UNKNOWN, 'come down on its edge with one finger')
+        return Graspability(Hold.UNKNOWN, 'come down on its edge with one finger')
     if depth < _DEEP_ENOUGH:
-        return Grip(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
+        return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
     if last is not None:
         why = _why_not_reached(fingers, frame, last, local[between, 0], whole)
         if why is not None:
@@ -86,12 +87,13 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     side = fingers.in_hand(whole, frame)[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):
-        return Grip(Hold.UNKNOWN, f'take it at its end, {1000 * aside:.0f} mm beside its middle')
-    return Grip()
+        return Graspability(
+            Hold.UNKNOWN, f'take it at its end, {1000 * aside:.0f} mm beside its middle')
+    return Graspability()
 
 
 def _why_not_reached(fingers: Fingers, frame: int, last: int, seen: np.ndarray,
-                     whole: np.ndarray) -> Grip | None:
+                     whole: np.ndarray) -> Graspability | None:
     """
     Return what becomes of an object that is thinner than the gap at which the fingers stop.
 
@@ -107,8 +109,8 @@ def _why_not_reached(fingers: Fingers, frame: int, last: int, seen: np.ndarray,
         return None
     said = f'stop {100 * stops:.1f} cm apart, and it is {100 * thick:.1f} cm thick between them'
     if stops > max(thick, float(np.ptp(seen))) + _LOOSE:
-        return Grip(Hold.FAILS, said)
-    return Grip(Hold.UNKNOWN, said) if stops > _CLOSED else None
+        return Graspability(Hold.FAILS, said)
+    return Graspability(Hold.UNKNOWN, said) if stops > _CLOSED else None
 
 
 def _overlap(beyond: np.ndarray, thickness: float) -> float:
