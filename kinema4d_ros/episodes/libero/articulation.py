@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.episodes.libero.aim import AimErrors
 from kinema4d_ros.episodes.libero.goal import TaskGoal
-from kinema4d_ros.episodes.libero.placing import about_z
+from kinema4d_ros.episodes.libero.frames import about_z
 from kinema4d_ros.episodes.libero.plan import CLOSED, FINGERTIP, Kind, OPEN, Step
-from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 _TILTED = np.radians(60.0)      # at most, of a hand that pushes
 _AWAY = 0.08              # [m] from a handle that the hand begins

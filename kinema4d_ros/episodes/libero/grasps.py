@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.episodes.libero.plan import FINGERTIP, PALM
-from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 WIDEST = 0.068          # [m] of what goes between the fingers
 _BOWL_RIM = np.array([0.0, 0.048, 0.035])       # [m] of a bowl's rim from its origin
