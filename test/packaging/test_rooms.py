@@ -43,7 +43,8 @@ ROOMS = {
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
     'nodes': {'bridge', 'worker', 'gate', 'policy', 'viewer', 'incident', 'ledger', 'episodes',
-              'precheck', 'world_model', 'calibration', 'camera', 'robot', 'diagnosis', 'interfaces'},
+              'precheck', 'world_model', 'calibration', 'camera', 'robot', 'diagnosis',
+              'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
