@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from forward_controller import VelocityController
 from gate_bench import exact
-from graph import parameters, Process, READY
+from graph import parameters, Process, READY, ROOT
 from kinema4d_ros.msg import Verdict
 from rclpy.qos import QoSProfile
 from set_point_bench import ARM, gated, ROBOT
@@ -17,7 +17,11 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import (duration_message, trajectory_from_message,
                                         trajectory_message)
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.gate.set_points import SetPointSettings
 from kinema4d_ros.nodes.set_point_gate.controller import ControllerWatch
+from kinema4d_ros.nodes.set_point_gate.parameters import (fixed_joints, set_point_settings,
+                                                              TABLE)
 from kinema4d_ros.robot import trajectory_hash
 from kinema4d_ros.types import JointTrajectory as Trajectory
 
@@ -147,6 +151,24 @@ def test_a_bad_parameter_is_one_clear_error(ros_domain):
     assert "set_point_gate" in process.output() or 'node' in process.output()
     assert "parameter 'tip_link' is empty; kind pose needs the link" in process.output()
     assert 'Traceback' not in process.output()
+
+
+def test_parameter_file_is_complete_and_holds_the_defaults():
+    text = (ROOT / 'config' / 'set_point_gate.yaml').read_text()
+    with pytest.raises(ConfigurationError, match="'controller' has no default"):
+        TABLE.check_yaml(text, 'set_point_gate')
+    given = text.replace('# controller: ', 'controller: ')
+    values = TABLE.check_yaml(given, 'set_point_gate', complete=True)
+    assert values == TABLE.validate({'controller': '/forward_position_controller'})
+    assert set_point_settings(values) == SetPointSettings()
+    assert fixed_joints(values) == {}
+    assert fixed_joints(TABLE.validate({'controller': '/c', 'fixed_joints.grip': 0.1})) == {
+        'grip': 0.1}
+    comments = ' '.join(line.strip('# ') for line in text.splitlines()
+                        if line.strip().startswith('#'))
+    for line in TABLE.yaml().splitlines():
+        if line.strip().startswith('# ') and 'REQUIRED' not in line:
+            assert line.strip('# ') in comments        # each parameter is explained
 
 
 # ------------------------------------------------------------- the controller, without a graph

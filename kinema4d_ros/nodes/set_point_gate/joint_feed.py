@@ -57,6 +57,7 @@ class JointFeed:
         if len(found.positions) != count:
             self.problem = f'joint_states has {count} names and {len(found.positions)} positions'
             return
+        self.problem = ''
         positions = dict(zip(found.names, found.positions.tolist()))
         if not np.isfinite(found.positions).all():
             positions = {name: value for name, value in positions.items() if math.isfinite(value)}
