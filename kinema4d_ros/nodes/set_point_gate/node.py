@@ -91,7 +91,7 @@ class SetPointGate(NodeBase, Node):
         self._relay = RelayThread(
             self.create_subscription(message, source, lambda _: None, qos.SET_POINTS, raw=True,
                                      callback_group=NotForExecutor()),
-            self._on_set_point, self._on_tick, self._failed)
+            self._on_set_point, self._on_tick, self._failed, priority=values['priority'])
         self._licences = LicenceFeed(
             self, self.resolve_topic_name(values['shadow_sim']), values['trajectories'],
             self._machine, self._relay.call, self._group)
@@ -266,7 +266,8 @@ class SetPointGate(NodeBase, Node):
             warnings.append(f'the free space around the robot is not known: {scene.problem}')
         self._report.diagnostics(problems, warnings, {
             'kind': self._kind, 'input': self._source, 'output': self._target,
-            'joints': ', '.join(self._controller.joints), 'relayed': machine.relayed,
+            'joints': ', '.join(self._controller.joints),
+            'real-time': self._relay.is_real_time, 'relayed': machine.relayed,
             'held back': machine.held_back, 'trajectories that passed': len(machine.paths)})
 
     # ------------------------------------------------------------------ the end

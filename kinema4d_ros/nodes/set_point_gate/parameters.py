@@ -109,6 +109,9 @@ TABLE = ParameterTable((
     Parameter('robot_state_topics', list[str], ROBOT_STATE_TOPICS,
               'As for trajectory_gate: topics on which the driver says whether the robot would '
               'move', read_only=True),
+    Parameter('priority', int, 10,
+              'Real-time priority (SCHED_FIFO) of the thread that relays, where the system allows '
+              'it; 0: none', minimum=0, maximum=90, read_only=True),
     Parameter('diagnostics_rate', float, 1.0, 'Rate of /diagnostics', unit='Hz', minimum=0.1,
               maximum=10.0, read_only=True),
     LAUNCHER_PID,
