@@ -63,4 +63,6 @@ class JointFeed:
             positions = {name: value for name, value in positions.items() if math.isfinite(value)}
         velocities = dict(zip(found.names, found.velocities.tolist())) \
             if len(found.velocities) == count else {}
-        self._tracker.take(positions, found.stamp_ns, time.monotonic(), velocities)
+        # Without a stamp nobody can tell whether a driver repeats itself.
+        self._tracker.take(positions, found.stamp_ns or time.time_ns(), time.monotonic(),
+                           velocities)
