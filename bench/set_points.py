@@ -31,7 +31,7 @@ from kinema4d_ros.bridge.rclpy_compat import take, Waiter
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor
 from kinema4d_ros.robot import Robot
 
-SECONDS, RATES = 20.0, (100.0, 250.0)     # [s] of each; [Hz]
+SECONDS, RATES = 10.0, (100.0, 250.0)     # [s] of each; [Hz]
 CONTROLLER, DIRECT = '/bench_controller', '/direct_controller/commands'
 MEDIAN, MOST = 1e-3, 2e-3                 # [s] that may be added: at the median, and of 95 %
 PATIENCE = 180.0                          # [s] the first start compiles

@@ -168,7 +168,8 @@ def camera_names(given):
 
 def files_of(given):
     """Return which arguments name parameter files that will be read."""
-    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller'])
+    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller']) \
+        + ['set_point_file'] * bool(given['set_points'])
 
 
 def no_file(name, path):
