@@ -32,7 +32,8 @@ def test_a_gripper_stands_anywhere(column):
     got = read(form, chunk)
     assert got.joint_names == ARM + FINGERS
     np.testing.assert_allclose(got.positions[1:, :len(ARM)], [HERE, HERE + 0.01])
-    np.testing.assert_allclose(got.positions[1:, len(ARM):], np.repeat([[0.04], [0.01]], len(FINGERS), axis=1))
+    np.testing.assert_allclose(got.positions[1:, len(ARM):],
+                               np.repeat([[0.04], [0.01]], len(FINGERS), axis=1))
 
 
 @pytest.mark.parametrize(('ends', 'threshold', 'number', 'opening'), [
