@@ -24,7 +24,7 @@ _COMMON = (
               minimum=0.0, maximum=10.0),
     Parameter('blend', float, 0.0, 'overlapping: time in which it goes over from chunk to chunk',
               unit='s', minimum=0.0, maximum=10.0),
-    Parameter('first_action_tolerance', float, 0.2,
+    Parameter('first_action_tolerance', float, 0.4,
               'How far the first action may be from where a joint is, fingers left out; wrong '
               'units, orders and references show here', unit='rad or m', minimum=0.0, maximum=3.2),
     Parameter('state_tolerance', float, 0.1,
