@@ -87,7 +87,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                            '%(default)g)')
     how = parser.add_argument_group('how it is run and kept')
     how.add_argument('--jobs', type=int, default=0, metavar='N',
-                     help='processes (default half of the processors, on Ray all; a GPU serves one)')
+                     help='processes (default half of the processors, on Ray all of them; a GPU '
+                          'serves one)')
     how.add_argument('--ray', default='', metavar='ADDRESS',
                      help='on a Ray cluster (the extra [cluster]) in place of processes; `local` '
                           'for one on this machine')

@@ -98,13 +98,14 @@ class FutureRenderer:
         """
         Draw a frame.
 
-        :param index: of the rollout's frames.
+        :param index: of the rollout's frames; a negative one counts from their end.
         :param T_base_camera: (4, 4), where the camera is then; of one on a link
             ``robot.T_base_link[index, link] @ T_link_camera``.
         :param taken: a view that shows the robot's colours as this camera sees them, such as its
             own earlier one; None for those of the meshes.
         """
         robot, told = self._robot, self._told
+        index %= len(robot.times)      # -1 is the last
         image = np.zeros((camera.height, camera.width, 3), np.uint8)
         depth = np.full((camera.height, camera.width), np.nan, np.float32)
         moved = () if told is None else tuple(
@@ -129,7 +130,7 @@ class FutureRenderer:
 
         It is drawn over the picture that was taken there, so it is better than that of `at`.
 
-        :param index: of the rollout's frames.
+        :param index: of the rollout's frames; a negative one counts from their end.
         :param number: of the camera among those of the scene.
         """
         robot, told, seen = self._robot, self._told, self._scene[number].seen
