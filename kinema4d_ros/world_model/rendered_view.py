@@ -22,7 +22,7 @@ from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.scene.surface import grid_mesh
 from kinema4d_ros.types import CameraView, PinholeCamera, RobotRollout
-from kinema4d_ros.world_model.kinematic import Stage, stages_of
+from kinema4d_ros.world_model.kinematic import ViewStage, stages_of
 
 # A nearer surface of one camera wins over that of another only beyond this, so that the finer
 # picture of one surface, which is drawn last, is not speckled with the coarser one.
@@ -80,7 +80,7 @@ class FutureRenderer:
             where all stays.
         :param appearance: the robot's colours as a view of the scene shows them.
         """
-        self._appearance, self._stages = appearance, list[Stage]()
+        self._appearance, self._stages = appearance, list[ViewStage]()
         self._scene, self._robot, self._renderer, self._told = scene, robot, renderer, told
         self._surfaces: dict[tuple[int, ...], list[_Surface]] = {}
 

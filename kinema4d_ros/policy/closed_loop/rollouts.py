@@ -15,13 +15,13 @@ from kinema4d_ros.policy.closed_loop.pool import LocalPool
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.policy.closed_loop.records import RecordFile
 
-Progress = Callable[[RolloutRecord | None, int, int], None]
+RolloutProgress = Callable[[RolloutRecord | None, int, int], None]
 """``progress(record, done, total)``: the newest record, None at the beginning."""
 
 
 def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: str | Path, *,
                  jobs: int = 1, ray: str = '',
-                 progress: Progress = lambda *_: None) -> list[RolloutRecord]:
+                 progress: RolloutProgress = lambda *_: None) -> list[RolloutRecord]:
     """
     Make the runs of a plan that have no record in a folder, and return all of the plan.
 
