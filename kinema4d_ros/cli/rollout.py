@@ -87,7 +87,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                            '%(default)g)')
     how = parser.add_argument_group('how it is run and kept')
     how.add_argument('--jobs', type=int, default=0, metavar='N',
-                     help='processes (default half of the processors; a GPU serves one)')
+                     help='processes (default half of the processors, on Ray all of them; a GPU '
+                          'serves one)')
     how.add_argument('--ray', default='', metavar='ADDRESS',
                      help='on a Ray cluster (the extra [cluster]) in place of processes; `local` '
                           'for one on this machine')
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> Exit:
         tuple(options.package_path))
     runs = planned_runs(named_policies(options.policies),
                         [str(find_episode(name)) for name in options.start], options.seeds)
-    jobs = options.jobs or max(1, (os.cpu_count() or 2) // 2)
+    jobs = options.jobs or (0 if options.ray else max(1, (os.cpu_count() or 2) // 2))
     show.say_first_run()
     with progress() as report:
         try:

@@ -225,6 +225,26 @@ def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):
     assert not second.error and second.success is False
 
 
+def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path, monkeypatch):
+    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+    marks = tmp_path / 'marks'
+    marks.mkdir()
+    runs = planned_runs({'still': 'still', 'once': f'{HERE}:killing?folder={marks}',
+                         'nowhere': 'python:nowhere:f'}, [GOOD])
+    still, once, nowhere = run_rollouts(runs, SHORT, tmp_path, jobs=1, ray='local')
+    assert not still.error and not once.error and len(list(marks.iterdir())) == 1
+    assert 'cannot be loaded' in nowhere.error
+    assert [each.key for each in read_records(tmp_path)] == [
+        each.key for each in (still, once, nowhere)]
+
+
+def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ray', None)
+    with pytest.raises(ConfigurationError, match=r'extra \[cluster\]'):
+        run_rollouts(planned_runs({'still': 'still'}, [GOOD]), SHORT, tmp_path, ray='local')
+
+
 def test_what_breaks_is_in_the_record_and_the_other_runs_go_on(tmp_path):
     runs = planned_runs({'broken': f'{HERE}:broken', 'still': 'still'}, [GOOD])
     first, second = run_rollouts(runs, SHORT, tmp_path, jobs=0)
