@@ -23,7 +23,7 @@ CHUNK = 10               # actions of an answer
 FEATURES, ACTIONS = 17, 5      # numbers that it sees, and of an action: dx dy dz, dyaw, opening
 SCALE = np.array([0.1, 0.1, 0.1, 0.5, OPEN])      # of an action: m, rad, m
 _FAR, _NEAR = 0.1, 0.02  # [m] by which places are measured
-_STILL = 0.004           # [m] a chunk that moves the hand less than this stands still
+_STILL = 0.01            # [m] a chunk that takes the hand less far than this stands still
 _STANDS = 3              # chunks of standing still after letting go, after which the task is over
 HALF = 0.5 * OPEN        # [m] the fingers are told to open above this, and to close below
 
@@ -138,7 +138,7 @@ class ClonedPolicy:
         fingers = np.where(steps[:, 4:] > HALF, OPEN, CLOSED)
         self._has_closed |= bool((fingers == CLOSED).any())
         self._is_open = bool(fingers[-1, 0] == OPEN)
-        is_over = np.abs(steps[:, :3]).max() < _STILL and self._is_open and self._has_closed
+        is_over = np.linalg.norm(steps[-1, :3]) < _STILL and self._is_open and self._has_closed
         self._stands = self._stands + 1 if is_over else 0
         if self._stands >= _STANDS:
             return np.zeros((0, 9))
