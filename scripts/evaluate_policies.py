@@ -72,12 +72,17 @@ def arguments() -> argparse.Namespace:
     train.add_argument('--starts', type=Path, nargs='+', required=True, help='folders of episodes')
     train.add_argument('--steps', type=numbers, default=[300, 1500, 12000],
                        help='after which a policy is written each')
+    serve = commands.add_parser('serve', help='serve one policy in the dialect of openpi')
+    serve.add_argument('--start', type=Path, required=True, help='episode that it begins from')
+    serve.add_argument('--policy', default='expert', help='as for `predict`')
+    serve.add_argument('--port', type=int, default=8000)
     compare = commands.add_parser('compare', help='tables, JSON and a page')
     compare.add_argument('--true', type=Path, required=True, help='records of `simulate`')
     compare.add_argument('--predicted', type=Path, nargs='+', required=True,
                          help='records of `predict`, a file for each world model')
-    for command in commands.choices.values():
-        command.add_argument('--out', type=Path, required=True)
+    for name, command in commands.choices.items():
+        if name != 'serve':
+            command.add_argument('--out', type=Path, required=True)
     return parser.parse_args()
 
 
@@ -156,6 +161,18 @@ def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart,
                 goal=goal_of(episode))
 
 
+class UntilFinished:
+    """A predicted world that is asked once, at the end: these policies say when they are done."""
+
+    def __init__(self, world: TaskWorld):
+        self._world, self.robot = world, world.robot
+        self.reset, self.execute, self.outcome = world.reset, world.execute, world.outcome
+
+    def is_solved(self) -> bool:
+        """Return False: what is foreseen of the whole motion counts."""
+        return False
+
+
 def run_all(options: argparse.Namespace) -> None:
     """Run all policies from all starts, one record a line."""
     is_true = options.command == 'simulate'
@@ -174,8 +191,8 @@ def run_all(options: argparse.Namespace) -> None:
             if (label, Path(name).stem, start.name, seed) in known:
                 continue
             begun = time.perf_counter()
-            run = run_task(policy_of(name, start), world, seed=seed,
-                           limits=RunLimits(horizon=HORIZON))
+            run = run_task(policy_of(name, start), world if is_true else UntilFinished(world),
+                           seed=seed, limits=RunLimits(horizon=HORIZON))
             record = RolloutRecord(
                 policy=Path(name).stem, task=task, start=start.name, seed=seed, world=label,
                 outcome=run.outcome, ended=run.ended, instruction=start.instruction,
@@ -203,6 +220,21 @@ def train_policies(options: argparse.Namespace) -> None:
         path = options.out / f'cloned_{steps}.npz'
         save(path, layers)
         print(f'{path}: mean squared error {loss:.4f}', flush=True)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve a policy until Ctrl-C; it is asked with all joint positions [rad or m] in order."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.wire import ObservationKeys, serve_policy, StateKey
+
+    start = TaskStart.of(Episode.open(options.start))
+    keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
+                                            tuple(start.joint_positions)),))
+    with serve_policy(policy_of(options.policy, start), keys, port=options.port) as server, \
+            contextlib.suppress(KeyboardInterrupt):
+        print(f'{server.address}: observation/joint_position is {", ".join(keys.states[0].joints)}'
+              f'; prompt "{start.instruction}"', flush=True)
+        server.wait()
 
 
 def records(path: Path) -> list[RolloutRecord]:
@@ -234,7 +266,7 @@ def main() -> int:
     logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
     try:
         {'starts': write_starts, 'simulate': run_all, 'predict': run_all,
-         'train': train_policies, 'compare': compare}[options.command](options)
+         'train': train_policies, 'serve': serve, 'compare': compare}[options.command](options)
     except Kinema4DError as error:
         print(error, file=sys.stderr)
         return 1

@@ -81,9 +81,9 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     if depth < _DEEP_ENOUGH:
         return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
     if last is not None:
-        why = _why_not_reached(fingers, frame, last, local[between, 0], whole)
-        if why is not None:
-            return why
+        short = _grip_of_open_fingers(fingers, frame, last, local[between, 0], whole)
+        if short is not None:
+            return short
     side = fingers.in_hand(whole, frame)[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):
@@ -92,8 +92,8 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     return Graspability()
 
 
-def _why_not_reached(fingers: Fingers, frame: int, last: int, seen: np.ndarray,
-                     whole: np.ndarray) -> Graspability | None:
+def _grip_of_open_fingers(fingers: Fingers, frame: int, last: int, seen: np.ndarray,
+                          whole: np.ndarray) -> Graspability | None:
     """
     Return what becomes of an object that is thinner than the gap at which the fingers stop.
 

@@ -13,18 +13,19 @@ from scipy.spatial.transform import Rotation
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_chunks import ActionFormat
 from kinema4d_ros.policy.pick_and_place import GRIP, lay_out
-from kinema4d_ros.policy.scripted import FINGERS, HAND_LINK, OPEN, RATE
+from kinema4d_ros.policy.scripted import CLOSED, FINGERS, HAND_LINK, OPEN, RATE
 from kinema4d_ros.policy.task_start import TaskStart
 from kinema4d_ros.policy.types import PolicyObservation
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.robot import Robot
 
 CHUNK = 10               # actions of an answer
-FEATURES, ACTIONS = 16, 5      # numbers that it sees, and of an action: dx dy dz, dyaw, opening
+FEATURES, ACTIONS = 17, 5      # numbers that it sees, and of an action: dx dy dz, dyaw, opening
 SCALE = np.array([0.1, 0.1, 0.1, 0.5, OPEN])      # of an action: m, rad, m
 _FAR, _NEAR = 0.1, 0.02  # [m] by which places are measured
-_STILL = 0.004           # [m] a chunk that moves the hand less than this stands still
-_STANDS = 3              # chunks of standing still with open fingers after which the task is over
+_STILL = 0.01            # [m] a chunk that takes the hand less far than this stands still
+_STANDS = 3              # chunks of standing still after letting go, after which the task is over
+HALF = 0.5 * OPEN        # [m] the fingers are told to open above this, and to close below
 
 
 class HandView:
@@ -61,18 +62,29 @@ class HandView:
         return np.array([self._robot.configuration(dict(zip(names, row)), strict=False)
                          for row in rows])
 
-    def features(self, places: np.ndarray, turns: np.ndarray, openings: np.ndarray) -> np.ndarray:
-        """Return what the network sees, (N, FEATURES)."""
+    def features(self, places: np.ndarray, turns: np.ndarray, is_open: np.ndarray,
+                 has_closed: np.ndarray) -> np.ndarray:
+        """
+        Return what the network sees, (N, FEATURES).
+
+        :param is_open: (N,) whether the fingers were told to be open last.
+        :param has_closed: (N,) whether they were ever told to close.
+        """
         to_grasp, to_release = places - self._task.grasp, places - self._task.release
         return np.c_[to_grasp / _FAR, to_release / _FAR, (places[:, 2] - self._task.lifted) / _FAR,
-                     openings / OPEN, turns - self._yaws[0], turns - self._yaws[1],
+                     is_open, has_closed, turns - self._yaws[0], turns - self._yaws[1],
                      np.tanh(to_grasp / _NEAR), np.tanh(to_release / _NEAR)]
 
 
 class ClonedPolicy:
-    """A network of a few layers that answers chunks of hand poses."""
+    """
+    A network of a few layers that answers chunks of hand poses.
 
-    action_format = ActionFormat(RATE, FINGERS, tip_link=HAND_LINK)
+    Of the fingers it knows what it told them, not where they are, so it does the same whether they
+    stop at what they hold, as real ones do, or not. They are opened and closed, nothing between.
+    """
+
+    action_format = ActionFormat(RATE, FINGERS, limited_joints=FINGERS, tip_link=HAND_LINK)
 
     def __init__(self, layers: Sequence[tuple[np.ndarray, np.ndarray]], start: TaskStart):
         """
@@ -90,7 +102,7 @@ class ClonedPolicy:
         if wide != CHUNK * ACTIONS:
             raise PolicyError(f'the last layer answers {wide} numbers, not {CHUNK * ACTIONS}')
         self._layers, self._view = list(layers), HandView(start)
-        self._stands = 0
+        self._stands, self._is_open, self._has_closed = 0, True, False
 
     @classmethod
     def load(cls, path: Path, start: TaskStart) -> ClonedPolicy:
@@ -110,24 +122,24 @@ class ClonedPolicy:
 
     def reset(self, instruction: str, seed: int) -> None:
         """Begin anew."""
-        self._stands = 0
+        self._stands, self._is_open, self._has_closed = 0, True, False
 
     def act(self, observation: PolicyObservation) -> np.ndarray:
         """Return the next hand poses and finger positions, (CHUNK, 9); (0, 9) at the end."""
         joints = observation.joint_positions
-        opening = np.array([0.5 * sum(joints[name] for name in FINGERS)])
         names = list(joints)
         here, turn = self._view.grip(self._view.configurations(
             names, np.array([[joints[name] for name in names]])))
-        x = self._view.features(here, turn, opening)
+        x = self._view.features(here, turn, np.array([self._is_open]), np.array([self._has_closed]))
         for number, (weights, biases) in enumerate(self._layers):
             x = (np.maximum(x, 0.0) if number else x) @ weights + biases
         steps = x.reshape(CHUNK, ACTIONS) * SCALE
         places = here + steps[:, :3]
-        fingers = np.clip(steps[:, 4:], 0.0, OPEN)
-        is_still = np.abs(steps[:, :3]).max() < _STILL and fingers.min() > 0.9 * OPEN \
-            and opening[0] > 0.9 * OPEN
-        self._stands = self._stands + 1 if is_still else 0
+        fingers = np.where(steps[:, 4:] > HALF, OPEN, CLOSED)
+        self._has_closed |= bool((fingers == CLOSED).any())
+        self._is_open = bool(fingers[-1, 0] == OPEN)
+        is_over = np.linalg.norm(steps[-1, :3]) < _STILL and self._is_open and self._has_closed
+        self._stands = self._stands + 1 if is_over else 0
         if self._stands >= _STANDS:
             return np.zeros((0, 9))
         rotations = Rotation.from_rotvec(

@@ -13,8 +13,8 @@ import numpy as np
 
 from kinema4d_ros.errors import KinematicsError, PolicyError
 from kinema4d_ros.policy.action_chunks import ActionReader
-from kinema4d_ros.policy.cloned import ACTIONS, CHUNK, FEATURES, HandView, SCALE
-from kinema4d_ros.policy.scripted import OPEN, ScriptedPolicy
+from kinema4d_ros.policy.cloned import ACTIONS, CHUNK, FEATURES, HALF, HandView, SCALE
+from kinema4d_ros.policy.scripted import ScriptedPolicy
 from kinema4d_ros.policy.task_start import TaskStart
 from kinema4d_ros.policy.types import PolicyObservation
 from kinema4d_ros.robot.robot import Robot
@@ -27,43 +27,36 @@ _COPIES = 3                # of each example, the first one as it was
 JOINTS = (*(f'panda_joint{i}' for i in range(1, 8)), 'panda_finger_joint1', 'panda_finger_joint2')
 
 
-def examples(start: TaskStart, measured: np.ndarray, commanded: np.ndarray,
-             random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def examples(start: TaskStart, motion: np.ndarray, random: np.random.Generator
+             ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return what the policy would have seen along a run, and what it should have answered.
+    Return what the policy would have seen along a motion, and what it should have answered.
 
-    The fingers are seen both as measured and as commanded: in a predicted world they are where
-    they were told to go, whatever they hold.
-
-    :param measured: (N, 9) [rad or m] joint positions at 20 Hz, of `JOINTS`.
-    :param commanded: (N, 9) likewise.
+    :param motion: (N, 9) [rad or m] commanded positions of `JOINTS` at 20 Hz.
     :return: (M, FEATURES) and (M, CHUNK * ACTIONS) float64.
     """
-    view = HandView(start)
-    places, turns = view.grip(view.configurations(JOINTS, measured))
-    wanted, wanted_turns = view.grip(view.configurations(JOINTS, commanded))
-    ahead = np.minimum(np.arange(len(places))[:, None] + np.arange(1, CHUNK + 1), len(places) - 1)
+    view, n = HandView(start), len(motion) - 1
+    places, turns = view.grip(view.configurations(JOINTS, motion))
+    openings = motion[:, 7:].mean(1)
+    is_open = openings[:n] > HALF
+    has_closed = np.maximum.accumulate(~is_open)
+    ahead = np.minimum(np.arange(n)[:, None] + np.arange(1, CHUNK + 1), n)
     seen, answers = [], []
     for copy in range(_COPIES):
-        for fingers in measured[:, 7:].mean(1), commanded[:, 7:].mean(1):
-            aside = random.normal(0, _ASIDE if copy else 0.0, places.shape)
-            here = places + aside
-            seen.append(view.features(here, turns, fingers))
-            steps = np.concatenate([
-                wanted[ahead] - here[:, None], (wanted_turns[ahead] - turns[:, None])[..., None],
-                commanded[ahead, 7:].mean(-1)[..., None]], -1)
-            answers.append((steps / SCALE).reshape(len(places), CHUNK * ACTIONS))
+        here = places[:n] + random.normal(0, _ASIDE if copy else 0.0, (n, 3))
+        seen.append(view.features(here, turns[:n], is_open, has_closed))
+        steps = np.concatenate([
+            places[ahead] - here[:, None], (turns[ahead] - turns[:n, None])[..., None],
+            openings[ahead][..., None]], -1)
+        answers.append((steps / SCALE).reshape(n, CHUNK * ACTIONS))
     return np.concatenate(seen), np.concatenate(answers)
 
 
-def demonstration(start: TaskStart, random: np.random.Generator
-                  ) -> tuple[np.ndarray, np.ndarray]:
+def demonstration(start: TaskStart) -> np.ndarray:
     """
-    Return how the scripted expert moves from a start, by the robot alone.
+    Return how the scripted expert moves from a start, by the robot alone: nothing is simulated.
 
-    Nothing is simulated: the fingers are taken to stop at a thing of a random width.
-
-    :return: joint positions (N, 9) of `JOINTS` at 20 Hz [rad or m], as they are and as commanded.
+    :return: (N, 9) commanded positions of `JOINTS` at 20 Hz [rad or m].
     :raises KinematicsError: the task is out of the robot's reach.
     """
     policy = ScriptedPolicy(start)
@@ -72,13 +65,10 @@ def demonstration(start: TaskStart, random: np.random.Generator
     chunks = []
     while len(chunk := policy.act(observation)):
         chunks.append(chunk)
-    robot = Robot.from_urdf(start.robot_description)
-    motion = ActionReader(robot, policy.action_format).trajectory(
-        np.concatenate(chunks), start.joint_positions)
-    rows = motion.positions[:, [motion.joint_names.index(name) for name in JOINTS]]
-    measured = rows[:-1].copy()
-    measured[:, 7:] = np.maximum(measured[:, 7:], random.uniform(0.0, 0.8 * OPEN))
-    return measured, rows[1:]
+    motion = ActionReader(Robot.from_urdf(start.robot_description), policy.action_format
+                          ).trajectory(np.concatenate(chunks), start.joint_positions)
+    rows: np.ndarray = motion.positions[:, [motion.joint_names.index(name) for name in JOINTS]]
+    return rows
 
 
 def train(starts: Sequence[TaskStart], lengths: Sequence[int], seed: int = 0
@@ -95,7 +85,7 @@ def train(starts: Sequence[TaskStart], lengths: Sequence[int], seed: int = 0
     random, rows = np.random.default_rng(seed), []
     for start in starts:
         with contextlib.suppress(KinematicsError):
-            rows.append(examples(start, *demonstration(start, random), random))
+            rows.append(examples(start, demonstration(start), random))
     if not rows:
         raise PolicyError(f'the expert can show nothing from {len(starts)} starts; give episodes '
                           'of pick-and-place tasks within its reach')

@@ -116,6 +116,16 @@ def test_a_grip_by_hand(points, hold):
     assert judge_grip(Hand(), 0, points, block(0.06) if not len(points) else points).hold is hold
 
 
+@pytest.mark.parametrize('stops, hold', [(0.0, Hold.HOLDS), (0.058, Hold.HOLDS),
+                                         (0.062, Hold.UNKNOWN), (0.07, Hold.FAILS)])
+def test_fingers_that_stop_wider_apart_than_a_thing_hold_nothing(stops, hold):
+    hand, points = Hand(), block(0.06)
+    hand.gap = np.array([0.08, stops])
+    grip = judge_grip(hand, 0, points, points, 1)
+    assert grip.hold is hold
+    assert hold is Hold.HOLDS or f'stop {100 * stops:.1f} cm apart' in grip.why
+
+
 def test_ground_that_nobody_saw():
     near = np.stack(np.meshgrid(np.arange(-0.2, 0.0, 0.002), np.arange(-0.2, 0.2, 0.002), [0.0]),
                     -1).reshape(-1, 3)

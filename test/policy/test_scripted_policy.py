@@ -11,8 +11,7 @@ from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_chunks import ActionReader
 from kinema4d_ros.policy.cloned import ACTIONS, CHUNK, ClonedPolicy, FEATURES, HandView
 from kinema4d_ros.policy.pick_and_place import GRIP
-from kinema4d_ros.policy.scripted import (CLOSED, FINGERS, OPEN, SCRIPTED, ScriptedErrors,
-                                          ScriptedPolicy)
+from kinema4d_ros.policy.scripted import CLOSED, OPEN, SCRIPTED, ScriptedErrors, ScriptedPolicy
 from kinema4d_ros.policy.task_start import TaskStart
 from kinema4d_ros.policy.types import PolicyObservation
 from kinema4d_ros.robot import Robot
@@ -137,7 +136,7 @@ def layers(bias):
 def test_a_cloned_policy_moves_the_grip_point_by_what_its_network_says(starts, tmp_path):
     from kinema4d_ros.policy.cloning import save
     start = starts[CAN]
-    save(tmp_path / 'up.npz', layers([0, 0, 0.2, 0, 0.5]))
+    save(tmp_path / 'up.npz', layers([0, 0, 0.2, 0, 0.6]))
     policy = ClonedPolicy.load(tmp_path / 'up.npz', start)
     policy.reset('', 0)
     observation = PolicyObservation('', {}, start.joint_positions)
@@ -147,15 +146,21 @@ def test_a_cloned_policy_moves_the_grip_point_by_what_its_network_says(starts, t
     here = view.grip(view.configurations(names, np.array([list(
         start.joint_positions.values())])))[0]
     np.testing.assert_allclose(places - here, np.tile([0, 0, 0.02], (CHUNK, 1)), atol=1e-6)
-    np.testing.assert_allclose(openings, 0.5 * OPEN)
+    np.testing.assert_allclose(openings, OPEN)      # nothing between open and closed
 
 
-def test_a_cloned_policy_that_stands_still_with_open_fingers_is_done(starts):
-    policy = ClonedPolicy(layers([0, 0, 0, 0, 1.0]), starts[CAN])
+@pytest.mark.parametrize(('has_closed', 'answers'), [(True, [CHUNK, CHUNK, CHUNK, 0]),
+                                                     (False, [CHUNK] * 4)])
+def test_a_cloned_policy_that_stands_still_after_letting_go_is_done(starts, has_closed, answers):
+    """Its network closes where it has not closed before, or never does."""
+    weights = np.zeros((FEATURES, CHUNK * ACTIONS))
+    if has_closed:
+        weights[8, 4::ACTIONS] = 1.0      # the feature that says that it has closed
+    bias = layers([0, 0, 0, 0, 0.0 if has_closed else 1.0])[0][1]
+    policy = ClonedPolicy([(weights, bias)], starts[CAN])
     policy.reset('', 0)
-    joints = {**starts[CAN].joint_positions, **dict.fromkeys(FINGERS, OPEN)}
-    answers = [len(policy.act(PolicyObservation('', {}, joints))) for _ in range(3)]
-    assert answers == [CHUNK, CHUNK, 0]
+    observation = PolicyObservation('', {}, starts[CAN].joint_positions)
+    assert [len(policy.act(observation)) for _ in range(4)] == answers
 
 
 @pytest.mark.parametrize('bad', ['nothing', 'pickle', 'other'])
@@ -169,17 +174,39 @@ def test_a_file_that_holds_no_network_is_refused(starts, tmp_path, bad):
         ClonedPolicy.load(path, starts[CAN])
 
 
-def test_cloning_reproduces_one_demonstration(starts):
-    """A few steps on the expert's own way bring the answer near to the expert's."""
-    pytest.importorskip('torch')
-    from kinema4d_ros.policy.cloning import examples
-    start = starts[CAN]
-    robot = Robot.from_urdf(start.robot_description)
-    motion = ActionReader(robot, ScriptedPolicy.action_format).trajectory(
-        actions(start), start.joint_positions)
-    x, y = examples(start, motion.positions[:-1], motion.positions[1:], np.random.default_rng(0))
-    assert x.shape[1] == FEATURES and y.shape == (len(x), CHUNK * ACTIONS)
-    n = len(motion.times) - 1
+def test_examples_of_a_demonstration_say_what_the_expert_does_next(starts):
+    from kinema4d_ros.policy.cloning import demonstration, examples
+    motion = demonstration(starts[CAN])
+    x, y = examples(starts[CAN], motion, np.random.default_rng(0))
+    n = len(motion) - 1
+    assert x.shape == (3 * n, FEATURES) and y.shape == (3 * n, CHUNK * ACTIONS)
     first = y[:n].reshape(n, CHUNK, ACTIONS)
-    assert first[0, 0, 4] == pytest.approx(motion.positions[2, 7] / OPEN, abs=1e-6)
+    np.testing.assert_allclose(first[:, 0, 4], motion[1:, 7] / OPEN, atol=1e-9)
     assert np.abs(first[-1, :, :3]).max() < 0.05, 'at the end nothing is left to do'
+    moved = x[n:2 * n, :3] - x[:n, :3]      # moved aside, it is told to come back
+    np.testing.assert_allclose(y[n:2 * n].reshape(n, CHUNK, ACTIONS)[:, 0, :3] - first[:, 0, :3],
+                               -moved, atol=1e-9)
+
+
+def test_training_goes_on_from_one_length_to_the_next(starts):
+    pytest.importorskip('torch')
+    from kinema4d_ros.policy.cloning import train
+    found = list(train([starts[CAN]], [5, 60]))
+    assert [steps for steps, _, _ in found] == [5, 60]
+    assert found[1][2] < 0.7 * found[0][2]
+    ClonedPolicy(found[1][1], starts[CAN])
+
+
+def test_a_policy_is_served_and_asked_over_the_wire(starts):
+    """As its own answers, to the digits of what is sent."""
+    pytest.importorskip('websockets')
+    pytest.importorskip('msgpack')
+    from kinema4d_ros.policy.wire import ObservationKeys, PolicyClient, serve_policy, StateKey
+    start = starts[CAN]
+    keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
+                                            tuple(start.joint_positions)),))
+    with serve_policy(ScriptedPolicy(start), keys, port=0) as server, \
+            PolicyClient(server.address, ScriptedPolicy.action_format, keys) as policy:
+        policy.reset(start.instruction, 0)
+        chunk = policy.act(PolicyObservation(start.instruction, {}, start.joint_positions))
+    np.testing.assert_allclose(chunk, actions(start)[:len(chunk)], atol=1e-6)
