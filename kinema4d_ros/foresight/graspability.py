@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.foresight.fingers import Fingers
+from kinema4d_ros.foresight.fingers import Fingers, GapMotion
 
 _DEEP = 0.006       # [m] an object that reaches this far into a finger's place stops that finger
 _SLIGHT = 0.002     # [m] up to this it is pushed aside, or depth is not known better
@@ -38,24 +38,26 @@ class Graspability:
     why: str = ''            # it is not sure to hold: goes on after "the fingers ..."
 
 
-def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray,
-               last: int | None = None) -> Graspability:
+def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
+               whole: np.ndarray) -> Graspability:
     """
-    Return whether an object will be held by fingers that begin to close at a frame.
+    Return whether an object will be held by fingers that close.
 
     Fingers that are to be where the object is come down on it: from both sides when it is wider
     than they open. From one side it is pushed away, or it gives way and its rim is held all the
     same. What is between the tips alone, or stands mostly beside them, slips out; and what is
     thinner than the gap at which they stop is never touched on both sides.
 
-    Found on 297 simulated grasps, and counted on 203 others: docs/measured.md.
+    Found on 297 simulated grasps, and counted on 220 others: docs/measured.md.
 
+    :param motion: in which the gap closes; the fingers are as wide open as at its first frame,
+        where they are at the next, since the hand may arrive between two frames.
     :param seen: (N, 3) [m] base frame, what was seen of the object.
     :param whole: (M, 3) [m] base frame, its surface with what is taken to be behind.
-    :param last: frame in which they have closed, None where that is not known.
     """
-    local = fingers.in_hand(seen, frame)
-    long, wide = fingers.size(frame)
+    frame, there = motion.first, min(motion.first + 1, motion.last)
+    local = fingers.in_hand(seen, there)
+    long, wide = fingers.size(there)
     beside = (np.abs(local[:, 2]) <= 0.5 * wide) & (local[:, 1] <= 0.0) & (local[:, 1] >= -long)
     along = local[beside, 0]
     lower, upper = fingers.lower[frame], fingers.upper[frame]
@@ -80,11 +82,10 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
         return Graspability(Hold.UNKNOWN, 'come down on its edge with one finger')
     if depth < _DEEP_ENOUGH:
         return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
-    if last is not None:
-        short = _grip_of_open_fingers(fingers, frame, last, local[between, 0], whole)
-        if short is not None:
-            return short
-    side = fingers.in_hand(whole, frame)[:, 2]
+    short = _grip_of_open_fingers(fingers, motion, there, local[between, 0], whole)
+    if short is not None:
+        return short
+    side = fingers.in_hand(whole, there)[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):
         return Graspability(
@@ -92,18 +93,20 @@ def judge_grip(fingers: Fingers, frame: int, seen: np.ndarray, whole: np.ndarray
     return Graspability()
 
 
-def _grip_of_open_fingers(fingers: Fingers, frame: int, last: int, seen: np.ndarray,
+def _grip_of_open_fingers(fingers: Fingers, motion: GapMotion, there: int, seen: np.ndarray,
                           whole: np.ndarray) -> Graspability | None:
     """
     Return what becomes of an object that is thinner than the gap at which the fingers stop.
 
+    :param there: frame in which the hand is where it grasps.
     :param seen: (N,) [m] along the closing axis, what was seen of it between the fingers.
     """
-    stops = float(fingers.gap[last])
-    local = fingers.in_hand(whole, frame)
-    long, wide = fingers.size(frame)
+    stops = float(fingers.gap[motion.last])
+    local = fingers.in_hand(whole, there)
+    long, wide = fingers.size(there)
     beside = (np.abs(local[:, 2]) <= 0.5 * wide) & (local[:, 1] <= 0) & (local[:, 1] >= -long)
-    inside = beside & (local[:, 0] >= fingers.lower[frame]) & (local[:, 0] <= fingers.upper[frame])
+    inside = beside & (local[:, 0] >= fingers.lower[motion.first]) \
+        & (local[:, 0] <= fingers.upper[motion.first])
     thick = float(np.ptp(local[inside, 0])) if inside.any() else 0.0
     if stops <= float(np.ptp(seen)):
         return None

@@ -173,7 +173,7 @@ class Story(Told):
             now = moving.vertices(motion.first)
             touched = self._touched(now, motion)
             if touched.sum() >= self._settings.least_contact_points:
-                grip = judge_grip(self._fingers, motion.first, now, now, motion.last)
+                grip = judge_grip(self._fingers, motion, now, now)
                 if self._is_lost(grip, motion):
                     return None
                 self.grips[number] = grip
@@ -187,8 +187,7 @@ class Story(Told):
             return None
         touched &= segment.mask
         body = self._seen_body(segment)
-        grip = judge_grip(self._fingers, motion.first, self._points[segment.mask], body.vertices,
-                          motion.last)
+        grip = judge_grip(self._fingers, motion, self._points[segment.mask], body.vertices)
         if self._is_lost(grip, motion):
             return None
         self.grips[len(self.bodies)] = grip
