@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 
 def transform(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
@@ -25,3 +26,15 @@ def about_z(angle: float) -> np.ndarray:
     """Return the (3, 3) rotation about the vertical by an angle [rad]."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def tilted(out: np.ndarray, angle: float, yaw: float = 0.0) -> np.ndarray:
+    """
+    Return the turn (3, 3) of a hand from straight down towards where something opens from.
+
+    :param out: (3,) horizontal, on which it opens: the hand comes to point the other way.
+    :param angle: [rad] pi / 2 is a level hand.
+    :param yaw: [rad] about the vertical, before.
+    """
+    axis = np.cross([0.0, 0.0, 1.0], out)      # turns -z towards -out
+    return Rotation.from_rotvec(angle * axis).as_matrix() @ about_z(yaw)

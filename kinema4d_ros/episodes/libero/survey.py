@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.episodes.libero.goal import task_goals
-from kinema4d_ros.episodes.libero.plan import Kind, RATE
-from kinema4d_ros.episodes.libero.reference import CubicInterpolation
+from kinema4d_ros.episodes.libero.plan import CubicInterpolation, Kind, RATE
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.libero.solving import plan, solution
 from kinema4d_ros.errors import EpisodeError
