@@ -38,7 +38,7 @@ ROOMS = {
     'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
                'robot', 'policy'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
-    'viewer': {'precheck', 'scene', 'camera', 'robot'},
+    'viewer': {'precheck', 'scene', 'camera', 'robot', 'ledger'},
     'diagnosis': set(),
     'security': set(),
     # with ROS
