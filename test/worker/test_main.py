@@ -122,4 +122,4 @@ def test_a_process_that_is_ready_has_compiled_what_a_verdict_needs():
     done = subprocess.run([sys.executable, '-c', WARM], capture_output=True, text=True, timeout=300)
     assert not done.returncode, done.stderr
     count, later = done.stdout.split(' ', 1)
-    assert int(count) >= 20 and set(ast.literal_eval(later)) <= {'_bends', '_labels', '_distance'}
+    assert int(count) >= 20 and set(ast.literal_eval(later)) <= {'_bends', '_labels', 'chamfer'}
