@@ -31,7 +31,7 @@ SAID = {
     '05': ('0.00 s: PASS', '0.50 s: PASS', '1.00 s: FAIL'),
     '06': ('1. as planned: PASS', 'four times as fast: FAIL'),
     '08': ('s  PASS  nothing wrong', 'the gate says: executed', 's  FAIL ',
-           'past the proxy, the gate says: FAIL', 
+           'past the proxy, the gate says: FAIL',
            'trajectories arrived at the controller, all of them checked')}
 
 

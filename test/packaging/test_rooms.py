@@ -45,7 +45,7 @@ ROOMS = {
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
-            'datasets'},
+            'datasets', 'policy'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},
