@@ -32,9 +32,12 @@ COMMANDS = {
     'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
+    'rollout': 'kinema4d_ros.cli.rollout',
+    'ledger': 'kinema4d_ros.cli.ledger',
     'probe-model': 'kinema4d_ros.cli.probe_model',
     'train': 'kinema4d_ros.cli.train',
     'keystore': 'kinema4d_ros.cli.keystore',
+    'compile': 'kinema4d_ros.cli.compile',
 }
 
 
