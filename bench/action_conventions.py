@@ -34,7 +34,7 @@ DROID_URDF = 'urdfs/rerun_droid/franka_description/panda.urdf'
 WIDOWX_URDF = ('urdfs/widowx/mani_skill2_real2sim/assets/descriptions/widowx_description/'
                'wx250s.urdf')
 TUNED_DROID = 2         # of its recordings, the first
-LEAST_ROWS = 25
+BRIDGE_CHUNK = 6        # rows; its recordings have 10
 ASKED = ('space', 'reference', 'unit', 'frame', 'gripper range', 'gripper open')
 
 
@@ -68,14 +68,14 @@ def panda(data: Path) -> Motion:
     return Motion('panda', robot, np.hstack([arm, np.full((len(arm), 2), 0.04)]), 30.0)
 
 
-def bridge(data: Path, most: int = 8) -> Iterator[tuple[Motion, np.ndarray]]:
+def bridge(data: Path, most: int = 24) -> Iterator[tuple[Motion, np.ndarray]]:
     """Yield recordings of Bridge V2, with their actions."""
     robot, preset = Robot.from_file(data / WIDOWX_URDF), RobotPreset.load('wx250s')
     source = open_source(data / 'octo_bridge_rlds', usual_rate=5.0)
-    for name in source.episode_names()[:2 * most]:
+    for name in source.episode_names()[:most]:
         episode = source.read(name)
         motion = read_motion(episode, preset, robot)
-        if motion.why_refused() is None and len(motion.positions) > LEAST_ROWS:
+        if motion.why_refused() is None:
             yield Motion(f'bridge {name}', robot, motion.positions, 5.0, 'ee_gripper_link'), \
                 episode.columns['action']
 
@@ -162,10 +162,12 @@ def real(data: Path) -> None:
             told = detect_actions(motion.robot, records_of(
                 np.hstack([columns[f'action.{key}'], gripper]), motion.positions, every=15), 15.0)
             found[f'DROID {key}'][_words(told)] += 1
-    for motion, actions in bridge(data, 25):
-        told = detect_actions(motion.robot, records_of(actions, motion.positions, length=5), 5.0,
+    pieces = [(motion.robot, record) for motion, actions in bridge(data)
+              for record in records_of(actions, motion.positions, length=BRIDGE_CHUNK)]
+    for first in range(0, len(pieces) - 7, 8):
+        told = detect_actions(pieces[0][0], [record for _, record in pieces[first:first + 8]], 5.0,
                               tip_links=('ee_gripper_link',))
-        found['Bridge action'][_words(told)] += 1
+        found['Bridge, 8 recordings at a time'][_words(told)] += 1
     for name, counts in found.items():
         print(f'{name}: ' + '; '.join(f'{words}: {n}' for words, n in counts.most_common()))
 
@@ -187,7 +189,7 @@ def main() -> None:
         motions = [*bundled(TUNED), *(motion for motion, _ in droid(asked.data, 0, TUNED_DROID))]
     else:
         motions = [*bundled(HELD), *(motion for motion, _ in droid(asked.data, TUNED_DROID, None)),
-                   panda(asked.data), *(motion for motion, _ in bridge(asked.data))]
+                   panda(asked.data)]
     print(', '.join(f'{motion.name} ({len(motion.positions)})' for motion in motions))
     for after in (True, False):
         report(motions, after=after)

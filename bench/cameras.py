@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.precheck import motion, observe, VOXEL
-from bench.render import PANDA
+from bench.precheck import motion, observe, panda_checker
 from bench.timing import interleave, median, median_of_cores, REPEATS, row
-from kinema4d_ros.precheck import PrecheckSettings, RobotChecker, Tier1Settings
-from kinema4d_ros.robot import find_gripper, load_meshes, Robot
-from kinema4d_ros.simulator import with_finger_boxes
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Observation
 
 PLACES = {'front': (1.3, 0.5, 0.9), 'side': (0.4, -1.2, 0.8), 'back': (-0.5, 0.9, 1.0)}   # [m]
@@ -26,12 +23,7 @@ GOAL = 0.6      # of tier 1 with one camera
 
 def measure(repeats: int) -> list[dict]:
     """Return a row for the second and the third camera."""
-    robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
-    meshes = load_meshes(robot)
-    gripper = with_finger_boxes(find_gripper(robot), meshes)
-    checker = RobotChecker(robot, meshes, gripper,
-                           PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
-    checker.warm_up()
+    robot, meshes, checker = panda_checker()
     trajectory, seen = motion(robot), several(robot, meshes)
 
     def ours(count: int):

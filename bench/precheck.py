@@ -19,7 +19,7 @@ import open3d
 from bench.render import looking_at, PANDA
 from bench.timing import interleave, median, median_of_cores, REPEATS, row
 from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier1Settings
-from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
+from kinema4d_ros.robot import find_gripper, ForwardKinematics, LinkMeshes, load_meshes, Robot
 from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera
@@ -32,14 +32,20 @@ TIER_0, TIER_1, TOLERANCE = 0.010, 1.0, 0.003                    # [s, s, m] goa
 VOXEL, SAMPLES = 0.003, 20_000                                   # [m], points on the robot
 
 
-def measure(repeats: int) -> list[dict]:
-    """Return a row per tier."""
+def panda_checker() -> tuple[Robot, LinkMeshes, RobotChecker]:
+    """Return the robot of these rows, its meshes, and what checks its motions, compiled."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     gripper = with_finger_boxes(find_gripper(robot), meshes)
     checker = RobotChecker(robot, meshes, gripper,
-                        PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
+                           PrecheckSettings(tier1=Tier1Settings(voxel=VOXEL, travel=0.0122)))
     checker.warm_up()
+    return robot, meshes, checker
+
+
+def measure(repeats: int) -> list[dict]:
+    """Return a row per tier."""
+    robot, meshes, checker = panda_checker()
     trajectory, observation = motion(robot), observe(robot, meshes)
     frames = len(checker.rollout_of(observation, trajectory).times)
     plain = PlainWay(robot, meshes, checker)

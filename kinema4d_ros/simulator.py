@@ -12,6 +12,7 @@ import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
 from kinema4d_ros.errors import CameraError, WorldModelError
+from kinema4d_ros.foresight import Told
 from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.look import LookMemory
 from kinema4d_ros.precheck.ranking import rank
@@ -163,6 +164,31 @@ class ShadowSimulator:
         if self._alone is None or self._alone[0] is not observation:
             self._alone = observation, observation.of(observation.primary.name)
         return self._alone[1]
+
+    def foresee(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
+                report: Report = silent) -> tuple[RobotRollout, Told | None]:
+        """
+        Return the motion at times close to each other, and what the world model tells of it.
+
+        Nothing is drawn, so that takes a fraction of `predict`; `view_of` draws single frames.
+
+        :return: the motion, its images empty, and what is moved where; None where all stays.
+        :raises WorldModelError: the model predicts pictures only, see `WorldModel.tells`.
+        :raises PredictionCancelled: as raised by `report`.
+        """
+        if self.world_model is None:
+            raise WorldModelError('this simulator has no world model to foresee with')
+        checker = self._kept_checker()
+        robot = checker.rollout_of(observation, trajectory)
+        return robot, self.world_model.told(checker.scene_of(observation), robot, seed=seed,
+                                            report=report)
+
+    def draw(self, observation: Observation, robot: RobotRollout,
+             told: Told | None) -> FutureRenderer:
+        """Return what draws a motion and what is told of it, as of `foresee`, from anywhere."""
+        return FutureRenderer(self._kept_checker().scene_of(observation).views, robot,
+                              self._renderer, told,
+                              lambda view: self._appearance(observation, view))
 
     def view_of(self, observation: Observation, robot: RobotRollout) -> FutureRenderer:
         """

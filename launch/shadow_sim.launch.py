@@ -78,6 +78,17 @@ ARGUMENTS = [
                           '/joint_trajectory_controller; it may command it. Empty: no gate'),
     DeclareLaunchArgument('gate_file', default_value=shared('config', 'trajectory_gate.yaml'),
                           description='Parameter file of trajectory_gate'),
+    DeclareLaunchArgument('set_points', default_value='',
+                          description='Put set_point_gate in front of this controller of single '
+                          'set points, such as /forward_position_controller; it may command it. '
+                          'Empty: no such gate'),
+    DeclareLaunchArgument('set_point_kind', default_value='',
+                          choices=['', 'position', 'velocity', 'trajectory', 'pose', 'twist'],
+                          description='What its set points are; empty for what set_point_file '
+                          'says'),
+    DeclareLaunchArgument('set_point_file',
+                          default_value=shared('config', 'set_point_gate.yaml'),
+                          description='Parameter file of set_point_gate'),
     DeclareLaunchArgument('policy_server', default_value='',
                           description='Put policy_proxy in front of this server of a policy, such '
                           'as ws://192.168.1.5:8000. Empty: no proxy'),
@@ -169,7 +180,8 @@ def camera_names(given):
 
 def files_of(given):
     """Return which arguments name parameter files that will be read."""
-    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller'])
+    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller']) \
+        + ['set_point_file'] * bool(given['set_points'])
 
 
 def no_file(name, path):
@@ -309,6 +321,10 @@ def nodes(context):
     if given['controller']:
         started.append(ours('trajectory_gate', parameter_file(given, 'gate_file'),
                             {'controller': given['controller']}))
+    if given['set_points']:
+        kind = {'kind': given['set_point_kind']} if given['set_point_kind'] else {}
+        started.append(ours('set_point_gate', parameter_file(given, 'set_point_file'),
+                            {'controller': given['set_points'], **kind}))
     if given['policy_server']:
         started.append(ours('policy_proxy', {'server': given['policy_server'],
                                              'preset': given['policy']}))

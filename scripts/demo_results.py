@@ -22,6 +22,7 @@ from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.motion import duration_seconds, stamp_ns
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.episodes.video_file import write_video
 from kinema4d_ros.evaluation import EpisodeScore, pictures, score_frames
 from kinema4d_ros.evaluation.report import EpisodeReport
 from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
@@ -65,7 +66,7 @@ def write_results(path: Path, received: ReceivedRollout, out: Path,
     name, verdict = path.stem, received.verdict
     model = verdict.world_model
     fps = (len(times) - 1) / times[-1] if times[-1] > 0 else 10.0
-    pictures.write_video(out / f'{name}.mp4', (
+    write_video(out / f'{name}.mp4', (
         pictures.side_by_side([(f'predicted ({model})', image), ('what really happened', real)],
                               f'{episode.metadata.task_text}   {time:.1f} s')
         for image, real, time in zip(images, truth, times)), fps)

@@ -131,7 +131,7 @@ def prechecked(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], li
                 found[path] = answer
                 mark = ' ' if answer.predicted in (None, answer.success) else '!'
                 print(f'{mark} {answer.name}: {answer.status.name}, success {answer.success}, '
-                      f'foreseen {answer.probability:.2f}; {answer.verdict.summary}', flush=True)
+                      f'foreseen {likely(answer)}; {answer.verdict.summary}', flush=True)
             progress.advance(bar)
     return [found[path] for path in paths if path in found], sorted(unread)
 
@@ -296,7 +296,9 @@ def as_record(row: PrecheckRow) -> dict:
     return {'name': row.name, 'suite': row.suite, 'kind': row.kind, 'status': row.status.name,
             'summary': verdict.summary, 'outcome': verdict.outcome,
             'probability': row.probability, 'foreseen': row.predicted, 'success': row.success,
-            'touched': row.touched, 'disturbed': row.disturbed,
+            'solved': row.solved, 'touched': row.touched, 'strayed': row.labels.strayed,
+            'disturbed': row.labels.disturbed, 'lifted': row.labels.lifted,
+            'grasp_foreseen': row.grasp_foreseen,
             'min_clearance_m': finite([verdict.min_clearance])[0],
             'clearances': [{'time_s': sample.time, 'distance_m': sample.distance,
                             'sigma_m': sample.sigma, 'link': sample.link}
@@ -318,8 +320,13 @@ def details(rows: list[PrecheckRow]) -> str:
         if why := faults(row):
             lines += [f'* {row.name}: {", ".join(why)}. {row.status.name}: {row.verdict.summary}. '
                       f'Foreseen: {row.verdict.outcome or "nothing moves"} '
-                      f'({row.probability:.2f}); success: {row.success}']
+                      f'({likely(row)}); success: {row.success}']
     return '\n'.join(lines) + '\n'
+
+
+def likely(row: PrecheckRow) -> str:
+    """Return how likely success was said to be, in words."""
+    return 'unknown' if row.probability is None else f'{row.probability:.2f}'
 
 
 def faults(row: PrecheckRow) -> list[str]:

@@ -72,6 +72,7 @@ def main(arguments: list[str]) -> int:
             _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
                   _packages_key(), _install_packages)
             _step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
+            _step('compiled code', INSTALL / '.stamp_compiled', _compiled_key(), _compile)
             if 'engine' in arguments:
                 _step('Python packages of the engine (a CPU build of torch where pip finds one, '
                       'else some GB)', VENV / '.stamp_engine', _engine_key(), _install_engine)
@@ -367,6 +368,18 @@ def _build() -> None:
          '--install-base', INSTALL, '--merge-install', '--symlink-install',
          '--event-handlers', 'console_direct+', '--cmake-args', '-DBUILD_TESTING=OFF',
          f'-DPython3_EXECUTABLE={PYTHON}', '--no-warn-unused-cli', env=env)
+
+
+def _compiled_key() -> str:
+    sources = [path for path in sorted((ROOT / 'kinema4d_ros').rglob('*.py'))
+               if b'numba' in path.read_bytes()]
+    return _hash('compiled 1', _build_key(), *_contents(sources))
+
+
+def _compile() -> None:
+    """Have Numba compile where the nodes run from, so that no first verdict waits for it."""
+    _run('bash', '-c', 'source "$0/setup.bash" && exec kinema4d compile', INSTALL,
+         env=os.environ | {'PATH': f'{VENV / "bin"}{os.pathsep}{os.environ["PATH"]}'})
 
 
 def _lay_out_workspace() -> None:

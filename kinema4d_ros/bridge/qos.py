@@ -24,6 +24,8 @@ ROBOT_DESCRIPTION = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
 #: Best effort matches drivers of either kind (REP-2003). They are taken in batches, so that up to
 #: 0.1 s of them at 1 kHz wait.
 JOINT_STATES = _profile(ReliabilityPolicy.BEST_EFFORT, 100)
+#: Set points follow each other quickly; best effort matches publishers of either kind.
+SET_POINTS = _profile(ReliabilityPolicy.BEST_EFFORT, 10)
 #: A command must not be lost.
 TRAJECTORY = _profile(ReliabilityPolicy.RELIABLE, 10)
 #: Many large messages are lost when sent best effort, and RViz2 asks for reliable.
@@ -35,6 +37,8 @@ PREDICTED_FRAMES = _profile(ReliabilityPolicy.RELIABLE, 100)
 VERDICT = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
 #: A late reader sees the last candidates and how they were ranked.
 CANDIDATES = _profile(ReliabilityPolicy.RELIABLE, 1, latched=True)
+#: Only the newest counts, and it must not be lost: set points are held back without it.
+LOCAL_CLEARANCE = _profile(ReliabilityPolicy.RELIABLE, 1)
 #: What the gate did lately; a late reader sees the last ones, and quick ones are not lost.
 DECISIONS = _profile(ReliabilityPolicy.RELIABLE, 20, latched=True)
 #: What gates tell each other of their motions, again and again; a late gate need not wait for it.

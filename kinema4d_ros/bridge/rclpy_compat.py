@@ -14,10 +14,12 @@ from typing import Any
 
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.executors import MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.subscription import Subscription
+from rclpy.utilities import get_default_context
 
 RCLPY_VERSION = ('7.1', '9.1')
-__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'call_back', 'end_callbacks',
+__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'Waiter', 'call_back', 'end_callbacks',
            'sequence_number', 'shut_down', 'take']
 
 
@@ -32,6 +34,26 @@ def take(subscription: Subscription) -> tuple[Any, Any] | None:
         taken: tuple[Any, Any] | None = subscription.handle.take_message(
             subscription.msg_type, subscription.raw)
     return taken
+
+
+class Waiter:
+    """Waits for messages of one subscription and nothing else, past the executor."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        """Make a wait set for a subscription in the default context."""
+        self._subscription = subscription
+        self._set = _rclpy.WaitSet(1, 0, 0, 0, 0, 0, get_default_context().handle)
+
+    def wait(self, seconds: float) -> None:
+        """
+        Return when a message waits, or after some seconds.
+
+        :raises InvalidHandle: the subscription is destroyed.
+        """
+        self._set.clear_entities()
+        with self._subscription.handle:
+            self._set.add_subscription(self._subscription.handle)
+            self._set.wait(int(seconds * 1e9))
 
 
 def call_back(subscription: Subscription, message: Any, info: Any) -> None:

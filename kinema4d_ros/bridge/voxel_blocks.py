@@ -40,10 +40,15 @@ class VoxelBlocks:
         """
         Take in one message; a block without voxels is gone.
 
-        :raises ObservationError: naming what is malformed; nothing of it is taken then.
+        :raises ObservationError: naming what is malformed; nothing of it is taken then, and the
+            layer is not known until it has been sent whole again.
         """
         with self._lock:
-            self.now = _after(self.now, message)
+            try:
+                self.now = _after(self.now, message)
+            except Exception:
+                self.now = Layer(self.now.blocks, self.now.resolution)
+                raise
 
     def clear(self) -> None:
         """Forget all."""

@@ -124,8 +124,9 @@ def _print_table(rows: Sequence[PrecheckRow], faults: Sequence[Sequence[str]]) -
     for row, wrong in zip(rows, faults):
         verdict = row.verdict
         nearest = verdict.min_clearance
-        happened = ['solved' if row.success else 'not solved',
+        happened = ['solved' if row.solved else 'not solved',
                     *(['touched table or fixtures'] if row.touched else []),
+                    *(['left its trajectory'] if row.labels.strayed else []),
                     *(['pushed something'] if row.disturbed else [])]
         table.add_row(
             escape(row.name), f'[{show.COLORS[row.status]}]{row.status.name}[/]',

@@ -179,14 +179,15 @@ def write(options: argparse.Namespace, model: Kinema4D, episode: Episode,
     """Write video, key frames beside the real ones, the last frame's cloud, and a summary."""
     import numpy as np
 
+    from kinema4d_ros.episodes.video_file import write_video
     from kinema4d_ros.evaluation import pictures
 
     out, engine = options.out, model.engine
     assert engine is not None
     out.mkdir(parents=True, exist_ok=True)
     duration = max(frames[-1].time, 1e-3)
-    pictures.write_video(out / 'prediction.mp4', (frame.image for frame in frames),
-                         max(1.0, (len(frames) - 1) / duration))
+    write_video(out / 'prediction.mp4', (frame.image for frame in frames),
+                max(1.0, (len(frames) - 1) / duration))
     chosen = frames[::max(1, (len(frames) - 1) // 6)]
     real = episode.truth.future([frame.time for frame in chosen])
     pictures.write_png(out / 'key_frames.png', pictures.sheet(

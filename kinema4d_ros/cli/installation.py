@@ -82,7 +82,7 @@ def _compiled() -> Diagnosis:
         return Diagnosis('compiled code', Level.OK, f'kept in {where}')
     return Diagnosis('compiled code', Level.INFO,
                      'nothing compiled yet: the first prediction takes some seconds longer',
-                     'run `kinema4d precheck` on any episode once')
+                     'kinema4d compile')
 
 
 def _torch() -> Iterator[Diagnosis]:

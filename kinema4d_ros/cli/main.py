@@ -28,12 +28,16 @@ COMMANDS = {
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',
     'proxy': 'kinema4d_ros.cli.proxy',
+    'detect-actions': 'kinema4d_ros.cli.detect_actions',
     'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
+    'rollout': 'kinema4d_ros.cli.rollout',
+    'ledger': 'kinema4d_ros.cli.ledger',
     'probe-model': 'kinema4d_ros.cli.probe_model',
     'train': 'kinema4d_ros.cli.train',
     'keystore': 'kinema4d_ros.cli.keystore',
+    'compile': 'kinema4d_ros.cli.compile',
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kinema4d_ros.episodes.outcome import EpisodeOutcome
 from kinema4d_ros.errors import EpisodeError
 
 FORMAT = 1
@@ -57,10 +58,14 @@ class EpisodeMetadata:
     events: tuple[Mapping[str, Any], ...] = ()
     #: names of the cameras in this file, as their topics begin, in their order; () for one
     cameras: tuple[str, ...] = ()
+    #: what became of each thing, joint and goal; None where the source does not say
+    outcome: EpisodeOutcome | None = None
 
     def to_json(self) -> str:
         """Return the document, with the version of the format."""
         values = {'format': FORMAT, **dataclasses.asdict(self)}
+        if self.outcome is None:      # likewise
+            del values['outcome']
         if not self.cameras:      # the file of one camera is what it always was
             del values['cameras']
         if self.camera_known:
@@ -97,6 +102,8 @@ class EpisodeMetadata:
             values['events'] = tuple(dict(event) for event in values.get('events', ()))
             values['goal'] = dict(values['goal'])
             values['cameras'] = tuple(map(str, values.get('cameras', ())))
+            if values.get('outcome') is not None:
+                values['outcome'] = EpisodeOutcome.of(values['outcome'])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EpisodeError(f'the metadata has a field of the wrong type: {error}') from error
         return cls(**values)

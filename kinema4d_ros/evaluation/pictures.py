@@ -1,10 +1,9 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people: the predicted future beside the real one, as video, sheet and cloud."""
+"""Pictures for people: the predicted future beside the real one, as sheet and cloud."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,32 +82,6 @@ def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], times: Sequence[floa
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 image as PNG."""
     Image.fromarray(image).save(path, optimize=True)
-
-
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float,
-                quality: int = 20) -> None:
-    """
-    Write (H, W, 3) uint8 frames of one even size as an H.264 MP4 that browsers play.
-
-    :param fps: frames per second of motion.
-    :param quality: constant rate factor of H.264, 0 to 51; less is better and larger.
-    """
-    import av
-
-    with av.open(str(path), 'w', options={'movflags': 'faststart'}) as container:
-        stream = None
-        for frame in frames:
-            if stream is None:
-                rate = Fraction(fps).limit_denominator(1000)
-                stream = container.add_stream('libx264', rate=rate,
-                                              options={'crf': str(quality), 'preset': 'veryfast'})
-                stream.height, stream.width = frame.shape[:2]
-                stream.pix_fmt = 'yuv420p'
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24')
-            container.mux(stream.encode(picture))
-        if stream is None:
-            raise ValueError(f'{path}: no frame to write')
-        container.mux(stream.encode())
 
 
 def write_cloud(path: Path, points: np.ndarray, colors: np.ndarray) -> None:

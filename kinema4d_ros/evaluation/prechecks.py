@@ -8,21 +8,22 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import EpisodeError
+from kinema4d_ros.evaluation.labels import first_touch, Labels, labels_of
 from kinema4d_ros.precheck import Goal, PrecheckSettings
-from kinema4d_ros.robot import find_gripper, Robot
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
-_DISTURBED = 0.001        # [m] an object that moved by this was pushed; resting ones stay within
-_TURNED = np.radians(1.0)   # or turned by this
 _CLOSES = 1e-4            # [m] a finger that moves by less between two points stands
+_TOLD = frozenset((FindingCode.GRASP, FindingCode.CLOSED_ON_NOTHING))
+_SAME = 0.05              # [m] an object this close to where another was seen is that one
 _NEAR = 0.05              # [m] clearances up to this are compared with the truth
 
 
@@ -35,9 +36,8 @@ class PrecheckRow:
     kind: str                    # what the recording set out to show
     task_text: str               # the instruction in words
     verdict: Verdict             # all that was said, with the clearance over time
-    success: bool                # as the source judged
-    touched: bool                # the robot touched table or fixtures, or anything but by fingers
-    disturbed: bool              # it moved something that it was neither to carry nor to fill
+    solved: bool                 # as the source judged
+    labels: Labels               # what the execution did that it should not have
     #: [m] true clearances at the times of `verdict.clearances`, NaN where it is not known
     true_clearances: tuple[float, ...] = ()
     cpu_seconds: float = 0.0     # of tiers 0 and 1 together
@@ -63,14 +63,47 @@ class PrecheckRow:
         return self.verdict.latencies
 
     @property
-    def probability(self) -> float:
-        """Of success, as foreseen; 0.5 when nothing was."""
-        return 0.5 if self.verdict.success is None else self.verdict.success
+    def success(self) -> bool:
+        """
+        Whether the motion that was judged solved the task.
+
+        What came about by an arm that was pushed off its trajectory is no success of it.
+        """
+        return self.solved and not self.labels.strayed
+
+    @property
+    def touched(self) -> bool:
+        """Whether the robot touched table or fixtures, or anything but by fingers."""
+        return self.labels.touched
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether it moved something that it was neither to carry nor to fill."""
+        return bool(self.labels.disturbed)
+
+    @property
+    def probability(self) -> float | None:
+        """Of success, as foreseen; None when nothing was."""
+        return None if self.verdict.success == 0.5 else self.verdict.success
 
     @property
     def predicted(self) -> bool | None:
         """Whether success was foreseen; None where nothing was (abstained)."""
-        return None if self.probability == 0.5 else self.probability > 0.5
+        return None if self.probability is None else self.probability > 0.5
+
+    @property
+    def grasp_foreseen(self) -> bool | None:
+        """Whether the fingers were foreseen to lift something; None where nobody knew."""
+        codes = {finding.code for finding in self.verdict.findings}
+        if FindingCode.UNDECIDED in codes or not codes & _TOLD:
+            return None
+        return FindingCode.GRASP in codes
+
+    @property
+    def least_clearance(self) -> float | None:
+        """True least distance of links that must not touch [m]; None unknown."""
+        known = [value for value in self.true_clearances if not math.isnan(value)]
+        return min(known, default=None)
 
     @property
     def was_meant(self) -> bool:
@@ -79,8 +112,8 @@ class PrecheckRow:
 
     @property
     def dangerous(self) -> bool:
-        """Whether the execution touched or moved what it should not have."""
-        return self.touched or self.disturbed
+        """Whether the execution touched, moved or strayed where it should not have."""
+        return self.labels.is_dangerous
 
     @property
     def _measured(self) -> tuple[float, ...]:
@@ -131,7 +164,7 @@ class EpisodePrechecker:
 
     def verdict(self, episode: Episode) -> Verdict:
         """Judge the trajectory of an episode from its observation, whatever came of it."""
-        told = episode.metadata.goal      # a data set of others has none
+        told = rubric_of(episode)         # a data set of others has none
         goal = Goal.of(told, str(episode.path)) if told else None
         return self.simulator(episode).precheck(episode.observation(), episode.trajectory,
                                                 goal=goal)
@@ -155,8 +188,7 @@ class EpisodePrechecker:
         return PrecheckRow(
             str(path), metadata.suite, metadata.kind, metadata.task_text,
             dataclasses.replace(verdict, latencies=dict(verdict.latencies)), success,
-            was_touched(episode), was_disturbed(episode),
-            true_clearances(episode, verdict, simulator), cpu)
+            labels_of(episode), true_clearances(episode, verdict, simulator), cpu)
 
     def simulator(self, episode: Episode) -> ShadowSimulator:
         """Return the simulator of the episode's robot, made and warm."""
@@ -169,40 +201,38 @@ class EpisodePrechecker:
         return self._simulators[text]
 
 
-def first_touch(episode: Episode) -> float:
-    """Return when the robot first touched table or fixtures [s], inf for never."""
-    return min((event['time'] for event in episode.metadata.events
-                if event.get('kind') == 'robot_touches_surroundings' and event.get('begins')),
-               default=math.inf)
-
-
-@cache
-def _fingers(robot_description: str) -> frozenset[str]:
-    gripper = find_gripper(Robot.from_urdf(robot_description))
-    return frozenset(() if gripper is None else gripper.finger_links)
-
-
-def was_touched(episode: Episode) -> bool:
+def rubric_of(episode: Episode) -> Mapping[str, Any]:
     """
-    Return whether the robot touched what it should not have.
+    Return what the task of an episode wants, as a rubric; {} where it does not say.
 
-    That is table or fixtures, as the events of the recording have it, or anything but what it was
-    to carry with a link that is no finger, as the true clearance has it. What is touched need not
-    move: a hand that leans on a can does harm as well.
+    Of several things that are to be put somewhere each is told by where it stands at first.
     """
-    if math.isfinite(first_touch(episode)):
-        return True
-    truth = episode.truth.clearance
-    if truth is None:
-        return False
-    fingers = _fingers(episode.robot_description)
-    strict = [number for number, name in enumerate(truth.link_names) if name not in fingers]
-    return bool((truth.to_scene[:, strict] <= 0.0).any())
+    metadata = episode.metadata
+    wanted = () if metadata.outcome is None else metadata.outcome.goals
+    if len(wanted) < 2 and all(goal.rubric for goal in wanted):
+        return metadata.goal
+    parts, unjudged = [], []
+    for goal in wanted:
+        if not goal.rubric:
+            if not goal.met_at_start:
+                unjudged.append(f'{goal.relation} {goal.place or goal.thing}')
+        elif (begin := _begin(episode, goal.thing)) is None:
+            parts.append(dict(goal.rubric))
+        else:
+            parts.append({**goal.rubric, 'starts_in': {
+                'low': (begin - _SAME).tolist(), 'high': (begin + _SAME).tolist()}})
+    return {**({'all_of': parts} if parts else {}), **({'unjudged': unjudged} if unjudged else {})}
 
 
-def was_dangerous(episode: Episode) -> bool:
-    """Return whether the execution touched or moved what it should not have."""
-    return was_touched(episode) or was_disturbed(episode)
+def _begin(episode: Episode, name: str) -> np.ndarray | None:
+    """Return the middle of an object when the motion begins, (3,) [m] base frame."""
+    times, poses = episode.truth.object_poses.get(name, (np.zeros(0), np.zeros((0, 4, 4))))
+    box = episode.metadata.objects.get(name)
+    if not len(poses) or box is None:
+        return None
+    pose = poses[int(np.abs(times).argmin())]
+    middle: np.ndarray = pose[:3, :3] @ np.array(box.center) + pose[:3, 3]
+    return middle
 
 
 def true_clearances(episode: Episode, verdict: Verdict,
@@ -236,28 +266,3 @@ def fingers_close(episode: Episode, simulator: ShadowSimulator) -> float:
               if name in trajectory.joint_names]
     closing = (np.diff(trajectory.positions[:, joints], axis=0) < -_CLOSES).any(axis=1)
     return float(trajectory.times[closing.argmax()]) if closing.any() else np.inf
-
-
-def was_disturbed(episode: Episode) -> bool:
-    """
-    Return whether an object was pushed.
-
-    That is one that has moved and was neither to be carried nor the goal, or one that was to be
-    carried and has moved without ever being lifted.
-    """
-    metadata = episode.metadata
-    lifted = any(event.get('kind') == 'object_lifted' and event.get('begins')
-                 for event in metadata.events)
-    meant = {metadata.goal_object, metadata.carried_object if lifted else None}
-    for name, (times, poses) in episode.truth.object_poses.items():
-        if name in meant:
-            continue
-        seen = poses[times >= 0.0]
-        if not len(seen):
-            continue
-        way = np.linalg.norm(seen[:, :3, 3] - seen[0, :3, 3], axis=1)
-        trace = np.einsum('tij,ij->t', seen[:, :3, :3], seen[0, :3, :3])
-        turned = np.arccos(np.clip((trace - 1) / 2, -1.0, 1.0))
-        if way.max() > _DISTURBED or turned.max() > _TURNED:
-            return True
-    return False

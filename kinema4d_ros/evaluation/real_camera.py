@@ -20,7 +20,8 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.degraded_camera import (CLEAN, degrade, Degradation,
                                                      REALISTIC, with_ball)
-from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, was_dangerous
+from kinema4d_ros.evaluation.labels import was_dangerous
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.precheck import PrecheckSettings, Tier1Settings
 from kinema4d_ros.simulator import ShadowSimulator

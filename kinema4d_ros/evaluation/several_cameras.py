@@ -20,7 +20,8 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.degraded_camera import degrade
 from kinema4d_ros.evaluation.hidden_obstacles import OUTSIDE, outside_rows
-from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, was_dangerous
+from kinema4d_ros.evaluation.labels import was_dangerous
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
 from kinema4d_ros.evaluation.real_camera import Condition, CONDITIONS, GOAL, with_ball_in_the_way
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.precheck import swept_knowledge

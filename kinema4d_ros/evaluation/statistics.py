@@ -15,7 +15,9 @@ from kinema4d_ros.evaluation.prechecks import PrecheckRow
 from kinema4d_ros.types import Status
 
 _Z = 1.96        # of a 95 % interval
-GOALS = {'agreement': 0.95, 'success_rate_bias': 0.04, 'false_alarms': 0.05}
+GOALS = {'agreement': 0.92, 'decided': 0.85, 'success_rate_bias': 0.04, 'false_alarms': 0.05,
+         'held_back': 0.10, 'missed_danger': 0.05}
+_CLOSE = 0.02    # [m] what passes closer without touching is a near miss
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,19 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
     """
     Return all figures about some episodes.
 
-    *agreement*: foreseen success equals the source's label, of those where something was foreseen;
-    *abstentions*: the others. *baseline*: how often "it succeeds if and only if the recording was
-    meant to" equals the label; agreement alone says little where it is not above that. *false
-    alarms*: FAIL on a motion that
-    neither touched nor moved anything it should not have; *held back*: UNSURE on such a motion.
+    *agreement*: foreseen success equals that of the execution, of those where something was
+    foreseen (*decided*); *abstentions*: the others, which count neither way. An execution whose
+    arm was pushed off its trajectory by more than 0.02 rad is no success, whatever the source
+    says; *agreement with the source* is without that. *baseline*: how often "it succeeds if and
+    only if the recording was meant to" equals the outcome, of all and of the decided ones;
+    agreement alone says little where it is not above that. *false alarms*: FAIL on a motion that
+    neither touched nor moved anything it should not have, nor strayed; *held back*: UNSURE on
+    such a motion.
     *missed danger*: PASS on one that did. *clearance error*: measured minus true distance of the
     links that must not touch to the scene, where it truly is below 5 cm and not both say that
-    they touch; the truth knows all sides of things, the camera one.
+    they touch; the truth knows all sides of things, the camera one. *near misses*: motions that
+    truly pass within 2 cm of something with a link that must not touch, and do not touch it.
+    *grasps*: what the fingers were foreseen to lift, and what was lifted.
     """
     clean = [row for row in rows if not row.dangerous]
     dangerous = [row for row in rows if row.dangerous]
@@ -120,18 +127,22 @@ def summarize(rows: Sequence[PrecheckRow]) -> dict[str, Any]:
                  f'{"success" if word else "failure"}':
                  sum(row.success == truth and row.predicted == word for row in rows)
                  for truth in (True, False) for word in (True, False)}
-    n = max(len(rows), 1)
     return {
         'episodes': len(rows), 'confusion': confusion, 'kinds': kinds,
         'agreement': rate(said, lambda row: row.predicted == row.success),
+        'agreement_with_source': rate(said, lambda row: row.predicted == row.solved),
+        'decided': rate(rows, lambda row: row.predicted is not None),
         'abstentions': rate(rows, lambda row: row.predicted is None),
         'baseline': rate(rows, lambda row: row.was_meant == row.success),
+        'baseline_of_decided': rate(said, lambda row: row.was_meant == row.success),
         'success_rate_bias': sum(int(row.predicted is True) - int(row.success)
                                  for row in said) / max(len(said), 1),
-        'brier': sum((row.probability - row.success) ** 2 for row in rows) / n,
+        'brier': _mean([(row.probability - row.success) ** 2 for row in said
+                        if row.probability is not None]),
         'false_alarms': rate(clean, lambda row: row.status == Status.FAIL),
         'held_back': rate(clean, lambda row: row.status == Status.UNSURE),
         'missed_danger': rate(dangerous, lambda row: row.status == Status.PASS),
+        **_grasps(rows), **_near_misses(rows),
         'missed_into_table': rate(into_table, lambda row: row.status != Status.FAIL),
         'clearance_error': ErrorFigures.of(
             [error for row in rows for error in row.clearance_errors]),
@@ -148,17 +159,45 @@ def _foreseen(rows: Sequence[PrecheckRow]) -> list[PrecheckRow]:
     return [row for row in rows if row.predicted is not None]
 
 
+def _grasps(rows: Sequence[PrecheckRow]) -> dict[str, Rate]:
+    """Return how often lifting something is foreseen rightly, where something was to be lifted."""
+    known = [row for row in rows if row.labels.lifted is not None]
+    told = [row for row in known if row.grasp_foreseen is not None]
+    return {'grasp_precision': rate([row for row in told if row.grasp_foreseen],
+                                    lambda row: row.labels.lifted),
+            'grasp_recall': rate([row for row in told if row.labels.lifted],
+                                 lambda row: row.grasp_foreseen),
+            'grasp_unknown': rate(known, lambda row: row.grasp_foreseen is None)}
+
+
+def _near_misses(rows: Sequence[PrecheckRow]) -> dict[str, Rate]:
+    """Return how often passing closely is foreseen, where the recording knows distances."""
+    pairs = [(row.verdict.min_clearance, row.least_clearance) for row in rows
+             if row.verdict.min_clearance is not None and row.least_clearance is not None]
+    told = [(0 < said < _CLOSE, 0 < true < _CLOSE) for said, true in pairs]
+    return {'near_miss_precision': Rate(sum(said and true for said, true in told),
+                                        sum(said for said, _ in told)),
+            'near_miss_recall': Rate(sum(said and true for said, true in told),
+                                     sum(true for _, true in told))}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values) if values else math.nan
+
+
 def missed_goals(figures: dict[str, Any]) -> list[str]:
     """Return which goals the figures do not reach."""
     missed = []
-    if not figures['agreement'].value >= GOALS['agreement']:
-        missed.append(f'agreement {figures["agreement"]}, goal {GOALS["agreement"]}')
+    for name, least in (('agreement', True), ('decided', True), ('false_alarms', False),
+                        ('held_back', False), ('missed_danger', False)):
+        found, goal = figures[name], GOALS[name]
+        if found.tries and (found.value < goal if least else found.value > goal):
+            missed.append(f'{name.replace("_", " ")} {found}, goal {goal}')
+    if not figures['agreement'].tries:
+        missed.append('agreement: nothing was foreseen')
     if abs(figures['success_rate_bias']) > GOALS['success_rate_bias']:
         missed.append(f'success-rate bias {figures["success_rate_bias"]:+.3f}, goal '
                       f'{GOALS["success_rate_bias"]}')
-    if figures['false_alarms'].tries and \
-            figures['false_alarms'].value > GOALS['false_alarms']:
-        missed.append(f'false alarms {figures["false_alarms"]}, goal {GOALS["false_alarms"]}')
     if figures['missed_into_table'].hits:
         missed.append(f'pushed into the table and not failed: {figures["missed_into_table"]}')
     return missed
@@ -177,16 +216,29 @@ def markdown(title: str, figures: dict[str, Any]) -> str:
     """Return the figures as a section."""
     lines = [f'## {title}', '', '| figure | value | goal |', '|---|---|---|',
              f'| episodes | {figures["episodes"]} | |',
-             f'| outcome agreement | {figures["agreement"]} | at least {GOALS["agreement"]} |',
-             f'| baseline: it succeeds if it was meant to | {figures["baseline"]} | |',
+             f'| outcome agreement, of the decided | {figures["agreement"]} | at least '
+             f'{GOALS["agreement"]} |',
+             f'| baseline: it succeeds if it was meant to, of the decided | '
+             f'{figures["baseline_of_decided"]} | less than the agreement |',
+             f'| ... of all | {figures["baseline"]} | |',
+             f'| agreement with the source, a strayed arm or not | '
+             f'{figures["agreement_with_source"]} | |',
+             f'| decided | {figures["decided"]} | at least {GOALS["decided"]} |',
              f'| nothing foreseen (abstained) | {figures["abstentions"]} | |',
-             f'| success-rate bias | {figures["success_rate_bias"]:+.3f} | at most '
+             f'| success-rate bias, of the decided | {figures["success_rate_bias"]:+.3f} | at most '
              f'{GOALS["success_rate_bias"]} |',
-             f'| Brier score | {figures["brier"]:.3f} | |',
+             f'| Brier score, of the decided | {figures["brier"]:.3f} | |',
              f'| false alarms (FAIL) | {figures["false_alarms"]} | at most '
              f'{GOALS["false_alarms"]} |',
-             f'| held back (UNSURE) without danger | {figures["held_back"]} | |',
-             f'| missed danger (PASS) | {figures["missed_danger"]} | |',
+             f'| held back (UNSURE) without danger | {figures["held_back"]} | at most '
+             f'{GOALS["held_back"]} |',
+             f'| missed danger (PASS) | {figures["missed_danger"]} | at most '
+             f'{GOALS["missed_danger"]} |',
+             f'| foreseen to be lifted, and lifted | {figures["grasp_precision"]} | |',
+             f'| lifted, and foreseen to be | {figures["grasp_recall"]} | |',
+             f'| nobody knew whether it would be lifted | {figures["grasp_unknown"]} | |',
+             f'| foreseen near misses (2 cm) that are | {figures["near_miss_precision"]} | |',
+             f'| near misses that were foreseen | {figures["near_miss_recall"]} | |',
              f'| pushed into the table, not FAIL | {figures["missed_into_table"]} | 0 |',
              f'| clearance error over time | {figures["clearance_error"]} | |',
              f'| error of the smallest clearance | {figures["least_clearance_error"]} | |',

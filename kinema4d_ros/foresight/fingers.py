@@ -37,6 +37,7 @@ class Fingers:
     * ``axis`` (3,): unit vector along which the sides close.
     * ``lower``, ``upper`` (T,) [m]: inner faces of the two sides along ``axis``.
     * ``gap`` (T,) [m]: distance between them, never below zero.
+    * ``lower_thickness``, ``upper_thickness`` (T,) [m]: of the two sides along ``axis``.
     * ``T_base_palm`` (T, 4, 4).
     """
 
@@ -78,6 +79,8 @@ class Fingers:
         along = corners @ self.axis                              # (2, T, 8)
         self.lower, self.upper = along[0].max(1), along[1].min(1)
         self.gap = np.maximum(self.upper - self.lower, 0.0)
+        self.lower_thickness = self.lower - along[0].min(1)
+        self.upper_thickness = along[1].max(1) - self.upper
         # The space between: across the axis it is what all fingers cover, frame by frame.
         reach = centers.mean((0, 1)) - self.axis * (centers.mean((0, 1)) @ self.axis)
         length = np.linalg.norm(reach)
@@ -122,6 +125,41 @@ class Fingers:
         inside &= ((across >= self._low[frame] - wide)
                    & (across <= self._high[frame] + wide)).all(-1)
         return inside
+
+    def distance(self, points: np.ndarray, frame: int, gap: float | None = None) -> np.ndarray:
+        """
+        Return how far points (..., 3) [m] base are from the space between the fingers, (...) [m].
+
+        :param gap: [m] as if the fingers were this far open; None for the gap of that frame.
+        """
+        T = np.linalg.inv(self.T_base_palm[frame])
+        local = points @ T[:3, :3].T + T[:3, 3]
+        middle = 0.5 * (self.lower[frame] + self.upper[frame])
+        half = 0.5 * (self.gap[frame] if gap is None else gap)
+        along = np.maximum(np.abs(local @ self.axis - middle) - half, 0.0)
+        across = local @ self._across.T
+        beside = np.maximum(np.maximum(self._low[frame] - across, across - self._high[frame]), 0.0)
+        far: np.ndarray = np.sqrt(along ** 2 + (beside ** 2).sum(-1))
+        return far
+
+    def in_hand(self, points: np.ndarray, frame: int) -> np.ndarray:
+        """
+        Return points (N, 3) [m] base frame as the hand sees them at a frame, (N, 3) [m].
+
+        The columns: along the closing axis, as ``lower`` and ``upper`` are; towards the tips,
+        zero where the fingers end; beside the middle of the fingers.
+        """
+        T = np.linalg.inv(self.T_base_palm[frame])
+        local = points @ T[:3, :3].T + T[:3, 3]
+        across = local @ self._across.T
+        low, high = self._low[frame], self._high[frame]
+        return np.column_stack([local @ self.axis, across[:, 0] - high[0],
+                                across[:, 1] - 0.5 * (low[1] + high[1])])
+
+    def size(self, frame: int) -> tuple[float, float]:
+        """Return how long and how wide what all fingers cover is at a frame [m]."""
+        long, wide = self._high[frame] - self._low[frame]
+        return float(long), float(wide)
 
     def samples(self, frame: int, gap: float, steps: int = 5) -> np.ndarray:
         """Return a grid of points that fills the space between the fingers, (steps^3, 3) base."""

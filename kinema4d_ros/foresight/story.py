@@ -15,6 +15,7 @@ from kinema4d_ros.errors import ConfigurationError, ObservationError
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
+from kinema4d_ros.foresight.graspability import Graspability, Hold, judge_grip
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
 from kinema4d_ros.scene import Scene
@@ -26,6 +27,8 @@ from kinema4d_ros.types import EventKind, HeldObject, RobotRollout, WorldEvent
 _GRAVITY = 9.81
 _FREE = 0.002       # [m] the fingers let go when they are this much wider than when they closed
 _LOOKS = 9          # frames in which what is between the fingers is looked for, at most
+_LONG_FALL = 0.12   # [m] what falls farther may fall onto something that nobody saw
+_SEEN_GROUND = 0.25 # share of the ground below that must have been seen then
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
 
@@ -68,10 +71,13 @@ class Story(Told):
     * ``bodies``: list of MovingBody, the objects that are moved; first those that are held.
     * ``targets``: list of Target, what stands between fingers that hold nothing and do not close.
     * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
+    * ``grips``: number of a body -> the Graspability by which it was grasped last.
+    * ``landings``: number of a body -> why it is not known where it comes to rest.
     """
 
     def __init__(self, scene: SceneView, robot: RobotRollout,
-                 settings: GraspSettings = GraspSettings(), *, pictures: bool = True):
+                 settings: GraspSettings = GraspSettings(), *, pictures: bool = True,
+                 suppose_held: bool = False):
         """
         Make the story of one rollout.
 
@@ -80,7 +86,12 @@ class Story(Told):
 
         :param pictures: whether bodies and backdrops are to be drawn; otherwise bodies are black,
             and the images of `backdrops` None.
+        :param suppose_held: whether what the fingers close on follows them though it will not be
+            held, as for who asks what that would touch; otherwise it stays.
         """
+        self._suppose_held = suppose_held
+        self.grips: dict[int, Graspability] = {}
+        self.landings: dict[int, str] = {}
         self._scene, self._robot, self._settings = scene, robot, settings
         self._camera = robot.camera
         self._T_base_camera = scene.seen.T_base_camera
@@ -162,6 +173,10 @@ class Story(Told):
             now = moving.vertices(motion.first)
             touched = self._touched(now, motion)
             if touched.sum() >= self._settings.least_contact_points:
+                grip = judge_grip(self._fingers, motion, now, now)
+                if self._is_lost(grip, motion):
+                    return None
+                self.grips[number] = grip
                 return self._grasp(number, motion, now[touched])
         touched = self._touched(self._points, motion)
         segment = None
@@ -172,6 +187,10 @@ class Story(Told):
             return None
         touched &= segment.mask
         body = self._seen_body(segment)
+        grip = judge_grip(self._fingers, motion, self._points[segment.mask], body.vertices)
+        if self._is_lost(grip, motion):
+            return None
+        self.grips[len(self.bodies)] = grip
         poses = np.repeat(np.eye(4)[None], len(self._robot.times), axis=0)
         self.bodies.append(MovingBody(body, motion.first, poses))
         held = self._grasp(len(self.bodies) - 1, motion, self._points[touched])
@@ -179,6 +198,15 @@ class Story(Told):
         self._points = self._points.copy()      # the scene keeps its own
         self._points[segment.mask] = np.nan
         return held
+
+    def _is_lost(self, grip: Graspability, motion: GapMotion) -> bool:
+        """Return whether what the fingers close on stays, and tell it."""
+        if self._suppose_held or grip.hold is not Hold.FAILS:
+            return False
+        middle = self._fingers.middle_base(motion.last)
+        self._add_event(EventKind.CLOSED_ON_NOTHING, motion.last, middle,
+                        f'fingers {grip.why} at {_place(middle)}, and do not hold it')
+        return True
 
     def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
         """Return which points (..., 3) are between the fingers at any time of their closing."""
@@ -256,6 +284,7 @@ class Story(Told):
         ground = HeightMap(np.concatenate([self._points.reshape(-1, 3), *others]),
                            footprint[:, :2].mean(0), reach=0.25)
         drop = float(footprint[:, 2].min()) - ground.rest_height(footprint[:, :2])
+        self._note_landing(number, drop, ground.seen_share(footprint[:, :2]))
         drop = max(drop, 0.0) if np.isfinite(drop) else 0.0
         fallen = np.minimum(0.5 * _GRAVITY * (times[frame:] - times[frame]) ** 2, drop)
         poses[frame:] = start
@@ -269,6 +298,20 @@ class Story(Told):
                             f'the object falls {100 * drop:.0f} cm and comes to rest at '
                             f'{_place(center)}', number)
 
+    def _note_landing(self, number: int, drop: float, seen: float) -> None:
+        """
+        Note whether it is known where a body that is let go comes to rest.
+
+        :param drop: [m] to what is below it; NaN where nothing is seen there.
+        :param seen: share of the ground below that was seen.
+        """
+        self.landings.pop(number, None)
+        if not np.isfinite(drop):
+            self.landings[number] = 'nothing is seen below where it is let go'
+        elif drop > _LONG_FALL and seen < _SEEN_GROUND:
+            self.landings[number] = (f'only {100 * seen:.0f} % of the ground {100 * drop:.0f} cm '
+                                     'below where it is let go was seen')
+
     def _add_event(self, kind: EventKind, frame: int, point: np.ndarray, what: str,
                    body: int | None = None) -> None:
         """Add an event."""
@@ -278,7 +321,7 @@ class Story(Told):
 
 
 def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = GraspSettings(), *,
-               pictures: bool = False) -> Story:
+               pictures: bool = False, suppose_held: bool = False) -> Story:
     """
     Return the story as it is foreseen from the view that tells most of it.
 
@@ -293,7 +336,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
         story = Story(view, dataclasses.replace(
             robot, camera=view.seen.camera, others=(), T_base_camera=np.repeat(
                 view.seen.T_base_camera[None], len(robot.times), axis=0)), settings,
-            pictures=pictures)
+            pictures=pictures, suppose_held=suppose_held)
         story.source = scene.views.index(view)
         kinds = {each.event.kind for each in story.events}
         tells = 0 if EventKind.UNSEEN_SPACE in kinds else \

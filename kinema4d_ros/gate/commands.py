@@ -26,6 +26,8 @@ class DecisionKind(enum.IntEnum):
     MONITOR = 8
     UNWATCHED = 9
     DONE = 10
+    RELAY = 11      # of set points
+    HELD = 12
 
 
 class LogLevel(enum.IntEnum):

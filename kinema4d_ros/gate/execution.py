@@ -17,6 +17,7 @@ from kinema4d_ros.gate.watch import MotionWatch, Tolerances
 from kinema4d_ros.gate.world import SELDOM
 from kinema4d_ros.types import FindingCode, Verdict
 
+BY_CLIENT = 'cancelled by the client'     # begins the sentence of such a STOP
 RESPONSE = 1.5     # [s] for the controller to take a goal; later it would start a stale motion
 _EARLY = 0.01      # [s] before a handover, the way to the controller takes that long
 _NS = 1e-9
@@ -78,7 +79,7 @@ class Execution:
         motion = self.find(number)
         if motion is not None:
             motion.by_client = True
-            self.stop(motion, 'cancelled by the client', context)
+            self.stop(motion, BY_CLIENT, context)
 
     def stop_all(self, reason: str, context: EventContext, *, again: bool) -> None:
         """

@@ -18,9 +18,14 @@ from kinema4d_ros.resources import share_dir
 
 _KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
          'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
+_MORE = ('all_of', 'unjudged')
 PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
 _BLOCKED = 0.2           # largest probability of success after running into something
+_LIKELY = 0.5            # what is foreseen from this probability on
+_UNLIKELY = 0.1          # below it what nobody knows makes no difference
 _STANDS = 0.03           # [m] how far below the ground of a region something on it may be
+_SLAB = 0.03             # [m] a region that is no higher says where to stand, not how high
+_OVER_SLAB = 0.15        # [m] the middle of what stands on it is at most this far above its ground
 _LARGEST = 1e6           # [m] no length of a rubric is larger
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
@@ -53,10 +58,19 @@ class Rule:
         if self.region is None:
             raise ConfigurationError(f'a rule {self.kind!r} needs a region')
         low, high = np.array(self.region.low), np.array(self.region.high)
+        if self.kind == 'above' and high[2] - low[2] <= _SLAB:
+            high[2] = low[2] + _OVER_SLAB
         sides = np.r_[item.end - low, high - item.end]
         if self.kind == 'above':      # it stands on the ground of the region, or is over it
             sides[2] = item.bottom - low[2] + _STANDS
         return float(sides.min())
+
+    def best_margin(self, item: MovedObject) -> float:
+        """Return by how much it keeps the rule at most, if nobody knows how high it ends [m]."""
+        if self.region is None:
+            return math.inf
+        low, high = np.array(self.region.low[:2]), np.array(self.region.high[:2])
+        return float(np.r_[item.end[:2] - low, high - item.end[:2]].min())
 
 
 @dataclass(frozen=True)
@@ -68,17 +82,23 @@ class Goal:
 
     * ``inside: {region: {low: [x, y, z], high: [x, y, z]}}``: its middle is in the box.
     * ``above: {region: ...}``: its middle is over the box's ground and not above the box, and its
-      bottom is not more than 3 cm below the box's.
+      bottom is not more than 3 cm below the box's. Of a box of at most 3 cm only the ground counts:
+      its middle may be up to 15 cm above that.
     * ``lifted: {height: h}``: it is held or stands at least that much higher than before.
     * ``moved_by: {distance: d, direction: [x, y, z]}``: it has moved at least that far, along the
       direction if one is given.
 
     Lengths in m, in the base frame. ``object`` (anywhere) and ``name`` of a region are for people.
     ``starts_in: {low, high}`` says which object is meant: one whose middle was in that box.
+    ``all_of: [...]`` holds rubrics that are to be kept as well, each by an object of its own.
+    ``unjudged: [...]`` names what is wanted besides and cannot be foreseen, as that a drawer opens:
+    then there is no probability, unless something else is missed.
     """
 
     rules: tuple[Rule, ...]
     starts_in: Region | None = None
+    parts: tuple[Goal, ...] = ()         # of all_of
+    unjudged: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rubric: Mapping[str, Any], where: str = 'goal') -> Goal:
@@ -91,17 +111,21 @@ class Goal:
         if not isinstance(rubric, Mapping) or not rubric:
             raise ConfigurationError(f'{where} must map rules to their numbers, got {rubric!r}')
         rules, starts_in = [], None
+        parts, unjudged = _more(rubric, where)
         for kind, values in rubric.items():
+            if kind in _MORE:
+                continue
             if kind == 'starts_in':
                 starts_in = _region(values, f'{where}: starts_in')
             elif kind in _KEYS:
                 rules.append(_rule(kind, values, where))
             else:
                 raise ConfigurationError(f'{where}: unknown rule {kind!r}; there are: '
-                                         f'{", ".join(_KEYS)}, starts_in')
-        if not rules:
-            raise ConfigurationError(f'{where} has no rule; there are: {", ".join(_KEYS)}')
-        return cls(tuple(rules), starts_in)
+                                         f'{", ".join((*_KEYS, *_MORE))}, starts_in')
+        if not rules and not parts and not unjudged:
+            raise ConfigurationError(f'{where} has no rule; there are: '
+                                     f'{", ".join((*_KEYS, *_MORE))}')
+        return cls(tuple(rules), starts_in, parts, unjudged)
 
     @classmethod
     def load(cls, path: str | Path) -> Goal:
@@ -116,33 +140,85 @@ class Goal:
             raise ConfigurationError(f'the goal {path} cannot be read: {error}') from error
 
     def margin(self, outcome: Outcome) -> float:
-        """Return by how much the best of the moved objects keeps all rules [m]."""
-        margins = [min(rule.margin(item) for rule in self.rules) for item in outcome.moved
-                   if self.starts_in is None or _contains(self.starts_in, item.start)]
-        return max(margins, default=NEVER)
+        """Return by how much the best moved object keeps all rules [m]; the least of all parts."""
+        margins = [part.margin(outcome) for part in self.parts]
+        if self.rules:
+            margins.append(max((min(rule.margin(item) for rule in self.rules)
+                                for item in self._meant(outcome)), default=NEVER))
+        return min(margins, default=0.0)
 
-    def _share(self, outcome: Outcome) -> float:
+    def _meant(self, outcome: Outcome) -> list[MovedObject]:
+        """Return the moved objects that may be meant."""
+        return [item for item in outcome.moved
+                if self.starts_in is None or _contains(self.starts_in, item.start)]
+
+    def share(self, outcome: Outcome) -> float:
         """Return how likely all rules are kept, by where things end and how well that is known."""
         margins = [self.margin(outcome)]
         if len(outcome.members) > 1:      # each of them is one of the ways in which it may end
             margins = [self.margin(Outcome(moved=moved)) for moved in outcome.members]
-        return sum(0.5 * (1 + math.erf(margin / PLACE_SIGMA / math.sqrt(2)))
-                   for margin in margins) / len(margins)
+        return sum(map(_likelihood, margins)) / len(margins)
 
-    def probability(self, outcome: Outcome, blocked: bool = False) -> float:
+    def is_missed(self, outcome: Outcome) -> bool:
+        """Return whether the goal is missed whatever becomes of what nobody knows."""
+        if any(part.is_missed(outcome) for part in self.parts):
+            return True
+        alone = Goal(self.rules, self.starts_in)
+        return bool(self.rules) and self._doubt(outcome) is None \
+            and alone.share(outcome) < _UNLIKELY
+
+    def why_unknown(self, outcome: Outcome) -> str | None:
         """
-        Return how likely the goal is reached, 0 to 1.
+        Return why it cannot be foreseen whether the goal is reached; None where it can.
+
+        A doubt that makes no difference is none: what would miss the goal if it were held is
+        missed either way. What is `unjudged` is no doubt, there is only no probability.
+        """
+        if self.is_missed(outcome):
+            return None
+        doubts = [part.why_unknown(outcome) for part in self.parts]
+        doubts.append(self._doubt(outcome) if self.rules else None)
+        return next((doubt for doubt in doubts if doubt is not None), None)
+
+    def _doubt(self, outcome: Outcome) -> str | None:
+        """Return why nobody knows whether the rules are kept."""
+        if not outcome.is_known:
+            return 'what the hand does to things cannot be foreseen'
+        if outcome.is_doubtful and not outcome.moved:
+            return 'nobody saw whether something is where the fingers close'
+        alone = Goal(self.rules, self.starts_in)
+        for item in self._meant(outcome):
+            if item.landing_doubt and _likelihood(
+                    min(rule.best_margin(item) for rule in self.rules)) >= _UNLIKELY:
+                return item.landing_doubt
+            if item.grip_doubt and alone.share(outcome) >= _UNLIKELY:
+                return f'what the fingers close on may not be held ({item.grip_doubt})'
+        return None
+
+    def probability(self, outcome: Outcome, blocked: bool = False,
+                    doubt: str = '') -> float | None:
+        """
+        Return how likely the goal is reached, 0 to 1; None where nobody knows.
 
         Where the object ends is known to +- 2 cm; that no more than 98 % is claimed is for all
-        that geometry does not see (it may slip, or be stuck). 0.5 when nothing is known.
+        that geometry does not see (it may slip, or be stuck).
 
         :param blocked: the robot runs into something on its way, so that what comes after is in
             doubt: at most 0.2.
+        :param doubt: why the robot may be stopped on its way, so that success is not sure.
         """
-        if not outcome.is_known or (outcome.is_doubtful and not outcome.moved):
-            return 0.5
-        likely = 0.02 + 0.96 * self._share(outcome)
-        return min(likely, _BLOCKED) if blocked else likely
+        likely = 0.02 + 0.96 * self.share(outcome)
+        if blocked and not self.unjudged:
+            return min(likely, _BLOCKED)
+        if self.is_missed(outcome):
+            return likely
+        unknown = self.unjudged or self.why_unknown(outcome) is not None
+        return None if unknown or (doubt and likely >= _LIKELY) else likely
+
+
+def _likelihood(margin: float) -> float:
+    """Return how likely a rule is kept that is kept by a margin [m], as far as that is known."""
+    return 0.5 * (1 + math.erf(margin / PLACE_SIGMA / math.sqrt(2)))
 
 
 def rubrics(folder: str = '') -> dict[str, Path]:
@@ -167,6 +243,18 @@ def load_rubric(name: str, folder: str = '') -> Goal | None:
             f'unknown goal rubric {name!r}; known: {", ".join(sorted(known)) or "none"}; the '
             'parameter rubric_dir names a folder with more, one NAME.yaml each')
     return Goal.load(known[name])
+
+
+def _more(rubric: Mapping[str, Any], where: str) -> tuple[tuple[Goal, ...], tuple[str, ...]]:
+    """Read what is wanted besides the rules: rubrics, and what cannot be judged."""
+    parts, unjudged = (rubric.get(key, []) for key in _MORE)
+    if not isinstance(parts, list | tuple):
+        raise ConfigurationError(f'{where}: all_of must be a list of rubrics, got {parts!r}')
+    if not isinstance(unjudged, list | tuple) or not all(isinstance(each, str) and each
+                                                         for each in unjudged):
+        raise ConfigurationError(f'{where}: unjudged must be a list of texts, got {unjudged!r}')
+    return (tuple(Goal.of(part, f'{where}: all_of {number}') for number, part in enumerate(parts)),
+            tuple(unjudged))
 
 
 def _rule(kind: str, values: Any, where: str) -> Rule:

@@ -3,13 +3,14 @@
 """What a motion does to the world: what is grasped, carried, let go, swept away."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.foresight import Story
+from kinema4d_ros.foresight import Hold, Story
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.segment import find_object
@@ -28,6 +29,8 @@ class MovedObject:
     start: np.ndarray       # (3,) float64 [m] where it was seen
     end: np.ndarray         # (3,) float64 [m] where it is when the motion ends
     bottom: float           # [m] height of its lowest point when the motion ends
+    grip_doubt: str = ''    # why it may not be held, and stay where it was; '' where it is
+    landing_doubt: str = ''  # why it is not known what it comes to rest on; '' where it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Outcome:
     events: tuple[WorldEvent, ...] = ()
     moved: tuple[MovedObject, ...] = ()
     swept: tuple[Finding, ...] = ()
+    doubts: tuple[Finding, ...] = ()    # UNSURE: fingers close on what they may not hold
     is_known: bool = True     # False without depth, or without a gripper whose fingers are known
     #: `moved` under other assumptions, of each run of an ensemble; none where there is none
     members: tuple[tuple[MovedObject, ...], ...] = ()
@@ -53,9 +57,10 @@ class Outcome:
         return '; '.join(said)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return the events as findings that do not change the verdict, in order of time."""
-        found = [event_finding(event) for event in self.events]
-        return tuple(sorted((*found, *self.swept), key=lambda f: f.time or 0.0))
+        """Return events and doubts as findings, in order of time; only doubts are above INFO."""
+        doubted = {doubt.message for doubt in self.doubts}
+        found = [event_finding(event) for event in self.events if event.message not in doubted]
+        return tuple(sorted((*found, *self.swept, *self.doubts), key=lambda f: f.time or 0.0))
 
 
 def event_finding(event: WorldEvent) -> Finding:
@@ -72,13 +77,39 @@ def foresee_outcome(story: Story | None, scene: Scene,
     if story is None:
         return Outcome(swept=swept, is_known=False)
     moved = []
-    for moving in story.bodies:
-        body = moving.body
+    for number, moving in enumerate(story.bodies):
+        body, grip = moving.body, story.grips.get(number)
+        if grip is not None and grip.hold is Hold.FAILS:
+            continue
         lowest = np.array([*body.center[:2], body.bottom])
         moved.append(MovedObject(
             body.center.copy(), moving.center(-1),
-            float(body.moved(lowest, moving.T_base_body[-1])[2])))
-    return Outcome(tuple(each.event for each in story.events), tuple(moved), swept)
+            float(body.moved(lowest, moving.T_base_body[-1])[2]),
+            f'the fingers {grip.why}' if grip is not None and grip.hold is Hold.UNKNOWN else '',
+            story.landings.get(number, '')))
+    events, doubts = _by_grips(story)
+    return Outcome(events, tuple(moved), swept, doubts)
+
+
+def _by_grips(story: Story) -> tuple[tuple[WorldEvent, ...], tuple[Finding, ...]]:
+    """Return what happens where fingers do not hold all that they close on, and those doubts."""
+    events, doubts = [], []
+    for each in story.events:
+        event, grip = each.event, None if each.body is None else story.grips.get(each.body)
+        if grip is None or grip.hold is Hold.HOLDS:
+            events.append(event)
+            continue
+        fails = grip.hold is Hold.FAILS
+        if event.kind is EventKind.GRASP:
+            kind = EventKind.CLOSED_ON_NOTHING if fails else EventKind.UNDECIDED
+            what = 'do not hold it' if fails else 'may not hold it'
+            doubt = WorldEvent(kind, event.time, event.point_base,
+                               f'{event.message}; they {grip.why}, and {what}')
+            events.append(doubt)
+            doubts.append(dataclasses.replace(event_finding(doubt), severity=Severity.UNSURE))
+        if not fails:
+            events.append(event)
+    return tuple(events), tuple(doubts)
 
 
 def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25

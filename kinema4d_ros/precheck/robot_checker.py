@@ -22,8 +22,9 @@ from kinema4d_ros.precheck.simulated_outcome import SimulatedOutcome
 from kinema4d_ros.precheck.start_state import complete_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
-from kinema4d_ros.precheck.tier1.check import check_tier1
+from kinema4d_ros.precheck.tier1.check import beside_robot, check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.tier1.local_clearance import measure_local_clearance
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
                                             too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
@@ -33,8 +34,8 @@ from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, 
                                 sample_trajectory, SampledMotion, SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
-                                JointTrajectory, Observation, RobotRollout, SolidSource,
-                                StartState, VoxelSource)
+                                JointTrajectory, LinkSpace, LocalClearance, Observation,
+                                RobotRollout, Severity, SolidSource, StartState, VoxelSource)
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -176,8 +177,46 @@ class RobotChecker:
             followed, its_clearance, _ = self._check_against(scene, likely)
             findings += (*only_new(followed, findings), *([] if loose is None else [loose]))
             clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
-        told = outcome.findings() if simulated is None else (*simulated, *outcome.swept)
+        told = outcome.findings() if simulated is None else (
+            *simulated, *outcome.swept, *outcome.doubts)
         return Tier1Result(findings + told, clearance, outcome)
+
+    def local_clearance(self, observation: Observation) -> LocalClearance:
+        """
+        Return how far each link may be displaced from where the observation has the robot.
+
+        What forbids a PASS by tier 1, whatever the motion, leaves no space: see `problem`.
+        """
+        space: tuple[LinkSpace, ...] = ()
+        problem = self._why_no_space(observation)
+        if problem is None:
+            look = self.look(observation)
+            scene = look.scene
+            here = self.robot.configuration(scene.observation.joint_positions, strict=False)
+            still = SampledMotion(np.zeros(1), self.robot.joint_names, here[None],
+                                  np.zeros((1, len(here))), np.zeros((1, len(here))))
+            space = measure_local_clearance(
+                scene, self._rollout(scene.observation, still, look.held), self.fields,
+                self.surfaces, self.settings.tier1, hand_links=self.hand_links,
+                held=look.held.objects, stood=self._stood(scene),
+                beside_robot=beside_robot(scene, self.settings.tier1))
+        return LocalClearance(observation.stamp_ns, self.robot.description_hash,
+                              dict(observation.joint_positions), space, problem or '')
+
+    def _why_no_space(self, observation: Observation) -> str | None:
+        """Return why tier 1 would let no motion pass from this look."""
+        if not observation.has_depth and not _knows_space(observation):
+            return 'without a depth image nothing is known of the scene'
+        if not any(len(vertices) for vertices in self.surfaces.values()):
+            return NO_SHAPE
+        look = self.look(observation)
+        if (why := self._why_unmeasured(look)) is not None:
+            return why
+        found = (*look.findings, *self._looks.held_finder.findings(look.held, observation),
+                 *unreadable_links(getattr(self._meshes, 'unreadable', {}), 'the scene'))
+        if not look.is_believed and not look.findings:
+            return 'no camera is believed'
+        return next((each.message for each in found if each.severity is not Severity.INFO), None)
 
     def _why_unmeasured(self, look: Look) -> str | None:
         """Return why too little of the scene is measured to judge by; None where it is enough."""
@@ -195,7 +234,7 @@ class RobotChecker:
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
         story = None
         if (can_grasp(motion) or motion.held) and scene.measuring:
-            story = best_story(scene, motion, self.settings.grasping)
+            story = best_story(scene, motion, self.settings.grasping, suppose_held=True)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
                             story=story, hand_links=self.hand_links, stood=self._stood(scene)), \
             story
@@ -299,4 +338,5 @@ class RobotChecker:
 
 def _knows_space(observation: Observation) -> bool:
     """Return whether a source from elsewhere says what is free."""
-    return any(isinstance(source, VoxelSource) for source in observation.others)
+    return any(isinstance(source, VoxelSource) and bool((source.states == source.FREE).any())
+               for source in observation.others)

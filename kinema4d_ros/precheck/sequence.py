@@ -31,6 +31,8 @@ from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observati
                                 Report, RobotRollout, Severity, silent, StartState, Verdict,
                                 WorldEvent)
 
+_STOPPED = 0.005    # [m] what is pressed in deeper than this, as far as is known, stops the robot
+
 Show = Callable[[RobotRollout, PredictedFrame], None]
 
 
@@ -235,11 +237,33 @@ def held_still(trajectory: JointTrajectory, observation: Observation) -> JointTr
 
 
 def judge_goal(goal: Goal, outcome: Outcome,
-               findings: Sequence[Finding]) -> tuple[float, Finding]:
-    """Return how likely the goal is reached, 0 to 1, and that as a finding; given tier 1's."""
+               findings: Sequence[Finding]) -> tuple[float | None, Finding]:
+    """
+    Return how likely the goal is reached, 0 to 1, and that as a finding; given tier 1's.
+
+    Where nobody knows there is no probability, and the finding forbids a PASS. Where the goal
+    names what is not judged there is none either, which decides nothing.
+    """
     blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL for f in findings)
-    probability = goal.probability(outcome, blocked)
-    return probability, goal_finding(goal.margin(outcome), probability)
+    doubt = _may_be_stopped(findings)
+    probability = goal.probability(outcome, blocked, doubt)
+    if probability is not None:
+        return probability, goal_finding(goal.margin(outcome), probability)
+    if (why := goal.why_unknown(outcome) or doubt):
+        return None, Finding(FindingCode.GOAL, Severity.UNSURE,
+                             f'whether the goal is met is not known: {why}')
+    return None, Finding(FindingCode.GOAL, Severity.INFO,
+                         f'not judged is whether it will {" and ".join(goal.unjudged)}')
+
+
+def _may_be_stopped(findings: Sequence[Finding]) -> str:
+    """Return what probably stops the robot on its way; '' for nothing."""
+    for each in findings:
+        if each.severity == Severity.UNSURE and each.unit == 'm' and each.value is not None \
+                and each.code in (FindingCode.CONTACT, FindingCode.NEAR_MISS) \
+                and each.value < -_STOPPED:
+            return f'the robot may be stopped on its way ({each.message})'
+    return ''
 
 
 def goal_finding(margin: float, probability: float) -> Finding:

@@ -63,8 +63,9 @@ class SimulatedOutcome:
         pushed = [f.point_base for f in found if f.point_base is not None
                   and f.code in (FindingCode.PUSHED, FindingCode.DRAGGED, FindingCode.TOPPLED)]
         outcome = Outcome(
-            events, _ends(tale), _others(geometric.swept, pushed), True,
-            members=tuple(_ends(tale, run) for run in range(len(tale.ensemble.runs))))
+            events, _ends(tale, geometric), _others(geometric.swept, pushed), geometric.doubts,
+            members=tuple(_ends(tale, geometric, run)
+                          for run in range(len(tale.ensemble.runs))))
         return outcome, found
 
     def forget(self) -> None:
@@ -72,9 +73,21 @@ class SimulatedOutcome:
         self._seen = None
 
 
-def _ends(tale: Tale, run: int = 0) -> tuple[MovedObject, ...]:
-    """Return where the things that move end in one of the runs."""
-    return tuple(MovedObject(*place) for place in tale.ends(run))
+def _ends(tale: Tale, geometric: Outcome, run: int = 0) -> tuple[MovedObject, ...]:
+    """
+    Return where the things that move end in one of the runs.
+
+    The simulation holds whatever both fingers press on, from above as well, so that what geometry
+    doubts is doubtful here too.
+    """
+    ends = []
+    for start, end, bottom in tale.ends(run):
+        grip = next((doubt.message for doubt in geometric.doubts if doubt.point_base is not None
+                     and np.linalg.norm(np.subtract(doubt.point_base, start)) < _AT), '')
+        landing = next((item.landing_doubt for item in geometric.moved
+                        if np.linalg.norm(item.start - start) < _AT), '')
+        ends.append(MovedObject(start, end, bottom, grip, landing))
+    return tuple(ends)
 
 
 def _others(swept: Sequence[Finding], places: Sequence[Sequence[float]]) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.limits_file import JointLimitsFile
 from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
 from kinema4d_ros.robot.point_cubes import PointCubes
+from kinema4d_ros.robot.posture_bound import link_boxes, LinkBox, PostureBound
 from kinema4d_ros.robot.receipt import from_receipt
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
@@ -23,9 +24,10 @@ from kinema4d_ros.robot.urdf_limits import LIMIT_FIELDS, tightest
 
 __all__ = [
     'LIMIT_FIELDS', 'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
-    'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkContact', 'LinkMesh',
-    'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'Robot', 'SampledMotion', 'SelfCollision',
-    'Shape', 'Sphere', 'UnreadShape', 'find_gripper', 'finger_joints', 'frame_times',
-    'from_receipt', 'hand_links_of', 'is_blended_by_velocity', 'load_meshes', 'robot_chain',
-    'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
+    'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkBox',
+    'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'PostureBound',
+    'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'UnreadShape', 'find_gripper',
+    'finger_joints', 'frame_times', 'from_receipt', 'hand_links_of', 'is_blended_by_velocity',
+    'link_boxes', 'load_meshes', 'robot_chain', 'sample_trajectory', 'swept_path', 'tightest',
+    'tool_path', 'trajectory_hash',
 ]

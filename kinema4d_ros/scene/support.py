@@ -39,6 +39,7 @@ class HeightMap:
         heights = np.full((side, side), -np.inf, np.float32)
         np.maximum.at(heights, (cell[inside, 1], cell[inside, 0]), points[inside, 2])
         self.heights = _filled(heights)
+        self._seen = np.isfinite(_grown_lowest(_grown_lowest(heights)))
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """Return the height at horizontal places (N, 2) [m] base; NaN outside the map."""
@@ -47,6 +48,12 @@ class HeightMap:
         found = np.full(len(places), np.nan)
         found[inside] = self.heights[cell[inside, 1], cell[inside, 0]]
         return found
+
+    def seen_share(self, places: np.ndarray) -> float:
+        """Return the share of horizontal places (N, 2) [m] base where a surface was seen."""
+        cell = np.floor((places - self._origin) / _CELL).astype(int)
+        inside = ((cell >= 0) & (cell < len(self.heights))).all(1)
+        return float(self._seen[cell[inside, 1], cell[inside, 0]].sum() / max(len(places), 1))
 
     def rest_height(self, footprint: np.ndarray) -> float:
         """

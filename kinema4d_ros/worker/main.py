@@ -27,13 +27,14 @@ from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import LinkMesh, load_meshes, Robot
 from kinema4d_ros.scene import SceneMemory
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (JointTrajectory, Observation, PinholeCamera, PredictedFrame,
-                                RobotRollout)
+from kinema4d_ros.types import (JointTrajectory, LocalClearance, Observation, PinholeCamera,
+                                PredictedFrame, RobotRollout)
 from kinema4d_ros.worker.frame_memory import FrameMemory
 from kinema4d_ros.worker.pipe_reader import PipeReader
 from kinema4d_ros.worker.protocol import (Ended, Failed, Forget, FrameReady, PredictionTask,
                                           Progress, Ready, Remember, Remembered, RobotReady,
-                                          SetRobot, Work, WorkerSettings)
+                                          SetRobot, Survey, Surveyed, Work,
+                                          WorkerSettings)
 from kinema4d_ros.worker.rollout_frame import RolloutFrame
 from kinema4d_ros.worker.tasks import run_task
 from kinema4d_ros.world_model import registry
@@ -70,6 +71,8 @@ class Worker:
                     self._work(message)
                 case Remember():
                     self._remember(message)
+                case Survey():
+                    self._survey(message)
                 case Forget():
                     self._scene.clear()
                     if self._simulator is not None:
@@ -142,6 +145,21 @@ class Worker:
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
         self._pipe.send(Remembered())
+
+    def _survey(self, message: Survey) -> None:
+        """Measure the free space around the robot; what fails is why there is none."""
+        seen, robot_hash = message.observation, message.robot_hash
+        try:
+            checker = self._simulate().checker(message.settings)
+            if checker.robot.description_hash != robot_hash:
+                raise WorldModelError('the robot description changed')
+            found = checker.local_clearance(self._scene.remembered(seen))
+        except Exception as error:
+            if not isinstance(error, Kinema4DError):
+                traceback.print_exc()
+            found = LocalClearance(seen.stamp_ns, robot_hash,
+                                   problem=f'{type(error).__name__}: {error}')
+        self._pipe.send(Surveyed(found))
 
     def _work(self, message: Work) -> None:
         started, assessment = time.perf_counter(), Assessment()

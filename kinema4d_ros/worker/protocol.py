@@ -9,7 +9,7 @@ from typing import Any
 
 from kinema4d_ros.precheck import Assessment, PrecheckSettings
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.types import JointTrajectory, Observation, StartState
+from kinema4d_ros.types import JointTrajectory, LocalClearance, Observation, StartState
 from kinema4d_ros.worker.frame_memory import StoredFrame
 
 # ---------------------------------------------------------------- to the worker
@@ -78,6 +78,15 @@ class Remember:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """Measure the free space around the robot, which is where this observation has it."""
+
+    observation: Observation
+    settings: PrecheckSettings
+    robot_hash: str                     # of the robot that is meant
+
+
+@dataclass(frozen=True)
 class Forget:
     """Forget the scene: time jumped, or the camera moved."""
 
@@ -101,7 +110,7 @@ class Stop:
     """End the process."""
 
 
-ToDo = WorkerSettings | SetRobot | Work | Remember | Forget
+ToDo = WorkerSettings | SetRobot | Work | Remember | Survey | Forget
 """What the worker does, one after another."""
 
 ToWorker = ToDo | Cancel | Release | Stop
@@ -151,6 +160,13 @@ class Remembered:
 
 
 @dataclass(frozen=True)
+class Surveyed:
+    """A Survey was dealt with."""
+
+    clearance: LocalClearance
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a job is."""
 
@@ -180,4 +196,5 @@ class Ended:
     is_worn_out: bool = False           # the process must be started again
 
 
-FromWorker = Ready | Failed | RobotReady | Remembered | Progress | FrameReady | Ended
+FromWorker = (Ready | Failed | RobotReady | Remembered | Surveyed | Progress | FrameReady
+              | Ended)

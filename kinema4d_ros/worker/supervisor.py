@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
-from kinema4d_ros.types import JointTrajectory, Observation
+from kinema4d_ros.types import JointTrajectory, LocalClearance, Observation
 from kinema4d_ros.worker.frame_memory import FrameMemory, slot_bytes
 from kinema4d_ros.worker.job import guarded, Job, JobOutcome, JobSink, NoSink
 from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
@@ -24,7 +24,7 @@ from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, Wo
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
                                           FromWorker, PredictionTask, Progress, Ready, Release,
                                           Remember, Remembered, RobotReady, SetRobot, ToWorker,
-                                          WorkerSettings)
+                                          Survey, Surveyed, WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BUG_RETRY_PERIOD = 0.1                 # [s] a bug may recur at once
@@ -70,7 +70,7 @@ class Supervisor:
         self._kill_at: float | None = None     # [s] monotonic
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
-        self._remembering = False             # the worker has a Remember that it did not answer
+        self._taking: Callable[[LocalClearance], None] | None = None     # while a look is answered
         self._ending, self.restarts = threading.Event(), 0
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
@@ -82,24 +82,22 @@ class Supervisor:
     @property
     def pid(self) -> int | None:
         """Process id of the worker, None when there is none."""
-        process = self._process
-        return None if process is None else process.pid
+        return None if (process := self._process) is None else process.pid
 
-    def set_robot(self, urdf: str, package_paths: tuple[str, ...] = (), description_hash: str = '',
-                  ) -> None:
+    def set_robot(self, urdf: str, package_paths: tuple[str, ...] = (),
+                  description_hash: str = '') -> None:
         """Predict with this robot from now on; a running job is ended."""
         self._call(lambda: self._take_robot(SetRobot(urdf, tuple(package_paths), description_hash)))
 
     def submit(self, observation: Observation, trajectory: JointTrajectory, *,
-               task: CheckTask | PredictionTask = PredictionTask(),
-               settings: PrecheckSettings = PrecheckSettings(), robot_hash: str = '',
-               deadline: float, sink: JobSink = NoSink()) -> Job:
+               task: CheckTask | PredictionTask = PredictionTask(), robot_hash: str = '',
+               settings: PrecheckSettings = PrecheckSettings(), deadline: float,
+               sink: JobSink = NoSink()) -> Job:
         """
         Have a task done.
 
         :param robot_hash: of the robot that is meant: another one fails the job; '' for whichever.
-        :param deadline: on the monotonic clock [s].
-        :param sink: called with frames and progress, from the supervisor's thread.
+        :param deadline: on the monotonic clock [s]; `sink` is called in the supervisor's thread.
         """
         job = Job(next(self._numbers), observation, trajectory, task=task, settings=settings,
                   robot_hash=robot_hash, deadline=deadline, sink=sink,
@@ -120,7 +118,11 @@ class Supervisor:
 
     def remember(self, observation: Observation) -> None:
         """Show the worker the scene, if it is idle."""
-        self._call(lambda: self._show(observation))
+        self._call(lambda: self._show(Remember(observation)))
+
+    def survey(self, survey: Survey, take: Callable[[LocalClearance], None]) -> None:
+        """Have free space measured, if it is idle; `take` is called in the supervisor's thread."""
+        self._call(lambda: self._show(survey, take))
 
     def forget(self) -> None:
         """Forget the remembered scene."""
@@ -129,8 +131,7 @@ class Supervisor:
     def stop(self, *, wait: bool = True) -> None:
         """End jobs, worker process and thread; with `wait`, nothing happens after it returns."""
         self._call(self._ending.set)
-        if wait:
-            self._thread.join(self._grace + SLACK)
+        self._thread.join(self._grace + SLACK if wait else 0.0)
         if wait and self._thread.is_alive():
             print('worker: its supervisor did not end and is left behind', file=sys.stderr)
 
@@ -247,14 +248,14 @@ class Supervisor:
             self._set_state(WorkerState.IDLE)
             job.finish(JobOutcome.FAILED, str(error))
             return
-        again = job.observation is self._sent_observation
-        self._sent_observation = job.observation
+        again, self._sent_observation = job.observation is self._sent_observation, job.observation
         self._send(job.work(self._memory, with_observation=not again))
 
-    def _show(self, observation: Observation) -> None:
-        if self.is_idle and not self._remembering:     # they must not pile up
-            self._remembering = True
-            self._send(Remember(observation))
+    def _show(self, look: Remember | Survey,
+              take: Callable[[LocalClearance], None] = lambda _: None) -> None:
+        if self.is_idle and self._taking is None:     # they must not pile up
+            self._taking = take
+            self._send(look)
 
     # ------------------------------------------------------------------ what the worker says
 
@@ -286,7 +287,10 @@ class Supervisor:
                 else:
                     self._set_state(WorkerState.IDLE, message.summary)
             case Remembered():
-                self._remembering = False
+                self._taking = None
+            case Surveyed(clearance) if (take := self._taking) is not None:
+                self._taking = None
+                guarded(lambda: take(clearance))
             case Progress(number, stage, step, total):
                 if (job := self._live(number)) is not None:
                     self._notify(job, lambda sink: sink.on_progress(stage, step, total))
@@ -336,8 +340,7 @@ class Supervisor:
         self._start_at, self._started_at = None, time.monotonic()
         self._kill_at = self._started_at + self._start_timeout
         self._process = self._start_process(self._memory.fd)
-        self._robot_sent = self._remembering = False
-        self._sent_observation = None
+        self._robot_sent, self._sent_observation, self._taking = False, None, None
         self._set_state(WorkerState.STARTING, 'loading the world model')
         self._send(self._settings)
 

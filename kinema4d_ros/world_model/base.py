@@ -9,9 +9,15 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
+
 from kinema4d_ros.errors import WorldModelError
+from kinema4d_ros.foresight import Told
+from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.card import ModelCard
+
+_STILL = 5e-3      # of the elements of a pose matrix, by which a camera that stands still differs
 
 
 class WorldModel(abc.ABC):
@@ -73,6 +79,33 @@ class WorldModel(abc.ABC):
         :raises PredictionCancelled: as raised by `report`.
         """
 
+    @property
+    def tells(self) -> bool:
+        """
+        Whether `told` says all that its frames show, so that any frame can be drawn alone.
+
+        That is so where one class defines both: one that derives from it and predicts otherwise
+        does not.
+        """
+        definers = [next(each for each in type(self).__mro__ if name in vars(each))
+                    for name in ('told', 'predict')]
+        return definers[0] is definers[1] is not WorldModel
+
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Told | None:
+        """
+        Return what moves where, without drawing anything; None where all stays.
+
+        The same motion from the same scene gives the same again, so a motion that goes on is told
+        anew from its beginning, and nothing drifts. Optional: see `tells`.
+
+        :param robot: its pictures may be empty.
+        :raises WorldModelError: the model only knows pictures.
+        :raises PredictionCancelled: as raised by `report`.
+        """
+        raise WorldModelError(f'world model {self.name!r} does not tell what moves where; it only '
+                              'predicts pictures')
+
     def close(self) -> None:
         """Give memory and devices back; the model is not used afterwards."""
 
@@ -89,6 +122,20 @@ def check_camera(observation: Observation, robot: RobotRollout) -> None:
         raise WorldModelError(
             f'the robot was rendered for {robot.camera}, the observation is of '
             f'{observation.primary.camera}; fit the observation and render with the same camera')
+
+
+def check_still_camera(robot: RobotRollout, why: str) -> None:
+    """
+    Refuse a rollout during which the camera moves.
+
+    :param why: the model needs a camera that stands still, such as `it is given the hand alone`.
+    :raises WorldModelError: saying how far it moves and what to choose.
+    """
+    moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
+    if moved > _STILL:
+        raise WorldModelError(
+            f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}); '
+            f'{why}: use a camera that stands still, or the world model kinematic')
 
 
 def first_view(observation: Observation) -> Observation:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.camera.points import merge, pointmap
+from kinema4d_ros.foresight import Told
 from kinema4d_ros.foresight.attached import held_bodies, mask_of
-from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.surface import depth_from, TexturedSurface
 from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, PredictedThing,
                                 PredictedView, Report, RobotRollout, silent, ViewRollout,
@@ -46,7 +47,7 @@ class Frozen(WorldModel):
                 report: Report = silent) -> Iterator[PredictedFrame]:
         """Yield the frames; nothing is random here, `seed` changes nothing."""
         scene, count = self._scene_of(observation, robot), len(robot.times)
-        surfaces = surfaces_of(scene)
+        surfaces = surfaces_of(scene.views)
         events = () if observation.has_depth else (_no_depth_event(),)
         tolerance = self.setting['robot_depth_tolerance']
         for index in range(count):
@@ -59,6 +60,11 @@ class Frozen(WorldModel):
                 others.append(draw_view(image, depth, view, index, tolerance))
             yield dataclasses.replace(frame, others=tuple(others)) if others else frame
             events = ()
+
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Told | None:
+        """Return that all stays."""
+        return None
 
     def _scene_of(self, observation: Observation, robot: RobotRollout) -> Scene:
         """
@@ -118,16 +124,16 @@ def draw_view(image: np.ndarray, depth: np.ndarray, view: ViewRollout, index: in
                                                     camera.cy), mask)
 
 
-def surfaces_of(scene: Scene) -> list[TexturedSurface]:
+def surfaces_of(views: Sequence[SceneView]) -> list[TexturedSurface]:
     """
     Return what each view shows as a surface that can be seen from elsewhere.
 
     A camera without depth takes the depth of what it sees from the others.
     """
     measured = [TexturedSurface(view.image, view.depth, view.seen.camera, view.seen.T_base_camera)
-                for view in scene.measuring]
+                for view in views if view.has_depth]
     found = []
-    for view in scene.views:
+    for view in views:
         depth = view.depth
         if not view.has_depth and measured:
             depth = depth_from(measured, view.seen.camera, view.seen.T_base_camera)

@@ -75,6 +75,14 @@ class Kinematic(Frozen):
         report('foresee', 1, 1)
         yield from draw_told(story, scene, robot, report, self.setting['robot_depth_tolerance'])
 
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Told | None:
+        """Return the story; None without depth or a gripper whose fingers are known."""
+        report('foresee', 0, 1)
+        if not scene.measuring or not can_grasp(robot):
+            return None
+        return best_story(scene, robot, self._grasping, pictures=True)
+
 
 def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
               robot_tolerance: float, sigmas: Sequence[np.ndarray] | None = None
@@ -88,11 +96,11 @@ def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
         axis; None for not at all, which leaves `pointmap_sigma` out.
     """
     count = len(robot.times)
-    stages = _stages(told, scene)
+    stages = stages_of(told, scene.views)
     for index in range(count):
         report('predict', index, count)
         T_base_camera = robot.T_base_camera[index]
-        image, depth = stages[0].picture(told, index, T_base_camera)
+        image, depth = stages[0].picture(index, T_base_camera)
         sigma = None if sigmas is None else np.zeros(depth.shape, np.float32)
         for number, moving in enumerate(told.bodies):
             if moving.first_frame <= index:
@@ -111,7 +119,7 @@ def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
             frame = dataclasses.replace(frame, pointmap_sigma=sigma, members=told.members)
         others = []
         for stage, view in zip(stages[1:], robot.others):
-            image, depth = stage.picture(told, index, view.T_base_camera[index])
+            image, depth = stage.picture(index, view.T_base_camera[index])
             for moving in told.bodies:
                 if moving.first_frame <= index:
                     merge(image, depth, *moving.body.render(
@@ -121,26 +129,32 @@ def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
         yield dataclasses.replace(frame, others=tuple(others)) if others else frame
 
 
-class _Stage:
+class ViewStage:
     """The backdrops of a foreseen future in one view."""
 
     def __init__(self, surfaces: dict[int, TexturedSurface]):
         """Take the surface from each frame on at which something is moved away."""
         self._surfaces = surfaces
 
-    def picture(self, told: Told, index: int,
-                T_base_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def picture(self, index: int, T_base_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return image and depth behind the moved bodies at a frame, as seen from a pose."""
         first = max(frame for frame in self._surfaces if frame <= index)
         return self._surfaces[first].from_pose(T_base_camera)
 
 
-def _stages(told: Told, scene: Scene) -> list[_Stage]:
-    """Return the backdrops in each view; those that the future was not foreseen in are cut out."""
+def stages_of(told: Told | None, views: Sequence[SceneView]) -> list[ViewStage]:
+    """
+    Return the backdrops in each view; those that the future was not foreseen in are cut out.
+
+    :param told: None where all stays.
+    """
     stages = []
-    for number, (view, surface) in enumerate(zip(scene.views, surfaces_of(scene))):
+    for number, (view, surface) in enumerate(zip(views, surfaces_of(views))):
+        if told is None:
+            stages.append(ViewStage({0: surface}))
+            continue
         backdrops = told.backdrops if number == told.source else _cut_out(told, view, surface)
-        stages.append(_Stage({backdrop.first_frame: TexturedSurface(
+        stages.append(ViewStage({backdrop.first_frame: TexturedSurface(
             backdrop.picture, backdrop.depth, view.seen.camera, view.seen.T_base_camera)
             for backdrop in backdrops}))
     return stages

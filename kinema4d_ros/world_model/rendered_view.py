@@ -9,23 +9,25 @@ a policy that is fed such pictures must be told how much of them is made up.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.camera import rasterize, RobotRenderer, shade
+from kinema4d_ros.camera import Appearance, rasterize, RobotRenderer, shade
 from kinema4d_ros.camera.points import merge
 from kinema4d_ros.foresight import best_story, can_grasp, GraspSettings, Told
 from kinema4d_ros.foresight.attached import mask_of
 from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.scene.surface import grid_mesh
-from kinema4d_ros.types import PinholeCamera, RobotRollout
+from kinema4d_ros.types import CameraView, PinholeCamera, RobotRollout
+from kinema4d_ros.world_model.kinematic import ViewStage, stages_of
 
 # A nearer surface of one camera wins over that of another only beyond this, so that the finer
 # picture of one surface, which is drawn last, is not speckled with the coarser one.
 _SAME = 0.006       # [m]
+_ROBOT = 0.01       # [m] as the setting robot_depth_tolerance of the world models has it
 _OVER = 0.003       # [m] what rests is drawn over the surface that it stands on
 
 
@@ -66,7 +68,8 @@ class FutureRenderer:
     """Draws one future of one observation, from any camera at any of its frames."""
 
     def __init__(self, scene: Sequence[SceneView], robot: RobotRollout, renderer: RobotRenderer,
-                 told: Told | None = None):
+                 told: Told | None = None,
+                 appearance: Callable[[CameraView], Appearance | None] = lambda _: None):
         """
         Make the surfaces; drawing a frame is quick then.
 
@@ -75,7 +78,9 @@ class FutureRenderer:
         :param renderer: of its meshes, by the link names of `robot`.
         :param told: what is moved, such as the kinematic model's Story of the first camera; None
             where all stays.
+        :param appearance: the robot's colours as a view of the scene shows them.
         """
+        self._appearance, self._stages = appearance, list[ViewStage]()
         self._scene, self._robot, self._renderer, self._told = scene, robot, renderer, told
         self._surfaces: dict[tuple[int, ...], list[_Surface]] = {}
 
@@ -88,15 +93,19 @@ class FutureRenderer:
             story = best_story(scene, robot, grasping, pictures=True)
         return cls(scene.views, robot, renderer, story)
 
-    def at(self, index: int, camera: PinholeCamera, T_base_camera: np.ndarray) -> RenderedView:
+    def at(self, index: int, camera: PinholeCamera, T_base_camera: np.ndarray,
+           taken: CameraView | None = None) -> RenderedView:
         """
         Draw a frame.
 
-        :param index: of the rollout's frames.
+        :param index: of the rollout's frames; a negative one counts from their end.
         :param T_base_camera: (4, 4), where the camera is then; of one on a link
             ``robot.T_base_link[index, link] @ T_link_camera``.
+        :param taken: a view that shows the robot's colours as this camera sees them, such as its
+            own earlier one; None for those of the meshes.
         """
         robot, told = self._robot, self._told
+        index %= len(robot.times)      # -1 is the last
         image = np.zeros((camera.height, camera.width, 3), np.uint8)
         depth = np.full((camera.height, camera.width), np.nan, np.float32)
         moved = () if told is None else tuple(
@@ -108,11 +117,36 @@ class FutureRenderer:
             moving = told.bodies[number]
             merge(image, depth,
                   *moving.body.render(moving.T_base_body[index], camera, T_base_camera), _OVER)
-        drawn = self._renderer.render(robot.T_base_link[index][None], camera, T_base_camera)
+        drawn = self._renderer.render(robot.T_base_link[index][None], camera, T_base_camera,
+                                      None if taken is None else self._appearance(taken))
         mask = merge(image, depth, drawn.image[0],
                      np.ascontiguousarray(drawn.pointmap[0, :, :, 2]), _SAME)
         return RenderedView(float(robot.times[index]), in_paint(image, np.isnan(depth)), depth,
                             mask)
+
+    def in_view(self, index: int, number: int) -> RenderedView:
+        """
+        Draw a frame as one of the scene's cameras sees it from where it was.
+
+        It is drawn over the picture that was taken there, so it is better than that of `at`.
+
+        :param index: of the rollout's frames; a negative one counts from their end.
+        :param number: of the camera among those of the scene.
+        """
+        robot, told, seen = self._robot, self._told, self._scene[number].seen
+        if not self._stages:
+            self._stages = stages_of(told, self._scene)
+        index %= len(robot.times)
+        image, depth = self._stages[number].picture(index, seen.T_base_camera)
+        for moving in () if told is None else told.bodies:
+            if moving.first_frame <= index:
+                merge(image, depth, *moving.body.render(
+                    moving.T_base_body[index], seen.camera, seen.T_base_camera), _OVER)
+        drawn = self._renderer.render(robot.T_base_link[index][None], seen.camera,
+                                      seen.T_base_camera, self._appearance(seen))
+        mask = merge(image, depth, drawn.image[0],
+                     np.ascontiguousarray(drawn.pointmap[0, :, :, 2]), _ROBOT)
+        return RenderedView(float(robot.times[index]), image, depth, mask)
 
     def _without(self, moved: tuple[int, ...]) -> list[_Surface]:
         """Return the surfaces without the things that have moved, coarse ones first."""

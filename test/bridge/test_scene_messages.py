@@ -124,6 +124,21 @@ def test_blocks_of_voxels_are_kept_until_they_are_sent_again():
     assert len(blocks.now.centers) == 1 and not blocks.now.is_whole
     blocks.take(layer({}, clear=True))
     assert not len(blocks.now.centers) and blocks.now.is_whole
+
+
+@pytest.mark.parametrize('bad', [{'size': 0.0}, {'blocks': None}])
+def test_a_change_of_a_layer_that_is_lost_leaves_the_layer_unknown_until_it_is_whole(bad):
+    blocks = VoxelBlocks()
+    blocks.take(layer({(0, 0, 0): [(0.01, 0.01, 0.01)]}, clear=True))
+    assert blocks.now.is_whole
+    message = layer({(1, 0, 0): [(0.5, 0.0, 0.0)]}, **({'size': 0.0} if 'size' in bad else {}))
+    if 'blocks' in bad:
+        message.blocks = None
+    with pytest.raises((ObservationError, TypeError)):
+        blocks.take(message)
+    assert not blocks.now.is_whole
+    blocks.take(layer({(1, 0, 0): [(0.5, 0.0, 0.0)]}, clear=True))
+    assert blocks.now.is_whole and len(blocks.now.centers) == 1
     blocks.take(layer({(0, 0, 0): []}))
     assert blocks.now.is_whole
     blocks.clear()

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinema4d_ros.episodes import Episode, TrueClearance
-from kinema4d_ros.evaluation.prechecks import (EpisodePrechecker, PrecheckRow, true_clearances,
-                                               was_touched)
+from kinema4d_ros.evaluation.labels import Labels, was_touched
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow, true_clearances
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, Rate, summarize
-from kinema4d_ros.types import FindingCode, Status, Verdict
+from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 EPISODES = ROOT / 'data' / 'episodes'
@@ -40,13 +40,14 @@ def test_the_share_is_in_its_interval(hits, misses):
 
 
 def row(kind='success', status=Status.PASS, probability=0.9, success=True, touched=False,
-        said=(), true=()):
+        said=(), true=(), strayed=False, lifted=None, codes=()):
     """Return an episode."""
     verdict = Verdict(
-        status, 'because', success=probability, latencies={'tier 0': 0.004, 'tier 1': 0.5},
-        clearances=clearances(range(len(said)), said))
-    return PrecheckRow('folder/name.mcap', 'suite', kind, 'do it', verdict, success, touched,
-                       False, true, 0.3)
+        status, 'because', [Finding(code, Severity.INFO, 'so') for code in codes],
+        success=probability, latencies={'tier 0': 0.004, 'tier 1': 0.5},
+        min_clearance=min(said, default=None), clearances=clearances(range(len(said)), said))
+    return PrecheckRow('folder/name.mcap', 'suite', kind, 'do it', verdict, success,
+                       Labels(touched, strayed, (), lifted), true, 0.3)
 
 
 ROWS = [row(), row(), row(probability=0.2), row(status=Status.FAIL),
@@ -68,10 +69,11 @@ def test_figures_by_hand():
         'failure foreseen as success': 1, 'failure foreseen as failure': 3}
     assert figures['kinds']['slip']['agreement'] == Rate(1, 2)
     assert figures['tier_1_seconds'] == 0.5
-    assert len(missed_goals(figures)) == 3
+    assert len(missed_goals(figures)) == 5     # agreement, three of verdicts, into the table
     assert missed_goals(summarize(ROWS[:2])) == []
     assert json.loads(json.dumps(as_json(figures)))['agreement']['hits'] == 6
-    assert '| outcome agreement | 6/8 (40.9 to 92.9 %) |' in markdown('All', figures)
+    assert '| outcome agreement, of the decided | 6/8 (40.9 to 92.9 %) |' in markdown(
+        'All', figures)
 
 
 def test_the_trivial_baseline_stands_beside_the_agreement():
@@ -80,7 +82,8 @@ def test_the_trivial_baseline_stands_beside_the_agreement():
     assert figures['baseline'] == Rate(8, 8)
     assert summarize([row(success=False), row('slip', success=True), row()])['baseline'] == \
         Rate(1, 3)
-    assert '| baseline: it succeeds if it was meant to | 8/8' in markdown('All', figures)
+    assert '| baseline: it succeeds if it was meant to, of the decided | 8/8' in markdown(
+        'All', figures)
 
 
 def test_who_says_nothing_has_not_foreseen_success():
@@ -88,11 +91,36 @@ def test_who_says_nothing_has_not_foreseen_success():
             row('slip', probability=0.5)]
     figures = summarize(rows)
     assert figures['abstentions'] == Rate(3, 4) and figures['agreement'] == Rate(1, 1)
-    assert figures['success_rate_bias'] == 0.0
+    assert figures['success_rate_bias'] == 0.0 and figures['decided'] == Rate(1, 4)
+    assert figures['baseline'] == Rate(2, 4) and figures['baseline_of_decided'] == Rate(1, 1)
+    assert figures['brier'] == pytest.approx(0.01)       # 0.9 and it came
+    assert any(line.startswith('decided 1/4') for line in missed_goals(figures))
     assert sum(figures['confusion'].values()) == 1
     assert figures['kinds']['success']['abstentions'] == 2
     assert '| nothing foreseen (abstained) | 3/4' in markdown('All', figures)
     assert math.isnan(summarize(rows[1:])['agreement'].value)
+
+
+def test_a_success_of_an_arm_that_left_its_trajectory_is_none():
+    jammed = row(strayed=True)
+    assert jammed.dangerous and not jammed.success and jammed.solved
+    figures = summarize([jammed, row()])
+    assert figures['agreement'] == Rate(1, 2) and figures['agreement_with_source'] == Rate(2, 2)
+    assert figures['missed_danger'] == Rate(1, 1)
+
+
+def test_grasps_and_near_misses_are_counted():
+    grasp, nothing = (FindingCode.GRASP,), (FindingCode.CLOSED_ON_NOTHING,)
+    figures = summarize([
+        row(lifted=True, codes=grasp, said=(0.01,), true=(0.015,)),
+        row(lifted=False, codes=grasp, said=(0.03,), true=(0.01, math.nan)),
+        row(lifted=True, codes=nothing, said=(0.01,), true=(0.0,)),
+        row(lifted=True, codes=(FindingCode.UNDECIDED, *grasp), said=(0.01,)), row(codes=grasp)])
+    assert figures['grasp_precision'] == Rate(1, 2) and figures['grasp_recall'] == Rate(1, 2)
+    assert figures['grasp_unknown'] == Rate(1, 4)
+    assert figures['near_miss_precision'] == Rate(1, 2)     # the third touches
+    assert figures['near_miss_recall'] == Rate(1, 2)
+    assert '| nobody knew whether it would be lifted | 1/4' in markdown('All', figures)
 
 
 def test_clearance_error_by_hand():

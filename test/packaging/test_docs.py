@@ -267,6 +267,7 @@ def test_what_rosdep_does_not_install_is_in_the_file_for_pip():
 def tables() -> dict:
     """Return node -> the table of its parameters."""
     places = {'shadow_sim': 'shadow_sim.parameters', 'viewer': 'viewer',
+              'set_point_gate': 'set_point_gate.parameters',
               'trajectory_gate': 'trajectory_gate.parameters', 'recorder': 'recorder.node',
               'episode_player': 'episode_player', 'policy_proxy': 'chunks.policy_proxy',
               'action_chunk_proxy': 'chunks.action_chunk_proxy'}

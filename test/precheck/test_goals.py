@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, MovedObject, Outcome
-from kinema4d_ros.types import EventKind, WorldEvent
+from kinema4d_ros.precheck.sequence import judge_goal
+from kinema4d_ros.types import EventKind, Severity, WorldEvent
 
 ROOT = Path(__file__).resolve().parents[2]
 BOX = {'low': [0.0, 0.0, 0.0], 'high': [0.2, 0.2, 0.1]}
+
+SLAB = {**BOX, 'high': [0.2, 0.2, 0.003]}      # as the simulator has the top of a cabinet
 
 
 def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
@@ -28,6 +31,8 @@ def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=0.0), 0.03),   # bottom + 3 cm
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=-0.05), -0.02),
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.16, bottom=0.1), -0.06),  # held too high
+    ({'above': {'region': SLAB}}, ends(0.1, 0.1, 0.05), 0.03),       # stands on it: bottom + 3 cm
+    ({'above': {'region': SLAB}}, ends(0.1, 0.1, 0.16, bottom=0.1), -0.01),   # 15 cm over it
     ({'lifted': {'height': 0.1}}, ends(z=0.17), 0.02),
     ({'lifted': {'height': 0.1}}, ends(z=0.05), -0.1),
     ({'moved_by': {'distance': 0.3}}, ends(0.1, 0.3, 0.05), 0.2),    # 3-4-5: moved by 0.5
@@ -57,9 +62,43 @@ def test_probability():
     assert goal.probability(ends(0.18)) == pytest.approx(0.8277, abs=1e-4)
     assert goal.probability(ends(0.18), blocked=True) == 0.2
     assert goal.probability(Outcome()) < 0.03
-    assert goal.probability(Outcome(is_known=False)) == 0.5
+    assert goal.probability(Outcome(is_known=False)) is None     # nobody knows
     unseen = WorldEvent(EventKind.UNSEEN_SPACE, 1.0, None, 'who knows')
-    assert goal.probability(Outcome((unseen,))) == 0.5
+    assert goal.probability(Outcome((unseen,))) is None
+    assert goal.probability(Outcome((unseen,)), blocked=True) <= 0.2
+
+
+def both(*more, **rubric):
+    """Return a goal for two objects that start at x = 0.5 and 0.7."""
+    parts = [{'inside': {'region': BOX}, 'starts_in': {'low': [x - 0.05, -1, 0],
+                                                       'high': [x + 0.05, 1, 1]}}
+             for x in (0.5, 0.7)]
+    return Goal.of({'all_of': [*parts, *more], **rubric})
+
+
+def test_all_of_several_goals_must_be_reached():
+    there, too = ends().moved, ends(x=0.1, start=(0.7, 0, 0.05)).moved
+    away = ends(x=0.9, start=(0.7, 0, 0.05)).moved
+    assert both().margin(Outcome(moved=there + too)) == pytest.approx(0.05)
+    assert both().probability(Outcome(moved=there + too)) > 0.95
+    assert both().probability(Outcome(moved=there)) < 0.05
+    assert both().probability(Outcome(moved=there + away)) < 0.05
+
+
+def test_what_cannot_be_judged_is_not_known_unless_something_else_is_missed():
+    there = Outcome(moved=ends().moved + ends(start=(0.7, 0, 0.05)).moved)
+    opens = both(unjudged=['open the drawer'])
+    assert opens.probability(there) is None and opens.why_unknown(there) is None
+    assert opens.probability(there, blocked=True) is None
+    _, finding = judge_goal(opens, there, ())
+    assert finding.severity is Severity.INFO and 'open the drawer' in finding.message
+    assert 'drawer' not in judge_goal(opens, Outcome(is_known=False), ())[1].message
+    assert opens.probability(Outcome()) < 0.05 and opens.why_unknown(Outcome()) is None
+    assert opens.is_missed(Outcome()) and not opens.is_missed(there)
+    alone = Goal.of({'unjudged': ['turn on the stove']})
+    assert alone.probability(there) is None and alone.probability(Outcome()) is None
+    inside = Goal.of({'inside': {'region': BOX}, 'unjudged': ['close the door']})
+    assert inside.probability(ends(0.9)) < 0.05 and inside.probability(ends()) is None
 
 
 @given(st.floats(-1, 1), st.floats(0, 0.3))
@@ -79,7 +118,10 @@ def test_the_rubrics_of_the_package_load(path):
 
 @pytest.mark.parametrize('rubric, words', [
     ({}, 'must map rules'), ([], 'must map rules'), ({'in': {}}, "unknown rule 'in'; there are"),
-    ({'starts_in': BOX}, 'has no rule'), ({'inside': {}}, 'inside needs region'),
+    ({'starts_in': BOX}, 'has no rule'), ({'all_of': {}}, 'must be a list of rubrics'),
+    ({'all_of': [{'in': {}}]}, "all_of 0: unknown rule 'in'"),
+    ({'unjudged': 'x'}, 'must be a list of texts'), ({'unjudged': [1]}, 'must be a list of texts'),
+    ({'all_of': []}, 'has no rule'), ({'inside': {}}, 'inside needs region'),
     ({'inside': {'region': BOX, 'hight': 1}}, 'inside needs region and may have object'),
     ({'inside': {'region': {'low': [0, 0, 0]}}}, 'a region needs low and high'),
     ({'inside': {'region': {**BOX, 'low': [1, 0, 0]}}}, 'low must be below high'),

@@ -164,6 +164,11 @@ def test_the_scene_is_judged_by_voxels_where_no_camera_has_depth(shadow, front):
                                     whole[whole[:, 2] > 0], 0.02, stamp_ns=NOW)
     seen = dataclasses.replace(blind, others=(free,))
     believed = PrecheckSettings(tier1=Tier1Settings(camera_check='when_visible'))
+    only = VoxelSource.from_centers('octomap', whole[whole[:, 2] < 0], np.empty((0, 3)), 0.02,
+                                    stamp_ns=NOW)
+    told = judge(shadow, dataclasses.replace(blind, others=(only,)), DOWN, settings=believed)
+    # it tells of nothing that is free
+    assert FindingCode.NO_DEPTH in {finding.code for finding in told.findings}
     assert judge(shadow, seen, arm(UP, (0.0, -0.1, 0.2)), settings=believed).status is Status.PASS
     low = judge(shadow, seen, arm(UP, (0.0, 0.0, -0.05)), settings=believed)
     assert low.status is Status.UNSURE      # the palm is as thin as two voxels

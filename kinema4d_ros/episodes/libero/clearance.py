@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from kinema4d_ros.episodes.libero.meshes import triangles
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.truth import TrueClearance
 from kinema4d_ros.errors import EpisodeError
@@ -23,8 +24,6 @@ REACH = 0.10       # [m] larger distances count as infinite
 LINKS = {**{f'robot0_link{i}': f'panda_link{i}' for i in range(1, 8)},
          'gripper0_right_gripper': 'panda_hand', 'gripper0_leftfinger': 'panda_leftfinger',
          'gripper0_rightfinger': 'panda_rightfinger'}
-_ROUND = 64        # sides of what stands in for something round
-_INFINITE = 5.0    # [m] half the side of what stands in for an endless plane
 
 
 class ClearanceMeter:
@@ -60,9 +59,28 @@ class ClearanceMeter:
         self._rows.append((self._distances(self._around), self._distances(self._target)))
 
     def _distances(self, others: list[_Shape]) -> list[float]:
-        """Return the distance of each link to the nearest of some shapes [m]."""
-        return [min((link.distance(other) for other in others), default=np.inf)
-                for link in self._links]
+        """
+        Return the distance of each link to the nearest of some shapes [m].
+
+        Only what can be nearest is measured: nothing is nearer than the boxes around it are, or
+        than it was when it was last measured, less the way that it has gone since.
+        """
+        if not others:
+            return [np.inf] * len(self._links)
+        lows, highs = np.array([other.box for other in others]).transpose(1, 0, 2)
+        found = []
+        for link in self._links:
+            low, high = link.box
+            gaps = np.linalg.norm(np.maximum(np.maximum(lows - high, low - highs), 0.0), axis=1)
+            for index in np.flatnonzero(gaps <= REACH):
+                gaps[index] = max(gaps[index], link.least(others[index]))
+            nearest = np.inf
+            for index in np.argsort(gaps):
+                if gaps[index] > min(REACH, nearest):
+                    break
+                nearest = min(nearest, link.distance(others[index]))
+            found.append(nearest)
+        return found
 
     def record(self) -> TrueClearance:
         """Return what was measured."""
@@ -80,27 +98,45 @@ class _Shape:
         :param vertices: (V, 3) [m] body frame.
         """
         self.body = body
-        self._middle = 0.5 * (vertices.min(0) + vertices.max(0))
-        self._radius = float(np.linalg.norm(vertices - self._middle, axis=1).max())
+        self._corners = np.array(np.meshgrid(*np.stack([vertices.min(0), vertices.max(0)], 1))
+                                 ).reshape(3, 8).T
         mesh = fcl.BVHModel()
         mesh.beginModel(len(faces), len(vertices))
         mesh.addSubModel(vertices, faces)
         mesh.endModel()
         self._object = fcl.CollisionObject(mesh)
-        self._at = np.zeros(3)
+        #: (3,) each [m], world frame once moved
+        self.box = vertices.min(0), vertices.max(0)
+        self._rotation, self._place = np.eye(3), np.zeros(3)
+        #: of other shapes: the distance [m] when measured, and where the corners were for them
+        self._measured: dict[int, tuple[float, np.ndarray]] = {}
 
     def move(self, data: mujoco.MjData) -> None:
         """Go where the body is."""
         rotation, place = data.xmat[self.body].reshape(3, 3), data.xpos[self.body]
         self._object.setTransform(fcl.Transform(rotation, place))
-        self._at = rotation @ self._middle + place
+        self._rotation, self._place = rotation, place
+        corners = self._corners @ rotation.T + place
+        self.box = corners.min(0), corners.max(0)
+
+    def _corners_for(self, other: _Shape) -> np.ndarray:
+        """Return the corners (8, 3) [m] of the box around it in the frame of another."""
+        world = self._corners @ self._rotation.T + self._place
+        return (world - other._place) @ other._rotation
+
+    def least(self, other: _Shape) -> float:
+        """Return what the distance is at least [m], by when it was measured last."""
+        if other.body not in self._measured:
+            return 0.0
+        distance, before = self._measured[other.body]
+        # No point inside of a box goes farther than the corner that goes farthest.
+        way = np.linalg.norm(self._corners_for(other) - before, axis=1).max()
+        return distance - float(way) - 1e-9
 
     def distance(self, other: _Shape) -> float:
         """Return the distance [m], inf beyond REACH."""
-        apart = np.linalg.norm(self._at - other._at) - self._radius - other._radius
-        if apart > REACH:
-            return np.inf
         found = max(0.0, fcl.distance(self._object, other._object))
+        self._measured[other.body] = found, self._corners_for(other)
         return found if found <= REACH else np.inf
 
 
@@ -111,53 +147,7 @@ def _shapes(scene: LiberoScene) -> dict[str, _Shape]:
     for body in range(model.nbody):
         name = model.body(body).name
         if name in LINKS or not name.startswith(('robot0_', 'gripper0_', 'mount0_')):
-            triangles = _triangles(model, body)
-            if triangles is not None:
-                found[name] = _Shape(body, *triangles)
+            surface = triangles(model, body)
+            if surface is not None:
+                found[name] = _Shape(body, *surface)
     return found
-
-
-def _triangles(model: mujoco.MjModel, body: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the visible geometry of a body: vertices (V, 3) [m] body frame, faces (F, 3)."""
-    vertices, faces, count = [], [], 0
-    for geom in np.flatnonzero(model.geom_bodyid == body):
-        if model.geom_group[geom] == 0 or model.geom_rgba[geom][3] == 0:
-            continue
-        points, corners = _shape(model, int(geom))
-        rotation = np.empty(9)
-        mujoco.mju_quat2Mat(rotation, model.geom_quat[geom])
-        vertices.append(points @ rotation.reshape(3, 3).T + model.geom_pos[geom])
-        faces.append(corners + count)
-        count += len(points)
-    return (np.concatenate(vertices), np.concatenate(faces)) if vertices else None
-
-
-def _shape(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return vertices (V, 3) [m] and faces (F, 3) of one geometry in its own frame."""
-    kind, size = model.geom_type[geom], model.geom_size[geom]
-    types = mujoco.mjtGeom
-    if kind == types.mjGEOM_MESH:
-        mesh = model.geom_dataid[geom]
-        at, first = model.mesh_vertadr[mesh], model.mesh_faceadr[mesh]
-        return (model.mesh_vert[at:at + model.mesh_vertnum[mesh]].astype(np.float64),
-                model.mesh_face[first:first + model.mesh_facenum[mesh]].astype(np.int64))
-    if kind == types.mjGEOM_PLANE:
-        half = np.where(size[:2] > 0, size[:2], _INFINITE)
-        corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * [*half, 0]
-        return corners.astype(np.float64), np.array([[0, 1, 2], [0, 2, 3]])
-    if kind == types.mjGEOM_BOX:
-        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-        quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4),
-                 (1, 5, 7, 3)]
-        return signs * size, np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))])
-    if kind == types.mjGEOM_CYLINDER:
-        angle = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)
-        ring = np.stack([size[0] * np.cos(angle), size[0] * np.sin(angle)], 1)
-        points = np.concatenate([np.c_[ring, np.full(_ROUND, z)] for z in (-size[1], size[1])])
-        k, n = np.arange(_ROUND), (np.arange(_ROUND) + 1) % _ROUND
-        return points, np.concatenate([
-            np.stack([k, n, n + _ROUND], 1), np.stack([k, n + _ROUND, k + _ROUND], 1),
-            *(np.stack([np.full(_ROUND - 2, z), z + k[1:-1], z + n[1:-1]], 1)
-              for z in (0, _ROUND))])
-    raise EpisodeError(f'the scene shows a geometry of type {kind}, whose distance is not '
-                       f'measured; known: mesh, plane, box, cylinder')

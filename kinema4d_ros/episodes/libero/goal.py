@@ -1,51 +1,99 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a LIBERO task wants moved, and where to, as a rubric in the robot's base frame."""
+"""What a LIBERO task wants moved, opened or turned, and where to, in the robot's base frame."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.scene import base_aligned, LiberoScene
+from kinema4d_ros.episodes.libero.frames import base_aligned
 from kinema4d_ros.errors import EpisodeError
 
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
+
 ABOVE = 0.15      # [m] how far above a support something may be to count as above it
+#: [m] half the side of the square as large as the circle of 3 cm around the origin of an object
+#: that the origin of what is on it must be in, for the simulator
+_CENTRED = 0.03 * np.sqrt(np.pi) / 2
+PLACING, MOVING = ('in', 'on'), ('open', 'close', 'turnon', 'turnoff')
 
 
 @dataclass(frozen=True)
 class TaskGoal:
-    """A pick-and-place goal."""
+    """One of the things that a task wants."""
 
-    carried: str                     # object to move
-    target: str                      # object that it goes in or on
-    rubric: Mapping[str, Any]        # {'inside' or 'above': {'object', 'region'}}, boxes [m]
+    relation: str                    # one of PLACING, MOVING
+    thing: str                       # object to move; else the fixture whose joint is to move
+    place: str = ''                  # object or region that it goes in or on; the drawer
+    target: str = ''                 # the object or fixture that the place belongs to, '' = table
+    #: {'inside' or 'above': {'object', 'region'}}, boxes [m] for the middle of the thing
+    rubric: Mapping[str, Any] = field(default_factory=dict)
+    joint: str | None = None         # of a fixture, that the goal is about
+
+    @property
+    def is_placing(self) -> bool:
+        """Whether an object is to be put somewhere."""
+        return self.relation in PLACING
+
+    @property
+    def words(self) -> list[str]:
+        """The goal as LIBERO states it."""
+        if not self.is_placing:
+            return [self.relation, self.place or self.thing]
+        return [self.relation, self.thing, self.place]
 
 
-def task_goal(scene: LiberoScene) -> TaskGoal:
+def task_goals(scene: LiberoScene) -> tuple[TaskGoal, ...]:
     """
-    Return the task's goal in the scene as it is now.
+    Return the task's goals in the scene as it is now, in the order in which LIBERO lists them.
 
-    :raises EpisodeError: when the task is anything but one object in or on another.
+    :raises EpisodeError: when one of them is of a kind, or names things, that are not known.
     """
-    wanted = [list(item) for item in scene.problem['goal_state']]
-    if len(wanted) != 1 or wanted[0][0].lower() not in ('in', 'on') or len(wanted[0]) != 3:
-        raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) is not one '
-                           f'object in or on another, its goal is {wanted}; choose another task')
-    relation, carried, place = wanted[0]
-    targets = [name for name in scene.objects if place == name or place.startswith(f'{name}_')]
-    if carried not in scene.objects or not targets:
-        raise EpisodeError(f'the goal {wanted[0]} names things that are not among the objects '
+    return tuple(_goal(scene, [str(word) for word in item])
+                 for item in scene.problem['goal_state'])
+
+
+def _goal(scene: LiberoScene, words: list[str]) -> TaskGoal:
+    relation = words[0].lower()
+    if relation in MOVING and len(words) == 2:
+        fixture = _owner(scene, words[1])
+        if not fixture:
+            raise EpisodeError(f'the goal {words} names something that is not among the objects '
+                               f'{", ".join(scene.objects)}')
+        return TaskGoal(relation, fixture, '' if words[1] == fixture else words[1], fixture, {},
+                        scene.joint_of(words[1]))
+    if relation not in PLACING or len(words) != 3:
+        raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) wants {words}; '
+                           f'only {", ".join(PLACING + MOVING)} are known; choose another task')
+    _, carried, place = words
+    if carried not in scene.objects:
+        raise EpisodeError(f'the goal {words} names things that are not among the objects '
                            f'{", ".join(scene.objects)}')
-    target = max(targets, key=len)
+    target = _owner(scene, place)
+    # The simulator looks at the origins of things, a rubric at the middle of what is moved.
+    shift = 0.5 * np.add(*scene.bounds(carried)) - scene.object_pose(carried)[:3, 3]
     if place == target:
         low, high = scene.bounds(target)
-        high = np.r_[high[:2], low[2] + ABOVE]
+        centre = scene.object_pose(target)[:2, 3]
+        low, high = np.r_[centre - _CENTRED, low[2]], np.r_[centre + _CENTRED, low[2] + ABOVE]
     else:
         pose, half = scene.site(place)
         low, high = base_aligned(pose, -half, half)
+        low[2] -= 0.01
+    if relation == 'on':      # over it, not within the few millimetres that a region is thick
+        high[2], shift[2] = low[2] + ABOVE, 0.0
+    low, high = low + shift, high + shift
     region = {'name': place, 'low': low.round(4).tolist(), 'high': high.round(4).tolist()}
-    key = 'inside' if relation.lower() == 'in' else 'above'
-    return TaskGoal(carried, target, {key: {'object': carried, 'region': region}})
+    key = 'inside' if relation == 'in' else 'above'
+    return TaskGoal(relation, carried, place, target, {key: {'object': carried, 'region': region}},
+                    scene.joint_of(place) if target and place != target else None)
+
+
+def _owner(scene: LiberoScene, name: str) -> str:
+    """Return the object or fixture that a name or one of its regions belongs to, '' for none."""
+    owners = [item for item in scene.objects if name == item or name.startswith(f'{item}_')]
+    return max(owners, key=len, default='')

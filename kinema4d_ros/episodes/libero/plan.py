@@ -1,9 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The scripted pick-and-place, and its four ways to fail, as a joint trajectory made beforehand.
+Motions as straight lines of the hand, solved for the joints and made beforehand.
 
-What pushes, topples, drags and drops things is laid out in `handling.py`. Every plan is made from
+What solves a task, or fails to, is laid out in `solving.py`, what pushes, topples, drags and drops
+things in `handling.py`. Every plan is made from
 the scene as it is at the start, alone: straight lines of the grip point with minimum-jerk timing,
 solved for the joints by damped least squares. The simulator then follows it blindly. What happens
 on the way (an object between the fingers, a table in the way) therefore cannot leak into the
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
@@ -24,6 +26,8 @@ ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
 FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
 SPEED = 0.35                  # [m/s] mean speed of the grip point
+RETURN = 4.0                  # [1/m, 1/rad] of the elbow to where it started
+TURNING = 0.6                 # [rad/s] mean speed of turning the hand
 ACCELERATION = 3.0            # [m/s^2] largest of the grip point
 PALM, FINGERTIP = 0.031, 0.012      # [m] from the grip point up to the palm, down to the tips
 FINGER_TIME = 0.5             # [s] to open or close: at most 0.15 m/s per finger
@@ -41,6 +45,7 @@ class Kind(enum.StrEnum):
     MISSED_PLACE = 'missed_place'      # released 14 cm beside the goal
     SLIP = 'slip'                      # the fingers open half-way to the goal
     INTO_TABLE = 'into_table'          # the hand goes down to 3 cm below a free spot of the table
+    INACCURATE = 'inaccurate'          # a success with an error of aim drawn at random
     PUSH = 'push'                      # closed fingers push something low
     TOPPLE = 'topple'                  # closed fingers push something tall, high up
     DRAG = 'drag'                      # something is grasped and pulled along without lifting it
@@ -49,6 +54,10 @@ class Kind(enum.StrEnum):
 
 
 HANDLING = frozenset({Kind.PUSH, Kind.TOPPLE, Kind.DRAG, Kind.DROP, Kind.CARRY})
+
+
+class UnreachableError(EpisodeError):
+    """A place that the arm does not reach, or not within its limits."""
 
 
 class ArmScene(Protocol):
@@ -86,60 +95,13 @@ class ArmScene(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """Move the grip point by a straight line, or move the fingers where it stands."""
+    """Move the grip point by a straight line, turning on the way, or move the fingers."""
 
     goal_base: np.ndarray | None       # (3,) [m], None to stay
     opening: float                     # [m] commanded position of each finger at the end
-    speed: float = SPEED               # [m/s] mean speed of the grip point
-
-
-def plan_steps(scene: ArmScene, kind: Kind, carried: str, target: str,
-               grip_base: np.ndarray) -> list[Step]:
-    """Return the steps from where the grip point is now, (3,) [m] in the base frame."""
-    if kind is Kind.INTO_TABLE:
-        spot = _free_spot(scene)
-        table = _support_height(scene)
-        return [Step(np.r_[spot, table + 0.12], OPEN), Step(np.r_[spot, table - 0.03], OPEN),
-                Step(np.r_[spot, table + 0.12], OPEN)]
-    item, goal = scene.object_pose(carried)[:3, 3], scene.object_pose(target)[:3, 3]
-    low, high = scene.bounds(carried)
-    rim = scene.bounds(target)[1][2]
-    if 'bowl' in carried:      # wider than the fingers open, so it is taken at its rim
-        grasp, aside = item + [0, 0.048, 0.035], np.array([0, 0.055, 0])
-    else:                      # at its middle, but neither palm nor fingertips touch anything
-        height = max(item[2] + 0.01, high[2] - PALM + 0.005, low[2] + FINGERTIP)
-        grasp, aside = np.r_[item[:2], height], np.array([0.055, 0, 0])
-    hanging = grasp[2] - low[2]
-    drop = goal + (grasp - item)
-    drop[2] = max(scene.bounds(target)[0][2] + hanging + 0.02, rim - PALM + 0.01)
-    if 'bowl' in carried:
-        drop[2] = rim + hanging + 0.01
-    if kind is Kind.MISSED_GRASP:
-        grasp = grasp + aside
-    if kind is Kind.MISSED_PLACE:
-        drop = drop + [0, 0.14 if item[1] > goal[1] else -0.14, 0]
-    up = np.array([0, 0, 0.15])
-    lifted = max(grasp[2] + 0.15, drop[2] + 0.05, rim + hanging + 0.03)
-    over = np.r_[drop[:2], lifted]
-    steps = [Step(grasp + up, OPEN), Step(grasp, OPEN), Step(None, CLOSED),
-             Step(np.r_[grasp[:2], lifted], CLOSED)]
-    holding = CLOSED
-    if kind is Kind.SLIP:
-        half = 0.5 * (np.r_[grasp[:2], lifted] + over)
-        steps += [Step(half, CLOSED), Step(None, OPEN)]
-        holding = OPEN
-    return steps + [Step(over, holding), Step(drop, holding), Step(None, OPEN),
-                    Step(drop + [0, 0, 0.12], OPEN)]
-
-
-def plan_trajectory(scene: ArmScene, kind: Kind, carried: str, target: str) -> JointTrajectory:
-    """
-    Plan a pick-and-place, or one of its failures, from the scene's present state; see `follow`.
-
-    :raises EpisodeError: when a step cannot be reached within the joint limits.
-    """
-    grip = scene.grip_kinematics(scene.arm_positions, scene.scratch())[0]
-    return follow(scene, plan_steps(scene, kind, carried, target, grip[:3, 3]))
+    speed: float = SPEED               # [m/s] mean speed of the grip point; it turns as slowly
+    #: (3, 3) how the hand is turned from how it was at the start, base frame; None to stay
+    turn: np.ndarray | None = None
 
 
 def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajectory:
@@ -155,8 +117,9 @@ def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajec
     grip = scene.grip_kinematics(start, scratch)[0]
     stretch = 1.0
     for _ in range(4):
-        points, openings = _lay_out(steps, grip[:3, 3], stretch, multiple * (FINE // RATE))
-        positions = _solve(scene, scratch, points, grip[:3, :3], start)
+        points, turns, openings = _lay_out(steps, grip[:3, 3], stretch,
+                                           multiple * (FINE // RATE))
+        positions = _solve(scene, scratch, points, turns @ grip[:3, :3], start)
         velocities = np.gradient(positions, 1 / FINE, axis=0)
         velocities[[0, -1]] = 0.0
         accelerations = np.gradient(velocities, 1 / FINE, axis=0)
@@ -166,7 +129,7 @@ def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajec
             break
         stretch *= excess * 1.02
     else:
-        raise EpisodeError('the script needs joint speeds or accelerations beyond the limits; '
+        raise UnreachableError('the script needs joint speeds or accelerations beyond the limits; '
                            'try another initial state')
     rates = np.gradient(openings, 1 / FINE)
     rates[[0, -1]] = 0.0
@@ -179,26 +142,34 @@ def follow(scene: ArmScene, steps: list[Step], multiple: int = 1) -> JointTrajec
 
 
 def _lay_out(steps: list[Step], start: np.ndarray, stretch: float,
-             multiple: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return grip points (N, 3) [m], finger commands (N,) [m] at 100 Hz, N = k multiple + 1."""
-    ways, grips = [start[None]], [np.array([OPEN])]
+             multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return grip points (N, 3) [m], turns (N, 3, 3), fingers (N,) [m], 100 Hz, N = k * m + 1."""
+    ways, turns, grips = [start[None]], [np.eye(3)[None]], [np.array([OPEN])]
     for step in steps:
-        here, opening = ways[-1][-1], grips[-1][-1]
+        here, turned, opening = ways[-1][-1], turns[-1][-1], grips[-1][-1]
         if step.goal_base is None:
             move = _minimum_jerk(FINGER_TIME)
             grips.append(np.r_[opening + move * (step.opening - opening),
                                np.full(round(FINGER_HOLD * FINE), step.opening)])
             ways.append(np.tile(here, (len(grips[-1]), 1)))
+            turns.append(np.tile(turned, (len(grips[-1]), 1, 1)))
         else:
             way = step.goal_base - here
-            length = np.linalg.norm(way)      # peak acceleration: 5.774 length / duration^2
-            duration = max(length / step.speed, np.sqrt(5.774 * length / ACCELERATION))
+            turn = np.zeros(3) if step.turn is None else Rotation.from_matrix(
+                step.turn @ turned.T).as_rotvec()
+            length, angle = np.linalg.norm(way), np.linalg.norm(turn)
+            # The peak acceleration is 5.774 length / duration^2.
+            duration = max(length / step.speed, np.sqrt(5.774 * length / ACCELERATION),
+                           angle / (TURNING * min(1.0, step.speed / SPEED)))
             move = _minimum_jerk(stretch * duration)
             ways.append(here + move[:, None] * way)
+            turns.append(Rotation.from_rotvec(move[:, None] * turn).as_matrix() @ turned)
             grips.append(np.full(len(move), opening))
     points, openings = np.concatenate(ways), np.concatenate(grips)
+    rotations = np.concatenate(turns)
     rest = -(len(points) - 1) % multiple + multiple
     return (np.r_[points, np.tile(points[-1], (rest, 1))],
+            np.r_[rotations, np.tile(rotations[-1], (rest, 1, 1))],
             np.r_[openings, np.full(rest, openings[-1])])
 
 
@@ -210,42 +181,60 @@ def _minimum_jerk(duration: float) -> np.ndarray:
 
 
 def _solve(scene: ArmScene, scratch: Any, points: np.ndarray,
-           rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Follow the points (N, 3) with the hand's orientation kept; return (N, 7) [rad]."""
+           rotations: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Follow the points (N, 3) with the hand's orientations (N, 3, 3); return (N, 7) [rad]."""
     joints, configurations = start.copy(), [start.copy()]
     for index, point in enumerate(points[1:], 1):
-        for _ in range(8):
+        for trial in range(8):
             pose, jacobian = scene.grip_kinematics(joints, scratch)
-            turn = rotation @ pose[:3, :3].T
+            turn = rotations[index] @ pose[:3, :3].T
             error = np.r_[point - pose[:3, 3], 0.5 * np.array(
                 [turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])]
             if np.linalg.norm(error) < 1e-6:
                 break
             inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + 1e-6 * np.eye(6))
-            # The seventh degree of freedom stays near where it started.
-            joints = joints + inverse @ error + (np.eye(7) - inverse @ jacobian) @ (
-                0.02 * (start - joints))
+            joints = joints + inverse @ error
+            if not trial:
+                # The seventh degree of freedom goes back to where it started, as fast as the hand
+                # moves: anything else would be a jerk.
+                joints = joints + (np.eye(7) - inverse @ jacobian) @ (
+                    min(0.02, RETURN * float(np.linalg.norm(error))) * (start - joints))
         else:
-            if np.linalg.norm(error[:3]) > 1e-3:
-                raise EpisodeError(f'the script cannot reach {point.round(3)} m (base frame), '
+            if np.linalg.norm(error[:3]) > 1e-3 or np.linalg.norm(error[3:]) > 0.01:
+                raise UnreachableError(f'the script cannot reach {point.round(3)} m (base frame), '
                                    f'point {index} of {len(points)}')
         configurations.append(joints.copy())
     solved = np.array(configurations)
     low, high = scene.arm_limits
     if (solved < low).any() or (solved > high).any():
-        raise EpisodeError('the script needs joint positions beyond the limits')
+        raise UnreachableError('the script needs joint positions beyond the limits')
     return solved
 
 
-def _support_height(scene: ArmScene) -> float:
-    """Return the height [m] of the table or floor below the objects, base frame."""
-    return float(np.median([scene.bounds(name)[0][2] for name in scene.objects]))
+class CubicInterpolation:
+    """A trajectory between its points: cubic, as joint_trajectory_controller interpolates it."""
 
+    def __init__(self, trajectory: JointTrajectory):
+        """
+        Make the interpolation of a trajectory.
 
-def _free_spot(scene: ArmScene) -> np.ndarray:
-    """Return the reachable place (2,) [m] on the table that is farthest from any object."""
-    boxes = np.array([scene.bounds(name) for name in scene.objects])[:, :, :2]
-    grid = np.stack(np.meshgrid(np.arange(0.42, 0.70, 0.02), np.arange(-0.30, 0.31, 0.02)),
-                    -1).reshape(-1, 1, 2)
-    outside = np.maximum(np.maximum(boxes[:, 0] - grid, grid - boxes[:, 1]), 0.0)
-    return grid[np.linalg.norm(outside, axis=-1).min(axis=1).argmax(), 0]
+        :raises EpisodeError: it has no velocities.
+        """
+        if trajectory.velocities is None:
+            raise EpisodeError('a trajectory without velocities cannot be followed smoothly')
+        self._times, self._positions = trajectory.times, trajectory.positions
+        self._velocities = trajectory.velocities
+
+    def __call__(self, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return positions, velocities and accelerations (9,) at a time [s], ends held."""
+        times, p, v = self._times, self._positions, self._velocities
+        if time <= times[0] or time >= times[-1]:
+            end = p[0] if time <= times[0] else p[-1]
+            return end, np.zeros_like(end), np.zeros_like(end)
+        i = int(np.searchsorted(times, time, 'right')) - 1
+        h = times[i + 1] - times[i]
+        s = time - times[i]
+        way = (p[i + 1] - p[i]) / h
+        c2, c3 = (3 * way - 2 * v[i] - v[i + 1]) / h, (v[i] + v[i + 1] - 2 * way) / h**2
+        return (p[i] + s * (v[i] + s * (c2 + s * c3)), v[i] + s * (2 * c2 + 3 * s * c3),
+                2 * c2 + 6 * s * c3)

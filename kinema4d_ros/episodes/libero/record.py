@@ -19,18 +19,20 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.episodes.displacement import Displacement
+from kinema4d_ros.episodes.libero.aim import AimErrors
 from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
-from kinema4d_ros.episodes.libero.goal import task_goal
+from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.handling import draw_handling
-from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
-                                              plan_trajectory, RATE)
+from kinema4d_ros.episodes.libero.happening import OutcomeMeter
+from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, CubicInterpolation, FINGER_JOINTS,
+                                              HANDLING, Kind, OPEN, RATE)
 from kinema4d_ros.episodes.libero.render import ALIASES, SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
+from kinema4d_ros.episodes.libero.solving import plan, solution
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
 from kinema4d_ros.episodes.topics import CAMERA
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.episodes.writer import EpisodeWriter
-from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory, plain_point
 
 BEFORE, AFTER = 0.6, 0.5          # [s] of recording before and after the trajectory
@@ -71,35 +73,6 @@ class Recording:
     def names(self) -> tuple[str, ...]:
         """What the cameras are called in the file, the first one first."""
         return CAMERA, *(name.replace('robot0_', '') for name in self.others)
-
-
-class CubicInterpolation:
-    """A trajectory between its points: cubic, as joint_trajectory_controller interpolates it."""
-
-    def __init__(self, trajectory: JointTrajectory):
-        """
-        Make the interpolation of a trajectory.
-
-        :raises EpisodeError: it has no velocities.
-        """
-        if trajectory.velocities is None:
-            raise EpisodeError('a trajectory without velocities cannot be followed smoothly')
-        self._times, self._positions = trajectory.times, trajectory.positions
-        self._velocities = trajectory.velocities
-
-    def __call__(self, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return positions, velocities and accelerations (9,) at a time [s], ends held."""
-        times, p, v = self._times, self._positions, self._velocities
-        if time <= times[0] or time >= times[-1]:
-            end = p[0] if time <= times[0] else p[-1]
-            return end, np.zeros_like(end), np.zeros_like(end)
-        i = int(np.searchsorted(times, time, 'right')) - 1
-        h = times[i + 1] - times[i]
-        s = time - times[i]
-        way = (p[i + 1] - p[i]) / h
-        c2, c3 = (3 * way - 2 * v[i] - v[i + 1]) / h, (v[i] + v[i + 1] - 2 * way) / h**2
-        return (p[i] + s * (v[i] + s * (c2 + s * c3)), v[i] + s * (2 * c2 + 3 * s * c3),
-                2 * c2 + 6 * s * c3)
 
 
 def record(scene: LiberoScene, recording: Recording, path: Path, urdf: str) -> EpisodeMetadata:
@@ -172,14 +145,19 @@ class _Work:
     plan: Callable[[], JointTrajectory]    # for the scene as it is at the time
     target: str | None = None
     rubric: Mapping[str, Any] = field(default_factory=dict)
+    goals: tuple[TaskGoal, ...] = ()
+    errors: AimErrors = field(default_factory=AimErrors.none)
 
 
 def _planned(scene: LiberoScene, recording: Recording) -> _Work:
-    goal = task_goal(scene)
+    todo = solution(task_goals(scene), recording.kind, recording.name)
+    goal = next((goal for goal in todo.goals if goal.is_placing), todo.goals[0])
     into_table = recording.kind is Kind.INTO_TABLE
-    return _Work(None if into_table else goal.carried,
-                 lambda: plan_trajectory(scene, recording.kind, goal.carried, goal.target),
-                 None if into_table else goal.target, goal.rubric)
+    # A rubric is of one thing; each of several has its own, in the outcome.
+    rubric = goal.rubric if len(todo.goals) == 1 else {}
+    return _Work(goal.thing if goal.is_placing and not into_table else None,
+                 lambda: plan(scene, recording.kind, todo),
+                 None if into_table else goal.target or None, rubric, todo.goals, todo.errors)
 
 
 def _drawn(scene: LiberoScene, recording: Recording) -> _Work:
@@ -200,6 +178,7 @@ def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
     every, after = (1, SETTLED) if is_handling else (POSES_EVERY, AFTER)
     poses: list[dict[str, np.ndarray]] = []
     watch, meter = _Watch(scene, carried), ClearanceMeter(scene, carried)
+    outcome = OutcomeMeter(scene, work.goals)
     names, per_sample = ARM_JOINTS + FINGER_JOINTS, round(1 / RATE / scene.timestep)
     rest, sample, error = scene.arm_positions, -round(BEFORE * RATE), 0.0
     start_ns, end, reference = STAMP_NS + round(BEFORE * 1e9), None, None
@@ -210,6 +189,7 @@ def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
         watch.update(time)
         if sample >= 0:
             meter.measure(time)
+            outcome.measure()
         writer.add_joint_state(stamp_ns, names, *scene.joint_state)
         for camera in cameras:
             camera.write(writer, recording, sample, stamp_ns)
@@ -244,7 +224,8 @@ def _run(scene: LiberoScene, recording: Recording, cameras: list[_Camera],
         licence='CC-BY-4.0', trajectory_note=NOTE, suite=scene.suite, task=scene.task,
         init=recording.init, seed=scene.seed, tracking_error=round(error, 6), objects=boxes,
         events=tuple(watch.events),
-        cameras=recording.names if recording.others else ())
+        cameras=recording.names if recording.others else (),
+        outcome=outcome.outcome(work.errors.values))
     writer.add_metadata(STAMP_NS, metadata)
     writer.add_clearance(STAMP_NS, meter.record())
     return metadata

@@ -5,24 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 
 import numpy as np
 
+from kinema4d_ros.episodes.libero.frames import transform
+from kinema4d_ros.episodes.libero.geometry import SceneGeometry
+from kinema4d_ros.episodes.libero.simulator import benchmark, ControlEnv, mujoco
 from kinema4d_ros.errors import EpisodeError
-
-os.environ.setdefault('MUJOCO_GL', 'egl')
-
-try:
-    with contextlib.redirect_stdout(io.StringIO()):
-        import mujoco
-        from libero.libero import benchmark
-        from libero.libero.envs.env_wrapper import ControlEnv
-except ImportError as error:
-    raise EpisodeError(
-        f'the LIBERO simulator is not installed ({error}); it is optional: make a separate '
-        'virtual environment, as data/README.md says, and run '
-        '`pip install -r requirements/sim.txt` in it') from error
 
 BASE_BODY, HAND_BODY, GRIP_SITE = 'robot0_link0', 'robot0_right_hand', 'gripper0_grip_site'
 FINGER_BODIES = ('gripper0_leftfinger', 'gripper0_finger_joint1_tip',
@@ -33,22 +22,7 @@ FINGER_BODIES = ('gripper0_leftfinger', 'gripper0_finger_joint1_tip',
 STIFFNESS, DAMPING = 600.0, 49.0
 
 
-def transform(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return the (4, 4) float64 transform of a rotation (9,) or (3, 3) and a position (3,)."""
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = np.reshape(rotation, (3, 3)), position
-    return T
-
-
-def base_aligned(pose: np.ndarray, low: np.ndarray,
-                 high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners (3,) of the axis-aligned box around a box (low, high) at a pose."""
-    corners = np.array(np.meshgrid(*np.stack([low, high], 1))).reshape(3, 8)
-    points = pose[:3, :3] @ corners + pose[:3, 3:]
-    return points.min(axis=1), points.max(axis=1)
-
-
-class LiberoScene:
+class LiberoScene(SceneGeometry):
     """
     A task's world. Poses are in the robot's base frame (URDF root `panda_link0`) [m].
 
@@ -81,12 +55,14 @@ class LiberoScene:
         self.problem = self._env.env.parsed_problem
         self.model = self._env.sim.model._model
         self.data = self._env.sim.data._data
-        self.objects = tuple(self._env.env.obj_body_id)
+        self._object_bodies = dict(self._env.env.obj_body_id)
+        self.objects = tuple(self._object_bodies)
         self.T_world_base = self.body_pose_world(BASE_BODY)
         self._arm_qpos = self._addresses([f'robot0_joint{i}' for i in range(1, 8)], True)
         self._arm_dof = self._addresses([f'robot0_joint{i}' for i in range(1, 8)], False)
         self._finger_qpos = self._addresses([f'gripper0_finger_joint{i}' for i in (1, 2)], True)
         self._finger_dof = self._addresses([f'gripper0_finger_joint{i}' for i in (1, 2)], False)
+        self._surfaces = {}
         self._signs = np.array([1.0, -1.0])      # MuJoCo's second finger opens to negative
 
     def _addresses(self, names: list[str], positions: bool) -> np.ndarray:
@@ -142,57 +118,6 @@ class LiberoScene:
         """Return T_base_body of a MuJoCo body, (4, 4) float64."""
         return np.linalg.inv(self.T_world_base) @ self.body_pose_world(name)
 
-    def object_pose(self, name: str) -> np.ndarray:
-        """Return T_base_object of a task object, (4, 4) float64."""
-        body = self._env.env.obj_body_id[name]
-        world = transform(self.data.xmat[body], self.data.xpos[body])
-        return np.linalg.inv(self.T_world_base) @ world
-
-    def object_bodies(self, name: str) -> np.ndarray:
-        """Return the ids of all MuJoCo bodies of a task object."""
-        root = self.model.body_rootid[self._env.env.obj_body_id[name]]
-        return np.flatnonzero(self.model.body_rootid == root)
-
-    @property
-    def movable(self) -> tuple[str, ...]:
-        """Names of the task objects that nothing fastens to the world."""
-        free = {int(self.model.jnt_bodyid[i]) for i in range(self.model.njnt)
-                if self.model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE}
-        return tuple(name for name in self.objects if free & set(self.object_bodies(name)))
-
-    def site(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return T_base_site (4, 4) and the half sizes (3,) [m] of a MuJoCo site."""
-        index = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name)
-        if index < 0:
-            raise EpisodeError(f'the scene has no site {name!r}')
-        world = transform(self.data.site_xmat[index], self.data.site_xpos[index])
-        return np.linalg.inv(self.T_world_base) @ world, self.model.site_size[index].copy()
-
-    def object_box(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return lowest and highest corner (3,) [m] of an object's visible parts, its frame."""
-        bodies, model, data = set(self.object_bodies(name)), self.model, self.data
-        T_object_world = np.linalg.inv(self.T_world_base @ self.object_pose(name))
-        corners = []
-        for geom in range(model.ngeom):
-            if model.geom_bodyid[geom] not in bodies or model.geom_group[geom] == 0:
-                continue
-            pose = T_object_world @ transform(data.geom_xmat[geom], data.geom_xpos[geom])
-            corners.append(self._geom_points(geom) @ pose[:3, :3].T + pose[:3, 3])
-        points = np.concatenate(corners)
-        return points.min(0), points.max(0)
-
-    def bounds(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return lowest and highest corner (3,) [m] of an object as it lies, base frame."""
-        return base_aligned(self.object_pose(name), *self.object_box(name))
-
-    def _geom_points(self, geom: int) -> np.ndarray:
-        model, mesh = self.model, self.model.geom_dataid[geom]
-        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
-            start = model.mesh_vertadr[mesh]
-            return model.mesh_vert[start:start + model.mesh_vertnum[mesh]]
-        signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
-        return signs * model.geom_size[geom]
-
     def drive(self, positions: np.ndarray, velocities: np.ndarray, accelerations: np.ndarray,
               opening: float) -> None:
         """
@@ -219,13 +144,13 @@ class LiberoScene:
         for _ in range(round(duration / self.timestep)):
             self.drive(positions, np.zeros(7), np.zeros(7), opening)
 
-    def refresh(self) -> None:
-        """Bring poses and contacts up to the joint state (a step leaves them one step old)."""
-        mujoco.mj_forward(self.model, self.data)
-
     def success(self) -> bool:
         """Return LIBERO's own judgement of the task."""
         return bool(self._env.env._check_success())
+
+    def holds(self, words: list[str]) -> bool:
+        """Return LIBERO's own judgement of one of the task's goals."""
+        return bool(self._env.env._eval_predicate(words))
 
     def touching(self, bodies: set[int], others: set[int]) -> bool:
         """Whether any body of one set is in contact with any body of the other."""
@@ -234,6 +159,23 @@ class LiberoScene:
         pairs = self.model.geom_bodyid[np.asarray(geoms, int)[:self.data.ncon]]
         return any((a in bodies and b in others) or (b in bodies and a in others)
                    for a, b in pairs)
+
+    def put_arm(self, positions: np.ndarray) -> None:
+        """Bring the arm to joint positions (7,) [rad]; only where that is `imagined`."""
+        self.data.qpos[self._arm_qpos] = positions
+        self.refresh()
+
+    def strict_bodies(self) -> set[int]:
+        """Return the ids of the bodies of arm and hand, which must not touch anything."""
+        fingers = self.finger_bodies()
+        return {i for i in range(self.model.nbody) if i not in fingers
+                and self.model.body(i).name.startswith(('robot0_', 'gripper0_'))}
+
+    def table_bodies(self) -> set[int]:
+        """Return the ids of the bodies that are neither the robot nor any object."""
+        objects = {int(body) for name in self.objects for body in self.object_bodies(name)}
+        return {i for i in range(self.model.nbody) if i not in objects
+                and not self.model.body(i).name.startswith(('robot0_', 'gripper0_', 'mount0_'))}
 
     def finger_bodies(self) -> set[int]:
         """Return the ids of the finger bodies."""

@@ -15,9 +15,10 @@ from PIL import Image
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.episodes.video_file import write_video
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
-from kinema4d_ros.evaluation.prechecks import was_dangerous, was_disturbed, was_touched
+from kinema4d_ros.evaluation.labels import labels_of, strayed, was_dangerous
 from kinema4d_ros.evaluation.report.content import EpisodeReport, EpisodePictures
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.scene import SceneMemory
@@ -90,7 +91,8 @@ def described(episode: Episode, verdict: Verdict, **more: Any) -> EpisodeReport:
     metadata = episode.metadata
     return dataclasses.replace(EpisodeReport(
         name=Path(episode.path).stem, verdict=verdict, duration=episode.trajectory.duration,
-        task=metadata.task_text, happened=happened(episode), success=metadata.success,
+        task=metadata.task_text, happened=happened(episode),
+        success=None if metadata.success is None else metadata.success and not strayed(episode),
         foreseen=None if verdict.success in (None, 0.5) else verdict.success >= 0.5,
         dangerous=was_dangerous(episode)), **more)
 
@@ -130,10 +132,14 @@ def happened(episode: Episode) -> str:
                    if event.get('kind') == _TOUCH and event.get('begins')), default=None)
     if touched is not None:
         said.append(f'The robot touched table or fixtures at {touched:.1f} s.')
-    elif was_touched(episode):
+    labels = labels_of(episode)
+    if touched is None and labels.touched:
         said.append('A link that is no finger touched something.')
-    if was_disturbed(episode):
-        said.append('An object that was not meant was pushed.')
+    if labels.strayed:
+        said.append('The arm was stopped or pushed off its trajectory, by '
+                    f'{metadata.tracking_error:.2f} rad.')
+    if labels.disturbed:
+        said.append(f'Pushed, and not meant to be: {", ".join(labels.disturbed)}.')
     return ' '.join(said)
 
 
@@ -156,7 +162,7 @@ def film(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], times: np.
     order = [*range(len(times)), *[len(times) - 1] * round(_HOLD * fps)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'film.mp4')
-        pictures.write_video(path, map(stacked, order), fps, quality=26)
+        write_video(path, map(stacked, order), fps, quality=26)
         data = path.read_bytes()
     return EpisodePictures(data, 'video/mp4', alt, poster=_jpeg(stacked(len(times) // 2)))
 

@@ -66,7 +66,7 @@ class DiagnosticsPublisher:
 
 def diagnostics(node: Node, robot_name: str, inputs: Iterable[InputStatus],
                 workers: Sequence[Supervisor], last: Verdict | None,
-                counts: Mapping[str, int], ready: Readiness = Readiness()) -> DiagnosticArray:
+                counts: Mapping[str, object], ready: Readiness = Readiness()) -> DiagnosticArray:
     """
     Return one status for the inputs, one for each worker, one for the verdicts, and readiness.
 
@@ -119,7 +119,7 @@ def _worker(name: str, supervisor: Supervisor) -> DiagnosticStatus:
          'restarts': supervisor.restarts})
 
 
-def _verdicts(last: Verdict | None, counts: Mapping[str, int]) -> DiagnosticStatus:
+def _verdicts(last: Verdict | None, counts: Mapping[str, object]) -> DiagnosticStatus:
     values: dict[str, object] = dict(counts)
     message = 'no verdict yet'
     if last is not None:
@@ -127,6 +127,8 @@ def _verdicts(last: Verdict | None, counts: Mapping[str, int]) -> DiagnosticStat
         values |= {f'latency {each.stage} [s]': f'{duration_seconds(each.duration):.3f}'
                    for each in last.latencies}
         values |= {'rollout_id': last.rollout_id, 'trajectory_hash': last.trajectory_hash}
+    if (problem := counts.get('ledger problem')) is not None:
+        return _status('verdict', DiagnosticStatus.WARN, f'{message}; ledger: {problem}', values)
     return _status('verdict', DiagnosticStatus.OK, message, values)
 
 

@@ -25,6 +25,7 @@ from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.action import PrecheckAction
 from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
+from kinema4d_ros.nodes.shadow_sim.clearance_feed import ClearanceFeed
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
@@ -59,6 +60,7 @@ class _Parts(NamedTuple):
     runner: RequestRunner
     action: PrecheckAction
     workers: tuple[Supervisor, ...]     # of the world model, and of the checks where apart
+    feed: ClearanceFeed
 
     def stop(self, outcome: JobOutcome, reason: str) -> None:
         """Stop whatever is judged or waits to be."""
@@ -76,7 +78,7 @@ class _Parts(NamedTuple):
         for worker in self.workers:
             worker.stop()
         self.action.close()
-        self.pipeline.incidents.close()
+        self.pipeline.close()
         self.outputs.close()
 
 
@@ -111,16 +113,14 @@ class ShadowSim(GuardedNode, LifecycleNode):
 
     def autostart(self) -> None:
         """Configure and activate without a lifecycle manager, unless the parameter says not to."""
-        if not self.get_parameter('autostart').value:
-            return
-        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+        if self.get_parameter('autostart').value and (
+                self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS):
             self._on_failure()
 
     def quit(self) -> None:
         """End what callbacks may be waiting for, so that the executor can be stopped."""
         self._active = False
-        parts = self._parts
-        if parts is not None:
+        if (parts := self._parts) is not None:
             parts.end()
 
     def close(self) -> None:
@@ -167,7 +167,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
                                     predictions=workers[0])
         runner = RequestRunner(always_answered(pipeline, outputs, self.get_logger()))
         action = PrecheckAction(self, runner, current, lambda: self._active)
-        return _Parts(live, outputs, pipeline, runner, action, workers)
+        return _Parts(live, outputs, pipeline, runner, action, workers,
+                      ClearanceFeed(self, live, outputs, current, workers[-1]))
 
     def _start_workers(self, settings: ShadowSimSettings) -> tuple[Supervisor, ...]:
         """Start the process of the world model, and that of the checks where they are apart."""
@@ -224,9 +225,10 @@ class ShadowSim(GuardedNode, LifecycleNode):
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
             callback_group=NotForExecutor())]
         self._made += self._attachments.subscribe(self, self._data)
-        if values['memory_rate'] > 0:
-            self._made.append(self.create_timer(1.0 / values['memory_rate'], self._on_remember,
-                                                callback_group=self._slow))
+        self._made += [self.create_timer(1.0 / rate, callback, callback_group=self._slow)
+                       for rate, callback in (
+                           (values['memory_rate'], self._on_remember),
+                           (values['local_clearance_rate'], self._parts.feed.look)) if rate > 0]
         result = super().on_activate(state)
         self._active = result == SUCCESS
         self._subscription_thread = SubscriptionThread(self._made[0])
@@ -257,8 +259,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
 
     def _deactivate(self) -> None:
         self._active = False
-        parts = self._parts
-        if parts is not None:
+        if (parts := self._parts) is not None:
             parts.stop(JobOutcome.CANCELLED, 'the node was deactivated')
         if self._subscription_thread is not None:
             self._subscription_thread.close()
@@ -276,8 +277,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
             inputs.close()
 
     def _clean_up(self) -> None:
-        parts = self._parts
-        if parts is None:
+        if (parts := self._parts) is None:
             return
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)
@@ -359,7 +359,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
             self, '' if robot is None else robot.name, status, parts.workers,
             parts.pipeline.last_message,
             {'requests replaced': parts.runner.replaced, 'requests waiting': parts.runner.waiting,
-             **parts.pipeline.incidents.counts()},
+             **parts.pipeline.incidents.counts(), **parts.pipeline.ledger.counts()},
             readiness(parts.live.current, parts.workers, self.get_clock().now().nanoseconds,
                       self._settings.current.values)))
 

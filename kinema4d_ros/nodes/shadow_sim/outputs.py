@@ -24,7 +24,7 @@ from kinema4d_ros.bridge.images import array_to_image, compressed_message
 from kinema4d_ros.bridge.motion import duration_message, joint_state_message, time_message
 from kinema4d_ros.bridge.transforms import transform_message
 from kinema4d_ros.bridge.verdicts import verdict_message
-from kinema4d_ros.msg import Candidates, PredictedFrame
+from kinema4d_ros.msg import Candidates, LocalClearance, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_input import FramedView
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
@@ -48,6 +48,7 @@ TOPICS = {
     'verdict': (VerdictMessage, qos.VERDICT),
     'verdict_markers': (MarkerArray, qos.MARKERS),
     'candidates': (Candidates, qos.CANDIDATES),
+    'local_clearance': (LocalClearance, qos.LOCAL_CLEARANCE),
 }
 #: what becomes of one predicted frame; without a reader of any of these it need not be made
 OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
@@ -244,6 +245,14 @@ class Outputs:
     def publish_candidates(self, message: Candidates) -> None:
         """Publish the candidates of a goal; they stay for late readers."""
         self._publish('candidates', message)
+
+    def is_wanted(self, topic: str) -> bool:
+        """Return whether a topic has readers now."""
+        return bool(self._publishers[topic].get_subscription_count())
+
+    def publish_local_clearance(self, message: LocalClearance) -> None:
+        """Publish the free space around the robot."""
+        self._publish('local_clearance', message)
 
     def publish_shadow_root(self, robot: Robot, prefix: str) -> None:
         """

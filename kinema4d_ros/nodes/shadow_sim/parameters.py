@@ -8,6 +8,8 @@ from typing import Any
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, UNSET
 from kinema4d_ros.bridge.qos import CAMERA_RELIABILITY
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
+from kinema4d_ros.ledger.file import MOST_ENTRIES
+from kinema4d_ros.ledger.limits import LedgerLimits
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, DEPTH_TRANSPORTS, OF_CAMERA,
                                                              TRANSPORTS, why_not_cameras)
@@ -19,7 +21,16 @@ from kinema4d_ros.precheck.dynamics_rules import LEAST_PUSH
 
 _DEFAULTS: dict[str, Any] = {
     'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings(),
-    'physics': DynamicsRules()}
+    'physics': DynamicsRules(), 'ledger': LedgerLimits()}
+_LEDGER_LIMITS = (
+    ('path', 'a joint is this far from the path of the trajectory', 'rad or m'),
+    ('end', 'a joint ends this far from the end of it', 'rad or m'),
+    ('clearance', 'it came this much nearer to the scene than predicted, beyond two of its sigma',
+     'm'),
+    ('place', 'something is seen this far from where it was foreseen', 'm'),
+    ('residual', 'the camera sees the robot this far from where its joints say', 'm'),
+    ('depth', 'a surface has gone or come by this where nothing was foreseen', 'm'),
+    ('area', 'and is so large', 'm^2'))
 #: rule of an event -> what happens then
 _EVENT_MEANINGS = {
     'pushed': 'the robot pushes something farther than may_push',
@@ -129,6 +140,10 @@ TABLE_ROWS = (
               'How often the scene is remembered between predictions, so that what the robot '
               'hides later is known; 0.0 never', unit='Hz', minimum=0.0, maximum=30.0,
               read_only=True),
+    Parameter('local_clearance_rate', float, 5.0,
+              'How often the free space around the robot is measured for local_clearance, while '
+              'somebody listens to it (set_point_gate does) and nothing is being checked; 0.0 '
+              'never', unit='Hz', minimum=0.0, maximum=30.0, read_only=True),
     Parameter('package_paths', list[str], (),
               'Folders searched for package:// meshes after the ament index', read_only=True),
     # what is judged
@@ -319,6 +334,22 @@ TABLE_ROWS = (
     Parameter('incident_dir', str, '',
               'Folder for incident packets, one for each FAIL, which `kinema4d replay-incident` '
               'judges again; empty for none'),
+    Parameter('ledger.file', str, '',
+              'File of the trust ledger, in which each executed motion is entered with what was '
+              'predicted and what was seen of it then; `kinema4d ledger` shows it; empty for none',
+              read_only=True),
+    Parameter('ledger.decisions', list[str], ('trajectory_gate/decision',),
+              'Topics of the gates that say what becomes of a motion, for the ledger',
+              read_only=True),
+    Parameter('ledger.most_entries', int, MOST_ENTRIES,
+              'Entries that the ledger keeps; the oldest make room', minimum=1,
+              maximum=10_000_000),
+    Parameter('ledger.settle', float, 0.5,
+              'How long after the end of a motion the ledger looks at the world', unit='s',
+              minimum=0.0, maximum=60.0),
+    *(Parameter(f'ledger.{name}', float, getattr(_DEFAULTS['ledger'], name),
+                f'A motion has not gone as predicted beyond this: {meaning}', unit=unit,
+                minimum=1e-6, maximum=10.0) for name, meaning, unit in _LEDGER_LIMITS),
     Parameter('diagnostics_rate', float, 1.0, 'Rate of /diagnostics', unit='Hz', minimum=0.1,
               maximum=10.0, read_only=True),
     Parameter('drift_period', float, 10.0,

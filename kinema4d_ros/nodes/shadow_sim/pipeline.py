@@ -25,6 +25,7 @@ from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, Inputs
 from kinema4d_ros.nodes.shadow_sim.late_start import (first_point, refuse_moved_on,
                                                       wait_for_workers)
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder
+from kinema4d_ros.nodes.shadow_sim.motion_ledger import MotionLedger
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
 from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
@@ -93,7 +94,13 @@ class PrecheckPipeline:
         self._node, self._live, self._outputs, self._settings = node, live, outputs, settings
         self._checks, self._predictions = checks, predictions
         self.incidents = IncidentKeeper(node.get_logger())
+        self.ledger = MotionLedger(node, live, settings)
         self.last_message: VerdictMessage | None = None
+
+    def close(self) -> None:
+        """Write what waits to be, of incidents and of the ledger."""
+        self.incidents.close()
+        self.ledger.close()
 
     def __call__(self, request: PrecheckRequest) -> None:
         """Give every candidate its verdict and publish it."""
@@ -125,6 +132,7 @@ class PrecheckPipeline:
                 with self._errors_as_findings(candidate):
                     self._predict(request, candidate, observed, plan)
                 verdict = self._verdict(candidate, candidate.assessment, plan, final=True)
+                self.ledger.remember(candidate, observed, verdict, plan.settings.precheck)
                 self._publish(candidate, self._message(verdict, candidate, plan))
                 self._keep_incident(candidate, observed, verdict, plan)
 
@@ -177,7 +185,8 @@ class PrecheckPipeline:
             self._refuse_moved_on(request, robot, start, plan, there)
         candidate.start = start
         task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
-                         bool(plan.settings.values['incident_dir']), candidate.start)
+                         bool(plan.settings.values['incident_dir']) or self.ledger.is_on,
+                         candidate.start)
         job = self._submit(request, candidate, observed, plan, self._checks, task,
                            request.deadline)
         outcome = request.wait(job)
@@ -316,6 +325,7 @@ class PrecheckPipeline:
         message = self._message(verdict, candidate, plan)
         request.verdicts.append(verdict)
         request.messages.append(message)
+        self.ledger.remember(candidate, observed, verdict, plan.settings.precheck)
         self._publish(candidate, message)
         if final:
             self._keep_incident(candidate, observed, verdict, plan)

@@ -45,7 +45,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     :return: the findings, and the distances that they come from.
     """
     clearance = measure_clearance(scene.points, robot, fields, settings, story,
-                                  _beside_robot(scene, settings), stood)
+                                  beside_robot(scene, settings), stood)
     rules = settings.touch
     if rules is None:
         fingers = () if robot.gripper is None else robot.gripper.finger_links
@@ -72,7 +72,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     return tuple(findings), clearance.with_minimum_of(strict, fields)
 
 
-def _beside_robot(scene: Scene, settings: Tier1Settings) -> np.ndarray | None:
+def beside_robot(scene: Scene, settings: Tier1Settings) -> np.ndarray | None:
     """
     Return which points of the scene are seen beside the robot's outline, (N,) bool; None for none.
 

@@ -81,16 +81,7 @@ def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceF
     index = [robot.link_names.index(name) for name in fields.link_names]
     T_base_link = robot.T_base_link[:, index]
     moves = np.abs(T_base_link - T_base_link[:1]).max(axis=(0, 2, 3)) > _STILL
-    own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
-    again = np.zeros(len(scene), bool)
-    if beside_robot is not None and beside_robot.any():
-        at = np.flatnonzero(beside_robot)
-        near = _distance_to_robot(scene.only(beside_robot), fields, T_base_link[0], {
-            number: poses[index] for number, poses in (stood or {}).items()})
-        close = near < settings.confidence * scene.sigma[at]
-        again[at] = close & (scene.pixels[at, 0] < 0) & (near > _INSIDE)
-        own[at] |= close & ~again[at]
-        again &= ~own
+    own, again = own_points(scene, T_base_link, fields, settings, beside_robot, stood or {}, index)
     gone = gone_from(scene, story, len(robot.times))
     target = (gone < len(robot.times)) | between_fingers(scene, story)
     gone[own] = 0
@@ -118,6 +109,30 @@ def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceF
         return Clearance(names, all_tracks, nothing)
     return Clearance(names, tracks(scene, np.where(target, 0, gone), there, again & ~target),
                      tracks(scene.only(target), gone[target], there[target], again[target]))
+
+
+def own_points(scene: ScenePoints, T_base_link: np.ndarray, fields: DistanceFields,
+               settings: Tier1Settings, beside_robot: np.ndarray | None,
+               stood: Mapping[int, np.ndarray], index: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return which points are of the robot itself, and which of them count again if it comes nearer.
+
+    :param T_base_link: (T, L, 4, 4) of the links of `fields`; the first frame counts.
+    :param stood: see `measure_clearance`.
+    :param index: of the links of `fields` in what stood.
+    :return: (N,) bool, (N,) bool.
+    """
+    own = np.isfinite(fields.depth_of(scene.cubes, T_base_link[0], below=0.0))
+    again = np.zeros(len(scene), bool)
+    if beside_robot is not None and beside_robot.any():
+        at = np.flatnonzero(beside_robot)
+        near = _distance_to_robot(scene.only(beside_robot), fields, T_base_link[0], {
+            number: poses[index] for number, poses in (stood).items()})
+        close = near < settings.confidence * scene.sigma[at]
+        again[at] = close & (scene.pixels[at, 0] < 0) & (near > _INSIDE)
+        own[at] |= close & ~again[at]
+        again &= ~own
+    return own, again
 
 
 def clearance_band(distance: float, sigma: float,

@@ -54,12 +54,13 @@ class SweptSpace:
     def of(cls, scene: Scene, robot: RobotRollout, fields: DistanceFields,
            roles: Mapping[str, int],
            free: Collection[tuple[float, float, float, float, float, float]] = (),
-           loads: Collection[Load] = ()) -> SweptSpace:
+           loads: Collection[Load] = (), *, around: float = 0.0) -> SweptSpace:
         """
         Return the space that links sweep, and what they carry.
 
         :param roles: the bit (1, 2, 4, ...) of the role of each link and load that sweeps.
         :param free: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free.
+        :param around: [m] beside what is swept that belongs to the space too.
         :raises ValueError: the robot is nowhere, by a number that is not finite.
         """
         names = fields.link_names
@@ -81,7 +82,7 @@ class SweptSpace:
                 high = np.maximum(high, places.max(0) + radius)
         if not any(map(len, points)):
             low = high = np.zeros(3)
-        low, voxel, size = _grid(low, high)
+        low, voxel, size = _grid(low - around, high + around)
         swept = np.zeros(tuple(size), np.uint8)
         for name, solid, T in zip(names, points, poses):
             _mark(solid, T[:1], low, voxel, np.uint8(_START), swept)
@@ -93,12 +94,17 @@ class SweptSpace:
     @cached_property
     def distance(self) -> np.ndarray:
         """How far each voxel is from the nearest known one, (X, Y, Z) float32 [m], 0 if known."""
-        return _distance(self.knowledge > Knowledge.REMEMBERED, np.float32(self.voxel))
+        return chamfer(self.knowledge > Knowledge.REMEMBERED, np.float32(self.voxel))
 
     def centers(self, voxels: np.ndarray) -> np.ndarray:
         """Return the middles (N, 3) [m] of voxels (N, 3)."""
         middles: np.ndarray = self.low + (voxels + 0.5) * self.voxel
         return middles
+
+    def body(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points (N, 3) [m] that stand for a link or load, and its poses (T, 4, 4)."""
+        number = self.names.index(name)
+        return self._points[number], self._poses[number]
 
     def entered(self, name: str, where: np.ndarray) -> tuple[int, int]:
         """
@@ -163,6 +169,16 @@ def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.nda
 
 
 @numba.njit(cache=True, nogil=True)
+def _voxel_of(point: np.ndarray, T: np.ndarray, low: np.ndarray, voxel: float
+              ) -> tuple[int, int, int]:
+    """Return the indices of the voxel of the grid from `low` on that a point at a pose is in."""
+    x, y, z = point
+    return (int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel),
+            int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel),
+            int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel))
+
+
+@numba.njit(cache=True, nogil=True)
 def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, bit: int,
           swept: np.ndarray) -> None:
     """Set a bit in the voxels that hold one of the points (N, 3) at one of the poses (T, 4, 4)."""
@@ -170,10 +186,7 @@ def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, 
     for t in range(len(poses)):
         T = poses[t]
         for n in range(len(points)):
-            x, y, z = points[n]
-            i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
-            j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
-            k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
+            i, j, k = _voxel_of(points[n], T, low, voxel)
             if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz:
                 swept[i, j, k] |= bit
 
@@ -187,10 +200,7 @@ def _enter(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
     for t in range(len(poses)):
         T = poses[t]
         for n in range(len(points)):
-            x, y, z = points[n]
-            i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
-            j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
-            k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
+            i, j, k = _voxel_of(points[n], T, low, voxel)
             if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and where[i, j, k]:
                 where[i, j, k] = False
                 count += 1
@@ -216,7 +226,7 @@ def _stand(swept: np.ndarray, bit: int, found: np.ndarray) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _distance(unknown: np.ndarray, voxel: float) -> np.ndarray:
+def chamfer(unknown: np.ndarray, voxel: float) -> np.ndarray:
     """
     Return the distance of each voxel to the nearest that is not unknown, (X, Y, Z) float32 [m].
 

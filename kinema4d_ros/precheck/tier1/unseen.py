@@ -23,7 +23,7 @@ from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 ARM, HAND, FINGERS = 1, 2, 4      # bits of the roles of links
-_FEWEST = 3                       # voxels; fewer are noise at an edge
+FEWEST = 3                       # voxels; fewer are noise at an edge
 
 _WHY = {
     Knowledge.OUTSIDE: "outside of the camera's view",
@@ -108,7 +108,7 @@ def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, st
              settings: Tier1Settings) -> list[_Entry]:
     """Return which links, and what `carriers` carry, go too far into the unknown."""
     unknown = (space.knowledge > Knowledge.REMEMBERED) & (space.swept & (ARM | HAND | FINGERS) > 0)
-    if np.count_nonzero(unknown) < _FEWEST:
+    if np.count_nonzero(unknown) < FEWEST:
         return []
     found = []
     for role in sorted(set(roles.values())):
@@ -117,7 +117,7 @@ def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, st
             continue
         for why, limit in limits(role, settings).items():
             bad = of_role & (space.knowledge == why) & (space.distance > limit)
-            if np.count_nonzero(bad) < _FEWEST:
+            if np.count_nonzero(bad) < FEWEST:
                 continue
             place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
             for name in (name for name in space.names if roles.get(name) == role):
@@ -153,7 +153,7 @@ def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
     """Return a note on what only memory vouches for."""
     by_memory = (space.knowledge == Knowledge.REMEMBERED) & (space.swept & (ARM | HAND) > 0)
     count = np.count_nonzero(by_memory)
-    if count < _FEWEST:
+    if count < FEWEST:
         return None
     age = float(space.age[by_memory].max())
     whose = ['what the robot hides'] if any(not view.late for view in scene.measuring) else []

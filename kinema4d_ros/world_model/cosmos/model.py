@@ -14,7 +14,7 @@ from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.types import (EventKind, Observation, PredictedFrame, Report, RobotRollout,
                                 silent, WorldEvent)
-from kinema4d_ros.world_model.base import check_camera, first_view, WorldModel
+from kinema4d_ros.world_model.base import check_camera, check_still_camera, first_view, WorldModel
 from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.cosmos.actions import ActionPlan
 from kinema4d_ros.world_model.cosmos.checkpoint import CosmosCheckpoint
@@ -182,12 +182,7 @@ def _check(observation: Observation, robot: RobotRollout) -> None:
         raise WorldModelError(
             'the robot is in no frame of the camera image, so whether the prediction follows it '
             'could not be seen; check the camera pose, or choose the world model kinematic')
-    moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
-    if moved > 5e-3:
-        raise WorldModelError(
-            f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}); '
-            'cosmos is given the motion of the hand alone: use a camera that stands still, or the '
-            'world model kinematic')
+    check_still_camera(robot, 'cosmos is given the motion of the hand alone')
 
 
 def _say_what_is_fast(values: np.ndarray, rate: float) -> None:

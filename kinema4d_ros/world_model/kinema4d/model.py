@@ -11,7 +11,7 @@ import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model.base import check_camera, WorldModel
+from kinema4d_ros.world_model.base import check_camera, check_still_camera, WorldModel
 from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.kinema4d import pointmap_codec
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
@@ -237,9 +237,4 @@ class Kinema4D(WorldModel):
             raise WorldModelError(
                 'the robot pointmap has NaN inside the robot mask; render it again '
                 '(kinema4d_ros.camera.RobotRenderer leaves NaN only outside)')
-        moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
-        if moved > 5e-3:
-            raise WorldModelError(
-                f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}); '
-                'this model knows only cameras that stand still: use another camera, or the world '
-                'model kinematic')
+        check_still_camera(robot, 'this model knows no other than cameras that stand still')

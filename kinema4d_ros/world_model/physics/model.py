@@ -75,33 +75,47 @@ class Physics(Frozen):
         if not observation.has_depth:
             yield from self._all_stays(observation, robot, seed, report, 'there is no depth')
             return
-        if not robot.chain:
-            raise WorldModelError(f'world model {self.name!r} needs the links of the robot as '
-                                  'rigid bodies; set RobotRollout.chain, see robot.robot_chain')
         scene = self._scene_of(observation, robot)
         if not scene.measuring:
             yield from self._all_stays(observation, robot, seed, report,
                                        'the views that are predicted have no depth')
             return
+        tale = self.told(scene, robot, seed=seed, report=report)
+        if tale is None:     # no level surface: nothing that things could stand on
+            yield from self._all_stays(
+                observation, robot, seed, report,
+                'the depth shows no level surface that things could stand on')
+            return
+        yield from draw_told(tale, scene, robot, report,
+                             self.setting['robot_depth_tolerance'],
+                             sigmas=tale.sigmas if len(tale.ensemble.runs) > 1 else None)
+
+    def told(self, scene: Scene, robot: RobotRollout, *, seed: int = 0,
+             report: Report = silent) -> Tale | None:
+        """
+        Return the tale of the simulations; None where nothing could be reconstructed.
+
+        :raises WorldModelError: the rollout has no `chain`, or no simulation was stable.
+        """
+        if not robot.chain:
+            raise WorldModelError(f'world model {self.name!r} needs the links of the robot as '
+                                  'rigid bodies; set RobotRollout.chain, see robot.robot_chain')
+        if not scene.measuring:
+            return None
         report('foresee', 0, 2)
         if self._seen is None or self._seen[0] is not scene:
             self._seen = scene, reconstruct_all(scene, self.setting['largest_object'])
         reconstruction = self._seen[1]
         report('foresee', 1, 2)
-        if reconstruction is None:     # no level surface: nothing that things could stand on
-            yield from self._all_stays(
-                observation, robot, seed, report,
-                'the depth shows no level surface that things could stand on')
-            return
+        if reconstruction is None:
+            return None
         story = best_story(scene, robot)     # which says what could not be seen
         tale = Tale(reconstruction, scene.views[reconstruction.source], robot, seed=seed,
                     members=self.setting['members'], threads=self.setting['threads'],
                     foreseen=[each.event for each in story.events],
                     check=lambda: report('foresee', 1, 2))
         report('foresee', 2, 2)
-        yield from draw_told(tale, scene, robot, report,
-                             self.setting['robot_depth_tolerance'],
-                             sigmas=tale.sigmas if len(tale.ensemble.runs) > 1 else None)
+        return tale
 
     def _all_stays(self, observation: Observation, robot: RobotRollout, seed: int,
                    report: Report, why: str) -> Iterator[PredictedFrame]:

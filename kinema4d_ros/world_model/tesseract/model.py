@@ -13,7 +13,7 @@ from kinema4d_ros.camera.points import merge, pointmap_from_depth
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
-from kinema4d_ros.world_model.base import check_camera, first_view, WorldModel
+from kinema4d_ros.world_model.base import check_camera, check_still_camera, first_view, WorldModel
 from kinema4d_ros.world_model.card import Metres, ModelCard
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard, require_stack
 from kinema4d_ros.world_model.tesseract.checkpoint import ADVICE, TesseractCheckpoint
@@ -95,12 +95,8 @@ class Tesseract(WorldModel):
             raise WorldModelError('this tesseract model is closed; make a new one')
         observation = first_view(observation)
         check_camera(observation, robot)
-        moved = np.abs(robot.T_base_camera - robot.T_base_camera[0]).max()
-        if moved > 5e-3:
-            raise WorldModelError(
-                f'the camera moves during the trajectory (its pose matrix changes by {moved:.3f}), '
-                'and the depth of tesseract is brought to metres by what was seen from where it '
-                'was; use a camera that stands still')
+        check_still_camera(robot, 'the depth of tesseract is brought to metres by what was seen '
+                           'from where it was')
         import torch
         size, count = engine.checkpoint.size, len(robot.times)
         fit = model_fit(observation.view.camera, size.width, size.height)

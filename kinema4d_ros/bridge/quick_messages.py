@@ -1,0 +1,124 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Numbers out of serialised messages that come hundreds of times a second.
+
+Deserialising a JointState makes a Python object of each number and costs more than all that a gate
+does with it. What is read here are CDR bytes as DDS hands them over: little endian, each value
+aligned to its size, counted from behind the header of four bytes. Whatever else comes is left to
+rclpy.
+"""
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from kinema4d_ros.bridge.motion import stamp_ns
+
+_LITTLE = b'\x00\x01'       # plain CDR
+_HEADER = 4                 # bytes
+_MOST = 4096                # names of a message that are read here
+
+
+class JointNumbers(NamedTuple):
+    """A JointState: each array has a value for each name, or none at all."""
+
+    stamp_ns: int
+    names: tuple[str, ...]
+    positions: np.ndarray      # float64 [rad or m]
+    velocities: np.ndarray     # float64 [rad/s or m/s]
+
+
+class JointStateReader:
+    """Reads serialised JointState messages; the names of each publisher are read once."""
+
+    def __init__(self) -> None:
+        """Begin without any names."""
+        self._known: dict[bytes, tuple[str, ...]] = {}     # by the bytes of frame and names
+
+    def key(self, raw: bytes) -> bytes | None:
+        """Return what all messages of a publisher have in common, None where it must be read."""
+        return next((known for known in self._known if raw.startswith(known, _HEADER + 8)), None)
+
+    def read(self, raw: bytes) -> JointNumbers:
+        """
+        Return the numbers of a message.
+
+        :raises Exception: it is no JointState.
+        """
+        if raw[:2] != _LITTLE:
+            return _read_slowly(raw)
+        known = self.key(raw)
+        if known is None:
+            at = _after_string(raw, _HEADER + 8)
+            count, at = _count(raw, at)
+            names = []
+            for _ in range(count):
+                end = _after_string(raw, at)
+                at = _aligned(at, 4)
+                names.append(raw[at + 4:end - 1].decode())
+                at = end
+            known = raw[_HEADER + 8:at]
+            if len(self._known) > 64:
+                self._known.clear()
+            self._known[known] = tuple(names)
+        seconds, nanoseconds = struct.unpack_from('<iI', raw, _HEADER)
+        positions, at = _numbers(raw, _HEADER + 8 + len(known))
+        velocities, _ = _numbers(raw, at)
+        return JointNumbers(seconds * 1_000_000_000 + nanoseconds, self._known[known], positions,
+                            velocities)
+
+
+def read_float64_array(raw: bytes) -> np.ndarray:
+    """
+    Return the data (N,) of a serialised Float64MultiArray.
+
+    :raises Exception: it is none.
+    """
+    if raw[:2] != _LITTLE or len(raw) < _HEADER + 12 \
+            or struct.unpack_from('<I', raw, _HEADER)[0]:
+        return np.array(deserialize_message(raw, Float64MultiArray).data, np.float64)
+    return _numbers(raw, _HEADER + 8)[0]
+
+
+def _read_slowly(raw: bytes) -> JointNumbers:
+    message = deserialize_message(raw, JointState)
+    return JointNumbers(stamp_ns(message.header.stamp), tuple(message.name),
+                        np.array(message.position), np.array(message.velocity))
+
+
+def _aligned(at: int, size: int) -> int:
+    return at + (_HEADER - at) % size
+
+
+def _count(raw: bytes, at: int) -> tuple[int, int]:
+    at = _aligned(at, 4)
+    count: int = struct.unpack_from('<I', raw, at)[0]
+    if count > _MOST:
+        raise ValueError(f'{count} names')
+    return count, at + 4
+
+
+def _after_string(raw: bytes, at: int) -> int:
+    at = _aligned(at, 4)
+    length: int = struct.unpack_from('<I', raw, at)[0]
+    end = at + 4 + length
+    if not length or end > len(raw):
+        raise ValueError('a text that does not end')
+    return end
+
+
+def _numbers(raw: bytes, at: int) -> tuple[np.ndarray, int]:
+    """Return a sequence of float64, and where it ends."""
+    at = _aligned(at, 4)
+    count: int = struct.unpack_from('<I', raw, at)[0]
+    at += 4
+    if not count:
+        return np.empty(0), at
+    at = _aligned(at, 8)
+    return np.frombuffer(raw, '<f8', count, at), at + 8 * count

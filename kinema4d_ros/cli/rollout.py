@@ -1,0 +1,233 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`kinema4d rollout`: whole tasks of policies in the predicted world."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinema4d_ros.cli.exits import Exit
+from kinema4d_ros.cli import precheck
+
+if TYPE_CHECKING:
+    from kinema4d_ros.policy.closed_loop.record import RolloutRecord
+
+_SAID = 10.0      # [s] between two lines about how far it is, where there is no terminal
+
+HELP = 'let policies do whole tasks in the predicted world'
+EPILOG = """\
+Each policy begins at each start: it is shown pictures of the predicted world and the joints, a part
+of its chunk is executed, the world model says what that does, and so on, until the task is solved,
+the policy is done, or time is up. The goal of the episode judges. Where too much of what the policy
+saw was never seen by a camera, or nothing can be foreseen, the run is UNSURE and no success.
+
+Each run is a line of FOLDER/records.jsonl. What has a line is not run again: stopped by Ctrl-C, or
+by anything else, the same command goes on from there. Exit code 1 where runs gave no result.
+
+a POLICY is an address, or NAME=ADDRESS:
+  recorded                        plays the motion of the episode; `still` does nothing
+  openpi://HOST:PORT?preset=NAME  a server in the dialect of openpi or RoboArena; the preset is a
+                                  YAML file, or one of config/policies: droid, libero, ...; further
+                                  options, after &: timeout [s], api_key, tip_link
+  python:MODULE:CALLABLE?KEY=VAL  CALLABLE(context, KEY=VAL) makes a policy for each run; the
+                                  context has robot, episode, seed (makers.RunContext)
+  NAME                            of an entry point of the group kinema4d_ros.policies
+
+examples:
+  kinema4d rollout recorded still --start libero_object_0_0_success --wrist libero
+  kinema4d rollout pi05='openpi://localhost:8000?preset=libero' --start mine/*.mcap --jobs 4
+  kinema4d rollout a=python:mine:make b=python:mine:make?noise=0.1 --start mine/*.mcap --seeds 0,1,2
+  kinema4d rollout recorded --start mine/*.mcap --world-model physics --episodes --videos"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('policies', metavar='POLICY', nargs='+', help='see below')
+    parser.add_argument('--start', metavar='EPISODE', nargs='+', required=True,
+                        help='.mcap files, or names of bundled episodes: their first observation, '
+                             'task and goal')
+    parser.add_argument('--seeds', type=seeds, default=(0,), metavar='0,1,2',
+                        help='each policy begins at each start once with each (default 0)')
+    parser.add_argument('--out', type=Path, default=Path('out/rollout'), metavar='FOLDER',
+                        help='for records.jsonl, which is continued (%(default)s)')
+    world = parser.add_argument_group('the world')
+    world.add_argument('--world-model', default='kinematic', metavar='NAME',
+                       help='that predicts it (default kinematic)')
+    world.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
+                       help='a setting of the world model; may be repeated')
+    world.add_argument('--world', default='predicted', metavar='ADDRESS',
+                       help='another world than a predicted one, as python:MODULE:CALLABLE')
+    world.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
+                       help='that a model which goes on from its own last picture predicts of each '
+                            'chunk (default 49)')
+    seen = parser.add_argument_group('what the policy sees and does')
+    seen.add_argument('--wrist', default='', metavar='VIEW',
+                      help='where a camera sits on the wrist that the episodes do not have: a YAML '
+                           'file, or one of config/views, such as libero')
+    seen.add_argument('--size', type=size, default=(224, 224), metavar='HxW',
+                      help='of its pictures, resized with black bars; 0x0 for those of the cameras '
+                           '(default 224x224)')
+    seen.add_argument('--executed', type=int, default=0, metavar='K',
+                      help='actions of a chunk that are executed before it is asked again (default '
+                           'all, or what the preset of a server says)')
+    ends = parser.add_argument_group('when a run ends')
+    ends.add_argument('--horizon', type=float, default=40.0, metavar='S',
+                      help="seconds of the robot's time (default %(default)g)")
+    ends.add_argument('--unseen', type=float, default=0.5, metavar='SHARE',
+                      help='a run is UNSURE when more of a picture that the policy looks at was '
+                           'never seen by a camera (default %(default)g)')
+    ends.add_argument('--drift', type=float, default=120.0, metavar='S',
+                      help='likewise when the last real picture is longer ago (default '
+                           '%(default)g)')
+    how = parser.add_argument_group('how it is run and kept')
+    how.add_argument('--jobs', type=int, default=0, metavar='N',
+                     help='processes (default half of the processors, on Ray all of them; a GPU '
+                          'serves one)')
+    how.add_argument('--ray', default='', metavar='ADDRESS',
+                     help='on a Ray cluster (the extra [cluster]) in place of processes; `local` '
+                          'for one on this machine')
+    how.add_argument('--episodes', action='store_true',
+                     help='keep each run as an episode too, FOLDER/episodes/NAME.mcap')
+    how.add_argument('--videos', action='store_true', help='and as a video, FOLDER/videos/NAME.mp4')
+    how.add_argument('--film-rate', type=float, default=5.0, metavar='HZ',
+                     help='pictures per second in both (default %(default)g)')
+    how.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
+                     help='where mesh packages are; may be repeated')
+    how.add_argument('--json', action='store_true', help='the records as JSON on stdout')
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Run what has no record, and show what came of all."""
+    import os
+
+    from kinema4d_ros.cli import show
+    from kinema4d_ros.episodes import find_episode
+    from kinema4d_ros.policy.closed_loop import RunLimits
+    from kinema4d_ros.policy.closed_loop.plan import named_policies, planned_runs, RolloutSettings
+    from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
+
+    out: Path = options.out
+    settings = RolloutSettings(
+        options.world, options.world_model, precheck.settings_of(options.set), options.frames,
+        options.size, options.wrist, options.executed,
+        RunLimits(options.horizon, options.unseen, options.drift),
+        str(out / 'episodes') if options.episodes else '',
+        str(out / 'videos') if options.videos else '', options.film_rate,
+        tuple(options.package_path))
+    runs = planned_runs(named_policies(options.policies),
+                        [str(find_episode(name)) for name in options.start], options.seeds)
+    jobs = options.jobs or (0 if options.ray else max(1, (os.cpu_count() or 2) // 2))
+    show.say_first_run()
+    with progress() as report:
+        try:
+            records = run_rollouts(runs, settings, out, jobs=jobs, ray=options.ray,
+                                   progress=report)
+        except KeyboardInterrupt:
+            print(f'\nstopped; what is done is in {out}, and the same command goes on from there',
+                  file=sys.stderr)
+            raise
+    if options.json:
+        show.write_json(records)
+    else:
+        print_records(records)
+        print(f'written: {out / "records.jsonl"}')
+    failed = [record for record in records if record.error]
+    for record in failed[:3]:
+        print(f'no result: {record.policy} from {record.start}: {record.error}', file=sys.stderr)
+    return Exit.FAIL if failed else Exit.PASS
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[RolloutRecord | None, int, int], None]]:
+    """Show how many runs are done and when the rest will be: a bar, or a line now and then."""
+    from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
+                               TimeElapsedColumn, TimeRemainingColumn)
+
+    from kinema4d_ros.cli.show import console
+
+    is_terminal, began = sys.stderr.isatty(), time.monotonic()
+    said, first = began, 0
+    counts: Counter[str] = Counter()
+    columns = (TextColumn('rollout'), BarColumn(), MofNCompleteColumn(), TextColumn(
+        '{task.description}'), TimeElapsedColumn(), TextColumn('left:'),
+        TimeRemainingColumn(elapsed_when_finished=False))
+    screen = console()
+    screen.stderr = True
+    with Progress(*columns, console=screen, transient=True, disable=not is_terminal) as bar:
+        task = bar.add_task('', total=None)
+
+        def report(record: RolloutRecord | None, done: int, total: int) -> None:
+            nonlocal said, first
+            if record is None:
+                first = done
+                if done:
+                    print(f'{done} of {total} runs are there already', file=sys.stderr)
+            else:
+                counts[_word(record)] += 1
+            words = ', '.join(f'{count} {word}' for word, count in counts.items())
+            bar.update(task, completed=done, total=total, description=words)
+            now = time.monotonic()
+            if not is_terminal and record is not None and (
+                    now - said >= _SAID or done in (first + 1, total)):
+                said = now
+                left = (now - began) / max(done - first, 1) * (total - done)
+                print(f'{done} of {total} runs ({words}), {left:.0f} s left', file=sys.stderr)
+
+        yield report
+
+
+def print_records(records: Sequence[RolloutRecord]) -> None:
+    """Print a table of policies, and each run below where there are few."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from kinema4d_ros.cli.show import console
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ('policy', 'runs', 'success', 'failure', 'UNSURE', 'no result', 'near misses',
+                    'seconds per run'):
+        table.add_column(heading, justify='left' if heading == 'policy' else 'right')
+    for policy in dict.fromkeys(record.policy for record in records):
+        mine = [record for record in records if record.policy == policy]
+        counts = Counter(_word(record) for record in mine)
+        near = sum(record.outcome.is_near_miss is True for record in mine)
+        table.add_row(escape(policy), str(len(mine)), *(
+            str(counts[word]) for word in ('success', 'failure', 'UNSURE', 'no result')),
+            str(near), f'{sum(record.wall_seconds for record in mine) / len(mine):.1f}')
+    out = console()
+    out.print(table)
+    if len(records) <= 12:
+        out.print()
+        for record in records:
+            out.print(f'{_word(record):9} {record.policy} from {record.start}, '
+                      f'{record.ended.value} after {record.duration:.1f} s: '
+                      f'{record.outcome.reason}', markup=False, highlight=False)
+
+
+def _word(record: RolloutRecord) -> str:
+    if record.error:
+        return 'no result'
+    return 'UNSURE' if record.success is None else 'success' if record.success else 'failure'
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Read seeds such as 0,1,2."""
+    words = text.split(',')
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise argparse.ArgumentTypeError(f'{text!r}; give whole numbers, each once, such as 0,1,2')
+    return tuple(map(int, words))
+
+
+def size(text: str) -> tuple[int, int]:
+    """Read a size such as 224x224."""
+    height, sign, width = text.partition('x')
+    if not sign or not height.isdecimal() or not width.isdecimal() \
+            or bool(int(height)) != bool(int(width)):
+        raise argparse.ArgumentTypeError(f'{text!r}; give HEIGHTxWIDTH, such as 224x224')
+    return int(height), int(width)

@@ -1,0 +1,103 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A licence for set points along a trajectory that passed."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kinema4d_ros.gate.path_monitor import PathMonitor
+from kinema4d_ros.gate.progress import PathProgress
+from kinema4d_ros.gate.reach import ProtectedClearance
+from kinema4d_ros.gate.request import ShadowSimAnswer
+from kinema4d_ros.gate.set_points.settings import SetPointSettings
+from kinema4d_ros.gate.settings import GateSettings
+from kinema4d_ros.gate.watch import Tolerances
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import JointTrajectory, Status
+
+_NS = 1e-9
+_BEHIND = 1.0      # [s] on the path by which the robot may lag behind its set points
+
+
+class PathLicence:
+    """
+    Holds for set points in a tube around the path that a PASS is about.
+
+    The tube is as wide as that of the trajectory gate: no joint may be off by more than
+    `path_tolerance`, and all together may displace no point by more than the clearance that was
+    judged. It is followed from its beginning, which must come while the verdict is valid, to its
+    end, with some time to spare; set points may be later than the trajectory, and not earlier.
+    """
+
+    def __init__(self, trajectory: JointTrajectory, answer: ShadowSimAnswer, robot: Robot,
+                 reaches: Mapping[str, float]) -> None:
+        """
+        Make the licence of a trajectory with its verdict.
+
+        :param reaches: see `gate.reach.reaches`.
+        :raises Kinema4DError: the trajectory cannot be sampled.
+        """
+        verdict = answer.verdict
+        assert verdict is not None
+        self.verdict, self._valid_until_ns, self._robot = verdict, answer.valid_until_ns, robot
+        self._start = verdict.start.positions
+        self._path = PathMonitor(trajectory, robot, self._start)
+        self._reaches, self._clearance = reaches, ProtectedClearance.of(verdict)
+        self._progress: PathProgress | None = None
+        self._began = 0.0
+
+    def why_over(self, now: float, now_ns: int, settings: SetPointSettings) -> str | None:
+        """Return why it holds no more: it did not begin in time, or has come to its end."""
+        if self.verdict.status is not Status.PASS:
+            return f'its verdict is {self.verdict.status.name}'
+        missing = set(settings.required_tiers) - set(self.verdict.tiers_passed)
+        if missing:
+            return f'tier {min(missing)} has not passed'
+        if self._progress is None:
+            late = (now_ns - self._valid_until_ns) * _NS
+            return None if late <= 0 else f'its verdict ended {late:.1f} s ago'
+        over = now - self._began - self._path.duration - settings.path_grace
+        return None if over <= 0 else f'it was to be over {over:.1f} s ago'
+
+    def why_not(self, reference: np.ndarray, other: np.ndarray, columns: np.ndarray,
+                here: np.ndarray, now: float, now_ns: int, settings: SetPointSettings
+                ) -> str | None:
+        """
+        Return why postures are not in the tube.
+
+        :param reference: (J,) [rad or m], which tells how far along the path it is.
+        :param other: (J,) [rad or m], which must be near it too.
+        :param columns: (n,) joints that set points move.
+        :param here: (J,) [rad or m] where the robot is.
+        :param now: steady time [s].
+        """
+        over = self.why_over(now, now_ns, settings)
+        if over is not None:
+            return over
+        names = self._robot.joint_names
+        foreign = [names[c] for c in columns if names[c] not in self._path.names]
+        if foreign:
+            return f'it does not move {foreign[0]}'
+        for name, place in zip(names, here):
+            if name not in self._path.names:
+                off = abs(place - self._start.get(name, np.nan))
+                if not off <= settings.start_tolerance:
+                    return f'{name} is {off:.3f} away from where it was to stand'
+        progress = self._progress or PathProgress(self._path, settings.path_window)
+        tolerances = Tolerances(GateSettings(
+            path_tolerance=settings.path_tolerance,
+            tracking_tolerance=settings.tracking_tolerance), self._reaches, self._clearance)
+        elapsed = 0.0 if self._progress is None else now - self._began
+        found = progress.update(dict(zip(names, reference)), elapsed)
+        reason = tolerances.why_astray(found.off, found.time)
+        if reason is not None:
+            return reason
+        at = progress.at
+        near = self._path.best(dict(zip(names, other)), max(at - _BEHIND, 0.0), at + _BEHIND,
+                               at + _BEHIND, at)
+        reason = tolerances.why_astray(near.off, near.time)
+        if reason is None and self._progress is None:
+            self._progress, self._began = progress, now
+        return reason

@@ -1,0 +1,170 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What has come of a task in a predicted world: by the goal's rubric, never by a picture."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Told
+from kinema4d_ros.policy.types import TaskOutcome
+from kinema4d_ros.precheck.goals import Goal, Region
+from kinema4d_ros.precheck.outcome import MovedObject, Outcome
+from kinema4d_ros.precheck.sequence import judge_goal
+from kinema4d_ros.scene import Scene
+from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Observation,
+                                RobotRollout, Severity)
+from kinema4d_ros.world_model.frozen import Frozen
+
+_LET_GO = (EventKind.RELEASE, EventKind.REST, EventKind.DROPPED, EventKind.SLIPPED_OUT)
+_AT_REST = 0.005     # [m] that something moves in the last `_WATCHED` of a motion, at most
+_WATCHED = 0.15      # [s]
+_LIFTED = 0.01       # [m]
+_AROUND = 0.05       # [m] beside the box in which the goal's object begins, its grasp
+_GROUND = 0.005      # [m] above the bottom of that box, where it may be what it stands on
+
+
+def is_solved(goal: Goal, robot: RobotRollout, told: Told | None) -> bool:
+    """
+    Return whether things are where the goal wants them, let go and at rest.
+
+    What is to be lifted need not be let go.
+    """
+    if told is None:
+        return False
+    in_hand = any(rule.kind == 'lifted' for rule in goal.rules)
+    before = int(np.searchsorted(robot.times, robot.times[-1] - _WATCHED))
+    for number, moving in enumerate(told.bodies):
+        if goal.margin(Outcome(moved=(_moved(moving),))) < 0:
+            continue
+        last = [each.event.kind for each in told.events if each.body == number
+                and each.event.kind in (*_LET_GO, EventKind.GRASP)][-1:]
+        way = np.linalg.norm(moving.center(-1) - moving.center(before))
+        if in_hand or (way < _AT_REST and last != [EventKind.GRASP]
+                       and (moving.held is None or moving.let_go is not None)):
+            return True
+    return False
+
+
+def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
+                      motion: JointTrajectory, goal: Goal | None) -> TaskOutcome:
+    """
+    Return what comes of a whole motion from an observation.
+
+    Tier 1 measures and foresees it, the same as before a motion is let pass, by simulation where
+    the settings say so; the goal's rubric says whether that is a success. Nothing is claimed where
+    tier 1 could not check, or the goal is as likely missed as met.
+    """
+    checker = simulator.checker()
+    result = checker.tier1(observation, motion)
+    if result.outcome is None:
+        why = [each.message for each in result.findings if each.severity > Severity.INFO]
+        return TaskOutcome(None, reason='; '.join(why) or 'nothing could be foreseen')
+    outcome = result.outcome
+    if stays_as_it_is(simulator):
+        outcome = Outcome()
+    clearance = math.nan if result.clearance is None else float(result.clearance.minimum)
+    gap, grasped = _grasp(simulator, observation, motion, goal, outcome)
+    if grasped and _is_stopped_before_grasp(outcome, result.findings):
+        grasped = False      # as success is not believed in then
+    success, probability, reason = None, math.nan, 'there is no goal to judge by'
+    if goal is not None:
+        likely, finding = judge_goal(goal, outcome, result.findings)
+        unchecked = [each.message for each in result.findings
+                     if each.code is FindingCode.NOT_CHECKED and each.severity > Severity.INFO]
+        if unchecked:
+            reason = '; '.join(unchecked)
+        elif likely is None:
+            reason = finding.message
+        elif likely == 0.5:
+            reason = 'nothing is known of whether the goal is met: ' + outcome.sentence
+        else:
+            success, probability, reason = likely > 0.5, float(likely), finding.message
+    return TaskOutcome(success, probability, reason, clearance, gap, grasped)
+
+
+def _is_stopped_before_grasp(outcome: Outcome, findings: Sequence[Finding]) -> bool:
+    """Return whether the robot runs into something before the first grasp."""
+    grasps = [event.time for event in outcome.events if event.kind is EventKind.GRASP]
+    hits = [each.time for each in findings if each.code is FindingCode.CONTACT
+            and each.severity is Severity.FAIL and each.time is not None]
+    return bool(grasps and hits) and min(hits) <= min(grasps)
+
+
+def stays_as_it_is(simulator: ShadowSimulator) -> bool:
+    """Return whether the world model says that nothing ever moves."""
+    model = simulator.world_model
+    return model is not None and model.tells and type(model).told is Frozen.told
+
+
+def _moved(moving: MovingBody) -> MovedObject:
+    body = moving.body
+    lowest = np.array([*body.center[:2], body.bottom])
+    return MovedObject(body.center.copy(), moving.center(-1),
+                       float(body.moved(lowest, moving.T_base_body[-1])[2]))
+
+
+def _grasp(simulator: ShadowSimulator, observation: Observation, motion: JointTrajectory,
+           goal: Goal | None, outcome: Outcome) -> tuple[float, bool | None]:
+    """Return the gap when the fingers closed [m], and whether the goal's object was lifted."""
+    checker = simulator.checker()
+    robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
+    if not scene.measuring or not can_grasp(robot):
+        return math.nan, None
+    story = best_story(scene, robot, checker.settings.grasping, pictures=False)
+    box = None if goal is None else goal.starts_in
+    gap = math.nan if box is None else gap_at_closing(scene, robot, story, box)
+    if stays_as_it_is(simulator):
+        return gap, False
+    kinds = {event.kind for event in outcome.events}
+    undecided = {event.time for event in outcome.events if event.kind is EventKind.UNDECIDED}
+    grasps = [event for event in outcome.events if event.kind is EventKind.GRASP
+              and (box is None or event.point_base is None or _near(event.point_base, box))]
+    if not grasps:
+        doubtful = kinds & {EventKind.UNSEEN_SPACE, EventKind.UNDECIDED}
+        return gap, None if doubtful or not outcome.is_known else False
+    if all(event.time in undecided for event in grasps):     # whether the fingers hold it
+        return gap, None
+    rises = [max(float(moving.center(frame)[2]) for frame in range(len(robot.times)))
+             - float(moving.center(0)[2]) for moving in story.bodies
+             if box is None or _near(moving.center(0), box)]
+    return gap, not rises or max(rises) > _LIFTED
+
+
+def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region) -> float:
+    """
+    Return how far the goal's object was from between the fingers when they closed [m].
+
+    The least of all times that they closed: 0 where a part of it was between them; NaN where they
+    never closed, or no camera sees the object.
+
+    :param box: in which the object begins.
+    """
+    points = scene.points.points_base
+    low, high = np.array(box.low), np.array(box.high)
+    low[2] += _GROUND
+    points = points[np.all((points >= low) & (points <= high), axis=1)].astype(np.float64)
+    moved = [moving for moving in story.bodies if _near(moving.body.center, box, 0.0)]
+    if not len(points):
+        return math.nan
+    fingers = Fingers(robot)
+    gaps = []
+    for closing in fingers.motions():
+        if not closing.closing:
+            continue
+        frame = closing.first
+        now = points
+        if moved and moved[0].first_frame <= frame:
+            T = moved[0].T_base_body[frame]
+            now = points @ T[:3, :3].T + T[:3, 3]
+        gaps.append(min(float(fingers.distance(now, each, float(fingers.gap[frame])).min())
+                        for each in range(closing.first, closing.last + 1)))
+    return min(gaps, default=math.nan)
+
+
+def _near(point: np.ndarray, box: Region, around: float = _AROUND) -> bool:
+    return bool(np.all(point >= np.array(box.low) - around)
+                and np.all(point <= np.array(box.high) + around))

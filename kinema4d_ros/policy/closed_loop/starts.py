@@ -1,0 +1,54 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where runs start: an episode's first observation, its task and its goal."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.precheck.goals import Goal, Region
+
+_BESIDE = 0.01      # [m] beside an object's box in which it is taken to begin
+
+
+def goal_of(episode: Episode) -> Goal | None:
+    """
+    Return the goal of an episode, with where the object that is meant begins; None without one.
+
+    The task names its object in words, which no geometry understands, so where the rubric does not
+    say it, the place is that of the recorded initial state. Nothing after it is looked at, and it
+    serves the rubric only, not the prediction.
+
+    :raises ConfigurationError: the rubric is none.
+    """
+    if not episode.metadata.goal:
+        return None
+    goal = Goal.of(episode.metadata.goal, f'the goal of {episode.path}')
+    if goal.starts_in is not None:
+        return goal
+    box = _where(episode, episode.metadata.carried_object)
+    return goal if box is None else dataclasses.replace(goal, starts_in=box)
+
+
+def _where(episode: Episode, name: str | None) -> Region | None:
+    """Return the box in which an object begins; None where nobody recorded that."""
+    box = None if name is None else episode.metadata.objects.get(name)
+    if name is None or box is None or name not in episode.truth.object_poses:
+        return None
+    times, poses = episode.truth.object_poses[name]
+    first = poses[max(int(np.searchsorted(times, 0.0, 'right')) - 1, 0)]
+    corners = np.stack(np.meshgrid(*zip(box.low, box.high), indexing='ij'), -1).reshape(-1, 3)
+    placed = corners @ first[:3, :3].T + first[:3, 3]
+    low, high = placed.min(0) - _BESIDE, placed.max(0) + _BESIDE
+    low[2] += _BESIDE      # not into what it stands on
+    return Region(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def task_of(episode: Episode) -> str:
+    """Return the name of an episode's task, which its starts share."""
+    metadata = episode.metadata
+    if metadata.suite and metadata.task >= 0:
+        return f'{metadata.suite}/{metadata.task}'
+    return metadata.task_text or episode.path.stem

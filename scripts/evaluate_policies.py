@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+r"""
+Run policies in the LIBERO simulator and in the predicted world, and compare what comes of it.
+
+`starts` and `simulate` need the simulator (see scripts/record_libero.py for its environment);
+`predict` and `compare` need this package as it is installed:
+
+  sim() { MUJOCO_GL=egl .venv-sim/bin/python scripts/evaluate_policies.py "$@"; }
+  sim starts --task libero_90/36,libero_90/65 --init 3,9 --out out/starts
+  sim simulate --starts out/starts --out out/true.jsonl
+  .venv/bin/python scripts/evaluate_policies.py predict --starts out/starts --world kinematic \
+      --out out/kinematic.jsonl
+  .venv/bin/python scripts/evaluate_policies.py compare --true out/true.jsonl \
+      --predicted out/kinematic.jsonl --out out/policies
+
+Runs that a file of records has are kept, so that an interrupted batch goes on where it stopped.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import itertools
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402 - after the path
+from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
+from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E402
+from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
+from kinema4d_ros.policy.task_start import TaskStart  # noqa: E402
+from kinema4d_ros.policy.types import Policy, TaskWorld  # noqa: E402
+
+KEPT_APART = range(30, 50)      # initial states that nothing is recorded of or tuned on
+HORIZON = 25.0                  # [s]
+
+
+def numbers(text: str) -> list[int]:
+    """Parse '3', '0-9' or '0,2,5-7'."""
+    spans = [part.split('-') for part in text.split(',')]
+    return [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
+
+
+def arguments() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest='command', required=True)
+    starts = commands.add_parser('starts', help='write what is seen first, one episode each')
+    starts.add_argument('--task', required=True, help='suite/number, separated by commas')
+    starts.add_argument('--init', type=numbers, required=True, help='initial states, 0-29')
+    for name, what in ('simulate', 'the truth'), ('predict', 'the predicted world'):
+        command = commands.add_parser(name, help=f'run policies in {what}')
+        command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
+        command.add_argument('--policy', default=','.join(SCRIPTED),
+                             help=f'of: {", ".join(SCRIPTED)}, or files NAME.npz of trained ones')
+        command.add_argument('--seed', type=numbers, default=[0], help='of the policies')
+        if name == 'predict':
+            command.add_argument('--world', default='kinematic', help='world model: kinematic, '
+                                 'physics, ...')
+    train = commands.add_parser('train', help='clone the scripted expert, as it moves from the '
+                                'first observation of recorded episodes')
+    train.add_argument('--starts', type=Path, nargs='+', required=True, help='folders of episodes')
+    train.add_argument('--steps', type=numbers, default=[300, 1500, 12000],
+                       help='after which a policy is written each')
+    serve = commands.add_parser('serve', help='serve one policy in the dialect of openpi')
+    serve.add_argument('--start', type=Path, required=True, help='episode that it begins from')
+    serve.add_argument('--policy', default='expert', help='as for `predict`')
+    serve.add_argument('--port', type=int, default=8000)
+    compare = commands.add_parser('compare', help='tables, JSON and a page')
+    compare.add_argument('--true', type=Path, required=True, help='records of `simulate`')
+    compare.add_argument('--predicted', type=Path, nargs='+', required=True,
+                         help='records of `predict`, a file for each world model')
+    for name, command in commands.choices.items():
+        if name != 'serve':
+            command.add_argument('--out', type=Path, required=True)
+    return parser.parse_args()
+
+
+def write_starts(options: argparse.Namespace) -> None:
+    """Write the first observation of each task in each initial state."""
+    if bad := sorted(set(options.init) & set(KEPT_APART)):
+        raise PolicyError(f'initial states {bad} are kept apart; choose some of 0-29')
+    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
+    from kinema4d_ros.robot.robot import Robot
+
+    urdf = (REPOSITORY / 'urdf' / 'panda' / 'panda.urdf').read_text()
+    robot = Robot.from_urdf(urdf)
+    for task in options.task.split(','):
+        suite, number = task.split('/')
+        scene = scene_of(suite, int(number))
+        for init in options.init:
+            path = options.out / f'{suite}_{number}_{init}.mcap'
+            if path.exists():
+                continue
+            LiberoWorld(scene, robot, init).write_start(path, urdf)
+            print(path, flush=True)
+
+
+def scene_of(suite: str, task: int):
+    """Return the simulated scene of a task, without what the simulator prints."""
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return LiberoScene(suite, task)
+
+
+def policy_of(name: str, start: TaskStart) -> Policy:
+    """Return a policy by its name, for a start."""
+    if name in SCRIPTED:
+        return ScriptedPolicy(start, SCRIPTED[name])
+    if name.endswith('.npz'):
+        from kinema4d_ros.policy.cloned import ClonedPolicy
+
+        return ClonedPolicy.load(Path(name), start)
+    raise PolicyError(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.npz')
+
+
+def simulated_worlds(paths: list[Path]) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
+    """Yield the simulator at each start, with the name of the task."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
+    from kinema4d_ros.robot.robot import Robot
+
+    scene = None
+    for path in paths:
+        episode = Episode.open(path)
+        start, meta = TaskStart.of(episode), episode.metadata
+        if scene is None or (scene.suite, scene.task) != (meta.suite, meta.task):
+            scene = scene_of(meta.suite, meta.task)
+        yield start, f'{meta.suite}/{meta.task}', LiberoWorld(
+            scene, Robot.from_urdf(episode.robot_description), meta.init)
+
+
+def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
+    """Yield the world as a model predicts it from each start, with the name of the task."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.closed_loop.starts import goal_of
+    from kinema4d_ros.policy.closed_loop.world import PredictedWorld
+    from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings
+    from kinema4d_ros.robot.robot import Robot
+    from kinema4d_ros.simulator import ShadowSimulator
+
+    settings = PrecheckSettings(physics=DynamicsRules(outcome=model == 'physics'))
+    for path in paths:
+        episode = Episode.open(path)
+        meta = episode.metadata
+        with ShadowSimulator(Robot.from_urdf(episode.robot_description), model,
+                             settings=settings) as simulator:
+            yield TaskStart.of(episode), f'{meta.suite}/{meta.task}', PredictedWorld(
+                simulator, episode.observation(), instruction=meta.task_text,
+                goal=goal_of(episode))
+
+
+class UntilFinished:
+    """A predicted world that is asked once, at the end: these policies say when they are done."""
+
+    def __init__(self, world: TaskWorld):
+        self._world, self.robot = world, world.robot
+        self.reset, self.execute, self.outcome = world.reset, world.execute, world.outcome
+
+    def is_solved(self) -> bool:
+        """Return False: what is foreseen of the whole motion counts."""
+        return False
+
+
+def run_all(options: argparse.Namespace) -> None:
+    """Run all policies from all starts, one record a line."""
+    is_true = options.command == 'simulate'
+    label = 'libero' if is_true else f'predicted:{options.world}'
+    known = {record.key for record in records(options.out)} if options.out.exists() else set()
+    wanted = list(itertools.product(options.policy.split(','), options.seed))
+    paths = [path for path in sorted(options.starts.glob('*.mcap'))
+             if any((label, Path(name).stem, path.stem, seed) not in known
+                    for name, seed in wanted)]
+    if not paths:
+        print('nothing to do')
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    worlds = simulated_worlds(paths) if is_true else predicted_worlds(paths, options.world)
+    for start, task, world in worlds:
+        for name, seed in wanted:
+            if (label, Path(name).stem, start.name, seed) in known:
+                continue
+            begun = time.perf_counter()
+            run = run_task(policy_of(name, start), world if is_true else UntilFinished(world),
+                           seed=seed, limits=RunLimits(horizon=HORIZON))
+            record = RolloutRecord(
+                policy=Path(name).stem, task=task, start=start.name, seed=seed, world=label,
+                outcome=run.outcome, ended=run.ended, instruction=start.instruction,
+                chunks=run.chunks, actions=run.actions, duration=run.duration,
+                unseen=run.unseen, drift=run.drift, policy_seconds=run.policy_seconds,
+                world_seconds=run.world_seconds, wall_seconds=time.perf_counter() - begun)
+            with options.out.open('a') as file:
+                file.write(record.to_json() + '\n')
+            print(f'{start.name} {record.policy} {seed}: {record.outcome.success}, grasped '
+                  f'{record.outcome.grasped}, gap {record.outcome.gap_at_closing:.3f} m, '
+                  f'{record.ended}, {record.wall_seconds:.1f} s', flush=True)
+
+
+def train_policies(options: argparse.Namespace) -> None:
+    """Train a policy, and write it after each number of steps."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.cloning import save, train
+
+    starts = []
+    for path in sorted(path for folder in options.starts for path in folder.glob('*.mcap')):
+        with contextlib.suppress(PolicyError):      # no pick-and-place
+            starts.append(TaskStart.of(Episode.open(path)))
+    print(f'{len(starts)} starts', flush=True)
+    for steps, layers, loss in train(starts, options.steps):
+        path = options.out / f'cloned_{steps}.npz'
+        save(path, layers)
+        print(f'{path}: mean squared error {loss:.4f}', flush=True)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve a policy until Ctrl-C; it is asked with all joint positions [rad or m] in order."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.wire import ObservationKeys, serve_policy, StateKey
+
+    start = TaskStart.of(Episode.open(options.start))
+    keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
+                                            tuple(start.joint_positions)),))
+    with serve_policy(policy_of(options.policy, start), keys, port=options.port) as server, \
+            contextlib.suppress(KeyboardInterrupt):
+        print(f'{server.address}: observation/joint_position is {", ".join(keys.states[0].joints)}'
+              f'; prompt "{start.instruction}"', flush=True)
+        server.wait()
+
+
+def records(path: Path) -> list[RolloutRecord]:
+    """Return the records of a file."""
+    return [RolloutRecord.from_json(line, f'{path}:{number}')
+            for number, line in enumerate(path.read_text().splitlines(), 1) if line]
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Write tables, JSON and a page."""
+    from kinema4d_ros.evaluation import policies
+
+    true, tables, figures = records(options.true), [], {}
+    for path in options.predicted:
+        runs = policies.pair(records(path), true)
+        figures[path.stem] = policies.summarize(runs)
+        tables.append(policies.markdown(path.stem, figures[path.stem]))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / 'policies.md').write_text('\n'.join(tables))
+    (options.out / 'policies.json').write_text(json.dumps(policies.as_json(figures), indent=1))
+    policies.write_page(options.out / 'policies.html', figures, {
+        path.stem: policies.pair(records(path), true) for path in options.predicted})
+    print('\n'.join(tables))
+
+
+def main() -> int:
+    """Do what is asked; return 1 where it cannot be done."""
+    options = arguments()
+    logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
+    try:
+        {'starts': write_starts, 'simulate': run_all, 'predict': run_all,
+         'train': train_policies, 'serve': serve, 'compare': compare}[options.command](options)
+    except Kinema4DError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

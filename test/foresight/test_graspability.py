@@ -1,0 +1,164 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Grasps that hold and grasps that do not, and landings that nobody saw, on ray-cast things."""
+from __future__ import annotations
+
+import dataclasses
+
+import gantry
+import numpy as np
+import pytest
+from scenes import bowl, box, can, pick_and_place, RED, World
+
+from kinema4d_ros.foresight import Hold
+from kinema4d_ros.foresight.fingers import GapMotion
+from kinema4d_ros.foresight.graspability import judge_grip
+from kinema4d_ros.precheck import Goal, MovedObject, Outcome
+from kinema4d_ros.precheck.sequence import judge_goal
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.scene.support import HeightMap
+from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity, Status)
+from kinema4d_ros.world_model import load_world_model
+
+AT, TO = (0.1, 0.15), (-0.05, -0.2)
+GOAL = Goal.of({'above': {'region': {'low': [-0.2, -0.35, 0.0], 'high': [0.1, -0.05, 0.25]}}})
+
+
+def judged(thing, aside=(0.0, 0.0), height=0.03):
+    """Return the verdict on a hand that grasps beside a thing's middle and puts it down at TO."""
+    world = World().add(RED, thing)
+    path = pick_and_place((AT[0] + aside[0], AT[1] + aside[1]), TO, height, height + 0.02)
+    joints = np.column_stack([path.positions, path.gaps / 2, path.gaps / 2])
+    observation = dataclasses.replace(
+        world.observe(path), joint_positions=dict(zip(gantry.JOINTS, joints[0])))
+    simulator = ShadowSimulator(Robot.from_urdf(gantry.URDF), None, gripper=gantry.GRIPPER)
+    return simulator.precheck(observation, JointTrajectory(gantry.JOINTS, path.times, joints),
+                              goal=GOAL)
+
+
+def doubts(verdict):
+    return [f for f in verdict.findings if f.severity is Severity.UNSURE and f.code in (
+        FindingCode.CLOSED_ON_NOTHING, FindingCode.UNDECIDED)]
+
+
+@pytest.mark.parametrize('thing, aside, height', [
+    (can(0.03, 0.08, (*AT, 0)), (0, 0), 0.03),
+    (can(0.03, 0.08, (*AT, 0)), (0, 0.006), 0.03),             # pushed to the middle
+    (box((0.05, 0.04, 0.03), (*AT, 0)), (0.01, 0), 0.01),
+    (bowl(0.065, 0.06, (*AT, 0)), (0, 0.06), 0.025),           # by its rim
+])
+def test_what_is_well_between_the_fingers_is_held(thing, aside, height):
+    verdict = judged(thing, aside, height)
+    assert not doubts(verdict), verdict.summary
+    assert verdict.success is not None and verdict.success > 0.8, verdict.summary
+
+
+@pytest.mark.parametrize('thing, aside, height, words', [
+    (can(0.046, 0.08, (*AT, 0)), (0, 0), 0.05, 'on both sides: it is wider than the 8.0 cm'),
+    (box((0.05, 0.05, 0.06), (*AT, 0)), (0, 0.03), 0.03, 'with one finger')])
+def test_what_is_not_held_is_foreseen_to_stay(thing, aside, height, words):
+    verdict = judged(thing, aside, height)
+    (doubt,) = doubts(verdict)
+    assert doubt.code is FindingCode.CLOSED_ON_NOTHING and words in doubt.message
+    assert verdict.status is not Status.PASS and verdict.success < 0.05
+    assert not any(f.code is FindingCode.GRASP for f in verdict.findings)
+
+
+def test_what_may_be_held_has_no_probability():
+    verdict = judged(can(0.03, 0.08, (*AT, 0)), (0.031, 0))        # at the end of its width
+    (doubt,) = doubts(verdict)
+    assert doubt.code is FindingCode.UNDECIDED and 'beside its middle' in doubt.message
+    assert verdict.success is None and verdict.status is not Status.PASS
+    (goal,) = [f for f in verdict.findings if f.code is FindingCode.GOAL]
+    assert goal.severity is Severity.UNSURE and 'is not known' in goal.message
+
+
+def test_the_predicted_pictures_leave_what_is_not_held():
+    world = World().add(RED, can(0.046, 0.08, (*AT, 0)))
+    path = pick_and_place(AT, TO, 0.05)
+    frames = list(load_world_model('kinematic').predict(world.observe(path), path.rollout()))
+    events = [event for frame in frames for event in frame.events]
+    assert [event.kind for event in events] == [EventKind.CLOSED_ON_NOTHING]
+    assert 'wider' in events[0].message and frames[-1].carried_point_base is None
+
+
+class Hand:
+    """Fingers 8 cm apart along y, 2 cm wide and thick, 4 cm long, tips at z = 0."""
+
+    gap, lower, upper = np.array([0.08]), np.array([-0.04]), np.array([0.04])
+    lower_thickness = upper_thickness = np.array([0.02])
+
+    def in_hand(self, points, frame):
+        return points[:, [1, 2, 0]] * [1, -1, 1]
+
+    def size(self, frame):
+        return 0.04, 0.02
+
+
+def block(width, middle=0.0, deep=0.03, aside=0.0, length=0.06):
+    """Return points of a block between the fingers, 3 mm apart, and 5 cm below their tips."""
+    x, y, z = np.meshgrid(np.arange(aside - length / 2, aside + length / 2, 0.003),
+                          np.arange(middle - width / 2, middle + width / 2 + 1e-9, 0.003),
+                          np.arange(-0.05, deep + 1e-9, 0.003))
+    return np.column_stack([x.ravel(), y.ravel(), z.ravel()])
+
+
+@pytest.mark.parametrize('points, hold', [
+    (block(0.06), Hold.HOLDS), (block(0.04, 0.019), Hold.HOLDS),
+    (block(0.09), Hold.FAILS), (block(0.05, 0.03), Hold.FAILS),
+    (block(0.06, 0.014), Hold.UNKNOWN),                       # 4 mm under one finger
+    (block(0.006, 0.047), Hold.FAILS),                        # all of it under one finger
+    (np.r_[block(0.006, 0.01), block(0.006, 0.05)], Hold.UNKNOWN),     # hollow: two walls
+    (block(0.06, deep=0.002), Hold.FAILS), (block(0.06, deep=0.005), Hold.UNKNOWN),
+    (block(0.04, aside=0.03, length=0.05), Hold.UNKNOWN),
+    (block(0.04, aside=0.02, length=0.05), Hold.HOLDS), (block(0.06)[:0], Hold.FAILS)])
+def test_a_grip_by_hand(points, hold):
+    whole = points if len(points) else block(0.06)
+    assert judge_grip(Hand(), GapMotion(0, 0, True), points, whole).hold is hold
+
+
+@pytest.mark.parametrize('stops, hold', [(0.0, Hold.HOLDS), (0.058, Hold.HOLDS),
+                                         (0.062, Hold.UNKNOWN), (0.07, Hold.FAILS)])
+def test_fingers_that_stop_wider_apart_than_a_thing_hold_nothing(stops, hold):
+    hand, points = Hand(), block(0.06)
+    hand.gap = np.array([0.08, stops])
+    grip = judge_grip(hand, 0, points, points, 1)
+    assert grip.hold is hold
+    assert hold is Hold.HOLDS or f'stop {100 * stops:.1f} cm apart' in grip.why
+
+
+def test_ground_that_nobody_saw():
+    near = np.stack(np.meshgrid(np.arange(-0.2, 0.0, 0.002), np.arange(-0.2, 0.2, 0.002), [0.0]),
+                    -1).reshape(-1, 3)
+    ground = HeightMap(near, np.zeros(2), 0.25)
+    grid = np.stack(np.meshgrid(np.arange(-0.02, 0.02, 0.004), np.arange(-0.02, 0.02, 0.004)),
+                    -1).reshape(-1, 2)
+    assert ground.seen_share(grid - [0.1, 0.0]) == 1.0
+    assert ground.seen_share(grid + [0.1, 0.0]) == 0.0
+    assert 0.5 <= ground.seen_share(grid) < 0.9      # gaps of two cells are seen
+    assert ground.seen_share(grid + [5.0, 0.0]) == 0.0
+
+
+def moved(**doubt) -> Outcome:
+    return Outcome(moved=(MovedObject(np.array([*AT, 0.04]), np.array([*TO, 0.04]), 0.0, **doubt),))
+
+
+@pytest.mark.parametrize('doubt', [{'grip_doubt': 'who knows'}, {'landing_doubt': 'who knows'}])
+def test_what_nobody_knows_has_no_probability_but_where_it_makes_no_difference(doubt):
+    assert GOAL.probability(moved()) > 0.9 and GOAL.why_unknown(moved()) is None
+    assert GOAL.probability(moved(**doubt)) is None
+    assert 'who knows' in GOAL.why_unknown(moved(**doubt))
+    away = Goal.of({'inside': {'region': {'low': [0.3, 0.3, 0], 'high': [0.4, 0.4, 0.1]}}})
+    assert away.probability(moved(**doubt)) < 0.05
+    probability, finding = judge_goal(GOAL, moved(**doubt), ())
+    assert probability is None and finding.severity is Severity.UNSURE
+
+
+@pytest.mark.parametrize('value, severity, success', [
+    (-0.008, Severity.UNSURE, None), (-0.003, Severity.UNSURE, 0.92),
+    (-0.008, Severity.FAIL, 0.2), (-0.008, Severity.INFO, 0.92)])
+def test_a_robot_that_may_be_stopped_may_not_arrive(value, severity, success):
+    contact = Finding(FindingCode.CONTACT, severity, 'may be pressed', value=value, unit='m')
+    found, _ = judge_goal(GOAL, moved(), [contact])
+    assert found == (success if success is None else pytest.approx(success, abs=0.01))

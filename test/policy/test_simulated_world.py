@@ -1,0 +1,105 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The LIBERO simulator as a world for policies, where it is installed."""
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.types import JointTrajectory
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / 'scripts' / 'evaluate_policies.py'
+with_simulator = pytest.mark.skipif(importlib.util.find_spec('libero') is None,
+                                    reason='the LIBERO simulator is not installed (optional)')
+without_simulator = pytest.mark.skipif(importlib.util.find_spec('libero') is not None,
+                                       reason='the LIBERO simulator is installed')
+
+
+@pytest.fixture(scope='module')
+def world():
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
+    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
+    from kinema4d_ros.robot.robot import Robot
+    robot = Robot.from_file(ROOT / 'urdf' / 'panda' / 'panda.urdf')
+    return LiberoWorld(LiberoScene('libero_object', 0), robot, 10)
+
+
+@pytest.fixture(scope='module')
+def start(world, tmp_path_factory):
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.task_start import TaskStart
+    path = tmp_path_factory.mktemp('starts') / f'{world.name}.mcap'
+    world.reset()
+    world.write_start(path, (ROOT / 'urdf' / 'panda' / 'panda.urdf').read_text())
+    return TaskStart.of(Episode.open(path))
+
+
+def run(world, start, errors=None):
+    """Return what comes of a script in the simulator."""
+    from kinema4d_ros.policy.closed_loop.run import run_task
+    from kinema4d_ros.policy.scripted import ScriptedErrors, ScriptedPolicy
+    return run_task(ScriptedPolicy(start, errors or ScriptedErrors()), world).outcome
+
+
+@with_simulator
+def test_the_first_observation_is_written_as_it_is(world, start):
+    observation = world.reset()
+    assert start.name == world.name == 'libero_object_0_10'
+    assert start.instruction == observation.instruction
+    assert start.joint_positions == pytest.approx(observation.joint_positions)
+
+
+@with_simulator
+def test_the_expert_solves_the_task_the_same_way_twice(world, start):
+    first, second = run(world, start), run(world, start)
+    assert first.success and first.grasped and first.gap_at_closing == 0.0
+    assert first == second or np.isnan(first.min_clearance)
+    assert first.gap_at_closing == second.gap_at_closing
+
+
+@with_simulator
+def test_fingers_that_close_above_the_object_have_a_gap_and_no_grasp(world, start):
+    from kinema4d_ros.policy.scripted import ScriptedErrors
+    outcome = run(world, start, ScriptedErrors(early_closing=1.0))
+    assert outcome.success is False and outcome.grasped is False
+    assert 0.0 < outcome.gap_at_closing < 0.09
+
+
+@with_simulator
+def test_fingers_that_stay_open_have_no_gap(world, start):
+    world.reset()
+    here = [start.joint_positions[name] for name in start.joint_positions]
+    world.execute(JointTrajectory(tuple(start.joint_positions), np.array([0.0, 0.5]),
+                                  np.array([here, here])))
+    outcome = world.outcome()
+    assert np.isnan(outcome.gap_at_closing) and outcome.success is False
+
+
+@with_simulator
+def test_a_joint_that_the_robot_lacks_is_named(world):
+    world.reset()
+    with pytest.raises(PolicyError, match='no joint wheel'):
+        world.execute(JointTrajectory(('wheel',), np.array([0.0, 1.0]), np.zeros((2, 1))))
+
+
+def command(*arguments):
+    """Run the script to its end."""
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], text=True, timeout=120,
+                          capture_output=True, check=False)
+
+
+def test_initial_states_that_are_kept_apart_are_refused(tmp_path):
+    done = command('starts', '--task', 'libero_object/0', '--init', '29-31', '--out', tmp_path)
+    assert done.returncode == 1 and '[30, 31] are kept apart' in done.stderr
+
+
+@without_simulator
+def test_a_missing_simulator_says_what_to_install(tmp_path):
+    done = command('starts', '--task', 'libero_object/0', '--init', '0', '--out', tmp_path)
+    assert done.returncode == 1
+    assert 'requirements/sim.txt' in done.stderr and 'Traceback' not in done.stderr
