@@ -24,8 +24,8 @@ import numpy as np
 from bench.timing import interleave, median, row
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.policy import ActionFormat, ActionReader, PolicyObservation
-from kinema4d_ros.policy.chunk_check import ChunkChecker, SimulatorJudge
-from kinema4d_ros.policy.chunk_guard import ChunkGuard, Judge
+from kinema4d_ros.policy.chunk_check import ChunkChecker, SimulatorPrecheck
+from kinema4d_ros.policy.chunk_guard import ChunkGuard, PathPrecheck
 from kinema4d_ros.policy.chunk_settings import ChunkSettings
 from kinema4d_ros.policy.wire import (ObservationKeys, PictureKey, PolicyClient, serve_proxy,
                                       StateKey, Translator)
@@ -61,8 +61,8 @@ def compare(repeats: int, questions: int) -> list[dict]:
     observation = PolicyObservation('pick it up', {'exterior': image, 'wrist': image},
                                     dict(seen.joint_positions))
     with peer(actions) as address, ShadowSimulator(robot, None) as simulator:
-        judges: dict[str, Judge] = {
-            'tiers 0 and 1 judged': SimulatorJudge(simulator, lambda: dataclasses.replace(seen)),
+        judges: dict[str, PathPrecheck] = {
+            'tiers 0 and 1 judged': SimulatorPrecheck(simulator, lambda: dataclasses.replace(seen)),
             'no verdict': lambda paths, joints: [decide({0: []}, required=(0,)) for _ in paths]}
         rows = []
         for what, judge in judges.items():

@@ -28,6 +28,7 @@ COMMANDS = {
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',
     'proxy': 'kinema4d_ros.cli.proxy',
+    'detect-actions': 'kinema4d_ros.cli.detect_actions',
     'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',

@@ -11,7 +11,7 @@ import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.policy.action_chunks import ActionReader
-from kinema4d_ros.policy.chunk_guard import Choice, Chunk, ChunkGuard
+from kinema4d_ros.policy.chunk_guard import Choice, ChunkMotion, ChunkGuard
 from kinema4d_ros.policy.hold import hold_actions
 from kinema4d_ros.policy.plausible import why_implausible
 from kinema4d_ros.simulator import ShadowSimulator
@@ -93,7 +93,7 @@ class ChunkChecker:
         asked = self.guard.clock() if asked is None else asked
         given: list[np.ndarray | str] = [actions]
 
-        def another() -> Chunk | None:
+        def another() -> ChunkMotion | None:
             more = sample()
             if more is None:
                 return None
@@ -115,7 +115,7 @@ class ChunkChecker:
         self._before = still[-_MOST_BEFORE:]
         return CheckedChunk(still, True, choice)
 
-    def _motion(self, actions: np.ndarray | str, joints: Mapping[str, float]) -> Chunk:
+    def _motion(self, actions: np.ndarray | str, joints: Mapping[str, float]) -> ChunkMotion:
         if isinstance(actions, str):
             return actions
         before = self._before if self.reader.form.velocity is not None else None
@@ -131,13 +131,13 @@ class ChunkChecker:
             return str(error)
 
 
-class SimulatorJudge:
+class SimulatorPrecheck:
     """Judges by a ShadowSimulator, in plain Python."""
 
     def __init__(self, simulator: ShadowSimulator, observe: Callable[[], Observation],
                  **options: Any) -> None:
         """
-        Judge against what `observe` returns each time.
+        PathPrecheck against what `observe` returns each time.
 
         :param options: of `ShadowSimulator.precheck`, such as tiers and goal.
         """

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.policy.chunk_settings import ChunkMode, ChunkSettings, Execution, Resample
+from kinema4d_ros.policy.chunk_settings import ChunkMode, ChunkSettings, ChunkExecution, Resample
 from kinema4d_ros.policy.splice import splice, UnderWay
 from kinema4d_ros.precheck.ranking import rank
 from kinema4d_ros.precheck.verdict import decide, not_checked
@@ -23,7 +23,7 @@ from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, 
 _SAG = 0.05     # [rad or m] a joint that is nearer to its command is held by it
 
 
-class Judge(Protocol):
+class PathPrecheck(Protocol):
     """What judges paths that begin now: a ShadowSimulator, the node shadow_sim, or a test."""
 
     def __call__(self, paths: Sequence[JointTrajectory],
@@ -37,7 +37,7 @@ class Judge(Protocol):
 
 
 #: a chunk as a motion from its first action's period on, or why it is none
-Chunk = JointTrajectory | str
+ChunkMotion = JointTrajectory | str
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class ChunkGuard:
     It keeps one path, however long it runs.
     """
 
-    def __init__(self, robot: Robot, judge: Judge, settings: ChunkSettings | None = None, *,
+    def __init__(self, robot: Robot, judge: PathPrecheck, settings: ChunkSettings | None = None, *,
                  live: Callable[[], Mapping[str, float]] | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         """
-        Judge by `judge` what a client of `robot` is to execute.
+        PathPrecheck by `judge` what a client of `robot` is to execute.
 
         :param live: returns where the joints are now [rad or m]; None where the robot stands still
             until it has an answer, so that they are where they were when it was asked.
@@ -91,12 +91,12 @@ class ChunkGuard:
         """Forget what the client executes: another task begins, from rest."""
         self.under_way = None
 
-    def choose(self, first: Chunk, joints: Mapping[str, float], *, asked: float,
-               sample: Callable[[], Chunk | None] = lambda: None,
+    def choose(self, first: ChunkMotion, joints: Mapping[str, float], *, asked: float,
+               sample: Callable[[], ChunkMotion | None] = lambda: None,
                told: Mapping[str, float] | None = None,
                handover: float | None = None) -> Choice:
         """
-        Judge a chunk, and others where one is asked for, and remember what is then executed.
+        PathPrecheck a chunk, and others where one is asked for, and remember what is then executed.
 
         :param joints: where the robot was then [rad or m], by name.
         :param asked: steady time of the observation [s].
@@ -115,7 +115,7 @@ class ChunkGuard:
         else:
             self._judge_all([first], joints, now_at, asked, handover, verdicts, paths)
             if settings.resample is Resample.ALWAYS or not verdicts[0].passed:
-                more: list[Chunk] = []
+                more: list[ChunkMotion] = []
                 while len(more) + 1 < settings.samples \
                         and self.clock() - began < settings.sampling_time:
                     if (another := sample()) is None:
@@ -169,7 +169,7 @@ class ChunkGuard:
         self.under_way = UnderWay(JointTrajectory(
             tuple(held), np.zeros(1), np.array([list(held.values())])), now)
 
-    def _judge_all(self, chunks: Sequence[Chunk], joints: Mapping[str, float],
+    def _judge_all(self, chunks: Sequence[ChunkMotion], joints: Mapping[str, float],
                    now_at: Mapping[str, float], asked: float, handover: float | None,
                    verdicts: list[Verdict], paths: list[JointTrajectory | None]) -> None:
         """Add a verdict and a path for each chunk, asking the judge once."""
@@ -194,14 +194,14 @@ class ChunkGuard:
         answers = iter(given)
         verdicts += [next(answers) if verdict is None else verdict for verdict in found]
 
-    def _path(self, chunk: Chunk, joints: Mapping[str, float], asked: float,
+    def _path(self, chunk: ChunkMotion, joints: Mapping[str, float], asked: float,
               handover: float | None, now: float) -> tuple[JointTrajectory | None, Verdict | None]:
         """Return what a chunk makes the robot do from now on, and what is known of it already."""
         if isinstance(chunk, str):
             return None, _unsure(chunk)
         if (far := self._far(chunk, joints)) is not None:
             return chunk, decide({0: [far]}, required=(0,))
-        overlapping = handover is not None or self.settings.execution is Execution.OVERLAPPING
+        overlapping = handover is not None or self.settings.execution is ChunkExecution.OVERLAPPING
         try:
             if overlapping:
                 switch = now + self.settings.latency if handover is None else handover

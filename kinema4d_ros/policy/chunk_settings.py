@@ -17,7 +17,7 @@ class ChunkMode(enum.StrEnum):
     MONITOR = 'monitor'     # by nothing: it is told, and goes on
 
 
-class Execution(enum.StrEnum):
+class ChunkExecution(enum.StrEnum):
     """When a client executes what it was answered."""
 
     SEQUENTIAL = 'sequential'       # from its first action on, and asks again when it is done
@@ -49,7 +49,7 @@ class ChunkSettings:
     """
 
     mode: ChunkMode = ChunkMode.ENFORCE
-    execution: Execution = Execution.SEQUENTIAL
+    execution: ChunkExecution = ChunkExecution.SEQUENTIAL
     samples: int = 1
     resample: Resample = Resample.REFUSED
     sampling_time: float = 5.0
@@ -61,7 +61,7 @@ class ChunkSettings:
     def __post_init__(self) -> None:
         """Refuse what means nothing."""
         object.__setattr__(self, 'mode', ChunkMode(self.mode))
-        object.__setattr__(self, 'execution', Execution(self.execution))
+        object.__setattr__(self, 'execution', ChunkExecution(self.execution))
         object.__setattr__(self, 'resample', Resample(self.resample))
         if self.samples < 1:
             raise ConfigurationError(f'samples must be at least 1, got {self.samples}')

@@ -26,7 +26,7 @@ PARTS = ('joints', 'gripper', 'fingers', 'joints_and_grippers', 'tip_position', 
 
 
 @dataclass(frozen=True)
-class PictureKey:
+class PresetPicture:
     """A picture as the policy wants it, RGB uint8, resized with black bars."""
 
     key: str                        # of the request; parts of nested ones joined by /
@@ -38,7 +38,7 @@ class PictureKey:
 
 
 @dataclass(frozen=True)
-class StateKey:
+class PresetState:
     """A vector of the robot's state, put together from `PARTS`."""
 
     key: str
@@ -91,8 +91,8 @@ class PolicyPreset:
     actions: PresetActions
     grippers: tuple[PresetGripper, ...] = ()
     instruction: str = 'prompt'
-    pictures: Mapping[str, PictureKey] = field(default_factory=dict)
-    state: tuple[StateKey, ...] = ()
+    pictures: Mapping[str, PresetPicture] = field(default_factory=dict)
+    state: tuple[PresetState, ...] = ()
 
     @classmethod
     def load(cls, name: str | Path) -> PolicyPreset:

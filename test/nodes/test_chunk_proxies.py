@@ -18,7 +18,7 @@ from kinema4d_ros import ActionFormat, PolicyObservation
 from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_message,
                                         trajectory_message)
 from kinema4d_ros.errors import ConfigurationError, PolicyError
-from kinema4d_ros.nodes.chunks.action_chunk_proxy import refused, service_type, why_none
+from kinema4d_ros.nodes.chunks.action_chunk_proxy import refused, service_type, why_no_chunk
 from kinema4d_ros.nodes.chunks.chunk_messages import chunk_of
 from kinema4d_ros.nodes.chunks.parameters import ACTION_CHUNK_PROXY, POLICY_PROXY
 from kinema4d_ros.nodes.chunks.policy_proxy import key_of
@@ -340,8 +340,8 @@ def test_answers_of_other_types_are_read():
                                                             np.zeros((2, 1))))
     answer = Grove()
     np.testing.assert_allclose(chunk_of(answer, 0.0).times, [0.1, 0.2])
-    assert why_none(answer) == '' and refused(answer, 'no').ok is False
+    assert why_no_chunk(answer) is None and refused(answer, 'no').ok is False
     answer.ok = False
-    assert why_none(answer) == 'it says no more'
+    assert why_no_chunk(answer) == 'it says no more'
     answer.chunk.points.reverse()
     assert 'does not increase' in chunk_of(answer, 0.0)

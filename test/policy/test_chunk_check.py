@@ -11,7 +11,7 @@ from robots import ROOT
 from kinema4d_ros import ActionFormat, ActionReader, Episode, Reference, Robot, ShadowSimulator
 from kinema4d_ros.errors import ConfigurationError, ObservationError, TrajectoryError
 from kinema4d_ros.policy import GripperColumn, VelocityResponse
-from kinema4d_ros.policy.chunk_check import ChunkChecker, SimulatorJudge
+from kinema4d_ros.policy.chunk_check import ChunkChecker, SimulatorPrecheck
 from kinema4d_ros.policy.chunk_guard import ChunkGuard
 from kinema4d_ros.policy.chunk_settings import ChunkSettings
 from kinema4d_ros.policy.hold import hold_actions
@@ -324,7 +324,7 @@ def test_a_recorded_motion_into_the_table_is_held_before_it_touches():
     with ShadowSimulator(robot, None) as simulator:
         reader = ActionReader(robot, ActionFormat(20.0, plan.joint_names))
         guarded = ChunkChecker(reader, ChunkGuard(
-            robot, SimulatorJudge(simulator, lambda: observation)))
+            robot, SimulatorPrecheck(simulator, lambda: observation)))
         times = np.arange(1, int(plan.duration * 20)) / 20.0
         rows = np.stack([np.interp(times, plan.times, column) for column in plan.positions.T], 1)
         checked = guarded.check(rows, dict(observation.joint_positions))

@@ -24,7 +24,7 @@ from kinema4d_ros.errors import ConfigurationError, Kinema4DError, ObservationEr
 from kinema4d_ros.nodes.chunks.chunk_messages import chunk_of, held_chunk, period_of
 from kinema4d_ros.nodes.chunks.parameters import ACTION_CHUNK_PROXY as TABLE
 from kinema4d_ros.nodes.chunks.proxy_node import ProxyNode
-from kinema4d_ros.policy.chunk_guard import Choice, Chunk
+from kinema4d_ros.policy.chunk_guard import Choice, ChunkMotion
 
 _OURS = 'held', 'verdict'       # fields that only our own type has
 
@@ -77,18 +77,18 @@ class ActionChunkProxy(ProxyNode):
         if getattr(request, 'new_episode', False):
             guard.forget()
         answers = [self._ask(request)]
-        if why := why_none(answers[0]):
+        if why := why_no_chunk(answers[0]):
             raise PolicyError(f'the policy has no chunk: {why}')
 
-        def chunk(answer: Any) -> Chunk:
+        def chunk(answer: Any) -> ChunkMotion:
             return chunk_of(answer, self.values['period'])
 
-        def sample() -> Chunk | None:
+        def sample() -> ChunkMotion | None:
             try:
                 answers.append(self._ask(request))
             except Kinema4DError:
                 return None
-            return why_none(answers[-1]) or chunk(answers[-1])
+            return why_no_chunk(answers[-1]) or chunk(answers[-1])
 
         first = chunk(answers[0])
         handover, frozen = None, getattr(request, 'frozen_prefix_steps', 0)
@@ -161,11 +161,11 @@ def service_type(name: str) -> Any:
     return found
 
 
-def why_none(answer: Any) -> str:
-    """Return why an answer says that there is no chunk; '' where there is one."""
+def why_no_chunk(answer: Any) -> str | None:
+    """Return why an answer says that there is no chunk; None where there is one."""
     failed = getattr(answer, 'ok', True) is False \
         or getattr(answer, 'status', None) == getattr(type(answer), 'ERROR', object())
-    return (answer.message or 'it says no more') if failed else ''
+    return (answer.message or 'it says no more') if failed else None
 
 
 def refused(answer: Any, reason: str) -> Any:

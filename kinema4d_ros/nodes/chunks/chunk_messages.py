@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 
 from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.errors import TrajectoryError
-from kinema4d_ros.policy.chunk_guard import Chunk
+from kinema4d_ros.policy.chunk_guard import ChunkMotion
 from kinema4d_ros.types import JointTrajectory
 
 _MOST_ROWS = 2000
@@ -24,7 +24,7 @@ def period_of(answer: Any, otherwise: float) -> float:
     return told if told > 0 else otherwise
 
 
-def chunk_of(answer: Any, period: float) -> Chunk:
+def chunk_of(answer: Any, period: float) -> ChunkMotion:
     """
     Return the motion of an answer's chunk, its times from the observation on; or why it is none.
 

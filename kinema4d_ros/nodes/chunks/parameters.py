@@ -8,7 +8,7 @@ from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
-from kinema4d_ros.policy.chunk_settings import ChunkMode, ChunkSettings, Execution, Resample
+from kinema4d_ros.policy.chunk_settings import ChunkMode, ChunkSettings, ChunkExecution, Resample
 
 _COMMON = (
     # what is checked
@@ -18,7 +18,7 @@ _COMMON = (
     Parameter('execution', str, 'sequential',
               'When the client executes an answer: sequential, from its first action on; '
               'overlapping, each action at its time after the observation, while the chunk before '
-              'is still executed (real-time chunking)', choices=tuple(Execution)),
+              'is still executed (real-time chunking)', choices=tuple(ChunkExecution)),
     Parameter('latency', float, 0.0,
               'overlapping: time from the answer until the client goes over to it', unit='s',
               minimum=0.0, maximum=10.0),

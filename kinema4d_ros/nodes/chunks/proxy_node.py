@@ -15,7 +15,7 @@ from kinema4d_ros.bridge.parameters import ParameterTable
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.chunks.live_robot import ChunkReporter, LiveRobot
 from kinema4d_ros.nodes.chunks.parameters import chunk_settings
-from kinema4d_ros.nodes.chunks.shadow_sim_judge import ShadowSimJudge
+from kinema4d_ros.nodes.chunks.shadow_sim_precheck import ShadowSimPrecheck
 from kinema4d_ros.policy.chunk_guard import ChunkGuard
 from kinema4d_ros.robot.robot import Robot
 
@@ -30,7 +30,7 @@ class ProxyNode(NodeBase, Node):
         self._settings = table.watch(self, lambda values: (values, chunk_settings(values)))
         values = self.values
         self.live, self.report = LiveRobot(self), ChunkReporter(self, what)
-        self.judge = ShadowSimJudge(
+        self.judge = ShadowSimPrecheck(
             self, self.resolve_topic_name(values['shadow_sim']),
             lambda: self.values['verdict_timeout'], lambda: self.values['required_tiers'])
         self._guard: ChunkGuard | None = None

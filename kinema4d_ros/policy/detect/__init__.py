@@ -4,7 +4,7 @@
 from kinema4d_ros.policy.detect.detector import detect_actions
 from kinema4d_ros.policy.detect.gripper import ends_of
 from kinema4d_ros.policy.detect.record import ChunkRecord, records_of
-from kinema4d_ros.policy.detect.result import Detection, Finding, LEAST_CONFIDENCE
+from kinema4d_ros.policy.detect.result import ActionFinding, Detection, LEAST_CONFIDENCE
 
-__all__ = ['LEAST_CONFIDENCE', 'ChunkRecord', 'Detection', 'Finding', 'detect_actions', 'ends_of',
-           'records_of']
+__all__ = ['LEAST_CONFIDENCE', 'ActionFinding', 'ChunkRecord', 'Detection', 'detect_actions',
+           'ends_of', 'records_of']

@@ -10,13 +10,13 @@ import numpy as np
 
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.detect.gripper import ends_of, guess_gripper, GripperGuess
-from kinema4d_ros.policy.detect.hypotheses import (hypotheses, Hypothesis, Kind, led, make_scene,
-                                                   per_number, Scene)
+from kinema4d_ros.policy.detect.hypotheses import (ActionKind, ChunkScene, hypotheses, Hypothesis,
+                                                   led, make_scene, per_number)
 from kinema4d_ros.policy.detect.likelihood import (as_driven, as_motion, of_rest, Tracking,
                                                    tracking)
 from kinema4d_ros.policy.detect.order import find_order, Order
 from kinema4d_ros.policy.detect.record import ChunkRecord, common_length
-from kinema4d_ros.policy.detect.result import Detection, Finding
+from kinema4d_ros.policy.detect.result import ActionFinding, Detection
 from kinema4d_ros.robot.description import JointType
 from kinema4d_ros.robot.gripper import find_gripper
 from kinema4d_ros.robot.robot import Robot
@@ -78,7 +78,7 @@ def detect_actions(robot: Robot, records: Sequence[ChunkRecord], rate: float, *,
 
 
 def _scene(robot: Robot, records: Sequence[ChunkRecord], rate: float, arm: Sequence[str],
-           tip_links: Sequence[str]) -> Scene:
+           tip_links: Sequence[str]) -> ChunkScene:
     length, later = common_length(records)
     if len(records[0].state) != len(robot.joint_names):
         raise PolicyError(f'a state has {len(records[0].state)} joints, the robot '
@@ -110,7 +110,7 @@ def _tips(robot: Robot, arm: tuple[str, ...], palm: tuple[str, ...]) -> tuple[st
     return tuple(dict.fromkeys((*palm, *fixed)))
 
 
-def _score(scene: Scene, told: Hypothesis) -> _Scored:
+def _score(scene: ChunkScene, told: Hypothesis) -> _Scored:
     where = led(scene, told)
     order = find_order(scene, told) if told.space == 'joint' else None
     price = 0.0
@@ -135,20 +135,20 @@ def _score(scene: Scene, told: Hypothesis) -> _Scored:
     return _Scored(told, score, order, track, gap)
 
 
-def _ordered(scene: Scene, told: Hypothesis, order: Order) -> np.ndarray:
+def _ordered(scene: ChunkScene, told: Hypothesis, order: Order) -> np.ndarray:
     """Return where chunks lead with their columns in the robot's order."""
     actions = scene.actions.copy()
     block = actions[:, :, told.first:told.first + told.width]
     actions[:, :, told.first:told.first + told.width] = \
         block[:, :, order.columns] * np.array(order.signs)
-    return led(Scene(scene.robot, scene.rate, scene.arm, scene.tips, actions, scene.state,
+    return led(ChunkScene(scene.robot, scene.rate, scene.arm, scene.tips, actions, scene.state,
                      scene.after, scene.T_base_tip, scene.T_after), told)
 
 
-def _findings(scene: Scene, scored: list[_Scored], chances: np.ndarray, best: _Scored,
-              grippers: Mapping[int, GripperGuess]) -> dict[str, Finding]:
+def _findings(scene: ChunkScene, scored: list[_Scored], chances: np.ndarray, best: _Scored,
+              grippers: Mapping[int, GripperGuess]) -> dict[str, ActionFinding]:
     def ask(key: Callable[[Hypothesis], str], among: Callable[[Hypothesis], bool], reason: str
-            ) -> Finding:
+            ) -> ActionFinding:
         sums: dict[str, float] = {}
         total = 0.0
         for item, chance in zip(scored, chances):
@@ -160,7 +160,7 @@ def _findings(scene: Scene, scored: list[_Scored], chances: np.ndarray, best: _S
         other = max((part, name) for name, part in (sums | {'': 0.0}).items() if name != value)
         if other[1] and other[0] > 1e-3:
             reason += f'; {other[1]} has {other[0]:.3f}'
-        return Finding(value, sums[value], reason)
+        return ActionFinding(value, sums[value], reason)
 
     told = best.told
     driven = '' if best.track is None or best.track.moved < 0.003 else (
@@ -179,30 +179,30 @@ def _findings(scene: Scene, scored: list[_Scored], chances: np.ndarray, best: _S
     else:
         same = [lambda h: (h.space, h.kind) == (told.space, told.kind)]
         out['rotation'] = ask(lambda h: h.rotation, same[0], gap)
-        if told.kind is Kind.ABSOLUTE:
+        if told.kind is ActionKind.ABSOLUTE:
             out['link'] = ask(lambda h: h.link, same[0], gap)
         else:
             out['frame'] = ask(lambda h: h.frame, same[0], 'the motion that was driven'
                                if driven else 'nothing is known of what was driven')
     for column, guess in grippers.items():
-        out[f'gripper {column} range'] = Finding(
+        out[f'gripper {column} range'] = ActionFinding(
             '' if guess.ends is None else f'{guess.ends[0]:g}..{guess.ends[1]:g}',
             guess.range_confidence, guess.range_reason)
-        out[f'gripper {column} open'] = Finding(
+        out[f'gripper {column} open'] = ActionFinding(
             '' if guess.opens_up is None else 'high' if guess.opens_up else 'low',
             guess.way_confidence, guess.way_reason)
     return out
 
 
-def _order_finding(order: Order | None, arm: tuple[str, ...]) -> Finding:
+def _order_finding(order: Order | None, arm: tuple[str, ...]) -> ActionFinding:
     if order is None:
-        return Finding('as the robot', 0.0, 'changes without what was driven tell no order')
+        return ActionFinding('as the robot', 0.0, 'changes without what was driven tell no order')
     sure = 1.0 / (1.0 + float(np.exp(-(order.better if order.better > 0 else order.runner_up)
                                      + _SETTLED / 2)))
     if order.better == 0.0:
-        return Finding('as the robot', sure, 'exchanging any two columns explains less by '
+        return ActionFinding('as the robot', sure, 'exchanging any two columns explains less by '
                        f'{order.runner_up:.1f} nats or more')
     words = ', '.join(f'{"-" if sign < 0 else ""}column {column} is {name}'
                       for name, column, sign in zip(arm, order.columns, order.signs))
-    return Finding(words, sure, f'explains more than the robot\'s own order by '
+    return ActionFinding(words, sure, f'explains more than the robot\'s own order by '
                    f'{order.better:.1f} nats')

@@ -23,7 +23,7 @@ _UNIT_NORM = 0.01       # by which a policy's quaternion may miss it
 _UNIT_NORM_OF_CHANGES = 1e-5
 
 
-class Kind(enum.StrEnum):
+class ActionKind(enum.StrEnum):
     """What the numbers are added to; `Reference` and velocity together."""
 
     ABSOLUTE = 'absolute'
@@ -37,7 +37,7 @@ class Hypothesis:
     """One meaning of the columns of the arm."""
 
     space: str              # joint or tip
-    kind: Kind
+    kind: ActionKind
     unit: str               # rad, deg, normalized; of a tip SI, or OSC (-1..1 of 0.05 m, 0.5 rad)
     first: int              # column that it begins in
     width: int              # columns
@@ -47,7 +47,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class ChunkScene:
     """The records as arrays, and the robot's kinematics in them."""
 
     robot: Robot
@@ -79,7 +79,7 @@ class Scene:
 
 
 def make_scene(robot: Robot, rate: float, arm: tuple[str, ...], tips: tuple[str, ...],
-               actions: np.ndarray, state: np.ndarray, after: np.ndarray | None) -> Scene:
+               actions: np.ndarray, state: np.ndarray, after: np.ndarray | None) -> ChunkScene:
     """Return the scene with its forward kinematics."""
     fk = ForwardKinematics(robot)
     here = fk(state)
@@ -89,7 +89,7 @@ def make_scene(robot: Robot, rate: float, arm: tuple[str, ...], tips: tuple[str,
         there = fk(after.reshape(-1, after.shape[-1]))
         T_after = {link: there[:, robot.link_names.index(link)].reshape(*after.shape[:2], 4, 4)
                    for link in tips}
-    return Scene(robot, rate, arm, tips, actions, state, after, T_base_tip, T_after)
+    return ChunkScene(robot, rate, arm, tips, actions, state, after, T_base_tip, T_after)
 
 
 def displaced(places: np.ndarray, rotations: np.ndarray, T_base_tip: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def displaced(places: np.ndarray, rotations: np.ndarray, T_base_tip: np.ndarray)
     return np.concatenate([moved, flat.reshape(moved.shape)], axis=-1)
 
 
-def hypotheses(scene: Scene) -> Iterator[Hypothesis]:
+def hypotheses(scene: ChunkScene) -> Iterator[Hypothesis]:
     """Yield all meanings that fit the number of columns."""
     columns, joints = scene.actions.shape[2], len(scene.arm)
     extra = 2 + len(scene.robot.joint_names) - joints
@@ -112,7 +112,7 @@ def hypotheses(scene: Scene) -> Iterator[Hypothesis]:
         except ConfigurationError:
             pass            # a joint without a range
         for first in sorted({0, columns - joints}):
-            for kind in Kind:
+            for kind in ActionKind:
                 for unit in units:
                     yield Hypothesis('joint', kind, unit, first, joints)
     for width, rotations in ((6, ('rotvec', 'rpy')), (7, ('quaternion',))):
@@ -122,17 +122,21 @@ def hypotheses(scene: Scene) -> Iterator[Hypothesis]:
         off = float(np.abs(norms - 1).max()) if width == 7 else 0.0
         for rotation in rotations if off <= _UNIT_NORM else ():
             for link in scene.tips:
-                yield Hypothesis('tip', Kind.ABSOLUTE, 'SI', 0, width, rotation, '', link)
+                yield Hypothesis('tip', ActionKind.ABSOLUTE, 'SI', 0, width, rotation, '', link)
             if off > _UNIT_NORM_OF_CHANGES:
                 continue
-            for kind in (Kind.START, Kind.PREVIOUS, Kind.VELOCITY)[:3 if width == 6 else 2]:
+            changes = [ActionKind.START, ActionKind.PREVIOUS]
+            if width == 6:
+                changes.append(ActionKind.VELOCITY)
+            for kind in changes:
+                controller = width == 6 and kind is ActionKind.PREVIOUS
                 for frame in ('base', 'tip'):
-                    for unit in ('SI', 'OSC') if width == 6 and kind is Kind.PREVIOUS else ('SI',):
+                    for unit in ('SI', 'OSC') if controller else ('SI',):
                         yield Hypothesis('tip', kind, unit, 0, width, rotation, frame,
                                          scene.tips[0])
 
 
-def scales(scene: Scene, told: Hypothesis) -> tuple[np.ndarray, np.ndarray]:
+def scales(scene: ChunkScene, told: Hypothesis) -> tuple[np.ndarray, np.ndarray]:
     """Return SI units per number and what is added, each (columns of the arm,)."""
     if told.space == 'tip':
         per = (1.0, 1.0) if told.unit == 'SI' else _OSC
@@ -140,26 +144,27 @@ def scales(scene: Scene, told: Hypothesis) -> tuple[np.ndarray, np.ndarray]:
     ones = np.ones(told.width)
     if told.unit == 'normalized':
         scale, offset = normalized_range(scene.robot, scene.arm)
-        absolute = told.kind is Kind.ABSOLUTE
+        absolute = told.kind is ActionKind.ABSOLUTE
         return np.array(scale), np.array(offset) if absolute else 0 * ones
     return ones * (np.pi / 180 if told.unit == 'deg' else 1.0), 0 * ones
 
 
-def led(scene: Scene, told: Hypothesis) -> np.ndarray:
+def led(scene: ChunkScene, told: Hypothesis) -> np.ndarray:
     """Return where the chunk leads from the state on, (R, N, C) in radians each."""
     scale, offset = scales(scene, told)
     numbers = scene.actions[:, :, told.first:told.first + told.width] * scale + offset
     if told.space == 'joint':
-        if told.kind is Kind.ABSOLUTE:
+        if told.kind is ActionKind.ABSOLUTE:
             out: np.ndarray = numbers - scene.arm_state[:, None]
             return out
-        return _added(numbers / (scene.rate if told.kind is Kind.VELOCITY else 1.0), told.kind)
+        a_second = scene.rate if told.kind is ActionKind.VELOCITY else 1.0
+        return _added(numbers / a_second, told.kind)
     T = scene.T_base_tip[told.link]
-    if told.kind is Kind.ABSOLUTE:
+    if told.kind is ActionKind.ABSOLUTE:
         flat = numbers[:, :, 3:].reshape(-1, told.width - 3)
         return displaced(numbers[:, :, :3], _turn(flat, told.rotation).as_matrix().reshape(
             *numbers.shape[:2], 3, 3), T)
-    if told.kind is Kind.VELOCITY:
+    if told.kind is ActionKind.VELOCITY:
         numbers = numbers / scene.rate
     turns = _turn(numbers[:, :, 3:].reshape(-1, told.width - 3), told.rotation).as_rotvec()
     steps = np.concatenate([numbers[:, :, :3], turns.reshape(*numbers.shape[:2], 3)], axis=2)
@@ -179,18 +184,18 @@ def _turn(numbers: np.ndarray, rotation: str) -> Rotation:
     return Rotation.from_rotvec(numbers)
 
 
-def _added(numbers: np.ndarray, kind: Kind) -> np.ndarray:
-    if kind is Kind.START:
+def _added(numbers: np.ndarray, kind: ActionKind) -> np.ndarray:
+    if kind is ActionKind.START:
         return numbers
     out: np.ndarray = np.cumsum(numbers, axis=1)
     return out
 
 
-def per_number(scene: Scene, told: Hypothesis) -> np.ndarray:
+def per_number(scene: ChunkScene, told: Hypothesis) -> np.ndarray:
     """Return radians per number of each coordinate of `led`, (C,)."""
     scale: np.ndarray = np.abs(scales(scene, told)[0])[:6 if told.space == 'tip' else None].copy()
     if told.space == 'tip':
         scale[:3] /= METRE_SCALE
-    if told.kind is Kind.VELOCITY:
+    if told.kind is ActionKind.VELOCITY:
         scale = scale / scene.rate
     return scale

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import t as student
 
-from kinema4d_ros.policy.detect.hypotheses import Hypothesis, Kind, led, scales, Scene
+from kinema4d_ros.policy.detect.hypotheses import Hypothesis, ActionKind, led, scales, ChunkScene
 
 _NEAR = 0.1             # [rad] that a first action is from the state, about
 _TAIL = 3.0
@@ -29,13 +29,13 @@ class Order:
     runner_up: float                # [nats] that the next best exchange of two columns is worse
 
 
-def find_order(scene: Scene, told: Hypothesis) -> Order | None:
+def find_order(scene: ChunkScene, told: Hypothesis) -> Order | None:
     """
     Return the order that explains most, by the first actions or by what was driven.
 
     :return: None where nothing tells: changes, without what was driven.
     """
-    gains = _by_state(scene, told) if told.kind is Kind.ABSOLUTE else _by_motion(scene, told)
+    gains = _by_state(scene, told) if told.kind is ActionKind.ABSOLUTE else _by_motion(scene, told)
     if gains is None:
         return None
     best = gains.max(axis=0)                    # (column, joint), the better sign
@@ -68,7 +68,7 @@ def _runner_up(gains: np.ndarray, found: np.ndarray) -> float:
     return float(min(losses, default=np.inf))
 
 
-def _by_state(scene: Scene, told: Hypothesis) -> np.ndarray:
+def _by_state(scene: ChunkScene, told: Hypothesis) -> np.ndarray:
     """Return log likelihoods (2 signs, column, joint) of the first actions."""
     scale, offset = scales(scene, told)
     first = scene.actions[:, 0, told.first:told.first + told.width]
@@ -80,7 +80,7 @@ def _by_state(scene: Scene, told: Hypothesis) -> np.ndarray:
     return np.array(out) / np.sqrt(len(first))      # chunks of one task say much the same
 
 
-def _by_motion(scene: Scene, told: Hypothesis) -> np.ndarray | None:
+def _by_motion(scene: ChunkScene, told: Hypothesis) -> np.ndarray | None:
     """Return how much each column explains of each joint's motion (2 signs, column, joint)."""
     driven = scene.driven('joint')
     if driven is None:

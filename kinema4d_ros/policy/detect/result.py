@@ -12,7 +12,7 @@ from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_format import (ActionFormat, GripperColumn, Reference,
                                                VelocityResponse)
 from kinema4d_ros.policy.detect.gripper import GripperGuess
-from kinema4d_ros.policy.detect.hypotheses import Hypothesis, Kind
+from kinema4d_ros.policy.detect.hypotheses import Hypothesis, ActionKind
 from kinema4d_ros.policy.detect.likelihood import Tracking
 from kinema4d_ros.policy.detect.order import Order
 from kinema4d_ros.policy.preset import normalized_range
@@ -24,7 +24,7 @@ _OSC = (0.05,) * 3 + (0.5,) * 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class ActionFinding:
     """
     One thing that was found out.
 
@@ -53,7 +53,7 @@ class Detection:
     told: Hypothesis                        # the likeliest meaning of the arm's columns
     order: Order | None
     track: Tracking | None
-    findings: Mapping[str, Finding]         # space, reference, unit, layout, order, gripper ...
+    findings: Mapping[str, ActionFinding]   # space, reference, unit, layout, order, gripper ...
     grippers: Mapping[int, GripperGuess]
     gripper_ends: Mapping[str, tuple[float, float]]
     gap: float                              # [rad] median of the first actions from their states
@@ -123,12 +123,12 @@ class Detection:
                               + '; give more chunks with the states afterwards, or accept them')
         told = self.told
         velocity = None
-        if told.kind is Kind.VELOCITY:
+        if told.kind is ActionKind.VELOCITY:
             track = self.track
             velocity = VelocityResponse() if track is None else VelocityResponse(
                 track.gain, track.lag / self.rate)
         scale, offset = self._scales()
-        reference = Reference.ABSOLUTE if told.kind in (Kind.ABSOLUTE, Kind.VELOCITY) \
+        reference = Reference.ABSOLUTE if told.kind in (ActionKind.ABSOLUTE, ActionKind.VELOCITY) \
             else Reference(told.kind.value)
         names, signs = self.arm, (1,) * len(self.arm)
         if told.space == 'joint' and self.order is not None and self.order.better > 0:
@@ -156,7 +156,7 @@ class Detection:
             return (float(np.pi / 180),) * len(self.arm), ()
         if told.unit == 'normalized':
             scale, offset = normalized_range(self.robot, self.arm)
-            return scale, offset if told.kind is Kind.ABSOLUTE else ()
+            return scale, offset if told.kind is ActionKind.ABSOLUTE else ()
         return (), ()
 
     def _grippers(self) -> tuple[GripperColumn, ...]:

@@ -24,8 +24,8 @@ from kinema4d_ros.types import JointTrajectory, Status, Verdict
 _SLACK = 1.0        # [s] that an answer may take to arrive after its deadline
 
 
-class ShadowSimJudge:
-    """A `Judge` by the action ~/precheck of shadow_sim, against the live scene."""
+class ShadowSimPrecheck:
+    """A `PathPrecheck` by the action ~/precheck of shadow_sim, against the live scene."""
 
     def __init__(self, node: Node, name: str, timeout: Callable[[], float],
                  required_tiers: Callable[[], Collection[int]]) -> None:
