@@ -254,6 +254,16 @@ def test_what_breaks_is_in_the_record_and_the_other_runs_go_on(tmp_path):
     assert first.success is None and not second.error
 
 
+def test_another_goal_may_judge(tmp_path):
+    settings = dataclasses.replace(RolloutSettings(limits=RunLimits(horizon=2.4)), goal='lift')
+    (made,) = run_rollouts(planned_runs({'recorded': 'recorded'}, [GOOD]), settings, tmp_path,
+                           jobs=0)
+    assert made.success is True and made.ended is RunEnd.SOLVED      # it is not yet in the basket
+    wrong = dataclasses.replace(settings, goal='fly')
+    (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), wrong, tmp_path, jobs=0)
+    assert "unknown goal rubric 'fly'" in made.error
+
+
 def test_any_world_can_be_named(tmp_path):
     settings = dataclasses.replace(SHORT, world=f'{HERE}:still_world?succeeds=yes')
     (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), settings, tmp_path, jobs=0)

@@ -112,7 +112,7 @@ class RunMaker:
         views = views_of(observation, robot, ForwardKinematics(robot)(here[None])[0],
                          settings.wrist or None)
         return PredictedWorld(simulator, observation, instruction=episode.metadata.task_text,
-                              goal=goal_of(episode), seed=seed, views=views,
+                              goal=goal_of(episode, settings.goal), seed=seed, views=views,
                               size=settings.size if all(settings.size) else None)
 
     def _simulator(self, episode: Episode) -> ShadowSimulator:
