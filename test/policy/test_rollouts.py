@@ -268,6 +268,9 @@ def test_any_world_can_be_named(tmp_path):
     settings = dataclasses.replace(SHORT, world=f'{HERE}:still_world?succeeds=yes')
     (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), settings, tmp_path, jobs=0)
     assert made.success is True and made.world == settings.world
+    filmed = dataclasses.replace(settings, videos=str(tmp_path))
+    (made,) = run_rollouts(planned_runs({'other': 'still'}, [GOOD]), filmed, tmp_path, jobs=0)
+    assert 'has no film' in made.error
 
 
 class Rests:
