@@ -63,6 +63,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                        help='a setting of the world model; may be repeated')
     world.add_argument('--world', default='predicted', metavar='ADDRESS',
                        help='another world than a predicted one, as python:MODULE:CALLABLE')
+    world.add_argument('--goal', default='', metavar='RUBRIC',
+                       help='that judges: a YAML file, or the name of one in config/rubrics '
+                            '(default that of each episode)')
     world.add_argument('--frames', type=precheck.frames, default=49, metavar='N',
                        help='that a model which goes on from its own last picture predicts of each '
                             'chunk (default 49)')
@@ -115,7 +118,7 @@ def run(options: argparse.Namespace) -> Exit:
     out: Path = options.out
     settings = RolloutSettings(
         options.world, options.world_model, precheck.settings_of(options.set), options.frames,
-        options.size, options.wrist, options.executed,
+        options.size, options.wrist, options.executed, options.goal,
         RunLimits(options.horizon, options.unseen, options.drift),
         str(out / 'episodes') if options.episodes else '',
         str(out / 'videos') if options.videos else '', options.film_rate,

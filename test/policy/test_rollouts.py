@@ -16,7 +16,7 @@ import pytest
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.episodes import Episode, find_episode
 from kinema4d_ros.errors import ConfigurationError, PolicyError
-from kinema4d_ros.policy import TaskOutcome
+from kinema4d_ros.policy import PolicyPreset, TaskOutcome
 from kinema4d_ros.policy.closed_loop import RolloutRecord, RunEnd, RunLimits
 from kinema4d_ros.policy.closed_loop.makers import make_policy, make_world, RunContext
 from kinema4d_ros.policy.closed_loop.plan import (address_parts, named_policies, planned_runs,
@@ -24,6 +24,8 @@ from kinema4d_ros.policy.closed_loop.plan import (address_parts, named_policies,
 from kinema4d_ros.policy.closed_loop.recorded import StillPolicy
 from kinema4d_ros.policy.closed_loop.records import read_records, RecordFile
 from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
+from kinema4d_ros.policy.wire import preset_keys, serve_policy
+from kinema4d_ros.policy.wire.pictures import resized_with_pad
 from kinema4d_ros.robot import Robot
 
 GOOD = str(find_episode('libero_object_0_0_success'))
@@ -252,10 +254,61 @@ def test_what_breaks_is_in_the_record_and_the_other_runs_go_on(tmp_path):
     assert first.success is None and not second.error
 
 
+def test_another_goal_may_judge(tmp_path):
+    settings = dataclasses.replace(RolloutSettings(limits=RunLimits(horizon=2.4)), goal='lift')
+    (made,) = run_rollouts(planned_runs({'recorded': 'recorded'}, [GOOD]), settings, tmp_path,
+                           jobs=0)
+    assert made.success is True and made.ended is RunEnd.SOLVED      # it is not yet in the basket
+    wrong = dataclasses.replace(settings, goal='fly')
+    (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), wrong, tmp_path, jobs=0)
+    assert "unknown goal rubric 'fly'" in made.error
+
+
 def test_any_world_can_be_named(tmp_path):
     settings = dataclasses.replace(SHORT, world=f'{HERE}:still_world?succeeds=yes')
     (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), settings, tmp_path, jobs=0)
     assert made.success is True and made.world == settings.world
+    filmed = dataclasses.replace(settings, videos=str(tmp_path))
+    (made,) = run_rollouts(planned_runs({'other': 'still'}, [GOOD]), filmed, tmp_path, jobs=0)
+    assert 'has no film' in made.error
+
+
+class Rests:
+    """A policy of LIBERO's kind on a server, which keeps what it was shown."""
+
+    def __init__(self, robot):
+        self.action_format = PolicyPreset.load('libero').action_format(robot)
+        self.seen = []
+
+    def reset(self, instruction, seed):
+        pass
+
+    def act(self, observation):
+        self.seen.append(observation)
+        return np.tile([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0], (10, 1))
+
+
+def test_a_policy_on_a_server_acts_in_the_predicted_world(tmp_path, context):
+    """Through the wire: pictures there, chunks back, of which the preset's part is executed."""
+    needed = 'Python packages of the extra [policy] are not installed here'
+    pytest.importorskip('websockets', reason=needed), pytest.importorskip('msgpack', reason=needed)
+    policy = Rests(context.robot)
+    keys = preset_keys(PolicyPreset.load('libero'), context.robot, policy.action_format)
+    settings = RolloutSettings(limits=RunLimits(horizon=0.75), wrist='libero')
+    with serve_policy(policy, keys, robot=context.robot, port=0) as server:
+        address = server.address.replace('ws://', 'openpi://') + '?preset=libero'
+        (made,) = run_rollouts(planned_runs({'rests': address}, [GOOD]), settings, tmp_path,
+                               jobs=0)
+    assert not made.error and made.success is False
+    assert (made.chunks, made.actions, made.duration) == (3, 15, pytest.approx(0.75))
+    first = policy.seen[0]
+    assert first.instruction == context.episode.metadata.task_text
+    np.testing.assert_array_equal(first.images['exterior'], resized_with_pad(
+        context.episode.observation().primary.image, 224, 224))
+    assert first.images['wrist'].shape == (224, 224, 3)
+    assert set(made.unseen) == {'exterior', 'wrist'} and 0 < made.unseen['wrist'] < 0.5
+    again = run_rollouts(planned_runs({'gone': address}, [GOOD]), settings, tmp_path, jobs=0)
+    assert 'cannot be reached' in again[0].error      # no result, which is no failure
 
 
 def test_a_run_is_an_episode_and_a_video(tmp_path):

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from kinema4d_ros import __version__
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.policy.closed_loop.film import film_run, Filmed
 from kinema4d_ros.policy.closed_loop.makers import make_policy, make_world, RunContext
 from kinema4d_ros.policy.closed_loop.plan import PlannedRun, RolloutSettings
@@ -89,6 +89,9 @@ class RunMaker:
         else:
             world = make_world(settings.world, context)
         record = dataclasses.replace(record, world_version=world_version(settings, simulator))
+        if (settings.episodes or settings.videos) and not isinstance(world, Filmed):
+            raise ConfigurationError(f'the world {settings.world} cannot show a run once more (it '
+                                     'has no film), so there is no episode or video of it')
         policy = make_policy(planned.address, context)
         try:
             run = run_task(policy, world, seed=planned.seed, executed=settings.executed,
@@ -112,7 +115,7 @@ class RunMaker:
         views = views_of(observation, robot, ForwardKinematics(robot)(here[None])[0],
                          settings.wrist or None)
         return PredictedWorld(simulator, observation, instruction=episode.metadata.task_text,
-                              goal=goal_of(episode), seed=seed, views=views,
+                              goal=goal_of(episode, settings.goal), seed=seed, views=views,
                               size=settings.size if all(settings.size) else None)
 
     def _simulator(self, episode: Episode) -> ShadowSimulator:

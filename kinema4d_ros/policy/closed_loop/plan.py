@@ -41,6 +41,8 @@ class RolloutSettings:
     :param size: (height, width) of pictures for the policy; (0, 0) for those of the cameras.
     :param wrist: of a camera on the wrist that the starts do not have, see `wrist_view`.
     :param executed: as of `run_task`.
+    :param goal: YAML file of a rubric, or the name of one in config/rubrics; '' for that of each
+        start.
     :param episodes: folder for an episode file of each run; '' for none.
     :param videos: folder for a video of each run; '' for none.
     :param film_rate: [Hz] of the pictures in both.
@@ -53,6 +55,7 @@ class RolloutSettings:
     size: tuple[int, int] = (224, 224)
     wrist: str = ''
     executed: int = 0
+    goal: str = ''
     limits: RunLimits = field(default_factory=RunLimits)
     episodes: str = ''
     videos: str = ''
@@ -69,7 +72,7 @@ class RolloutSettings:
         """What its records depend on, in the form of JSON."""
         return {'settings': dict(self.model_settings), 'frames': self.frames,
                 'executed': self.executed, 'size': list(self.size), 'wrist': self.wrist,
-                'limits': to_plain(self.limits)}
+                'goal': self.goal, 'limits': to_plain(self.limits)}
 
 
 def planned_runs(policies: Mapping[str, str], starts: Iterable[str],

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.precheck.goals import Goal, Region
+from kinema4d_ros.precheck.goals import Goal, load_rubric, Region
 
 _BESIDE = 0.01      # [m] beside an object's box in which it is taken to begin
 
 
-def goal_of(episode: Episode) -> Goal | None:
+def goal_of(episode: Episode, rubric: str = '') -> Goal | None:
     """
     Return the goal of an episode, with where the object that is meant begins; None without one.
 
@@ -21,12 +22,16 @@ def goal_of(episode: Episode) -> Goal | None:
     say it, the place is that of the recorded initial state. Nothing after it is looked at, and it
     serves the rubric only, not the prediction.
 
+    :param rubric: in place of the episode's own, a YAML file or the name of one in config/rubrics.
     :raises ConfigurationError: the rubric is none.
     """
-    if not episode.metadata.goal:
-        return None
-    goal = Goal.of(episode.metadata.goal, f'the goal of {episode.path}')
-    if goal.starts_in is not None:
+    if rubric:
+        goal = Goal.load(rubric) if Path(rubric).is_file() else load_rubric(rubric)
+    elif episode.metadata.goal:
+        goal = Goal.of(episode.metadata.goal, f'the goal of {episode.path}')
+    else:
+        goal = None
+    if goal is None or goal.starts_in is not None:
         return goal
     box = _where(episode, episode.metadata.carried_object)
     return goal if box is None else dataclasses.replace(goal, starts_in=box)
