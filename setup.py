@@ -48,8 +48,8 @@ setup(
     data_files=shared_files(),
     install_requires=requirements('base'),
     extras_require={name: requirements(name)
-                    for name in ('datasets', 'model', 'physics', 'policy', 'rerun', 'viewer',
-                                 'sim')} | {
+                    for name in ('cluster', 'datasets', 'model', 'physics', 'policy', 'rerun',
+                                 'viewer', 'sim')} | {
         'dev': requirements('test')},
     entry_points={'console_scripts': ['kinema4d = kinema4d_ros.cli.main:main']},
     zip_safe=False,

@@ -7,7 +7,8 @@ How often the detector of action conventions is right, on recordings that it was
 
 Chunks of every convention are made from the recorded motions (`made_chunks`); DROID and Bridge have
 actions of their own besides. `--tuned` looks at the recordings that the numbers of
-`policy/detect/likelihood.py` were chosen on. The tables of docs/policy_conventions.md are its output.
+`policy/detect/likelihood.py` were chosen on. The tables of docs/policy_conventions.md are what it
+prints.
 """
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ DROID_URDF = 'urdfs/rerun_droid/franka_description/panda.urdf'
 WIDOWX_URDF = ('urdfs/widowx/mani_skill2_real2sim/assets/descriptions/widowx_description/'
                'wx250s.urdf')
 TUNED_DROID = 2         # of its recordings, the first
-LEAST_ROWS = 25
+BRIDGE_CHUNK = 6        # rows; its recordings have 10
 ASKED = ('space', 'reference', 'unit', 'frame', 'gripper range', 'gripper open')
 
 
@@ -63,19 +64,18 @@ def panda(data: Path) -> Motion:
     """Return a real Panda at 30 Hz, whose fingers nobody recorded."""
     robot = Robot.from_file(share_dir() / 'urdf' / 'panda' / 'panda.urdf')
     told = json.loads((data / 'panda_dataset_tristinxie' / 'info.json').read_text())
-    arm = np.array([step['joint_positions'] if isinstance(step, dict) else step
-                    for step in told['steps']], float)[:, :7]
+    arm = np.array([step['joint_angles'] for step in told['steps'].values()], float)
     return Motion('panda', robot, np.hstack([arm, np.full((len(arm), 2), 0.04)]), 30.0)
 
 
-def bridge(data: Path, most: int = 8) -> Iterator[tuple[Motion, np.ndarray]]:
+def bridge(data: Path, most: int = 24) -> Iterator[tuple[Motion, np.ndarray]]:
     """Yield recordings of Bridge V2, with their actions."""
     robot, preset = Robot.from_file(data / WIDOWX_URDF), RobotPreset.load('wx250s')
     source = open_source(data / 'octo_bridge_rlds', usual_rate=5.0)
-    for name in source.episode_names()[:2 * most]:
+    for name in source.episode_names()[:most]:
         episode = source.read(name)
         motion = read_motion(episode, preset, robot)
-        if motion.why_refused() is None and len(motion.positions) > LEAST_ROWS:
+        if motion.why_refused() is None:
             yield Motion(f'bridge {name}', robot, motion.positions, 5.0, 'ee_gripper_link'), \
                 episode.columns['action']
 
@@ -103,7 +103,7 @@ def conventions(seed: int) -> list[Convention]:
 
 
 def answers(told: Convention, found: Detection) -> Iterator[tuple[str, float, bool]]:
-    """Yield each question that has a right answer here: its name, confidence, and if it is right."""
+    """Yield each question that has an answer here: its name, confidence, and if it is right."""
     truth = {'space': told.space, 'reference': told.reference, 'unit': told.unit,
              'frame': told.frame}
     for key, right in truth.items():
@@ -162,10 +162,12 @@ def real(data: Path) -> None:
             told = detect_actions(motion.robot, records_of(
                 np.hstack([columns[f'action.{key}'], gripper]), motion.positions, every=15), 15.0)
             found[f'DROID {key}'][_words(told)] += 1
-    for motion, actions in bridge(data, 25):
-        told = detect_actions(motion.robot, records_of(actions, motion.positions, length=5), 5.0,
+    pieces = [(motion.robot, record) for motion, actions in bridge(data)
+              for record in records_of(actions, motion.positions, length=BRIDGE_CHUNK)]
+    for first in range(0, len(pieces) - 7, 8):
+        told = detect_actions(pieces[0][0], [record for _, record in pieces[first:first + 8]], 5.0,
                               tip_links=('ee_gripper_link',))
-        found['Bridge action'][_words(told)] += 1
+        found['Bridge, 8 recordings at a time'][_words(told)] += 1
     for name, counts in found.items():
         print(f'{name}: ' + '; '.join(f'{words}: {n}' for words, n in counts.most_common()))
 
@@ -187,7 +189,7 @@ def main() -> None:
         motions = [*bundled(TUNED), *(motion for motion, _ in droid(asked.data, 0, TUNED_DROID))]
     else:
         motions = [*bundled(HELD), *(motion for motion, _ in droid(asked.data, TUNED_DROID, None)),
-                   panda(asked.data), *(motion for motion, _ in bridge(asked.data))]
+                   panda(asked.data)]
     print(', '.join(f'{motion.name} ({len(motion.positions)})' for motion in motions))
     for after in (True, False):
         report(motions, after=after)

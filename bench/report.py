@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 OUT = Path('out/bench')
 PAGE = FOLDER.parent / 'docs' / 'measured.md'
 #: measurements that take minutes and are made when they are asked for
-STUDIES = ('scale', 'memory', 'load', 'viewer')
+STUDIES = ('scale', 'memory', 'load', 'viewer', 'chunk_day')
 COMPARISONS = 'comparisons'      # what the table of all the others is called on the page
 _HEAD = ('Measurement', 'What', 'Ours', 'Usual way', 'Ratio', 'Goal')
 

@@ -11,72 +11,19 @@ then one that is pressed into the table.
     python examples/04_a_gate_before_the_controller.py libero_object_0_0_success
 """
 import argparse
-import contextlib
 import dataclasses
 import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import rclpy
-from ament_index_python import get_package_prefix
 from control_msgs.action import FollowJointTrajectory
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from kinema4d_ros.action import Precheck
-from mock_robot import MockRobot
-from rclpy.action import ActionClient
+from mock_robot import answer, client, MockRobot, program, wait_until_ready
 from rclpy.executors import MultiThreadedExecutor
 
 import kinema4d_ros as k4d
 from kinema4d_ros.bridge.motion import trajectory_message
-
-PROGRAMS = Path(get_package_prefix('kinema4d_ros'), 'lib', 'kinema4d_ros')
-
-
-@contextlib.contextmanager
-def program(name: str, *parameters: str):
-    """Run a node of this package as a process of its own."""
-    arguments = [part for parameter in parameters for part in ('-p', parameter)]
-    process = subprocess.Popen([sys.executable, PROGRAMS / name, '--ros-args', *arguments])
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def client(node: MockRobot, kind, name: str) -> ActionClient:
-    """Return a client whose server is there."""
-    made = ActionClient(node, kind, name)
-    if not made.wait_for_server(60.0):
-        raise SystemExit(f'{name} does not come up; see above')
-    return made
-
-
-def wait_until_ready(node: MockRobot, name: str) -> None:
-    """Wait until a node says in /diagnostics that all is there which it needs."""
-    ready = threading.Event()
-
-    def hear(array: DiagnosticArray) -> None:
-        if any(status.name.startswith(name) and status.level == DiagnosticStatus.OK
-               for status in array.status):
-            ready.set()
-
-    subscription = node.create_subscription(DiagnosticArray, '/diagnostics', hear, 10)
-    if not ready.wait(60.0):
-        raise SystemExit(f'{name} is not ready; see above')
-    node.destroy_subscription(subscription)
-
-
-def answer(future):
-    """Wait for what a future brings."""
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    if not done.wait(120.0):
-        raise SystemExit('no answer came in two minutes')
-    return future.result()
 
 
 def main() -> None:

@@ -78,6 +78,26 @@ ARGUMENTS = [
                           '/joint_trajectory_controller; it may command it. Empty: no gate'),
     DeclareLaunchArgument('gate_file', default_value=shared('config', 'trajectory_gate.yaml'),
                           description='Parameter file of trajectory_gate'),
+    DeclareLaunchArgument('set_points', default_value='',
+                          description='Put set_point_gate in front of this controller of single '
+                          'set points, such as /forward_position_controller; it may command it. '
+                          'Empty: no such gate'),
+    DeclareLaunchArgument('set_point_kind', default_value='',
+                          choices=['', 'position', 'velocity', 'trajectory', 'pose', 'twist'],
+                          description='What its set points are; empty for what set_point_file '
+                          'says'),
+    DeclareLaunchArgument('set_point_file',
+                          default_value=shared('config', 'set_point_gate.yaml'),
+                          description='Parameter file of set_point_gate'),
+    DeclareLaunchArgument('policy_server', default_value='',
+                          description='Put policy_proxy in front of this server of a policy, such '
+                          'as ws://192.168.1.5:8000. Empty: no proxy'),
+    DeclareLaunchArgument('policy', default_value='',
+                          description='Preset of that policy: aloha, bridge, droid, libero, so101, '
+                          'or a YAML file'),
+    DeclareLaunchArgument('policy_service', default_value='',
+                          description='Put action_chunk_proxy in front of this GetActionChunk '
+                          'service of a policy, such as /policy/get_action_chunk. Empty: no proxy'),
     DeclareLaunchArgument('rviz', default_value='true', choices=BOOLEAN,
                           description='Open RViz2'),
     DeclareLaunchArgument('rviz_config', default_value=shared('config', 'shadow_sim.rviz'),
@@ -138,6 +158,9 @@ def why_not(given):
     if not re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', given['namespace']):
         return f'namespace:={given["namespace"]} is no ROS name: letters, digits, _ and / between' \
                ' its parts, such as cell_1/left'
+    if bool(given['policy_server']) != bool(given['policy']):
+        return f'policy_server:={given["policy_server"]} and policy:={given["policy"]} go ' \
+               'together: the address of the policy, and what it is told and answers'
     names = camera_names(given)
     if given['cameras'] and (len(set(names)) != len(names) or not all(
             re.fullmatch(r'[A-Za-z]\w*', name) for name in names)):
@@ -157,7 +180,8 @@ def camera_names(given):
 
 def files_of(given):
     """Return which arguments name parameter files that will be read."""
-    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller'])
+    return ['params_file', 'camera_file'] + ['gate_file'] * bool(given['controller']) \
+        + ['set_point_file'] * bool(given['set_points'])
 
 
 def no_file(name, path):
@@ -297,6 +321,15 @@ def nodes(context):
     if given['controller']:
         started.append(ours('trajectory_gate', parameter_file(given, 'gate_file'),
                             {'controller': given['controller']}))
+    if given['set_points']:
+        kind = {'kind': given['set_point_kind']} if given['set_point_kind'] else {}
+        started.append(ours('set_point_gate', parameter_file(given, 'set_point_file'),
+                            {'controller': given['set_points'], **kind}))
+    if given['policy_server']:
+        started.append(ours('policy_proxy', {'server': given['policy_server'],
+                                             'preset': given['policy']}))
+    if given['policy_service']:
+        started.append(ours('action_chunk_proxy', {'service': given['policy_service']}))
     if given['episode'] or given['urdf']:
         started += robot_state_publishers(given)
     if given['rviz'] == 'true':

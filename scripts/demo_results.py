@@ -22,7 +22,7 @@ from kinema4d_ros.bridge.images import image_to_array
 from kinema4d_ros.bridge.motion import duration_seconds, stamp_ns
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.episodes.video import write_video
+from kinema4d_ros.episodes.video_file import write_video
 from kinema4d_ros.evaluation import EpisodeScore, pictures, score_frames
 from kinema4d_ros.evaluation.report import EpisodeReport
 from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor

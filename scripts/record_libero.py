@@ -4,6 +4,11 @@
 r"""
 Record LIBERO episodes: success, missed grasp, missed place, slip, pushed into the table.
 
+A task is anything that puts things somewhere, opens or closes a drawer, closes a door or turns a
+knob, or several of these. `inaccurate` is a success with an error of aim drawn at random, so that
+its name does not give away how it ends. `--survey` tries tasks without cameras and says of each
+whether the script solves it, and why not.
+
 And, drawn at random from the episode's name, things that are pushed, toppled, dragged along,
 dropped or carried. Those are named by what was tried and labelled by what came of it.
 
@@ -20,6 +25,7 @@ simulator is optional and lives in an environment of its own, which takes PyKDL 
       --kind push,topple,drag,drop,carry --camera-every 4 --depth-every 4 --out out/things
   .venv-sim/bin/python scripts/record_libero.py --suite libero_object --task 0-9 --init 7 \
       --cameras agentview,wrist,side --camera-every 40 --out out/cameras
+  .venv-sim/bin/python scripts/record_libero.py --suite libero_10 --task 0-9 --init 3 --survey
   .venv-sim/bin/python scripts/record_libero.py --list config/episodes.yaml --out data/episodes
 
 Files that exist are kept, so that an interrupted batch goes on where it stopped. The same
@@ -78,6 +84,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--list', type=Path, help='YAML list of recordings, instead of the above')
     parser.add_argument('--out', type=Path, default=Path('out/episodes'), help='folder')
     parser.add_argument('--overwrite', action='store_true', help='record what exists again')
+    parser.add_argument('--survey', action='store_true', help='record nothing, but say of each '
+                        'task whether the script solves it, and why not')
     options = parser.parse_args()
     if bad := sorted(set(options.kind.split(',')) - set(KINDS)):
         parser.error(f'unknown kind {", ".join(bad)}; known: {", ".join(KINDS)}')
@@ -111,10 +119,31 @@ def wanted(options: argparse.Namespace) -> list:
     return sorted(recordings, key=lambda r: (r.suite, r.task, r.init))
 
 
+def survey(options: argparse.Namespace) -> int:
+    """Say of each task whether the script solves it; return 1 when it does not solve them all."""
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
+    from kinema4d_ros.episodes.libero.survey import try_task
+
+    unsolved = 0
+    for suite, task in itertools.product(options.suite.split(','), options.task):
+        scene = LiberoScene(suite, task)
+        for init in options.init:
+            found = try_task(scene, init)
+            unsolved += not found.is_solved
+            print(f'{suite} {task} from {init}, {scene.task_text}: {found}', flush=True)
+    return 1 if unsolved else 0
+
+
 def main() -> int:
     """Record; return 1 when any recording failed."""
     options = arguments()
     logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
+    if options.survey:
+        try:
+            return survey(options)
+        except EpisodeError as error:
+            print(error, file=sys.stderr)
+            return 1
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             recordings = wanted(options)

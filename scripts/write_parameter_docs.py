@@ -14,6 +14,8 @@ TABLES = {
     'shadow_sim': 'kinema4d_ros.nodes.shadow_sim.parameters',
     'trajectory_gate': 'kinema4d_ros.nodes.trajectory_gate.parameters',
     'set_point_gate': 'kinema4d_ros.nodes.set_point_gate.parameters',
+    'policy_proxy': 'kinema4d_ros.nodes.chunks.policy_proxy',
+    'action_chunk_proxy': 'kinema4d_ros.nodes.chunks.action_chunk_proxy',
     'episode_player': 'kinema4d_ros.nodes.episode_player',
     'recorder': 'kinema4d_ros.nodes.recorder.node',
     'viewer': 'kinema4d_ros.nodes.viewer',

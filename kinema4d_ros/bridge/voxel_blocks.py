@@ -47,7 +47,7 @@ class VoxelBlocks:
             try:
                 self.now = _after(self.now, message)
             except Exception:
-                self.now = self.now._replace(is_whole=False)
+                self.now = Layer(self.now.blocks, self.now.resolution)
                 raise
 
     def clear(self) -> None:

@@ -179,7 +179,7 @@ def write(options: argparse.Namespace, model: Kinema4D, episode: Episode,
     """Write video, key frames beside the real ones, the last frame's cloud, and a summary."""
     import numpy as np
 
-    from kinema4d_ros.episodes.video import write_video
+    from kinema4d_ros.episodes.video_file import write_video
     from kinema4d_ros.evaluation import pictures
 
     out, engine = options.out, model.engine

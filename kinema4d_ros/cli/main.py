@@ -27,6 +27,7 @@ COMMANDS = {
     'fit-tracking': 'kinema4d_ros.cli.fit_tracking',
     'view': 'kinema4d_ros.cli.view',
     'record': 'kinema4d_ros.cli.record',
+    'proxy': 'kinema4d_ros.cli.proxy',
     'import': 'kinema4d_ros.cli.import_dataset',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',

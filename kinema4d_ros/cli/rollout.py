@@ -18,6 +18,8 @@ from kinema4d_ros.cli import precheck
 if TYPE_CHECKING:
     from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 
+_SAID = 10.0      # [s] between two lines about how far it is, where there is no terminal
+
 HELP = 'let policies do whole tasks in the predicted world'
 EPILOG = """\
 Each policy begins at each start: it is shown pictures of the predicted world and the joints, a part
@@ -85,7 +87,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                            '%(default)g)')
     how = parser.add_argument_group('how it is run and kept')
     how.add_argument('--jobs', type=int, default=0, metavar='N',
-                     help='processes (default half of the processors; a GPU serves one)')
+                     help='processes (default half of the processors, on Ray all of them; a GPU '
+                          'serves one)')
     how.add_argument('--ray', default='', metavar='ADDRESS',
                      help='on a Ray cluster (the extra [cluster]) in place of processes; `local` '
                           'for one on this machine')
@@ -119,7 +122,7 @@ def run(options: argparse.Namespace) -> Exit:
         tuple(options.package_path))
     runs = planned_runs(named_policies(options.policies),
                         [str(find_episode(name)) for name in options.start], options.seeds)
-    jobs = options.jobs or max(1, (os.cpu_count() or 2) // 2)
+    jobs = options.jobs or (0 if options.ray else max(1, (os.cpu_count() or 2) // 2))
     show.say_first_run()
     with progress() as report:
         try:
@@ -170,7 +173,8 @@ def progress() -> Iterator[Callable[[RolloutRecord | None, int, int], None]]:
             words = ', '.join(f'{count} {word}' for word, count in counts.items())
             bar.update(task, completed=done, total=total, description=words)
             now = time.monotonic()
-            if not is_terminal and record is not None and (now - said >= 10 or done == total):
+            if not is_terminal and record is not None and (
+                    now - said >= _SAID or done in (first + 1, total)):
                 said = now
                 left = (now - began) / max(done - first, 1) * (total - done)
                 print(f'{done} of {total} runs ({words}), {left:.0f} s left', file=sys.stderr)

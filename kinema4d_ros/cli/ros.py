@@ -17,7 +17,9 @@ from kinema4d_ros.resources import share_dir
 
 _PATIENCE = 15.0     # [s] that a node gets to end
 #: the modules of the nodes that are more than one file
-_MODULES = {name: f'{name}.node' for name in ('recorder', 'shadow_sim', 'trajectory_gate')}
+_MODULES = {name: f'{name}.node' for name in ('recorder', 'set_point_gate', 'shadow_sim',
+                                             'trajectory_gate')} | {
+    name: f'chunks.{name}' for name in ('policy_proxy', 'action_chunk_proxy')}
 _RUN = 'import sys; from kinema4d_ros.nodes.run import main; sys.exit(main(sys.argv.pop(1)))'
 
 

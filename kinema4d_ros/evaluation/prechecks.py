@@ -95,7 +95,7 @@ class PrecheckRow:
     def grasp_foreseen(self) -> bool | None:
         """Whether the fingers were foreseen to lift something; None where nobody knew."""
         codes = {finding.code for finding in self.verdict.findings}
-        if codes & {FindingCode.UNDECIDED, FindingCode.UNSEEN_SPACE} or not codes & _TOLD:
+        if FindingCode.UNDECIDED in codes or not codes & _TOLD:
             return None
         return FindingCode.GRASP in codes
 

@@ -15,7 +15,7 @@ from kinema4d_ros.errors import ConfigurationError, ObservationError
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
-from kinema4d_ros.foresight.graspability import Grip, Hold, judge_grip
+from kinema4d_ros.foresight.graspability import Graspability, Hold, judge_grip
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
 from kinema4d_ros.scene import Scene
@@ -71,7 +71,7 @@ class Story(Told):
     * ``bodies``: list of MovingBody, the objects that are moved; first those that are held.
     * ``targets``: list of Target, what stands between fingers that hold nothing and do not close.
     * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
-    * ``grips``: number of a body -> the Grip by which it was grasped last.
+    * ``grips``: number of a body -> the Graspability by which it was grasped last.
     * ``landings``: number of a body -> why it is not known where it comes to rest.
     """
 
@@ -90,7 +90,7 @@ class Story(Told):
             held, as for who asks what that would touch; otherwise it stays.
         """
         self._suppose_held = suppose_held
-        self.grips: dict[int, Grip] = {}
+        self.grips: dict[int, Graspability] = {}
         self.landings: dict[int, str] = {}
         self._scene, self._robot, self._settings = scene, robot, settings
         self._camera = robot.camera
@@ -173,7 +173,7 @@ class Story(Told):
             now = moving.vertices(motion.first)
             touched = self._touched(now, motion)
             if touched.sum() >= self._settings.least_contact_points:
-                grip = judge_grip(self._fingers, motion.first, now, now, motion.last)
+                grip = judge_grip(self._fingers, motion, now, now)
                 if self._is_lost(grip, motion):
                     return None
                 self.grips[number] = grip
@@ -187,8 +187,7 @@ class Story(Told):
             return None
         touched &= segment.mask
         body = self._seen_body(segment)
-        grip = judge_grip(self._fingers, motion.first, self._points[segment.mask], body.vertices,
-                          motion.last)
+        grip = judge_grip(self._fingers, motion, self._points[segment.mask], body.vertices)
         if self._is_lost(grip, motion):
             return None
         self.grips[len(self.bodies)] = grip
@@ -200,7 +199,7 @@ class Story(Told):
         self._points[segment.mask] = np.nan
         return held
 
-    def _is_lost(self, grip: Grip, motion: GapMotion) -> bool:
+    def _is_lost(self, grip: Graspability, motion: GapMotion) -> bool:
         """Return whether what the fingers close on stays, and tell it."""
         if self._suppose_held or grip.hold is not Hold.FAILS:
             return False

@@ -40,7 +40,7 @@ class PredictedMotion:
 
 
 @dataclass(frozen=True, eq=False)
-class ExecutedMotion:
+class SeenMotion:
     """What was seen of a motion when it was executed."""
 
     history: JointHistory
@@ -73,7 +73,7 @@ class Comparer:
         """Let go of what was kept."""
         self._simulator.close()
 
-    def compare(self, motion: PredictedMotion, seen: ExecutedMotion, *,
+    def compare(self, motion: PredictedMotion, seen: SeenMotion, *,
                 origin: Origin = Origin.ROBOT, kind: str = '', task: str = '',
                 success: bool | None = None, time_ns: int | None = None) -> LedgerEntry:
         """
@@ -112,7 +112,7 @@ class Comparer:
         return dataclasses.replace(entry, reasons=(*entry.reasons, *doubts))
 
     @staticmethod
-    def _clearance(checker: RobotChecker, motion: PredictedMotion, seen: ExecutedMotion,
+    def _clearance(checker: RobotChecker, motion: PredictedMotion, seen: SeenMotion,
                    doubts: list[str]) -> dict[str, Any]:
         """Return the least clearance that the robot truly had to the scene as it was seen."""
         path = executed(seen.history, checker.robot)
@@ -127,7 +127,7 @@ class Comparer:
             return {}
         return {'seen_clearance': _within_reach(found.clearance.minimum)}
 
-    def _after(self, checker: RobotChecker, motion: PredictedMotion, seen: ExecutedMotion,
+    def _after(self, checker: RobotChecker, motion: PredictedMotion, seen: SeenMotion,
                doubts: list[str]) -> dict[str, Any]:
         """Return what the cameras see when it has ended."""
         if seen.after is None:

@@ -11,7 +11,7 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import LedgerError
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
-from kinema4d_ros.ledger.comparison import Comparer, ExecutedMotion, PredictedMotion
+from kinema4d_ros.ledger.comparison import Comparer, SeenMotion, PredictedMotion
 from kinema4d_ros.ledger.entry import LedgerEntry, Origin
 from kinema4d_ros.ledger.joints import JointHistory
 from kinema4d_ros.ledger.limits import LedgerLimits
@@ -74,7 +74,7 @@ class EpisodeComparer:
             success=metadata.success, time_ns=episode.trajectory_stamp_ns)
 
 
-def seen_in(episode: Episode) -> ExecutedMotion:
+def seen_in(episode: Episode) -> SeenMotion:
     """
     Return what a recording shows of the execution of its trajectory.
 
@@ -90,5 +90,5 @@ def seen_in(episode: Episode) -> ExecutedMotion:
     for time, row in zip(times, positions):
         if 0.0 <= time <= end and np.isfinite(row).all():
             history.add(float(time), dict(zip(names, row.tolist())))
-    return ExecutedMotion(history, episode.observation(
+    return SeenMotion(history, episode.observation(
         len(episode.frames) - 1 - episode.start_index))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import kinema4d_ros
 from kinema4d_ros.evaluation.report.page import templates
 from kinema4d_ros.ledger.entry import LedgerEntry, Went
 from kinema4d_ros.ledger.summary import Day, GROUPS, LedgerSummary, PARTS
@@ -60,7 +59,7 @@ def write_ledger_report(path: Path, entries: Sequence[LedgerEntry], *, title: st
         width=WIDTH, height=HEIGHT, left=_LEFT, right=WIDTH - _RIGHT,
         lines=[(share, height_of(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
         otherwise=[(moment(entry.time_ns), entry) for entry in otherwise[:_MOST_ROWS]],
-        hidden=max(0, len(otherwise) - _MOST_ROWS), version=kinema4d_ros.__version__,
+        hidden=max(0, len(otherwise) - _MOST_ROWS),
         now=datetime.datetime.now(datetime.UTC))
     Path(path).write_text(page + '\n', encoding='utf-8')
     return summary

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
+from visualization_msgs.msg import Marker, MarkerArray
 
 from kinema4d_ros.bridge import images, qos
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
@@ -26,7 +28,7 @@ from kinema4d_ros.bridge.parameters import Parameter, ParameterTable
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.msg import Candidates, PredictedFrame
+from kinema4d_ros.msg import Candidates, Decision, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import (extrinsics_of, OF_CAMERA,
@@ -37,8 +39,8 @@ from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, TABLE_ROWS
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
-from kinema4d_ros.viewer import (CandidateTrajectory, FutureFrame, meshes_to_show, read_token,
-                                 Viewer, who_may_reach)
+from kinema4d_ros.viewer import (CandidateTrajectory, ChunkState, FutureFrame, LedgerReader,
+                                 meshes_to_show, read_token, Viewer, who_may_reach)
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('cameras', 'image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -52,6 +54,10 @@ _VERDICTS = QoSProfile(depth=50, reliability=qos.VERDICT.reliability,
 with contextlib.suppress(ImportError):
     importlib.import_module('viser')
 
+#: what a gate decided -> what became of the chunk
+_STATES = {Decision.FORWARD: ChunkState.PASSED, Decision.REFUSE: ChunkState.REFUSED,
+           Decision.STOP: ChunkState.REFUSED, Decision.HOLD: ChunkState.ASKED,
+           Decision.ASK: ChunkState.ASKED, Decision.CANCEL: ChunkState.REFUSED}
 _REFRESH = 1.0      # [s] between two looks for new publishers
 
 TABLE = ParameterTable((
@@ -82,6 +88,10 @@ TABLE = ParameterTable((
     Parameter('shadow_sims', list[str], (), 'Namespaces of the shadow_sim nodes to listen to, '
               'such as kinematic and frozen, to compare world models; empty for the own one',
               read_only=True),
+    Parameter('decisions', list[str], ('trajectory_gate/decision',), 'Topics of the gates that say '
+              'what becomes of a chunk, for the colours of the last ones', read_only=True),
+    Parameter('ledger', str, '', 'File of the trust ledger that shadow_sim writes on this machine, '
+              'to show on the page; empty for none', read_only=True),
     LAUNCHER_PID,
     *(replace(row, read_only=True) for row in TABLE_ROWS
       if row.name in _SHARED or row in OF_CAMERA)),
@@ -114,10 +124,17 @@ class ViewerNode(NodeBase, Node):
             for topic, kind, profile, take in (
                     ('predicted/frame', PredictedFrame, qos.PREDICTED_FRAMES, self._on_frame),
                     ('verdict', VerdictMessage, _VERDICTS, self._on_verdict),
-                    ('candidates', Candidates, qos.CANDIDATES, self._on_candidates)):
+                    ('candidates', Candidates, qos.CANDIDATES, self._on_candidates),
+                    ('verdict_markers', MarkerArray, qos.MARKERS, self._on_markers)):
                 self.create_subscription(
                     kind, f'{source}/{topic}' if source else topic,
                     partial(take, source=source), profile, callback_group=results)
+        for topic in values['decisions']:
+            self.create_subscription(Decision, topic, self._on_decision, qos.DECISIONS,
+                                     callback_group=results)
+        if values['ledger']:
+            self._ledger = LedgerReader(values['ledger'])
+            self.create_timer(_REFRESH, self._on_ledger, callback_group=slow)
         self.create_timer(1.0 / values['rate'], self._on_tick, callback_group=page)
         self.create_timer(_REFRESH, self._inputs.refresh, callback_group=inputs)
         self.create_timer(_REFRESH, IncompatiblePublishers(self).look, callback_group=slow)
@@ -181,6 +198,24 @@ class ViewerNode(NodeBase, Node):
 
     def _on_verdict(self, message: VerdictMessage, source: str) -> None:
         self._viewer.add_verdict(message.rollout_id, verdict_from_message(message), source)
+
+    def _on_markers(self, message: MarkerArray, source: str) -> None:
+        """Take the way of the tool from the marker that shows it; its text names the rollout."""
+        for marker in message.markers:
+            if marker.ns == 'tool_path' and marker.text and marker.action == Marker.ADD:
+                self._viewer.add_chunk(marker.text, np.array(
+                    [(point.x, point.y, point.z) for point in marker.points]))
+
+    def _on_decision(self, message: Decision) -> None:
+        """Colour a chunk by what a gate decided."""
+        state = _STATES.get(message.kind)
+        if state is not None and message.rollout_id:
+            self._viewer.decide_chunk(message.rollout_id, state)
+
+    def _on_ledger(self) -> None:
+        """Show the ledger where it has changed."""
+        if (news := self._ledger.news()) is not None:
+            self._viewer.show_ledger(news)
 
     def _on_candidates(self, message: Candidates, source: str) -> None:
         """Show the candidates of a goal, best first, once there is a robot."""

@@ -64,26 +64,62 @@ class ActionReader:
         :raises TrajectoryError: the chunk or the start has not the numbers that it should.
         :raises KinematicsError: names the first place that cannot be reached, and its time.
         """
-        actions = self._checked(actions)
+        actions, here = self._checked(actions), self._here(start)
+        times = np.arange(len(actions) + 1) / self.form.rate
+        motion = np.repeat(here[None], len(times), axis=0)
+        places, positions = self._read(actions, here, before)
+        if self._inverse is not None:
+            motion[1:] = self._inverse.solve(self._poses(places, here), here, times=times[1:])
+        for name, column in positions.items():
+            motion[1:, self.robot.joint_names.index(name)] = column
+        columns = [self.robot.joint_names.index(name) for name in self.joint_names]
+        return JointTrajectory(self.joint_names, times, motion[:, columns])
+
+    def tip_poses(self, actions: np.ndarray, start: Mapping[str, float]) -> np.ndarray:
+        """
+        Return where a chunk sends the tip, whether or not it is in reach.
+
+        :return: T_base_tip of the start and of each action, (N + 1, 4, 4).
+        :raises TrajectoryError: the chunk or the start has not the numbers that it should, or the
+            actions are not of a tip.
+        """
+        if self._inverse is None:
+            raise TrajectoryError('the actions are of joints, so there is no tip link')
+        actions, here = self._checked(actions), self._here(start)
+        link = self.robot.link_names.index(self.form.tip_link)
+        return np.concatenate([ForwardKinematics(self.robot)(here[None])[:, link],
+                               self._poses(self._read(actions, here, None)[0], here)])
+
+    def column_positions(self, actions: np.ndarray, start: Mapping[str, float]) -> np.ndarray:
+        """
+        Return where a chunk sends the joints that have a column of their own.
+
+        :return: of the start and of each action, (N + 1, `form.joints`) [rad or m].
+        :raises TrajectoryError: the chunk or the start has not the numbers that it should.
+        """
+        actions, here = self._checked(actions), self._here(start)
+        positions = self._read(actions, here, None)[1]
+        begin = [here[self.robot.joint_names.index(name)] for name in self.form.joints]
+        return np.vstack([begin, np.stack([positions[name] for name in self.form.joints], axis=1)])
+
+    def _here(self, start: Mapping[str, float]) -> np.ndarray:
         missing = [name for name in self.robot.joint_names if name not in start]
         if missing:
             raise TrajectoryError(f'the start lacks {", ".join(missing)}')
-        here = self.robot.configuration(start, strict=False)
-        times = np.arange(len(actions) + 1) / self.form.rate
-        motion = np.repeat(here[None], len(times), axis=0)
+        return self.robot.configuration(start, strict=False)
+
+    def _read(self, actions: np.ndarray, here: np.ndarray, before: np.ndarray | None
+              ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the columns of the tip in SI units, and each joint's positions (N,)."""
         arm, fingers = self.form.split(actions)
         if self.form.velocity is not None:
             arm = self._distances(arm, before)
         wide = arm.shape[1] - len(self.form.joints)
-        if self._inverse is not None:
-            poses = self._poses(arm[:, :wide], here)
-            motion[1:] = self._inverse.solve(poses, here, times=times[1:])
         numbers = dict(zip(self.form.joints, arm[:, wide:].T)) | fingers
-        for name, column in numbers.items():
-            at = self.robot.joint_names.index(name)
-            motion[1:, at] = self._positions(name, column, here[at], absolute=name in fingers)
-        columns = [self.robot.joint_names.index(name) for name in self.joint_names]
-        return JointTrajectory(self.joint_names, times, motion[:, columns])
+        return arm[:, :wide], {
+            name: self._positions(name, column, here[self.robot.joint_names.index(name)],
+                                  absolute=name in fingers)
+            for name, column in numbers.items()}
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
         actions = np.asarray(actions, np.float64)

@@ -13,6 +13,7 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.policy.action_chunks import ActionReader
 from kinema4d_ros.policy.chunk_guard import Choice, Chunk, ChunkGuard
 from kinema4d_ros.policy.hold import hold_actions
+from kinema4d_ros.policy.plausible import why_implausible
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, Verdict
 
@@ -121,6 +122,10 @@ class ChunkChecker:
         try:
             if self.executed and self.guard.settings.execution == 'sequential':
                 actions = actions[:self.executed]
+            # Of joints the guard says so itself; a far place might not even be in reach.
+            if self.reader.form.tip_link and (why := why_implausible(
+                    self.reader, np.asarray(actions, np.float64), joints)) is not None:
+                return why
             return self.reader.trajectory(actions, joints, before)
         except Kinema4DError as error:
             return str(error)

@@ -171,7 +171,8 @@ class PolicyPreset:
                 raise ConfigurationError(
                     f'the robot has none of the links {", ".join(told.tip_links)} that the policy '
                     f'preset {self.name} knows; name its tip link')
-        scale, offset = told.scale, ()
+        scale: tuple[float, ...] = told.scale
+        offset: tuple[float, ...] = ()
         if told.unit == 'deg':
             scale = (float(np.pi / 180),)
         elif told.unit == 'normalized':

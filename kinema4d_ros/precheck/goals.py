@@ -92,7 +92,7 @@ class Goal:
     ``starts_in: {low, high}`` says which object is meant: one whose middle was in that box.
     ``all_of: [...]`` holds rubrics that are to be kept as well, each by an object of its own.
     ``unjudged: [...]`` names what is wanted besides and cannot be foreseen, as that a drawer opens:
-    then nobody knows whether the goal is reached, unless something else is missed.
+    then there is no probability, unless something else is missed.
     """
 
     rules: tuple[Rule, ...]
@@ -147,51 +147,51 @@ class Goal:
                                 for item in self._meant(outcome)), default=NEVER))
         return min(margins, default=0.0)
 
-    @property
-    def _alone(self) -> Goal:
-        """The rules without what is wanted besides."""
-        return Goal(self.rules, self.starts_in)
-
     def _meant(self, outcome: Outcome) -> list[MovedObject]:
         """Return the moved objects that may be meant."""
         return [item for item in outcome.moved
                 if self.starts_in is None or _contains(self.starts_in, item.start)]
 
-    def _share(self, outcome: Outcome) -> float:
+    def share(self, outcome: Outcome) -> float:
         """Return how likely all rules are kept, by where things end and how well that is known."""
         margins = [self.margin(outcome)]
         if len(outcome.members) > 1:      # each of them is one of the ways in which it may end
             margins = [self.margin(Outcome(moved=moved)) for moved in outcome.members]
         return sum(map(_likelihood, margins)) / len(margins)
 
+    def is_missed(self, outcome: Outcome) -> bool:
+        """Return whether the goal is missed whatever becomes of what nobody knows."""
+        if any(part.is_missed(outcome) for part in self.parts):
+            return True
+        alone = Goal(self.rules, self.starts_in)
+        return bool(self.rules) and self._doubt(outcome) is None \
+            and alone.share(outcome) < _UNLIKELY
+
     def why_unknown(self, outcome: Outcome) -> str | None:
         """
         Return why it cannot be foreseen whether the goal is reached; None where it can.
 
         A doubt that makes no difference is none: what would miss the goal if it were held is
-        missed either way.
+        missed either way. What is `unjudged` is no doubt, there is only no probability.
         """
-        missed = [part for part in self.parts if part.why_unknown(outcome) is None
-                  and part._share(outcome) < _UNLIKELY]
-        if missed or (self.unjudged and self.rules and self._alone.why_unknown(outcome) is None
-                      and self._alone._share(outcome) < _UNLIKELY):
+        if self.is_missed(outcome):
             return None
-        for part in self.parts:
-            if (why := part.why_unknown(outcome)) is not None:
-                return why
-        if self.unjudged:
-            return f'it cannot be foreseen whether it will {" and ".join(self.unjudged)}'
-        if not self.rules:
-            return None
+        doubts = [part.why_unknown(outcome) for part in self.parts]
+        doubts.append(self._doubt(outcome) if self.rules else None)
+        return next((doubt for doubt in doubts if doubt is not None), None)
+
+    def _doubt(self, outcome: Outcome) -> str | None:
+        """Return why nobody knows whether the rules are kept."""
         if not outcome.is_known:
             return 'what the hand does to things cannot be foreseen'
         if outcome.is_doubtful and not outcome.moved:
             return 'nobody saw whether something is where the fingers close'
+        alone = Goal(self.rules, self.starts_in)
         for item in self._meant(outcome):
             if item.landing_doubt and _likelihood(
                     min(rule.best_margin(item) for rule in self.rules)) >= _UNLIKELY:
                 return item.landing_doubt
-            if item.grip_doubt and self._share(outcome) >= _UNLIKELY:
+            if item.grip_doubt and alone.share(outcome) >= _UNLIKELY:
                 return f'what the fingers close on may not be held ({item.grip_doubt})'
         return None
 
@@ -207,12 +207,13 @@ class Goal:
             doubt: at most 0.2.
         :param doubt: why the robot may be stopped on its way, so that success is not sure.
         """
-        likely = 0.02 + 0.96 * self._share(outcome)
+        likely = 0.02 + 0.96 * self.share(outcome)
         if blocked and not self.unjudged:
             return min(likely, _BLOCKED)
-        if self.why_unknown(outcome) is not None or (doubt and likely >= _LIKELY):
-            return None
-        return likely
+        if self.is_missed(outcome):
+            return likely
+        unknown = self.unjudged or self.why_unknown(outcome) is not None
+        return None if unknown or (doubt and likely >= _LIKELY) else likely
 
 
 def _likelihood(margin: float) -> float:

@@ -241,16 +241,19 @@ def judge_goal(goal: Goal, outcome: Outcome,
     """
     Return how likely the goal is reached, 0 to 1, and that as a finding; given tier 1's.
 
-    Where nobody knows there is no probability, and the finding forbids a PASS.
+    Where nobody knows there is no probability, and the finding forbids a PASS. Where the goal
+    names what is not judged there is none either, which decides nothing.
     """
     blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL for f in findings)
     doubt = _may_be_stopped(findings)
     probability = goal.probability(outcome, blocked, doubt)
     if probability is not None:
         return probability, goal_finding(goal.margin(outcome), probability)
-    why = goal.why_unknown(outcome) or doubt
-    return None, Finding(FindingCode.GOAL, Severity.UNSURE,
-                         f'whether the goal is met is not known: {why}')
+    if (why := goal.why_unknown(outcome) or doubt):
+        return None, Finding(FindingCode.GOAL, Severity.UNSURE,
+                             f'whether the goal is met is not known: {why}')
+    return None, Finding(FindingCode.GOAL, Severity.INFO,
+                         f'not judged is whether it will {" and ".join(goal.unjudged)}')
 
 
 def _may_be_stopped(findings: Sequence[Finding]) -> str:

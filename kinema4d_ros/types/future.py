@@ -114,7 +114,7 @@ class EventKind(enum.StrEnum):
     """What a world model says happens to the world; names are those of FindingCode."""
 
     GRASP = 'grasp'                          # the fingers closed on something, which now follows
-    CLOSED_ON_NOTHING = 'closed_on_nothing'  # the fingers closed and nothing was between them
+    CLOSED_ON_NOTHING = 'closed_on_nothing'  # the fingers closed and hold nothing
     RELEASE = 'release'                      # what was held is let go
     REST = 'rest'                            # what was released came to rest
     NO_DEPTH = 'no_depth'                    # without depth the model cannot know what moves
@@ -129,7 +129,7 @@ class EventKind(enum.StrEnum):
     FELL_OFF = 'fell_off'                    # something leaves what it stood on, downwards
     JAMMED = 'jammed'                        # something is pressed between robot and surroundings
     NOT_MODELLED = 'not_modelled'            # the robot touches what may move, and stays here
-    UNDECIDED = 'undecided'                  # it may end in one way or in another
+    UNDECIDED = 'undecided'                  # it may end in one way or in another, be held or not
     DISCARDED = 'discarded'                  # simulations that became unstable and do not count
     NOT_SIMULATED = 'not_simulated'          # nothing could be simulated, so all stays
 

@@ -1,6 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How much free space is known around each link of a robot, in one posture at one moment."""
+"""
+How much free space is known around each link of a robot, in one posture at one moment.
+
+A motion whose path nobody knows beforehand can be judged by it: by how far it leads from there.
+"""
 from __future__ import annotations
 
 import math

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Robot, scene, predicted future and verdict in 3D: a live page, or a file; knows no ROS."""
 from kinema4d_ros.viewer.access import read_token
+from kinema4d_ros.viewer.chunks import ChunkState
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.execution import ExecutionMatcher
 from kinema4d_ros.viewer.future import CandidateTrajectory, Future, MotionStep
@@ -14,9 +15,10 @@ from kinema4d_ros.viewer.predicted_scene import PredictedScene
 from kinema4d_ros.viewer.rerun_file import write_rrd
 from kinema4d_ros.viewer.robot_model import meshes_to_show
 from kinema4d_ros.viewer.server import who_may_reach
+from kinema4d_ros.viewer.trust import LedgerReader
 from kinema4d_ros.viewer.viewer import Viewer
 
-__all__ = ['CandidateTrajectory', 'ClearanceCurve', 'ExecutionMatcher', 'Future', 'FutureFrame',
-           'History', 'MotionStep', 'Playback', 'PredictedScene', 'SnapshotBuffer', 'Viewer',
-           'join_images', 'meshes_to_show', 'position_colors', 'read_token', 'thin',
-           'who_may_reach', 'write_html', 'write_rrd']
+__all__ = ['CandidateTrajectory', 'ChunkState', 'ClearanceCurve', 'ExecutionMatcher', 'Future',
+           'FutureFrame', 'History', 'LedgerReader', 'MotionStep', 'Playback', 'PredictedScene',
+           'SnapshotBuffer', 'Viewer', 'join_images', 'meshes_to_show', 'position_colors',
+           'read_token', 'thin', 'who_may_reach', 'write_html', 'write_rrd']

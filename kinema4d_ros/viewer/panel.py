@@ -18,6 +18,7 @@ from kinema4d_ros.viewer.markup import (card, finding_label, line, NEUTRAL, SEVE
                                         STATUS_COLORS, verdict_facts)
 from kinema4d_ros.viewer.playback import SPEEDS
 from kinema4d_ros.viewer.scene_graph import LAYERS
+from kinema4d_ros.viewer.trust import TrustPanel
 
 if TYPE_CHECKING:
     import viser
@@ -63,6 +64,7 @@ class Panel:
             self._in_camera: Any = gui.add_dropdown('in the camera', _IMAGES,
                                                initial_value='predicted')
         self.history = HistoryChoice(gui, actions)
+        self.trust = TrustPanel(gui)
         self._status = gui.add_html('')
         pictures = gui.add_panel()
         with pictures.add_tab('Pictures'):

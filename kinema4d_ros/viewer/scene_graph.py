@@ -11,6 +11,7 @@ import numpy as np
 
 from kinema4d_ros.robot import LinkMesh, Robot
 from kinema4d_ros.types import PinholeCamera
+from kinema4d_ros.viewer.chunks import CHUNK_LAYERS, ChunkTrails
 from kinema4d_ros.viewer.evidence import EVIDENCE_LAYERS, EvidenceNodes
 from kinema4d_ros.viewer.robot_model import RobotModel
 
@@ -23,7 +24,7 @@ _SHADOW = (60, 130, 255)      # of the predicted robot, where no verdict colours
 _NOTHING = np.full((2, 3), -1e4, np.float16), np.zeros((2, 3), np.uint8)
 #: what can be switched on and off -> whether it is on at first
 LAYERS = {**dict.fromkeys(('robot', 'shadow', 'scene', 'prediction', 'camera'), True),
-          **dict.fromkeys(EVIDENCE_LAYERS, True)}
+          **dict.fromkeys((*EVIDENCE_LAYERS, *CHUNK_LAYERS), True)}
 
 
 class SceneGraph:
@@ -54,7 +55,7 @@ class SceneGraph:
         self._live: RobotModel | None = None
         self._shadow: RobotModel | None = None
         self._cameras: dict[int, tuple[Any, PinholeCamera]] = {}
-        self.evidence = EvidenceNodes(server)
+        self.evidence, self.chunks = EvidenceNodes(server), ChunkTrails(server)
         self._visible = dict(LAYERS)
 
     # ------------------------------------------------------------------ robots
@@ -63,6 +64,7 @@ class SceneGraph:
         """Take a robot in the place of the one before."""
         for model in filter(None, (self._live, self._shadow)):
             model.remove()
+        self.chunks.clear()
         self._live = RobotModel(self._server, '/live', robot.link_names, meshes)
         self._shadow = RobotModel(self._server, '/shadow', robot.link_names, meshes,
                                   color=_SHADOW, opacity=0.45)
@@ -134,6 +136,9 @@ class SceneGraph:
         self._visible[layer] = on
         if layer in EVIDENCE_LAYERS:
             self.evidence.set_visible(layer, on)
+            return
+        if layer in CHUNK_LAYERS:
+            self.chunks.set_visible(layer, on)
             return
         cameras = [handle for handle, _ in self._cameras.values()]
         nodes = {'robot': [self._live and self._live.root], 'scene': [self.observed],

@@ -11,6 +11,7 @@ import numpy as np
 
 from kinema4d_ros.robot import LinkMesh, Robot
 from kinema4d_ros.types import Finding, Observation, Verdict
+from kinema4d_ros.viewer.chunks import ChunkState
 from kinema4d_ros.viewer.execution import ExecutionMatcher
 from kinema4d_ros.viewer.future import CandidateTrajectory, Future
 from kinema4d_ros.viewer.future_frame import FutureFrame
@@ -138,6 +139,7 @@ class Viewer:
         with self._lock:
             future = self._future(rollout_id or f'{verdict.scene_stamp_ns} {id(verdict)}', source)
             future.verdict = verdict
+            self._stage.scene.chunks.judge(rollout_id, verdict.status)
             self._list_history()
             if self._history.shown is future:
                 self._stage.take_verdict()
@@ -150,6 +152,21 @@ class Viewer:
             if self._candidates and self._follows(self._candidates[0].source):
                 self.choose_candidate(self._candidates[0].rollout_id)
             self._list_history()
+
+    def add_chunk(self, rollout_id: str, path: np.ndarray) -> None:
+        """Take where a chunk takes the tool, (T, 3) [m] in the base frame, whatever its verdict."""
+        with self._lock:
+            self._stage.scene.chunks.add_path(rollout_id, path)
+
+    def decide_chunk(self, rollout_id: str, state: ChunkState) -> None:
+        """Take what a gate decided about a chunk; its verdict counts no more."""
+        with self._lock:
+            self._stage.scene.chunks.decide(rollout_id, state)
+
+    def show_ledger(self, html: str) -> None:
+        """Show how motions went, as `trust_html` or `LedgerReader.news` say it."""
+        with self._lock:
+            self._panel.trust.show(html)
 
     def tick(self, seconds: float) -> None:
         """Let time pass for the playback."""

@@ -70,8 +70,7 @@ class Supervisor:
         self._kill_at: float | None = None     # [s] monotonic
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
-        #: takes the answer to a look that the worker did not answer yet
-        self._taking: Callable[[LocalClearance], None] | None = None
+        self._taking: Callable[[LocalClearance], None] | None = None     # while a look is answered
         self._ending, self.restarts = threading.Event(), 0
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
@@ -83,8 +82,7 @@ class Supervisor:
     @property
     def pid(self) -> int | None:
         """Process id of the worker, None when there is none."""
-        process = self._process
-        return None if process is None else process.pid
+        return None if (process := self._process) is None else process.pid
 
     def set_robot(self, urdf: str, package_paths: tuple[str, ...] = (),
                   description_hash: str = '') -> None:
@@ -99,8 +97,7 @@ class Supervisor:
         Have a task done.
 
         :param robot_hash: of the robot that is meant: another one fails the job; '' for whichever.
-        :param deadline: on the monotonic clock [s].
-        :param sink: called with frames and progress, from the supervisor's thread.
+        :param deadline: on the monotonic clock [s]; `sink` is called in the supervisor's thread.
         """
         job = Job(next(self._numbers), observation, trajectory, task=task, settings=settings,
                   robot_hash=robot_hash, deadline=deadline, sink=sink,
@@ -251,8 +248,7 @@ class Supervisor:
             self._set_state(WorkerState.IDLE)
             job.finish(JobOutcome.FAILED, str(error))
             return
-        again = job.observation is self._sent_observation
-        self._sent_observation = job.observation
+        again, self._sent_observation = job.observation is self._sent_observation, job.observation
         self._send(job.work(self._memory, with_observation=not again))
 
     def _show(self, look: Remember | Survey,

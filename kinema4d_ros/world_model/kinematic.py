@@ -129,7 +129,7 @@ def draw_told(told: Told, scene: Scene, robot: RobotRollout, report: Report,
         yield dataclasses.replace(frame, others=tuple(others)) if others else frame
 
 
-class Stage:
+class ViewStage:
     """The backdrops of a foreseen future in one view."""
 
     def __init__(self, surfaces: dict[int, TexturedSurface]):
@@ -142,7 +142,7 @@ class Stage:
         return self._surfaces[first].from_pose(T_base_camera)
 
 
-def stages_of(told: Told | None, views: Sequence[SceneView]) -> list[Stage]:
+def stages_of(told: Told | None, views: Sequence[SceneView]) -> list[ViewStage]:
     """
     Return the backdrops in each view; those that the future was not foreseen in are cut out.
 
@@ -151,10 +151,10 @@ def stages_of(told: Told | None, views: Sequence[SceneView]) -> list[Stage]:
     stages = []
     for number, (view, surface) in enumerate(zip(views, surfaces_of(views))):
         if told is None:
-            stages.append(Stage({0: surface}))
+            stages.append(ViewStage({0: surface}))
             continue
         backdrops = told.backdrops if number == told.source else _cut_out(told, view, surface)
-        stages.append(Stage({backdrop.first_frame: TexturedSurface(
+        stages.append(ViewStage({backdrop.first_frame: TexturedSurface(
             backdrop.picture, backdrop.depth, view.seen.camera, view.seen.T_base_camera)
             for backdrop in backdrops}))
     return stages

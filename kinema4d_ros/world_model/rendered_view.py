@@ -22,7 +22,7 @@ from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.scene.mask import in_paint
 from kinema4d_ros.scene.surface import grid_mesh
 from kinema4d_ros.types import CameraView, PinholeCamera, RobotRollout
-from kinema4d_ros.world_model.kinematic import Stage, stages_of
+from kinema4d_ros.world_model.kinematic import ViewStage, stages_of
 
 # A nearer surface of one camera wins over that of another only beyond this, so that the finer
 # picture of one surface, which is drawn last, is not speckled with the coarser one.
@@ -80,7 +80,7 @@ class FutureRenderer:
             where all stays.
         :param appearance: the robot's colours as a view of the scene shows them.
         """
-        self._appearance, self._stages = appearance, list[Stage]()
+        self._appearance, self._stages = appearance, list[ViewStage]()
         self._scene, self._robot, self._renderer, self._told = scene, robot, renderer, told
         self._surfaces: dict[tuple[int, ...], list[_Surface]] = {}
 
@@ -98,13 +98,14 @@ class FutureRenderer:
         """
         Draw a frame.
 
-        :param index: of the rollout's frames.
+        :param index: of the rollout's frames; a negative one counts from their end.
         :param T_base_camera: (4, 4), where the camera is then; of one on a link
             ``robot.T_base_link[index, link] @ T_link_camera``.
         :param taken: a view that shows the robot's colours as this camera sees them, such as its
             own earlier one; None for those of the meshes.
         """
         robot, told = self._robot, self._told
+        index %= len(robot.times)      # -1 is the last
         image = np.zeros((camera.height, camera.width, 3), np.uint8)
         depth = np.full((camera.height, camera.width), np.nan, np.float32)
         moved = () if told is None else tuple(
@@ -129,7 +130,7 @@ class FutureRenderer:
 
         It is drawn over the picture that was taken there, so it is better than that of `at`.
 
-        :param index: of the rollout's frames.
+        :param index: of the rollout's frames; a negative one counts from their end.
         :param number: of the camera among those of the scene.
         """
         robot, told, seen = self._robot, self._told, self._scene[number].seen

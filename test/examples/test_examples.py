@@ -29,7 +29,10 @@ SAID = {
            'the client of the bad trajectory is told: FAIL',
            '1 trajectory arrived at the controller, and it is the good one, unchanged'),
     '05': ('0.00 s: PASS', '0.50 s: PASS', '1.00 s: FAIL'),
-    '06': ('1. as planned: PASS', 'four times as fast: FAIL')}
+    '06': ('1. as planned: PASS', 'four times as fast: FAIL'),
+    '08': ('s  PASS  nothing wrong', 'the gate says: executed', 's  FAIL ',
+           'past the proxy, the gate says: FAIL',
+           'trajectories arrived at the controller, all of them checked')}
 
 
 BY_DOCS = {'07'}      # makes the bags of docs/first_hour.md, which test_docs.py judges
@@ -44,7 +47,7 @@ def test_every_example_is_run():
                          ids=lambda path: path.stem)
 def test_example_runs(example, tmp_path, ros_domain):
     episode = EPISODE.with_name('libero_spatial_0_0_into_table.mcap') \
-        if example.stem.startswith('05') else EPISODE
+        if example.stem[:2] in ('05', '08') else EPISODE
     done = run(example, episode, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in SAID[example.stem[:2]]:
@@ -64,7 +67,8 @@ def test_an_example_has_one_import_of_ours(example):
     ours.remove('import kinema4d_ros as k4d')
     assert all(line.startswith(('from kinema4d_ros.bridge', 'from kinema4d_ros.action',
                                 'from kinema4d_ros.msg')) for line in ours), ours
-    assert not ours or example.stem in ('mock_robot', '04_a_gate_before_the_controller')
+    assert not ours or example.stem in ('mock_robot', '04_a_gate_before_the_controller',
+                                        '08_a_policy_server')
 
 
 def test_a_missing_episode_is_said_in_one_line(tmp_path):

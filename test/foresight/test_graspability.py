@@ -11,6 +11,7 @@ import pytest
 from scenes import bowl, box, can, pick_and_place, RED, World
 
 from kinema4d_ros.foresight import Hold
+from kinema4d_ros.foresight.fingers import GapMotion
 from kinema4d_ros.foresight.graspability import judge_grip
 from kinema4d_ros.precheck import Goal, MovedObject, Outcome
 from kinema4d_ros.precheck.sequence import judge_goal
@@ -113,7 +114,8 @@ def block(width, middle=0.0, deep=0.03, aside=0.0, length=0.06):
     (block(0.04, aside=0.03, length=0.05), Hold.UNKNOWN),
     (block(0.04, aside=0.02, length=0.05), Hold.HOLDS), (block(0.06)[:0], Hold.FAILS)])
 def test_a_grip_by_hand(points, hold):
-    assert judge_grip(Hand(), 0, points, block(0.06) if not len(points) else points).hold is hold
+    whole = points if len(points) else block(0.06)
+    assert judge_grip(Hand(), GapMotion(0, 0, True), points, whole).hold is hold
 
 
 @pytest.mark.parametrize('stops, hold', [(0.0, Hold.HOLDS), (0.058, Hold.HOLDS),

@@ -8,7 +8,7 @@ import pytest
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import LedgerError
-from kinema4d_ros.ledger import End, ExecutedMotion, JointHistory, PredictedMotion, Went
+from kinema4d_ros.ledger import End, SeenMotion, JointHistory, PredictedMotion, Went
 from kinema4d_ros.ledger.episodes import seen_in
 from kinema4d_ros.types import EventKind, FindingCode
 
@@ -112,7 +112,7 @@ def test_how_it_ended_counts(ended, went, said, episodes, comparer):
 def test_without_a_look_afterwards_and_without_joints_nothing_is_known(episodes, comparer):
     motion = comparer.judged(episodes(MISSED))
     entry = comparer.comparer(episodes(MISSED)).compare(
-        motion, ExecutedMotion(JointHistory(), None, why_not_seen='the camera was late'))
+        motion, SeenMotion(JointHistory(), None, why_not_seen='the camera was late'))
     assert entry.went is Went.UNKNOWN and not entry.scene_compared
     assert entry.followed is entry.kept_clear is entry.scene_as_foreseen is entry.robot_seen is None
     assert entry.seen_held is entry.path_error is entry.seen_clearance is None

@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import FakeRobot, made, parameters, Process
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
-from std_msgs.msg import String
+from std_msgs.msg import Float64MultiArray, String
 
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.motion import joint_state_message
@@ -99,6 +99,7 @@ def test_one_thing_wrong_after_another(ros_domain):
         node.create_subscription(String, 'robot_description', lambda message: None, 1)
         node.create_publisher(String, 'robot_description', best_effort)
         node.create_publisher(Image, 'd435/image', 1)
+        node.create_publisher(Float64MultiArray, 'forward_controller/commands', 1)
         robot.wait_shown()
         checks = examined(arguments=[
             '--ros-args', '-r', 'camera/image_raw:=/other',
@@ -108,6 +109,9 @@ def test_one_thing_wrong_after_another(ros_domain):
         assert checks['topic /other'].level == Level.ERROR
         assert '/d435/image' in checks['topic /other'].cure
         assert checks['rate of joint_states'].message == 'has a publisher, but nothing came'
+        past = checks['topic /forward_controller/commands']
+        assert past.level == Level.WARNING and 'nobody has checked' in past.message
+        assert 'set_points:=/forward_controller' in past.cure
 
 
 def _uncalibrated(camera, header):

@@ -25,8 +25,10 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.nodes.episode_player import TABLE as PLAYER_TABLE
+from kinema4d_ros.nodes.chunks.parameters import ACTION_CHUNK_PROXY, POLICY_PROXY
 from kinema4d_ros.nodes.launch_arguments import main as launch_arguments
 from kinema4d_ros.nodes.recorder.node import TABLE as RECORDER_TABLE
+from kinema4d_ros.nodes.set_point_gate.parameters import TABLE as SET_POINT_TABLE
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.trajectory_gate.parameters import TABLE as GATE_TABLE
 from kinema4d_ros.nodes.viewer import TABLE as VIEWER_TABLE
@@ -36,7 +38,8 @@ pytestmark = pytest.mark.timeout(180)
 EPISODE = 'libero_object_0_0_success'
 URDF = str(ROOT / 'urdf' / 'demo_arm.urdf')
 TABLES = {'shadow_sim': TABLE, 'episode_player': PLAYER_TABLE, 'trajectory_gate': GATE_TABLE,
-          'viewer': VIEWER_TABLE, 'recorder': RECORDER_TABLE}
+          'set_point_gate': SET_POINT_TABLE, 'viewer': VIEWER_TABLE, 'recorder': RECORDER_TABLE,
+          'policy_proxy': POLICY_PROXY, 'action_chunk_proxy': ACTION_CHUNK_PROXY}
 
 
 @pytest.fixture
@@ -76,6 +79,9 @@ def one(name, **arguments):
     ({'rviz': 'false'}, ['shadow_sim']),
     ({'urdf': URDF}, ['shadow_sim', *['robot_state_publisher'] * 2, 'rviz2']),
     ({'controller': '/arm'}, ['shadow_sim', 'trajectory_gate', 'rviz2']),
+    ({'set_points': '/arm'}, ['shadow_sim', 'set_point_gate', 'rviz2']),
+    ({'policy_server': 'ws://a:1', 'policy': 'droid'}, ['shadow_sim', 'policy_proxy', 'rviz2']),
+    ({'policy_service': '/policy'}, ['shadow_sim', 'action_chunk_proxy', 'rviz2']),
     ({'viewer': 'true', 'record': 'true'}, ['shadow_sim', 'rviz2', 'viewer', 'recorder'])], ids=str)
 def test_what_is_started(packages, arguments, started):
     assert names(**arguments) == started
@@ -83,14 +89,17 @@ def test_what_is_started(packages, arguments, started):
 
 def test_every_parameter_that_is_set_exists_and_every_node_ends_with_its_launcher(packages):
     started = what_starts(episode=EPISODE, record='true', controller='/arm', viewer='true',
-                          world_model='frozen', device='cpu', autostart='false')
+                          set_points='/hand', set_point_kind='velocity',
+                          world_model='frozen', device='cpu', autostart='false',
+                          policy_server='ws://a:1', policy='droid', policy_service='/policy')
     assert [each.name for each in started] == [
-        'shadow_sim', 'episode_player', 'trajectory_gate', *['robot_state_publisher'] * 2, 'rviz2',
-        'viewer', 'recorder']
+        'shadow_sim', 'episode_player', 'trajectory_gate', 'set_point_gate', 'policy_proxy',
+        'action_chunk_proxy',
+        *['robot_state_publisher'] * 2, 'rviz2', 'viewer', 'recorder']
     assert started[0].parameters['world_model'] == 'frozen'
     assert started[1].parameters['publish_clock'] is False
     # the player publishes the description, so nobody else may
-    assert [each.remappings['robot_description'] for each in started[3:5]] == [
+    assert [each.remappings['robot_description'] for each in started[6:8]] == [
         'played/robot_description', 'shadow/robot_description']
     for each in started:
         if each.name in TABLES:
@@ -216,9 +225,11 @@ def test_nothing_is_started_before_all_is_checked():
     ({'urdf': 'README.md'}, 'README.md'),
     ({'urdf': 'urdf/panda.urdf'}, r'beside it there are: demo_arm.urdf'),
     ({'controller': '/arm', 'gate_file': 'gate.yaml'}, 'gate_file:=gate.yaml is no file'),
+    ({'set_points': '/arm', 'set_point_file': 'a.yaml'}, 'set_point_file:=a.yaml is no file'),
+    ({'policy_server': 'ws://a:1'}, 'go together'), ({'policy': 'droid'}, 'go together'),
     ({'cameras': 'front,front'}, 'each once: letters, digits and _, with commas'),
     ({'cameras': 'left/eye'}, 'such as front,wrist'),
-    ({'params_file': 'config/shadow.yaml'}, r'there are: camera.yaml, .*shadow_sim.yaml'),
+    ({'params_file': 'config/shadow.yaml'}, r'there are: .*camera.yaml, .*shadow_sim.yaml'),
     ({'camera_file': 'data'}, 'camera_file:=data is no file'),
     ({'camera_file': 'LICENSE'}, 'camera_file:=LICENSE cannot be used'),
     ({'world_model': 'frosen'}, 'world_model:=frosen is none, valid: cosmos, frozen, kinema4d'),

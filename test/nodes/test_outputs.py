@@ -153,4 +153,5 @@ def test_the_decimated_cloud_is_every_fourth_row_and_column(sender, stride):
 
 
 def test_topics_of_frames_are_all_but_those_of_verdicts():
-    assert set(TOPICS) - OF_FRAMES == {'verdict', 'verdict_markers', 'candidates'}
+    assert set(TOPICS) - OF_FRAMES == {'verdict', 'verdict_markers', 'candidates',
+                                              'local_clearance'}

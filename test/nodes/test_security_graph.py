@@ -17,22 +17,29 @@ from kinema4d_ros.resources import share_dir
 from kinema4d_ros.security import Right, SecurityPolicy, Verb
 
 MODULES = {'shadow_sim': 'shadow_sim.node', 'trajectory_gate': 'trajectory_gate.node',
-           'viewer': 'viewer', 'recorder': 'recorder.node', 'episode_player': 'episode_player'}
+           'set_point_gate': 'set_point_gate.node',
+           'viewer': 'viewer', 'recorder': 'recorder.node', 'episode_player': 'episode_player',
+           'policy_proxy': 'chunks.policy_proxy', 'action_chunk_proxy': 'chunks.action_chunk_proxy'}
+POLICY = {'server': 'ws://127.0.0.1:9', 'preset': 'droid', 'port': 18081}
+PROXIES = {'policy_proxy': POLICY, 'action_chunk_proxy': {'service': 'policy/get_action_chunk'}}
 SHADOW = {'world_model': 'frozen', 'frames': 2, 'separate_checks': False}
 #: never enough of them: it tells its robot, and plays nothing
 PLAYER = {'episode': 'libero_object_0_0_success', 'subscribers': 100}
 STATES = [entry.split()[0] for entry in ROBOT_STATE_TOPICS]      # of drivers that are not here
 COMPRESSED = {'image_transport': 'compressed', 'depth_transport': 'compressedDepth'}
-PLAIN = {'shadow_sim': SHADOW, 'episode_player': PLAYER, 'viewer': {'port': 18080},
-         'trajectory_gate': {'controller': 'joint_trajectory_controller'}}
-OTHER = {'shadow_sim': {**SHADOW, **COMPRESSED, 'robot_state_topics': STATES},
+PLAIN = {**PROXIES, 'shadow_sim': SHADOW, 'episode_player': PLAYER, 'viewer': {'port': 18080},
+         'trajectory_gate': {'controller': 'joint_trajectory_controller'},
+         'set_point_gate': {'controller': 'forward_position_controller'}}
+OTHER = {**PROXIES, 'shadow_sim': {**SHADOW, **COMPRESSED, 'robot_state_topics': STATES},
          'viewer': {'port': 18080, **COMPRESSED},
          'episode_player': {**PLAYER, **COMPRESSED, 'publish_clock': True,
                             'wait_for_ready': ['shadow_sim']},
          'recorder': {'topics': [f'camera/{form[1]}' for forms in FORMS.values()
                                  for form in forms]},
          'trajectory_gate': {'controller': 'joint_trajectory_controller', 'topic_route': 'topic',
-                             'robot_state_topics': STATES}}
+                             'robot_state_topics': STATES},
+         'set_point_gate': {'controller': 'forward_position_controller',
+                            'robot_state_topics': STATES}}
 
 
 def rights_of(observer, name) -> set[Right]:
@@ -100,6 +107,9 @@ def test_each_node_may_do_what_it_does_and_no_more(ros_domain, tmp_path, policie
         may = allowed(policies, name)
         assert used - may == set(), f'{name} would fail with enforcement'
         unused = may - used
+        if name == 'set_point_gate' \
+                and importlib.util.find_spec('controller_manager_msgs') is None:
+            unused -= {Right(Verb.REQUEST, '/controller_manager/list_controllers')}
         if name == 'shadow_sim' and importlib.util.find_spec('moveit_msgs') is None:
             unused -= {Right(Verb.SUBSCRIBE, '/attached_collision_object')}
         assert unused == set(), f'{name} may do more than it does'

@@ -10,8 +10,9 @@ import signal
 
 import pytest
 from action_msgs.msg import GoalStatus
-from graph import FakeRobot, FRAMES, made, start_shadow_sim, swing
-from kinema4d_ros.msg import Finding, Verdict
+from graph import FakeRobot, FRAMES, made, READY, start_shadow_sim, swing
+from gate_world import ROBOT_HASH
+from kinema4d_ros.msg import Finding, LocalClearance, Verdict
 from shadow_bench import codes, running, stages
 from stub_models import GHOST, GOOD, HUNGRY_DEVICE, RAISE, SHOW, STUCK, UNRESPONSIVE
 
@@ -328,3 +329,25 @@ def test_an_srdf_that_is_not_there_ends_the_node(ros_domain):
     process = start_shadow_sim(srdf='/nowhere/arm.srdf')
     assert process.process.wait(60.0) == 1
     assert "srdf: '/nowhere/arm.srdf' is neither the text" in process.output()
+
+
+def test_the_free_space_around_the_robot_is_told_while_somebody_listens(bench):
+    heard = bench.graph.listen('local_clearance', LocalClearance, qos.LOCAL_CLEARANCE)
+    told = bench.graph.wait(lambda: next((m for m in heard if not m.problem), None),
+                            f'the free space, not {[m.problem for m in heard]}')
+    assert len(told.joint_names) >= 7
+    for name, place in zip(told.joint_names, told.joint_positions):
+        assert place == pytest.approx(READY[name])
+    assert told.robot_hash == ROBOT_HASH and told.header.frame_id == 'base_link'
+    spaces = {each.link: each for each in told.links}
+    assert {'gripper_palm', 'forearm_link'} <= set(spaces)
+    assert all(math.isfinite(each.space) and each.space < 0.25 for each in told.links)
+    assert sum(each.space > 0.02 for each in told.links) >= 3
+    assert all(each.low.x <= each.high.x for each in told.links)
+    bench.robot.camera_on = bench.robot.depth_on = False
+    bench.set(max_input_age=0.2)
+    found = bench.graph.wait(lambda: heard[-1].problem and heard[-1], 'the problem')
+    assert 'camera' in found.problem and not found.links
+    bench.robot.camera_on = bench.robot.depth_on = True
+    bench.set(max_input_age=1.0)
+    bench.graph.wait(lambda: not heard[-1].problem, 'the free space again')

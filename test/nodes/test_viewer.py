@@ -11,17 +11,19 @@ import pytest
 from graph import (CAMERA_FRAME, FakeRobot, HEIGHT, LIMIT, made, parameters, Process, READY, ROOT,
                    start_shadow_sim, swing, WIDTH)
 from kinema4d_ros.action import Precheck
-from kinema4d_ros.msg import PredictedFrame
+from kinema4d_ros.msg import Decision, PredictedFrame
 from kinema4d_ros.msg import Verdict as VerdictMessage
 from lacking import needs
 from rclpy.time import Time
 from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import duration_message, joint_state_message
 from kinema4d_ros.bridge.verdicts import verdict_message
+from kinema4d_ros.nodes.shadow_sim.markers import verdict_markers
 from kinema4d_ros.nodes.viewer import TABLE
 from kinema4d_ros.types import Status, Verdict
 
@@ -73,6 +75,11 @@ def test_an_address_of_another_machine_ends_the_node(ros_domain, monkeypatch):
         assert words in node.output() and 'Traceback' not in node.output()
 
 
+def greens(page):
+    """Return how many pixels have the colour of what passed, about."""
+    return (np.abs(page.picture().astype(int) - (26, 127, 55)).max(axis=2) < 40).sum()
+
+
 @pytest.mark.skipif(browser.CHROMIUM is None,
                     reason='there is no browser: apt-get install chromium')
 def test_what_is_published_is_on_the_page(ros_domain):
@@ -80,6 +87,9 @@ def test_what_is_published_is_on_the_page(ros_domain):
         frames = graph.node.create_publisher(PredictedFrame, 'predicted/frame',
                                              qos.PREDICTED_FRAMES)
         verdicts = graph.node.create_publisher(VerdictMessage, 'verdict', qos.VERDICT)
+        chunks = graph.node.create_publisher(MarkerArray, 'verdict_markers', qos.MARKERS)
+        decisions = graph.node.create_publisher(Decision, 'trajectory_gate/decision',
+                                                qos.DECISIONS)
         node, address = start(graph)
         chromium = browser.Browser(640, 480)
         try:
@@ -96,6 +106,13 @@ def test_what_is_published_is_on_the_page(ros_domain):
             verdicts.publish(message)
             page.wait_text('frame 1 of 2')
             page.wait_text('told by the test')
+            least = greens(page) + 15
+            graph.wait(lambda: chunks.get_subscription_count() and
+                       decisions.get_subscription_count(), 'the viewer')
+            decisions.publish(Decision(kind=Decision.FORWARD, rollout_id='r'))
+            chunks.publish(verdict_markers(message, np.array(
+                [[0.3, 0.0, 0.5], [0.5, 0.0, 0.6], [0.7, 0.0, 0.5]])))
+            page.wait(lambda: greens(page) > least, 'the chunk that passed')
             robot.camera_on = False
             page.wait_text('the newest camera image on')
             assert page.problems == []

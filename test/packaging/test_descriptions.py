@@ -98,8 +98,8 @@ def test_requirements_are_pinned():
         return {re.sub(r'[-_.]+', '-', line.split('==')[0]).lower() for line in lines
                 if '==' in line}
 
-    of = dict.fromkeys(('base', 'build', 'datasets', 'docs', 'physics', 'policy', 'test', 'model',
-                        'rerun', 'viewer'),
+    of = dict.fromkeys(('base', 'build', 'cluster', 'datasets', 'docs', 'physics', 'policy', 'test',
+                        'model', 'rerun', 'viewer'),
                        'constraints') | {f'wheels-{distro}': f'constraints-wheels-{distro}'
                                          for distro in ('jazzy', 'kilted')}
     for name, constraints in of.items():

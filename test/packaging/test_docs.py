@@ -269,7 +269,8 @@ def tables() -> dict:
     places = {'shadow_sim': 'shadow_sim.parameters', 'viewer': 'viewer',
               'set_point_gate': 'set_point_gate.parameters',
               'trajectory_gate': 'trajectory_gate.parameters', 'recorder': 'recorder.node',
-              'episode_player': 'episode_player'}
+              'episode_player': 'episode_player', 'policy_proxy': 'chunks.policy_proxy',
+              'action_chunk_proxy': 'chunks.action_chunk_proxy'}
     return {node: importlib.import_module(f'kinema4d_ros.nodes.{place}').TABLE
             for node, place in places.items()}
 

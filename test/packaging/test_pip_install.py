@@ -59,7 +59,8 @@ def test_description_names_extras(installed):
     metadata = next(installed.glob('kinema4d_ros-*.dist-info')) / 'METADATA'
     extras = {line.split(': ')[1] for line in metadata.read_text().splitlines()
               if line.startswith('Provides-Extra')}
-    assert extras == {'model', 'physics', 'policy', 'datasets', 'rerun', 'viewer', 'sim', 'dev'}
+    assert extras == {'cluster', 'model', 'physics', 'policy', 'datasets', 'rerun', 'viewer', 'sim',
+                      'dev'}
 
 
 def test_command_is_installed_and_says_what_it_lacks(installed):

@@ -38,13 +38,14 @@ ROOMS = {
     'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
                'robot', 'policy'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
-    'viewer': {'precheck', 'scene', 'camera', 'robot'},
+    'viewer': {'precheck', 'scene', 'camera', 'robot', 'ledger'},
     'diagnosis': set(),
     'security': set(),
     # with ROS
     'bridge': {'robot', 'camera', 'interfaces'},
-    'nodes': {'bridge', 'worker', 'gate', 'viewer', 'incident', 'ledger', 'episodes', 'precheck',
-              'world_model', 'calibration', 'camera', 'robot', 'diagnosis', 'interfaces'},
+    'nodes': {'bridge', 'worker', 'gate', 'policy', 'viewer', 'incident', 'ledger', 'episodes',
+              'precheck', 'world_model', 'calibration', 'camera', 'robot', 'diagnosis',
+              'interfaces'},
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
@@ -58,7 +59,7 @@ ROOMS = {
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
 EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'msgpack', 'mujoco', 'peft', 'pyarrow',
-          'pybullet', 'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser',
+          'pybullet', 'ray', 'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser',
           'websockets'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}

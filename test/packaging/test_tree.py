@@ -17,6 +17,7 @@ SOURCE = ROOT / 'kinema4d_ros'
 SHORT = {
     'bridge/parameters/watched.py': 'settings that threads read while parameters change',
     'diagnosis.py': 'what three rooms find, shared by them and nothing else',
+    'episodes/libero/simulator.py': 'the one place that imports what is optional, and what it says',
     'nodes/recorder/rosbags_compat.py': 'the only place that touches what rosbags keeps private',
     'precheck/numbers.py': 'how messages of every tier show a number beside its limit',
     'precheck/ranking.py': 'the one rule of preference, for node and plain Python',

@@ -210,6 +210,13 @@ def test_a_first_action_far_from_the_robot_is_noticed_before_anyone_is_asked():
     assert judge.asked == []
 
 
+def test_a_place_far_from_the_tip_is_noticed_too():
+    form = ActionFormat(RATE, (), tip_link='tool_point')
+    judge = FakeJudge()
+    checked = checker(judge, form).check(np.tile([5.0, 0, 0, 0, 0, 0], (3, 1)), READY)
+    assert checked.held and 'm from where it is' in checked.verdict.summary and not judge.asked
+
+
 def test_fingers_may_go_far_at_once():
     far = GripperColumn(-1, 0.0, 1.0, {FINGERS[0]: (0.9, 0.0)})
     form = ActionFormat(RATE, ARM, grippers=(far,))

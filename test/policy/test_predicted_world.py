@@ -45,7 +45,7 @@ class Kept:
                 loaded = load_world_model(model, members=1)
                 rules = DynamicsRules(outcome=True, members=2)
             self.simulators[name, model] = ShadowSimulator(
-                robot, loaded, meshes=self.meshes if name != SEEN else None,
+                robot, loaded, meshes=self.meshes,
                 settings=PrecheckSettings(physics=rules), frames=5)
         return self.simulators[name, model]
 
@@ -165,7 +165,8 @@ def test_chunks_change_nothing_of_what_is_predicted(kept, model):
 
 def test_a_world_that_is_begun_anew_is_as_new(kept):
     world = kept.world(GOOD)
-    runs = [run_task(recorded(kept, GOOD), world) for _ in range(2)]
+    runs = [run_task(recorded(kept, GOOD), world, limits=RunLimits(horizon=2.4))
+            for _ in range(2)]
     assert runs[0].outcome == runs[1].outcome and runs[0].chunks == runs[1].chunks
 
 
@@ -223,7 +224,7 @@ def test_pictures_are_what_the_cameras_saw_then(kept):
         assert np.median(error) < 0.006
         still = camera.frames[episode.start_index]
         assert np.abs(observation.images[name].astype(int) - frame.image).mean() \
-            < 0.8 * np.abs(still.image.astype(int) - frame.image).mean()
+            < 0.75 * np.abs(still.image.astype(int) - frame.image).mean()
         assert observation.unseen_shares[name] == pytest.approx(np.isnan(depth).mean())
 
 

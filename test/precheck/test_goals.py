@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.precheck import Goal, MovedObject, Outcome
-from kinema4d_ros.types import EventKind, WorldEvent
+from kinema4d_ros.precheck.sequence import judge_goal
+from kinema4d_ros.types import EventKind, Severity, WorldEvent
 
 ROOT = Path(__file__).resolve().parents[2]
 BOX = {'low': [0.0, 0.0, 0.0], 'high': [0.2, 0.2, 0.1]}
@@ -87,9 +88,13 @@ def test_all_of_several_goals_must_be_reached():
 def test_what_cannot_be_judged_is_not_known_unless_something_else_is_missed():
     there = Outcome(moved=ends().moved + ends(start=(0.7, 0, 0.05)).moved)
     opens = both(unjudged=['open the drawer'])
-    assert opens.probability(there) is None and 'open the drawer' in opens.why_unknown(there)
+    assert opens.probability(there) is None and opens.why_unknown(there) is None
     assert opens.probability(there, blocked=True) is None
+    _, finding = judge_goal(opens, there, ())
+    assert finding.severity is Severity.INFO and 'open the drawer' in finding.message
+    assert 'drawer' not in judge_goal(opens, Outcome(is_known=False), ())[1].message
     assert opens.probability(Outcome()) < 0.05 and opens.why_unknown(Outcome()) is None
+    assert opens.is_missed(Outcome()) and not opens.is_missed(there)
     alone = Goal.of({'unjudged': ['turn on the stove']})
     assert alone.probability(there) is None and alone.probability(Outcome()) is None
     inside = Goal.of({'inside': {'region': BOX}, 'unjudged': ['close the door']})

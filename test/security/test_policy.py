@@ -82,7 +82,8 @@ def test_what_one_hears_another_may_say():
     alone = {right for right in all_rights if right.verb in (SUBSCRIBE, REQUEST)
              and Right(PUBLISH if right.verb is SUBSCRIBE else REPLY, right.name)
              not in all_rights}
-    assert alone == {Right(SUBSCRIBE, '/attached_collision_object')}     # move_group's
+    assert alone == {Right(SUBSCRIBE, '/attached_collision_object'),     # move_group's
+                     Right(REQUEST, '/policy/get_action_chunk')}        # a policy's
 
 
 def test_who_is_believed_to_be_the_robot_is_in_a_file_of_its_own():

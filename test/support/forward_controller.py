@@ -55,3 +55,19 @@ class ForwardController:
                     self.active, self.set_point = False, None
                     continue
                 self.arm.set_moving(dict(zip(self.joints, self.set_point)))
+
+
+class VelocityController(ForwardController):
+    """The same of velocities: an arm goes on moving by the last one for ever."""
+
+    def _spin(self):
+        while not self._closed.wait(self.PERIOD):
+            with self._lock:
+                if not self.active or not self.set_point:
+                    continue
+                if len(self.set_point) != len(self.joints):
+                    self.active, self.set_point = False, None
+                    continue
+                joints, _ = self.arm.state()
+                self.arm.set_moving({name: joints[name] + speed * self.PERIOD for name, speed in
+                                     zip(self.joints, self.set_point)})

@@ -5,7 +5,7 @@ import contextlib
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from forward_controller import ForwardController
+from forward_controller import ForwardController, VelocityController
 from gate_bench import of
 from gate_world import Arm, Nodes
 from graph import made, parameters, Process, READY, URDF
@@ -82,12 +82,14 @@ class Stream:
 class Bench:
     """A gate of set points, and all that is around it."""
 
-    def __init__(self, nodes, tester, *, controller='/forward_controller', wire=None,
-                 source='set_point_gate/commands', message=Float64MultiArray, **values):
+    def __init__(self, nodes, tester, *, controller='/forward_controller', of_velocities=False,
+                 of_points=None, source='set_point_gate/commands', message=Float64MultiArray,
+                 **values):
         self.graph, self.arm = tester, Arm(nodes.node)
         self.space = Space(nodes.node, self.arm)
-        self.controller = (wire or (lambda: ForwardController(
-            nodes.node, controller, self.arm, ARM)))()
+        kind = VelocityController if of_velocities else ForwardController
+        self.controller = of_points(nodes.node, self.arm) if of_points else kind(
+            nodes.node, controller, self.arm, ARM)
         nodes.node.create_service(GetParameters, f'{controller}/get_parameters', self._joints)
         self.told = ARM
         self.stream = Stream(tester.node, self.arm, source, message)
@@ -159,7 +161,8 @@ def gated(**values):
                 yield bench.ready()
             finally:
                 bench.stream.values = None
-                bench.stop()
+                if bench.process.process.poll() is None:
+                    bench.stop()
     finally:
         nodes.close()
 

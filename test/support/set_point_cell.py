@@ -8,7 +8,7 @@ from gate_driver import READY, ROBOT
 
 from kinema4d_ros.gate import JointReading
 from kinema4d_ros.gate.set_points import (SceneLicence, SetPointKind, SetPointMachine,
-                                          SetPointSettings, Situation)
+                                          SetPointSettings, SetPointSituation)
 from kinema4d_ros.robot import link_boxes, load_meshes, PostureBound, SelfCollision
 from kinema4d_ros.types import LinkSpace, LocalClearance
 
@@ -41,13 +41,13 @@ class Cell:
 
     def look(self, space=0.3, **fields):
         """Have shadow_sim tell the free space around where the arm is now."""
-        self.machine.scene = SceneLicence(
-            clearance_of(self.joints, space, round((self.now + self.ros_step) * NS), **fields), ROBOT,
-            before=self.machine.scene)
+        now_ns = round((self.now + self.ros_step) * NS)
+        self.machine.scene = SceneLicence(clearance_of(self.joints, space, now_ns, **fields), ROBOT,
+                                          before=self.machine.scene)
 
     @property
     def situation(self):
-        return Situation(self.now, round((self.now + self.ros_step) * NS), {
+        return SetPointSituation(self.now, round((self.now + self.ros_step) * NS), {
             name: JointReading(value, round(self.now * NS), self.now - self.joint_age, -math.inf,
                                self.speeds[name])
             for name, value in self.joints.items()}, self.problem)

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 from clearances import clearances
 from lacking import needs
+from ledger_entries import entry, otherwise, unknown
 
 from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.ledger import Ledger
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
-from kinema4d_ros.viewer import CandidateTrajectory, FutureFrame, meshes_to_show, Viewer
+from kinema4d_ros.viewer import (CandidateTrajectory, ChunkState, FutureFrame, LedgerReader,
+                                 meshes_to_show, Viewer)
 
 pytestmark = [
     needs('viser'),
@@ -284,6 +287,58 @@ def test_one_of_several_candidates(viewer, page, robot, episode):
     assert '1. PASS (shown)' in page.text()
     add_future(viewer, episode, robot, 'goal-0', 'right')
     page.wait_text(f'frame 1 of {FRAMES}')
+    assert page.problems == []
+
+
+def of_color(image, color):
+    """Return how many pixels have a colour, about."""
+    return (np.abs(image - color).max(axis=2) < 40).sum()
+
+
+def test_the_last_chunks_have_the_colour_of_what_became_of_them(viewer, page):
+    """Asked for, passed, refused: each a layer of its own; what a gate says outdoes a verdict."""
+    viewer.set_layer('tool path', False)
+    before = wait_still(page)
+    path = np.array([[0.3, 0.0, 0.5], [0.5, 0.0, 0.6], [0.7, 0.0, 0.5]])
+    for name, color in (('asked', (110, 110, 110)), ('passed', (26, 127, 55)),
+                        ('refused', (207, 34, 46))):
+        if name != 'asked':
+            viewer.decide_chunk(name, ChunkState(name))
+        viewer.add_chunk(name, path)
+        shown = wait_change(page, before, 0.0003, f'the line of {name}')
+        if name != 'asked':
+            least = of_color(before, color) + 15
+            shown = page.wait(lambda least=least, color=color: [
+                now for now in [scene(page)] if of_color(now, color) > least],
+                f'the colour of {name}')[0]
+            other = Status.FAIL if name == 'passed' else Status.PASS
+            viewer.add_verdict(name, verdict(status=other))      # the gate has decided
+            assert of_color(wait_still(page), color) > least
+        page.click(f'chunks {name}')
+        wait_change(page, shown, 0.0003, f'the line of {name} to vanish')
+    viewer.add_chunk('late', path)
+    viewer.decide_chunk('late', ChunkState.PASSED)      # into a layer that is hidden
+    for name in 'asked', 'passed', 'refused':
+        page.click(f'chunks {name}')
+    wait_change(page, before, 0.0003, 'the lines again')
+    viewer.set_layer('tool path', True)
+    assert page.problems == []
+
+
+def test_the_ledger_stands_on_the_page(viewer, page, tmp_path):
+    reader = LedgerReader(str(tmp_path / 'ledger.db'))
+    viewer.show_ledger(reader.news())
+    page.wait_text('does not exist')
+    assert reader.news() is None
+    with Ledger(tmp_path / 'ledger.db', write=True) as ledger:
+        ledger.append(*[entry() for _ in range(211)], otherwise(kind='<place>'), unknown())
+        viewer.show_ledger(reader.news())
+        page.wait_text('of 213 motions that passed, 211 went as predicted, 1 otherwise')
+        page.wait_text('<place>: 0 as predicted, 1 otherwise')       # as text, whatever it holds
+        page.wait_text('a joint left the path by 0.500')
+        ledger.append(entry())
+        viewer.show_ledger(reader.news())
+        page.wait_text('of 214 motions')
     assert page.problems == []
 
 

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.episodes.libero.aim import AimErrors
 from kinema4d_ros.episodes.libero.goal import TaskGoal
-from kinema4d_ros.episodes.libero.placing import about_z
+from kinema4d_ros.episodes.libero.frames import about_z, tilted
 from kinema4d_ros.episodes.libero.plan import CLOSED, FINGERTIP, Kind, OPEN, Step
-from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 _TILTED = np.radians(60.0)      # at most, of a hand that pushes
 _AWAY = 0.08              # [m] from a handle that the hand begins
@@ -76,12 +79,6 @@ def _out(scene: LiberoScene, joint: str) -> np.ndarray:
     return sign * scene.joint_frame(joint)[1]
 
 
-def _tilted(out: np.ndarray, angle: float, yaw: float = 0.0) -> np.ndarray:
-    """Return the turn of a hand from straight down towards where a drawer opens from."""
-    axis = np.cross([0.0, 0.0, 1.0], out)      # turns -z towards -out
-    return Rotation.from_rotvec(angle * axis).as_matrix() @ about_z(yaw)
-
-
 def _pull(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
           share: float, manner: Manner) -> tuple[list[Step], float]:
     out = _out(scene, joint)
@@ -89,7 +86,7 @@ def _pull(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
     low, high = scene.joint_range(joint)
     open_at = low if abs(low) > abs(high) else high
     way = share * (abs(open_at - position) + 0.005) * out
-    turn = _tilted(out, manner.tilt, _yaw_for(out))
+    turn = tilted(out, manner.tilt, _yaw_for(out))
     grip = handle + errors.grasp
     if kind is Kind.MISSED_GRASP:
         grip = grip + [0.0, 0.0, _BESIDE]
@@ -117,7 +114,7 @@ def _push_drawer(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
     handle, position = _handle(scene, joint, out), scene.joint_position(joint)
     low, high = scene.joint_range(joint)
     shut_at = high if abs(low) > abs(high) else low
-    turn = _tilted(out, min(manner.tilt, _TILTED), _yaw_for(out) + manner.sign * np.pi / 2)
+    turn = tilted(out, min(manner.tilt, _TILTED), _yaw_for(out) + manner.sign * np.pi / 2)
     touch = handle + errors.grasp + (FINGERTIP + 0.008) * out
     if kind is Kind.MISSED_GRASP:
         touch = touch + np.cross(out, [0.0, 0.0, 1.0]) * 0.24
@@ -125,7 +122,7 @@ def _push_drawer(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
     end = touch - share * abs(shut_at - position) * out
     steps = [Step(None, CLOSED), Step(before + up, CLOSED, turn=turn), Step(before, CLOSED),
              Step(end, CLOSED, _SLOW), Step(end + 0.08 * out, CLOSED),
-             Step(end + 0.08 * out + up, CLOSED, turn=np.eye(3))]
+             Step(end + 0.08 * out + up, CLOSED, turn=np.eye(3)), Step(None, OPEN)]
     return steps, position + share * (shut_at - position)
 
 
@@ -158,7 +155,7 @@ def _push_door(scene: LiberoScene, joint: str, kind: Kind, errors: AimErrors,
     end = points[-1] + Rotation.from_rotvec(angle * axis).as_matrix() @ (0.08 * behind)
     return [Step(None, CLOSED), Step(begin + up, CLOSED), Step(begin, CLOSED),
             *(Step(point, CLOSED, 2 * _SLOW) for point in points), Step(end, CLOSED),
-            Step(end + up, CLOSED)], position + angle
+            Step(end + up, CLOSED), Step(None, OPEN)], position + angle
 
 
 def _turn(scene: LiberoScene, goal: TaskGoal, kind: Kind, errors: AimErrors,

@@ -9,24 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kinema4d_ros.episodes.libero.frames import base_aligned, transform
 from kinema4d_ros.episodes.libero.meshes import surface_points
 from kinema4d_ros.episodes.libero.simulator import mujoco
 from kinema4d_ros.errors import EpisodeError
-
-
-def transform(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return the (4, 4) float64 transform of a rotation (9,) or (3, 3) and a position (3,)."""
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = np.reshape(rotation, (3, 3)), position
-    return T
-
-
-def base_aligned(pose: np.ndarray, low: np.ndarray,
-                 high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners (3,) of the axis-aligned box around a box (low, high) at a pose."""
-    corners = np.array(np.meshgrid(*np.stack([low, high], 1))).reshape(3, 8)
-    points = pose[:3, :3] @ corners + pose[:3, 3:]
-    return points.min(axis=1), points.max(axis=1)
 
 
 class SceneGeometry:
@@ -221,7 +207,7 @@ class SceneGeometry:
         body = int(self.model.joint(joint).bodyid[0])
         found = []
         for geom in np.flatnonzero(self.model.geom_bodyid == body):
-            points = self._geom_points(geom)
+            points = self._geom_points(int(geom))
             pose = np.linalg.inv(self.T_world_base) @ transform(
                 self.data.geom_xmat[geom], self.data.geom_xpos[geom])
             points = points @ pose[:3, :3].T + pose[:3, 3]

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.geometry import base_aligned
-from kinema4d_ros.episodes.libero.scene import LiberoScene
+from kinema4d_ros.episodes.libero.frames import base_aligned
 from kinema4d_ros.errors import EpisodeError
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 ABOVE = 0.15      # [m] how far above a support something may be to count as above it
 #: [m] half the side of the square as large as the circle of 3 cm around the origin of an object

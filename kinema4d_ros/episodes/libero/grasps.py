@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinema4d_ros.episodes.libero.frames import about_z
 from kinema4d_ros.episodes.libero.plan import FINGERTIP, PALM
-from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 WIDEST = 0.068          # [m] of what goes between the fingers
 _BOWL_RIM = np.array([0.0, 0.048, 0.035])       # [m] of a bowl's rim from its origin
@@ -33,30 +37,48 @@ def choose_grasp(scene: LiberoScene, name: str) -> Grasp:
     """
     Choose where to take hold of a thing as it lies.
 
-    A bowl is taken at its rim, what is narrow at its middle. Of anything else, a mug, a book, a
-    pan, a pot with a handle, the place is chosen of which the surface says that the fingers get
-    around it, palm and fingers touch nothing, and the middle of the thing is not far.
+    A bowl is taken at its rim, on a side where the hand touches nothing else if there is one, what
+    is narrow at its middle. Of anything else, a mug, a book, a pan, a pot with a handle, the place
+    is chosen of which the surface says that the fingers get around it, palm and fingers touch
+    nothing, and the middle of the thing is not far.
 
     :raises EpisodeError: when there is no such place.
     """
     item, (low, high) = scene.object_pose(name)[:3, 3], scene.bounds(name)
+    around = _around(scene, name)
     if 'bowl' in name:
-        return Grasp(item + _BOWL_RIM)
+        rims = [Grasp(item + about_z(yaw) @ (_BOWL_RIM * [1.0, side, 1.0]), yaw)
+                for yaw in (0.0, np.pi / 2) for side in (1.0, -1.0)]
+        return min(rims, key=lambda grasp: _hit(grasp, around) > 0)      # the first that is free
     middle = 0.5 * (low + high)
     if high[1] - low[1] <= WIDEST and abs(item[1] - middle[1]) < 0.01:
         # Neither palm nor fingertips touch anything.
         height = max(item[2] + 0.01, high[2] - PALM + 0.005, low[2] + FINGERTIP)
         centre = item[:2] if abs(item[0] - middle[0]) < 0.02 else middle[:2]
         return Grasp(np.r_[centre, height])
-    points = scene.surface(name)
-    around = [scene.surface(other) for other in scene.objects if other != name
-              and (np.subtract(scene.bounds(other)[0], 0.15) < high).all()
-              and (np.add(scene.bounds(other)[1], 0.15) > low).all()]
-    found = _best(points, np.concatenate([np.empty((0, 3)), *around]))
+    found = _best(scene.surface(name), around)
     if found is None:
         raise EpisodeError(f'the fingers get around no part of {name} from above '
                            f'({np.round(high - low, 3).tolist()} m)')
     return found
+
+
+def _around(scene: LiberoScene, name: str) -> np.ndarray:
+    """Return the surface (N, 3) [m] of what stands within a hand's width of a thing."""
+    low, high = scene.bounds(name)
+    return np.concatenate([np.empty((0, 3)), *(
+        scene.surface(other) for other in scene.objects if other != name
+        and (np.subtract(scene.bounds(other)[0], 0.15) < high).all()
+        and (np.add(scene.bounds(other)[1], 0.15) > low).all())])
+
+
+def _hit(grasp: Grasp, others: np.ndarray) -> int:
+    """Return how many points (N, 3) [m] of other things are where the open hand is."""
+    place = (others - grasp.point) @ about_z(grasp.yaw)
+    along, across, up = np.abs(place[:, 0]), np.abs(place[:, 1]), place[:, 2]
+    palm = (along < _PALM_HALF[0] + 0.005) & (across < _PALM_HALF[1] + 0.005) & (up > PALM - 0.006)
+    fingers = (along < _BROAD + 0.002) & (across < _OUTER) & (up > -FINGERTIP - 0.004)
+    return int((palm | fingers).sum())
 
 
 def _best(points: np.ndarray, others: np.ndarray) -> Grasp | None:

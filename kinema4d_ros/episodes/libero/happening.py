@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.episodes.libero.goal import TaskGoal
-from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.outcome import (EpisodeOutcome, GoalOutcome, JointOutcome, LIFTED,
                                            ThingOutcome)
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 
 class OutcomeMeter:

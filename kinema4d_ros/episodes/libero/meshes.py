@@ -55,12 +55,13 @@ def _shape(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, np.ndarray]:
             *(np.stack([np.full(_ROUND - 2, z), z + k[1:-1], z + n[1:-1]], 1)
               for z in (0, _ROUND))])
     if kind in (types.mjGEOM_CAPSULE, types.mjGEOM_SPHERE):
-        radius, half = size[0], size[1] if kind == types.mjGEOM_CAPSULE else 0.0
+        radius = float(size[0])
+        length = float(size[1]) if kind == types.mjGEOM_CAPSULE else 0.0
         latitude = np.linspace(-np.pi / 2, np.pi / 2, _ROUND // 2)
         angle = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)
         ring = np.stack([np.cos(angle), np.sin(angle)], 1)
         points = np.concatenate([np.c_[radius * np.cos(at) * ring, np.full(
-            _ROUND, radius * np.sin(at) + np.copysign(half, at))] for at in latitude])
+            _ROUND, radius * np.sin(at) + np.copysign(length, at))] for at in latitude])
         k, n = np.arange(_ROUND), (np.arange(_ROUND) + 1) % _ROUND
         return points, np.concatenate([
             row * _ROUND + np.concatenate([np.stack([k, n, n + _ROUND], 1),

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.episodes.libero.goal import TaskGoal
 from kinema4d_ros.episodes.libero.grasps import Grasp
 from kinema4d_ros.episodes.libero.plan import PALM
-from kinema4d_ros.episodes.libero.geometry import base_aligned
-from kinema4d_ros.episodes.libero.scene import LiberoScene
+from kinema4d_ros.episodes.libero.frames import base_aligned
 from kinema4d_ros.errors import EpisodeError
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 _CELL = 0.01                          # [m] between the places whose height is looked up
 _TURNS = np.radians([0, 90, -90])     # of the thing, where that makes it fit

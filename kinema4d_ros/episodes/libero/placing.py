@@ -2,25 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The steps of a pick-and-place, and of its ways to fail."""
 from __future__ import annotations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.episodes.libero.aim import AimErrors
+from kinema4d_ros.episodes.libero.frames import about_z
 from kinema4d_ros.episodes.libero.goal import TaskGoal
 from kinema4d_ros.episodes.libero.grasps import choose_grasp, Grasp
 from kinema4d_ros.episodes.libero.places import choose_spot, drop_height
 from kinema4d_ros.episodes.libero.plan import ArmScene, CLOSED, Kind, OPEN, Step
-from kinema4d_ros.episodes.libero.scene import LiberoScene
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 _FINGERS = np.array([0.015, 0.065])     # [m] half of the open fingers along and across
 _MISS, _CLEAR = 0.055, 0.005            # [m] least miss, least gap to what is missed
 _BESIDE = 0.14                          # [m] that a missed place is away
-
-
-def about_z(angle: float) -> np.ndarray:
-    """Return the (3, 3) rotation about the vertical by an angle [rad]."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 def place_steps(scene: LiberoScene, goal: TaskGoal, kind: Kind,
@@ -73,7 +71,7 @@ def miss(scene: LiberoScene, thing: str, grasp: Grasp) -> np.ndarray:
     R = about_z(grasp.yaw)
     surface = (scene.surface(thing) - grasp.point) @ R
     others = [scene.surface(name) for name in scene.objects if name != thing]
-    around = (np.concatenate(others) - grasp.point) @ R
+    around = (np.concatenate([np.empty((0, 3)), *others]) - grasp.point) @ R
     around = around[around[:, 2] > -0.01]
     found = []
     for axis in (0, 1):

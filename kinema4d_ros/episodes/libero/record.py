@@ -24,9 +24,8 @@ from kinema4d_ros.episodes.libero.clearance import ClearanceMeter
 from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.handling import draw_handling
 from kinema4d_ros.episodes.libero.happening import OutcomeMeter
-from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, FINGER_JOINTS, HANDLING, Kind, OPEN,
-                                              RATE)
-from kinema4d_ros.episodes.libero.reference import CubicInterpolation
+from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, CubicInterpolation, FINGER_JOINTS,
+                                              HANDLING, Kind, OPEN, RATE)
 from kinema4d_ros.episodes.libero.render import ALIASES, SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.libero.solving import plan, solution

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from kinema4d_ros.episodes.libero.geometry import transform
+from kinema4d_ros.episodes.libero.frames import transform
 from kinema4d_ros.episodes.libero.scene import HAND_BODY, LiberoScene
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import PinholeCamera

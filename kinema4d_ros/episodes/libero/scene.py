@@ -8,7 +8,8 @@ import io
 
 import numpy as np
 
-from kinema4d_ros.episodes.libero.geometry import SceneGeometry, transform
+from kinema4d_ros.episodes.libero.frames import transform
+from kinema4d_ros.episodes.libero.geometry import SceneGeometry
 from kinema4d_ros.episodes.libero.simulator import benchmark, ControlEnv, mujoco
 from kinema4d_ros.errors import EpisodeError
 

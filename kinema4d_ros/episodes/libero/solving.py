@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from kinema4d_ros.episodes.libero.articulation import Manner, MANNERS, move_step
 from kinema4d_ros.episodes.libero.goal import TaskGoal
 from kinema4d_ros.episodes.libero.placing import into_table_steps, place_steps
 from kinema4d_ros.episodes.libero.plan import follow, Kind, Step, UnreachableError
-from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.types import JointTrajectory
+
+if TYPE_CHECKING:      # what is here needs no simulator but one that is had
+    from kinema4d_ros.episodes.libero.scene import LiberoScene
 
 FALLEN = -0.3       # [m] what lies lower, base frame, has fallen off the table
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.episodes.libero.goal import task_goals
-from kinema4d_ros.episodes.libero.plan import Kind, RATE
-from kinema4d_ros.episodes.libero.reference import CubicInterpolation
+from kinema4d_ros.episodes.libero.plan import CubicInterpolation, Kind, RATE
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.episodes.libero.solving import plan, solution
 from kinema4d_ros.errors import EpisodeError
 
 _SETTLED = 0.5      # [s] after the trajectory
+_STRAYED = 0.02     # [rad] an arm that is farther off its track was in something's way
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,16 @@ class TrialRun:
     def is_solved(self) -> bool:
         """Whether every goal was met."""
         return self.trouble is None and not self.missed
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        if self.trouble is not None:
+            return f'cannot be recorded: {self.trouble}'
+        strayed = f'; the arm was up to {self.tracking_error:.2f} rad off its track' \
+            if self.tracking_error > _STRAYED else ''
+        if self.missed:
+            return f'recorded, but not solved: {" and ".join(self.missed)} not met{strayed}'
+        return f'solved{strayed}'
 
 
 def try_task(scene: LiberoScene, init: int) -> TrialRun:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.episodes.video import write_video
+from kinema4d_ros.episodes.video_file import write_video
 from kinema4d_ros.evaluation import pictures
 from kinema4d_ros.evaluation.comparison import compare, frames_to_compare, frames_with_truth
 from kinema4d_ros.evaluation.labels import labels_of, strayed, was_dangerous

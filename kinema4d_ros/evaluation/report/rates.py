@@ -13,11 +13,16 @@ from kinema4d_ros.evaluation.statistics import GOALS, Rate
 
 _LABELS = {
     'agreement': ('outcome foreseen, where one was', f'at least {100 * GOALS["agreement"]:.0f} %'),
-    'baseline': ('baseline: it succeeds if it was meant to', ''),
+    'baseline_of_decided': ('baseline of the same: it succeeds if it was meant to', ''),
+    'decided': ('something foreseen', f'at least {100 * GOALS["decided"]:.0f} %'),
     'abstentions': ('nothing foreseen (abstained)', ''),
     'false_alarms': ('FAIL without danger', f'at most {100 * GOALS["false_alarms"]:.0f} %'),
-    'held_back': ('UNSURE without danger', ''),
-    'missed_danger': ('PASS with danger', ''),
+    'held_back': ('UNSURE without danger', f'at most {100 * GOALS["held_back"]:.0f} %'),
+    'missed_danger': ('PASS with danger', f'at most {100 * GOALS["missed_danger"]:.0f} %'),
+    'grasp_precision': ('foreseen to be lifted, and lifted', ''),
+    'grasp_recall': ('lifted, and foreseen to be', ''),
+    'near_miss_recall': ('near misses (2 cm) that were foreseen', ''),
+    'near_miss_precision': ('foreseen near misses that are', ''),
     'missed_into_table': ('pushed into the table, not FAIL', 'none')}
 _SECONDS = {
     'tier_0_seconds': ('tier 0, median', '10 ms'),

@@ -1,12 +1,22 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The gate of set points, without ROS: which of them go to the controller, one by one."""
-from kinema4d_ros.gate.set_points.machine import Ruling, SetPointMachine, Situation
+from kinema4d_ros.gate.set_points.machine import SetPointRuling, SetPointMachine, SetPointSituation
 from kinema4d_ros.gate.set_points.path_licence import PathLicence
 from kinema4d_ros.gate.set_points.posture import Posture, posture_of
 from kinema4d_ros.gate.set_points.scene_licence import SceneLicence
 from kinema4d_ros.gate.set_points.settings import SetPointKind, SetPointSettings
 from kinema4d_ros.gate.set_points.step_rules import StepRules
 
-__all__ = ['PathLicence', 'Posture', 'Ruling', 'SceneLicence', 'SetPointKind', 'SetPointMachine',
-           'SetPointSettings', 'Situation', 'StepRules', 'posture_of']
+__all__ = [
+           'PathLicence',
+           'Posture',
+           'SceneLicence',
+           'SetPointKind',
+           'SetPointMachine',
+           'SetPointRuling',
+           'SetPointSettings',
+           'SetPointSituation',
+           'StepRules',
+           'posture_of',
+]

@@ -31,7 +31,7 @@ _PATHS = 8          # trajectories that are licences at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Situation:
+class SetPointSituation:
     """The world outside at the moment of a decision."""
 
     now: float                                # steady time [s]
@@ -41,7 +41,7 @@ class Situation:
 
 
 @dataclass(frozen=True, eq=False)
-class Ruling:
+class SetPointRuling:
     """What happens to a set point, or what the gate does by itself."""
 
     relays: bool = False
@@ -103,8 +103,9 @@ class SetPointMachine:
 
     # ------------------------------------------------------------------ set points
 
-    def take(self, values: np.ndarray | str, situation: Situation, settings: SetPointSettings, *,
-             lasts: float = 0.0, beyond: np.ndarray | None = None) -> Ruling:
+    def take(self, values: np.ndarray | str, situation: SetPointSituation,
+             settings: SetPointSettings, *, lasts: float = 0.0,
+             beyond: np.ndarray | None = None) -> SetPointRuling:
         """
         Decide on a set point.
 
@@ -127,9 +128,10 @@ class SetPointMachine:
         self._is_stopped, self._braked_at = False, 0.0
         self.relayed += 1
         self.is_held, self.reason = False, ''
-        return Ruling(relays=True)
+        return SetPointRuling(relays=True)
 
-    def tick(self, situation: Situation, settings: SetPointSettings) -> Ruling | None:
+    def tick(self, situation: SetPointSituation,
+             settings: SetPointSettings) -> SetPointRuling | None:
         """Look at the robot that is held, or whose source is silent; None where nothing is due."""
         silent = situation.now - self._heard_at
         if self._last is None or self._is_stopped \
@@ -141,7 +143,7 @@ class SetPointMachine:
                           f'{settings.timeout} s'
         return self._hold(self.reason, situation, settings)
 
-    def _why_not(self, values: np.ndarray, situation: Situation, settings: SetPointSettings,
+    def _why_not(self, values: np.ndarray, situation: SetPointSituation, settings: SetPointSettings,
                  lasts: float, beyond: np.ndarray | None) -> str | None:
         rules = self._rules
         if rules is None:
@@ -186,7 +188,7 @@ class SetPointMachine:
 
     def _why_no_licence(self, rules: StepRules, posture: Posture, low: np.ndarray,
                         high: np.ndarray, start: np.ndarray, end: np.ndarray, step: float,
-                        situation: Situation, settings: SetPointSettings) -> str | None:
+                        situation: SetPointSituation, settings: SetPointSettings) -> str | None:
         """Return why no licence holds: why the scene's does not, and the newest path's."""
         if 1 not in settings.required_tiers:
             return None
@@ -232,35 +234,37 @@ class SetPointMachine:
 
     # ------------------------------------------------------------------ holding
 
-    def _hold(self, reason: str, situation: Situation, settings: SetPointSettings) -> Ruling:
+    def _hold(self, reason: str, situation: SetPointSituation,
+              settings: SetPointSettings) -> SetPointRuling:
         """Return what the controller is to be told while set points are held back."""
         if self._last is None or self._is_stopped:
-            return Ruling(reason=reason)
+            return SetPointRuling(reason=reason)
         if self.kind.is_velocity:
             return self._brake(reason, situation.now, settings)
         rules = self._rules
         if rules is None:
-            return Ruling(reason=reason)
+            return SetPointRuling(reason=reason)
         posture = posture_of(rules.robot, situation.readings, situation.now,
                              settings.max_joint_age)
         if isinstance(posture, str):
-            return Ruling(reason=reason)       # where it is now, nobody knows: the last one stays
+            # Where it is now, nobody knows: the last one stays.
+            return SetPointRuling(reason=reason)
         low, high, end, start = self._by_position(rules, self._last, self._last, posture, settings)
         live = posture.positions[rules.columns]
         speed = np.abs(posture.velocities[rules.columns])
         if (np.abs(live - self._last) <= settings.start_tolerance).all() \
                 and (speed <= _STANDS).all():
             self._is_stopped = True            # it stands where it was told to be
-            return Ruling(reason=reason)
+            return SetPointRuling(reason=reason)
         if self._why_no_licence(rules, posture, low, high, start, end, 1.0, situation,
                                 settings) is None:
-            return Ruling(reason=reason)       # the last one is still good
+            return SetPointRuling(reason=reason)       # the last one is still good
         self._is_stopped = True
         self._last, self._last_at = live.copy(), situation.now
         self._budget = np.zeros(len(live))
-        return Ruling(reason=reason, own=live.copy())
+        return SetPointRuling(reason=reason, own=live.copy())
 
-    def _brake(self, reason: str, now: float, settings: SetPointSettings) -> Ruling:
+    def _brake(self, reason: str, now: float, settings: SetPointSettings) -> SetPointRuling:
         """Slow all joints down alike, by as much as the fastest can brake."""
         assert self._last is not None
         step = min(max(now - self._braked_at, 0.0), 0.1) if self._braked_at else _FIRST
@@ -272,4 +276,4 @@ class SetPointMachine:
         own = self._last * share
         self._last, self._last_at = own, now
         self._is_stopped = share == 0.0
-        return Ruling(reason=reason, own=own.copy(), share=share)
+        return SetPointRuling(reason=reason, own=own.copy(), share=share)

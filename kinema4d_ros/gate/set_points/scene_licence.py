@@ -29,14 +29,15 @@ class SceneLicence:
         :param before: of an earlier look, to share what both need.
         """
         self.clearance = clearance
-        self.problem = clearance.problem or self._why_unusable(clearance, robot)
+        self.problem = clearance.problem or _why_unusable(clearance, robot) or ''
+        self.bound: PostureBound | None = None
         if self.problem:
             return
         boxes = tuple(LinkBox(each.link, each.low, each.high) for each in clearance.links)
         try:
-            self._bound: PostureBound = before._bound if before is not None \
-                and not before.problem and before._bound.robot is robot \
-                and before._bound.boxes == boxes else PostureBound(robot, boxes)
+            kept = None if before is None else before.bound
+            self.bound = kept if kept is not None and kept.robot is robot \
+                and kept.boxes == boxes else PostureBound(robot, boxes)
         except KinematicsError as error:
             self.problem = f'it cannot be used: {error}'
             return
@@ -44,21 +45,7 @@ class SceneLicence:
         self._touch = np.array([each.touch for each in clearance.links])
         self._touch_speed = np.array([each.touch_speed for each in clearance.links])
         here = robot.configuration(clearance.joint_positions, strict=False)
-        self._origin = self._bound.poses(here)
-
-    @staticmethod
-    def _why_unusable(clearance: LocalClearance, robot: Robot) -> str:
-        if clearance.robot_hash != robot.description_hash:
-            return 'it is of another robot description'
-        if not clearance.links:
-            return 'it tells of no link'
-        lacking = [name for name in robot.joint_names
-                   if not np.isfinite(clearance.joint_positions.get(name, np.nan))]
-        if lacking:
-            return f'it does not tell where {lacking[0]} was'
-        if any(np.isnan(each.space) or np.isnan(each.touch) for each in clearance.links):
-            return 'it has a space that is no number'
-        return ''
+        self._origin = self.bound.poses(here)
 
     def why_not(self, low: np.ndarray, high: np.ndarray, before: np.ndarray, target: np.ndarray,
                 step: float, now_ns: int, settings: SetPointSettings) -> str | None:
@@ -78,7 +65,9 @@ class SceneLicence:
         if abs(age) > settings.max_scene_age:
             return f'the free space around the robot was measured {age:.2f} s ago, limit ' \
                    f'{settings.max_scene_age} s'
-        moved = self._bound(self._origin, low, high)
+        bound = self.bound
+        assert bound is not None
+        moved = bound(self._origin, low, high)
         room = self._space - settings.clearance_margin
         over = np.flatnonzero(~((moved <= room) | (moved <= 0.0)))
         if len(over):
@@ -88,7 +77,7 @@ class SceneLicence:
                    f'({self.clearance.links[worst].reason or "the scene"})'
         near = np.flatnonzero(moved > self._touch - settings.clearance_margin)
         if len(near):
-            speed = self._bound(self._bound.poses(before), target, target) / max(step, 1e-3)
+            speed = bound(bound.poses(before), target, target) / max(step, 1e-3)
             fast = near[speed[near] > self._touch_speed[near]]
             if len(fast):
                 worst = int(fast[0])
@@ -99,3 +88,17 @@ class SceneLicence:
     def _name(self, number: int) -> str:
         each = self.clearance.links[number]
         return f"{each.held} ('{each.link}' holds it)" if each.held else f"'{each.link}'"
+
+
+def _why_unusable(clearance: LocalClearance, robot: Robot) -> str | None:
+    if clearance.robot_hash != robot.description_hash:
+        return 'it is of another robot description'
+    if not clearance.links:
+        return 'it tells of no link'
+    lacking = [name for name in robot.joint_names
+               if not np.isfinite(clearance.joint_positions.get(name, np.nan))]
+    if lacking:
+        return f'it does not tell where {lacking[0]} was'
+    if any(np.isnan(each.space) or np.isnan(each.touch) for each in clearance.links):
+        return 'it has a space that is no number'
+    return None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,15 @@ from kinema4d_ros.robot import JointType, PostureBound, Robot, SelfCollision
 
 _TRAVEL = 0.02      # [m] a point of a link moves between two postures that are checked
 _MOST = 12          # of them; a set point that leads farther is refused
+_APART = 0.03       # [m] up to which it is looked how far links are apart
+
+
+@dataclass(frozen=True, eq=False)
+class _Apart:
+    """A posture in which no two links that are checked are nearer to each other than this."""
+
+    origin: np.ndarray      # T_base_link (L, 4, 4)
+    distance: float         # [m]
 
 
 class StepRules:
@@ -39,6 +49,7 @@ class StepRules:
         self._units = ['m' if robot.joints[name].type is JointType.PRISMATIC else 'rad'
                        for name in joints]
         self._bound, self._self_collision = bound, self_collision
+        self._apart: _Apart | None = None
 
     def velocity_limits(self, settings: SetPointSettings) -> np.ndarray:
         """Return how fast each joint of the controller may be, (n,) [rad/s or m/s]."""
@@ -118,12 +129,19 @@ class StepRules:
         """
         Return why the robot would touch itself on its way to a posture.
 
+        Nothing is looked at while no link can have moved by half of what kept the links apart when
+        it was looked at last.
+
         :param end: (J,) [rad or m].
         """
         checker = self._self_collision
         if checker is None:
             return None
-        start = posture.positions
+        start, margin = posture.positions, settings.self_margin
+        if self._apart is not None:
+            moved = self._bound(self._apart.origin, np.minimum(start, end), np.maximum(start, end))
+            if 2 * float(moved.max(initial=0.0)) + margin <= self._apart.distance:
+                return None
         origin = self._bound.poses(start)
         way = float(self._bound(origin, end, end).max(initial=0.0))
         count = int(np.ceil(way / _TRAVEL)) or 1
@@ -131,10 +149,13 @@ class StepRules:
             return f'it leads {way:.2f} m away, too far to be checked at once'
         shares = np.arange(1, count + 1) / count
         poses = np.stack([self._bound.poses(start + share * (end - start)) for share in shares])
-        contacts = checker(poses, settings.self_margin)
+        near = checker(poses, max(margin, _APART))
+        contacts = [each for each in near if each.distance <= margin]
+        self._apart = None if contacts else _Apart(poses[-1], min(
+            (each.distance for each in near if each.index == count - 1), default=_APART))
         if contacts:
             # Links that touch where a robot is parked may move until they part.
-            stand = {frozenset(each.links) for each in checker(origin[None], settings.self_margin)}
+            stand = {frozenset(each.links) for each in checker(origin[None], margin)}
             contacts = [each for each in contacts if frozenset(each.links) not in stand
                         or frozenset(each.links) not in checker.touching_at_rest]
         if contacts:

@@ -55,7 +55,7 @@ def check_graph(ros_arguments: Sequence[str], seconds: float, must_be_there: boo
             node.inputs.refresh()
         report('looking at what was heard', 0, 0)
         checks = [*_topics(node), *_qos(node), *_rates(node), *_clock(node),
-                  *check_robot(node), *check_camera(node), *_shadow_sim(node),
+                  *check_robot(node), *check_camera(node), *_shadow_sim(node), *_gates(node),
                   *node.drift.check()]
         node.inputs.close()
         return checks
@@ -180,6 +180,26 @@ def _clock(node: GraphProbe) -> Iterator[Diagnosis]:
                 'synchronize the clocks (chrony); for simulation and bags set use_sim_time')
         else:
             yield Diagnosis(name, Level.OK, f'camera messages are {1000 * age:.0f} ms old')
+
+
+def _gates(node: GraphProbe) -> Iterator[Diagnosis]:
+    """Yield who sends set points to a controller past a set_point_gate."""
+    gates, past = set(), set()
+    for topic, kinds in node.get_topic_names_and_types():
+        if topic.endswith('/decision') and 'kinema4d_ros/msg/Decision' in kinds:
+            gates |= {owner(info) for info in node.get_publishers_info_by_topic(topic)}
+        if topic.endswith('/commands') and 'std_msgs/msg/Float64MultiArray' in kinds:
+            past |= {(topic, owner(info)) for info in node.get_publishers_info_by_topic(topic)}
+    past = {(topic, who) for topic, who in past
+            if who not in gates and topic.rpartition('/')[0] not in gates}
+    if gates:
+        yield Diagnosis('gates', Level.OK, f'{", ".join(sorted(gates))} stand before controllers')
+    for topic, who in sorted(past):
+        yield Diagnosis(
+            f'topic {topic}', Level.WARNING, f'{who} sends set points that nobody has checked',
+            'put set_point_gate in front: ros2 launch kinema4d_ros shadow_sim.launch.py '
+            f'set_points:={topic.rpartition("/")[0]}, and have {who} send to '
+            'set_point_gate/commands')
 
 
 def _shadow_sim(node: GraphProbe) -> Iterator[Diagnosis]:

@@ -57,9 +57,12 @@ class JointFeed:
         if len(found.positions) != count:
             self.problem = f'joint_states has {count} names and {len(found.positions)} positions'
             return
+        self.problem = ''
         positions = dict(zip(found.names, found.positions.tolist()))
         if not np.isfinite(found.positions).all():
             positions = {name: value for name, value in positions.items() if math.isfinite(value)}
         velocities = dict(zip(found.names, found.velocities.tolist())) \
             if len(found.velocities) == count else {}
-        self._tracker.take(positions, found.stamp_ns, time.monotonic(), velocities)
+        # Without a stamp nobody can tell whether a driver repeats itself.
+        self._tracker.take(positions, found.stamp_ns or time.time_ns(), time.monotonic(),
+                           velocities)

@@ -24,17 +24,19 @@ from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.gate.set_points import (posture_of, Ruling, SetPointKind, SetPointMachine,
-                                          SetPointSettings, Situation)
+from kinema4d_ros.gate import JointReading
+from kinema4d_ros.gate.set_points import (posture_of, SetPointRuling, SetPointKind, SetPointMachine,
+                                          SetPointSettings, SetPointSituation)
 from kinema4d_ros.msg import Decision
 from kinema4d_ros.nodes.set_point_gate.controller import ControllerWatch
 from kinema4d_ros.nodes.set_point_gate.joint_feed import JointFeed
 from kinema4d_ros.nodes.set_point_gate.licences import LicenceFeed
-from kinema4d_ros.nodes.set_point_gate.parameters import set_point_settings, TABLE
+from kinema4d_ros.nodes.set_point_gate.parameters import (fixed_joints, set_point_settings,
+                                                              TABLE)
 from kinema4d_ros.nodes.set_point_gate.relay import RelayThread
 from kinema4d_ros.nodes.set_point_gate.report import SetPointReporter
-from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint
-from kinema4d_ros.nodes.set_point_gate.wire import topics_of, Wire, wire_of
+from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint, Wire
+from kinema4d_ros.nodes.set_point_gate.wire import topics_of, wire_of
 from kinema4d_ros.robot import link_boxes, load_meshes, PostureBound, Robot, SelfCollision
 
 _LOOK = 0.2     # [s] between looks at the controller and the graph
@@ -60,6 +62,7 @@ class SetPointGate(NodeBase, Node):
         TABLE.declare(self)
         values = self._values = TABLE.snapshot(self)
         self._settings: SetPointSettings = set_point_settings(values)
+        self._fixed = fixed_joints(values)
         kind = self._kind = SetPointKind(values['kind'])
         if kind in (SetPointKind.POSE, SetPointKind.TWIST) and not values['tip_link']:
             raise ConfigurationError(f"parameter 'tip_link' is empty; kind {kind} needs the link "
@@ -88,7 +91,7 @@ class SetPointGate(NodeBase, Node):
         self._relay = RelayThread(
             self.create_subscription(message, source, lambda _: None, qos.SET_POINTS, raw=True,
                                      callback_group=NotForExecutor()),
-            self._on_set_point, self._on_tick, self._failed)
+            self._on_set_point, self._on_tick, self._failed, priority=values['priority'])
         self._licences = LicenceFeed(
             self, self.resolve_topic_name(values['shadow_sim']), values['trajectories'],
             self._machine, self._relay.call, self._group)
@@ -127,7 +130,7 @@ class SetPointGate(NodeBase, Node):
             self._publisher.publish(raw)
         self._after(ruling, situation)
 
-    def _read(self, raw: bytes, situation: Situation) -> SetPoint:
+    def _read(self, raw: bytes, situation: SetPointSituation) -> SetPoint:
         if self._wire is None:
             return SetPoint('the robot and its controller are not known yet')
         try:
@@ -141,7 +144,7 @@ class SetPointGate(NodeBase, Node):
         if ruling is not None:
             self._after(ruling, situation)
 
-    def _after(self, ruling: Ruling, situation: Situation) -> None:
+    def _after(self, ruling: SetPointRuling, situation: SetPointSituation) -> None:
         """Say and do what comes of a ruling, once what is relayed has gone."""
         if ruling.own is not None and self._wire is not None and not self._is_monitor:
             self._publisher.publish(self._wire.write(ruling.own, ruling.share,
@@ -151,7 +154,7 @@ class SetPointGate(NodeBase, Node):
         else:
             self._report.held(ruling.reason)
 
-    def _live(self, situation: Situation) -> Any:
+    def _live(self, situation: SetPointSituation) -> Any:
         rules = self._machine.rules
         if rules is None or self._kind in (SetPointKind.POSITION, SetPointKind.VELOCITY):
             return None     # these do not need it
@@ -159,9 +162,12 @@ class SetPointGate(NodeBase, Node):
                              self._settings.max_joint_age)
         return None if isinstance(posture, str) else posture.positions
 
-    def _situation(self) -> Situation:
-        readings = self._joints.take()
-        return Situation(time.monotonic(), self.get_clock().now().nanoseconds, readings,
+    def _situation(self) -> SetPointSituation:
+        readings, now = self._joints.take(), time.monotonic()
+        if self._fixed:
+            readings = {name: JointReading(place, 0, now, velocity=0.0)
+                        for name, place in self._fixed.items()} | dict(readings)
+        return SetPointSituation(now, self.get_clock().now().nanoseconds, readings,
                          self._problem)
 
     def _use(self, robot: Robot | None, joints: tuple[str, ...], bound: PostureBound | None,
@@ -186,7 +192,7 @@ class SetPointGate(NodeBase, Node):
         if message.data == self._text:
             return
         self._text, self._robot = message.data, None
-        self._robot_problem = 'the robot description is being read'
+        self._problem = self._robot_problem = 'the robot description is being read'
         try:
             robot = Robot.from_urdf(message.data, package_paths=self._values['package_paths'])
             meshes = load_meshes(robot)
@@ -210,7 +216,8 @@ class SetPointGate(NodeBase, Node):
                            if joint.name in robot.joint_names)
         problem = self._robot_problem or self._why_not(joints)
         if (joints, robot) != self._used:
-            problem = self._take_controller(robot, joints) or problem
+            problem = self._take_controller(robot, joints) or problem \
+                or 'the robot has just been told'      # to the relay, which takes it soon
         if problem is None and robot is not None:
             problem = self._licences.why_doubled() or self._state.why_not_ready()
         self._problem = problem
@@ -243,7 +250,8 @@ class SetPointGate(NodeBase, Node):
         return None
 
     def _on_parameters(self, _: Any) -> None:
-        self._settings = set_point_settings(TABLE.snapshot(self))
+        values = TABLE.snapshot(self)
+        self._settings, self._fixed = set_point_settings(values), fixed_joints(values)
 
     def _on_diagnostics(self) -> None:
         self._incompatible.look()
@@ -258,7 +266,8 @@ class SetPointGate(NodeBase, Node):
             warnings.append(f'the free space around the robot is not known: {scene.problem}')
         self._report.diagnostics(problems, warnings, {
             'kind': self._kind, 'input': self._source, 'output': self._target,
-            'joints': ', '.join(self._controller.joints), 'relayed': machine.relayed,
+            'joints': ', '.join(self._controller.joints),
+            'real-time': self._relay.is_real_time, 'relayed': machine.relayed,
             'held back': machine.held_back, 'trajectories that passed': len(machine.paths)})
 
     # ------------------------------------------------------------------ the end

@@ -7,12 +7,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
+from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED, UNSET
 from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.gate.set_points import SetPointKind, SetPointSettings
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 
-_PER = 'rad/s or m/s'
+_PER, _FIXED = 'rad/s or m/s', 'fixed_joints.'
 
 TABLE = ParameterTable((
     # what is gated
@@ -89,6 +89,8 @@ TABLE = ParameterTable((
               minimum=0.0, maximum=2.0),
     Parameter('max_joint_age', float, 0.1, 'joint_states older than this are stale', unit='s',
               minimum=0.005, maximum=10.0),
+    Parameter('fixed_joints.<joint>', float, UNSET,
+              'Position of a joint that nobody publishes', unit='rad or m'),
     # along a trajectory
     Parameter('path_tolerance', float, 0.05,
               'Distance of a joint to a trajectory that passed, however much space there is',
@@ -107,10 +109,19 @@ TABLE = ParameterTable((
     Parameter('robot_state_topics', list[str], ROBOT_STATE_TOPICS,
               'As for trajectory_gate: topics on which the driver says whether the robot would '
               'move', read_only=True),
+    Parameter('priority', int, 10,
+              'Real-time priority (SCHED_FIFO) of the thread that relays, where the system allows '
+              'it; 0: none', minimum=0, maximum=90, read_only=True),
     Parameter('diagnostics_rate', float, 1.0, 'Rate of /diagnostics', unit='Hz', minimum=0.1,
               maximum=10.0, read_only=True),
     LAUNCHER_PID,
 ))
+
+
+def fixed_joints(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return where joints are that nobody publishes, by name."""
+    return {name.removeprefix(_FIXED): value for name, value in values.items()
+            if name.startswith(_FIXED)}
 
 
 def set_point_settings(values: Mapping[str, Any]) -> SetPointSettings:

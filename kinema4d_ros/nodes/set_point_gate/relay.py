@@ -3,6 +3,9 @@
 """The thread in which set points are taken, decided on and relayed, past the executor."""
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -13,6 +16,7 @@ from rclpy.subscription import Subscription
 from kinema4d_ros.bridge.rclpy_compat import InvalidHandle, take, Waiter
 
 TICK = 0.01       # [s] between looks at what is held
+_SWITCH = 0.0002    # [s] after which a thread that computes lets another one go on
 _END_TIMEOUT = 3.0      # [s] that it gets to end, and to bring the robot to a stand
 
 
@@ -25,22 +29,26 @@ class RelayThread:
     """
 
     def __init__(self, subscription: Subscription, on_message: Callable[[bytes], None],
-                 on_tick: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:
+                 on_tick: Callable[[], None], on_failure: Callable[[Exception], None], *,
+                 priority: int = 0) -> None:
         """
         Prepare a thread; it runs from `start` on.
 
         :param on_message: called in it with the bytes of each message.
         :param on_tick: called in it every `TICK` or so.
         :param on_failure: called in it when one of these raises; then it ends.
+        :param priority: of a real-time thread, where the system allows that; 0 for a usual one.
         """
         self._subscription = subscription
         self._on_message, self._on_tick, self._on_failure = on_message, on_tick, on_failure
-        self._ending = threading.Event()
+        self._ending, self._priority = threading.Event(), priority
+        self.is_real_time = False
         self._calls: deque[Callable[[], None]] = deque()
         self._thread = threading.Thread(target=self._run, name='relay', daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; other threads of this process let it go on within `_SWITCH` from now on."""
+        sys.setswitchinterval(_SWITCH)
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
@@ -54,7 +62,15 @@ class RelayThread:
             self._thread.join(_END_TIMEOUT)
         return not self._thread.is_alive()
 
+    def _raise_priority(self) -> None:
+        """Have this thread go before others, as ros2_control has its own; or not, where not."""
+        if self._priority and hasattr(os, 'sched_setscheduler'):
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(self._priority))
+                self.is_real_time = True
+
     def _run(self) -> None:
+        self._raise_priority()
         try:
             waiter = Waiter(self._subscription)
             ticked = 0.0

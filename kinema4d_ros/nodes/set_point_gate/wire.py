@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -16,39 +16,12 @@ from kinema4d_ros.bridge.motion import duration_message, duration_seconds, stamp
 from kinema4d_ros.bridge.quick_messages import read_float64_array
 from kinema4d_ros.gate.set_points import SetPointKind
 from kinema4d_ros.nodes.set_point_gate.cartesian import PoseWire, TwistWire
-from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint
+from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint, Wire
 from kinema4d_ros.robot import Robot
 
 _LATE = 0.1          # [s] that a header may be ahead
 _OWN_TIME = 0.1      # [s] in which a trajectory of our own is to get there
 _OVERSHOOT = 4 / 27  # of velocity times duration: of a cubic that ends with that velocity
-
-
-class Wire(Protocol):
-    """The messages of one kind of set points."""
-
-    #: message class, and the names of its topics: at the gate, below the controller
-    message: Any
-    input: str
-    output: str
-
-    def read(self, raw: bytes, live: np.ndarray | None, now_ns: int) -> SetPoint:
-        """
-        Return what a serialised message asks for.
-
-        :param live: (J,) [rad or m] where the robot's joints are; None where that is not known.
-        :param now_ns: ROS time.
-        :raises Exception: it cannot be read.
-        """
-
-    def write(self, own: np.ndarray, share: float, live: np.ndarray | None) -> Any:
-        """
-        Return the message of a set point of the gate's own.
-
-        :param own: (n,) [rad, m or per s].
-        :param share: that it is of the velocity that was relayed last.
-        :param live: as above.
-        """
 
 
 class ArrayWire:

@@ -14,7 +14,7 @@ from typing import Any
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.ledger import (Comparer, ExecutedMotion, Ledger, LedgerEntry, LedgerLimits,
+from kinema4d_ros.ledger import (Comparer, SeenMotion, Ledger, LedgerEntry, LedgerLimits,
                                  PredictedMotion, Went)
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.robot import Robot
@@ -33,7 +33,7 @@ class LedgerWork:
     """One executed motion, and by what it was judged."""
 
     motion: PredictedMotion
-    seen: ExecutedMotion
+    seen: SeenMotion
     robot: Robot
     settings: PrecheckSettings
     limits: LedgerLimits

@@ -56,7 +56,9 @@ def verdict_markers(verdict: Verdict, tool_path: np.ndarray | None = None) -> Ma
     markers += _clearances(header, verdict, stack)
     markers += _findings(header, verdict, stack)
     if tool_path is not None and len(tool_path) > 1:
+        # a line shows no text: it says here to whom asks which rollout it is of
         markers.append(_marker(header, 'tool_path', 0, Marker.LINE_STRIP, color, _LINE,
+                               text=verdict.rollout_id,
                                points=[point_message(place) for place in tool_path]))
     return MarkerArray(markers=markers)
 
@@ -112,7 +114,7 @@ def _marker(header: Header, kind: str, number: int, shape: int,
     # For an arrow between points x is the shaft's diameter, y that of the head, z its length.
     # Of a text x is the width of a space.
     scale = Vector3(x=size, y=2 * size, z=3 * size) if shape == Marker.ARROW else Vector3(
-        x=space_width(size) if text else size, y=size, z=size)
+        x=space_width(size) if shape == Marker.TEXT_VIEW_FACING else size, y=size, z=size)
     return Marker(header=header, ns=kind, id=number, type=shape, action=Marker.ADD, scale=scale,
                   color=ColorRGBA(r=red, g=green, b=blue, a=0.9), text=text, points=points or [],
                   pose=Pose(position=Point(x=float(at[0]), y=float(at[1]), z=float(at[2]))))

@@ -19,7 +19,7 @@ from rclpy.lifecycle import LifecycleNode
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate.execution import BY_CLIENT
-from kinema4d_ros.ledger import End, ExecutedMotion, JointHistory, LedgerLimits, PredictedMotion
+from kinema4d_ros.ledger import End, SeenMotion, JointHistory, LedgerLimits, PredictedMotion
 from kinema4d_ros.msg import Decision
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
@@ -199,7 +199,7 @@ class MotionLedger:
         judged = execution.judged
         try:
             self._writer.take(LedgerWork(
-                judged.motion, ExecutedMotion(
+                judged.motion, SeenMotion(
                     execution.history, None if after is None else after.observation,
                     execution.end or End.UNKNOWN, why),
                 judged.robot, judged.settings,

@@ -277,8 +277,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
             inputs.close()
 
     def _clean_up(self) -> None:
-        parts = self._parts
-        if parts is None:
+        if (parts := self._parts) is None:
             return
         self.destroy_timer(self._timer)
         self.destroy_subscription(self._robot_subscription)

@@ -17,7 +17,7 @@ import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight import best_story, can_grasp, Told
-from kinema4d_ros.policy.closed_loop.motion import ExecutedMotion
+from kinema4d_ros.policy.closed_loop.motion import TaskMotion
 from kinema4d_ros.policy.closed_loop.views import DrawnView, PolicyView
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (CameraView, JointTrajectory, Observation, PredictedFrame,
@@ -38,7 +38,7 @@ class Moment(Protocol):
 class Continuation(Protocol):
     """How the world goes on."""
 
-    def after(self, executed: ExecutedMotion, chunk: JointTrajectory) -> Moment:
+    def after(self, executed: TaskMotion, chunk: JointTrajectory) -> Moment:
         """Return the world after a chunk, which is the end of what was executed."""
 
 
@@ -49,7 +49,7 @@ class RetoldStory:
         """Begin at an observation."""
         self._simulator, self._observation, self._seed = simulator, observation, seed
 
-    def after(self, executed: ExecutedMotion, chunk: JointTrajectory) -> Moment:
+    def after(self, executed: TaskMotion, chunk: JointTrajectory) -> Moment:
         """Return the world after a chunk."""
         return _ToldMoment(self._simulator, self._observation, executed.trajectory(), self._seed)
 
@@ -99,7 +99,7 @@ class ChainedWindows:
         self._simulator, self._first, self._seed = simulator, observation, seed
         self._now = observation
 
-    def after(self, executed: ExecutedMotion, chunk: JointTrajectory) -> Moment:
+    def after(self, executed: TaskMotion, chunk: JointTrajectory) -> Moment:
         """
         Predict a chunk, and return the world after it.
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image
 
 from kinema4d_ros.episodes import Episode, EpisodeMetadata, EpisodeWriter
 from kinema4d_ros.episodes.topics import CAMERA
-from kinema4d_ros.episodes.video import write_video
+from kinema4d_ros.episodes.video_file import side_by_side, write_video
 from kinema4d_ros.policy.closed_loop.plan import RolloutSettings
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.policy.closed_loop.views import DrawnView, PolicyView
@@ -57,19 +56,10 @@ def film_run(world: Filmed, record: RolloutRecord, settings: RolloutSettings,
     if settings.videos:
         path = Path(settings.videos) / f'{name}.mp4'
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, map(side_by_side, (views for _, views in frames)), settings.film_rate)
+        write_video(path, (side_by_side([view.image for view in views.values()])
+                           for _, views in frames), settings.film_rate)
         record = dataclasses.replace(record, video=str(path))
     return record
-
-
-def side_by_side(views: dict[str, DrawnView]) -> np.ndarray:
-    """Return the pictures of all views beside each other, in the height of the first, even."""
-    images = [view.image for view in views.values()]
-    height = images[0].shape[0] // 2 * 2
-    scaled = [np.asarray(Image.fromarray(image).resize(
-        (max(2, round(image.shape[1] * height / image.shape[0]) // 2 * 2), height)))
-        for image in images]
-    return np.hstack(scaled)
 
 
 def write_episode(path: Path, world: Filmed, frames: Sequence[Frame], record: RolloutRecord,

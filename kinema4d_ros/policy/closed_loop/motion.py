@@ -16,7 +16,7 @@ _ELSEWHERE = 1e-3     # [rad or m] a first point at time 0 that is farther from 
 _STEP = 0.01          # [s] between points of a motion that is a spline
 
 
-class ExecutedMotion:
+class TaskMotion:
     """
     What the robot has done since the run began.
 

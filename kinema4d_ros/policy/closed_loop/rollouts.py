@@ -15,20 +15,21 @@ from kinema4d_ros.policy.closed_loop.pool import LocalPool
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.policy.closed_loop.records import RecordFile
 
-Progress = Callable[[RolloutRecord | None, int, int], None]
+RolloutProgress = Callable[[RolloutRecord | None, int, int], None]
 """``progress(record, done, total)``: the newest record, None at the beginning."""
 
 
 def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: str | Path, *,
                  jobs: int = 1, ray: str = '',
-                 progress: Progress = lambda *_: None) -> list[RolloutRecord]:
+                 progress: RolloutProgress = lambda *_: None) -> list[RolloutRecord]:
     """
     Make the runs of a plan that have no record in a folder, and return all of the plan.
 
     Stopped at any time, by Ctrl-C or a power failure, it goes on from there when it is called
     again. Runs that gave no result are made again then.
 
-    :param jobs: processes on this machine; 0 makes the runs in this process, one by one.
+    :param jobs: processes on this machine; 0 makes the runs in this process, one by one. With
+        `ray`, processes at most, and 0 for as many as the cluster has processors.
     :param ray: address of a Ray cluster in place of them, `local` for one that is started here.
     :raises PolicyError: the records cannot be read or written.
     :raises ConfigurationError: the folder has records that were made with other settings.
@@ -49,7 +50,7 @@ def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: 
         elif ray:
             from kinema4d_ros.policy.closed_loop.ray_pool import RayPool
 
-            records = stack.enter_context(RayPool(settings, ray)).records(left)
+            records = stack.enter_context(RayPool(settings, ray, jobs)).records(left)
         elif jobs == 0:
             records = map(stack.enter_context(RunMaker(settings)), left)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.policy.closed_loop.continuation import (ChainedWindows, Continuation, drawn_by,
                                                           Moment, RetoldStory)
-from kinema4d_ros.policy.closed_loop.motion import ExecutedMotion
+from kinema4d_ros.policy.closed_loop.motion import TaskMotion
 from kinema4d_ros.policy.closed_loop.predicted_outcome import is_solved, predicted_outcome
 from kinema4d_ros.policy.closed_loop.views import (DrawnView, LazyPictures, PolicyView, views_of)
 from kinema4d_ros.policy.types import PolicyObservation, TaskOutcome
@@ -64,7 +64,7 @@ class PredictedWorld:
         self._begin()
 
     def _begin(self) -> None:
-        self._executed = ExecutedMotion(self.robot, self.observation.joint_positions)
+        self._executed = TaskMotion(self.robot, self.observation.joint_positions)
         kind = RetoldStory if self._model.tells else ChainedWindows
         self._continuation: Continuation = kind(self.simulator, self.observation, self._seed)
         self._moment: Moment | None = None
@@ -120,7 +120,7 @@ class PredictedWorld:
         if view.taken is not None:
             return DrawnView(view.taken.image, view.taken.depth, 0.0)
         checker = self.simulator.checker()
-        robot = checker.rollout_of(self.observation, ExecutedMotion(
+        robot = checker.rollout_of(self.observation, TaskMotion(
             self.robot, self.observation.joint_positions).trajectory())
         return drawn_by(self.simulator.view_of(self.observation, robot), self.observation, robot,
                         0, view)

@@ -23,6 +23,7 @@ from kinema4d_ros.robot.robot import Robot
 
 _MOST_ACTIONS, _MOST_CHUNKS = 32, 64        # more say nothing new
 _ORDER_PRICE = 1.0                          # [nats] of any order but the robot's own
+_NO_SIGN = 3.0                              # [nats] against robosuite without a gripper of -1..1
 _SETTLED = 4.0                              # [nats] that another order is worse
 
 
@@ -118,6 +119,8 @@ def _score(scene: Scene, told: Hypothesis) -> _Scored:
         price = _ORDER_PRICE
     rest = np.delete(scene.actions, np.s_[told.first:told.first + told.width], axis=2)
     score = of_rest(rest, quaternion=told.rotation == 'quaternion') - price
+    if told.unit == 'OSC' and rest.size and not -1.05 < rest.min() < 0 < rest.max() < 1.05:
+        score -= _NO_SIGN
     units = per_number(scene, told)
     driven, track = scene.driven(told.space, told.link), None
     parts = (np.s_[:],) if told.space == 'joint' else (np.s_[:3], np.s_[3:])

@@ -59,7 +59,8 @@ def as_motion(led: np.ndarray, per_number: np.ndarray, rate: float, kind: str) -
     :param per_number: (C,) [rad] of a number.
     """
     chunks, actions, _ = led.shape
-    if np.abs(led / per_number).max() < _FLOOR:     # what stays still tells no unit
+    if np.abs(led / per_number).max() < _FLOOR or np.abs(led).max() < 2 * _STILL:
+        # what stays still tells no unit
         led, per_number = led / per_number, np.ones_like(per_number)
     volume, noise = float(np.log(per_number).sum()), _FLOOR * per_number
     sizes = _SPEEDS[:, None] / rate

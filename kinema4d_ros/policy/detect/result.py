@@ -79,6 +79,34 @@ class Detection:
         return '; '.join(f'{name} is unknown: {self.findings[name].reason}'
                          for name in self.unknown) or None
 
+    def why_not(self, form: ActionFormat) -> str | None:
+        """
+        Return what a format says otherwise than chunks and states; None where nothing does.
+
+        Only what is known counts, so that few chunks contradict nothing.
+        """
+        told, wrong = self.told, []
+        space = 'tip' if form.tip_link else 'joint'
+        if self.findings['space'].known and space != told.space:
+            wrong.append(f'the actions are of the {told.space}, and not of the {space}')
+        elif self.findings['reference'].known:
+            kind = 'velocity' if form.velocity is not None else form.reference.value
+            if kind != told.kind.value:
+                wrong.append(f'the actions are {told.kind.value}, and not {kind}')
+            elif self.findings['unit'].known:
+                mine = np.abs(self._scales()[0] or (1.0,))[0]
+                theirs = np.abs(form.scale or (1.0,))[0]
+                if not 0.67 < mine / theirs < 1.5:
+                    wrong.append(f'a number of 1 is {mine:.3g} rad or m, and not {theirs:.3g}')
+        for gripper in form.grippers:
+            column = gripper.column % min(form.widths)
+            guess = self.grippers.get(column)
+            if guess is not None and guess.opens_up is not None and \
+                    self.findings[f'gripper {column} open'].known and \
+                    guess.opens_up != (gripper.open > gripper.closed):
+                wrong.append(f'the gripper of column {column} opens the other way')
+        return '; '.join(wrong) or None
+
     def action_format(self, accept: Collection[str] = ()) -> ActionFormat:
         """
         Return the format.
@@ -140,5 +168,9 @@ class Detection:
             low, high = guess.ends
             opened, closed = (high, low) if guess.opens_up else (low, high)
             ends = self.gripper_ends if len(self.grippers) == 1 else {}
-            out.append(GripperColumn(column, opened, closed, ends))
+            # counted from the end where a place may have 6 or 7 columns before it
+            width = self.told.first + self.told.width + sum(
+                at >= self.told.first for at in self.grippers)
+            out.append(GripperColumn(column - width if column >= self.told.first + self.told.width
+                                     else column, opened, closed, ends))
         return tuple(out)

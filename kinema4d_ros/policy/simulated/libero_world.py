@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
-from kinema4d_ros.episodes.libero.plan import ARM_JOINTS, FINGER_JOINTS, OPEN, RATE
-from kinema4d_ros.episodes.libero.record import CubicInterpolation
+from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, CubicInterpolation, FINGER_JOINTS,
+                                              OPEN, RATE)
 from kinema4d_ros.episodes.libero.render import SceneRenderer
 from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError, PolicyError

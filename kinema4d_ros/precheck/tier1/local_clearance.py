@@ -28,15 +28,28 @@ from kinema4d_ros.types import HeldObject, LinkSpace, RobotRollout
 AROUND = 0.2            # [m] around the robot in which free space is looked for
 _CHAMFER = 1.12         # a chamfer distance is at most this much too long
 _DIAGONAL = 1.75        # voxels: from a point somewhere in one to a point somewhere in another
+_FINE = 0.12            # [m] up to which voxels are looked at one by one
+_LATTICE = 0.013        # [m] that a surface may be from the points that stand for a link
 _HELD_SPEED = 0.05      # [m/s] of what fingers hold, where it may touch
 
 
+class _Field(NamedTuple):
+    """Some voxels of a grid, and how far it is to them."""
+
+    marked: np.ndarray        # (X, Y, Z) bool
+    distance: np.ndarray      # (X, Y, Z) float32 [m] to the nearest of them, by its middle
+
+    @classmethod
+    def of(cls, marked: np.ndarray, voxel: float) -> _Field:
+        return cls(marked, chamfer(~marked, np.float32(voxel)))
+
+
 class _Around(NamedTuple):
-    """Distances of voxels around the robot."""
+    """What ends the free space around the robot."""
 
     space: SweptSpace
-    scene: np.ndarray                      # [m] to the nearest voxel with a point of the scene
-    unknown: Mapping[int, np.ndarray]      # [m] by role, to where tier 1 would not let it go
+    scene: _Field                      # voxels with a point of the scene
+    unknown: Mapping[int, _Field]      # by role: where tier 1 would not let it go
 
 
 def measure_local_clearance(scene: Scene, robot: RobotRollout, fields: DistanceFields,
@@ -78,7 +91,7 @@ def measure_local_clearance(scene: Scene, robot: RobotRollout, fields: DistanceF
         if at >= 0:
             to_scene = near - settings.confidence * float(scene.points.sigma[at])
         else:
-            to_scene = max(fields.reach, _coarse(around, name, around.scene)) - doubt
+            to_scene = max(fields.reach, _distance(around, name, around.scene) - _LATTICE) - doubt
         found.append(_space(name, surfaces[name], to_scene, free, reason, rules.get(name)))
     for load, each, hull in zip(loads, held, planes):
         near, at = _nearest_to(scene.points.points_base[~own], hull, load.T_base_load[0])
@@ -109,48 +122,75 @@ def _around(scene: Scene, robot: RobotRollout, fields: DistanceFields, roles: Ma
     shape = space.knowledge.shape
     cells = np.floor((scene.points.points_base[~own] - space.low) / space.voxel).astype(int)
     cells = cells[((cells >= 0) & (cells < shape)).all(axis=1)]
-    free = np.ones(shape, bool)
-    free[tuple(cells.T)] = False
+    taken = np.zeros(shape, bool)
+    taken[tuple(cells.T)] = True
     to_unknown = {}
     for role in set(roles.values()):
         bad = np.zeros(shape, bool)
         held_back = limits(role, settings) if settings.unseen is Unseen.UNSURE else {}
         for why, limit in held_back.items():
             bad |= (space.knowledge == why) & (space.distance > limit)
-        to_unknown[role] = chamfer(~bad if np.count_nonzero(bad) >= FEWEST
-                                   else np.ones(shape, bool), np.float32(space.voxel))
-    return _Around(space, chamfer(free, np.float32(space.voxel)), to_unknown)
+        to_unknown[role] = _Field.of(bad if np.count_nonzero(bad) >= FEWEST
+                                     else np.zeros(shape, bool), space.voxel)
+    return _Around(space, _Field.of(taken, space.voxel), to_unknown)
 
 
 def _least(around: _Around, name: str, role: int) -> tuple[float, str]:
     """Return how far it is to where a body must not go [m], and what that is."""
-    return _coarse(around, name, around.unknown[role]), 'space that nobody has seen'
+    return _distance(around, name, around.unknown[role]), 'space that nobody has seen'
 
 
-def _coarse(around: _Around, name: str, distance: np.ndarray) -> float:
-    """Return the smallest distance of the points of a body, rounded to the safe side [m]."""
+def _distance(around: _Around, name: str, field: _Field) -> float:
+    """Return the smallest distance of the points of a body to marked voxels [m], not too long."""
     space = around.space
     points, poses = space.body(name)
     if not len(points):
         return 0.0
-    least = _smallest(points, poses[0], space.low, space.voxel, distance)
-    # Beyond the grid nothing is known, and a lattice point stands for what is around it.
-    return float(min(least / _CHAMFER - _DIAGONAL * space.voxel, AROUND - space.voxel))
+    # Beyond the grid nothing is known.
+    return float(_smallest(points, poses[0], space.low, space.voxel, field.marked, field.distance,
+                           _FINE, AROUND - space.voxel))
 
 
 @numba.njit(cache=True, nogil=True)
 def _smallest(points: np.ndarray, T: np.ndarray, low: np.ndarray, voxel: float,
-              distance: np.ndarray) -> float:
+              marked: np.ndarray, distance: np.ndarray, fine: float, most: float) -> float:
+    """
+    Return the smallest distance of points to marked voxels, none of them too long, up to `most`.
+
+    :param distance: of each voxel to the nearest marked one, at most `_CHAMFER` times too long.
+    :param fine: [m] up to which that is looked up exactly.
+    """
     nx, ny, nz = distance.shape
-    least = np.inf
+    best = most
     for n in range(len(points)):
         x, y, z = points[n]
-        i = int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel)
-        j = int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel)
-        k = int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel)
-        if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz:
-            least = min(least, distance[i, j, k])
-    return least
+        a = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel
+        b = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel
+        c = (T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel
+        i, j, k = int(a), int(b), int(c)
+        if not (0 <= i < nx and 0 <= j < ny and 0 <= k < nz):
+            continue
+        away = distance[i, j, k]
+        coarse = away / _CHAMFER - _DIAGONAL * voxel
+        if coarse >= best:
+            continue
+        if away > fine:
+            best = coarse
+            continue
+        w = int(np.ceil(away / voxel)) + 2
+        least = best / voxel
+        for u in range(max(i - w, 0), min(i + w + 1, nx)):
+            du = max(u - a, a - u - 1.0, 0.0)
+            for v in range(max(j - w, 0), min(j + w + 1, ny)):
+                dv = max(v - b, b - v - 1.0, 0.0)
+                if du * du + dv * dv >= least * least:
+                    continue
+                for t in range(max(k - w, 0), min(k + w + 1, nz)):
+                    if marked[u, v, t]:
+                        dt = max(t - c, c - t - 1.0, 0.0)
+                        least = min(least, np.sqrt(du * du + dv * dv + dt * dt))
+        best = least * voxel
+    return best
 
 
 def _loads(held: Collection[HeldObject], robot: RobotRollout

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 from gate_driver import READY
-from set_point_cell import Cell, JOINTS
+from set_point_cell import BOUND, Cell, JOINTS, SELF
 
-from kinema4d_ros.gate.set_points import SetPointSettings
+from kinema4d_ros.gate.set_points import Posture, SetPointSettings, StepRules
 
 
 def test_small_steps_in_free_space_are_relayed():
@@ -207,3 +207,22 @@ def test_a_robot_that_is_forgotten_has_no_licence_any_more():
     cell.machine.set_robot(None)
     assert cell.turn(0.01).reason == 'the robot is not known yet' and cell.machine.scene is None
     assert JOINTS[0] == 'shoulder_pan_joint'
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_what_is_remembered_of_the_links_changes_no_ruling(seed):
+    """A walk at random, judged by rules that looked before and by ones that never did."""
+    rng = np.random.default_rng(seed)
+    kept, settings = Cell().machine.rules, SetPointSettings()
+    place = np.array([READY[name] for name in kept.robot.joint_names])
+    place[1:3] += rng.uniform(-0.5, 0.5, 2)
+    seen = set()
+    for _ in range(60):
+        end = place + rng.normal(0.0, 0.03, len(place)) + [0, -.02, .03, 0, .03, 0, 0]
+        posture = Posture(place, np.zeros(len(place)))
+        new = StepRules(kept.robot, JOINTS, BOUND, SELF).why_self_contact(posture, end, settings)
+        old = kept.why_self_contact(posture, end, settings)
+        assert (old is None) == (new is None)
+        seen.add(old is None)
+        place = end
+    assert True in seen

@@ -3,11 +3,12 @@
 """Writes videos for people; for machines there is the episode."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float,
@@ -34,3 +35,15 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float,
         if stream is None:
             raise ValueError(f'{path}: no frame to write')
         container.mux(stream.encode())
+
+
+def side_by_side(images: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Return pictures (H, W, 3) uint8 beside each other, in the height of the first.
+
+    :return: (H', W', 3) uint8 with even sides, as video encoders need.
+    """
+    height = images[0].shape[0] // 2 * 2
+    return np.hstack([np.asarray(Image.fromarray(image).resize(
+        (max(2, round(image.shape[1] * height / image.shape[0]) // 2 * 2), height)))
+        for image in images])

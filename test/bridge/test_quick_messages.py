@@ -1,0 +1,61 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is read of bytes is what rclpy reads of them."""
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, Header, MultiArrayDimension, MultiArrayLayout
+
+from kinema4d_ros.bridge.quick_messages import JointStateReader, read_float64_array
+
+NUMBERS = st.lists(st.floats(width=64), max_size=9)
+NAMES = st.lists(st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=9),
+                 max_size=9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(NAMES, NUMBERS, NUMBERS, NUMBERS, st.text('abc/_', max_size=7),
+       st.integers(0, 2**31 - 1), st.integers(0, 10**9 - 1))
+def test_joint_states_are_read_as_rclpy_reads_them(names, positions, velocities, effort, frame,
+                                                   sec, nanosec):
+    message = JointState(name=names, position=positions, velocity=velocities, effort=effort)
+    message.header.frame_id, message.header.stamp.sec = frame, sec
+    message.header.stamp.nanosec = nanosec
+    reader = JointStateReader()
+    raw = serialize_message(message)
+    for _ in range(2):      # the second time the names are known
+        found = reader.read(raw)
+        assert found.stamp_ns == sec * 10**9 + nanosec and found.names == tuple(names)
+        np.testing.assert_array_equal(found.positions, positions)
+        np.testing.assert_array_equal(found.velocities, velocities)
+
+
+def test_publishers_of_other_joints_are_told_apart():
+    reader = JointStateReader()
+    for names in (['a', 'b'], ['a', 'c'], ['a'], ['a', 'b', 'c']):
+        raw = serialize_message(JointState(name=names, position=[1.0] * len(names)))
+        assert reader.read(raw).names == tuple(names) == reader.read(raw).names
+
+
+@settings(max_examples=100, deadline=None)
+@given(NUMBERS, st.lists(st.text('xyz', max_size=5), max_size=2), st.integers(0, 9))
+def test_arrays_are_read_as_rclpy_reads_them(data, labels, offset):
+    message = Float64MultiArray(data=data, layout=MultiArrayLayout(data_offset=offset, dim=[
+        MultiArrayDimension(label=label, size=1, stride=1) for label in labels]))
+    np.testing.assert_array_equal(read_float64_array(serialize_message(message)), data)
+
+
+@pytest.mark.parametrize('raw', [
+    b'', b'\x00\x01', b'\x00\x01\x00\x00' + b'\xff' * 8, b'\x00\x01\x00\x00' + b'\xff' * 40,
+    serialize_message(JointState(header=Header(), name=['a'], position=[1.0]))[:-17]])
+def test_bytes_that_are_no_message_raise(raw):
+    with pytest.raises(Exception):      # noqa: B017 - of several kinds
+        JointStateReader().read(raw)
+
+
+def test_an_array_that_is_cut_off_raises():
+    with pytest.raises(Exception):      # noqa: B017
+        read_float64_array(serialize_message(Float64MultiArray(data=[1.0, 2.0]))[:-8])

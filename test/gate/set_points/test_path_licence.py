@@ -1,0 +1,126 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Set points along a trajectory that passed, where the scene alone gives no licence."""
+import dataclasses
+
+import numpy as np
+import pytest
+from gate_driver import READY, ROBOT, swing
+from set_point_cell import Cell, NS
+
+from kinema4d_ros.gate import ShadowSimAnswer
+from kinema4d_ros.gate.reach import reaches
+from kinema4d_ros.gate.set_points import PathLicence
+from kinema4d_ros.robot import trajectory_hash
+from kinema4d_ros.types import ClearanceSample, StartState, Status, Verdict
+
+MOTION = swing(0.3)
+POINT = np.zeros(3)
+
+
+def answer(cell, clearance=0.1, **fields) -> ShadowSimAnswer:
+    """Return a PASS on the swing, that holds for two seconds."""
+    given = {'status': Status.PASS, 'summary': '', 'tiers_passed': (0, 1),
+             'trajectory_hash': trajectory_hash(MOTION), 'robot_hash': ROBOT.description_hash,
+             'start': StartState(READY), 'clearances': (
+                 ClearanceSample(0.0, clearance, 0.0, 'hand', POINT, POINT),)}
+    return ShadowSimAnswer(Verdict(**given | fields), round((cell.now + 2.0) * NS))
+
+
+def licensed(cell, **fields):
+    """Have the swing be a licence of the cell, in which nobody knows the scene."""
+    cell.machine.add_path('the swing', PathLicence(MOTION, answer(cell, **fields), ROBOT,
+                                                   reaches(ROBOT)))
+    return cell
+
+
+@pytest.fixture
+def cell():
+    return Cell(space=None)
+
+
+def test_a_stream_along_the_path_is_relayed_to_its_end(cell):
+    licensed(cell)
+    rulings = [cell.turn(0.3 * 0.02) for _ in range(50)]
+    assert all(ruling.relays for ruling in rulings), [r.reason for r in rulings if not r.relays]
+    assert cell.joints['shoulder_pan_joint'] == pytest.approx(0.3)
+    assert cell.turn(0.0, after=0.5).relays      # it stays at the end for a while
+    assert 'was to be over' in cell.turn(0.0, after=3.0).reason
+
+
+def test_off_the_path_it_is_held_and_back_on_it_let_go(cell):
+    licensed(cell)
+    assert all(cell.turn(0.006).relays for _ in range(10))
+    on_it = cell.arm
+    off = on_it + [0.006, 0.0, 0.04, 0.0, 0.03, 0.0]
+    cell.settings = dataclasses.replace(cell.settings, path_tolerance=0.02)
+    ruling = cell.send(off)
+    assert 'not by the trajectory that passed last' in ruling.reason
+    assert 'away from the checked trajectory' in ruling.reason
+    assert cell.send(on_it + 0.006 * np.eye(6)[0]).relays
+
+
+def test_the_tube_is_as_wide_as_the_clearance_that_was_judged(cell):
+    aside = np.array([0.006, 0.03, 0.0, 0.0, 0.0, 0.0])      # [rad] about 2 cm at the hand
+    licensed(cell, clearance=0.1)
+    assert cell.turn(0.006).relays and cell.send(cell.arm + aside, after=0.1).relays
+    narrow = licensed(Cell(space=None), clearance=0.005)
+    assert narrow.turn(0.006).relays
+    assert 'around it' in narrow.send(narrow.arm + aside, after=0.1).reason
+
+
+def test_it_does_not_run_ahead_of_the_path(cell):
+    licensed(cell)
+    cell.settings = dataclasses.replace(cell.settings, path_tolerance=0.02)
+    held = []
+    for number in range(1, 9):
+        held.append(cell.turn(0.03, after=0.02).reason)
+        assert cell.joints['shoulder_pan_joint'] <= 0.3 * (0.02 * number + 0.3) + 0.02
+    assert 'away from the checked trajectory' in ' '.join(filter(None, held))
+
+
+@pytest.mark.parametrize('fields, words', [
+    ({'status': Status.UNSURE}, 'its verdict is UNSURE'),
+    ({'status': Status.FAIL}, 'its verdict is FAIL'),
+    ({'tiers_passed': (0,)}, 'tier 1 has not passed')])
+def test_anything_but_a_pass_of_all_tiers_is_no_licence(cell, fields, words):
+    assert words in licensed(cell, **fields).turn(0.006).reason
+
+
+def test_it_must_begin_while_the_verdict_holds(cell):
+    licensed(cell)
+    assert 'its verdict ended' in cell.turn(0.006, after=2.5).reason
+
+
+def test_a_joint_that_it_does_not_move_must_stand_where_it_stood():
+    motion = swing(0.3)
+    arm = dataclasses.replace(motion, joint_names=motion.joint_names[:6],
+                              positions=motion.positions[:, :6])
+    cell = Cell(space=None)
+    cell.machine.add_path('arm', PathLicence(arm, answer(cell), ROBOT, reaches(ROBOT)))
+    assert cell.turn(0.006).relays
+    cell.joints['finger_joint'] -= 0.03
+    assert 'finger_joint is 0.030 away from where it was to stand' in cell.turn(0.006).reason
+
+
+def test_a_robot_that_is_not_on_the_path_is_held(cell):
+    licensed(cell)
+    assert cell.turn(0.006).relays
+    cell.joints['elbow_joint'] += 0.1
+    target = np.array([READY[name] for name in list(READY)[:6]])
+    cell.settings = dataclasses.replace(cell.settings, max_step=1.0)
+    assert 'elbow_joint is 0.100 away' in cell.send(target + [0.012, 0, 0, 0, 0, 0],
+                                                    after=0.05).reason
+
+
+def test_evidence_that_comes_late_takes_the_licence_back(cell):
+    licensed(cell)
+    assert cell.turn(0.006).relays
+    cell.machine.add_path('the swing', None)
+    assert 'there is no licence' in cell.turn(0.006).reason
+
+
+def test_no_more_than_a_few_trajectories_are_kept(cell):
+    for number in range(20):
+        cell.machine.add_path(str(number), PathLicence(MOTION, answer(cell), ROBOT, {}))
+    assert list(cell.machine.paths) == [str(number) for number in range(12, 20)]

@@ -1,0 +1,331 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of runs: in processes, killed, resumed, and from the command line."""
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema4d_ros.cli.main import main
+from kinema4d_ros.episodes import Episode, find_episode
+from kinema4d_ros.errors import ConfigurationError, PolicyError
+from kinema4d_ros.policy import TaskOutcome
+from kinema4d_ros.policy.closed_loop import RolloutRecord, RunEnd, RunLimits
+from kinema4d_ros.policy.closed_loop.makers import make_policy, make_world, RunContext
+from kinema4d_ros.policy.closed_loop.plan import (address_parts, named_policies, planned_runs,
+                                                  RolloutSettings)
+from kinema4d_ros.policy.closed_loop.recorded import StillPolicy
+from kinema4d_ros.policy.closed_loop.records import read_records, RecordFile
+from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
+from kinema4d_ros.robot import Robot
+
+GOOD = str(find_episode('libero_object_0_0_success'))
+MISSED = str(find_episode('libero_object_0_0_missed_grasp'))
+SHORT = RolloutSettings(limits=RunLimits(horizon=0.4))
+HERE = f'python:{__name__}'
+
+
+class KillsItsProcess(StillPolicy):
+    """Kills the process that it is in, unless that has happened often enough."""
+
+    def __init__(self, robot, folder, times):
+        super().__init__(robot)
+        self.folder, self.times = folder, times
+
+    def act(self, observation):
+        for number in range(self.times):
+            try:
+                os.close(os.open(f'{self.folder}/{number}', os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().act(observation)
+
+
+def killing(context, folder, times='1'):
+    return KillsItsProcess(context.robot, folder, int(times))
+
+
+def broken(context):
+    raise RuntimeError('the weights are not there')
+
+
+class StillWorld:
+    """A world in which nothing happens and everything is known."""
+
+    def __init__(self, context, succeeds='yes'):
+        self.robot, self.succeeds = context.robot, succeeds == 'yes'
+        self.first = context.episode.observation()
+
+    def reset(self):
+        from kinema4d_ros.policy import PolicyObservation
+
+        joints = {name: self.first.joint_positions[name] for name in self.robot.joint_names}
+        return PolicyObservation('do nothing', {}, joints)
+
+    def execute(self, trajectory):
+        return self.reset()
+
+    def is_solved(self):
+        return False
+
+    def outcome(self):
+        return TaskOutcome(self.succeeds, float(self.succeeds))
+
+
+def still_world(context, **options):
+    return StillWorld(context, **options)
+
+
+@pytest.fixture(autouse=True)
+def modules(monkeypatch):
+    """Let processes find this module."""
+    monkeypatch.setattr(sys, 'path', [os.path.dirname(__file__), *sys.path])
+
+
+# ----------------------------------------------------------------------------- plans
+
+
+def test_a_plan_is_every_policy_from_every_start():
+    runs = planned_runs({'a': 'still', 'b': 'recorded'}, ['x.mcap', 'y.mcap', 'x.mcap'], (0, 7))
+    assert len(runs) == len(set(runs)) == 8
+    assert [run.policy for run in runs[:2]] == ['a', 'b'] and runs[0].start == runs[1].start
+    with pytest.raises(ConfigurationError, match='one of each or more'):
+        planned_runs({}, ['x.mcap'])
+
+
+def test_policies_have_names_or_are_called_as_their_address():
+    text = 'openpi://localhost:8000?preset=droid'
+    assert named_policies([f'pi05={text}', 'still', text]) == {
+        'pi05': text, 'still': 'still', text: text}
+    with pytest.raises(ConfigurationError, match='two policies are called a'):
+        named_policies(['a=still', 'a=recorded'])
+    assert address_parts('python:m:f?x=1&y=') == ('python:m:f', {'x': '1', 'y': ''})
+    with pytest.raises(ConfigurationError, match='KEY=VALUE'):
+        address_parts('python:m:f?x')
+
+
+@pytest.fixture(scope='module')
+def context():
+    episode = Episode.open(GOOD)
+    return RunContext(Robot.from_urdf(episode.robot_description), episode)
+
+
+@pytest.mark.parametrize('address, said', [
+    ('nowhere', "nothing at 'nowhere'"), ('python:no_such_module:make', 'cannot be loaded'),
+    ('python:math:tau2', 'cannot be loaded'), (f'{HERE}:RunContext', "has no act"),
+    ('openpi://localhost:1', 'needs .preset=NAME'),
+    ('openpi://localhost:1?preset=droid&speed=2', 'unknown options speed'),
+    ('openpi://localhost:1?preset=mars', 'no policy preset'),
+    ('openpi://localhost:1?preset=libero&timeout=soon', 'no number')])
+def test_an_address_without_a_policy_is_refused(context, address, said):
+    if address.endswith('RunContext'):
+        address = f'python:{__name__}:still_world'
+    with pytest.raises(ConfigurationError, match=said):
+        make_policy(address, context)
+
+
+def test_a_preset_makes_a_client_for_this_robot(context):
+    pytest.importorskip('websockets')
+    policy = make_policy('openpi://localhost:1?preset=libero&timeout=2', context)
+    assert policy.action_format.tip_link == 'panda_hand' and policy.keys.executed == 5
+    assert policy.connection.address == 'ws://localhost:1'
+
+
+def test_what_is_no_world_is_refused(context):
+    with pytest.raises(ConfigurationError, match='is no world'):
+        make_world(f'{HERE}:killing?folder=x', context)
+    assert make_world(f'{HERE}:still_world?succeeds=no', context).outcome().success is False
+
+
+# --------------------------------------------------------------------------- records
+
+
+def record(policy='a', error='', start='s'):
+    made = RolloutRecord(policy, 't', start, 0, 'w', TaskOutcome(True, 1.0), RunEnd.SOLVED)
+    return made.with_error(error) if error else made
+
+
+def test_records_are_appended_and_the_last_with_a_result_counts(tmp_path):
+    with RecordFile(tmp_path) as file:
+        assert file.before == []
+        for each in (record(), record('b', 'no server'), record('b'), record('b', 'no server')):
+            file.add(each)
+    assert [(each.policy, each.error) for each in read_records(tmp_path)] == [('a', ''), ('b', '')]
+
+
+def test_a_line_that_was_cut_off_is_dropped_and_the_rest_stays(tmp_path):
+    with RecordFile(tmp_path) as file:
+        file.add(record())
+        path = file.path
+    with path.open('a') as torn:
+        torn.write(record('b').to_json()[:40])
+    with RecordFile(tmp_path) as file:
+        assert [each.policy for each in file.before] == ['a']
+        file.add(record('c'))
+    assert [each.policy for each in read_records(path)] == ['a', 'c']
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    (tmp_path / 'records.jsonl').write_text(record().to_json() + '\n{}\n')
+    with pytest.raises(PolicyError, match=r'records.jsonl, line 2'):
+        read_records(tmp_path)
+    with pytest.raises(PolicyError, match='line 2'):
+        RecordFile(tmp_path)
+
+
+def test_two_do_not_write_one_file(tmp_path):
+    with RecordFile(tmp_path), pytest.raises(PolicyError, match='another process'):
+        RecordFile(tmp_path)
+
+
+# ------------------------------------------------------------------------------ runs
+
+
+def test_runs_are_made_in_this_process_and_kept(tmp_path):
+    runs = planned_runs({'still': 'still'}, [GOOD, MISSED])
+    seen = []
+    first = run_rollouts(runs, SHORT, tmp_path, jobs=0,
+                         progress=lambda *all: seen.append(all[1:]))
+    assert [each.success for each in first] == [False, False]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+    assert first[0].task == 'libero_object/0' and first[0].world == 'predicted:kinematic'
+    assert first[0].instruction.startswith('pick up the alphabet soup')
+    again = run_rollouts(runs, SHORT, tmp_path, jobs=0)
+    assert [each.to_json() for each in again] == [each.to_json() for each in first]
+    assert len((tmp_path / 'records.jsonl').read_text().splitlines()) == 2
+
+
+def test_other_settings_are_not_mixed_into_the_records(tmp_path):
+    runs = planned_runs({'still': 'still'}, [GOOD])
+    run_rollouts(runs, SHORT, tmp_path, jobs=0)
+    longer = dataclasses.replace(SHORT, executed=4)
+    with pytest.raises(ConfigurationError, match='executed was 0, is 4'):
+        run_rollouts(runs, longer, tmp_path, jobs=0)
+
+
+def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):
+    """Its run is made again by another one; a run that always kills is left for later."""
+    once, always = tmp_path / 'once', tmp_path / 'always'
+    once.mkdir(), always.mkdir()
+    runs = planned_runs({'once': f'{HERE}:killing?folder={once}',
+                         'always': f'{HERE}:killing?folder={always}&times=2'}, [GOOD])
+    first, second = run_rollouts(runs, SHORT, tmp_path, jobs=1)
+    assert not first.error and len(list(once.iterdir())) == 1      # it was killed
+    assert 'killed by SIGKILL' in second.error and second.ended is RunEnd.ERROR
+    first_again, second = run_rollouts(runs, SHORT, tmp_path, jobs=0)
+    assert first_again.to_json() == first.to_json()
+    assert not second.error and second.success is False
+
+
+def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path, monkeypatch):
+    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+    marks = tmp_path / 'marks'
+    marks.mkdir()
+    runs = planned_runs({'still': 'still', 'once': f'{HERE}:killing?folder={marks}',
+                         'nowhere': 'python:nowhere:f'}, [GOOD])
+    still, once, nowhere = run_rollouts(runs, SHORT, tmp_path, jobs=1, ray='local')
+    assert not still.error and not once.error and len(list(marks.iterdir())) == 1
+    assert 'cannot be loaded' in nowhere.error
+    assert [each.key for each in read_records(tmp_path)] == [
+        each.key for each in (still, once, nowhere)]
+
+
+def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ray', None)
+    with pytest.raises(ConfigurationError, match=r'extra \[cluster\]'):
+        run_rollouts(planned_runs({'still': 'still'}, [GOOD]), SHORT, tmp_path, ray='local')
+
+
+def test_what_breaks_is_in_the_record_and_the_other_runs_go_on(tmp_path):
+    runs = planned_runs({'broken': f'{HERE}:broken', 'still': 'still'}, [GOOD])
+    first, second = run_rollouts(runs, SHORT, tmp_path, jobs=0)
+    assert 'the weights are not there' in first.error and 'Traceback' in first.error
+    assert first.success is None and not second.error
+
+
+def test_any_world_can_be_named(tmp_path):
+    settings = dataclasses.replace(SHORT, world=f'{HERE}:still_world?succeeds=yes')
+    (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), settings, tmp_path, jobs=0)
+    assert made.success is True and made.world == settings.world
+
+
+def test_a_run_is_an_episode_and_a_video(tmp_path):
+    settings = dataclasses.replace(SHORT, episodes=str(tmp_path / 'e'), videos=str(tmp_path / 'v'),
+                                   wrist='libero')
+    (made,) = run_rollouts(planned_runs({'recorded': 'recorded'}, [GOOD]), settings, tmp_path,
+                           jobs=0)
+    episode = Episode.open(made.episode)
+    assert [camera.name for camera in episode.cameras] == ['camera', 'wrist']
+    assert episode.metadata.success is made.success and episode.metadata.kind == 'rollout'
+    assert episode.trajectory.duration == pytest.approx(made.duration)
+    observation = episode.observation()
+    assert observation.views[1].mount_link and observation.views[1].depth is not None
+    first = Episode.open(GOOD)
+    error = episode.frames[0].image.astype(int) - first.frames[first.start_index].image
+    assert np.abs(error).mean() < 4
+    assert os.path.getsize(made.video) > 1000
+
+
+# ---------------------------------------------------------------------- command line
+
+
+def test_the_command_runs_shows_and_goes_on(tmp_path, capsys):
+    words = ['--start', 'libero_object_0_0_success', '--out', str(tmp_path), '--horizon', '0.4',
+             '--jobs', '1']
+    assert main(['rollout', 'still', 'no=recorded', 'python:nowhere:f', *words]) == 1
+    out, said = capsys.readouterr()
+    assert '3 of 3 runs' in said and 'failure   no from libero_object_0_0_success' in out
+    assert 'no result: python:nowhere:f' in said and 'cannot be loaded' in said
+    assert main(['rollout', 'still', 'no=recorded', *words, '--json']) == 0
+    out, said = capsys.readouterr()
+    assert '2 of 2 runs are there already' in said
+    assert [each['policy'] for each in json.loads(out)] == ['still', 'no']
+
+
+@pytest.mark.parametrize('word, said', [
+    (['--size', '224'], 'HEIGHTxWIDTH'), (['--size', '0x224'], 'HEIGHTxWIDTH'),
+    (['--seeds', '1,1'], 'each once')])
+def test_wrong_arguments_are_refused(word, said, capsys):
+    with pytest.raises(SystemExit):
+        main(['rollout', 'still', '--start', GOOD, *word])
+    assert said in capsys.readouterr().err
+
+
+def children_of(parent):
+    """Return the ids of the processes that a process has started."""
+    found = []
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(')')[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def test_ctrl_c_ends_the_processes_and_keeps_the_records(tmp_path):
+    """The first run is recorded; then comes the signal, and no process is left."""
+    child = subprocess.Popen(
+        [sys.executable, '-c', 'from kinema4d_ros.cli.main import main; raise SystemExit(main())',
+         'rollout', 'a=still', 'b=still', 'c=still', 'd=still', '--start', GOOD, '--out',
+         str(tmp_path), '--horizon', '30', '--jobs', '1'], stderr=subprocess.PIPE, text=True,
+        start_new_session=True)
+    try:
+        lines = iter(child.stderr.readline, '')
+        assert any('1 of 4 runs (1 failure)' in line for line in lines)
+        workers = children_of(child.pid)
+        assert len(workers) == 1
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 130 and 'goes on from there' in said
+    assert 1 <= len(read_records(tmp_path)) < 4
+    assert not any(Path(f'/proc/{each}').exists() for each in workers)
