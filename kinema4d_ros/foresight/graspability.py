@@ -17,6 +17,8 @@ _CHUNK = 0.025      # [m] what is this thick between the fingers is no rim of so
 _SHALLOW = 0.003    # [m] what reaches no farther between the fingers than this is not held
 _DEEP_ENOUGH = 0.006     # [m] from here on it is
 _ASIDE = 0.9        # share of its half width that an object may stand beside the fingers
+_LOOSE = 0.004      # [m] by which the gap is larger than a thing that is not held
+_CLOSED = 0.006     # [m] fingers that stop nearer than this close on whatever there is
 _LENGTH = 0.016     # [m] of a finger's thickness that is looked at
 
 
@@ -43,7 +45,8 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
 
     Fingers that are to be where the object is come down on it: from both sides when it is wider
     than they open. From one side it is pushed away, or it gives way and its rim is held all the
-    same. What is between the tips alone, or stands mostly beside them, slips out.
+    same. What is between the tips alone, or stands mostly beside them, slips out; and what is
+    thinner than the gap at which they stop is never touched on both sides.
 
     Found on 297 simulated grasps, and counted on 220 others: docs/measured.md.
 
@@ -79,12 +82,36 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
         return Graspability(Hold.UNKNOWN, 'come down on its edge with one finger')
     if depth < _DEEP_ENOUGH:
         return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
-    side = fingers.in_hand(whole, there)[:, 2]
+    behind = fingers.in_hand(whole, there)
+    inside = (np.abs(behind[:, 2]) <= 0.5 * wide) & (behind[:, 1] <= 0.0) \
+        & (behind[:, 1] >= -long) & (behind[:, 0] >= lower) & (behind[:, 0] <= upper)
+    loose = _left_loose(float(fingers.gap[motion.last]), local[between, 0], behind[inside, 0])
+    if loose is not None:
+        return loose
+    side = behind[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):
         return Graspability(
             Hold.UNKNOWN, f'take it at its end, {1000 * aside:.0f} mm beside its middle')
     return Graspability()
+
+
+def _left_loose(stop: float, seen: np.ndarray, whole: np.ndarray) -> Graspability | None:
+    """
+    Return what becomes of an object that is thinner than the gap at which the fingers stop.
+
+    :param stop: [m] that gap.
+    :param seen: (N,) [m] along the closing axis, what was seen of it between the fingers.
+    :param whole: (M,) [m] likewise, with what is taken to be behind.
+    """
+    sure = float(np.ptp(seen))
+    if stop <= sure:
+        return None
+    thick = max(sure, float(np.ptp(whole)) if len(whole) else 0.0)
+    said = f'stop {100 * stop:.1f} cm apart, and it is {100 * thick:.1f} cm thick between them'
+    if stop > thick + _LOOSE:
+        return Graspability(Hold.FAILS, said)
+    return Graspability(Hold.UNKNOWN, said) if stop > _CLOSED else None
 
 
 def _overlap(beyond: np.ndarray, thickness: float) -> float:

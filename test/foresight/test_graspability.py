@@ -118,6 +118,20 @@ def test_a_grip_by_hand(points, hold):
     assert judge_grip(Hand(), GapMotion(0, 0, True), points, whole).hold is hold
 
 
+class HalfShutHand(Hand):
+    """The same, which stops 5 cm apart."""
+
+    gap, lower, upper = np.array([0.08, 0.05]), np.array([-0.04, -0.025]), np.array([0.04, 0.025])
+    lower_thickness = upper_thickness = np.array([0.02, 0.02])
+
+
+@pytest.mark.parametrize('width, hold', [
+    (0.06, Hold.HOLDS), (0.04, Hold.FAILS), (0.0481, Hold.UNKNOWN)])
+def test_fingers_that_stop_before_they_touch_it_do_not_hold_it(width, hold):
+    points = block(width)
+    assert judge_grip(HalfShutHand(), GapMotion(0, 1, True), points, points).hold is hold
+
+
 def test_ground_that_nobody_saw():
     near = np.stack(np.meshgrid(np.arange(-0.2, 0.0, 0.002), np.arange(-0.2, 0.2, 0.002), [0.0]),
                     -1).reshape(-1, 3)
