@@ -82,10 +82,13 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
         return Graspability(Hold.UNKNOWN, 'come down on its edge with one finger')
     if depth < _DEEP_ENOUGH:
         return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
-    short = _grip_of_open_fingers(fingers, motion, there, local[between, 0], whole)
-    if short is not None:
-        return short
-    side = fingers.in_hand(whole, there)[:, 2]
+    behind = fingers.in_hand(whole, there)
+    inside = (np.abs(behind[:, 2]) <= 0.5 * wide) & (behind[:, 1] <= 0.0) \
+        & (behind[:, 1] >= -long) & (behind[:, 0] >= lower) & (behind[:, 0] <= upper)
+    loose = _left_loose(float(fingers.gap[motion.last]), local[between, 0], behind[inside, 0])
+    if loose is not None:
+        return loose
+    side = behind[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):
         return Graspability(
@@ -93,27 +96,22 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
     return Graspability()
 
 
-def _grip_of_open_fingers(fingers: Fingers, motion: GapMotion, there: int, seen: np.ndarray,
-                          whole: np.ndarray) -> Graspability | None:
+def _left_loose(stop: float, seen: np.ndarray, whole: np.ndarray) -> Graspability | None:
     """
     Return what becomes of an object that is thinner than the gap at which the fingers stop.
 
-    :param there: frame in which the hand is where it grasps.
+    :param stop: [m] that gap.
     :param seen: (N,) [m] along the closing axis, what was seen of it between the fingers.
+    :param whole: (M,) [m] likewise, with what is taken to be behind.
     """
-    stops = float(fingers.gap[motion.last])
-    local = fingers.in_hand(whole, there)
-    long, wide = fingers.size(there)
-    beside = (np.abs(local[:, 2]) <= 0.5 * wide) & (local[:, 1] <= 0) & (local[:, 1] >= -long)
-    inside = beside & (local[:, 0] >= fingers.lower[motion.first]) \
-        & (local[:, 0] <= fingers.upper[motion.first])
-    thick = float(np.ptp(local[inside, 0])) if inside.any() else 0.0
-    if stops <= float(np.ptp(seen)):
+    sure = float(np.ptp(seen))
+    if stop <= sure:
         return None
-    said = f'stop {100 * stops:.1f} cm apart, and it is {100 * thick:.1f} cm thick between them'
-    if stops > max(thick, float(np.ptp(seen))) + _LOOSE:
+    thick = max(sure, float(np.ptp(whole)) if len(whole) else 0.0)
+    said = f'stop {100 * stop:.1f} cm apart, and it is {100 * thick:.1f} cm thick between them'
+    if stop > thick + _LOOSE:
         return Graspability(Hold.FAILS, said)
-    return Graspability(Hold.UNKNOWN, said) if stops > _CLOSED else None
+    return Graspability(Hold.UNKNOWN, said) if stop > _CLOSED else None
 
 
 def _overlap(beyond: np.ndarray, thickness: float) -> float:

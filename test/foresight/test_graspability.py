@@ -118,14 +118,18 @@ def test_a_grip_by_hand(points, hold):
     assert judge_grip(Hand(), GapMotion(0, 0, True), points, whole).hold is hold
 
 
-@pytest.mark.parametrize('stops, hold', [(0.0, Hold.HOLDS), (0.058, Hold.HOLDS),
-                                         (0.062, Hold.UNKNOWN), (0.07, Hold.FAILS)])
-def test_fingers_that_stop_wider_apart_than_a_thing_hold_nothing(stops, hold):
-    hand, points = Hand(), block(0.06)
-    hand.gap = np.array([0.08, stops])
-    grip = judge_grip(hand, 0, points, points, 1)
-    assert grip.hold is hold
-    assert hold is Hold.HOLDS or f'stop {100 * stops:.1f} cm apart' in grip.why
+class HalfShutHand(Hand):
+    """The same, which stops 5 cm apart."""
+
+    gap, lower, upper = np.array([0.08, 0.05]), np.array([-0.04, -0.025]), np.array([0.04, 0.025])
+    lower_thickness = upper_thickness = np.array([0.02, 0.02])
+
+
+@pytest.mark.parametrize('width, hold', [
+    (0.06, Hold.HOLDS), (0.04, Hold.FAILS), (0.0481, Hold.UNKNOWN)])
+def test_fingers_that_stop_before_they_touch_it_do_not_hold_it(width, hold):
+    points = block(width)
+    assert judge_grip(HalfShutHand(), GapMotion(0, 1, True), points, points).hold is hold
 
 
 def test_ground_that_nobody_saw():

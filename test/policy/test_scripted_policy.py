@@ -210,3 +210,21 @@ def test_a_policy_is_served_and_asked_over_the_wire(starts):
         policy.reset(start.instruction, 0)
         chunk = policy.act(PolicyObservation(start.instruction, {}, start.joint_positions))
     np.testing.assert_allclose(chunk, actions(start)[:len(chunk)], atol=1e-6)
+
+
+def test_policies_that_see_states_have_addresses(starts, tmp_path):
+    from kinema4d_ros.errors import ConfigurationError
+    from kinema4d_ros.policy.cloning import save
+    from kinema4d_ros.policy.closed_loop.makers import make_policy, RunContext
+    episode = Episode.open(CAN)
+    context = RunContext(Robot.from_urdf(episode.robot_description), episode)
+    place = 'python:kinema4d_ros.policy.state_policies'
+    policy = make_policy(f'{place}:scripted?name=hasty', context)
+    policy.reset('', 0)
+    observation = PolicyObservation('', {}, starts[CAN].joint_positions)
+    np.testing.assert_array_equal(
+        policy.act(observation), actions(starts[CAN], SCRIPTED['hasty'])[:CHUNK])
+    save(tmp_path / 'p.npz', layers([0, 0, 0, 0, 1.0]))
+    assert len(make_policy(f'{place}:cloned?file={tmp_path}/p.npz', context).act(observation))
+    with pytest.raises(ConfigurationError, match='known: expert, fast'):
+        make_policy(f'{place}:scripted?name=best', context)
