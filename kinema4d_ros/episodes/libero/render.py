@@ -76,8 +76,8 @@ class SceneRenderer:
         self._view = mujoco.MjvCamera()
         self._view.type, self._view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, self._id
         self._options = mujoco.MjvOption()
-        self._options.geomgroup[0] = 0          # collision geometry
-        self._options.sitegroup[:] = 0
+        _bytes(self._options.geomgroup)[0] = 0          # collision geometry
+        _bytes(self._options.sitegroup)[:] = 0
         self._rectangle = mujoco.MjrRect(0, 0, width, height)
         bodies = [model.body(i).name for i in range(model.nbody)]
         self._robot_geom = np.array(
@@ -126,11 +126,11 @@ class SceneRenderer:
 
     def __call__(self, mask: bool = True) -> View:
         """Render the scene as it is now, the robot's mask only where it is asked for."""
-        model, flags = self._scene.model, self._drawn.flags
+        model, flags = self._scene.model, _bytes(self._drawn.flags)
         self._gl.make_current()
         mujoco.mjv_updateScene(model, self._scene.data, self._options, None, self._view,
                                mujoco.mjtCatBit.mjCAT_ALL, self._drawn)
-        flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = 0
         image, zbuffer = self._draw(segment=False)
         near, far = (distance * model.stat.extent
                      for distance in (model.vis.map.znear, model.vis.map.zfar))
@@ -146,11 +146,21 @@ class SceneRenderer:
         return robot[np.where(ids > self._drawn.ngeom, 0, ids)]
 
     def _draw(self, segment: bool) -> tuple[np.ndarray, np.ndarray]:
-        flags = self._drawn.flags
+        flags = _bytes(self._drawn.flags)
         for flag in (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR):
-            flags[flag] = segment
+            flags[int(flag)] = segment
         image = np.empty((self.height, self.width, 3), np.uint8)
         zbuffer = np.empty((self.height, self.width), np.float32)
         mujoco.mjr_render(self._rectangle, self._drawn, self._context)
         mujoco.mjr_readPixels(image, zbuffer, self._rectangle, self._context)
         return image[::-1].copy(), zbuffer[::-1].copy()      # OpenGL's rows go bottom-up
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """
+    Return the (N,) bytes of a structure of MuJoCo, to be read and written.
+
+    MuJoCo 2.3 was built for NumPy 1: with NumPy 2 it says that they lie 0 bytes apart, so that
+    whatever is set, the first is.
+    """
+    return np.lib.stride_tricks.as_strided(values, strides=(1,))
