@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`kinema4d probe-model` on tesseract with random weights: it does not follow, and is not believed."""
+"""`kinema4d probe-model` on tesseract with random weights: it does not follow."""
 import json
 
 from lacking import needs
