@@ -9,7 +9,7 @@ from kinema4d_ros.cli.main import main
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.world_model.following import FollowingScores
 
-pytestmark = needs('diffusers')
+pytestmark = needs('torch')
 EPISODE = share_dir() / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'
 
 
