@@ -42,6 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='of the first prediction (default 0)')
     parser.add_argument('--seeds', type=int, default=2, metavar='N',
                         help='predictions of the true motion, for their spread (default 2)')
+    parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
+                        help='where mesh packages of recorded robots are; may be repeated')
     parser.add_argument('--limit', type=float, default=LEAST_FOLLOWING,
                         help="that the lower end of the score's interval must reach (default "
                              '%(default)s)')
@@ -88,7 +90,8 @@ def run(options: argparse.Namespace) -> Exit:
         model = load_world_model(options.model, **precheck.settings_of(options.set))
         try:
             found = probe_model(model, episodes, frames=options.frames, seeds=options.seeds,
-                                seed=options.seed, limit=options.limit, report=report, show=keep)
+                                seed=options.seed, limit=options.limit, report=report, show=keep,
+                                package_paths=options.package_path)
         finally:
             model.close()
     scores.with_score(found.score).save(scores_path)

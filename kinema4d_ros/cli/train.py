@@ -86,6 +86,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--videos', action=argparse.BooleanOptionalAction, default=True,
                         help='write the videos of the clips too, to look at')
     parser.add_argument('--device', default='auto', help='auto or cpu (%(default)s)')
+    parser.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
+                        help='where mesh packages of recorded robots are; may be repeated')
     parser.add_argument('--estimate', action='store_true',
                         help='print memory and time, and stop')
     parser.add_argument('--prepare-only', action='store_true', help='make the clips, and stop')
@@ -93,7 +95,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--check-memory', action=argparse.BooleanOptionalAction, default=True,
                         help='refuse to start what is estimated not to fit')
     parser.add_argument('--tensorboard', action='store_true',
-                        help='write OUT/tensorboard beside OUT/log.jsonl (needs tensorboard)')
+                        help='write OUT/tensorboard beside OUT/log.jsonl (needs tensorboardX)')
     for title, kind, meanings in (('training', TrainingSettings, _MEANINGS),
                                   ('clips of episodes', ClipSettings, _CLIPS)):
         group = parser.add_argument_group(title)
@@ -132,12 +134,14 @@ def run(options: argparse.Namespace) -> Exit:
     if options.prepare_only:
         return Exit.PASS
 
-    from kinema4d_ros.training.trainer import Trainer
+    from kinema4d_ros.training.trainer import Trainer, why_not_sharded
 
     trainer = Trainer(TrainingPaths(options.base, weights, clips, options.out,
                                     options.conditions), settings,
                       device=options.device, resume=options.resume,
                       tensorboard=options.tensorboard)
+    if leads and (why := why_not_sharded(options.device)) is not None:
+        print(f'note: {why}')
     if leads:
         print(f'training on {len(trainer.samples)} clips, {trainer.processes} processes, from step '
               f'{trainer.step}')
@@ -187,8 +191,9 @@ def print_estimate(options: argparse.Namespace, settings: TrainingSettings,
     from kinema4d_ros.world_model.kinema4d.estimate import free_memory
     from kinema4d_ros.world_model.kinema4d.stack import pick_device
 
-    spread = any(os.environ.get(f'ACCELERATE_USE_{name}', '') == 'true'
-                 for name in ('DEEPSPEED', 'FSDP'))
+    from kinema4d_ros.training.trainer import is_sharded
+
+    spread = is_sharded(options.device)
     need = estimate_training(
         checkpoint.config, checkpoint.stock.shapes,
         {**checkpoint.added.shapes, **checkpoint.lora.shapes}, settings,
@@ -217,7 +222,7 @@ def make_clips(options: argparse.Namespace, settings: Any, checkpoint: Checkpoin
                                   vae=checkpoint.vae_fingerprint, report=report) if ready else
                     prepare_episodes(episodes_of(options.data), root, encoder, checkpoint,
                                      settings, held_out=options.held_out, videos=options.videos,
-                                     report=report))
+                                     package_paths=options.package_path, report=report))
         for name, why in done.broken.items():
             print(f'left out {name}: {why}')
         print(f'{len(done.written)} clips written to {root}, {len(done.kept)} were there')

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -51,10 +52,10 @@ class ClipSettings:
 class EpisodeRobot:
     """The robot of an episode as it really moved, drawn as its camera sees it."""
 
-    def __init__(self, episode: Episode):
-        """Load the meshes of an episode's robot."""
+    def __init__(self, episode: Episode, package_paths: Sequence[str | Path] = ()):
+        """Load the meshes of an episode's robot, whose packages may be in further folders."""
         self._episode = episode
-        self.robot = Robot.from_urdf(episode.robot_description)
+        self.robot = Robot.from_urdf(episode.robot_description, package_paths=package_paths)
         self._kinematics = ForwardKinematics(self.robot)
 
     @cached_property
@@ -91,17 +92,19 @@ class EpisodeRobot:
 
 
 def clips_of_episode(episode: Episode, size: Geometry, settings: ClipSettings,
-                     wanted: Callable[[str], bool] = lambda name: True) -> Iterator[ClipPixels]:
+                     wanted: Callable[[str], bool] = lambda name: True, *,
+                     package_paths: Sequence[str | Path] = ()) -> Iterator[ClipPixels]:
     """
     Yield the clips of an episode.
 
     :param size: of the model.
     :param wanted: asked by name before a clip is made, which takes seconds.
+    :param package_paths: folders to look for mesh packages in.
     :raises DatasetError: naming the episode: without depth, with a camera that moves, without a
         robot in view.
     """
     settings.check()
-    robot = EpisodeRobot(episode)
+    robot = EpisodeRobot(episode, package_paths)
     for number, frames in enumerate(pieces(episode, settings.seconds)):
         name = clip_name(episode.path.stem, number)
         if wanted(name):

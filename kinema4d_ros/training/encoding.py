@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,12 +84,14 @@ class ClipEncoder:
 
 def prepare_episodes(episodes: Iterable[Path], root: Path, make_encoder: Callable[[], ClipEncoder],
                      size_of: Checkpoint, settings: ClipSettings, *, held_out: int = 1,
-                     videos: bool = True, report: Report = silent) -> Prepared:
+                     videos: bool = True, package_paths: Sequence[str | Path] = (),
+                     report: Report = silent) -> Prepared:
     """
     Write the clips of episodes in the Robo4D layout; those that are there, made alike, stay.
 
     :param make_encoder: called when the first clip is to be encoded.
     :param size_of: the checkpoint that the sizes come from.
+    :param package_paths: folders to look for mesh packages of the robots in.
     :param held_out: how many episodes, the last by name, are for validation only.
     :raises DatasetError: not one clip could be made, or those that are there were made otherwise.
     """
@@ -120,7 +122,7 @@ def prepare_episodes(episodes: Iterable[Path], root: Path, make_encoder: Callabl
         names: list[str] = []
         try:
             for clip in clips_of_episode(Episode.open(path), size_of.config.geometry, settings,
-                                         wanted):
+                                         wanted, package_paths=package_paths):
                 encoder = make_encoder() if encoder is None else encoder
                 writer.add(clip, encoder.encode(clip), videos=videos)
                 done.written.append(clip.name)

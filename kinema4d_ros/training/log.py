@@ -29,12 +29,13 @@ class TrainingLog:
         self._board: Any = None
         if tensorboard:
             try:
-                from torch.utils.tensorboard import SummaryWriter
+                from tensorboardX import SummaryWriter
             except ImportError as error:
                 raise TrainingError(
                     f'--tensorboard needs a package that is not installed ({error}); pip install '
-                    'tensorboard, or do without: log.jsonl has the same numbers') from error
-            self._board = SummaryWriter(str(folder / 'tensorboard'), purge_step=from_step)
+                    'tensorboardX, or do without: log.jsonl has the same numbers') from error
+            self._board = SummaryWriter(str(folder / 'tensorboard'), purge_step=from_step,
+                                        filename_suffix=f'.{from_step}')    # two in one second
 
     def add(self, step: int, values: Mapping[str, Any]) -> None:
         """Write the values of a step; numbers go to TensorBoard too."""

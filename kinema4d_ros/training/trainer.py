@@ -56,9 +56,15 @@ class Trainer:
         settings.check()
         self.settings, self.paths = settings, paths
         # Where accelerate shards, its plugins want to know the precision; else `_autocast` has it.
-        self.accelerator = Accelerator(
-            mixed_precision=settings.mixed_precision if is_sharded() else 'no',
-            cpu=device == 'cpu', gradient_accumulation_steps=settings.accumulation)
+        try:
+            self.accelerator = Accelerator(
+                mixed_precision=settings.mixed_precision if is_sharded(device) else 'no',
+                cpu=device == 'cpu', gradient_accumulation_steps=settings.accumulation)
+        except ImportError as error:
+            raise TrainingError(f'the launcher asks for what is not installed ({error}); install '
+                                'it, or launch without: accelerate config') from error
+        if (why := why_not_spread(self._kind, self.accelerator.device.type)) is not None:
+            raise TrainingError(why)
         self.checkpoint = Checkpoint(paths.base, paths.weights)
         self.checkpoints = Checkpoints(paths.out / 'checkpoints', settings.keep)
         there = self.checkpoints.latest()
@@ -176,7 +182,7 @@ class Trainer:
     def save(self) -> Path:
         """Write a checkpoint: all processes gather, the leading one writes what all share."""
         model = self.accelerator.unwrap_model(self.model)
-        state = {name: whole(value) for name, value in learning(model).items()}
+        state = {name: whole(value, self._kind) for name, value in learning(model).items()}
         sharded = self.paths.out / 'sharded'
         if self._kind not in _WHOLE:       # each process writes its part of the optimiser
             deepspeed = {'exclude_frozen_parameters': True} if self._kind == 'DEEPSPEED' else {}
@@ -322,18 +328,49 @@ def why_not_measured(kind: str, zero_stage: int = 0) -> str | None:
     return None
 
 
-def whole(parameter: torch.Tensor) -> torch.Tensor:
-    """Return a parameter that is spread over processes as a whole; all of them must ask."""
+def why_not_spread(kind: str, device: str) -> str | None:
+    """
+    Return why work cannot be spread like this; None where it can.
+
+    :param kind: of accelerate, how the work is spread.
+    :param device: cpu, cuda, ...
+    """
+    if kind == 'DEEPSPEED' and device == 'cpu':
+        return ('DeepSpeed on a CPU counts one process, however many accelerate starts; launch it '
+                'on GPUs, or several processes without DeepSpeed')
+    return None
+
+
+def whole(parameter: torch.Tensor, kind: str = 'NO') -> torch.Tensor:
+    """
+    Return a parameter that is spread over processes as a whole; all of them must ask.
+
+    :param kind: of accelerate, how the work is spread, whatever the environment asks for.
+    """
     if hasattr(parameter, 'full_tensor'):           # FSDP 2
         gathered: torch.Tensor = parameter.full_tensor()
         return gathered.detach()
-    if os.environ.get('ACCELERATE_USE_DEEPSPEED', '') == 'true':    # float32, of the optimiser
+    if kind == 'DEEPSPEED':    # float32, of the optimiser
         from deepspeed.utils import safe_get_full_fp32_param
         return safe_get_full_fp32_param(parameter)
     return parameter.detach()
 
 
-def is_sharded() -> bool:
-    """Return whether the launcher asks for DeepSpeed or FSDP."""
-    return any(os.environ.get(f'ACCELERATE_USE_{name}', '') == 'true'
-               for name in ('DEEPSPEED', 'FSDP'))
+def is_sharded(device: str) -> bool:
+    """Return whether the launcher asks for DeepSpeed or FSDP, and gets it."""
+    return any(_asks_for(name) for name in ('DEEPSPEED', 'FSDP')) and \
+        why_not_sharded(device) is None
+
+
+def why_not_sharded(device: str) -> str | None:
+    """Return why DeepSpeed or FSDP is not used although the launcher asks for it; else None."""
+    asked = [said for name, said in (('DEEPSPEED', 'DeepSpeed'), ('FSDP', 'FSDP'))
+             if _asks_for(name)]
+    if device != 'cpu' or not asked:
+        return None
+    return (f'the launcher asks for {" and ".join(asked)}, which accelerate leaves out with '
+            '--device cpu: each process holds weights and optimiser as a whole')
+
+
+def _asks_for(name: str) -> bool:
+    return os.environ.get(f'ACCELERATE_USE_{name}', '').lower() == 'true'

@@ -59,8 +59,8 @@ ROOMS = {
 WITH_ROS = {'bridge', 'nodes'}
 #: packages that an extra brings; a module that needs one imports it when it is used
 EXTRAS = {'accelerate', 'diffusers', 'h5py', 'libero', 'msgpack', 'mujoco', 'peft', 'pyarrow',
-          'pybullet', 'ray', 'rerun', 'robosuite', 'safetensors', 'torch', 'transformers', 'viser',
-          'websockets'}
+          'pybullet', 'ray', 'rerun', 'robosuite', 'safetensors', 'tensorboardX', 'torch',
+          'transformers', 'viser', 'websockets'}
 #: made by rosidl
 INTERFACES = {'msg', 'action', 'srv'}
 

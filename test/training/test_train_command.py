@@ -3,8 +3,10 @@
 """`kinema4d train` where something is wrong, or stops."""
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
+import struct
 import sys
 
 import pytest
@@ -12,6 +14,7 @@ from lacking import needs
 
 from kinema4d_ros.cli import train
 from kinema4d_ros.cli.main import main
+from kinema4d_ros.training.log import read_log
 
 pytestmark = needs('torch')
 
@@ -61,6 +64,56 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(command, clips, capsys)
 
 
 def test_tensorboard_that_is_not_installed_is_told(command, clips, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
+    monkeypatch.setitem(sys.modules, 'tensorboardX', None)
     assert command(clips, '--steps', 1, '--tensorboard') == 2
-    assert 'pip install tensorboard' in capsys.readouterr().err
+    assert 'tensorboardX' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec('tensorboardX') is None,
+                    reason='tensorboardX is not installed: pip install tensorboardX')
+def test_what_tensorboard_is_given_can_be_read_back(command, clips, tmp_path):
+    """Tag, step and value of each number, from the file itself; a run that goes on goes on."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    assert command(clips, '--steps', 2, '--save-every', 2, '--tensorboard') == 0
+    assert command(clips, '--steps', 2, '--save-every', 2, '--tensorboard', '--resume') == 0
+    found = {}
+    for path in sorted((tmp_path / 'out' / 'tensorboard').iterdir()):
+        data = path.read_bytes()
+        while data:                   # records of TensorFlow: length, its check, content, its check
+            length, = struct.unpack_from('<Q', data)
+            event = Event.FromString(data[12:12 + length])
+            data = data[16 + length:]
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+    lines = read_log(tmp_path / 'out' / 'log.jsonl')
+    assert found['loss'] == pytest.approx({line['step']: line['loss'] for line in lines})
+    assert set(found['loss']) == {0, 1}
+    assert set(found) >= {'loss', 'learning_rate', 'gradient_norm', 'seconds'}
+
+
+def test_what_the_launcher_asks_for_and_does_not_get_is_told(command, clips, tmp_path, monkeypatch,
+                                                             capsys):
+    """Accelerate leaves FSDP out on a CPU; the weights are whole, and so is what is saved."""
+    monkeypatch.setenv('ACCELERATE_USE_FSDP', 'true')
+    assert command(clips, '--steps', 2, '--save-every', 1) == 0
+    assert 'asks for FSDP, which accelerate leaves out' in capsys.readouterr().out
+    assert (tmp_path / 'out/checkpoints/step-000002/added_weights.safetensors').is_file()
+
+
+def test_deepspeed_that_is_not_installed_is_told(command, clips, monkeypatch, capsys):
+    monkeypatch.setenv('ACCELERATE_USE_DEEPSPEED', 'true')
+    monkeypatch.setattr('accelerate.accelerator.is_deepspeed_available', lambda: False)
+    assert command(clips, '--steps', 1) == 2
+    assert 'the launcher asks for what is not installed' in capsys.readouterr().err
+
+
+def test_weights_are_whole_where_the_environment_alone_asks_for_deepspeed(monkeypatch):
+    """As with --device cpu, where accelerate leaves it out: DeepSpeed would know none of it."""
+    import torch
+
+    from kinema4d_ros.training.trainer import whole
+    monkeypatch.setenv('ACCELERATE_USE_DEEPSPEED', 'true')
+    given = torch.nn.Parameter(torch.ones(3))
+    for kind in 'NO', 'MULTI_CPU':
+        assert torch.equal(whole(given, kind), given.detach())

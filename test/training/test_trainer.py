@@ -213,6 +213,13 @@ def test_where_weights_are_spread_one_process_measures_nothing(kind, stage, name
     assert (why is None) if not name else f'whole model with {name}' in why
 
 
+def test_deepspeed_needs_a_gpu():
+    from kinema4d_ros.training.trainer import why_not_spread
+    assert 'launch it on GPUs' in why_not_spread('DEEPSPEED', 'cpu')
+    for kind, device in ('DEEPSPEED', 'cuda'), ('FSDP', 'cuda'), ('MULTI_CPU', 'cpu'):
+        assert why_not_spread(kind, device) is None
+
+
 def test_validation_that_would_hang_is_refused_at_once(clips, make_trainer, monkeypatch):
     from kinema4d_ros.training import trainer as module
     measure = module.why_not_measured

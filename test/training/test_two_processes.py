@@ -20,7 +20,9 @@ torch.set_num_threads(1)
 torch.accelerator.device_count = lambda: 1      # diffusers asks for it before it looks at the CPU
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.training.settings import TrainingPaths, TrainingSettings
-from kinema4d_ros.training.trainer import Trainer
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from kinema4d_ros.training.trainer import Trainer, whole
 from kinema4d_ros.world_model.kinema4d.acceleration import accelerate, Acceleration, probe
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.conditioning import ImageCondition
@@ -55,6 +57,14 @@ except WorldModelError as error:        # the kernel of the CPU has no log-sum-e
     assert 'attention_backend=native (with the other options) cannot be used here' in str(error)
 else:
     raise AssertionError('ring attention ran on a kernel that cannot')
+
+mesh = init_device_mesh('cpu', (2,))
+layer = torch.nn.Linear(3, 4, bias=False)       # as FSDP 2 spreads it: two rows a process
+distributed.broadcast(layer.weight.data, 0)
+given = layer.weight.detach().clone()
+fully_shard(layer, mesh=mesh)
+assert layer.weight.to_local().shape == (2, 3)
+assert torch.equal(whole(layer.weight, 'FSDP'), given)
 
 trainer = Trainer(
     TrainingPaths(Path(base), Path(weights), Path(clips), Path(out), Path(conditions)),

@@ -66,19 +66,22 @@ class EpisodeProbe:
 
 
 def probe_episode(model: WorldModel, episode: Episode, *, frames: int = 49, seeds: int = 2,
-                  seed: int = 0, report: Report = silent) -> EpisodeProbe:
+                  seed: int = 0, report: Report = silent,
+                  package_paths: Sequence[str | Path] = ()) -> EpisodeProbe:
     """
     Predict the motions of ACTIONS from the start of an episode, and look what is shown.
 
     :param seeds: predictions of the true motion, 1 or more.
     :param report: called with the stages of the model.
+    :param package_paths: folders to look for mesh packages in.
     :raises TrajectoryError, WorldModelError: it cannot be predicted from.
     """
     recorded = None
     if len(episode.frames) - episode.start_index > 1:
         recorded = Replay(episode=str(episode.path))
     return probe_motion(
-        model, Robot.from_urdf(episode.robot_description), episode.observation(),
+        model, Robot.from_urdf(episode.robot_description, package_paths=package_paths),
+        episode.observation(),
         episode.trajectory, name=Path(episode.path).stem, frames=frames, seeds=seeds, seed=seed,
         camera_poses=LinkPose(episode.camera_frame).poses, recorded=recorded, report=report)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -61,7 +62,8 @@ class ProbeReport:
 def probe_model(model: WorldModel, episodes: Iterable[Episode], *, frames: int = 49,
                 seeds: int = 2, seed: int = 0, limit: float = LEAST_FOLLOWING,
                 report: Report = silent,
-                show: Callable[[EpisodeProbe], None] = lambda _: None) -> ProbeReport:
+                show: Callable[[EpisodeProbe], None] = lambda _: None,
+                package_paths: Sequence[str | Path] = ()) -> ProbeReport:
     """
     Probe a model with the motions of ACTIONS from the start of each episode.
 
@@ -69,12 +71,13 @@ def probe_model(model: WorldModel, episodes: Iterable[Episode], *, frames: int =
     :param seeds: predictions of the true motion.
     :param limit: that the lower end of the score's interval must reach.
     :param show: called with what each episode shows.
+    :param package_paths: folders to look for mesh packages in.
     :raises WorldModelError: the model cannot predict, or no picture tells the motions apart.
     """
     probes = []
     for episode in episodes:
         probes.append(probe_episode(model, episode, frames=frames, seeds=seeds, seed=seed,
-                                    report=report))
+                                    report=report, package_paths=package_paths))
         show(probes[-1])
     return summarize_probes(model, probes, limit)
 
