@@ -84,10 +84,10 @@ def test_the_predicted_pictures_leave_what_is_not_held():
 
 
 class Hand:
-    """Fingers 8 cm apart along y, 2 cm wide and thick, 4 cm long, tips at z = 0."""
+    """Fingers 8 cm apart along y, then shut, 2 cm wide and thick, 4 cm long, tips at z = 0."""
 
-    gap, lower, upper = np.array([0.08]), np.array([-0.04]), np.array([0.04])
-    lower_thickness = upper_thickness = np.array([0.02])
+    gap, lower, upper = np.array([0.08, 0.0]), np.array([-0.04, 0.0]), np.array([0.04, 0.0])
+    lower_thickness = upper_thickness = np.array([0.02, 0.02])
 
     def in_hand(self, points, frame):
         return points[:, [1, 2, 0]] * [1, -1, 1]
@@ -115,14 +115,13 @@ def block(width, middle=0.0, deep=0.03, aside=0.0, length=0.06):
     (block(0.04, aside=0.02, length=0.05), Hold.HOLDS), (block(0.06)[:0], Hold.FAILS)])
 def test_a_grip_by_hand(points, hold):
     whole = points if len(points) else block(0.06)
-    assert judge_grip(Hand(), GapMotion(0, 0, True), points, whole).hold is hold
+    assert judge_grip(Hand(), GapMotion(0, 1, True), points, whole).hold is hold
 
 
 class HalfShutHand(Hand):
     """The same, which stops 5 cm apart."""
 
     gap, lower, upper = np.array([0.08, 0.05]), np.array([-0.04, -0.025]), np.array([0.04, 0.025])
-    lower_thickness = upper_thickness = np.array([0.02, 0.02])
 
 
 @pytest.mark.parametrize('width, hold', [
