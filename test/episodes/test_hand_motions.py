@@ -57,8 +57,8 @@ def grips(arm, trajectory):
 
 def test_hand_tilts_towards_a_drawer_and_pulls_straight(arm):
     """Turning far from where the elbow was at the start: no jerk, no limit that is broken."""
-    before, turn = arm.grip_kinematics(START, None)[0], tilted(np.array([0.0, 1.0, 0.0]), 1.2)
-    bar, out = np.array([0.6, -0.1, 0.2]), np.array([0.0, 0.15, 0.0])
+    before, turn = arm.grip_kinematics(START, None)[0], tilted(np.array([0.0, 1.0, 0.0]), 1.3)
+    bar, out = np.array([0.7, -0.09, 0.104]), np.array([0.0, 0.15, 0.0])
     trajectory = follow(arm, [Step(bar, OPEN, turn=turn), Step(None, CLOSED),
                               Step(bar + out, CLOSED, 0.15)])
     found = grips(arm, trajectory)
@@ -81,6 +81,17 @@ def test_quarter_turn_and_back_ends_where_it_began(arm):
                               Step(place, OPEN, turn=np.eye(3))])
     assert np.abs(trajectory.positions[-1, :7] - START).max() < 0.1
     assert np.ptp(trajectory.positions[:, 6]) > 1.2
+
+
+def test_knob_is_turned_from_far_aside(arm):
+    """An elbow that is pulled back by fits and starts would have to go half as fast."""
+    knob, up = np.array([0.466, -0.2, 0.043]), np.array([0.0, 0.0, 0.12])
+    trajectory = follow(arm, [Step(knob + up, OPEN, turn=about_z(1.44)), Step(knob, OPEN),
+                              Step(None, CLOSED), Step(knob, CLOSED, 0.15, about_z(-0.1)),
+                              Step(None, OPEN), Step(knob + up, OPEN)])
+    assert trajectory.duration < 14.0
+    turned = trajectory.positions[:, 6]
+    assert np.ptp(turned[trajectory.positions[:, 7] == CLOSED]) == pytest.approx(1.54, abs=0.3)
 
 
 @pytest.mark.parametrize('step', [Step(np.array([1.3, 0.0, 0.3]), OPEN),
