@@ -50,7 +50,8 @@ def test_arrays_are_read_as_rclpy_reads_them(data, labels, offset):
 
 @pytest.mark.parametrize('raw', [
     b'', b'\x00\x01', b'\x00\x01\x00\x00' + b'\xff' * 8, b'\x00\x01\x00\x00' + b'\xff' * 40,
-    serialize_message(JointState(header=Header(), name=['a'], position=[1.0]))[:-17]])
+    serialize_message(JointState(header=Header(), name=['a'], position=[1.0]))[:-17]],
+    ids=['nothing', 'half a header', 'long', 'longer', 'cut off'])
 def test_bytes_that_are_no_message_raise(raw):
     with pytest.raises(Exception):      # noqa: B017 - of several kinds
         JointStateReader().read(raw)
