@@ -23,8 +23,7 @@ class LedgerLimits:
 
     path: float = 0.1           # [rad or m] that a joint may be from the path
     end: float = 0.05           # [rad or m] that a joint may be from the end of it
-    clearance: float = 0.01     # [m] nearer than predicted, beyond two of its sigma; where contact
-                                # was predicted, farther as well
+    clearance: float = 0.01     # [m] nearer than predicted, beyond two of its sigma
     place: float = 0.06         # [m] between where something is foreseen and where it is seen
     residual: float = 0.02      # [m] of the robot in the depth image from where its joints say
     depth: float = 0.02         # [m] of a surface that has gone or come
@@ -99,8 +98,10 @@ def _clear(entry: LedgerEntry, limits: LedgerLimits, reasons: list[str],
             'predicted' if entry.predicted_clearance is None else 'measured'))
         return None
     nearer = entry.predicted_clearance - entry.seen_clearance
-    if entry.predicted_clearance <= 0:      # that it stayed away is not as predicted either
-        nearer = abs(nearer)
+    if entry.predicted_clearance <= 0 and nearer <= 0:
+        # what an arm touches with another link holds it up, so that it comes no nearer
+        unknown.append('contact was predicted, and whether it came to that is not measured')
+        return None
     if nearer <= limits.clearance + 2 * (entry.clearance_sigma or 0.0):
         return True
     reasons.append(f'it came within {1000 * entry.seen_clearance:.0f} mm of the scene, predicted '
