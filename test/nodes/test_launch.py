@@ -233,7 +233,6 @@ def test_nothing_is_started_before_all_is_checked():
     ({'camera_file': 'data'}, 'camera_file:=data is no file'),
     ({'camera_file': 'LICENSE'}, 'camera_file:=LICENSE cannot be used'),
     ({'world_model': 'frosen'}, 'world_model:=frosen is none, valid: cosmos, frozen, kinema4d'),
-    ({'world_model': 'frosen', 'urdf': URDF}, 'world_model:=frosen is none, valid: cosmos, frozen'),
     ({'rviz_config': 'none.rviz'}, 'rviz_config:=none.rviz is no file'),
     ({'record': 'true', 'recording': 'docs'}, 'recording:=docs is there already'),
     ({'namespace': 'my robot'}, 'namespace:=my robot is no ROS name'),
