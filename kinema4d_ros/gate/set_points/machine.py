@@ -198,10 +198,10 @@ class SetPointMachine:
         if reason is None:
             return None
         here = posture.positions
-        first, second = (here, end) if self.kind.is_velocity else (end, here)
+        reference = here if self.kind.is_velocity else end
         why = ''
         for licence in reversed(self.paths.values()):
-            off = licence.why_not(first, second, rules.columns, here, situation.now,
+            off = licence.why_not(reference, (end,), rules.columns, here, situation.now,
                                   situation.now_ns, settings)
             if off is None:
                 return None
