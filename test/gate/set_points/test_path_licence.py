@@ -150,3 +150,18 @@ def test_the_way_to_a_posture_on_the_path_must_be_in_the_tube_too(cell):
         cell.joints.update(zip(READY, at(number / 50 - 0.9)))
     assert not any(held[:45])           # along the straight part it may lag
     assert 'away from the checked trajectory' in ' '.join(filter(None, held[50:80]))
+
+
+@pytest.mark.parametrize('at, asked, moves, words', [
+    (0.10, 0.3, 0.3, None), (0.28, 0.05, 0.05, None),
+    (0.28, 0.3, 0.0, 'away from the checked trajectory'),
+    (0.28, 0.0, 0.5, 'away from the checked trajectory')])
+def test_velocities_must_be_able_to_stop_within_the_tube(at, asked, moves, words):
+    """Until the source is taken for silent, and then braked, the robot goes far beyond."""
+    cell = licensed(Cell('velocity', space=None))
+    for number in range(1, round(at / 0.3 * 50) + 1):
+        cell.joints['shoulder_pan_joint'] = 0.3 * 0.02 * number
+        assert cell.send(0.03 * np.eye(6)[0]).relays
+    cell.speeds['shoulder_pan_joint'] = moves
+    reason = cell.send(asked * np.eye(6)[0]).reason
+    assert reason is None if words is None else words in reason
