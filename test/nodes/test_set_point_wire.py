@@ -118,12 +118,26 @@ def test_a_twist_is_the_velocities_that_move_the_link_so(frame):
     assert np.allclose([spin[2, 1], spin[0, 2], spin[1, 0]], turn @ twist[3:], atol=1e-3)
 
 
+def a_twist(x):
+    return serialize_message(TwistStamped(header=Header(frame_id=TIP),
+                                          twist=Twist(linear=Vector3(x=x))))
+
+
 def test_a_twist_is_braked_as_it_came():
     wire = wire_of(SetPointKind.TWIST, ROBOT, ARM, TIP)
-    wire.read(serialize_message(TwistStamped(
-        header=Header(frame_id=TIP), twist=Twist(linear=Vector3(x=0.1)))), LIVE, 0)
+    wire.read(a_twist(0.1), LIVE, 0)
+    wire.relayed()
     assert wire.write(np.zeros(6), 0.5, LIVE).twist.linear.x == pytest.approx(0.05)
     assert wire.write(np.zeros(6), 0.0, LIVE).twist.linear.x == 0.0
+
+
+def test_a_twist_that_was_refused_is_never_sent_by_the_gate():
+    wire = wire_of(SetPointKind.TWIST, ROBOT, ARM, TIP)
+    assert wire.write(np.zeros(6), 1.0, LIVE).twist.linear.x == 0.0
+    wire.read(a_twist(0.1), LIVE, 0)
+    wire.relayed()
+    assert isinstance(wire.read(a_twist(5.0), LIVE, 0).values, np.ndarray)     # and then refused
+    assert wire.write(np.zeros(6), 0.98, LIVE).twist.linear.x == pytest.approx(0.098)
 
 
 @pytest.mark.parametrize('twist, frame, words', [

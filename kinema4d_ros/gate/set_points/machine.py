@@ -19,7 +19,7 @@ import numpy as np
 from kinema4d_ros.gate.joints import JointReading
 from kinema4d_ros.gate.set_points.path_licence import PathLicence
 from kinema4d_ros.gate.set_points.posture import (Posture, posture_of, reachable_by_position,
-                                                  reachable_by_velocity)
+                                                  stops_by_velocity)
 from kinema4d_ros.gate.set_points.scene_licence import SceneLicence
 from kinema4d_ros.gate.set_points.settings import SetPointKind, SetPointSettings
 from kinema4d_ros.gate.set_points.step_rules import StepRules
@@ -157,11 +157,14 @@ class SetPointMachine:
             return posture
         before = self._before(rules, posture)
         if self.kind.is_velocity:
-            low, high, end, start = self._by_velocity(rules, values, posture, settings)
+            low, high, ends = self._by_velocity(rules, values, posture, settings)
+            start, end = posture.positions, posture.positions + self._full(
+                rules, values) * settings.timeout
             reason = rules.why_velocity(values, before, low, high, settings)
             step = settings.timeout
         else:
             low, high, end, start = self._by_position(rules, values, before, posture, settings)
+            ends = [end]
             budget = np.maximum(self._left(situation.now, settings),
                                 rules.velocity_limits(settings) * lasts)
             reason = rules.why_position(values, before, budget, posture, settings)
@@ -169,8 +172,8 @@ class SetPointMachine:
             if beyond is not None and reason is None:
                 low[rules.columns] -= beyond
                 high[rules.columns] += beyond
-        return reason or rules.why_self_contact(posture, end, settings) \
-            or self._why_no_licence(rules, posture, low, high, start, end, step, situation,
+        return reason or rules.why_self_contact(posture, ends, settings) \
+            or self._why_no_licence(rules, posture, low, high, start, end, ends, step, situation,
                                     settings)
 
     def _by_position(self, rules: StepRules, values: np.ndarray, before: np.ndarray,
@@ -180,16 +183,28 @@ class SetPointMachine:
         return *reachable_by_position(posture, end, settings), end, start
 
     def _by_velocity(self, rules: StepRules, values: np.ndarray, posture: Posture,
-                     settings: SetPointSettings) -> tuple[np.ndarray, ...]:
-        wanted = np.zeros(len(posture.positions))
-        wanted[rules.columns] = values
-        return (*reachable_by_velocity(posture, wanted, settings),
-                posture.positions + wanted * settings.timeout, posture.positions)
+                     settings: SetPointSettings
+                     ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        stops = stops_by_velocity(posture, self._full(rules, values), settings)
+        places = (posture.positions, *stops)
+        return np.minimum.reduce(places), np.maximum.reduce(places), list(stops)
+
+    @staticmethod
+    def _full(rules: StepRules, values: np.ndarray) -> np.ndarray:
+        """Return velocities (J,) of all joints; those that are not the controller's stand."""
+        full = np.zeros(len(rules.robot.joint_names))
+        full[rules.columns] = values
+        return full
 
     def _why_no_licence(self, rules: StepRules, posture: Posture, low: np.ndarray,
-                        high: np.ndarray, start: np.ndarray, end: np.ndarray, step: float,
-                        situation: SetPointSituation, settings: SetPointSettings) -> str | None:
-        """Return why no licence holds: why the scene's does not, and the newest path's."""
+                        high: np.ndarray, start: np.ndarray, end: np.ndarray,
+                        ends: Sequence[np.ndarray], step: float, situation: SetPointSituation,
+                        settings: SetPointSettings) -> str | None:
+        """
+        Return why no licence holds: why the scene's does not, and the newest path's.
+
+        :param ends: to which the robot may go before it stands still again.
+        """
         if 1 not in settings.required_tiers:
             return None
         reason = 'there is no licence: shadow_sim has not told the free space around the robot' \
@@ -198,11 +213,14 @@ class SetPointMachine:
         if reason is None:
             return None
         here = posture.positions
-        first, second = (here, end) if self.kind.is_velocity else (end, here)
+        reference = here if self.kind.is_velocity else end
+        # [s] until all joints stand still: sqrt(2 s / a) is at least the time to brake on a way s
+        ahead = settings.timeout + max(float(np.sqrt(
+            2 * np.abs(each - here).max(initial=0.0) / settings.deceleration)) for each in ends)
         why = ''
         for licence in reversed(self.paths.values()):
-            off = licence.why_not(first, second, rules.columns, here, situation.now,
-                                  situation.now_ns, settings)
+            off = licence.why_not(reference, ends, rules.columns, here, situation.now,
+                                  situation.now_ns, settings, ahead=ahead)
             if off is None:
                 return None
             why = why or f'; and not by the trajectory that passed last: {off}'
@@ -256,7 +274,7 @@ class SetPointMachine:
                 and (speed <= _STANDS).all():
             self._is_stopped = True            # it stands where it was told to be
             return SetPointRuling(reason=reason)
-        if self._why_no_licence(rules, posture, low, high, start, end, 1.0, situation,
+        if self._why_no_licence(rules, posture, low, high, start, end, [end], 1.0, situation,
                                 settings) is None:
             return SetPointRuling(reason=reason)       # the last one is still good
         self._is_stopped = True

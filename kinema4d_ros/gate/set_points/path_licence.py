@@ -3,7 +3,8 @@
 """A licence for set points along a trajectory that passed."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from kinema4d_ros.types import JointTrajectory, Status
 
 _NS = 1e-9
 _BEHIND = 1.0      # [s] on the path by which the robot may lag behind its set points
+_CHORD = 0.03      # [rad or m] of the joint that goes farthest between postures that are checked
+_MOST = 32         # of them on the way to one posture
 
 
 class PathLicence:
@@ -61,17 +64,18 @@ class PathLicence:
         over = now - self._began - self._path.duration - settings.path_grace
         return None if over <= 0 else f'it was to be over {over:.1f} s ago'
 
-    def why_not(self, reference: np.ndarray, other: np.ndarray, columns: np.ndarray,
-                here: np.ndarray, now: float, now_ns: int, settings: SetPointSettings
-                ) -> str | None:
+    def why_not(self, reference: np.ndarray, ends: Sequence[np.ndarray], columns: np.ndarray,
+                here: np.ndarray, now: float, now_ns: int, settings: SetPointSettings, *,
+                ahead: float = _BEHIND) -> str | None:
         """
         Return why postures are not in the tube.
 
         :param reference: (J,) [rad or m], which tells how far along the path it is.
-        :param other: (J,) [rad or m], which must be near it too.
+        :param ends: each (J,) [rad or m], to which the robot may go straight from where it is.
         :param columns: (n,) joints that set points move.
         :param here: (J,) [rad or m] where the robot is.
         :param now: steady time [s].
+        :param ahead: [s] on the path by which the ends may be ahead of the reference.
         """
         over = self.why_over(now, now_ns, settings)
         if over is not None:
@@ -95,9 +99,21 @@ class PathLicence:
         if reason is not None:
             return reason
         at = progress.at
-        near = self._path.best(dict(zip(names, other)), max(at - _BEHIND, 0.0), at + _BEHIND,
-                               at + _BEHIND, at)
-        reason = tolerances.why_astray(near.off, near.time)
-        if reason is None and self._progress is None:
+        low, high = max(at - _BEHIND, 0.0), at + max(ahead, _BEHIND)
+        for posture in _way(here, ends):
+            near = self._path.best(dict(zip(names, posture)), low, high, high, at)
+            reason = tolerances.why_astray(near.off, near.time)
+            if reason is not None:
+                return reason
+        if self._progress is None:
             self._progress, self._began = progress, now
-        return reason
+        return None
+
+
+def _way(here: np.ndarray, ends: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return postures on the straight ways from `here` to the ends, both included."""
+    found = [here]
+    for end in ends:
+        count = min(math.ceil(float(np.abs(end - here).max(initial=0.0)) / _CHORD), _MOST)
+        found += [here + number / count * (end - here) for number in range(1, count + 1)]
+    return found

@@ -74,16 +74,14 @@ def reachable_by_position(posture: Posture, target: np.ndarray, settings: SetPoi
     return (np.minimum(np.minimum(here, target), stop), np.maximum(np.maximum(here, target), stop))
 
 
-def reachable_by_velocity(posture: Posture, wanted: np.ndarray, settings: SetPointSettings
-                          ) -> tuple[np.ndarray, np.ndarray]:
+def stops_by_velocity(posture: Posture, wanted: np.ndarray, settings: SetPointSettings
+                      ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return the smallest and the largest position that each joint can have, (J,) each.
+    Return where the robot stands still again, (J,) [rad or m] each.
 
-    The robot moves by velocities `wanted` (J,) until the source is taken for silent, and then
-    brakes; or it brakes from what it does now.
+    It moves by velocities `wanted` (J,) until the source is taken for silent, and then brakes; or
+    it does so by what it moves at now.
     """
-    here = posture.positions
-    delay = settings.timeout + posture.age
-    ends = (here, here + stopping_way(wanted, delay, settings),
+    here, delay = posture.positions, settings.timeout + posture.age
+    return (here + stopping_way(wanted, delay, settings),
             here + stopping_way(posture.velocities, delay, settings))
-    return np.minimum.reduce(ends), np.maximum.reduce(ends)

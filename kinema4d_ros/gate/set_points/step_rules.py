@@ -13,7 +13,7 @@ from kinema4d_ros.gate.set_points.settings import SetPointSettings
 from kinema4d_ros.robot import JointType, PostureBound, Robot, SelfCollision
 
 _TRAVEL = 0.02      # [m] a point of a link moves between two postures that are checked
-_MOST = 12          # of them; a set point that leads farther is refused
+_MOST = 48          # of them; a set point that leads farther is refused
 _APART = 0.03       # [m] up to which it is looked how far links are apart
 
 
@@ -124,20 +124,37 @@ class StepRules:
                    f'and {self._upper[j]:.3f}'
         return None
 
-    def why_self_contact(self, posture: Posture, end: np.ndarray,
+    def why_self_contact(self, posture: Posture, ends: Sequence[np.ndarray],
                          settings: SetPointSettings) -> str | None:
         """
         Return why the robot would touch itself on its way to a posture.
 
+        :param ends: each (J,) [rad or m], to which it may go straight. Those that no point of the
+            robot is farther from the first one than postures are apart that are checked say no
+            more than that.
+        """
+        if self._self_collision is None:
+            return None
+        first, *others = ends
+        reason = self._why_contact(posture.positions, first, settings)
+        if reason is not None or not others:
+            return reason
+        there = self._bound.poses(first)
+        for end in others:
+            if float(self._bound(there, end, end).max(initial=0.0)) > _TRAVEL:
+                reason = reason or self._why_contact(posture.positions, end, settings)
+        return reason
+
+    def _why_contact(self, start: np.ndarray, end: np.ndarray,
+                     settings: SetPointSettings) -> str | None:
+        """
+        Return why the robot would touch itself on a straight way.
+
         Nothing is looked at while no link can have moved by half of what kept the links apart when
         it was looked at last.
-
-        :param end: (J,) [rad or m].
         """
-        checker = self._self_collision
-        if checker is None:
-            return None
-        start, margin = posture.positions, settings.self_margin
+        checker, margin = self._self_collision, settings.self_margin
+        assert checker is not None
         if self._apart is not None:
             moved = self._bound(self._apart.origin, np.minimum(start, end), np.maximum(start, end))
             if 2 * float(moved.max(initial=0.0)) + margin <= self._apart.distance:

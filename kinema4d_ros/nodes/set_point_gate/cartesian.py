@@ -88,6 +88,9 @@ class PoseWire:
             return SetPoint(f'no joints nearby bring {chain.tip_link} there: {error}')
         return SetPoint(found[chain.columns])
 
+    def relayed(self) -> None:
+        """Keep nothing: a pose of our own is made of joints."""
+
     def write(self, own: np.ndarray, share: float, live: np.ndarray | None) -> Any:
         """Return the pose of the link by these joints."""
         chain = self._chain
@@ -113,7 +116,7 @@ class TwistWire:
         :raises KinematicsError: the joints are not those that move it.
         """
         self._chain = _Chain(robot, tuple(joints), tip_link)
-        self._last = TwistStamped()
+        self._read = self._last = TwistStamped()
 
     def read(self, raw: bytes, live: np.ndarray | None, now_ns: int) -> SetPoint:
         """Return the velocities of the joints that move the link so."""
@@ -139,11 +142,15 @@ class TwistWire:
         if missed > _MISSED * float(np.linalg.norm(twist)):
             return SetPoint('no velocities of the joints move the link so: it is at, or near, a '
                             'singularity')
-        self._last = message
+        self._read = message
         return SetPoint(found)
 
+    def relayed(self) -> None:
+        """Take the twist that was read last for the one that is to be braked."""
+        self._last = self._read
+
     def write(self, own: np.ndarray, share: float, live: np.ndarray | None) -> Any:
-        """Return the twist that was read last, made slower."""
+        """Return the twist that was relayed last, made slower."""
         twist = self._last.twist
         for part in (twist.linear, twist.angular):
             part.x, part.y, part.z = part.x * share, part.y * share, part.z * share

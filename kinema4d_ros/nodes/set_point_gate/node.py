@@ -128,6 +128,8 @@ class SetPointGate(NodeBase, Node):
                                     beyond=asked.beyond)
         if ruling.relays or self._is_monitor:
             self._publisher.publish(raw)
+        if ruling.relays and self._wire is not None:
+            self._wire.relayed()
         self._after(ruling, situation)
 
     def _read(self, raw: bytes, situation: SetPointSituation) -> SetPoint:

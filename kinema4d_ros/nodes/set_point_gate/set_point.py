@@ -33,6 +33,9 @@ class Wire(Protocol):
         :raises Exception: it cannot be read.
         """
 
+    def relayed(self) -> None:
+        """Take note that the set point that was read last went to the controller."""
+
     def write(self, own: np.ndarray, share: float, live: np.ndarray | None) -> Any:
         """
         Return the message of a set point of the gate's own.

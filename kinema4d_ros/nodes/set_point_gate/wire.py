@@ -33,6 +33,9 @@ class ArrayWire:
         """Return the numbers."""
         return SetPoint(read_float64_array(raw))
 
+    def relayed(self) -> None:
+        """Keep nothing: what is written needs no more than joints."""
+
     def write(self, own: np.ndarray, share: float, live: np.ndarray | None) -> Any:
         """Return a message of these numbers."""
         return Float64MultiArray(data=own.tolist())
@@ -73,6 +76,9 @@ class TrajectoryWire:
         velocities = np.array(point.velocities or [0.0] * len(names))[order]
         return SetPoint(np.array(point.positions)[order], lasts,
                         np.abs(velocities) * lasts * _OVERSHOOT)
+
+    def relayed(self) -> None:
+        """Keep nothing: what is written needs no more than joints."""
 
     def write(self, own: np.ndarray, share: float, live: np.ndarray | None) -> Any:
         """Return a trajectory of one point."""

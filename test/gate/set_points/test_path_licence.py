@@ -10,9 +10,9 @@ from set_point_cell import Cell, NS
 
 from kinema4d_ros.gate import ShadowSimAnswer
 from kinema4d_ros.gate.reach import reaches
-from kinema4d_ros.gate.set_points import PathLicence
+from kinema4d_ros.gate.set_points import PathLicence, SetPointSettings
 from kinema4d_ros.robot import trajectory_hash
-from kinema4d_ros.types import ClearanceSample, StartState, Status, Verdict
+from kinema4d_ros.types import ClearanceSample, JointTrajectory, StartState, Status, Verdict
 
 MOTION = swing(0.3)
 POINT = np.zeros(3)
@@ -124,3 +124,44 @@ def test_no_more_than_a_few_trajectories_are_kept(cell):
     for number in range(20):
         cell.machine.add_path(str(number), PathLicence(MOTION, answer(cell), ROBOT, {}))
     assert list(cell.machine.paths) == [str(number) for number in range(12, 20)]
+
+
+def corner(leg=0.5, seconds=1.0):
+    """Return a motion of the shoulder's two joints, one after the other."""
+    places = np.array(list(READY.values())) + leg * np.array(
+        [[0.0, 0.0], [1.0, 0.0], [1.0, -1.0]]) @ np.eye(2, len(READY))
+    return JointTrajectory(tuple(READY), [0.0, seconds, 2 * seconds], places)
+
+
+def test_the_way_to_a_posture_on_the_path_must_be_in_the_tube_too(cell):
+    """A robot that lags behind its set points goes straight, and cuts the corner."""
+    motion = corner()
+    cell.settings = SetPointSettings(max_lead=1.0, max_step=1.0)
+    cell.machine.add_path('the corner', PathLicence(motion, answer(
+        cell, trajectory_hash=trajectory_hash(motion)), ROBOT, reaches(ROBOT)))
+    begin, held = cell.arm, []
+
+    def at(time):
+        step = np.interp(time, [0, 1, 2], [0, .5, .5]), np.interp(time, [1, 2], [0, -.5])
+        return begin + [*step, 0, 0, 0, 0]
+
+    for number in range(1, 100):        # as the path goes; the robot stays 0.9 s behind
+        held.append(cell.send(at(number / 50), obeys=False).reason)
+        cell.joints.update(zip(READY, at(number / 50 - 0.9)))
+    assert not any(held[:45])           # along the straight part it may lag
+    assert 'away from the checked trajectory' in ' '.join(filter(None, held[50:80]))
+
+
+@pytest.mark.parametrize('at, asked, moves, words', [
+    (0.10, 0.3, 0.3, None), (0.28, 0.05, 0.05, None),
+    (0.28, 0.3, 0.0, 'away from the checked trajectory'),
+    (0.28, 0.0, 0.5, 'away from the checked trajectory')])
+def test_velocities_must_be_able_to_stop_within_the_tube(at, asked, moves, words):
+    """Until the source is taken for silent, and then braked, the robot goes far beyond."""
+    cell = licensed(Cell('velocity', space=None))
+    for number in range(1, round(at / 0.3 * 50) + 1):
+        cell.joints['shoulder_pan_joint'] = 0.3 * 0.02 * number
+        assert cell.send(0.03 * np.eye(6)[0]).relays
+    cell.speeds['shoulder_pan_joint'] = moves
+    reason = cell.send(asked * np.eye(6)[0]).reason
+    assert reason is None if words is None else words in reason

@@ -122,6 +122,19 @@ def test_the_robot_may_not_touch_itself():
     assert 'would touch' in words[-1] or 'its limits are' in words[-1]
 
 
+FOLD = np.array([0.0, -0.3, 1.0, 0.0, 1.0, 0.0])     # by 0.53 rad of it the fingers touch
+
+
+@pytest.mark.parametrize('asked, moves', [(0.42, 0.0), (0.0, 0.42)])
+def test_velocities_are_held_where_the_robot_could_not_stop_before_it_touches_itself(asked, moves):
+    cell = Cell('velocity', space=10.0)
+    cell.joints.update(zip(JOINTS, cell.arm + 0.4 * FOLD))
+    cell.look(10.0)
+    assert cell.send(0.1 * FOLD).relays
+    cell.speeds.update(zip(JOINTS, moves * FOLD))
+    assert 'would touch' in cell.send(asked * FOLD).reason
+
+
 def test_a_position_stays_while_its_way_is_free_and_is_replaced_where_it_is_not():
     cell = Cell()
     assert cell.turn(0.04, obeys=False).relays       # the arm is still on its way
@@ -220,8 +233,8 @@ def test_what_is_remembered_of_the_links_changes_no_ruling(seed):
     for _ in range(60):
         end = place + rng.normal(0.0, 0.03, len(place)) + [0, -.02, .03, 0, .03, 0, 0]
         posture = Posture(place, np.zeros(len(place)))
-        new = StepRules(kept.robot, JOINTS, BOUND, SELF).why_self_contact(posture, end, settings)
-        old = kept.why_self_contact(posture, end, settings)
+        new = StepRules(kept.robot, JOINTS, BOUND, SELF).why_self_contact(posture, [end], settings)
+        old = kept.why_self_contact(posture, [end], settings)
         assert (old is None) == (new is None)
         seen.add(old is None)
         place = end
