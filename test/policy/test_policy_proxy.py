@@ -54,10 +54,10 @@ def up_to(limit):
     return judge
 
 
-def proxy(address, judge, told=None, keys=KEYS, **settings):
+def proxy(address, judge, told=None, keys=KEYS, executed=0, **settings):
     guard = ChunkGuard(ROBOT, judge, ChunkSettings(**settings))
-    return serve_proxy(address, ChunkChecker(ActionReader(ROBOT, FORM), guard), Translator(keys),
-                       port=0, timeout=2.0, connect_timeout=2.0,
+    return serve_proxy(address, ChunkChecker(ActionReader(ROBOT, FORM), guard, executed),
+                       Translator(keys), port=0, timeout=2.0, connect_timeout=2.0,
                        on_checked=(told if told is not None else []).append)
 
 
@@ -129,6 +129,17 @@ def test_roboarena_goes_through():
         robot.reset('stack', 7)
         assert robot.act(SEEN).shape == (3, len(NAMES))
         assert robot.config == PolicyServerConfig() and policy.begun[0] == ('stack', 7)
+
+
+@pytest.mark.parametrize('config', [PolicyServerConfig(), None], ids=['roboarena', 'openpi'])
+def test_rows_that_nobody_judged_do_not_reach_the_client(config):
+    """RoboArena's clients execute every row, others those of their preset."""
+    with serve_policy(Stepping(), KEYS, port=0, config=config) as server, \
+            proxy(server.address, up_to(0.0025), executed=2) as between, \
+            client(between.address) as robot:
+        actions = robot.act(SEEN)           # up to 0.003 rad in the third row
+    assert actions.shape == (3, len(NAMES))
+    np.testing.assert_allclose(actions[:, 0], 0.0 if config else [0.001, 0.002, 0.002], atol=1e-6)
 
 
 def test_a_bare_array_is_held_as_a_bare_array():

@@ -3,8 +3,9 @@
 """
 A proxy between the server of a policy and the client of a robot, in the dialect of both.
 
-Requests go on as they came, and so does each answer whose chunk passed. One that did not comes with
-actions that hold the robot still in place of its own, and says so under a key that clients ignore.
+Requests go on as they came, and so does each answer whose chunk passed, except for actions and
+parts of numbers that nobody judged. One that did not pass comes with actions that hold the robot
+still in place of its own, and says so under a key that clients ignore.
 """
 from __future__ import annotations
 
@@ -78,7 +79,9 @@ class ProxySession:
                 return None     # what there is already is judged
             return self._numbers(answers[-1])
 
+        # RoboArena's clients execute all that they get, whatever the preset says of others.
         checked = self._checker.check(self._numbers(answers[0]), joints, asked=asked,
+                                      executed=0 if self._is_roboarena else None,
                                       sample=sample, told=told)
         self._on_checked(checked)
         return self._answer(answers[checked.choice.index or 0], checked)
@@ -91,18 +94,18 @@ class ProxySession:
 
     def _answer(self, answer: Any, checked: CheckedChunk) -> Any:
         if not isinstance(answer, Mapping):     # RoboArena's bare array has no place for a verdict
-            return np.asarray(checked.actions, np.float32) if checked.held else answer
+            return np.asarray(checked.actions, np.float32) if checked.changed else answer
         mode = str(self._checker.guard.settings.mode)
-        if not checked.held:
+        if not checked.changed:
             return {**answer, VERDICT_KEY: checked.told(mode)}
-        held: dict[str, Any] = {**answer, VERDICT_KEY: checked.told(mode)}
-        place, (*path, last) = held, self._translator.keys.actions
+        changed: dict[str, Any] = {**answer, VERDICT_KEY: checked.told(mode)}
+        place, (*path, last) = changed, self._translator.keys.actions
         for key in path:
             inner = place.get(key)
             place[key] = dict(inner) if isinstance(inner, Mapping) else {}
             place = place[key]
         place[last] = np.asarray(checked.actions, np.float32)
-        return held
+        return changed
 
     def close(self) -> None:
         """Let the server go."""
