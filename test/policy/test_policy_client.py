@@ -155,6 +155,18 @@ def test_a_server_answers_with_what_its_format_reads(space):
             assert (why is None) == (space == fits), why
 
 
+def test_a_server_that_is_started_anew_is_looked_at_anew():
+    """The connection is found to be gone in the middle of a question, and made again."""
+    server = serve_policy(Remembering(), KEYS, port=0, config=PolicyServerConfig())
+    with client(server.address) as asking:
+        asking.act(SEEN)
+        server.close()
+        changed = PolicyServerConfig(action_space=ActionSpace.JOINT_VELOCITY)
+        with serve_policy(Remembering(), KEYS, port=server.port, config=changed):
+            with pytest.raises(PolicyError, match='answers with joint_velocity'):
+                asking.act(SEEN)
+
+
 def test_a_request_that_cannot_be_read_is_told_and_ends_its_client_only():
     with serve_policy(Remembering(), KEYS, port=0) as server, client(server.address) as asking:
         asking.act(SEEN)

@@ -17,6 +17,7 @@ from kinema4d_ros.policy.chunk_guard import ChunkGuard
 from kinema4d_ros.policy.chunk_settings import ChunkSettings
 from kinema4d_ros.policy.wire import (ObservationKeys, PolicyClient, PolicyServerConfig,
                                       serve_policy, serve_proxy, StateKey, Translator)
+from kinema4d_ros.policy.wire.server_config import ActionSpace
 from kinema4d_ros.precheck import decide
 from kinema4d_ros.types import Finding, FindingCode, Severity
 
@@ -154,6 +155,33 @@ def test_a_bare_array_is_held_as_a_bare_array():
             np.testing.assert_allclose(robot.infer(Translator(KEYS).request(SEEN)),
                                        np.tile(HERE, (2, 1)), atol=1e-6)
         server.shutdown()
+
+
+def restarted(server, **options):
+    server.close()
+    return serve_policy(Stepping(), KEYS, port=server.port, **options)
+
+
+@pytest.mark.parametrize(('space', 'words'), [
+    ('joint_velocity', 'answers with joint_velocity'), (None, 'says other things of itself')])
+def test_a_server_that_became_another_one_is_not_asked(space, words):
+    """Its client, who was told of the one before, is let go."""
+    config = PolicyServerConfig(action_space=ActionSpace(space)) if space else None
+    server = serve_policy(Stepping(), KEYS, port=0, config=PolicyServerConfig())
+    with proxy(server.address, up_to(1.0)) as between, client(between.address) as robot:
+        robot.act(SEEN)
+        with restarted(server, config=config):
+            with pytest.raises(PolicyError, match=words):
+                robot.act(SEEN)
+            assert not robot.connection.is_open
+
+
+def test_a_server_that_is_started_again_as_it_was_is_asked_on():
+    server = serve_policy(Stepping(), KEYS, port=0, config=PolicyServerConfig())
+    with proxy(server.address, up_to(1.0)) as between, client(between.address) as robot:
+        robot.act(SEEN)
+        with restarted(server, config=PolicyServerConfig()):
+            assert robot.act(SEEN).shape == (3, len(NAMES))
 
 
 def test_one_robot_has_one_client():

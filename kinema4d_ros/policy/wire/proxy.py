@@ -18,6 +18,7 @@ import numpy as np
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.chunk_check import CheckedChunk, ChunkChecker, VERDICT_KEY
 from kinema4d_ros.policy.wire.client import Connection
+from kinema4d_ros.policy.wire.codec import pack
 from kinema4d_ros.policy.wire.server import PolicyServer
 from kinema4d_ros.policy.wire.server_config import PolicyServerConfig
 from kinema4d_ros.policy.wire.translator import Translator
@@ -42,17 +43,27 @@ class ProxySession:
         self._connection, self._checker, self._translator = connection, checker, translator
         self._joints, self._on_checked = joints, on_checked
         self._is_roboarena = False
+        self._first: bytes | None = None        # frame of the server, which its client has
+        connection.why_refused = self._why_refused
 
     def metadata(self) -> Mapping[str, Any]:
         """Connect, and return the first frame of the policy's server."""
         first = self._connection.open()
-        config = PolicyServerConfig.of(first)
-        if config is not None \
-                and (why := config.why_not(self._checker.reader.form)) is not None:
-            raise PolicyError(f'the policy server {self._connection.address}: {why}')
-        self._is_roboarena = config is not None
         self._checker.reset()
         return first
+
+    def _why_refused(self, metadata: Mapping[str, Any]) -> str | None:
+        """Return why a server is not asked, be it one that the connection was made to anew."""
+        config = PolicyServerConfig.of(metadata)
+        if config is not None \
+                and (why := config.why_not(self._checker.reader.form)) is not None:
+            return why
+        first = pack(metadata)
+        if self._first not in (None, first):
+            return ('it was started anew, and says other things of itself than its client was '
+                    'told; connect again')
+        self._is_roboarena, self._first = config is not None, first
+        return None
 
     def reset(self, request: Mapping[str, Any]) -> None:
         """Pass it on."""
