@@ -160,6 +160,19 @@ class ActionFormat:
             return (wide,)
         return (wide + 6,) if self.rpy else tuple(wide + place for place in _PLACES)
 
+    def clipped(self, actions: np.ndarray) -> np.ndarray:
+        """
+        Return the actions as a client sends them on that has `clip`; the same array if it has none.
+
+        :param actions: (N, one of `widths`) as the policy answers them.
+        """
+        if self.clip is None:
+            return actions
+        out = np.clip(actions, *self.clip)
+        places = [gripper.column % actions.shape[1] for gripper in self.grippers]
+        out[:, places] = actions[:, places]
+        return actions if np.array_equal(out, actions) else out
+
     def split(self, actions: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """
         Return the columns of arm and `joints` in SI units, and positions of gripper joints.
@@ -168,9 +181,7 @@ class ActionFormat:
         :return: (N, columns without those of grippers); name of a joint -> (N,) [rad or m].
         """
         places = [gripper.column % actions.shape[1] for gripper in self.grippers]
-        arm = np.delete(actions, places, axis=1)
-        if self.clip is not None:
-            arm = np.clip(arm, *self.clip)
+        arm = np.delete(self.clipped(actions), places, axis=1)
         if self.scale:
             arm = arm * np.asarray(self.scale)
         if self.offset:

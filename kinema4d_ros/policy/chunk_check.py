@@ -12,7 +12,8 @@ import numpy as np
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.policy.action_chunks import ActionReader
 from kinema4d_ros.policy.chunk_guard import Choice, ChunkMotion, ChunkGuard
-from kinema4d_ros.policy.hold import hold_actions
+from kinema4d_ros.policy.chunk_settings import ChunkExecution, ChunkMode
+from kinema4d_ros.policy.hold import hold_actions, stopped_after
 from kinema4d_ros.policy.plausible import why_implausible
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, Verdict
@@ -28,14 +29,17 @@ class CheckedChunk:
     What a client gets.
 
     :param actions: (N, columns) in the policy's own numbers: the chunk, another sample, or holding
-        still.
+        still. What was not judged is not in it, except in mode monitor: numbers are clipped as the
+        format says, and actions after those that are executed stand still.
     :param held: whether the robot is to hold still.
     :param choice: verdict, path and number of samples.
+    :param changed: whether `actions` are others than those that the policy answered.
     """
 
     actions: np.ndarray
     held: bool
     choice: Choice
+    changed: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -68,7 +72,8 @@ class ChunkChecker:
         Read actions by `reader`, have their motion judged by `guard`.
 
         :param executed: actions of a chunk that the client executes before it asks again, where it
-            executes one chunk after the other; only these are judged. 0 for all.
+            executes one chunk after the other; only these are judged and passed on, and those after
+            them become standing still, so that the chunk keeps its shape. 0 for all.
         """
         self.reader, self.guard, self.executed = reader, guard, executed
         self._before = np.empty((0, min(reader.form.widths)))
@@ -80,6 +85,7 @@ class ChunkChecker:
 
     def check(self, actions: np.ndarray | str, joints: Mapping[str, float], *,
               asked: float | None = None, told: Mapping[str, float] | None = None,
+              executed: int | None = None,
               sample: Callable[[], np.ndarray | str | None] = lambda: None) -> CheckedChunk:
         """
         Return what the client is to execute.
@@ -88,9 +94,13 @@ class ChunkChecker:
         :param joints: where the robot was at the observation [rad or m], by name, of all joints.
         :param asked: steady time of the observation [s]; None for now.
         :param told: the joints that the policy was told, which are compared.
+        :param executed: where this client executes another number than most; 0 for all.
         :param sample: asks for another chunk, (N, columns), or why it is none; None: no more.
         """
         asked = self.guard.clock() if asked is None else asked
+        executed = self.executed if executed is None else executed
+        if self.guard.settings.execution is ChunkExecution.OVERLAPPING:
+            executed = 0
         given: list[np.ndarray | str] = [actions]
 
         def another() -> ChunkMotion | None:
@@ -98,30 +108,35 @@ class ChunkChecker:
             if more is None:
                 return None
             given.append(more)
-            return self._motion(more, joints)
+            return self._motion(more, joints, executed)
 
-        choice = self.guard.choose(self._motion(actions, joints), joints, asked=asked,
-                                   sample=another, told=told)
+        choice = self.guard.choose(self._motion(actions, joints, executed), joints,
+                                   asked=asked, sample=another, told=told)
         chosen = None if choice.index is None else given[choice.index]
         if isinstance(chosen, np.ndarray):
-            self._before = np.asarray(chosen, np.float64)[-_MOST_BEFORE:]
-            return CheckedChunk(chosen, False, choice)
+            out = chosen
+            if self.guard.settings.mode is ChunkMode.ENFORCE:
+                out = self.reader.form.clipped(out)
+                out = stopped_after(self.reader, out, executed) if executed else out
+            self._before = np.asarray(chosen, np.float64)[:executed or None][-_MOST_BEFORE:]
+            return CheckedChunk(out, False, choice, changed=out is not chosen)
         # In mode monitor too: what is no chunk cannot be passed on.
         widths = self.reader.form.widths
         rows, width = next(
             (one.shape for one in given if isinstance(one, np.ndarray) and one.ndim == 2
-             and len(one) and one.shape[1] in widths), (self.executed or 1, min(widths)))
+             and len(one) and one.shape[1] in widths), (executed or 1, min(widths)))
         still = hold_actions(self.reader, self.guard.hold_positions(joints), width, rows)
-        self._before = still[-_MOST_BEFORE:]
-        return CheckedChunk(still, True, choice)
+        self._before = still[:executed or None][-_MOST_BEFORE:]
+        return CheckedChunk(still, True, choice, changed=True)
 
-    def _motion(self, actions: np.ndarray | str, joints: Mapping[str, float]) -> ChunkMotion:
+    def _motion(self, actions: np.ndarray | str, joints: Mapping[str, float], executed: int
+                ) -> ChunkMotion:
         if isinstance(actions, str):
             return actions
         before = self._before if self.reader.form.velocity is not None else None
         try:
-            if self.executed and self.guard.settings.execution == 'sequential':
-                actions = actions[:self.executed]
+            if executed:
+                actions = actions[:executed]
             # Of joints the guard says so itself; a far place might not even be in reach.
             if self.reader.form.tip_link and (why := why_implausible(
                     self.reader, np.asarray(actions, np.float64), joints)) is not None:

@@ -49,6 +49,29 @@ def hold_actions(reader: ActionReader, positions: Mapping[str, float], width: in
     return np.tile(action, (rows, 1))
 
 
+def stopped_after(reader: ActionReader, actions: np.ndarray, executed: int) -> np.ndarray:
+    """
+    Return as many actions, of which those after the first `executed` stay where these lead.
+
+    Changes and velocities become zero; places, positions and grippers are those of the last one.
+
+    :param actions: (N, columns) in the policy's own numbers; the same array if N <= `executed`.
+    """
+    form = reader.form
+    if len(actions) <= executed:
+        return actions
+    width, rest = actions.shape[1], actions[executed - 1].copy()
+    if form.velocity is not None or form.reference is Reference.PREVIOUS:
+        still = hold_actions(reader, dict.fromkeys(reader.robot.joint_names, 0.0), width, 1)[0]
+        places = [gripper.column % width for gripper in form.grippers]
+        columns = np.delete(np.arange(width), places)
+        first = len(columns) - len(form.joints)
+        kept = [columns[first + form.joints.index(name)] for name in form.absolute_joints]
+        changes = np.setdiff1d(columns, kept)
+        rest[changes] = still[changes]
+    return np.vstack([actions[:executed], np.tile(rest, (len(actions) - executed, 1))])
+
+
 def _number(gripper: GripperColumn, positions: Mapping[str, float]) -> float:
     """Return the number that keeps a gripper; open where it has no joints to tell by."""
     parts = [(positions[name] - opened) / (closed - opened)

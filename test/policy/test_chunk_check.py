@@ -6,7 +6,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from robots import ROOT
+from chunk_checks import (ARM, checker, chunk, Clock, FakeJudge, FINGERS, HERE, NAMES, RATE, READY,
+                          ROBOT, verdict)
 
 from kinema4d_ros import ActionFormat, ActionReader, Episode, Reference, Robot, ShadowSimulator
 from kinema4d_ros.errors import ConfigurationError, ObservationError, TrajectoryError
@@ -17,52 +18,7 @@ from kinema4d_ros.policy.chunk_settings import ChunkSettings
 from kinema4d_ros.policy.hold import hold_actions
 from kinema4d_ros.policy.splice import splice, UnderWay
 from kinema4d_ros.precheck import check_tier0, decide, Tier0Settings
-from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, Status
-
-ROBOT = Robot.from_urdf((ROOT / 'urdf' / 'demo_arm.urdf').read_text())
-NAMES = ROBOT.joint_names
-ARM = tuple(name for name in NAMES if 'finger' not in name)
-FINGERS = tuple(name for name in NAMES if 'finger' in name)
-READY = dict(zip(NAMES, (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.02, 0.02)))
-RATE = 10.0
-FORM = ActionFormat(RATE, ARM)
-HERE = np.array([READY[name] for name in ARM])
-
-
-def verdict(status, clearance=None):
-    severity = {Status.PASS: Severity.INFO, Status.FAIL: Severity.FAIL,
-                Status.UNSURE: Severity.UNSURE}[status]
-    return decide({0: [Finding(FindingCode.CONTACT, severity, status.name.lower())]},
-                  required=(0,), min_clearance=clearance)
-
-
-class FakeJudge:
-    """Gives the verdicts that it is made with, one after the other; keeps what it is asked."""
-
-    def __init__(self, *statuses):
-        self.statuses, self.asked = list(statuses), []
-
-    def __call__(self, paths, joints):
-        self.asked.append((list(paths), dict(joints)))
-        given = [self.statuses.pop(0) if self.statuses else Status.PASS for _ in paths]
-        return [one if not isinstance(one, Status) else verdict(one) for one in given]
-
-
-class Clock:
-    def __init__(self):
-        self.time = 100.0
-
-    def __call__(self):
-        return self.time
-
-
-def checker(judge, form=FORM, clock=None, live=None, executed=0, **settings):
-    return ChunkChecker(ActionReader(ROBOT, form), ChunkGuard(
-        ROBOT, judge, ChunkSettings(**settings), clock=clock or Clock(), live=live), executed)
-
-
-def chunk(step=0.01, count=5, start=HERE):
-    return start + step * np.arange(1, count + 1)[:, None]
+from kinema4d_ros.types import FindingCode, JointTrajectory, Status
 
 
 # ---------------------------------------------------------------------- the spliced path

@@ -13,8 +13,10 @@ from websockets.sync.client import connect
 
 from kinema4d_ros import ActionFormat, PolicyObservation
 from kinema4d_ros.errors import ConfigurationError, PolicyError
+from kinema4d_ros.policy import VelocityResponse
 from kinema4d_ros.policy.wire import (Limits, ObservationKeys, PictureKey, PolicyClient,
                                       PolicyServerConfig, serve_policy, StateKey)
+from kinema4d_ros.policy.wire.server_config import ActionSpace
 
 KEYS = ObservationKeys((PictureKey(('observation/image',), 'exterior', (32, 32)),),
                        (StateKey(('observation/state',), ('a', 'b')),))
@@ -141,6 +143,28 @@ def test_a_roboarena_server_of_which_something_is_not_known_is_refused(told, wor
     with faulty_server('none', told) as address, client(address) as policy:
         with pytest.raises(PolicyError, match=words):
             policy.connect()
+
+
+@pytest.mark.parametrize('space', ActionSpace)
+def test_a_server_answers_with_what_its_format_reads(space):
+    for tip in ('', 'tool'):
+        for velocity in (None, VelocityResponse()):
+            why = PolicyServerConfig(action_space=space).why_not(ActionFormat(
+                10.0, () if tip else ('a',), tip_link=tip, velocity=velocity))
+            fits = f'{"cartesian" if tip else "joint"}_{"velocity" if velocity else "position"}'
+            assert (why is None) == (space == fits), why
+
+
+def test_a_server_that_is_started_anew_is_looked_at_anew():
+    """The connection is found to be gone in the middle of a question, and made again."""
+    server = serve_policy(Remembering(), KEYS, port=0, config=PolicyServerConfig())
+    with client(server.address) as asking:
+        asking.act(SEEN)
+        server.close()
+        changed = PolicyServerConfig(action_space=ActionSpace.JOINT_VELOCITY)
+        with serve_policy(Remembering(), KEYS, port=server.port, config=changed):
+            with pytest.raises(PolicyError, match='answers with joint_velocity'):
+                asking.act(SEEN)
 
 
 def test_a_request_that_cannot_be_read_is_told_and_ends_its_client_only():

@@ -17,6 +17,7 @@ from kinema4d_ros.policy.chunk_guard import ChunkGuard
 from kinema4d_ros.policy.chunk_settings import ChunkSettings
 from kinema4d_ros.policy.wire import (ObservationKeys, PolicyClient, PolicyServerConfig,
                                       serve_policy, serve_proxy, StateKey, Translator)
+from kinema4d_ros.policy.wire.server_config import ActionSpace
 from kinema4d_ros.precheck import decide
 from kinema4d_ros.types import Finding, FindingCode, Severity
 
@@ -54,10 +55,10 @@ def up_to(limit):
     return judge
 
 
-def proxy(address, judge, told=None, keys=KEYS, **settings):
+def proxy(address, judge, told=None, keys=KEYS, executed=0, **settings):
     guard = ChunkGuard(ROBOT, judge, ChunkSettings(**settings))
-    return serve_proxy(address, ChunkChecker(ActionReader(ROBOT, FORM), guard), Translator(keys),
-                       port=0, timeout=2.0, connect_timeout=2.0,
+    return serve_proxy(address, ChunkChecker(ActionReader(ROBOT, FORM), guard, executed),
+                       Translator(keys), port=0, timeout=2.0, connect_timeout=2.0,
                        on_checked=(told if told is not None else []).append)
 
 
@@ -131,6 +132,17 @@ def test_roboarena_goes_through():
         assert robot.config == PolicyServerConfig() and policy.begun[0] == ('stack', 7)
 
 
+@pytest.mark.parametrize('config', [PolicyServerConfig(), None], ids=['roboarena', 'openpi'])
+def test_rows_that_nobody_judged_do_not_reach_the_client(config):
+    """RoboArena's clients execute every row, others those of their preset."""
+    with serve_policy(Stepping(), KEYS, port=0, config=config) as server, \
+            proxy(server.address, up_to(0.0025), executed=2) as between, \
+            client(between.address) as robot:
+        actions = robot.act(SEEN)           # up to 0.003 rad in the third row
+    assert actions.shape == (3, len(NAMES))
+    np.testing.assert_allclose(actions[:, 0], 0.0 if config else [0.001, 0.002, 0.002], atol=1e-6)
+
+
 def test_a_bare_array_is_held_as_a_bare_array():
     def bare(socket):
         socket.send(msgpack.packb({}))
@@ -143,6 +155,33 @@ def test_a_bare_array_is_held_as_a_bare_array():
             np.testing.assert_allclose(robot.infer(Translator(KEYS).request(SEEN)),
                                        np.tile(HERE, (2, 1)), atol=1e-6)
         server.shutdown()
+
+
+def restarted(server, **options):
+    server.close()
+    return serve_policy(Stepping(), KEYS, port=server.port, **options)
+
+
+@pytest.mark.parametrize(('space', 'words'), [
+    ('joint_velocity', 'answers with joint_velocity'), (None, 'says other things of itself')])
+def test_a_server_that_became_another_one_is_not_asked(space, words):
+    """Its client, who was told of the one before, is let go."""
+    config = PolicyServerConfig(action_space=ActionSpace(space)) if space else None
+    server = serve_policy(Stepping(), KEYS, port=0, config=PolicyServerConfig())
+    with proxy(server.address, up_to(1.0)) as between, client(between.address) as robot:
+        robot.act(SEEN)
+        with restarted(server, config=config):
+            with pytest.raises(PolicyError, match=words):
+                robot.act(SEEN)
+            assert not robot.connection.is_open
+
+
+def test_a_server_that_is_started_again_as_it_was_is_asked_on():
+    server = serve_policy(Stepping(), KEYS, port=0, config=PolicyServerConfig())
+    with proxy(server.address, up_to(1.0)) as between, client(between.address) as robot:
+        robot.act(SEEN)
+        with restarted(server, config=PolicyServerConfig()):
+            assert robot.act(SEEN).shape == (3, len(NAMES))
 
 
 def test_one_robot_has_one_client():

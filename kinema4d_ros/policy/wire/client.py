@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -65,6 +65,8 @@ class Connection:
         self._limits, self._socket = limits, None
         self.metadata: Mapping[str, Any] = {}
         self.connected = 0                      # how often it was
+        #: why a server that says this of itself is not asked; of each connection, the later too
+        self.why_refused: Callable[[Mapping[str, Any]], str | None] = lambda metadata: None
 
     @property
     def is_open(self) -> bool:
@@ -75,7 +77,7 @@ class Connection:
         """
         Connect, unless it is, and return what the server says of itself.
 
-        :raises PolicyError: there is no server, or it does not speak as one.
+        :raises PolicyError: there is no server, it does not speak as one, or `why_refused` says so.
         """
         if self._socket is not None:
             return self.metadata
@@ -95,6 +97,8 @@ class Connection:
             if not isinstance(metadata, Mapping):
                 raise PolicyError(f'the first frame of {self.address} is no description of the '
                                   'server: it speaks another protocol than that of openpi')
+            if (why := self.why_refused(metadata)) is not None:
+                raise PolicyError(f'the policy server {self.address}: {why}')
         except PolicyError:
             self.close()
             raise
@@ -194,8 +198,9 @@ class PolicyClient:
         self._translator = Translator(keys, robot, limits)
         self.connection = Connection(address, api_key=api_key, timeout=timeout,
                                      connect_timeout=connect_timeout, limits=limits)
+        self.connection.why_refused = self._why_refused
         self.config: PolicyServerConfig | None = None
-        self.session, self._configured = str(uuid.uuid4()), 0
+        self.session = str(uuid.uuid4())
         self.latency = float('nan')     # [s] of the last answer
 
     def __enter__(self) -> PolicyClient:
@@ -213,14 +218,14 @@ class PolicyClient:
 
         :raises PolicyError: there is no server, or what it declares is not what we execute.
         """
-        metadata = self.connection.open()
-        if self._configured != self.connection.connected:
-            config = PolicyServerConfig.of(metadata)
-            if config is not None and (why := config.why_not(self.action_format)) is not None:
-                self.close()
-                raise PolicyError(f'the policy server {self.connection.address}: {why}')
-            self.config, self._configured = config, self.connection.connected
-        return metadata
+        return self.connection.open()
+
+    def _why_refused(self, metadata: Mapping[str, Any]) -> str | None:
+        config = PolicyServerConfig.of(metadata)
+        if config is not None and (why := config.why_not(self.action_format)) is not None:
+            return why
+        self.config = config
+        return None
 
     def reset(self, instruction: str, seed: int) -> None:
         """

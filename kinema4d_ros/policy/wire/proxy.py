@@ -3,8 +3,9 @@
 """
 A proxy between the server of a policy and the client of a robot, in the dialect of both.
 
-Requests go on as they came, and so does each answer whose chunk passed. One that did not comes with
-actions that hold the robot still in place of its own, and says so under a key that clients ignore.
+Requests go on as they came, and so does each answer whose chunk passed, except for actions and
+parts of numbers that nobody judged. One that did not pass comes with actions that hold the robot
+still in place of its own, and says so under a key that clients ignore.
 """
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import numpy as np
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.chunk_check import CheckedChunk, ChunkChecker, VERDICT_KEY
 from kinema4d_ros.policy.wire.client import Connection
+from kinema4d_ros.policy.wire.codec import pack
 from kinema4d_ros.policy.wire.server import PolicyServer
 from kinema4d_ros.policy.wire.server_config import PolicyServerConfig
 from kinema4d_ros.policy.wire.translator import Translator
@@ -41,17 +43,27 @@ class ProxySession:
         self._connection, self._checker, self._translator = connection, checker, translator
         self._joints, self._on_checked = joints, on_checked
         self._is_roboarena = False
+        self._first: bytes | None = None        # frame of the server, which its client has
+        connection.why_refused = self._why_refused
 
     def metadata(self) -> Mapping[str, Any]:
         """Connect, and return the first frame of the policy's server."""
         first = self._connection.open()
-        config = PolicyServerConfig.of(first)
-        if config is not None \
-                and (why := config.why_not(self._checker.reader.form)) is not None:
-            raise PolicyError(f'the policy server {self._connection.address}: {why}')
-        self._is_roboarena = config is not None
         self._checker.reset()
         return first
+
+    def _why_refused(self, metadata: Mapping[str, Any]) -> str | None:
+        """Return why a server is not asked, be it one that the connection was made to anew."""
+        config = PolicyServerConfig.of(metadata)
+        if config is not None \
+                and (why := config.why_not(self._checker.reader.form)) is not None:
+            return why
+        first = pack(metadata)
+        if self._first not in (None, first):
+            return ('it was started anew, and says other things of itself than its client was '
+                    'told; connect again')
+        self._is_roboarena, self._first = config is not None, first
+        return None
 
     def reset(self, request: Mapping[str, Any]) -> None:
         """Pass it on."""
@@ -78,7 +90,9 @@ class ProxySession:
                 return None     # what there is already is judged
             return self._numbers(answers[-1])
 
+        # RoboArena's clients execute all that they get, whatever the preset says of others.
         checked = self._checker.check(self._numbers(answers[0]), joints, asked=asked,
+                                      executed=0 if self._is_roboarena else None,
                                       sample=sample, told=told)
         self._on_checked(checked)
         return self._answer(answers[checked.choice.index or 0], checked)
@@ -91,18 +105,18 @@ class ProxySession:
 
     def _answer(self, answer: Any, checked: CheckedChunk) -> Any:
         if not isinstance(answer, Mapping):     # RoboArena's bare array has no place for a verdict
-            return np.asarray(checked.actions, np.float32) if checked.held else answer
+            return np.asarray(checked.actions, np.float32) if checked.changed else answer
         mode = str(self._checker.guard.settings.mode)
-        if not checked.held:
+        if not checked.changed:
             return {**answer, VERDICT_KEY: checked.told(mode)}
-        held: dict[str, Any] = {**answer, VERDICT_KEY: checked.told(mode)}
-        place, (*path, last) = held, self._translator.keys.actions
+        changed: dict[str, Any] = {**answer, VERDICT_KEY: checked.told(mode)}
+        place, (*path, last) = changed, self._translator.keys.actions
         for key in path:
             inner = place.get(key)
             place[key] = dict(inner) if isinstance(inner, Mapping) else {}
             place = place[key]
         place[last] = np.asarray(checked.actions, np.float32)
-        return held
+        return changed
 
     def close(self) -> None:
         """Let the server go."""

@@ -79,6 +79,9 @@ class PolicyServerConfig:
         if self.action_space.startswith('cartesian') != bool(form.tip_link):
             return (f'the server answers with {self.action_space}, and the action format has '
                     f'{"places of " + form.tip_link if form.tip_link else "joints only"}')
+        if self.action_space.endswith('velocity') != (form.velocity is not None):
+            return (f'the server answers with {self.action_space}, and the action format has '
+                    f'{"positions" if form.velocity is None else "velocities"}')
         return None
 
 
