@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from kinema4d_ros.policy.closed_loop.records import read_records, RecordFile
 from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
 from kinema4d_ros.policy.wire import preset_keys, serve_policy
 from kinema4d_ros.policy.wire.pictures import resized_with_pad
+from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
 
 GOOD = str(find_episode('libero_object_0_0_success'))
@@ -53,6 +55,10 @@ class KillsItsProcess(StillPolicy):
 
 def killing(context, folder, times='1'):
     return KillsItsProcess(context.robot, folder, int(times))
+
+
+def tuned(context, file):
+    return StillPolicy(context.robot)
 
 
 def broken(context):
@@ -211,6 +217,60 @@ def test_other_settings_are_not_mixed_into_the_records(tmp_path):
     longer = dataclasses.replace(SHORT, executed=4)
     with pytest.raises(ConfigurationError, match='executed was 0, is 4'):
         run_rollouts(runs, longer, tmp_path, jobs=0)
+
+
+def test_another_policy_of_the_same_name_is_not_answered_by_the_records(tmp_path):
+    run_rollouts(planned_runs({'a': 'recorded'}, [GOOD]), SHORT, tmp_path, jobs=0)
+    with pytest.raises(ConfigurationError, match='the policy was recorded, is still'):
+        run_rollouts(planned_runs({'a': 'still'}, [GOOD]), SHORT, tmp_path, jobs=0)
+
+
+def test_other_contents_of_files_are_not_mixed_into_the_records(tmp_path, monkeypatch):
+    """Of the start, the rubric, the view and the policy's options; each by its content."""
+    start = tmp_path / 'start.mcap'
+    shutil.copy(GOOD, start)
+    files = {'goal': 'rubrics/lift.yaml', 'wrist': 'views/libero.yaml'}
+    for name, place in files.items():
+        shutil.copy(share_dir() / 'config' / place, tmp_path / f'{name}.yaml')
+    option = tmp_path / 'weights.npz'
+    option.write_bytes(b'some')
+    settings = dataclasses.replace(SHORT, **{name: str(tmp_path / f'{name}.yaml')
+                                             for name in files})
+    runs = planned_runs({'a': f'{HERE}:tuned?file={option}'}, [str(start)])
+    run_rollouts(runs, settings, tmp_path, jobs=0)
+    run_rollouts(runs, settings, tmp_path, jobs=0)      # nothing is other
+    for path, name in ((tmp_path / 'goal.yaml', 'goal'), (tmp_path / 'wrist.yaml', 'wrist'),
+                       (option, 'policy file')):
+        before = path.read_bytes()
+        path.write_bytes(before + b'\n# tuned\n')
+        with pytest.raises(ConfigurationError, match=f'the file of {name} has another content'):
+            run_rollouts(runs, settings, tmp_path, jobs=0)
+        path.write_bytes(before)
+    shutil.copy(MISSED, start)
+    with pytest.raises(ConfigurationError, match='the file of start has another content'):
+        run_rollouts(runs, settings, tmp_path, jobs=0)
+
+
+@pytest.mark.parametrize('name', ['package', 'fingerprint'])
+def test_records_of_another_version_are_not_mixed(tmp_path, name):
+    runs = planned_runs({'a': 'still'}, [GOOD])
+    run_rollouts(runs, SHORT, tmp_path, jobs=0)
+    path = tmp_path / 'records.jsonl'
+    line = json.loads(path.read_text())
+    line['world_version'] = json.dumps({**json.loads(line['world_version']), name: '0.0.1'})
+    path.write_text(json.dumps(line) + '\n')
+    with pytest.raises(ConfigurationError, match=f'{name} was 0.0.1'):
+        run_rollouts(runs, SHORT, tmp_path, jobs=0)
+
+
+def test_two_starts_of_one_name_are_refused(tmp_path):
+    """They would have one record, of which the later run wins."""
+    paths = [tmp_path / folder / 's.mcap' for folder in 'AB']
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(GOOD, path)
+    with pytest.raises(ConfigurationError, match=f'{paths[0]} and {paths[1]}'):
+        run_rollouts(planned_runs({'a': 'still'}, map(str, paths)), SHORT, tmp_path, jobs=0)
 
 
 def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):

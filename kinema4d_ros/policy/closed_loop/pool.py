@@ -19,8 +19,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.errors import ConfigurationError, Kinema4DError, PolicyError
 from kinema4d_ros.policy.closed_loop.one_run import RunMaker
 from kinema4d_ros.policy.closed_loop.plan import PlannedRun, RolloutSettings
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord, RunEnd
@@ -52,8 +53,8 @@ class _Process:
         self.run: PlannedRun | None = None
         self.send(settings)
 
-    def send(self, message: RolloutSettings | PlannedRun) -> None:
-        """Send settings, once, or a run."""
+    def send(self, message: Any) -> None:
+        """Send settings, once; then runs to make, or a list of those to check."""
         self.pipe.send_bytes(json.dumps(to_plain(message)).encode())
 
     def give(self, run: PlannedRun) -> None:
@@ -102,6 +103,23 @@ class LocalPool:
             process.end(at_once=kind is not None or process.run is not None)
         self._processes.clear()
 
+    def check(self, runs: Sequence[PlannedRun]) -> str:
+        """
+        Check a plan as `RunMaker.check`, in the process that makes its first run.
+
+        :raises ConfigurationError: no run of the plan can be made.
+        """
+        process = _Process(self._settings, self._jobs == 1)
+        self._processes.append(process)
+        try:
+            process.send(list(runs))
+            text = process.pipe.recv_bytes().decode()
+        except (EOFError, OSError) as error:
+            self._processes.remove(process)
+            raise PolicyError('the process that is to make the runs ended while it loaded what '
+                              f'they need: {process.end()}') from error
+        return read_check(text)
+
     def records(self, runs: Sequence[PlannedRun]) -> Iterator[RolloutRecord]:
         """Yield the record of each run when it is over, in the order in which they end."""
         waiting = deque(runs)
@@ -144,6 +162,28 @@ class LocalPool:
         return tuple(each.child.pid for each in self._processes)
 
 
+def answer_check(maker: RunMaker, runs: Sequence[PlannedRun]) -> str:
+    """Check a plan, and return what comes of it as JSON."""
+    try:
+        return json.dumps({'fingerprint': maker.check(runs)})
+    except Kinema4DError as error:
+        return json.dumps({'refused': str(error)})
+    except Exception as error:      # of a model of anybody's
+        return json.dumps({'refused': f'{type(error).__name__}: {error}'})
+
+
+def read_check(text: str) -> str:
+    """
+    Return the fingerprint that `answer_check` tells.
+
+    :raises ConfigurationError: the plan was refused.
+    """
+    answer = json.loads(text)
+    if 'refused' in answer:
+        raise ConfigurationError(answer['refused'])
+    return str(answer['fingerprint'])
+
+
 def lost(run: PlannedRun, settings: RolloutSettings, why: str) -> RolloutRecord:
     """Return the record of a run that gave no result."""
     return RolloutRecord(run.policy, '', Path(run.start).stem, run.seed, settings.world_name,
@@ -167,9 +207,14 @@ def serve(pipe: Connection) -> None:
                 message = pipe.recv_bytes()
             except (EOFError, OSError):
                 return
-            record = maker(from_plain(PlannedRun, json.loads(message), 'run'))
+            asked = json.loads(message)
+            if isinstance(asked, list):
+                answer = answer_check(maker, [from_plain(PlannedRun, run, 'run')
+                                              for run in asked])
+            else:
+                answer = maker(from_plain(PlannedRun, asked, 'run')).to_json()
             try:
-                pipe.send_bytes(record.to_json().encode())
+                pipe.send_bytes(answer.encode())
             except OSError as error:
                 raise PolicyError('whoever wanted the record has gone') from error
 

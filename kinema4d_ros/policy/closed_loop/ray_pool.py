@@ -11,7 +11,7 @@ from typing import Any
 from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.policy.closed_loop.one_run import RunMaker
 from kinema4d_ros.policy.closed_loop.plan import PlannedRun, RolloutSettings
-from kinema4d_ros.policy.closed_loop.pool import lost
+from kinema4d_ros.policy.closed_loop.pool import answer_check, lost, read_check
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.serialization import from_plain, to_plain
 
@@ -25,6 +25,11 @@ class RunActor:
     def __init__(self, settings: str) -> None:
         """Read the settings."""
         self._maker = RunMaker(from_plain(RolloutSettings, json.loads(settings), 'settings'))
+
+    def check(self, runs: str) -> str:
+        """Check a plan."""
+        return answer_check(self._maker, [from_plain(PlannedRun, run, 'run')
+                                          for run in json.loads(runs)])
 
     def make(self, run: str) -> str:
         """Make a run, and return its record."""
@@ -67,6 +72,22 @@ class RayPool:
                  trace: TracebackType | None) -> None:
         """Leave the cluster; its processes that work for us end."""
         self._ray.shutdown()
+
+    def check(self, runs: Sequence[PlannedRun]) -> str:
+        """
+        Check a plan as `RunMaker.check`, on a node.
+
+        :raises ConfigurationError: no run of the plan can be made.
+        """
+        ray = self._ray
+        checker = ray.remote(num_cpus=1)(RunActor).remote(json.dumps(to_plain(self._settings)))
+        try:
+            return read_check(ray.get(checker.check.remote(json.dumps(to_plain(list(runs))))))
+        except ray.exceptions.RayError as error:
+            raise PolicyError('the process that is to make the runs ended while it loaded what '
+                              f'they need: {type(error).__name__}') from error
+        finally:
+            ray.kill(checker)
 
     def records(self, runs: Sequence[PlannedRun]) -> Iterator[RolloutRecord]:
         """Yield the record of each run when it is over, in the order in which they end."""
