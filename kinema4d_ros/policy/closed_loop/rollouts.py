@@ -3,6 +3,7 @@
 """A whole plan: what has a record is kept, the rest is run, each record written as it comes."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ RolloutProgress = Callable[[RolloutRecord | None, int, int], None]
 
 
 def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: str | Path, *,
-                 jobs: int = 1, ray: str = '',
+                 jobs: int = 1, ray: str = '', run_timeout: float = 0.0,
                  progress: RolloutProgress = lambda *_: None) -> list[RolloutRecord]:
     """
     Make the runs of a plan that have no record in a folder, and return all of the plan.
@@ -32,19 +33,24 @@ def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: 
     :param jobs: processes on this machine; 0 makes the runs in this process, one by one. With
         `ray`, processes at most, and 0 for as many as the cluster has processors.
     :param ray: address of a Ray cluster in place of them, `local` for one that is started here.
+    :param run_timeout: [s] after which the process of a run is ended and the run has no result; 0
+        for never. It needs processes.
     :raises PolicyError: the records cannot be read or written.
     :raises ConfigurationError: the folder has records of other settings, files, policies, weights
         or versions of this package; two runs would have one record; or no run can be made.
     """
     if jobs < 0:
         raise ConfigurationError(f'jobs must be 0 or more, got {jobs}')
+    if not 0 <= run_timeout < math.inf or (run_timeout and not jobs and not ray):
+        raise ConfigurationError('run_timeout must be 0 s or more, and more needs a process that '
+                                 f'can be ended, got {run_timeout} with {jobs} jobs')
     wanted = _by_key(runs, settings)
     with ExitStack() as stack:
         file = stack.enter_context(RecordFile(folder))
         done = {record.key: record for record in file.before
                 if not record.error and record.key in wanted}
         left = [run for key, run in wanted.items() if key not in done]
-        maker = stack.enter_context(_maker(settings, jobs, ray, len(left)))
+        maker = stack.enter_context(_maker(settings, jobs, ray, len(left), run_timeout))
         fingerprint = maker.check(left or runs)
         for key, record in done.items():
             why = why_other(record, wanted[key], settings, fingerprint)
@@ -70,15 +76,15 @@ class _Maker(Protocol):
         """Yield the record of each run when it is over."""
 
 
-def _maker(settings: RolloutSettings, jobs: int, ray: str,
-           runs: int) -> AbstractContextManager[_Maker]:
+def _maker(settings: RolloutSettings, jobs: int, ray: str, runs: int,
+           timeout: float) -> AbstractContextManager[_Maker]:
     if ray:
         from kinema4d_ros.policy.closed_loop.ray_pool import RayPool
 
-        return RayPool(settings, ray, jobs)
+        return RayPool(settings, ray, jobs, timeout)
     if jobs == 0:
         return RunMaker(settings)
-    return LocalPool(settings, max(1, min(jobs, runs)))
+    return LocalPool(settings, max(1, min(jobs, runs)), timeout)
 
 
 def _by_key(runs: Sequence[PlannedRun],
