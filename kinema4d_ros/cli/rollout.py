@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +94,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument('--jobs', type=int, default=0, metavar='N',
                      help='processes (default half of the processors, on Ray all of them; a GPU '
                           'serves one)')
+    how.add_argument('--run-timeout', type=float, default=0.0, metavar='S',
+                     help='a run that takes longer gives no result, and its process is ended with '
+                          'all that it started (default 0: it may hang for ever)')
     how.add_argument('--ray', default='', metavar='ADDRESS',
                      help='on a Ray cluster (the extra [cluster]) in place of processes; `local` '
                           'for one on this machine')
@@ -127,10 +132,10 @@ def run(options: argparse.Namespace) -> Exit:
                         [str(find_episode(name)) for name in options.start], options.seeds)
     jobs = options.jobs or (0 if options.ray else max(1, (os.cpu_count() or 2) // 2))
     show.say_first_run()
-    with progress() as report:
+    with progress() as report, ended_by_sigterm():
         try:
             records = run_rollouts(runs, settings, out, jobs=jobs, ray=options.ray,
-                                   progress=report)
+                                   run_timeout=options.run_timeout, progress=report)
         except KeyboardInterrupt:
             print(f'\nstopped; what is done is in {out}, and the same command goes on from there',
                   file=sys.stderr)
@@ -144,6 +149,19 @@ def run(options: argparse.Namespace) -> Exit:
     for record in failed[:3]:
         print(f'no result: {record.policy} from {record.start}: {record.error}', file=sys.stderr)
     return Exit.FAIL if failed else Exit.PASS
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as of `timeout` and batch systems, end the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield      # where signals cannot be handled
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -94,6 +94,22 @@ class PolicyPreset:
     pictures: Mapping[str, PresetPicture] = field(default_factory=dict)
     state: tuple[PresetState, ...] = ()
 
+    @staticmethod
+    def path(name: str | Path) -> Path:
+        """
+        Return the file of a preset.
+
+        :raises ConfigurationError: there is none.
+        """
+        path = Path(name).expanduser()
+        if path.suffix in ('.yaml', '.yml') and path.is_file():
+            return path
+        known = policy_presets()
+        if str(name) not in known:
+            raise ConfigurationError(f'there is no policy preset {str(name)!r}; name a YAML '
+                                     f'file, or one of {", ".join(sorted(known))}')
+        return known[str(name)]
+
     @classmethod
     def load(cls, name: str | Path) -> PolicyPreset:
         """
@@ -101,13 +117,7 @@ class PolicyPreset:
 
         :raises ConfigurationError: there is none, or it is not as it is described here.
         """
-        path = Path(name).expanduser()
-        if not (path.suffix in ('.yaml', '.yml') and path.is_file()):
-            known = policy_presets()
-            if str(name) not in known:
-                raise ConfigurationError(f'there is no policy preset {str(name)!r}; name a YAML '
-                                         f'file, or one of {", ".join(sorted(known))}')
-            path = known[str(name)]
+        path = cls.path(name)
         try:
             if path.stat().st_size > _MOST_TEXT:
                 raise ConfigurationError(f'the policy preset {path} is larger than {_MOST_TEXT} '

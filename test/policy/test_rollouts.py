@@ -5,9 +5,11 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from kinema4d_ros.policy.closed_loop.records import read_records, RecordFile
 from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
 from kinema4d_ros.policy.wire import preset_keys, serve_policy
 from kinema4d_ros.policy.wire.pictures import resized_with_pad
+from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
 
 GOOD = str(find_episode('libero_object_0_0_success'))
@@ -53,6 +56,28 @@ class KillsItsProcess(StillPolicy):
 
 def killing(context, folder, times='1'):
     return KillsItsProcess(context.robot, folder, int(times))
+
+
+class Hangs(StillPolicy):
+    """Starts a process, and then answers never."""
+
+    def __init__(self, robot, folder):
+        super().__init__(robot)
+        self.folder = folder
+
+    def act(self, observation):
+        started = subprocess.Popen(['sleep', '1000'])
+        Path(self.folder, 'started').write_text(str(started.pid))
+        print('it hangs', file=sys.stderr, flush=True)
+        threading.Event().wait()
+
+
+def hanging(context, folder):
+    return Hangs(context.robot, folder)
+
+
+def tuned(context, file):
+    return StillPolicy(context.robot)
 
 
 def broken(context):
@@ -213,6 +238,60 @@ def test_other_settings_are_not_mixed_into_the_records(tmp_path):
         run_rollouts(runs, longer, tmp_path, jobs=0)
 
 
+def test_another_policy_of_the_same_name_is_not_answered_by_the_records(tmp_path):
+    run_rollouts(planned_runs({'a': 'recorded'}, [GOOD]), SHORT, tmp_path, jobs=0)
+    with pytest.raises(ConfigurationError, match='the policy was recorded, is still'):
+        run_rollouts(planned_runs({'a': 'still'}, [GOOD]), SHORT, tmp_path, jobs=0)
+
+
+def test_other_contents_of_files_are_not_mixed_into_the_records(tmp_path, monkeypatch):
+    """Of the start, the rubric, the view and the policy's options; each by its content."""
+    start = tmp_path / 'start.mcap'
+    shutil.copy(GOOD, start)
+    files = {'goal': 'rubrics/lift.yaml', 'wrist': 'views/libero.yaml'}
+    for name, place in files.items():
+        shutil.copy(share_dir() / 'config' / place, tmp_path / f'{name}.yaml')
+    option = tmp_path / 'weights.npz'
+    option.write_bytes(b'some')
+    settings = dataclasses.replace(SHORT, **{name: str(tmp_path / f'{name}.yaml')
+                                             for name in files})
+    runs = planned_runs({'a': f'{HERE}:tuned?file={option}'}, [str(start)])
+    run_rollouts(runs, settings, tmp_path, jobs=0)
+    run_rollouts(runs, settings, tmp_path, jobs=0)      # nothing is other
+    for path, name in ((tmp_path / 'goal.yaml', 'goal'), (tmp_path / 'wrist.yaml', 'wrist'),
+                       (option, 'policy file')):
+        before = path.read_bytes()
+        path.write_bytes(before + b'\n# tuned\n')
+        with pytest.raises(ConfigurationError, match=f'the file of {name} has another content'):
+            run_rollouts(runs, settings, tmp_path, jobs=0)
+        path.write_bytes(before)
+    shutil.copy(MISSED, start)
+    with pytest.raises(ConfigurationError, match='the file of start has another content'):
+        run_rollouts(runs, settings, tmp_path, jobs=0)
+
+
+@pytest.mark.parametrize('name', ['package', 'fingerprint'])
+def test_records_of_another_version_are_not_mixed(tmp_path, name):
+    runs = planned_runs({'a': 'still'}, [GOOD])
+    run_rollouts(runs, SHORT, tmp_path, jobs=0)
+    path = tmp_path / 'records.jsonl'
+    line = json.loads(path.read_text())
+    line['world_version'] = json.dumps({**json.loads(line['world_version']), name: '0.0.1'})
+    path.write_text(json.dumps(line) + '\n')
+    with pytest.raises(ConfigurationError, match=f'{name} was 0.0.1'):
+        run_rollouts(runs, SHORT, tmp_path, jobs=0)
+
+
+def test_two_starts_of_one_name_are_refused(tmp_path):
+    """They would have one record, of which the later run wins."""
+    paths = [tmp_path / folder / 's.mcap' for folder in 'AB']
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(GOOD, path)
+    with pytest.raises(ConfigurationError, match=f'{paths[0]} and {paths[1]}'):
+        run_rollouts(planned_runs({'a': 'still'}, map(str, paths)), SHORT, tmp_path, jobs=0)
+
+
 def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):
     """Its run is made again by another one; a run that always kills is left for later."""
     once, always = tmp_path / 'once', tmp_path / 'always'
@@ -239,6 +318,22 @@ def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path
     assert 'cannot be loaded' in nowhere.error
     assert [each.key for each in read_records(tmp_path)] == [
         each.key for each in (still, once, nowhere)]
+
+
+def test_more_jobs_than_a_cluster_has_processors_do_not_wait_for_each_other(tmp_path, monkeypatch):
+    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+    cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})
+    try:
+        runs = planned_runs({'a': 'still', 'hangs': f'{HERE}:hanging?folder={tmp_path}',
+                             'c': 'still'}, [GOOD])
+        a, hangs, c = run_rollouts(runs, SHORT, tmp_path, jobs=3, ray=cluster.address,
+                                   run_timeout=30.0)
+    finally:
+        cluster.shutdown()
+    assert not a.error and not c.error and 'longer than --run-timeout' in hangs.error
 
 
 def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
@@ -363,22 +458,41 @@ def children_of(parent):
     return found
 
 
-def test_ctrl_c_ends_the_processes_and_keeps_the_records(tmp_path):
-    """The first run is recorded; then comes the signal, and no process is left."""
+@pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_processes_and_keeps_the_records(tmp_path, sent):
+    """The first run is recorded; then no process is left, nor what a policy started in it."""
     child = subprocess.Popen(
         [sys.executable, '-c', 'from kinema4d_ros.cli.main import main; raise SystemExit(main())',
-         'rollout', 'a=still', 'b=still', 'c=still', 'd=still', '--start', GOOD, '--out',
-         str(tmp_path), '--horizon', '30', '--jobs', '1'], stderr=subprocess.PIPE, text=True,
-        start_new_session=True)
+         'rollout', 'a=still', f'b={HERE}:hanging?folder={tmp_path}', '--start', GOOD, '--out',
+         str(tmp_path), '--horizon', '0.4', '--jobs', '1'], stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)})
     try:
         lines = iter(child.stderr.readline, '')
-        assert any('1 of 4 runs (1 failure)' in line for line in lines)
+        assert any('hangs' in line for line in lines)
         workers = children_of(child.pid)
         assert len(workers) == 1
-        child.send_signal(signal.SIGINT)
+        child.send_signal(sent)
         _, said = child.communicate(timeout=60)
     finally:
         child.kill()
     assert child.returncode == 130 and 'goes on from there' in said
-    assert 1 <= len(read_records(tmp_path)) < 4
-    assert not any(Path(f'/proc/{each}').exists() for each in workers)
+    assert [each.policy for each in read_records(tmp_path)] == ['a']
+    assert not any(map(is_running, [*workers, int((tmp_path / 'started').read_text())]))
+
+
+def is_running(process):
+    """Return whether there is a process that is more than an entry nobody has collected."""
+    try:
+        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def test_a_policy_that_hangs_is_ended_and_has_no_result(tmp_path):
+    runs = planned_runs({'still': 'still', 'hangs': f'{HERE}:hanging?folder={tmp_path}'}, [GOOD])
+    still, hangs = run_rollouts(runs, SHORT, tmp_path, jobs=1, run_timeout=4.0)
+    assert 'longer than --run-timeout, 4 s' in hangs.error and not still.error
+    assert not is_running(int((tmp_path / 'started').read_text()))
+    with pytest.raises(ConfigurationError, match='needs a process'):
+        run_rollouts(runs, SHORT, tmp_path, jobs=0, run_timeout=1.0)

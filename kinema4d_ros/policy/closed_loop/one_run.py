@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 import traceback
+from collections.abc import Iterator, Sequence
 from datetime import datetime, UTC
 from pathlib import Path
 from types import TracebackType
 
-from kinema4d_ros import __version__
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError
 from kinema4d_ros.policy.closed_loop.film import film_run, Filmed
@@ -20,6 +19,7 @@ from kinema4d_ros.policy.closed_loop.plan import PlannedRun, RolloutSettings
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord, RunEnd
 from kinema4d_ros.policy.closed_loop.run import run_task
 from kinema4d_ros.policy.closed_loop.starts import goal_of, task_of
+from kinema4d_ros.policy.closed_loop.version import world_version
 from kinema4d_ros.policy.closed_loop.views import views_of
 from kinema4d_ros.policy.closed_loop.world import PredictedWorld
 from kinema4d_ros.policy.types import TaskOutcome, TaskWorld
@@ -55,6 +55,10 @@ class RunMaker:
             simulator.close()
         self._simulators.clear()
 
+    def records(self, runs: Sequence[PlannedRun]) -> Iterator[RolloutRecord]:
+        """Yield the record of each run when it is over, in order."""
+        yield from map(self, runs)
+
     def __call__(self, planned: PlannedRun) -> RolloutRecord:
         """
         Make a run, and return its record; what goes wrong is in it.
@@ -75,6 +79,14 @@ class RunMaker:
                                        f'{traceback.format_exc()[-_MOST_ERROR:]}')
         return dataclasses.replace(record, wall_seconds=time.perf_counter() - began)
 
+    def check(self, runs: Sequence[PlannedRun]) -> str:
+        """
+        Load what the first run of a plan needs; return the fingerprint of the model's weights.
+
+        :raises Kinema4DError: it cannot be loaded, so no run of the plan can be made.
+        """
+        return fingerprint_of(self._simulator(Episode.open(runs[0].start)))
+
     def _made(self, planned: PlannedRun, record: RolloutRecord) -> RolloutRecord:
         settings = self.settings
         episode = Episode.open(planned.start)
@@ -88,7 +100,8 @@ class RunMaker:
             world = self._predicted(episode, simulator, planned.seed)
         else:
             world = make_world(settings.world, context)
-        record = dataclasses.replace(record, world_version=world_version(settings, simulator))
+        record = dataclasses.replace(record, world_version=world_version(
+            settings, fingerprint_of(simulator), planned))
         if (settings.episodes or settings.videos) and not isinstance(world, Filmed):
             raise ConfigurationError(f'the world {settings.world} cannot show a run once more (it '
                                      'has no film), so there is no episode or video of it')
@@ -147,9 +160,6 @@ def make_simulator(robot: Robot, settings: RolloutSettings) -> ShadowSimulator:
                            settings=PrecheckSettings(physics=rules))
 
 
-def world_version(settings: RolloutSettings, simulator: ShadowSimulator) -> str:
-    """Return what the predictions of a world depend on; records of two versions are not mixed."""
-    model = simulator.world_model
-    return json.dumps({
-        'package': __version__, 'fingerprint': '' if model is None else str(model.fingerprint),
-        **settings.version}, sort_keys=True)
+def fingerprint_of(simulator: ShadowSimulator) -> str:
+    """Return that of the weights that predict; '' for a model without, or none."""
+    return '' if simulator.world_model is None else str(simulator.world_model.fingerprint)

@@ -75,12 +75,11 @@ def views_of(observation: Observation, robot: Robot, T_base_link: np.ndarray,
     return tuple(found)
 
 
-def wrist_view(file: Path | str, robot: Robot) -> PolicyView:
+def wrist_path(file: Path | str) -> Path:
     """
-    Read where a camera sits on the wrist: link, xyz [m], quaternion (x y z w), and its K [px].
+    Return the file of a view: the YAML file that is named, or the one of config/views.
 
-    :param file: YAML, or the name of one in config/views.
-    :raises ConfigurationError: naming the file and what is wrong.
+    :raises ConfigurationError: there is none.
     """
     path = Path(file)
     if not path.exists():
@@ -90,6 +89,17 @@ def wrist_view(file: Path | str, robot: Robot) -> PolicyView:
             known = ', '.join(sorted(each.stem for each in folder.glob('*.yaml')))
             raise ConfigurationError(f'there is no view {str(file)!r}; name a YAML file, or one of '
                                      f'{known}')
+    return path
+
+
+def wrist_view(file: Path | str, robot: Robot) -> PolicyView:
+    """
+    Read where a camera sits on the wrist: link, xyz [m], quaternion (x y z w), and its K [px].
+
+    :param file: YAML, or the name of one in config/views.
+    :raises ConfigurationError: naming the file and what is wrong.
+    """
+    path = wrist_path(file)
     try:
         values = yaml.safe_load(path.read_text(encoding='utf-8'))
         if not isinstance(values, dict) or set(values) != _KEYS:
