@@ -240,3 +240,11 @@ def test_the_command_writes_score_report_and_pictures(tmp_path, capsys):
     assert kept.of(played).score == pytest.approx(0.0, abs=1e-9)
     assert main(['probe-model', 'frozen', path.stem, '--seeds', '0', *out]) == 2
     assert '--seeds must be 1 or more' in capsys.readouterr().err
+
+
+def test_folders_of_mesh_packages_reach_the_robot_that_is_loaded(tmp_path, capsys):
+    """An empty one is refused where meshes are looked for, and nowhere before."""
+    words = ['probe-model', 'frozen', 'libero_object_0_0_success', '--out', str(tmp_path),
+             '--package-path', str(tmp_path)]
+    assert main([*words, '--package-path', '']) == 2
+    assert 'package_paths' in (told := capsys.readouterr().err) and 'an empty path' in told

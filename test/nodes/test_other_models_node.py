@@ -1,10 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Cosmos and TesserAct through the real node and its worker process, with tiny random weights.
+Cosmos through the real node and its worker process, with tiny random weights.
 
-What they compute is tested in test/world_model; here: that settings reach them, that what they
-show is published and never believed, and that the process survives.
+What it computes is tested in test/world_model; here: that settings reach it, that what it shows
+is published and not believed, and that the process survives.
 """
 import contextlib
 

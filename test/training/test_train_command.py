@@ -54,6 +54,13 @@ def test_recordings_of_which_none_can_be_used_are_all_named(command, capsys):
     assert 'twice: libero_object_1_0_success_eye_in_hand' in capsys.readouterr().err
 
 
+def test_folders_of_mesh_packages_reach_the_robot_that_is_loaded(command, tmp_path, capsys):
+    """An empty one is refused where meshes are looked for, and nowhere before."""
+    words = ['libero_object_0_0_success', '--prepare-only', '--package-path', tmp_path]
+    assert command(*words, '--package-path', '') == 2
+    assert 'package_paths' in (told := capsys.readouterr().err) and 'an empty path' in told
+
+
 def test_what_is_wrong_is_said_before_anything_is_loaded(command, clips, capsys):
     assert command(clips, '--steps', 0) == 2
     assert 'steps must be 1 or more, got 0' in capsys.readouterr().err
