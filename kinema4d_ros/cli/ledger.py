@@ -106,7 +106,7 @@ def _enter(options: argparse.Namespace) -> list[str]:
     from kinema4d_ros.errors import EpisodeError, Kinema4DError
     from kinema4d_ros.ledger import Ledger
     from kinema4d_ros.ledger.episodes import EpisodeComparer
-    from kinema4d_ros.ledger.rollouts import rollout_entries
+    from kinema4d_ros.ledger.rollouts import rollout_entries, runs_left_out
     from kinema4d_ros.policy.closed_loop.records import read_records
 
     paths = sorted({path for given in options.from_episodes for path in (
@@ -126,11 +126,12 @@ def _enter(options: argparse.Namespace) -> list[str]:
                 except Kinema4DError as error:
                     skipped.append(f'{path.name}: {error}')
                 else:
-                    ledger.append(entry)
+                    ledger.enter(entry)
         finally:
             comparer.close()
         if records:
-            ledger.append(*rollout_entries(records))
+            skipped += runs_left_out(records)
+            ledger.enter(*rollout_entries(records))
     return skipped
 
 
@@ -158,7 +159,7 @@ def _print(out: Console, summary: LedgerSummary) -> None:
         row(day.date, day.tally)
     if table.row_count:
         out.print(table)
-    for name, mean in summary.means.items():
-        out.print(f'{name}: {mean}', markup=False)
+    for mean in summary.means:
+        out.print(str(mean), markup=False)
     if summary.dropped:
         out.print(f'{summary.dropped} older entries made room for these', markup=False)

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The command, its page, and entries of runs of policies."""
+import dataclasses
 import json
 import shutil
 from html.parser import HTMLParser
@@ -67,7 +68,9 @@ def test_recorded_episodes_are_entered(tmp_path, capsys):
         shutil.copy(share_dir() / 'data' / 'episodes' / f'{name}.mcap', folder)
     (folder / 'broken.mcap').write_bytes(b'nothing')
     path = tmp_path / 'new' / 'ledger.db'
-    assert main(['ledger', str(path), '--from-episodes', str(folder), '--json']) == 0
+    for _ in range(2):      # the second time nothing is added
+        capsys.readouterr()
+        assert main(['ledger', str(path), '--from-episodes', str(folder), '--json']) == 0
     told = json.loads(capsys.readouterr().out)
     assert told['passed'] | {'rate': 0, 'bounds': 0} == {
         'motions': 2, 'as_predicted': 2, 'otherwise': 0, 'unknown': 0, 'rate': 0, 'bounds': 0}
@@ -144,4 +147,37 @@ def test_runs_of_policies_are_paired_with_the_truth(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told['all']['motions'] == 3 and told['passed']['motions'] == 0
     assert told['by']['kind']['task']['as_predicted'] == 1
-    assert told['mixed_means']['success']['real'] == 2
+    mean = told['mixed_means'][0]
+    assert (mean['quantity'], mean['robot'], mean['real'], mean['predicted']) == (
+        'success', 'reach', 2, 1)
+    assert (mean['not_predicted'], mean['not_predicted_with_truth']) == (1, 1)
+    assert told['not_entered'] == ['1 run(s) without a result, because something broke',
+                                   '1 true run(s) that nobody predicted']
+
+
+def test_what_is_entered_again_is_there_once(tmp_path, capsys):
+    """Of each world model by itself; once the truth is known, it is no longer predicted only."""
+    records = [record(f'predicted:{world}', bool(n % 3), n) for n in range(9)
+               for world in ('kinematic', 'physics')]
+    truths = [record('libero', bool(n % 2), n) for n in range(6)]
+    file = tmp_path / 'records.jsonl'
+    words = ['ledger', str(tmp_path / 'l.db'), '--from-rollouts', str(file), '--json']
+    told = []
+    for known in [], truths, truths, []:
+        file.write_text(''.join(each.to_json() + '\n' for each in [*records, *known]))
+        assert main(words) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        with Ledger(tmp_path / 'l.db') as ledger:
+            assert len(ledger) == 18
+    assert told[0]['all']['motions'] == 0 and told[1] | {'not_entered': 0} == told[3] | {
+        'not_entered': 0} and told[1] == told[2]
+    assert told[1]['all']['motions'] == 6
+    assert [(mean['world_model'], mean['real'], mean['predicted'])
+            for mean in told[1]['mixed_means'] if mean['quantity'] == 'success'] == [
+        ('kinematic', 6, 3), ('physics', 6, 3)]
+
+
+def test_runs_with_long_names_are_told_apart():
+    long = [dataclasses.replace(record('predicted:kinematic', True, seed), start='s' * 90)
+            for seed in range(3)]
+    assert len({each.rollout_id for each in rollout_entries(long)}) == 3
