@@ -49,7 +49,11 @@ def test_a_share_that_is_asked_for_decides_the_exit_code(ledger, capsys):
 
 @pytest.mark.parametrize('words, said', [
     (['nowhere.db'], 'does not exist'), (['FILE', '--since', 'monday'], 'YEAR-MONTH-DAY'),
-    (['FILE', '--from-episodes', 'EMPTY'], 'no .mcap file')])
+    (['FILE', '--from-episodes', 'EMPTY'], 'no .mcap file'),
+    (['FILE', '--from-episodes', 'nowhere'], 'nowhere does not exist'),
+    (['FILE', '--from-rollouts', 'EMPTY'], 'records.jsonl cannot be read'),
+    (['FILE', '--last', '-4'], '0 or more'), (['FILE', '--at-least', '95'], 'from 0 to 1'),
+    (['FILE', '--at-least', 'nan'], 'from 0 to 1')])
 def test_what_cannot_be_shown_is_told(words, said, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     words = [str(tmp_path / 'new.db') if word == 'FILE' else
@@ -59,6 +63,34 @@ def test_what_cannot_be_shown_is_told(words, said, tmp_path, capsys):
     except SystemExit as stop:
         assert stop.code == 2
     assert said in capsys.readouterr().err
+    assert not (tmp_path / 'new.db').exists(), 'a wrong name leaves no empty ledger'
+
+
+@pytest.mark.parametrize('words, said', [
+    (['--status', 'PASSED'], "status is 'PASSED'; valid: FAIL, PASS, UNSURE"),
+    (['--kind', 'pick', '--kind', 'pik'], "kind is 'pik'; valid: pick, place"),
+    (['--task', 'stack'], "task is 'stack'; valid: none"),
+    (['--html', '/proc/x/y.html'], 'the page /proc/x/y.html cannot be written')])
+def test_a_value_that_cannot_be_is_told_with_those_that_can(words, said, ledger, capsys):
+    assert main(['ledger', str(ledger), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_values_that_could_be_and_none_choose(ledger, capsys):
+    assert main(['ledger', str(ledger), '--json', '--status', 'UNSURE']) == 0
+    assert json.loads(capsys.readouterr().out)['all']['motions'] == 0
+    assert main(['ledger', str(ledger), '--json', '--task', 'none']) == 0
+    assert json.loads(capsys.readouterr().out)['all']['motions'] == 83
+
+
+def test_where_nothing_can_be_entered_it_fails_and_leaves_no_ledger(tmp_path, capsys):
+    (tmp_path / 'broken.mcap').write_bytes(b'nothing')
+    (tmp_path / 'records.jsonl').write_text(record('libero', True).to_json() + '\n')
+    for words, said in ((['--from-episodes', str(tmp_path)], 'broken.mcap: '),
+                        (['--from-rollouts', str(tmp_path)], '1 true run(s) that nobody')):
+        assert main(['ledger', str(tmp_path / 'l.db'), *words]) == 2
+        assert f'nothing could be entered: {said}' in capsys.readouterr().err
+    assert not (tmp_path / 'l.db').exists()
 
 
 def test_recorded_episodes_are_entered(tmp_path, capsys):
