@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from kinema4d_ros.errors import LedgerError
-from kinema4d_ros.ledger.entry import LedgerEntry, PredictedPlace, SeenChange
+from kinema4d_ros.ledger.entry import LedgerEntry, Origin, PredictedPlace, SeenChange
 
 #: of the file's header: 'K4DL'
 APPLICATION = 0x4B34444C
@@ -34,6 +34,11 @@ _COLUMNS = {field.name: _SQL.get(str(field.type), 'TEXT NOT NULL')
 _KINDS = {field.name: str(field.type) for field in fields(LedgerEntry)}
 #: what entries can be chosen by
 FILTERS = ('robot', 'world_model', 'kind', 'status', 'origin', 'went', 'task')
+
+#: what is the same of two entries of one run; of recordings, those of one trajectory at one time
+_SAME_RUN = ('rollout_id', 'world_model', 'robot', 'task', 'robot_hash', 'trajectory_hash',
+             'stamp_ns')
+_ONE_RUN = (Origin.PREDICTED, Origin.SIMULATOR)     # one run, without its truth and with it
 
 
 class Ledger:
@@ -98,6 +103,48 @@ class Ledger:
                 f'INSERT INTO entries ({", ".join(_COLUMNS)}) VALUES ({marks})',
                 [_row(entry) for entry in entries])
             self._make_room()
+
+    def enter(self, *entries: LedgerEntry) -> None:
+        """
+        Append entries of recordings and runs, all or none, each at most once.
+
+        One of the same run, predicted by the same world model, takes the place of that which is
+        there, so that entering a file again changes nothing. Runs are told apart by the columns of
+        `_SAME_RUN`. A run that was only predicted gives way to the same one with its truth, never
+        the other way round.
+
+        :raises LedgerError: as for `append`; nothing was entered.
+        """
+        marks = ', '.join('?' * (len(_COLUMNS) + 1))
+        same = ' AND '.join(f'{name} = ?' for name in _SAME_RUN)
+        ask = self._connection.execute
+        with self._told('written'), self._transaction():
+            ask('CREATE INDEX IF NOT EXISTS by_run ON entries (rollout_id)')
+            for entry in entries:
+                origins = _ONE_RUN if entry.origin in _ONE_RUN else (entry.origin,)
+                there = ask(
+                    f'SELECT id, origin FROM entries WHERE {same} AND origin IN '
+                    f'({", ".join("?" * len(origins))}) ORDER BY id',
+                    [*(getattr(entry, name) for name in _SAME_RUN), *map(str, origins)]).fetchall()
+                if entry.origin == Origin.PREDICTED and any(
+                        origin != Origin.PREDICTED for _, origin in there):
+                    continue
+                ask(f'DELETE FROM entries WHERE id IN ({", ".join("?" * len(there))})',
+                    [number for number, _ in there])
+                ask(f'INSERT INTO entries (id, {", ".join(_COLUMNS)}) VALUES ({marks})',
+                    [there[0][0] if there else None, *_row(entry)])
+            self._make_room()
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """
+        Return the values that entries have of one of FILTERS, in order.
+
+        :raises LedgerError: the name is none of FILTERS, or the file is damaged.
+        """
+        _terms({name: ()})
+        with self._told('read'):
+            return tuple(str(row[0]) for row in self._connection.execute(
+                f'SELECT DISTINCT {name} FROM entries ORDER BY {name}'))
 
     def entries(self, chosen: Mapping[str, str | Sequence[str]] | None = None, *,
                 since_ns: int | None = None, until_ns: int | None = None) -> Iterator[LedgerEntry]:

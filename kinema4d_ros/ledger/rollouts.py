@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from kinema4d_ros.ledger.entry import LedgerEntry, Origin, Went
+from kinema4d_ros.ledger.entry import LedgerEntry, Origin, TEXTS, Went
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 
 PREFIX = 'predicted:'       # of the worlds that are no truth
@@ -30,6 +31,17 @@ def rollout_entries(records: Iterable[RolloutRecord]) -> list[LedgerEntry]:
             if record.world.startswith(PREFIX)]
 
 
+def runs_left_out(records: Iterable[RolloutRecord]) -> list[str]:
+    """Return which runs `rollout_entries` makes no entry of, and why, a line for each reason."""
+    records = list(records)
+    broken = sum(bool(record.error) for record in records)
+    runs = [record for record in records if not record.error]
+    foreseen = {record.key[1:] for record in runs if record.world.startswith(PREFIX)}
+    alone = sum(record.key[1:] not in foreseen for record in runs)
+    return ([f'{broken} run(s) without a result, because something broke'] if broken else []) + (
+        [f'{alone} true run(s) that nobody predicted'] if alone else [])
+
+
 def _entry(predicted: RolloutRecord, truth: RolloutRecord | None) -> LedgerEntry:
     said, made = predicted.outcome, predicted.world.removeprefix(PREFIX)
     chance = said.probability
@@ -38,7 +50,7 @@ def _entry(predicted: RolloutRecord, truth: RolloutRecord | None) -> LedgerEntry
     entry: dict[str, Any] = {
         'time_ns': _time_ns(predicted if truth is None else truth), 'kind': KIND,
         'world_model': made, 'task': predicted.task, 'robot': predicted.policy,
-        'rollout_id': f'{predicted.policy}/{predicted.start}/{predicted.seed}',
+        'rollout_id': _run_id(predicted),
         'predicted_success': chance, 'predicted_clearance': said.min_clearance,
         'predicted_held': said.grasped, 'predicted_seconds': predicted.duration}
     if truth is None:
@@ -55,6 +67,15 @@ def _entry(predicted: RolloutRecord, truth: RolloutRecord | None) -> LedgerEntry
     return LedgerEntry(origin=Origin.SIMULATOR, **entry, seconds=truth.duration,
                        success=true.success, seen_clearance=true.min_clearance,
                        seen_held=true.grasped, went=went, reasons=tuple(reasons))
+
+
+def _run_id(record: RolloutRecord) -> str:
+    """Return the name of a run; where it would be cut, its end tells apart what was cut."""
+    name, most = f'{record.policy}/{record.start}/{record.seed}', TEXTS['rollout_id']
+    if len(name) <= most:
+        return name
+    told = hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]
+    return f'{name[:most - 13]}~{told}'
 
 
 def _time_ns(record: RolloutRecord) -> int:

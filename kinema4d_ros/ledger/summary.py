@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kinema4d_ros.evaluation.ppi import MeanEstimate, mixed_mean
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.ledger.entry import LedgerEntry, Origin, Went
+from kinema4d_ros.ledger.means import mixed_means, MixedMean
+from kinema4d_ros.ledger.runs import each_motion_once, newest_of_each_run
 
 #: what motions are counted by -> how it is called
 GROUPS = {'kind': 'kind of motion', 'robot': 'robot', 'world_model': 'world model',
@@ -97,22 +98,25 @@ class LedgerSummary:
     days: tuple[Day, ...]                      # of motions with PASS
     trend: float                               # p value that the rate does not change; NaN unknown
     falls: bool                                # whether the later days are worse
-    means: dict[str, MeanEstimate]             # what predicted and real runs say together
+    means: tuple[MixedMean, ...]               # what predicted and real runs say together
     dropped: int = 0
 
     @classmethod
     def of(cls, entries: Sequence[LedgerEntry], dropped: int = 0) -> LedgerSummary:
         """Summarize entries in any order."""
-        real = [entry for entry in entries if entry.origin != Origin.PREDICTED]
+        entries = newest_of_each_run(entries)
+        judged = [entry for entry in entries if entry.origin != Origin.PREDICTED]
+        real = each_motion_once(judged)
         passed = [entry for entry in real if entry.status == 'PASS']
         days = _days(passed)
         trend, falls = _trend([day.tally for day in days if day.date[0].isdigit()])
         return cls(
             Tally.of(passed), Tally.of(real),
-            {field: {value: Tally.of(group) for value, group in _grouped(real, field).items()}
+            {field: {value: Tally.of(group) for value, group in _grouped(
+                judged if field == 'world_model' else real, field).items()}
              for field in GROUPS},
             {part: Tally.of_part(passed, part) for part in PARTS}, days, trend, falls,
-            _means(entries), dropped)
+            mixed_means(entries), dropped)
 
     @property
     def sentence(self) -> str:
@@ -147,7 +151,7 @@ class LedgerSummary:
             'parts': {part: tally.as_dict() for part, tally in self.parts.items()},
             'days': [day.as_dict() for day in self.days], 'drift': self.drift,
             'trend_p': None if math.isnan(self.trend) else self.trend,
-            'mixed_means': {name: mean.as_dict() for name, mean in self.means.items()},
+            'mixed_means': [mean.as_dict() for mean in self.means],
             'dropped': self.dropped}
 
 
@@ -205,24 +209,3 @@ def _trend(days: Sequence[Tally]) -> tuple[float, bool]:
     score = sum(yes * (index - middle) for index, yes, _ in counts)
     spread = share * (1 - share) * sum(n * (index - middle) ** 2 for index, _, n in counts)
     return math.erfc(abs(score) / math.sqrt(2 * spread)), score < 0
-
-
-def _means(entries: Sequence[LedgerEntry]) -> dict[str, MeanEstimate]:
-    """Return what the few real and the many predicted motions say together of some means."""
-    found = {}
-    for name, predicted, truth, bounds in (
-            ('success', 'predicted_success', 'success', (0.0, 1.0)),
-            ('held at the end', 'predicted_held', 'seen_held', (0.0, 1.0)),
-            ('least clearance [m]', 'predicted_clearance', 'seen_clearance', None)):
-        both, alone = list[LedgerEntry](), list[LedgerEntry]()
-        for entry in entries:
-            if getattr(entry, predicted) is not None:
-                is_known = getattr(entry, truth) is not None and entry.origin != Origin.PREDICTED
-                (both if is_known else alone).append(entry)
-        if len(both) < 2 or not alone:
-            continue
-        found[name] = mixed_mean(
-            [float(getattr(entry, truth)) for entry in both],
-            [float(getattr(entry, predicted)) for entry in both],
-            [float(getattr(entry, predicted)) for entry in alone], bounds=bounds)
-    return found

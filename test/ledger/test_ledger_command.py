@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The command, its page, and entries of runs of policies."""
+import dataclasses
 import json
 import shutil
 from html.parser import HTMLParser
@@ -48,7 +49,11 @@ def test_a_share_that_is_asked_for_decides_the_exit_code(ledger, capsys):
 
 @pytest.mark.parametrize('words, said', [
     (['nowhere.db'], 'does not exist'), (['FILE', '--since', 'monday'], 'YEAR-MONTH-DAY'),
-    (['FILE', '--from-episodes', 'EMPTY'], 'no .mcap file')])
+    (['FILE', '--from-episodes', 'EMPTY'], 'no .mcap file'),
+    (['FILE', '--from-episodes', 'nowhere'], 'nowhere does not exist'),
+    (['FILE', '--from-rollouts', 'EMPTY'], 'records.jsonl cannot be read'),
+    (['FILE', '--last', '-4'], '0 or more'), (['FILE', '--at-least', '95'], 'from 0 to 1'),
+    (['FILE', '--at-least', 'nan'], 'from 0 to 1')])
 def test_what_cannot_be_shown_is_told(words, said, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     words = [str(tmp_path / 'new.db') if word == 'FILE' else
@@ -58,6 +63,34 @@ def test_what_cannot_be_shown_is_told(words, said, tmp_path, capsys):
     except SystemExit as stop:
         assert stop.code == 2
     assert said in capsys.readouterr().err
+    assert not (tmp_path / 'new.db').exists(), 'a wrong name leaves no empty ledger'
+
+
+@pytest.mark.parametrize('words, said', [
+    (['--status', 'PASSED'], "status is 'PASSED'; valid: FAIL, PASS, UNSURE"),
+    (['--kind', 'pick', '--kind', 'pik'], "kind is 'pik'; valid: pick, place"),
+    (['--task', 'stack'], "task is 'stack'; valid: none"),
+    (['--html', '/proc/x/y.html'], 'the page /proc/x/y.html cannot be written')])
+def test_a_value_that_cannot_be_is_told_with_those_that_can(words, said, ledger, capsys):
+    assert main(['ledger', str(ledger), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_values_that_could_be_and_none_choose(ledger, capsys):
+    assert main(['ledger', str(ledger), '--json', '--status', 'UNSURE']) == 0
+    assert json.loads(capsys.readouterr().out)['all']['motions'] == 0
+    assert main(['ledger', str(ledger), '--json', '--task', 'none']) == 0
+    assert json.loads(capsys.readouterr().out)['all']['motions'] == 83
+
+
+def test_where_nothing_can_be_entered_it_fails_and_leaves_no_ledger(tmp_path, capsys):
+    (tmp_path / 'broken.mcap').write_bytes(b'nothing')
+    (tmp_path / 'records.jsonl').write_text(record('libero', True).to_json() + '\n')
+    for words, said in ((['--from-episodes', str(tmp_path)], 'broken.mcap: '),
+                        (['--from-rollouts', str(tmp_path)], '1 true run(s) that nobody')):
+        assert main(['ledger', str(tmp_path / 'l.db'), *words]) == 2
+        assert f'nothing could be entered: {said}' in capsys.readouterr().err
+    assert not (tmp_path / 'l.db').exists()
 
 
 def test_recorded_episodes_are_entered(tmp_path, capsys):
@@ -67,7 +100,9 @@ def test_recorded_episodes_are_entered(tmp_path, capsys):
         shutil.copy(share_dir() / 'data' / 'episodes' / f'{name}.mcap', folder)
     (folder / 'broken.mcap').write_bytes(b'nothing')
     path = tmp_path / 'new' / 'ledger.db'
-    assert main(['ledger', str(path), '--from-episodes', str(folder), '--json']) == 0
+    for _ in range(2):      # the second time nothing is added
+        capsys.readouterr()
+        assert main(['ledger', str(path), '--from-episodes', str(folder), '--json']) == 0
     told = json.loads(capsys.readouterr().out)
     assert told['passed'] | {'rate': 0, 'bounds': 0} == {
         'motions': 2, 'as_predicted': 2, 'otherwise': 0, 'unknown': 0, 'rate': 0, 'bounds': 0}
@@ -144,4 +179,37 @@ def test_runs_of_policies_are_paired_with_the_truth(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told['all']['motions'] == 3 and told['passed']['motions'] == 0
     assert told['by']['kind']['task']['as_predicted'] == 1
-    assert told['mixed_means']['success']['real'] == 2
+    mean = told['mixed_means'][0]
+    assert (mean['quantity'], mean['robot'], mean['real'], mean['predicted']) == (
+        'success', 'reach', 2, 1)
+    assert (mean['not_predicted'], mean['not_predicted_with_truth']) == (1, 1)
+    assert told['not_entered'] == ['1 run(s) without a result, because something broke',
+                                   '1 true run(s) that nobody predicted']
+
+
+def test_what_is_entered_again_is_there_once(tmp_path, capsys):
+    """Of each world model by itself; once the truth is known, it is no longer predicted only."""
+    records = [record(f'predicted:{world}', bool(n % 3), n) for n in range(9)
+               for world in ('kinematic', 'physics')]
+    truths = [record('libero', bool(n % 2), n) for n in range(6)]
+    file = tmp_path / 'records.jsonl'
+    words = ['ledger', str(tmp_path / 'l.db'), '--from-rollouts', str(file), '--json']
+    told = []
+    for known in [], truths, truths, []:
+        file.write_text(''.join(each.to_json() + '\n' for each in [*records, *known]))
+        assert main(words) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        with Ledger(tmp_path / 'l.db') as ledger:
+            assert len(ledger) == 18
+    assert told[0]['all']['motions'] == 0 and told[1] | {'not_entered': 0} == told[3] | {
+        'not_entered': 0} and told[1] == told[2]
+    assert told[1]['all']['motions'] == 6
+    assert [(mean['world_model'], mean['real'], mean['predicted'])
+            for mean in told[1]['mixed_means'] if mean['quantity'] == 'success'] == [
+        ('kinematic', 6, 3), ('physics', 6, 3)]
+
+
+def test_runs_with_long_names_are_told_apart():
+    long = [dataclasses.replace(record('predicted:kinematic', True, seed), start='s' * 90)
+            for seed in range(3)]
+    assert len({each.rollout_id for each in rollout_entries(long)}) == 3

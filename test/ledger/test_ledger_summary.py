@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What a ledger says of trust."""
+import dataclasses
 import math
 
 import pytest
@@ -91,7 +92,44 @@ def test_few_real_and_many_predicted_motions_make_one_mean():
     real = [entry(predicted_success=0.9 if n % 5 else 0.2, success=bool(n % 5)) for n in range(30)]
     foreseen = [entry(origin='predicted', predicted_success=0.9 if n % 2 else 0.2)
                 for n in range(500)]
-    mean = LedgerSummary.of(real + foreseen).means['success']
+    mean, = (one.estimate for one in LedgerSummary.of(real + foreseen).means
+             if one.quantity == 'success')
     assert (mean.real, mean.predicted) == (30, 500)
     assert mean.real_value == pytest.approx(0.8) and mean.low < 0.55 < mean.value < 0.65
-    assert 'success' not in LedgerSummary.of(real).means
+    assert not LedgerSummary.of(real).means
+
+
+def test_means_are_of_one_world_model_and_one_policy_and_say_what_is_not_in_them():
+    def run(number, world, origin='simulator', policy='expert', **fields):
+        return entry(origin=origin, robot=policy, world_model=world, rollout_id=f'{number}',
+                     task=f't{number % 2}', status='', **{'predicted_success': 0.7} | fields)
+
+    entries = [run(n, world, success=n % 3 > 0, policy=policy) for n in range(10)
+               for world in ('kinematic', 'physics') for policy in ('expert', 'sloppy')]
+    entries += [run(n, world, 'predicted', policy) for n in range(10, 40)
+                for world in ('kinematic', 'physics') for policy in ('expert', 'sloppy')]
+    entries += [run(40, 'physics', predicted_success=None, success=True),
+                run(41, 'physics', 'predicted', predicted_success=None)]
+    means = [one for one in LedgerSummary.of(entries).means if one.quantity == 'success']
+    assert [(one.robot, one.world_model) for one in means] == [
+        ('expert', 'kinematic'), ('expert', 'physics'), ('sloppy', 'kinematic'),
+        ('sloppy', 'physics')]
+    assert {(one.estimate.real, one.estimate.predicted, one.tasks) for one in means} == {
+        (10, 30, 2)}
+    assert [(one.unsure, one.unsure_with_truth) for one in means] == [
+        (0, 0), (2, 1), (0, 0), (0, 0)]
+    assert 'not in it: 2 runs' in str(means[1]) and 'over 2 tasks' in str(means[1])
+
+
+def test_one_truth_counts_once_however_many_world_models_predicted_it():
+    def run(number, world, went):
+        return dataclasses.replace(entry(origin='simulator', world_model=world, status='',
+                                         rollout_id=f'{number}'), went=went)
+
+    entries = [run(n, 'kinematic', 'yes') for n in range(10)]
+    entries += [run(n, 'physics', ('no', 'unknown', 'yes')[min(n, 2)]) for n in range(10)]
+    found = LedgerSummary.of([*entries, *entries])
+    assert found.all == found.groups['kind']['pick'] == Tally(8, 1, 1)
+    assert found.groups['world_model'] == {'kinematic': Tally(10, 0, 0), 'physics': Tally(8, 1, 1)}
+    assert LedgerSummary.of([entry(rollout_id='1'), entry(rollout_id='1')]).all.motions == 2, \
+        'a robot may execute one rollout twice'
