@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Told
+from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Story, Told
+from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
 from kinema4d_ros.policy.types import TaskOutcome
 from kinema4d_ros.precheck.goals import Goal, Region
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
@@ -25,6 +26,8 @@ _WATCHED = 0.15      # [s]
 _LIFTED = 0.01       # [m]
 _AROUND = 0.05       # [m] beside the box in which the goal's object begins, its grasp
 _GROUND = 0.005      # [m] above the bottom of that box, where it may be what it stands on
+#: from one half, in which a probability claims nothing: places are known to some 5 mm in 2 cm
+_UNDECIDED = 0.1
 
 
 def is_solved(goal: Goal, robot: RobotRollout, told: Told | None) -> bool:
@@ -56,7 +59,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
 
     Tier 1 measures and foresees it, the same as before a motion is let pass, by simulation where
     the settings say so; the goal's rubric says whether that is a success. Nothing is claimed where
-    tier 1 could not check, or the goal is as likely missed as met.
+    the robot cannot follow the motion, tier 1 could not check, or the goal is about as likely
+    missed as met; no success where what is carried may strike something on its way.
     """
     checker = simulator.checker()
     result = checker.tier1(observation, motion)
@@ -67,7 +71,12 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
     if stays_as_it_is(simulator):
         outcome = Outcome()
     clearance = math.nan if result.clearance is None else float(result.clearance.minimum)
-    gap, grasped = _grasp(simulator, observation, motion, goal, outcome)
+    robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
+    story = best_story(scene, robot, checker.settings.grasping, pictures=False) \
+        if scene.measuring and can_grasp(robot) else None
+    gap, grasped = _grasp(simulator, scene, robot, story, goal, outcome)
+    if (why := why_not_followed(checker, observation, motion)) is not None:
+        return TaskOutcome(None, reason=why, min_clearance=clearance, gap_at_closing=gap)
     if grasped and _is_stopped_before_grasp(outcome, result.findings):
         grasped = False      # as success is not believed in then
     success, probability, reason = None, math.nan, 'there is no goal to judge by'
@@ -79,8 +88,11 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
             reason = '; '.join(unchecked)
         elif likely is None:
             reason = finding.message
-        elif likely == 0.5:
-            reason = 'nothing is known of whether the goal is met: ' + outcome.sentence
+        elif abs(likely - 0.5) < _UNDECIDED:
+            reason = f'whether the goal is met is not known: {finding.message}'
+        elif likely > 0.5 and story is not None and (
+                why := why_carried_may_strike(scene, robot, story)) is not None:
+            reason = why
         else:
             success, probability, reason = likely > 0.5, float(likely), finding.message
     return TaskOutcome(success, probability, reason, clearance, gap, grasped)
@@ -107,14 +119,11 @@ def _moved(moving: MovingBody) -> MovedObject:
                        float(body.moved(lowest, moving.T_base_body[-1])[2]))
 
 
-def _grasp(simulator: ShadowSimulator, observation: Observation, motion: JointTrajectory,
+def _grasp(simulator: ShadowSimulator, scene: Scene, robot: RobotRollout, story: Story | None,
            goal: Goal | None, outcome: Outcome) -> tuple[float, bool | None]:
     """Return the gap when the fingers closed [m], and whether the goal's object was lifted."""
-    checker = simulator.checker()
-    robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
-    if not scene.measuring or not can_grasp(robot):
+    if story is None:
         return math.nan, None
-    story = best_story(scene, robot, checker.settings.grasping, pictures=False)
     box = None if goal is None else goal.starts_in
     gap = math.nan if box is None else gap_at_closing(scene, robot, story, box)
     if stays_as_it_is(simulator):
