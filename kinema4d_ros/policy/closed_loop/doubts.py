@@ -8,8 +8,8 @@ from kinema4d_ros.foresight.hull import GRID
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.tier1.carried import hull_track
 from kinema4d_ros.precheck.tier1.clearance import gone_from
-from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import (FindingCode, JointTrajectory, Observation, RobotRollout, Severity)
+from kinema4d_ros.scene import ScenePoints
+from kinema4d_ros.types import FindingCode, JointTrajectory, Observation, RobotRollout, Severity
 
 #: what of tier 0 a motion shows that is put together from chunks. How fast it speeds up is not
 #: among it: that depends on what a controller makes of the points, and those are joined by lines.
@@ -32,16 +32,16 @@ def why_not_followed(checker: RobotChecker, observation: Observation,
     return None
 
 
-def why_carried_may_strike(scene: Scene, robot: RobotRollout, story: Story) -> str | None:
+def why_carried_may_strike(points: ScenePoints, robot: RobotRollout, story: Story) -> str | None:
     """
     Return what may stop something that is carried on its way; None where nothing does.
 
     The scene reaches into its side, deeper than its shape is known to. Being put down is no such
     contact: tier 1 has a limit of its own for that, and for what fails for certain.
     """
-    gone = gone_from(scene.points, story, len(robot.times))
+    gone = gone_from(points, story, len(robot.times))
     for moving in story.bodies:
-        track = hull_track(scene.points, robot, moving, gone, above=_BESIDE)
+        track = hull_track(points, robot, moving, gone, above=_BESIDE)
         if track is None or not len(track.frames):
             continue
         worst = int(track.distance.argmin())

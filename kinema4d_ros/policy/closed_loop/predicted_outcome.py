@@ -91,7 +91,7 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
         elif abs(likely - 0.5) < _UNDECIDED:
             reason = f'whether the goal is met is not known: {finding.message}'
         elif likely > 0.5 and story is not None and (
-                why := why_carried_may_strike(scene, robot, story)) is not None:
+                why := why_carried_may_strike(scene.points, robot, story)) is not None:
             reason = why
         else:
             success, probability, reason = likely > 0.5, float(likely), finding.message
