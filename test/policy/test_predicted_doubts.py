@@ -11,7 +11,7 @@ from scenes import can, pick_and_place, RED, World
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.foresight import Story
-from kinema4d_ros.policy.closed_loop import PredictedWorld, run_task
+from kinema4d_ros.policy.closed_loop import PredictedWorld, run_task, RunEnd, RunLimits
 from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
 from kinema4d_ros.policy.closed_loop.recorded import RecordedPolicy
 from kinema4d_ros.policy.closed_loop.starts import goal_of
@@ -109,6 +109,19 @@ def test_how_fast_it_speeds_up_between_chunks_is_not_judged(world):
     found = checker.tier0(motion, predicted.observation.start)
     assert FindingCode.ACCELERATION_LIMIT in {finding.code for finding in found}
     assert why_not_followed(checker, predicted.observation, motion) is None
+
+
+def test_what_is_never_let_go_is_not_put_down(world):
+    """Over the basket, as the horizon ends; a goal of lifting it is met all the same."""
+    predicted, policy = world
+    run = run_task(policy, predicted, executed=8, limits=RunLimits(horizon=4.4))
+    assert run.ended is RunEnd.HORIZON and run.outcome.success is False
+    assert 'still in the hand' in run.outcome.reason and run.outcome.grasped is True
+    lifting = PredictedWorld(predicted.simulator, predicted.observation,
+                             goal=Goal.of({'lifted': {'height': 0.05}}))
+    lifting.reset()
+    lifting.execute(predicted.executed)
+    assert lifting.outcome().success is True
 
 
 @pytest.mark.parametrize('inward, success', [(0.003, None), (-0.003, None), (-0.03, False),

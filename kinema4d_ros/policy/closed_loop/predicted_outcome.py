@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Story, Told
 from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
-from kinema4d_ros.policy.types import TaskOutcome
+from kinema4d_ros.policy.types import LIFTED, TaskOutcome
 from kinema4d_ros.precheck.goals import Goal, Region
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.sequence import judge_goal
@@ -23,11 +23,11 @@ from kinema4d_ros.world_model.frozen import Frozen
 _LET_GO = (EventKind.RELEASE, EventKind.REST, EventKind.DROPPED, EventKind.SLIPPED_OUT)
 _AT_REST = 0.005     # [m] that something moves in the last `_WATCHED` of a motion, at most
 _WATCHED = 0.15      # [s]
-_LIFTED = 0.01       # [m]
 _AROUND = 0.05       # [m] beside the box in which the goal's object begins, its grasp
 _GROUND = 0.005      # [m] above the bottom of that box, where it may be what it stands on
 #: from one half, in which a probability claims nothing: places are known to some 5 mm in 2 cm
 _UNDECIDED = 0.1
+_HELD = 0.02         # probability of success with the object in the hand, by mistake of a grasp
 
 
 def is_solved(goal: Goal, robot: RobotRollout, told: Told | None) -> bool:
@@ -38,18 +38,35 @@ def is_solved(goal: Goal, robot: RobotRollout, told: Told | None) -> bool:
     """
     if told is None:
         return False
-    in_hand = any(rule.kind == 'lifted' for rule in goal.rules)
+    in_hand = _stays_in_hand(goal)
     before = int(np.searchsorted(robot.times, robot.times[-1] - _WATCHED))
     for number, moving in enumerate(told.bodies):
         if goal.margin(Outcome(moved=(_moved(moving),))) < 0:
             continue
-        last = [each.event.kind for each in told.events if each.body == number
-                and each.event.kind in (*_LET_GO, EventKind.GRASP)][-1:]
         way = np.linalg.norm(moving.center(-1) - moving.center(before))
-        if in_hand or (way < _AT_REST and last != [EventKind.GRASP]
-                       and (moving.held is None or moving.let_go is not None)):
+        if in_hand or (way < _AT_REST and not _is_held(told, number)):
             return True
     return False
+
+
+def _stays_in_hand(goal: Goal) -> bool:
+    return any(rule.kind == 'lifted' for rule in goal.rules)
+
+
+def _is_held(told: Told, number: int) -> bool:
+    """Return whether a body is in the hand when the motion ends."""
+    moving = told.bodies[number]
+    last = [each.event.kind for each in told.events if each.body == number
+            and each.event.kind in (*_LET_GO, EventKind.GRASP)][-1:]
+    return last == [EventKind.GRASP] or (moving.held is not None and moving.let_go is None)
+
+
+def _is_never_let_go(goal: Goal, story: Told) -> bool:
+    """Return whether what the goal wants put somewhere is in the hand when the motion ends."""
+    parts = [part for part in (goal, *goal.parts) if part.rules and not _stays_in_hand(part)]
+    return any(_is_held(story, number) and (part.starts_in is None or _near(
+        moving.center(0), part.starts_in, 0.0)) for part in parts
+        for number, moving in enumerate(story.bodies))
 
 
 def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
@@ -60,7 +77,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
     Tier 1 measures and foresees it, the same as before a motion is let pass, by simulation where
     the settings say so; the goal's rubric says whether that is a success. Nothing is claimed where
     the robot cannot follow the motion, tier 1 could not check, or the goal is about as likely
-    missed as met; no success where what is carried may strike something on its way.
+    missed as met; no success where what is carried may strike something on its way, or is not let
+    go at the end.
     """
     checker = simulator.checker()
     result = checker.tier1(observation, motion)
@@ -90,6 +108,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
             reason = finding.message
         elif abs(likely - 0.5) < _UNDECIDED:
             reason = f'whether the goal is met is not known: {finding.message}'
+        elif likely > 0.5 and story is not None and _is_never_let_go(goal, story):
+            success, probability, reason = False, _HELD, 'it is still in the hand at the end'
         elif likely > 0.5 and story is not None and (
                 why := why_carried_may_strike(scene.points, robot, story)) is not None:
             reason = why
@@ -140,7 +160,7 @@ def _grasp(simulator: ShadowSimulator, scene: Scene, robot: RobotRollout, story:
     rises = [max(float(moving.center(frame)[2]) for frame in range(len(robot.times)))
              - float(moving.center(0)[2]) for moving in story.bodies
              if box is None or _near(moving.center(0), box)]
-    return gap, not rises or max(rises) > _LIFTED
+    return gap, max(rises) > LIFTED if rises else None
 
 
 def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region) -> float:
