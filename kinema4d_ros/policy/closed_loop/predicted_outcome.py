@@ -83,8 +83,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
     checker = simulator.checker()
     result = checker.tier1(observation, motion)
     if result.outcome is None:
-        why = [each.message for each in result.findings if each.severity > Severity.INFO]
-        return TaskOutcome(None, reason='; '.join(why) or 'nothing could be foreseen')
+        said = [each.message for each in result.findings if each.severity > Severity.INFO]
+        return TaskOutcome(None, reason='; '.join(said) or 'nothing could be foreseen')
     outcome = result.outcome
     if stays_as_it_is(simulator):
         outcome = Outcome()
