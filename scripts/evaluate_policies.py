@@ -35,6 +35,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402 - after the path
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
+from kinema4d_ros.policy.closed_loop.records import read_records  # noqa: E402
 from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E402
 from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
 from kinema4d_ros.policy.task_start import TaskStart  # noqa: E402
@@ -177,11 +178,14 @@ def run_all(options: argparse.Namespace) -> None:
     """Run all policies from all starts, one record a line."""
     is_true = options.command == 'simulate'
     label = 'libero' if is_true else f'predicted:{options.world}'
-    known = {record.key for record in records(options.out)} if options.out.exists() else set()
+    known = finished(options.out)
     wanted = list(itertools.product(options.policy.split(','), options.seed))
     paths = [path for path in sorted(options.starts.glob('*.mcap'))
              if any((label, Path(name).stem, path.stem, seed) not in known
                     for name, seed in wanted)]
+    if not any(options.starts.glob('*.mcap')):
+        raise PolicyError(f'{options.starts} holds no starts (*.mcap); write some with '
+                          '`evaluate_policies.py starts`')
     if not paths:
         print('nothing to do')
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -237,26 +241,30 @@ def serve(options: argparse.Namespace) -> None:
         server.wait()
 
 
-def records(path: Path) -> list[RolloutRecord]:
-    """Return the records of a file."""
-    return [RolloutRecord.from_json(line, f'{path}:{number}')
-            for number, line in enumerate(path.read_text().splitlines(), 1) if line]
+def finished(path: Path) -> set[tuple[str, str, str, int]]:
+    """Return the keys of the runs that a file has; a last line that was cut off is taken away."""
+    if not path.exists():
+        return set()
+    content = path.read_bytes()
+    if not content.endswith(b'\n'):
+        path.write_bytes(content[:content.rfind(b'\n') + 1])
+    return {record.key for record in read_records(path)}
 
 
 def compare(options: argparse.Namespace) -> None:
     """Write tables, JSON and a page."""
     from kinema4d_ros.evaluation import policies
 
-    true, tables, figures = records(options.true), [], {}
+    true, tables, figures = read_records(options.true), [], {}
     for path in options.predicted:
-        runs = policies.pair(records(path), true)
+        runs = policies.pair(read_records(path), true)
         figures[path.stem] = policies.summarize(runs)
         tables.append(policies.markdown(path.stem, figures[path.stem]))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / 'policies.md').write_text('\n'.join(tables))
     (options.out / 'policies.json').write_text(json.dumps(policies.as_json(figures), indent=1))
     policies.write_page(options.out / 'policies.html', figures, {
-        path.stem: policies.pair(records(path), true) for path in options.predicted})
+        path.stem: policies.pair(read_records(path), true) for path in options.predicted})
     print('\n'.join(tables))
 
 

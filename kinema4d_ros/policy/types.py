@@ -15,6 +15,7 @@ from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 
 NEAR = 0.02      # [m] a gripper that closes within this of an object nearly had it
+LIFTED = 0.02    # [m] what rises by this with the gripper is grasped
 
 
 @dataclass(frozen=True)

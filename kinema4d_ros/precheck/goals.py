@@ -23,7 +23,7 @@ PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one
 _BLOCKED = 0.2           # largest probability of success after running into something
 _LIKELY = 0.5            # what is foreseen from this probability on
 _UNLIKELY = 0.1          # below it what nobody knows makes no difference
-_STANDS = 0.03           # [m] how far below the ground of a region something on it may be
+_STANDS = 0.03           # [m] how far below the ground of a region something on or in it may be
 _SLAB = 0.03             # [m] a region that is no higher says where to stand, not how high
 _OVER_SLAB = 0.15        # [m] the middle of what stands on it is at most this far above its ground
 _LARGEST = 1e6           # [m] no length of a rubric is larger
@@ -63,6 +63,8 @@ class Rule:
         sides = np.r_[item.end - low, high - item.end]
         if self.kind == 'above':      # it stands on the ground of the region, or is over it
             sides[2] = item.bottom - low[2] + _STANDS
+        else:      # what stands in it is held up by its ground, however thick that was stated
+            sides[2] += _STANDS
         return float(sides.min())
 
     def best_margin(self, item: MovedObject) -> float:
@@ -80,7 +82,8 @@ class Goal:
 
     As YAML or a mapping, each rule by its name:
 
-    * ``inside: {region: {low: [x, y, z], high: [x, y, z]}}``: its middle is in the box.
+    * ``inside: {region: {low: [x, y, z], high: [x, y, z]}}``: its middle is in the box, or at most
+      3 cm below it: a flat thing on the ground of the box is inside.
     * ``above: {region: ...}``: its middle is over the box's ground and not above the box, and its
       bottom is not more than 3 cm below the box's. Of a box of at most 3 cm only the ground counts:
       its middle may be up to 15 cm above that.

@@ -55,6 +55,19 @@ def test_mmrv_is_0_in_the_right_order_and_large_in_the_reverse():
     assert policies.mmrv(true, [0.6, 0.5, 0.4]) == pytest.approx((1.0 + 0.7 + 1.0) / 3)
 
 
+def test_a_policy_that_is_hardly_ever_decided_has_no_place():
+    said = [*runs('good', {(True, True): 9, (False, False): 1}),
+            *runs('bad', {(True, True): 2, (False, False): 8}),
+            *runs('rare', {(True, False): 2, (None, True): 7})]
+    figures = policies.summarize(said, samples=20)
+    assert figures['not_ranked'] == ['rare'] and figures['mmrv'].value == 0.0
+    assert 'to rank rare' in policies.markdown('w', figures)
+    enough = policies.summarize([*said, *runs('rare', {(True, False): 1})], samples=20)
+    assert enough['not_ranked'] == [] and enough['mmrv'].value > 0.2
+    assert 'to rank' not in policies.markdown('w', enough)
+    assert figures['success_bias'].value == pytest.approx(2 / 22)      # of all that is decided
+
+
 def test_mmrv_counts_a_tie_that_is_none_in_truth_on_one_side():
     """By its definition: neither is below the other, but the first should be."""
     assert policies.mmrv([0.2, 0.6], [0.5, 0.5]) == pytest.approx(0.5 * (0.4 + 0.0))

@@ -28,6 +28,8 @@ def ends(x=0.1, y=0.1, z=0.05, bottom=0.0, start=(0.5, 0.0, 0.05)) -> Outcome:
     ({'inside': {'region': BOX}}, ends(0.1, 0.1, 0.05), 0.05),       # z is 5 cm from both ends
     ({'inside': {'region': BOX}}, ends(0.19, 0.1, 0.05), 0.01),
     ({'inside': {'region': BOX}}, ends(0.23, 0.1, 0.05), -0.03),
+    ({'inside': {'region': BOX}}, ends(0.1, 0.1, 0.0), 0.03),       # its middle on the ground
+    ({'inside': {'region': BOX}}, ends(0.1, 0.1, -0.04), -0.01),     # 4 cm below it
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=0.0), 0.03),   # bottom + 3 cm
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.05, bottom=-0.05), -0.02),
     ({'above': {'region': BOX}}, ends(0.1, 0.1, 0.16, bottom=0.1), -0.06),  # held too high

@@ -13,6 +13,7 @@ from kinema4d_ros.evaluation.policies.outcomes import success_bias
 from kinema4d_ros.evaluation.policies.runs import by_policy, decided, PairedRun
 
 SAMPLES = 2000      # of a bootstrap
+LEAST_DECIDED = 0.25     # share of a policy's runs, for its rate to say what place it takes
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ def rates(runs: Sequence[PairedRun]) -> tuple[list[float], list[float]]:
             [sum(bool(run.predicted.success) for run in of) / len(of) for of in chosen])
 
 
+def ranked(runs: Sequence[PairedRun]) -> list[PairedRun]:
+    """
+    Return the runs of the policies that are ranked.
+
+    A policy of which less than `LEAST_DECIDED` of the runs are decided has no place: the few that
+    are left say nothing of it.
+    """
+    return [run for of in by_policy(runs).values()
+            if len(decided(of)) >= LEAST_DECIDED * len(of) for run in of]
+
+
 def correlation(runs: Sequence[PairedRun]) -> float:
     """Return Pearson's r over the policies."""
     return pearson(*rates(runs))
@@ -94,7 +106,8 @@ def bootstrap(runs: Sequence[PairedRun], figure: Callable[[Sequence[PairedRun]],
 
 
 def ranking(runs: Sequence[PairedRun], *, samples: int = SAMPLES) -> dict[str, Estimate]:
-    """Return Pearson's r, MMRV and bias of the success rate, each with an interval."""
-    return {'pearson_r': bootstrap(runs, correlation, samples=samples),
-            'mmrv': bootstrap(runs, rank_violation, samples=samples),
+    """Return Pearson's r and MMRV of the `ranked`, and bias of the success rate, with intervals."""
+    placed = ranked(runs)
+    return {'pearson_r': bootstrap(placed, correlation, samples=samples),
+            'mmrv': bootstrap(placed, rank_violation, samples=samples),
             'success_bias': bootstrap(runs, success_bias, samples=samples)}

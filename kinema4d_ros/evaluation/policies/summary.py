@@ -27,6 +27,7 @@ def summarize(runs: Sequence[PairedRun], *, samples: int = ranking.SAMPLES) -> d
     """
     found = {
         'runs': len(runs), 'policies': len(by_policy(runs)),
+        'not_ranked': sorted(set(by_policy(runs)) - set(by_policy(ranking.ranked(runs)))),
         'tasks': len({run.task for run in runs}), 'starts': len({run.start for run in runs}),
         **ranking.ranking(runs, samples=samples),
         'agreement': outcomes.agreement(runs), 'baseline': outcomes.trivial_baseline(runs),
@@ -79,7 +80,9 @@ def markdown(title: str, figures: Mapping[str, Any]) -> str:
     low, high = rate.bounds
     lines = [f'## {title}', '',
              f'{figures["runs"]} runs: {figures["policies"]} policies from {figures["starts"]} '
-             f'starts of {figures["tasks"]} tasks. {figures["unsure"]} are UNSURE.', '',
+             f'starts of {figures["tasks"]} tasks. {figures["unsure"]} are UNSURE.' + (
+                 f' Too few runs are decided to rank {", ".join(figures["not_ranked"])}.'
+                 if figures['not_ranked'] else ''), '',
              '| figure | value (95 % interval) | demanded | |', '|---|---|---|---|']
     lines += [f'| {what} | {value} | {goal} | {"reached" if is_reached else "MISSED"} |'
               for what, value, goal, is_reached in judged(figures)]

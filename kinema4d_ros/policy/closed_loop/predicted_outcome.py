@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Told
-from kinema4d_ros.policy.types import TaskOutcome
+from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Story, Told
+from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
+from kinema4d_ros.policy.types import LIFTED, TaskOutcome
 from kinema4d_ros.precheck.goals import Goal, Region
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.sequence import judge_goal
@@ -22,9 +23,11 @@ from kinema4d_ros.world_model.frozen import Frozen
 _LET_GO = (EventKind.RELEASE, EventKind.REST, EventKind.DROPPED, EventKind.SLIPPED_OUT)
 _AT_REST = 0.005     # [m] that something moves in the last `_WATCHED` of a motion, at most
 _WATCHED = 0.15      # [s]
-_LIFTED = 0.01       # [m]
 _AROUND = 0.05       # [m] beside the box in which the goal's object begins, its grasp
 _GROUND = 0.005      # [m] above the bottom of that box, where it may be what it stands on
+#: from one half, in which a probability claims nothing: places are known to some 5 mm in 2 cm
+_UNDECIDED = 0.1
+_HELD = 0.02         # probability of success with the object in the hand, by mistake of a grasp
 
 
 def is_solved(goal: Goal, robot: RobotRollout, told: Told | None) -> bool:
@@ -35,18 +38,35 @@ def is_solved(goal: Goal, robot: RobotRollout, told: Told | None) -> bool:
     """
     if told is None:
         return False
-    in_hand = any(rule.kind == 'lifted' for rule in goal.rules)
+    in_hand = _stays_in_hand(goal)
     before = int(np.searchsorted(robot.times, robot.times[-1] - _WATCHED))
     for number, moving in enumerate(told.bodies):
         if goal.margin(Outcome(moved=(_moved(moving),))) < 0:
             continue
-        last = [each.event.kind for each in told.events if each.body == number
-                and each.event.kind in (*_LET_GO, EventKind.GRASP)][-1:]
         way = np.linalg.norm(moving.center(-1) - moving.center(before))
-        if in_hand or (way < _AT_REST and last != [EventKind.GRASP]
-                       and (moving.held is None or moving.let_go is not None)):
+        if in_hand or (way < _AT_REST and not _is_held(told, number)):
             return True
     return False
+
+
+def _stays_in_hand(goal: Goal) -> bool:
+    return any(rule.kind == 'lifted' for rule in goal.rules)
+
+
+def _is_held(told: Told, number: int) -> bool:
+    """Return whether a body is in the hand when the motion ends."""
+    moving = told.bodies[number]
+    last = [each.event.kind for each in told.events if each.body == number
+            and each.event.kind in (*_LET_GO, EventKind.GRASP)][-1:]
+    return last == [EventKind.GRASP] or (moving.held is not None and moving.let_go is None)
+
+
+def _is_never_let_go(goal: Goal, story: Told) -> bool:
+    """Return whether what the goal wants put somewhere is in the hand when the motion ends."""
+    parts = [part for part in (goal, *goal.parts) if part.rules and not _stays_in_hand(part)]
+    return any(_is_held(story, number) and (part.starts_in is None or _near(
+        moving.center(0), part.starts_in, 0.0)) for part in parts
+        for number, moving in enumerate(story.bodies))
 
 
 def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
@@ -56,18 +76,25 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
 
     Tier 1 measures and foresees it, the same as before a motion is let pass, by simulation where
     the settings say so; the goal's rubric says whether that is a success. Nothing is claimed where
-    tier 1 could not check, or the goal is as likely missed as met.
+    the robot cannot follow the motion, tier 1 could not check, or the goal is about as likely
+    missed as met; no success where what is carried may strike something on its way, or is not let
+    go at the end.
     """
     checker = simulator.checker()
     result = checker.tier1(observation, motion)
     if result.outcome is None:
-        why = [each.message for each in result.findings if each.severity > Severity.INFO]
-        return TaskOutcome(None, reason='; '.join(why) or 'nothing could be foreseen')
+        said = [each.message for each in result.findings if each.severity > Severity.INFO]
+        return TaskOutcome(None, reason='; '.join(said) or 'nothing could be foreseen')
     outcome = result.outcome
     if stays_as_it_is(simulator):
         outcome = Outcome()
     clearance = math.nan if result.clearance is None else float(result.clearance.minimum)
-    gap, grasped = _grasp(simulator, observation, motion, goal, outcome)
+    robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
+    story = best_story(scene, robot, checker.settings.grasping, pictures=False) \
+        if scene.measuring and can_grasp(robot) else None
+    gap, grasped = _grasp(simulator, scene, robot, story, goal, outcome)
+    if (why := why_not_followed(checker, observation, motion)) is not None:
+        return TaskOutcome(None, reason=why, min_clearance=clearance, gap_at_closing=gap)
     if grasped and _is_stopped_before_grasp(outcome, result.findings):
         grasped = False      # as success is not believed in then
     success, probability, reason = None, math.nan, 'there is no goal to judge by'
@@ -79,8 +106,13 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
             reason = '; '.join(unchecked)
         elif likely is None:
             reason = finding.message
-        elif likely == 0.5:
-            reason = 'nothing is known of whether the goal is met: ' + outcome.sentence
+        elif abs(likely - 0.5) < _UNDECIDED:
+            reason = f'whether the goal is met is not known: {finding.message}'
+        elif likely > 0.5 and story is not None and _is_never_let_go(goal, story):
+            success, probability, reason = False, _HELD, 'it is still in the hand at the end'
+        elif likely > 0.5 and story is not None and (
+                why := why_carried_may_strike(scene.points, robot, story)) is not None:
+            reason = why
         else:
             success, probability, reason = likely > 0.5, float(likely), finding.message
     return TaskOutcome(success, probability, reason, clearance, gap, grasped)
@@ -107,14 +139,11 @@ def _moved(moving: MovingBody) -> MovedObject:
                        float(body.moved(lowest, moving.T_base_body[-1])[2]))
 
 
-def _grasp(simulator: ShadowSimulator, observation: Observation, motion: JointTrajectory,
+def _grasp(simulator: ShadowSimulator, scene: Scene, robot: RobotRollout, story: Story | None,
            goal: Goal | None, outcome: Outcome) -> tuple[float, bool | None]:
     """Return the gap when the fingers closed [m], and whether the goal's object was lifted."""
-    checker = simulator.checker()
-    robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
-    if not scene.measuring or not can_grasp(robot):
+    if story is None:
         return math.nan, None
-    story = best_story(scene, robot, checker.settings.grasping, pictures=False)
     box = None if goal is None else goal.starts_in
     gap = math.nan if box is None else gap_at_closing(scene, robot, story, box)
     if stays_as_it_is(simulator):
@@ -131,7 +160,7 @@ def _grasp(simulator: ShadowSimulator, observation: Observation, motion: JointTr
     rises = [max(float(moving.center(frame)[2]) for frame in range(len(robot.times)))
              - float(moving.center(0)[2]) for moving in story.bodies
              if box is None or _near(moving.center(0), box)]
-    return gap, not rises or max(rises) > _LIFTED
+    return gap, max(rises) > LIFTED if rises else None
 
 
 def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region) -> float:

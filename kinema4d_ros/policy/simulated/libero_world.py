@@ -18,12 +18,11 @@ from kinema4d_ros.episodes.libero.scene import LiberoScene
 from kinema4d_ros.errors import EpisodeError, PolicyError
 from kinema4d_ros.policy.simulated.finger_gap import FingerGap
 from kinema4d_ros.policy.simulated.start_file import write_start
-from kinema4d_ros.policy.types import PolicyObservation, TaskOutcome
+from kinema4d_ros.policy.types import LIFTED, PolicyObservation, TaskOutcome
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 
 JOINTS = ARM_JOINTS + FINGER_JOINTS
-LIFTED = 0.02           # [m] what rises by this between the fingers is grasped
 _CLOSES = 0.002         # [m] that a finger's command falls by, to be closing
 _LAST_CLOSED = 0.3      # [s] after the command has ended that the fingers still close
 _SETTLE = 1.0           # [s] that the world is given before it is judged

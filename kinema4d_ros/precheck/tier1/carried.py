@@ -95,8 +95,14 @@ def _judged(track: HullTrack, robot: RobotRollout, moving: MovingBody,
 
 
 def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
-               gone: np.ndarray) -> HullTrack | None:
-    """Measure while the body follows the hand; None when its points span no volume."""
+               gone: np.ndarray, above: float = -np.inf) -> HullTrack | None:
+    """
+    Measure while the body follows the hand; None when its points span no volume.
+
+    :param gone: frame from which each point of the scene is no longer there, see `gone_from`.
+    :param above: [m] only points of the scene that are higher than this above the body's lowest
+        one count, so that what it is put down on does not.
+    """
     body, poses = moving.body, moving.T_base_body
     planes = body.planes
     if planes is None or not len(scene):
@@ -117,6 +123,9 @@ def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
     for number, frame in enumerate(frames):
         near = _around(scene, body.moved(center, poses[frame]), radius)
         near = near[frame < gone[near]]
+        if np.isfinite(above):
+            lowest = body.moved(body.vertices, poses[frame])[:, 2].min()
+            near = near[points[near, 2] > lowest + above]
         if not len(near):
             continue
         depth = depth_in(points[near], planes, poses[frame]) - at_first[near]
