@@ -85,9 +85,10 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
     behind = fingers.in_hand(whole, there)
     inside = (np.abs(behind[:, 2]) <= 0.5 * wide) & (behind[:, 1] <= 0.0) \
         & (behind[:, 1] >= -long) & (behind[:, 0] >= lower) & (behind[:, 0] <= upper)
-    loose = _left_loose(float(fingers.gap[motion.last]), local[between, 0], behind[inside, 0])
-    if loose is not None:
-        return loose
+    if motion.last < len(fingers.gap) - 1:       # else they may go on closing in the next chunk
+        loose = _left_loose(float(fingers.gap[motion.last]), local[between, 0], behind[inside, 0])
+        if loose is not None:
+            return loose
     side = behind[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
     if aside > _ASIDE * 0.5 * float(np.ptp(side)):

@@ -121,7 +121,8 @@ def test_a_grip_by_hand(points, hold):
 class HalfShutHand(Hand):
     """The same, which stops 5 cm apart."""
 
-    gap, lower, upper = np.array([0.08, 0.05]), np.array([-0.04, -0.025]), np.array([0.04, 0.025])
+    gap = np.array([0.08, 0.05, 0.05])
+    lower, upper = np.array([-0.04, -0.025, -0.025]), np.array([0.04, 0.025, 0.025])
 
 
 @pytest.mark.parametrize('width, hold', [
@@ -129,6 +130,12 @@ class HalfShutHand(Hand):
 def test_fingers_that_stop_before_they_touch_it_do_not_hold_it(width, hold):
     points = block(width)
     assert judge_grip(HalfShutHand(), GapMotion(0, 1, True), points, points).hold is hold
+
+
+def test_fingers_that_still_close_where_a_chunk_ends_may_hold_it():
+    hand, points = HalfShutHand(), block(0.04)
+    hand.gap = hand.gap[:2]
+    assert judge_grip(hand, GapMotion(0, 1, True), points, points).hold is Hold.HOLDS
 
 
 def test_ground_that_nobody_saw():
