@@ -217,10 +217,15 @@ class SetPointMachine:
         # [s] until all joints stand still: sqrt(2 s / a) is at least the time to brake on a way s
         ahead = settings.timeout + max(float(np.sqrt(
             2 * np.abs(each - here).max(initial=0.0) / settings.deceleration)) for each in ends)
-        why = ''
+        scene, why = self.scene, ''
+        if scene is not None and not scene.is_current(situation.now_ns, settings):
+            scene = None
+        look, blocked = (None, ()) if scene is None or not self.paths else (
+            scene.clearance, scene.blocked(low, high, settings))
         for licence in reversed(self.paths.values()):
             off = licence.why_not(reference, ends, rules.columns, here, situation.now,
-                                  situation.now_ns, settings, ahead=ahead)
+                                  situation.now_ns, settings, ahead=ahead, look=look,
+                                  blocked=blocked)
             if off is None:
                 return None
             why = why or f'; and not by the trajectory that passed last: {off}'
