@@ -18,8 +18,8 @@ import numpy as np
 
 from kinema4d_ros.gate.joints import JointReading
 from kinema4d_ros.gate.set_points.path_licence import PathLicence
-from kinema4d_ros.gate.set_points.posture import (Posture, posture_of, reachable_by_position,
-                                                  stops_by_velocity)
+from kinema4d_ros.gate.set_points.posture import (cubic_overshoot, Posture, posture_of,
+                                                  reachable_by_position, stops_by_velocity)
 from kinema4d_ros.gate.set_points.scene_licence import SceneLicence
 from kinema4d_ros.gate.set_points.settings import SetPointKind, SetPointSettings
 from kinema4d_ros.gate.set_points.step_rules import StepRules
@@ -111,7 +111,8 @@ class SetPointMachine:
 
         :param values: (n,) [rad, m or per s] of the controller's joints, or why it is none.
         :param lasts: [s] that the robot may take to get there, at least.
-        :param beyond: (n,) [rad or m] by which it may overshoot.
+        :param beyond: (n,) [rad or m] by which it may overshoot for its velocity at the end; with
+            that, a controller fits a cubic from the velocity that it has. None where it has none.
         """
         now = self._heard_at = situation.now
         reason = situation.problem
@@ -155,7 +156,7 @@ class SetPointMachine:
                              settings.max_joint_age)
         if isinstance(posture, str):
             return posture
-        before = self._before(rules, posture)
+        before, off = self._before(rules, posture), np.zeros(len(rules.robot.joint_names))
         if self.kind.is_velocity:
             low, high, ends = self._by_velocity(rules, values, posture, settings)
             start, end = posture.positions, posture.positions + self._full(
@@ -170,11 +171,13 @@ class SetPointMachine:
             reason = rules.why_position(values, before, budget, posture, settings)
             step = max(situation.now - self._last_at, lasts) if self._last is not None else 1.0
             if beyond is not None and reason is None:
+                beyond = beyond + cubic_overshoot(posture.velocities[rules.columns], lasts)
                 low[rules.columns] -= beyond
                 high[rules.columns] += beyond
+                off[rules.columns] = beyond
         return reason or rules.why_self_contact(posture, ends, settings) \
             or self._why_no_licence(rules, posture, low, high, start, end, ends, step, situation,
-                                    settings)
+                                    settings, off)
 
     def _by_position(self, rules: StepRules, values: np.ndarray, before: np.ndarray,
                      posture: Posture, settings: SetPointSettings) -> tuple[np.ndarray, ...]:
@@ -199,11 +202,13 @@ class SetPointMachine:
     def _why_no_licence(self, rules: StepRules, posture: Posture, low: np.ndarray,
                         high: np.ndarray, start: np.ndarray, end: np.ndarray,
                         ends: Sequence[np.ndarray], step: float, situation: SetPointSituation,
-                        settings: SetPointSettings) -> str | None:
+                        settings: SetPointSettings, off: np.ndarray | None = None
+                        ) -> str | None:
         """
         Return why no licence holds: why the scene's does not, and the newest path's.
 
         :param ends: to which the robot may go before it stands still again.
+        :param off: (J,) [rad or m] by which it may be off the straight way there.
         """
         if 1 not in settings.required_tiers:
             return None
@@ -225,7 +230,7 @@ class SetPointMachine:
         for licence in reversed(self.paths.values()):
             off = licence.why_not(reference, ends, rules.columns, here, situation.now,
                                   situation.now_ns, settings, ahead=ahead, look=look,
-                                  blocked=blocked)
+                                  blocked=blocked, aside=off)
             if off is None:
                 return None
             why = why or f'; and not by the trajectory that passed last: {off}'

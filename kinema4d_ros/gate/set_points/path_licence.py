@@ -84,7 +84,8 @@ class PathLicence:
     def why_not(self, reference: np.ndarray, ends: Sequence[np.ndarray], columns: np.ndarray,
                 here: np.ndarray, now: float, now_ns: int, settings: SetPointSettings, *,
                 ahead: float = _BEHIND, look: LocalClearance | None = None,
-                blocked: Sequence[LinkSpace] = ()) -> str | None:
+                blocked: Sequence[LinkSpace] = (), aside: np.ndarray | None = None
+                ) -> str | None:
         """
         Return why postures are not in the tube.
 
@@ -96,6 +97,7 @@ class PathLicence:
         :param ahead: [s] on the path by which the ends may be ahead of the reference.
         :param look: the free space as it was measured lately; None where it is not known.
         :param blocked: links that must not touch, and that the look gives too little space.
+        :param aside: (J,) [rad or m] by which it may leave the straight way to an end.
         """
         over = self.why_over(now, now_ns, settings, looks=look is not None)
         if over is not None:
@@ -128,7 +130,9 @@ class PathLicence:
         low, high = max(at - _BEHIND, 0.0), at + max(ahead, _BEHIND)
         for posture in _way(here, ends):
             near = self._path.best(dict(zip(names, posture)), low, high, high, at)
-            reason = tolerances.why_astray(near.off, near.time)
+            reach = near.off if aside is None else {
+                name: value + aside[names.index(name)] for name, value in near.off.items()}
+            reason = tolerances.why_astray(reach, near.time)
             if reason is not None:
                 return reason
         if self._progress is None:

@@ -97,6 +97,15 @@ def test_a_robot_that_moves_needs_more_space():
     assert cell.turn(0.02, obeys=False).relays
 
 
+def test_a_cubic_from_the_velocity_of_now_overshoots():
+    """With a velocity at its end a trajectory of one point is no straight line."""
+    cell, still = Cell(space=0.1, deceleration=100.0, reaction=0.0), np.zeros(6)
+    assert cell.turn(0.0, lasts=1.0, beyond=still).relays
+    cell.speeds['shoulder_pan_joint'] = 2.0
+    assert cell.turn(0.0, lasts=1.0).relays              # linear, without one
+    assert 'could be displaced' in cell.turn(0.0, lasts=1.0, beyond=still).reason
+
+
 def test_links_that_may_touch_are_slow_where_they_may():
     cell = Cell()
     fingers = {name: {'space': 0.02, 'touch': 0.0, 'touch_speed': 0.05, 'reason': 'the scene'}
