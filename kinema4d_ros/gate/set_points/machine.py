@@ -169,7 +169,8 @@ class SetPointMachine:
             budget = np.maximum(self._left(situation.now, settings),
                                 rules.velocity_limits(settings) * lasts)
             reason = rules.why_position(values, before, budget, posture, settings)
-            step = max(situation.now - self._last_at, lasts) if self._last is not None else 1.0
+            # A position is executed at once, however long ago the one before was.
+            step = max(min(situation.now - self._last_at, settings.burst), lasts)
             if beyond is not None and reason is None:
                 beyond = beyond + cubic_overshoot(posture.velocities[rules.columns], lasts)
                 low[rules.columns] -= beyond

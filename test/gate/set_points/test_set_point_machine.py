@@ -115,6 +115,12 @@ def test_links_that_may_touch_are_slow_where_they_may():
     assert names, [each.link for each in cell.machine.scene.clearance.links]
     assert cell.turn(0.0005).relays
     assert 'may touch something and would move at' in cell.turn(0.005).reason
+    cell.look(**fingers)
+    assert 'may touch something and would move at' in cell.turn(0.01, after=0.4).reason
+    assert cell.turn(0.01, lasts=0.5).relays         # a trajectory takes its time
+    first = Cell()
+    first.look(**fingers)
+    assert 'may touch something and would move at' in first.turn(0.01).reason
 
 
 def test_the_robot_may_not_touch_itself():
