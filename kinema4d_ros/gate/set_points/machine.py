@@ -27,6 +27,7 @@ from kinema4d_ros.robot import PostureBound, Robot, SelfCollision
 
 _FIRST = 0.01       # [s] for which a brake acts when it is first told
 _STANDS = 0.01      # [rad/s or m/s] slower than this a joint stands
+_AGAIN = 1.0        # [s] after which a position may begin where the robot is by then, too
 _PATHS = 8          # trajectories that are licences at a time
 
 
@@ -94,9 +95,17 @@ class SetPointMachine:
             robot, joints, bound, self_collision)
 
     def add_path(self, digest: str, licence: PathLicence | None) -> None:
-        """Take the licence of a trajectory by its hash; None ends it."""
-        self.paths.pop(digest, None)
-        if licence is not None:
+        """
+        Take the licence of a trajectory by its hash; None ends it.
+
+        One that is under way goes on beside a newer one, which is to be begun at its beginning.
+        """
+        before, under_way = self.paths.pop(digest, None), f'{digest} under way'
+        if licence is None:
+            self.paths.pop(under_way, None)
+        else:
+            if before is not None and before.has_begun:
+                self.paths[under_way] = before
             self.paths[digest] = licence
             while len(self.paths) > _PATHS:
                 del self.paths[next(iter(self.paths))]
@@ -156,7 +165,8 @@ class SetPointMachine:
                              settings.max_joint_age)
         if isinstance(posture, str):
             return posture
-        before, off = self._before(rules, posture), np.zeros(len(rules.robot.joint_names))
+        before = self._before(rules, posture, values, situation.now)
+        off = np.zeros(len(rules.robot.joint_names))
         if self.kind.is_velocity:
             low, high, ends = self._by_velocity(rules, values, posture, settings)
             start, end = posture.positions, posture.positions + self._full(
@@ -239,12 +249,22 @@ class SetPointMachine:
 
     # ------------------------------------------------------------------ what is left to be used
 
-    def _before(self, rules: StepRules, posture: Posture) -> np.ndarray:
-        """Return the set point before, (n,), or what is the same to a robot that had none."""
-        if self._last is not None:
-            return self._last
-        return np.zeros(len(rules.joints)) if self.kind.is_velocity \
-            else posture.positions[rules.columns]
+    def _before(self, rules: StepRules, posture: Posture, values: np.ndarray,
+                now: float) -> np.ndarray:
+        """
+        Return the set point before, (n,), or what is the same to a robot that had none.
+
+        A position of long ago may be what the controller still holds, or something else may have
+        moved the robot since: then where it is counts, if that is nearer to what is asked.
+        """
+        if self.kind.is_velocity:
+            return np.zeros(len(rules.joints)) if self._last is None else self._last
+        live: np.ndarray = posture.positions[rules.columns]
+        last = self._last
+        if last is None or now - self._last_at > _AGAIN \
+                and np.abs(values - live).max() < np.abs(values - last).max():
+            return live
+        return last
 
     def _left(self, now: float, settings: SetPointSettings) -> np.ndarray:
         """Return how far each joint may be told to go by now, (n,) [rad or m]."""

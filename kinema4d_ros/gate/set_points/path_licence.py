@@ -59,6 +59,11 @@ class PathLicence:
         self._began = 0.0
         self._looked: tuple[LocalClearance, float] | None = None    # [m] that links must have there
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a set point was licensed by it."""
+        return self._progress is not None
+
     def why_over(self, now: float, now_ns: int, settings: SetPointSettings, *,
                  looks: bool = True) -> str | None:
         """

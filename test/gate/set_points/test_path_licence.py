@@ -120,6 +120,15 @@ def test_evidence_that_comes_late_takes_the_licence_back(cell):
     assert 'there is no licence' in cell.turn(0.006).reason
 
 
+def test_the_same_trajectory_again_does_not_hold_a_robot_on_its_way(cell):
+    licensed(cell)
+    for _ in range(20):
+        assert cell.turn(0.006).relays
+        licensed(cell)
+    cell.machine.add_path('the swing', None)
+    assert 'there is no licence' in cell.turn(0.006).reason
+
+
 def test_no_more_than_a_few_trajectories_are_kept(cell):
     for number in range(20):
         cell.machine.add_path(str(number), PathLicence(MOTION, answer(cell), ROBOT, {}))

@@ -175,6 +175,20 @@ def test_a_source_that_falls_silent_is_named_and_the_last_position_stays():
     assert cell.turn(0.01).relays
 
 
+@pytest.mark.parametrize('stops', [True, False])
+def test_a_robot_that_something_else_has_moved_begins_where_it_is(stops):
+    """Another controller turned it by a radian; what the gate relayed before is long past."""
+    cell = Cell()
+    assert cell.turn(0.01).relays
+    if stops:
+        assert cell.tick(0.5) is not None and cell.tick() is None
+    cell.joints['shoulder_pan_joint'] += 1.0
+    cell.now += 2.0
+    cell.look()
+    assert cell.turn(0.01).relays
+    assert 'is to jump' in cell.turn(0.06).reason
+
+
 def test_velocities_are_braked_when_the_source_falls_silent():
     cell = Cell('velocity', deceleration=2.0)
     assert cell.send([0.2, 0, 0, 0, 0, 0.1]).relays and cell.tick() is None
@@ -199,6 +213,14 @@ def test_velocities_that_are_held_back(values, words):
     assert cell.send(np.full(6, 0.05)).relays
     ruling = cell.send(values)
     assert words in ruling.reason and (ruling.own < 0.05).all() and ruling.share < 1.0
+
+
+def test_a_velocity_may_be_taken_back_at_once_but_not_be_reversed():
+    cell = Cell('velocity', space=10.0)
+    one = np.eye(6)[0]
+    assert cell.send(0.4 * one).relays and cell.send(0.8 * one).relays
+    assert 'is to jump by 1.600' in cell.send(-0.8 * one).reason
+    assert cell.send(0.0 * one).relays
 
 
 def test_a_velocity_towards_a_limit_or_an_obstacle_is_held_back_and_away_from_it_is_not():
