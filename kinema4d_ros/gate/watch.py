@@ -53,13 +53,17 @@ class Tolerances:
             return f'{joint} is {worst:.3f} away from the checked trajectory, limit {limit}'
         if self.clearance is None or worst <= self.settings.tracking_tolerance:
             return None
-        moved = sum(value * self.reaches.get(name, _REACH) for name, value in off.items())
+        moved = self.displacement(off)
         space = self.clearance.at(time)
         if moved <= space:
             return None
         return f'{joint} is {worst:.3f} away from the checked trajectory, so that the robot may ' \
                f'be displaced by {1000 * moved:.0f} mm where {1000 * space:.0f} mm around it ' \
                'were free'
+
+    def displacement(self, off: Mapping[str, float]) -> float:
+        """Return how far joints that are off the path displace any point of the robot [m]."""
+        return sum(value * self.reaches.get(name, _REACH) for name, value in off.items())
 
     @property
     def unprotected(self) -> str | None:

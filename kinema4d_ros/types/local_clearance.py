@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+UNSEEN = 'space that nobody has seen'      # the reason where that is what ends the space
+
 
 @dataclass(frozen=True)
 class LinkSpace:

@@ -23,8 +23,9 @@ FK = ForwardKinematics(ROBOT)
 COLUMNS = [ROBOT.joint_names.index(name) for name in ARM]
 
 
-def read(kind, message, live=LIVE):
-    return wire_of(SetPointKind(kind), ROBOT, ARM, TIP).read(serialize_message(message), live, 0)
+def read(kind, message, live=LIVE, now_ns=0):
+    return wire_of(SetPointKind(kind), ROBOT, ARM, TIP).read(serialize_message(message), live,
+                                                             now_ns)
 
 
 def tip(q):
@@ -60,7 +61,8 @@ def test_a_point_in_another_order_is_put_into_that_of_the_controller():
     (one_point(accelerations=[1.0] * 6), 'accelerations or efforts'),
     (one_point(effort=[1.0] * 6), 'accelerations or efforts'),
     (one_point(velocities=[float('nan')] * 6), 'no numbers to move by'),
-    (one_point(lasts=-1.0), 'its time -1.0 s')])
+    (one_point(lasts=-1.0), 'its time -1.0 s'),
+    (one_point(lasts=30.0), 'it lasts 30.00 s, a set point 1.0 s at most')])
 def test_a_trajectory_that_is_no_set_point(message, words):
     assert words in read('trajectory', message).values
 
@@ -69,6 +71,19 @@ def test_a_trajectory_of_later_is_none_now():
     message = one_point()
     message.header.stamp.sec = 5
     assert 'is to begin in 5.00 s' in read('trajectory', message).values
+
+
+@pytest.mark.parametrize('late, left', [(0.3, 0.2), (29.99, None), (0.5, None)])
+def test_of_a_trajectory_that_has_begun_what_is_left_counts(late, left):
+    message = one_point(lasts=0.5, velocities=[1.0] * 6)
+    message.header.stamp.sec = 100
+    found = read('trajectory', message, now_ns=round((100 + late) * 1e9))
+    if left is None:
+        assert 'its time was over' in found.values
+    else:
+        assert found.lasts == pytest.approx(left)
+        assert found.beyond == pytest.approx(left * 4 / 27)
+    assert read('trajectory', one_point(lasts=0.5)).beyond is None
 
 
 def pose(T, frame=ROBOT.root_link):

@@ -18,8 +18,8 @@ import numpy as np
 
 from kinema4d_ros.gate.joints import JointReading
 from kinema4d_ros.gate.set_points.path_licence import PathLicence
-from kinema4d_ros.gate.set_points.posture import (Posture, posture_of, reachable_by_position,
-                                                  stops_by_velocity)
+from kinema4d_ros.gate.set_points.posture import (cubic_overshoot, Posture, posture_of,
+                                                  reachable_by_position, stops_by_velocity)
 from kinema4d_ros.gate.set_points.scene_licence import SceneLicence
 from kinema4d_ros.gate.set_points.settings import SetPointKind, SetPointSettings
 from kinema4d_ros.gate.set_points.step_rules import StepRules
@@ -27,6 +27,7 @@ from kinema4d_ros.robot import PostureBound, Robot, SelfCollision
 
 _FIRST = 0.01       # [s] for which a brake acts when it is first told
 _STANDS = 0.01      # [rad/s or m/s] slower than this a joint stands
+_AGAIN = 1.0        # [s] after which a position may begin where the robot is by then, too
 _PATHS = 8          # trajectories that are licences at a time
 
 
@@ -94,9 +95,17 @@ class SetPointMachine:
             robot, joints, bound, self_collision)
 
     def add_path(self, digest: str, licence: PathLicence | None) -> None:
-        """Take the licence of a trajectory by its hash; None ends it."""
-        self.paths.pop(digest, None)
-        if licence is not None:
+        """
+        Take the licence of a trajectory by its hash; None ends it.
+
+        One that is under way goes on beside a newer one, which is to be begun at its beginning.
+        """
+        before, under_way = self.paths.pop(digest, None), f'{digest} under way'
+        if licence is None:
+            self.paths.pop(under_way, None)
+        else:
+            if before is not None and before.has_begun:
+                self.paths[under_way] = before
             self.paths[digest] = licence
             while len(self.paths) > _PATHS:
                 del self.paths[next(iter(self.paths))]
@@ -111,7 +120,8 @@ class SetPointMachine:
 
         :param values: (n,) [rad, m or per s] of the controller's joints, or why it is none.
         :param lasts: [s] that the robot may take to get there, at least.
-        :param beyond: (n,) [rad or m] by which it may overshoot.
+        :param beyond: (n,) [rad or m] by which it may overshoot for its velocity at the end; with
+            that, a controller fits a cubic from the velocity that it has. None where it has none.
         """
         now = self._heard_at = situation.now
         reason = situation.problem
@@ -155,7 +165,8 @@ class SetPointMachine:
                              settings.max_joint_age)
         if isinstance(posture, str):
             return posture
-        before = self._before(rules, posture)
+        before = self._before(rules, posture, values, situation.now)
+        off = np.zeros(len(rules.robot.joint_names))
         if self.kind.is_velocity:
             low, high, ends = self._by_velocity(rules, values, posture, settings)
             start, end = posture.positions, posture.positions + self._full(
@@ -168,13 +179,16 @@ class SetPointMachine:
             budget = np.maximum(self._left(situation.now, settings),
                                 rules.velocity_limits(settings) * lasts)
             reason = rules.why_position(values, before, budget, posture, settings)
-            step = max(situation.now - self._last_at, lasts) if self._last is not None else 1.0
+            # A position is executed at once, however long ago the one before was.
+            step = max(min(situation.now - self._last_at, settings.burst), lasts)
             if beyond is not None and reason is None:
+                beyond = beyond + cubic_overshoot(posture.velocities[rules.columns], lasts)
                 low[rules.columns] -= beyond
                 high[rules.columns] += beyond
+                off[rules.columns] = beyond
         return reason or rules.why_self_contact(posture, ends, settings) \
             or self._why_no_licence(rules, posture, low, high, start, end, ends, step, situation,
-                                    settings)
+                                    settings, off)
 
     def _by_position(self, rules: StepRules, values: np.ndarray, before: np.ndarray,
                      posture: Posture, settings: SetPointSettings) -> tuple[np.ndarray, ...]:
@@ -199,11 +213,13 @@ class SetPointMachine:
     def _why_no_licence(self, rules: StepRules, posture: Posture, low: np.ndarray,
                         high: np.ndarray, start: np.ndarray, end: np.ndarray,
                         ends: Sequence[np.ndarray], step: float, situation: SetPointSituation,
-                        settings: SetPointSettings) -> str | None:
+                        settings: SetPointSettings, off: np.ndarray | None = None
+                        ) -> str | None:
         """
         Return why no licence holds: why the scene's does not, and the newest path's.
 
         :param ends: to which the robot may go before it stands still again.
+        :param off: (J,) [rad or m] by which it may be off the straight way there.
         """
         if 1 not in settings.required_tiers:
             return None
@@ -217,10 +233,15 @@ class SetPointMachine:
         # [s] until all joints stand still: sqrt(2 s / a) is at least the time to brake on a way s
         ahead = settings.timeout + max(float(np.sqrt(
             2 * np.abs(each - here).max(initial=0.0) / settings.deceleration)) for each in ends)
-        why = ''
+        scene, why = self.scene, ''
+        if scene is not None and not scene.is_current(situation.now_ns, settings):
+            scene = None
+        look, blocked = (None, ()) if scene is None or not self.paths else (
+            scene.clearance, scene.blocked(low, high, settings))
         for licence in reversed(self.paths.values()):
             off = licence.why_not(reference, ends, rules.columns, here, situation.now,
-                                  situation.now_ns, settings, ahead=ahead)
+                                  situation.now_ns, settings, ahead=ahead, look=look,
+                                  blocked=blocked, aside=off)
             if off is None:
                 return None
             why = why or f'; and not by the trajectory that passed last: {off}'
@@ -228,12 +249,22 @@ class SetPointMachine:
 
     # ------------------------------------------------------------------ what is left to be used
 
-    def _before(self, rules: StepRules, posture: Posture) -> np.ndarray:
-        """Return the set point before, (n,), or what is the same to a robot that had none."""
-        if self._last is not None:
-            return self._last
-        return np.zeros(len(rules.joints)) if self.kind.is_velocity \
-            else posture.positions[rules.columns]
+    def _before(self, rules: StepRules, posture: Posture, values: np.ndarray,
+                now: float) -> np.ndarray:
+        """
+        Return the set point before, (n,), or what is the same to a robot that had none.
+
+        A position of long ago may be what the controller still holds, or something else may have
+        moved the robot since: then where it is counts, if that is nearer to what is asked.
+        """
+        if self.kind.is_velocity:
+            return np.zeros(len(rules.joints)) if self._last is None else self._last
+        live: np.ndarray = posture.positions[rules.columns]
+        last = self._last
+        if last is None or now - self._last_at > _AGAIN \
+                and np.abs(values - live).max() < np.abs(values - last).max():
+            return live
+        return last
 
     def _left(self, now: float, settings: SetPointSettings) -> np.ndarray:
         """Return how far each joint may be told to go by now, (n,) [rad or m]."""

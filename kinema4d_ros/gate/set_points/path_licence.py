@@ -16,12 +16,15 @@ from kinema4d_ros.gate.set_points.settings import SetPointSettings
 from kinema4d_ros.gate.settings import GateSettings
 from kinema4d_ros.gate.watch import Tolerances
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import JointTrajectory, Status
+from kinema4d_ros.types import JointTrajectory, LinkSpace, LocalClearance, Status
 
 _NS = 1e-9
 _BEHIND = 1.0      # [s] on the path by which the robot may lag behind its set points
 _CHORD = 0.03      # [rad or m] of the joint that goes farthest between postures that are checked
 _MOST = 32         # of them on the way to one posture
+_SEEN = 0.1        # [m] of free space that a look is sure to tell of, where there is more
+_NOISE = 0.01      # [m] less than was judged that may be measured where nothing has changed,
+_SHARE = 0.25      # and no larger share of what was judged than this
 
 
 class PathLicence:
@@ -32,6 +35,10 @@ class PathLicence:
     `path_tolerance`, and all together may displace no point by more than the clearance that was
     judged. It is followed from its beginning, which must come while the verdict is valid, to its
     end, with some time to spare; set points may be later than the trajectory, and not earlier.
+
+    What is looked at meanwhile counts: a look that shows a link nearer to the scene than the
+    verdict had any link there ends it until a look does not. Without looks it holds no longer than
+    the verdict does.
     """
 
     def __init__(self, trajectory: JointTrajectory, answer: ShadowSimAnswer, robot: Robot,
@@ -50,23 +57,40 @@ class PathLicence:
         self._reaches, self._clearance = reaches, ProtectedClearance.of(verdict)
         self._progress: PathProgress | None = None
         self._began = 0.0
+        self._looked: tuple[LocalClearance, float] | None = None    # [m] that links must have there
 
-    def why_over(self, now: float, now_ns: int, settings: SetPointSettings) -> str | None:
-        """Return why it holds no more: it did not begin in time, or has come to its end."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether a set point was licensed by it."""
+        return self._progress is not None
+
+    def why_over(self, now: float, now_ns: int, settings: SetPointSettings, *,
+                 looks: bool = True) -> str | None:
+        """
+        Return why it holds no more: it did not begin in time, or has come to its end.
+
+        :param looks: whether the free space around the robot is known by a look that is new.
+        """
         if self.verdict.status is not Status.PASS:
             return f'its verdict is {self.verdict.status.name}'
         missing = set(settings.required_tiers) - set(self.verdict.tiers_passed)
         if missing:
             return f'tier {min(missing)} has not passed'
-        if self._progress is None:
-            late = (now_ns - self._valid_until_ns) * _NS
-            return None if late <= 0 else f'its verdict ended {late:.1f} s ago'
-        over = now - self._began - self._path.duration - settings.path_grace
-        return None if over <= 0 else f'it was to be over {over:.1f} s ago'
+        if self._progress is not None:
+            over = now - self._began - self._path.duration - settings.path_grace
+            if over > 0:
+                return f'it was to be over {over:.1f} s ago'
+            if looks:
+                return None
+        late = (now_ns - self._valid_until_ns) * _NS
+        return None if late <= 0 else f'its verdict ended {late:.1f} s ago' + (
+            '' if self._progress is None else ', and nobody looks whether it still holds')
 
     def why_not(self, reference: np.ndarray, ends: Sequence[np.ndarray], columns: np.ndarray,
                 here: np.ndarray, now: float, now_ns: int, settings: SetPointSettings, *,
-                ahead: float = _BEHIND) -> str | None:
+                ahead: float = _BEHIND, look: LocalClearance | None = None,
+                blocked: Sequence[LinkSpace] = (), aside: np.ndarray | None = None
+                ) -> str | None:
         """
         Return why postures are not in the tube.
 
@@ -76,8 +100,11 @@ class PathLicence:
         :param here: (J,) [rad or m] where the robot is.
         :param now: steady time [s].
         :param ahead: [s] on the path by which the ends may be ahead of the reference.
+        :param look: the free space as it was measured lately; None where it is not known.
+        :param blocked: links that must not touch, and that the look gives too little space.
+        :param aside: (J,) [rad or m] by which it may leave the straight way to an end.
         """
-        over = self.why_over(now, now_ns, settings)
+        over = self.why_over(now, now_ns, settings, looks=look is not None)
         if over is not None:
             return over
         names = self._robot.joint_names
@@ -99,15 +126,41 @@ class PathLicence:
         if reason is not None:
             return reason
         at = progress.at
+        if look is not None and blocked:
+            least = self._least(look, at, tolerances)
+            nearer = [each for each in blocked if not each.space >= least]
+            if nearer:
+                return f"'{nearer[0].link}' has {1000 * max(nearer[0].space, 0.0):.0f} mm of " \
+                       f'space where {1000 * least:.0f} mm were judged to be left'
         low, high = max(at - _BEHIND, 0.0), at + max(ahead, _BEHIND)
         for posture in _way(here, ends):
             near = self._path.best(dict(zip(names, posture)), low, high, high, at)
-            reason = tolerances.why_astray(near.off, near.time)
+            reach = near.off if aside is None else {
+                name: value + aside[names.index(name)] for name, value in near.off.items()}
+            reason = tolerances.why_astray(reach, near.time)
             if reason is not None:
                 return reason
         if self._progress is None:
             self._progress, self._began = progress, now
         return None
+
+    def _least(self, look: LocalClearance, at: float, tolerances: Tolerances) -> float:
+        """
+        Return how much space every link must have had in a look, if nothing has come nearer [m].
+
+        It is what the verdict had for the nearest link where the robot was, less what joints off
+        the path may have taken of it.
+
+        :param at: [s] on the path, where the robot is by now.
+        """
+        if self._looked is None or self._looked[0] is not look:
+            later = at + _BEHIND
+            place = self._path.best(look.joint_positions, max(at - _BEHIND, 0.0), later, later, at)
+            judged = _SEEN if self._clearance is None else min(
+                self._clearance.at(place.time), _SEEN)
+            self._looked = look, judged - min(_NOISE, _SHARE * judged) \
+                - tolerances.displacement(place.off)
+        return self._looked[1]
 
 
 def _way(here: np.ndarray, ends: Sequence[np.ndarray]) -> list[np.ndarray]:

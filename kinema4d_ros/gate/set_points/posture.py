@@ -23,6 +23,17 @@ class Posture:
     age: float = 0.0          # [s] of the oldest of them
 
 
+def cubic_overshoot(velocities: np.ndarray, lasts: float) -> np.ndarray:
+    """
+    Return by how much a cubic leaves the range between its ends at most, (n,) [rad or m].
+
+    :param velocities: (n,) [rad/s or m/s] at one of its ends.
+    :param lasts: [s] that it takes.
+    """
+    out: np.ndarray = np.abs(velocities) * lasts * 4 / 27
+    return out
+
+
 def posture_of(robot: Robot, readings: Mapping[str, JointReading], now: float,
                max_age: float) -> Posture | str:
     """

@@ -8,9 +8,11 @@ import numpy as np
 from kinema4d_ros.errors import KinematicsError
 from kinema4d_ros.gate.set_points.settings import SetPointSettings
 from kinema4d_ros.robot import LinkBox, PostureBound, Robot
-from kinema4d_ros.types import LocalClearance
+from kinema4d_ros.types import LinkSpace, LocalClearance
+from kinema4d_ros.types.local_clearance import UNSEEN
 
 _NS = 1e-9
+_STAYS = 5e-4       # [m] by which noise of the joints may displace a link that does not move
 
 
 class SceneLicence:
@@ -84,6 +86,26 @@ class SceneLicence:
                 return f'{self._name(worst)} may touch something and would move at ' \
                        f'{speed[worst]:.2f} m/s, allowed {self._touch_speed[worst]:.2f} m/s'
         return None
+
+    def is_current(self, now_ns: int, settings: SetPointSettings) -> bool:
+        """Return whether the free space is known, and was measured lately."""
+        return not self.problem and abs(now_ns - self.clearance.stamp_ns) * _NS \
+            <= settings.max_scene_age
+
+    def blocked(self, low: np.ndarray, high: np.ndarray, settings: SetPointSettings
+                ) -> tuple[LinkSpace, ...]:
+        """
+        Return what must not touch and has too little space for postures, for the scene itself.
+
+        :param low: see `why_not`; the licence must be current.
+        :param high: likewise.
+        """
+        assert self.bound is not None
+        moved = self.bound(self._origin, low, high)
+        over = (moved > np.maximum(self._space - settings.clearance_margin, _STAYS)) \
+            & np.isinf(self._touch)
+        return tuple(each for each, bad in zip(self.clearance.links, over)
+                     if bad and each.reason != UNSEEN)
 
     def _name(self, number: int) -> str:
         each = self.clearance.links[number]

@@ -112,8 +112,8 @@ class StepRules:
             return f'{self.joints[j]} is to move at {wanted[j]:.3f} {self._units[j]}/s, its ' \
                    f'limit is {limits[j]:.3f}'
         step = np.abs(wanted - before)
-        if (j := _first((step > settings.max_velocity_step) & (np.abs(wanted) > np.abs(before))
-                        )) is not None:
+        brakes = (np.abs(wanted) <= np.abs(before)) & (wanted * before >= 0)
+        if (j := _first((step > settings.max_velocity_step) & ~brakes)) is not None:
             return f'the velocity of {self.joints[j]} is to jump by {step[j]:.3f} ' \
                    f'{self._units[j]}/s (max_velocity_step {settings.max_velocity_step})'
         tolerance = settings.position_tolerance

@@ -104,9 +104,13 @@ class LicenceFeed:
             trajectory, answer = self._trajectories.get(digest), self._answers.get(digest)
             robot, moved_by = self._robot, self._reaches
         licence = None
+        verdict = None if answer is None else answer.verdict
+        if answer is not None and (verdict is None or not verdict.passed):
+            # Whether or not the trajectory is still kept here: the machine may follow it.
+            self._call(lambda: self._machine.add_path(digest, None))
+            return
         if trajectory is None or answer is None or robot is None:
             return
-        verdict = answer.verdict
         if verdict is not None and verdict.passed \
                 and verdict.robot_hash == robot.description_hash:
             try:

@@ -13,7 +13,8 @@ class SetPoint(NamedTuple):
 
     values: np.ndarray | str               # (n,) [rad, m or per s], or why it is no set point
     lasts: float = 0.0                     # [s] that the robot may take, at least
-    beyond: np.ndarray | None = None       # (n,) [rad or m] by which it may overshoot
+    #: (n,) [rad or m] by which it may overshoot for its velocity at the end; None where it has none
+    beyond: np.ndarray | None = None
 
 
 class Wire(Protocol):

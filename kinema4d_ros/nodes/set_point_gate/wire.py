@@ -14,14 +14,14 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from kinema4d_ros.bridge.motion import duration_message, duration_seconds, stamp_ns
 from kinema4d_ros.bridge.quick_messages import read_float64_array
-from kinema4d_ros.gate.set_points import SetPointKind
+from kinema4d_ros.gate.set_points import cubic_overshoot, SetPointKind
 from kinema4d_ros.nodes.set_point_gate.cartesian import PoseWire, TwistWire
 from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint, Wire
 from kinema4d_ros.robot import Robot
 
 _LATE = 0.1          # [s] that a header may be ahead
 _OWN_TIME = 0.1      # [s] in which a trajectory of our own is to get there
-_OVERSHOOT = 4 / 27  # of velocity times duration: of a cubic that ends with that velocity
+_LONGEST = 1.0       # [s] that a set point may last; longer ones are trajectories
 
 
 class ArrayWire:
@@ -70,12 +70,19 @@ class TrajectoryWire:
         if ahead > _LATE:
             return SetPoint(f'it is to begin in {ahead:.2f} s')
         lasts = duration_seconds(point.time_from_start)
+        if stamp_ns(message.header.stamp) and ahead < 0:    # what is over of it leaves less time
+            lasts += ahead
+            if lasts <= 0:
+                return SetPoint(f'its time was over {-lasts:.2f} s ago')
+        if lasts > _LONGEST:
+            return SetPoint(f'it lasts {lasts:.2f} s, a set point {_LONGEST} s at most; longer '
+                            'ones are for trajectory_gate')
         if lasts < 0 or not all(map(math.isfinite, point.velocities)):
             return SetPoint(f'its time {lasts} s or its velocities are no numbers to move by')
         order = [names.index(name) for name in self._joints]
-        velocities = np.array(point.velocities or [0.0] * len(names))[order]
-        return SetPoint(np.array(point.positions)[order], lasts,
-                        np.abs(velocities) * lasts * _OVERSHOOT)
+        values = np.array(point.positions)[order]
+        return SetPoint(values, lasts, cubic_overshoot(np.array(point.velocities)[order], lasts)
+                        if len(point.velocities) else None)
 
     def relayed(self) -> None:
         """Keep nothing: what is written needs no more than joints."""

@@ -24,6 +24,7 @@ from kinema4d_ros.precheck.tier1.unseen import ARM, FEWEST, FINGERS, HAND, limit
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import HeldObject, LinkSpace, RobotRollout
+from kinema4d_ros.types.local_clearance import UNSEEN
 
 AROUND = 0.2            # [m] around the robot in which free space is looked for
 _CHAMFER = 1.12         # a chamfer distance is at most this much too long
@@ -137,7 +138,7 @@ def _around(scene: Scene, robot: RobotRollout, fields: DistanceFields, roles: Ma
 
 def _least(around: _Around, name: str, role: int) -> tuple[float, str]:
     """Return how far it is to where a body must not go [m], and what that is."""
-    return _distance(around, name, around.unknown[role]), 'space that nobody has seen'
+    return _distance(around, name, around.unknown[role]), UNSEEN
 
 
 def _distance(around: _Around, name: str, field: _Field) -> float:

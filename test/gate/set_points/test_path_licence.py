@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 from gate_driver import READY, ROBOT, swing
-from set_point_cell import Cell, NS
+from set_point_cell import BOXES, Cell, NS
 
 from kinema4d_ros.gate import ShadowSimAnswer
 from kinema4d_ros.gate.reach import reaches
@@ -120,6 +120,15 @@ def test_evidence_that_comes_late_takes_the_licence_back(cell):
     assert 'there is no licence' in cell.turn(0.006).reason
 
 
+def test_the_same_trajectory_again_does_not_hold_a_robot_on_its_way(cell):
+    licensed(cell)
+    for _ in range(20):
+        assert cell.turn(0.006).relays
+        licensed(cell)
+    cell.machine.add_path('the swing', None)
+    assert 'there is no licence' in cell.turn(0.006).reason
+
+
 def test_no_more_than_a_few_trajectories_are_kept(cell):
     for number in range(20):
         cell.machine.add_path(str(number), PathLicence(MOTION, answer(cell), ROBOT, {}))
@@ -165,3 +174,40 @@ def test_velocities_must_be_able_to_stop_within_the_tube(at, asked, moves, words
     cell.speeds['shoulder_pan_joint'] = moves
     reason = cell.send(asked * np.eye(6)[0]).reason
     assert reason is None if words is None else words in reason
+
+
+NEAR = {'space': 0.003, 'reason': 'a person'}
+
+
+@pytest.mark.parametrize('judged, near, words', [
+    (0.1, NEAR, "'forearm_link' has 3 mm of space where 90 mm were judged"),
+    (0.003, NEAR, None),                                  # so near it was to be
+    (0.1, NEAR | {'touch': 0.0}, None),                   # what may touch
+    (0.1, NEAR | {'reason': 'space that nobody has seen'}, None)])
+def test_a_look_that_shows_less_space_than_was_judged_is_not_overruled(judged, near, words):
+    cell = licensed(Cell(space=0.003), clearance=judged)
+    everywhere = {link.link: {'touch': 0.0, 'touch_speed': 1.0}
+                  for link in cell.machine.scene.clearance.links}
+    cell.look(0.003, **everywhere | {'forearm_link': near})
+    reasons = []
+    for _ in range(3):
+        reasons.append(cell.turn(0.006).reason)
+        cell.look(0.003, **everywhere | {'forearm_link': near})
+    if words is None:
+        assert not any(reasons)
+    else:
+        assert words in reasons[-1]
+        cell.look(0.3)
+        assert cell.turn(0.006).relays
+
+
+def test_without_looks_it_holds_no_longer_than_its_verdict(cell):
+    motion = swing(0.3, seconds=5.0)
+    cell.machine.add_path('slow', PathLicence(motion, answer(
+        cell, trajectory_hash=trajectory_hash(motion)), ROBOT, reaches(ROBOT)))
+    rulings = [cell.turn(0.3 * 0.02 / 5) for _ in range(110)]
+    assert all(ruling.relays for ruling in rulings[:99])
+    assert 'nobody looks whether it still holds' in rulings[-1].reason
+    cell.look(0.003, **{name: NEAR | {'touch': 0.0} for name in
+                        (box.link for box in BOXES)})
+    assert cell.turn(0.3 * 0.02 / 5).relays

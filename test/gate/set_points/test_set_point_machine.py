@@ -97,6 +97,15 @@ def test_a_robot_that_moves_needs_more_space():
     assert cell.turn(0.02, obeys=False).relays
 
 
+def test_a_cubic_from_the_velocity_of_now_overshoots():
+    """With a velocity at its end a trajectory of one point is no straight line."""
+    cell, still = Cell(space=0.1, deceleration=100.0, reaction=0.0), np.zeros(6)
+    assert cell.turn(0.0, lasts=1.0, beyond=still).relays
+    cell.speeds['shoulder_pan_joint'] = 2.0
+    assert cell.turn(0.0, lasts=1.0).relays              # linear, without one
+    assert 'could be displaced' in cell.turn(0.0, lasts=1.0, beyond=still).reason
+
+
 def test_links_that_may_touch_are_slow_where_they_may():
     cell = Cell()
     fingers = {name: {'space': 0.02, 'touch': 0.0, 'touch_speed': 0.05, 'reason': 'the scene'}
@@ -106,6 +115,12 @@ def test_links_that_may_touch_are_slow_where_they_may():
     assert names, [each.link for each in cell.machine.scene.clearance.links]
     assert cell.turn(0.0005).relays
     assert 'may touch something and would move at' in cell.turn(0.005).reason
+    cell.look(**fingers)
+    assert 'may touch something and would move at' in cell.turn(0.01, after=0.4).reason
+    assert cell.turn(0.01, lasts=0.5).relays         # a trajectory takes its time
+    first = Cell()
+    first.look(**fingers)
+    assert 'may touch something and would move at' in first.turn(0.01).reason
 
 
 def test_the_robot_may_not_touch_itself():
@@ -160,6 +175,20 @@ def test_a_source_that_falls_silent_is_named_and_the_last_position_stays():
     assert cell.turn(0.01).relays
 
 
+@pytest.mark.parametrize('stops', [True, False])
+def test_a_robot_that_something_else_has_moved_begins_where_it_is(stops):
+    """Another controller turned it by a radian; what the gate relayed before is long past."""
+    cell = Cell()
+    assert cell.turn(0.01).relays
+    if stops:
+        assert cell.tick(0.5) is not None and cell.tick() is None
+    cell.joints['shoulder_pan_joint'] += 1.0
+    cell.now += 2.0
+    cell.look()
+    assert cell.turn(0.01).relays
+    assert 'is to jump' in cell.turn(0.06).reason
+
+
 def test_velocities_are_braked_when_the_source_falls_silent():
     cell = Cell('velocity', deceleration=2.0)
     assert cell.send([0.2, 0, 0, 0, 0, 0.1]).relays and cell.tick() is None
@@ -184,6 +213,14 @@ def test_velocities_that_are_held_back(values, words):
     assert cell.send(np.full(6, 0.05)).relays
     ruling = cell.send(values)
     assert words in ruling.reason and (ruling.own < 0.05).all() and ruling.share < 1.0
+
+
+def test_a_velocity_may_be_taken_back_at_once_but_not_be_reversed():
+    cell = Cell('velocity', space=10.0)
+    one = np.eye(6)[0]
+    assert cell.send(0.4 * one).relays and cell.send(0.8 * one).relays
+    assert 'is to jump by 1.600' in cell.send(-0.8 * one).reason
+    assert cell.send(0.0 * one).relays
 
 
 def test_a_velocity_towards_a_limit_or_an_obstacle_is_held_back_and_away_from_it_is_not():
