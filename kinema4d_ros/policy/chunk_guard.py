@@ -21,6 +21,7 @@ from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, 
 
 
 _SAG = 0.05     # [rad or m] a joint that is nearer to its command is held by it
+_NOISE = 0.02   # [rad or m] a point at time 0 that is nearer to its joint is where that is
 
 
 class PathPrecheck(Protocol):
@@ -207,9 +208,25 @@ class ChunkGuard:
                 switch = now + self.settings.latency if handover is None else handover
                 return splice(self.under_way, UnderWay(chunk, asked), now=now, handover=switch,
                               blend=self.settings.blend), None
+            if (jump := self._jump(chunk, joints)) is not None:
+                return chunk, decide({0: [jump]}, required=(0,))
             return splice(None, UnderWay(chunk, now), now=now, handover=now), None
         except Kinema4DError as error:
             return None, _unsure(str(error))
+
+    def _jump(self, chunk: JointTrajectory, joints: Mapping[str, float]) -> Finding | None:
+        """Return what speaks against a point at time 0, which is sent on and is on no path."""
+        if chunk.times[0] > 0.0:
+            return None
+        for name, value in zip(chunk.joint_names, chunk.positions[0].tolist()):
+            away = abs(value - joints.get(name, value))
+            if name not in self._fingers and not away <= _NOISE:
+                return Finding(
+                    FindingCode.START_STATE, Severity.FAIL,
+                    f'the chunk has {name} at once, at time 0, {away:.3g} away from where it is, '
+                    f'more than {_NOISE:g}: give the time at which it is to be there', link=name,
+                    time=0.0, value=away, limit=_NOISE, unit='rad or m')
+        return None
 
     def _far(self, chunk: JointTrajectory, joints: Mapping[str, float]) -> Finding | None:
         """Return what speaks against a first action that is far from where the robot is."""
