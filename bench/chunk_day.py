@@ -46,7 +46,8 @@ def run(chunks: int) -> dict:
             else []
         return [decide({0: fails}, required=(0,)) for _ in paths]
 
-    guard = ChunkGuard(robot, judge, ChunkSettings(execution='overlapping', blend=0.1),
+    guard = ChunkGuard(robot, judge, ChunkSettings(execution='overlapping', blend=0.1,
+                                               verdict_time=0.0),
                        live=lambda: here, clock=lambda: clock[0])
     checker = ChunkChecker(ActionReader(robot, ActionFormat(15.0, robot.joint_names)), guard)
     translator = Translator(ObservationKeys(states=(StateKey(('state',), robot.joint_names),)))

@@ -7,7 +7,7 @@ import json
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotDone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,7 +69,8 @@ class Asker:
 
 
 def as_check(reader: ActionReader, why_refused: Callable[[JointTrajectory, dict[str, float]],
-                                                         str | None]) -> Check:
+                                                         str | None],
+             rest: Callable[[], Mapping[str, float]] | None = None) -> Check:
     """
     Return a check of the motion that actions stand for.
 
@@ -78,17 +79,30 @@ def as_check(reader: ActionReader, why_refused: Callable[[JointTrajectory, dict[
 
     The state must have the columns of the actions, in absolute numbers, as LeRobot's
     `observation.state` has for arms that are commanded by joint positions.
+
+    :param rest: returns where the joints are that the state does not tell [rad or m], by name;
+        needed where there are any.
+    :raises ConfigurationError: there are, and it is not given: they are not guessed.
     """
     from kinema4d_ros.policy.plausible import why_implausible
 
     form = reader.form
+    told = {*form.joints, *(name for gripper in form.grippers for name in gripper.joints)}
+    others = [name for name in reader.robot.joint_names if name not in told]
+    if others and rest is None and not form.tip_link:
+        raise ConfigurationError(
+            f'the state does not tell where {", ".join(others)} is: name fingers as a gripper of '
+            'the action format, or give as_check a callable `rest` that returns where they are')
 
     def check(actions: np.ndarray, state: np.ndarray | None) -> str | None:
         if form.tip_link or state is None or len(state) not in form.widths:
             return ('the state does not tell where the joints are: it must have the columns '
                     f'{", ".join(form.joints)} and those of grippers')
         arm, fingers = form.split(np.asarray(state, np.float64)[None])
-        start = dict(zip(reader.robot.joint_names, reader.robot.configuration({})))
+        at = {} if rest is None else dict(rest())
+        if unknown := [name for name in others if not np.isfinite(at.get(name, np.nan))]:
+            return f'nobody tells where {", ".join(unknown)} is'
+        start = {name: float(at[name]) for name in others}
         start |= dict(zip(form.joints, map(float, arm[0])))
         start |= {name: float(column[0]) for name, column in fingers.items()}
         try:

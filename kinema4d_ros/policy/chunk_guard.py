@@ -21,6 +21,7 @@ from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity, 
 
 
 _SAG = 0.05     # [rad or m] a joint that is nearer to its command is held by it
+_NOISE = 0.02   # [rad or m] a point at time 0 that is nearer to its joint is where that is
 
 
 class PathPrecheck(Protocol):
@@ -38,6 +39,16 @@ class PathPrecheck(Protocol):
 
 #: a chunk as a motion from its first action's period on, or why it is none
 ChunkMotion = JointTrajectory | str
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """When chunks are judged, and from when what passes is executed."""
+
+    now: float                      # [s] steady time from which the paths are counted
+    joints: Mapping[str, float]     # where they are then
+    leaves: float | None = None     # by when an overlapping chunk must have left; None: no matter
+    switch: float | None = None     # from when the client executes it; None: from when it has it
 
 
 @dataclass(frozen=True)
@@ -73,15 +84,18 @@ class ChunkGuard:
 
     def __init__(self, robot: Robot, judge: PathPrecheck, settings: ChunkSettings | None = None, *,
                  live: Callable[[], Mapping[str, float]] | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic,
+                 wait: Callable[[float], None] = time.sleep) -> None:
         """
         PathPrecheck by `judge` what a client of `robot` is to execute.
 
         :param live: returns where the joints are now [rad or m]; None where the robot stands still
             until it has an answer, so that they are where they were when it was asked.
         :param clock: steady time [s].
+        :param wait: returns after so many seconds of it.
         """
         self.robot, self._judge, self._live, self.clock = robot, judge, live, clock
+        self._wait = wait
         self.settings = ChunkSettings() if settings is None else settings
         self._fingers = finger_joints(robot)
         self.under_way: UnderWay | None = None
@@ -98,6 +112,9 @@ class ChunkGuard:
         """
         PathPrecheck a chunk, and others where one is asked for, and remember what is then executed.
 
+        What an overlapping chunk does depends on when the client has it, so it returns when that
+        was planned for and not earlier; what would be later is UNSURE.
+
         :param joints: where the robot was then [rad or m], by name.
         :param asked: steady time of the observation [s].
         :param sample: asks for another chunk of the same observation; None where there is none.
@@ -107,23 +124,31 @@ class ChunkGuard:
         """
         settings, began = self.settings, self.clock()
         self.counts['chunks'] += 1
-        now_at = joints if self._live is None else self._live()
+        moment = self._moment(joints, handover)
         verdicts: list[Verdict] = []
         paths: list[JointTrajectory | None] = []
         if (problem := self._why_not_there(told or {}, joints)) is not None:
             chosen = Choice(None, _unsure(problem), None, 1, 0)
         else:
-            self._judge_all([first], joints, now_at, asked, handover, verdicts, paths)
-            if settings.resample is Resample.ALWAYS or not verdicts[0].passed:
-                more: list[ChunkMotion] = []
-                while len(more) + 1 < settings.samples \
-                        and self.clock() - began < settings.sampling_time:
+            always = settings.resample is Resample.ALWAYS
+            if not always:
+                self._judge_all([first], joints, moment, asked, verdicts, paths)
+            if always or not verdicts[0].passed:
+                # All that may pass are judged at once, and so for the same moment.
+                more: list[ChunkMotion] = [first] if always else []
+                count = 1
+                while count < settings.samples and self.clock() - began < settings.sampling_time:
                     if (another := sample()) is None:
                         break
                     more.append(another)
-                self._judge_all(more, joints, now_at, asked, handover, verdicts, paths)
+                    count += 1
+                if more:
+                    moment = self._moment(joints, handover)
+                    self._judge_all(more, joints, moment, asked, verdicts, paths)
             best = rank(verdicts, [path.duration if path is not None else 0.0
                                    for path in paths])[0]
+            if verdicts[best].passed and (late := self._why_late(moment)) is not None:
+                verdicts[best] = _unsure(late)
             passed = verdicts[best].passed
             if not passed and settings.mode is ChunkMode.MONITOR:
                 best = 0
@@ -132,7 +157,9 @@ class ChunkGuard:
         self.counts['samples'] += chosen.samples
         if settings.mode is ChunkMode.MONITOR and chosen.index is None:
             chosen = replace(chosen, index=0)
-        self._remember(chosen, now_at)
+        if chosen.passed and moment.leaves is not None and handover is None:
+            self._wait(max(moment.leaves - self.clock(), 0.0))
+        self._remember(chosen, moment)
         return chosen
 
     def hold_positions(self, joints: Mapping[str, float]) -> dict[str, float]:
@@ -153,8 +180,26 @@ class ChunkGuard:
                 positions[name] = value
         return positions
 
-    def _remember(self, chosen: Choice, joints: Mapping[str, float]) -> None:
-        now = self.clock()
+    def _moment(self, joints: Mapping[str, float], handover: float | None) -> _Moment:
+        """Return the moment that is judged for, which is now."""
+        here, now = joints if self._live is None else self._live(), self.clock()
+        if handover is not None:
+            return _Moment(now, here, handover, handover)
+        if self.settings.execution is not ChunkExecution.OVERLAPPING:
+            return _Moment(now, here)
+        leaves = now + self.settings.verdict_time
+        return _Moment(now, here, leaves, leaves + self.settings.latency)
+
+    def _why_late(self, moment: _Moment) -> str | None:
+        """Return why an overlapping chunk would be executed later than was judged."""
+        if moment.leaves is None or (now := self.clock()) <= moment.leaves:
+            return None
+        return (f'the verdict took {now - moment.now:.3g} s, and the client was to have it after '
+                f'{moment.leaves - moment.now:.3g} s, so what it would execute is not what was '
+                'judged: raise verdict_time, or frozen_prefix_steps of the request')
+
+    def _remember(self, chosen: Choice, moment: _Moment) -> None:
+        now, joints = self.clock(), moment.joints
         if chosen.index is not None:
             self.counts['passed'] += chosen.passed
             if chosen.path is not None:
@@ -162,7 +207,8 @@ class ChunkGuard:
                          zip(chosen.path.joint_names, chosen.path.positions[0])]
                 self.under_way = UnderWay(JointTrajectory(
                     chosen.path.joint_names, np.append(0.0, chosen.path.times),
-                    np.vstack([start, chosen.path.positions])), now)
+                    np.vstack([start, chosen.path.positions])),
+                    now if moment.switch is None else moment.now)
             return
         self.counts['held'] += 1
         held = self.hold_positions(joints)
@@ -170,14 +216,13 @@ class ChunkGuard:
             tuple(held), np.zeros(1), np.array([list(held.values())])), now)
 
     def _judge_all(self, chunks: Sequence[ChunkMotion], joints: Mapping[str, float],
-                   now_at: Mapping[str, float], asked: float, handover: float | None,
-                   verdicts: list[Verdict], paths: list[JointTrajectory | None]) -> None:
+                   moment: _Moment, asked: float, verdicts: list[Verdict],
+                   paths: list[JointTrajectory | None]) -> None:
         """Add a verdict and a path for each chunk, asking the judge once."""
-        now = self.clock()
         found: list[Verdict | None] = []
         wanted: list[JointTrajectory] = []
         for chunk in chunks:
-            path, verdict = self._path(chunk, joints, asked, handover, now)
+            path, verdict = self._path(chunk, joints, asked, moment)
             if path is not None and verdict is None:
                 wanted.append(path)
             paths.append(path)
@@ -185,7 +230,7 @@ class ChunkGuard:
         given: list[Verdict] = []
         if wanted:
             try:
-                given = list(self._judge(wanted, now_at))
+                given = list(self._judge(wanted, moment.joints))
             except Kinema4DError as error:
                 given = [_unsure(str(error))] * len(wanted)
             if len(given) != len(wanted):
@@ -195,21 +240,36 @@ class ChunkGuard:
         verdicts += [next(answers) if verdict is None else verdict for verdict in found]
 
     def _path(self, chunk: ChunkMotion, joints: Mapping[str, float], asked: float,
-              handover: float | None, now: float) -> tuple[JointTrajectory | None, Verdict | None]:
+              moment: _Moment) -> tuple[JointTrajectory | None, Verdict | None]:
         """Return what a chunk makes the robot do from now on, and what is known of it already."""
         if isinstance(chunk, str):
             return None, _unsure(chunk)
         if (far := self._far(chunk, joints)) is not None:
             return chunk, decide({0: [far]}, required=(0,))
-        overlapping = handover is not None or self.settings.execution is ChunkExecution.OVERLAPPING
+        now = moment.now
         try:
-            if overlapping:
-                switch = now + self.settings.latency if handover is None else handover
-                return splice(self.under_way, UnderWay(chunk, asked), now=now, handover=switch,
-                              blend=self.settings.blend), None
+            if moment.switch is not None:
+                return splice(self.under_way, UnderWay(chunk, asked), now=now,
+                              handover=moment.switch, blend=self.settings.blend), None
+            if (jump := self._jump(chunk, joints)) is not None:
+                return chunk, decide({0: [jump]}, required=(0,))
             return splice(None, UnderWay(chunk, now), now=now, handover=now), None
         except Kinema4DError as error:
             return None, _unsure(str(error))
+
+    def _jump(self, chunk: JointTrajectory, joints: Mapping[str, float]) -> Finding | None:
+        """Return what speaks against a point at time 0, which is sent on and is on no path."""
+        if chunk.times[0] > 0.0:
+            return None
+        for name, value in zip(chunk.joint_names, chunk.positions[0].tolist()):
+            away = abs(value - joints.get(name, value))
+            if name not in self._fingers and not away <= _NOISE:
+                return Finding(
+                    FindingCode.START_STATE, Severity.FAIL,
+                    f'the chunk has {name} at once, at time 0, {away:.3g} away from where it is, '
+                    f'more than {_NOISE:g}: give the time at which it is to be there', link=name,
+                    time=0.0, value=away, limit=_NOISE, unit='rad or m')
+        return None
 
     def _far(self, chunk: JointTrajectory, joints: Mapping[str, float]) -> Finding | None:
         """Return what speaks against a first action that is far from where the robot is."""

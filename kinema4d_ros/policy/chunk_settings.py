@@ -39,6 +39,8 @@ class ChunkSettings:
     :param samples: chunks of one observation at most, the first one included. A policy that keeps
         a history of requests must have 1.
     :param sampling_time: [s] from the first chunk after which no further one is asked for.
+    :param verdict_time: [s] that a verdict gets when overlapping: the answer leaves after it, since
+        what a chunk does depends on when the client has it; a verdict that takes longer is UNSURE.
     :param latency: [s] from our answer until the client goes over to it, when overlapping.
     :param blend: [s] in which it goes over, likewise.
     :param first_action_tolerance: [rad or m] how far the first action may be from where the joint
@@ -53,6 +55,7 @@ class ChunkSettings:
     samples: int = 1
     resample: Resample = Resample.REFUSED
     sampling_time: float = 5.0
+    verdict_time: float = 0.3
     latency: float = 0.0
     blend: float = 0.0
     first_action_tolerance: float = 0.4
@@ -65,7 +68,7 @@ class ChunkSettings:
         object.__setattr__(self, 'resample', Resample(self.resample))
         if self.samples < 1:
             raise ConfigurationError(f'samples must be at least 1, got {self.samples}')
-        for name in ('sampling_time', 'latency', 'blend', 'first_action_tolerance',
+        for name in ('sampling_time', 'verdict_time', 'latency', 'blend', 'first_action_tolerance',
                      'state_tolerance'):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ConfigurationError(f'{name} must be at least 0, got {getattr(self, name)}')

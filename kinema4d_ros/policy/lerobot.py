@@ -26,6 +26,7 @@ from kinema4d_ros.policy.asking import Asker, Check, HttpCheck
 
 STATE = 'observation.state'
 REMEMBER, CHECK = 'kinema4d_remember_state', 'kinema4d_check_actions'
+NEAR = 0.05         # [rad or m] an arm that is nearer to its command is held by it
 _SAME = 1e-5        # of a number, by which a plan that goes on is still the same
 _LOG = logging.getLogger(__name__)
 
@@ -44,16 +45,48 @@ def import_lerobot(module: str) -> Any:
                           '3.12') from error
 
 
+class _Hold:
+    """
+    Where a robot is held, from the first refusal until actions pass again.
+
+    It stays the same meanwhile: an arm hangs a little below what it is commanded, so that one that
+    is sent where it is, each time anew, would sink step by step.
+    """
+
+    def __init__(self, near: float) -> None:
+        """Take the last action for a number that is no further than `near` from the state's."""
+        self._near = near
+        self._at: np.ndarray | None = None
+
+    def end(self) -> None:
+        """Hold no longer."""
+        self._at = None
+
+    def at(self, sent: np.ndarray | None, state: np.ndarray | None, columns: int
+           ) -> np.ndarray | None:
+        """Return the numbers (columns,) that hold still; None where nothing tells."""
+        if self._at is None or len(self._at) != columns:
+            if state is None or len(state) != columns:
+                self._at = sent
+            elif sent is None or len(sent) != columns:
+                self._at = state
+            else:
+                self._at = np.where(np.abs(sent - state) <= self._near, sent, state)
+        return self._at
+
+
 class ShadowEngine:
     """An inference engine of LeRobot around another one."""
 
     def __init__(self, engine: Any, check: Check, *, timeout: float = 0.2, state_key: str = STATE,
-                 tell: Callable[[str | None], None] | None = None) -> None:
+                 near: float = NEAR, tell: Callable[[str | None], None] | None = None) -> None:
         """
         Let actions of `engine` out where `check` passes them.
 
         :param timeout: [s] after which an answer counts as a refusal; it delays the control loop.
         :param state_key: of the observation; has the columns of the actions.
+        :param near: of a number: where the state is nearer to the last action, that is held; it is
+            in the unit of the actions, so that degrees want 3.
         :param tell: is called with each decision on a new plan: why it is held, None: it passes.
         """
         self._engine, self._asker, self._key = engine, Asker(check, timeout), state_key
@@ -61,6 +94,7 @@ class ShadowEngine:
         self._plan: np.ndarray | None = None    # what was judged, from the last action on
         self._state: np.ndarray | None = None
         self._sent: np.ndarray | None = None
+        self._hold = _Hold(near)
         self.held: str | None = None
 
     def start(self) -> None:
@@ -75,6 +109,7 @@ class ShadowEngine:
     def reset(self) -> None:
         """Forget what was judged."""
         self._plan = self._sent = self.held = None
+        self._hold.end()
         self._engine.reset()
 
     def pause(self) -> None:
@@ -82,8 +117,9 @@ class ShadowEngine:
         self._engine.pause()
 
     def resume(self) -> None:
-        """Go on; what was judged before the pause is judged anew."""
-        self._plan = None
+        """Go on from where the robot is now; what was judged before the pause is judged anew."""
+        self._plan = self._sent = None
+        self._hold.end()
         self._engine.resume()
 
     def notify_observation(self, obs: dict[str, Any]) -> None:
@@ -123,9 +159,9 @@ class ShadowEngine:
         self._plan = plan
         if self.held is None:
             self._sent = first[0]
+            self._hold.end()
             return action
-        still = self._state if self._state is not None and len(self._state) == first.shape[1] \
-            else self._sent
+        still = self._hold.at(self._sent, self._state, first.shape[1])
         return None if still is None else action.new_tensor(still.tolist()).reshape(action.shape)
 
     def _upcoming(self, columns: int) -> list[np.ndarray]:
@@ -197,19 +233,21 @@ class CheckActionsStep(RememberStateStep):
     """A step after everything: actions pass where they are checked, else the robot is held."""
 
     def __init__(self, check: Check | None = None, remember: RememberStateStep | None = None, *,
-                 url: str = '', timeout: float = 0.2) -> None:
+                 url: str = '', timeout: float = 0.2, near: float = NEAR) -> None:
         """
         Ask `check`, or the `CheckServer` at `url`; without either, everything is refused.
 
         :param remember: knows the state; without it the check is given none.
+        :param near: as of `ShadowEngine`.
         """
         super().__init__()
-        self.url, self.timeout, self._remember = url, timeout, remember
+        self.url, self.timeout, self.near, self._remember = url, timeout, near, remember
         if check is None and url:
             check = HttpCheck(url, timeout)
         self._asker = Asker(check or (lambda actions, state: 'no check was given: name a url'),
                             timeout)
         self._sent: np.ndarray | None = None
+        self._hold = _Hold(near)
         self.held: str | None = None
 
     def __call__(self, transition: Any) -> Any:
@@ -227,9 +265,10 @@ class CheckActionsStep(RememberStateStep):
         self.held = self._asker.why_held(rows, state)
         if self.held is None:
             self._sent = rows[0]
+            self._hold.end()
             return transition
         _LOG.warning(f'the robot holds still: {self.held}')
-        still = state if state is not None and len(state) == rows.shape[1] else self._sent
+        still = self._hold.at(self._sent, state, rows.shape[1])
         if still is None:
             raise PolicyError(f'{self.held}; and no state or earlier action would hold it still')
         out = dict(transition)
@@ -239,15 +278,16 @@ class CheckActionsStep(RememberStateStep):
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes it again; a callable is not kept, and refuses all then."""
-        return {'url': self.url, 'timeout': self.timeout}
+        return {'url': self.url, 'timeout': self.timeout, 'near': self.near}
 
     def reset(self) -> None:
         """Forget what was sent."""
         self._sent = self.held = None
+        self._hold.end()
 
 
-def check_steps(check: Check | None = None, *, url: str = '', timeout: float = 0.2
-                ) -> tuple[RememberStateStep, CheckActionsStep]:
+def check_steps(check: Check | None = None, *, url: str = '', timeout: float = 0.2,
+                near: float = NEAR) -> tuple[RememberStateStep, CheckActionsStep]:
     """
     Return the two steps: the first begins the preprocessor, the second ends the postprocessor.
 
@@ -257,7 +297,7 @@ def check_steps(check: Check | None = None, *, url: str = '', timeout: float = 0
     """
     register_steps()
     remember = RememberStateStep()
-    return remember, CheckActionsStep(check, remember, url=url, timeout=timeout)
+    return remember, CheckActionsStep(check, remember, url=url, timeout=timeout, near=near)
 
 
 def register_steps() -> None:

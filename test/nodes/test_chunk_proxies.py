@@ -19,7 +19,7 @@ from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_mes
                                         trajectory_message)
 from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.nodes.chunks.action_chunk_proxy import refused, service_type, why_no_chunk
-from kinema4d_ros.nodes.chunks.chunk_messages import chunk_of
+from kinema4d_ros.nodes.chunks.chunk_messages import chunk_of, positions_only
 from kinema4d_ros.nodes.chunks.parameters import ACTION_CHUNK_PROXY, POLICY_PROXY
 from kinema4d_ros.nodes.chunks.policy_proxy import key_of
 from kinema4d_ros.policy.chunk_check import VERDICT_KEY
@@ -79,6 +79,8 @@ class Service:
             ARM, np.zeros(4), HERE + 0.01 * np.arange(1, 5)[:, None]))
         response.native_control_period = 0.1
         response.policy_action_chunk = Float64MultiArray(data=[1.0])
+        for point in response.chunk.points:
+            point.velocities = [3.0] * len(ARM)
         self.change(response)
         return response
 
@@ -216,6 +218,7 @@ def test_the_service_goes_through_the_same_check(desk):
     assert answer.verdict.status == Verdict.PASS and list(answer.policy_action_chunk.data) == [1.0]
     np.testing.assert_allclose(trajectory_from_message(answer.chunk).positions,
                                HERE + 0.01 * np.arange(1, 5)[:, None])
+    assert not any(point.velocities for point in answer.chunk.points)       # nobody judged them
     assert desk.service.requests[0].prompt == 'go' and desk.service.requests[0].new_episode
     path = trajectory_from_message(desk.shadow.asked[0].candidates[0])
     np.testing.assert_allclose(path.times, [0.1, 0.2, 0.3, 0.4])
@@ -341,6 +344,9 @@ def test_answers_of_other_types_are_read():
     answer = Grove()
     np.testing.assert_allclose(chunk_of(answer, 0.0).times, [0.1, 0.2])
     assert why_no_chunk(answer) is None and refused(answer, 'no').ok is False
+    for point in answer.chunk.points:
+        point.velocities, point.accelerations, point.effort = [9.0], [9.0], [9.0]
+    assert positions_only(answer.chunk) == trajectory_message(chunk_of(answer, 0.0))
     answer.ok = False
     assert why_no_chunk(answer) == 'it says no more'
     answer.chunk.points.reverse()

@@ -81,6 +81,57 @@ def test_what_is_judged_when_chunks_overlap_is_the_spliced_path():
         assert not checked.held or 'velocity' in checked.verdict.summary, checked.verdict.summary
 
 
+def overlapping(clock, took, **settings):
+    """Return a checker whose verdicts take so long, and the paths that it judges."""
+    paths = []
+
+    def judge(wanted, joints):
+        clock.time += took
+        paths.extend(wanted)
+        return [verdict(Status.PASS)] * len(wanted)
+    return checker(judge, clock=clock, live=lambda: READY, execution='overlapping',
+                   **{'verdict_time': 0.3, 'latency': 0.1} | settings), paths
+
+
+@pytest.mark.parametrize('resample', ['refused', 'always'])
+def test_an_overlapping_chunk_is_judged_for_when_the_client_has_it(resample):
+    clock = Clock()
+    checks, paths = overlapping(clock, 0.2, resample=resample, samples=3)
+    first, second = chunk(0.01, 20), chunk(0.01, 20) + 0.05
+    for at, rows in ((100.0, first), (101.0, second)):
+        clock.time = at
+
+        def slow(rows=rows):
+            clock.time += 0.2 if resample == 'always' else 1 / 0
+            return rows
+        assert not checks.check(rows, READY, sample=slow).held
+        asked = at + (0.4 if resample == 'always' else 0.0)     # when all samples were there
+        assert clock.time == pytest.approx(asked + 0.3)         # neither earlier nor later
+    # the client goes over 0.4 s after that: until then it is on the old chunk, then on the new one
+    old, new = (UnderWay(JointTrajectory(ARM, np.arange(1, 21) / RATE, rows), begun)
+                for begun, rows in ((100.0, first), (101.0, second)))
+    path = paths[-1]
+    for time, row in zip(asked + path.times, path.positions):
+        client = old if time <= asked + 0.4 + 1e-9 else new
+        np.testing.assert_allclose(row, client.at(np.array([time]))[0])
+    under_way = checks.guard.under_way
+    for time in (101.9, 102.5):
+        np.testing.assert_allclose(under_way.at(np.array([time])), new.at(np.array([time])))
+
+
+def test_a_verdict_that_comes_after_the_client_was_to_have_its_chunk_is_unsure():
+    clock = Clock()
+    checks, _ = overlapping(clock, 0.31)
+    checked = checks.check(chunk(0.01, 20), READY)
+    assert checked.held and checked.verdict.status is Status.UNSURE
+    assert 'raise verdict_time' in checked.verdict.summary
+    for handover, passes in ((0.3, False), (0.32, True)):     # the client says when it goes over
+        begun = clock.time
+        motion = JointTrajectory(ARM, np.arange(1, 21) / RATE, chunk(0.01, 20))
+        choice = checks.guard.choose(motion, READY, asked=begun, handover=begun + handover)
+        assert choice.passed == passes and clock.time == pytest.approx(begun + 0.31)
+
+
 def test_one_chunk_after_the_other_is_judged_from_its_own_start():
     judge, clock = FakeJudge(), Clock()
     for step in (0.01, -0.01):

@@ -7,6 +7,7 @@ from chunk_checks import ARM, checker, chunk, FakeJudge, FINGERS, FORM, HERE, RA
 
 from kinema4d_ros import ActionFormat, ActionReader, Reference
 from kinema4d_ros.policy import GripperColumn, VelocityResponse
+from kinema4d_ros.types import JointTrajectory
 
 GRIPPER = GripperColumn(-1, 1.0, -1.0, dict.fromkeys(FINGERS, (0.04, 0.0)))
 
@@ -57,6 +58,16 @@ def test_numbers_are_passed_on_as_they_were_judged():
     got, path = judged_to_pass(form, sent)
     assert (got[:, :-1] == 1.0).all() and (got[:, -1] == 5.0).all()
     np.testing.assert_allclose(path.positions[-1], HERE + 2 / RATE)
+
+
+def test_a_point_at_time_0_is_where_the_robot_is():
+    """It is on no path that is judged, and a controller would jump to it."""
+    for first, passes in ((0.0, True), (0.01, True), (0.3, False)):
+        judge, rows = FakeJudge(), np.vstack([HERE + first, HERE + 0.01])
+        choice = checker(judge).guard.choose(
+            JointTrajectory(ARM, np.array([0.0, 1.0]), rows), READY, asked=100.0)
+        assert choice.passed == passes and len(judge.asked) == passes
+        assert passes or 'at time 0, 0.3 away' in choice.verdict.summary
 
 
 def test_a_delay_takes_only_what_was_executed_as_sent_before():

@@ -91,6 +91,42 @@ def test_what_is_refused_holds_still_and_lets_go_again():
     assert engine.held is None
 
 
+def refused_or(rows):
+    inner = Engine(rows)
+    return inner, ours.ShadowEngine(
+        inner, lambda actions, state: 'hits' if actions.max() > 5 else None, timeout=10.0)
+
+
+def test_an_arm_that_hangs_below_its_command_does_not_sink_while_it_is_held():
+    for passed in ([(1.005, 2.0)], []):        # held by the last action, or by the state
+        inner, engine = refused_or([*passed, *[(9, 9)] * 60])
+        if passed:
+            inner.action_queue.rows = [list(passed[0])]
+            engine.get_action(observed())
+            inner.action_queue.rows = [[9, 9]] * 60
+        state = STATE
+        for _ in range(60):
+            command = np.asarray(engine.get_action(observed(state)))
+            state = command - 0.01
+        np.testing.assert_allclose(command, passed[0] if passed else STATE)
+
+
+def test_a_hold_begins_anew_where_the_robot_is():
+    inner, engine = refused_or([(9, 9), (9, 9)])
+    engine.get_action(observed())
+    elsewhere = STATE + 1.0
+    np.testing.assert_array_equal(engine.get_action(observed(elsewhere)), STATE)
+    for again in (engine.resume, engine.reset):      # it was moved by hand meanwhile
+        again()
+        inner.action_queue.rows = [[9, 9]]
+        elsewhere = elsewhere + 1.0
+        np.testing.assert_array_equal(engine.get_action(observed(elsewhere)), elsewhere)
+    inner.action_queue.rows = [[1, 2]]
+    engine.get_action(observed())
+    inner.action_queue.rows = [[9, 9]]
+    np.testing.assert_array_equal(engine.get_action(observed(elsewhere)), elsewhere)
+
+
 def test_without_a_state_the_last_passed_action_holds():
     inner = Engine([(1, 2)])
     engine = ours.ShadowEngine(

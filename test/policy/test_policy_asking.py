@@ -76,6 +76,25 @@ def test_motion_of_actions_and_state_in_the_policys_numbers():
     assert 'must have shape' in check(chunk[:, :3], HERE)
 
 
+def test_joints_that_the_state_does_not_tell_are_not_guessed():
+    form, starts, other = ActionFormat(10.0, ARM[:-1]), [], ARM[-1]
+    reader, here = ActionReader(ROBOT, form), np.radians(HERE[:-2])
+
+    def judge(trajectory, start):
+        starts.append(start)
+
+    with pytest.raises(ConfigurationError, match=f'where {other}, {FINGER} is'):
+        as_check(reader, judge)
+    at = {FINGER: 0.03}
+    check = as_check(reader, judge, rest=lambda: at)
+    assert check(here[None], here) == f'nobody tells where {other} is' and not starts
+    at[other] = float('nan')
+    assert check(here[None], here) == f'nobody tells where {other} is' and not starts
+    at[other] = 0.02
+    assert check(here[None], here) is None
+    assert (starts[0][FINGER], starts[0][other]) == (0.03, 0.02)
+
+
 def test_another_process_is_asked_in_json():
     with CheckServer(lambda actions, state: None if state is None else f'{actions.sum()} {state}',
                      port=0) as server:

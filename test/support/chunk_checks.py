@@ -47,10 +47,15 @@ class Clock:
     def __call__(self):
         return self.time
 
+    def wait(self, seconds):
+        self.time += seconds
+
 
 def checker(judge, form=FORM, clock=None, live=None, executed=0, **settings):
+    clock = clock or Clock()
     return ChunkChecker(ActionReader(ROBOT, form), ChunkGuard(
-        ROBOT, judge, ChunkSettings(**settings), clock=clock or Clock(), live=live), executed)
+        ROBOT, judge, ChunkSettings(**{'verdict_time': 0.0} | settings), clock=clock,
+        live=live, wait=clock.wait), executed)
 
 
 def chunk(step=0.01, count=5, start=HERE):

@@ -3,7 +3,8 @@
 """
 The node action_chunk_proxy: between a client of GetActionChunk and the policy's own service.
 
-Requests go on as they came, and so does each answer whose chunk passed. Any service type will do
+Requests go on as they came, and so does each answer whose chunk passed, without velocities and
+accelerations, of which nothing was judged. Any service type will do
 whose answer has a `chunk` of absolute joint targets, and a `message`; what else is in it is used
 where it is there. It is no certified safety function.
 """
@@ -21,10 +22,12 @@ from std_msgs.msg import Float64MultiArray, Header
 from kinema4d_ros.bridge.motion import joint_states
 from kinema4d_ros.bridge.verdicts import verdict_message
 from kinema4d_ros.errors import ConfigurationError, Kinema4DError, ObservationError, PolicyError
-from kinema4d_ros.nodes.chunks.chunk_messages import chunk_of, held_chunk, period_of
+from kinema4d_ros.nodes.chunks.chunk_messages import (chunk_of, held_chunk, period_of,
+                                                       positions_only)
 from kinema4d_ros.nodes.chunks.parameters import ACTION_CHUNK_PROXY as TABLE
 from kinema4d_ros.nodes.chunks.proxy_node import ProxyNode
 from kinema4d_ros.policy.chunk_guard import Choice, ChunkMotion
+from kinema4d_ros.policy.chunk_settings import ChunkMode
 
 _OURS = 'held', 'verdict'       # fields that only our own type has
 
@@ -111,6 +114,8 @@ class ActionChunkProxy(ProxyNode):
             answer.message = f'holds still: {choice.verdict.summary}'
             if hasattr(answer, 'policy_action_chunk'):      # it is not what will be executed
                 answer.policy_action_chunk = Float64MultiArray()
+        elif self.values['mode'] == ChunkMode.ENFORCE:
+            answer.chunk = positions_only(answer.chunk)
         return self._told(answer, choice, held)
 
     def _told(self, answer: Any, choice: Choice, held: bool) -> Any:

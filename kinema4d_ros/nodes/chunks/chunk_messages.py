@@ -28,6 +28,9 @@ def chunk_of(answer: Any, period: float) -> ChunkMotion:
     """
     Return the motion of an answer's chunk, its times from the observation on; or why it is none.
 
+    Of positions only: velocities and accelerations would bend the way between them, which nobody
+    judged, so that `positions_only` is what may be passed on.
+
     :param period: [s] of a row, where the answer says neither that nor when each row is.
     """
     if not 0 < len(answer.chunk.points) <= _MOST_ROWS:
@@ -48,6 +51,13 @@ def chunk_of(answer: Any, period: float) -> ChunkMotion:
     elif not (np.diff(times) > 0).all() or times[0] < 0:
         return 'time_from_start of the chunk does not increase from row to row'
     return JointTrajectory(chunk.joint_names, times, chunk.positions)
+
+
+def positions_only(chunk: TrajectoryMessage) -> TrajectoryMessage:
+    """Return a chunk without all that is not judged of its points."""
+    return TrajectoryMessage(header=chunk.header, joint_names=chunk.joint_names, points=[
+        JointTrajectoryPoint(positions=row.positions, time_from_start=row.time_from_start)
+        for row in chunk.points])
 
 
 def held_chunk(like: TrajectoryMessage, positions: Mapping[str, float],

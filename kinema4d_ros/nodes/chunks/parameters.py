@@ -19,6 +19,9 @@ _COMMON = (
               'When the client executes an answer: sequential, from its first action on; '
               'overlapping, each action at its time after the observation, while the chunk before '
               'is still executed (real-time chunking)', choices=tuple(ChunkExecution)),
+    Parameter('verdict_time', float, 0.3,
+              'overlapping: time that a verdict gets; the answer leaves after it, and one that '
+              'takes longer is UNSURE', unit='s', minimum=0.01, maximum=10.0),
     Parameter('latency', float, 0.0,
               'overlapping: time from the answer until the client goes over to it', unit='s',
               minimum=0.0, maximum=10.0),
@@ -99,5 +102,5 @@ def chunk_settings(values: Mapping[str, Any]) -> ChunkSettings:
     :raises ConfigurationError: a value means nothing.
     """
     return ChunkSettings(**{name: values[name] for name in (
-        'mode', 'execution', 'samples', 'resample', 'sampling_time', 'latency', 'blend',
-        'first_action_tolerance', 'state_tolerance')})
+        'mode', 'execution', 'samples', 'resample', 'sampling_time', 'verdict_time', 'latency',
+        'blend', 'first_action_tolerance', 'state_tolerance')})
