@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from kinema4d_ros.episodes import Episode, find_episode
 from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.policy import PolicyPreset, TaskOutcome
 from kinema4d_ros.policy.closed_loop import RolloutRecord, RunEnd, RunLimits
+from kinema4d_ros.policy.closed_loop.film import film_name
 from kinema4d_ros.policy.closed_loop.makers import make_policy, make_world, RunContext
 from kinema4d_ros.policy.closed_loop.plan import (address_parts, named_policies, planned_runs,
                                                   RolloutSettings)
@@ -421,6 +423,16 @@ def test_a_run_is_an_episode_and_a_video(tmp_path):
     error = episode.frames[0].image.astype(int) - first.frames[first.start_index].image
     assert np.abs(error).mean() < 4
     assert os.path.getsize(made.video) > 1000
+
+
+def test_files_of_two_runs_have_two_names():
+    """Whatever differs: the world, or what a file name cannot show."""
+    runs = [RolloutRecord(policy, 't', 's', 0, world, TaskOutcome(True), RunEnd.SOLVED)
+            for policy in ('a', 'a/b', 'a?b', 'p' * 300) for world in ('predicted:kinematic',
+                                                                      'predicted:frozen')]
+    names = [film_name(run) for run in runs]
+    assert len(set(names)) == len(runs) and names[0].startswith('predicted-kinematic_s_a_0_')
+    assert all(re.fullmatch(r'[\w.-]{1,240}', name) for name in names)
 
 
 # ---------------------------------------------------------------------- command line
