@@ -125,3 +125,7 @@ def _close_for_good() -> None:
             stream.flush()
         except BrokenPipeError:
             os.dup2(nowhere, stream.fileno())
+
+
+if __name__ == '__main__':      # where the script `kinema4d` is not on the path
+    sys.exit(main())

@@ -46,6 +46,13 @@ def test_help_tells_all_and_every_example_parses(capsys):
                               else words)
 
 
+def test_the_module_is_the_command():
+    """It once did nothing, and exited with 0."""
+    done = subprocess.run([sys.executable, '-m', 'kinema4d_ros.cli.main', 'nonsense'],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == Exit.USAGE and 'nonsense' in done.stderr
+
+
 def test_verdicts_are_exit_codes():
     assert [Exit.of(status) for status in Status] == [0, 1, 3]
 

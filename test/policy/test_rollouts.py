@@ -1,120 +1,34 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Plans of runs: in processes, killed, resumed, and from the command line."""
-import contextlib
 import dataclasses
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
+import rollout_policies
 
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.episodes import Episode, find_episode
 from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.policy import PolicyPreset, TaskOutcome
 from kinema4d_ros.policy.closed_loop import RolloutRecord, RunEnd, RunLimits
+from kinema4d_ros.policy.closed_loop.film import film_name
 from kinema4d_ros.policy.closed_loop.makers import make_policy, make_world, RunContext
 from kinema4d_ros.policy.closed_loop.plan import (address_parts, named_policies, planned_runs,
                                                   RolloutSettings)
-from kinema4d_ros.policy.closed_loop.recorded import StillPolicy
 from kinema4d_ros.policy.closed_loop.records import read_records, RecordFile
 from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
 from kinema4d_ros.policy.wire import preset_keys, serve_policy
 from kinema4d_ros.policy.wire.pictures import resized_with_pad
-from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
 
 GOOD = str(find_episode('libero_object_0_0_success'))
 MISSED = str(find_episode('libero_object_0_0_missed_grasp'))
 SHORT = RolloutSettings(limits=RunLimits(horizon=0.4))
-HERE = f'python:{__name__}'
-
-
-class KillsItsProcess(StillPolicy):
-    """Kills the process that it is in, unless that has happened often enough."""
-
-    def __init__(self, robot, folder, times):
-        super().__init__(robot)
-        self.folder, self.times = folder, times
-
-    def act(self, observation):
-        for number in range(self.times):
-            try:
-                os.close(os.open(f'{self.folder}/{number}', os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                continue
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().act(observation)
-
-
-def killing(context, folder, times='1'):
-    return KillsItsProcess(context.robot, folder, int(times))
-
-
-class Hangs(StillPolicy):
-    """Starts a process, and then answers never."""
-
-    def __init__(self, robot, folder):
-        super().__init__(robot)
-        self.folder = folder
-
-    def act(self, observation):
-        started = subprocess.Popen(['sleep', '1000'])
-        Path(self.folder, 'started').write_text(str(started.pid))
-        print('it hangs', file=sys.stderr, flush=True)
-        threading.Event().wait()
-
-
-def hanging(context, folder):
-    return Hangs(context.robot, folder)
-
-
-def tuned(context, file):
-    return StillPolicy(context.robot)
-
-
-def broken(context):
-    raise RuntimeError('the weights are not there')
-
-
-class StillWorld:
-    """A world in which nothing happens and everything is known."""
-
-    def __init__(self, context, succeeds='yes'):
-        self.robot, self.succeeds = context.robot, succeeds == 'yes'
-        self.first = context.episode.observation()
-
-    def reset(self):
-        from kinema4d_ros.policy import PolicyObservation
-
-        joints = {name: self.first.joint_positions[name] for name in self.robot.joint_names}
-        return PolicyObservation('do nothing', {}, joints)
-
-    def execute(self, trajectory):
-        return self.reset()
-
-    def is_solved(self):
-        return False
-
-    def outcome(self):
-        return TaskOutcome(self.succeeds, float(self.succeeds))
-
-
-def still_world(context, **options):
-    return StillWorld(context, **options)
-
-
-@pytest.fixture(autouse=True)
-def modules(monkeypatch):
-    """Let processes find this module."""
-    monkeypatch.setattr(sys, 'path', [os.path.dirname(__file__), *sys.path])
+HERE = f'python:{rollout_policies.__name__}'
 
 
 # ----------------------------------------------------------------------------- plans
@@ -154,7 +68,7 @@ def context():
     ('openpi://localhost:1?preset=libero&timeout=soon', 'no number')])
 def test_an_address_without_a_policy_is_refused(context, address, said):
     if address.endswith('RunContext'):
-        address = f'python:{__name__}:still_world'
+        address = f'{HERE}:still_world'
     with pytest.raises(ConfigurationError, match=said):
         make_policy(address, context)
 
@@ -230,118 +144,6 @@ def test_runs_are_made_in_this_process_and_kept(tmp_path):
     assert len((tmp_path / 'records.jsonl').read_text().splitlines()) == 2
 
 
-def test_other_settings_are_not_mixed_into_the_records(tmp_path):
-    runs = planned_runs({'still': 'still'}, [GOOD])
-    run_rollouts(runs, SHORT, tmp_path, jobs=0)
-    longer = dataclasses.replace(SHORT, executed=4)
-    with pytest.raises(ConfigurationError, match='executed was 0, is 4'):
-        run_rollouts(runs, longer, tmp_path, jobs=0)
-
-
-def test_another_policy_of_the_same_name_is_not_answered_by_the_records(tmp_path):
-    run_rollouts(planned_runs({'a': 'recorded'}, [GOOD]), SHORT, tmp_path, jobs=0)
-    with pytest.raises(ConfigurationError, match='the policy was recorded, is still'):
-        run_rollouts(planned_runs({'a': 'still'}, [GOOD]), SHORT, tmp_path, jobs=0)
-
-
-def test_other_contents_of_files_are_not_mixed_into_the_records(tmp_path, monkeypatch):
-    """Of the start, the rubric, the view and the policy's options; each by its content."""
-    start = tmp_path / 'start.mcap'
-    shutil.copy(GOOD, start)
-    files = {'goal': 'rubrics/lift.yaml', 'wrist': 'views/libero.yaml'}
-    for name, place in files.items():
-        shutil.copy(share_dir() / 'config' / place, tmp_path / f'{name}.yaml')
-    option = tmp_path / 'weights.npz'
-    option.write_bytes(b'some')
-    settings = dataclasses.replace(SHORT, **{name: str(tmp_path / f'{name}.yaml')
-                                             for name in files})
-    runs = planned_runs({'a': f'{HERE}:tuned?file={option}'}, [str(start)])
-    run_rollouts(runs, settings, tmp_path, jobs=0)
-    run_rollouts(runs, settings, tmp_path, jobs=0)      # nothing is other
-    for path, name in ((tmp_path / 'goal.yaml', 'goal'), (tmp_path / 'wrist.yaml', 'wrist'),
-                       (option, 'policy file')):
-        before = path.read_bytes()
-        path.write_bytes(before + b'\n# tuned\n')
-        with pytest.raises(ConfigurationError, match=f'the file of {name} has another content'):
-            run_rollouts(runs, settings, tmp_path, jobs=0)
-        path.write_bytes(before)
-    shutil.copy(MISSED, start)
-    with pytest.raises(ConfigurationError, match='the file of start has another content'):
-        run_rollouts(runs, settings, tmp_path, jobs=0)
-
-
-@pytest.mark.parametrize('name', ['package', 'fingerprint'])
-def test_records_of_another_version_are_not_mixed(tmp_path, name):
-    runs = planned_runs({'a': 'still'}, [GOOD])
-    run_rollouts(runs, SHORT, tmp_path, jobs=0)
-    path = tmp_path / 'records.jsonl'
-    line = json.loads(path.read_text())
-    line['world_version'] = json.dumps({**json.loads(line['world_version']), name: '0.0.1'})
-    path.write_text(json.dumps(line) + '\n')
-    with pytest.raises(ConfigurationError, match=f'{name} was 0.0.1'):
-        run_rollouts(runs, SHORT, tmp_path, jobs=0)
-
-
-def test_two_starts_of_one_name_are_refused(tmp_path):
-    """They would have one record, of which the later run wins."""
-    paths = [tmp_path / folder / 's.mcap' for folder in 'AB']
-    for path in paths:
-        path.parent.mkdir()
-        shutil.copy(GOOD, path)
-    with pytest.raises(ConfigurationError, match=f'{paths[0]} and {paths[1]}'):
-        run_rollouts(planned_runs({'a': 'still'}, map(str, paths)), SHORT, tmp_path, jobs=0)
-
-
-def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):
-    """Its run is made again by another one; a run that always kills is left for later."""
-    once, always = tmp_path / 'once', tmp_path / 'always'
-    once.mkdir(), always.mkdir()
-    runs = planned_runs({'once': f'{HERE}:killing?folder={once}',
-                         'always': f'{HERE}:killing?folder={always}&times=2'}, [GOOD])
-    first, second = run_rollouts(runs, SHORT, tmp_path, jobs=1)
-    assert not first.error and len(list(once.iterdir())) == 1      # it was killed
-    assert 'killed by SIGKILL' in second.error and second.ended is RunEnd.ERROR
-    first_again, second = run_rollouts(runs, SHORT, tmp_path, jobs=0)
-    assert first_again.to_json() == first.to_json()
-    assert not second.error and second.success is False
-
-
-def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path, monkeypatch):
-    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
-    marks = tmp_path / 'marks'
-    marks.mkdir()
-    runs = planned_runs({'still': 'still', 'once': f'{HERE}:killing?folder={marks}',
-                         'nowhere': 'python:nowhere:f'}, [GOOD])
-    still, once, nowhere = run_rollouts(runs, SHORT, tmp_path, jobs=1, ray='local')
-    assert not still.error and not once.error and len(list(marks.iterdir())) == 1
-    assert 'cannot be loaded' in nowhere.error
-    assert [each.key for each in read_records(tmp_path)] == [
-        each.key for each in (still, once, nowhere)]
-
-
-def test_more_jobs_than_a_cluster_has_processors_do_not_wait_for_each_other(tmp_path, monkeypatch):
-    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
-    cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})
-    try:
-        runs = planned_runs({'a': 'still', 'hangs': f'{HERE}:hanging?folder={tmp_path}',
-                             'c': 'still'}, [GOOD])
-        a, hangs, c = run_rollouts(runs, SHORT, tmp_path, jobs=3, ray=cluster.address,
-                                   run_timeout=30.0)
-    finally:
-        cluster.shutdown()
-    assert not a.error and not c.error and 'longer than --run-timeout' in hangs.error
-
-
-def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'ray', None)
-    with pytest.raises(ConfigurationError, match=r'extra \[cluster\]'):
-        run_rollouts(planned_runs({'still': 'still'}, [GOOD]), SHORT, tmp_path, ray='local')
-
-
 def test_what_breaks_is_in_the_record_and_the_other_runs_go_on(tmp_path):
     runs = planned_runs({'broken': f'{HERE}:broken', 'still': 'still'}, [GOOD])
     first, second = run_rollouts(runs, SHORT, tmp_path, jobs=0)
@@ -355,8 +157,8 @@ def test_another_goal_may_judge(tmp_path):
                            jobs=0)
     assert made.success is True and made.ended is RunEnd.SOLVED      # it is not yet in the basket
     wrong = dataclasses.replace(settings, goal='fly')
-    (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), wrong, tmp_path, jobs=0)
-    assert "unknown goal rubric 'fly'" in made.error
+    with pytest.raises(ConfigurationError, match="unknown goal rubric 'fly'; name a YAML file"):
+        run_rollouts(planned_runs({'still': 'still'}, [GOOD]), wrong, tmp_path, jobs=0)
 
 
 def test_any_world_can_be_named(tmp_path):
@@ -364,8 +166,8 @@ def test_any_world_can_be_named(tmp_path):
     (made,) = run_rollouts(planned_runs({'still': 'still'}, [GOOD]), settings, tmp_path, jobs=0)
     assert made.success is True and made.world == settings.world
     filmed = dataclasses.replace(settings, videos=str(tmp_path))
-    (made,) = run_rollouts(planned_runs({'other': 'still'}, [GOOD]), filmed, tmp_path, jobs=0)
-    assert 'has no film' in made.error
+    with pytest.raises(ConfigurationError, match='has no film'):
+        run_rollouts(planned_runs({'other': 'still'}, [GOOD]), filmed, tmp_path, jobs=0)
 
 
 class Rests:
@@ -423,76 +225,27 @@ def test_a_run_is_an_episode_and_a_video(tmp_path):
     assert os.path.getsize(made.video) > 1000
 
 
+def test_files_of_two_runs_have_two_names():
+    """Whatever differs: the world, or what a file name cannot show."""
+    runs = [RolloutRecord(policy, 't', 's', 0, world, TaskOutcome(True), RunEnd.SOLVED)
+            for policy in ('a', 'a/b', 'a?b', 'p' * 300) for world in ('predicted:kinematic',
+                                                                      'predicted:frozen')]
+    names = [film_name(run) for run in runs]
+    assert len(set(names)) == len(runs) and names[0].startswith('predicted-kinematic_s_a_0_')
+    assert all(re.fullmatch(r'[\w.-]{1,240}', name) for name in names)
+
+
 # ---------------------------------------------------------------------- command line
 
 
 def test_the_command_runs_shows_and_goes_on(tmp_path, capsys):
     words = ['--start', 'libero_object_0_0_success', '--out', str(tmp_path), '--horizon', '0.4',
              '--jobs', '1']
-    assert main(['rollout', 'still', 'no=recorded', 'python:nowhere:f', *words]) == 1
+    assert main(['rollout', 'still', 'no=recorded', f'bad={HERE}:broken', *words]) == 1
     out, said = capsys.readouterr()
     assert '3 of 3 runs' in said and 'failure   no from libero_object_0_0_success' in out
-    assert 'no result: python:nowhere:f' in said and 'cannot be loaded' in said
+    assert 'no result: bad' in said and 'the weights are not there' in said
     assert main(['rollout', 'still', 'no=recorded', *words, '--json']) == 0
     out, said = capsys.readouterr()
     assert '2 of 2 runs are there already' in said
     assert [each['policy'] for each in json.loads(out)] == ['still', 'no']
-
-
-@pytest.mark.parametrize('word, said', [
-    (['--size', '224'], 'HEIGHTxWIDTH'), (['--size', '0x224'], 'HEIGHTxWIDTH'),
-    (['--seeds', '1,1'], 'each once')])
-def test_wrong_arguments_are_refused(word, said, capsys):
-    with pytest.raises(SystemExit):
-        main(['rollout', 'still', '--start', GOOD, *word])
-    assert said in capsys.readouterr().err
-
-
-def children_of(parent):
-    """Return the ids of the processes that a process has started."""
-    found = []
-    for stat in Path('/proc').glob('[0-9]*/stat'):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(')')[2].split()[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found
-
-
-@pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_processes_and_keeps_the_records(tmp_path, sent):
-    """The first run is recorded; then no process is left, nor what a policy started in it."""
-    child = subprocess.Popen(
-        [sys.executable, '-c', 'from kinema4d_ros.cli.main import main; raise SystemExit(main())',
-         'rollout', 'a=still', f'b={HERE}:hanging?folder={tmp_path}', '--start', GOOD, '--out',
-         str(tmp_path), '--horizon', '0.4', '--jobs', '1'], stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)})
-    try:
-        lines = iter(child.stderr.readline, '')
-        assert any('hangs' in line for line in lines)
-        workers = children_of(child.pid)
-        assert len(workers) == 1
-        child.send_signal(sent)
-        _, said = child.communicate(timeout=60)
-    finally:
-        child.kill()
-    assert child.returncode == 130 and 'goes on from there' in said
-    assert [each.policy for each in read_records(tmp_path)] == ['a']
-    assert not any(map(is_running, [*workers, int((tmp_path / 'started').read_text())]))
-
-
-def is_running(process):
-    """Return whether there is a process that is more than an entry nobody has collected."""
-    try:
-        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except OSError:
-        return False
-
-
-def test_a_policy_that_hangs_is_ended_and_has_no_result(tmp_path):
-    runs = planned_runs({'still': 'still', 'hangs': f'{HERE}:hanging?folder={tmp_path}'}, [GOOD])
-    still, hangs = run_rollouts(runs, SHORT, tmp_path, jobs=1, run_timeout=4.0)
-    assert 'longer than --run-timeout, 4 s' in hangs.error and not still.error
-    assert not is_running(int((tmp_path / 'started').read_text()))
-    with pytest.raises(ConfigurationError, match='needs a process'):
-        run_rollouts(runs, SHORT, tmp_path, jobs=0, run_timeout=1.0)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from kinema4d_ros.policy.closed_loop.views import DrawnView, PolicyView
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.types import JointTrajectory
 
+_MOST_WORD = 50             # [characters] of each word of a name, which files limit to 255 in all
 _BEGIN = 1_000_000_000      # [ns] stamp at which the motion starts
 
 Frame = tuple[float, dict[str, DrawnView]]
@@ -47,7 +50,7 @@ def film_run(world: Filmed, record: RolloutRecord, settings: RolloutSettings,
 
     :param episode: that the run started from.
     """
-    name = re.sub(r'[^\w.-]+', '_', f'{record.start}_{record.policy}_{record.seed}')
+    name = film_name(record)
     frames = list(world.film(settings.film_rate))
     if settings.episodes:
         path = Path(settings.episodes) / f'{name}.mcap'
@@ -60,6 +63,17 @@ def film_run(world: Filmed, record: RolloutRecord, settings: RolloutSettings,
                            for _, views in frames), settings.film_rate)
         record = dataclasses.replace(record, video=str(path))
     return record
+
+
+def film_name(record: RolloutRecord) -> str:
+    """
+    Return the name of a run's files without its ending.
+
+    It has world, start, policy and seed for people, and for those that read alike a hash.
+    """
+    words = (record.world, record.start, record.policy, str(record.seed))
+    digest = hashlib.sha256(json.dumps(record.key).encode()).hexdigest()[:8]
+    return '_'.join([*(re.sub(r'[^\w.-]+', '-', word)[:_MOST_WORD] for word in words), digest])
 
 
 def write_episode(path: Path, world: Filmed, frames: Sequence[Frame], record: RolloutRecord,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -102,6 +103,15 @@ def _called(place: str, options: Mapping[str, str], context: RunContext,
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f'{place} cannot be loaded: {error}') from error
     make: Callable[..., Any] = found
+    given = ', '.join(['context', *(f'{key}={value!r}' for key, value in options.items())])
+    takes: inspect.Signature | None = None
+    try:
+        takes = inspect.signature(make)
+        takes.bind(context, **options)
+    except (TypeError, ValueError) as error:      # no callable, one without a signature, or others
+        names = '' if takes is None else f'; it takes ({", ".join(takes.parameters)})'
+        raise ConfigurationError(f'{place} cannot be called with ({given}): {error}{names}') \
+            from error
     return make(context, **options)
 
 

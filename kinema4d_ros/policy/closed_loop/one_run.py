@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, UTC
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.errors import ConfigurationError, Kinema4DError
+from kinema4d_ros.errors import ConfigurationError, Kinema4DError, WorldModelError
 from kinema4d_ros.policy.closed_loop.film import film_run, Filmed
 from kinema4d_ros.policy.closed_loop.makers import make_policy, make_world, RunContext
 from kinema4d_ros.policy.closed_loop.plan import PlannedRun, RolloutSettings
@@ -81,11 +82,30 @@ class RunMaker:
 
     def check(self, runs: Sequence[PlannedRun]) -> str:
         """
-        Load what the first run of a plan needs; return the fingerprint of the model's weights.
+        Load the model, and make the world of the first run and each policy once, asking nothing.
 
-        :raises Kinema4DError: it cannot be loaded, so no run of the plan can be made.
+        What breaks for another reason than what was chosen, such as a server that is not there, is
+        left to the runs, each of which tells it.
+
+        :returns: the fingerprint of the model's weights.
+        :raises Kinema4DError: no run of the plan, or none of a policy, can be made.
         """
-        return fingerprint_of(self._simulator(Episode.open(runs[0].start)))
+        first = runs[0]
+        episode = Episode.open(first.start)
+        simulator = self._simulator(episode)
+        context = RunContext(simulator.robot, episode, first.seed)
+        addresses = dict.fromkeys(run.address for run in runs)
+        makers: list[Callable[[], object]] = [
+            partial(self._world, episode, simulator, context),
+            *(partial(make_policy, address, context) for address in addresses)]
+        for make in makers:
+            try:
+                _close(make())
+            except (ConfigurationError, WorldModelError):
+                raise
+            except Exception:      # of a policy or a world of anybody's
+                continue
+        return fingerprint_of(simulator)
 
     def _made(self, planned: PlannedRun, record: RolloutRecord) -> RolloutRecord:
         settings = self.settings
@@ -95,24 +115,16 @@ class RunMaker:
         record = dataclasses.replace(record, task=task_of(episode),
                                      instruction=episode.metadata.task_text,
                                      start=context.start)
-        world: TaskWorld
-        if settings.world == 'predicted':
-            world = self._predicted(episode, simulator, planned.seed)
-        else:
-            world = make_world(settings.world, context)
+        world = self._world(episode, simulator, context)
         record = dataclasses.replace(record, world_version=world_version(
             settings, fingerprint_of(simulator), planned))
-        if (settings.episodes or settings.videos) and not isinstance(world, Filmed):
-            raise ConfigurationError(f'the world {settings.world} cannot show a run once more (it '
-                                     'has no film), so there is no episode or video of it')
         policy = make_policy(planned.address, context)
         try:
             run = run_task(policy, world, seed=planned.seed, executed=settings.executed,
                            limits=settings.limits)
         finally:
-            for each in (policy, world):
-                if hasattr(each, 'close'):
-                    each.close()
+            _close(policy)
+            _close(world)
         record = dataclasses.replace(
             record, outcome=run.outcome, ended=run.ended, chunks=run.chunks, actions=run.actions,
             duration=run.duration, unseen=run.unseen, drift=run.drift,
@@ -120,6 +132,18 @@ class RunMaker:
         if (settings.episodes or settings.videos) and isinstance(world, Filmed):
             return film_run(world, record, settings, episode)
         return record
+
+    def _world(self, episode: Episode, simulator: ShadowSimulator,
+               context: RunContext) -> TaskWorld:
+        settings = self.settings
+        if settings.world == 'predicted':
+            return self._predicted(episode, simulator, context.seed)
+        world = make_world(settings.world, context)
+        if (settings.episodes or settings.videos) and not isinstance(world, Filmed):
+            _close(world)
+            raise ConfigurationError(f'the world {settings.world} cannot show a run once more (it '
+                                     'has no film), so there is no episode or video of it')
+        return world
 
     def _predicted(self, episode: Episode, simulator: ShadowSimulator,
                    seed: int) -> PredictedWorld:
@@ -138,6 +162,11 @@ class RunMaker:
             robot = Robot.from_urdf(text, package_paths=self.settings.package_paths)
             self._simulators[text] = make_simulator(robot, self.settings)
         return self._simulators[text]
+
+
+def _close(made: object) -> None:
+    if hasattr(made, 'close'):
+        made.close()
 
 
 def make_simulator(robot: Robot, settings: RolloutSettings) -> ShadowSimulator:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,14 @@ class RolloutSettings:
     videos: str = ''
     film_rate: float = 5.0
     package_paths: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if self.executed < 0:
+            raise ConfigurationError('executed must be 0, for all actions of a chunk, or more, got '
+                                     f'{self.executed}')
+        if not 0 < self.film_rate < math.inf:
+            raise ConfigurationError(f'film_rate must be more than 0 Hz, got {self.film_rate}')
 
     @property
     def world_name(self) -> str:

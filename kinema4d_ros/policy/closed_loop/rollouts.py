@@ -37,7 +37,8 @@ def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: 
         for never. It needs processes.
     :raises PolicyError: the records cannot be read or written.
     :raises ConfigurationError: the folder has records of other settings, files, policies, weights
-        or versions of this package; two runs would have one record; or no run can be made.
+        or versions of this package; two runs would have one record; or what is named is wrong.
+    :raises WorldModelError: the world model cannot be loaded.
     """
     if jobs < 0:
         raise ConfigurationError(f'jobs must be 0 or more, got {jobs}')

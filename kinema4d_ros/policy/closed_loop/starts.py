@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from kinema4d_ros.episodes import Episode
-from kinema4d_ros.precheck.goals import Goal, load_rubric, Region
+from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.precheck.goals import Goal, load_rubric, Region, rubrics
 
 _BESIDE = 0.01      # [m] beside an object's box in which it is taken to begin
 
@@ -26,6 +27,9 @@ def goal_of(episode: Episode, rubric: str = '') -> Goal | None:
     :raises ConfigurationError: the rubric is none.
     """
     if rubric:
+        if not Path(rubric).is_file() and rubric not in rubrics():
+            raise ConfigurationError(f'unknown goal rubric {rubric!r}; name a YAML file, or one of '
+                                     f'{", ".join(sorted(rubrics()))}')
         goal = Goal.load(rubric) if Path(rubric).is_file() else load_rubric(rubric)
     elif episode.metadata.goal:
         goal = Goal.of(episode.metadata.goal, f'the goal of {episode.path}')
