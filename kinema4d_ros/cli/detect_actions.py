@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,10 @@ examples:
   kinema4d detect-actions chunks.npz --urdf arm.urdf --rate 15
   kinema4d detect-actions my_lerobot_set --urdf so101.urdf --robot so101
   kinema4d detect-actions chunks.npz --urdf panda.urdf --rate 15 --policy droid"""
+
+#: arrays of a file of chunks -> what their dimensions are
+_DIMENSIONS = {'actions': ('chunks', 'actions', 'columns'), 'states': ('chunks', 'joints'),
+               'after': ('chunks', 'rows', 'joints')}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,27 +84,57 @@ def run(options: argparse.Namespace) -> Exit:
 def _chunks(path: Path) -> list[ChunkRecord]:
     from kinema4d_ros.policy import ChunkRecord
 
+    if not path.is_file():
+        raise PolicyError(f'there is no file of chunks {path}')
+    if not zipfile.is_zipfile(path):
+        raise PolicyError(f'{path} is no .npz file, whatever it is called; write one with '
+                          'numpy.savez(FILE, actions=..., states=...)')
     try:
         with np.load(path, allow_pickle=False) as told:
-            arrays = {name: told[name] for name in ('actions', 'states', 'after') if name in told}
-    except (OSError, ValueError) as error:
+            if lacking := {'actions', 'states'} - set(told.files):
+                raise PolicyError(f'the chunks {path} have no {", ".join(sorted(lacking))}; they '
+                                  f'have {", ".join(told.files) or "nothing"}')
+            arrays = {name: _array(told, name, path) for name in _DIMENSIONS if name in told.files}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PolicyError(f'the chunks {path} cannot be read: {error}') from error
-    if lacking := {'actions', 'states'} - set(arrays):
-        raise PolicyError(f'the chunks {path} have no {", ".join(sorted(lacking))}')
-    if len({len(array) for array in arrays.values()}) > 1 or arrays['actions'].ndim != 3:
+    if len({len(array) for array in arrays.values()}) > 1:
         raise PolicyError(f'the chunks {path} have shapes '
-                          + ', '.join(f'{name} {array.shape}' for name, array in arrays.items()))
+                          + ', '.join(f'{name} {array.shape}' for name, array in arrays.items())
+                          + ': the first number must be the same, that of chunks')
     after = arrays.get('after', [None] * len(arrays['actions']))
-    return [ChunkRecord(*chunk) for chunk in zip(arrays['actions'], arrays['states'], after)]
+    records = []
+    for number, chunk in enumerate(zip(arrays['actions'], arrays['states'], after)):
+        try:
+            records.append(ChunkRecord(*chunk))
+        except PolicyError as error:
+            raise PolicyError(f'chunk {number} of {path}: {error}') from error
+    return records
+
+
+def _array(told: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    """Return an array of numbers with the dimensions that it is to have."""
+    try:
+        array = told[name]
+    except ValueError as error:      # of objects, or its header is broken
+        raise PolicyError(f'{name} of {path} are no numbers that can be read; write them as float '
+                          'or integer arrays, all chunks of one length') from error
+    if array.dtype.kind not in 'fiu':
+        raise PolicyError(f'{name} of {path} are of type {array.dtype}, not numbers')
+    if array.ndim != len(_DIMENSIONS[name]):
+        raise PolicyError(f'{name} of {path} have shape {array.shape}, not '
+                          f'({", ".join(_DIMENSIONS[name])})')
+    return array
 
 
 def _rows(options: argparse.Namespace, robot: Robot) -> tuple[list[ChunkRecord], float]:
     from kinema4d_ros.datasets import open_source, read_motion, RobotPreset
-    from kinema4d_ros.datasets.preset import pick
+    from kinema4d_ros.datasets.preset import pick, presets
     from kinema4d_ros.policy import records_of
 
     if options.robot is None:
-        raise DatasetError('name what the columns of the data set are: --robot PRESET')
+        raise DatasetError(f'{options.file} is no .npz file, so it is taken for a data set: name '
+                           'what its columns are by --robot with a YAML file or one of '
+                           f'{", ".join(presets())}')
     preset = RobotPreset.load(options.robot)
     source = open_source(options.file, rate=options.rate, usual_rate=preset.rate)
     records: list[ChunkRecord] = []

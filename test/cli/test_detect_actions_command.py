@@ -8,6 +8,8 @@ from bench.made_chunks import Convention, records_in
 from shared_data import shared_data
 
 from kinema4d_ros.cli.main import main
+from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.policy import ChunkRecord
 from kinema4d_ros.resources import share_dir
 
 MOTION = next(bundled(('libero_spatial_2_0_success',)))
@@ -46,11 +48,41 @@ def test_what_is_unknown_ends_with_3(tmp_path, capsys):
     ({'actions': np.zeros((2, 3, 8))}, ['--rate', '9'], 'have no states'),
     ({'actions': np.zeros((2, 3, 8)), 'states': np.zeros((3, 9))}, ['--rate', '9'], 'have shapes'),
     ({'actions': np.zeros((2, 3, 8)), 'states': np.zeros((2, 9))}, [], 'give --rate'),
-    ({'actions': np.array([object()])}, ['--rate', '9'], 'cannot be read: Object arrays')])
+    ({'actions': np.array([object()]), 'states': np.zeros((1, 9))}, ['--rate', '9'],
+     'no numbers that can be read'),
+    ({'actions': np.array(1.0), 'states': np.array(2.0)}, ['--rate', '9'],
+     'have shape (), not (chunks, actions, columns)'),
+    ({'actions': np.zeros((2, 3, 8)), 'states': np.zeros((2, 9)), 'after': np.zeros((2, 9))},
+     ['--rate', '9'], 'not (chunks, rows, joints)'),
+    ({'actions': np.full((2, 3, 8), 'left'), 'states': np.zeros((2, 9))}, ['--rate', '9'],
+     'are of type <U4, not numbers'),
+    ({'actions': np.where(np.arange(48).reshape(2, 3, 8) < 40, 0.0, np.nan),
+      'states': np.zeros((2, 9))}, ['--rate', '9'], 'chunk 1 of')])
 def test_files_that_are_no_chunks(tmp_path, capsys, arrays, more, words):
     np.savez(tmp_path / 'chunks.npz', **arrays)
     assert main(['detect-actions', str(tmp_path / 'chunks.npz'), '--urdf', PANDA, *more]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('name', 'content', 'words'), [
+    ('notes.npz', b'left, right', 'is no .npz file, whatever it is called'),
+    ('cut.npz', None, 'is no .npz file'), ('none.npz', b'', 'there is no file'),
+    ('notes.txt', b'left, right', 'one of')])
+def test_files_that_are_not_what_they_are_called(tmp_path, capsys, name, content, words):
+    if content is None:
+        np.savez(tmp_path / 'whole.npz', actions=np.zeros((9, 9, 8)))
+        content = (tmp_path / 'whole.npz').read_bytes()[:500]
+    if content:
+        (tmp_path / name).write_bytes(content)
+    assert main(['detect-actions', str(tmp_path / name), '--urdf', PANDA, '--rate', '9']) == 2
+    said = capsys.readouterr().err
+    assert words in said and 'pickle' not in said
+    assert name != 'notes.txt' or 'panda_2f85' in said
+
+
+def test_text_is_no_chunk():
+    with pytest.raises(PolicyError, match='actions of a chunk must be numbers'):
+        ChunkRecord(np.full((3, 8), 'left'), np.zeros(9))
 
 
 def test_a_data_set(capsys):
@@ -61,4 +93,4 @@ def test_a_data_set(capsys):
     assert main([*words, '--robot', 'panda_2f85']) == 0
     assert 'velocity' in capsys.readouterr().out
     assert main(words) == 2
-    assert '--robot PRESET' in capsys.readouterr().err
+    assert 'panda_2f85' in capsys.readouterr().err

@@ -139,10 +139,19 @@ def test_near_misses_are_told_from_grasps():
         run('a', False, False, said=near, was=near), run('a', True, False, said=grasp, was=near),
         run('a', False, True, said=near, was=grasp), run('a', False, False, said=far, was=far),
         run('a', False, False, said=near, was=near), run('a', None, False, was=near),
-        run('a', False, False, said=(False, NAN), was=(False, NAN))])
+        run('a', False, False, said=(False, NAN), was=far),
+        run('a', False, False, said=(False, math.inf), was=(False, math.inf))])
     assert (found.precision.hits, found.precision.tries) == (2, 3)
     assert (found.recall.hits, found.recall.tries) == (2, 3)
-    assert found.as_grasps == 1 and found.undecided == 1
+    assert found.as_grasps == 1 and found.undecided == 2
+
+
+@pytest.mark.parametrize(('grasp', 'is_near'), [
+    ((False, 0.01), True), ((False, 0.03), False), ((True, 0.0), False), ((None, 0.01), None),
+    ((False, math.inf), False), ((False, NAN), None)])
+def test_never_closed_is_no_near_miss_and_not_seen_is_unknown(grasp, is_near):
+    outcome = TaskOutcome(False, grasped=grasp[0], gap_at_closing=grasp[1])
+    assert outcome.is_near_miss is is_near
 
 
 def test_bootstrap_draws_within_each_policy():
@@ -175,6 +184,55 @@ def test_records_are_paired_by_policy_and_start():
     found = policies.pair(said, was)
     assert [(each.policy, each.start, each.agrees) for each in found] == [
         ('a', '1', False), ('b', '1', True)]
+
+
+def test_what_is_not_compared_is_counted_and_told(tmp_path):
+    said = [record(start='1'), record(start='2'), record('b', '1', None), record('b', '2'),
+            record('b', '3', error='it broke')]
+    was = [record(start='1'), record('b', '1', None), record('b', '2', error='it broke'),
+           record('b', '3')]
+    found = policies.pair(said, was)
+    assert found.left_out == {'predicted runs broke': 1, 'true runs broke': 1,
+                              'predicted runs have no true one': 2,
+                              'true runs have no predicted one': 1}
+    figures = policies.summarize(found, samples=5)
+    found.append(run('c', True, False, was=(False, math.inf)))
+    policies.write_page(tmp_path / 'p.html', {'w': figures}, {'w': found})
+    assert 'never closed' in (tmp_path / 'p.html').read_text()
+    for text in (tmp_path / 'p.html').read_text(), policies.markdown('w', figures):
+        for words in ('2 predicted runs have no true one', 'Of 1 runs the truth is unknown',
+                      '1 of 2 policies have no decided run', 'say nothing of them: b.'):
+            assert words in text
+    assert policies.summarize(runs('a', {(True, True): 2}), samples=5)['left_out'] == {}
+
+
+def test_figures_with_every_unsure_taken_one_way():
+    """By hand: of 8 true successes and 4 predicted ones in 16 runs, 4 are UNSURE."""
+    mixed = [*runs('a', {(True, True): 4, (None, True): 4}), *runs('b', {(False, False): 8}),
+             *runs('c', {(None, False): 8}), run('c', True, None)]
+    figures = policies.summarize(mixed, samples=5)
+    low, high = figures['unsure_as_failure'], figures['unsure_as_success']
+    assert (low.success_bias, high.success_bias) == pytest.approx((-4 / 24, 8 / 24))
+    assert (low.agreement.hits, high.agreement.hits, low.agreement.tries) == (20, 16, 24)
+    assert low.pearson_r == pytest.approx(1.0) and low.mmrv == 0.0
+    assert high.pearson_r == pytest.approx(policies.pearson([1, 0, 0], [1, 0, 1]))
+    assert high.mmrv == pytest.approx(policies.mmrv([1, 0, 0], [1, 0, 1]))
+    assert low.policies == 3 and figures['undecided_policies'] == ['c']
+    plain = policies.as_json(figures)
+    assert plain['unsure_as_success']['agreement']['hits'] == 16
+    assert 'outcome agreement, every UNSURE a failure' in policies.markdown('w', figures)
+
+
+def test_pass_hat_k_is_of_one_policy_and_of_the_same_runs_on_both_sides():
+    mixed = [*runs('a', {(True, True): 3, (None, False): 1}, task='x'),
+             *runs('a', {(None, True): 3, (True, True): 2}, task='y'),
+             *runs('b', {(False, True): 3}, task='x')]
+    figures = policies.summarize(mixed, samples=5)
+    of = figures['by_policy']['a']
+    assert (of['true_pass_k'], of['predicted_pass_k'], of['pass_k_tasks']) == (1.0, 1.0, 1)
+    assert all('true_pass_k' not in row for row in figures['by_task'].values())
+    text = policies.markdown('w', figures)
+    assert text.count('pass^3') == 1 and '| 1.00 | 1.00 | 1 |' in text
 
 
 @pytest.mark.parametrize(('said', 'was', 'message'), [

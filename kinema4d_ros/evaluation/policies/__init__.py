@@ -7,11 +7,10 @@ from kinema4d_ros.evaluation.policies.outcomes import (agreement, baseline_by_po
 from kinema4d_ros.evaluation.policies.page import write_page
 from kinema4d_ros.evaluation.policies.paired import compare, mcnemar_exact, pass_hat_k
 from kinema4d_ros.evaluation.policies.ranking import bootstrap, Estimate, mmrv, pearson, ranking
-from kinema4d_ros.evaluation.policies.runs import is_near_miss, pair, PairedRun
+from kinema4d_ros.evaluation.policies.runs import pair, PairedRun, PairedRuns
 from kinema4d_ros.evaluation.policies.summary import as_json, judged, markdown, summarize
 
-__all__ = ['Estimate', 'PairedRun', 'agreement', 'as_json', 'baseline_by_policy', 'bootstrap',
-           'brier', 'calibration', 'compare', 'is_near_miss', 'judged', 'markdown',
-           'mcnemar_exact', 'mmrv', 'near_misses', 'pair', 'pass_hat_k', 'pearson',
-           'predicted_rate', 'ranking', 'success_bias', 'summarize', 'trivial_baseline',
-           'true_rate', 'write_page']
+__all__ = ['Estimate', 'PairedRun', 'PairedRuns', 'agreement', 'as_json', 'baseline_by_policy',
+           'bootstrap', 'brier', 'calibration', 'compare', 'judged', 'markdown', 'mcnemar_exact',
+           'mmrv', 'near_misses', 'pair', 'pass_hat_k', 'pearson', 'predicted_rate', 'ranking',
+           'success_bias', 'summarize', 'trivial_baseline', 'true_rate', 'write_page']

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.evaluation.policies.runs import by_policy, decided, is_near_miss, PairedRun
+from kinema4d_ros.evaluation.policies.runs import by_policy, decided, PairedRun
 from kinema4d_ros.evaluation.statistics import Rate
 
 BINS = 5      # of a calibration curve
@@ -135,7 +135,7 @@ def near_misses(runs: Sequence[PairedRun]) -> NearMisses:
     """Return how well near misses are foreseen, where both sides know about the grasp."""
     known, as_grasps = [], 0
     for run in runs:
-        said, was = is_near_miss(run.predicted), is_near_miss(run.true)
+        said, was = run.predicted.is_near_miss, run.true.is_near_miss
         if said is None or was is None:
             continue
         known.append((said, was))

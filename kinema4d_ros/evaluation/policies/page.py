@@ -11,8 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 import kinema4d_ros
-from kinema4d_ros.evaluation.policies.runs import is_near_miss, PairedRun
-from kinema4d_ros.evaluation.policies.summary import ATTEMPTS, judged
+from kinema4d_ros.evaluation.policies.population import left_out_text
+from kinema4d_ros.evaluation.policies.runs import PairedRun
+from kinema4d_ros.evaluation.policies.summary import ATTEMPTS, filled, judged
 from kinema4d_ros.evaluation.report.page import templates
 
 _FOLDER = Path(__file__).parents[1] / 'report' / 'templates'
@@ -29,12 +30,13 @@ def write_page(path: Path, figures: Mapping[str, Any],
     :param runs: by world, what they are made from; those that disagree are listed.
     """
     worlds = [{'name': name, 'figures': of, 'judged': judged(of),
+               'filled': filled(of), 'left_out': left_out_text(of),
                'disagree': [run for run in runs[name] if run.is_decided and not run.agrees],
                'comparisons': sorted(of['comparisons'], key=lambda pair: -abs(
                    pair[1].difference))[:MOST_PAIRS]}
               for name, of in figures.items()]
     page = templates().get_template('policies.html').render(
         title=title, worlds=worlds, attempts=ATTEMPTS, version=kinema4d_ros.__version__,
-        now=datetime.now(UTC), near_miss=is_near_miss,
+        now=datetime.now(UTC),
         css=Markup((_FOLDER / 'page.css').read_text(encoding='utf-8')))
     path.write_text(page + '\n', encoding='utf-8')

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scipy.stats import binom
 
-from kinema4d_ros.evaluation.policies.runs import PairedRun
+from kinema4d_ros.evaluation.policies.runs import decided, PairedRun
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ def pass_hat_k(tries: Mapping[str, tuple[int, int]], k: int) -> float:
 
 
 def attempts(runs: Sequence[PairedRun], *, predicted: bool) -> dict[str, tuple[int, int]]:
-    """Return task -> (successes, attempts) of the runs whose outcome is known."""
+    """
+    Return task -> (successes, attempts) of the decided runs of one policy.
+
+    The same runs on both sides, or the two would be of different tasks.
+    """
     found: dict[str, tuple[int, int]] = {}
-    for run in runs:
+    for run in decided(runs):
+        hits, n = found.get(run.task, (0, 0))
         success = (run.predicted if predicted else run.true).success
-        if success is not None:
-            hits, n = found.get(run.task, (0, 0))
-            found[run.task] = hits + success, n + 1
+        found[run.task] = hits + bool(success), n + 1
     return found

@@ -3,15 +3,12 @@
 """The same run in the predicted and in the true world, side by side."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.policy.types import TaskOutcome
-
-NEAR = 0.02      # [m] a gripper that closes within this and grasps nothing has nearly missed
-
 
 @dataclass(frozen=True)
 class PairedRun:
@@ -39,13 +36,6 @@ class PairedRun:
         return self.is_decided and self.predicted.success == self.true.success
 
 
-def is_near_miss(outcome: TaskOutcome) -> bool | None:
-    """Return whether the fingers closed within 2 cm of the object and lifted nothing; or None."""
-    if outcome.grasped is None:
-        return None
-    return not outcome.grasped and outcome.gap_at_closing <= NEAR
-
-
 def decided(runs: Sequence[PairedRun]) -> list[PairedRun]:
     """Return the runs in which something was foreseen, and the truth is known."""
     return [run for run in runs if run.is_decided]
@@ -59,11 +49,26 @@ def by_policy(runs: Sequence[PairedRun]) -> dict[str, list[PairedRun]]:
     return found
 
 
-def pair(predicted: Sequence[RolloutRecord], true: Sequence[RolloutRecord]) -> list[PairedRun]:
+class PairedRuns(list[PairedRun]):
+    """
+    Paired runs, and how many records are none of them.
+
+    :param left_out: reason -> number of records; only those that there are.
+    """
+
+    def __init__(self, runs: Iterable[PairedRun] = (),
+                 left_out: Mapping[str, int] | None = None) -> None:
+        """Make a list of runs."""
+        super().__init__(runs)
+        self.left_out = {why: count for why, count in (left_out or {}).items() if count}
+
+
+def pair(predicted: Sequence[RolloutRecord], true: Sequence[RolloutRecord]) -> PairedRuns:
     """
     Return the runs that both worlds have, by policy, start and seed.
 
-    A run without a result, because something broke, is left out.
+    A run without a result, because something broke, is left out, and one that only one world has;
+    `left_out` counts them.
 
     :raises PolicyError: there is none, or one of them is there twice.
     """
@@ -77,7 +82,11 @@ def pair(predicted: Sequence[RolloutRecord], true: Sequence[RolloutRecord]) -> l
     said, was = tables
     found = [PairedRun(each.policy, each.task, each.start, each.seed, each.outcome,
                        was[key].outcome) for key, each in said.items() if key in was]
+    left_out = {
+        'predicted runs broke': len(predicted) - len(said), 'true runs broke': len(true) - len(was),
+        'predicted runs have no true one': len(said.keys() - was.keys()),
+        'true runs have no predicted one': len(was.keys() - said.keys())}
     if not found:
         raise PolicyError(f'none of {len(said)} predicted runs has a true one of the same policy, '
                           f'start and seed among {len(was)}')
-    return found
+    return PairedRuns(found, left_out)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kinema4d_ros.evaluation.policies import outcomes, paired, ranking
+from kinema4d_ros.evaluation.policies import outcomes, paired, population, ranking
 from kinema4d_ros.evaluation.policies.runs import by_policy, PairedRun
 from kinema4d_ros.evaluation.statistics import Rate
 
@@ -36,8 +36,9 @@ def summarize(runs: Sequence[PairedRun], *, samples: int = ranking.SAMPLES) -> d
         'unsure': Rate(sum(run.predicted.success is None for run in runs), len(runs)),
         'brier': outcomes.brier(runs), 'calibration': outcomes.calibration(runs),
         'near_misses': outcomes.near_misses(runs),
-        'by_policy': {name: _of_policy(of) for name, of in by_policy(runs).items()},
-        'by_task': {task: _of_policy([run for run in runs if run.task == task])
+        **population.population(runs),
+        'by_policy': {name: _of_group(of) | _pass_k(of) for name, of in by_policy(runs).items()},
+        'by_task': {task: _of_group([run for run in runs if run.task == task])
                     for task in sorted({run.task for run in runs})}}
     found['comparisons'] = [
         (paired.compare(runs, *pair, predicted=True), paired.compare(runs, *pair, predicted=False))
@@ -45,11 +46,17 @@ def summarize(runs: Sequence[PairedRun], *, samples: int = ranking.SAMPLES) -> d
     return found
 
 
-def _of_policy(runs: Sequence[PairedRun]) -> dict[str, Any]:
+def _of_group(runs: Sequence[PairedRun]) -> dict[str, Any]:
     return {'true': outcomes.true_rate(runs), 'predicted': outcomes.predicted_rate(runs),
-            'bias': outcomes.success_bias(runs), 'agreement': outcomes.agreement(runs),
-            'true_pass_k': paired.pass_hat_k(paired.attempts(runs, predicted=False), ATTEMPTS),
-            'predicted_pass_k': paired.pass_hat_k(paired.attempts(runs, predicted=True), ATTEMPTS)}
+            'bias': outcomes.success_bias(runs), 'agreement': outcomes.agreement(runs)}
+
+
+def _pass_k(runs: Sequence[PairedRun]) -> dict[str, Any]:
+    """Return pass^k of one policy, and of how many tasks: those with k decided attempts."""
+    true, said = (paired.attempts(runs, predicted=is_said) for is_said in (False, True))
+    return {'true_pass_k': paired.pass_hat_k(true, ATTEMPTS),
+            'predicted_pass_k': paired.pass_hat_k(said, ATTEMPTS),
+            'pass_k_tasks': sum(n >= ATTEMPTS for _, n in true.values())}
 
 
 def judged(figures: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
@@ -74,6 +81,18 @@ def judged(figures: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
          near.recall.value >= goal['near_miss'])]
 
 
+def filled(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return figure, and its value with every UNSURE a failure and a success, as people read it."""
+    low, high = figures['unsure_as_failure'], figures['unsure_as_success']
+    return [('success-rate bias', _number(low.success_bias, '+.3f'),
+             _number(high.success_bias, '+.3f')),
+            ('outcome agreement', str(low.agreement), str(high.agreement)),
+            (f"Pearson's r, {low.policies} policies", _number(low.pearson_r, '.3f'),
+             _number(high.pearson_r, '.3f')),
+            (f'MMRV, {low.policies} policies', _number(low.mmrv, '.3f'),
+             _number(high.mmrv, '.3f'))]
+
+
 def markdown(title: str, figures: Mapping[str, Any]) -> str:
     """Return the figures as a section with its tables."""
     rate = figures['predicted_rate']
@@ -92,15 +111,22 @@ def markdown(title: str, figures: Mapping[str, Any]) -> str:
         f'| true success rate | {figures["true_rate"]} | | |',
         f'| predicted success rate, UNSURE left out | {rate.decided} | | |',
         f'| ... every UNSURE a failure, a success | {low:.3f}, {high:.3f} | | |',
+        *(f'| ... {name}, every UNSURE a failure, a success | {failure}, {success} | | |'
+          for name, failure, success in filled(figures)),
         f'| near misses foreseen as grasps | {figures["near_misses"].as_grasps} | | |', '']
+    if left_out := population.left_out_text(figures):
+        lines += [left_out, '']
     for of, head in ('by_policy', 'policy'), ('by_task', 'task'):
-        lines += [f'| {head} | true success | predicted success | UNSURE | bias | agreement '
-                  f'| pass^{ATTEMPTS} true | predicted |', '|---|---|---|---|---|---|---|---|']
+        has_k = of == 'by_policy'
+        lines += [f'| {head} | true success | predicted success | UNSURE | bias | agreement |'
+                  + f' pass^{ATTEMPTS} true | predicted | of tasks |' * has_k,
+                  '|---|---|---|---|---|---|' + '---|---|---|' * has_k]
         lines += [f'| {name} | {row["true"]} | {row["predicted"].decided} '
                   f'| {row["predicted"].unsure} | {_number(row["bias"], "+.2f")} '
-                  f'| {row["agreement"]} | {_number(row["true_pass_k"], ".2f")} '
-                  f'| {_number(row["predicted_pass_k"], ".2f")} |'
-                  for name, row in figures[of].items()]
+                  f'| {row["agreement"]} |' + (
+                      f' {_number(row["true_pass_k"], ".2f")} '
+                      f'| {_number(row["predicted_pass_k"], ".2f")} | {row["pass_k_tasks"]} |'
+                      if has_k else '') for name, row in figures[of].items()]
         lines.append('')
     lines += ['| predicted probability | runs | mean | true success |', '|---|---|---|---|']
     lines += [f'| {bin.low:.1f} to {bin.high:.1f} | {bin.rate.tries} | {_number(bin.mean, ".2f")} '
@@ -115,7 +141,7 @@ def as_json(figures: Any) -> Any:
     if isinstance(figures, outcomes.PredictedRate):
         return {'decided': figures.decided.as_dict(), 'unsure': figures.unsure,
                 'bounds': figures.bounds}
-    if isinstance(figures, outcomes.CalibrationBin | outcomes.NearMisses):
+    if isinstance(figures, outcomes.CalibrationBin | outcomes.NearMisses | population.Filled):
         return {name: as_json(getattr(figures, name)) for name in figures.__dataclass_fields__}
     if isinstance(figures, paired.MatchedComparison):
         return asdict(figures) | {'difference': as_json(figures.difference),

@@ -36,7 +36,10 @@ class ChunkRecord:
             value = getattr(self, key)
             if value is None:
                 continue
-            value = np.asarray(value, np.float64)
+            try:
+                value = np.asarray(value, np.float64)
+            except (TypeError, ValueError) as error:
+                raise PolicyError(f'{key} of a chunk must be numbers: {error}') from error
             wanted = 1 if key == 'state' else 2
             if value.ndim != wanted or not value.size or not np.isfinite(value).all():
                 raise PolicyError(f'{key} of a chunk must be {wanted}-dimensional, finite and not '
