@@ -101,7 +101,9 @@ def test_each_node_may_do_what_it_does_and_no_more(ros_domain, tmp_path, policie
     pytest.importorskip('viser', reason='the viewer needs viser')
     plain = done_with(PLAIN, tmp_path / 'plain')
     # in a namespace: what is left of the first may be seen for a while
-    other = done_with(OTHER, tmp_path / 'other', '/left', '-p', 'use_sim_time:=true')
+    kept = {**OTHER['shadow_sim'], 'ledger.file': str(tmp_path / 'ledger.db')}
+    other = done_with({**OTHER, 'shadow_sim': kept}, tmp_path / 'other', '/left',
+                      '-p', 'use_sim_time:=true')
     for name in MODULES:
         used = plain[name] | other[name]
         may = allowed(policies, name)
