@@ -123,4 +123,6 @@ def _why_unusable(clearance: LocalClearance, robot: Robot) -> str | None:
         return f'it does not tell where {lacking[0]} was'
     if any(np.isnan(each.space) or np.isnan(each.touch) for each in clearance.links):
         return 'it has a space that is no number'
+    if any(not 0 <= each.touch_speed < np.inf for each in clearance.links):
+        return 'it has a speed that is no speed'
     return None

@@ -138,7 +138,7 @@ def _around(scene: Scene, robot: RobotRollout, fields: DistanceFields, roles: Ma
 
 def _least(around: _Around, name: str, role: int) -> tuple[float, str]:
     """Return how far it is to where a body must not go [m], and what that is."""
-    return _distance(around, name, around.unknown[role]), UNSEEN
+    return _distance(around, name, around.unknown[role]) - _LATTICE, UNSEEN
 
 
 def _distance(around: _Around, name: str, field: _Field) -> float:

@@ -57,6 +57,7 @@ def test_a_stream_that_is_faster_than_the_joint_may_be_is_held_back():
     (lambda cell: cell.look(problem='no depth'), 'is not known: no depth'),
     (lambda cell: setattr(cell, 'now', cell.now + 5.0), 'was measured 5.0'),
     (lambda cell: setattr(cell, 'ros_step', -5.0), 'was measured -4.'),
+    (lambda cell: cell.look(forearm_link={'touch_speed': math.nan}), 'that is no speed'),
     (lambda cell: cell.look(math.nan), 'a space that is no number')])
 def test_what_is_not_known_holds_the_robot_until_it_is(spoil, words):
     cell = Cell()
