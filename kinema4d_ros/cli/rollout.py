@@ -145,10 +145,22 @@ def run(options: argparse.Namespace) -> Exit:
     else:
         print_records(records)
         print(f'written: {out / "records.jsonl"}')
+    say_what_has_no_file(records, options.episodes, options.videos)
     failed = [record for record in records if record.error]
     for record in failed[:3]:
         print(f'no result: {record.policy} from {record.start}: {record.error}', file=sys.stderr)
     return Exit.FAIL if failed else Exit.PASS
+
+
+def say_what_has_no_file(records: Sequence[RolloutRecord], episodes: bool, videos: bool) -> None:
+    """Say how many runs lack the files that were asked for: they were kept, not made again."""
+    for what, is_asked, paths in (
+            ('episode', episodes, [record.episode for record in records if not record.error]),
+            ('video', videos, [record.video for record in records if not record.error])):
+        lacking = sum(not path or not Path(path).is_file() for path in paths)
+        if is_asked and lacking:
+            print(f'{lacking} kept runs have no {what}, which is made with a run only; use another '
+                  '--out', file=sys.stderr)
 
 
 @contextlib.contextmanager

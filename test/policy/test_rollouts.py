@@ -249,3 +249,13 @@ def test_the_command_runs_shows_and_goes_on(tmp_path, capsys):
     out, said = capsys.readouterr()
     assert '2 of 2 runs are there already' in said
     assert [each['policy'] for each in json.loads(out)] == ['still', 'no']
+
+
+def test_kept_runs_without_the_files_that_are_asked_for_are_told(tmp_path, capsys):
+    words = ['rollout', 'still', '--start', GOOD, '--out', str(tmp_path), '--horizon', '0.4',
+             '--jobs', '1']
+    assert main(words) == 0
+    assert 'kept runs' not in capsys.readouterr().err
+    assert main([*words, '--videos']) == 0
+    said = capsys.readouterr().err
+    assert '1 kept runs have no video' in said and '--out' in said and 'no episode' not in said
