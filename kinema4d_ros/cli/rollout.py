@@ -44,8 +44,9 @@ a POLICY is an address, or NAME=ADDRESS:
 examples:
   kinema4d rollout recorded still --start libero_object_0_0_success --wrist libero
   kinema4d rollout pi05='openpi://localhost:8000?preset=libero' --start mine/*.mcap --jobs 4
-  kinema4d rollout a=python:mine:make b=python:mine:make?noise=0.1 --start mine/*.mcap --seeds 0,1,2
-  kinema4d rollout recorded --start mine/*.mcap --world-model physics --episodes --videos"""
+  kinema4d rollout a=python:mine:make b='python:mine:make?noise=0.1' --start x.mcap --seeds 0,1,2
+  kinema4d rollout recorded --start mine/*.mcap --world-model physics --episodes --videos
+  kinema4d rollout a=python:mine:make --start mine/*.mcap --compare out/true/records.jsonl"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +108,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                      help='pictures per second in both (default %(default)g)')
     how.add_argument('--package-path', action='append', default=[], metavar='FOLDER',
                      help='where mesh packages are; may be repeated')
+    how.add_argument('--compare', type=Path, metavar='TRUE',
+                     help='records of the same policies, starts and seeds in the true world: '
+                          'writes FOLDER/policies.html and .json, how well the prediction tells')
     how.add_argument('--json', action='store_true', help='the records as JSON on stdout')
 
 
@@ -118,6 +122,7 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.episodes import find_episode
     from kinema4d_ros.policy.closed_loop import RunLimits
     from kinema4d_ros.policy.closed_loop.plan import named_policies, planned_runs, RolloutSettings
+    from kinema4d_ros.policy.closed_loop.records import read_records
     from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts
 
     out: Path = options.out
@@ -131,6 +136,7 @@ def run(options: argparse.Namespace) -> Exit:
     runs = planned_runs(named_policies(options.policies),
                         [str(find_episode(name)) for name in options.start], options.seeds)
     jobs = options.jobs or (0 if options.ray else max(1, (os.cpu_count() or 2) // 2))
+    true = [] if options.compare is None else read_records(options.compare)
     show.say_first_run()
     with progress() as report, ended_by_sigterm():
         try:
@@ -145,10 +151,39 @@ def run(options: argparse.Namespace) -> Exit:
     else:
         print_records(records)
         print(f'written: {out / "records.jsonl"}')
+    if options.compare is not None:
+        compare(records, true, settings.world_name, out)
+    say_what_has_no_file(records, options.episodes, options.videos)
     failed = [record for record in records if record.error]
     for record in failed[:3]:
         print(f'no result: {record.policy} from {record.start}: {record.error}', file=sys.stderr)
     return Exit.FAIL if failed else Exit.PASS
+
+
+def compare(records: Sequence[RolloutRecord], true: Sequence[RolloutRecord], world: str,
+            out: Path) -> None:
+    """Write how well the runs of a world tell the true ones, as a page and as JSON."""
+    import json
+
+    from kinema4d_ros.evaluation import policies
+
+    runs = policies.pair(records, true)
+    figures = {world: policies.summarize(runs)}
+    policies.write_page(out / 'policies.html', figures, {world: runs})
+    (out / 'policies.json').write_text(json.dumps(policies.as_json(figures), indent=1))
+    print(f'written: {out / "policies.html"} and policies.json, from {len(runs)} pairs of runs',
+          file=sys.stderr)
+
+
+def say_what_has_no_file(records: Sequence[RolloutRecord], episodes: bool, videos: bool) -> None:
+    """Say how many runs lack the files that were asked for: they were kept, not made again."""
+    for what, is_asked, paths in (
+            ('episode', episodes, [record.episode for record in records if not record.error]),
+            ('video', videos, [record.video for record in records if not record.error])):
+        lacking = sum(not path or not Path(path).is_file() for path in paths)
+        if is_asked and lacking:
+            print(f'{lacking} kept runs have no {what}, which is made with a run only; use another '
+                  '--out', file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -204,23 +239,35 @@ def progress() -> Iterator[Callable[[RolloutRecord | None, int, int], None]]:
 
 
 def print_records(records: Sequence[RolloutRecord]) -> None:
-    """Print a table of policies, and each run below where there are few."""
+    """
+    Print a table of policies, and each run below where there are few.
+
+    With the success rate's Wilson interval of the decided runs, and its bounds: every UNSURE a
+    failure, every UNSURE a success.
+    """
     from rich.markup import escape
     from rich.table import Table
 
     from kinema4d_ros.cli.show import console
+    from kinema4d_ros.evaluation.policies.outcomes import PredictedRate
+    from kinema4d_ros.evaluation.statistics import Rate
 
     table = Table(box=None, pad_edge=False)
-    for heading in ('policy', 'runs', 'success', 'failure', 'UNSURE', 'no result', 'near misses',
-                    'seconds per run'):
+    for heading in ('policy', 'runs', 'success', 'failure', 'UNSURE', '95 % of decided',
+                    'UNSURE both ways', 'no result', 'near misses', 'seconds per run'):
         table.add_column(heading, justify='left' if heading == 'policy' else 'right')
     for policy in dict.fromkeys(record.policy for record in records):
         mine = [record for record in records if record.policy == policy]
         counts = Counter(_word(record) for record in mine)
         near = sum(record.outcome.is_near_miss is True for record in mine)
+        rate = PredictedRate(Rate(counts['success'], counts['success'] + counts['failure']),
+                             counts['UNSURE'])
+        spans = (' to '.join(f'{100 * end:.0f}' for end in ends) + ' %'
+                 for ends in (rate.decided.interval, rate.bounds))
         table.add_row(escape(policy), str(len(mine)), *(
-            str(counts[word]) for word in ('success', 'failure', 'UNSURE', 'no result')),
-            str(near), f'{sum(record.wall_seconds for record in mine) / len(mine):.1f}')
+            str(counts[word]) for word in ('success', 'failure', 'UNSURE')), *spans,
+            str(counts['no result']), str(near),
+            f'{sum(record.wall_seconds for record in mine) / len(mine):.1f}')
     out = console()
     out.print(table)
     if len(records) <= 12:

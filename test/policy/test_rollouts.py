@@ -249,3 +249,29 @@ def test_the_command_runs_shows_and_goes_on(tmp_path, capsys):
     out, said = capsys.readouterr()
     assert '2 of 2 runs are there already' in said
     assert [each['policy'] for each in json.loads(out)] == ['still', 'no']
+
+
+def test_kept_runs_without_the_files_that_are_asked_for_are_told(tmp_path, capsys):
+    words = ['rollout', 'still', '--start', GOOD, '--out', str(tmp_path), '--horizon', '0.4',
+             '--jobs', '1']
+    assert main(words) == 0
+    assert 'kept runs' not in capsys.readouterr().err
+    assert main([*words, '--videos']) == 0
+    said = capsys.readouterr().err
+    assert '1 kept runs have no video' in said and '--out' in said and 'no episode' not in said
+
+
+def test_the_command_tells_intervals_and_compares_with_the_truth(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '200')
+    true, out = tmp_path / 'true', tmp_path / 'out'
+    words = ['rollout', 'a=still', '--start', GOOD, '--horizon', '0.4', '--jobs', '1']
+    assert main([*words, '--out', str(true), '--world', f'{HERE}:still_world?succeeds=no']) == 0
+    capsys.readouterr()
+    assert main([*words, '--out', str(out), '--compare', str(true / 'records.jsonl')]) == 0
+    told = capsys.readouterr()
+    assert '0 to 79 %' in told.out and '0 to 0 %' in told.out      # Wilson's of 0 of 1; bounds
+    assert 'from 1 pairs of runs' in told.err
+    figures = json.loads((out / 'policies.json').read_text())['predicted:kinematic']
+    assert figures['agreement']['hits'] == figures['agreement']['tries'] == 1
+    assert 'predicted:kinematic' in (out / 'policies.html').read_text()
+    assert main([*words, '--out', str(out), '--compare', str(tmp_path / 'nowhere')]) == 2
