@@ -68,7 +68,8 @@ class TaskOutcome:
     :param probability: of success, 0 to 1; NaN where unknown.
     :param min_clearance: [m] least distance to what must not be touched; NaN where not measured.
     :param gap_at_closing: [m] between the gripper and the goal's object when it closed; infinite
-        where it never closed, NaN where that is not known, such as of an object that nobody saw.
+        where it is known that it never closed, NaN where nobody knows. A world that gives NaN for
+        both has runs that are neither near misses nor none.
     :param grasped: the goal's object was lifted by the gripper; None where unknown.
     """
 
