@@ -239,12 +239,12 @@ class SetPointMachine:
         look, blocked = (None, ()) if scene is None or not self.paths else (
             scene.clearance, scene.blocked(low, high, settings))
         for licence in reversed(self.paths.values()):
-            off = licence.why_not(reference, ends, rules.columns, here, situation.now,
-                                  situation.now_ns, settings, ahead=ahead, look=look,
-                                  blocked=blocked, aside=off)
-            if off is None:
+            why_off = licence.why_not(
+                reference, ends, rules.columns, here, situation.now, situation.now_ns, settings,
+                ahead=ahead, look=look, blocked=blocked, aside=off)
+            if why_off is None:
                 return None
-            why = why or f'; and not by the trajectory that passed last: {off}'
+            why = why or f'; and not by the trajectory that passed last: {why_off}'
         return reason + why
 
     # ------------------------------------------------------------------ what is left to be used
