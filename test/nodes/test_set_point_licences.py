@@ -1,6 +1,6 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How trajectories and verdicts become licences, and what takes one back; no node."""
+"""What takes a licence back, and a gate that fails; no node."""
 import types
 
 import pytest
@@ -12,6 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 from kinema4d_ros.bridge.motion import trajectory_message
 from kinema4d_ros.gate.set_points import SetPointKind, SetPointMachine
 from kinema4d_ros.nodes.set_point_gate.licences import LicenceFeed
+from kinema4d_ros.nodes.set_point_gate.node import SetPointGate
 from kinema4d_ros.robot import trajectory_hash
 
 
@@ -48,3 +49,24 @@ def test_a_worse_verdict_takes_a_licence_back_however_many_trajectories_came_sin
         feed.tell(swing(0.1 + 0.001 * number))
     feed.judge(motion, status)
     assert not feed.machine.paths
+
+
+class Broken:
+    """A publisher, wire and machine of velocities of which nothing works any more."""
+
+    is_velocity = is_moving = True
+    rules = types.SimpleNamespace(joints=('a',))
+
+    def publish(self, *_):
+        raise RuntimeError('no topic')
+
+    def write(self, *_):
+        raise RuntimeError('no message')
+
+
+def test_a_gate_that_cannot_even_brake_still_ends():
+    ended, broken = [], Broken()
+    gate = types.SimpleNamespace(failures=[], _machine=broken, _wire=broken, _kind=broken,
+                                 _publisher=broken, _on_failure=lambda: ended.append(True))
+    SetPointGate._failed(gate, RuntimeError('the first'))
+    assert ended and [str(each) for each in gate.failures] == ['the first', 'no message']

@@ -40,6 +40,7 @@ from kinema4d_ros.nodes.set_point_gate.wire import topics_of, wire_of
 from kinema4d_ros.robot import link_boxes, load_meshes, PostureBound, Robot, SelfCollision
 
 _LOOK = 0.2     # [s] between looks at the controller and the graph
+_BLIND = 1.0    # [s] without such a look, after which nothing is relayed
 
 
 class SetPointGate(NodeBase, Node):
@@ -82,6 +83,7 @@ class SetPointGate(NodeBase, Node):
         self._robot: Robot | None = None          # in the executor
         self._wire: Wire | None = None            # in the relay's thread
         self._problem: str | None = 'the gate has just been started'
+        self._looked_at = time.monotonic()
         self._publisher = self.create_publisher(message, target, qos.TRAJECTORY)
         manager = values['controller_manager']
         self._controller = ControllerWatch(
@@ -170,7 +172,7 @@ class SetPointGate(NodeBase, Node):
             readings = {name: JointReading(place, 0, now, velocity=0.0)
                         for name, place in self._fixed.items()} | dict(readings)
         return SetPointSituation(now, self.get_clock().now().nanoseconds, readings,
-                         self._problem)
+                                 self._problem or _why_blind(now - self._looked_at))
 
     def _use(self, robot: Robot | None, joints: tuple[str, ...], bound: PostureBound | None,
              self_collision: SelfCollision | None, wire: Wire | None) -> None:
@@ -179,13 +181,17 @@ class SetPointGate(NodeBase, Node):
 
     def _failed(self, error: Exception) -> None:
         self.failures.append(error)
-        rules, wire = self._machine.rules, self._wire
-        if self._kind.is_velocity and self._machine.is_moving and rules is not None \
-                and wire is not None:
-            self._publisher.publish(wire.write(np.zeros(len(rules.joints)), 0.0, None))
-        self.get_logger().fatal('the gate failed and ends:\n'
-                                + ''.join(traceback.format_exception(error)))
-        self._on_failure()
+        try:
+            rules, wire = self._machine.rules, self._wire
+            if self._kind.is_velocity and self._machine.is_moving and rules is not None \
+                    and wire is not None:
+                self._publisher.publish(wire.write(np.zeros(len(rules.joints)), 0.0, None))
+            self.get_logger().fatal('the gate failed and ends:\n'
+                                    + ''.join(traceback.format_exception(error)))
+        except Exception as another:      # whatever fails now, the node must end
+            self.failures.append(another)
+        finally:
+            self._on_failure()
 
     # ------------------------------------------------------------------ the executor
 
@@ -222,7 +228,7 @@ class SetPointGate(NodeBase, Node):
                 or 'the robot has just been told'      # to the relay, which takes it soon
         if problem is None and robot is not None:
             problem = self._licences.why_doubled() or self._state.why_not_ready()
-        self._problem = problem
+        self._problem, self._looked_at = problem, time.monotonic()
 
     def _why_not(self, joints: tuple[str, ...]) -> str | None:
         publishers = self.count_publishers(self._source)
@@ -286,6 +292,10 @@ class SetPointGate(NodeBase, Node):
     def close(self) -> None:
         """Take no more messages."""
         self._state.close()
+
+
+def _why_blind(age: float) -> str | None:
+    return None if age <= _BLIND else f'the gate has not looked at its controller for {age:.1f} s'
 
 
 def make_node(on_failure: Callable[[], None]) -> SetPointGate:
