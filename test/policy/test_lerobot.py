@@ -223,6 +223,9 @@ def test_steps_of_lerobots_pipelines(tmp_path):
     held = after(torch.full((1, 4, 2), 9.0))
     assert torch.equal(held, torch.tensor([1.0, 2.0]).expand(1, 4, 2))
     assert check.held == 'hits'
+    # it hangs a little lower by now, and is held where it was
+    before({key.OBSERVATION: {'observation.state': torch.tensor([[0.9, 1.9]])}})
+    assert torch.equal(after(torch.full((1, 4, 2), 9.0)), held)
     assert {ours.REMEMBER, ours.CHECK} <= set(processor.ProcessorStepRegistry.list())
 
 
