@@ -7,15 +7,17 @@ import abc
 import dataclasses
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
-from kinema4d_ros.foresight import Told
-from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import Observation, PredictedFrame, Report, RobotRollout, silent
 from kinema4d_ros.world_model.card import ModelCard
+
+if TYPE_CHECKING:      # a model that generates its frames needs nothing of the geometry
+    from kinema4d_ros.foresight import Told
+    from kinema4d_ros.scene import Scene
 
 _STILL = 5e-3      # of the elements of a pose matrix, by which a camera that stands still differs
 

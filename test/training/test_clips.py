@@ -177,7 +177,7 @@ def test_clips_that_were_made_otherwise_are_not_mixed_with_others(clip, start, t
         def encode(self, clip):
             return latents()
 
-    monkeypatch.setattr(encoding, 'clips_of_episode', lambda *more: (
+    monkeypatch.setattr(encoding, 'clips_of_episode', lambda *more, **_: (
         dataclasses.replace(clip, name=name) for name in ('a',) if more[3](name)))
 
     def prepare(vae=checkpoint.vae_fingerprint, **settings):
