@@ -66,7 +66,7 @@ def test_a_velocity_towards_a_hidden_obstacle_is_braked_before_it(moving):
 def test_a_gate_that_ends_brakes_first(moving):
     speeding(moving, 0.1)
     moving.stop()
-    assert list(moving.controller.commands[-1]) == [0.0] * 6
+    moving.graph.wait(lambda: list(moving.controller.commands[-1]) == [0.0] * 6, 'it to stand')
     assert 'Traceback' not in moving.process.output()
 
 

@@ -83,6 +83,7 @@ class SetPointGate(NodeBase, Node):
         self._robot: Robot | None = None          # in the executor
         self._wire: Wire | None = None            # in the relay's thread
         self._problem: str | None = 'the gate has just been started'
+        self._is_ending = False
         self._looked_at = time.monotonic()
         self._publisher = self.create_publisher(message, target, qos.TRAJECTORY)
         manager = values['controller_manager']
@@ -172,7 +173,13 @@ class SetPointGate(NodeBase, Node):
             readings = {name: JointReading(place, 0, now, velocity=0.0)
                         for name, place in self._fixed.items()} | dict(readings)
         return SetPointSituation(now, self.get_clock().now().nanoseconds, readings,
-                                 self._problem or _why_blind(now - self._looked_at))
+                                 self._why_held(now))
+
+    def _why_held(self, now: float) -> str | None:
+        """Return what stands in the way of all set points; what was seen last does not undo it."""
+        if self._is_ending:
+            return 'the gate is shutting down'
+        return self._problem or _why_blind(now - self._looked_at)
 
     def _use(self, robot: Robot | None, joints: tuple[str, ...], bound: PostureBound | None,
              self_collision: SelfCollision | None, wire: Wire | None) -> None:
@@ -282,7 +289,7 @@ class SetPointGate(NodeBase, Node):
 
     def quit(self) -> None:
         """Bring what moves by velocities to a stand, and relay nothing more."""
-        self._problem = 'the gate is shutting down'
+        self._is_ending = True
         until = time.monotonic() + 2.0
         while self._kind.is_velocity and self._machine.is_moving and time.monotonic() < until:
             time.sleep(0.01)
