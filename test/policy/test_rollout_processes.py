@@ -91,6 +91,8 @@ def test_a_signal_ends_the_processes_and_keeps_the_records(tmp_path, sent):
          'rollout', 'a=still', f'b={HERE}:hanging?folder={tmp_path}', '--start', GOOD, '--out',
          str(tmp_path), '--horizon', '0.4', '--jobs', '1'], stderr=subprocess.PIPE, text=True,
         start_new_session=True,
+        # a test run in the background ignores Ctrl-C, and would pass that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)})
     try:
         lines = iter(child.stderr.readline, '')

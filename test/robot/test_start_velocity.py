@@ -3,7 +3,7 @@
 """Blending from joints that move, and stamps, against SciPy's splines and a shift in time."""
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from robots import one_joint
 from scipy.interpolate import BPoly, CubicHermiteSpline
@@ -106,6 +106,8 @@ KNOTS = ([0.5, 1.0, 1.8], [0.2, -0.4, 0.3], [0.5, -0.1, 0], [0.3, -0.2, 0])
 @given(st.sampled_from([1, 2, 3]), st.floats(0.5, 1.79), numbers, numbers)
 def test_a_late_trajectory_is_entered_in_the_middle(fields, late, position, velocity):
     """Whatever the joints do: from then on it is what it would be without delay."""
+    # second differences of what is left of a segment of microseconds are mostly rounding
+    assume(not 0 < KNOTS[0][1] - late < 1e-3)
     trajectory = motion(KNOTS[0], *KNOTS[1:fields + 1])
     entered = from_receipt(trajectory, ROBOT, late)
     assert entered.times[0] == 0.0
