@@ -80,8 +80,8 @@ def sample_robot(predicted: np.ndarray, pointmap: np.ndarray) -> RobotSamples | 
     inside = cv2.erode(known.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT,
                        borderValue=0).astype(bool)
     # A step within the robot, as between fingers and forearm, is an edge as well.
-    near = np.where(known, depth, np.float32(np.inf))
-    far = np.where(known, depth, np.float32(-np.inf))
+    near = np.where(known, depth, np.float32(2 * FARTHEST))
+    far = np.where(known, depth, np.float32(0.0))
     step = cv2.dilate(far, kernel) - cv2.erode(near, kernel)
     at = np.flatnonzero(inside & (step < 0.08 * np.where(inside, depth, 1.0))
                         & np.isfinite(predicted))
