@@ -32,7 +32,7 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         CalibrationError as CalibrationError, CameraError as CameraError,
         ConfigurationError as ConfigurationError, ContradictionError as ContradictionError,
         DatasetError as DatasetError, EpisodeError as EpisodeError,
-        IncidentError as IncidentError, Kinema4DError as Kinema4DError,
+        IncidentError as IncidentError, JobError as JobError, Kinema4DError as Kinema4DError,
         KinematicsError as KinematicsError, LedgerError as LedgerError,
         MeshError as MeshError, ObservationError as ObservationError,
         PolicyError as PolicyError, PredictionCancelled as PredictionCancelled,
@@ -76,8 +76,8 @@ _NAMES = {
     'camera': 'CameraCalibration LinkPose',
     'episodes': 'Episode',
     'errors': 'CalibrationError CameraError ConfigurationError ContradictionError DatasetError '
-              'EpisodeError IncidentError Kinema4DError KinematicsError LedgerError MeshError '
-              'ObservationError PolicyError PredictionCancelled RobotDescriptionError '
+              'EpisodeError IncidentError JobError Kinema4DError KinematicsError LedgerError '
+              'MeshError ObservationError PolicyError PredictionCancelled RobotDescriptionError '
               'TrainingError TrajectoryError UnknownJointError WorldModelError',
     'policy': 'ActionFormat ActionReader Policy PolicyObservation Reference TaskOutcome TaskWorld',
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '

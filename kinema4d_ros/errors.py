@@ -54,6 +54,10 @@ class DatasetError(Kinema4DError):
     """A data set of others, or one episode of it, cannot be imported; the message says why."""
 
 
+class JobError(Kinema4DError):
+    """Work cannot be begun, or its records cannot be read or written; not one job's failure."""
+
+
 class IncidentError(Kinema4DError):
     """An incident packet cannot be written, or is damaged; the message names file and part."""
 

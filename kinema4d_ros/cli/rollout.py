@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,8 +16,6 @@ from kinema4d_ros.cli import precheck
 
 if TYPE_CHECKING:
     from kinema4d_ros.policy.closed_loop.record import RolloutRecord
-
-_SAID = 10.0      # [s] between two lines about how far it is, where there is no terminal
 
 HELP = 'let policies do whole tasks in the predicted world'
 EPILOG = """\
@@ -120,6 +115,7 @@ def run(options: argparse.Namespace) -> Exit:
 
     from kinema4d_ros.cli import show
     from kinema4d_ros.episodes import find_episode
+    from kinema4d_ros.jobs import ended_by_sigterm
     from kinema4d_ros.policy.closed_loop import RunLimits
     from kinema4d_ros.policy.closed_loop.plan import named_policies, planned_runs, RolloutSettings
     from kinema4d_ros.policy.closed_loop.records import read_records
@@ -187,53 +183,19 @@ def say_what_has_no_file(records: Sequence[RolloutRecord], episodes: bool, video
 
 
 @contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as of `timeout` and batch systems, end the block as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield      # where signals cannot be handled
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
 def progress() -> Iterator[Callable[[RolloutRecord | None, int, int], None]]:
-    """Show how many runs are done and when the rest will be: a bar, or a line now and then."""
-    from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
-                               TimeElapsedColumn, TimeRemainingColumn)
+    """Show how many runs are done and when the rest will be."""
+    from kinema4d_ros.jobs import shown_progress
 
-    from kinema4d_ros.cli.show import console
-
-    is_terminal, began = sys.stderr.isatty(), time.monotonic()
-    said, first = began, 0
     counts: Counter[str] = Counter()
-    columns = (TextColumn('rollout'), BarColumn(), MofNCompleteColumn(), TextColumn(
-        '{task.description}'), TimeElapsedColumn(), TextColumn('left:'),
-        TimeRemainingColumn(elapsed_when_finished=False))
-    screen = console()
-    screen.stderr = True
-    with Progress(*columns, console=screen, transient=True, disable=not is_terminal) as bar:
-        task = bar.add_task('', total=None)
+    with shown_progress('rollout', 'runs') as show:
 
         def report(record: RolloutRecord | None, done: int, total: int) -> None:
-            nonlocal said, first
-            if record is None:
-                first = done
-                if done:
-                    print(f'{done} of {total} runs are there already', file=sys.stderr)
-            else:
+            if record is not None:
                 counts[_word(record)] += 1
-            words = ', '.join(f'{count} {word}' for word, count in counts.items())
-            bar.update(task, completed=done, total=total, description=words)
-            now = time.monotonic()
-            if not is_terminal and record is not None and (
-                    now - said >= _SAID or done in (first + 1, total)):
-                said = now
-                left = (now - began) / max(done - first, 1) * (total - done)
-                print(f'{done} of {total} runs ({words}), {left:.0f} s left', file=sys.stderr)
+            elif done:
+                print(f'{done} of {total} runs are there already', file=sys.stderr)
+            show(done, total, ', '.join(f'{count} {word}' for word, count in counts.items()))
 
         yield report
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, UTC
 from functools import partial
 from pathlib import Path
@@ -55,10 +55,6 @@ class RunMaker:
         for simulator in self._simulators.values():
             simulator.close()
         self._simulators.clear()
-
-    def records(self, runs: Sequence[PlannedRun]) -> Iterator[RolloutRecord]:
-        """Yield the record of each run when it is over, in order."""
-        yield from map(self, runs)
 
     def __call__(self, planned: PlannedRun) -> RolloutRecord:
         """

@@ -3,12 +3,11 @@
 """The file of records: a line for each run, appended when the run is over, never rewritten."""
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 from types import TracebackType
 
-from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.errors import JobError, PolicyError
+from kinema4d_ros.jobs import LineFile
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 
 NAME = 'records.jsonl'
@@ -48,30 +47,14 @@ class RecordFile:
         """
         self.path = Path(folder) / NAME
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open('a+b')
-        except OSError as error:
-            raise PolicyError(f'the records {self.path} cannot be written: {error}') from error
+            self._file = LineFile(self.path)
+        except JobError as error:
+            raise PolicyError(str(error)) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise PolicyError(f'another process is writing {self.path}; wait for it, or choose '
-                              'another folder') from error
-        try:
-            self._cut_torn_line()
             self.before = read_records(self.path)
         except PolicyError:
             self._file.close()
             raise
-
-    def _cut_torn_line(self) -> None:
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b'\n') + 1
-        if whole < len(content):
-            self._file.truncate(whole)
-        self._file.seek(0, os.SEEK_END)
 
     def __enter__(self) -> RecordFile:
         """Return the file, which the end of the `with` block closes."""
@@ -84,6 +67,4 @@ class RecordFile:
 
     def add(self, record: RolloutRecord) -> None:
         """Append a record; it is on the disk when this returns."""
-        self._file.write(record.to_json().encode() + b'\n')
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._file.add(record.to_json())

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
-from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.errors import ConfigurationError, JobError, Kinema4DError, PolicyError
+from kinema4d_ros.jobs import FailureKind, Job, JobFailure, JobPool, open_pool, PoolSettings
 from kinema4d_ros.policy.closed_loop.one_run import RunMaker
 from kinema4d_ros.policy.closed_loop.plan import PlannedRun, RolloutSettings
-from kinema4d_ros.policy.closed_loop.pool import LocalPool
-from kinema4d_ros.policy.closed_loop.record import RolloutRecord
+from kinema4d_ros.policy.closed_loop.record import RolloutRecord, RunEnd
 from kinema4d_ros.policy.closed_loop.records import RecordFile
 from kinema4d_ros.policy.closed_loop.version import why_other
+from kinema4d_ros.policy.types import TaskOutcome
+
+_LOAD = 600.0       # [s] to load models and policies, where runs may not take for ever
 
 RolloutProgress = Callable[[RolloutRecord | None, int, int], None]
 """``progress(record, done, total)``: the newest record, None at the beginning."""
@@ -51,8 +53,12 @@ def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: 
         done = {record.key: record for record in file.before
                 if not record.error and record.key in wanted}
         left = [run for key, run in wanted.items() if key not in done]
-        maker = stack.enter_context(_maker(settings, jobs, ray, len(left), run_timeout))
-        fingerprint = maker.check(left or runs)
+        try:
+            pool = stack.enter_context(open_pool(
+                RunMaker(settings), pool_settings(jobs, ray, len(left), run_timeout)))
+            fingerprint = _checked(pool, left or runs, run_timeout, bool(jobs or ray))
+        except JobError as error:
+            raise PolicyError(str(error)) from error
         for key, record in done.items():
             why = why_other(record, wanted[key], settings, fingerprint)
             if why is not None:
@@ -60,32 +66,66 @@ def run_rollouts(runs: Sequence[PlannedRun], settings: RolloutSettings, folder: 
                     f'{file.path} has runs that were made otherwise: {record.policy} from '
                     f'{record.start}: {why}; choose another folder, or what was before')
         progress(None, len(done), len(wanted))
-        for record in maker.records(left):
+        for record in _records(pool, left, settings, run_timeout):
             file.add(record)
             done[record.key] = record
             progress(record, len(done), len(wanted))
         return [done[key] for key in wanted]
 
 
-class _Maker(Protocol):
-    """Makes runs, in this process or in others."""
-
-    def check(self, runs: Sequence[PlannedRun]) -> str:
-        """Return the fingerprint of what predicts; refuse what no run can be made with."""
-
-    def records(self, runs: Sequence[PlannedRun]) -> Iterator[RolloutRecord]:
-        """Yield the record of each run when it is over."""
+def pool_settings(jobs: int, ray: str, runs: int, timeout: float) -> PoolSettings:
+    """Return where runs are made; see `run_rollouts`."""
+    workers = jobs if ray or not jobs else max(1, min(jobs, runs))
+    return PoolSettings(workers=workers, ray=ray, timeout=timeout)
 
 
-def _maker(settings: RolloutSettings, jobs: int, ray: str, runs: int,
-           timeout: float) -> AbstractContextManager[_Maker]:
-    if ray:
-        from kinema4d_ros.policy.closed_loop.ray_pool import RayPool
+def _checked(pool: JobPool, runs: Sequence[PlannedRun], timeout: float, is_apart: bool) -> str:
+    """
+    Check a plan as `RunMaker.check`, where its first run is made; return the fingerprint.
 
-        return RayPool(settings, ray, jobs, timeout)
-    if jobs == 0:
-        return RunMaker(settings)
-    return LocalPool(settings, max(1, min(jobs, runs)), timeout)
+    :param is_apart: whether that is another process, from which no error comes as it is.
+    """
+    if not is_apart:
+        return str(pool.ask(RunMaker.check, runs))
+    most = max(timeout, _LOAD) if timeout else None
+    try:
+        fingerprint, refused = pool.ask(answer_check, list(runs), timeout=most)
+    except JobError as error:
+        raise PolicyError('what the runs need could not be loaded in the process that is to make '
+                          f'them, see --run-timeout: {error}') from error
+    if refused:
+        raise ConfigurationError(refused)
+    return str(fingerprint)
+
+
+def answer_check(maker: RunMaker, runs: Sequence[PlannedRun]) -> tuple[str, str]:
+    """Return the fingerprint, and why no run of a plan can be made; one of them is ''."""
+    try:
+        return maker.check(runs), ''
+    except Kinema4DError as error:
+        return '', str(error)
+    except Exception as error:      # of a model of anybody's
+        return '', f'{type(error).__name__}: {error}'
+
+
+def _records(pool: JobPool, runs: Sequence[PlannedRun], settings: RolloutSettings,
+             timeout: float) -> Iterator[RolloutRecord]:
+    """Yield the record of each run when it is over."""
+    for result in pool.results(Job(str(number), run) for number, run in enumerate(runs)):
+        if result.failure is None:
+            yield result.answer
+        else:
+            yield _lost(result.job.item, settings, result.failure, timeout)
+
+
+def _lost(run: PlannedRun, settings: RolloutSettings, failure: JobFailure,
+          timeout: float) -> RolloutRecord:
+    """Return the record of a run that gave no result."""
+    why = failure.why if failure.kind is not FailureKind.TIMEOUT else \
+        f'it took longer than --run-timeout, {timeout:g} s, so its process was ended'
+    return RolloutRecord(run.policy, '', Path(run.start).stem, run.seed, settings.world_name,
+                         TaskOutcome(None), RunEnd.ERROR,
+                         policy_address=run.address).with_error(why)
 
 
 def _by_key(runs: Sequence[PlannedRun],

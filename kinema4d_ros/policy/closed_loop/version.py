@@ -3,14 +3,13 @@
 """What a record depends on: package, weights, settings and files; two versions are not mixed."""
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 
 from kinema4d_ros import __version__
 from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.jobs.lineage import file_hash
 from kinema4d_ros.policy.closed_loop.plan import address_parts, PlannedRun, RolloutSettings
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord
 from kinema4d_ros.policy.closed_loop.views import wrist_path
@@ -18,7 +17,6 @@ from kinema4d_ros.policy.preset import PolicyPreset
 from kinema4d_ros.precheck.goals import rubrics
 
 _PACKAGE, _FINGERPRINT, _FILES = 'package', 'fingerprint', 'files'
-_DIGITS = 16      # of a hash that are kept
 
 
 def world_version(settings: RolloutSettings, fingerprint: str, run: PlannedRun) -> str:
@@ -80,16 +78,5 @@ def files_of(run: PlannedRun, settings: RolloutSettings) -> dict[str, str]:
                     address.startswith('openpi://') else Path(value).expanduser())
             except ConfigurationError:
                 continue
-    return {name: _hash(path) for name, path in paths.items()
+    return {name: file_hash(path) for name, path in paths.items()
             if path is not None and path.is_file()}
-
-
-def _hash(path: Path) -> str:
-    state = path.stat()
-    return _content(str(path.resolve()), state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=10_000)
-def _content(path: str, changed: int, size: int) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()[:_DIGITS]

@@ -1,0 +1,70 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Work for other processes: what answers, breaks, kills its process, hangs or holds something."""
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Square:
+    """An answer that is a dataclass."""
+
+    root: float
+    value: float
+
+
+def square(item):
+    return Square(item, item * item)
+
+
+def process(item):
+    return os.getpid()
+
+
+def threads(item):
+    """Return how many threads the libraries of this process take."""
+    import numba
+
+    return {'numba': numba.config.NUMBA_NUM_THREADS, 'openmp': os.environ['OMP_NUM_THREADS']}
+
+
+def logged(item):
+    """Write down that it was done, then do what the item says."""
+    folder, name = Path(item['folder']), item['name']
+    number = len(list(folder.glob(f'{name}.*')))
+    (folder / f'{name}.{number}').touch()
+    if number < item.get('kills', 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if 'waits' in item:
+        threading.Event().wait(item['waits'])
+    if 'breaks' in item:
+        raise ValueError(item['breaks'])
+    return number
+
+
+def unsendable(item):
+    return threading.Lock()
+
+
+class Shared:
+    """Work that opens something once, and closes it."""
+
+    def __init__(self, folder):
+        self.folder, self.opened = Path(folder), 0
+
+    def __enter__(self):
+        self.opened += 1
+        return self
+
+    def __exit__(self, *_):
+        (self.folder / f'closed.{os.getpid()}').touch()
+
+    def __call__(self, item):
+        return self.opened, os.getpid()
+
+
+def opened(work, more):
+    return work.opened + more
