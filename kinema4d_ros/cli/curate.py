@@ -4,11 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +34,6 @@ examples:
   kinema4d curate monday tuesday clips --to robo4d --overlap 8
   kinema4d curate libero_object_0_0_success 4d"""
 MOST_LINES = 40      # of the table, when nobody asked for all
-_SAID = 10.0         # [s] between two lines about how far it is, where there is no terminal
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +70,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                      help='of the picture, with which a frame shows the robot (default 0.002)')
     parser.add_argument('--package-path', action='append', default=[], type=Path,
                         metavar='FOLDER', help='where mesh packages are; may be repeated')
-    parser.add_argument('--workers', type=int, default=0, metavar='N',
-                        help='processes (default: one for each core)')
+    where = parser.add_argument_group('where it is done')
+    where.add_argument('--workers', type=int, metavar='N',
+                       help='processes (default: one for each core; 0: none besides this one)')
+    where.add_argument('--ray', default='', metavar='ADDRESS',
+                       help='on a Ray cluster: its address, auto for the one that this machine '
+                            'belongs to, or local; all nodes see SOURCE and OUT')
     parser.add_argument('--all', action='store_true', help='every recording in the table')
     parser.add_argument('--json', action='store_true', help='the records as JSON on stdout')
 
@@ -85,25 +84,23 @@ def run(options: argparse.Namespace) -> Exit:
     """Curate, and show what became of each recording."""
     from kinema4d_ros.cli import show
     from kinema4d_ros.cli.exits import LackingError
-    from kinema4d_ros.cli.rollout import ended_by_sigterm
     from kinema4d_ros.curation import curate, CurationSettings
-    from kinema4d_ros.curation.jobs import run_local
-    from kinema4d_ros.errors import ConfigurationError
+    from kinema4d_ros.jobs import ended_by_sigterm, PoolSettings, shown_progress
 
-    if options.workers < 0:
-        raise ConfigurationError(f'--workers must be 1 or more, got {options.workers}')
-    workers = options.workers or len(os.sched_getaffinity(0))
     settings = CurationSettings(
         options.to, options.frames, options.stride, options.overlap, options.camera,
         str(options.depth_model.expanduser().absolute()) if options.depth_model else '',
         options.depth_backend, options.depth_quantity, options.residual,
         options.relative_residual, options.robot_share, options.robot_seen,
         tuple(str(path.expanduser().absolute()) for path in options.package_path))
+    workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
+    pool = PoolSettings(0 if options.workers is None and options.ray else workers, options.ray)
     show.say_first_run()
     try:
-        with ended_by_sigterm(), progress() as report:
-            result = curate(options.sources, options.out, settings,
-                            lambda items: run_local(items, workers), report)
+        with ended_by_sigterm(), shown_progress('curate', 'recordings') as report:
+            result = curate(options.sources, options.out, settings, pool, lambda progress, summary:
+                            report(progress.done, progress.total,
+                                   f'{summary.total - summary.kept} left out'))
     except ModuleNotFoundError as error:
         if error.name != 'pyarrow':
             raise
@@ -111,10 +108,10 @@ def run(options: argparse.Namespace) -> Exit:
                            "install '.[datasets]' in a clone, or -r requirements/datasets.txt"
                            ) from error
     if options.json:
-        show.write_json(result.records)
+        show.write_json(result.summary.records)
     else:
         _print(result, options.out, None if options.all else MOST_LINES)
-    return Exit.PASS if result.kept else Exit.FAIL
+    return Exit.PASS if result.summary.kept else Exit.FAIL
 
 
 def _print(result: CurationResult, out: Path, most: int | None) -> None:
@@ -124,61 +121,33 @@ def _print(result: CurationResult, out: Path, most: int | None) -> None:
 
     from kinema4d_ros.cli import show
 
-    console = show.console()
+    console, summary = show.console(), result.summary
     table = Table(box=None, pad_edge=False)
     for heading in ('', 'recording', 'label', 'clips', 'robot', 'outline off', 'depth', 'off'):
         table.add_column(heading, overflow='fold')
-    rows = sorted(result.records, key=lambda record: not record.refused) \
-        if most is not None and len(result.records) > most else list(result.records)
-    for record in rows[:most]:
+    rows = summary.records
+    if most is not None and len(rows) > most:
+        rows = sorted(rows, key=lambda record: not record.refused)[:most]
+    for record in rows:
         table.add_row('[red]left out[/]' if record.refused else '[green]kept[/]',
                       escape(record.name), *_cells(record))
     console.print(table)
-    if len(result.records) > len(rows[:most]):
-        console.print(f'... and {len(result.records) - len(rows[:most])} more: --all')
-    for record in [record for record in rows[:most] if record.refused]:
-        console.print(f'{record.name}: {record.refused}', markup=False, style='yellow')
-    seconds = sum(record.seconds for record in result.records)
-    console.print(f'{len(result.kept)} of {len(result.records)} recordings kept, '
-                  f'{len(result.clips)} clips, {result.made} made now; '
-                  f'{seconds / max(len(result.records), 1):.1f} s of a core for one. Look at '
-                  f'{result.index}; those left out are in {out / "quarantine"}', markup=False)
+    if summary.total > len(rows):
+        console.print(f'... and {summary.total - len(rows)} more: --all')
+    for record in rows:
+        if record.refused:
+            console.print(f'{record.name}: {record.refused}', markup=False, style='yellow')
+    console.print(
+        f'{summary.kept} of {summary.total} recordings kept, {len(summary.clips)} clips; '
+        f'{result.made} made now in {result.seconds:.0f} s, a recording takes '
+        f'{summary.cpu_seconds / max(summary.total, 1):.1f} s of a core. Look at {result.index}; '
+        f'what was left out is in {out / "quarantine"}', markup=False)
 
 
 def _cells(record: EpisodeRecord) -> list[str]:
-    quality, fit = record.quality, record.fit
-    label = {True: 'success', False: 'failure', None: ''}[record.success]
+    quality, off = record.quality, record.depth_off
     if quality is None:
-        return [label, '', '', '', '', '']
-    off = (fit.residual if fit is not None else quality.depth_offset)
-    return [label, str(len(record.clips)), f'{100 * quality.robot_share:.1f} %',
+        return [record.label, '', '', '', '', '']
+    return [record.label, str(len(record.clips)), f'{100 * quality.robot_share:.1f} %',
             '' if quality.picture_shift is None else f'{quality.picture_shift:.1f} px',
             record.depth or 'none', '' if off is None else f'{1000 * off:.0f} mm']
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[EpisodeRecord | None, int, int], None]]:
-    """Show how many recordings are done: a bar, or a line now and then."""
-    from kinema4d_ros.cli import show
-
-    is_terminal, began = sys.stderr.isatty(), time.monotonic()
-    said, first, refused = began, 0, 0
-    with show.progress('curate') as bar:
-
-        def report(record: EpisodeRecord | None, done: int, total: int) -> None:
-            nonlocal said, first, refused
-            if record is None:
-                first = done
-                if done:
-                    print(f'{done} of {total} recordings are done already', file=sys.stderr)
-                return
-            refused += bool(record.refused)
-            bar(f'{record.name}, {refused} left out' if refused else record.name, done, total)
-            now = time.monotonic()
-            if not is_terminal and (now - said >= _SAID or done in (first + 1, total)):
-                said = now
-                left = (now - began) / max(done - first, 1) * (total - done)
-                print(f'{done} of {total} recordings, {refused} left out, {left:.0f} s left',
-                      file=sys.stderr)
-
-        yield report

@@ -6,8 +6,8 @@ from kinema4d_ros.curation.depth_backend import DepthBackend
 from kinema4d_ros.curation.depth_fit import DepthFit
 from kinema4d_ros.curation.one_episode import CurationItem, one_episode
 from kinema4d_ros.curation.quality import EpisodeQuality
-from kinema4d_ros.curation.record import EpisodeRecord, Lineage
+from kinema4d_ros.curation.record import EpisodeRecord
 from kinema4d_ros.curation.settings import CurationSettings
 
 __all__ = ['CurationItem', 'CurationResult', 'CurationSettings', 'DepthBackend', 'DepthFit',
-           'EpisodeQuality', 'EpisodeRecord', 'Lineage', 'curate', 'one_episode']
+           'EpisodeQuality', 'EpisodeRecord', 'curate', 'one_episode']

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +50,9 @@ class ClipWriter:
         self._episode, self._frames, self._origin = episode, frames, depth_origin
         self._depth_of, self._told = depth_of, told
 
-    def write(self, path: Path, chosen: Sequence[int]) -> None:
+    def write(self, path: Path, chosen: np.ndarray) -> None:
         """
-        Write a clip of some frames, all or nothing; one frame is decoded at a time.
+        Write a clip of some frames (N,), all or nothing; one frame is decoded at a time.
 
         The colours of the drawn robot are those of the clip's first frame. Stamps begin anew; the
         trajectory is the path that was driven.
@@ -61,8 +61,8 @@ class ClipWriter:
         """
         frames, episode = self._frames, self._episode
         urdf, camera_frame = frames.urdf, frames.camera_frame
-        frames.look_like(chosen[0])
-        begin = frames[chosen[0]].time
+        frames.look_like(int(chosen[0]))
+        begin = frames.time(int(chosen[0]))
 
         def stamp(time: float) -> int:
             return _START_NS + round((time - begin) * 1e9)

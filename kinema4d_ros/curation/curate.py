@@ -5,58 +5,49 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kinema4d_ros.curation.depth_backend import load_backend
+from kinema4d_ros.curation.folder import CurationFolder, LOG, record_of
 from kinema4d_ros.curation.index_page import write_index
-from kinema4d_ros.curation.log import CurationLog
-from kinema4d_ros.curation.one_episode import CurationItem, EPISODES, LAYOUT
-from kinema4d_ros.curation.record import EpisodeRecord, Lineage, SourceState
+from kinema4d_ros.curation.one_episode import (CurationItem, EPISODES, LAYOUT, one_episode,
+                                               UnwritableError)
 from kinema4d_ros.curation.robo4d_form import write_lists
 from kinema4d_ros.curation.settings import CurationSettings
+from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.datasets.lerobot_writer import write_lerobot
 from kinema4d_ros.episodes import find_episode
-from kinema4d_ros.errors import DatasetError
+from kinema4d_ros.errors import DatasetError, JobError
+from kinema4d_ros.jobs import Job, JobProgress, lineage_of, open_pool, PoolSettings, run_jobs
 
-#: makes the records of items, in the order in which they end, wherever that is
-Runner = Callable[[Sequence[CurationItem]], Iterator[EpisodeRecord]]
-Report = Callable[[EpisodeRecord | None, int, int], None]
+Report = Callable[[JobProgress, CurationSummary], None]
 
 
 @dataclass(frozen=True)
 class CurationResult:
     """What a folder of 4D episodes has."""
 
-    records: tuple[EpisodeRecord, ...]      # in the order of the sources
-    made: int                               # of these, now; the others were there
-    index: Path                             # the page
-
-    @property
-    def kept(self) -> tuple[EpisodeRecord, ...]:
-        """Recordings of which clips were made."""
-        return tuple(record for record in self.records if not record.refused)
-
-    @property
-    def refused(self) -> tuple[EpisodeRecord, ...]:
-        """Those of which none were."""
-        return tuple(record for record in self.records if record.refused)
-
-    @property
-    def clips(self) -> tuple[str, ...]:
-        """All clips."""
-        return tuple(clip for record in self.records for clip in record.clips)
+    summary: CurationSummary
+    made: int            # recordings that this run has gone through; the others were there
+    seconds: float       # [s] that this took
+    index: Path          # the page
 
 
-def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings, run: Runner,
-           report: Report = lambda record, done, total: None) -> CurationResult:
+def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
+           pool: PoolSettings = PoolSettings(),
+           report: Report = lambda progress, summary: None) -> CurationResult:
     """
     Make the 4D episodes of recordings, as far as they are not there.
 
+    A recording counts as done where the file, the settings, the depth model and this package are
+    the same as when it was made. One that is left out is not tried again then, but for one that
+    took its process with it.
+
     :param sources: files, folders of them, or names of bundled episodes.
-    :param run: makes records of items; `jobs`.
-    :param report: called with None and what is there before it begins, then with each record.
+    :param pool: where they are made.
+    :param report: called with how far it is, at the beginning and after each recording.
     :raises DatasetError: no recording is found, or the folder cannot be written to or holds others.
     :raises ConfigurationError: settings mean nothing, or the depth model cannot be loaded.
     """
@@ -64,46 +55,77 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
     model = load_backend(settings.depth_backend, settings.depth_model,
                          settings.depth_quantity).fingerprint if settings.depth_model else ''
     paths = named(sources)
-    with CurationLog(out, settings, model) as log:
-        todo = []
-        for name, path in paths.items():
-            if not _is_done(log, name, path, settings, model):
-                log.begin(name)
-                todo.append(CurationItem(name, str(path), str(out), settings, model))
-        done = len(paths) - len(todo)
-        report(None, done, len(paths))
-        for record in run(todo) if todo else ():
-            if record.unwritable:
-                raise DatasetError(f'{record.unwritable}; make room, or choose another folder; '
-                                   'the same command goes on from here')
-            log.add(record)
-            done += 1
-            report(record, done, len(paths))
-        records = tuple(log.records[name] for name in paths if name in log.records)
-    result = CurationResult(records, len(todo), out / 'index.html')
-    write_index(result.index, records, settings)
-    _write_form(out, settings, result)
-    return result
+    folder = CurationFolder(out, settings, model)
+    _clean(folder, paths, settings, model, pool)
+    summary, progress = CurationSummary(), JobProgress()
 
+    def told(so_far: JobProgress) -> None:
+        nonlocal progress
+        progress = so_far
+        report(so_far, summary)
 
-def _is_done(log: CurationLog, name: str, path: Path, settings: CurationSettings, model: str
-             ) -> bool:
-    record = log.records.get(name)
     try:
-        state = SourceState.of(path, record.state if record else None)
-    except OSError:
-        return False      # its record will say why
-    return log.is_done(name, Lineage.now(state, settings, model))
+        for job in run_jobs(_jobs(paths, out, settings, model), one_episode, out, settings=pool,
+                            retry=True, total=len(paths), name=LOG, progress=told):
+            if job.failure is not None and job.failure.why.startswith(UnwritableError.__name__):
+                raise DatasetError(job.failure.why.partition(': ')[2] + _GO_ON)
+            record = record_of(job, paths[job.key])
+            folder.set_apart(record)
+            summary.add(record, job.cpu_seconds)
+        index = out / 'index.html'
+        write_index(index, summary, settings)
+        _write_form(out, settings, summary, progress.done > progress.kept)
+    except (JobError, OSError) as error:
+        raise DatasetError(f'{out}: {error}{_GO_ON}') from error
+    return CurationResult(summary, progress.done - progress.kept, progress.seconds, index)
 
 
-def _write_form(out: Path, settings: CurationSettings, result: CurationResult) -> None:
+_GO_ON = '; make room or choose another folder: the same command goes on from here'
+
+
+def _jobs(paths: Mapping[str, Path], out: Path, settings: CurationSettings, model: str
+          ) -> Iterator[Job]:
+    """Yield the job of each recording; what it depends on is read when its turn comes."""
+    for name, path in paths.items():
+        try:
+            lineage = lineage_of(settings, [path]) | {'depth_model': model}
+        except OSError as error:
+            lineage = {'unreadable': str(error)}
+        yield Job(name, CurationItem(name, str(path), str(out), settings, lineage), lineage)
+
+
+def _clean(folder: CurationFolder, paths: Mapping[str, Path], settings: CurationSettings,
+           model: str, pool: PoolSettings) -> None:
+    """
+    Remove clips of another lineage, and make those anew that somebody has removed.
+
+    The records of the latter are as they would be again.
+    """
+    last = {record.name: record for record in folder.records() if record.name in paths}
+    broken = []
+    for name, record in last.items():
+        job, = _jobs({name: paths[name]}, folder.path, settings, model)
+        if record.lineage != job.lineage:
+            folder.forget(record)
+        elif not folder.is_whole(record):
+            broken.append(job)
+    if broken:
+        with open_pool(one_episode, pool) as workers:
+            for result in workers.results(broken):
+                if result.failure is not None:
+                    raise DatasetError(result.failure.why)
+
+
+def _write_form(out: Path, settings: CurationSettings, summary: CurationSummary, is_new: bool
+                ) -> None:
     """Write what is of all episodes together: the lists of the layout, or the LeRobot set."""
-    if not result.clips:
+    if not summary.clips:
         return
     if settings.form == 'robo4d':
         write_lists(out / LAYOUT)
-    elif settings.form == 'lerobot' and (result.made or not (out / 'lerobot').is_dir()):
-        write_lerobot([out / EPISODES / f'{clip}.mcap' for clip in result.clips], out / 'lerobot')
+    elif settings.form == 'lerobot' and (is_new or not (out / 'lerobot').is_dir()):
+        write_lerobot([out / EPISODES / f'{clip}.mcap' for clip in sorted(summary.clips)],
+                      out / 'lerobot')
 
 
 def named(sources: Iterable[str | Path]) -> dict[str, Path]:

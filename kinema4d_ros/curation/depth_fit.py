@@ -9,6 +9,7 @@ pair for a whole episode.
 """
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,12 +117,13 @@ def fit_depth(frames: Sequence[RobotSamples], quantity: str) -> DepthFit | str:
     scale, shift, weight = _solve(predicted, wanted, metres)
     if not scale > 0:
         other = next(one for one in QUANTITIES if one != quantity)
-        return (f'the answers of the depth model do not grow with the {quantity.replace("_", " ")} '
+        return (f'the answers of the depth model do not follow the {quantity.replace("_", " ")} '
                 f'of the robot; if it answers the {other.replace("_", " ")}, say so with '
                 f'--depth-quantity {other}')
-    found = DepthFit(quantity, scale, shift, len(fitted), len(tested), len(exact),
-                     0.0, 0.0, 0.0, 0.0, *map(float, np.percentile(exact, [5, 95])),
-                     _scale_sigma(predicted, wanted, weight, scale, shift, len(fitted)))
+    nearest, farthest = map(float, np.percentile(exact, [5, 95]))
+    found = DepthFit(quantity, scale, shift, len(fitted), len(tested), len(exact), 0.0, 0.0, 0.0,
+                     0.0, nearest, farthest, _scale_sigma(
+                         predicted, wanted, weight, scale, shift, len(fitted)))
     return _tested(found, tested)
 
 
@@ -167,6 +169,6 @@ def _tested(fit: DepthFit, frames: Sequence[RobotSamples]) -> DepthFit:
     error = np.where(np.isfinite(depth), np.abs(depth - exact), FARTHEST)
     middle, most = (float(value) for value in np.percentile(error, [50, 90], method='lower'))
     spread = max(1.4826 * middle, _LEAST_SPREAD)
-    return DepthFit(fit.quantity, fit.scale, fit.shift, fit.frames, fit.tested, fit.pixels, middle,
-                    most, float(np.median(error / exact)), float((error < 3 * spread).mean()),
-                    fit.nearest, fit.farthest, fit.scale_sigma)
+    return dataclasses.replace(
+        fit, residual=middle, residual_90=most, relative=float(np.median(error / exact)),
+        inliers=float((error < 3 * spread).mean()))

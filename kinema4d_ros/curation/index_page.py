@@ -3,42 +3,24 @@
 """A page to look through 4D episodes: thumbnails, numbers, filters; the style is the report's."""
 from __future__ import annotations
 
-import statistics
-from collections import Counter
-from collections.abc import Callable, Sequence
 from datetime import datetime, UTC
 from pathlib import Path
 
 import kinema4d_ros
 from kinema4d_ros.curation.record import EpisodeRecord
 from kinema4d_ros.curation.settings import CurationSettings
+from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.evaluation.report.page import templates
 from kinema4d_ros.serialization import write_whole
 
-MOST = 2000      # episodes on the page; all are in the log
 
-
-def write_index(path: Path, records: Sequence[EpisodeRecord], settings: CurationSettings) -> None:
-    """
-    Write the page beside the thumbnails, which it names and does not hold.
-
-    Of more than 2000 recordings those that were left out come first.
-    """
-    shown = list(records) if len(records) <= MOST else sorted(
-        records, key=lambda record: not record.refused)[:MOST]
-    labels = Counter(label(record) for record in records)
+def write_index(path: Path, summary: CurationSummary, settings: CurationSettings) -> None:
+    """Write the page beside the thumbnails, which it names and does not hold."""
     page = templates().get_template('curation.html').render(
-        records=[(record, label(record), numbers(record)) for record in shown],
-        total=len(records), clips=sum(len(record.clips) for record in records),
-        kept=sum(not record.refused for record in records), labels=labels,
-        reasons=_reasons(records), medians=_medians(records), settings=settings,
-        version=kinema4d_ros.__version__, now=datetime.now(UTC))
+        records=[(record, numbers(record)) for record in summary.records], summary=summary,
+        medians=_medians(summary), settings=settings, version=kinema4d_ros.__version__,
+        now=datetime.now(UTC))
     write_whole(path, page + '\n')
-
-
-def label(record: EpisodeRecord) -> str:
-    """Return how a recording ended: 'success', 'failure' or 'unknown'."""
-    return {True: 'success', False: 'failure', None: 'unknown'}[record.success]
 
 
 def numbers(record: EpisodeRecord) -> list[tuple[str, str]]:
@@ -71,28 +53,10 @@ def numbers(record: EpisodeRecord) -> list[tuple[str, str]]:
     return found
 
 
-def _reasons(records: Sequence[EpisodeRecord]) -> list[tuple[str, int]]:
-    """Return why recordings were left out, the most usual first, without their numbers."""
-    return Counter(record.refused.partition(':')[0] for record in records if record.refused
-                   ).most_common()
-
-
-def _medians(records: Sequence[EpisodeRecord]) -> list[tuple[str, str]]:
-    """Return medians over the recordings that were kept."""
-    kept = [record.quality for record in records if not record.refused and record.quality]
-    fits = [record.fit for record in records if not record.refused and record.fit]
-
-    def middle(values: list[float], words: Callable[[float], str]) -> str:
-        return words(statistics.median(values)) if values else '-'
-
-    found = [('robot in the picture', middle([one.robot_share for one in kept],
-                                             lambda value: f'{100 * value:.1f} %')),
-             ('outline off', middle([one.picture_shift for one in kept
-                                     if one.picture_shift is not None],
-                                    lambda value: f'{value:.1f} px')),
-             ('depth known', middle([one.depth_share for one in kept],
-                                    lambda value: f'{100 * value:.0f} %'))]
-    if fits:
-        found.append(('estimated depth off', middle([one.residual for one in fits],
-                                                    lambda value: f'{1000 * value:.0f} mm')))
-    return found
+def _medians(summary: CurationSummary) -> list[tuple[str, str]]:
+    """Return medians over the recordings that were kept, in words."""
+    return [(what, form.format(scale * value)) for name, what, scale, form in (
+        ('robot_share', 'robot in the picture', 100, '{:.1f} %'),
+        ('shift', 'outline off', 1, '{:.1f} px'), ('known', 'depth known', 100, '{:.0f} %'),
+        ('off', 'depth off at the robot', 1000, '{:.1f} mm'))
+        if (value := summary.median(name)) is not None]

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from kinema4d_ros.curation.clips import ClipWriter, cut
 from kinema4d_ros.curation.depth_backend import DepthBackend, load_backend
 from kinema4d_ros.curation.depth_fit import DepthFit, fit_depth, RobotSamples, sample_robot
 from kinema4d_ros.curation.quality import EpisodeQuality, QualityCounter
-from kinema4d_ros.curation.record import EpisodeRecord, Lineage, SourceState
+from kinema4d_ros.curation.record import EpisodeRecord
 from kinema4d_ros.curation.robo4d_form import add_to_layout
 from kinema4d_ros.curation.robot_frames import RobotFrames, SeenFrame
 from kinema4d_ros.curation.settings import CurationSettings
@@ -36,41 +35,30 @@ class CurationItem:
     source: str
     out: str
     settings: CurationSettings
-    depth_model: str = ''         # hash of the weights, as it goes into the lineage
+    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
-class _UnwritableError(Exception):
-    """The folder cannot be written to."""
+class UnwritableError(DatasetError):
+    """The folder cannot be written to, so nothing more can be made."""
 
 
 def one_episode(item: CurationItem) -> EpisodeRecord:
     """
     Make the 4D episodes of one recording, and return what became of it.
 
-    It raises nothing on purpose: what is wrong with a recording is `refused`, and where the folder
-    cannot be written to, `unwritable` says so.
+    What is wrong with a recording is `refused`.
+
+    :raises UnwritableError: the folder cannot be written to.
     """
-    began, source = time.process_time(), Path(item.source)
+    record = EpisodeRecord(item.name, item.source, dict(item.lineage))
     try:
-        state = SourceState.of(source)
-    except OSError as error:
-        state = SourceState('', 0, 0)
-        record = _bare(item, state, f'it cannot be read: {error}')
-    else:
-        try:
-            record = _curated(item, state)
-        except _UnwritableError as error:
-            record = dataclasses.replace(_bare(item, state), unwritable=str(error))
-        except Kinema4DError as error:
-            record = _bare(item, state, str(error))
-        except Exception as error:      # what is damaged makes libraries raise almost anything
-            record = _bare(item, state, f'{type(error).__name__}: {error}')
-    return dataclasses.replace(record, seconds=time.process_time() - began)
-
-
-def _bare(item: CurationItem, state: SourceState, refused: str = '') -> EpisodeRecord:
-    return EpisodeRecord(item.name, item.source, state,
-                         Lineage.now(state, item.settings, item.depth_model), refused)
+        return _curated(item, record)
+    except UnwritableError:
+        raise
+    except Kinema4DError as error:
+        return dataclasses.replace(record, refused=str(error))
+    except Exception as error:      # what is damaged makes libraries raise almost anything
+        return dataclasses.replace(record, refused=f'{type(error).__name__}: {error}')
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +71,12 @@ class _Survey:
     thumbnail: np.ndarray
 
 
-def _curated(item: CurationItem, state: SourceState) -> EpisodeRecord:
+def _curated(item: CurationItem, record: EpisodeRecord) -> EpisodeRecord:
     settings, out = item.settings, Path(item.out)
     episode = Episode.open(item.source)
     metadata = episode.metadata
     record = dataclasses.replace(
-        _bare(item, state), success=metadata.success, task=metadata.task_text,
+        record, success=metadata.success, task=metadata.task_text,
         robot=metadata.robot, kind=metadata.kind, camera=metadata.camera or settings.camera)
     if not metadata.camera_known:
         return dataclasses.replace(record, refused=(
@@ -113,6 +101,8 @@ def _curated(item: CurationItem, state: SourceState) -> EpisodeRecord:
     try:
         return dataclasses.replace(
             record, clips=_write_clips(item, record, episode, frames, backend))
+    except UnwritableError:
+        raise
     except Kinema4DError as error:      # what was measured stays told
         return dataclasses.replace(record, refused=str(error))
 
@@ -168,7 +158,8 @@ def _write_clips(item: CurationItem, record: EpisodeRecord, episode: Episode, fr
     settings, folder = item.settings, Path(item.out) / EPISODES
     fit, origin = record.fit, ''
     if fit is not None:
-        origin = (f'estimated by a depth model ({item.depth_model}), fitted to the robot: '
+        origin = (f'estimated by the depth model {Path(settings.depth_model).name} '
+                  f'({item.lineage.get("depth_model", "")}), fitted to the robot: '
                   f'{1000 * fit.residual:.0f} mm off there')
     writer = ClipWriter(episode, frames, origin, _depth_source(backend, fit), record)
     names: list[str] = []
@@ -184,7 +175,7 @@ def _write_clips(item: CurationItem, record: EpisodeRecord, episode: Episode, fr
                 if settings.form == 'robo4d':
                     add_to_layout(path, Path(item.out) / LAYOUT, name, settings)
             except OSError as error:
-                raise _UnwritableError(f'{path.parent.parent} cannot be written: {error}'
+                raise UnwritableError(f'{path.parent.parent} cannot be written: {error}'
                                        ) from error
     except BaseException:
         remove_clips(Path(item.out), names)
@@ -215,6 +206,6 @@ def _write(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        raise _UnwritableError(f'{path.parent.parent} cannot be written: {error}') from error
+        raise UnwritableError(f'{path.parent.parent} cannot be written: {error}') from error
 
 

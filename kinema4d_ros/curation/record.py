@@ -1,59 +1,13 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What became of one recording, and what it was made of; a line of the log."""
+"""What became of one recording, and what it was made of."""
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from kinema4d_ros import __version__
 from kinema4d_ros.curation.depth_fit import DepthFit
 from kinema4d_ros.curation.quality import EpisodeQuality
-from kinema4d_ros.curation.settings import CurationSettings, FORMAT
-
-_DIGITS = 16      # of a hash that are kept
-
-
-@dataclass(frozen=True)
-class SourceState:
-    """A file as it was; the hash is taken anew only where size or time are others."""
-
-    sha256: str
-    size: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, path: Path, known: SourceState | None = None) -> SourceState:
-        """
-        Return the state of a file.
-
-        :param known: of the same file earlier, whose hash is taken where nothing has changed.
-        :raises OSError: it cannot be read.
-        """
-        state = path.stat()
-        if known is not None and (known.size, known.changed_ns) == (
-                state.st_size, state.st_mtime_ns):
-            return known
-        with path.open('rb') as file:
-            digest = hashlib.file_digest(file, 'sha256').hexdigest()
-        return cls(digest[:_DIGITS], state.st_size, state.st_mtime_ns)
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """What a 4D episode depends on; two of one lineage are the same."""
-
-    source_sha256: str
-    package: str           # version of this package
-    layout: int            # version of what is written
-    settings: str          # hash of the settings
-    depth_model: str = ''  # hash of its weights; '' without one
-
-    @classmethod
-    def now(cls, source: SourceState, settings: CurationSettings, depth_model: str) -> Lineage:
-        """Return the lineage of what would be made now."""
-        return cls(source.sha256, __version__, FORMAT, settings.fingerprint, depth_model)
 
 
 @dataclass(frozen=True)
@@ -62,8 +16,8 @@ class EpisodeRecord:
 
     name: str
     source: str                       # path of the file
-    state: SourceState
-    lineage: Lineage
+    #: what it depends on: `jobs.lineage_of`, with the hash of the depth model
+    lineage: Mapping[str, str] = field(default_factory=dict)
     refused: str = ''                 # why no clip was made; '' where some were
     clips: tuple[str, ...] = ()       # names, of files in episodes/
     success: bool | None = None
@@ -75,5 +29,15 @@ class EpisodeRecord:
     quality: EpisodeQuality | None = None
     fit: DepthFit | None = None
     thumbnail: str = ''               # path below the folder
-    seconds: float = 0.0              # of one core
-    unwritable: str = ''              # the folder cannot be written to: nothing more can be made
+
+    @property
+    def label(self) -> str:
+        """How it ended: 'success', 'failure' or 'unknown'."""
+        return {True: 'success', False: 'failure', None: 'unknown'}[self.success]
+
+    @property
+    def depth_off(self) -> float | None:
+        """How far depth is off at the robot [m], estimated or measured; None where not known."""
+        if self.fit is not None:
+            return self.fit.residual
+        return None if self.quality is None else self.quality.depth_offset

@@ -3,6 +3,7 @@
 """The robot of a recording, drawn frame by frame as one of its cameras sees it."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +31,7 @@ class SeenFrame:
     pointmap: np.ndarray          # (H, W, 3) float32 [m] of the robot, NaN elsewhere
     link_id: np.ndarray           # (H, W) int16, -1 where no robot
     image: np.ndarray             # (H, W, 3) uint8 of the robot, black elsewhere
+    joint_positions: Mapping[str, float]      # [rad or m]
 
     @property
     def mask(self) -> np.ndarray:
@@ -88,11 +90,15 @@ class RobotFrames:
         """The link of the camera in `urdf`."""
         return self.link if np.array_equal(self._T_link_camera, np.eye(4)) else CAMERA_FRAME
 
+    def time(self, index: int) -> float:
+        """Return when a frame was taken [s], from the start of the trajectory."""
+        return float(self._camera.frames.times[index])
+
     def look_like(self, index: int) -> None:
         """Draw the robot from now on in the colours that it has in a frame."""
         self._look = None
         frame = self[index]
-        T_base_link, T_base_camera = self._poses(index)
+        T_base_link, T_base_camera = self._poses(frame.joint_positions)
         self._look = self._drawn.renderer.appearance(
             frame.picture, frame.link_id, frame.pointmap, T_base_link[0], self.pinhole,
             T_base_camera[0], frame.depth)
@@ -104,18 +110,16 @@ class RobotFrames:
         :raises EpisodeError: an image is damaged.
         """
         frame, calibration = self._camera.frames[index], self._camera.calibration
-        T_base_link, T_base_camera = self._poses(index, frame.joint_positions)
+        T_base_link, T_base_camera = self._poses(frame.joint_positions)
         drawn = self._drawn.renderer.render(T_base_link, self.pinhole, T_base_camera, self._look)
         return SeenFrame(
             index, frame.time, frame.stamp_ns, calibration.rectify(frame.image),
             None if frame.depth is None else calibration.rectify_depth(frame.depth),
-            drawn.pointmap[0], drawn.link_id[0], drawn.image[0])
+            drawn.pointmap[0], drawn.link_id[0], drawn.image[0], frame.joint_positions)
 
-    def _poses(self, index: int, joints: object = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return T_base_link (1, L, 4, 4) and T_base_camera (1, 4, 4) at a frame."""
-        positions = joints if isinstance(joints, dict) \
-            else self._camera.frames[index].joint_positions
-        row = self.robot.configuration(positions, strict=False)
+    def _poses(self, joints: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Return T_base_link (1, L, 4, 4) and T_base_camera (1, 4, 4) at joint positions."""
+        row = self.robot.configuration(joints, strict=False)
         T_base_link = self._drawn.kinematics(row[None])
         at = self.robot.link_names.index(self.link)
         return T_base_link, T_base_link[:, at] @ self._T_link_camera

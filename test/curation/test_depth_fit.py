@@ -69,7 +69,7 @@ def test_what_cannot_be_fitted_is_told():
 
 
 def test_pixels_at_edges_are_not_taken():
-    """What a network blends with the background, or with another part of the robot, is not asked."""
+    """What a network blends with the background, or with another part, is not asked."""
     pointmap = np.full((96, 128, 3), np.nan, np.float32)
     pointmap[20:80, 30:100] = 1.0
     pointmap[40:60, 50:80, 2] = 0.7       # fingers before the forearm
