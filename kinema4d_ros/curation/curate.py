@@ -22,7 +22,7 @@ from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import DatasetError, JobError
 from kinema4d_ros.jobs import Job, JobProgress, lineage_of, open_pool, PoolSettings, run_jobs
 
-Report = Callable[[JobProgress, CurationSummary], None]
+CurationReport = Callable[[JobProgress, CurationSummary], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class CurationResult:
 
 def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
            pool: PoolSettings = PoolSettings(),
-           report: Report = lambda progress, summary: None) -> CurationResult:
+           report: CurationReport = lambda progress, summary: None) -> CurationResult:
     """
     Make the 4D episodes of recordings, as far as they are not there.
 

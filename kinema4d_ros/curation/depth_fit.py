@@ -39,7 +39,7 @@ class RobotSamples:
 
 
 @dataclass(frozen=True)
-class DepthFit:
+class RobotDepthFit:
     """``quantity = scale * predicted + shift``, in m or 1/m, and how well that holds."""
 
     quantity: str              # 'depth' or 'inverse_depth'
@@ -93,7 +93,7 @@ def sample_robot(predicted: np.ndarray, pointmap: np.ndarray) -> RobotSamples | 
                         np.asarray(predicted).ravel()[at].astype(np.float64))
 
 
-def fit_depth(frames: Sequence[RobotSamples], quantity: str) -> DepthFit | str:
+def fit_depth(frames: Sequence[RobotSamples], quantity: str) -> RobotDepthFit | str:
     """
     Fit scale and shift on every second frame, test on the others; return why not where it fails.
 
@@ -121,9 +121,9 @@ def fit_depth(frames: Sequence[RobotSamples], quantity: str) -> DepthFit | str:
                 f'of the robot; if it answers the {other.replace("_", " ")}, say so with '
                 f'--depth-quantity {other}')
     nearest, farthest = map(float, np.percentile(exact, [5, 95]))
-    found = DepthFit(quantity, scale, shift, len(fitted), len(tested), len(exact), 0.0, 0.0, 0.0,
-                     0.0, nearest, farthest, _scale_sigma(
-                         predicted, wanted, weight, scale, shift, len(fitted)))
+    found = RobotDepthFit(
+        quantity, scale, shift, len(fitted), len(tested), len(exact), 0.0, 0.0, 0.0, 0.0, nearest,
+        farthest, _scale_sigma(predicted, wanted, weight, scale, shift, len(fitted)))
     return _tested(found, tested)
 
 
@@ -162,7 +162,7 @@ def _scale_sigma(predicted: np.ndarray, wanted: np.ndarray, weight: np.ndarray, 
     return math.sqrt(error / max(spread, 1e-30) / frames) / scale
 
 
-def _tested(fit: DepthFit, frames: Sequence[RobotSamples]) -> DepthFit:
+def _tested(fit: RobotDepthFit, frames: Sequence[RobotSamples]) -> RobotDepthFit:
     """Return the fit with the residuals of frames that it was not made of."""
     exact = np.concatenate([frame.exact for frame in frames])
     depth = fit.apply(np.concatenate([frame.predicted for frame in frames])).astype(np.float64)

@@ -6,11 +6,11 @@ from __future__ import annotations
 from datetime import datetime, UTC
 from pathlib import Path
 
-import kinema4d_ros
 from kinema4d_ros.curation.record import EpisodeRecord
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.evaluation.report.page import templates
+from kinema4d_ros.jobs.lineage import code_hash
 from kinema4d_ros.serialization import write_whole
 
 
@@ -18,7 +18,7 @@ def write_index(path: Path, summary: CurationSummary, settings: CurationSettings
     """Write the page beside the thumbnails, which it names and does not hold."""
     page = templates().get_template('curation.html').render(
         records=[(record, numbers(record)) for record in summary.records], summary=summary,
-        medians=_medians(summary), settings=settings, version=kinema4d_ros.__version__,
+        medians=_medians(summary), settings=settings, version=code_hash(),
         now=datetime.now(UTC))
     write_whole(path, page + '\n')
 

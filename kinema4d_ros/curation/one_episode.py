@@ -12,14 +12,13 @@ import numpy as np
 
 from kinema4d_ros.curation.clips import ClipWriter, cut
 from kinema4d_ros.curation.depth_backend import DepthBackend, load_backend
-from kinema4d_ros.curation.depth_fit import DepthFit, fit_depth, RobotSamples, sample_robot
+from kinema4d_ros.curation.depth_fit import RobotDepthFit, fit_depth, RobotSamples, sample_robot
 from kinema4d_ros.curation.quality import EpisodeQuality, QualityCounter
 from kinema4d_ros.curation.record import EpisodeRecord
-from kinema4d_ros.curation.robo4d_form import add_to_layout
+from kinema4d_ros.curation.robo4d_form import add_to_layout, remove_from_layout
 from kinema4d_ros.curation.robot_frames import RobotFrames, SeenFrame
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.thumbnails import as_jpeg, thumbnail
-from kinema4d_ros.datasets.robo4d import clip_path, PIXELS
 from kinema4d_ros.episodes import Episode, EpisodeCamera
 from kinema4d_ros.errors import DatasetError, Kinema4DError
 
@@ -66,7 +65,7 @@ class _Survey:
     """What some frames of a recording say of all of it."""
 
     quality: EpisodeQuality
-    fit: DepthFit | None
+    fit: RobotDepthFit | None
     why_no_fit: str
     thumbnail: np.ndarray
 
@@ -125,7 +124,7 @@ def _survey(episode: Episode, camera: EpisodeCamera, frames: RobotFrames,
     fit = None if backend is None else fit_depth(answers, backend.quantity)
     assert shown is not None
     picture, link_id, depth = shown
-    found = fit if isinstance(fit, DepthFit) else None
+    found = fit if isinstance(fit, RobotDepthFit) else None
     if backend is not None:
         depth = None if found is None or depth is None else found.apply(depth)
     return _Survey(counter.quality(episode, camera), found, fit if isinstance(fit, str) else '',
@@ -187,13 +186,13 @@ def _write_clips(item: CurationItem, record: EpisodeRecord, episode: Episode, fr
 
 def remove_clips(out: Path, names: Iterable[str]) -> None:
     """Remove clips from a folder, in whatever form they are there."""
+    names = tuple(names)
     for name in names:
-        for path in [out / EPISODES / f'{name}.mcap',
-                     *(clip_path(out / LAYOUT, kind, name) for kind in PIXELS)]:
-            path.unlink(missing_ok=True)
+        (out / EPISODES / f'{name}.mcap').unlink(missing_ok=True)
+    remove_from_layout(out / LAYOUT, names)
 
 
-def _depth_source(backend: DepthBackend | None, fit: DepthFit | None
+def _depth_source(backend: DepthBackend | None, fit: RobotDepthFit | None
                   ) -> Callable[[SeenFrame], np.ndarray | None]:
     """Return what gives the depth of a frame: the camera, or the model and its fit."""
     if backend is None or fit is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kinema4d_ros.curation.depth_fit import DepthFit
+from kinema4d_ros.curation.depth_fit import RobotDepthFit
 from kinema4d_ros.curation.quality import EpisodeQuality
 
 
@@ -27,7 +27,7 @@ class EpisodeRecord:
     camera: str = ''
     depth: str = ''                   # 'measured', 'estimated', or '' for none
     quality: EpisodeQuality | None = None
-    fit: DepthFit | None = None
+    fit: RobotDepthFit | None = None
     thumbnail: str = ''               # path below the folder
 
     @property

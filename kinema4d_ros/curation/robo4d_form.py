@@ -3,10 +3,11 @@
 """4D episodes in the layout of Robo4D-200k, without latents, which training computes."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from kinema4d_ros.curation.settings import CurationSettings
-from kinema4d_ros.datasets.robo4d import PIXELS
+from kinema4d_ros.datasets.robo4d import clip_path, PIXELS
 from kinema4d_ros.datasets.robo4d_writer import Robo4DWriter
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.training.clips import chosen, ClipSettings, EpisodeRobot, make_clip, pieces
@@ -29,6 +30,13 @@ def add_to_layout(path: Path, root: Path, name: str, settings: CurationSettings)
     frames, = pieces(episode, 0.0)
     clip = make_clip(name, episode, robot, chosen(frames, size.frames, how.padding), size, how)
     Robo4DWriter(root).add_pixels(clip)
+
+
+def remove_from_layout(root: Path, names: Iterable[str]) -> None:
+    """Remove clips, as far as they are there."""
+    for name in names:
+        for kind in PIXELS:
+            clip_path(root, kind, name).unlink(missing_ok=True)
 
 
 def write_lists(root: Path) -> tuple[str, ...]:

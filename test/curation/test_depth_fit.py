@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.curation.depth_fit import (DEPTH, DepthFit, FARTHEST, fit_depth, INVERSE_DEPTH,
-                                             RobotSamples, sample_robot)
+from kinema4d_ros.curation.depth_fit import (DEPTH, FARTHEST, fit_depth, INVERSE_DEPTH,
+                                             RobotDepthFit, RobotSamples, sample_robot)
 
 SCALE, SHIFT = {DEPTH: 0.7, INVERSE_DEPTH: 2.5}, {DEPTH: -0.2, INVERSE_DEPTH: -0.3}
 
@@ -85,6 +85,6 @@ def test_pixels_at_edges_are_not_taken():
 
 
 def test_what_is_no_plausible_depth_is_unknown():
-    fit = DepthFit(INVERSE_DEPTH, 1.0, 0.0, 3, 3, 100, 0.0, 0.0, 0.0, 1.0, 0.5, 1.0, 0.0)
+    fit = RobotDepthFit(INVERSE_DEPTH, 1.0, 0.0, 3, 3, 100, 0.0, 0.0, 0.0, 1.0, 0.5, 1.0, 0.0)
     depth = fit.apply(np.array([[1.0, 0.0, -1.0, 0.5 / FARTHEST, 100.0, np.nan]], np.float32))
     assert depth.dtype == np.float32 and depth[0, 0] == 1.0 and np.isnan(depth[0, 1:]).all()
