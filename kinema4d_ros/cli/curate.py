@@ -44,13 +44,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help='form of the episodes (default mcap, which the others have besides): '
                              'OUT/robo4d in the layout of Robo4D-200k, OUT/lerobot as a LeRobot '
                              '3.0 set with depth')
-    cut = parser.add_argument_group('clips')
+    cut = parser.add_argument_group('clips and camera')
     cut.add_argument('--frames', type=int, default=49, metavar='N', help='of a clip (default 49)')
     cut.add_argument('--stride', type=int, default=1, metavar='N',
                      help='take one of N frames (default 1)')
     cut.add_argument('--overlap', type=int, default=0, metavar='N',
                      help='frames that a clip shares with the one before (default 0)')
     cut.add_argument('--camera', default='', metavar='NAME', help='camera (default: the first)')
+    cut.add_argument('--extrinsics', type=Path, metavar='FILE',
+                     help='what kinema4d calibrate found of that camera, for recordings that do '
+                          'not say where it is')
     depth = parser.add_argument_group('depth, where none was recorded')
     depth.add_argument('--depth-model', type=Path, metavar='DIR',
                        help='folder of a model that estimates it; nothing is downloaded')
@@ -92,7 +95,8 @@ def run(options: argparse.Namespace) -> Exit:
         str(options.depth_model.expanduser().absolute()) if options.depth_model else '',
         options.depth_backend, options.depth_quantity, options.residual,
         options.relative_residual, options.robot_share, options.robot_seen,
-        tuple(str(path.expanduser().absolute()) for path in options.package_path))
+        tuple(str(path.expanduser().absolute()) for path in options.package_path),
+        str(options.extrinsics.expanduser().absolute()) if options.extrinsics else '')
     workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
     pool = PoolSettings(0 if options.workers is None and options.ray else workers, options.ray)
     show.say_first_run()

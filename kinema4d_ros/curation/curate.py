@@ -17,6 +17,7 @@ from kinema4d_ros.curation.one_episode import (CurationItem, EPISODES, LAYOUT, o
 from kinema4d_ros.curation.robo4d_form import write_lists
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.summary import CurationSummary
+from kinema4d_ros.datasets import load_extrinsics
 from kinema4d_ros.datasets.lerobot_writer import write_lerobot
 from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import DatasetError, JobError
@@ -50,10 +51,13 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
     :param report: called with how far it is, at the beginning and after each recording.
     :raises DatasetError: no recording is found, or the folder cannot be written to or holds others.
     :raises ConfigurationError: settings mean nothing, or the depth model cannot be loaded.
+    :raises CalibrationError: the file of extrinsics cannot be read.
     """
     settings.check()
     model = load_backend(settings.depth_backend, settings.depth_model,
                          settings.depth_quantity).fingerprint if settings.depth_model else ''
+    if settings.extrinsics:
+        load_extrinsics(Path(settings.extrinsics))      # says what is wrong before all begins
     paths = named(sources)
     folder = CurationFolder(out, settings, model)
     _clean(folder, paths, settings, model, pool)
@@ -88,7 +92,8 @@ def _jobs(paths: Mapping[str, Path], out: Path, settings: CurationSettings, mode
     """Yield the job of each recording; what it depends on is read when its turn comes."""
     for name, path in paths.items():
         try:
-            lineage = lineage_of(settings, [path]) | {'depth_model': model}
+            lineage = lineage_of(settings, [path, *filter(None, [settings.extrinsics])]) | {
+                'depth_model': model}
         except OSError as error:
             lineage = {'unreadable': str(error)}
         yield Job(name, CurationItem(name, str(path), str(out), settings, lineage), lineage)

@@ -19,6 +19,7 @@ from kinema4d_ros.curation.robo4d_form import add_to_layout, remove_from_layout
 from kinema4d_ros.curation.robot_frames import RobotFrames, SeenFrame
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.thumbnails import as_jpeg, thumbnail
+from kinema4d_ros.datasets import load_extrinsics
 from kinema4d_ros.episodes import Episode, EpisodeCamera
 from kinema4d_ros.errors import DatasetError, Kinema4DError
 
@@ -77,14 +78,15 @@ def _curated(item: CurationItem, record: EpisodeRecord) -> EpisodeRecord:
     record = dataclasses.replace(
         record, success=metadata.success, task=metadata.task_text,
         robot=metadata.robot, kind=metadata.kind, camera=metadata.camera or settings.camera)
-    if not metadata.camera_known:
+    given = load_extrinsics(Path(settings.extrinsics)) if settings.extrinsics else None
+    if not metadata.camera_known and given is None:
         return dataclasses.replace(record, refused=(
-            'where the camera is is not known; find it with kinema4d calibrate, and import again '
-            'with --extrinsics FILE'))
+            'where the camera is is not known; find it with kinema4d calibrate, and give what it '
+            'writes with --extrinsics FILE'))
     camera = episode.camera(settings.camera) if settings.camera else episode.cameras[0]
     if len(camera.frames) < 2:
         return dataclasses.replace(record, refused='it has fewer than two pictures')
-    frames = RobotFrames(episode, camera, settings.package_paths)
+    frames = RobotFrames(episode, camera, settings.package_paths, given)
     measured = any(camera.frames.has_depth(index) for index in range(len(camera.frames)))
     backend = None if measured or not settings.depth_model else load_backend(
         settings.depth_backend, settings.depth_model, settings.depth_quantity)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
+from kinema4d_ros.datasets import KnownCamera
 from kinema4d_ros.episodes import Episode, EpisodeCamera
 from kinema4d_ros.episodes.transforms import with_camera
 from kinema4d_ros.errors import DatasetError
@@ -56,10 +57,12 @@ drawn_robot = lru_cache(maxsize=2)(DrawnRobot)
 class RobotFrames:
     """The frames of one camera of an episode with the robot in them; each made when asked for."""
 
-    def __init__(self, episode: Episode, camera: EpisodeCamera, package_paths: tuple[str, ...]):
+    def __init__(self, episode: Episode, camera: EpisodeCamera, package_paths: tuple[str, ...],
+                 given: KnownCamera | None = None):
         """
         Find out where the camera is.
 
+        :param given: K and T in place of what the episode says.
         :raises DatasetError: it moves, and is on no link of the robot.
         """
         self._episode, self._camera = episode, camera
@@ -67,7 +70,11 @@ class RobotFrames:
         self.robot = self._drawn.robot
         self.pinhole = camera.calibration.pinhole
         links, T = self.robot.link_names, camera.calibration.T_optical_camera  # noqa: N806
-        if camera.frame in links:
+        if given is not None:
+            self.pinhole = given.calibration.pinhole.resized(self.pinhole.width,
+                                                             self.pinhole.height)
+            self.link, self._T_link_camera = self._given_pose(given)
+        elif camera.frame in links:
             self.link, self._T_link_camera = camera.frame, T
         else:
             self.link, self._T_link_camera = self.robot.root_link, self._still_pose()
@@ -123,6 +130,14 @@ class RobotFrames:
         T_base_link = self._drawn.kinematics(row[None])
         at = self.robot.link_names.index(self.link)
         return T_base_link, T_base_link[:, at] @ self._T_link_camera
+
+    def _given_pose(self, given: KnownCamera) -> tuple[str, np.ndarray]:
+        """Return link and T_link_camera of a camera that the user knows."""
+        link = given.parent or self.robot.root_link
+        if link not in self.robot.link_names or given.T_base_camera is None:
+            raise DatasetError(f'{given.origin} tells the camera in the link {link!r}, which the '
+                               f'robot lacks; it has {", ".join(self.robot.link_names)}')
+        return link, given.T_base_camera
 
     def _still_pose(self) -> np.ndarray:
         """Return T_base_camera of a camera that stands where transforms say."""

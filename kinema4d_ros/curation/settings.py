@@ -33,6 +33,7 @@ class CurationSettings:
     robot_share: float = 0.002         # of the picture, with which a frame shows the robot
     robot_seen: float = 0.2            # share of the frames that show the robot, at least
     package_paths: tuple[str, ...] = ()
+    extrinsics: str = ''               # file of `kinema4d calibrate`, in place of what is recorded
 
     def check(self) -> None:
         """Raise ConfigurationError for a value that means nothing, naming those that do."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_recordings import (GAIN, install_backend, knowing_model, OFFSET, recording)
 
+from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.curation import CurationItem, CurationSettings, one_episode
 from kinema4d_ros.curation.clips import cut
 from kinema4d_ros.curation.one_episode import UnwritableError
@@ -243,3 +244,18 @@ def test_a_camera_on_the_hand_is_a_4d_episode_and_no_clip_of_the_layout(tmp_path
     refused = curated(path, tmp_path / 'b', dataclasses.replace(settings, form='robo4d'))
     assert 'the camera moves' in refused.refused and refused.quality is not None
     assert not list((tmp_path / 'b').rglob('*.mcap'))
+
+
+def test_a_camera_that_was_found_later_is_taken(path, tmp_path):
+    """Its K is of pictures of another size; the recording says nothing about where it is."""
+    whole = Episode.open(path).observation().view
+    unknown = recording(tmp_path / 'a.mcap', frames=4, camera_known=False)
+    camera = whole.camera.resized(240, 160)
+    root = Robot.from_urdf(Episode.open(path).robot_description).root_link
+    Extrinsics(root, whole.T_base_camera, 0.002, 0.001, camera=camera).save(tmp_path / 'c.yaml')
+    settings = dataclasses.replace(SHORT, extrinsics=str(tmp_path / 'c.yaml'))
+    record = curated(unknown, tmp_path / 'out', settings)
+    clip = Episode.open(tmp_path / 'out' / 'episodes' / 'a_000.mcap')
+    view = clip.observation().view
+    assert np.allclose(view.T_base_camera, whole.T_base_camera, atol=1e-6)
+    assert view.camera.fx == pytest.approx(whole.camera.fx) and record.quality.depth_offset < 0.003
