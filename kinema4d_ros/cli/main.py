@@ -30,6 +30,7 @@ COMMANDS = {
     'proxy': 'kinema4d_ros.cli.proxy',
     'detect-actions': 'kinema4d_ros.cli.detect_actions',
     'import': 'kinema4d_ros.cli.import_dataset',
+    'curate': 'kinema4d_ros.cli.curate',
     'replay-incident': 'kinema4d_ros.cli.replay_incident',
     'engine': 'kinema4d_ros.cli.engine',
     'rollout': 'kinema4d_ros.cli.rollout',

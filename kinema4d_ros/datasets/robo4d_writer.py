@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -66,9 +66,9 @@ class Robo4DWriter:
         for folder in [*(folder for folder, _ in FILES.values()), NOTES]:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
-    def has(self, name: str) -> bool:
-        """Return whether all files of a clip are there, each as a whole."""
-        return all(clip_path(self.root, kind, name).is_file() for kind in FILES)
+    def has(self, name: str, kinds: Iterable[str] = tuple(FILES)) -> bool:
+        """Return whether all files of a clip are there, or those `kinds`, each as a whole."""
+        return all(clip_path(self.root, kind, name).is_file() for kind in kinds)
 
     def add(self, pixels: ClipPixels, latents: ClipLatents, *, videos: bool = True) -> None:
         """
@@ -76,6 +76,16 @@ class Robo4DWriter:
 
         :param videos: False leaves the four videos empty; the trainer only wants to see that one
             of them is there.
+        :raises DatasetError: for a name that the official scripts would take apart.
+        :raises OSError: the disk is full.
+        """
+        self.add_pixels(pixels, videos=videos)
+        self._add_latents(pixels.name, latents)
+
+    def add_pixels(self, pixels: ClipPixels, *, videos: bool = True) -> None:
+        """
+        Write a clip without latents, which training computes when it begins; as `add` else.
+
         :raises DatasetError: for a name that the official scripts would take apart.
         :raises OSError: the disk is full.
         """
@@ -91,23 +101,25 @@ class Robo4DWriter:
             with whole_file(clip_path(self.root, kind, name)) as path:
                 write_mp4v(path, frames) if videos else path.touch()
         self._add_images(pixels)
-        self._add_latents(name, latents)
 
     def add_derived(self, pixels: ClipPixels, latents: ClipLatents) -> None:
         """Add what is made of the videos of a clip that are there: first frame, mask, latents."""
         self._add_images(pixels)
         self._add_latents(pixels.name, latents)
 
-    def write_lists(self, validation: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def write_lists(self, validation: tuple[str, ...] = (), kinds: Iterable[str] = tuple(FILES)
+                    ) -> tuple[str, ...]:
         """
         Write the lists of all complete clips below the root, shuffled; return their names.
 
         :param validation: names that go to `val_sel.txt` and to no list of training.
+        :param kinds: of files that a complete clip has.
         """
+        kinds = tuple(kinds)
         folder, suffix = FILES['video']
         there = sorted(path.name.removesuffix(suffix)
                        for path in (self.root / folder).glob(f'*{suffix}'))
-        complete = [name for name in there if self.has(name)]
+        complete = [name for name in there if self.has(name, kinds)]
         order = np.random.default_rng(self._seed).permutation(len(complete))
         names = tuple(complete[i] for i in order if complete[i] not in validation)
         images, image_suffix = FILES['first_frame']

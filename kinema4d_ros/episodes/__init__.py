@@ -4,11 +4,12 @@
 from kinema4d_ros.episodes.cameras import EpisodeCamera, EpisodeFrame, EpisodeFrames
 from kinema4d_ros.episodes.episode import Episode
 from kinema4d_ros.episodes.metadata import EpisodeMetadata, ObjectBox
+from kinema4d_ros.episodes.rendered import RenderedFrames, RenderedRobot
 from kinema4d_ros.episodes.storage import find_episode
 from kinema4d_ros.episodes.topics import CameraTopics, Topic
 from kinema4d_ros.episodes.truth import EpisodeTruth, TrueClearance
 from kinema4d_ros.episodes.writer import EpisodeWriter
 
 __all__ = ['CameraTopics', 'Episode', 'EpisodeCamera', 'EpisodeFrame', 'EpisodeFrames',
-           'EpisodeMetadata', 'EpisodeTruth', 'EpisodeWriter', 'ObjectBox', 'Topic',
-           'TrueClearance', 'find_episode']
+           'EpisodeMetadata', 'EpisodeTruth', 'EpisodeWriter', 'ObjectBox', 'RenderedFrames',
+           'RenderedRobot', 'Topic', 'TrueClearance', 'find_episode']

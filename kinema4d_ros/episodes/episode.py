@@ -15,6 +15,7 @@ import numpy as np
 from kinema4d_ros.episodes.cameras import EpisodeCamera
 from kinema4d_ros.episodes.metadata import EpisodeMetadata
 from kinema4d_ros.episodes.recording import KIND
+from kinema4d_ros.episodes.rendered import RenderedFrames
 from kinema4d_ros.episodes.storage import find_episode, Messages
 from kinema4d_ros.episodes.topics import CAMERA, CameraTopics, Topic
 from kinema4d_ros.episodes.transforms import matrix_from_message, TransformHistory
@@ -140,6 +141,18 @@ class Episode:
     def calibration(self) -> CameraCalibration:
         """The (first) camera's calibration as its camera_info has it."""
         return self._first.calibration
+
+    @cached_property
+    def rendered(self) -> RenderedFrames:
+        """The robot as `kinema4d curate` drew it; empty for other episodes."""
+        return RenderedFrames(self._messages, self.calibration.pinhole)
+
+    @cached_property
+    def curation(self) -> str:
+        """How `kinema4d curate` made this episode, as JSON; '' for other episodes."""
+        messages = self._messages
+        return str(messages.only(Topic.CURATION).data) if len(
+            messages.stamps(Topic.CURATION)) else ''
 
     def observation(self, offset: int = 0, cameras: Sequence[str] | None = None) -> Observation:
         """

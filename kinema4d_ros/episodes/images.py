@@ -20,6 +20,8 @@ from kinema4d_ros.errors import EpisodeError, ObservationError
 JPEG = 'rgb8; jpeg compressed bgr8'
 DEPTH = '16UC1; compressedDepth png'
 MASK = 'mono8; png compressed '
+LINKS = 'mono16; png compressed '
+DRAWN = 'rgb8; png compressed bgr8'
 _DEPTH_CONFIGURATION = bytes(12)      # int32 format 0, two float32 for inverse-depth coding
 
 
@@ -40,6 +42,21 @@ def encode_depth(depth: np.ndarray) -> np.ndarray:
 def encode_mask(mask: np.ndarray) -> np.ndarray:
     """Return the PNG bytes of a mask (H, W) bool; true is 255."""
     return _encode('.png', mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def encode_links(link_id: np.ndarray) -> np.ndarray:
+    """Return the PNG bytes of an image (H, W) int16 of links from -1, no robot, on; as from 0."""
+    return _encode('.png', (link_id + 1).astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def encode_drawn(image: np.ndarray) -> np.ndarray:
+    """Return the PNG bytes of an image (H, W, 3) uint8 RGB, which keeps black black."""
+    return _encode('.png', image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def decode_links(data: Any, height: int, width: int) -> np.ndarray:
+    """Return (H, W) int16 of links, -1 where no robot."""
+    return _decode(data, height, width, np.uint16, 1).astype(np.int16) - np.int16(1)
 
 
 def decode_color(data: Any, height: int, width: int) -> np.ndarray:

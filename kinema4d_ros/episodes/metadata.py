@@ -58,6 +58,8 @@ class EpisodeMetadata:
     events: tuple[Mapping[str, Any], ...] = ()
     #: names of the cameras in this file, as their topics begin, in their order; () for one
     cameras: tuple[str, ...] = ()
+    #: '' where depth was measured; else what estimated it, and how far off it is
+    depth_origin: str = ''
     #: what became of each thing, joint and goal; None where the source does not say
     outcome: EpisodeOutcome | None = None
 
@@ -68,6 +70,8 @@ class EpisodeMetadata:
             del values['outcome']
         if not self.cameras:      # the file of one camera is what it always was
             del values['cameras']
+        if not self.depth_origin:
+            del values['depth_origin']
         if self.camera_known:
             del values['camera_known']
         return json.dumps(values, sort_keys=True)

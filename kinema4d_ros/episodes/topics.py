@@ -32,6 +32,11 @@ class Topic(enum.StrEnum):
     TRUTH_TF = '/truth/tf'
     TRUTH_ROBOT_MASK = '/truth/robot_mask/compressed'
     TRUTH_CLEARANCE = '/truth/clearance'
+    # of 4D episodes: the robot drawn as its joints and the camera say, and how all was made
+    RENDERED_IMAGE = '/rendered/robot/compressed'
+    RENDERED_DEPTH = '/rendered/robot_depth/compressedDepth'
+    RENDERED_LINKS = '/rendered/link_id/compressed'
+    CURATION = '/rendered/curation'
 
 
 #: topics in the order in which messages of one stamp are stored: the trajectory comes when
@@ -48,10 +53,14 @@ TYPES = {
     Topic.TRUTH_TF: 'tf2_msgs/msg/TFMessage',
     Topic.TRUTH_ROBOT_MASK: 'sensor_msgs/msg/CompressedImage',
     Topic.TRUTH_CLEARANCE: 'std_msgs/msg/String',
+    Topic.RENDERED_IMAGE: 'sensor_msgs/msg/CompressedImage',
+    Topic.RENDERED_DEPTH: 'sensor_msgs/msg/CompressedImage',
+    Topic.RENDERED_LINKS: 'sensor_msgs/msg/CompressedImage',
+    Topic.CURATION: 'std_msgs/msg/String',
     Topic.TRAJECTORY: 'trajectory_msgs/msg/JointTrajectory',
 }
 
-LATCHED = frozenset({Topic.METADATA, Topic.ROBOT_DESCRIPTION, Topic.TF_STATIC})
+LATCHED = frozenset({Topic.METADATA, Topic.ROBOT_DESCRIPTION, Topic.TF_STATIC, Topic.CURATION})
 REQUIRED = frozenset({Topic.METADATA, Topic.ROBOT_DESCRIPTION, Topic.CAMERA_INFO, Topic.IMAGE,
                       Topic.JOINT_STATES, Topic.TRAJECTORY})
 

@@ -112,6 +112,25 @@ class EpisodeWriter:
         self._compressed(CameraTopics(name).robot_mask, stamp_ns, frame_id, images.MASK,
                          images.encode_mask(mask))
 
+    def add_rendered(self, stamp_ns: int, frame_id: str, pointmap: np.ndarray,
+                     link_id: np.ndarray, image: np.ndarray) -> None:
+        """
+        Add the robot as it was drawn into the (first) camera.
+
+        :param pointmap: (H, W, 3) [m] camera frame, NaN where no robot; z is kept to 1 mm.
+        :param link_id: (H, W) int16, index of a link of the URDF's robot, -1 where no robot.
+        :param image: (H, W, 3) uint8, black where no robot.
+        """
+        for topic, layout, data in (
+                (Topic.RENDERED_IMAGE, images.DRAWN, images.encode_drawn(image)),
+                (Topic.RENDERED_DEPTH, images.DEPTH, images.encode_depth(pointmap[..., 2])),
+                (Topic.RENDERED_LINKS, images.LINKS, images.encode_links(link_id))):
+            self._compressed(topic, stamp_ns, frame_id, layout, data)
+
+    def add_curation(self, stamp_ns: int, text: str) -> None:
+        """Add how a 4D episode was made, as JSON, once."""
+        self._text(Topic.CURATION, stamp_ns, text)
+
     def add_object_poses(self, stamp_ns: int, base_frame: str,
                          poses: Mapping[str, np.ndarray]) -> None:
         """Add the true T_base_object of the objects."""

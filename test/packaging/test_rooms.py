@@ -40,6 +40,8 @@ ROOMS = {
     'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
                'robot', 'policy'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},
+    'curation': {'jobs', 'training', 'evaluation', 'world_model', 'datasets', 'episodes',
+                 'camera', 'robot'},
     'viewer': {'precheck', 'scene', 'camera', 'robot', 'ledger'},
     'diagnosis': set(),
     'security': set(),
@@ -51,7 +53,7 @@ ROOMS = {
     # the command imports what it runs when it runs it
     'cli': {'nodes', 'incident', 'evaluation', 'viewer', 'simulator', 'precheck', 'world_model',
             'episodes', 'calibration', 'camera', 'robot', 'diagnosis', 'security', 'training',
-            'datasets', 'policy', 'ledger', 'jobs'},
+            'datasets', 'policy', 'ledger', 'curation', 'jobs'},
     # the public names, on first use
     '__init__': {'simulator', 'precheck', 'world_model', 'episodes', 'evaluation', 'policy',
                  'camera', 'robot'},

@@ -1,0 +1,168 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Many recordings made into 4D episodes: what is done stays, what is bad is set apart."""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinema4d_ros.curation.depth_backend import load_backend
+from kinema4d_ros.curation.folder import CurationFolder, LOG, record_of
+from kinema4d_ros.curation.index_page import write_index
+from kinema4d_ros.curation.one_episode import (CurationItem, EPISODES, LAYOUT, one_episode,
+                                               UnwritableError)
+from kinema4d_ros.curation.robo4d_form import write_lists
+from kinema4d_ros.curation.settings import CurationSettings
+from kinema4d_ros.curation.summary import CurationSummary
+from kinema4d_ros.datasets import load_extrinsics
+from kinema4d_ros.datasets.lerobot_writer import write_lerobot
+from kinema4d_ros.episodes import find_episode
+from kinema4d_ros.errors import DatasetError, JobError
+from kinema4d_ros.jobs import Job, JobProgress, lineage_of, open_pool, PoolSettings, run_jobs
+
+CurationReport = Callable[[JobProgress, CurationSummary], None]
+
+
+@dataclass(frozen=True)
+class CurationResult:
+    """What a folder of 4D episodes has."""
+
+    summary: CurationSummary
+    made: int            # recordings that this run has gone through; the others were there
+    seconds: float       # [s] that this took
+    index: Path          # the page
+
+
+def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
+           pool: PoolSettings = PoolSettings(),
+           report: CurationReport = lambda progress, summary: None) -> CurationResult:
+    """
+    Make the 4D episodes of recordings, as far as they are not there.
+
+    A recording counts as done where the file, the settings, the depth model and this package are
+    the same as when it was made. One that is left out is not tried again then, but for one that
+    took its process with it.
+
+    :param sources: files, folders of them, or names of bundled episodes.
+    :param pool: where they are made.
+    :param report: called with how far it is, at the beginning and after each recording.
+    :raises DatasetError: no recording is found, or the folder cannot be written to or holds others.
+    :raises ConfigurationError: settings mean nothing, or the depth model cannot be loaded.
+    :raises CalibrationError: the file of extrinsics cannot be read.
+    """
+    settings.check()
+    model = load_backend(settings.depth_backend, settings.depth_model,
+                         settings.depth_quantity).fingerprint if settings.depth_model else ''
+    if settings.extrinsics:
+        load_extrinsics(Path(settings.extrinsics))      # says what is wrong before all begins
+    paths = named(sources)
+    folder = CurationFolder(out, settings, model)
+    _clean(folder, paths, settings, model, pool)
+    summary, progress = CurationSummary(), JobProgress()
+
+    def told(so_far: JobProgress) -> None:
+        nonlocal progress
+        progress = so_far
+        report(so_far, summary)
+
+    try:
+        for job in run_jobs(_jobs(paths, out, settings, model), one_episode, out, settings=pool,
+                            retry=True, total=len(paths), name=LOG, progress=told):
+            if job.failure is not None and job.failure.why.startswith(UnwritableError.__name__):
+                raise DatasetError(job.failure.why.partition(': ')[2] + _GO_ON)
+            record = record_of(job, paths[job.key])
+            folder.set_apart(record)
+            summary.add(record, job.cpu_seconds)
+        index = out / 'index.html'
+        write_index(index, summary, settings)
+        _write_form(out, settings, summary, progress.done > progress.kept)
+    except (JobError, OSError) as error:
+        raise DatasetError(f'{out}: {error}{_GO_ON}') from error
+    return CurationResult(summary, progress.done - progress.kept, progress.seconds, index)
+
+
+_GO_ON = '; make room or choose another folder: the same command goes on from here'
+
+
+def _jobs(paths: Mapping[str, Path], out: Path, settings: CurationSettings, model: str
+          ) -> Iterator[Job]:
+    """Yield the job of each recording; what it depends on is read when its turn comes."""
+    for name, path in paths.items():
+        try:
+            lineage = lineage_of(settings, [path, *filter(None, [settings.extrinsics])]) | {
+                'depth_model': model}
+        except OSError as error:
+            lineage = {'unreadable': str(error)}
+        yield Job(name, CurationItem(name, str(path), str(out), settings, lineage), lineage)
+
+
+def _clean(folder: CurationFolder, paths: Mapping[str, Path], settings: CurationSettings,
+           model: str, pool: PoolSettings) -> None:
+    """
+    Remove clips of another lineage, and make those anew that somebody has removed.
+
+    The records of the latter are as they would be again.
+    """
+    last = {record.name: record for record in folder.records() if record.name in paths}
+    broken = []
+    for name, record in last.items():
+        job, = _jobs({name: paths[name]}, folder.path, settings, model)
+        if record.lineage != job.lineage:
+            folder.forget(record)
+        elif not folder.is_whole(record):
+            broken.append(job)
+    if broken:
+        with open_pool(one_episode, pool) as workers:
+            for result in workers.results(broken):
+                if result.failure is not None:
+                    raise DatasetError(result.failure.why)
+
+
+def _write_form(out: Path, settings: CurationSettings, summary: CurationSummary, is_new: bool
+                ) -> None:
+    """Write what is of all episodes together: the lists of the layout, or the LeRobot set."""
+    if not summary.clips:
+        return
+    if settings.form == 'robo4d':
+        write_lists(out / LAYOUT)
+    elif settings.form == 'lerobot' and (is_new or not (out / 'lerobot').is_dir()):
+        write_lerobot([out / EPISODES / f'{clip}.mcap' for clip in sorted(summary.clips)],
+                      out / 'lerobot')
+
+
+def named(sources: Iterable[str | Path]) -> dict[str, Path]:
+    """
+    Return name -> file of the recordings that are meant; a folder stands for all files in it.
+
+    The name is that of the file; where files of several folders are called alike, the folder's
+    comes before it.
+
+    :raises DatasetError: there is none, or two cannot be told apart.
+    """
+    files: dict[Path, None] = {}
+    for source in sources:
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            found = sorted(folder.glob('*.mcap')) or sorted(folder.glob('*/*.mcap'))
+            if not found:
+                raise DatasetError(f'{folder} has no episode (*.mcap); make some of a data set '
+                                   'with kinema4d import')
+            files |= dict.fromkeys(found)
+        else:
+            files[find_episode(source)] = None
+    if not files:
+        raise DatasetError('no recording is named')
+    alike = Counter(path.stem for path in files)
+    names: dict[str, Path] = {}
+    for path in files:
+        stem = path.stem if alike[path.stem] == 1 else f'{path.absolute().parent.name}_{path.stem}'
+        # the official scripts of Robo4D-200k take these words apart
+        name = re.sub(r'[^A-Za-z0-9_-]', '_', stem).replace('videos', 'vids').replace('mp4', 'm4')
+        if name in names:
+            raise DatasetError(f'{names[name]} and {path} would both be called {name}; give them '
+                               'names of their own')
+        names[name] = path
+    return names
