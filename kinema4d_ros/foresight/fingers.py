@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -163,8 +164,7 @@ class Fingers:
 
     def samples(self, frame: int, gap: float, steps: int = 5) -> np.ndarray:
         """Return a grid of points that fills the space between the fingers, (steps^3, 3) base."""
-        unit = (np.arange(steps) + 0.5) / steps
-        a, b, c = (axis.ravel() for axis in np.meshgrid(unit, unit, unit, indexing='ij'))
+        a, b, c = _lattice(steps)
         middle = 0.5 * (self.lower[frame] + self.upper[frame])
         low, high = self._low[frame], self._high[frame]
         local = (np.outer(middle + (a - 0.5) * gap, self.axis)
@@ -180,3 +180,10 @@ class Fingers:
     def middle_base(self, frame: int) -> np.ndarray:
         """Return the point half-way between the fingers, (3,) [m] base frame."""
         return self.samples(frame, float(self.gap[frame]), 1)[0]
+
+
+@lru_cache(maxsize=4)
+def _lattice(steps: int) -> tuple[np.ndarray, ...]:
+    """Return the coordinates of points that fill the unit cube, each (steps^3,)."""
+    unit = (np.arange(steps) + 0.5) / steps
+    return tuple(axis.ravel() for axis in np.meshgrid(unit, unit, unit, indexing='ij'))

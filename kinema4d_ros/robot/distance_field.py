@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numba
 import numpy as np
 from scipy import ndimage
 
+from kinema4d_ros.robot import field_lookup
 from kinema4d_ros.robot.mesh_file import default_cache_dir
 from kinema4d_ros.robot.point_cubes import PointCubes
 from kinema4d_ros.robot.shapes import LinkMesh
@@ -70,23 +68,11 @@ class DistanceFields:
         T_link_base = np.ascontiguousarray(np.linalg.inv(np.swapaxes(T_base_link, 0, 1)),
                                            np.float32)
 
-        def search(share: int) -> None:
-            for link, (field, near) in enumerate(zip(self._fields, found)):
-                _closest(cubes.points, gone, near, cubes.starts, cubes.centers, cubes.radii,
-                         T_link_base[link], *field, np.float32(self.reach), share, threads,
-                         distance[link], index[link])
-
-        found = [cubes.near(*_swept(field, T_base_link[:, link]))
-                 for link, field in enumerate(self._fields)]
-        threads = min(len(os.sched_getaffinity(0)), steps)
-        if threads == 1:
-            search(0)
-        else:
-            with ThreadPoolExecutor(threads - 1) as pool:
-                others = [pool.submit(search, share) for share in range(1, threads)]
-                search(0)
-                for other in others:
-                    other.result()
+        for link, field in enumerate(self._fields):
+            near = cubes.near(*_swept(field, T_base_link[:, link]))
+            field_lookup.closest(cubes.points, gone, near, cubes.starts, cubes.centers, cubes.radii,
+                                 T_link_base[link], *field, np.float32(self.reach), distance[link],
+                                 index[link])
         known = index >= 0
         index[known] = cubes.order[index[known]]
         return distance.T, index.T
@@ -109,8 +95,9 @@ class DistanceFields:
         T_link_base = np.ascontiguousarray(np.linalg.inv(np.swapaxes(T_base_link, 0, 1)),
                                            np.float32)
         for link, field in enumerate(self._fields):
-            _nearing(points, np.ascontiguousarray(gone, np.int32), T_link_base[link], *field,
-                     np.float32(self.reach), np.float32(least), distance[link], index[link])
+            field_lookup.nearing(points, np.ascontiguousarray(gone, np.int32), T_link_base[link],
+                                 *field, np.float32(self.reach), np.float32(least),
+                                 distance[link], index[link])
         return distance.T, index.T
 
     def depth_of(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
@@ -134,7 +121,8 @@ class DistanceFields:
             near = [np.zeros(1, np.int64)] * len(self._fields)
         found = np.full(len(points), np.inf, np.float32)
         for field, T, cubes in zip(self._fields, np.linalg.inv(T_base_link), near):
-            _each(points, cubes, starts, T.astype(np.float32), *field, np.float32(below), found)
+            field_lookup.each(points, cubes, starts, T.astype(np.float32), *field,
+                              np.float32(below), found)
         out = np.empty_like(found)
         out[order] = found
         return out
@@ -154,33 +142,43 @@ class DistanceFields:
             lattice = np.stack(np.meshgrid(*axes, indexing='ij'), -1).reshape(-1, 3) + low
             lattice = lattice.astype(np.float32)
             distance = np.full(len(lattice), np.inf, np.float32)
-            _each(lattice, np.zeros(1, np.int64), np.array([0, len(lattice)]),
-                  np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), distance)
+            field_lookup.each(
+                lattice, np.zeros(1, np.int64), np.array([0, len(lattice)]),
+                np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), distance)
             self._solid[key] = lattice[distance <= spacing / 2]
         return self._solid[key]
 
-    def surface_point(self, link: str, point_base: np.ndarray,
-                      T_base_link: np.ndarray) -> np.ndarray:
+    def surface_points(self, links: Sequence[str], points_base: np.ndarray,
+                       T_base_link: np.ndarray) -> np.ndarray:
         """
-        Return the point of a link's surface that is closest to a point within reach.
+        Return for each of N points within reach of a link the closest point of its surface.
 
         It follows the field's gradient, and is off by less than half a grid cell.
 
-        :param point_base: (3,) [m].
-        :param T_base_link: (4, 4) float64.
-        :return: (3,) float64 [m] base frame; the point itself where the field has no slope.
+        :param links: N names.
+        :param points_base: (N, 3) [m].
+        :param T_base_link: (N, 4, 4) float64.
+        :return: (N, 3) float64 [m] base frame; the point itself where the field has no slope.
         """
-        grid, low, step = self._fields[self.link_names.index(link)]
-        steps = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]) * step / 2
-        values = np.full(7, np.inf, np.float32)
-        local = np.linalg.solve(T_base_link, np.r_[point_base, 1.0])[:3]
-        _each((local + steps).astype(np.float32), np.zeros(1, np.int64), np.array([0, 7]),
-              np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), values)
-        slope = values[1:4].astype(np.float64) - values[4:]
-        length = np.linalg.norm(slope)
-        if not np.isfinite(length) or length < 1e-9:
-            return np.array(point_base, np.float64)
-        return T_base_link[:3, :3] @ (local - values[0] * slope / length) + T_base_link[:3, 3]
+        local = np.linalg.solve(T_base_link, np.pad(
+            points_base, ((0, 0), (0, 1)), constant_values=1.0)[..., None])[:, :3, 0]
+        values = np.full((len(links), 7), np.inf, np.float32)
+        sides = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]) / 2
+        for link in set(links):
+            grid, low, step = self._fields[self.link_names.index(link)]
+            of = [name == link for name in links]
+            around = (local[of, None] + sides * step).astype(np.float32).reshape(-1, 3)
+            found = np.full(len(around), np.inf, np.float32)
+            field_lookup.each(around, np.zeros(1, np.int64), np.array([0, len(around)]),
+                              np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf),
+                              found)
+            values[of] = found.reshape(-1, 7)
+        with np.errstate(invalid='ignore'):
+            slope = values[:, 1:4].astype(np.float64) - values[:, 4:]
+            length = np.linalg.norm(slope, axis=1, keepdims=True)
+            away = values[:, :1] * slope / length
+        foot = (T_base_link[:, :3, :3] @ (local - away)[..., None])[..., 0] + T_base_link[:, :3, 3]
+        return np.where(np.isfinite(length) & (length >= 1e-9), foot, points_base)
 
 
 def _field(mesh: LinkMesh, spacing: float, reach: float,
@@ -245,107 +243,3 @@ def _swept(field: tuple[np.ndarray, np.ndarray, np.float32], T_base_link: np.nda
     # What is looked up differs from the true distance by less than the diagonal of a cell or two.
     reach = np.abs(T_base_link[:, :3, :3]) @ (half - max(float(rim - 3 * step), 0.0)) + _ROUNDING
     return (centers - reach).min(0), (centers + reach).max(0)
-
-
-@numba.njit(cache=True, nogil=True)
-def _look_up(p: np.ndarray, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
-             spacing: float) -> np.float32:
-    """Return the distance at one point in the base frame, inf outside the grid."""
-    nx, ny, nz = grid.shape
-    x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
-    if not 0 <= x < nx - 1:
-        return np.float32(np.inf)
-    y = (T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3] - low[1]) / spacing
-    if not 0 <= y < ny - 1:
-        return np.float32(np.inf)
-    z = (T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3] - low[2]) / spacing
-    if not 0 <= z < nz - 1:
-        return np.float32(np.inf)
-    i, j, k = int(x), int(y), int(z)
-    fx, fy, fz = x - i, y - j, z - k
-    near = (grid[i, j, k] * (1 - fx) + grid[i + 1, j, k] * fx) * (1 - fy) \
-        + (grid[i, j + 1, k] * (1 - fx) + grid[i + 1, j + 1, k] * fx) * fy
-    far = (grid[i, j, k + 1] * (1 - fx) + grid[i + 1, j, k + 1] * fx) * (1 - fy) \
-        + (grid[i, j + 1, k + 1] * (1 - fx) + grid[i + 1, j + 1, k + 1] * fx) * fy
-    return np.float32(near * (1 - fz) + far * fz)
-
-
-@numba.njit(cache=True, nogil=True)
-def _least(p: np.ndarray, radius: float, T: np.ndarray, grid: np.ndarray, low: np.ndarray,
-           spacing: float) -> float:
-    """
-    Return what the points of a sphere are at least away, by the distance at its middle.
-
-    It is inf for a sphere outside of the grid, and -inf where its middle is outside.
-    """
-    nx, ny, nz = grid.shape
-    reach = radius / spacing
-    x = (T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3] - low[0]) / spacing
-    if x < -reach or x > nx - 1 + reach:
-        return np.inf
-    y = (T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3] - low[1]) / spacing
-    if y < -reach or y > ny - 1 + reach:
-        return np.inf
-    z = (T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3] - low[2]) / spacing
-    if z < -reach or z > nz - 1 + reach:
-        return np.inf
-    i, j, k = int(np.floor(x + 0.5)), int(np.floor(y + 0.5)), int(np.floor(z + 0.5))
-    if not (0 <= i < nx and 0 <= j < ny and 0 <= k < nz):
-        return -np.inf
-    # The corner is up to 0.87 cells from the middle, and what is looked up at a point is a mean of
-    # distances at corners that are up to 0.87 cells from it.
-    return grid[i, j, k] - radius - 1.75 * spacing
-
-
-@numba.njit(cache=True, nogil=True)
-def _closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.ndarray,
-             centers: np.ndarray, radii: np.ndarray, T_link_base: np.ndarray, grid: np.ndarray,
-             low: np.ndarray, spacing: float, reach: float, first: int, stride: int,
-             distance: np.ndarray, index: np.ndarray) -> None:
-    """
-    Fill in every `stride`-th time from `first` on; of the cubes, only `near` are looked at.
-
-    A cube is passed over where its middle is so far from the link that none of its points can be
-    nearer than the nearest so far. To begin with, that is the nearest of the time before.
-    """
-    last = -1
-    for t in range(first, len(T_link_base), stride):
-        best, found = reach, -1
-        if last >= 0 and t < gone[last]:
-            value = _look_up(points[last], T_link_base[t], grid, low, spacing)
-            if value < best:
-                best, found = value, last
-        for cube in near:
-            if _least(centers[cube], radii[cube], T_link_base[t], grid, low, spacing) >= best:
-                continue
-            for n in range(starts[cube], starts[cube + 1]):
-                if t < gone[n]:
-                    value = _look_up(points[n], T_link_base[t], grid, low, spacing)
-                    if value < best:
-                        best, found = value, n
-        last = found
-        if found >= 0:
-            distance[t], index[t] = best, found
-
-
-@numba.njit(cache=True, nogil=True)
-def _nearing(points: np.ndarray, gone: np.ndarray, T_link_base: np.ndarray, grid: np.ndarray,
-             low: np.ndarray, spacing: float, reach: float, least: float, distance: np.ndarray,
-             index: np.ndarray) -> None:
-    """Fill in the closest of the points that are nearer by `least` than at time 0."""
-    for n in range(len(points)):
-        limit = min(reach, _look_up(points[n], T_link_base[0], grid, low, spacing) - least)
-        for t in range(1, min(gone[n], len(T_link_base))):
-            value = _look_up(points[n], T_link_base[t], grid, low, spacing)
-            if value < limit and value < distance[t]:
-                distance[t], index[t] = value, n
-
-
-@numba.njit(cache=True, nogil=True)
-def _each(points: np.ndarray, near: np.ndarray, starts: np.ndarray, T_link_base: np.ndarray,
-          grid: np.ndarray, low: np.ndarray, spacing: float, reach: float, out: np.ndarray) -> None:
-    for cube in near:
-        for n in range(starts[cube], starts[cube + 1]):
-            value = _look_up(points[n], T_link_base, grid, low, spacing)
-            if value < reach and value < out[n]:
-                out[n] = value

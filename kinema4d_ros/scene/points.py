@@ -57,14 +57,26 @@ class ScenePoints:
         :param closed: the same with small gaps in surfaces filled, to tell what is a surface.
         :param age: (H, W) float32 [s].
         """
-        points, pixels, low, high = _surface_points(
-            depth, closed, camera.fx, camera.fy, camera.cx, camera.cy,
-            np.ascontiguousarray(T_base_camera[:3], np.float64), settings.least_neighbours)
-        keep = _thinned(points, pixels, low, high, settings.voxel)
-        return cls(*_taken(points, pixels, keep, depth, age, np.float32(settings.depth_sigma),
-                           np.float32(settings.depth_sigma_square),
-                           np.float32(settings.calibration_sigma ** 2),
-                           np.float32(settings.mesh_sigma ** 2)))
+        rays = ((np.arange(camera.width) - camera.cx) / camera.fx,
+                (np.arange(camera.height) - camera.cy) / camera.fy)
+        T = np.ascontiguousarray(T_base_camera[:3], np.float64)
+        surface, low, high = _surface(depth, closed, camera.fx, *rays, T,
+                                      settings.least_neighbours)
+        if not surface.any():
+            low = high = np.zeros(3, np.float32)
+        # Voxel and pixel share 62 bits; scenes of a hundred metres get larger voxels.
+        voxel, bits = settings.voxel, int(depth.size - 1).bit_length()
+        size = np.floor((high - low) / voxel).astype(np.int64) + 1
+        while float(np.prod(size.astype(np.float64))) >= 2.0 ** (62 - bits):
+            voxel *= 1.25
+            size = np.floor((high - low) / voxel).astype(np.int64) + 1
+        keys = _keys(depth, surface, *rays, T, low, np.float32(voxel), size, bits)
+        keys.sort()
+        return cls(*_first_of_each(keys, bits, depth, age, *rays, T,
+                                   np.float32(settings.depth_sigma),
+                                   np.float32(settings.depth_sigma_square),
+                                   np.float32(settings.calibration_sigma ** 2),
+                                   np.float32(settings.mesh_sigma ** 2)))
 
     @classmethod
     def joined(cls, parts: Sequence[ScenePoints]) -> ScenePoints:
@@ -97,21 +109,6 @@ class ScenePoints:
         """Return some of the points, (N,) bool."""
         return ScenePoints(self.points_base[keep], self.pixels[keep], self.sigma[keep],
                            self.age[keep], None if self.source is None else self.source[keep])
-
-
-def _thinned(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, high: np.ndarray,
-             voxel: float) -> np.ndarray:
-    """Return indices of one point per voxel, the first in the image; low, high: all points'."""
-    if not len(points):
-        return np.empty(0, int)
-    # Voxel and point share 63 bits; scenes of a hundred metres get larger voxels.
-    size = np.floor((high - low) / voxel).astype(np.int64) + 1
-    while float(np.prod(size.astype(np.float64))) * len(points) >= 2.0 ** 62:
-        voxel *= 1.25
-        size = np.floor((high - low) / voxel).astype(np.int64) + 1
-    keys = _keys(points, pixels, low, np.float32(voxel), size)
-    keys.sort()
-    return _first_of_each(keys, len(points))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -177,105 +174,103 @@ def without_known(depth: np.ndarray, pinhole: np.ndarray, T_other_this: np.ndarr
     return left
 
 
+@numba.njit(cache=True, nogil=True, inline='always')
+def _point(z: float, x: float, y: float, T: np.ndarray) -> tuple[float, float, float]:
+    """Return the point at a depth on the ray (x, y, 1) of the camera, base frame, float32."""
+    far = np.float64(z)
+    x, y = x * z, y * z
+    return (np.float32(T[0, 0] * x + T[0, 1] * y + T[0, 2] * far + T[0, 3]),
+            np.float32(T[1, 0] * x + T[1, 1] * y + T[1, 2] * far + T[1, 3]),
+            np.float32(T[2, 0] * x + T[2, 1] * y + T[2, 2] * far + T[2, 3]))
+
+
 @numba.njit(cache=True, nogil=True)
-def _surface_points(depth: np.ndarray, closed: np.ndarray, fx: float, fy: float, cx: float,
-                    cy: float, T_base_camera: np.ndarray,
-                    least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _surface(depth: np.ndarray, closed: np.ndarray, fx: float, x: np.ndarray, y: np.ndarray,
+             T: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
-    Return points (N, 3) float32 [m] base, their pixels (N, 2) int32, and the box around them.
+    Return which pixels (H, W) see a surface, and the box (3,), (3,) float32 [m] around those.
 
     A single pixel between two surfaces ("flying") must not be an obstacle and is left out, but
     what `least` of its 8 neighbours see as well is one, however thin.
+
+    :param x: (W,) and `y` (H,) of the rays (x, y, 1) through the pixels.
+    :param T: (3, 4) float64 T_base_camera.
     """
-    height, width = depth.shape
-    points = np.empty((height * width, 3), np.float32)
-    pixels = np.empty((height * width, 2), np.int32)
+    surface = np.zeros(depth.shape, np.bool_)
     low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
-    count, T = 0, T_base_camera
-    for v in range(height):
-        for u in range(width):
+    for v in range(len(y)):
+        for u in range(len(x)):
             z = depth[v, u]
             if not np.isfinite(z):
                 continue
             tolerance = max(np.float32(SAME_SURFACE), np.float32(3.0) * z / np.float32(fx))
             if not _is_surface(closed, v, u, tolerance, least):
                 continue
-            x, y, far = (u - cx) / fx * z, (v - cy) / fy * z, np.float64(z)
-            for k in range(3):
-                points[count, k] = T[k, 0] * x + T[k, 1] * y + T[k, 2] * far + T[k, 3]
-                low[k] = min(low[k], points[count, k])
-                high[k] = max(high[k], points[count, k])
-            pixels[count, 0], pixels[count, 1] = v, u
-            count += 1
-    return points[:count], pixels[:count], low, high
+            surface[v, u] = True
+            a, b, c = _point(z, x[u], y[v], T)
+            low[0], low[1], low[2] = min(low[0], a), min(low[1], b), min(low[2], c)
+            high[0], high[1], high[2] = max(high[0], a), max(high[1], b), max(high[2], c)
+    return surface, low, high
 
 
 @numba.njit(cache=True, nogil=True)
-def _taken(points: np.ndarray, pixels: np.ndarray, keep: np.ndarray, depth: np.ndarray,
-           age: np.ndarray, noise: np.float32, noise_square: np.float32, placed: np.float32,
-           meshes: np.float32) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _keys(depth: np.ndarray, surface: np.ndarray, x: np.ndarray, y: np.ndarray, T: np.ndarray,
+          low: np.ndarray, voxel: float, size: np.ndarray, bits: int) -> np.ndarray:
     """
-    Return what is known of the points to keep: places, pixels, standard deviations, ages.
-
-    :param noise: [m] of a depth, plus `noise_square` [1/m] times its square.
-    :param placed: [m^2] variance of the place of the camera, and `meshes` of the robot's.
-    """
-    count = len(keep)
-    places, at = np.empty((count, 3), np.float32), np.empty((count, 2), np.int32)
-    sigma, old = np.empty(count, np.float32), np.empty(count, np.float32)
-    for n in range(count):
-        index = keep[n]
-        v, u = pixels[index, 0], pixels[index, 1]
-        for k in range(3):
-            places[n, k] = points[index, k]
-        at[n, 0], at[n, 1] = v, u
-        z = depth[v, u]
-        own = noise + noise_square * (z * z)
-        sigma[n] = np.sqrt(own * own + placed + meshes)
-        old[n] = age[v, u]
-    return places, at, sigma, old
-
-
-@numba.njit(cache=True, nogil=True)
-def _keys(points: np.ndarray, pixels: np.ndarray, low: np.ndarray, voxel: float,
-          size: np.ndarray) -> np.ndarray:
-    """
-    Return the voxels of points, each times the number of points and plus its point, (M,) int64.
+    Return the voxels of points, each followed by the `bits` of its pixel, (M,) int64.
 
     So they sort by voxel, and within one by place in the image. Left out are points in the same
     voxel as the pixel to the left or the one above, which is what most are.
     """
-    keys = np.empty(len(points), np.int64)
-    width = pixels[:, 1].max() + 2
-    above, here = np.full(width, -1, np.int64), np.full(width, -1, np.int64)
-    count, row = 0, np.int64(-1)
-    for n in range(len(points)):
-        v, u = pixels[n, 0], pixels[n, 1]
-        if v != row:
-            above, here = here, above
-            if v != row + 1:
-                above[:] = -1
-            here[:] = -1
-            row = np.int64(v)
-        key = np.int64(0)
-        for k in range(3):
-            key = key * size[k] + np.int64(np.floor((points[n, k] - low[k]) / voxel))
-        here[u + 1] = key          # shifted by one, so that there is a left of the first
-        if key != above[u + 1] and key != here[u]:
-            keys[count] = key * len(points) + n
-            count += 1
+    height, width = depth.shape
+    keys = np.empty(height * width, np.int64)
+    above, here = np.full(width, -1, np.int64), np.empty(width, np.int64)
+    count = 0
+    for v in range(height):
+        for u in range(width):      # on its own, so that it is computed many at a time
+            a, b, c = _point(depth[v, u], x[u], y[v], T)
+            key = (np.int64(np.floor((a - low[0]) / voxel)) * size[1]
+                   + np.int64(np.floor((b - low[1]) / voxel))) * size[2] \
+                + np.int64(np.floor((c - low[2]) / voxel))
+            here[u] = key if surface[v, u] else -1
+        left = np.int64(-1)
+        for u in range(width):
+            key = here[u]
+            if key != left and key != above[u] and key >= 0:
+                keys[count] = (key << bits) + v * width + u
+                count += 1
+            left = key
+        above, here = here, above
     return keys[:count]
 
 
 @numba.njit(cache=True, nogil=True)
-def _first_of_each(keys: np.ndarray, points: int) -> np.ndarray:
-    """Return the first point of each voxel, of sorted keys as `_keys` makes them."""
-    first = np.empty(len(keys), np.int64)
-    count, last = 0, np.int64(-1)
+def _first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarray, x: np.ndarray,
+                   y: np.ndarray, T: np.ndarray, noise: np.float32, noise_square: np.float32,
+                   placed: np.float32, meshes: np.float32
+                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Return places, pixels, standard deviations and ages of the first point in each voxel.
+
+    :param keys: as `_keys` makes them, sorted.
+    :param noise: [m] of a depth, plus `noise_square` [1/m] times its square.
+    :param placed: [m^2] variance of the place of the camera, and `meshes` of the robot's.
+    """
+    most, width = len(keys), len(x)
+    places, at = np.empty((most, 3), np.float32), np.empty((most, 2), np.int32)
+    sigma, old = np.empty(most, np.float32), np.empty(most, np.float32)
+    n, last = 0, np.int64(-1)
     for key in keys:
-        voxel = key // points
-        if voxel != last:
-            first[count] = key - voxel * points
-            count += 1
-            last = voxel
-    return first[:count]
+        if key >> bits == last:
+            continue
+        last = key >> bits
+        pixel = np.int32(key - (last << bits))
+        v, u = pixel // np.int32(width), pixel % np.int32(width)
+        z = depth[v, u]
+        places[n, 0], places[n, 1], places[n, 2] = _point(z, x[u], y[v], T)
+        at[n, 0], at[n, 1] = v, u
+        own = noise + noise_square * (z * z)
+        sigma[n] = np.sqrt(own * own + placed + meshes)
+        old[n] = age[v, u]
+        n += 1
+    return places[:n], at[:n], sigma[:n], old[:n]

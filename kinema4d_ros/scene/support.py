@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import cv2
+import numba
 import numpy as np
 
 _CELL = 0.004       # [m]
@@ -31,13 +32,10 @@ class HeightMap:
         :param center: (2,) [m] base frame, middle of the map.
         :param reach: [m] half the side of the map.
         """
-        points = points[np.isfinite(points[:, 2])]
-        self._origin = np.asarray(center) - reach
+        self._origin = np.asarray(center, np.float64) - reach
         side = int(np.ceil(2 * reach / _CELL))
-        cell = np.floor((points[:, :2] - self._origin) / _CELL).astype(int)
-        inside = ((cell >= 0) & (cell < side)).all(1)
         heights = np.full((side, side), -np.inf, np.float32)
-        np.maximum.at(heights, (cell[inside, 1], cell[inside, 0]), points[inside, 2])
+        _raise(heights, np.ascontiguousarray(points, np.float64), self._origin, _CELL)
         self.heights = _filled(heights)
         self._seen = np.isfinite(_grown_lowest(_grown_lowest(heights)))
 
@@ -74,6 +72,19 @@ class HeightMap:
                     and cv2.pointPolygonTest(cv2.convexHull(carrying), middle, False) >= 0:
                 return float(np.median(heights[np.floor(heights / _STEP) == step]))
         return float(np.median(heights)) if len(heights) else float('nan')
+
+
+@numba.njit(cache=True, nogil=True)
+def _raise(heights: np.ndarray, points: np.ndarray, origin: np.ndarray, cell: float) -> None:
+    """Raise the cells (Y, X) of a grid to the highest of the points (N, 3) in each; NaN: not."""
+    rows, columns = heights.shape
+    for n in range(len(points)):
+        column = np.floor((points[n, 0] - origin[0]) / cell)
+        row = np.floor((points[n, 1] - origin[1]) / cell)
+        if 0 <= row < rows and 0 <= column < columns:
+            height = np.float32(points[n, 2])
+            if heights[int(row), int(column)] < height < np.inf:
+                heights[int(row), int(column)] = height
 
 
 def _filled(heights: np.ndarray) -> np.ndarray:

@@ -267,7 +267,7 @@ def test_the_nearest_point_on_a_box(world, point, on_surface):
     place = np.eye(4)
     place[:3, :3], place[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], (1, 2, 3)
     moved = place[:3, :3] @ point + place[:3, 3]
-    found = world[1].surface_point('hand', moved, place)
+    found = world[1].surface_points(['hand'], moved[None], place[None])[0]
     np.testing.assert_allclose(place[:3, :3].T @ (found - place[:3, 3]), on_surface, atol=1e-3)
 
 

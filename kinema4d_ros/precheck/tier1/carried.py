@@ -11,9 +11,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from kinema4d_ros.foresight import MovingBody, Story
-from kinema4d_ros.foresight.hull import depth_in, GRID
+from kinema4d_ros.foresight.hull import GRID
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
+from kinema4d_ros.precheck.tier1.hull_depth import deepest_points
 from kinema4d_ros.precheck.tier1.penetration import with_penetration
 from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.scene import Scene, ScenePoints
@@ -110,29 +111,17 @@ def hull_track(scene: ScenePoints, robot: RobotRollout, moving: MovingBody,
     frames = _carried_frames(robot, moving)
     if not len(frames):
         return HullTrack(frames, np.empty(0), np.empty(0), np.empty((0, 3)))
-    points = scene.points_base.astype(np.float64)
     center = body.vertices.mean(0)
     radius = float(np.linalg.norm(body.vertices - center, axis=1).max()) + GRID
-    before = poses[frames[0] - 1]
-    at_first = np.zeros(len(points))
-    near = _around(scene, body.moved(center, before), radius)
-    depth = depth_in(points[near], planes, before)
-    at_first[near] = np.where(depth <= GRID, np.minimum(depth, -GRID), 0.0)
-    distance = np.full(len(frames), np.inf)
+    least = np.full(len(frames), -np.inf)
+    if np.isfinite(above):
+        least = above + np.array([body.moved(body.vertices, poses[frame])[:, 2].min()
+                                  for frame in frames])
+    distance, index = deepest_points(scene, planes, (center, radius), poses[frames],
+                                     poses[frames[0] - 1], gone, frames, least)
+    known = index >= 0
     sigma, place = np.full(len(frames), np.nan), np.full((len(frames), 3), np.nan)
-    for number, frame in enumerate(frames):
-        near = _around(scene, body.moved(center, poses[frame]), radius)
-        near = near[frame < gone[near]]
-        if np.isfinite(above):
-            lowest = body.moved(body.vertices, poses[frame])[:, 2].min()
-            near = near[points[near, 2] > lowest + above]
-        if not len(near):
-            continue
-        depth = depth_in(points[near], planes, poses[frame]) - at_first[near]
-        deepest = int(depth.argmin())
-        distance[number] = depth[deepest]
-        sigma[number] = scene.sigma[near[deepest]]
-        place[number] = points[near[deepest]]
+    sigma[known], place[known] = scene.sigma[index[known]], scene.points_base[index[known]]
     return HullTrack(frames, distance, sigma, place)
 
 
@@ -213,12 +202,6 @@ def _dragged(track: HullTrack, robot: RobotRollout, moving: MovingBody) -> Findi
 def carrier(robot: RobotRollout, moving: MovingBody) -> str:
     """Return the link that carries a body."""
     return robot.hand.palm_link if moving.held is None else moving.held.link
-
-
-def _around(scene: ScenePoints, center: np.ndarray, radius: float) -> np.ndarray:
-    """Return the indices of the scene's points in a ball."""
-    near = scene.cubes.within(center - radius, center + radius)
-    return near[np.linalg.norm(scene.points_base[near] - center, axis=1) <= radius]
 
 
 def _carried_frames(robot: RobotRollout, moving: MovingBody) -> np.ndarray:

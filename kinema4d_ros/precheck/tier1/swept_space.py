@@ -49,6 +49,8 @@ class SweptSpace:
     names: tuple[str, ...]              # of the links, and of what they carry
     _points: Sequence[np.ndarray]       # of each (N, 3) float32 [m], its own frame
     _poses: Sequence[np.ndarray]        # of each (T, 4, 4) float32
+    #: of each the voxels (V,) of the flat grid that it enters, and in which frame it first does
+    _visits: Sequence[tuple[np.ndarray, np.ndarray]]
 
     @classmethod
     def of(cls, scene: Scene, robot: RobotRollout, fields: DistanceFields,
@@ -83,13 +85,16 @@ class SweptSpace:
         if not any(map(len, points)):
             low = high = np.zeros(3)
         low, voxel, size = _grid(low - around, high + around)
-        swept = np.zeros(tuple(size), np.uint8)
-        for name, solid, T in zip(names, points, poses):
-            _mark(solid, T[:1], low, voxel, np.uint8(_START), swept)
-            if name in roles:
-                _mark(solid, T, low, voxel, np.uint8(roles[name]), swept)
+        swept, last = np.zeros(tuple(size), np.uint8), np.full(np.prod(size), -1, np.int32)
+        visits = []
+        for number, (name, solid, T) in enumerate(zip(names, points, poses)):
+            voxels, frames = _visits(np.ascontiguousarray(solid.T), T if name in roles else T[:1],
+                                     low, voxel, size, number, last)
+            visits.append((voxels, frames))
+            swept.reshape(-1)[voxels[frames == 0]] |= _START
+            swept.reshape(-1)[voxels] |= roles.get(name, 0)
         knowledge, age = _known(scene, swept, low, voxel, free)
-        return cls(low, voxel, swept, knowledge, age, names, points, poses)
+        return cls(low, voxel, swept, knowledge, age, names, points, poses, visits)
 
     @cached_property
     def distance(self) -> np.ndarray:
@@ -113,10 +118,9 @@ class SweptSpace:
         :param name: of the link or load.
         :param where: (X, Y, Z) bool.
         """
-        link = self.names.index(name)
-        count, first = _enter(self._points[link], self._poses[link], self.low, self.voxel,
-                              where.copy())
-        return int(count), int(first)
+        voxels, frames = self._visits[self.names.index(name)]
+        entered = frames[where.reshape(-1)[voxels]]
+        return len(entered), int(entered[0]) if len(entered) else -1
 
 
 def _filled(load: Load) -> np.ndarray:
@@ -169,44 +173,37 @@ def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.nda
 
 
 @numba.njit(cache=True, nogil=True)
-def _voxel_of(point: np.ndarray, T: np.ndarray, low: np.ndarray, voxel: float
-              ) -> tuple[int, int, int]:
-    """Return the indices of the voxel of the grid from `low` on that a point at a pose is in."""
-    x, y, z = point
-    return (int((T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel),
-            int((T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel),
-            int((T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel))
+def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
+            size: np.ndarray, number: int, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return the voxels (V,) that hold one of the points (3, N) at one of the poses (T, 4, 4).
 
+    They are given as places in the flat grid, in order of the frames (V,) that they are first
+    entered in.
 
-@numba.njit(cache=True, nogil=True)
-def _mark(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float, bit: int,
-          swept: np.ndarray) -> None:
-    """Set a bit in the voxels that hold one of the points (N, 3) at one of the poses (T, 4, 4)."""
-    nx, ny, nz = swept.shape
+    :param last: (X * Y * Z,) the number of the body that was in each voxel last; changed.
+    """
+    nx, ny, nz = size[0], size[1], size[2]
+    voxels, frames = np.empty(len(last), np.int32), np.empty(len(last), np.int32)
+    place = np.empty(points.shape[1], np.int32)
+    count = 0
     for t in range(len(poses)):
         T = poses[t]
-        for n in range(len(points)):
-            i, j, k = _voxel_of(points[n], T, low, voxel)
-            if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz:
-                swept[i, j, k] |= bit
-
-
-@numba.njit(cache=True, nogil=True)
-def _enter(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
-           where: np.ndarray) -> tuple[int, int]:
-    """Return how many voxels of `where` (emptied) are entered, and in which frame the first is."""
-    nx, ny, nz = where.shape
-    count, first = 0, -1
-    for t in range(len(poses)):
-        T = poses[t]
-        for n in range(len(points)):
-            i, j, k = _voxel_of(points[n], T, low, voxel)
-            if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and where[i, j, k]:
-                where[i, j, k] = False
+        for n in range(len(place)):       # on its own, so that it is computed many at a time
+            x, y, z = points[0, n], points[1, n], points[2, n]
+            a = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel
+            b = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel
+            c = (T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel
+            inside = (a > -1) & (a < nx) & (b > -1) & (b < ny) & (c > -1) & (c < nz)
+            at = (np.int32(a) * np.int32(ny) + np.int32(b)) * np.int32(nz) + np.int32(c)
+            place[n] = at if inside else -1
+        for n in range(len(place)):
+            at = place[n]
+            if at >= 0 and last[at] != number:
+                last[at] = number
+                voxels[count], frames[count] = at, t
                 count += 1
-                if first < 0:
-                    first = t
-    return count, first
+    return voxels[:count].copy(), frames[:count].copy()
 
 
 @numba.njit(cache=True, nogil=True)

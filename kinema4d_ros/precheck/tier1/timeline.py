@@ -71,9 +71,8 @@ def timeline_of(tracks: Sequence[tuple[str, Track]], fields: DistanceFields,
     frames = np.unique(np.r_[even, nearest.argmin()])
     names = tuple(tracks[of[t]][0] for t in frames)
     points = np.array([tracks[of[t]][1].point_base[t] for t in frames], np.float64)
-    on_robot = np.array([
-        fields.surface_point(name, point, tracks[of[t]][1].T_base_link[t])
-        for name, point, t in zip(names, points, frames)])
+    on_robot = fields.surface_points(
+        names, points, np.array([tracks[of[t]][1].T_base_link[t] for t in frames]))
     return Timeline(tracks[0][1].times[frames], nearest[frames],
                     np.array([tracks[of[t]][1].sigma[t] for t in frames], np.float64), names,
                     points, on_robot)
