@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kinema4d_ros as k4d
+from kinema4d_ros.on_demand import shown
 
 SOURCE = Path(k4d.__file__)
 
@@ -65,3 +66,28 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = k4d.Simulater
     with pytest.raises(ImportError):
         exec('from kinema4d_ros import Simulater')
+
+
+FACES = sorted(str(path.parent.relative_to(SOURCE.parents[1])).replace('/', '.')
+               for path in SOURCE.parent.rglob('__init__.py')
+               if 'on_demand(__name__)' in path.read_text())
+
+
+@pytest.mark.parametrize('name', FACES)
+def test_the_face_of_a_room_shows_what_it_says(name):
+    room = importlib.import_module(name)
+    told = shown(name)
+    modules = {path.stem for path in Path(room.__file__).parent.iterdir()} - {'__init__'}
+    assert told.keys() <= set(room.__all__)
+    assert told.keys() & modules == set(), 'once such a module is imported, it hides the name'
+    for each in room.__all__:
+        value = getattr(room, each)
+        assert not hasattr(value, '__path__') and not hasattr(value, '__spec__')
+        if each in told:
+            assert value is getattr(importlib.import_module(told[each]), each)
+    with pytest.raises(AttributeError, match='has no attribute'):
+        _ = room.Misspelt
+
+
+def test_rooms_have_such_faces():
+    assert {'kinema4d_ros.robot', 'kinema4d_ros.precheck', 'kinema4d_ros.scene'} <= set(FACES)

@@ -10,8 +10,6 @@ from array import array as byte_array
 
 import cv2
 import numpy as np
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -21,8 +19,6 @@ from kinema4d_ros.errors import ObservationError
 __all__ = ['array_to_image', 'check_size', 'compressed_depth_message', 'compressed_message',
            'compressed_to_array', 'depth_to_metres', 'fill', 'image_to_array', 'rgb_image']
 
-# PIL's readers of one format read the header only, and leave the limit of the size to us.
-_READERS = {b'\xff\xd8\xff': JpegImageFile, b'\x89PNG\r\n\x1a\n': PngImageFile}
 
 
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
@@ -185,8 +181,13 @@ def _decode(data: memoryview | byte_array[int]) -> np.ndarray:
 
 def _check_header(encoded: np.ndarray) -> None:
     """Refuse what is neither JPEG nor PNG, and a size that no camera makes, before unpacking."""
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+
+    # These readers of one format read the header only, and leave the limit of the size to us.
+    readers = {b'\xff\xd8\xff': JpegImageFile, b'\x89PNG\r\n\x1a\n': PngImageFile}
     start = encoded[:8].tobytes()
-    reader = next((kind for magic, kind in _READERS.items() if start.startswith(magic)), None)
+    reader = next((kind for magic, kind in readers.items() if start.startswith(magic)), None)
     if reader is None:
         raise ObservationError(
             f'compressed image starts with {start[:4].hex(" ") or "nothing"}; only JPEG and PNG '

@@ -8,7 +8,6 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
 
 from kinema4d_ros.errors import CameraError, EpisodeError
 from kinema4d_ros.robot.transforms import rpy, transform_from_quaternion
@@ -118,6 +117,7 @@ def _between(frame: str, stamps: list[int], poses: list[np.ndarray], stamp_ns: i
     share = float(np.clip((stamp_ns - times[low]) / (times[high] - times[low]), 0.0, 1.0))
     T = np.eye(4)
     T[:3, 3] = (1 - share) * first[:3, 3] + share * last[:3, 3]
+    from scipy.spatial.transform import Rotation, Slerp
     turns = Rotation.from_matrix(np.stack([first[:3, :3], last[:3, :3]]))
     T[:3, :3] = Slerp([0.0, 1.0], turns)(share).as_matrix()
     return T

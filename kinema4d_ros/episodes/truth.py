@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from kinema4d_ros.errors import EpisodeError
 
@@ -32,6 +31,7 @@ class TrueClearance:
 
         :param before: [s] what it was meant to carry counts as an obstacle up to this time.
         """
+        from scipy.interpolate import PchipInterpolator
         chosen = [number for number, name in enumerate(self.link_names) if name in links]
         found = np.full(np.shape(times), np.inf)
         for table, until in ((self.to_scene, np.inf), (self.to_carried, before)):

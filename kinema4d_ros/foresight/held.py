@@ -14,7 +14,8 @@ from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers
 from kinema4d_ros.foresight.recognition import (Agreement, agreement, is_seen_free, recognised,
                                                  refitted)
-from kinema4d_ros.foresight.story import GraspSettings, Story
+from kinema4d_ros.foresight.grasp_settings import GraspSettings
+from kinema4d_ros.foresight.story import Story
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, Gripper, HeldObject, HeldSource, RobotRollout
 

@@ -7,46 +7,25 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.foresight import can_grasp, Fingers
-from kinema4d_ros.ledger.entry import End, LedgerEntry, Origin
-from kinema4d_ros.ledger.joints import executed, follow, JointHistory
+from kinema4d_ros.ledger.entry import LedgerEntry, Origin
+from kinema4d_ros.ledger.joints import executed, follow
 from kinema4d_ros.ledger.limits import judged, LedgerLimits
+from kinema4d_ros.ledger.motions import PredictedMotion, SeenMotion
 from kinema4d_ros.ledger.prediction import held_at_end, is_loose, kind_of, places_of
 from kinema4d_ros.ledger.scene import compare_scenes
 from kinema4d_ros.precheck import CameraCheck, PrecheckSettings
 from kinema4d_ros.precheck.look import Look
 from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.robot import Robot
-from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.robot.distances import REACH
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import JointTrajectory, Observation, StartState, Verdict
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedMotion:
-    """A motion as it was judged."""
-
-    observation: Observation
-    trajectory: JointTrajectory
-    verdict: Verdict
-    start: StartState = field(default_factory=StartState)
-    rollout_id: str = ''
-
-
-@dataclass(frozen=True, eq=False)
-class SeenMotion:
-    """What was seen of a motion when it was executed."""
-
-    history: JointHistory
-    after: Observation | None       # once it had ended; None where no camera saw that
-    ended: End = End.DONE
-    why_not_seen: str = ''          # why there is no `after`
+from kinema4d_ros.types import JointTrajectory, Observation
 
 
 class Comparer:

@@ -11,10 +11,11 @@ import numpy as np
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import LedgerError
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
-from kinema4d_ros.ledger.comparison import Comparer, SeenMotion, PredictedMotion
+from kinema4d_ros.ledger.comparison import Comparer
 from kinema4d_ros.ledger.entry import LedgerEntry, Origin
 from kinema4d_ros.ledger.joints import JointHistory
 from kinema4d_ros.ledger.limits import LedgerLimits
+from kinema4d_ros.ledger.motions import PredictedMotion, SeenMotion
 from kinema4d_ros.precheck import PrecheckSettings
 
 _LEAST_SHARE = 0.9      # of the trajectory that a recording must show

@@ -6,16 +6,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.camera import pointmap_from_depth
-from kinema4d_ros.foresight import Hold, Story
-from kinema4d_ros.precheck.tier1.clearance import Clearance
-from kinema4d_ros.scene import Scene, SceneView
-from kinema4d_ros.scene.segment import find_object
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, Severity,
                                 WorldEvent)
+
+if TYPE_CHECKING:      # who only reads outcomes needs nothing of what foresees them
+    from kinema4d_ros.foresight import Story
+    from kinema4d_ros.precheck.tier1.clearance import Clearance
+    from kinema4d_ros.scene import Scene, SceneView
 
 _AROUND = 0.01      # [m] scene pixels this close to a contact are what is touched
 _FEWEST = 4         # pixels
@@ -73,6 +74,7 @@ def event_finding(event: WorldEvent) -> Finding:
 def foresee_outcome(story: Story | None, scene: Scene,
                     clearance: Clearance) -> Outcome:
     """Return what the fingers do by the story, and what the robot pushes on its way."""
+    from kinema4d_ros.foresight import Hold
     swept = swept_objects(scene, clearance)
     if story is None:
         return Outcome(swept=swept, is_known=False)
@@ -93,6 +95,7 @@ def foresee_outcome(story: Story | None, scene: Scene,
 
 def _by_grips(story: Story) -> tuple[tuple[WorldEvent, ...], tuple[Finding, ...]]:
     """Return what happens where fingers do not hold all that they close on, and those doubts."""
+    from kinema4d_ros.foresight import Hold
     events, doubts = [], []
     for each in story.events:
         event, grip = each.event, None if each.body is None else story.grips.get(each.body)
@@ -146,6 +149,7 @@ def swept_objects(scene: Scene, clearance: Clearance, largest: float = 0.25
 
 def _points_of(view: SceneView) -> np.ndarray:
     """Return the measured point of each pixel of a view, (H, W, 3) float32 [m] base, NaN."""
+    from kinema4d_ros.camera import pointmap_from_depth
     points = pointmap_from_depth(view.measured_depth, view.seen.camera)
     T = view.seen.T_base_camera
     moved: np.ndarray = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
@@ -154,6 +158,7 @@ def _points_of(view: SceneView) -> np.ndarray:
 
 def _object_at(place: np.ndarray, points: np.ndarray, largest: float) -> np.ndarray | None:
     """Return the middle (3,) [m] of the object that a place is on, as one view sees it; or None."""
+    from kinema4d_ros.scene.segment import find_object
     with np.errstate(invalid='ignore'):
         touched = np.linalg.norm(points - place, axis=-1) <= _AROUND
     if touched.sum() < _FEWEST:

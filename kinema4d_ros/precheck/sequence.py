@@ -11,25 +11,27 @@ call the other two.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck.assessment import Assessment
 from kinema4d_ros.precheck.goals import Goal
-from kinema4d_ros.precheck.outcome import Outcome
-from kinema4d_ros.precheck.robot_checker import RobotChecker
 from kinema4d_ros.precheck.settings import Tier0Settings
 from kinema4d_ros.precheck.speed_scaling import speed_factor
 from kinema4d_ros.precheck.start_state import controller_start
 from kinema4d_ros.precheck.tier0.check import check_tier0
-from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.robot.trajectory_hash import trajectory_hash
 from kinema4d_ros.types import (Finding, FindingCode, JointTrajectory, Observation, PredictedFrame,
                                 Report, RobotRollout, Severity, silent, StartState, Verdict,
                                 WorldEvent)
+
+if TYPE_CHECKING:      # the node, which begins and concludes, needs nothing of what checks
+    from kinema4d_ros.precheck.outcome import Outcome
+    from kinema4d_ros.precheck.robot_checker import RobotChecker
+    from kinema4d_ros.precheck.tier2.future_check import FutureCheck
 
 _STOPPED = 0.005    # [m] what is pressed in deeper than this, as far as is known, stops the robot
 
@@ -189,6 +191,7 @@ def check_future(simulator: Predictor, checker: RobotChecker, observation: Obser
     :return: the check of the first prediction, the findings of all, and by seed the events of
         the other predictions of this motion.
     """
+    from kinema4d_ros.precheck.tier2.future_check import FutureCheck
     settings = checker.settings.tier2
 
     def look_at(motion: JointTrajectory, number: int,

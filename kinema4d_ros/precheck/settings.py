@@ -16,7 +16,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.foresight import GraspSettings
 from kinema4d_ros.precheck.dynamics_rules import DynamicsRules
 from kinema4d_ros.robot import JointLimitsFile
-from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.robot.distances import REACH
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.scene import SceneSettings
 from kinema4d_ros.types import AttachedObject, Finding, FindingCode, JointLimit, Severity

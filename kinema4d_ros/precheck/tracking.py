@@ -12,7 +12,7 @@ import numpy as np
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.robot import Robot, sample_trajectory, SampledMotion
-from kinema4d_ros.robot.distance_field import REACH
+from kinema4d_ros.robot.distances import REACH
 from kinema4d_ros.robot.tracking import TrackingModel
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
 

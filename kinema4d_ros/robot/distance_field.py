@@ -11,12 +11,12 @@ import numpy as np
 from scipy import ndimage
 
 from kinema4d_ros.robot import field_lookup
+from kinema4d_ros.robot.distances import REACH
 from kinema4d_ros.robot.mesh_file import default_cache_dir
 from kinema4d_ros.robot.point_cubes import PointCubes
 from kinema4d_ros.robot.shapes import LinkMesh
 
 SPACING = 0.005    # [m]
-REACH = 0.06       # [m] how far outside a link distances are known
 _MOST_CELLS = 2_000_000
 _ROUNDING = 1e-5   # [m] that poses in single precision are off by
 

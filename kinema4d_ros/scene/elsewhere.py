@@ -10,7 +10,8 @@ import numpy as np
 from scipy.ndimage import binary_erosion
 
 from kinema4d_ros.scene.knowledge import Knowledge
-from kinema4d_ros.scene.points import ScenePoints, SceneSettings
+from kinema4d_ros.scene.points import ScenePoints
+from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.scene.solids import surface_points
 from kinema4d_ros.scene.view import LIVE
 from kinema4d_ros.types import PointSource, SceneSource, SolidSource, VoxelSource

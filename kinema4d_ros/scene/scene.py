@@ -11,7 +11,8 @@ import numpy as np
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.scene.elsewhere import OtherScene
 from kinema4d_ros.scene.knowledge import joined, Knowledge
-from kinema4d_ros.scene.points import ScenePoints, SceneSettings
+from kinema4d_ros.scene.points import ScenePoints
+from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import Observation
 

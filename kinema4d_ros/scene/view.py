@@ -14,7 +14,8 @@ from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
                                          with_speckles_filled, without)
 from kinema4d_ros.camera.raster import pinhole_of
-from kinema4d_ros.scene.points import ScenePoints, SceneSettings, without_known
+from kinema4d_ros.scene.points import ScenePoints, without_known
+from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.types import CameraView
 
 LIVE = 1.0      # [s] a view older than this is memory, and not what is seen now

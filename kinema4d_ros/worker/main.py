@@ -36,7 +36,7 @@ from kinema4d_ros.worker.protocol import (Ended, Failed, Forget, FrameReady, Pre
                                           SetRobot, Survey, Surveyed, Work,
                                           WorkerSettings)
 from kinema4d_ros.worker.rollout_frame import RolloutFrame
-from kinema4d_ros.worker.tasks import run_task
+from kinema4d_ros.worker.tasks import run_task, seen_robots
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
@@ -136,15 +136,18 @@ class Worker:
 
     def _remember(self, message: Remember) -> None:
         """Add a look to the scene memory; a bad one must not end the process."""
+        seen = {}
         try:
             observation = message.observation
             checker = self._simulate().checker(self._settings)
             # Where a camera does not see the robot in its place, the robot would be remembered as
             # scene, and scene be taken for robot: it has no mask.
             self._scene.update(observation, checker.robot_masks(observation))
+            if message.compares:
+                seen = seen_robots(checker, observation)
         except Exception as error:
             print(f'worker: cannot remember the scene: {error}', file=sys.stderr)
-        self._pipe.send(Remembered())
+        self._pipe.send(Remembered(seen))
 
     def _survey(self, message: Survey) -> None:
         """Measure the free space around the robot; what fails is why there is none."""

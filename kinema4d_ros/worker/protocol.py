@@ -75,6 +75,7 @@ class Remember:
     """Look at the scene in between, so that what the robot hides later is known."""
 
     observation: Observation
+    compares: bool = False              # whether to tell how each camera sees the robot
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,21 @@ class RobotReady:
 
 
 @dataclass(frozen=True)
+class SeenRobot:
+    """How a camera with depth sees the robot, against where the robot should be."""
+
+    offset: float                       # [m] from where it should be to where it is seen
+    pixels: float                       # [px] the same in the image
+    sigma: float                        # [m] how well one look tells that
+    share: float                        # 0..1 of it that is seen anywhere near; NaN: not known
+    why_not: str | None                 # why the two say nothing about each other
+
+
+@dataclass(frozen=True)
 class Remembered:
     """A Remember was dealt with; the next may come."""
+
+    seen: Mapping[str, SeenRobot] = field(default_factory=dict)     # by camera, where asked for
 
 
 @dataclass(frozen=True)

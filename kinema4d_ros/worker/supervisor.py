@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
+from typing import Any
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings
@@ -23,8 +24,8 @@ from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, Wo
                                          WorkerHung, WorkerProcess, WorkerState)
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
                                           FromWorker, PredictionTask, Progress, Ready, Release,
-                                          Remember, Remembered, RobotReady, SetRobot, ToWorker,
-                                          Survey, Surveyed, WorkerSettings)
+                                          Remember, Remembered, RobotReady, SeenRobot, SetRobot,
+                                          Survey, Surveyed, ToWorker, WorkerSettings)
 
 _LONGEST_WAIT = 3600.0                  # [s] a poll takes no infinite timeout
 _BUG_RETRY_PERIOD = 0.1                 # [s] a bug may recur at once
@@ -70,7 +71,7 @@ class Supervisor:
         self._kill_at: float | None = None     # [s] monotonic
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
-        self._taking: Callable[[LocalClearance], None] | None = None     # while a look is answered
+        self._taking: Callable[[Any], None] | None = None     # while a look is answered
         self._ending, self.restarts = threading.Event(), 0
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
@@ -116,9 +117,11 @@ class Supervisor:
         """Whether a job would be done at once, or is being done: model and robot are loaded."""
         return self._robot_sent and self.state in (WorkerState.IDLE, WorkerState.BUSY)
 
-    def remember(self, observation: Observation) -> None:
-        """Show the worker the scene, if it is idle."""
-        self._call(lambda: self._show(Remember(observation)))
+    def remember(self, observation: Observation,
+                 take: Callable[[Mapping[str, SeenRobot]], None] | None = None) -> None:
+        """Show the worker the scene, if it is idle; `take` gets how each camera sees the robot."""
+        self._call(lambda: self._show(Remember(observation, take is not None),
+                                      take or (lambda _: None)))
 
     def survey(self, survey: Survey, take: Callable[[LocalClearance], None]) -> None:
         """Have free space measured, if it is idle; `take` is called in the supervisor's thread."""
@@ -251,8 +254,7 @@ class Supervisor:
         again, self._sent_observation = job.observation is self._sent_observation, job.observation
         self._send(job.work(self._memory, with_observation=not again))
 
-    def _show(self, look: Remember | Survey,
-              take: Callable[[LocalClearance], None] = lambda _: None) -> None:
+    def _show(self, look: Remember | Survey, take: Callable[[Any], None]) -> None:
         if self.is_idle and self._taking is None:     # they must not pile up
             self._taking = take
             self._send(look)
@@ -286,11 +288,9 @@ class Supervisor:
                     self._fail_jobs(error)
                 else:
                     self._set_state(WorkerState.IDLE, message.summary)
-            case Remembered():
+            case Remembered(found) | Surveyed(found) if (take := self._taking) is not None:
                 self._taking = None
-            case Surveyed(clearance) if (take := self._taking) is not None:
-                self._taking = None
-                guarded(lambda: take(clearance))
+                guarded(lambda: take(found))
             case Progress(number, stage, step, total):
                 if (job := self._live(number)) is not None:
                     self._notify(job, lambda sink: sink.on_progress(stage, step, total))

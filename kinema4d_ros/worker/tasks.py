@@ -8,7 +8,7 @@ from kinema4d_ros.precheck import Assessment, RobotChecker
 from kinema4d_ros.precheck.sequence import check, predict, Show
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, Report
-from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
+from kinema4d_ros.worker.protocol import CheckTask, PredictionTask, SeenRobot
 
 
 def run_task(assessment: Assessment, simulator: ShadowSimulator, checker: RobotChecker,
@@ -37,3 +37,19 @@ def run_task(assessment: Assessment, simulator: ShadowSimulator, checker: RobotC
     if assessment.fails and task.tells_background:
         assessment.backgrounds = {view.name: view.background for view in observation.views
                                   if view.background is not None}
+
+
+def seen_robots(checker: RobotChecker, observation: Observation) -> dict[str, SeenRobot]:
+    """
+    Return how each camera of an observation that has a depth image sees the robot, by its name.
+
+    That is what the precheck makes of the look, with the joints at the stamp of each view and by
+    the calibration of its camera; nothing is computed twice.
+    """
+    found = {}
+    for view in checker.look(observation).views:
+        if view.seen.depth is not None:
+            agreement = view.agreement
+            found[view.name] = SeenRobot(agreement.offset, agreement.pixels, agreement.shift_sigma,
+                                         agreement.share, agreement.why_not_compared())
+    return found

@@ -14,7 +14,10 @@ from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPu
 from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings
+from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import Observation
+from kinema4d_ros.worker.protocol import SeenRobot
+from kinema4d_ros.worker.tasks import seen_robots
 
 
 @pytest.fixture(scope='module')
@@ -36,11 +39,20 @@ def looks(arm, T_said, *, count=6, depth=True):
         for t in range(count)]
 
 
+def look(watch, observation, arm, told):
+    """Have a look compared as a worker does it, and the watch take that, where it asks for it."""
+    robot = arm.model.robot
+    take = watch.asks(observation, robot, told)
+    if take is not None:
+        with ShadowSimulator(robot, None) as simulator:
+            take(seen_robots(simulator.checker(told.precheck), observation))
+
+
 def watched(arm, T_said, depth=True, **values):
     """Return the status of the camera after some looks."""
     watch, told = DriftWatch(), settings(**values)
     for observation in looks(arm, T_said, depth=depth):
-        watch.look(observation, arm.model.robot, told)
+        look(watch, observation, arm, told)
     return list(watch.status())
 
 
@@ -72,8 +84,7 @@ def test_each_view_is_compared_with_the_joints_at_its_own_stamp(arm):
     for first, then in itertools.pairwise(seen):
         front = dataclasses.replace(first.view, name='front', joint_positions=first.joint_positions)
         side = dataclasses.replace(then.view, name='side', joint_positions=then.joint_positions)
-        watch.look(Observation(then.stamp_ns, (front, side), then.joint_positions),
-                   arm.model.robot, told)
+        look(watch, Observation(then.stamp_ns, (front, side), then.joint_positions), arm, told)
     for status in watch.status():
         assert float(value(status, 'offset [mm]')) < 2.0, status.message
         assert int(value(status, 'looks')) >= 4
@@ -82,7 +93,7 @@ def test_each_view_is_compared_with_the_joints_at_its_own_stamp(arm):
 def test_what_was_looked_at_or_is_left_out_is_no_new_look(arm):
     watch, first = DriftWatch(), looks(arm, TRUE, count=2)[1]
     for left_out in {}, {}, {'camera': 'is late: 0.8 s old'}:
-        watch.look(dataclasses.replace(first, left_out=left_out), arm.model.robot, settings())
+        look(watch, dataclasses.replace(first, left_out=left_out), arm, settings())
     status, = watch.status()
     assert value(status, 'looks') == '1'
     assert value(status, 'last look') == 'the camera is late: 0.8 s old'
@@ -93,8 +104,8 @@ def test_a_view_is_compared_by_the_calibration_of_its_camera(arm):
     sigmas = {'calibration_sigma': 1e-6, 'calibration_turn_sigma': 1e-6}
     own, general = DriftWatch(), DriftWatch()
     for seen in looks(arm, moved(TRUE, 20, 0.0), count=2):
-        own.look(seen.with_view(**sigmas), arm.model.robot, settings())
-        general.look(seen, arm.model.robot, settings(**{
+        look(own, seen.with_view(**sigmas), arm, settings())
+        look(general, seen, arm, settings(**{
             f'tier1.{key}': sigma for key, sigma in sigmas.items()}))
     (by_own,), (by_general,) = own.status(), general.status()
     assert value(by_own, 'offset [mm]') == value(by_general, 'offset [mm]')
@@ -103,7 +114,7 @@ def test_a_view_is_compared_by_the_calibration_of_its_camera(arm):
 def test_nothing_stays_of_what_is_cleared(arm):
     watch = DriftWatch()
     for observation in looks(arm, TRUE, count=2):
-        watch.look(observation, arm.model.robot, settings())
+        look(watch, observation, arm, settings())
     watch.clear()
     assert not list(watch.status())
 
@@ -114,6 +125,23 @@ def test_without_depth_it_says_so(arm):
     assert status.level == DiagnosticStatus.OK and value(status, 'offset [mm]') == 'unknown'
 
 
+def test_a_look_that_the_worker_could_not_use_is_said(arm):
+    watch, first = DriftWatch(), looks(arm, TRUE, count=1)[0]
+    assert watch.asks(first, arm.model.robot, settings()) is None      # the first is a period later
+    watch.asks(first, arm.model.robot, settings())({})
+    status, = watch.status()
+    assert value(status, 'last look') == 'the look could not be made use of'
+
+
+def test_what_a_worker_found_of_what_was_cleared_goes_nowhere(arm):
+    watch, (_, first) = DriftWatch(), looks(arm, TRUE, count=2)
+    watch.asks(first, arm.model.robot, settings())
+    take = watch.asks(first, arm.model.robot, settings())
+    watch.clear()
+    take({'camera': SeenRobot(0.02, 3.0, 0.001, 1.0, None)})
+    assert not list(watch.status())
+
+
 def test_no_period_is_no_look(arm):
     assert watched(arm, TRUE, drift_period=0.0) == []
     assert watched(arm, TRUE, drift_period=1000.0) == []
@@ -122,8 +150,8 @@ def test_no_period_is_no_look(arm):
 def test_another_robot_begins_anew(arm):
     watch, other = DriftWatch(), Arm()
     for observation in looks(arm, TRUE):
-        watch.look(observation, arm.model.robot, settings())
-    watch.look(looks(other, TRUE)[0], other.model.robot, settings())
+        look(watch, observation, arm, settings())
+    look(watch, looks(other, TRUE)[0], other, settings())
     status, = watch.status()
     assert value(status, 'looks') == '1'
 
@@ -132,9 +160,8 @@ def test_it_is_among_the_diagnostics(arm, ros_domain):
     with made() as graph:
         heard = graph.listen('/diagnostics', DiagnosticArray, 10)
         publisher = DiagnosticsPublisher(graph.node)
-        publisher.look_for_drift(looks(arm, TRUE, count=1)[0], None, settings())   # logged, no more
         for observation in looks(arm, TRUE, count=3):
-            publisher.look_for_drift(observation, arm.model.robot, settings())
+            look(publisher.drift, observation, arm, settings())
         graph.wait(lambda: graph.node.count_subscribers('/diagnostics') > 0, 'the listener')
         publisher.publish(diagnostics(graph.node, 'demo_arm', (), (), None, {}))
         graph.wait(lambda: heard, 'the diagnostics')

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / 'kinema4d_ros'
 
 #: what every room may use
-GROUND = {'types', 'errors', 'resources', 'serialization'}
+GROUND = {'types', 'errors', 'resources', 'serialization', 'on_demand'}
 #: room -> the rooms that it may use besides; none of them leads back
 ROOMS = {
     'errors': set(),
@@ -20,6 +20,7 @@ ROOMS = {
     'resources': set(),
     'serialization': set(),
     'jobs': set(),
+    'on_demand': set(),
     'robot': set(),
     'camera': set(),
     'scene': {'camera', 'robot'},

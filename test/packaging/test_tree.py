@@ -18,12 +18,15 @@ SHORT = {
     'bridge/parameters/watched.py': 'settings that threads read while parameters change',
     'diagnosis.py': 'what three rooms find, shared by them and nothing else',
     'episodes/libero/simulator.py': 'the one place that imports what is optional, and what it says',
+    'ledger/motions.py': 'what is compared, for a node that keeps it and compares nothing',
     'nodes/recorder/rosbags_compat.py': 'the only place that touches what rosbags keeps private',
     'precheck/numbers.py': 'how messages of every tier show a number beside its limit',
     'precheck/ranking.py': 'the one rule of preference, for node and plain Python',
+    'precheck/tier1/bands.py': 'for who draws distances, without the libraries that measure them',
     'resources.py': 'where the files of the package lie, for every room',
+    'robot/distances.py': 'a number for settings, without the libraries that measure distances',
     'robot/trajectory_hash.py': 'the identity that gate, precheck and nodes agree on',
-    'worker/tasks.py': 'what the process does, apart from how it is told',
+    'scene/settings.py': 'for who settles them, without the libraries that make scenes',
 }
 
 

@@ -37,6 +37,14 @@ def test_there_and_back(q):
     np.testing.assert_allclose(elementary(*rpy(R)), R, atol=3e-6)   # in gimbal lock no better
 
 
+@given(st.tuples(*[st.floats(-1e3, 1e3)] * 4).filter(lambda q: np.linalg.norm(q) > 1e-3))
+def test_it_is_scipys_to_the_last_bit(q):
+    R = Rotation.from_quat(q).as_matrix()
+    assert np.array_equal(transform_from_quaternion((0, 0, 0), q)[:3, :3], R)
+    for rotation in R, R.astype(np.float32):      # the second turns and stretches a little
+        assert quaternion(rotation) == tuple(Rotation.from_matrix(rotation).as_quat(canonical=True))
+
+
 @given(ANGLES)
 def test_rpy_agrees_with_elementary_rotations_and_scipy(angles):
     T = transform_from_rpy((1, 2, 3), angles)

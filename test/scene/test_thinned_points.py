@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.scene.points import ScenePoints, SceneSettings
+from kinema4d_ros.scene.points import ScenePoints
+from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(80, 60, 70.0, 70.0, 39.5, 29.5)

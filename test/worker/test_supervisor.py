@@ -224,7 +224,7 @@ def test_a_bug_in_the_supervisor_ends_jobs_with_the_reason_and_it_goes_on(runnin
     supervisor, log = running
     first = in_trouble(running, STUCK)
 
-    def bug(observation):
+    def bug(*_):
         raise ValueError('who wrote this?')
 
     monkeypatch.setattr(supervisor, '_show', bug)

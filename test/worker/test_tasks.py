@@ -18,7 +18,7 @@ from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (FindingCode, Observation, PinholeCamera, Severity, silent,
                                 StartState)
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
-from kinema4d_ros.worker.tasks import run_task
+from kinema4d_ros.worker.tasks import run_task, seen_robots
 
 FRAMES = 4
 
@@ -177,3 +177,13 @@ def test_tier_2_looks_at_the_very_frames_that_are_shown(simulator, robot, monkey
     assert shown == list(range(FRAMES))          # of the first only
     found, _ = predicted(simulator, robot, PredictionTask(GOOD, is_judged=True), PrecheckSettings())
     assert not [f for f in found.findings[2] if f.severity > Severity.INFO]
+
+
+def test_only_cameras_with_depth_tell_how_they_see_the_robot(simulator, robot):
+    """A wall where the robot should be: that is said of the camera, with its name."""
+    front = look(robot)
+    (name, seen), = seen_robots(simulator.checker(), front).items()
+    agreement = simulator.checker().look(front).agreement
+    assert name == front.view.name
+    assert (seen.why_not, seen.offset) == (agreement.why_not_compared(), agreement.offset)
+    assert seen_robots(simulator.checker(), front.with_view(depth=None)) == {}

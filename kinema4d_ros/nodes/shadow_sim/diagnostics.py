@@ -3,7 +3,6 @@
 """How shadow_sim does, as diagnostic_msgs; plain messages, so that no further package is needed."""
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -16,14 +15,11 @@ from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
 from kinema4d_ros.nodes.shadow_sim.readiness import (Readiness, READINESS, ROBOT_HASH,
                                                      SCENE_STAMP)
 from kinema4d_ros.nodes.shadow_sim.received import InputStatus
-from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
-from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Observation, Status
+from kinema4d_ros.types import Status
 from kinema4d_ros.worker.process import WorkerState
 from kinema4d_ros.worker.supervisor import Supervisor
 
 _STALE = 2.0   # [s] an input that was silent for so long is worth a warning
-_LOG_PERIOD = 60.0   # [s] between two logs that drift cannot be looked for
 _WORKER_LEVELS = {WorkerState.IDLE: DiagnosticStatus.OK, WorkerState.BUSY: DiagnosticStatus.OK,
                   WorkerState.STARTING: DiagnosticStatus.WARN}
 
@@ -36,17 +32,7 @@ class DiagnosticsPublisher:
         self._all = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._readiness = node.create_publisher(DiagnosticStatus, '~/readiness', qos.READINESS)
         self._last: tuple[object, ...] = ()
-        self._log = node.get_logger()
         self.drift = DriftWatch()
-
-    def look_for_drift(self, observation: Observation, robot: Robot,
-                       settings: ShadowSimSettings) -> None:
-        """Have `drift` look; nothing that goes wrong there ends what is done beside."""
-        try:
-            self.drift.look(observation, robot, settings)
-        except Exception:
-            self._log.error(f'cameras could not be compared with the robot:\n'
-                            f'{traceback.format_exc()}', throttle_duration_sec=_LOG_PERIOD)
 
     def publish(self, array: DiagnosticArray) -> None:
         """Publish what `diagnostics` returned, and how far cameras have drifted."""

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from kinema4d_ros.calibration import DriftHistory, DriftSample
-from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.camera.robot_agreement import robot_agreement
-from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
-from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
-from kinema4d_ros.types import CameraView, Observation
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.types import Observation
+from kinema4d_ros.worker.protocol import SeenRobot
 
 #: in the name of the status of each camera
 DRIFT = 'camera drift'
@@ -24,74 +21,65 @@ _LEAST_SHARE = 0.6     # of the compared pixels; less is no robot, and no drift
 
 
 class DriftWatch:
-    """Lays the drawn robot over what each camera measures, and keeps how far off it was."""
+    """Keeps how far each camera sees the robot from where it should be; workers measure that."""
 
     def __init__(self) -> None:
         """Make it, without a robot."""
         self._robot: Robot | None = None
-        self._renderer: RobotRenderer | None = None
-        self._kinematics: ForwardKinematics | None = None
         self._histories: dict[str, DriftHistory] = {}
         self._why_not: dict[str, str] = {}      # by camera
         self._next: float | None = None         # [s] monotonic, of the next look
 
     def clear(self) -> None:
         """Forget all: the clock jumped back, or the node is cleaned up."""
-        self._robot, self._renderer, self._kinematics = None, None, None
-        self._histories, self._why_not = {}, {}
+        self._robot, self._histories, self._why_not = None, {}, {}
 
-    def look(self, observation: Observation, robot: Robot, settings: ShadowSimSettings) -> None:
+    def asks(self, observation: Observation, robot: Robot, settings: ShadowSimSettings
+             ) -> Callable[[Mapping[str, SeenRobot]], None] | None:
         """
-        Look for the robot in each view with depth, where the last look is long enough ago.
+        Return what takes how each view of an observation sees the robot; None: it is not wanted.
 
-        Each view is compared as it was taken: with the joints at its stamp and by the calibration
-        of its camera. One that was looked at before, or that is there as what a camera that is
-        left out saw last, says nothing new.
+        It is where the last look is long enough ago. Each view is to be compared as it was taken:
+        with the joints at its stamp and by the calibration of its camera. One that was looked at
+        before, or that is there as what a camera that is left out saw last, says nothing new.
         """
         values, now = settings.values, time.monotonic()
         if self._next is None:
             self._next = now + values['drift_period']
         if values['drift_period'] <= 0 or now < self._next:
-            return
+            return None
         self._next = now + values['drift_period']
         if robot is not self._robot:
             self.clear()
-            try:
-                self._renderer = RobotRenderer(load_meshes(robot), robot.link_names)
-            except Kinema4DError:      # said where it matters: no verdict can be made
-                self._renderer = None
-            self._robot, self._kinematics = robot, ForwardKinematics(robot)
+            self._robot = robot
         # `clear` may be called meanwhile by others: what is found goes where nobody looks then
-        renderer, kinematics = self._renderer, self._kinematics
-        histories, why_not = self._histories, self._why_not
-        if renderer is None or kinematics is None:
-            return
+        histories, why_not, limit = self._histories, self._why_not, values['drift_limit']
+        stamps: dict[str, int] = {}
         for view in observation.views:
-            history = histories.setdefault(view.name, DriftHistory(values['drift_limit']))
-            history.limit = values['drift_limit']
+            history = histories.setdefault(view.name, DriftHistory(limit))
+            history.limit = limit
             stamp_ns = view.stamp_ns or observation.stamp_ns
             if view.name in observation.left_out:
                 why_not[view.name] = f'the camera {observation.left_out[view.name]}'
-                continue
-            if stamp_ns == history.newest_ns:
-                continue
-            if view.depth is None:
+            elif view.depth is None:
                 why_not[view.name] = 'the camera has no depth'
-                continue
-            positions = robot.configuration(observation.joints_of(view), strict=False)
-            drawn = renderer.render(kinematics(positions[None]), view.camera, view.T_base_camera)
-            found = robot_agreement(
-                view.depth, drawn.pointmap[0], drawn.link_id[0], robot.link_names, view.camera,
-                calibration=_calibration(view, values))
-            why = found.why_not_compared()
-            if why is None and found.share < _LEAST_SHARE:
-                why = (f'only {100 * found.share:.0f} % of the robot is seen within 8 cm of where '
-                       'it should be')
-            if why is not None:
-                why_not[view.name] = why
-                continue
-            why_not.pop(view.name, None)
-            history.add(DriftSample(stamp_ns, found.offset, found.pixels, found.shift_sigma))
+            elif stamp_ns != history.newest_ns:
+                stamps[view.name] = stamp_ns
+
+        def take(seen: Mapping[str, SeenRobot]) -> None:
+            for name, stamp_ns in stamps.items():
+                found = seen.get(name)
+                why = 'the look could not be made use of' if found is None else found.why_not
+                if found is not None and why is None and found.share < _LEAST_SHARE:
+                    why = (f'only {100 * found.share:.0f} % of the robot is seen within 8 cm of '
+                           'where it should be')
+                if found is None or why is not None:
+                    why_not[name] = why or ''
+                    continue
+                why_not.pop(name, None)
+                histories[name].add(DriftSample(stamp_ns, found.offset, found.pixels, found.sigma))
+
+        return take if stamps else None
 
     def status(self) -> Iterator[DiagnosticStatus]:
         """Yield one status for each camera that was looked at."""
@@ -107,13 +95,6 @@ class DriftWatch:
                 message=f'{name}: {drift.sentence}' + (
                     f'; the last look could not tell: {why}' if why and not drift.samples else ''),
                 values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()])
-
-
-def _calibration(view: CameraView, values: Mapping[str, Any]) -> tuple[float, float]:
-    """Return how well a camera is calibrated: its place [m], and how it is turned [rad]."""
-    place, turn = view.calibration_sigma, view.calibration_turn_sigma
-    return (values['tier1.calibration_sigma'] if place is None else place,
-            values['tier1.calibration_turn_sigma'] if turn is None else turn)
 
 
 def _text(value: object) -> str:

@@ -9,15 +9,18 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.ledger import (Comparer, SeenMotion, Ledger, LedgerEntry, LedgerLimits,
-                                 PredictedMotion, Went)
+from kinema4d_ros.ledger import (Ledger, LedgerEntry, LedgerLimits, PredictedMotion, SeenMotion,
+                                 Went)
 from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.robot import Robot
+
+if TYPE_CHECKING:
+    from kinema4d_ros.ledger import Comparer
 
 #: motions that may wait to be compared; further ones are dropped, and counted
 _WAITING = 4
@@ -113,6 +116,7 @@ class LedgerWriter:
             self._comparer[-1].close()
 
     def _compare(self, work: LedgerWork) -> None:
+        from kinema4d_ros.ledger import Comparer     # with all that checks a motion
         kept = self._comparer
         if kept is None or kept[0] is not work.robot or kept[1:3] != (work.settings, work.limits):
             if kept is not None:

@@ -336,14 +336,14 @@ class ShadowSim(GuardedNode, LifecycleNode):
         if finder is None or not idle:
             return
         try:
-            observed = inputs.observe(finder, self.get_clock().now().nanoseconds,
-                                      self._settings.current.values)
+            seen = inputs.observe(finder, self.get_clock().now().nanoseconds,
+                                  self._settings.current.values).observation
         except InputProblem as problem:
             self.get_logger().debug(f'nothing to remember: {problem}')
             return
-        for worker in idle:
-            worker.remember(observed.observation)
-        self._diagnostics.look_for_drift(observed.observation, finder.robot, self._settings.current)
+        take = self._diagnostics.drift.asks(seen, finder.robot, self._settings.current)
+        for worker in idle:     # the last one, which is that of the checks, tells how it looks
+            worker.remember(seen, take if worker is idle[-1] else None)
 
     def _on_diagnostics(self) -> None:
         inputs, parts = self._inputs, self._parts

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
-from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputs
-from kinema4d_ros.worker.supervisor import Supervisor
+
+if TYPE_CHECKING:      # who only reads the status needs neither
+    from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputs
+    from kinema4d_ros.worker.supervisor import Supervisor
 
 #: name of the status, after the node's, and keys of its values
 READINESS, ROBOT_HASH, SCENE_STAMP = 'readiness', 'robot hash', 'scene stamp [ns]'

@@ -15,7 +15,6 @@ from sensor_msgs.msg import PointCloud2
 
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.motion import stamp_ns
-from kinema4d_ros.bridge.octomaps import octomap_source, voxels_kept
 from kinema4d_ros.bridge.planning_scene import CollisionObjects, Declared
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.voxel_blocks import Layer, VoxelBlocks
@@ -201,6 +200,8 @@ class SceneInput:
 
     def _measured(self, entry: Entry, layer: Layer, finder: CameraFinder,
                   values: Mapping[str, Any], live: Mapping[str, float]) -> SceneSource:
+        # With the compiler that it takes: 70 MB, for a source that few have.
+        from kinema4d_ros.bridge.octomaps import octomap_source, voxels_kept
         message, stamp = entry.value, entry.stamp_ns if self._ages else None
         T, joints = self._placed(  # noqa: N806 - a transform
             self._frame or message.header.frame_id, entry, finder, values, live)

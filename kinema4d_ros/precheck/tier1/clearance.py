@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +18,7 @@ from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.timeline import Timeline, timeline_of, Track
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import ScenePoints
-from kinema4d_ros.types import RobotRollout, Severity
+from kinema4d_ros.types import RobotRollout
 
 _STILL = 1e-4         # [m] a link that moves less has not moved
 _NEARER = 0.002       # [m] a link that comes nearer to a point by less has not come nearer
@@ -133,24 +132,6 @@ def own_points(scene: ScenePoints, T_base_link: np.ndarray, fields: DistanceFiel
         own[at] |= close & ~again[at]
         again &= ~own
     return own, again
-
-
-def clearance_band(distance: float, sigma: float,
-                   settings: Tier1Settings = Tier1Settings()) -> Severity | None:
-    """
-    Return the band of a distance for those who draw it; what decides are the findings.
-
-    :param distance: of the robot to the scene [m], negative inside.
-    :param sigma: its standard deviation [m]; NaN counts as 0.
-    :return: FAIL for contact, UNSURE where contact cannot be excluded, INFO for a near miss,
-        None when clear.
-    """
-    band = 0.0 if math.isnan(sigma) else settings.confidence * sigma
-    if distance + band <= 0.0:
-        return Severity.FAIL
-    if distance - band <= 0.0:
-        return Severity.UNSURE
-    return Severity.INFO if distance < settings.near_miss else None
 
 
 def gone_from(scene: ScenePoints, story: Story | None, steps: int) -> np.ndarray:

@@ -1,0 +1,38 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a node loads: compilers and solvers take 100 MB, and are for the worker processes."""
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {'numba', 'llvmlite', 'scipy', 'trimesh', 'torch', 'open3d', 'matplotlib'}
+
+
+@pytest.mark.parametrize('module', ['trajectory_gate.node', 'shadow_sim.node', 'recorder.node',
+                                    'episode_player'])
+def test_a_node_loads_what_it_needs(module):
+    code = (f'import sys, kinema4d_ros.nodes.{module}; '
+            'print(*{name.partition(".")[0] for name in sys.modules})')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_a_robot_is_read_and_its_frames_are_tied_without_them():
+    """What each node does with robot_description, beyond importing."""
+    code = """
+import sys
+import numpy as np
+from graph import URDF
+from std_msgs.msg import Header
+from kinema4d_ros.bridge.transforms import transform_message
+from kinema4d_ros.robot import ForwardKinematics, Robot
+robot = Robot.from_urdf(URDF)
+T = ForwardKinematics(robot)(robot.configuration({})[None])[0, -1]
+transform_message(T, Header(), 'tip')
+print(*{name.partition('.')[0] for name in sys.modules})
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.split()) == set()
