@@ -20,6 +20,7 @@ _PRESSING = 1e-3    # [m] fingers that are kept this far from their command pres
 HOLD_FRICTION = 2.0  # between the pads of fingers and what they hold
 _OVERCOME = 0.03    # [s] for which more must pull at a thing than the fingers can hold
 _TURNING_STRENGTH = 30.0      # [N] that fingers which turn can hold
+_LEVER = 0.005      # [m] from the middle of the pads, at which they resist what turns a thing
 _CLEAR = 1e-3        # [m] distances up to this are measured
 _STRAIGHT = np.deg2rad(8.0)   # tilt that a grasp removes
 _NUDGE = 0.01        # [m/s] downwards, of what is let go
@@ -75,6 +76,7 @@ class Grip:
         self._strength = HOLD_FRICTION * sum(
             robot.chain[link].effort or FINGER_EFFORT for link in beyond
             if robot.chain[link].joint is ChainJoint.SLIDE) or _TURNING_STRENGTH
+        self._torque = _LEVER * self._strength
         palm = robot.link_names.index(robot.hand.palm_link)
         middles = {}
         for link in sorted(beyond):
@@ -144,6 +146,8 @@ class Grip:
             elif self._is_overcome(data, time):
                 self.slipped = self.held
                 self._let_go(data)
+            else:
+                self._turn(self.held, data)
             return
         now = self._now(data)
         self._leaving = tuple(number for number in self._leaving
@@ -204,6 +208,30 @@ class Grip:
         self._overcome_since = time if self._overcome_since is None else self._overcome_since
         self._is_lost = time - self._overcome_since >= _OVERCOME
         return self._is_lost
+
+    def _turn(self, number: int, data: Any) -> None:
+        """
+        Have what is held give way to a torque that is larger than the pads can resist.
+
+        Two pads of a centimetre or two are no vice: what is dragged over a table by its upper end
+        leans, and stands up again, or falls, when it is let go.
+        """
+        mj, model, weld = self._mj, self._model, self._weld[number]
+        rows = np.flatnonzero((data.efc_type == mj.mjtConstraint.mjCNSTR_EQUALITY)
+                              & (data.efc_id == weld))[3:6]
+        torque = 0.5 * float(np.linalg.norm(data.efc_force[rows])) if len(rows) == 3 else 0.0
+        if torque <= self._torque:
+            return
+        link, thing = model.eq_obj1id[weld], model.eq_obj2id[weld]
+        back, now, apart, way = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(3)
+        mj.mju_negQuat(back, data.xquat[link])
+        mj.mju_mulQuat(now, back, data.xquat[thing])
+        wanted = np.array(model.eq_data[weld, 6:10])
+        mj.mju_negQuat(back, wanted)
+        mj.mju_mulQuat(apart, back, now)
+        mj.mju_quat2Vel(way, apart, 1.0)
+        mj.mju_quatIntegrate(wanted, way, 1.0 - self._torque / torque)
+        model.eq_data[weld, 6:10] = wanted
 
     def _now(self, data: Any) -> float:
         """Return how far the sides are apart in the simulation [m]."""

@@ -31,15 +31,18 @@ class Pieces:
     is_hollow: bool
 
 
-def pieces_of(body: Body, axis: np.ndarray | None = None) -> Pieces | None:
+def pieces_of(body: Body, axis: np.ndarray | None = None,
+              seen: np.ndarray | None = None) -> Pieces | None:
     """
     Return the convex pieces of a completed body; None where it spans no volume.
 
     :param axis: (2,) [m] horizontal place of the upright axis that it is symmetric about, where
         something hides so much of it that its own outline does not tell; None where it does.
+    :param seen: (N, 3) [m] its surface without what `Body` has made of the back, where that is to
+        be made anew about the axis.
     """
     bottom, top = body.bottom, body.top
-    points = np.asarray(body.vertices, np.float64)
+    points = np.asarray(body.vertices if seen is None else seen, np.float64)
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 4:
         return None
@@ -122,39 +125,3 @@ def _bottom(points: np.ndarray, bottom: float, floor: float) -> np.ndarray:
 def _thinned(points: np.ndarray) -> np.ndarray:
     _, one = np.unique(np.floor(points / _GRID).astype(np.int64), axis=0, return_index=True)
     return points[one].copy()
-
-
-def blocks_of(points: np.ndarray, ground: float, side: float = 0.05) -> list[np.ndarray]:
-    """
-    Return what a fixture occupies: columns from below the ground to its surface, (N, 3) each.
-
-    :param points: (N, 3) [m] base frame.
-    :param side: [m] of the columns.
-    """
-    cell = np.floor(points[:, :2] / side).astype(int)
-    _, number = np.unique(cell, axis=0, return_inverse=True)
-    order = np.argsort(number.ravel(), kind='stable')
-    starts = np.flatnonzero(np.r_[True, np.diff(number.ravel()[order]) > 0])
-    found = []
-    levels = _levels(points[:, 2])
-    for pick in np.split(order, starts[1:]):
-        if len(pick) < 6:
-            continue
-        outline = cv2.convexHull(points[pick, :2].astype(np.float32))[:, 0].astype(np.float64)
-        if len(outline) < 3 or cv2.contourArea(outline.astype(np.float32)) < 1e-5:
-            continue
-        top = float(np.quantile(points[pick, 2], 0.95))
-        if len(levels) and np.abs(levels - top).min() < _SAME_LEVEL:
-            top = float(levels[np.abs(levels - top).argmin()])   # no steps for things to catch on
-        found.append(np.concatenate([np.column_stack([outline, np.full(len(outline), z)])
-                                     for z in (ground - 0.02, top)]))
-    return found
-
-
-def _levels(heights: np.ndarray) -> np.ndarray:
-    """Return the heights [m] that many points (N,) share."""
-    low = heights.min()
-    counts = np.bincount(((heights - low) / _SAME_LEVEL).astype(int))
-    often = np.flatnonzero(counts > max(0.05 * len(heights), 30))
-    return np.array([np.median(heights[np.abs(heights - low - (bin_ + 0.5) * _SAME_LEVEL)
-                                       <= _SAME_LEVEL]) for bin_ in often])

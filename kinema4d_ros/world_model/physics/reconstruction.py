@@ -17,7 +17,8 @@ from kinema4d_ros.foresight.hull import depth_in, hull_planes
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import HeldObject, RobotRollout
-from kinema4d_ros.world_model.physics.pieces import blocks_of, pieces_of
+from kinema4d_ros.world_model.physics.blocks import blocks_of, IsFree, seen_free
+from kinema4d_ros.world_model.physics.pieces import pieces_of
 from kinema4d_ros.world_model.physics.things import LARGEST, see_things
 from kinema4d_ros.world_model.physics.world import Thing, RigidWorld
 
@@ -31,6 +32,9 @@ _RAISED = 0.008       # [m] what stands higher than this above the ground stands
 _AROUND = 0.15        # [m] from a thing's outline its shelf is taken to be level with what is seen
 _LEVEL = 0.006        # [m]
 _STACK = 0.015        # [m] between the top of one thing and the bottom of another that it carries
+_ROOF = 0.008         # [m] the top of a thing is this thick
+_LEAST_SHIFT = 0.003  # [m] by which the top has a thing's axis elsewhere
+_DEEPEST = 1.15       # times its width a thing is deep, at most, where only the top says how deep
 _LEAST_AROUND = 20    # points at the level of a thing that make a fixture its shelf
 
 
@@ -41,6 +45,7 @@ class Reconstruction:
     ground: float                        # [m] base frame
     things: tuple[Thing, ...]
     fixtures: tuple[np.ndarray, ...]     # (N, 3) float64 [m] base frame, points of each
+    blocks: tuple[np.ndarray, ...]       # (N, 3) float64 [m] base frame, hulls that they occupy
     source: int = 0                      # number of the view, among the scene's, of the masks
 
     def world(self, robot: RobotRollout) -> RigidWorld:
@@ -48,8 +53,7 @@ class Reconstruction:
         held = [held_thing(each, robot) for each in robot.held]
         remains = remains_of_robot(self.things, robot)
         things = [thing for number, thing in enumerate(self.things) if number not in remains]
-        blocks = [block for points in self.fixtures for block in blocks_of(points, self.ground)]
-        blocks += shelves(self.things, self.fixtures, self.ground)
+        blocks = [*self.blocks, *shelves(self.things, self.fixtures, self.ground)]
         return RigidWorld(self.ground,
                           [*(each for each in held if each is not None), *things], blocks)
 
@@ -75,10 +79,16 @@ def reconstruct(view: SceneView, largest: float = LARGEST, *,
             bodies.append((body, each.mask))
     for body, mask in bodies:
         upper = _carried_by(body, [other for other, _ in bodies], seen.ground)
-        pieces = pieces_of(body, None if upper is None else upper.center[:2])
+        if upper is not None:
+            pieces = pieces_of(body, upper.center[:2])
+        else:
+            axis = axis_of_top(points[mask], body.center[:2], view.seen.T_base_camera[:2, 3])
+            pieces = pieces_of(body, axis, None if axis is None else points[mask])
         if pieces is not None:
             things.append(Thing(body, pieces, mask))
-    return Reconstruction(seen.ground, tuple(things), tuple(fixtures))
+    is_free = seen_free(view)
+    blocks = tuple(block for each in fixtures for block in blocks_of(each, seen.ground, is_free))
+    return Reconstruction(seen.ground, tuple(things), tuple(fixtures), blocks)
 
 
 def reconstruct_all(scene: Scene, largest: float = LARGEST, *,
@@ -97,11 +107,11 @@ def reconstruct_all(scene: Scene, largest: float = LARGEST, *,
         if fused is None:
             fused = dataclasses.replace(seen, source=scene.views.index(view))
         else:
-            fused = _fused(fused, seen)
+            fused = _fused(fused, seen, seen_free(view))
     return fused
 
 
-def _fused(one: Reconstruction, other: Reconstruction) -> Reconstruction:
+def _fused(one: Reconstruction, other: Reconstruction, is_free: IsFree) -> Reconstruction:
     """Return what one view shows with what another one adds to it."""
     fixtures = np.concatenate([np.empty((0, 3)), *one.fixtures])
     tree = cKDTree(fixtures) if len(fixtures) else None
@@ -120,7 +130,9 @@ def _fused(one: Reconstruction, other: Reconstruction) -> Reconstruction:
                 points = points[depth_in(points, thing.body.planes, np.eye(4)) > _SAME]
         if len(points) >= _FEWEST:
             more.append(points)
-    return dataclasses.replace(one, things=things, fixtures=(*one.fixtures, *more))
+    blocks = [block for points in more for block in blocks_of(points, one.ground, is_free)]
+    return dataclasses.replace(one, things=things, fixtures=(*one.fixtures, *more),
+                               blocks=(*one.blocks, *blocks))
 
 
 def _are_one(body: Body, other: Body) -> bool:
@@ -130,6 +142,31 @@ def _are_one(body: Body, other: Body) -> bool:
                 (depth_in(inner.vertices, outer.planes, np.eye(4)) <= _SAME).mean()) > _SHARED:
             return True
     return False
+
+
+def axis_of_top(points: np.ndarray, middle: np.ndarray, eye: np.ndarray) -> np.ndarray | None:
+    """
+    Return where the top of a thing says that its upright axis is, (2,) [m]; None for no more.
+
+    Of a carton with a gable, or a bottle, the front and its part of the roof are seen; the middle
+    of these lies well before the ridge or the cap, and what is behind that is as deep as what is
+    before it.
+
+    :param points: (N, 3) [m] base frame, as seen.
+    :param middle: (2,) [m] of all that is seen.
+    :param eye: (2,) [m] from where.
+    """
+    away = middle - eye
+    away = away / max(float(np.linalg.norm(away)), 1e-9)
+    along, across = points[:, :2] @ away, points[:, :2] @ [-away[1], away[0]]
+    top = float(np.quantile(points[:, 2], 0.98))
+    roof = along[points[:, 2] > top - max(_ROOF, 0.06 * (top - float(points[:, 2].min())))]
+    axis = 0.5 * float(roof.min() + roof.max())
+    shift = axis - float(middle @ away)
+    deep = 2 * (axis - float(np.quantile(along, 0.02)))
+    if shift < _LEAST_SHIFT or deep > _DEEPEST * float(np.ptp(across)):
+        return None
+    return np.asarray(middle + shift * away)
 
 
 def _carried_by(body: Body, others: Sequence[Body], ground: float) -> Body | None:

@@ -21,6 +21,9 @@ _PILE = 4             # things that are taken off one pile, at most
 _STACKED = 0.006      # [m] what ends this far into another one from below stands under it
 _STACKED_LEAST = 40   # pixels of something under something else; fewer are its fragment
 _SAME_SURFACE = 0.012 # [m] neighbouring pixels this far apart show one surface
+_CELL = 0.01          # [m] side of the cells by which it is found what is below a fixture
+_BELOW, _ABOVE_TOP = 0.02, 0.03     # [m] around a thing's top, where a fixture goes on above it
+_UNDER = 0.5          # share of a thing's cells that have the fixture above them: it is part of it
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
 
 
@@ -78,6 +81,7 @@ def see_things(points: np.ndarray, reach: float, largest: float = LARGEST) -> Se
             fixtures.append(thing.mask)
         else:
             things.append(thing)
+    things, fixtures = _without_parts(coarse, things, fixtures)
     return SeenWorld(
         ground, tuple(SeenThing(_fine(thing.mask, step, points), thing.support)
                       for thing in sorted(things, key=lambda thing: -int(thing.mask.sum()))),
@@ -153,6 +157,36 @@ def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]
         else:
             kept.append(thing)
     return kept
+
+
+def _without_parts(points: np.ndarray, things: list[SeenThing], fixtures: list[np.ndarray],
+                   ) -> tuple[list[SeenThing], list[np.ndarray]]:
+    """
+    Give parts of fixtures back to them: what goes on, right above its top, as a fixture.
+
+    The handle of a drawer hides what is below it, so the drawer below hangs together with nothing.
+    """
+    kept, grown = [], list(fixtures)
+    above = [points[mask] for mask in fixtures]
+    for thing in things:
+        mine = points[thing.mask]
+        top = float(np.quantile(mine[:, 2], 0.98))
+        cells = _cells(mine)
+        shares = [len(cells & _cells(each[(each[:, 2] > top - _BELOW)
+                                          & (each[:, 2] < top + _ABOVE_TOP)])) / len(cells)
+                  for each in above]
+        if shares and max(shares) > _UNDER:
+            number = int(np.argmax(shares))
+            grown[number] = grown[number] | thing.mask
+        else:
+            kept.append(thing)
+    return kept, grown
+
+
+def _cells(points: np.ndarray) -> set[tuple[int, int]]:
+    """Return the horizontal cells that points (N, 3) lie in."""
+    return {(x, y) for x, y in np.unique(np.floor(points[:, :2] / _CELL).astype(int),
+                                         axis=0).tolist()}
 
 
 def _extent(points: np.ndarray) -> float:
