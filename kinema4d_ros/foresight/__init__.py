@@ -5,12 +5,13 @@ from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers
 from kinema4d_ros.foresight.graspability import Graspability, Hold
 from kinema4d_ros.foresight.held import HandLook, Held, HeldMemory
+from kinema4d_ros.foresight.parts import FixturePart
 from kinema4d_ros.foresight.story import best_story, GraspSettings, Story
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
 
 __all__ = [
-    'Backdrop', 'Body', 'Fingers', 'GraspSettings', 'Graspability', 'HandLook', 'Held',
-    'HeldMemory', 'Hold', 'MovingBody', 'Story', 'StoryEvent', 'Target', 'Told', 'best_story',
-    'can_grasp', 'uncovered',
+    'Backdrop', 'Body', 'Fingers', 'FixturePart', 'GraspSettings', 'Graspability', 'HandLook',
+    'Held', 'HeldMemory', 'Hold', 'MovingBody', 'Story', 'StoryEvent', 'Target', 'Told',
+    'best_story', 'can_grasp', 'uncovered',
 ]

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.camera.points import inside_box
+from kinema4d_ros.camera.points import inside_box, project
 from kinema4d_ros.foresight.part_motion import slide_or_turn
+from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import RobotRollout
 
 _BESIDE = 0.004     # [m] what is seen this close to the box is of the part
 _TOUCHES = 0.002    # [m] a finger this close to a point touches it
+_SEEN_INTO = 0.3    # share of a box
+_GRID = 6           # places along each side of a box that are looked at
 _FEWEST = 3         # points that a finger touches
 _STILL = 5e-5       # [m] a step that is shorter is none
 _AHEAD = 0.5        # cosine between the ways of a hand that goes on pushing
@@ -49,6 +52,19 @@ class FixturePart:
         R = pose[:3, :3].T
         back = R @ (point - pose[:3, 3])
         return bool(np.all(back >= self.low) and np.all(back <= self.high))
+
+    def is_seen_into(self, scene: SceneView) -> bool:
+        """Return whether a view sees into the box, or only what is before it."""
+        unit = (np.arange(_GRID) + 0.5) / _GRID
+        places = np.stack(np.meshgrid(unit, unit, unit), -1).reshape(-1, 3)
+        places = np.array(self.low) + places * np.subtract(self.high, self.low)
+        T, camera = np.linalg.inv(scene.seen.T_base_camera), scene.seen.camera
+        local = places @ T[:3, :3].T + T[:3, 3]
+        local = local[local[:, 2] > 0]
+        u, v = np.round(project(local, camera)).astype(int).T
+        inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        depth = scene.depth[v[inside], u[inside]]
+        return bool((depth >= local[inside, 2]).sum() >= _SEEN_INTO * len(places))
 
     def moved(self, T_base_hand: np.ndarray, contact: np.ndarray) -> np.ndarray:
         """

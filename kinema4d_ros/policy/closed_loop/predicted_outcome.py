@@ -81,7 +81,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
     go at the end.
     """
     checker = simulator.checker()
-    result = checker.tier1(observation, motion)
+    parts = () if goal is None else goal.fixture_parts
+    result = checker.tier1(observation, motion, parts=parts)
     if result.outcome is None:
         said = [each.message for each in result.findings if each.severity > Severity.INFO]
         return TaskOutcome(None, reason='; '.join(said) or 'nothing could be foreseen')
@@ -90,7 +91,7 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
         outcome = Outcome()
     clearance = math.nan if result.clearance is None else float(result.clearance.minimum)
     robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
-    story = best_story(scene, robot, checker.settings.grasping, pictures=False) \
+    story = best_story(scene, robot, checker.settings.grasping, pictures=False, parts=parts) \
         if scene.measuring and can_grasp(robot) else None
     gap, grasped = _grasp(simulator, scene, robot, story, goal, outcome,
                           _stopped_at(result.findings))
