@@ -74,11 +74,14 @@ class PartMover:
             others = self._fingers.closed_on(scene, motion) & ~part.mask(scene)
             if touched.sum() < max(self._least, others.sum()):
                 continue
-            along = points[touched] @ self._fingers.axis_base(motion.last)
-            width = max(float(np.ptp(along)), float(self._fingers.gap[motion.last])) + _FREE
-            wide = np.flatnonzero(self._fingers.gap[motion.last:] > width)
+            gap = self._fingers.gap
+            thick = float(np.ptp(points[touched] @ self._fingers.axis_base(motion.last)))
+            reached = np.flatnonzero(gap[motion.first:motion.last] <= thick)
+            first = motion.first + int(reached[0]) if len(reached) else motion.last
+            width = max(thick, float(gap[motion.last])) + _FREE
+            wide = np.flatnonzero(gap[motion.last:] > width)
             last = motion.last + int(wide[0]) if len(wide) else self._steps - 1
-            return self._moved(part, EventKind.DRAGGED, motion.first, motion.last, last,
+            return self._moved(part, EventKind.DRAGGED, motion.first, first, last,
                                points[touched].mean(0), width)
         return None
 
