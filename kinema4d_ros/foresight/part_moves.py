@@ -38,8 +38,9 @@ class PartMove:
         turn = np.arccos(np.clip((np.trace(self.poses[-1][:3, :3]) - 1) / 2, -1, 1))
         far = f'{np.degrees(turn):.0f} degrees' if turn > 0 else f'{100 * way:.0f} cm'
         what = 'take hold of' if self.kind is EventKind.DRAGGED else 'push'
-        return ('fingers {} a part of something fastened at ({:.2f}, {:.2f}, {:.2f}) m, which '
-                'moves {}'.format(what, *self.contact, far))
+        x, y, z = self.contact
+        return (f'fingers {what} a part of something fastened at ({x:.2f}, {y:.2f}, {z:.2f}) m, '
+                f'which moves {far}')
 
 
 class PartMover:

@@ -67,8 +67,8 @@ def _goal(scene: LiberoScene, words: list[str]) -> TaskGoal:
                                f'{", ".join(scene.objects)}')
         joint = scene.joint_of(words[1])
         return TaskGoal(relation, fixture, '' if words[1] == fixture else words[1], fixture,
-                        {} if joint is None else _moved_part(scene, relation, words[1], joint),
-                        joint)
+                        {} if joint is None or scene.holds(words)
+                        else _moved_part(scene, relation, words[1], joint), joint)
     if relation not in PLACING or len(words) != 3:
         raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) wants {words}; '
                            f'only {", ".join(PLACING + MOVING)} are known; choose another task')
@@ -104,8 +104,6 @@ def _moved_part(scene: LiberoScene, relation: str, name: str, joint: str) -> dic
     position, end = scene.joint_position(joint), scene.joint_goal(relation, joint)
     way, axis = end - position, scene.joint_frame(joint)[1]
     along = (np.sign(way) * axis).round(4).tolist()
-    if way == 0.0:
-        return {}
     if scene.joint_unit(joint) == 'm':
         rule = {'slides_by': {'object': name, 'distance': round(abs(way), 4), 'direction': along}}
     else:
