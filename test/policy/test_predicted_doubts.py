@@ -18,7 +18,7 @@ from kinema4d_ros.policy.closed_loop.predicted_outcome import gap_at_closing
 from kinema4d_ros.policy.closed_loop.recorded import RecordedPolicy
 from kinema4d_ros.policy.closed_loop.starts import goal_of
 from kinema4d_ros.precheck import Goal, PrecheckSettings, RobotChecker, Tier0Settings
-from kinema4d_ros.precheck.goals import Region
+from kinema4d_ros.precheck.goal_rules import Region
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator, with_finger_boxes
 from kinema4d_ros.types import FindingCode, JointLimit, JointTrajectory

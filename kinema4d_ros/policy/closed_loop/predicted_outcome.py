@@ -11,7 +11,8 @@ import numpy as np
 from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Story, Told
 from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
 from kinema4d_ros.policy.types import LIFTED, TaskOutcome
-from kinema4d_ros.precheck.goals import Goal, Region
+from kinema4d_ros.precheck.goal_rules import Region
+from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.sequence import judge_goal
 from kinema4d_ros.scene import Scene
