@@ -33,6 +33,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from kinema4d_ros import __version__  # noqa: E402 - after the path
 from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402 - after the path
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
 from kinema4d_ros.policy.closed_loop.records import read_records  # noqa: E402
@@ -40,6 +41,8 @@ from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E40
 from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
 from kinema4d_ros.policy.task_start import TaskStart  # noqa: E402
 from kinema4d_ros.policy.types import Policy, TaskWorld  # noqa: E402
+from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings  # noqa: E402
+from kinema4d_ros.serialization import to_plain  # noqa: E402
 
 KEPT_APART = range(30, 50)      # initial states that nothing is recorded of or tuned on
 HORIZON = 25.0                  # [s]
@@ -147,11 +150,10 @@ def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart,
     from kinema4d_ros.episodes import Episode
     from kinema4d_ros.policy.closed_loop.starts import goal_of
     from kinema4d_ros.policy.closed_loop.world import PredictedWorld
-    from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings
     from kinema4d_ros.robot.robot import Robot
     from kinema4d_ros.simulator import ShadowSimulator
 
-    settings = PrecheckSettings(physics=DynamicsRules(outcome=model == 'physics'))
+    settings = settings_of(model)
     for path in paths:
         episode = Episode.open(path)
         meta = episode.metadata
@@ -160,6 +162,19 @@ def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart,
             yield TaskStart.of(episode), f'{meta.suite}/{meta.task}', PredictedWorld(
                 simulator, episode.observation(), instruction=meta.task_text,
                 goal=goal_of(episode))
+
+
+def settings_of(model: str) -> PrecheckSettings:
+    """Return by what tier 1 foresees in the world of a model."""
+    return PrecheckSettings(physics=DynamicsRules(outcome=model == 'physics'))
+
+
+def address_of(name: str) -> str:
+    """Return what a policy is, so that records tell: its errors, or the file of a trained one."""
+    if name in SCRIPTED:
+        return f'scripted:{name}?' + '&'.join(
+            f'{key}={value}' for key, value in to_plain(SCRIPTED[name]).items())
+    return str(Path(name).resolve())
 
 
 class UntilFinished:
@@ -189,6 +204,9 @@ def run_all(options: argparse.Namespace) -> None:
     if not paths:
         print('nothing to do')
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    version = json.dumps({'package': __version__, 'world': label, 'horizon': HORIZON}
+                         | ({} if is_true else {'precheck': to_plain(settings_of(options.world))}),
+                         sort_keys=True)
     worlds = simulated_worlds(paths) if is_true else predicted_worlds(paths, options.world)
     for start, task, world in worlds:
         for name, seed in wanted:
@@ -199,7 +217,8 @@ def run_all(options: argparse.Namespace) -> None:
                            seed=seed, limits=RunLimits(horizon=HORIZON))
             record = RolloutRecord(
                 policy=Path(name).stem, task=task, start=start.name, seed=seed, world=label,
-                outcome=run.outcome, ended=run.ended, instruction=start.instruction,
+                outcome=run.outcome, ended=run.ended, world_version=version,
+                policy_address=address_of(name), instruction=start.instruction,
                 chunks=run.chunks, actions=run.actions, duration=run.duration,
                 unseen=run.unseen, drift=run.drift, policy_seconds=run.policy_seconds,
                 world_seconds=run.world_seconds, wall_seconds=time.perf_counter() - begun)

@@ -216,7 +216,7 @@ def rubric_of(episode: Episode) -> Mapping[str, Any]:
         if not goal.rubric:
             if not goal.met_at_start:
                 unjudged.append(f'{goal.relation} {goal.place or goal.thing}')
-        elif (begin := _begin(episode, goal.thing)) is None:
+        elif 'starts_in' in goal.rubric or (begin := _begin(episode, goal.thing)) is None:
             parts.append(dict(goal.rubric))
         else:
             parts.append({**goal.rubric, 'starts_in': {

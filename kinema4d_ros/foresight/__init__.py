@@ -11,14 +11,15 @@ if TYPE_CHECKING:      # for editors, type checkers, and on_demand
     from kinema4d_ros.foresight.grasp_settings import GraspSettings
     from kinema4d_ros.foresight.graspability import Graspability, Hold
     from kinema4d_ros.foresight.held import HandLook, Held, HeldMemory
+    from kinema4d_ros.foresight.parts import FixturePart
     from kinema4d_ros.foresight.story import best_story, Story
     from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                              uncovered)
 
 __all__ = [
-    'Backdrop', 'Body', 'Fingers', 'GraspSettings', 'Graspability', 'HandLook', 'Held',
-    'HeldMemory', 'Hold', 'MovingBody', 'Story', 'StoryEvent', 'Target', 'Told', 'best_story',
-    'can_grasp', 'uncovered',
+    'Backdrop', 'Body', 'Fingers', 'FixturePart', 'GraspSettings', 'Graspability', 'HandLook',
+    'Held', 'HeldMemory', 'Hold', 'MovingBody', 'Story', 'StoryEvent', 'Target', 'Told',
+    'best_story', 'can_grasp', 'uncovered',
 ]
 if not TYPE_CHECKING:      # or no type checker would find a name that is misspelt
     __getattr__ = on_demand(__name__)

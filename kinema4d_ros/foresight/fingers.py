@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.types import RobotRollout
 
 _STILL = 2e-4       # [m] change of the gap between two frames that is not a motion
@@ -127,6 +128,21 @@ class Fingers:
                    & (across <= self._high[frame] + wide)).all(-1)
         return inside
 
+    def closed_on(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
+        """Return which points (..., 3) are between the fingers at any time of their closing."""
+        frames = range(motion.first, motion.last + 1)
+        widest = float(self.gap[motion.first])
+        reach = np.concatenate([self.samples(frame, widest) for frame in frames])
+        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
+        near = inside_box(points.reshape(-1, 3), reach.min(0) - margin, reach.max(0) + margin)
+        close = points.reshape(-1, 3)[near]
+        found = np.zeros(len(close), bool)
+        for frame in frames:
+            found |= self.between(close, frame, margin=0.003)
+        touched = np.zeros(points.shape[:-1], bool)
+        touched.reshape(-1)[near[found]] = True
+        return touched
+
     def distance(self, points: np.ndarray, frame: int, gap: float | None = None) -> np.ndarray:
         """
         Return how far points (..., 3) [m] base are from the space between the fingers, (...) [m].
@@ -176,6 +192,11 @@ class Fingers:
     def axis_base(self, frame: int) -> np.ndarray:
         """Return the closing axis in the base frame, (3,)."""
         return self.T_base_palm[frame, :3, :3] @ self.axis
+
+    @property
+    def middles_base(self) -> np.ndarray:
+        """The point half-way between the fingers in each frame, (T, 3) [m] base frame."""
+        return np.array([self.middle_base(frame) for frame in range(len(self.gap))])
 
     def middle_base(self, frame: int) -> np.ndarray:
         """Return the point half-way between the fingers, (3,) [m] base frame."""

@@ -15,6 +15,8 @@ from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
 from kinema4d_ros.foresight.grasp_settings import GraspSettings
 from kinema4d_ros.foresight.graspability import Graspability, Hold, judge_grip
+from kinema4d_ros.foresight.part_moves import enters, PartMove, PartMover
+from kinema4d_ros.foresight.parts import FixturePart
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
 from kinema4d_ros.scene import Scene
@@ -43,11 +45,12 @@ class Story(Told):
     * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
     * ``grips``: number of a body -> the Graspability by which it was grasped last.
     * ``landings``: number of a body -> why it is not known where it comes to rest.
+    * ``entered``: those of the events where the hand goes into what nobody saw the inside of.
     """
 
     def __init__(self, scene: SceneView, robot: RobotRollout,
                  settings: GraspSettings = GraspSettings(), *, pictures: bool = True,
-                 suppose_held: bool = False):
+                 suppose_held: bool = False, parts: Sequence[FixturePart] = ()):
         """
         Make the story of one rollout.
 
@@ -58,10 +61,12 @@ class Story(Told):
             and the images of `backdrops` None.
         :param suppose_held: whether what the fingers close on follows them though it will not be
             held, as for who asks what that would touch; otherwise it stays.
+        :param parts: of fixtures, that the hand takes along where it grasps or pushes them.
         """
         self._suppose_held = suppose_held
         self.grips: dict[int, Graspability] = {}
         self.landings: dict[int, str] = {}
+        self.entered: list[WorldEvent] = []
         self._scene, self._robot, self._settings = scene, robot, settings
         self._camera = robot.camera
         self._T_base_camera = scene.seen.T_base_camera
@@ -74,6 +79,8 @@ class Story(Told):
         if not can_grasp(robot):
             return
         self._fingers = Fingers(robot)
+        self._mover = PartMover(robot, self._fingers, self._points, parts,
+                                settings.least_contact_points)
         gap = float(self._fingers.gap[0])
         # Numbers of the bodies, and the gap at the grasp.
         held = (in_fingers, gap) if in_fingers else None
@@ -90,11 +97,15 @@ class Story(Told):
                     for number in held[0]:
                         self._release(number, int(frames[free.argmax()]))
                     held = None
+        if parts:
+            for move in self._mover.pushes():
+                self._move_part(move)
+            self._enter_parts()
 
     def closes_on(self, points: np.ndarray) -> bool:
         """Return whether points (N, 3) [m] base make a grasp when the fingers close."""
         return any(
-            int(self._touched(points, each).sum()) >= self._settings.least_contact_points
+            int(self._fingers.closed_on(points, each).sum()) >= self._settings.least_contact_points
             for each in self._fingers.motions() if each.closing)
 
     @property
@@ -139,16 +150,19 @@ class Story(Told):
 
     def _close(self, motion: GapMotion) -> tuple[tuple[int, ...], float] | None:
         """Find what the fingers close on, and let it follow the hand."""
+        move = self._mover.grasp(motion, self._points)
+        if move is not None:
+            return (self._move_part(move),), move.until_gap
         for number, moving in enumerate(self.bodies):
             now = moving.vertices(motion.first)
-            touched = self._touched(now, motion)
+            touched = self._fingers.closed_on(now, motion)
             if touched.sum() >= self._settings.least_contact_points:
                 grip = judge_grip(self._fingers, motion, now, now)
                 if self._is_lost(grip, motion):
                     return None
                 self.grips[number] = grip
                 return self._grasp(number, motion, now[touched])
-        touched = self._touched(self._points, motion)
+        touched = self._fingers.closed_on(self._points, motion)
         segment = None
         if touched.sum() >= self._settings.least_contact_points:
             segment = find_object(self._points, touched, self._settings.largest_object)
@@ -169,6 +183,47 @@ class Story(Told):
         self._points[segment.mask] = np.nan
         return held
 
+    def _move_part(self, move: PartMove) -> int:
+        """Let a part of a fixture, and what was put into it, go where the hand takes it."""
+        number = next((number for number, moving in enumerate(self.bodies)
+                       if moving.part == move.part), None)
+        if number is None:
+            number, mask = len(self.bodies), move.part.mask(self._scene.points_base)
+            body = Body.seen(self.backdrops[0].image, self._scene.depth, mask, self._camera,
+                             self._T_base_camera, None)
+            still = np.repeat(np.eye(4)[None], len(self._robot.times), axis=0)
+            self.bodies.append(MovingBody(body, move.gone, still, part=move.part))
+            self._uncover(body, mask, move.gone)
+            self._points = self._points.copy()      # the scene keeps its own
+            self._points[mask] = np.nan
+        moving = self.bodies[number]
+        first, before = move.first, moving.T_base_body[move.first].copy()
+        for other in self.bodies:
+            lies_in = other.let_go is not None and other.let_go <= first \
+                and move.part.holds(other.center(first), before)
+            if other is moving or lies_in:
+                other.T_base_body[first:] = move.poses @ other.T_base_body[first]
+        self._add_event(move.kind, first, move.contact, move.message(before), number)
+        return number
+
+    def _enter_parts(self) -> None:
+        """Note where hand or load go into what slid out, and whose inside nobody saw."""
+        things = [moving for moving in self.bodies if moving.part is None]
+        for number, moving in enumerate(self.bodies):
+            if moving.part is None or moving.part.is_seen_into(self._scene):
+                continue
+            frame = enters(moving, self._fingers.middles_base, things)
+            if frame is None:
+                continue
+            place = self._fingers.middle_base(frame)
+            self._add_event(EventKind.UNSEEN_SPACE, frame, place, 'the hand reaches into what it '
+                            f'has opened at {_place(place)}, whose inside nobody saw,', number)
+            self.entered.append(self.events[-1].event)
+            self.landings.update({
+                other: 'nobody saw the inside of what it is put into'
+                for other, thing in enumerate(self.bodies) if thing.part is None
+                and moving.part.holds(thing.center(-1), moving.T_base_body[-1])})
+
     def _is_lost(self, grip: Graspability, motion: GapMotion) -> bool:
         """Return whether what the fingers close on stays, and tell it."""
         if self._suppose_held or grip.hold is not Hold.FAILS:
@@ -177,21 +232,6 @@ class Story(Told):
         self._add_event(EventKind.CLOSED_ON_NOTHING, motion.last, middle,
                         f'fingers {grip.why} at {_place(middle)}, and do not hold it')
         return True
-
-    def _touched(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
-        """Return which points (..., 3) are between the fingers at any time of their closing."""
-        fingers, frames = self._fingers, range(motion.first, motion.last + 1)
-        widest = float(fingers.gap[motion.first])
-        reach = np.concatenate([fingers.samples(frame, widest) for frame in frames])
-        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
-        near = inside_box(points.reshape(-1, 3), reach.min(0) - margin, reach.max(0) + margin)
-        close = points.reshape(-1, 3)[near]
-        found = np.zeros(len(close), bool)
-        for frame in frames:
-            found |= fingers.between(close, frame, margin=0.003)
-        touched = np.zeros(points.shape[:-1], bool)
-        touched.reshape(-1)[near[found]] = True
-        return touched
 
     def _grasp(self, number: int, motion: GapMotion, contact: np.ndarray
                ) -> tuple[tuple[int, ...], float]:
@@ -243,6 +283,8 @@ class Story(Told):
     def _release(self, number: int, frame: int) -> None:
         """Let body `number` fall from its pose at `frame` to what is below it."""
         moving = self.bodies[number]
+        if moving.part is not None:
+            return
         times, poses = self._robot.times, moving.T_base_body
         start = poses[frame].copy()
         center = moving.center(frame)
@@ -291,7 +333,8 @@ class Story(Told):
 
 
 def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = GraspSettings(), *,
-               pictures: bool = False, suppose_held: bool = False) -> Story:
+               pictures: bool = False, suppose_held: bool = False,
+               parts: Sequence[FixturePart] = ()) -> Story:
     """
     Return the story as it is foreseen from the view that tells most of it.
 
@@ -306,7 +349,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
         story = Story(view, dataclasses.replace(
             robot, camera=view.seen.camera, others=(), T_base_camera=np.repeat(
                 view.seen.T_base_camera[None], len(robot.times), axis=0)), settings,
-            pictures=pictures, suppose_held=suppose_held)
+            pictures=pictures, suppose_held=suppose_held, parts=parts)
         story.source = scene.views.index(view)
         kinds = {each.event.kind for each in story.events}
         tells = 0 if EventKind.UNSEEN_SPACE in kinds else \

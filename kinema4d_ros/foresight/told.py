@@ -9,9 +9,11 @@ import numpy as np
 
 from kinema4d_ros.errors import WorldModelError
 from kinema4d_ros.foresight.body import Body
+from kinema4d_ros.foresight.parts import FixturePart
 from kinema4d_ros.scene.mask import grow, in_paint
 from kinema4d_ros.types import HeldObject, PredictedThing, WorldEvent
 
+_SAME = 1e-6        # poses that differ by less are one
 _HIDDEN = 0.01      # [m] what is higher than this above what a body stands on is not its ground
 
 
@@ -46,6 +48,14 @@ class MovingBody:
 
     held: HeldObject | None = None     # as which it was held from the beginning
     let_go: int | None = None          # frame from which on it is not held any more
+    part: FixturePart | None = None    # of a fixture; it moves by its joint and is not carried
+
+    @property
+    def stands_from(self) -> int:
+        """The first frame from which on it does not move any more."""
+        poses = self.T_base_body
+        moves = np.flatnonzero(np.abs(poses - poses[-1]).max(axis=(1, 2)) > _SAME)
+        return int(moves[-1]) + 1 if len(moves) else 0
 
     def center(self, frame: int) -> np.ndarray:
         """Return the middle of the object, (3,) [m] base frame."""

@@ -9,70 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.foresight import FixturePart
+from kinema4d_ros.precheck.goal_rules import KEYS, PLACE_SIGMA, read_region, read_rule, Region, Rule
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.resources import share_dir
 
-_KEYS = {'inside': ({'region'}, {'object'}), 'above': ({'region'}, {'object'}),
-         'lifted': ({'height'}, {'object'}), 'moved_by': ({'distance'}, {'object', 'direction'})}
 _MORE = ('all_of', 'unjudged')
-PLACE_SIGMA = 0.02       # [m] how well it is foreseen where an object ends, one standard deviation
 _BLOCKED = 0.2           # largest probability of success after running into something
 _LIKELY = 0.5            # what is foreseen from this probability on
 _UNLIKELY = 0.1          # below it what nobody knows makes no difference
-_STANDS = 0.03           # [m] how far below the ground of a region something on or in it may be
-_SLAB = 0.03             # [m] a region that is no higher says where to stand, not how high
-_OVER_SLAB = 0.15        # [m] the middle of what stands on it is at most this far above its ground
-_LARGEST = 1e6           # [m] no length of a rubric is larger
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box in the base frame."""
-
-    low: tuple[float, float, float]      # [m]
-    high: tuple[float, float, float]     # [m]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One thing that must hold of the object when the motion ends."""
-
-    kind: str                            # 'inside', 'above', 'lifted' or 'moved_by'
-    region: Region | None = None         # of inside, above
-    length: float = 0.0                  # [m] height of lifted, distance of moved_by
-    direction: tuple[float, float, float] | None = None   # of moved_by, a unit vector
-
-    def margin(self, item: MovedObject) -> float:
-        """Return by how much an object keeps the rule [m]; below zero it breaks it."""
-        if self.kind == 'lifted':
-            return float(item.end[2] - item.start[2]) - self.length
-        if self.kind == 'moved_by':
-            way = item.end - item.start
-            done = np.linalg.norm(way) if self.direction is None else way @ self.direction
-            return float(done) - self.length
-        if self.region is None:
-            raise ConfigurationError(f'a rule {self.kind!r} needs a region')
-        low, high = np.array(self.region.low), np.array(self.region.high)
-        if self.kind == 'above' and high[2] - low[2] <= _SLAB:
-            high[2] = low[2] + _OVER_SLAB
-        sides = np.r_[item.end - low, high - item.end]
-        if self.kind == 'above':      # it stands on the ground of the region, or is over it
-            sides[2] = item.bottom - low[2] + _STANDS
-        else:      # what stands in it is held up by its ground, however thick that was stated
-            sides[2] += _STANDS
-        return float(sides.min())
-
-    def best_margin(self, item: MovedObject) -> float:
-        """Return by how much it keeps the rule at most, if nobody knows how high it ends [m]."""
-        if self.region is None:
-            return math.inf
-        low, high = np.array(self.region.low[:2]), np.array(self.region.high[:2])
-        return float(np.r_[item.end[:2] - low, high - item.end[:2]].min())
 
 
 @dataclass(frozen=True)
@@ -90,6 +39,13 @@ class Goal:
     * ``lifted: {height: h}``: it is held or stands at least that much higher than before.
     * ``moved_by: {distance: d, direction: [x, y, z]}``: it has moved at least that far, along the
       direction if one is given.
+    * ``slides_by: {distance: d, direction: [x, y, z]}``: a drawer, or another part of a fixture,
+      has slid at least that far; ``turns_by: {angle: a, axis: [x, y, z]}``: a door or a knob has
+      turned at least that far [rad]. Direction and axis may be left out. ``starts_in`` is the box
+      around the part as it is now, and has to be stated: to a camera a drawer is a wall.
+
+    ``moves_with: {low, high}`` beside a region is the box around a part of a fixture that the
+    region goes along with, as the inside of a drawer does.
 
     Lengths in m, in the base frame. ``object`` (anywhere) and ``name`` of a region are for people.
     ``starts_in: {low, high}`` says which object is meant: one whose middle was in that box.
@@ -119,15 +75,20 @@ class Goal:
             if kind in _MORE:
                 continue
             if kind == 'starts_in':
-                starts_in = _region(values, f'{where}: starts_in')
-            elif kind in _KEYS:
-                rules.append(_rule(kind, values, where))
+                starts_in = read_region(values, f'{where}: starts_in')
+            elif kind in KEYS:
+                rules.append(read_rule(kind, values, where))
             else:
                 raise ConfigurationError(f'{where}: unknown rule {kind!r}; there are: '
-                                         f'{", ".join((*_KEYS, *_MORE))}, starts_in')
+                                         f'{", ".join((*KEYS, *_MORE))}, starts_in')
         if not rules and not parts and not unjudged:
             raise ConfigurationError(f'{where} has no rule; there are: '
-                                     f'{", ".join((*_KEYS, *_MORE))}')
+                                     f'{", ".join((*KEYS, *_MORE))}')
+        of_parts = [rule.kind for rule in rules if rule.is_of_part]
+        if of_parts and (len(rules) > 1 or starts_in is None):
+            raise ConfigurationError(f'{where}: {of_parts[0]} needs starts_in, the box around the '
+                                     'part that moves, and no other rule beside it; use all_of '
+                                     'for several')
         return cls(tuple(rules), starts_in, parts, unjudged)
 
     @classmethod
@@ -144,23 +105,46 @@ class Goal:
 
     def margin(self, outcome: Outcome) -> float:
         """Return by how much the best moved object keeps all rules [m]; the least of all parts."""
-        margins = [part.margin(outcome) for part in self.parts]
+        return self._least(outcome)[1]
+
+    def _least(self, outcome: Outcome) -> tuple[float, float]:
+        """Return the least margin of all, as a number of its standard deviations, and in m."""
+        found = [part._least(outcome) for part in self.parts]
         if self.rules:
-            margins.append(max((min(rule.margin(item) for rule in self.rules)
-                                for item in self._meant(outcome)), default=NEVER))
-        return min(margins, default=0.0)
+            rules = [rule.after(outcome) for rule in self.rules]
+            found.append(max((min((rule.margin(item) / rule.sigma, rule.margin(item))
+                                  for rule in rules) for item in self._meant(outcome)),
+                             default=(NEVER / PLACE_SIGMA, NEVER)))
+        return min(found, default=(0.0, 0.0))
+
+    @property
+    def fixture_parts(self) -> tuple[FixturePart, ...]:
+        """The drawers, doors and knobs that are meant to move, by where they are."""
+        found = [part for each in self.parts for part in each.fixture_parts]
+        for rule in self.rules:
+            if rule.moves_with is not None:
+                found.append(FixturePart(rule.moves_with.low, rule.moves_with.high))
+            if rule.is_of_part and self.starts_in is not None:
+                slides = rule.kind == 'slides_by'
+                found.append(FixturePart(
+                    self.starts_in.low, self.starts_in.high, rule.direction if slides else None,
+                    None if slides else rule.direction))
+        boxes = {(part.low, part.high): part for part in sorted(
+            found, key=lambda part: part.direction is not None or part.axis is not None)}
+        return tuple(boxes.values())
 
     def _meant(self, outcome: Outcome) -> list[MovedObject]:
         """Return the moved objects that may be meant."""
-        return [item for item in outcome.moved
-                if self.starts_in is None or _contains(self.starts_in, item.start)]
+        of_part = any(rule.is_of_part for rule in self.rules)
+        return [item for item in outcome.moved if item.is_part == of_part
+                if self.starts_in is None or self.starts_in.contains(item.start)]
 
     def share(self, outcome: Outcome) -> float:
         """Return how likely all rules are kept, by where things end and how well that is known."""
-        margins = [self.margin(outcome)]
-        if len(outcome.members) > 1:      # each of them is one of the ways in which it may end
-            margins = [self.margin(Outcome(moved=moved)) for moved in outcome.members]
-        return sum(map(_likelihood, margins)) / len(margins)
+        # Each of several members is one of the ways in which it may end.
+        ends = [Outcome(moved=moved) for moved in outcome.members] \
+            if len(outcome.members) > 1 else [outcome]
+        return sum(_likelihood(self._least(end)[0]) for end in ends) / len(ends)
 
     def is_missed(self, outcome: Outcome) -> bool:
         """Return whether the goal is missed whatever becomes of what nobody knows."""
@@ -192,7 +176,8 @@ class Goal:
         alone = Goal(self.rules, self.starts_in)
         for item in self._meant(outcome):
             if item.landing_doubt and _likelihood(
-                    min(rule.best_margin(item) for rule in self.rules)) >= _UNLIKELY:
+                    min(rule.after(outcome).best_margin(item) / rule.sigma
+                        for rule in self.rules)) >= _UNLIKELY:
                 return item.landing_doubt
             if item.grip_doubt and alone.share(outcome) >= _UNLIKELY:
                 return f'what the fingers close on may not be held ({item.grip_doubt})'
@@ -203,8 +188,9 @@ class Goal:
         """
         Return how likely the goal is reached, 0 to 1; None where nobody knows.
 
-        Where the object ends is known to +- 2 cm; that no more than 98 % is claimed is for all
-        that geometry does not see (it may slip, or be stuck).
+        Where an object ends is known to +- 2 cm, how far a part of a fixture slides to 6 mm; that
+        no more than 98 % is claimed is for all that geometry does not see (it may slip, or be
+        stuck).
 
         :param blocked: the robot runs into something on its way, so that what comes after is in
             doubt: at most 0.2.
@@ -220,8 +206,8 @@ class Goal:
 
 
 def _likelihood(margin: float) -> float:
-    """Return how likely a rule is kept that is kept by a margin [m], as far as that is known."""
-    return 0.5 * (1 + math.erf(margin / PLACE_SIGMA / math.sqrt(2)))
+    """Return how likely a rule is kept that is kept by a number of standard deviations."""
+    return 0.5 * (1 + math.erf(margin / math.sqrt(2)))
 
 
 def rubrics(folder: str = '') -> dict[str, Path]:
@@ -258,53 +244,3 @@ def _more(rubric: Mapping[str, Any], where: str) -> tuple[tuple[Goal, ...], tupl
         raise ConfigurationError(f'{where}: unjudged must be a list of texts, got {unjudged!r}')
     return (tuple(Goal.of(part, f'{where}: all_of {number}') for number, part in enumerate(parts)),
             tuple(unjudged))
-
-
-def _rule(kind: str, values: Any, where: str) -> Rule:
-    needed, optional = _KEYS[kind]
-    if not isinstance(values, Mapping) or not needed <= set(values) <= needed | optional:
-        raise ConfigurationError(
-            f'{where}: {kind} needs {", ".join(sorted(needed))} and may have '
-            f'{", ".join(sorted(optional))}, got {values!r}')
-    if 'region' in needed:
-        return Rule(kind, region=_region(values['region'], f'{where}: {kind}'))
-    (key,) = needed
-    length = _number(values[key], f'{where}: {kind}: {key}')
-    if length <= 0:
-        raise ConfigurationError(f'{where}: {kind}: {key} must be more than 0 m, got {length}')
-    direction = values.get('direction')
-    if direction is not None:
-        direction = np.array(_triple(direction, f'{where}: {kind}: direction'))
-        if not np.linalg.norm(direction) > 0:
-            raise ConfigurationError(f'{where}: {kind}: direction must not be zero')
-        direction = tuple((direction / np.linalg.norm(direction)).tolist())
-    return Rule(kind, length=length, direction=direction)
-
-
-def _region(values: Any, where: str) -> Region:
-    if not isinstance(values, Mapping) or not {'low', 'high'} <= set(values) <= {
-            'low', 'high', 'name'}:
-        raise ConfigurationError(f'{where}: a region needs low and high, and may have a name; got '
-                                 f'{values!r}')
-    low, high = (_triple(values[key], f'{where}: {key}') for key in ('low', 'high'))
-    if not all(a < b for a, b in zip(low, high)):
-        raise ConfigurationError(f'{where}: low must be below high on each axis, got {low}, {high}')
-    return Region(low, high)
-
-
-def _triple(values: Any, where: str) -> tuple[float, float, float]:
-    if not isinstance(values, (list, tuple)) or len(values) != 3:
-        raise ConfigurationError(f'{where} must be [x, y, z], got {values!r}')
-    x, y, z = (_number(value, where) for value in values)
-    return x, y, z
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) \
-            or abs(value) > _LARGEST or math.isnan(value):
-        raise ConfigurationError(f'{where} must be a number, got {str(value)[:40]!r}')
-    return float(value)
-
-
-def _contains(region: Region, point: np.ndarray) -> bool:
-    return bool(np.all(np.array(region.low) <= point) and np.all(point <= np.array(region.high)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, Se
                                 WorldEvent)
 
 if TYPE_CHECKING:      # who only reads outcomes needs nothing of what foresees them
-    from kinema4d_ros.foresight import Story
+    from kinema4d_ros.foresight import MovingBody, Story
     from kinema4d_ros.precheck.tier1.clearance import Clearance
     from kinema4d_ros.scene import Scene, SceneView
 
@@ -25,13 +25,15 @@ _AT = 0.02          # [m] two places closer than this are one object
 
 @dataclass(frozen=True, eq=False)
 class MovedObject:
-    """An object that the robot carries; places are those of its middle, base frame."""
+    """An object that the robot carries, or a part of a fixture; its middle, base frame."""
 
     start: np.ndarray       # (3,) float64 [m] where it was seen
     end: np.ndarray         # (3,) float64 [m] where it is when the motion ends
     bottom: float           # [m] height of its lowest point when the motion ends
     grip_doubt: str = ''    # why it may not be held, and stay where it was; '' where it is
     landing_doubt: str = ''  # why it is not known what it comes to rest on; '' where it is
+    is_part: bool = False   # a drawer, a door or a knob
+    turn: np.ndarray = field(default_factory=lambda: np.zeros(3))   # (3,) [rad] rotation vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,20 +85,35 @@ def foresee_outcome(story: Story | None, scene: Scene,
         body, grip = moving.body, story.grips.get(number)
         if grip is not None and grip.hold is Hold.FAILS:
             continue
+        doubt = f'the fingers {grip.why}' if grip is not None and grip.hold is Hold.UNKNOWN else ''
+        if moving.part is not None:
+            moved.append(_moved_part(moving, doubt, story.landings.get(number, '')))
+            continue
         lowest = np.array([*body.center[:2], body.bottom])
         moved.append(MovedObject(
             body.center.copy(), moving.center(-1),
-            float(body.moved(lowest, moving.T_base_body[-1])[2]),
-            f'the fingers {grip.why}' if grip is not None and grip.hold is Hold.UNKNOWN else '',
+            float(body.moved(lowest, moving.T_base_body[-1])[2]), doubt,
             story.landings.get(number, '')))
     events, doubts = _by_grips(story)
     return Outcome(events, tuple(moved), swept, doubts)
 
 
+def _moved_part(moving: MovingBody, grip_doubt: str, doubt: str) -> MovedObject:
+    """Return how far a part of a fixture has moved."""
+    from scipy.spatial.transform import Rotation
+    assert moving.part is not None
+    pose, middle = moving.T_base_body[-1], moving.part.middle
+    end = moving.body.moved(middle, pose)
+    return MovedObject(middle, end, float(end[2]), grip_doubt, doubt, True,
+                       Rotation.from_matrix(pose[:3, :3]).as_rotvec())
+
+
 def _by_grips(story: Story) -> tuple[tuple[WorldEvent, ...], tuple[Finding, ...]]:
     """Return what happens where fingers do not hold all that they close on, and those doubts."""
     from kinema4d_ros.foresight import Hold
-    events, doubts = [], []
+    events: list[WorldEvent] = []
+    doubts = [dataclasses.replace(event_finding(event), severity=Severity.UNSURE)
+              for event in story.entered]
     for each in story.events:
         event, grip = each.event, None if each.body is None else story.grips.get(each.body)
         if grip is None or grip.hold is Hold.HOLDS:

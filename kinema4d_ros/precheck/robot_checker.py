@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
-from kinema4d_ros.foresight import best_story, can_grasp, Held, Story
+from kinema4d_ros.foresight import best_story, can_grasp, FixturePart, Held, Story
 from kinema4d_ros.precheck.assessment import NO_MOTION
 from kinema4d_ros.precheck.look import Look, LookMaker, LookMemory
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
@@ -137,12 +137,14 @@ class RobotChecker:
                 *limit_findings(motion, self.robot, settings.position_tolerance))
 
     def tier1(self, observation: Observation, trajectory: JointTrajectory,
-              start: Mapping[str, float] | None = None) -> Tier1Result:
+              start: Mapping[str, float] | None = None,
+              parts: Sequence[FixturePart] = ()) -> Tier1Result:
         """
         Check the motion against the scene that the observation shows.
 
         :param start: joints where the motion starts [rad or m], maybe a StartState; None for those
             of the observation. Where the robot is in the image, only the observation says.
+        :param parts: of fixtures, that are meant to move: the hand may take them along.
         """
         if not observation.has_depth and not _knows_space(observation):
             return Tier1Result((not_checked(
@@ -160,7 +162,7 @@ class RobotChecker:
         # The camera is where the robot shows it, within what the calibration explains.
         observation = scene.observation
         motion, too_long = self._move(observation, trajectory, start, look.held)
-        findings, clearance, story = self._check_against(scene, motion)
+        findings, clearance, story = self._check_against(scene, motion, parts)
         if story is not None and can_grasp(motion):
             self._looks.memory.held.foresee(story, motion, observation.stamp_ns)
         outcome = foresee_outcome(story if can_grasp(motion) else None, scene, clearance)
@@ -174,7 +176,7 @@ class RobotChecker:
         if self.settings.tracking is not None:
             likely, loose = self._likely(observation, trajectory, start, len(motion.times),
                                          look.held)
-            followed, its_clearance, _ = self._check_against(scene, likely)
+            followed, its_clearance, _ = self._check_against(scene, likely, parts)
             findings += (*only_new(followed, findings), *([] if loose is None else [loose]))
             clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
         told = outcome.findings() if simulated is None else (
@@ -230,11 +232,12 @@ class RobotChecker:
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
                 f'working? At least {100 * least:g} % and some points are needed')
 
-    def _check_against(self, scene: Scene, motion: RobotRollout
+    def _check_against(self, scene: Scene, motion: RobotRollout, parts: Sequence[FixturePart]
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
         story = None
         if (can_grasp(motion) or motion.held) and scene.measuring:
-            story = best_story(scene, motion, self.settings.grasping, suppose_held=True)
+            story = best_story(scene, motion, self.settings.grasping, suppose_held=True,
+                               parts=parts)
         return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
                             story=story, hand_links=self.hand_links, stood=self._stood(scene)), \
             story

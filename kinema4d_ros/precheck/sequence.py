@@ -114,7 +114,8 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
     if 1 not in tiers or not assessment.moves:
         return
     with assessment.tier(1, report=report):
-        result = checker.tier1(observation, trajectory, start)
+        result = checker.tier1(observation, trajectory, start,
+                               () if goal is None else goal.fixture_parts)
         assessment.add(1, *result.findings)
         assessment.measure(**result.measured)
         if goal is not None and result.outcome is not None:

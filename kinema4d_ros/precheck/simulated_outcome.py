@@ -87,7 +87,7 @@ def _ends(tale: Tale, geometric: Outcome, run: int = 0) -> tuple[MovedObject, ..
         landing = next((item.landing_doubt for item in geometric.moved
                         if np.linalg.norm(item.start - start) < _AT), '')
         ends.append(MovedObject(start, end, bottom, grip, landing))
-    return tuple(ends)
+    return (*ends, *(item for item in geometric.moved if item.is_part))
 
 
 def _others(swept: Sequence[Finding], places: Sequence[Sequence[float]]) -> tuple[Finding, ...]:

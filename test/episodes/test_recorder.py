@@ -114,6 +114,8 @@ def test_drawer_is_opened_and_its_joint_is_in_the_outcome(tmp_path):
     assert metadata.success and metadata.carried_object is None and metadata.tracking_error < 0.02
     wanted, = metadata.outcome.goals
     assert (wanted.relation, wanted.met_at_start, wanted.met) == ('open', False, True)
+    assert wanted.rubric == metadata.goal
+    assert metadata.goal['slides_by']['distance'] == pytest.approx(0.14, abs=0.005)
     joints = metadata.outcome.joints
     meant, = [joint for joint in joints.values() if joint.is_meant]
     assert meant.fixture == metadata.goal_object and meant.moved > 0.14

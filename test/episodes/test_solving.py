@@ -8,7 +8,7 @@ import pytest
 
 from kinema4d_ros.episodes import EpisodeMetadata
 from kinema4d_ros.episodes.libero.aim import AimErrors
-from kinema4d_ros.episodes.libero.goal import TaskGoal
+from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.grasps import choose_grasp, Grasp
 from kinema4d_ros.episodes.libero.happening import OutcomeMeter
 from kinema4d_ros.episodes.libero.places import choose_spot, drop_height
@@ -193,6 +193,26 @@ def test_covered_place_says_so():
     with pytest.raises(EpisodeError, match='oven_inside is covered from above'):
         choose_spot(scene, goal('in', 'can', 'oven_inside', 'oven'),
                     Grasp(np.array([0.5, 0.0, 0.08])))
+
+
+@pytest.mark.parametrize('unit, position, end, rule', [
+    ('m', 0.0, -0.14, {'slides_by': {'object': 'chest_top', 'distance': 0.14,
+                                     'direction': [0.0, -1.0, 0.0]}}),
+    ('m', -0.15, 0.0, {'slides_by': {'object': 'chest_top', 'distance': 0.15,
+                                     'direction': [0.0, 1.0, 0.0]}}),
+    ('rad', 0.1, 0.5, {'turns_by': {'object': 'chest_top', 'angle': 0.4,
+                                    'axis': [0.0, 1.0, 0.0]}})])
+def test_how_far_a_part_has_to_go(unit, position, end, rule):
+    scene = SimpleNamespace(
+        objects=('chest',), problem={'goal_state': [['Open', 'chest_top']]}, suite='', task=0,
+        joint_of=lambda name: 'slide', joint_unit=lambda joint: unit, holds=lambda words: False,
+        joint_position=lambda joint: position, joint_goal=lambda relation, joint: end,
+        joint_frame=lambda joint: (np.zeros(3), np.array([0.0, 1.0, 0.0])),
+        moving_part=lambda joint: [(np.zeros(3), np.ones(3)), (np.full(3, -0.5), np.zeros(3))])
+    (found,) = task_goals(scene)
+    assert found.rubric == {**rule, 'starts_in': {'low': [-0.5] * 3, 'high': [1.0] * 3}}
+    scene.holds = lambda words: True
+    assert task_goals(scene)[0].rubric == {}
 
 
 def test_outcome_of_things_joints_and_goals_survives_a_file():

@@ -94,3 +94,16 @@ def test_the_rubric_of_several_goals():
     assert len(Goal.of(told).parts) == 1
     one = SimpleNamespace(metadata=SimpleNamespace(goal=RUBRIC, outcome=outcome([goal(name)])))
     assert rubric_of(one) == RUBRIC
+
+
+def test_the_rubric_of_a_drawer_says_itself_where_it_is():
+    recorded = Episode.open(EPISODES / 'libero_object_0_0_success.mcap')
+    slides = {'slides_by': {'object': 'top', 'distance': 0.14, 'direction': [0, 1, 0]},
+              'starts_in': {'low': [0, 0, 0], 'high': [1, 1, 1]}}
+    both = SimpleNamespace(truth=recorded.truth, metadata=SimpleNamespace(
+        goal={}, objects=recorded.metadata.objects, outcome=outcome([
+            goal(recorded.metadata.carried_object),
+            goal(recorded.metadata.carried_object, slides, None, 'open')])))
+    told = rubric_of(both)
+    assert told['all_of'][1] == slides and 'unjudged' not in told
+    assert Goal.of(told).fixture_parts[0].direction == (0.0, 1.0, 0.0)

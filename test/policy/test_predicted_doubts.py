@@ -3,6 +3,7 @@
 """What a predicted world does not claim: what a robot cannot follow, strikes, or is on an edge."""
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.foresight import Story
 from kinema4d_ros.policy.closed_loop import PredictedWorld, run_task, RunEnd, RunLimits
 from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
+from kinema4d_ros.policy.closed_loop.predicted_outcome import gap_at_closing
 from kinema4d_ros.policy.closed_loop.recorded import RecordedPolicy
 from kinema4d_ros.policy.closed_loop.starts import goal_of
 from kinema4d_ros.precheck import Goal, PrecheckSettings, RobotChecker, Tier0Settings
+from kinema4d_ros.precheck.goal_rules import Region
 from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.simulator import ShadowSimulator, with_finger_boxes
 from kinema4d_ros.types import FindingCode, JointLimit, JointTrajectory
@@ -140,3 +143,15 @@ def test_what_ends_on_the_edge_of_its_region_is_neither(world, inward, success):
     outcome = edged.outcome()
     assert outcome.success is success
     assert ('not known' in outcome.reason) is (success is None)
+
+
+def test_fingers_of_a_hand_that_is_stopped_close_where_it_is(carry):
+    """At the grip something is between them; up at 0.25 m, 18 cm above it, there is nothing."""
+    points, robot, story = carry
+    scene, box = SimpleNamespace(points=points), Region((0.05, 0.1, 0.0), (0.15, 0.2, 0.15))
+    assert gap_at_closing(scene, robot, story, box) == 0.0
+    assert 0.08 < gap_at_closing(scene, robot, story, box, stopped=1.0) < 0.18
+    still = dataclasses.replace(robot, **{name: getattr(robot, name)[:2] for name in (
+        'times', 'positions', 'T_base_link')})
+    assert gap_at_closing(scene, still, story, box) == math.inf
+    assert math.isnan(gap_at_closing(scene, robot, story, Region((2, 2, 0), (3, 3, 1))))

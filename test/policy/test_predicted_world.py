@@ -109,7 +109,8 @@ def test_who_stands_still_solves_nothing(kept, model):
     world = kept.world(GOOD, model)
     run = run_task(StillPolicy(world.robot), world, limits=RunLimits(horizon=1.0))
     assert run.ended is RunEnd.HORIZON and run.duration == pytest.approx(1.2)
-    assert run.outcome.success is False and run.outcome.is_near_miss is None
+    assert run.outcome.success is False and run.outcome.is_near_miss is False
+    assert math.isinf(run.outcome.gap_at_closing)
 
 
 def test_in_a_world_that_stays_the_right_motion_solves_nothing(kept):

@@ -77,7 +77,8 @@ def test_fingers_that_stay_open_have_no_gap(world, start):
     world.execute(JointTrajectory(tuple(start.joint_positions), np.array([0.0, 0.5]),
                                   np.array([here, here])))
     outcome = world.outcome()
-    assert np.isnan(outcome.gap_at_closing) and outcome.success is False
+    assert np.isinf(outcome.gap_at_closing) and outcome.is_near_miss is False
+    assert outcome.success is False
 
 
 @with_simulator

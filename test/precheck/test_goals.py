@@ -103,6 +103,66 @@ def test_what_cannot_be_judged_is_not_known_unless_something_else_is_missed():
     assert inside.probability(ends(0.9)) < 0.05 and inside.probability(ends()) is None
 
 
+DRAWER = {'low': [0.5, 0.0, 0.0], 'high': [0.7, 0.2, 0.1]}
+
+
+def part(way=(0.0, 0.0, 0.0), turn=(0.0, 0.0, 0.0), doubt='') -> Outcome:
+    """Return the outcome in which a drawer or a knob moves."""
+    start = np.array([0.6, 0.1, 0.05])
+    return Outcome(moved=(MovedObject(start, start + way, 0.0, '', doubt, True,
+                                      np.array(turn)),))
+
+
+@pytest.mark.parametrize('rule, outcome, margin', [
+    ({'slides_by': {'distance': 0.14, 'direction': [0, 2, 0]}}, part((0.1, 0.15, 0)), 0.01),
+    ({'slides_by': {'distance': 0.14, 'direction': [0, -1, 0]}}, part((0, 0.15, 0)), -0.29),
+    ({'slides_by': {'distance': 0.3}}, part((0.3, 0.4, 0)), 0.2),
+    ({'turns_by': {'angle': 0.5, 'axis': [0, 0, -1]}}, part(turn=(0, 0, -1.1)), 0.018),
+    ({'turns_by': {'angle': 0.5}}, part(turn=(0, 0, -1.1)), 0.018),      # 0.6 rad at 3 cm
+    ({'turns_by': {'angle': 0.5, 'axis': [0, 0, 1]}}, part(turn=(0, 0, -1.1)), -0.048),
+    ({'slides_by': {'distance': 0.1}}, Outcome(), -0.1),
+    ({'slides_by': {'distance': 0.1}}, ends(start=(0.6, 0.1, 0.05)), -0.1)])   # no part, a thing
+def test_margin_of_a_part(rule, outcome, margin):
+    goal = Goal.of({**rule, 'starts_in': DRAWER})
+    assert goal.margin(outcome) == pytest.approx(margin)
+
+
+def test_how_far_a_part_goes_is_known_better_than_where_a_thing_ends():
+    goal = Goal.of({'slides_by': {'distance': 0.14}, 'starts_in': DRAWER})
+    # one standard deviation (6 mm) farther: 0.02 + 0.96 x 0.8413
+    assert goal.probability(part((0, 0.146, 0))) == pytest.approx(0.8277, abs=1e-4)
+    assert goal.probability(part((0, 0.12, 0))) < 0.03
+    assert goal.probability(part((0, 0.16, 0), doubt='nobody saw it')) is None
+    # of two goals the one that is less sure decides, and not the one with fewer millimetres
+    two = Goal.of({'all_of': [{'slides_by': {'distance': 0.14}, 'starts_in': DRAWER},
+                              {'inside': {'region': BOX}}]})
+    both_met = Outcome(moved=part((0, 0.152, 0)).moved + ends(x=0.18).moved)
+    assert two.probability(both_met) == pytest.approx(0.8277, abs=1e-4)
+    assert two.margin(both_met) == pytest.approx(0.02)
+
+
+def test_a_region_goes_where_its_drawer_goes():
+    inside = Goal.of({'inside': {'region': BOX, 'moves_with': DRAWER}})
+    assert inside.margin(ends(x=0.1)) == pytest.approx(0.05)
+    opened = part((0.3, 0, 0)).moved
+    assert inside.margin(Outcome(moved=opened + ends(x=0.1).moved)) == pytest.approx(-0.2)
+    assert inside.margin(Outcome(moved=opened + ends(x=0.4).moved)) == pytest.approx(0.05)
+    assert inside.margin(Outcome(moved=opened)) == pytest.approx(-0.1)    # the drawer is no thing
+
+
+def test_the_parts_that_a_goal_is_about():
+    slides = {'slides_by': {'distance': 0.1, 'direction': [0, 3, 0]}, 'starts_in': DRAWER}
+    inside = {'inside': {'region': BOX, 'moves_with': DRAWER}}
+    (found,) = Goal.of({'all_of': [inside, slides]}).fixture_parts      # one drawer, stated best
+    assert found.low == (0.5, 0.0, 0.0) and found.direction == (0.0, 1.0, 0.0)
+    (found,) = Goal.of(inside).fixture_parts
+    assert found.direction is None and found.axis is None
+    (found,) = Goal.of({'turns_by': {'angle': 1, 'axis': [0, 0, 2]},
+                        'starts_in': DRAWER}).fixture_parts
+    assert found.axis == (0.0, 0.0, 1.0) and found.direction is None
+    assert Goal.of({'inside': {'region': BOX}}).fixture_parts == ()
+
+
 @given(st.floats(-1, 1), st.floats(0, 0.3))
 def test_a_smaller_region_is_never_met_more(x, shrink):
     low, high = np.array(BOX['low']) - 0.3, np.array(BOX['high']) + 0.3
@@ -124,7 +184,8 @@ def test_the_rubrics_of_the_package_load(path):
     ({'all_of': [{'in': {}}]}, "all_of 0: unknown rule 'in'"),
     ({'unjudged': 'x'}, 'must be a list of texts'), ({'unjudged': [1]}, 'must be a list of texts'),
     ({'all_of': []}, 'has no rule'), ({'inside': {}}, 'inside needs region'),
-    ({'inside': {'region': BOX, 'hight': 1}}, 'inside needs region and may have object'),
+    ({'inside': {'region': BOX, 'hight': 1}},
+     'inside needs region and may have moves_with, object'),
     ({'inside': {'region': {'low': [0, 0, 0]}}}, 'a region needs low and high'),
     ({'inside': {'region': {**BOX, 'low': [1, 0, 0]}}}, 'low must be below high'),
     ({'inside': {'region': {**BOX, 'low': [0, 0]}}}, r'must be \[x, y, z\]'),
@@ -132,7 +193,13 @@ def test_the_rubrics_of_the_package_load(path):
     ({'lifted': {'height': float('nan')}}, 'must be a number'),
     ({'lifted': {'height': True}}, 'must be a number'),
     ({'lifted': {'height': 0}}, 'height must be more than 0'),
-    ({'moved_by': {'distance': 1, 'direction': [0, 0, 0]}}, 'direction must not be zero')])
+    ({'moved_by': {'distance': 1, 'direction': [0, 0, 0]}}, 'direction must not be zero'),
+    ({'slides_by': {'distance': 0.1}}, 'slides_by needs starts_in'),
+    ({'turns_by': {'angle': 1}, 'lifted': {'height': 1}, 'starts_in': BOX}, 'no other rule'),
+    ({'turns_by': {'angle': 1, 'axis': [0, 0, 0]}, 'starts_in': BOX}, 'axis must not be zero'),
+    ({'turns_by': {'angle': 0}, 'starts_in': BOX}, 'angle must be more than 0'),
+    ({'turns_by': {'distance': 1}, 'starts_in': BOX}, 'turns_by needs angle and may have axis'),
+    ({'inside': {'region': BOX, 'moves_with': {}}}, 'moves_with: a region needs low and high')])
 def test_what_is_no_rubric(rubric, words):
     with pytest.raises(ConfigurationError, match=words):
         Goal.of(rubric)

@@ -30,7 +30,8 @@ class TaskGoal:
     thing: str                       # object to move; else the fixture whose joint is to move
     place: str = ''                  # object or region that it goes in or on; the drawer
     target: str = ''                 # the object or fixture that the place belongs to, '' = table
-    #: {'inside' or 'above': {'object', 'region'}}, boxes [m] for the middle of the thing
+    #: {'inside' or 'above': {'object', 'region'}}, boxes [m] for the middle of the thing; of what
+    #: is to be moved {'slides_by' or 'turns_by': ..., 'starts_in': its box}
     rubric: Mapping[str, Any] = field(default_factory=dict)
     joint: str | None = None         # of a fixture, that the goal is about
 
@@ -64,8 +65,10 @@ def _goal(scene: LiberoScene, words: list[str]) -> TaskGoal:
         if not fixture:
             raise EpisodeError(f'the goal {words} names something that is not among the objects '
                                f'{", ".join(scene.objects)}')
-        return TaskGoal(relation, fixture, '' if words[1] == fixture else words[1], fixture, {},
-                        scene.joint_of(words[1]))
+        joint = scene.joint_of(words[1])
+        return TaskGoal(relation, fixture, '' if words[1] == fixture else words[1], fixture,
+                        {} if joint is None or scene.holds(words)
+                        else _moved_part(scene, relation, words[1], joint), joint)
     if relation not in PLACING or len(words) != 3:
         raise EpisodeError(f'task {scene.task} of {scene.suite} ({scene.task_text}) wants {words}; '
                            f'only {", ".join(PLACING + MOVING)} are known; choose another task')
@@ -88,9 +91,31 @@ def _goal(scene: LiberoScene, words: list[str]) -> TaskGoal:
         high[2], shift[2] = low[2] + ABOVE, 0.0
     low, high = low + shift, high + shift
     region = {'name': place, 'low': low.round(4).tolist(), 'high': high.round(4).tolist()}
-    key = 'inside' if relation == 'in' else 'above'
-    return TaskGoal(relation, carried, place, target, {key: {'object': carried, 'region': region}},
-                    scene.joint_of(place) if target and place != target else None)
+    joint = scene.joint_of(place) if target and place != target else None
+    rule = {'object': carried, 'region': region}
+    if joint is not None:      # the region of a drawer goes where the drawer goes
+        rule['moves_with'] = _box(scene, joint)
+    return TaskGoal(relation, carried, place, target,
+                    {'inside' if relation == 'in' else 'above': rule}, joint)
+
+
+def _moved_part(scene: LiberoScene, relation: str, name: str, joint: str) -> dict[str, Any]:
+    """Return how far and which way a drawer, door or knob has to go, and where it is now."""
+    position, end = scene.joint_position(joint), scene.joint_goal(relation, joint)
+    way, axis = end - position, scene.joint_frame(joint)[1]
+    along = (np.sign(way) * axis).round(4).tolist()
+    if scene.joint_unit(joint) == 'm':
+        rule = {'slides_by': {'object': name, 'distance': round(abs(way), 4), 'direction': along}}
+    else:
+        rule = {'turns_by': {'object': name, 'angle': round(abs(way), 4), 'axis': along}}
+    return {**rule, 'starts_in': _box(scene, joint)}
+
+
+def _box(scene: LiberoScene, joint: str) -> dict[str, list[float]]:
+    """Return the box around all that a joint moves, as it is now."""
+    lows, highs = zip(*scene.moving_part(joint))
+    return {'low': np.min(lows, axis=0).round(4).tolist(),
+            'high': np.max(highs, axis=0).round(4).tolist()}
 
 
 def _owner(scene: LiberoScene, name: str) -> str:

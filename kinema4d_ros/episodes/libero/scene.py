@@ -152,6 +152,18 @@ class LiberoScene(SceneGeometry):
         """Return LIBERO's own judgement of one of the task's goals."""
         return bool(self._env.env._eval_predicate(words))
 
+    def joint_goal(self, relation: str, joint: str) -> float:
+        """
+        Return the position [m] or [rad] from which on a fixture's joint is where a goal wants it.
+
+        :param relation: 'open', 'close', 'turnon' or 'turnoff'.
+        :return: the nearest that LIBERO counts as such.
+        """
+        fixture = self._env.env.get_object(self.fixture_joints[joint])
+        ends = fixture.object_properties['articulation'][f'default_{relation}_ranges']
+        position = self.joint_position(joint)
+        return float(min(ends, key=lambda end: abs(end - position)))
+
     def touching(self, bodies: set[int], others: set[int]) -> bool:
         """Whether any body of one set is in contact with any body of the other."""
         geoms = self.data.contact.geom if hasattr(self.data.contact, 'geom') else np.array(

@@ -41,6 +41,8 @@ def why_carried_may_strike(points: ScenePoints, robot: RobotRollout, story: Stor
     """
     gone = gone_from(points, story, len(robot.times))
     for moving in story.bodies:
+        if moving.part is not None:
+            continue
         track = hull_track(points, robot, moving, gone, above=_BESIDE)
         if track is None or not len(track.frames):
             continue

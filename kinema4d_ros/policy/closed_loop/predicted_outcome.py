@@ -11,7 +11,8 @@ import numpy as np
 from kinema4d_ros.foresight import best_story, can_grasp, Fingers, MovingBody, Story, Told
 from kinema4d_ros.policy.closed_loop.doubts import why_carried_may_strike, why_not_followed
 from kinema4d_ros.policy.types import LIFTED, TaskOutcome
-from kinema4d_ros.precheck.goals import Goal, Region
+from kinema4d_ros.precheck.goal_rules import Region
+from kinema4d_ros.precheck.goals import Goal
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.sequence import judge_goal
 from kinema4d_ros.scene import Scene
@@ -81,7 +82,8 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
     go at the end.
     """
     checker = simulator.checker()
-    result = checker.tier1(observation, motion)
+    parts = () if goal is None else goal.fixture_parts
+    result = checker.tier1(observation, motion, parts=parts)
     if result.outcome is None:
         said = [each.message for each in result.findings if each.severity > Severity.INFO]
         return TaskOutcome(None, reason='; '.join(said) or 'nothing could be foreseen')
@@ -90,9 +92,10 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
         outcome = Outcome()
     clearance = math.nan if result.clearance is None else float(result.clearance.minimum)
     robot, scene = checker.rollout_of(observation, motion), checker.scene_of(observation)
-    story = best_story(scene, robot, checker.settings.grasping, pictures=False) \
+    story = best_story(scene, robot, checker.settings.grasping, pictures=False, parts=parts) \
         if scene.measuring and can_grasp(robot) else None
-    gap, grasped = _grasp(simulator, scene, robot, story, goal, outcome)
+    gap, grasped = _grasp(simulator, scene, robot, story, goal, outcome,
+                          _stopped_at(result.findings))
     if (why := why_not_followed(checker, observation, motion)) is not None:
         return TaskOutcome(None, reason=why, min_clearance=clearance, gap_at_closing=gap)
     if grasped and _is_stopped_before_grasp(outcome, result.findings):
@@ -118,12 +121,16 @@ def predicted_outcome(simulator: ShadowSimulator, observation: Observation,
     return TaskOutcome(success, probability, reason, clearance, gap, grasped)
 
 
+def _stopped_at(findings: Sequence[Finding]) -> float:
+    """Return when the robot runs into something for certain [s]; infinite for never."""
+    return min((each.time for each in findings if each.code is FindingCode.CONTACT
+                and each.severity is Severity.FAIL and each.time is not None), default=math.inf)
+
+
 def _is_stopped_before_grasp(outcome: Outcome, findings: Sequence[Finding]) -> bool:
     """Return whether the robot runs into something before the first grasp."""
     grasps = [event.time for event in outcome.events if event.kind is EventKind.GRASP]
-    hits = [each.time for each in findings if each.code is FindingCode.CONTACT
-            and each.severity is Severity.FAIL and each.time is not None]
-    return bool(grasps and hits) and min(hits) <= min(grasps)
+    return bool(grasps) and _stopped_at(findings) <= min(grasps)
 
 
 def stays_as_it_is(simulator: ShadowSimulator) -> bool:
@@ -140,12 +147,17 @@ def _moved(moving: MovingBody) -> MovedObject:
 
 
 def _grasp(simulator: ShadowSimulator, scene: Scene, robot: RobotRollout, story: Story | None,
-           goal: Goal | None, outcome: Outcome) -> tuple[float, bool | None]:
-    """Return the gap when the fingers closed [m], and whether the goal's object was lifted."""
+           goal: Goal | None, outcome: Outcome, stopped: float) -> tuple[float, bool | None]:
+    """
+    Return the gap when the fingers closed [m], and whether the goal's object was lifted.
+
+    :param stopped: when the robot runs into something [s].
+    """
     if story is None:
         return math.nan, None
     box = None if goal is None else goal.starts_in
-    gap = math.nan if box is None else gap_at_closing(scene, robot, story, box)
+    gap = math.nan if box is None else gap_at_closing(
+        scene, robot, story, box, stopped)
     if stays_as_it_is(simulator):
         return gap, False
     kinds = {event.kind for event in outcome.events}
@@ -163,14 +175,16 @@ def _grasp(simulator: ShadowSimulator, scene: Scene, robot: RobotRollout, story:
     return gap, max(rises) > LIFTED if rises else None
 
 
-def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region) -> float:
+def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region,
+                   stopped: float = math.inf) -> float:
     """
     Return how far the goal's object was from between the fingers when they closed [m].
 
-    The least of all times that they closed: 0 where a part of it was between them; NaN where they
-    never closed, or no camera sees the object.
+    The least of all times that they closed: 0 where a part of it was between them; infinite where
+    they never closed; NaN where no camera sees the object.
 
     :param box: in which the object begins.
+    :param stopped: when the robot runs into something [s]: from then on it closes where it is.
     """
     points = scene.points.points_base
     low, high = np.array(box.low), np.array(box.high)
@@ -180,6 +194,7 @@ def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region) 
     if not len(points):
         return math.nan
     fingers = Fingers(robot)
+    farthest = int(np.searchsorted(robot.times, stopped))
     gaps = []
     for closing in fingers.motions():
         if not closing.closing:
@@ -189,9 +204,10 @@ def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region) 
         if moved and moved[0].first_frame <= frame:
             T = moved[0].T_base_body[frame]
             now = points @ T[:3, :3].T + T[:3, 3]
+        there = {min(each, farthest) for each in range(closing.first, closing.last + 1)}
         gaps.append(min(float(fingers.distance(now, each, float(fingers.gap[frame])).min())
-                        for each in range(closing.first, closing.last + 1)))
-    return min(gaps, default=math.nan)
+                        for each in there))
+    return min(gaps, default=math.inf)
 
 
 def _near(point: np.ndarray, box: Region, around: float = _AROUND) -> bool:

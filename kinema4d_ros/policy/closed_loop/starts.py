@@ -10,7 +10,8 @@ import numpy as np
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.precheck.goals import Goal, load_rubric, Region, rubrics
+from kinema4d_ros.precheck.goal_rules import Region
+from kinema4d_ros.precheck.goals import Goal, load_rubric, rubrics
 
 _BESIDE = 0.01      # [m] beside an object's box in which it is taken to begin
 

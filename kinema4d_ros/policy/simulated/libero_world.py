@@ -170,7 +170,7 @@ class _GraspWatch:
         self._low = float(scene.object_pose(carried)[2, 3])
         self._widest, self._lowest, self._until = OPEN, OPEN, -1.0
         self.grasped = False
-        self.gap = float('nan')      # [m] least distance while the fingers closed
+        self.gap = float('inf')      # [m] least distance while the fingers closed; never, infinite
 
     def look(self) -> None:
         """See whether the object is held above where it stood."""
@@ -192,4 +192,4 @@ class _GraspWatch:
 
     def near(self, distance: float) -> None:
         """Note how near the fingers are to the object [m], at this sample."""
-        self.gap = float(np.nanmin([self.gap, distance]))
+        self.gap = min(self.gap, distance)

@@ -55,6 +55,8 @@ def check_carried(points: ScenePoints, robot: RobotRollout, story: Story,
     gone = gone_from(points, story, len(robot.times))
     found = []
     for moving in story.bodies:
+        if moving.part is not None:
+            continue
         into = whole = hull_track(points, robot, moving, gone)
         if into is not None and moving.held is not None and scene is not None:
             into = _pushed(into, robot, moving, scene)

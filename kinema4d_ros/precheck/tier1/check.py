@@ -14,6 +14,7 @@ from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
 from kinema4d_ros.precheck.tier1.carried import check_carried
 from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance
 from kinema4d_ros.precheck.tier1.held_contact import check_held_contact
+from kinema4d_ros.precheck.tier1.moved_parts import check_moved_parts
 from kinema4d_ros.precheck.tier1.penetration import with_penetration
 from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.precheck.tier1.unseen import check_unseen
@@ -68,6 +69,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     if story is not None:
         findings += check_carried(scene.points, robot, story, settings, scene)
         findings += check_held_contact(robot, story, fields, settings)
+        findings += check_moved_parts(robot, story, fields, settings, rules)
     strict = [name for name in clearance.link_names if name not in rules]
     return tuple(findings), clearance.with_minimum_of(strict, fields)
 

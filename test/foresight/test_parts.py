@@ -1,0 +1,108 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A hand that pulls, pushes and misses the handle of something that slides, ray-cast."""
+from __future__ import annotations
+
+import gantry
+import numpy as np
+import pytest
+from scenes import box, Path, RED, World
+
+from kinema4d_ros.precheck import Goal
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.types import FindingCode, Severity, Status
+
+# A chest with a sliding lid, whose handle stands up in the middle: the fingers close along y.
+HANDLE = (0.05, 0.1)
+LID = {'low': [-0.05, 0.0, 0.105], 'high': [0.15, 0.2, 0.19]}
+TOP = 0.1
+
+
+def goal(distance, direction=(-1, 0, 0)):
+    return Goal.of({'slides_by': {'distance': distance, 'direction': list(direction)},
+                    'starts_in': LID})
+
+
+@pytest.fixture(scope='module')
+def chest():
+    """Return what judges a path over the chest, for a goal."""
+    world = World().add(RED, box((0.3, 0.3, TOP), (*HANDLE, 0))).add(
+        RED, box((0.03, 0.02, 0.085), (*HANDLE, TOP)))
+    simulator = ShadowSimulator(Robot.from_urdf(gantry.URDF), None, gripper=gantry.GRIPPER)
+
+    def judged(rows, wanted):
+        path = Path.through(*rows, frames=61)
+        return simulator.precheck(gantry.observe(world, path), gantry.motion(path), goal=wanted)
+    return judged
+
+
+def pull(way, aside=0.0):
+    """Return a path that closes around the handle, pulls it along x, and lets go."""
+    x, y = HANDLE[0], HANDLE[1] + aside
+    return [(0.0, 0.0, -0.1, 0.3, 0.08), (1.0, x, y, 0.3, 0.08), (2.0, x, y, 0.13, 0.08),
+            (2.4, x, y, 0.13, 0.0), (4.0, x + way, y, 0.13, 0.0), (4.4, x + way, y, 0.13, 0.08),
+            (5.4, x + way, y, 0.3, 0.08)]
+
+
+def push(way, y=HANDLE[1]):
+    """Return a path that comes down beyond the handle with closed fingers, and pushes along -x."""
+    x = HANDLE[0] + 0.07
+    return [(0.0, 0.0, -0.1, 0.3, 0.0), (1.0, x, y, 0.3, 0.0), (2.0, x, y, 0.13, 0.0),
+            (4.0, x + way, y, 0.13, 0.0), (4.5, x + way + 0.03, y, 0.13, 0.0),
+            (5.5, x + way + 0.03, y, 0.3, 0.0)]
+
+
+def said(verdict, code):
+    return [f.message for f in verdict.findings if f.code is code]
+
+
+def test_a_handle_that_is_grasped_goes_where_the_hand_goes(chest):
+    verdict = chest(pull(-0.12), goal(0.10))
+    assert verdict.success > 0.95 and verdict.status is Status.PASS, verdict.summary
+    assert 'moves 12 cm' in said(verdict, FindingCode.DRAGGED)[0]
+    assert not said(verdict, FindingCode.CLOSED_ON_NOTHING)
+    assert chest(pull(-0.12), goal(0.14)).success < 0.05       # not far enough
+    assert chest(pull(0.12), goal(0.10)).success < 0.05        # the wrong way
+    assert chest(pull(-0.12), goal(0.10, (0, 1, 0))).success < 0.05     # its joint does not let it
+
+
+def test_a_handle_beside_the_fingers_stays(chest):
+    verdict = chest(pull(-0.12, aside=-0.09), goal(0.10))
+    assert verdict.success < 0.05 and not said(verdict, FindingCode.DRAGGED)
+
+
+def test_what_is_pushed_goes_from_the_contact_on(chest):
+    """The fingers are 1 cm before their middle, and 7 cm - 1.5 - 1 from the handle: 14.5 - 4.5."""
+    verdict = chest(push(-0.145), goal(0.08))
+    assert verdict.success > 0.95, verdict.summary
+    assert verdict.status is Status.PASS, verdict.summary
+    assert any('push' in text and 'moves 10 cm' in text
+               for text in said(verdict, FindingCode.PUSHED)), verdict.findings
+    assert chest(push(-0.145), goal(0.12)).success < 0.05
+
+
+def test_without_a_goal_that_says_so_nothing_slides(chest):
+    """To a camera the handle is a wall: the fingers are pressed into it."""
+    verdict = chest(push(-0.145), None)
+    assert verdict.status is Status.FAIL
+    assert not said(verdict, FindingCode.PUSHED)
+
+
+def test_where_it_stands_afterwards_it_is_an_obstacle(chest):
+    """The lid is pulled out, and then the palm comes down where its handle is now."""
+    x, y = HANDLE[0] - 0.12, HANDLE[1]
+    after = [*pull(-0.12), (6.4, x, y + 0.06, 0.3, 0.0), (7.4, x, y + 0.06, 0.108, 0.0)]
+    found = [f for f in chest(after, goal(0.10)).findings if f.other == 'moved part']
+    assert [f.link for f in found] == ['palm'] and found[0].severity > Severity.INFO, found
+    beside = [*pull(-0.12), (6.4, HANDLE[0], y + 0.06, 0.3, 0.0),
+              (7.4, HANDLE[0], y + 0.06, 0.108, 0.0)]      # where it was there is nothing now
+    assert not [f for f in chest(beside, goal(0.10)).findings if f.severity > Severity.INFO
+                and f.link == 'palm']
+
+
+def test_what_slides_has_moved_and_is_no_object_that_is_put_somewhere(chest):
+    put = Goal.of({'above': {'region': {'low': [-0.3, 0, 0], 'high': [0, 0.2, 0.3]}},
+                   'all_of': [{'slides_by': {'distance': 0.1}, 'starts_in': LID}]})
+    assert chest(pull(-0.12), put).success < 0.05
+    assert np.isclose(chest(pull(-0.12), goal(0.12)).success, 0.5, atol=0.25)     # on the edge
