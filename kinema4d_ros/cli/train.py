@@ -26,7 +26,7 @@ estimated before it starts. Ctrl-C saves; the same command with --resume goes on
 Several GPUs: accelerate starts a process for each (ZeRO-2, FSDP and several nodes are its own
 options); make the clips first, with --prepare-only, in one process:
 
-  accelerate launch --num_processes 8 --no_python kinema4d train out/clips ...
+  accelerate launch --multi_gpu --num_processes 8 --no_python kinema4d train out/clips ...
 
 examples:
   kinema4d train monday tuesday --base DIR --weights DIR --out out/tuned --estimate
@@ -134,7 +134,8 @@ def run(options: argparse.Namespace) -> Exit:
     if options.prepare_only:
         return Exit.PASS
 
-    from kinema4d_ros.training.trainer import Trainer, why_not_sharded
+    from kinema4d_ros.training.sharding import why_not_sharded
+    from kinema4d_ros.training.trainer import Trainer
 
     trainer = Trainer(TrainingPaths(options.base, weights, clips, options.out,
                                     options.conditions), settings,
@@ -188,10 +189,9 @@ def print_estimate(options: argparse.Namespace, settings: TrainingSettings,
                    checkpoint: Checkpoint) -> None:
     """Print memory, disk and time; refuse what cannot fit."""
     from kinema4d_ros.training.estimate import check_device, estimate_training
+    from kinema4d_ros.training.sharding import is_sharded
     from kinema4d_ros.world_model.kinema4d.estimate import free_memory
     from kinema4d_ros.world_model.kinema4d.stack import pick_device
-
-    from kinema4d_ros.training.trainer import is_sharded
 
     spread = is_sharded(options.device)
     need = estimate_training(

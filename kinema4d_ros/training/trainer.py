@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,13 +22,13 @@ from kinema4d_ros.training.network import learning, load_for_training, read_rele
 from kinema4d_ros.training.objective import draw, loss_of
 from kinema4d_ros.training.samples import ConditionCache, Samples
 from kinema4d_ros.training.settings import TrainingPaths, TrainingSettings
+from kinema4d_ros.training.sharding import (make_accelerator, optimiser_state,
+                                            put_optimiser_state, whole, why_not_measured)
 from kinema4d_ros.training.state import Checkpoints, OPTIMISER, read_optimiser
 from kinema4d_ros.training.validation import Validation
 from kinema4d_ros.world_model.kinema4d.checkpoint import Checkpoint
 from kinema4d_ros.world_model.kinema4d.stack import memory_guard
 
-#: of accelerate: processes that each hold the whole optimiser
-_WHOLE = ('NO', 'MULTI_GPU', 'MULTI_CPU')
 StepReport = Callable[[int, dict[str, Any]], None]
 """``told(step, values)``: called by the leading process after each optimiser step."""
 
@@ -52,19 +51,10 @@ class Trainer:
         :raises TrainingError: settings, clips or checkpoint do not fit, `paths.out` has a run
             already that is not to be resumed, or validation is asked for where it cannot be.
         """
-        from accelerate import Accelerator
         settings.check()
         self.settings, self.paths = settings, paths
-        # Where accelerate shards, its plugins want to know the precision; else `_autocast` has it.
-        try:
-            self.accelerator = Accelerator(
-                mixed_precision=settings.mixed_precision if is_sharded(device) else 'no',
-                cpu=device == 'cpu', gradient_accumulation_steps=settings.accumulation)
-        except ImportError as error:
-            raise TrainingError(f'the launcher asks for what is not installed ({error}); install '
-                                'it, or launch without: accelerate config') from error
-        if (why := why_not_spread(self._kind, self.accelerator.device.type)) is not None:
-            raise TrainingError(why)
+        self.accelerator = make_accelerator(device, settings.mixed_precision,
+                                            settings.accumulation)
         self.checkpoint = Checkpoint(paths.base, paths.weights)
         self.checkpoints = Checkpoints(paths.out / 'checkpoints', settings.keep)
         there = self.checkpoints.latest()
@@ -97,9 +87,6 @@ class Trainer:
         if plugin is not None:      # it would take it from a data loader, which there is none of
             plugin.deepspeed_config['train_micro_batch_size_per_gpu'] = settings.batch
             plugin.deepspeed_config['gradient_clipping'] = settings.clip_norm
-        if getattr(getattr(self.accelerator.state, 'fsdp_plugin', None), 'fsdp_version', 2) != 2:
-            raise TrainingError('FSDP of version 1 mixes what learns with what does not; set '
-                                'fsdp_version: 2 in the config of accelerate')
         with memory_guard('preparing for training', ADVICE):
             self.model, self.optimiser = self.accelerator.prepare(model, optimiser)
         if there is not None:
@@ -183,18 +170,19 @@ class Trainer:
         """Write a checkpoint: all processes gather, the leading one writes what all share."""
         model = self.accelerator.unwrap_model(self.model)
         state = {name: whole(value, self._kind) for name, value in learning(model).items()}
-        sharded = self.paths.out / 'sharded'
-        if self._kind not in _WHOLE:       # each process writes its part of the optimiser
-            deepspeed = {'exclude_frozen_parameters': True} if self._kind == 'DEEPSPEED' else {}
-            self.accelerator.save_state(str(sharded), **deepspeed)
+        sharded, of_optimiser = self.paths.out / 'sharded', None
+        if self._kind == 'DEEPSPEED':       # each process writes its part of the optimiser
+            self.accelerator.save_state(str(sharded), exclude_frozen_parameters=True)
             self.accelerator.wait_for_everyone()
+        else:
+            of_optimiser = optimiser_state(self._kind, self.optimiser, self.model)
         if self.accelerator.is_main_process:
             def parts(folder: Path) -> None:
                 write_released(folder, state, self.paths.weights)
-                if self._kind in _WHOLE:
-                    torch.save(self.optimiser.state_dict(), folder / OPTIMISER)
-                else:
+                if of_optimiser is None:
                     sharded.rename(folder / OPTIMISER)
+                else:
+                    torch.save(of_optimiser, folder / OPTIMISER)
 
             self.checkpoints.write(self.step, self._identity(), parts)
         self.accelerator.wait_for_everyone()
@@ -272,11 +260,10 @@ class Trainer:
     def _load_optimiser(self, folder: Path) -> None:
         """Put the optimiser where it was."""
         if (folder / OPTIMISER).is_dir():
-            strict = {'load_module_strict': False} if self._kind == 'DEEPSPEED' else {}
-            self.accelerator.load_state(str(folder / OPTIMISER), **strict)
+            self.accelerator.load_state(str(folder / OPTIMISER), load_module_strict=False)
             return
         try:
-            self.optimiser.load_state_dict(read_optimiser(folder))
+            put_optimiser_state(self._kind, self.optimiser, self.model, read_optimiser(folder))
         except (ValueError, KeyError) as error:
             raise TrainingError(f'{folder / OPTIMISER} is not of this model: {error}') from error
 
@@ -312,65 +299,3 @@ def held_out_clips(clips: Robo4D) -> bool:
     """Return whether a folder names clips for validation."""
     path = clips.root / VALIDATION_LIST
     return path.is_file() and bool(path.read_text().strip())
-
-
-def why_not_measured(kind: str, zero_stage: int = 0) -> str | None:
-    """
-    Return why one process alone cannot run the model: it would wait for the others' parts.
-
-    :param kind: of accelerate, how the work is spread.
-    :param zero_stage: of DeepSpeed; from 3 on the weights are spread, too.
-    """
-    if kind == 'FSDP' or (kind == 'DEEPSPEED' and zero_stage >= 3):
-        name = 'FSDP' if kind == 'FSDP' else f'ZeRO-{zero_stage}'
-        return (f'no process has the whole model with {name}, so held-out clips cannot be measured '
-                'by one')
-    return None
-
-
-def why_not_spread(kind: str, device: str) -> str | None:
-    """
-    Return why work cannot be spread like this; None where it can.
-
-    :param kind: of accelerate, how the work is spread.
-    :param device: cpu, cuda, ...
-    """
-    if kind == 'DEEPSPEED' and device == 'cpu':
-        return ('DeepSpeed on a CPU counts one process, however many accelerate starts; launch it '
-                'on GPUs, or several processes without DeepSpeed')
-    return None
-
-
-def whole(parameter: torch.Tensor, kind: str = 'NO') -> torch.Tensor:
-    """
-    Return a parameter that is spread over processes as a whole; all of them must ask.
-
-    :param kind: of accelerate, how the work is spread, whatever the environment asks for.
-    """
-    if hasattr(parameter, 'full_tensor'):           # FSDP 2
-        gathered: torch.Tensor = parameter.full_tensor()
-        return gathered.detach()
-    if kind == 'DEEPSPEED':    # float32, of the optimiser
-        from deepspeed.utils import safe_get_full_fp32_param
-        return safe_get_full_fp32_param(parameter)
-    return parameter.detach()
-
-
-def is_sharded(device: str) -> bool:
-    """Return whether the launcher asks for DeepSpeed or FSDP, and gets it."""
-    return any(_asks_for(name) for name in ('DEEPSPEED', 'FSDP')) and \
-        why_not_sharded(device) is None
-
-
-def why_not_sharded(device: str) -> str | None:
-    """Return why DeepSpeed or FSDP is not used although the launcher asks for it; else None."""
-    asked = [said for name, said in (('DEEPSPEED', 'DeepSpeed'), ('FSDP', 'FSDP'))
-             if _asks_for(name)]
-    if device != 'cpu' or not asked:
-        return None
-    return (f'the launcher asks for {" and ".join(asked)}, which accelerate leaves out with '
-            '--device cpu: each process holds weights and optimiser as a whole')
-
-
-def _asks_for(name: str) -> bool:
-    return os.environ.get(f'ACCELERATE_USE_{name}', '').lower() == 'true'

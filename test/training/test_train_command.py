@@ -101,10 +101,10 @@ def test_what_tensorboard_is_given_can_be_read_back(command, clips, tmp_path):
 
 def test_what_the_launcher_asks_for_and_does_not_get_is_told(command, clips, tmp_path, monkeypatch,
                                                              capsys):
-    """Accelerate leaves FSDP out on a CPU; the weights are whole, and so is what is saved."""
+    """One process shares nothing; its weights are whole, and so is what is saved."""
     monkeypatch.setenv('ACCELERATE_USE_FSDP', 'true')
     assert command(clips, '--steps', 2, '--save-every', 1) == 0
-    assert 'asks for FSDP, which accelerate leaves out' in capsys.readouterr().out
+    assert 'FSDP is asked for, but there is one process' in capsys.readouterr().out
     assert (tmp_path / 'out/checkpoints/step-000002/added_weights.safetensors').is_file()
 
 
@@ -119,7 +119,7 @@ def test_weights_are_whole_where_the_environment_alone_asks_for_deepspeed(monkey
     """As with --device cpu, where accelerate leaves it out: DeepSpeed would know none of it."""
     import torch
 
-    from kinema4d_ros.training.trainer import whole
+    from kinema4d_ros.training.sharding import whole
     monkeypatch.setenv('ACCELERATE_USE_DEEPSPEED', 'true')
     given = torch.nn.Parameter(torch.ones(3))
     for kind in 'NO', 'MULTI_CPU':

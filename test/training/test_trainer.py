@@ -208,13 +208,13 @@ def test_too_little_memory_says_what_to_change(clips, make_trainer, monkeypatch)
 @pytest.mark.parametrize('kind, stage, name', [('FSDP', 0, 'FSDP'), ('DEEPSPEED', 3, 'ZeRO-3'),
                                                ('DEEPSPEED', 2, ''), ('MULTI_GPU', 0, '')])
 def test_where_weights_are_spread_one_process_measures_nothing(kind, stage, name):
-    from kinema4d_ros.training.trainer import why_not_measured
+    from kinema4d_ros.training.sharding import why_not_measured
     why = why_not_measured(kind, stage)
     assert (why is None) if not name else f'whole model with {name}' in why
 
 
 def test_deepspeed_needs_a_gpu():
-    from kinema4d_ros.training.trainer import why_not_spread
+    from kinema4d_ros.training.sharding import why_not_spread
     assert 'launch it on GPUs' in why_not_spread('DEEPSPEED', 'cpu')
     for kind, device in ('DEEPSPEED', 'cuda'), ('FSDP', 'cuda'), ('MULTI_CPU', 'cpu'):
         assert why_not_spread(kind, device) is None

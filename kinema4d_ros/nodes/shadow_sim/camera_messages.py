@@ -15,6 +15,9 @@ from kinema4d_ros.bridge.sources import Source
 from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.errors import ContradictionError, ObservationError
 
+_ENOUGH = 4        # images of one publisher while the other sent, before they are compared
+_COMMON = 0.25     # share of the stamps that a republisher has in common with the driver, at least
+
 
 def calibration_of(message: CameraInfo, image_frame: str, camera: str) -> CameraCalibration:
     """Return the calibration; it must be that of the camera which made the image."""
@@ -53,20 +56,27 @@ def likeness(message: Any) -> tuple[Any, ...]:
 
 
 class Stamps(deque[int]):
-    """The last stamps that one publisher gave [ns]."""
+    """The last stamps that one publisher gave [ns]: of more than `RECENT`, at any usual rate."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        super().__init__(maxlen=60)
+        super().__init__(maxlen=600)
 
 
 def differ(one: Source[Stamps], other: Source[Stamps]) -> bool:
     """
     Return whether two publishers send different images.
 
-    What a republisher of image_transport sends beside the driver has the driver's frame and stamps.
+    What a republisher of image_transport sends beside the driver has the driver's frame and
+    stamps, as far as both have sent; a busy machine loses some of either.
     """
     if one.key != other.key:
         return True
-    common = len(set(one.held) & set(other.held))
-    return 2 * common < min(len(one.held), len(other.held))
+    first, second = set(one.held), set(other.held)
+    begin, end = max(min(first), min(second)), min(max(first), max(second))
+    if begin > end:
+        return True
+    first, second = ({stamp for stamp in stamps if begin <= stamp <= end}
+                     for stamps in (first, second))
+    least = min(len(first), len(second))
+    return least >= _ENOUGH and len(first & second) < _COMMON * least
