@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,13 +31,14 @@ from kinema4d_ros.types import (CameraView, JointTrajectory, Observation, RobotR
 
 SIDE = 0.12            # [m] of the box
 TIMES = 2              # boxes for each link of an episode
-_LATTICE = 0.015       # [m] of the points that stand for a link
+LATTICE = 0.015       # [m] of the points that stand for a link
 _IN_VIEW = 0.8         # of the box's silhouette must be in the picture and free of what is nearer
 _LEFT = 0.3            # of the picture must be left after cropping
 _ROOM = 0.05           # [m] that what stands in front of the box keeps from the robot's way
 IN_FRONT, OUTSIDE = 'something in front', 'outside the view'
 _CLAMP = 6.0           # [m] what a camera writes that stops there
 
+_Any = TypeVar('_Any')
 Hide = Callable[[CameraView, np.ndarray], CameraView]
 #: frame, (H, W) float32 [m] to the front of the box, inf beside it, and its middle (3,) [m]
 _Place = tuple[int, np.ndarray, np.ndarray]
@@ -98,18 +100,18 @@ def _rows_of(episode: Episode, checker: RobotChecker,
              name: str) -> Iterator[HiddenObstacleRow]:
     first = episode.cameras[0].name
     observation, trajectory = episode.observation(cameras=(first,)), episode.trajectory
-    if observation.view.depth is None or _against(checker, observation, trajectory):
+    if observation.view.depth is None or against(checker, observation, trajectory):
         return
     view, motion = observation.view, checker.rollout_of(observation, trajectory)
-    stands = _solid(checker, motion, 0)
+    stands = solid(checker, motion, 0)
     for role, link in roles_of(checker).items():
         places = _places(checker, motion, link, stands, view)
         for kind, change in KINDS.items():
-            for frame, distance, _ in _some(places[kind == OUTSIDE]):
+            for frame, distance, _ in some_of(places[kind == OUTSIDE]):
                 changed = change(view, distance)
                 if kind == IN_FRONT and not _is_clear(checker, motion, changed, distance):
                     continue
-                why = _against(checker, dataclasses.replace(observation, views=(changed,)),
+                why = against(checker, dataclasses.replace(observation, views=(changed,)),
                                trajectory)
                 yield HiddenObstacleRow(name, kind, role, link, float(motion.times[frame]),
                                         not why, why)
@@ -126,13 +128,13 @@ def outside_rows(episode: Episode, checker: RobotChecker,
     """
     observation, trajectory = episode.observation(cameras=cameras), episode.trajectory
     view, motion = observation.primary, checker.rollout_of(observation, trajectory)
-    stands = _solid(checker, motion, 0)
+    stands = solid(checker, motion, 0)
     for role, link in roles_of(checker).items():
-        for frame, distance, center in _some(_places(checker, motion, link, stands, view)[1]):
+        for frame, distance, center in some_of(_places(checker, motion, link, stands, view)[1]):
             views = (_cropped(view, distance), *(
                 _with_box(other, center) for other in observation.views[1:]))
             checker.forget()
-            why = _against(checker, dataclasses.replace(observation, views=views), trajectory)
+            why = against(checker, dataclasses.replace(observation, views=views), trajectory)
             yield HiddenObstacleRow(episode.path.stem, OUTSIDE, role, link,
                                     float(motion.times[frame]), not why, why)
 
@@ -148,7 +150,7 @@ def _with_box(view: CameraView, center: np.ndarray) -> CameraView:
     return dataclasses.replace(view, image=image, depth=np.where(box, distance, view.depth))
 
 
-def _against(checker: RobotChecker, observation: Observation,
+def against(checker: RobotChecker, observation: Observation,
              trajectory: JointTrajectory) -> str:
     """Return what speaks against a motion, '' for nothing."""
     found = [finding for finding in checker.tier1(observation, trajectory).findings
@@ -177,7 +179,7 @@ def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.n
 
     It is not where the robot stands at first.
     """
-    points = checker.fields.solid_points(link, _LATTICE)
+    points = checker.fields.solid_points(link, LATTICE)
     T = motion.T_base_link[:, motion.link_names.index(link)]
     centers = T[:, :3, :3] @ ((points.min(0) + points.max(0)) / 2) + T[:, :3, 3]
     seen, cut_off = [], []
@@ -188,18 +190,18 @@ def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.n
         box = np.isfinite(distance)
         if _crop(view, box) is not None:
             cut_off.append((frame, distance, centers[frame]))
-        if share > _IN_VIEW and (_depth(view)[box] > distance[box]).mean() > _IN_VIEW:
+        if share > _IN_VIEW and (depth_of(view)[box] > distance[box]).mean() > _IN_VIEW:
             seen.append((frame, distance, centers[frame]))
     return seen, cut_off
 
 
-def _depth(view: CameraView) -> np.ndarray:
+def depth_of(view: CameraView) -> np.ndarray:
     """Return the depth of a view that has one, (H, W) float32 [m]."""
     assert view.depth is not None
     return view.depth
 
 
-def _some(places: list[_Place]) -> list[_Place]:
+def some_of(places: list[_Any]) -> list[_Any]:
     """Return a few of the places, evenly."""
     step = max(1, len(places) // TIMES)
     return places[step // 2::step][:TIMES]
@@ -211,33 +213,38 @@ def box_distance(view: CameraView, center: np.ndarray) -> tuple[np.ndarray, floa
 
     The distance is (H, W) float32 [m], inf beside the box.
     """
+    return distance_to(view, center - SIDE / 2, center + SIDE / 2)
+
+
+def distance_to(view: CameraView, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the same of a box with these corners (3,) [m]."""
     camera, T = view.camera, view.T_base_camera
     distance = np.full((camera.height, camera.width), np.inf, np.float32)
-    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-    corners = (center + signs * SIDE / 2 - T[:3, 3]) @ T[:3, :3]
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1])
+                        for z in (low[2], high[2])])
+    corners = (corners - T[:3, 3]) @ T[:3, :3]
     if (corners[:, 2] <= 0).any():
         return distance, 0.0
     pixels = project(corners, camera)
-    low, high = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int) + 1
-    window = camera.cropped(*map(int, low), *map(int, high - low))
+    first, last = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int) + 1
+    window = camera.cropped(*map(int, first), *map(int, last - first))
     with np.errstate(divide='ignore', invalid='ignore'):
         rays = window.rays() @ T[:3, :3].T
-        first = (center - SIDE / 2 - T[:3, 3]) / rays
-        last = (center + SIDE / 2 - T[:3, 3]) / rays
-    near, far = np.minimum(first, last).max(-1), np.maximum(first, last).min(-1)
+        one, other = (low - T[:3, 3]) / rays, (high - T[:3, 3]) / rays
+    near, far = np.minimum(one, other).max(-1), np.maximum(one, other).min(-1)
     box = np.where((near < far) & (near > 0), near, np.inf)
     size = np.array([camera.width, camera.height])
-    (left, top), (right, bottom) = low.clip(0, size), high.clip(0, size)
-    distance[top:bottom, left:right] = box[top - low[1]:bottom - low[1],
-                                           left - low[0]:right - low[0]]
+    (left, top), (right, bottom) = first.clip(0, size), last.clip(0, size)
+    distance[top:bottom, left:right] = box[top - first[1]:bottom - first[1],
+                                           left - first[0]:right - first[0]]
     return distance, float(np.isfinite(distance).sum() / max(1, np.isfinite(box).sum()))
 
 
 def _sixteen_bits(code: int) -> Hide:
     """Return what writes a code into the box's pixels of an image in millimetres."""
     def change(view: CameraView, distance: np.ndarray) -> CameraView:
-        values = np.nan_to_num(_depth(view) * 1000.0).clip(0, 65535).astype(np.uint16)
-        values[distance < _depth(view)] = code
+        values = np.nan_to_num(depth_of(view) * 1000.0).clip(0, 65535).astype(np.uint16)
+        values[distance < depth_of(view)] = code
         return dataclasses.replace(view, depth=to_metres(values, '16UC1'))
     return change
 
@@ -245,7 +252,7 @@ def _sixteen_bits(code: int) -> Hide:
 def _metres(value: float) -> Hide:
     """Return what writes a value into the box's pixels of an image in metres."""
     def change(view: CameraView, distance: np.ndarray) -> CameraView:
-        values = np.where(distance < _depth(view), np.float32(value), _depth(view))
+        values = np.where(distance < depth_of(view), np.float32(value), depth_of(view))
         return dataclasses.replace(view, depth=to_metres(values, '32FC1'))
     return change
 
@@ -255,15 +262,15 @@ def _in_front(view: CameraView, distance: np.ndarray) -> CameraView:
     board = cv2.dilate(np.isfinite(distance).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     near = np.float32(distance.min() * 0.5)
     return dataclasses.replace(
-        view, depth=np.where(board & ~(_depth(view) < near), near, _depth(view)))
+        view, depth=np.where(board & ~(depth_of(view) < near), near, depth_of(view)))
 
 
 def _is_clear(checker: RobotChecker, motion: RobotRollout, view: CameraView,
               distance: np.ndarray) -> bool:
     """Return whether the robot keeps away from the board that hides the box."""
-    board = np.isclose(_depth(view), distance.min() * 0.5) & np.isfinite(distance)
+    board = np.isclose(depth_of(view), distance.min() * 0.5) & np.isfinite(distance)
     T = view.T_base_camera
-    points = (view.camera.rays()[board] * _depth(view)[board][:, None]) @ T[:3, :3].T + T[:3, 3]
+    points = (view.camera.rays()[board] * depth_of(view)[board][:, None]) @ T[:3, :3].T + T[:3, 3]
     index = [motion.link_names.index(name) for name in checker.fields.link_names]
     nearest, _ = checker.fields.closest(points[::7], motion.T_base_link[:, index])
     return len(points) > 0 and bool((nearest > _ROOM).all())
@@ -275,7 +282,7 @@ def _cropped(view: CameraView, distance: np.ndarray) -> CameraView:
     assert window is not None
     x, y, width, height = window
     part = slice(y, y + height), slice(x, x + width)
-    return dataclasses.replace(view, image=view.image[part], depth=_depth(view)[part],
+    return dataclasses.replace(view, image=view.image[part], depth=depth_of(view)[part],
                                camera=view.camera.cropped(x, y, width, height))
 
 
@@ -300,10 +307,10 @@ KINDS: Mapping[str, Hide] = {
 }
 
 
-def _solid(checker: RobotChecker, motion: RobotRollout, frame: int) -> np.ndarray:
+def solid(checker: RobotChecker, motion: RobotRollout, frame: int) -> np.ndarray:
     """Return points that fill the robot as it stands in a frame, (N, 3) [m] base."""
     parts = []
     for name in checker.fields.link_names:
         T = motion.T_base_link[frame, motion.link_names.index(name)]
-        parts.append(checker.fields.solid_points(name, _LATTICE) @ T[:3, :3].T + T[:3, 3])
+        parts.append(checker.fields.solid_points(name, LATTICE) @ T[:3, :3].T + T[:3, 3])
     return np.concatenate(parts)
