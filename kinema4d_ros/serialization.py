@@ -3,6 +3,7 @@
 """The dataclasses of this package as what JSON has, and strictly back."""
 from __future__ import annotations
 
+import base64
 import dataclasses
 import enum
 import os
@@ -45,7 +46,8 @@ def to_plain(value: Any) -> Any:
     """
     Return dicts, lists, numbers, strings, booleans and None that say what `value` says.
 
-    Enums become their values (findings' codes, severities and statuses their names).
+    Enums become their values (findings' codes, severities and statuses their names), bytes text in
+    base64.
 
     :raises PlainError: something in it has no plain form.
     """
@@ -58,6 +60,8 @@ def to_plain(value: Any) -> Any:
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, (list, tuple, set, frozenset)):
         return [to_plain(item) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -146,6 +150,9 @@ _SCALARS: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), 'str')}
 for _kind, (_accepted, _wanted) in _SCALARS.items():
     _STRICT.register_structure_hook(_kind, _strict(_accepted, _wanted, _scalar)(_kind, _STRICT))
+_STRICT.register_structure_hook(bytes, _strict(
+    (str,), 'text in base64', lambda *_: lambda value, _: base64.b64decode(value, validate=True))(
+        bytes, _STRICT))
 _CONTAINERS: tuple[tuple[Callable[[Any], bool], type, str, HookFactory], ...] = (
     (lambda kind: get_origin(kind) is tuple, list, 'a list', _tuple),
     (is_mapping, dict, 'an object', mapping_structure_factory),

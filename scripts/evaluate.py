@@ -10,8 +10,10 @@ Judge recorded trajectories and compare with what their execution did; writes ou
       --task 0-9 --init 0-4 --camera-every 40 --out out/evaluation      # makes such a folder
 
 report.html shows it all on one page, with what the world models predict; report.json has the
-figures. Latencies are those of as many processes at once as --jobs says; `make bench` measures one
-alone. Exit status 1 when a goal is missed (--strict).
+figures. Each answer is kept in FOLDER/jobs/ and used again as long as code and recording are the
+same: stopped by Ctrl-C or anything else, the same command goes on from there. Latencies are those
+of as many processes at once as --workers says; `make bench` measures one alone. Exit status 1 when
+a stage gave no answer, or a goal is missed (--strict).
 """
 from __future__ import annotations
 
@@ -19,12 +21,10 @@ import argparse
 import dataclasses
 import json
 import math
-import multiprocessing
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import as_completed, Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -33,16 +33,16 @@ sys.path.insert(0, str(REPOSITORY))
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
 from kinema4d_ros.evaluation import hidden_obstacles  # noqa: E402
-from kinema4d_ros.evaluation.hidden_obstacles import HiddenObstacleRow  # noqa: E402
-from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow  # noqa: E402
+from kinema4d_ros.evaluation.prechecks import PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
-from kinema4d_ros.evaluation.report.depict import depict, described, EpisodePredictor  # noqa: E402
+from kinema4d_ros.evaluation.report.depict import described  # noqa: E402
 from kinema4d_ros.evaluation.real_camera import (  # noqa: E402
-    camera_figures, camera_markdown, CameraRow, missed_camera_goals, RealCamera)
+    camera_figures, camera_markdown, missed_camera_goals)
 from kinema4d_ros.evaluation.report.rates import camera_sections, figures_of  # noqa: E402
-from kinema4d_ros.evaluation.several_cameras import (  # noqa: E402
-    several_cameras_markdown, SeveralCameras, SeveralCamerasRow)
+from kinema4d_ros.evaluation.several_cameras import several_cameras_markdown  # noqa: E402
+from kinema4d_ros.evaluation.stages import do_stage, Evaluation, has_several_cameras  # noqa: E402
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
+from kinema4d_ros.jobs import open_pool, PoolSettings  # noqa: E402
 
 
 def main() -> int:
@@ -53,8 +53,14 @@ def main() -> int:
                         default=[REPOSITORY / 'data' / 'episodes'],
                         help='folders of .mcap files, or such files')
     parser.add_argument('--out', type=Path, default=Path('out/evaluate'), help='folder')
-    parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1),
-                        help='processes at once (default: %(default)s)')
+    parser.add_argument('--workers', '--jobs', type=int, default=min(2, os.cpu_count() or 1),
+                        metavar='N', help='processes at once, 0 for this one alone (default: '
+                        '%(default)s)')
+    parser.add_argument('--ray', default='', metavar='ADDRESS',
+                        help='on a Ray cluster (the extra [cluster]) in place of processes of '
+                        'this machine; `local` for one that is started here')
+    parser.add_argument('--fresh', action='store_true',
+                        help='do all again, whatever FOLDER/jobs/ has')
     parser.add_argument('--predict', type=int, default=24, metavar='N',
                         help='episodes that the world models predict, for pictures and metrics; '
                         'wrong verdicts first (default: %(default)s)')
@@ -69,16 +75,32 @@ def main() -> int:
                         '(default: %(default)s)')
     parser.add_argument('--strict', action='store_true', help='exit status 1 for a missed goal')
     options = parser.parse_args()
-    paths = sorted({path for given in options.episodes for path in (
+    paths = sorted({str(path) for given in options.episodes for path in (
         given.glob('*.mcap') if given.is_dir() else [given])})
     if not paths:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
-    with workers(max(1, min(options.jobs, len(paths)))) as pool:
-        rows, unread = prechecked(paths, pool)
-        reports = depicted(rows, pool, max(0, options.predict))
-        cameras = as_real_cameras_show(rows, pool, max(0, options.camera))
-        hidden = with_hidden_obstacles(rows, pool, max(0, options.hide))
-        views = by_several_cameras(paths, pool, max(0, options.views))
+    kept = options.out / 'jobs'
+    if options.fresh:
+        shutil.rmtree(kept, ignore_errors=True)
+    try:
+        settings = PoolSettings(min(options.workers, len(paths)), options.ray)
+        with open_pool(do_stage, settings) as pool:
+            evaluation = Evaluation(pool, kept, retry=True)
+            rows, unread = prechecked(paths, evaluation)
+            reports = depicted(rows, evaluation, max(0, options.predict))
+            cameras = of_some([row.path for row in rows], 'real camera', evaluation,
+                              options.camera)
+            hidden = of_some([row.path for row in rows if row.status.name == 'PASS'], 'hiding',
+                             evaluation, options.hide)
+            views = of_some([path for path in paths if has_several_cameras(path)],
+                            'several cameras', evaluation, options.views)
+    except KeyboardInterrupt:
+        print(f'\nstopped; what is done is in {kept}, and the same command goes on from there',
+              file=sys.stderr)
+        return 130
+    except Kinema4DError as error:
+        print(error, file=sys.stderr)
+        return 2
     if not rows:
         return 1
     sections = {'all': summarize(rows)}
@@ -94,7 +116,8 @@ def main() -> int:
               'hidden_obstacles': [dataclasses.asdict(row) for row in hidden],
               'several_cameras': [dataclasses.asdict(row) for row in views],
               'missed_goals': missed,
-              'unread': unread, 'episodes': [as_record(row) for row in rows]}
+              'unread': unread, 'failed': evaluation.failures,
+              'episodes': [as_record(row) for row in rows]}
     (options.out / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(['# Verdicts on recorded episodes', '', summarize.__doc__.strip(), '',
                       *(markdown(name, figures) for name, figures in sections.items()),
@@ -109,180 +132,49 @@ def main() -> int:
     print(several_cameras_markdown(views))
     for line in missed:
         print(f'goal missed: {line}')
+    for line in evaluation.failures:
+        print(f'no answer: {line}', file=sys.stderr)
     write_report(
         options.out / 'report.html', reports, title='Verdicts on recorded episodes',
         note='What was said of a trajectory before it was executed, and what came of it.',
         figures=[figures_of('All episodes' if name == 'all' else name, section)
                  for name, section in sections.items()] + camera_sections(real))
     print(f'written to {options.out}: report.html, report.md and report.json')
-    return 1 if options.strict and missed else 0
+    return 1 if evaluation.failures or options.strict and missed else 0
 
 
-def prechecked(paths: list[Path], pool: Executor) -> tuple[list[PrecheckRow], list[str]]:
-    """Return the rows in order of the paths, and why some episodes have none; shows progress."""
+def prechecked(paths: list[str], evaluation: Evaluation) -> tuple[list[PrecheckRow], list[str]]:
+    """Return the rows in order of the paths, and why some episodes have none."""
     found, unread = {}, []
-    with progress_bar() as progress:
-        bar, console = progress.add_task('judging', total=len(paths)), progress.console
-        for path, answer in answers(precheck, paths, pool):
-            if isinstance(answer, str):
-                unread.append(answer)
-                console.print(f'{path.name}: not judged: {answer}', soft_wrap=True, markup=False)
-            else:
-                found[path] = answer
-                mark = ' ' if answer.predicted in (None, answer.success) else '!'
-                print(f'{mark} {answer.name}: {answer.status.name}, success {answer.success}, '
-                      f'foreseen {likely(answer)}; {answer.verdict.summary}', flush=True)
-            progress.advance(bar)
+    for path, row, why in evaluation.answers('judging', {path: path for path in paths}):
+        if why:
+            unread.append(why)
+            print(f'{Path(path).name}: not judged: {why}', file=sys.stderr)
+            continue
+        found[path] = row
+        mark = ' ' if row.predicted in (None, row.success) else '!'
+        print(f'{mark} {row.name}: {row.status.name}, success {row.success}, '
+              f'foreseen {likely(row)}; {row.verdict.summary}', flush=True)
     return [found[path] for path in paths if path in found], sorted(unread)
 
 
-def depicted(rows: list[PrecheckRow], pool: Executor, most: int) -> list[EpisodeReport]:
-    """Return what the page shows of each episode, `most` with predictions; shows progress."""
+def depicted(rows: list[PrecheckRow], evaluation: Evaluation, most: int) -> list[EpisodeReport]:
+    """Return what the page shows of each episode, `most` with predictions."""
     wrong = [row for row in rows if faults(row)]
     right = [row for row in rows if not faults(row)]
     rest = max(0, most - len(wrong))
     spread = right[::max(1, math.ceil(len(right) / rest))] if rest else []
     chosen = (wrong + spread)[:most]
-    found = {}
-    with progress_bar() as progress:
-        bar = progress.add_task('predicting', total=len(chosen))
-        for row, report in answers(predict, chosen, pool):
-            found[row.path] = report
-            progress.advance(bar)
-    return [found.get(row.path) or without_prediction(row) for row in rows]
+    found = evaluation.found('predicting', {row.path: row for row in chosen})
+    return [found[row.path].report if row.path in found else without_prediction(row)
+            for row in rows]
 
 
-def as_real_cameras_show(rows: list[PrecheckRow], pool: Executor, most: int) -> list[CameraRow]:
-    """Return the verdicts on `most` of the episodes under each condition; shows progress."""
-    chosen = rows[::max(1, math.ceil(len(rows) / most))] if most else []
-    found = {}
-    with progress_bar() as progress:
-        bar = progress.add_task('a real camera', total=len(chosen))
-        for row, answer in answers(judge_as_real_cameras, chosen, pool):
-            found[row.path] = answer
-            progress.advance(bar)
-    return [one for row in chosen for one in found[row.path]]
-
-
-def with_hidden_obstacles(rows: list[PrecheckRow], pool: Executor,
-                          most: int) -> list[HiddenObstacleRow]:
-    """Return what is said of motions through obstacles that the depth does not show."""
-    passed = [row.path for row in rows if row.status.name == 'PASS']
-    chosen = passed[::max(1, math.ceil(len(passed) / most))][:most] if most else []
-    found = {}
-    with progress_bar() as progress:
-        bar = progress.add_task('hiding', total=len(chosen))
-        for path, hidden in answers(hide, chosen, pool):
-            found[path] = hidden
-            progress.advance(bar)
-    return [row for path in chosen for row in found[path]]
-
-
-def by_several_cameras(paths: list[Path], pool: Executor, most: int) -> list[SeveralCamerasRow]:
-    """Return the verdicts on `most` of the episodes by one, two, ... of their cameras."""
-    several = [path for path in paths if has_several_cameras(path)]
-    chosen = several[::max(1, math.ceil(len(several) / most))] if most else []
-    found = {}
-    with progress_bar() as progress:
-        bar = progress.add_task('several cameras', total=len(chosen))
-        for path, answer in answers(judge_by_several_cameras, chosen, pool):
-            found[path] = answer
-            progress.advance(bar)
-    return [row for path in chosen for row in found[path]]
-
-
-def has_several_cameras(path: Path) -> bool:
-    """Return whether a file can be read and is of several cameras."""
-    try:
-        return len(Episode.open(path).cameras) > 1
-    except Kinema4DError:
-        return False
-
-
-@cache
-def several_cameras() -> SeveralCameras:
-    """Return what judges episodes by more and more of their cameras, in this process."""
-    return SeveralCameras()
-
-
-def judge_by_several_cameras(path: Path) -> list[SeveralCamerasRow]:
-    """Return the verdicts on an episode by one, two, ... of its cameras."""
-    return several_cameras()(path)
-
-
-def hide(path: str) -> list[HiddenObstacleRow]:
-    """Return the rows of one episode."""
-    return hidden_obstacles.hidden_obstacle_rows([path])
-
-
-def progress_bar():
-    """Return a bar that counts and says how long it takes, and goes when it is done."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    return Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(),
-                    TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-
-
-def workers(jobs: int) -> Executor:
-    """Return what does so many things at once: processes, or for one this process."""
-    if jobs == 1:
-        return ThreadPoolExecutor(1)
-    # Two processes of one thread each share two cores better than one with two threads.
-    for library in ('NUMBA', 'OMP'):
-        os.environ.setdefault(f'{library}_NUM_THREADS', '1')
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'))
-
-
-def answers(work: Callable, tasks: list, pool: Executor) -> Iterator[tuple]:
-    """Yield each task with its answer, as they are done."""
-    waiting = {pool.submit(work, task): task for task in tasks}
-    try:
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-    finally:
-        for future in waiting:       # after Ctrl-C nothing new is begun
-            future.cancel()
-
-
-@cache
-def prechecker() -> EpisodePrechecker:
-    """Return what judges episodes in this process."""
-    return EpisodePrechecker()
-
-
-def precheck(path: Path) -> PrecheckRow | str:
-    """Return the row of an episode, or why there is none."""
-    try:
-        return prechecker()(path)
-    except Kinema4DError as error:
-        return str(error)
-
-
-@cache
-def real_camera() -> RealCamera:
-    """Return what judges episodes as real cameras show them, in this process."""
-    return RealCamera()
-
-
-def judge_as_real_cameras(row: PrecheckRow) -> list[CameraRow]:
-    """Return the verdicts on an episode under each condition."""
-    return real_camera()(row.path)
-
-
-@cache
-def predictors() -> tuple[EpisodePredictor, ...]:
-    """Return the world models of this process, the baseline first."""
-    return EpisodePredictor('frozen'), EpisodePredictor('kinematic')
-
-
-def predict(row: PrecheckRow) -> EpisodeReport:
-    """Return what the page shows of a judged episode that is predicted."""
-    episode, futures = Episode.open(row.path), {}
-    for predictor in predictors():
-        robot, futures[predictor.world_model] = predictor(episode)
-    return depict(episode, row.verdict, robot, futures, moving=False,
-                  true_clearances=row.true_clearances)
+def of_some(paths: list[str], stage: str, evaluation: Evaluation, most: int) -> list:
+    """Return the rows that a stage gives of `most` of the episodes, spread over all."""
+    chosen = paths[::max(1, math.ceil(len(paths) / most))][:most] if most > 0 else []
+    found = evaluation.found(stage, {path: path for path in chosen})
+    return [row for rows in found.values() for row in rows]
 
 
 def without_prediction(row: PrecheckRow) -> EpisodeReport:

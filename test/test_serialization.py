@@ -122,3 +122,11 @@ def test_single_values():
     with pytest.raises(PlainError, match="stamp must be int, got 'None'"):
         from_plain(int, None, 'stamp')
 
+
+
+def test_bytes_are_text_in_base64():
+    assert to_plain(b'\x00\xff') == 'AP8='
+    assert from_plain(bytes, 'AP8=') == b'\x00\xff'
+    for wrong in 'A*8=', 7:
+        with pytest.raises(PlainError):
+            from_plain(bytes, wrong)

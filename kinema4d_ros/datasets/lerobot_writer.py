@@ -9,6 +9,7 @@ is no place, are columns: camera_intrinsics.NAME (fx, fy, cx, cy [px]) and camer
 """
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from kinema4d_ros.errors import DatasetError
 
 _DATA = 'data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet'
 _VIDEO = 'videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4'
-_STATE, _ACTION = 'observation.state', 'action'
+_STATE, _ACTION, _SUCCESS = 'observation.state', 'action', 'next.success'
 _FILES = 1000               # in a chunk
 _SPREAD = 0.1               # of the frame time, that frames may be off their place
 _CODE = DepthCode()
@@ -41,6 +42,8 @@ class _Shape:
     camera: str
     size: tuple[int, int]      # (height, width)
     has_depth: bool
+    has_success: bool = False      # what all episodes say, as a column is of all or of none
+    has_camera: bool = False
 
 
 def write_lerobot(paths: Sequence[Path], out: Path,
@@ -50,6 +53,7 @@ def write_lerobot(paths: Sequence[Path], out: Path,
     Write episodes as one set.
 
     A row is a frame of the first camera; the action of a row is where the joints are at the next.
+    The column of success, and those of K and T, are there where all episodes say them.
 
     :param paths: of episodes of one robot and one camera at one rate.
     :param out: folder, replaced as a whole when all is written.
@@ -59,13 +63,15 @@ def write_lerobot(paths: Sequence[Path], out: Path,
         raise DatasetError('there is no episode to write as a LeRobot set')
     part = out.with_name(f'.{out.name}.part')
     shutil.rmtree(part, ignore_errors=True)
+    known = [_known(path) for path in paths]
     shape: _Shape | None = None
     rows, tasks, stats, begin = [], dict[str, int](), _Statistics(), 0
     try:
         for number, path in enumerate(paths):
             report(path.stem, number, len(paths))
             episode = Episode.open(path)
-            found = _shape(episode)
+            found = dataclasses.replace(_shape(episode), has_success=all(a for a, _ in known),
+                                        has_camera=all(b for _, b in known))
             shape = shape or found
             if found != shape:
                 raise DatasetError(f'{path.name} is {found}, the first episode {shape}: they do '
@@ -81,6 +87,12 @@ def write_lerobot(paths: Sequence[Path], out: Path,
         raise
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
+
+
+def _known(path: Path) -> tuple[bool, bool]:
+    """Return whether an episode says if it succeeded, and where its camera is."""
+    said = Episode.open(path).metadata
+    return said.success is not None, said.camera_known
 
 
 def _shape(episode: Episode) -> _Shape:
@@ -114,7 +126,7 @@ def _write_episode(out: Path, number: int, episode: Episode, shape: _Shape, begi
     action = np.r_[state[1:], state[-1:]]
     count = len(at)
     columns: dict[str, Any] = {_STATE: state, _ACTION: action}
-    if episode.metadata.camera_known:
+    if shape.has_camera:
         view = episode.observation(-episode.start_index).views[0]
         camera = view.camera
         columns[f'camera_intrinsics.{shape.camera}'] = np.tile(
@@ -123,9 +135,8 @@ def _write_episode(out: Path, number: int, episode: Episode, shape: _Shape, begi
                                                                (count, 1))
     table = {key: pa.array(values.astype(np.float32).tolist(), pa.list_(pa.float32()))
              for key, values in columns.items()}
-    success = episode.metadata.success
-    if success is not None:
-        table['next.success'] = pa.array([success] * count)
+    if shape.has_success:
+        table[_SUCCESS] = pa.array([bool(episode.metadata.success)] * count)
     table |= {'timestamp': pa.array((np.arange(count) / shape.rate).astype(np.float32)),
               'frame_index': pa.array(range(count)),
               'episode_index': pa.array([number] * count),
@@ -142,9 +153,10 @@ def _write_episode(out: Path, number: int, episode: Episode, shape: _Shape, begi
         rectify(frame.image) for frame in stats.seen(color, episode.frames)), shape, False)
     if shape.has_depth:
         _encode(out / _video_path(depth, number), (
-            _CODE.encode(np.full(shape.size, np.nan) if frame.depth is None else
-                         episode.calibration.rectify_depth(frame.depth))
-            for frame in episode.frames), shape, True)
+            _CODE.encode(values) for values in stats.seen_depth(depth, (
+                np.full(shape.size, np.nan) if frame.depth is None else
+                episode.calibration.rectify_depth(frame.depth) for frame in episode.frames))),
+            shape, True)
     return count
 
 
@@ -199,7 +211,8 @@ def _write_meta(out: Path, shape: _Shape, rows: Sequence[Mapping[str, Any]],
                 'video.channels': 1 if is_depth else 3, 'has_audio': False}
         if is_depth:
             info |= {'video.depth_min': _CODE.least, 'video.depth_max': _CODE.most,
-                     'video.shift': _CODE.shift, 'video.use_log': _CODE.is_log}
+                     'video.shift': _CODE.shift, 'video.use_log': _CODE.is_log,
+                     'depth_unit': 'm'}      # of what is coded, and of the statistics
         return {'dtype': 'video', 'shape': [*shape.size, 1 if is_depth else 3],
                 'names': ['height', 'width', 'channels'], 'info': info}
 
@@ -210,15 +223,15 @@ def _write_meta(out: Path, shape: _Shape, rows: Sequence[Mapping[str, Any]],
     features[color] = video(False)
     if shape.has_depth:
         features[depth] = video(True)
-    for key, kind in (('timestamp', 'float32'), ('frame_index', 'int64'),
+    for key, kind in (*(((_SUCCESS, 'bool'),) if shape.has_success else ()),
+                      ('timestamp', 'float32'), ('frame_index', 'int64'),
                       ('episode_index', 'int64'), ('index', 'int64'), ('task_index', 'int64')):
         features[key] = {'dtype': kind, 'shape': [1], 'names': None}
     meta = out / 'meta'
     (meta / 'episodes' / 'chunk-000').mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]),
                    meta / 'episodes' / 'chunk-000' / 'file-000.parquet')
-    pq.write_table(pa.table({'task_index': list(tasks.values()), 'task': list(tasks)}),
-                   meta / 'tasks.parquet')
+    pq.write_table(_task_table(tasks), meta / 'tasks.parquet')
     (meta / 'stats.json').write_text(json.dumps(stats.as_json(), indent=1), encoding='utf-8')
     (meta / 'info.json').write_text(json.dumps({
         'codebase_version': 'v3.0', 'robot_type': '', 'total_episodes': len(rows),
@@ -226,6 +239,19 @@ def _write_meta(out: Path, shape: _Shape, rows: Sequence[Mapping[str, Any]],
         'data_files_size_in_mb': 100, 'video_files_size_in_mb': 200, 'fps': shape.rate,
         'splits': {'train': f'0:{len(rows)}'}, 'data_path': _DATA, 'video_path': _VIDEO,
         'features': features}, indent=1), encoding='utf-8')
+
+
+def _task_table(tasks: Mapping[str, int]) -> Any:
+    """Return the tasks; LeRobot finds their text where pandas has said that it is the index."""
+    import pyarrow as pa
+
+    table = pa.table({'task_index': pa.array(tasks.values(), pa.int64()),
+                      'task': pa.array(tasks, pa.string())})
+    kinds = (('task_index', 'int64', 'int64'), ('task', 'unicode', 'object'))
+    return table.replace_schema_metadata({'pandas': json.dumps({
+        'index_columns': ['task'], 'column_indexes': [], 'pandas_version': '2.0.0', 'columns': [
+            {'name': name, 'field_name': name, 'pandas_type': kind, 'numpy_type': numpy_kind,
+             'metadata': None} for name, kind, numpy_kind in kinds]})})
 
 
 class _Statistics:
@@ -253,6 +279,15 @@ class _Statistics:
             self.add(key, frame.image[::16, ::16].reshape(-1, 3) / 255.0)
             yield frame
 
+    def seen_depth(self, key: str, depths: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield depth images, and take into account what they know, likewise."""
+        for depth in depths:
+            known = depth[::16, ::16]
+            known = known[np.isfinite(known) & (known > 0)]
+            if len(known):
+                self.add(key, known[:, None].astype(np.float64))
+            yield depth
+
     def as_json(self) -> dict[str, Any]:
         found = {}
         for key, (least, most, total, squares, count) in self._sums.items():
@@ -260,6 +295,6 @@ class _Statistics:
             values = {'min': least, 'max': most, 'mean': mean,
                       'std': np.sqrt(np.maximum(squares / count - mean ** 2, 0.0))}
             is_image = key.startswith('observation.images')
-            found[key] = {name: (value.reshape(3, 1, 1) if is_image else value).tolist()
+            found[key] = {name: (value.reshape(-1, 1, 1) if is_image else value).tolist()
                           for name, value in values.items()} | {'count': [int(count)]}
         return found

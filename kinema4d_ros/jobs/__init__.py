@@ -15,10 +15,10 @@ from kinema4d_ros.jobs.lineage import lineage_of
 from kinema4d_ros.jobs.pool import JobPool, open_pool
 from kinema4d_ros.jobs.progress import JobProgress, shown_progress
 from kinema4d_ros.jobs.record import JobRecord
-from kinema4d_ros.jobs.run import read_jobs, run_jobs
+from kinema4d_ros.jobs.run import read_jobs, run_jobs, run_jobs_in
 from kinema4d_ros.jobs.settings import PoolSettings
 from kinema4d_ros.jobs.stopping import ended_by_sigterm
 
 __all__ = ['FailureKind', 'Job', 'JobFailure', 'JobPool', 'JobProgress', 'JobRecord', 'JobResult',
            'LineFile', 'PoolSettings', 'ended_by_sigterm', 'lineage_of', 'open_pool', 'read_jobs',
-           'run_jobs', 'shown_progress']
+           'run_jobs', 'run_jobs_in', 'shown_progress']

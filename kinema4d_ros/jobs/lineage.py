@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema4d_ros import __version__
+from kinema4d_ros.resources import share_dir
 from kinema4d_ros.serialization import to_plain
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -42,10 +43,11 @@ def _all_files(paths: Iterable[str | Path]) -> Iterable[Path]:
 
 @cache
 def code_hash() -> str:
-    """Return the version of this package with a hash of its Python files."""
-    content = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob('*.py')):
-        content.update(str(path.relative_to(_PACKAGE)).encode() + b'\0' + path.read_bytes())
+    """Return the version of this package with a hash of its Python and configuration files."""
+    content, config = hashlib.sha256(), share_dir() / 'config'
+    for folder, ending in (_PACKAGE, '*.py'), (config, '*.yaml'):
+        for path in sorted(folder.rglob(ending)):
+            content.update(str(path.relative_to(folder)).encode() + b'\0' + path.read_bytes())
     return f'{__version__} {content.hexdigest()[:_DIGITS]}'
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.jobs.job import Job
 from kinema4d_ros.jobs.line_file import LineFile
-from kinema4d_ros.jobs.pool import open_pool
+from kinema4d_ros.jobs.pool import JobPool, open_pool
 from kinema4d_ros.jobs.progress import JobProgress
 from kinema4d_ros.jobs.record import JobRecord, lineage_hash
 from kinema4d_ros.jobs.settings import PoolSettings
@@ -46,6 +46,15 @@ def run_jobs(jobs: Iterable[Job], work: Callable[[Any], Any], folder: str | Path
     :raises JobError: the records cannot be read or written, or another process writes them.
     :raises PlainError: an answer has no plain form.
     """
+    with open_pool(work, settings) as pool:
+        yield from run_jobs_in(pool, jobs, folder, retry=retry, total=total, name=name,
+                               progress=progress)
+
+
+def run_jobs_in(pool: JobPool, jobs: Iterable[Job], folder: str | Path, *, retry: bool = False,
+                total: int | None = None, name: str = NAME,
+                progress: Callable[[JobProgress], None] = lambda _: None) -> Iterator[JobRecord]:
+    """Do jobs as `run_jobs`, in a pool that is used for others too."""
     if total is None and isinstance(jobs, Sized):
         total = len(jobs)
     with LineFile(Path(folder) / name) as file:
@@ -77,13 +86,12 @@ def run_jobs(jobs: Iterable[Job], work: Callable[[Any], Any], folder: str | Path
             progress(so_far)
             return record
 
-        with open_pool(work, settings) as pool:
-            for result in pool.results(left()):
-                while kept:
-                    yield counted(_read(file, kept.popleft()), True)
-                record = JobRecord.of(result)
-                file.add(record.to_json())
-                yield counted(record, False)
+        for result in pool.results(left()):
+            while kept:
+                yield counted(_read(file, kept.popleft()), True)
+            record = JobRecord.of(result)
+            file.add(record.to_json())
+            yield counted(record, False)
         while kept:
             yield counted(_read(file, kept.popleft()), True)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.jobs.job import FailureKind, Job, JobFailure, JobResult
 
 _MOST_TRACE = 2000      # [characters] of a traceback in a record
@@ -82,10 +83,10 @@ class Worker:
 
 
 def failure_of(error: Exception) -> JobFailure:
-    """Return an exception as what is kept of it."""
+    """Return an exception as what is kept of it; errors of this package are sentences."""
+    why = str(error) if isinstance(error, Kinema4DError) else f'{type(error).__name__}: {error}'
     trace = ''.join(traceback.format_exception(error))
-    return JobFailure(FailureKind.EXCEPTION, f'{type(error).__name__}: {error}',
-                      trace[-_MOST_TRACE:])
+    return JobFailure(FailureKind.EXCEPTION, why, trace[-_MOST_TRACE:])
 
 
 def memory() -> float:

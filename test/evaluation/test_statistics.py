@@ -4,8 +4,6 @@
 import json
 import math
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -186,26 +184,3 @@ def test_an_episode_pushed_into_the_table():
     assert found.status == Status.FAIL and found.dangerous and not found.predicted
     assert found.kind == 'into_table' and found.against and set(found.seconds) == {
         'tier 0', 'tier 1'}
-
-
-def test_the_script_writes_its_report(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / 'scripts' / 'evaluate.py', '--out', tmp_path, '--predict', '1',
-         '--camera', '0', '--hide', '1', '--views', '1', '--episodes',
-         EPISODES / 'libero_object_0_0_success.mcap',
-         EPISODES / 'libero_object_0_0_missed_grasp.mcap', ROOT / 'Makefile'],
-        capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert 'Makefile: not judged' in done.stderr
-    report = json.loads((tmp_path / 'report.json').read_text())
-    assert report['figures']['all']['agreement']['value'] == 1.0 and len(report['unread']) == 1
-    assert '# Verdicts on recorded episodes' in (tmp_path / 'report.md').read_text()
-    page = (tmp_path / 'report.html').read_text()
-    assert page.count('data:image/jpeg;base64,') == 1       # the other is told without pictures
-    assert 'FLIP, changed' in page and '2 of 2' in page
-
-
-def test_the_script_says_when_there_is_nothing(tmp_path):
-    done = subprocess.run([sys.executable, ROOT / 'scripts' / 'evaluate.py', '--episodes',
-                           tmp_path], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and 'no .mcap file in' in done.stderr

@@ -36,7 +36,7 @@ ROOMS = {
     'worker': {'simulator', 'precheck', 'world_model', 'scene', 'robot'},
     'incident': {'simulator', 'precheck', 'world_model', 'camera', 'robot'},
     'evaluation': {'policy', 'simulator', 'precheck', 'world_model', 'episodes', 'scene', 'camera',
-                   'robot'},
+                   'robot', 'jobs'},
     'ledger': {'evaluation', 'simulator', 'precheck', 'episodes', 'foresight', 'scene', 'camera',
                'robot', 'policy'},
     'training': {'evaluation', 'world_model', 'datasets', 'episodes', 'camera', 'robot'},

@@ -1,0 +1,196 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation does with one episode, stage by stage; each can be done in any process."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kinema4d_ros.episodes import Episode
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.evaluation.comparison import Comparison
+from kinema4d_ros.evaluation.hidden_obstacles import hidden_obstacle_rows, HiddenObstacleRow
+from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow
+from kinema4d_ros.evaluation.real_camera import CameraRow, RealCamera
+from kinema4d_ros.evaluation.report.content import EpisodeReport
+from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
+from kinema4d_ros.evaluation.several_cameras import SeveralCameras, SeveralCamerasRow
+from kinema4d_ros.jobs import (ended_by_sigterm, Job, JobPool, JobRecord, lineage_of, run_jobs_in,
+                               shown_progress)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """
+    One thing that an evaluation does with each of some episodes.
+
+    :param name: for people, and of the file of its records.
+    :param work: path of an episode, or the row of a judged one -> answer.
+    :param answer: what the work returns.
+    """
+
+    name: str
+    work: Callable[[Any], Any]
+    answer: Any
+
+
+def precheck(path: str) -> PrecheckRow:
+    """
+    Return the row of an episode.
+
+    :raises EpisodeError: there is none.
+    """
+    return _prechecker()(path)
+
+
+@dataclass(frozen=True)
+class Depicted:
+    """
+    What the page shows of a predicted episode, in a form that can be kept.
+
+    :param bare: without its comparisons, which are world model, number of frames and values.
+    """
+
+    bare: EpisodeReport
+    comparisons: tuple[tuple[str, int, Mapping[str, float]], ...]
+
+    @classmethod
+    def of(cls, report: EpisodeReport) -> Depicted:
+        """Return a report so."""
+        return cls(dataclasses.replace(report, comparisons=()), tuple(
+            (one.world_model, one.frames, dict(one)) for one in report.comparisons))
+
+    @property
+    def report(self) -> EpisodeReport:
+        """The whole."""
+        return dataclasses.replace(self.bare, comparisons=tuple(
+            Comparison(name, values, frames) for name, frames, values in self.comparisons))
+
+
+def predict(row: PrecheckRow) -> Depicted:
+    """Return what the page shows of a judged episode that is predicted."""
+    episode, futures = Episode.open(row.path), {}
+    for predictor in _predictors():
+        robot, futures[predictor.world_model] = predictor(episode)
+    return Depicted.of(depict(episode, row.verdict, robot, futures, moving=False,
+                              true_clearances=row.true_clearances))
+
+
+def judge_as_real_cameras(path: str) -> list[CameraRow]:
+    """Return the verdicts on an episode under each condition of a camera."""
+    return _real_camera()(path)
+
+
+def hide(path: str) -> list[HiddenObstacleRow]:
+    """Return what is said of motions through obstacles that the depth does not show."""
+    return hidden_obstacle_rows([path])
+
+
+def judge_by_several_cameras(path: str) -> list[SeveralCamerasRow]:
+    """Return the verdicts on an episode by one, two, ... of its cameras."""
+    return _several_cameras()(path)
+
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (
+    Stage('judging', precheck, PrecheckRow),
+    Stage('predicting', predict, Depicted),
+    Stage('real camera', judge_as_real_cameras, tuple[CameraRow, ...]),
+    Stage('hiding', hide, tuple[HiddenObstacleRow, ...]),
+    Stage('several cameras', judge_by_several_cameras, tuple[SeveralCamerasRow, ...]))}
+"""By name, in the order in which they are done."""
+
+
+def do_stage(item: tuple[str, Any]) -> Any:
+    """Do the stage that is named with the item: the work of a pool for all stages."""
+    stage, given = item
+    return STAGES[stage].work(given)
+
+
+class Evaluation:
+    """Does stages in a pool, and keeps the answers in a folder, where they are found again."""
+
+    def __init__(self, pool: JobPool, folder: str | Path, *, retry: bool = False,
+                 shows_progress: bool = True) -> None:
+        """
+        Do nothing yet.
+
+        :param pool: of `do_stage`.
+        :param folder: for the records of each stage.
+        :param retry: do once more what gave no answer.
+        """
+        self._pool, self._folder, self._retry = pool, Path(folder), retry
+        self._shows_progress = shows_progress
+        #: 'FILE: while STAGE: why' of what gave no answer, but for judging
+        self.failures: list[str] = []
+
+    def answers(self, stage: str, items: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+        """
+        Yield path, answer and why there is none ('' for an answer), as they come.
+
+        :param items: path of an episode -> what the stage is done with.
+        """
+        jobs = [Job(path, (stage, item), lineage_of(stage, [path] if Path(path).is_file() else []))
+                for path, item in items.items()]
+        with ended_by_sigterm(), self._shown(stage) as show:
+            for record in run_jobs_in(
+                    self._pool, jobs, self._folder, retry=self._retry,
+                    name=f'{stage.replace(" ", "_")}.jsonl',
+                    progress=lambda so_far: show(so_far.done, so_far.total, _words(so_far.kept))):
+                yield record.key, *self._answer(stage, record)
+
+    def found(self, stage: str, items: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answers by path, in the order of the items; failures are kept aside."""
+        found = {}
+        for path, answer, why in self.answers(stage, items):
+            if why:
+                self.failures.append(f'{Path(path).name}: while {stage}: {why}')
+            else:
+                found[path] = answer
+        return {path: found[path] for path in items if path in found}
+
+    def _answer(self, stage: str, record: JobRecord) -> tuple[Any, str]:
+        if record.failure is not None:
+            return None, record.failure.why or record.failure.kind
+        return record.answer_as(STAGES[stage].answer), ''
+
+    def _shown(self, stage: str) -> AbstractContextManager[Callable[[int, int | None, str], None]]:
+        if self._shows_progress:
+            return shown_progress(stage, 'episodes')
+        return nullcontext(lambda *_: None)
+
+
+def _words(kept: int) -> str:
+    return f'{kept} were there already' if kept else ''
+
+
+def has_several_cameras(path: str | Path) -> bool:
+    """Return whether a file can be read and is of several cameras."""
+    try:
+        return len(Episode.open(path).cameras) > 1
+    except Kinema4DError:
+        return False
+
+
+@cache
+def _prechecker() -> EpisodePrechecker:
+    return EpisodePrechecker()
+
+
+@cache
+def _real_camera() -> RealCamera:
+    return RealCamera()
+
+
+@cache
+def _predictors() -> tuple[EpisodePredictor, ...]:
+    return EpisodePredictor('frozen'), EpisodePredictor('kinematic')      # the baseline first
+
+
+@cache
+def _several_cameras() -> SeveralCameras:
+    return SeveralCameras()
