@@ -112,10 +112,12 @@ def main() -> None:
     if options.copies:
         memory(options.copies)
         return
-    loose = {'residual': 100.0, 'relative_residual': 1.0} if options.any_depth else {}
-    cost(options.sources, CurationSettings(
+    settings = CurationSettings(
         form=options.to, depth_model=options.depth_model, extrinsics=options.extrinsics,
-        package_paths=tuple(options.package_path), **loose), options.workers)
+        package_paths=tuple(options.package_path))
+    if options.any_depth:
+        settings = dataclasses.replace(settings, residual=100.0, relative_residual=1.0)
+    cost(options.sources, settings, options.workers)
 
 
 if __name__ == '__main__':

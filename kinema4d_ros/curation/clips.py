@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema4d_ros.curation.robot_frames import RobotFrames, SeenFrame
+from kinema4d_ros.curation.drawn_frames import DrawnFrames, SeenFrame
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.episodes import Episode, EpisodeWriter
 from kinema4d_ros.serialization import to_plain
@@ -38,7 +38,7 @@ def cut(count: int, settings: CurationSettings) -> list[np.ndarray]:
 class ClipWriter:
     """Writes the clips of one recording."""
 
-    def __init__(self, episode: Episode, frames: RobotFrames, depth_origin: str,
+    def __init__(self, episode: Episode, frames: DrawnFrames, depth_origin: str,
                  depth_of: Callable[[SeenFrame], np.ndarray | None], told: object) -> None:
         """
         Write nothing yet.

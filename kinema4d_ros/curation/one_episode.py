@@ -16,7 +16,7 @@ from kinema4d_ros.curation.depth_fit import RobotDepthFit, fit_depth, RobotSampl
 from kinema4d_ros.curation.quality import EpisodeQuality, QualityCounter
 from kinema4d_ros.curation.record import EpisodeRecord
 from kinema4d_ros.curation.robo4d_form import add_to_layout, remove_from_layout
-from kinema4d_ros.curation.robot_frames import RobotFrames, SeenFrame
+from kinema4d_ros.curation.drawn_frames import DrawnFrames, SeenFrame
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.thumbnails import as_jpeg, thumbnail
 from kinema4d_ros.datasets import load_extrinsics
@@ -25,6 +25,7 @@ from kinema4d_ros.errors import DatasetError, Kinema4DError
 
 EPISODES, THUMBNAILS, LAYOUT = 'episodes', 'thumbnails', 'robo4d'
 _LOOKED_AT = 24      # frames, by which a recording is judged and depth is fitted
+_COARSE = 4          # pixels, of which one tells whether depth is known
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _curated(item: CurationItem, record: EpisodeRecord) -> EpisodeRecord:
     camera = episode.camera(settings.camera) if settings.camera else episode.cameras[0]
     if len(camera.frames) < 2:
         return dataclasses.replace(record, refused='it has fewer than two pictures')
-    frames = RobotFrames(episode, camera, settings.package_paths, given)
+    frames = DrawnFrames(episode, camera, settings.package_paths, given)
     measured = any(camera.frames.has_depth(index) for index in range(len(camera.frames)))
     backend = None if measured or not settings.depth_model else load_backend(
         settings.depth_backend, settings.depth_model, settings.depth_quantity)
@@ -108,16 +109,19 @@ def _curated(item: CurationItem, record: EpisodeRecord) -> EpisodeRecord:
         return dataclasses.replace(record, refused=str(error))
 
 
-def _survey(episode: Episode, camera: EpisodeCamera, frames: RobotFrames,
+def _survey(episode: Episode, camera: EpisodeCamera, frames: DrawnFrames,
             settings: CurationSettings, backend: DepthBackend | None) -> _Survey:
     """Look at some frames, spread over all; one is in memory at a time."""
     counter = QualityCounter(frames.pinhole, frames.robot.link_names, settings.robot_share)
     answers: list[RobotSamples] = []
+    coarse: list[np.ndarray] = []
     best, shown = -1.0, None
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(_LOOKED_AT, len(frames))).astype(int))
     for index in chosen:
         frame = frames[int(index)]
         depth = frame.depth if backend is None else backend(frame.picture)
+        if backend is not None and depth is not None:
+            coarse.append(depth[::_COARSE, ::_COARSE].copy())
         if counter.add(frame, depth) and backend is not None and depth is not None:
             samples = sample_robot(depth, frame.pointmap)
             answers += [] if samples is None else [samples]
@@ -129,7 +133,11 @@ def _survey(episode: Episode, camera: EpisodeCamera, frames: RobotFrames,
     found = fit if isinstance(fit, RobotDepthFit) else None
     if backend is not None:
         depth = None if found is None or depth is None else found.apply(depth)
-    return _Survey(counter.quality(episode, camera), found, fit if isinstance(fit, str) else '',
+    quality = counter.quality(episode, camera)
+    if backend is not None:      # what the fit makes of the answers counts
+        known = [] if found is None else [np.isfinite(found.apply(answer)) for answer in coarse]
+        quality = dataclasses.replace(quality, depth_share=float(np.mean(known)) if known else 0.0)
+    return _Survey(quality, found, fit if isinstance(fit, str) else '',
                    thumbnail(picture, link_id, depth))
 
 
@@ -154,7 +162,7 @@ def _why_refused(record: EpisodeRecord, survey: _Survey, settings: CurationSetti
     return None
 
 
-def _write_clips(item: CurationItem, record: EpisodeRecord, episode: Episode, frames: RobotFrames,
+def _write_clips(item: CurationItem, record: EpisodeRecord, episode: Episode, frames: DrawnFrames,
                  backend: DepthBackend | None) -> tuple[str, ...]:
     settings, folder = item.settings, Path(item.out) / EPISODES
     fit, origin = record.fit, ''

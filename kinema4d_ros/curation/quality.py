@@ -10,7 +10,7 @@ import numpy as np
 
 from kinema4d_ros.camera.image_agreement import image_agreement
 from kinema4d_ros.camera.robot_agreement import robot_agreement
-from kinema4d_ros.curation.robot_frames import SeenFrame
+from kinema4d_ros.curation.drawn_frames import SeenFrame
 from kinema4d_ros.episodes import Episode, EpisodeCamera
 from kinema4d_ros.types import PinholeCamera
 

@@ -3,6 +3,7 @@
 """What many records come to, without holding them all."""
 from __future__ import annotations
 
+import re
 import statistics
 from array import array
 from collections import Counter
@@ -32,7 +33,7 @@ class CurationSummary:
         self.labels[record.label] += 1
         self.cpu_seconds += cpu_seconds
         if record.refused:
-            self.reasons[record.refused.partition(':')[0]] += 1
+            self.reasons[_reason(record)] += 1
             if len(self._refused) < MOST:
                 self._refused.append(record)
             return
@@ -60,3 +61,9 @@ class CurationSummary:
         """Return the median over recordings that were kept: robot_share, shift, known, off."""
         values = self._numbers[name]
         return statistics.median(values) if values else None
+
+
+def _reason(record: EpisodeRecord) -> str:
+    """Return why a recording was left out, without its name and numbers: a kind of reasons."""
+    text = record.refused.replace(record.source, '').replace(record.name, '')
+    return re.sub(r'\d+(\.\d+)?', 'N', re.split('[:;(]', text)[0]).strip()

@@ -3,6 +3,7 @@
 """`kinema4d curate`: many recordings, what stays done, what another run must not mix, the page."""
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from small_recordings import recording
 
 from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli.main import main
+from kinema4d_ros.curation import EpisodeRecord
 from kinema4d_ros.curation.curate import named
+from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.datasets import open_source
 from kinema4d_ros.errors import DatasetError
 from kinema4d_ros.jobs import read_jobs
@@ -106,6 +109,34 @@ def test_wrong_words_are_told(folder, tmp_path, words, told, capsys):
               'FILE/out': tmp_path / 'file' / 'out'}
     assert main(['curate', *(str(places.get(word, word)) for word in words)]) == Exit.USAGE
     assert told in capsys.readouterr().err
+
+
+def test_a_full_disk_stops_it_and_the_same_command_goes_on(folder, tmp_path, capsys):
+    words = ['curate', str(folder / 'a_good.mcap'), str(folder / 'c_blind.mcap'),
+             str(tmp_path / 'out'), *WORDS]
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, was[1]))
+        assert main(words) == Exit.USAGE
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    said = capsys.readouterr().err
+    assert 'cannot be written: ' in said and 'the same command goes on from here' in said
+    assert clips(tmp_path / 'out') == []
+    assert main(words) == Exit.PASS
+    assert '1 of 2 recordings kept, 2 clips; 2 made now' in ' '.join(
+        capsys.readouterr().out.split())
+
+
+def test_reasons_are_counted_by_their_kind(out):
+    summary = CurationSummary()
+    for number in range(3):
+        summary.add(EpisodeRecord(f'e{number}', f'/in/e{number}.mcap', refused=(
+            f'episode /in/e{number}.mcap is damaged (Error: x)')))
+        summary.add(EpisodeRecord('a', 'b', refused=f'the depth is {number}.5 mm off; limit 2'))
+    assert summary.reasons == {'episode  is damaged': 3, 'the depth is N mm off': 3}
+    page = (out / 'index.html').read_text()
+    assert '<li>1: no depth was recorded</li>' in page
 
 
 def test_nothing_kept_is_a_failure(folder, tmp_path, capsys):

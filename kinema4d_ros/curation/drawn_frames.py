@@ -54,7 +54,7 @@ class DrawnRobot:
 drawn_robot = lru_cache(maxsize=2)(DrawnRobot)
 
 
-class RobotFrames:
+class DrawnFrames:
     """The frames of one camera of an episode with the robot in them; each made when asked for."""
 
     def __init__(self, episode: Episode, camera: EpisodeCamera, package_paths: tuple[str, ...],
