@@ -182,8 +182,8 @@ def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.
 
 
 @numba.njit(cache=True, nogil=True, inline='always')
-def inverse_depth(pixel: int) -> float:
-    """Return the inverse depth [1/m] of a pixel, float32, 0 where nothing is."""
+def inverse_depth(pixel: int) -> np.float32:
+    """Return the inverse depth [1/m] of a pixel, 0 where nothing is."""
     return np.int32(pixel >> 32).view(np.float32)
 
 

@@ -15,7 +15,7 @@ from kinema4d_ros.robot.posture_bound import link_boxes, LinkBox, PostureBound
 from kinema4d_ros.robot.receipt import from_receipt
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
-from kinema4d_ros.robot.shapes import LinkMesh
+from kinema4d_ros.robot.shapes import ball_around, box_corners, LinkMesh
 from kinema4d_ros.robot.tool import swept_path, tool_path
 from kinema4d_ros.robot.trajectory import (frame_times, is_blended_by_velocity, sample_trajectory,
                                            SampledMotion)
@@ -26,8 +26,8 @@ __all__ = [
     'LIMIT_FIELDS', 'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkBox',
     'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'PostureBound',
-    'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'UnreadShape', 'find_gripper',
-    'finger_joints', 'frame_times', 'from_receipt', 'hand_links_of', 'is_blended_by_velocity',
-    'link_boxes', 'load_meshes', 'robot_chain', 'sample_trajectory', 'swept_path', 'tightest',
-    'tool_path', 'trajectory_hash',
+    'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'UnreadShape', 'ball_around',
+    'box_corners', 'find_gripper', 'finger_joints', 'frame_times', 'from_receipt',
+    'hand_links_of', 'is_blended_by_velocity', 'link_boxes', 'load_meshes', 'robot_chain',
+    'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
 ]

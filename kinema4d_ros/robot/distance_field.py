@@ -13,7 +13,7 @@ from scipy import ndimage
 from kinema4d_ros.robot import field_lookup
 from kinema4d_ros.robot.mesh_file import default_cache_dir
 from kinema4d_ros.robot.point_cubes import PointCubes
-from kinema4d_ros.robot.shapes import LinkMesh
+from kinema4d_ros.robot.shapes import ball_around, LinkMesh
 
 SPACING = 0.005    # [m]
 REACH = 0.06       # [m] how far outside a link distances are known
@@ -42,6 +42,7 @@ class DistanceFields:
         self.reach = reach
         self.link_names = tuple(name for name, mesh in meshes.items() if len(mesh.faces))
         self._solid: dict[tuple[str, float], np.ndarray] = {}
+        self._balls: dict[tuple[str, float], tuple[np.ndarray, float]] = {}
         self._fields = [_field(meshes[name], spacing, reach, folder) for name in self.link_names]
 
     def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
@@ -144,6 +145,13 @@ class DistanceFields:
                 np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), distance)
             self._solid[key] = lattice[distance <= spacing / 2]
         return self._solid[key]
+
+    def solid_ball(self, link: str, spacing: float) -> tuple[np.ndarray, float]:
+        """Return middle (3,) [m] and radius [m] of a ball around those points, link frame."""
+        key = link, spacing
+        if key not in self._balls:
+            self._balls[key] = ball_around(self.solid_points(link, spacing))
+        return self._balls[key]
 
     def surface_points(self, links: Sequence[str], points_base: np.ndarray,
                        T_base_link: np.ndarray) -> np.ndarray:
