@@ -6,7 +6,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from kinema4d_ros.camera.zbuffer import weights
+from kinema4d_ros.camera.zbuffer import face_number, inverse_depth, weights
 
 _AMBIENT = 0.35
 # A point counts as the one that was observed when their depths agree so far.
@@ -14,8 +14,8 @@ _SAME_DEPTH, _SAME_SHARE = 0.002, 0.002     # [m], share of the depth
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def paint(inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray, points: np.ndarray,
-          vertices: np.ndarray, faces: np.ndarray, face_link: np.ndarray, colors: np.ndarray,
+def paint(pixels: np.ndarray, box: np.ndarray, points: np.ndarray, vertices: np.ndarray,
+          faces: np.ndarray, face_link: np.ndarray, colors: np.ndarray,
           normals: np.ndarray, light: np.ndarray, pinhole: np.ndarray, textured: bool,
           seen_image: np.ndarray, seen_link: np.ndarray, seen_inverse: np.ndarray,
           seen_pinhole: np.ndarray, T_seen_link: np.ndarray, tint: np.ndarray, pointmap: np.ndarray,
@@ -35,21 +35,22 @@ def paint(inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray, point
         every[i] = np.nan
     link_id[:] = -1
     image[:] = 0
-    color, texture = np.empty(3), np.empty(3)
+    texture = np.empty(3)
     for v in range(box[0], box[1] + 1):
         y = (v - pinhole[3]) / pinhole[1]
         for u in range(box[2], box[3] + 1):
-            w = inverse_depth[v, u]
-            if w == 0:
+            pixel = pixels[v, u]
+            if pixel == 0:
                 continue
-            inverse_depth[v, u] = 0
+            pixels[v, u] = 0
             x = (u - pinhole[2]) / pinhole[0]
-            z = 1.0 / np.float64(w)
+            z = 1.0 / np.float64(inverse_depth(pixel))
             pointmap[v, u, 0], pointmap[v, u, 1], pointmap[v, u, 2] = x * z, y * z, z
-            face = face_id[v, u]
-            link = face_link[face]
+            face = np.uint64(face_number(pixel))
+            link = np.uint64(face_link[face])
             link_id[v, u] = link
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            a, b, c = np.uint64(faces[face, 0]), np.uint64(faces[face, 1]), \
+                np.uint64(faces[face, 2])
             wa, wb, wc = weights(points, a, b, c, x, y)
             if textured and _observed(
                     wa, wb, wc, a, b, c, link, vertices, T_seen_link, seen_image, seen_link,
@@ -62,12 +63,11 @@ def paint(inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray, point
                 n = wa * normals[face, 0, k] + wb * normals[face, 1, k] + wc * normals[face, 2, k]
                 toward += n * light[link, k]
                 length += n * n
-                color[k] = wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k]
             bright = _AMBIENT
             if length > 0:      # either side may be lit, as either side is drawn
                 bright += (1.0 - _AMBIENT) * abs(toward) / np.sqrt(length)
             for k in range(3):
-                value = color[k] * bright
+                value = (wa * colors[a, k] + wb * colors[b, k] + wc * colors[c, k]) * bright
                 if textured:
                     value *= tint[link, k]
                 image[v, u, k] = np.uint8(min(value + 0.5, 255.0))

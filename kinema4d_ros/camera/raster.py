@@ -6,7 +6,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from kinema4d_ros.camera.zbuffer import draw, move_and_project, NEAR, weights
+from kinema4d_ros.camera.zbuffer import (draw, face_number, inverse_depth, move_and_project,
+                                         NEAR, weights)
 from kinema4d_ros.errors import CameraError, MeshError
 from kinema4d_ros.types import PinholeCamera
 
@@ -28,14 +29,13 @@ def rasterize(vertices: np.ndarray, faces: np.ndarray,
     faces = np.ascontiguousarray(faces, np.int32)
     check_faces(vertices, faces)
     size = (camera.height, camera.width)
-    depth, face_id = np.zeros(size, np.float32), np.full(size, -1, np.int32)
+    pixels = np.zeros(size, np.int64)
     points, screen = np.empty_like(vertices), np.empty_like(vertices)
     pinhole = pinhole_of(camera)
     move_and_project(vertices, 0, len(vertices), _STAY, pinhole, NEAR, points, screen)
-    draw(faces, points, screen, pinhole, NEAR, depth, face_id, empty_box(camera))
-    with np.errstate(divide='ignore'):
-        np.divide(np.float32(1), depth, out=depth)
-    depth[face_id < 0] = np.nan
+    draw(faces, points, screen, pinhole, NEAR, pixels, empty_box(camera))
+    depth, face_id = np.full(size, np.nan, np.float32), np.full(size, -1, np.int32)
+    _take_apart(pixels, depth, face_id)
     return depth, face_id
 
 
@@ -87,6 +87,16 @@ def pinhole_of(camera: PinholeCamera) -> np.ndarray:
 def empty_box(camera: PinholeCamera) -> np.ndarray:
     """Return the bounds of nothing: top, bottom, left, right, (4,) int64 [px]."""
     return np.array([camera.height, -1, camera.width, -1], np.int64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _take_apart(pixels: np.ndarray, depth: np.ndarray, face_id: np.ndarray) -> None:
+    """Fill in depth [m] and face of the pixels (H, W) of a z-buffer that show something."""
+    for v in range(pixels.shape[0]):
+        for u in range(pixels.shape[1]):
+            if pixels[v, u]:
+                depth[v, u] = np.float32(1) / inverse_depth(pixels[v, u])
+                face_id[v, u] = face_number(pixels[v, u])
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')

@@ -167,8 +167,7 @@ class RobotRenderer:
                      T_camera_link: np.ndarray, camera: PinholeCamera, texture: tuple[Any, ...],
                      out: RobotImages) -> None:
         """Draw frames as long as `todo` has some; one z-buffer serves them all."""
-        inverse_depth = np.zeros((camera.height, camera.width), np.float32)
-        face_id = np.empty((camera.height, camera.width), np.int32)
+        pixels = np.zeros((camera.height, camera.width), np.int64)
         points, screen = np.empty_like(self._vertices), np.empty_like(self._vertices)
         pinhole = pinhole_of(camera)
         for t in todo:
@@ -177,11 +176,11 @@ class RobotRenderer:
             for link, first, last in self._parts:
                 move_and_project(self._vertices, first, last, T_camera_link[t, link], pinhole,
                                  self._near, points, screen)
-            draw(self._faces, points, screen, pinhole, self._near, inverse_depth, face_id, box)
+            draw(self._faces, points, screen, pinhole, self._near, pixels, box)
             light = _LIGHT @ T_camera_link[t, :, :, :3]
-            paint(inverse_depth, face_id, box, points, self._vertices, self._faces,
-                  self._face_link, self._colors, self._normals, np.ascontiguousarray(light),
-                  pinhole, *texture, out.pointmap[t], out.link_id[t], out.image[t])
+            paint(pixels, box, points, self._vertices, self._faces, self._face_link, self._colors,
+                  self._normals, np.ascontiguousarray(light), pinhole, *texture, out.pointmap[t],
+                  out.link_id[t], out.image[t])
 
     def _in_camera(self, T_base_link: np.ndarray, T_base_camera: np.ndarray) -> np.ndarray:
         """Return T_camera_link, (T, L, 3, 4) float64 C-ordered, after checks."""

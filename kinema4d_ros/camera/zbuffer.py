@@ -3,8 +3,10 @@
 """
 The z-buffer: triangles in the camera frame become inverse depth and face number per pixel.
 
-Inverse depth is what is affine over the image of a plane, so the interpolation is exact at pixel
-centres. Both sides of a triangle are drawn, because meshes in the field are not oriented.
+Both are in one int64, the bits of the depth before those of the face, so that of two faces at a
+pixel the nearer has the larger one, or, where they are as near, the one that comes first. Inverse
+depth is what is affine over the image of a plane, so the interpolation is exact at pixel centres.
+Both sides of a triangle are drawn, because meshes in the field are not oriented.
 Nothing here checks indices; callers do.
 """
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numba
 import numpy as np
 
 NEAR = 0.005    # [m] nothing nearer to the camera's centre is drawn
+_LAST = 0xffffffff      # the low bits of a pixel are this less the face's number
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
@@ -57,9 +60,9 @@ def _pixels(low_x: float, high_x: float, low_y: float, high_y: float, width: int
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def _draw_triangle(ax: float, ay: float, aw: float, bx: float, by: float, bw: float, cx: float,
                    cy: float, cw: float, face: int, left: int, right: int, top: int, bottom: int,
-                   inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray) -> None:
+                   pixels: np.ndarray) -> None:
     """
-    Draw one projected triangle, row by row; `box` (top, bottom, left, right) grows around it.
+    Draw one projected triangle, row by row, inside of bounds.
 
     Edges run from their upper to their lower end, so the two triangles that share one get the
     same numbers, and no hole is between them.
@@ -81,6 +84,7 @@ def _draw_triangle(ax: float, ay: float, aw: float, bx: float, by: float, bw: fl
     lean_ab = abx / aby if aby > 0.0 else 0.0
     lean_ac = acx / acy if acy > 0.0 else 0.0
     lean_bc = bcx / bcy if bcy > 0.0 else 0.0
+    low_bits = _LAST - np.int64(face)
     for v in range(top, bottom + 1):
         from_a = v - ay
         one = ax + lean_ac * from_a
@@ -88,21 +92,18 @@ def _draw_triangle(ax: float, ay: float, aw: float, bx: float, by: float, bw: fl
         first = int(np.ceil(max(min(one, other), left)))
         last = int(np.floor(min(max(one, other), right)))
         w_row = aw + slope_y * from_a - slope_x * ax
+        row = pixels[np.uint64(v)]
         for u in range(first, last + 1):
             # A sliver's plane is ill-conditioned; its depth is still that of its corners.
             w = np.float32(min(max(w_row + slope_x * u, low_w), high_w))
-            before = inverse_depth[v, u]
             # Stores in any case: which face is nearer cannot be foretold, and a wrong guess of
             # the processor costs more than a store.
-            inverse_depth[v, u] = w if w > before else before
-            face_id[v, u] = face if w > before else face_id[v, u]
-    box[0], box[1] = min(box[0], top), max(box[1], bottom)
-    box[2], box[3] = min(box[2], left), max(box[3], right)
+            row[u] = max(row[u], (np.int64(w.view(np.int32)) << 32) | low_bits)
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def _draw_clipped(corners: np.ndarray, pinhole: np.ndarray, near: float, face: int,
-                  inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray) -> None:
+                  pixels: np.ndarray, box: np.ndarray) -> None:
     """Cut a triangle (3, 3) [m] that crosses the near plane and draw what is in front of it."""
     kept = np.empty((4, 3))
     count = 0
@@ -121,7 +122,7 @@ def _draw_clipped(corners: np.ndarray, pinhole: np.ndarray, near: float, face: i
         kept[i, 0] = pinhole[0] * kept[i, 0] / kept[i, 2] + pinhole[2]
         kept[i, 1] = pinhole[1] * kept[i, 1] / kept[i, 2] + pinhole[3]
         kept[i, 2] = 1.0 / kept[i, 2]
-    height, width = inverse_depth.shape
+    height, width = pixels.shape
     for i in range(1, count - 1):
         x, y, w = kept[0, 0], kept[0, 1], kept[0, 2]
         j = i + 1
@@ -131,23 +132,32 @@ def _draw_clipped(corners: np.ndarray, pinhole: np.ndarray, near: float, face: i
         if left <= right and top <= bottom:
             _draw_triangle(x, y, w, kept[i, 0], kept[i, 1], kept[i, 2],
                            kept[j, 0], kept[j, 1], kept[j, 2], face, left, right, top, bottom,
-                           inverse_depth, face_id, box)
+                           pixels)
+            _grow(box, left, right, top, bottom)
+
+
+@numba.njit(cache=True, nogil=True, inline='always')
+def _grow(box: np.ndarray, left: int, right: int, top: int, bottom: int) -> None:
+    """Grow a box (top, bottom, left, right) around another."""
+    box[0], box[1] = min(box[0], top), max(box[1], bottom)
+    box[2], box[3] = min(box[2], left), max(box[3], right)
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.ndarray,
-         near: float, inverse_depth: np.ndarray, face_id: np.ndarray, box: np.ndarray) -> None:
+         near: float, pixels: np.ndarray, box: np.ndarray) -> None:
     """
     Draw all faces (F, 3) of projected vertices.
 
-    :param inverse_depth: (H, W) float32 [1/m], 0 where nothing is; changed.
-    :param face_id: (H, W) int32, changed; meaningful where `inverse_depth` is not 0.
+    :param pixels: (H, W) int64, 0 where nothing is; changed. See `inverse_depth`, `face_number`.
     :param box: (4,) int64 top, bottom, left, right of what was drawn, inclusive; changed.
     """
-    height, width = inverse_depth.shape
+    height, width = pixels.shape
     corners = np.empty((3, 3))
+    leftmost, rightmost, highest, lowest = width, -1, height, -1
     for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        # Unsigned, they need no look at whether they count from the end.
+        a, b, c = np.uint64(faces[face, 0]), np.uint64(faces[face, 1]), np.uint64(faces[face, 2])
         aw, bw, cw = screen[a, 2], screen[b, 2], screen[c, 2]
         if (aw > 0) & (bw > 0) & (cw > 0):
             ax, bx, cx = screen[a, 0], screen[b, 0], screen[c, 0]
@@ -160,12 +170,27 @@ def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.
                     np.float64(ax), np.float64(ay), np.float64(aw),
                     np.float64(bx), np.float64(by), np.float64(bw),
                     np.float64(cx), np.float64(cy), np.float64(cw),
-                    face, left, right, top, bottom, inverse_depth, face_id, box)
+                    face, left, right, top, bottom, pixels)
+                leftmost, rightmost = min(leftmost, left), max(rightmost, right)
+                highest, lowest = min(highest, top), max(lowest, bottom)
         elif aw > 0 or bw > 0 or cw > 0:
             for k in range(3):
                 corners[0, k], corners[1, k], corners[2, k] = points[a, k], points[b, k], \
                     points[c, k]
-            _draw_clipped(corners, pinhole, near, face, inverse_depth, face_id, box)
+            _draw_clipped(corners, pinhole, near, face, pixels, box)
+    _grow(box, leftmost, rightmost, highest, lowest)
+
+
+@numba.njit(cache=True, nogil=True, inline='always')
+def inverse_depth(pixel: int) -> np.float32:
+    """Return the inverse depth [1/m] of a pixel, 0 where nothing is."""
+    return np.int32(pixel >> 32).view(np.float32)
+
+
+@numba.njit(cache=True, nogil=True, inline='always')
+def face_number(pixel: int) -> int:
+    """Return the number of the face that a pixel shows; meaningless where nothing is."""
+    return _LAST - (pixel & _LAST)
 
 
 @numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')

@@ -72,7 +72,7 @@ class Fingers:
         change = spread[:, size.argmax()] - spread[:, size.argmin()]
         if np.linalg.norm(change, axis=-1).max() < _SMALLEST / 2:
             change = spread[:, 0]
-        self.axis = np.linalg.svd(change)[2][0]
+        self.axis = np.linalg.svd(change, full_matrices=False)[2][0]
         upper_side = (centers @ self.axis).mean(1) > (centers.mean(0) @ self.axis).mean()
         distance = np.linalg.norm(centers, axis=-1).mean(1)
         corners = corners[[int(np.where(side, distance, -1).argmax())

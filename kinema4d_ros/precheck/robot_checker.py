@@ -30,8 +30,8 @@ from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.precheck.view_look import look_by_image
-from kinema4d_ros.robot import (DistanceFields, hand_links_of, LinkMesh, Robot, robot_chain,
-                                sample_trajectory, SampledMotion, SelfCollision)
+from kinema4d_ros.robot import (box_corners, DistanceFields, hand_links_of, LinkMesh, Robot,
+                                robot_chain, sample_trajectory, SampledMotion, SelfCollision)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
                                 JointTrajectory, LinkSpace, LocalClearance, Observation,
@@ -101,6 +101,12 @@ class RobotChecker:
     def surfaces(self) -> Mapping[str, np.ndarray]:
         """Vertices (V, 3) float32 [m] of each link, link frame."""
         return {name: mesh.vertices for name, mesh in self._meshes.items()}
+
+    @cached_property
+    def _boxes(self) -> Mapping[str, np.ndarray]:
+        """Corners (8, 3) [m] of the boxes around the links that have a shape."""
+        return {name: box_corners(points) for name, points in self.surfaces.items()
+                if len(points)}
 
     @cached_property
     def chain(self) -> tuple[ChainLink, ...]:
@@ -305,7 +311,7 @@ class RobotChecker:
         robot = self.robot
         start = StartState.of(observation.start if start is None else start).resting_where_unknown
         times, too_long = sampling_times(trajectory, robot, start, self.settings.tier1.travel,
-                                         self.surfaces)
+                                         self._boxes)
         motion = sample_trajectory(trajectory, robot, times, start)
         return self._rollout(observation, motion, held), too_long
 

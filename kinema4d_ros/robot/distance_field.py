@@ -14,7 +14,7 @@ from kinema4d_ros.robot import field_lookup
 from kinema4d_ros.robot.distances import REACH
 from kinema4d_ros.robot.mesh_file import default_cache_dir
 from kinema4d_ros.robot.point_cubes import PointCubes
-from kinema4d_ros.robot.shapes import LinkMesh
+from kinema4d_ros.robot.shapes import ball_around, LinkMesh
 
 SPACING = 0.005    # [m]
 _MOST_CELLS = 2_000_000
@@ -42,6 +42,7 @@ class DistanceFields:
         self.reach = reach
         self.link_names = tuple(name for name, mesh in meshes.items() if len(mesh.faces))
         self._solid: dict[tuple[str, float], np.ndarray] = {}
+        self._balls: dict[tuple[str, float], tuple[np.ndarray, float]] = {}
         self._fields = [_field(meshes[name], spacing, reach, folder) for name in self.link_names]
 
     def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
@@ -65,14 +66,12 @@ class DistanceFields:
             return distance.T, index.T
         gone = np.full(len(cubes.points), steps, np.int32) if gone is None \
             else np.ascontiguousarray(gone, np.int32)[cubes.order]
-        T_link_base = np.ascontiguousarray(np.linalg.inv(np.swapaxes(T_base_link, 0, 1)),
-                                           np.float32)
+        T_link_base = _inverses(T_base_link)
 
-        for link, field in enumerate(self._fields):
-            near = cubes.near(*_swept(field, T_base_link[:, link]))
-            field_lookup.closest(cubes.points, gone, near, cubes.starts, cubes.centers, cubes.radii,
-                                 T_link_base[link], *field, np.float32(self.reach), distance[link],
-                                 index[link])
+        for link, (field, box) in enumerate(zip(self._fields, self._swept(T_base_link))):
+            field_lookup.closest(
+                cubes.points, gone, cubes.near(*box), cubes.starts, cubes.centers, cubes.radii,
+                T_link_base[link], *field, np.float32(self.reach), distance[link], index[link])
         known = index >= 0
         index[known] = cubes.order[index[known]]
         return distance.T, index.T
@@ -92,8 +91,7 @@ class DistanceFields:
         distance = np.full((links, steps), np.inf, np.float32)
         index = np.full((links, steps), -1, np.int32)
         points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
-        T_link_base = np.ascontiguousarray(np.linalg.inv(np.swapaxes(T_base_link, 0, 1)),
-                                           np.float32)
+        T_link_base = _inverses(T_base_link)
         for link, field in enumerate(self._fields):
             field_lookup.nearing(points, np.ascontiguousarray(gone, np.int32), T_link_base[link],
                                  *field, np.float32(self.reach), np.float32(least),
@@ -113,15 +111,15 @@ class DistanceFields:
         below = self.reach if below is None else below
         if isinstance(points_base, PointCubes):
             points, starts, order = points_base.points, points_base.starts, points_base.order
-            near = [points_base.near(*_swept(field, T[None], self.reach - below))
-                    for field, T in zip(self._fields, T_base_link)]
+            near = [points_base.near(*box)
+                    for box in self._swept(T_base_link[None], self.reach - below)]
         else:
             points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
             starts, order = np.array([0, len(points)]), np.arange(len(points))
             near = [np.zeros(1, np.int64)] * len(self._fields)
         found = np.full(len(points), np.inf, np.float32)
-        for field, T, cubes in zip(self._fields, np.linalg.inv(T_base_link), near):
-            field_lookup.each(points, cubes, starts, T.astype(np.float32), *field,
+        for field, T, cubes in zip(self._fields, _inverses(T_base_link[None])[:, 0], near):
+            field_lookup.each(points, cubes, starts, T, *field,
                               np.float32(below), found)
         out = np.empty_like(found)
         out[order] = found
@@ -147,6 +145,13 @@ class DistanceFields:
                 np.eye(4, dtype=np.float32), grid, low, step, np.float32(np.inf), distance)
             self._solid[key] = lattice[distance <= spacing / 2]
         return self._solid[key]
+
+    def solid_ball(self, link: str, spacing: float) -> tuple[np.ndarray, float]:
+        """Return middle (3,) [m] and radius [m] of a ball around those points, link frame."""
+        key = link, spacing
+        if key not in self._balls:
+            self._balls[key] = ball_around(self.solid_points(link, spacing))
+        return self._balls[key]
 
     def surface_points(self, links: Sequence[str], points_base: np.ndarray,
                        T_base_link: np.ndarray) -> np.ndarray:
@@ -179,6 +184,23 @@ class DistanceFields:
             away = values[:, :1] * slope / length
         foot = (T_base_link[:, :3, :3] @ (local - away)[..., None])[..., 0] + T_base_link[:, :3, 3]
         return np.where(np.isfinite(length) & (length >= 1e-9), foot, points_base)
+
+    def _swept(self, T_base_link: np.ndarray, rim: float = 0.0) -> np.ndarray:
+        """
+        Return the boxes that the grids stay in at all of their poses: corners (L, 2, 3) [m].
+
+        :param rim: [m] of true distance, at a grid's border, that does not matter.
+        """
+        steps = np.array([step for *_, step in self._fields], np.float64)[:, None]
+        half = (np.array([grid.shape for grid, *_ in self._fields]).reshape(-1, 3) - 1) * steps / 2
+        middle = np.array([low for _, low, _ in self._fields]).reshape(-1, 3) + half
+        turns = T_base_link[..., :3, :3]
+        centers = (turns @ middle[..., None])[..., 0] + T_base_link[..., :3, 3]
+        # What is looked up differs from the true distance by less than the diagonal of a cell or
+        # two.
+        reach = half - np.maximum(rim - 3 * steps, 0.0)
+        around = (np.abs(turns) @ reach[..., None])[..., 0] + _ROUNDING
+        return np.stack([(centers - around).min(0), (centers + around).max(0)], axis=1)
 
 
 def _field(mesh: LinkMesh, spacing: float, reach: float,
@@ -230,16 +252,11 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
     return np.where(inside | (shell & behind), -distance, distance)
 
 
-def _swept(field: tuple[np.ndarray, np.ndarray, np.float32], T_base_link: np.ndarray,
-           rim: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Return the box that a grid stays in at all of its poses (T, 4, 4): two corners (3,) [m].
-
-    :param rim: [m] of true distance, at the grid's border, that does not matter.
-    """
-    grid, low, step = field
-    half = (np.array(grid.shape) - 1) * np.float64(step) / 2
-    centers = T_base_link[:, :3, :3] @ (low + half) + T_base_link[:, :3, 3]
-    # What is looked up differs from the true distance by less than the diagonal of a cell or two.
-    reach = np.abs(T_base_link[:, :3, :3]) @ (half - max(float(rim - 3 * step), 0.0)) + _ROUNDING
-    return (centers - reach).min(0), (centers + reach).max(0)
+def _inverses(T_base_link: np.ndarray) -> np.ndarray:
+    """Return T_link_base (L, T, 4, 4) float32 of rigid poses (T, L, 4, 4) float64."""
+    turns = np.moveaxis(T_base_link[..., :3, :3], (0, 1, 2, 3), (1, 0, 3, 2))
+    out = np.zeros((T_base_link.shape[1], T_base_link.shape[0], 4, 4), np.float32)
+    out[..., :3, :3] = turns
+    out[..., :3, 3] = -(turns @ np.swapaxes(T_base_link[..., :3, 3:], 0, 1))[..., 0]
+    out[..., 3, 3] = 1.0
+    return out

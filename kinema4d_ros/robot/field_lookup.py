@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 _ROUNDING = np.float32(1e-5)    # [m] more than coordinates and distances are off by
+_TURNED = np.float32(1.2248)    # of a chord of a turn over sqrt(2): the sum of the ways along axes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -56,6 +57,19 @@ def _least(x: float, y: float, z: float, radius: float, grid: np.ndarray, spacin
 
 
 @numba.njit(cache=True, nogil=True)
+def _farthest(step: np.ndarray, corners: np.ndarray) -> np.float32:
+    """Return the longest way, summed over the axes, of points in a box as T (4, 4) changes."""
+    longest = np.float32(0.0)
+    for corner in range(8):
+        x, y, z = corners[corner & 1, 0], corners[(corner >> 1) & 1, 1], corners[corner >> 2, 2]
+        way = np.float32(0.0)
+        for k in range(3):
+            way += abs(step[k, 0] * x + step[k, 1] * y + step[k, 2] * z + step[k, 3])
+        longest = max(longest, way)
+    return longest
+
+
+@numba.njit(cache=True, nogil=True)
 def closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.ndarray,
             centers: np.ndarray, radii: np.ndarray, T_link_base: np.ndarray, grid: np.ndarray,
             low: np.ndarray, spacing: float, reach: float, distance: np.ndarray,
@@ -65,21 +79,34 @@ def closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.n
 
     A cube is passed over while none of its points can be nearer than the nearest so far, which to
     begin with is that of the time before. That is told by what its points were away when they
-    were last looked up, less how far they have moved since then in the link's frame.
+    were last looked up, less how far they have moved since then in the link's frame: no farther
+    than the farthest cube of all, or else by its own way.
     """
+    if not len(near):
+        return
     middles, at = centers[near], np.zeros((len(near), 3), np.float32)
     floor, turned_at = np.full(len(near), -np.inf, np.float32), np.zeros(len(near), np.float32)
-    turned, last = np.float32(0.0), -1
+    coarse = floor.copy()       # floor and `way` when it was found out
+    turned, way, last = np.float32(0.0), np.float32(0.0), -1
+    widest = radii[near].max()
+    corners = np.empty((2, 3), np.float32)
+    for k in range(3):
+        corners[0, k], corners[1, k] = middles[:, k].min(), middles[:, k].max()
     for t in range(len(T_link_base)):
         T = T_link_base[t]
         if t:       # by an angle whose chord is the norm over the square root of 2
-            turned += np.float32(np.sqrt(((T[:3, :3] - T_link_base[t - 1, :3, :3]) ** 2).sum()))
+            step = T - T_link_base[t - 1]
+            turn = np.float32(np.sqrt((step[:3, :3] ** 2).sum()))
+            turned += turn
+            way += _farthest(step, corners) + _TURNED * widest * turn + _ROUNDING
         best, found = reach, -1
         if last >= 0 and t < gone[last]:
             value = look_up(points[last], T, grid, low, spacing)
             if value < best:
                 best, found = value, last
         for c in range(len(near)):
+            if coarse[c] - way >= max(best, 2 * spacing):
+                continue
             p, radius = middles[c], radii[near[c]]
             x = T[0, 0] * p[0] + T[0, 1] * p[1] + T[0, 2] * p[2] + T[0, 3]
             y = T[1, 0] * p[0] + T[1, 1] * p[1] + T[1, 2] * p[2] + T[1, 3]
@@ -87,8 +114,9 @@ def closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.n
             # What is looked up changes by no more than the way along each axis, and by twice that
             # beside the surface, where a sign may be wrong.
             moved = abs(x - at[c, 0]) + abs(y - at[c, 1]) + abs(z - at[c, 2]) \
-                + np.float32(1.2248) * radius * (turned - turned_at[c]) + _ROUNDING
+                + _TURNED * radius * (turned - turned_at[c]) + _ROUNDING
             least = floor[c] - moved
+            coarse[c] = least + way
             if least < 2 * spacing:
                 least -= moved
             if least >= best:
@@ -96,6 +124,7 @@ def closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.n
             at[c, 0], at[c, 1], at[c, 2], turned_at[c] = x, y, z, turned
             floor[c] = _least((x - low[0]) / spacing, (y - low[1]) / spacing,
                               (z - low[2]) / spacing, radius, grid, spacing, reach)
+            coarse[c] = floor[c] + way
             if floor[c] >= best:
                 continue
             nearest = reach
@@ -105,7 +134,7 @@ def closest(points: np.ndarray, gone: np.ndarray, near: np.ndarray, starts: np.n
                     nearest = min(nearest, value)
                     if value < best:
                         best, found = value, n
-            floor[c] = nearest
+            floor[c], coarse[c] = nearest, nearest + way
         last = found
         if found >= 0:
             distance[t], index[t] = best, found

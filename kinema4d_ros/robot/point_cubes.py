@@ -25,19 +25,10 @@ class PointCubes:
             self.points, self.order, self.starts = points, np.empty(0, np.int64), np.zeros(1, int)
             self.centers, self.radii = points, np.empty(0, np.float32)
             return
-        # Neighbours in a picture are mostly in one cube: whole runs are sorted, not points.
-        keys = _keys(points, np.float32(SIDE))
-        runs = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        sizes, chosen = np.diff(np.r_[runs, len(keys)]), np.argsort(keys[runs], kind='stable')
-        ends = np.cumsum(sizes[chosen])
-        self.order = np.repeat(runs[chosen] - ends + sizes[chosen], sizes[chosen]) \
-            + np.arange(len(keys))
-        self.points = points[self.order]
-        keys = keys[self.order]
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        low, high = (f.reduceat(self.points, starts, axis=0) for f in (np.minimum, np.maximum))
-        self.starts, self.centers = np.r_[starts, len(points)], (low + high) / 2
-        self.radii = np.linalg.norm(high - low, axis=1).astype(np.float32) / 2 + np.float32(1e-6)
+        # Neighbours are mostly in one cube: whole runs of them are sorted, not points.
+        runs, keys = _runs(points, np.float32(SIDE))
+        self.points, self.order, self.starts, self.centers, self.radii = _sorted(
+            points, runs, keys, np.argsort(keys, kind='stable'))
 
     def near(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the numbers of the cubes whose sphere reaches into a box, corners (3,) [m]."""
@@ -69,8 +60,12 @@ def _near(centers: np.ndarray, radii: np.ndarray, low: np.ndarray, high: np.ndar
 
 
 @numba.njit(cache=True, nogil=True)
-def _keys(points: np.ndarray, side: float) -> np.ndarray:
-    """Return a number for the cube that each point (N, 3) float32 is in, (N,) int64."""
+def _runs(points: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return where runs of points (N, 3) float32 in one cube begin, and the numbers of their cubes.
+
+    :return: (R + 1,) int64, the last is N; (R,) int64.
+    """
     low, high = points[0].copy(), points[0].copy()
     for n in range(len(points)):
         for k in range(3):
@@ -78,10 +73,47 @@ def _keys(points: np.ndarray, side: float) -> np.ndarray:
     size = np.empty(3, np.int64)
     for k in range(3):
         size[k] = np.int64(np.floor((high[k] - low[k]) / side)) + 1
-    keys = np.empty(len(points), np.int64)
+    numbers = np.empty(len(points), np.int64)
+    for n in range(len(points)):      # on its own, so that it is computed many at a time
+        numbers[n] = (np.int64(np.floor((points[n, 0] - low[0]) / side)) * size[1]
+                      + np.int64(np.floor((points[n, 1] - low[1]) / side))) * size[2] \
+            + np.int64(np.floor((points[n, 2] - low[2]) / side))
+    runs, keys = np.empty(len(points) + 1, np.int64), np.empty(len(points), np.int64)
+    count, last = 0, np.int64(-1)
     for n in range(len(points)):
-        key = np.int64(0)
-        for k in range(3):
-            key = key * size[k] + np.int64(np.floor((points[n, k] - low[k]) / side))
-        keys[n] = key
-    return keys
+        if numbers[n] != last:
+            runs[count], keys[count] = n, numbers[n]
+            count += 1
+            last = numbers[n]
+    runs[count] = len(points)
+    return runs[:count + 1].copy(), keys[:count].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _sorted(points: np.ndarray, runs: np.ndarray, keys: np.ndarray, chosen: np.ndarray
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return points, order, starts, centers and radii as `PointCubes` has them."""
+    places, order = np.empty_like(points), np.empty(len(points), np.int64)
+    starts = np.empty(len(keys) + 1, np.int64)
+    lows, highs = np.empty((len(keys), 3), np.float32), np.empty((len(keys), 3), np.float32)
+    cube, at, last = -1, 0, np.int64(-1)
+    for run in chosen:
+        if keys[run] != last:
+            cube, last = cube + 1, keys[run]
+            starts[cube] = at
+            for k in range(3):
+                lows[cube, k], highs[cube, k] = np.inf, -np.inf
+        for n in range(runs[run], runs[run + 1]):
+            for k in range(3):
+                places[at, k] = points[n, k]
+                lows[cube, k] = min(lows[cube, k], points[n, k])
+                highs[cube, k] = max(highs[cube, k], points[n, k])
+            order[at] = n
+            at += 1
+    cube += 1
+    starts[cube] = at
+    centers, radii = (lows[:cube] + highs[:cube]) / np.float32(2), np.empty(cube, np.float32)
+    for c in range(cube):
+        x, y, z = highs[c, 0] - lows[c, 0], highs[c, 1] - lows[c, 1], highs[c, 2] - lows[c, 2]
+        radii[c] = np.sqrt(x * x + y * y + z * z) / np.float32(2) + np.float32(1e-6)
+    return places, order, starts[:cube + 1].copy(), centers, radii

@@ -18,7 +18,7 @@ from kinema4d_ros.robot.description import JointType
 from kinema4d_ros.robot.gripper import find_grippers
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.robot import Robot
-from kinema4d_ros.robot.shapes import LinkMesh
+from kinema4d_ros.robot.shapes import box_corners, LinkMesh
 from kinema4d_ros.types import Gripper
 
 
@@ -64,6 +64,8 @@ class SelfCollision:
         self._index = np.array([robot.link_names.index(name) for name in self._links], int)
         #: vertices (V, 3) float32 [m] of the links with a shape, link frame
         self.surfaces = {name: meshes[name].vertices for name in self._links}
+        #: corners (8, 3) of the boxes around these
+        self.boxes = {name: box_corners(points) for name, points in self.surfaces.items()}
         self._bodies = [_Body(meshes[name]) for name in self._links]
         disabled, enabled = _stated_pairs(srdf)
         decided = {_pair(robot, links) for links in (*allowed, *disabled)}

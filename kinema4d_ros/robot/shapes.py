@@ -3,6 +3,7 @@
 """Triangles of the simple shapes of URDF, and the mesh type that everything is turned into."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from kinema4d_ros.robot.description import Box, Capsule, Cylinder, Sphere
 
+_CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))     # of a box, (8, 3)
 _AROUND = 32    # edges of a circle; a 10 cm radius is met within 0.5 mm
 
 
@@ -30,6 +32,18 @@ def merge_meshes(meshes: Sequence[LinkMesh]) -> LinkMesh:
         np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)]
                        ).astype(np.int32),
         np.concatenate([mesh.colors for mesh in meshes]).astype(np.uint8))
+
+
+def box_corners(points: np.ndarray) -> np.ndarray:
+    """Return the corners (8, 3) of the box around points (N, 3), N > 0."""
+    ends = np.stack([points.min(axis=0), points.max(axis=0)])
+    return ends[_CORNERS, range(3)]
+
+
+def ball_around(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return middle (3,) and radius of a ball around points (N, 3), N > 0."""
+    middle = (points.min(0) + points.max(0)) / 2
+    return middle, float(np.linalg.norm(points - middle, axis=1).max())
 
 
 def triangles(shape: Box | Cylinder | Sphere | Capsule) -> tuple[np.ndarray, np.ndarray]:

@@ -157,8 +157,9 @@ def without_known(depth: np.ndarray, pinhole: np.ndarray, T_other_this: np.ndarr
 
 
 @numba.njit(cache=True, nogil=True, inline='always')
-def _point(z: float, x: float, y: float, T: np.ndarray) -> tuple[float, float, float]:
-    """Return the point at a depth on the ray (x, y, 1) of the camera, base frame, float32."""
+def _point(z: float, x: float, y: float, T: np.ndarray
+           ) -> tuple[np.float32, np.float32, np.float32]:
+    """Return the point at a depth on the ray (x, y, 1) of the camera, base frame."""
     far = np.float64(z)
     x, y = x * z, y * z
     return (np.float32(T[0, 0] * x + T[0, 1] * y + T[0, 2] * far + T[0, 3]),

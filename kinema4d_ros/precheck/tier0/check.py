@@ -58,7 +58,7 @@ def check_tier0(trajectory: JointTrajectory, robot: Robot, joint_positions: Mapp
             found += check_workspace(trajectory, robot, assumed, settings.workspace)
         if self_collision is not None:
             times, too_long = sampling_times(trajectory, robot, assumed, settings.travel,
-                                             self_collision.surfaces)
+                                             self_collision.boxes)
             found += too_long
             motion = sample_trajectory(trajectory, robot, times, assumed)
             T_base_link = kinematics_of(robot)(motion.positions)

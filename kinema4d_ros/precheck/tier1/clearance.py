@@ -139,9 +139,10 @@ def gone_from(scene: ScenePoints, story: Story | None, steps: int) -> np.ndarray
     gone = np.full(len(scene), steps)
     if story is None:
         return gone
-    own = scene.of_source(story.source)
-    if not own.all():
-        _gone_elsewhere(scene, story, own, gone)
+    found = scene.of_source(story.source)
+    own = slice(None) if found.all() else found
+    if own is found:
+        _gone_elsewhere(scene, story, found, gone)
     if len(story.backdrops) < 2:
         return gone
     rows, columns = scene.pixels[own].T

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from kinema4d_ros.foresight.hull import depth_in
-from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.robot import ball_around, DistanceFields
 from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import RobotRollout
 
@@ -70,15 +70,17 @@ class SweptSpace:
         poses = list(np.ascontiguousarray(np.swapaxes(robot.T_base_link[:, index], 0, 1),
                                           np.float32))
         points = [fields.solid_points(name, _LATTICE) for name in names]
+        balls = [fields.solid_ball(name, _LATTICE) if len(solid) else None
+                 for name, solid in zip(names, points)]
         for load in loads:
             points.append(_filled(load))
+            balls.append(ball_around(points[-1]) if len(points[-1]) else None)
             poses.append(np.ascontiguousarray(load.T_base_load, np.float32))
         names = (*names, *(load.name for load in loads))
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
-        for name, solid, T in zip(names, points, poses):
-            if len(solid):
-                middle = (solid.min(0) + solid.max(0)) / 2
-                radius = float(np.linalg.norm(solid - middle, axis=1).max())
+        for name, ball, T in zip(names, balls, poses):
+            if ball is not None:
+                middle, radius = ball
                 places = (T if name in roles else T[:1])[:, :3] @ np.r_[middle, 1.0]
                 low = np.minimum(low, places.min(0) - radius)
                 high = np.maximum(high, places.max(0) + radius)
@@ -231,31 +233,25 @@ def chamfer(unknown: np.ndarray, voxel: float) -> np.ndarray:
     too long, never too short. What is known beyond the border is not known here.
     """
     nx, ny, nz = unknown.shape
-    far = np.float32(1e3)
-    distance = np.where(unknown, far, np.float32(0.0)).astype(np.float32)
-    for i in range(nx):
-        for j in range(ny):
-            for k in range(nz):
-                if distance[i, j, k] > 0:
-                    distance[i, j, k] = _shorter(distance, i, j, k, -1, voxel)
-    for i in range(nx - 1, -1, -1):
-        for j in range(ny - 1, -1, -1):
-            for k in range(nz - 1, -1, -1):
-                if distance[i, j, k] > 0:
-                    distance[i, j, k] = _shorter(distance, i, j, k, 1, voxel)
-    return distance
-
-
-@numba.njit(cache=True, nogil=True)
-def _shorter(distance: np.ndarray, i: int, j: int, k: int, side: int, voxel: float) -> float:
-    """Return the distance of a voxel by those of the 13 neighbours that come before it."""
-    nx, ny, nz = distance.shape
-    best = distance[i, j, k]
-    for a in range(2):
-        for b in range(-a, 2):
-            for c in range(-1 if a or b else 1, 2):
-                x, y, z = i + side * a, j + side * b, k + side * c
-                if 0 <= x < nx and 0 <= y < ny and 0 <= z < nz:
-                    step = voxel * np.float32(np.sqrt(a * a + b * b + c * c))
-                    best = min(best, distance[x, y, z] + step)
-    return float(best)
+    # With a border of voxels that are far from anything there is no end of the grid to look for.
+    padded = np.full((nx + 2, ny + 2, nz + 2), np.float32(2e3))
+    padded[1:-1, 1:-1, 1:-1] = np.where(unknown, np.float32(1e3), np.float32(0.0))
+    flat = padded.reshape(-1)
+    before, step = np.empty(13, np.int64), np.empty(13, np.float32)
+    count = 0
+    for a in range(-1, 2):
+        for b in range(-1, 2):
+            for c in range(-1, 2):
+                if count < 13:      # of the 26 neighbours those that come before
+                    before[count] = (a * (ny + 2) + b) * (nz + 2) + c
+                    step[count] = voxel * np.float32(np.sqrt(a * a + b * b + c * c))
+                    count += 1
+    for n in range(len(flat)):
+        if 0 < flat[n] < 2e3:
+            for k in range(13):
+                flat[n] = min(flat[n], flat[n + before[k]] + step[k])
+    for n in range(len(flat) - 1, -1, -1):
+        if 0 < flat[n] < 2e3:
+            for k in range(13):
+                flat[n] = min(flat[n], flat[n - before[k]] + step[k])
+    return padded[1:-1, 1:-1, 1:-1].copy()
