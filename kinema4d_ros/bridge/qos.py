@@ -79,5 +79,6 @@ def camera(node: Node, topic: str, reliability: str = 'auto') -> QoSProfile:
                   for info in node.get_publishers_info_by_topic(topic)]
         if offers and all(offer == ReliabilityPolicy.RELIABLE for offer in offers):
             policy = ReliabilityPolicy.RELIABLE
-    # Depth 1 for reliable: a slow reader should get the newest picture, not a backlog.
-    return _profile(policy, 1 if policy == ReliabilityPolicy.RELIABLE else 5)
+    # They are taken every 20 ms. Few for reliable: a slow reader should get the newest pictures,
+    # and no backlog.
+    return _profile(policy, 3 if policy == ReliabilityPolicy.RELIABLE else 5)

@@ -10,6 +10,7 @@ rclpy.
 """
 from __future__ import annotations
 
+import math
 import struct
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
-from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
 
 _LITTLE = b'\x00\x01'       # plain CDR
 _HEADER = 4                 # bytes
@@ -72,6 +73,25 @@ class JointStateReader:
         velocities, _ = _numbers(raw, at)
         return JointNumbers(seconds * 1_000_000_000 + nanoseconds, self._known[known], positions,
                             velocities)
+
+    def states(self, raw: bytes) -> tuple[int, JointStates]:
+        """
+        Return the stamp [ns] of a message, and what `motion.joint_states` makes of it.
+
+        :raises ObservationError: as it does.
+        """
+        try:
+            found = self.read(raw)
+        except (ValueError, struct.error):       # as of thousands of names
+            found = JointNumbers(0, (), np.empty(1), np.empty(0))
+        count, positions = len(found.names), found.positions.tolist()
+        told = dict(zip(found.names, positions))
+        if not len(told) == len(positions) == count or not all(map(math.isfinite, positions)):
+            message = deserialize_message(raw, JointState)
+            return stamp_ns(message.header.stamp), joint_states(message)
+        speeds = found.velocities.tolist() if len(found.velocities) == count else ()
+        return found.stamp_ns, JointStates(told, {
+            name: speed for name, speed in zip(found.names, speeds) if math.isfinite(speed)})
 
 
 def read_float64_array(raw: bytes) -> np.ndarray:

@@ -117,7 +117,7 @@ class ViewerNode(NodeBase, Node):
             'host', 'port', 'allowed_hosts', 'point_budget', 'point_size', 'kept')}, token=token)
         inputs, results, page, slow = (MutuallyExclusiveCallbackGroup() for _ in range(4))
         self._tree = TransformTree()
-        self._inputs = Inputs(self, values, self._tree, inputs)
+        self._inputs = Inputs(self, values, self._tree)
         self.create_subscription(String, 'robot_description', self._on_robot_description,
                                  qos.ROBOT_DESCRIPTION, callback_group=slow)
         for source in values['shadow_sims'] or ('',):

@@ -1,7 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The process that owns the world model: ``python -m kinema4d_ros.worker.main PIPE MEMORY``.
+The process that owns the world model: ``python -m kinema4d_ros.worker.main PIPE MEMORY ...``.
 
 It imports no ROS. Its main thread builds the model and does all the work; a second thread
 reads the pipe, so that cancelling and giving slots back work during a prediction. It ends when
@@ -30,6 +30,7 @@ from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (JointTrajectory, LocalClearance, Observation, PinholeCamera,
                                 PredictedFrame, RobotRollout)
 from kinema4d_ros.worker.frame_memory import FrameMemory
+from kinema4d_ros.worker.message_memory import MessageMemory
 from kinema4d_ros.worker.pipe_reader import PipeReader
 from kinema4d_ros.worker.protocol import (Ended, Failed, Forget, FrameReady, PredictionTask,
                                           Progress, Ready, Remember, Remembered, RobotReady,
@@ -44,10 +45,15 @@ from kinema4d_ros.world_model.base import WorldModel
 class Worker:
     """Does what the messages say, one at a time, in the thread that made it."""
 
-    def __init__(self, pipe: Connection, memory: FrameMemory):
-        """Start the thread that reads the pipe; no model or robot is loaded yet."""
+    def __init__(self, pipe: Connection, memory: FrameMemory,
+                 messages: MessageMemory | None = None):
+        """
+        Start the thread that reads the pipe; no model or robot is loaded yet.
+
+        :param messages: that of the sender; None where all comes through the pipe.
+        """
         self._pipe, self._memory = pipe, memory
-        self._pipe_reader = PipeReader(pipe)
+        self._pipe_reader = PipeReader(pipe, messages or MessageMemory())
         self._pipe_reader.start()
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping[str, Any] = {}
@@ -240,13 +246,13 @@ def make_model(settings: WorkerSettings) -> WorldModel:
 
 
 def main(arguments: list[str]) -> None:
-    """Take over the two inherited file descriptors and work."""
+    """Take over the inherited file descriptors and work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})     # for what it may start
-    pipe_fd, memory_fd = (int(argument) for argument in arguments)
+    pipe_fd, memory_fd, *message_fds = (int(argument) for argument in arguments)
     pipe = Connection(pipe_fd)
     try:
-        Worker(pipe, FrameMemory(memory_fd)).run()
+        Worker(pipe, FrameMemory(memory_fd), MessageMemory((message_fds[0], message_fds[1]))).run()
     except (BrokenPipeError, ConnectionResetError):
         pass   # the node has gone; nobody is left to report to
 

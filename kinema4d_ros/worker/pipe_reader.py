@@ -9,6 +9,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from kinema4d_ros.errors import PredictionCancelled
+from kinema4d_ros.worker.message_memory import MessageMemory
 from kinema4d_ros.worker.protocol import Cancel, Release, Stop, ToDo, ToWorker
 
 _EXIT_TIMEOUT = 5.0   # [s] the main thread has to end when the node is gone
@@ -17,10 +18,10 @@ _EXIT_TIMEOUT = 5.0   # [s] the main thread has to end when the node is gone
 class PipeReader(threading.Thread):
     """Reads the pipe: work is queued for the main thread, the rest takes effect at once."""
 
-    def __init__(self, pipe: Connection):
+    def __init__(self, pipe: Connection, messages: MessageMemory):
         """Prepare the thread; `start` it."""
         super().__init__(name='pipe reader', daemon=True)
-        self._pipe = pipe
+        self._pipe, self._messages = pipe, messages
         self._changed = threading.Condition()
         self._work: collections.deque[ToDo] = collections.deque()
         self._free: set[int] = set()
@@ -30,7 +31,7 @@ class PipeReader(threading.Thread):
     def run(self) -> None:
         """Read until the pipe ends or says stop."""
         try:
-            while self._take(self._pipe.recv()):
+            while self._take(self._messages.unpack(self._pipe.recv_bytes())):
                 pass
         except (EOFError, OSError):
             pass

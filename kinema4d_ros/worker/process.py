@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import kinema4d_ros
+from kinema4d_ros.worker.message_memory import MessageMemory
 from kinema4d_ros.worker.protocol import FromWorker, Stop, ToWorker
 
 PIPE_TIMEOUT = 5        # [s] a worker that does not read, or stops in a message, is hung
@@ -76,7 +77,7 @@ class WorkerProcess:
     A fresh interpreter running `kinema4d_ros.worker.main`.
 
     Started by exec and not by multiprocessing, which would import the node's own main module
-    (and rclpy) there. It inherits two descriptors: its end of the pipe and the frame memory. It
+    (and rclpy) there. It inherits its end of the pipe, the frame memory and that of messages. It
     leads a process group of its own, so that Ctrl-C in a terminal reaches the node only, which
     then ends it.
     """
@@ -98,7 +99,8 @@ class WorkerProcess:
             ours.setsockopt(socket.SOL_SOCKET, option, struct.pack('ll', PIPE_TIMEOUT, 0))
         root = str(Path(kinema4d_ros.__file__).parent.parent)
         paths = [root, *filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))]
-        fds = (theirs.fileno(), memory_fd)
+        self._messages = MessageMemory()
+        fds = (theirs.fileno(), memory_fd, *self._messages.fds)
         # Blocked from its birth on, until it ignores it: between fork and a group of its own, too.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -119,8 +121,7 @@ class WorkerProcess:
         :raises WorkerHung: when it does not read.
         """
         try:
-            # by protocol 5, which copies images once less than what Connection.send does
-            self.pipe.send_bytes(pickle.dumps(message, protocol=5))
+            self.pipe.send_bytes(self._messages.pack(message))
         except BlockingIOError as error:
             raise WorkerHung(f'the worker did not read for {PIPE_TIMEOUT} s') from error
         except OSError:
@@ -175,6 +176,7 @@ class WorkerProcess:
         """
         self._kill(self._process)
         self.pipe.close()
+        self._messages.close()
         try:
             self._process.wait(self._kill_timeout)
         except subprocess.TimeoutExpired:

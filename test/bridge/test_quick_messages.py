@@ -1,15 +1,20 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """What is read of bytes is what rclpy reads of them."""
+import math
+
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
+from kinema4d_ros.bridge.motion import joint_states
 from kinema4d_ros.bridge.quick_messages import JointStateReader, read_float64_array
+from kinema4d_ros.errors import ObservationError
 
 NUMBERS = st.lists(st.floats(width=64), max_size=9)
 NAMES = st.lists(st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=9),
@@ -60,3 +65,20 @@ def test_bytes_that_are_no_message_raise(raw):
 def test_an_array_that_is_cut_off_raises():
     with pytest.raises(Exception):      # noqa: B017
         read_float64_array(serialize_message(Float64MultiArray(data=[1.0, 2.0]))[:-8])
+
+
+@pytest.mark.parametrize('names, positions, velocities', [
+    (['a', 'b'], [1.0, 2.0], [0.1, 0.2]), (['a', 'b'], [1.0, 2.0], [0.1]),
+    (['a', 'b'], [1.0, math.nan], [0.1, 0.2]), (['a', 'b'], [1.0, 2.0], [math.inf, 0.2]),
+    (['a', 'a'], [1.0, 2.0], []), ([], [], []), ([f'j{i}' for i in range(5000)], [0.5] * 5000, [])])
+def test_states_are_what_is_made_of_the_message(names, positions, velocities):
+    message = JointState(header=Header(stamp=Time(sec=3, nanosec=7)), name=names,
+                         position=positions, velocity=velocities)
+    assert JointStateReader().states(serialize_message(message)) == (
+        3_000_000_007, joint_states(message))
+
+
+def test_states_that_do_not_match_are_refused_as_ever():
+    message = JointState(name=['a'], position=[1.0, 2.0])
+    with pytest.raises(ObservationError, match='1 names but 2 positions'):
+        JointStateReader().states(serialize_message(message))

@@ -9,9 +9,9 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import CAMERA_FRAME, HEIGHT, LIMIT, READY, URDF, WIDTH
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data, QoSReliabilityPolicy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
@@ -40,8 +40,7 @@ class Desk:
 
     def __init__(self, node):
         self.jumps = []
-        self.inputs = Inputs(node, VALUES, TransformTree(), MutuallyExclusiveCallbackGroup(),
-                             lambda: self.jumps.append(1))
+        self.inputs = Inputs(node, VALUES, TransformTree(), lambda: self.jumps.append(1))
         self.frames = {IMAGE: CAMERA_FRAME, INFO: CAMERA_FRAME, DEPTH: CAMERA_FRAME}
         self.stamp, self.sent = NOW, {}
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
@@ -54,8 +53,9 @@ class Desk:
     def put(self, topic, message):
         """Hand a message to the callback of its subscription, as from the only publisher."""
         self.sent[topic] = self.sent.get(topic, 0) + 1
-        self.inputs._received.subscriptions[topic].callback(
-            message, {'publication_sequence_number': self.sent[topic]})
+        subscription = self.inputs._received.subscriptions[topic]
+        subscription.callback(serialize_message(message) if subscription.raw else message,
+                              {'publication_sequence_number': self.sent[topic]})
 
     def show(self, image=None, depth=None, info=None):
         """Hand over one look, the next moment's."""

@@ -15,7 +15,7 @@ from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Verdict
 from shadow_bench import running
 
-from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.serialized import SerializedMessage
 from kinema4d_ros.nodes.shadow_sim import node as node_module
 from kinema4d_ros.nodes.shadow_sim import received
 from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
@@ -114,7 +114,7 @@ def test_a_callback_with_a_bug_is_logged_and_the_node_goes_on(ros_domain, monkey
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         monkeypatch.setattr(*((node_module, 'diagnostics', bug) if what == 'a timer'
-                              else (received, 'stamp_ns', bug)))
+                              else (received, 'SerializedMessage', bug)))
         for _ in range(2):                    # once more after it has failed
             end = time.monotonic() + LIMIT
             while not calls.acquire(blocking=False):
@@ -122,7 +122,7 @@ def test_a_callback_with_a_bug_is_logged_and_the_node_goes_on(ros_domain, monkey
                 camera.publish(Image())
                 executor.spin_once(timeout_sec=0.05)
         monkeypatch.undo()
-        assert stamp_ns is received.stamp_ns
+        assert received.SerializedMessage is SerializedMessage
         assert node.trigger_deactivate() == SUCCESS
         executor.remove_node(node)
     errors = capfd.readouterr().err

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import rclpy
 from graph import CAMERA_FRAME, HEIGHT, READY, URDF, WIDTH
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from kinema4d_ros.bridge.cameras import camera_info_message
@@ -33,7 +33,7 @@ class Desk:
 
     def __init__(self, node, **values):
         self.values = TABLE.validate({'cameras': CAMERAS, **values})
-        self.inputs = Inputs(node, self.values, TransformTree(), MutuallyExclusiveCallbackGroup())
+        self.inputs = Inputs(node, self.values, TransformTree())
         self.finder = CameraFinder(ROBOT, extrinsics_of(self.values), TransformTree())
         self.begin = self.now = time.time_ns()
         self.sent = {}
@@ -51,8 +51,9 @@ class Desk:
     def put(self, topic, message, sender=0):
         """Hand a message to the callback of its subscription, as from one of its publishers."""
         self.sent[topic, sender] = self.sent.get((topic, sender), 10000 * sender) + 1
-        self.inputs._received.subscriptions[topic].callback(
-            message, {'publication_sequence_number': self.sent[topic, sender]})
+        subscription = self.inputs._received.subscriptions[topic]
+        subscription.callback(serialize_message(message) if subscription.raw else message,
+                              {'publication_sequence_number': self.sent[topic, sender]})
 
     def header(self, stamp, frame=''):
         """Return a header of a stamp."""

@@ -108,7 +108,7 @@ class GraphProbe(NodeBase, Node):
             there = [value for value, topic, _ in forms if self.publishers(topic)]
             self.values[f'{name}.{parameter}'] = there[0] if there else (
                 'none' if parameter == 'depth_transport' else 'raw')
-        self.inputs = Inputs(self, self.values, self.tree, self.default_callback_group)
+        self.inputs = Inputs(self, self.values, self.tree)
 
     def _on_robot(self, message: String) -> None:
         self.robot_text = message.data

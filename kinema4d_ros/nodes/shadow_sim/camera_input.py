@@ -95,7 +95,7 @@ class CameraInput:
         if info is None:
             raise self._received.missing(self.info_topic)
         read = self._received.read
-        stamped = entry.value.header.frame_id
+        stamped = entry.value.frame_id
         frame = own['camera_frame'] or stamped
         calibration = read(self.info_topic, info, lambda message: calibration_of(
             message, stamped, self.name))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -44,15 +43,6 @@ def registered_depth(message: Image | CompressedImage, image_frame: str,
             f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels, the image '
             f'{shape[1]} x {shape[0]}; {cure}')
     return depth
-
-
-def likeness(message: Any) -> tuple[Any, ...]:
-    """Return what is typical of a publisher's messages, its frame first."""
-    if isinstance(message, CameraInfo):
-        return (message.header.frame_id, message.width, message.height, tuple(message.k),
-                tuple(message.d), tuple(message.p), tuple(message.r), message.distortion_model,
-                message.binning_x, message.binning_y, str(message.roi))
-    return (message.header.frame_id,)
 
 
 class Stamps(deque[int]):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
@@ -47,7 +46,7 @@ class Inputs:
     """Subscriptions to cameras, joints and TF."""
 
     def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
-                 group: CallbackGroup, on_jump: Callable[[], None] = lambda: None):
+                 on_jump: Callable[[], None] = lambda: None):
         """
         Subscribe to cameras, joint_states and TF.
 
@@ -57,7 +56,7 @@ class Inputs:
             them is of another time.
         """
         self._node, self._tree = node, tree
-        self._received = Received(node, group)
+        self._received = Received(node)
         self._joints = JointInput(node, values, self._received.note_problem,
                                   lambda: self._received.missing(JOINTS))
         self.cameras = tuple(CameraInput(name, self._received, self._joints, values, on_jump)
@@ -99,7 +98,7 @@ class Inputs:
         self._static_publishers = now
         if self._has_static_gone and self._tree.contradicted():
             self._has_static_gone = False
-            self._node.destroy_subscription(self._received.subscriptions['/tf_static'])
+            self._received.drop('/tf_static')
             self._tree.clear_static()
             self._subscribe_to_tf('/tf_static', qos.TF_STATIC, static=True)
 
@@ -151,6 +150,7 @@ class Inputs:
         :param values: snapshot of the parameters.
         :raises InputProblem: as `joint_states`.
         """
+        self._joints.catch_up()
         return self._joints.start_state(robot, now_ns, values)
 
     def observe(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any], *,
@@ -170,6 +170,8 @@ class Inputs:
             required, or of a camera that was of use a moment ago.
         """
         refuse_no_time(now_ns)
+        self._received.catch_up()
+        self._joints.catch_up()
         framed: list[FramedView] = []
         recalled: list[FramedView] = []
         left_out: dict[str, str] = {}

@@ -14,7 +14,8 @@ from sensor_msgs.msg import JointState
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import publishers
 from kinema4d_ros.bridge.joint_sources import JointSources, Reading
-from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
+from kinema4d_ros.bridge.motion import JointStates
+from kinema4d_ros.bridge.quick_messages import JointStateReader
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.start_state import start_state
@@ -60,24 +61,29 @@ class JointInput:
         self.buffer = StampedBuffer()     # counts and rates, for the diagnostics
         self._sources = JointSources(values['joint_agreement'])
         self._noted_at = 0.0
+        self._reader = JointStateReader()
         self.subscription = node.create_subscription(
-            JointState, TOPIC, self._take, qos.JOINT_STATES, callback_group=NotForExecutor())
+            JointState, TOPIC, self._take, qos.JOINT_STATES, callback_group=NotForExecutor(),
+            raw=True)
         self._thread = SubscriptionThread(self.subscription)
 
     def close(self) -> None:
         """Take no more; the subscription may be destroyed after it."""
         self._thread.close()
 
+    def catch_up(self) -> None:
+        """Take all messages that wait, in the calling thread."""
+        self._thread.catch_up()
+
     def clear(self) -> None:
         """Forget what was received: the clock jumped back."""
         self.buffer.clear()
         self._sources.clear()
 
-    def _take(self, message: JointState, info: object) -> None:
+    def _take(self, raw: bytes, info: object) -> None:
         arrival, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
-        stamp = stamp_ns(message.header.stamp)
         try:
-            states = joint_states(message)
+            stamp, states = self._reader.states(raw)
         except Kinema4DError as error:
             self.buffer.refuse()
             self._note_problem(TOPIC, str(error))

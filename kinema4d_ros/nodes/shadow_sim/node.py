@@ -219,7 +219,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         if self._parts is None:
             raise RuntimeError('the node is not configured')
         values, live = self._settings.current.values, self._parts.live
-        self._inputs = Inputs(self, values, self._tree, self._data, self._forget_scene)
+        self._inputs = Inputs(self, values, self._tree, self._forget_scene)
         live.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,

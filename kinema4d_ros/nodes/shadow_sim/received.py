@@ -7,22 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import why_silent
-from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
+from kinema4d_ros.bridge.serialized import PlainMessage, SERIALIZED, SerializedMessage
 from kinema4d_ros.bridge.sources import Sources
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
+from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.nodes.shadow_sim.camera_messages import likeness, Stamps
+from kinema4d_ros.nodes.shadow_sim.camera_messages import Stamps
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.types import FindingCode
 
 RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
+_PERIOD = 0.02               # [s] between two looks for messages, where nobody asks for them
 
 
 class InputStatus(NamedTuple):
@@ -56,13 +57,14 @@ class Received:
     """
     The subscriptions of a node, by topic, with what came on each.
 
-    Callbacks only put messages into buffers (decoding happens once per request), so any number
-    of camera frames per second costs little.
+    A thread beside the executor puts messages into buffers as they came; they are deserialised
+    when a request looks at them, so that any number of camera frames per second costs little.
     """
 
-    def __init__(self, node: Node, group: CallbackGroup) -> None:
+    def __init__(self, node: Node) -> None:
         """Begin without a subscription."""
-        self.node, self._group = node, group
+        self.node = node
+        self._thread = SubscriptionThread(period=_PERIOD)
         self.buffers: dict[str, StampedBuffer] = {}
         self.sources: dict[str, Sources[Stamps]] = {}     # of what has a header
         self.subscriptions: dict[str, Any] = {}
@@ -91,21 +93,40 @@ class Received:
         buffer = self.buffers.setdefault(topic, StampedBuffer(depth))
         sources = self.sources.setdefault(topic, Sources(Stamps))
 
-        def take(message: Any, info: object) -> None:
-            arrival, stamp = time.monotonic(), stamp_ns(message.header.stamp)
-            sources.of(likeness(message), sequence_number(info), arrival).held.append(stamp)
+        is_raw = kind in SERIALIZED
+
+        def take(taken: Any, info: object) -> None:
+            arrival = time.monotonic()
+            message = SerializedMessage(kind, taken) if is_raw else PlainMessage(taken)
+            stamp = message.stamp_ns
+            sources.of(message.likeness, sequence_number(info), arrival).held.append(stamp)
             if buffer.put(stamp, message, arrival, self.node.get_clock().now().nanoseconds):
                 self.note_problem(topic, 'the stamps jumped back; what came before is forgotten')
                 on_jump()
 
-        self.listen(topic, kind, take, profile)
+        self.listen(topic, kind, take, profile, raw=is_raw)
         return buffer
 
-    def listen(self, topic: str, kind: type, take: Callable[..., None],
-               profile: QoSProfile) -> None:
-        """Have `take` called with each message of a topic, and what is known of its sending."""
+    def listen(self, topic: str, kind: type, take: Callable[..., None], profile: QoSProfile, *,
+               raw: bool = False) -> None:
+        """
+        Have `take` called with each message of a topic, and what is known of its sending.
+
+        :param raw: it takes the bytes of the message.
+        """
         self.subscriptions[topic] = self.node.create_subscription(
-            kind, topic, take, profile, callback_group=self._group)
+            kind, topic, take, profile, callback_group=NotForExecutor(), raw=raw)
+        self._thread.add(self.subscriptions[topic])
+
+    def catch_up(self) -> None:
+        """Take all messages that wait, in the calling thread; not from a callback."""
+        self._thread.catch_up()
+
+    def drop(self, topic: str) -> None:
+        """Unsubscribe from a topic."""
+        subscription = self.subscriptions.pop(topic)
+        self._thread.discard(subscription)
+        self.node.destroy_subscription(subscription)
 
     def _profile(self, topic: str, reliability: str) -> QoSProfile:
         return qos.camera(self.node, self.node.resolve_topic_name(topic), reliability)
@@ -117,14 +138,14 @@ class Received:
             if not self.node.count_publishers(self.node.resolve_topic_name(topic)):
                 continue
             if self._profile(topic, asked).reliability != now:
-                self.node.destroy_subscription(self.subscriptions[topic])
+                self.drop(topic)
                 self.camera(topic, kind, 0, asked, on_jump)
 
     def close(self) -> None:
         """Unsubscribe."""
-        for subscription in self.subscriptions.values():
-            self.node.destroy_subscription(subscription)
-        self.subscriptions.clear()
+        self._thread.close()
+        for topic in tuple(self.subscriptions):
+            self.drop(topic)
 
     # ------------------------------------------------------------------ what is wrong
 
@@ -149,7 +170,7 @@ class Received:
         :raises InputProblem: it raised; the message counts as refused, once.
         """
         try:
-            return convert(entry.value)
+            return convert(entry.value.message)
         except Kinema4DError as error:
             if self._unusable.get(topic) is not entry:
                 self._unusable[topic] = entry

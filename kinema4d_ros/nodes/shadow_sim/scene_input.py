@@ -16,6 +16,7 @@ from sensor_msgs.msg import PointCloud2
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.planning_scene import CollisionObjects, Declared
+from kinema4d_ros.bridge.serialized import PlainMessage
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
 from kinema4d_ros.bridge.voxel_blocks import Layer, VoxelBlocks
 from kinema4d_ros.errors import Kinema4DError, ObservationError
@@ -124,7 +125,7 @@ class SceneInput:
             return
         if problem:
             self._received.note_problem(self.topic, problem)
-        self.buffer.put(stamp, message, arrival, now_ns)
+        self.buffer.put(stamp, PlainMessage(message), arrival, now_ns)
 
     def source(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any],
                live: Mapping[str, float]) -> KnownSource:
@@ -202,9 +203,9 @@ class SceneInput:
                   values: Mapping[str, Any], live: Mapping[str, float]) -> SceneSource:
         # With the compiler that it takes: 70 MB, for a source that few have.
         from kinema4d_ros.bridge.octomaps import octomap_source, voxels_kept
-        message, stamp = entry.value, entry.stamp_ns if self._ages else None
+        held, stamp = entry.value, entry.stamp_ns if self._ages else None
         T, joints = self._placed(  # noqa: N806 - a transform
-            self._frame or message.header.frame_id, entry, finder, values, live)
+            self._frame or held.frame_id, entry, finder, values, live)
         if self.kind == OCTOMAP:
             voxels: VoxelSource = self._received.read(
                 self.topic, entry, lambda message: octomap_source(
