@@ -16,11 +16,11 @@ from kinema4d_ros.types import RobotRollout
 from kinema4d_ros.world_model.physics.happenings import MOVED, tilts, TOPPLED
 from kinema4d_ros.world_model.physics.motion import Motion
 from kinema4d_ros.world_model.physics.simulation import Run, simulate
-from kinema4d_ros.world_model.physics.world import Assumptions, Thing, RigidWorld
+from kinema4d_ros.world_model.physics.world import Assumptions, DENSITY, RigidWorld, Thing
 
 _FRICTION, _FRICTION_SPREAD = 0.6, 0.5       # and its spread, as of a logarithm
 _FRICTION_RANGE = (0.15, 1.2)
-_DENSITY, _DENSITY_SPREAD = 400.0, 0.5       # [kg/m^3]
+_DENSITY_SPREAD = 0.5                        # as of a logarithm
 _SCALE_SPREAD = 0.04                         # of the horizontal size
 _PLACE_SPREAD = 0.003                        # [m]
 _GRASP_SPREAD = 0.003                        # [m] by which a thing shifts in the fingers
@@ -132,7 +132,7 @@ def sample(world: RigidWorld, room: np.ndarray, seed: int) -> Assumptions:
     random, count = np.random.default_rng(seed), len(world.things)
     friction = float(np.clip(_FRICTION * np.exp(random.normal(0, _FRICTION_SPREAD)),
                              *_FRICTION_RANGE))
-    density = _DENSITY * np.exp(random.normal(0, _DENSITY_SPREAD, count))
+    density = DENSITY * np.exp(random.normal(0, _DENSITY_SPREAD, count))
     place = random.normal(0, _PLACE_SPREAD, (count, 2))
     length = np.linalg.norm(place, axis=1)
     place *= np.minimum(1.0, room / 2 / np.maximum(length, 1e-9))[:, None]

@@ -28,6 +28,9 @@ _FINGER_INERTIA = 0.2                           # [kg]
 _ARM_RATE = 2 * np.pi * 15.0                    # [rad/s] at which a joint catches up
 _FINGER_LAG = 0.003                             # [m] behind its command a finger pushes fully
 _FINGER_TURN = 0.03                             # [rad] the same of a finger that turns
+#: [kg/m^3] of the pieces: the median of filled household packages is near this (YCB's published
+#: masses and sizes)
+DENSITY = 800.0
 FINGER_EFFORT, _FINGER_TORQUE = 20.0, 2.0      # [N], [N m] where the description says nothing
 
 
@@ -46,7 +49,7 @@ class Assumptions:
     """What nobody measured; arrays are over the things."""
 
     friction: float = 0.6
-    density: np.ndarray | float = 400.0          # [kg/m^3] of the pieces
+    density: np.ndarray | float = DENSITY          # [kg/m^3] of the pieces
     scale: np.ndarray | float = 1.0              # of the horizontal size
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))         # (n, 2) [m] of place
     center_of_mass: np.ndarray = field(default_factory=lambda: np.zeros(3))   # (n, 3) [m] shift
