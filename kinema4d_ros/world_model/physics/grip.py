@@ -13,7 +13,7 @@ from kinema4d_ros.types import ChainJoint, RobotRollout
 from kinema4d_ros.world_model.physics.engine import mujoco
 from kinema4d_ros.world_model.physics.motion import Motion
 from kinema4d_ros.world_model.physics.pinch import pinch
-from kinema4d_ros.world_model.physics.world import (FINGER_EFFORT, finger_links, HELD,
+from kinema4d_ros.world_model.physics.world import (Assumptions, FINGER_EFFORT, finger_links, HELD,
                                                     ROBOT, STAYS, THING, Thing)
 
 _FIRM = 0.06        # [s] both sides press on a thing before it counts as held
@@ -26,7 +26,7 @@ _STRAIGHT = np.deg2rad(8.0)   # tilt that a grasp removes
 _NUDGE = 0.01        # [m/s] downwards, of what is let go
 _OPENING = 1.5e-3   # [m] fingers commanded this far open beyond what they hold let it go
 
-_NOWHERE = np.zeros(3)
+_EXACTLY = Assumptions()
 
 
 class Grip:
@@ -40,15 +40,15 @@ class Grip:
     """
 
     def __init__(self, robot: RobotRollout, motion: Motion, model: Any, things: list[Thing],
-                 shift: np.ndarray):
+                 assumed: Assumptions):
         """
         Make the grip of one simulation.
 
         :param motion: of the robot at the steps of the simulation.
-        :param shift: (3,) [m] by which a thing shifts as fingers close on it, frame of the palm.
+        :param assumed: by how much a thing shifts and turns as fingers close on it.
         :param model: MjModel, of this simulation alone: a grasp writes the weld into it.
         """
-        self._model, self._mj, self._shift = model, mujoco(), shift
+        self._model, self._mj, self._assumed = model, mujoco(), assumed
         self.held: int | None = None      # number of the thing that is held in the fingers
         self._pressed_since: dict[int, float] = {}
         self._weld = {number: model.equality(f'weld{number}').id for number in range(len(things))
@@ -166,7 +166,7 @@ class Grip:
         if firm:
             self.held, self._held_at = min(firm), now
             self._stopped = data.qpos[self._qpos].copy()
-            self._hold(self.held, data, self._shift, pinched[self.held])
+            self._hold(self.held, data, self._assumed, pinched[self.held])
 
     def _let_go(self, data: Any) -> None:
         """Let go what is held in the fingers."""
@@ -224,12 +224,12 @@ class Grip:
             return 0.0
         return float(np.mean(along[1]) - np.mean(along[0]))
 
-    def _hold(self, number: int, data: Any, shift: np.ndarray = _NOWHERE,
+    def _hold(self, number: int, data: Any, assumed: Assumptions = _EXACTLY,
               at: np.ndarray | None = None) -> None:
         """
         Weld a thing to its link where it is now.
 
-        :param shift: (3,) [m] as much from there, frame of the link.
+        :param assumed: as much from there.
         :param at: (3,) [m] frame of the world, where it is held; None for its middle. The weld
             gives way to torques, as pads of a centimetre or two do, so what is dragged over a
             table by its upper end leans about that place.
@@ -237,6 +237,7 @@ class Grip:
         mj, model, weld = self._mj, self._model, self._weld[number]
         link, thing = model.eq_obj1id[weld], model.eq_obj2id[weld]
         upright = _straightened(data.xquat[thing])
+        mj.mju_quatIntegrate(upright, _in_body(upright, assumed.grasp_turn), 1.0)
         at = data.xpos[thing] if at is None else at
         back, place, turn, anchor = np.zeros(4), np.zeros(3), np.zeros(4), np.zeros(3)
         mj.mju_negQuat(back, upright)
@@ -244,7 +245,8 @@ class Grip:
         mj.mju_negQuat(back, data.xquat[link])
         mj.mju_mulQuat(turn, back, upright)
         mj.mju_rotVecQuat(place, at - data.xpos[link], back)
-        model.eq_data[weld, :3], model.eq_data[weld, 3:6] = anchor, place + shift
+        model.eq_data[weld, :3], model.eq_data[weld, 3:6] = anchor, \
+            place + assumed.grasp_shift
         model.eq_data[weld, 6:10], model.eq_data[weld, 10] = turn, 1.0
         data.eq_active[weld] = 1
         self._set_touch(number, is_held=True)
@@ -268,3 +270,11 @@ def _straightened(turned: np.ndarray) -> np.ndarray:
         return np.array(turned)
     upright = np.array([turned[0], 0.0, 0.0, turned[3]])
     return upright / np.linalg.norm(upright)
+
+
+def _in_body(turned: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Return a vector (3,) of the world in the frame of a body of that orientation w x y z."""
+    back, found = np.zeros(4), np.zeros(3)
+    mujoco().mju_negQuat(back, turned)
+    mujoco().mju_rotVecQuat(found, way, back)
+    return found

@@ -21,7 +21,7 @@ _LINK_FRICTION = 0.5
 #: [s], damping: how fast a contact with the robot gives back. Soft ones, the default, let a hand at
 #: 0.3 m/s sink 6 mm into the rim of a plate, and then press it down instead of along.
 _HARD = [0.005, 1.0]
-_ROLLING = 5e-4
+ROLLING = 5e-4
 _TORSION = 0.005
 _ARM_INERTIA, _SLIDE_INERTIA = 100.0, 300.0     # [kg m^2], [kg]: no contact turns the robot aside
 _FINGER_INERTIA = 0.2                           # [kg]
@@ -55,6 +55,9 @@ class Assumptions:
     center_of_mass: np.ndarray = field(default_factory=lambda: np.zeros(3))   # (n, 3) [m] shift
     #: (3,) [m] by which a thing shifts as fingers close on it, frame of the palm
     grasp_shift: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    #: (3,) [rad] by which it turns as they do, frame of the world
+    grasp_turn: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    rolling: float = ROLLING                    # [m] friction of what rolls
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ class RigidWorld:
         mj = mujoco()
         spec = mj.MjSpec()
         set_options(spec)
-        friction = [assumed.friction, _TORSION, _ROLLING]
+        friction = [assumed.friction, _TORSION, assumed.rolling]
         ground = spec.worldbody.add_geom(
             name='ground', type=mj.mjtGeom.mjGEOM_PLANE, size=[3, 3, 0.1],
             pos=[0, 0, self.ground])
