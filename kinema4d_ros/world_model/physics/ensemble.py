@@ -16,15 +16,18 @@ from kinema4d_ros.types import RobotRollout
 from kinema4d_ros.world_model.physics.happenings import MOVED, tilts, TOPPLED
 from kinema4d_ros.world_model.physics.motion import Motion
 from kinema4d_ros.world_model.physics.simulation import Run, simulate
-from kinema4d_ros.world_model.physics.world import Assumptions, Thing, RigidWorld
+from kinema4d_ros.world_model.physics.world import (Assumptions, DENSITY, RigidWorld, ROLLING,
+                                                     Thing)
 
-_FRICTION, _FRICTION_SPREAD = 0.6, 0.5       # and its spread, as of a logarithm
+_FRICTION, _FRICTION_SPREAD = 0.6, 0.6       # and its spread, as of a logarithm
 _FRICTION_RANGE = (0.15, 1.2)
-_DENSITY, _DENSITY_SPREAD = 400.0, 0.5       # [kg/m^3]
-_SCALE_SPREAD = 0.04                         # of the horizontal size
-_PLACE_SPREAD = 0.003                        # [m]
-_GRASP_SPREAD = 0.003                        # [m] by which a thing shifts in the fingers
-_COM_SPREAD = 0.08                           # of the height
+_DENSITY_SPREAD = 0.5                        # as of a logarithm
+_ROLLING_SPREAD = 1.0                        # as of a logarithm
+_SCALE_SPREAD = 0.05                         # of the horizontal size
+_PLACE_SPREAD = 0.005                        # [m]
+_GRASP_SPREAD = 0.004                        # [m] by which a thing shifts in the fingers
+_TURN_SPREAD = np.deg2rad(3.0)               # by which it turns in them
+_COM_SPREAD = 0.10                           # of the height
 _FALLS = 0.03                                # [m] lower than where it began
 _UNSAMPLED = 0.003                           # [m] of what moves, beyond what samples differ in
 _CLEAR = 0.001                               # [m] that samples leave between things
@@ -132,7 +135,7 @@ def sample(world: RigidWorld, room: np.ndarray, seed: int) -> Assumptions:
     random, count = np.random.default_rng(seed), len(world.things)
     friction = float(np.clip(_FRICTION * np.exp(random.normal(0, _FRICTION_SPREAD)),
                              *_FRICTION_RANGE))
-    density = _DENSITY * np.exp(random.normal(0, _DENSITY_SPREAD, count))
+    density = DENSITY * np.exp(random.normal(0, _DENSITY_SPREAD, count))
     place = random.normal(0, _PLACE_SPREAD, (count, 2))
     length = np.linalg.norm(place, axis=1)
     place *= np.minimum(1.0, room / 2 / np.maximum(length, 1e-9))[:, None]
@@ -146,7 +149,8 @@ def sample(world: RigidWorld, room: np.ndarray, seed: int) -> Assumptions:
     is_held = np.array([thing.held is not None for thing in world.things], bool)
     place[is_held], scale[is_held] = 0.0, 1.0
     return Assumptions(friction, density, scale, place, middle,
-                       random.normal(0, _GRASP_SPREAD, 3))
+                       random.normal(0, _GRASP_SPREAD, 3), random.normal(0, _TURN_SPREAD, 3),
+                       float(ROLLING * np.exp(random.normal(0, _ROLLING_SPREAD))))
 
 
 def _room(things: Sequence[Thing]) -> np.ndarray:

@@ -12,7 +12,8 @@ from kinema4d_ros.foresight import can_grasp, Fingers
 from kinema4d_ros.types import ChainJoint, RobotRollout
 from kinema4d_ros.world_model.physics.engine import mujoco
 from kinema4d_ros.world_model.physics.motion import Motion
-from kinema4d_ros.world_model.physics.world import (FINGER_EFFORT, finger_links, HELD,
+from kinema4d_ros.world_model.physics.pinch import pinch
+from kinema4d_ros.world_model.physics.world import (Assumptions, FINGER_EFFORT, finger_links, HELD,
                                                     ROBOT, STAYS, THING, Thing)
 
 _FIRM = 0.06        # [s] both sides press on a thing before it counts as held
@@ -20,13 +21,12 @@ _PRESSING = 1e-3    # [m] fingers that are kept this far from their command pres
 HOLD_FRICTION = 2.0  # between the pads of fingers and what they hold
 _OVERCOME = 0.03    # [s] for which more must pull at a thing than the fingers can hold
 _TURNING_STRENGTH = 30.0      # [N] that fingers which turn can hold
-_LEVER = 0.005      # [m] from the middle of the pads, at which they resist what turns a thing
 _CLEAR = 1e-3        # [m] distances up to this are measured
 _STRAIGHT = np.deg2rad(8.0)   # tilt that a grasp removes
 _NUDGE = 0.01        # [m/s] downwards, of what is let go
 _OPENING = 1.5e-3   # [m] fingers commanded this far open beyond what they hold let it go
 
-_NOWHERE = np.zeros(3)
+_EXACTLY = Assumptions()
 
 
 class Grip:
@@ -34,20 +34,21 @@ class Grip:
     Holds what both sides of a gripper press on, as static friction would.
 
     Contacts between a few points cannot hold a bowl by its rim, so a thing that both sides press
-    on is welded to the palm until the fingers are commanded open. Meanwhile the fingers stand, and
-    touch it no more: both would fight the weld, and squeeze the thing out when it is let go.
+    on, against each other, is welded to the palm until the fingers are commanded open. Meanwhile
+    the fingers stand, and touch it no more: both would fight the weld, and squeeze the thing out
+    when it is let go.
     """
 
     def __init__(self, robot: RobotRollout, motion: Motion, model: Any, things: list[Thing],
-                 shift: np.ndarray):
+                 assumed: Assumptions):
         """
         Make the grip of one simulation.
 
         :param motion: of the robot at the steps of the simulation.
-        :param shift: (3,) [m] by which a thing shifts as fingers close on it, frame of the palm.
+        :param assumed: by how much a thing shifts and turns as fingers close on it.
         :param model: MjModel, of this simulation alone: a grasp writes the weld into it.
         """
-        self._model, self._mj, self._shift = model, mujoco(), shift
+        self._model, self._mj, self._assumed = model, mujoco(), assumed
         self.held: int | None = None      # number of the thing that is held in the fingers
         self._pressed_since: dict[int, float] = {}
         self._weld = {number: model.equality(f'weld{number}').id for number in range(len(things))
@@ -76,7 +77,6 @@ class Grip:
         self._strength = HOLD_FRICTION * sum(
             robot.chain[link].effort or FINGER_EFFORT for link in beyond
             if robot.chain[link].joint is ChainJoint.SLIDE) or _TURNING_STRENGTH
-        self._torque = _LEVER * self._strength
         palm = robot.link_names.index(robot.hand.palm_link)
         middles = {}
         for link in sorted(beyond):
@@ -146,8 +146,6 @@ class Grip:
             elif self._is_overcome(data, time):
                 self.slipped = self.held
                 self._let_go(data)
-            else:
-                self._turn(self.held, data)
             return
         now = self._now(data)
         self._leaving = tuple(number for number in self._leaving
@@ -155,14 +153,20 @@ class Grip:
         if now < commanded + _PRESSING:
             self._pressed_since.clear()
             return
-        pressed = {number for number, bodies in touching.items()
-                   if {self.sides[body] for body in bodies if body in self.sides} == {0, 1}}
-        self._pressed_since = {number: self._pressed_since.get(number, time) for number in pressed}
+        axis = data.xmat[self._palm].reshape(3, 3) @ self._axis
+        pinched = {}
+        for number, bodies in touching.items():
+            if {self.sides[body] for body in bodies if body in self.sides} == {0, 1}:
+                at = pinch(self._model, data, self._thing_body(number), self.sides, axis)
+                if at is not None:
+                    pinched[number] = at
+        self._pressed_since = {number: self._pressed_since.get(number, time)
+                               for number in pinched}
         firm = [number for number, since in self._pressed_since.items() if time - since >= _FIRM]
         if firm:
             self.held, self._held_at = min(firm), now
             self._stopped = data.qpos[self._qpos].copy()
-            self._hold(self.held, data, self._shift)
+            self._hold(self.held, data, self._assumed, pinched[self.held])
 
     def _let_go(self, data: Any) -> None:
         """Let go what is held in the fingers."""
@@ -209,30 +213,6 @@ class Grip:
         self._is_lost = time - self._overcome_since >= _OVERCOME
         return self._is_lost
 
-    def _turn(self, number: int, data: Any) -> None:
-        """
-        Have what is held give way to a torque that is larger than the pads can resist.
-
-        Two pads of a centimetre or two are no vice: what is dragged over a table by its upper end
-        leans, and stands up again, or falls, when it is let go.
-        """
-        mj, model, weld = self._mj, self._model, self._weld[number]
-        rows = np.flatnonzero((data.efc_type == mj.mjtConstraint.mjCNSTR_EQUALITY)
-                              & (data.efc_id == weld))[3:6]
-        torque = 0.5 * float(np.linalg.norm(data.efc_force[rows])) if len(rows) == 3 else 0.0
-        if torque <= self._torque:
-            return
-        link, thing = model.eq_obj1id[weld], model.eq_obj2id[weld]
-        back, now, apart, way = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(3)
-        mj.mju_negQuat(back, data.xquat[link])
-        mj.mju_mulQuat(now, back, data.xquat[thing])
-        wanted = np.array(model.eq_data[weld, 6:10])
-        mj.mju_negQuat(back, wanted)
-        mj.mju_mulQuat(apart, back, now)
-        mj.mju_quat2Vel(way, apart, 1.0)
-        mj.mju_quatIntegrate(wanted, way, 1.0 - self._torque / torque)
-        model.eq_data[weld, 6:10] = wanted
-
     def _now(self, data: Any) -> float:
         """Return how far the sides are apart in the simulation [m]."""
         R, origin = data.xmat[self._palm].reshape(3, 3), data.xpos[self._palm]   # noqa: N806
@@ -244,15 +224,29 @@ class Grip:
             return 0.0
         return float(np.mean(along[1]) - np.mean(along[0]))
 
-    def _hold(self, number: int, data: Any, shift: np.ndarray = _NOWHERE) -> None:
-        """Weld a thing to its link where it is now, or as much from there (3,) [m], link frame."""
+    def _hold(self, number: int, data: Any, assumed: Assumptions = _EXACTLY,
+              at: np.ndarray | None = None) -> None:
+        """
+        Weld a thing to its link where it is now.
+
+        :param assumed: as much from there.
+        :param at: (3,) [m] frame of the world, where it is held; None for its middle. The weld
+            gives way to torques, as pads of a centimetre or two do, so what is dragged over a
+            table by its upper end leans about that place.
+        """
         mj, model, weld = self._mj, self._model, self._weld[number]
         link, thing = model.eq_obj1id[weld], model.eq_obj2id[weld]
-        back, place, turn = np.zeros(4), np.zeros(3), np.zeros(4)
+        upright = _straightened(data.xquat[thing])
+        mj.mju_quatIntegrate(upright, _in_body(upright, assumed.grasp_turn), 1.0)
+        at = data.xpos[thing] if at is None else at
+        back, place, turn, anchor = np.zeros(4), np.zeros(3), np.zeros(4), np.zeros(3)
+        mj.mju_negQuat(back, upright)
+        mj.mju_rotVecQuat(anchor, at - data.xpos[thing], back)
         mj.mju_negQuat(back, data.xquat[link])
-        mj.mju_mulQuat(turn, back, _straightened(data.xquat[thing]))
-        mj.mju_rotVecQuat(place, data.xpos[thing] - data.xpos[link], back)
-        model.eq_data[weld, :3], model.eq_data[weld, 3:6] = 0.0, place + shift
+        mj.mju_mulQuat(turn, back, upright)
+        mj.mju_rotVecQuat(place, at - data.xpos[link], back)
+        model.eq_data[weld, :3], model.eq_data[weld, 3:6] = anchor, \
+            place + assumed.grasp_shift
         model.eq_data[weld, 6:10], model.eq_data[weld, 10] = turn, 1.0
         data.eq_active[weld] = 1
         self._set_touch(number, is_held=True)
@@ -276,3 +270,11 @@ def _straightened(turned: np.ndarray) -> np.ndarray:
         return np.array(turned)
     upright = np.array([turned[0], 0.0, 0.0, turned[3]])
     return upright / np.linalg.norm(upright)
+
+
+def _in_body(turned: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Return a vector (3,) of the world in the frame of a body of that orientation w x y z."""
+    back, found = np.zeros(4), np.zeros(3)
+    mujoco().mju_negQuat(back, turned)
+    mujoco().mju_rotVecQuat(found, way, back)
+    return found

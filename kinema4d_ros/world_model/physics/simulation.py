@@ -73,7 +73,7 @@ def simulate(world: RigidWorld, robot: RobotRollout, motion: Motion,
     data.qpos[[int(joint.qposadr[0]) for joint in joints]] = motion.positions[0]
     data.qvel[[int(joint.dofadr[0]) for joint in joints]] = motion.velocities[0]
     mj.mj_kinematics(model, data)
-    grip = Grip(robot, motion, model, list(world.things), assumed.grasp_shift)
+    grip = Grip(robot, motion, model, list(world.things), assumed)
     grip.begin(data)
     controls = np.empty((len(motion.times), 2 * len(joints)))
     controls[:, 0::2], controls[:, 1::2] = motion.positions, motion.velocities

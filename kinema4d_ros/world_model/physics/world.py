@@ -21,13 +21,16 @@ _LINK_FRICTION = 0.5
 #: [s], damping: how fast a contact with the robot gives back. Soft ones, the default, let a hand at
 #: 0.3 m/s sink 6 mm into the rim of a plate, and then press it down instead of along.
 _HARD = [0.005, 1.0]
-_ROLLING = 5e-4
+ROLLING = 5e-4
 _TORSION = 0.005
 _ARM_INERTIA, _SLIDE_INERTIA = 100.0, 300.0     # [kg m^2], [kg]: no contact turns the robot aside
 _FINGER_INERTIA = 0.2                           # [kg]
 _ARM_RATE = 2 * np.pi * 15.0                    # [rad/s] at which a joint catches up
 _FINGER_LAG = 0.003                             # [m] behind its command a finger pushes fully
 _FINGER_TURN = 0.03                             # [rad] the same of a finger that turns
+#: [kg/m^3] of the pieces: the median of filled household packages is near this (YCB's published
+#: masses and sizes)
+DENSITY = 800.0
 FINGER_EFFORT, _FINGER_TORQUE = 20.0, 2.0      # [N], [N m] where the description says nothing
 
 
@@ -46,12 +49,15 @@ class Assumptions:
     """What nobody measured; arrays are over the things."""
 
     friction: float = 0.6
-    density: np.ndarray | float = 400.0          # [kg/m^3] of the pieces
+    density: np.ndarray | float = DENSITY          # [kg/m^3] of the pieces
     scale: np.ndarray | float = 1.0              # of the horizontal size
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))         # (n, 2) [m] of place
     center_of_mass: np.ndarray = field(default_factory=lambda: np.zeros(3))   # (n, 3) [m] shift
     #: (3,) [m] by which a thing shifts as fingers close on it, frame of the palm
     grasp_shift: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    #: (3,) [rad] by which it turns as they do, frame of the world
+    grasp_turn: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    rolling: float = ROLLING                    # [m] friction of what rolls
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +73,7 @@ class RigidWorld:
         mj = mujoco()
         spec = mj.MjSpec()
         set_options(spec)
-        friction = [assumed.friction, _TORSION, _ROLLING]
+        friction = [assumed.friction, _TORSION, assumed.rolling]
         ground = spec.worldbody.add_geom(
             name='ground', type=mj.mjtGeom.mjGEOM_PLANE, size=[3, 3, 0.1],
             pos=[0, 0, self.ground])
