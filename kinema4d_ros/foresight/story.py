@@ -21,7 +21,7 @@ from kinema4d_ros.foresight.parts import FixturePart
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.scene.segment import find_object, Segment
+from kinema4d_ros.scene.segment import find_graspable, find_object, Segment
 from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, HeldObject, RobotRollout, WorldEvent
@@ -39,7 +39,8 @@ class GraspSettings:
     """What counts as a grasp; tier 1 and the kinematic world model foresee by the same."""
 
     least_contact_points: int = 4   # pixels of an object between the fingers, 1 or more
-    largest_object: float = 0.25    # [m] longest horizontal extent of what can be carried, 0.02..2
+    #: [m] longest horizontal extent of what can be carried, 0.02..2; of what is narrower, 1.6 times
+    largest_object: float = 0.25
 
     def __post_init__(self) -> None:
         """
@@ -195,7 +196,7 @@ class Story(Told):
         touched = self._fingers.closed_on(self._points, motion)
         segment = None
         if touched.sum() >= self._settings.least_contact_points:
-            segment = find_object(self._points, touched, self._settings.largest_object)
+            segment = find_graspable(self._points, touched, self._settings.largest_object)
         if segment is None:
             self._closed_on_nothing(motion)
             return None
