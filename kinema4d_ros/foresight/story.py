@@ -20,7 +20,7 @@ from kinema4d_ros.foresight.parts import FixturePart
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
                                          uncovered)
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.scene.segment import find_object, Segment
+from kinema4d_ros.scene.segment import find_graspable, find_object, Segment
 from kinema4d_ros.scene.support import HeightMap
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, HeldObject, RobotRollout, WorldEvent
@@ -165,7 +165,7 @@ class Story(Told):
         touched = self._fingers.closed_on(self._points, motion)
         segment = None
         if touched.sum() >= self._settings.least_contact_points:
-            segment = find_object(self._points, touched, self._settings.largest_object)
+            segment = find_graspable(self._points, touched, self._settings.largest_object)
         if segment is None:
             self._closed_on_nothing(motion)
             return None

@@ -105,11 +105,11 @@ class Goal:
 
     def margin(self, outcome: Outcome) -> float:
         """Return by how much the best moved object keeps all rules [m]; the least of all parts."""
-        return self._least(outcome)[1]
+        return self.least_margin(outcome)[1]
 
-    def _least(self, outcome: Outcome) -> tuple[float, float]:
+    def least_margin(self, outcome: Outcome) -> tuple[float, float]:
         """Return the least margin of all, as a number of its standard deviations, and in m."""
-        found = [part._least(outcome) for part in self.parts]
+        found = [part.least_margin(outcome) for part in self.parts]
         if self.rules:
             rules = [rule.after(outcome) for rule in self.rules]
             found.append(max((min((rule.margin(item) / rule.sigma, rule.margin(item))
@@ -144,7 +144,7 @@ class Goal:
         # Each of several members is one of the ways in which it may end.
         ends = [Outcome(moved=moved) for moved in outcome.members] \
             if len(outcome.members) > 1 else [outcome]
-        return sum(_likelihood(self._least(end)[0]) for end in ends) / len(ends)
+        return sum(_likelihood(self.least_margin(end)[0]) for end in ends) / len(ends)
 
     def is_missed(self, outcome: Outcome) -> bool:
         """Return whether the goal is missed whatever becomes of what nobody knows."""

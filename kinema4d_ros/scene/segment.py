@@ -17,6 +17,7 @@ _LEAST_GROUND = 0.08    # [m] nothing narrower than this is what an object stand
 _BESIDE = 0.015         # [m] how far from the outline the ground is measured
 _FOOT_PIXELS = 9        # the strip next to the ground is at most half of this high
 _LEAST_UNDER = 8        # pixels of level surface inside an object's outline that carry it
+_LONG = 1.6             # times as long as wide things may be are those that are carried by an end
 _JOINED = 0.015         # [m] neighbouring pixels this far apart in space are one surface
 
 
@@ -74,6 +75,22 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     whole = np.zeros(touched.shape, bool)
     whole[window] = _with_foot(local, mask, height)
     return Segment(whole, float(height))
+
+
+def find_graspable(points: np.ndarray, touched: np.ndarray, largest: float) -> Segment | None:
+    """
+    Find what fingers close on, as `find_object` does; or something long, as a pan by its handle.
+
+    :param largest: [m] of an object; what is longer, up to 1.6 times, must be narrower than this.
+    """
+    segment = find_object(points, touched, largest)
+    if segment is not None:
+        return segment
+    segment = find_object(points, touched, _LONG * largest)
+    if segment is None:
+        return None
+    _, sides, _ = cv2.minAreaRect(points[segment.mask][:, :2].astype(np.float32))
+    return segment if min(sides) <= largest else None
 
 
 def _small_ground(points: np.ndarray, mask: np.ndarray, level: np.ndarray,

@@ -45,7 +45,8 @@ class Kinematic(Frozen):
             'pixels of an object between the fingers that make a grasp, 1 or more'),
         'largest_object': (
             GraspSettings.largest_object,
-            'longest horizontal extent of an object that can be carried [m], 0.02 to 2'),
+            'longest horizontal extent of an object that can be carried [m], 0.02 to 2; one that '
+            'is narrower than this may be 1.6 times as long'),
     }
 
     def __init__(self, **values: Any) -> None:
