@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import importlib.util
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,16 +105,30 @@ def _run_live(options: argparse.Namespace) -> Exit:
     with contextlib.ExitStack() as others:
         if options.episode:
             path = find_episode(options.episode).absolute()
+            seen, played = _cameras(path, options.cameras)
             ros.stay_alone()
             ros.use_large_messages()
             others.enter_context(ros.beside(
                 'shadow_sim', f'world_model:={options.world_model}', f'frames:={options.frames}',
-                'required_tiers:=[0, 1]'))
+                'required_tiers:=[0, 1]', *seen))
             others.enter_context(ros.beside('episode_player', f'episode:={path}',
                                             'at_end:=loop', f'lead_in:={_LEAD_IN}',
-                                            'wait_for_ready:=[shadow_sim]'))
-        code = ros.run_node('viewer', [f'port:={options.port}'], options.ros_arguments)
+                                            'wait_for_ready:=[shadow_sim]', *played))
+        code = ros.run_node('viewer', [f'port:={options.port}', *seen], options.ros_arguments)
     return Exit.FAIL if code else Exit.PASS
+
+
+def _cameras(path: Path, chosen: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Return parameters of what looks and of the player; one camera needs none to look."""
+    from kinema4d_ros.episodes import Episode
+
+    episode = Episode.open(path)
+    cameras = [episode.camera(name) for name in chosen] if chosen else episode.cameras
+    names = f'cameras:=[{",".join(camera.name for camera in cameras)}]'
+    if len(cameras) == 1:
+        return [], [names] if chosen else []
+    return [names, *(f'{camera.name}.depth_transport:=none' for camera in cameras
+                     if not camera.frames.has_depth(0))], [names]
 
 
 def _need(module: str, distribution: str, extra: str) -> None:

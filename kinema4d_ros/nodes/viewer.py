@@ -40,7 +40,8 @@ from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE, 
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import JointTrajectory
 from kinema4d_ros.viewer import (CandidateTrajectory, ChunkState, FutureFrame, LedgerReader,
-                                 meshes_to_show, read_token, Viewer, who_may_reach)
+                                 meshes_to_show, OtherPicture, read_token, small, Viewer,
+                                 who_may_reach)
 
 #: what is seen is found as shadow_sim finds it, so these are the same in both nodes
 _SHARED = ('cameras', 'image_transport', 'depth_transport', 'camera_reliability', 'camera_frame',
@@ -129,6 +130,11 @@ class ViewerNode(NodeBase, Node):
                 self.create_subscription(
                     kind, f'{source}/{topic}' if source else topic,
                     partial(take, source=source), profile, callback_group=results)
+            for camera in values['cameras'][1:]:
+                self.create_subscription(
+                    PredictedFrame, '/'.join(filter(None, (source, 'predicted', camera, 'frame'))),
+                    partial(self._on_view, camera=camera, source=source), qos.PREDICTED_FRAMES,
+                    callback_group=results)
         for topic in values['decisions']:
             self.create_subscription(Decision, topic, self._on_decision, qos.DECISIONS,
                                      callback_group=results)
@@ -194,6 +200,19 @@ class ViewerNode(NodeBase, Node):
                 T_base_camera=poses[message.header.frame_id]), source)
         except Kinema4DError as error:
             self.get_logger().warning(f'a predicted frame is not shown: {error}',
+                                      throttle_duration_sec=5.0)
+
+    def _on_view(self, message: PredictedFrame, camera: str, source: str) -> None:
+        """Show what one of several cameras would see; before there is a robot it is dropped."""
+        finder = self._finder
+        if finder is None:
+            return
+        try:
+            pose = finder.find(message.header.frame_id, joint_positions(message.joints), camera)
+            self._viewer.add_view(message.rollout_id, message.index, camera, OtherPicture(
+                small(images.rgb_image(message.image)), pose.T_base_camera), source)
+        except Kinema4DError as error:
+            self.get_logger().warning(f'a predicted frame of camera {camera} is not shown: {error}',
                                       throttle_duration_sec=5.0)
 
     def _on_verdict(self, message: VerdictMessage, source: str) -> None:

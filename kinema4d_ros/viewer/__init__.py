@@ -6,10 +6,11 @@ from kinema4d_ros.viewer.chunks import ChunkState
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.execution import ExecutionMatcher
 from kinema4d_ros.viewer.future import CandidateTrajectory, Future, MotionStep
-from kinema4d_ros.viewer.future_frame import FutureFrame, position_colors, thin
+from kinema4d_ros.viewer.future_frame import (FutureFrame, OtherPicture, position_colors,
+                                              thin)
 from kinema4d_ros.viewer.history import History
 from kinema4d_ros.viewer.html_file import write_html
-from kinema4d_ros.viewer.pictures import join_images, SnapshotBuffer
+from kinema4d_ros.viewer.pictures import join_images, small, SnapshotBuffer
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.predicted_scene import PredictedScene
 from kinema4d_ros.viewer.rerun_file import write_rrd
@@ -19,6 +20,7 @@ from kinema4d_ros.viewer.trust import LedgerReader
 from kinema4d_ros.viewer.viewer import Viewer
 
 __all__ = ['CandidateTrajectory', 'ChunkState', 'ClearanceCurve', 'ExecutionMatcher', 'Future',
-           'FutureFrame', 'History', 'LedgerReader', 'MotionStep', 'Playback', 'PredictedScene',
-           'SnapshotBuffer', 'Viewer', 'join_images', 'meshes_to_show', 'position_colors',
-           'read_token', 'thin', 'who_may_reach', 'write_html', 'write_rrd']
+           'FutureFrame', 'History', 'LedgerReader', 'MotionStep', 'OtherPicture', 'Playback',
+           'PredictedScene', 'SnapshotBuffer', 'Viewer', 'join_images', 'meshes_to_show',
+           'position_colors', 'read_token', 'small', 'thin', 'who_may_reach', 'write_html',
+           'write_rrd']

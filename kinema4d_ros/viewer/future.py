@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.robot import frame_times, Robot, sample_trajectory
 from kinema4d_ros.types import JointTrajectory, Verdict
 from kinema4d_ros.viewer.execution import ExecutionMatcher
-from kinema4d_ros.viewer.future_frame import FutureFrame, position_colors
+from kinema4d_ros.viewer.future_frame import FutureFrame, OtherPicture, position_colors
 
 _STEPS = 49      # of a candidate's motion
 
@@ -63,7 +63,9 @@ class Future:
     source: str = ''             # which of the shadow simulators it came from
     frames: dict[int, FutureFrame] = field(default_factory=dict)
     motion: tuple[MotionStep, ...] = ()     # what is shown where there are no frames
-    real: dict[int, np.ndarray] = field(default_factory=dict)    # images of the execution
+    views: dict[int, dict[str, OtherPicture]] = field(default_factory=dict)   # of more cameras
+    #: pictures of the execution, by the name of the camera
+    real: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
     verdict: Verdict | None = None
     execution: ExecutionMatcher | None = None      # while it may be going on
     _bounds: tuple[np.ndarray, np.ndarray] | None = None
@@ -97,8 +99,19 @@ class Future:
         """The frames that are there, by index."""
         return [self.frames[index] for index in sorted(self.frames)]
 
-    def what_happened(self, index: int) -> np.ndarray | None:
-        """Return the picture of the execution at a frame, or the last before it; None without."""
+    def add(self, frame: FutureFrame) -> None:
+        """Take a frame, with what came of it from more cameras before."""
+        self.frames[frame.index] = replace(
+            frame, others={**frame.others, **self.views.get(frame.index, {})})
+
+    def add_view(self, index: int, camera: str, picture: OtherPicture) -> None:
+        """Take what one more camera would see at a frame, which may come later."""
+        self.views.setdefault(index, {})[camera] = picture
+        if index in self.frames:
+            self.add(self.frames[index])
+
+    def what_happened(self, index: int) -> Mapping[str, np.ndarray] | None:
+        """Return the pictures of the execution at a frame, or the last before; None without."""
         if max(self.real, default=0) < max(index, 1):
             return None
         return self.real.get(max((seen for seen in self.real if seen <= index), default=-1))

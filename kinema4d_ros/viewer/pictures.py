@@ -21,13 +21,13 @@ class CameraSnapshot(NamedTuple):
     """A picture and where the robot was."""
 
     stamp_ns: int
-    image: np.ndarray                      # (H, W, 3) uint8
+    images: Mapping[str, np.ndarray]       # (H, W, 3) uint8, by the name of the camera
     joint_positions: Mapping[str, float]   # [rad or m]
 
 
 class SnapshotBuffer:
     """
-    The last pictures of the camera.
+    The last pictures of the cameras.
 
     When a slow world model has finished, its motion may be half executed: what was seen of that
     meanwhile must still be there.
@@ -41,17 +41,23 @@ class SnapshotBuffer:
         """Keep a picture, made small; one of a robot that stands still is enough."""
         if self._snapshots and not _moved(self._snapshots[-1], observation):
             return self._snapshots[-1]
-        image = observation.primary.image
-        if image.shape[1] > _WIDTH:
-            image = cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
-                               interpolation=cv2.INTER_AREA)
-        snapshot = CameraSnapshot(observation.stamp_ns, image, observation.joint_positions)
+        snapshot = CameraSnapshot(
+            observation.stamp_ns, {view.name: small(view.image) for view in observation.views},
+            observation.joint_positions)
         self._snapshots.append(snapshot)
         return snapshot
 
     def since(self, stamp_ns: int) -> Iterator[CameraSnapshot]:
         """Yield the pictures from a stamp on, oldest first."""
         return (kept for kept in self._snapshots if kept.stamp_ns >= stamp_ns)
+
+
+def small(image: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 that is worth to be kept, 480 columns wide at most."""
+    if image.shape[1] <= _WIDTH:
+        return image
+    return cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
+                      interpolation=cv2.INTER_AREA)
 
 
 def _moved(snapshot: CameraSnapshot, observation: Observation) -> bool:

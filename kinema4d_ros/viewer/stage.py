@@ -223,15 +223,18 @@ class Stage:
                 if view.name in frame.others}
             rows.append(('predicted', predicted))
         if real is not None:
-            rows.append(('what really happened', {0: real}))
+            rows.append(('what really happened', {
+                number: real[view.name] for number, view in enumerate(live)
+                if view.name in real} or {0: next(iter(real.values()))}))
         elif live:
             rows.append(('live camera' if len(live) == 1 else 'live cameras',
                          {number: view.image for number, view in enumerate(live)}))
         if not rows:
             return
-        caption = escape(' | '.join(name for name, _ in rows))
-        if len(live) > 1:
-            caption += ': ' + legend([view.name for view in live])
+        several = len(live) > 1
+        caption = escape((', below it: ' if several else ' | ').join(name for name, _ in rows))
+        if several:
+            caption += ' &nbsp; ' + legend([view.name for view in live])
             picture = stack_images([join_images([
                 framed(image, number) for number, image in row.items()]) for _, row in rows])
         else:
@@ -249,7 +252,7 @@ class Stage:
                     other = frame.others[view.name]
                     pose, image = other.T_base_camera, other.image
             self.scene.show_camera(view.camera, pose, image, number,
-                                   color_of(number) if len(live) > 1 else None)
+                                   color_of(number) if several else None)
 
     def _show_path(self) -> None:
         """Draw the path of the tool in the colour of the verdict."""

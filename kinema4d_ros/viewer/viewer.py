@@ -14,7 +14,7 @@ from kinema4d_ros.types import Finding, Observation, Verdict
 from kinema4d_ros.viewer.chunks import ChunkState
 from kinema4d_ros.viewer.execution import ExecutionMatcher
 from kinema4d_ros.viewer.future import CandidateTrajectory, Future
-from kinema4d_ros.viewer.future_frame import FutureFrame
+from kinema4d_ros.viewer.future_frame import FutureFrame, OtherPicture
 from kinema4d_ros.viewer.history import History
 from kinema4d_ros.viewer.panel import Panel
 from kinema4d_ros.viewer.pictures import CameraSnapshot, SnapshotBuffer
@@ -128,11 +128,25 @@ class Viewer:
         """
         with self._lock:
             future = self._future(rollout_id, source)
-            future.frames[frame.index] = frame
+            future.add(frame)
             if future.is_complete and frame.count > 1:
                 self._await_execution(future)
             if rollout_id == self._history.shown_id:
                 self._stage.take_frames()
+
+    def add_view(self, rollout_id: str, index: int, camera: str, picture: OtherPicture,
+                 source: str = '') -> None:
+        """
+        Take what one more camera would see at a frame, before or after the frame itself.
+
+        :param camera: its name, as in the observations that are shown live.
+        """
+        with self._lock:
+            self._future(rollout_id, source).add_view(index, camera, picture)
+            if rollout_id == self._history.shown_id:
+                self._stage.take_frames()
+                if index == self._playback.index:
+                    self._stage.draw_pictures()
 
     def add_verdict(self, rollout_id: str, verdict: Verdict, source: str = '') -> None:
         """Take a verdict; without a rollout, `rollout_id` may be empty."""
@@ -303,4 +317,4 @@ class Viewer:
             if future.execution is not None:
                 index = future.execution.match(snapshot.stamp_ns * 1e-9, snapshot.joint_positions)
                 if index is not None:
-                    future.real[index] = snapshot.image
+                    future.real[index] = snapshot.images

@@ -116,12 +116,15 @@ def test_a_whole_frame_shares_what_the_display_topics_need(sender):
 
 def test_each_of_several_cameras_has_topics_of_its_own(sender):
     names = ('predicted/front/image', 'predicted/wrist/image', 'predicted/wrist/points',
-             'robot/wrist/mask')
+             'robot/wrist/mask', 'predicted/wrist/frame')
     heard = {topic: listen(sender, topic) for topic in names}
     sender.send()
     for topic, messages in heard.items():
         sender.graph.wait(lambda messages=messages: messages, topic)
-    front, wrist, cloud, mask = (heard[topic][0] for topic in names)
+    front, wrist, cloud, mask, whole = (heard[topic][0] for topic in names)
+    assert (whole.image, whole.points, whole.header.frame_id) == (wrist, cloud, 'hand')
+    assert (whole.rollout_id, whole.index, whole.count) == (
+        rollout(1).id, 0, frame().predicted.count)
     np.testing.assert_array_equal(image_to_array(front), frame().predicted.image)
     np.testing.assert_array_equal(image_to_array(wrist), 255 - frame().predicted.image)
     assert (front.header.frame_id, wrist.header.frame_id) == (CAMERA_FRAME, 'hand')

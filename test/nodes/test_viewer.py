@@ -38,10 +38,10 @@ def start(graph, **values):
     return node, told[1]
 
 
-def predicted_frame(index, count=2):
+def predicted_frame(index, count=2, color=90):
     """Return a frame as shadow_sim publishes it, its cloud in the camera's frame."""
     header = Header(stamp=Time(nanoseconds=10**9).to_msg(), frame_id=CAMERA_FRAME)
-    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    image = np.full((HEIGHT, WIDTH, 3), color, np.uint8)
     points = np.full((HEIGHT, WIDTH, 3), (0.0, 0.0, 1.0), np.float32)
     return PredictedFrame(
         header=header, rollout_id='r', index=index, count=count,
@@ -75,9 +75,12 @@ def test_an_address_of_another_machine_ends_the_node(ros_domain, monkeypatch):
         assert words in node.output() and 'Traceback' not in node.output()
 
 
-def greens(page):
-    """Return how many pixels have the colour of what passed, about."""
-    return (np.abs(page.picture().astype(int) - (26, 127, 55)).max(axis=2) < 40).sum()
+def pixels(page, color):
+    """Return how many pixels have about a colour."""
+    return (np.abs(page.picture().astype(int) - color).max(axis=2) < 40).sum()
+
+
+GREEN, VIOLET = (26, 127, 55), (160, 0, 240)     # of what passed; of a predicted picture here
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None,
@@ -90,30 +93,38 @@ def test_what_is_published_is_on_the_page(ros_domain):
         chunks = graph.node.create_publisher(MarkerArray, 'verdict_markers', qos.MARKERS)
         decisions = graph.node.create_publisher(Decision, 'trajectory_gate/decision',
                                                 qos.DECISIONS)
-        node, address = start(graph)
+        other = graph.node.create_publisher(PredictedFrame, 'predicted/side/frame',
+                                            qos.PREDICTED_FRAMES)
+        node, address = start(graph, cameras='[front,side]')
         chromium = browser.Browser(640, 480)
         try:
             page = chromium.page(address)
             page.wait_text('nothing has come on robot_description yet')
-            robot = FakeRobot(graph)
-            page.wait_text('live camera')
-            graph.wait(lambda: frames.get_subscription_count() == 1, 'the viewer')
+            robot, side = FakeRobot(graph, camera='front'), FakeRobot(graph, camera='side')
+            side.joints_on = False
+            page.wait_text('live cameras')
+            page.wait_text('side')
+            graph.wait(lambda: frames.get_subscription_count() == 1
+                       and other.get_subscription_count() == 1, 'the viewer')
             for index in range(2):
                 frames.publish(predicted_frame(index))
+                other.publish(predicted_frame(index, color=VIOLET))
             message = verdict_message(Verdict(Status.UNSURE, 'told by the test'),
                                       Header(frame_id='base_link'))
             message.rollout_id = 'r'
             verdicts.publish(message)
             page.wait_text('frame 1 of 2')
             page.wait_text('told by the test')
-            least = greens(page) + 15
+            page.wait_text('predicted, below it: live cameras')
+            page.wait(lambda: pixels(page, VIOLET) > 100, 'the picture of the second camera')
+            least = pixels(page, GREEN) + 15
             graph.wait(lambda: chunks.get_subscription_count() and
                        decisions.get_subscription_count(), 'the viewer')
             decisions.publish(Decision(kind=Decision.FORWARD, rollout_id='r'))
             chunks.publish(verdict_markers(message, np.array(
                 [[0.3, 0.0, 0.5], [0.5, 0.0, 0.6], [0.7, 0.0, 0.5]])))
-            page.wait(lambda: greens(page) > least, 'the chunk that passed')
-            robot.camera_on = False
+            page.wait(lambda: pixels(page, GREEN) > least, 'the chunk that passed')
+            robot.camera_on = side.camera_on = False
             page.wait_text('the newest camera image on')
             assert page.problems == []
         finally:

@@ -19,7 +19,7 @@ from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot, sample_trajectory
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 from kinema4d_ros.viewer import (CandidateTrajectory, ChunkState, FutureFrame, LedgerReader,
-                                 meshes_to_show, Viewer)
+                                 meshes_to_show, OtherPicture, Viewer)
 
 pytestmark = [
     needs('viser'),
@@ -374,6 +374,14 @@ def test_several_cameras_stand_side_by_side_and_own_their_points(chromium, robot
             assert of_camera[1] > of_camera[0] + 10
         page.click('by camera')
         page.wait(lambda: changed(before, scene(page)) < 0.002, 'the colours as they were')
+        add_future(viewer, episode, robot, 'two')
+        page.wait_text('predicted, below it: live cameras')
+        seen = page.picture().astype(int)
+        viewer.add_view('two', 0, 'wrist', OtherPicture(
+            np.full((60, 80, 3), (160, 0, 240), np.uint8), np.eye(4)))
+        page.wait(lambda: (np.abs(page.picture() - (160, 0, 240)).max(axis=2) < 40).sum()
+                  > (np.abs(seen - (160, 0, 240)).max(axis=2) < 40).sum() + 100,
+                  'what the second camera would see')
         viewer.show_live(episode.observation(), scene=True)
         page.wait(lambda: 'wrist' not in page.text() and 'by camera' not in page.text(),
                   'one camera to be left')

@@ -163,7 +163,8 @@ def test_pictures_are_kept_small_once_and_by_stamp():
             np.zeros((480, 960, 3), np.uint8), None, camera, np.eye(4), {'a': position},
             stamp_ns=stamp_ns))
     assert [kept.stamp_ns for kept in buffer.since(2)] == [2, 4]       # stood still at 3
-    assert next(buffer.since(0)).image.shape == (240, 480, 3)
+    (image,) = next(buffer.since(0)).images.values()
+    assert image.shape == (240, 480, 3)
 
 
 # ---------------------------------------------------------------------------- history
@@ -194,6 +195,15 @@ def test_a_future_says_what_it_is():
     assert [future.what_happened(index) for index in range(5)] == ['a', 'a', 'a', 'd', None]
     future.verdict = Verdict(Status.FAIL, 'x', world_model='kinematic')
     assert future.label == '3. 12:00:00 FAIL kinematic'
+
+
+def test_what_more_cameras_would_see_may_come_before_the_frame_or_after():
+    future = Future(1, '')
+    for index, (first, second) in enumerate((('add', 'add_view'), ('add_view', 'add'))):
+        what = {'add': (frame(index, count=2),), 'add_view': (index, 'wrist', f'picture {index}')}
+        for name in (first, second):
+            getattr(future, name)(*what[name])
+        assert future.frames[index].others == {'wrist': f'picture {index}'}
 
 
 def test_a_future_shows_its_motion_until_all_frames_are_there():

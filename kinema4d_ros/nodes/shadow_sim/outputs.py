@@ -53,7 +53,7 @@ TOPICS = {
 #: what becomes of one predicted frame; without a reader of any of these it need not be made
 OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
 #: those of them that show what one camera sees
-OF_VIEWS = OF_FRAMES - {'predicted/frame', 'predicted/joint_states'}
+OF_VIEWS = OF_FRAMES - {'predicted/joint_states'}
 
 
 def topics(cameras: Sequence[str]) -> dict[str, tuple[type, QoSProfile]]:
@@ -111,6 +111,23 @@ class _Shown:
         assert self.predicted is not None
         return self.cloud(self.predicted.pointmap)
 
+    def whole(self, frame: RolloutFrame) -> PredictedFrame:
+        """Return the message of all that is predicted of this camera, and of the frame."""
+        of_all, seen = frame.predicted, self.predicted
+        assert seen is not None
+        carried, sigma = of_all.carried_point_base, getattr(seen, 'pointmap_sigma', None)
+        x, y, z = (math.nan,) * 3 if carried is None else map(float, carried)
+        return PredictedFrame(
+            header=self.header, rollout_id=self._rollout.id, index=of_all.index,
+            count=of_all.count, time_from_start=duration_message(of_all.time), image=self.image,
+            points=self.points, mask=array_to_image(seen.robot_mask, self.header, 'mono8'),
+            joints=joint_state_message(dict(frame.robot.joint_positions),
+                                       Header(stamp=self.header.stamp)),
+            sigma=Image() if sigma is None else array_to_image(sigma, self.header, '32FC1'),
+            action_following=math.nan if of_all.action_following is None
+            else float(of_all.action_following),
+            carried_point=Point(x=x, y=y, z=z))
+
     def cloud(self, points: np.ndarray, times_less: int = 1) -> PointCloud2:
         """Return the cloud of points (H, W, 3) [m] of the camera, in the colours of the frame."""
         stride = self._rollout.cloud_stride * times_less
@@ -162,36 +179,22 @@ class Outputs:
         observed, predicted, robot = rollout.observed, frame.predicted, frame.robot
         wanted, first = self.wanted_of_frames(), observed.framed[0]
         shown = _Shown(first, predicted, robot, rollout)
-        if 'predicted/frame' in wanted:
-            header, carried = shown.header, predicted.carried_point_base
-            x, y, z = (math.nan,) * 3 if carried is None else map(float, carried)
-            sigma = Image() if predicted.pointmap_sigma is None else array_to_image(
-                predicted.pointmap_sigma, header, '32FC1')
-            self._publish('predicted/frame', PredictedFrame(
-                header=header, rollout_id=rollout.id, index=predicted.index, count=predicted.count,
-                time_from_start=duration_message(predicted.time), image=shown.image,
-                points=shown.points,
-                mask=array_to_image(predicted.robot_mask, header, 'mono8'),
-                joints=joint_state_message(dict(robot.joint_positions),
-                                           Header(stamp=header.stamp)),
-                sigma=sigma, action_following=math.nan if predicted.action_following is None
-                else float(predicted.action_following),
-                carried_point=Point(x=x, y=y, z=z)))
-        self._publish_view('', shown, wanted)
+        self._publish_view('', shown, frame, wanted)
         views = {view.name: view for view in predicted.others}
         for each in observed.framed if len(wanted - OF_FRAMES) else ():
             name = each.view.name
             if each is first:
-                self._publish_view(name, shown, wanted)
+                self._publish_view(name, shown, frame, wanted)
             elif name in frame.others:
                 self._publish_view(name, _Shown(each, views.get(name), frame.others[name],
-                                                rollout), wanted)
+                                                rollout), frame, wanted)
         if 'predicted/joint_states' in wanted:
             now = self._node.get_clock().now().to_msg()
             self._publish('predicted/joint_states',
                           joint_state_message(dict(robot.joint_positions), Header(stamp=now)))
 
-    def _publish_view(self, camera: str, shown: _Shown, wanted: frozenset[str]) -> None:
+    def _publish_view(self, camera: str, shown: _Shown, frame: RolloutFrame,
+                      wanted: frozenset[str]) -> None:
         """
         Publish what one camera would see of a frame.
 
@@ -204,7 +207,8 @@ class Outputs:
                 shown.robot.camera, shown.header)}
         predicted = shown.predicted
         if predicted is not None:
-            make |= {'predicted/image': lambda: shown.image,
+            make |= {'predicted/frame': lambda: shown.whole(frame),
+                     'predicted/image': lambda: shown.image,
                      'predicted/points': lambda: shown.points,
                      'predicted/image/compressed': lambda: compressed_message(
                          predicted.image, shown.header),
