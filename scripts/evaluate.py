@@ -42,6 +42,7 @@ from kinema4d_ros.evaluation.real_camera import (  # noqa: E402
 from kinema4d_ros.evaluation.report.rates import camera_sections, figures_of  # noqa: E402
 from kinema4d_ros.evaluation.several_cameras import (  # noqa: E402
     several_cameras_markdown, SeveralCameras, SeveralCamerasRow)
+from kinema4d_ros.evaluation.shadow_obstacles import shadow_rows  # noqa: E402
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 
 
@@ -212,7 +213,11 @@ def judge_by_several_cameras(path: Path) -> list[SeveralCamerasRow]:
 
 def hide(path: str) -> list[HiddenObstacleRow]:
     """Return the rows of one episode."""
-    return hidden_obstacles.hidden_obstacle_rows([path])
+    episode = Episode.open(path)
+    first = episode.observation(cameras=(episode.cameras[0].name,))
+    checker = hidden_obstacles.checker_of(episode.robot_description)
+    return [*hidden_obstacles.hidden_obstacle_rows([path]),
+            *shadow_rows(Path(path).stem, first, episode.trajectory, checker)]
 
 
 def progress_bar():
