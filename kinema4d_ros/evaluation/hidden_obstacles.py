@@ -70,13 +70,18 @@ def hidden_obstacle_rows(paths: Iterable[str | Path],
         episode = Episode.open(path)
         text = episode.robot_description
         if text not in checkers:
-            robot = Robot.from_urdf(text)
-            meshes, gripper = load_meshes(robot), find_gripper(robot)
-            checkers[text] = RobotChecker(
-                robot, meshes, None if gripper is None else with_finger_boxes(gripper, meshes),
-                settings or PrecheckSettings())
+            checkers[text] = checker_of(text, settings)
         rows += _rows_of(episode, checkers[text], Path(path).stem)
     return rows
+
+
+def checker_of(robot_description: str, settings: PrecheckSettings | None = None) -> RobotChecker:
+    """Return what judges motions of a robot."""
+    robot = Robot.from_urdf(robot_description)
+    meshes, gripper = load_meshes(robot), find_gripper(robot)
+    return RobotChecker(robot, meshes,
+                        None if gripper is None else with_finger_boxes(gripper, meshes),
+                        settings or PrecheckSettings())
 
 
 def markdown(rows: Iterable[HiddenObstacleRow]) -> str:

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.hidden_obstacles import (against, depth_of, distance_to,
                                                       HiddenObstacleRow, LATTICE, roles_of,
                                                       some_of, solid)
 from kinema4d_ros.precheck import RobotChecker
-from kinema4d_ros.types import CameraView, RobotRollout
+from kinema4d_ros.types import CameraView, JointTrajectory, Observation, RobotRollout
 
 SIDES = (0.04, 0.08, 0.12)     # [m] of the post
 LENGTH = 0.8                   # [m] of the post; it ends where something is before it
@@ -28,14 +27,18 @@ _GAP = 0.01                    # [m] that it keeps from the robot
 STANDS, HANGS = 'stands in the shadow', 'hangs in the shadow'
 
 
-def shadow_rows(episode: Episode, checker: RobotChecker, *,
+def shadow_rows(name: str, observation: Observation, trajectory: JointTrajectory,
+                checker: RobotChecker, *,
                 sides: tuple[float, ...] = SIDES) -> Iterator[HiddenObstacleRow]:
-    """Yield a row for each post that could be put into the robot's shadow, seen by one camera."""
-    first = episode.cameras[0].name
-    observation, trajectory = episode.observation(cameras=(first,)), episode.trajectory
+    """
+    Yield a row for each post that could be put into the robot's shadow.
+
+    :param name: of the episode.
+    :param observation: by one camera.
+    """
     checker.forget()
     view, motion = observation.view, checker.rollout_of(observation, trajectory)
-    robot = checker.scene_of(observation).views[0].robot_mask
+    robot = checker.scene_of(observation).view.robot_mask
     stands = solid(checker, motion, 0)
     for role, link in roles_of(checker).items():
         for side in sides:
@@ -48,7 +51,7 @@ def shadow_rows(episode: Episode, checker: RobotChecker, *,
                         why = against(checker, dataclasses.replace(
                             observation, views=(changed,)), trajectory)
                         yield HiddenObstacleRow(
-                            episode.path.stem, f'{100 * side:.0f} cm, {kind}{how}', role, link,
+                            name, f'{100 * side:.0f} cm, {kind}{how}', role, link,
                             float(motion.times[frame]), not why, why)
 
 

@@ -14,12 +14,14 @@ from typing import Any
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.evaluation.comparison import Comparison
-from kinema4d_ros.evaluation.hidden_obstacles import hidden_obstacle_rows, HiddenObstacleRow
+from kinema4d_ros.evaluation.hidden_obstacles import (checker_of, hidden_obstacle_rows,
+                                                      HiddenObstacleRow)
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow
 from kinema4d_ros.evaluation.real_camera import CameraRow, RealCamera
 from kinema4d_ros.evaluation.report.content import EpisodeReport
 from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
 from kinema4d_ros.evaluation.several_cameras import SeveralCameras, SeveralCamerasRow
+from kinema4d_ros.evaluation.shadow_obstacles import shadow_rows
 from kinema4d_ros.jobs import (ended_by_sigterm, Job, JobPool, JobRecord, lineage_of, run_jobs_in,
                                shown_progress)
 
@@ -88,7 +90,11 @@ def judge_as_real_cameras(path: str) -> list[CameraRow]:
 
 def hide(path: str) -> list[HiddenObstacleRow]:
     """Return what is said of motions through obstacles that the depth does not show."""
-    return hidden_obstacle_rows([path])
+    episode = Episode.open(path)
+    first = episode.observation(cameras=(episode.cameras[0].name,))
+    return [*hidden_obstacle_rows([path]),
+            *shadow_rows(Path(path).stem, first, episode.trajectory,
+                         checker_of(episode.robot_description))]
 
 
 def judge_by_several_cameras(path: str) -> list[SeveralCamerasRow]:

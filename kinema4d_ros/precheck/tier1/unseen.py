@@ -7,7 +7,7 @@ Vouched for is what a camera looks through (now, or not too long ago where the r
 what is declared free, and where the robot stands when the motion begins. How far a link may go
 from there into the unknown depends on the link and on why the place is unknown: an obstacle as
 wide as twice that could hide there. Where only the robot hides it, and nothing could stand or hang
-there (`shadow`), it may go twice as far.
+there (`shadow`), the hand may go twice as far.
 """
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, st
             continue
         for why, limit in limits(role, settings).items():
             bad = of_role & (space.knowledge == why) & (space.distance > limit)
-            if why in SHADOW and bad.any():
+            if role == HAND and why in SHADOW and bad.any():
                 bad &= could_hold_something(space.knowledge, space.voxel, bad) | (
                     space.distance > UNSUPPORTED * limit)
             if np.count_nonzero(bad) < FEWEST:
