@@ -58,6 +58,8 @@ class EpisodeMetadata:
     events: tuple[Mapping[str, Any], ...] = ()
     #: names of the cameras in this file, as their topics begin, in their order; () for one
     cameras: tuple[str, ...] = ()
+    #: of these, those whose place nobody knows: pictures to look at, which no observation has
+    unplaced: tuple[str, ...] = ()
     #: what became of each thing, joint and goal; None where the source does not say
     outcome: EpisodeOutcome | None = None
 
@@ -68,6 +70,8 @@ class EpisodeMetadata:
             del values['outcome']
         if not self.cameras:      # the file of one camera is what it always was
             del values['cameras']
+        if not self.unplaced:
+            del values['unplaced']
         if self.camera_known:
             del values['camera_known']
         return json.dumps(values, sort_keys=True)
@@ -101,7 +105,8 @@ class EpisodeMetadata:
                 for name, box in values.get('objects', {}).items()}
             values['events'] = tuple(dict(event) for event in values.get('events', ()))
             values['goal'] = dict(values['goal'])
-            values['cameras'] = tuple(map(str, values.get('cameras', ())))
+            for name in 'cameras', 'unplaced':
+                values[name] = tuple(map(str, values.get(name, ())))
             if values.get('outcome') is not None:
                 values['outcome'] = EpisodeOutcome.of(values['outcome'])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
