@@ -151,11 +151,16 @@ def _camera(name: str, key: str, stream: FrameStream, episode: SourceEpisode, pr
 def _topic_name(key: str, taken: set[str]) -> str:
     """Return a name that topics can begin with, and no other camera has."""
     short = re.sub(r'\W', '_', re.split(r'[./]', key)[-1]).lstrip('_0123456789') or 'view'
-    for name in (short, *(f'{short}_{number}' for number in itertools.count(2))):
-        try:
-            CameraTopics(name)
-        except EpisodeError:
-            continue      # of something else
-        if name not in taken:
+    for number in itertools.count(1):
+        name = short if number == 1 else f'{short}_{number}'
+        if name not in taken and _names_a_camera(name):
             return name
     raise AssertionError('numbers do not end')
+
+
+def _names_a_camera(name: str) -> bool:
+    try:
+        CameraTopics(name)
+    except EpisodeError:
+        return False      # of something else
+    return True
