@@ -75,10 +75,11 @@ def main(arguments: list[str]) -> int:
             _step('compiled code', INSTALL / '.stamp_compiled', _compiled_key(), _compile)
             if 'engine' in arguments:
                 _step('Python packages of the engine (a CPU build of torch where pip finds one, '
-                      'else some GB)', VENV / '.stamp_engine', _engine_key(), _install_engine)
+                      'else some GB)', VENV / '.stamp_engine', _extra_key('engine', 'model'),
+                      lambda: _pip_install('model'))
             if 'docs' in arguments:
                 _step('Python packages of the documentation', VENV / '.stamp_docs',
-                      _docs_key(), lambda: _pip_install('docs'))
+                      _extra_key('docs', 'docs'), lambda: _pip_install('docs'))
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
         return 1
@@ -285,17 +286,8 @@ def _install_packages() -> None:
     _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
 
 
-def _engine_key() -> str:
-    return _hash('engine 1', _packages_key(), *_contents(_requirements('model')))
-
-
-def _install_engine() -> None:
-    """Install torch and what else the diffusion engine is built on."""
-    _pip_install('model')
-
-
-def _docs_key() -> str:
-    return _hash('docs 1', _packages_key(), *_contents(_requirements('docs')))
+def _extra_key(name: str, file: str) -> str:
+    return _hash(f'{name} 1', _packages_key(), *_contents(_requirements(file)))
 
 
 def _pip_install(*names: str) -> None:

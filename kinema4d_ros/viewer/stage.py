@@ -206,6 +206,8 @@ class Stage:
             else:
                 colors = frame.colors if not self._panel.pointmap else \
                     self.future.pointmap_colors(frame)
+                if self._panel.by_camera:       # what is predicted is in the first one
+                    colors = by_camera(colors, np.zeros(len(colors), int))
                 self.scene.show_predicted(frame.points, colors, frame.T_base_cloud)
             self.draw_pictures()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kinema4d_ros.bridge.parameters import Parameter, ParameterTable, REQUIRED
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
+from kinema4d_ros.nodes.trajectory_gate.parameters import VERDICTS
 from kinema4d_ros.policy.chunk_settings import ChunkMode, ChunkSettings, ChunkExecution, Resample
 
 _COMMON = (
@@ -44,11 +45,7 @@ _COMMON = (
               minimum=0.0, maximum=600.0),
     # who is asked
     Parameter('shadow_sim', str, 'shadow_sim', 'Node that is asked for verdicts', read_only=True),
-    Parameter('verdict_timeout', float, 10.0, 'A verdict that takes longer counts as none',
-              unit='s', minimum=0.05, maximum=3600.0),
-    Parameter('required_tiers', list[int], (0, 1),
-              'Tiers that must have passed; without 1 the scene need not have been checked',
-              minimum=0, maximum=2),
+    *VERDICTS,
     Parameter('max_joint_age', float, 0.5, 'A joint that was measured longer ago is unknown',
               unit='s', minimum=0.01, maximum=10.0),
     Parameter('answer_timeout', float, 10.0, 'Time that the policy gets for an answer', unit='s',

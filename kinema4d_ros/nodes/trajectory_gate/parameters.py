@@ -12,6 +12,13 @@ from kinema4d_ros.bridge.robot_state import ROBOT_STATE_TOPICS
 from kinema4d_ros.gate import GateSettings, Mode
 from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 
+#: of whoever asks for verdicts
+VERDICTS = (
+    Parameter('verdict_timeout', float, 10.0, 'A verdict that takes longer counts as none',
+              unit='s', minimum=0.05, maximum=3600.0),
+    Parameter('required_tiers', list[int], (0, 1),
+              'Tiers that must have passed; without 1 the scene need not have been checked',
+              minimum=0, maximum=2))
 TABLE = ParameterTable((
     # what is gated
     Parameter('controller', str, REQUIRED,
@@ -27,11 +34,7 @@ TABLE = ParameterTable((
               choices=('action', 'topic', 'closed'), read_only=True),
     # what is asked
     Parameter('shadow_sim', str, 'shadow_sim', 'Node that is asked for verdicts', read_only=True),
-    Parameter('verdict_timeout', float, 10.0, 'A verdict that takes longer counts as none',
-              unit='s', minimum=0.05, maximum=3600.0),
-    Parameter('required_tiers', list[int], (0, 1),
-              'Tiers that must have passed; without 1 the scene need not have been checked',
-              minimum=0, maximum=2),
+    *VERDICTS,
     Parameter('max_scene_age', float, 10.0,
               'Age of the scene that a verdict rests on when the trajectory is forwarded; 0.0 '
               'accepts any age (unsafe)', unit='s', minimum=0.0, maximum=3600.0),
