@@ -120,6 +120,16 @@ def test_a_camera_that_cannot_be_read_is_left_out_and_the_episode_stays(source, 
     assert 'side is left out: ' in check.message
 
 
+def test_names_of_cameras_are_those_of_topics_and_each_is_its_own(tmp_path):
+    """What is no name of a topic, or one of something else, or taken, gets another one."""
+    keys = ('observation.images.front', 'cam/front', 'joint_states', '1', 'camera', 'a-b')
+    source = open_source(lerobot(tmp_path / 'set', episodes=[{'observation.state': joints()}],
+                                 cameras=dict.fromkeys(keys, 'libx264')))
+    line, episode = imported(source, tmp_path / 'out')
+    assert line.more_cameras == ('front_2', 'joint_states_2', 'view', 'camera_2', 'a_b')
+    assert set(episode.unplaced) == set(line.more_cameras)
+
+
 def test_the_metadata_of_one_camera_is_what_it_always_was(source, tmp_path):
     _, episode = imported(source, tmp_path / 'out', one_camera=True)
     assert '"unplaced"' not in episode.metadata.to_json()
