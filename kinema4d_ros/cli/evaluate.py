@@ -12,17 +12,23 @@ from kinema4d_ros.cli.exits import Exit
 HELP = 'judge recorded episodes and compare with what their execution did'
 EPILOG = """\
 An episode says how it ended (see data/README.md); a recording of a live robot does not, and is
-left out. `make evaluate` does the same with several processes and a report for people.
+left out. `make evaluate` writes a report for people besides, with predictions, and goes on where it
+was stopped.
 
 examples:
   kinema4d evaluate data/episodes
-  kinema4d evaluate out/evaluation --strict --json > figures.json"""
+  kinema4d evaluate out/evaluation --workers 2 --strict --json > figures.json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('folders', metavar='DIR', type=Path, nargs='+',
                         help='folders of .mcap files, or such files')
+    parser.add_argument('--workers', type=int, default=0, metavar='N',
+                        help='processes at once (default 0: this one alone)')
+    parser.add_argument('--ray', default='', metavar='ADDRESS',
+                        help='on a Ray cluster (the extra [cluster]); `local` for one that is '
+                             'started here')
     parser.add_argument('--strict', action='store_true',
                         help='exit code 1 when a goal of the evaluation is missed')
     parser.add_argument('--json', action='store_true', help='the figures as JSON on stdout')
@@ -34,8 +40,10 @@ def run(options: argparse.Namespace) -> Exit:
     from rich.markup import escape
 
     from kinema4d_ros.cli import show
-    from kinema4d_ros.errors import EpisodeError, Kinema4DError
-    from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
+    from kinema4d_ros.errors import EpisodeError
+    from kinema4d_ros.evaluation.prechecks import PrecheckRow
+    from kinema4d_ros.evaluation.stages import precheck
+    from kinema4d_ros.jobs import Job, open_pool, PoolSettings
     from kinema4d_ros.resources import share_dir
     from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize
 
@@ -44,23 +52,26 @@ def run(options: argparse.Namespace) -> Exit:
     if not paths:
         raise EpisodeError(f'no .mcap file in {", ".join(map(str, options.folders))}; name a '
                            f'folder of episodes, such as {share_dir() / "data" / "episodes"}')
-    judge, rows, unread = EpisodePrechecker(), [], []
+    found: dict[str, PrecheckRow] = {}
+    unread: list[str] = []
     out = show.console()
-    with show.progress('evaluate') as report:
-        for number, path in enumerate(paths):
-            report(path.stem, number, len(paths))
-            try:
-                rows.append(judge(path))
-            except Kinema4DError as error:
-                unread.append(f'{path.name}: {error}')
+    settings = PoolSettings(min(options.workers, len(paths)), options.ray)
+    with show.progress('evaluate') as report, open_pool(precheck, settings) as pool:
+        for number, result in enumerate(pool.results(Job(str(path), str(path))
+                                                     for path in paths), 1):
+            name = Path(result.job.key).name
+            report(name, number, len(paths))
+            if result.failure is not None:
+                unread.append(f'{name}: {result.failure.why}')
                 continue
-            row = rows[-1]
+            row = found[result.job.key] = result.answer
             if not options.json:
                 mark = '[yellow]nothing foreseen[/]' if row.predicted is None else \
                     '[green]as foreseen[/]' if row.predicted == row.success else \
                     '[red]not as foreseen[/]'
                 out.print(f'[{show.COLORS[row.status]}]{row.status.name:6}[/] {escape(row.name)}: '
                           f'success {row.success}, {mark}; {escape(row.verdict.summary)}')
+    rows = [found[str(path)] for path in paths if str(path) in found]
     sections = {'all': summarize(rows)} if rows else {}
     missed = missed_goals(sections['all']) if rows else []
     if options.json:

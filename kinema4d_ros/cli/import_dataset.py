@@ -13,6 +13,7 @@ from kinema4d_ros.cli.exits import Exit
 
 if TYPE_CHECKING:
     from kinema4d_ros.datasets import ImportReport
+    from kinema4d_ros.datasets.report import ImportedEpisode
 
 HELP = 'make episodes of a data set: LeRobot, RLDS, DROID, bags'
 EPILOG = """\
@@ -44,10 +45,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         metavar='FOLDER', help='where mesh packages are; may be repeated')
     parser.add_argument('--episodes', type=episodes, metavar='FROM:TO',
                         help='some of them by number, such as 0:10')
+    parser.add_argument('--version', default='', metavar='N.N.N',
+                        help='of an RLDS set whose folder has several (default the newest)')
     parser.add_argument('--camera', default='', metavar='NAME',
-                        help='name of the camera, or a part of it (default: by the preset)')
-    parser.add_argument('--extrinsics', type=Path, metavar='FILE',
-                        help='what kinema4d calibrate found of that camera')
+                        help='name of the first camera, or a part of it (default: by the preset)')
+    parser.add_argument('--one-camera', action='store_true',
+                        help='leave out the others')
+    parser.add_argument('--extrinsics', action='append', default=[], metavar='[NAME=]FILE',
+                        help='what kinema4d calibrate found of the first camera, or of another one '
+                             'by its name or a part of it; may be repeated')
     parser.add_argument('--topics', nargs='+', default=[], metavar='ROLE=NAME',
                         help='what bags call image, depth, camera_info, joint_states, '
                              'robot_description or tf_static')
@@ -87,13 +93,15 @@ def run(options: argparse.Namespace) -> Exit:
         raise ConfigurationError('--report prints for people; leave it out with --json')
     motion = MotionSettings(options.units, options.flip_gripper, (options.residual, 0.05),
                             frozenset(options.allow), options.from_tip)
-    extrinsics = load_extrinsics(options.extrinsics) if options.extrinsics else None
+    given = {name: load_extrinsics(path) for name, path in
+             map(named_file, options.extrinsics)}
     settings = ImportSettings(
         options.robot, options.urdf, tuple(options.package_path), options.episodes,
-        episode=EpisodeSettings(options.camera, motion, extrinsics))
+        episode=EpisodeSettings(options.camera, motion, given.pop('', None), given,
+                                options.one_camera))
     try:
         source = open_source(options.source, rate=options.rate, usual_rate=_rate(options.robot),
-                             topics=topics_of(options.topics))
+                             topics=topics_of(options.topics), version=options.version)
         with show.progress('import') as report:
             result = import_set(source, options.out, settings, report)
         if options.to == 'lerobot':
@@ -160,7 +168,7 @@ def _print(result: ImportReport, out: Path, most: int | None, meshes: Sequence[P
         table.add_row('[yellow]imported[/]' if said else '[green]imported[/]',
                       escape(episode.name), str(episode.frames) + (' + depth' if episode.has_depth
                                                                    else ''),
-                      escape(episode.camera), escape('; '.join(said)))
+                      escape(cameras_of(episode)), escape('; '.join(said)))
     console.print(table)
     if len(result.episodes) > len(rows[:most]):
         console.print(f'... and {len(result.episodes) - len(rows[:most])} more: --all')
@@ -184,6 +192,20 @@ def _print(result: ImportReport, out: Path, most: int | None, meshes: Sequence[P
     elif paths and result.imported:
         console.print(f'the meshes are not in the episodes: give{paths} to the commands that use '
                       'them', markup=False)
+
+
+def cameras_of(episode: ImportedEpisode) -> str:
+    """Return the cameras of an episode, in words."""
+    placed = [name for name in episode.more_cameras if name not in episode.unplaced]
+    words = [f'+ {", ".join(placed)}'] if placed else []
+    words += [f'+ {", ".join(episode.unplaced)} (to look at)'] if episode.unplaced else []
+    return ' '.join([episode.camera, *words])
+
+
+def named_file(text: str) -> tuple[str, Path]:
+    """Return name and path of NAME=FILE; the name of a FILE alone is ''."""
+    name, sign, path = text.partition('=')
+    return (name, Path(path)) if sign and not Path(text).is_file() else ('', Path(text))
 
 
 def episodes(text: str) -> tuple[int, int | None]:

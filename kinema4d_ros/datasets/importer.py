@@ -16,6 +16,7 @@ from kinema4d_ros.datasets.preset import preset_of, RobotPreset
 from kinema4d_ros.datasets.report import (ImportedEpisode, ImportLog, ImportReport, remarks_of,
                                           REPORT)
 from kinema4d_ros.datasets.source import DatasetSource, SourceEpisode
+from kinema4d_ros.datasets.views import KnownCamera
 from kinema4d_ros.errors import DatasetError, Kinema4DError
 from kinema4d_ros.robot import Robot
 
@@ -96,7 +97,8 @@ def _import_one(source: DatasetSource, name: str, out: Path, preset: RobotPreset
         (out / file).unlink(missing_ok=True)      # of an earlier import
     return ImportedEpisode(
         name, '' if done.refused else file, done.refused, done.checks, done.camera,
-        done.camera_known, done.camera_origin, done.frames, done.has_depth, done.by_ik, success)
+        done.camera_known, done.camera_origin, done.frames, done.has_depth, done.by_ik, success,
+        done.more_cameras, done.unplaced)
 
 
 def _robot(episode: SourceEpisode, text: str, settings: ImportSettings) -> tuple[str, Robot]:
@@ -151,7 +153,11 @@ def _asked(source: DatasetSource, settings: ImportSettings, preset: RobotPreset 
             'preset': repr(preset), 'urdf': hashlib.sha256(urdf.encode()).hexdigest(),
             'camera': told.camera, 'unit': told.motion.unit, 'flip': told.motion.flip_gripper,
             'residual': list(told.motion.residual), 'allow': sorted(told.motion.allow),
-            'from_tip': told.motion.from_tip,
-            'extrinsics': '' if told.extrinsics is None else repr((
-                told.extrinsics.calibration, told.extrinsics.T_base_camera,
-                told.extrinsics.parent)), 'quality': told.jpeg_quality}
+            'from_tip': told.motion.from_tip, 'one_camera': told.one_camera,
+            'extrinsics': '' if told.extrinsics is None else _told(told.extrinsics),
+            'more_extrinsics': {name: _told(camera) for name, camera
+                                in told.more_extrinsics.items()}, 'quality': told.jpeg_quality}
+
+
+def _told(camera: KnownCamera) -> str:
+    return repr((camera.calibration, camera.T_base_camera, camera.parent))

@@ -67,6 +67,7 @@ class PresetCamera:
     height: int
     K: tuple[float, float, float, float]    # fx, fy, cx, cy [px]
     T_base_camera: tuple[float, ...] = ()   # 16, row by row, optical axes
+    parent: str = ''                        # link that T is told in, such as the hand; '' the base
     exact: bool = False
     note: str = ''
 
@@ -135,6 +136,10 @@ class RobotPreset:
                                      or len(self.tip.rotation_after) not in (0, 9)):
             raise DatasetError(f'preset {self.name}: tip.form is one of {", ".join(FORMS)}, and '
                                'tip.rotation_after has 9 numbers')
+        for part, camera in self.cameras.items():
+            if len(camera.T_base_camera) not in (0, 16):
+                raise DatasetError(f'preset {self.name}: cameras.{part}.T_base_camera has '
+                                   f'{len(camera.T_base_camera)} numbers; it is 16, row by row')
         if self.gripper is not None and self.gripper.open == self.gripper.closed:
             raise DatasetError(f'preset {self.name}: gripper.open and gripper.closed are the same')
         if not self.joints.columns and self.tip is None:

@@ -35,6 +35,8 @@ class ImportedEpisode:
     has_depth: bool = False
     by_ik: bool = False
     success: bool | None = None
+    more_cameras: tuple[str, ...] = ()     # besides the first one
+    unplaced: tuple[str, ...] = ()         # of these, those whose place is not known
 
     @property
     def doubts(self) -> tuple[ImportCheck, ...]:

@@ -20,6 +20,7 @@ from kinema4d_ros.datasets.video import decode_image, EncodedFrames
 from kinema4d_ros.errors import DatasetError
 
 _SHARD = re.compile(r'(?P<split>[\w.+]+)\.tfrecord-(?P<number>\d+)-of-\d+$')
+_VERSION = re.compile(r'\d+\.\d+\.\d+$')      # name of a folder, as tensorflow_datasets makes it
 _STEPS = 'steps/'
 _ONCE = 'episode_metadata/'
 _BLACK = 12      # a JPEG of nothing is no brighter
@@ -29,30 +30,39 @@ _NOT_DATA = ('language_embedding', 'discount', 'reward', 'is_first', 'is_last', 
 class RldsSource:
     """The shards of one version of a set, or one shard alone."""
 
-    form = 'RLDS (TFRecord)'
-
-    def __init__(self, path: Path, rate: float | None = None) -> None:
+    def __init__(self, path: Path, rate: float | None = None, version: str = '') -> None:
         """
         Find the shards; none is read yet.
 
         :param path: folder of the version, of the set, or a .tfrecord file.
         :param rate: rows a second, which RLDS does not say.
-        :raises DatasetError: there is none.
+        :param version: such as 1.0.1, where the folder has several; '' for the newest.
+        :raises DatasetError: there is none, or none of that version.
         """
         self.path, self.rate = path, rate
         self._shards = [path] if path.is_file() else sorted(
             file for file in path.rglob('*') if '.tfrecord' in file.name and file.is_file())
         if not self._shards:
             raise DatasetError(f'{path} has no .tfrecord file in it')
+        there = sorted({name for name in map(_version_of, self._shards) if name}, key=_order)
+        self._shards = _of_version(self._shards, version)
+        if not self._shards:
+            raise DatasetError(f'{path} has no version {version}; it has '
+                               f'{", ".join(there) or "no folders of versions"}')
+        chosen = sorted({name for name in map(_version_of, self._shards) if name}, key=_order)
+        self.form = 'RLDS (TFRecord)' + (
+            f', version {", ".join(chosen)} of {", ".join(there)}' if len(there) > 1 else '')
+        self._shapes_in: dict[Path, Mapping[str, tuple[int, ...]]] = {}
 
-    @cached_property
-    def _shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Shape of what is one tensor a step, by name."""
-        file = self._shards[0].parent / 'features.json'
-        found: dict[str, tuple[int, ...]] = {}
-        if file.is_file():
-            _walk(json_object(file), '', found)
-        return found
+    def _shapes_of(self, shard: Path) -> Mapping[str, tuple[int, ...]]:
+        """Shape of what is one tensor a step, by name, in the set of a shard."""
+        folder = shard.parent
+        if folder not in self._shapes_in:
+            found: dict[str, tuple[int, ...]] = {}
+            if (folder / 'features.json').is_file():
+                _walk(json_object(folder / 'features.json'), '', found)
+            self._shapes_in[folder] = found
+        return self._shapes_in[folder]
 
     @cached_property
     def _at(self) -> Mapping[str, tuple[Path, int, int]]:
@@ -62,7 +72,7 @@ class RldsSource:
         stems = [self._stem(shard) for shard in self._shards]
         counts = Counter(stems)
         for shard, stem in zip(self._shards, stems):
-            if counts[stem] > 1:       # of several versions, which have the same shards
+            if counts[stem] > 1:       # of several sets, which have the same shards
                 stem = (shard.relative_to(self.path).parent / stem).as_posix()
             try:
                 offsets = record_offsets(shard)
@@ -98,7 +108,8 @@ class RldsSource:
     def _episode(self, name: str, shard: Path, example: Example) -> SourceEpisode:
         features = dict(example.features) | {
             key: _joined(steps) for key, steps in example.sequences.items()}
-        count = _steps(features, self._shapes)
+        shapes = self._shapes_of(shard)
+        count = _steps(features, shapes)
         if not 0 < count <= MOST_ROWS:
             raise DatasetError(f'{name} has {count} steps')
         if self.rate is None:
@@ -112,7 +123,7 @@ class RldsSource:
             if not key.startswith(_STEPS) or short in _NOT_DATA:
                 continue
             if isinstance(values, np.ndarray):
-                columns[short] = self._column(name, key, values, count)
+                columns[short] = _column(name, key, values, count, shapes)
             elif 'language' in short or 'instruction' in short:
                 text = text or (values[0].decode('utf-8', 'replace') if values else '')
             elif values and len(values) == count and _is_image(values[0]):
@@ -127,14 +138,38 @@ class RldsSource:
             success=True if '/success/' in where else False if '/failure/' in where else None,
             origin=f'{shard.name} {where}'.strip())
 
-    def _column(self, name: str, key: str, values: np.ndarray, count: int) -> np.ndarray:
-        width = int(np.prod(self._shapes.get(key, ()), initial=1))
-        if key not in self._shapes and len(values) % count == 0:
-            width = len(values) // count
-        if len(values) != count * width:
-            raise DatasetError(f'{name}: {key} has {len(values)} numbers in {count} steps; '
-                               f'features.json says {width} each')
-        return values.astype(np.float64).reshape(count, width)
+
+def _version_of(shard: Path) -> str:
+    """Return the version that a shard's folder is of; '' for none."""
+    return shard.parent.name if _VERSION.match(shard.parent.name) else ''
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split('.'))) if version else ()
+
+
+def _of_version(shards: Sequence[Path], wanted: str) -> list[Path]:
+    """Return the shards of a version; '' takes the newest of each set, and what has no version."""
+    if wanted:
+        return [shard for shard in shards if _version_of(shard) == wanted]
+    newest: dict[Path, tuple[int, ...]] = {}
+    for shard in shards:
+        if name := _version_of(shard):
+            folder = shard.parent.parent
+            newest[folder] = max(newest.get(folder, ()), _order(name))
+    return [shard for shard in shards if not _version_of(shard)
+            or _order(_version_of(shard)) == newest[shard.parent.parent]]
+
+
+def _column(name: str, key: str, values: np.ndarray, count: int,
+            shapes: Mapping[str, tuple[int, ...]]) -> np.ndarray:
+    width = int(np.prod(shapes.get(key, ()), initial=1))
+    if key not in shapes and len(values) % count == 0:
+        width = len(values) // count
+    if len(values) != count * width:
+        raise DatasetError(f'{name}: {key} has {len(values)} numbers in {count} steps; '
+                           f'features.json says {width} each')
+    return values.astype(np.float64).reshape(count, width)
 
 
 def _walk(node: Any, path: str, found: dict[str, tuple[int, ...]]) -> None:

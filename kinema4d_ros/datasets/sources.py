@@ -22,16 +22,26 @@ FORMS = ('LeRobot 2.0, 2.1, 3.0 (meta/info.json)', 'RLDS (*.tfrecord*)',
 
 
 def open_source(path: str | Path, *, rate: float | None = None, usual_rate: float | None = None,
-                topics: Mapping[str, str] = MappingProxyType({})) -> DatasetSource:
+                topics: Mapping[str, str] = MappingProxyType({}),
+                version: str = '') -> DatasetSource:
     """
     Open a data set, whatever its layout.
 
     :param rate: rows a second, in place of what the set says.
     :param usual_rate: rows a second of sets of that robot that do not say it.
     :param topics: role -> topic of bags, where they are not named as usual.
-    :raises DatasetError: there is none, or its layout is not known.
+    :param version: of an RLDS set whose folder has several, such as 1.0.1; '' for the newest.
+    :raises DatasetError: there is none, its layout is not known, or it has no versions.
     """
-    path = Path(path).expanduser()
+    source = _open(Path(path).expanduser(), rate, usual_rate, topics, version)
+    if version and not isinstance(source, RldsSource):
+        raise DatasetError(f'{path} is of the form {source.form}, which has no versions; leave out '
+                           f'the version {version}')
+    return source
+
+
+def _open(path: Path, rate: float | None, usual_rate: float | None, topics: Mapping[str, str],
+          version: str) -> DatasetSource:
     if not path.exists():
         raise DatasetError(f'there is no data set {path}')
     if path.is_dir():
@@ -44,9 +54,9 @@ def open_source(path: str | Path, *, rate: float | None = None, usual_rate: floa
         if next(path.rglob('trajectory.h5'), None) is not None:
             return DroidRawSource(path, rate)
         if next(path.rglob('*.tfrecord*'), None) is not None:
-            return RldsSource(path, rate or usual_rate)
+            return RldsSource(path, rate or usual_rate, version)
     elif '.tfrecord' in path.name:
-        return RldsSource(path, rate or usual_rate)
+        return RldsSource(path, rate or usual_rate, version)
     if (path / 'mask_videos').is_dir() or (path / 'pointmap').is_dir():
         raise DatasetError(f'{path} has the layout of Robo4D-200k, whose clips have neither joints '
                            'nor cameras, so that no episode can be made of them; kinema4d train '

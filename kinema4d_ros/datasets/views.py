@@ -25,7 +25,7 @@ class KnownCamera:
     calibration: CameraCalibration
     T_base_camera: np.ndarray | None      # (4, 4) float64, optical axes; None where nobody knows
     exact: bool                           # K and T are both known, and not guessed
-    parent: str                           # link that it is fixed to; '' the base
+    parent: str                           # link that T is told in, and it is fixed to; '' the base
     origin: str                           # of K and T, for people
 
 
@@ -38,7 +38,7 @@ def choose_stream(episode: SourceEpisode, preset: RobotPreset, wanted: str
         preset names, else the first.
     :raises DatasetError: there is none, or several fit.
     """
-    color = {key: stream for key, stream in episode.videos.items() if not stream.is_depth}
+    color = color_streams(episode)
     if not color:
         raise DatasetError(f'{episode.name} has no pictures')
     if wanted:
@@ -50,9 +50,18 @@ def choose_stream(episode: SourceEpisode, preset: RobotPreset, wanted: str
     else:
         order = [key for part in preset.camera_order for key in color if part in key]
         key = (order or list(color))[0]
-    depth = next((stream for name, stream in episode.videos.items() if stream.is_depth
-                  and (name.startswith(key) or name.replace('_depth', '').endswith(key))), None)
-    return key, color[key], depth
+    return key, color[key], depth_of(key, episode)
+
+
+def color_streams(episode: SourceEpisode) -> dict[str, FrameStream]:
+    """Return the pictures of each camera, in the order of the set."""
+    return {key: stream for key, stream in episode.videos.items() if not stream.is_depth}
+
+
+def depth_of(key: str, episode: SourceEpisode) -> FrameStream | None:
+    """Return the depth of a camera; None for none."""
+    return next((stream for name, stream in episode.videos.items() if stream.is_depth
+                 and (name.startswith(key) or name.replace('_depth', '').endswith(key))), None)
 
 
 def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tuple[int, int],
@@ -69,7 +78,7 @@ def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tu
         calibration = _scaled(given.calibration, size)
         return KnownCamera(calibration, given.T_base_camera, given.exact, given.parent,
                            given.origin)
-    origins, exact = [], True
+    origins, exact, parent = [], True, ''
     if told.K is not None:
         calibration = _scaled(_calibration(told.K, told.size or size, told.D,
                                            told.distortion_model), size)
@@ -95,7 +104,7 @@ def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tu
         origins.append(f'T: {told.pose_fault}')
     elif hint is not None and hint.T_base_camera:
         T = np.reshape(np.array(hint.T_base_camera, np.float64), (4, 4))
-        exact &= hint.exact
+        exact, parent = exact and hint.exact, hint.parent
         origins.append(f'T: preset {preset.name}{_about(hint)}')
     else:
         exact = False
@@ -104,7 +113,7 @@ def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tu
         T = None if T is None else rigid(T, f'the pose of the camera {key}')
     except CameraError as error:
         raise DatasetError(str(error)) from error
-    return KnownCamera(calibration, T, exact, '', '; '.join(origins))
+    return KnownCamera(calibration, T, exact, parent, '; '.join(origins))
 
 
 def _about(hint: PresetCamera) -> str:

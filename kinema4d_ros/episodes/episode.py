@@ -56,6 +56,8 @@ class Episode:
         self._check_joint_states()
         #: name -> why this camera is in no observation
         self.left_out: dict[str, str] = {}
+        #: name -> a camera whose place nobody knows: its frames are there to be looked at
+        self.unplaced: dict[str, EpisodeCamera] = {}
         self.cameras = tuple(self._cameras())
         self._first = self.cameras[0]
         self.camera_frame, self.frames = self._first.frame, self._first.frames
@@ -72,6 +74,10 @@ class Episode:
             topics = CameraTopics(name if number else CAMERA)
             try:
                 camera = EpisodeCamera(messages, name, topics, self.trajectory_stamp_ns)
+                if number and name in self.metadata.unplaced:
+                    self.unplaced[name] = camera
+                    self.left_out[name] = 'is in no observation: where it is is not known'
+                    continue
                 self._check_placed(camera)
             except EpisodeError as error:
                 if not number:

@@ -60,6 +60,8 @@ class EpisodeMetadata:
     cameras: tuple[str, ...] = ()
     #: '' where depth was measured; else what estimated it, and how far off it is
     depth_origin: str = ''
+    #: of these, those whose place nobody knows: pictures to look at, which no observation has
+    unplaced: tuple[str, ...] = ()
     #: what became of each thing, joint and goal; None where the source does not say
     outcome: EpisodeOutcome | None = None
 
@@ -72,6 +74,8 @@ class EpisodeMetadata:
             del values['cameras']
         if not self.depth_origin:
             del values['depth_origin']
+        if not self.unplaced:
+            del values['unplaced']
         if self.camera_known:
             del values['camera_known']
         return json.dumps(values, sort_keys=True)
@@ -105,7 +109,8 @@ class EpisodeMetadata:
                 for name, box in values.get('objects', {}).items()}
             values['events'] = tuple(dict(event) for event in values.get('events', ()))
             values['goal'] = dict(values['goal'])
-            values['cameras'] = tuple(map(str, values.get('cameras', ())))
+            for name in 'cameras', 'unplaced':
+                values[name] = tuple(map(str, values.get(name, ())))
             if values.get('outcome') is not None:
                 values['outcome'] = EpisodeOutcome.of(values['outcome'])
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -151,7 +151,7 @@ def test_evaluate(tmp_path, capsys):
     for name in (TABLE, 'libero_object_0_0_success'):
         (tmp_path / f'{name}.mcap').symlink_to(EPISODES / f'{name}.mcap')
     (tmp_path / 'broken.mcap').write_bytes(b'no')
-    assert main(['evaluate', str(tmp_path), '--json']) == Exit.PASS
+    assert main(['evaluate', str(tmp_path), '--json', '--workers', '1']) == Exit.PASS
     out = json.loads(capsys.readouterr().out)
     assert out['figures'] and 'broken.mcap: ' in out['unread'][0]
     (tmp_path / f'{TABLE}.mcap').unlink()

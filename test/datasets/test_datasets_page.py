@@ -67,13 +67,16 @@ def test_a_urdf_with_meshes_beside_it(tmp_path, monkeypatch, capsys):
 
 
 def test_the_preset_of_the_page_can_be_read(tmp_path):
-    text = re.search(r'^```text\n(.*?)^```', PAGE.read_text(), re.M | re.S)[1]
-    (tmp_path / 'my_arm.yaml').write_text(text)
+    cameras, text = sorted(re.findall(r'^```text\n(.*?)^```', PAGE.read_text(), re.M | re.S),
+                           key=lambda block: block.startswith('name:'))
+    (tmp_path / 'my_arm.yaml').write_text(text + cameras)
     preset = RobotPreset.load(tmp_path / 'my_arm.yaml')
+    assert preset.cameras['wrist'].parent == 'panda_hand' and preset.cameras['wrist'].exact
     assert preset.name == yaml.safe_load(text)['name'] and preset.gripper.open == 1.0
 
 
-@pytest.mark.parametrize('option', ['--allow', '--units', '--from-tip', '--flip-gripper'])
+@pytest.mark.parametrize('option', ['--allow', '--units', '--from-tip', '--flip-gripper',
+                                    '--version', '--one-camera'])
 def test_options_that_the_page_names_are_there(option, capsys):
     with pytest.raises(SystemExit):
         main(['import', '--help'])

@@ -171,6 +171,29 @@ def test_rlds_in_a_sequence_example_and_a_black_camera(tmp_path):
     assert list(episode.videos) == ['observation.image_0']
 
 
+def test_rlds_of_several_versions(tmp_path):
+    """The newest, unless another one is wanted; by number, as 1.10 is newer than 1.9."""
+    for version, rows in ('1.9.0', 6), ('1.10.0', 8):
+        made.rlds(tmp_path / 'droid' / version, [made.droid_steps(rows)])
+
+    def rows(path, **wanted):
+        source = open_source(path, rate=15.0, **wanted)
+        name, = source.episode_names()
+        return source.form, len(source.read(name).times)
+
+    assert rows(tmp_path / 'droid') == (
+        'RLDS (TFRecord), version 1.10.0 of 1.9.0, 1.10.0', 8)
+    assert rows(tmp_path / 'droid', version='1.9.0')[1] == 6
+    assert rows(tmp_path / 'droid' / '1.9.0') == ('RLDS (TFRecord)', 6)
+    made.rlds(tmp_path / 'bridge' / '1.0.0', [made.droid_steps(5)])
+    both = open_source(tmp_path, rate=15.0)      # the newest of each
+    assert sorted(len(both.read(name).times) for name in both.episode_names()) == [5, 8]
+    with pytest.raises(DatasetError, match=r'no version 2.0.0; it has 1.9.0, 1.10.0'):
+        open_source(tmp_path / 'droid', version='2.0.0')
+    with pytest.raises(DatasetError, match='which has no versions'):
+        open_source(lerobot(tmp_path / 'set', 'v2.1'), version='1.0.0')
+
+
 def test_droid_as_it_was_recorded(tmp_path):
     made.droid_raw(tmp_path / 'success' / '2023-04-20' / 'x')
     source = open_source(tmp_path)
