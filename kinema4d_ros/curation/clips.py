@@ -70,7 +70,7 @@ class ClipWriter:
         with EpisodeWriter(path, jpeg_quality=_JPEG_QUALITY) as writer:
             writer.add_metadata(_START_NS, dataclasses.replace(
                 episode.metadata, carried_object=None, goal_object=None, goal={}, objects={},
-                events=(), outcome=None, cameras=(), camera_known=True,
+                events=(), outcome=None, cameras=(), unplaced=(), camera_known=True,
                 depth_origin=self._origin,
                 source=f'{episode.metadata.source}, {episode.path.name}, frames {chosen[0]} to '
                        f'{chosen[-1]}',

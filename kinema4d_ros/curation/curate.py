@@ -12,8 +12,7 @@ from pathlib import Path
 from kinema4d_ros.curation.depth_backend import load_backend
 from kinema4d_ros.curation.folder import CurationFolder, LOG, record_of
 from kinema4d_ros.curation.index_page import write_index
-from kinema4d_ros.curation.one_episode import (CurationItem, EPISODES, LAYOUT, one_episode,
-                                               UnwritableError)
+from kinema4d_ros.curation.one_episode import CurationItem, EPISODES, LAYOUT, one_episode
 from kinema4d_ros.curation.robo4d_form import write_lists
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.summary import CurationSummary
@@ -21,7 +20,8 @@ from kinema4d_ros.datasets import load_extrinsics
 from kinema4d_ros.datasets.lerobot_writer import write_lerobot
 from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import DatasetError, JobError
-from kinema4d_ros.jobs import Job, JobProgress, lineage_of, open_pool, PoolSettings, run_jobs
+from kinema4d_ros.jobs import (FailureKind, Job, JobProgress, lineage_of, open_pool, PoolSettings,
+                               run_jobs)
 
 CurationReport = Callable[[JobProgress, CurationSummary], None]
 
@@ -71,8 +71,8 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
     try:
         for job in run_jobs(_jobs(paths, out, settings, model), one_episode, out, settings=pool,
                             retry=True, total=len(paths), name=LOG, progress=told):
-            if job.failure is not None and job.failure.why.startswith(UnwritableError.__name__):
-                raise DatasetError(job.failure.why.partition(': ')[2] + _GO_ON)
+            if job.failure is not None and job.failure.kind is FailureKind.EXCEPTION:
+                raise DatasetError(job.failure.why + _GO_ON)      # UnwritableError, nothing else
             record = record_of(job, paths[job.key])
             folder.set_apart(record)
             summary.add(record, job.cpu_seconds)

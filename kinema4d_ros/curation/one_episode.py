@@ -80,11 +80,13 @@ def _curated(item: CurationItem, record: EpisodeRecord) -> EpisodeRecord:
         record, success=metadata.success, task=metadata.task_text,
         robot=metadata.robot, kind=metadata.kind, camera=metadata.camera or settings.camera)
     given = load_extrinsics(Path(settings.extrinsics)) if settings.extrinsics else None
-    if not metadata.camera_known and given is None:
+    unplaced = episode.unplaced.get(settings.camera) if given is not None else None
+    camera = unplaced or (episode.camera(settings.camera) if settings.camera
+                          else episode.cameras[0])
+    if given is None and not metadata.camera_known and camera is episode.cameras[0]:
         return dataclasses.replace(record, refused=(
             'where the camera is is not known; find it with kinema4d calibrate, and give what it '
             'writes with --extrinsics FILE'))
-    camera = episode.camera(settings.camera) if settings.camera else episode.cameras[0]
     if len(camera.frames) < 2:
         return dataclasses.replace(record, refused='it has fewer than two pictures')
     frames = DrawnFrames(episode, camera, settings.package_paths, given)
