@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.precheck import motion, observe, panda_checker
+from bench.precheck import motion, panda_checker, several
 from bench.timing import interleave, median, median_of_cores, REPEATS, row
-from kinema4d_ros.robot import Robot
-from kinema4d_ros.types import Observation
 
-PLACES = {'front': (1.3, 0.5, 0.9), 'side': (0.4, -1.2, 0.8), 'back': (-0.5, 0.9, 1.0)}   # [m]
 GOAL = 0.6      # of tier 1 with one camera
 
 
@@ -40,11 +37,3 @@ def measure(repeats: int) -> list[dict]:
                 cores[1], GOAL, same=used == 3 and severest[count - 1] <= severest[0],
                 clock_s=clock[count], clock_one_s=clock[1])
             for count, words in ((2, 'second'), (3, 'third'))]
-
-
-def several(robot: Robot, meshes) -> Observation:
-    """Return what the cameras see together."""
-    each = {name: observe(robot, meshes, from_where=place) for name, place in PLACES.items()}
-    first = each['front']
-    return dataclasses.replace(first, views=tuple(
-        dataclasses.replace(one.view, name=name) for name, one in each.items()))

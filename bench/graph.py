@@ -20,8 +20,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.publisher import Publisher
 from trajectory_msgs.msg import JointTrajectory
 
-from bench.cameras import PLACES
-from bench.precheck import motion
+from bench.precheck import motion, PLACES
 from bench.render import looking_at, PANDA
 from bench.robot_feed import camera_names
 from bench.world import ROOT, ros_environment

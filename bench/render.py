@@ -3,7 +3,9 @@
 """
 Robot renderer against the usual way: an Open3D ray casting scene, built anew for every frame.
 
-The usual way gives pointmap and link numbers; ours gives the shaded image besides.
+The usual way gives pointmap and link numbers; ours gives the shaded image besides. A second peer
+is OpenGL over EGL, where MuJoCo is installed: without a GPU it draws in software too, and gives the
+pointmap alone.
 Goal: at most 0.15 of its time, with the same masks (IoU >= 0.999) and points (median <= 1e-5 m).
 """
 from __future__ import annotations
@@ -15,7 +17,8 @@ import numpy as np
 import open3d
 import trimesh
 
-from bench.timing import interleave, median, median_of_cores, row
+from bench.egl_peer import EglWay
+from bench.timing import interleave, least_of_cores, median, row
 from kinema4d_ros.camera import RobotImages, RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.types import PinholeCamera
@@ -29,11 +32,12 @@ PANDA = Path(__file__).parents[1] / 'urdf' / 'panda' / 'panda.urdf'
 
 def measure(repeats: int) -> list[dict]:
     """Return one row per number of triangles."""
-    return [compared(repeats, triangles, FRAMES, CAMERA) for triangles in TRIANGLES]
+    return [each for triangles in TRIANGLES
+            for each in compared(repeats, triangles, FRAMES, CAMERA)]
 
 
-def compared(repeats: int, triangles: int, frames: int, camera: PinholeCamera) -> dict:
-    """Return the row for so many triangles."""
+def compared(repeats: int, triangles: int, frames: int, camera: PinholeCamera) -> list[dict]:
+    """Return the rows for so many triangles: against Open3D, and against OpenGL where it is."""
     robot = Robot.from_urdf(PANDA.read_text(), source_dir=PANDA.parent)
     meshes = load_meshes(robot)
     poses = moving(robot, frames)
@@ -41,19 +45,48 @@ def compared(repeats: int, triangles: int, frames: int, camera: PinholeCamera) -
     fine = refined(meshes, triangles)
     renderer, usual = RobotRenderer(fine, robot.link_names), UsualWay(fine, robot.link_names)
     appearance = observed(renderer, poses, T_base_camera, camera)
-    seconds = interleave({
+    ways = {
         'ours': lambda: renderer.render(poses, camera, T_base_camera),
         'observed colours': lambda: renderer.render(poses, camera, T_base_camera, appearance),
-        'usual': lambda: usual.render(poses, camera, T_base_camera)}, repeats)
+        'usual': lambda: usual.render(poses, camera, T_base_camera)}
+    egl = open_gl(fine, robot.link_names, camera)
+    if egl is not None:
+        ways['egl'] = lambda: egl.render(poses, T_base_camera)
+    seconds = interleave(ways, repeats)
     ours = renderer.render(poses, camera, T_base_camera)
     equal = compare(ours, usual.render(poses, camera, T_base_camera))
-    return row(
-        f'render {sum(len(m.faces) for m in fine.values())} triangles, {frames} frames of '
-        f'{camera.width}x{camera.height}', median(seconds['ours']), median(seconds['usual']), GOAL,
-        same=equal['mask_iou'] >= 0.999 and equal['median_dxyz_m'] <= 1e-5, **equal,
-        robot_share=float((ours.link_id >= 0).mean()),
-        ratio_of_core_time=median_of_cores(seconds['ours']) / median_of_cores(seconds['usual']),
-        with_observed_colours_s=median(seconds['observed colours']))
+    what = (f'render {sum(len(m.faces) for m in fine.values())} triangles, {frames} frames of '
+            f'{camera.width}x{camera.height}')
+    rows = [row(
+        what, median(seconds['ours']), median(seconds['usual']), GOAL, same=_is_same(equal),
+        **equal, robot_share=float((ours.link_id >= 0).mean()),
+        ratio_of_core_time=least_of_cores(seconds['ours']) / least_of_cores(seconds['usual']),
+        cores_s=least_of_cores(seconds['ours']),
+        with_observed_colours_s=median(seconds['observed colours']))]
+    if egl is not None:
+        pointmap = egl.render(poses, T_base_camera)
+        link_id = np.where(np.isfinite(pointmap[..., 2]), ours.link_id.clip(0), -1)
+        equal = compare(ours, (pointmap, link_id))
+        rows.append(row(
+            f'{what}, against OpenGL (EGL)', median(seconds['ours']), median(seconds['egl']),
+            None, same=_is_same(equal, 0.99), **equal, robot_share='',
+            ratio_of_core_time=least_of_cores(seconds['ours']) / least_of_cores(seconds['egl']),
+            cores_s=least_of_cores(seconds['ours']), with_observed_colours_s=''))
+    return rows
+
+
+def _is_same(equal: dict, least: float = 0.999) -> bool:
+    """Return whether masks, by at least such an IoU, and points are the same."""
+    return equal['mask_iou'] >= least and equal['median_dxyz_m'] <= 1e-5
+
+
+def open_gl(meshes, link_names, camera: PinholeCamera) -> EglWay | None:
+    """Return what draws with OpenGL; None where MuJoCo or EGL is not installed, which is said."""
+    try:
+        return EglWay(meshes, link_names, camera)
+    except (ImportError, AttributeError, RuntimeError) as error:
+        print(f'not compared with OpenGL over EGL: {error}')
+        return None
 
 
 class UsualWay:

@@ -20,8 +20,7 @@ import rclpy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 
-from bench.cameras import PLACES
-from bench.precheck import observe, START
+from bench.precheck import observe, PLACES, START
 from bench.render import PANDA
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
