@@ -261,6 +261,12 @@ def ours(executable, *parameters, **more):
                 parameters=[*parameters, {'launcher_pid': os.getpid()}], **more)
 
 
+def without_images(given):
+    """Return how a process is started that neither sends nor reads images or clouds."""
+    return {'additional_env': {'FASTRTPS_DEFAULT_PROFILES_FILE': shared(
+        'config', 'fastdds_small.xml')}} if given['large_messages'] == 'true' else {}
+
+
 def parameter_file(given, name):
     """Return the parameter file that an argument names."""
     return ParameterFile(given[name], allow_substs=True)
@@ -273,7 +279,8 @@ def robot_state_publishers(given):
     topic = 'played/robot_description' if given['episode'] else 'robot_description'
     live = Node(
         package='robot_state_publisher', executable='robot_state_publisher',
-        parameters=[{'robot_description': text}], remappings=[('robot_description', topic)])
+        parameters=[{'robot_description': text}], remappings=[('robot_description', topic)],
+        **without_images(given))
     # Predicted joints come faster than real time, so their stamps say little.
     shadow = Node(
         package='robot_state_publisher', executable='robot_state_publisher',
@@ -281,7 +288,8 @@ def robot_state_publishers(given):
         parameters=[{'robot_description': text, 'frame_prefix': SHADOW_PREFIX,
                      'ignore_timestamp': True, 'publish_frequency': 1000.0}],
         remappings=[('joint_states', 'predicted/joint_states'),
-                    ('robot_description', 'shadow/robot_description')])
+                    ('robot_description', 'shadow/robot_description')],
+        **without_images(given))
     return [live, shadow]
 
 
@@ -320,11 +328,12 @@ def nodes(context):
         started.append(player(given))
     if given['controller']:
         started.append(ours('trajectory_gate', parameter_file(given, 'gate_file'),
-                            {'controller': given['controller']}))
+                            {'controller': given['controller']}, **without_images(given)))
     if given['set_points']:
         kind = {'kind': given['set_point_kind']} if given['set_point_kind'] else {}
         started.append(ours('set_point_gate', parameter_file(given, 'set_point_file'),
-                            {'controller': given['set_points'], **kind}))
+                            {'controller': given['set_points'], **kind},
+                            **without_images(given)))
     if given['policy_server']:
         started.append(ours('policy_proxy', {'server': given['policy_server'],
                                              'preset': given['policy']}))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -20,6 +20,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from kinema4d_ros.bridge.motion import joint_states, JointStates, stamp_ns
+from kinema4d_ros.errors import ObservationError
 
 _LITTLE = b'\x00\x01'       # plain CDR
 _HEADER = 4                 # bytes
@@ -78,7 +79,7 @@ class JointStateReader:
         """
         Return the stamp [ns] of a message, and what `motion.joint_states` makes of it.
 
-        :raises ObservationError: as it does.
+        :raises ObservationError: as it does, and of bytes that are no message.
         """
         try:
             found = self.read(raw)
@@ -87,11 +88,24 @@ class JointStateReader:
         count, positions = len(found.names), found.positions.tolist()
         told = dict(zip(found.names, positions))
         if not len(told) == len(positions) == count or not all(map(math.isfinite, positions)):
-            message = deserialize_message(raw, JointState)
+            message = deserialized(raw, JointState)
             return stamp_ns(message.header.stamp), joint_states(message)
         speeds = found.velocities.tolist() if len(found.velocities) == count else ()
         return found.stamp_ns, JointStates(told, {
             name: speed for name, speed in zip(found.names, speeds) if math.isfinite(speed)})
+
+
+def deserialized(raw: bytes, kind: type) -> Any:
+    """
+    Return a message.
+
+    :raises ObservationError: the bytes are none of this kind.
+    """
+    try:
+        return deserialize_message(raw, kind)
+    except Exception as error:      # of several kinds, by what is wrong and by the RMW
+        raise ObservationError(f'{len(raw)} bytes that are no {kind.__name__}: '
+                               f'{type(error).__name__}: {error}') from error
 
 
 def read_float64_array(raw: bytes) -> np.ndarray:
@@ -107,7 +121,7 @@ def read_float64_array(raw: bytes) -> np.ndarray:
 
 
 def _read_slowly(raw: bytes) -> JointNumbers:
-    message = deserialize_message(raw, JointState)
+    message = deserialized(raw, JointState)
     return JointNumbers(stamp_ns(message.header.stamp), tuple(message.name),
                         np.array(message.position), np.array(message.velocity))
 

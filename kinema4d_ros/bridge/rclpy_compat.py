@@ -8,19 +8,23 @@ function still fits, then add the version here.
 """
 from __future__ import annotations
 
+import functools
 import inspect
 import threading
 from typing import Any
 
+from action_msgs.msg import GoalStatusArray
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy.action import ActionClient
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_default_context
+from std_msgs.msg import Empty
 
 RCLPY_VERSION = ('7.1', '9.1')
-__all__ = ['RCLPY_VERSION', 'InvalidHandle', 'RCLError', 'Waiter', 'call_back', 'end_callbacks',
-           'sequence_number', 'shut_down', 'take']
+__all__ = ['RCLPY_VERSION', 'DirectActionClient', 'InvalidHandle', 'RCLError', 'Waiter',
+           'call_back', 'end_callbacks', 'sequence_number', 'shut_down', 'take']
 
 
 def take(subscription: Subscription) -> tuple[Any, Any] | None:
@@ -54,6 +58,43 @@ class Waiter:
         with self._subscription.handle:
             self._set.add_subscription(self._subscription.handle)
             self._set.wait(int(seconds * 1e9))
+
+
+class DirectActionClient(ActionClient):
+    """
+    An action client that calls back in its callback group, as soon as an answer is taken.
+
+    rclpy calls those who wait for a future in another round of its executor, in any thread. And it
+    reads each status that the server sends, of all goals whose results it keeps; that takes longer
+    with each goal of the last minutes. Nobody asks for it: results tell how goals end.
+    """
+
+    _is_status_ready: bool
+
+    def take_data(self) -> Any:
+        """Take what has come; a status is thrown away unread."""
+        if self._is_status_ready:
+            self._client_handle.take_status(_unread_status())
+            self._is_status_ready = False
+        return super().take_data()
+
+    async def execute(self, taken_data: Any) -> None:
+        """Call back; without an executor futures do that themselves."""
+        for future in self._futures:
+            future._set_executor(None)
+        await super().execute(taken_data)
+
+
+@functools.cache
+def _unread_status() -> type:
+    """Return a message class that a GoalStatusArray is taken for: it comes out empty."""
+    for kind in (type(GoalStatusArray), type(Empty)):
+        kind.__import_type_support__()
+    return type('UnreadStatus', (type,), {
+        '_CREATE_ROS_MESSAGE': type(GoalStatusArray)._CREATE_ROS_MESSAGE,
+        '_DESTROY_ROS_MESSAGE': type(GoalStatusArray)._DESTROY_ROS_MESSAGE,
+        '_TYPE_SUPPORT': type(GoalStatusArray)._TYPE_SUPPORT,
+        '_CONVERT_TO_PY': type(Empty)._CONVERT_TO_PY})('Unread', (), {})
 
 
 def call_back(subscription: Subscription, message: Any, info: Any) -> None:

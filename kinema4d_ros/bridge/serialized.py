@@ -11,10 +11,10 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from kinema4d_ros.bridge.motion import stamp_ns
+from kinema4d_ros.bridge.quick_messages import deserialized
 
 #: what cameras send: kept as it came
 SERIALIZED = (Image, CompressedImage, CameraInfo)
@@ -73,7 +73,7 @@ class SerializedMessage:
         Read its header.
 
         :param kind: class of the message, whose first field is its header.
-        :raises Exception: `raw` is no such message.
+        :raises ObservationError: `raw` is no such message.
         """
         self._kind, self.raw, self._at = kind, raw, 0
         try:
@@ -83,7 +83,7 @@ class SerializedMessage:
             self.frame_id, self._at = _text(raw, _TEXT)
             self.stamp_ns: int = seconds * 1_000_000_000 + nanoseconds
         except (ValueError, struct.error):
-            header = deserialize_message(raw, kind).header
+            header = deserialized(raw, kind).header
             self.stamp_ns, self.frame_id, self._at = stamp_ns(header.stamp), header.frame_id, 0
 
     @property
@@ -95,13 +95,13 @@ class SerializedMessage:
 
     @property
     def message(self) -> Any:
-        """The message; of an Image a `RawImage`, which copies nothing."""
+        """The message, of an Image a `RawImage`; raises as the constructor."""
         if self._kind is Image and self._at:
             try:
                 return self._image()
             except (ValueError, struct.error):     # whatever it is, rclpy reads it or says why not
                 pass
-        return deserialize_message(self.raw, self._kind)
+        return deserialized(self.raw, self._kind)
 
     def _image(self) -> RawImage:
         at = _aligned(self._at, 4)

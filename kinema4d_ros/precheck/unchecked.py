@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
-from kinema4d_ros.robot import Robot, SelfCollision
 from kinema4d_ros.types import Finding, FindingCode, Severity
+
+if TYPE_CHECKING:
+    from kinema4d_ros.robot import Robot, SelfCollision
 
 _STILL = 1e-6     # [m] and of a rotation matrix; what changes less does not move
 

@@ -82,3 +82,5 @@ def test_states_that_do_not_match_are_refused_as_ever():
     message = JointState(name=['a'], position=[1.0, 2.0])
     with pytest.raises(ObservationError, match='1 names but 2 positions'):
         JointStateReader().states(serialize_message(message))
+    with pytest.raises(ObservationError, match='5 bytes that are no JointState'):
+        JointStateReader().states(b'hello')

@@ -9,12 +9,17 @@ from importlib.metadata import version
 
 import pytest
 import rclpy
+from action_msgs.msg import GoalStatus
 from graph import LIMIT
+from kinema4d_ros.action import Precheck
+from rclpy.action import ActionServer
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from kinema4d_ros.bridge.rclpy_compat import end_callbacks, InvalidHandle, RCLPY_VERSION, take
+from kinema4d_ros.bridge.rclpy_compat import (DirectActionClient, end_callbacks, InvalidHandle,
+                                              RCLPY_VERSION, take)
 
 
 def test_version():
@@ -99,3 +104,43 @@ def test_what_never_ran_and_what_was_raised_last(module_ros_domain, capfd):
     said = ''.join(capfd.readouterr())
     assert not [words for words in ("'test_what_never_ran", 'a bug', 'it was destroyed')
                 if words in said], said
+
+
+def test_a_direct_client_calls_back_in_its_group_and_reads_no_status(module_ros_domain):
+    """Where the answer is taken, whatever the executor; statuses of other goals cost nothing."""
+    group, called, done = MutuallyExclusiveCallbackGroup(), [], threading.Event()
+    with rclpy.Context() as context:
+        node = rclpy.create_node('direct', context=context)
+        server = ActionServer(node, Precheck, 'judge',
+                              lambda goal: (goal.succeed(), Precheck.Result(ranking=[7]))[1])
+        client = DirectActionClient(node, Precheck, 'judge', callback_group=group)
+
+        def accepted(future):
+            called.append(group.can_execute(client))
+            future.result().get_result_async().add_done_callback(ended)
+
+        def ended(future):
+            called.append((group.can_execute(client), future.result().status,
+                           list(future.result().result.ranking)))
+            done.set()
+
+        executor = MultiThreadedExecutor(num_threads=3, context=context)
+        executor.add_node(node)
+        end = time.monotonic() + LIMIT
+        while not client.server_is_ready():
+            executor.spin_once(timeout_sec=0.05)
+            assert time.monotonic() < end
+        handles = []
+        for _ in range(3):
+            done.clear()
+            sent = client.send_goal_async(Precheck.Goal())
+            sent.add_done_callback(lambda future: handles.append(future.result()))
+            sent.add_done_callback(accepted)
+            while not done.is_set():
+                executor.spin_once(timeout_sec=0.1)
+                assert time.monotonic() < end
+        assert called == [False, (False, GoalStatus.STATUS_SUCCEEDED, [7])] * 3
+        assert {handle.status for handle in handles} == {GoalStatus.STATUS_UNKNOWN}
+        server.destroy(), client.destroy()
+        executor.shutdown()
+        node.destroy_node()

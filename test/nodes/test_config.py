@@ -124,6 +124,10 @@ def test_fast_dds_profile_has_room_for_a_cloud():
     name = {'f': 'http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles'}
     assert int(root.find('.//f:segment_size', name).text) == 64 * 2**20
     assert int(root.find('.//f:maxMessageSize', name).text) >= 480 * 720 * 16
+    small = ElementTree.parse(CONFIG / 'fastdds_small.xml').getroot()
+    segment, message = (int(small.find(f'.//f:{each}', name).text)
+                        for each in ('segment_size', 'maxMessageSize'))
+    assert message <= segment <= 4 * 2**20
 
 
 def test_rviz_shows_what_is_published_with_a_qos_that_matches():

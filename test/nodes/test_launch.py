@@ -118,6 +118,8 @@ def test_what_the_arguments_do(packages):
         '--ros-args', '--log-level', 'info']
     assert plain.environment['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('config/fastdds.xml')
     assert plain.remappings == {'__ns': '/', '/tf': 'tf', '/tf_static': 'tf_static'}
+    gate = one('trajectory_gate', controller='/arm')
+    assert gate.environment['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('config/fastdds_small.xml')
     own = one('shadow_sim', device='cpu', autostart='false', namespace='cell/left',
               large_messages='false', camera_file=str(ROOT / 'config' / 'camera.yaml'))
     assert own.parameters['device'] == 'cpu' and own.parameters['autostart'] is False

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {'numba', 'llvmlite', 'scipy', 'trimesh', 'torch', 'open3d', 'matplotlib'}
+HEAVY = {'coal', 'numba', 'llvmlite', 'scipy', 'trimesh', 'torch', 'open3d', 'matplotlib'}
 
 
 @pytest.mark.parametrize('module', ['trajectory_gate.node', 'shadow_sim.node', 'recorder.node',

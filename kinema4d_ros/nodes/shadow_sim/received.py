@@ -97,7 +97,12 @@ class Received:
 
         def take(taken: Any, info: object) -> None:
             arrival = time.monotonic()
-            message = SerializedMessage(kind, taken) if is_raw else PlainMessage(taken)
+            try:
+                message = SerializedMessage(kind, taken) if is_raw else PlainMessage(taken)
+            except Kinema4DError as error:
+                buffer.refuse()
+                self.note_problem(topic, str(error))
+                return
             stamp = message.stamp_ns
             sources.of(message.likeness, sequence_number(info), arrival).held.append(stamp)
             if buffer.put(stamp, message, arrival, self.node.get_clock().now().nanoseconds):

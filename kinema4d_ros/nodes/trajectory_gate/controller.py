@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
-from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
@@ -19,6 +18,7 @@ from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import owner
+from kinema4d_ros.bridge.rclpy_compat import DirectActionClient
 from kinema4d_ros.gate import GateRequest
 from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerHeard,
                                       ControllerRejected, GoalEnd)
@@ -49,8 +49,8 @@ class ControllerClient:
         self._node, self._dispatcher, self._feedback = node, dispatcher, feedback
         self._handles: dict[int, ClientGoalHandle] = {}     # of what has not ended
         self.action, self.topic = f'{name}/follow_joint_trajectory', f'{name}/joint_trajectory'
-        self._client = ActionClient(node, FollowJointTrajectory, self.action,
-                                    callback_group=group)
+        self._client = DirectActionClient(node, FollowJointTrajectory, self.action,
+                                          callback_group=group)
         # The result of a goal that nobody sent: the server answers that it knows none.
         self._ping = node.create_client(FollowJointTrajectory.Impl.GetResultService,
                                         f'{self.action}/_action/get_result', callback_group=group)
@@ -92,7 +92,7 @@ class ControllerClient:
         future = self._client.send_goal_async(
             submission.goal, goal_uuid=submission.uuid, feedback_callback=self._dispatcher.guarded(
                 lambda message: self._heard(number, message.feedback)))
-        future.add_done_callback(self._dispatcher.in_group(
+        future.add_done_callback(self._dispatcher.guarded(
             lambda done: self._answered(request, done.result())))
 
     def _heard(self, number: int, feedback: FollowJointTrajectory.Feedback) -> None:
@@ -119,7 +119,7 @@ class ControllerClient:
             self._dispatcher.handle(ControllerRejected(request.number))
             return
         self._handles[request.number] = handle
-        handle.get_result_async().add_done_callback(self._dispatcher.in_group(
+        handle.get_result_async().add_done_callback(self._dispatcher.guarded(
             lambda done: self._finished(request.number, done.result())))
         self._dispatcher.handle(ControllerAccepted(request))
 

@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, String
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.motion import joint_positions, stamp_ns
+from kinema4d_ros.bridge.quick_messages import JointStateReader
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor, SubscriptionThread
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.gate import JointReading, JointTracker
@@ -34,7 +34,7 @@ class LiveState:
 
     def __init__(self, node: Node, on_joints: Callable[[], None],
                  relayed: Callable[[Callable[..., Any]], Callable[..., Any]],
-                 speed_scaling: str = ''):
+                 speed_scaling: str = '', is_watched: Callable[[], bool] = lambda: True):
         """
         Listen to robot_description and joint_states.
 
@@ -42,8 +42,11 @@ class LiveState:
         :param relayed: wraps a callback that the gate's own group does not call, so that a failure
             of ours cancels first.
         :param speed_scaling: topic of the share of the speed at which the robot moves; '' none.
+        :param is_watched: whether somebody is to be told of joints: while nothing moves or waits,
+            waking the gate 100 times a second would be most of its work.
         """
-        self._node, self._on_joints = node, on_joints
+        self._node, self._on_joints, self._is_watched = node, on_joints, is_watched
+        self._reader = JointStateReader()
         self.robot: Robot | None = None
         self._tracker = JointTracker()
         self._scaling = math.nan, -math.inf     # 0 to 1, and when it came
@@ -56,7 +59,7 @@ class LiveState:
                                  callback_group=MutuallyExclusiveCallbackGroup())
         self._threads = [SubscriptionThread(node.create_subscription(
             JointState, 'joint_states', relayed(self._take_joints), qos.JOINT_STATES,
-            callback_group=NotForExecutor()))]
+            callback_group=NotForExecutor(), raw=True))]
         if speed_scaling:
             self._threads.append(SubscriptionThread(node.create_subscription(
                 Float64, speed_scaling, relayed(self._take_scaling), qos.SPEED_SCALING,
@@ -95,21 +98,20 @@ class LiveState:
         if math.isfinite(message.data):
             self._scaling = min(max(message.data / 100.0, 0.0), 1.0), time.monotonic()
 
-    def _take_joints(self, message: JointState) -> None:
+    def _take_joints(self, raw: bytes) -> None:
         """Take joint states; one thread at a time, as SubscriptionThread has it."""
         try:
-            positions = joint_positions(message)
+            stamp, states = self._reader.states(raw)
         except Kinema4DError as error:
             if str(error) != self._last_problem:
                 self._node.get_logger().warning(f'joint_states: {error}')
             self._last_problem = str(error)
             return
-        velocities = dict(zip(message.name, message.velocity)) \
-            if len(message.velocity) == len(message.name) else {}
-        stamp = stamp_ns(message.header.stamp) or self._node.get_clock().now().nanoseconds
-        self._tracker.take(positions, stamp, time.monotonic(), velocities)
+        stamp = stamp or self._node.get_clock().now().nanoseconds
+        self._tracker.take(states.positions, stamp, time.monotonic(), states.velocities)
         # Whoever takes a snapshot sees them anyway.
-        if not self._is_reported and threading.get_ident() != self._snapshot_thread:
+        if not self._is_reported and threading.get_ident() != self._snapshot_thread \
+                and self._is_watched():
             self._is_reported = True
             self._on_joints()
 

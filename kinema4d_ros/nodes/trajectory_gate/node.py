@@ -82,7 +82,8 @@ class TrajectoryGate(NodeBase, Node):
         self._log_how_it_is_set_up(values)
         self._motion_clock = MotionClock(self)
         self._live = LiveState(self, lambda: self._dispatcher.post(JointsChanged()),
-                               self._dispatcher.relayed, values['speed_scaling'])
+                               self._dispatcher.relayed, values['speed_scaling'],
+                               lambda: not self._machine.is_idle)
         self._state = RobotState(
             self, values['robot_state_topics'], group=self._group,
             relayed=self._dispatcher.relayed, on_change=lambda: self._dispatcher.post(Tick()))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
@@ -15,6 +14,7 @@ from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import duration_message, stamp_ns, trajectory_message
+from kinema4d_ros.bridge.rclpy_compat import DirectActionClient
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.gate import ShadowSimAnswer
 from kinema4d_ros.gate.commands import AskShadowSim
@@ -39,7 +39,7 @@ class ShadowSimClient:
         """
         self._node, self._dispatcher, self._name = node, dispatcher, name
         self._status_topic = f'{name}/precheck/_action/status'
-        self._client = ActionClient(node, Precheck, f'{name}/precheck', callback_group=group)
+        self._client = DirectActionClient(node, Precheck, f'{name}/precheck', callback_group=group)
         self._goals: dict[int, ClientGoalHandle | None] = {}    # by number, None until accepted
         self._started = time.monotonic()
         self._topic = f'{name.rpartition("/")[0]}/verdict'
@@ -83,7 +83,7 @@ class ShadowSimClient:
             raise RuntimeError(f'trajectory {number} cannot be read, and was to be judged')
         self._goals[number] = None
         goal = Precheck.Goal(candidates=[message], deadline=duration_message(command.timeout))
-        self._client.send_goal_async(goal).add_done_callback(self._dispatcher.in_group(
+        self._client.send_goal_async(goal).add_done_callback(self._dispatcher.guarded(
             lambda done: self._accepted(number, done.result())))
 
     def abandon(self, number: int) -> None:
@@ -103,7 +103,7 @@ class ShadowSimClient:
                 number, ShadowSimAnswer(problem='shadow_sim rejected the question')))
             return
         self._goals[number] = handle
-        handle.get_result_async().add_done_callback(self._dispatcher.in_group(
+        handle.get_result_async().add_done_callback(self._dispatcher.guarded(
             lambda done: self._answered(number, done.result())))
 
     def _answered(self, number: int, reply: Precheck.Impl.GetResultService.Response) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,8 +19,11 @@ from kinema4d_ros.precheck.tier0.splines import MotionSplines
 from kinema4d_ros.precheck.tier0.workspace import check_workspace
 from kinema4d_ros.precheck.unchecked import left_out
 from kinema4d_ros.precheck.verdict import not_checked
-from kinema4d_ros.robot import JointType, Robot, sample_trajectory, SelfCollision
+from kinema4d_ros.robot import JointType, Robot, sample_trajectory
 from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
+
+if TYPE_CHECKING:
+    from kinema4d_ros.robot import SelfCollision
 
 _END_VELOCITY = float(np.finfo(np.float32).eps)   # what joint_trajectory_controller takes for 0
 

@@ -3,12 +3,15 @@
 """Tier 0: links of the robot that a motion brings together."""
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kinema4d_ros.precheck.numbers import distinct
-from kinema4d_ros.robot import LinkContact, SelfCollision
 from kinema4d_ros.types import Finding, FindingCode, plain_point, Severity
 
+if TYPE_CHECKING:      # with the library that measures distances
+    from kinema4d_ros.robot import LinkContact, SelfCollision
 
 _PARTING = 0.05    # [m] that links which touch where a robot is parked may move until they part
 
