@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The LIBERO simulator as a world for policies, where it is installed."""
 import importlib.util
+import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kinema4d_ros import __version__
 from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.policy.closed_loop.records import read_records
 from kinema4d_ros.types import JointTrajectory
 
 ROOT = Path(__file__).parents[2]
@@ -104,3 +108,24 @@ def test_a_missing_simulator_says_what_to_install(tmp_path):
     done = command('starts', '--task', 'libero_object/0', '--init', '0', '--out', tmp_path)
     assert done.returncode == 1
     assert 'requirements/sim.txt' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_records_keep_what_world_and_policy_were(tmp_path):
+    spec = importlib.util.spec_from_file_location('evaluate_policies', SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.HORIZON = 0.5
+    starts = tmp_path / 'starts'
+    starts.mkdir()
+    name = 'libero_object_0_0_success.mcap'
+    (starts / name).symlink_to(ROOT / 'data' / 'episodes' / name)
+    out = tmp_path / 'kinematic.jsonl'
+    script.run_all(Namespace(command='predict', world='kinematic', starts=starts, out=out,
+                             policy='weak', seed=[0]))
+    (record,) = read_records(out)
+    assert record.policy_address.startswith('scripted:weak?aim=0.0&')
+    assert 'grip=0.0&' not in record.policy_address      # it is the one whose fingers stop
+    version = json.loads(record.world_version)
+    assert version['world'] == record.world == 'predicted:kinematic'
+    assert version['package'] == __version__ and version['horizon'] == 0.5
+    assert version['precheck']['physics']['outcome'] is False
