@@ -107,7 +107,9 @@ def _own_images(types: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for topic in sorted(types, key=lambda name: name.endswith('/compressed')):
         match = _OWN_IMAGE.match(topic)
-        if match and types[topic] in _allowed(Topic.IMAGE) and not _COLOR.search(topic) \
+        # A driver's /cam_left/image_raw is half of a stereo camera; an episode of ours has no such.
+        is_ours = str(Topic.METADATA) in types or not _COLOR.search(topic)
+        if match and types[topic] in _allowed(Topic.IMAGE) and is_ours \
                 and types.get(f'/{match[1]}/camera_info') == TYPES[Topic.CAMERA_INFO]:
             found.setdefault(match[1], []).append(topic)
     order = list(types)

@@ -94,8 +94,9 @@ def test_a_gripper_that_reaches_its_end_stays_within_its_limits(tmp_path):
     opening = CubicHermiteSpline(motion.times, motion.positions[:, finger],
                                  motion.velocities[:, finger])(np.linspace(
                                      motion.times[0], motion.times[-1], 2000))
-    assert motion.positions[:, finger].min() == 0.0 and motion.positions[:, finger].max() == 0.04
-    assert opening.min() >= -1e-9 and opening.max() <= 0.04 + 1e-9
+    ends = motion.positions[:, finger].min(), motion.positions[:, finger].max()
+    assert ends == pytest.approx((0.0, 0.04), abs=1e-6)
+    assert opening.min() >= ends[0] - 1e-9 and opening.max() <= ends[1] + 1e-9
 
 
 def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
