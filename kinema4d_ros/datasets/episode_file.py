@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from kinema4d_ros.datasets.check import ImportCheck
 from kinema4d_ros.datasets.more_cameras import MoreCameras
@@ -89,7 +90,7 @@ def write_episode(path: Path, episode: SourceEpisode, preset: RobotPreset, urdf:
         with EpisodeWriter(path, jpeg_quality=settings.jpeg_quality) as writer:
             _write_head(writer, episode, preset, key, camera, motion, more)
             _write_robot(writer, preset, more.on(urdf), robot, camera)
-            _write_motion(writer, motion)
+            _write_motion(writer, motion, () if preset.gripper is None else preset.gripper.joints)
             count = write_color(writer, itertools.chain([first], pictures), timing.times, camera,
                                 CAMERA_FRAME)
             has_depth = depth is not None and write_depth(writer, depth, timing.times, camera,
@@ -136,8 +137,15 @@ def _write_robot(writer: EpisodeWriter, preset: RobotPreset, urdf: str, robot: R
     writer.add_robot_description(START_NS, urdf)
 
 
-def _write_motion(writer: EpisodeWriter, motion: SourceMotion) -> None:
+def _write_motion(writer: EpisodeWriter, motion: SourceMotion, gripper: Collection[str]) -> None:
+    """Add the joints and the trajectory."""
     velocities = np.gradient(motion.positions, motion.times, axis=0)
+    # A gripper stops at its end within one row. Through mean velocities, what is between two rows
+    # would go on beyond it, out of the limits of the joint; monotone pieces stay between the rows.
+    for place, name in enumerate(motion.joint_names):
+        if name in gripper:
+            velocities[:, place] = PchipInterpolator(
+                motion.times, motion.positions[:, place]).derivative()(motion.times)
     for at, row, speed in zip(motion.times, motion.positions, velocities):
         writer.add_joint_state(stamp(at), motion.joint_names, row, speed)
     places = [motion.joint_names.index(name) for name in motion.moved]

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -52,10 +53,14 @@ class MoreCameras:
     be read is left out, with the reason: the episode is not refused for it.
     """
 
-    def __init__(self) -> None:
-        """Make one without any camera."""
-        self._cameras: list[_Camera] = []
-        self._left_out: dict[str, str] = {}      # by name: why
+    def __init__(self, cameras: Sequence[_Camera] = (),
+                 left_out: Mapping[str, str] = MappingProxyType({})) -> None:
+        """
+        Keep what is to be written; none by default.
+
+        :param left_out: name of a camera -> why it is not.
+        """
+        self._cameras, self._left_out = tuple(cameras), dict(left_out)
 
     @classmethod
     def of(cls, episode: SourceEpisode, preset: RobotPreset, robot: Robot, first: str,
@@ -66,8 +71,7 @@ class MoreCameras:
         :param first: what the set calls the first one.
         :param given: what the user knows of cameras, by name or a part of it.
         """
-        found = cls()
-        taken = {CAMERA}
+        found, left_out, taken = [], {}, {CAMERA}
         for key, stream in color_streams(episode).items():
             if key == first:
                 continue
@@ -75,10 +79,10 @@ class MoreCameras:
             taken.add(name)
             told = next((camera for part, camera in given.items() if part in key), None)
             try:
-                found._cameras.append(_camera(name, key, stream, episode, preset, robot, told))
+                found.append(_camera(name, key, stream, episode, preset, robot, told))
             except DatasetError as error:
-                found._left_out[name] = str(error)
-        return found
+                left_out[name] = str(error)
+        return cls(found, left_out)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from kinema4d_ros.jobs import (ended_by_sigterm, Job, JobPool, JobRecord, lineag
 
 
 @dataclass(frozen=True)
-class Stage:
+class EvaluationStage:
     """
     One thing that an evaluation does with each of some episodes.
 
@@ -96,12 +96,12 @@ def judge_by_several_cameras(path: str) -> list[SeveralCamerasRow]:
     return _several_cameras()(path)
 
 
-STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (
-    Stage('judging', precheck, PrecheckRow),
-    Stage('predicting', predict, Depicted),
-    Stage('real camera', judge_as_real_cameras, tuple[CameraRow, ...]),
-    Stage('hiding', hide, tuple[HiddenObstacleRow, ...]),
-    Stage('several cameras', judge_by_several_cameras, tuple[SeveralCamerasRow, ...]))}
+STAGES: Mapping[str, EvaluationStage] = {stage.name: stage for stage in (
+    EvaluationStage('judging', precheck, PrecheckRow),
+    EvaluationStage('predicting', predict, Depicted),
+    EvaluationStage('real camera', judge_as_real_cameras, tuple[CameraRow, ...]),
+    EvaluationStage('hiding', hide, tuple[HiddenObstacleRow, ...]),
+    EvaluationStage('several cameras', judge_by_several_cameras, tuple[SeveralCamerasRow, ...]))}
 """By name, in the order in which they are done."""
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Job:
+class PoolJob:
     """
     One thing that is to be done, by itself: no job needs the answer of another.
+
+    Outside of this room it is `kinema4d_ros.jobs.Job`.
 
     :param key: its name among all jobs of a run, such as that of an episode; no two have one.
     :param item: what the work is called with; anything that can be pickled.
@@ -59,7 +61,7 @@ class JobResult:
     :param memory: [MiB] that the process held when it was over; 0 where nobody knows.
     """
 
-    job: Job
+    job: PoolJob
     answer: Any = None
     failure: JobFailure | None = None
     tries: int = 1

@@ -26,9 +26,9 @@ from types import TracebackType
 from typing import Any
 
 from kinema4d_ros.errors import ConfigurationError, JobError
-from kinema4d_ros.jobs.job import FailureKind, Job, JobFailure, JobResult
+from kinema4d_ros.jobs.job import FailureKind, PoolJob, JobFailure, JobResult
 from kinema4d_ros.jobs.settings import PoolSettings
-from kinema4d_ros.jobs.worker import Answer, Worker
+from kinema4d_ros.jobs.worker import TryAnswer, JobWorker
 
 # with -m its classes would be of `__main__`, which is another module here
 _PROGRAM = 'from kinema4d_ros.jobs.worker import main; main()'
@@ -39,7 +39,7 @@ _END = 2.0      # [s] for a process to end by itself
 class Try:
     """A job that is under way, or is to be tried again."""
 
-    job: Job
+    job: PoolJob
     tries: int = 0
     began: float = 0.0      # [s] by the monotonic clock
 
@@ -138,13 +138,13 @@ class LocalPool:
         try:
             if not process.pipe.poll(timeout):
                 raise JobError(f'no answer in {timeout:g} s')
-            answer: Answer = pickle.loads(process.pipe.recv_bytes())
+            answer: TryAnswer = pickle.loads(process.pipe.recv_bytes())
         except (EOFError, OSError) as error:
             self._processes.remove(process)
             raise JobError(f'the process ended: {process.end()}') from error
         return answer.value
 
-    def results(self, jobs: Iterable[Job]) -> Iterator[JobResult]:
+    def results(self, jobs: Iterable[PoolJob]) -> Iterator[JobResult]:
         """
         Yield what came of each job when it is over, in the order in which they end.
 
@@ -166,7 +166,7 @@ class LocalPool:
         self._processes.append(process)
         return process
 
-    def _feed(self, jobs: Iterator[Job], again: deque[Try]) -> None:
+    def _feed(self, jobs: Iterator[PoolJob], again: deque[Try]) -> None:
         """Give jobs to those that have none, as long as there are any."""
         while True:
             free = next((each for each in self._processes if each.task is None), None)
@@ -188,7 +188,7 @@ class LocalPool:
         task = process.task
         assert task is not None
         try:
-            answer: Answer = pickle.loads(process.pipe.recv_bytes())
+            answer: TryAnswer = pickle.loads(process.pipe.recv_bytes())
         except (EOFError, OSError):
             self._processes.remove(process)
             how = process.end()
@@ -239,7 +239,7 @@ class InlinePool:
 
         :param work: see `open_pool`.
         """
-        self._worker = Worker(work)
+        self._worker = JobWorker(work)
 
     def __enter__(self) -> InlinePool:
         """Return the pool."""
@@ -255,7 +255,7 @@ class InlinePool:
         """Return ``question(work, *arguments)``; the time is not looked at."""
         return self._worker.ask(question, *arguments)
 
-    def results(self, jobs: Iterable[Job]) -> Iterator[JobResult]:
+    def results(self, jobs: Iterable[PoolJob]) -> Iterator[JobResult]:
         """Yield what came of each job, in order."""
         for job in jobs:
             yield self._worker.do(job.item).result(job)

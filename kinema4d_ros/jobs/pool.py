@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from kinema4d_ros.jobs.job import Job, JobResult
+from kinema4d_ros.jobs.job import PoolJob, JobResult
 from kinema4d_ros.jobs.local_pool import InlinePool, LocalPool
 from kinema4d_ros.jobs.settings import PoolSettings
 
@@ -19,7 +19,7 @@ class JobPool(Protocol):
             timeout: float | None = None) -> Any:
         """Return ``question(work, *arguments)``, asked where jobs are done."""
 
-    def results(self, jobs: Iterable[Job]) -> Iterator[JobResult]:
+    def results(self, jobs: Iterable[PoolJob]) -> Iterator[JobResult]:
         """Yield what came of each job when it is over."""
 
 

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any
 
 from kinema4d_ros.errors import ConfigurationError, JobError
-from kinema4d_ros.jobs.job import FailureKind, Job, JobResult
+from kinema4d_ros.jobs.job import FailureKind, PoolJob, JobResult
 from kinema4d_ros.jobs.local_pool import pickled, took_too_long, Try
 from kinema4d_ros.jobs.settings import PoolSettings
-from kinema4d_ros.jobs.worker import Answer, packed, Worker
+from kinema4d_ros.jobs.worker import TryAnswer, packed, JobWorker
 
 LOCAL = 'local'
 """Address of a cluster that is started here."""
@@ -28,11 +28,11 @@ class RayWorker:
     def __init__(self, work: bytes, environment: Mapping[str, str]) -> None:
         """Set the environment first: what the work imports reads it."""
         os.environ.update(environment)
-        self._worker = Worker(pickle.loads(work))
+        self._worker = JobWorker(pickle.loads(work))
 
     def ask(self, question: bytes) -> bytes:
-        """Answer a question about the work."""
-        return packed(Answer(self._worker.ask(*pickle.loads(question))))
+        """TryAnswer a question about the work."""
+        return packed(TryAnswer(self._worker.ask(*pickle.loads(question))))
 
     def do(self, item: bytes) -> bytes:
         """Do a job."""
@@ -96,7 +96,7 @@ class RayPool:
         """
         ray, actor = self._ray, self._start()
         try:
-            answer: Answer = pickle.loads(ray.get(
+            answer: TryAnswer = pickle.loads(ray.get(
                 actor.ask.remote(pickle.dumps((question, *arguments))), timeout=timeout))
         except ray.exceptions.RayError as error:
             raise JobError(f'the process ended: {type(error).__name__}') from error
@@ -104,7 +104,7 @@ class RayPool:
             ray.kill(actor)
         return answer.value
 
-    def results(self, jobs: Iterable[Job]) -> Iterator[JobResult]:
+    def results(self, jobs: Iterable[PoolJob]) -> Iterator[JobResult]:
         """
         Yield what came of each job when it is over, in the order in which they end.
 
@@ -135,7 +135,7 @@ class RayPool:
             for each in ready:
                 actor, task = working.pop(each)
                 try:
-                    answer: Answer = pickle.loads(ray.get(each))
+                    answer: TryAnswer = pickle.loads(ray.get(each))
                 except ray.exceptions.RayError as error:
                     if task.tries < settings.tries:
                         again.append(task)

@@ -3,6 +3,9 @@
 """A run of jobs: what has a record is kept, the rest is done, each record written as it comes."""
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.jobs.job import Job
+from kinema4d_ros.jobs.job import PoolJob
 from kinema4d_ros.jobs.line_file import LineFile
 from kinema4d_ros.jobs.pool import JobPool, open_pool
 from kinema4d_ros.jobs.progress import JobProgress
@@ -21,7 +24,7 @@ NAME = 'jobs.jsonl'
 """Of the file of records in a folder."""
 
 
-def run_jobs(jobs: Iterable[Job], work: Callable[[Any], Any], folder: str | Path, *,
+def run_jobs(jobs: Iterable[PoolJob], work: Callable[[Any], Any], folder: str | Path, *,
              settings: PoolSettings = PoolSettings(), retry: bool = False,
              total: int | None = None, name: str = NAME,
              progress: Callable[[JobProgress], None] = lambda _: None) -> Iterator[JobRecord]:
@@ -51,7 +54,7 @@ def run_jobs(jobs: Iterable[Job], work: Callable[[Any], Any], folder: str | Path
                                progress=progress)
 
 
-def run_jobs_in(pool: JobPool, jobs: Iterable[Job], folder: str | Path, *, retry: bool = False,
+def run_jobs_in(pool: JobPool, jobs: Iterable[PoolJob], folder: str | Path, *, retry: bool = False,
                 total: int | None = None, name: str = NAME,
                 progress: Callable[[JobProgress], None] = lambda _: None) -> Iterator[JobRecord]:
     """Do jobs as `run_jobs`, in a pool that is used for others too."""
@@ -61,7 +64,7 @@ def run_jobs_in(pool: JobPool, jobs: Iterable[Job], folder: str | Path, *, retry
         there = _places(file, retry)
         kept: deque[int] = deque()      # places of records that are to be yielded
 
-        def left() -> Iterator[Job]:
+        def left() -> Iterator[PoolJob]:
             seen = set()
             for job in jobs:
                 if job.key in seen:
@@ -120,3 +123,16 @@ def _places(file: LineFile, retry: bool) -> dict[tuple[str, str], int]:
 
 def _read(file: LineFile, place: int) -> JobRecord:
     return JobRecord.from_json(file.line_at(place), f'{file.path}, at byte {place}')
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as of `timeout` and batch systems, end the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield      # where signals cannot be handled
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,7 +3,7 @@
 """
 What a process of a pool does: it waits for a job, does it, and tells what came of it.
 
-`LocalPool` starts `main`; Ray makes a `Worker` itself.
+`LocalPool` starts `main`; Ray makes a `JobWorker` itself.
 What passes are pickles between a process and the one that has started it, over a pipe that nobody
 else has.
 """
@@ -23,13 +23,13 @@ from types import TracebackType
 from typing import Any
 
 from kinema4d_ros.errors import Kinema4DError
-from kinema4d_ros.jobs.job import FailureKind, Job, JobFailure, JobResult
+from kinema4d_ros.jobs.job import FailureKind, PoolJob, JobFailure, JobResult
 
 _MOST_TRACE = 2000      # [characters] of a traceback in a record
 
 
 @dataclass(frozen=True)
-class Answer:
+class TryAnswer:
     """What a try of a job gave, and what it took; see `JobResult`."""
 
     value: Any = None
@@ -38,13 +38,13 @@ class Answer:
     cpu_seconds: float = 0.0
     memory: float = 0.0
 
-    def result(self, job: Job, tries: int = 1) -> JobResult:
+    def result(self, job: PoolJob, tries: int = 1) -> JobResult:
         """Return it as that of a job."""
         return JobResult(job, self.value, self.failure, tries, self.seconds, self.cpu_seconds,
                          self.memory)
 
 
-class Worker:
+class JobWorker:
     """Does jobs, one after the other; a context manager, which is that of the work too."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
@@ -57,7 +57,7 @@ class Worker:
         self._work = (self._stack.enter_context(work)
                       if isinstance(work, contextlib.AbstractContextManager) else work)
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> JobWorker:
         """Return it."""
         return self
 
@@ -70,7 +70,7 @@ class Worker:
         """Return what a function says of the work, before or between jobs."""
         return question(self._work, *arguments)
 
-    def do(self, item: Any) -> Answer:
+    def do(self, item: Any) -> TryAnswer:
         """Do a job; what goes wrong is in the answer."""
         began, began_cpu = time.perf_counter(), time.process_time()
         value, failure = None, None
@@ -78,7 +78,7 @@ class Worker:
             value = self._work(item)
         except Exception as error:      # of work of anybody's
             failure = failure_of(error)
-        return Answer(value, failure, time.perf_counter() - began,
+        return TryAnswer(value, failure, time.perf_counter() - began,
                       time.process_time() - began_cpu, memory())
 
 
@@ -98,23 +98,23 @@ def memory() -> float:
     return pages * os.sysconf('SC_PAGE_SIZE') / 2 ** 20
 
 
-def packed(answer: Answer) -> bytes:
+def packed(answer: TryAnswer) -> bytes:
     """Return an answer as bytes; one that cannot be pickled becomes a failure."""
     try:
         return pickle.dumps(answer)
     except Exception as error:      # of a class of anybody's
-        return pickle.dumps(Answer(failure=failure_of(error)))
+        return pickle.dumps(TryAnswer(failure=failure_of(error)))
 
 
 def serve(pipe: Connection) -> None:
     """Do what comes through a pipe until it is closed."""
-    with Worker(pickle.loads(pipe.recv_bytes())) as worker:
+    with JobWorker(pickle.loads(pipe.recv_bytes())) as worker:
         while True:
             try:
                 question, arguments = pickle.loads(pipe.recv_bytes())
             except (EOFError, OSError):
                 return
-            answer = worker.do(*arguments) if question is None else Answer(
+            answer = worker.do(*arguments) if question is None else TryAnswer(
                 worker.ask(question, *arguments))
             try:
                 pipe.send_bytes(packed(answer))

@@ -14,6 +14,7 @@ import yaml
 from bags import copy_bag
 from made_sets import joints, lerobot, PANDA, ROWS
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from scipy.interpolate import CubicHermiteSpline
 from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.calibration import Extrinsics
@@ -80,6 +81,21 @@ def test_an_episode_without_a_known_camera_gives_no_observation(v3, tmp_path):
     assert len(episode.frames) == ROWS        # it can be calibrated by
     with pytest.raises(EpisodeError, match='kinema4d calibrate'):
         episode.observation()
+
+
+def test_a_gripper_that_reaches_its_end_stays_within_its_limits(tmp_path):
+    """Between the points too, where joint_trajectory_controller goes along cubic splines."""
+    width = np.clip(np.linspace(0.18, -0.10, ROWS), 0.0, 0.08)
+    set_ = lerobot(tmp_path / 'set', episodes=[{
+        'observation.state': np.c_[joints(), width], 'action': joints()}])
+    import_set(open_source(set_), tmp_path / 'out', ARM)
+    motion = Episode.open(tmp_path / 'out' / 'episode_000000.mcap').trajectory
+    finger = motion.joint_names.index('panda_finger_joint1')
+    opening = CubicHermiteSpline(motion.times, motion.positions[:, finger],
+                                 motion.velocities[:, finger])(np.linspace(
+                                     motion.times[0], motion.times[-1], 2000))
+    assert motion.positions[:, finger].min() == 0.0 and motion.positions[:, finger].max() == 0.04
+    assert opening.min() >= -1e-9 and opening.max() <= 0.04 + 1e-9
 
 
 def test_extrinsics_of_the_user_go_before_all(v3, tmp_path):
