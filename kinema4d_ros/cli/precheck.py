@@ -119,6 +119,9 @@ def run(options: argparse.Namespace) -> Exit:
         write_packet(packet_path, IncidentPacket(
             observation, episode.robot_description, trajectory, rules, verdict,
             meshes=mesh_hashes(robot)))
+    if episode.metadata.depth_origin:
+        warnings = (f'its depth was not measured, and the verdict is worth no more than it: '
+                    f'{episode.metadata.depth_origin}', *warnings)
     show.print_warnings(warnings)
     if options.json:
         show.write_json(verdict)

@@ -66,4 +66,4 @@ class CurationSummary:
 def _reason(record: EpisodeRecord) -> str:
     """Return why a recording was left out, without its name and numbers: a kind of reasons."""
     text = record.refused.replace(record.source, '').replace(record.name, '')
-    return re.sub(r'\d+(\.\d+)?', 'N', re.split('[:;(]', text)[0]).strip()
+    return re.sub(r'\b\d+(\.\d+)?\b', 'N', ' '.join(re.split('[:;(]', text)[0].split()))

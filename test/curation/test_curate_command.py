@@ -134,7 +134,7 @@ def test_reasons_are_counted_by_their_kind(out):
         summary.add(EpisodeRecord(f'e{number}', f'/in/e{number}.mcap', refused=(
             f'episode /in/e{number}.mcap is damaged (Error: x)')))
         summary.add(EpisodeRecord('a', 'b', refused=f'the depth is {number}.5 mm off; limit 2'))
-    assert summary.reasons == {'episode  is damaged': 3, 'the depth is N mm off': 3}
+    assert summary.reasons == {'episode is damaged': 3, 'the depth is N mm off': 3}
     page = (out / 'index.html').read_text()
     assert '<li>1: no depth was recorded</li>' in page
 

@@ -11,6 +11,7 @@ import pytest
 from small_recordings import (GAIN, install_backend, knowing_model, OFFSET, recording)
 
 from kinema4d_ros.calibration import Extrinsics
+from kinema4d_ros.cli.main import main
 from kinema4d_ros.curation import CurationItem, CurationSettings, one_episode
 from kinema4d_ros.curation.clips import cut
 from kinema4d_ros.curation.one_episode import UnwritableError
@@ -146,6 +147,13 @@ def test_estimated_depth_becomes_metres_by_the_robot(estimating, path, tmp_path)
         error = np.abs(clip.frames[index].depth - truth.frames[index].depth)[scene]
         assert np.nanmedian(error / truth.frames[index].depth[scene]) < 0.02
     assert record.quality.depth_share > 0.95 and record.quality.depth_agreement is None
+
+
+def test_a_verdict_on_estimated_depth_comes_with_a_warning(estimating, tmp_path, capsys):
+    settings, blind = estimating
+    curated(blind, tmp_path / 'out', settings)
+    main(['precheck', str(tmp_path / 'out' / 'episodes' / 'blind_000.mcap'), '--tiers', '0'])
+    assert 'its depth was not measured' in capsys.readouterr().err
 
 
 def test_depth_that_does_not_fit_is_left_out(estimating, path, tmp_path):

@@ -3,6 +3,7 @@
 """What goes into an episode comes out of it, for us and for any other ROS tool."""
 import numpy as np
 import pytest
+from hand_made import START_NS, STEP_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,13 +85,42 @@ def test_same_input_same_file(tmp_path, fill):
     assert (tmp_path / 'a.mcap').read_bytes() == (tmp_path / 'b.mcap').read_bytes()
 
 
-def test_rclpy_reads_every_message(small_episode):
+@pytest.fixture
+def drawn_episode(tmp_path, fill, pixels):
+    """Return the path of the small episode with a robot drawn into its first picture."""
+    image, _, mask = pixels
+    points = np.where(mask[..., None], np.float32([0.1, -0.2, 0.75]), np.float32(np.nan))
+    path = tmp_path / 'drawn.mcap'
+    with EpisodeWriter(path) as writer:
+        fill(writer)
+        writer.add_rendered(START_NS - STEP_NS, 'eye_optical_frame', points,
+                            np.where(mask, 3, -1).astype(np.int16), image * mask[..., None])
+        writer.add_curation(START_NS - STEP_NS, '{"made": "by hand"}')
+    return path
+
+
+def test_a_drawn_robot_comes_back(drawn_episode, small_episode, pixels):
+    image, _, mask = pixels
+    episode = Episode.open(drawn_episode)
+    drawn, = episode.rendered
+    assert drawn.stamp_ns == episode.frames[0].stamp_ns and np.array_equal(drawn.mask, mask)
+    assert np.array_equal(drawn.link_id, np.where(mask, 3, -1))
+    assert np.array_equal(drawn.image, image * mask[..., None])
+    rays = episode.calibration.pinhole.rays()
+    assert np.array_equal(np.isfinite(drawn.pointmap[..., 2]), mask)
+    assert np.allclose(drawn.pointmap[mask], 0.75 * rays[mask])
+    assert episode.curation == '{"made": "by hand"}' and episode.cameras[1:] == ()
+    plain = Episode.open(small_episode)
+    assert len(plain.rendered) == 0 and plain.curation == ''
+
+
+def test_rclpy_reads_every_message(drawn_episode):
     serialization = pytest.importorskip('rclpy.serialization')
     import importlib
 
     from rosbags.rosbag2 import Reader
     seen = set()
-    with Reader(small_episode) as reader:
+    with Reader(drawn_episode) as reader:
         for connection, _, raw in reader.messages():
             package, _, name = connection.msgtype.split('/')
             try:
