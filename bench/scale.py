@@ -35,7 +35,8 @@ from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.nodes.run import keep_freed_memory
-from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier1Settings
+from kinema4d_ros.precheck import (CameraCheck, PrecheckSettings, RobotChecker,
+                                   Tier1Settings)
 from kinema4d_ros.robot import find_gripper, ForwardKinematics, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import JointTrajectory
@@ -209,7 +210,9 @@ def make_checker(robot: Robot, meshes, voxel: float = 0.005) -> RobotChecker:
     """Return what checks this robot, warmed up."""
     gripper = find_gripper(robot)
     checker = RobotChecker(robot, meshes, None if gripper is None else with_finger_boxes(
-        gripper, meshes), PrecheckSettings(tier1=Tier1Settings(voxel=voxel)))
+        gripper, meshes), PrecheckSettings(tier1=Tier1Settings(
+            # The arms that are put into a Panda's scene are not what its camera sees.
+            voxel=voxel, camera_check=CameraCheck.OFF)))
     checker.warm_up()
     return checker
 
