@@ -5,7 +5,7 @@ What trajectory_gate costs: a goal's and a cancel's way from client to controlle
 
 The gate is a process of its own in mode enforce, and hears joint states at 500 Hz meanwhile. Robot,
 controller, client, and a shadow_sim that says PASS at once, so that its time is not in the figures,
-are threads of this one. The limit for the cancel is 100 ms at the median of at least 20 tries.
+are threads of this one. The limit for the cancel is 100 ms at the median of at least 100 tries.
 """
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from kinema4d_ros.bridge.motion import (joint_state_message, trajectory_from_mes
 from kinema4d_ros.robot import Robot, trajectory_hash
 from kinema4d_ros.types import JointTrajectory
 
-TRIES, LIMIT = 20, 0.1      # at least; [s]
+TRIES, LIMIT = 100, 0.1     # at least; [s]
 JOINT_RATE = 500.0          # [Hz] of joint_states, which the gate watches beside
 PATIENCE = 60.0             # [s]
 CONTROLLER = '/bench_controller'

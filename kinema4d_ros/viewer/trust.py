@@ -12,12 +12,13 @@ from typing import Any, TYPE_CHECKING
 from kinema4d_ros.errors import LedgerError
 from kinema4d_ros.ledger.entry import LedgerEntry, Went
 from kinema4d_ros.ledger.file import Ledger
-from kinema4d_ros.ledger.summary import LedgerSummary, Tally
 from kinema4d_ros.viewer.markup import card, line, NEUTRAL, STATUS_COLORS
 from kinema4d_ros.types import Status
 
 if TYPE_CHECKING:
     import viser
+
+    from kinema4d_ros.ledger.summary import LedgerSummary, Tally
 
 _LISTED = 5        # motions that went otherwise, the newest first
 _CONFIDENT = 0.95  # share above which the lower end of the interval is green
@@ -67,6 +68,7 @@ class LedgerReader:
         try:
             with Ledger(self._path) as ledger:
                 entries = list(ledger.entries())
+                from kinema4d_ros.ledger.summary import LedgerSummary    # with the statistics
                 return trust_html(LedgerSummary.of(entries, ledger.dropped), entries)
         except LedgerError as error:
             return line(escape(str(error)))

@@ -100,3 +100,12 @@ def test_physics():
     rows = compared([ROOT / 'data' / 'episodes' / 'libero_object_0_0_success.mcap'], 1)
     are_good(rows)
     assert len(rows) == len(LIMITS) and all(row['usual_s'] > 0.0 for row in rows)
+
+
+def test_memory_of_a_process():
+    pytest.importorskip('rclpy')
+    from bench.idle import memory_of
+    from bench.proc import resident_mb
+    found = memory_of(os.getpid())
+    assert 0 < found['share_mb'] <= found['resident_mb'] and found['dev_shm_mb'] >= 0
+    assert found['resident_mb'] == pytest.approx(resident_mb(os.getpid()), rel=0.2)
