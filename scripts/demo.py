@@ -26,7 +26,8 @@ from kinema4d_ros.cli.ros import beside, stay_alone, use_large_messages  # noqa:
 
 DEFAULT_EPISODES = (
     'libero_object_0_0_success', 'libero_spatial_1_0_success', 'libero_object_0_0_missed_grasp',
-    'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table')
+    'libero_object_1_0_missed_place', 'libero_object_3_0_slip', 'libero_spatial_0_0_into_table',
+    'libero_object_5_0_push', 'libero_object_5_0_topple')
 #: what the viewer says where its page is
 ADDRESS = re.compile(r'open http\S+ in a browser')
 LEAD_IN = 0.5        # [s] the robot stands still, once shadow_sim is ready
@@ -39,7 +40,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__.split('\n\n')[0].strip(),
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('episodes', nargs='*', type=Path, metavar='EPISODE',
-                        help='episode files (.mcap); without any, six bundled ones')
+                        help='episode files (.mcap); without any, eight bundled ones')
     parser.add_argument('--all', action='store_true', help='every bundled episode')
     parser.add_argument('--out', type=Path, default=REPOSITORY / 'out' / 'demo',
                         help='folder for the results')
@@ -51,7 +52,7 @@ def arguments() -> argparse.Namespace:
 
 
 def bundled(everything: bool) -> list[Path]:
-    """Return the bundled episodes: all, or two successes and one failure of each kind."""
+    """Return the bundled episodes: all, or two successes and one of each other kind."""
     paths = sorted((REPOSITORY / 'data' / 'episodes').glob('*.mcap'))
     return [path for path in paths if everything or path.stem in DEFAULT_EPISODES]
 
@@ -115,12 +116,16 @@ def main() -> int:
 
     from kinema4d_ros.evaluation.report import write_report
     from kinema4d_ros.evaluation.report.depict import EpisodePredictor
+    from kinema4d_ros.world_model.physics import why_not_available
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     (options.out / 'log').mkdir(parents=True, exist_ok=True)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     subscriber = DemoSubscriber()
     rows, reports, baseline = [], [], EpisodePredictor('frozen', options.frames)
+    pusher = None      # shows beside the others what is pushed and tips over
+    if options.world_model != 'physics' and why_not_available() is None:
+        pusher = EpisodePredictor('physics', options.frames)
     try:
         with contextlib.ExitStack() as nodes:
             running = {}
@@ -149,7 +154,8 @@ def main() -> int:
                     if options.view:     # what really happens is worth seeing as well
                         watch(subscriber, both, lambda: player.poll() is not None, PATIENCE,
                               'the end of the episode')
-                row, report = write_results(path, subscriber.take(), options.out, baseline)
+                row, report = write_results(path, subscriber.take(), options.out, baseline,
+                                            pusher)
                 rows.append(row)
                 reports.append(report)
                 console.print(f'    {row.sentence}')

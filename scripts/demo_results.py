@@ -50,11 +50,14 @@ class Row:
 
 
 def write_results(path: Path, received: ReceivedRollout, out: Path,
-                  baseline: EpisodePredictor) -> tuple[Row, EpisodeReport]:
+                  baseline: EpisodePredictor, pusher: EpisodePredictor | None = None,
+                  ) -> tuple[Row, EpisodeReport]:
     """
     Write video, sheet, cloud and bag of one episode.
 
     :param baseline: predicts as many frames.
+    :param pusher: predicts as many, with dynamics, where the episode is of no task but shows what
+        becomes of a thing that is pushed.
     :return: its line of the table, and its part of the report.
     """
     episode = Episode.open(path)
@@ -71,8 +74,13 @@ def write_results(path: Path, received: ReceivedRollout, out: Path,
                               f'{episode.metadata.task_text}   {time:.1f} s')
         for image, real, time in zip(images, truth, times)), fps)
     chosen = np.linspace(0, len(times) - 1, SHEET_FRAMES).round().astype(int)
+    more: dict[str, list[PredictedFrame]] = {}
+    if pusher is not None and episode.metadata.success is None:
+        more[pusher.world_model] = pusher(episode)[1]
     pictures.write_png(out / f'{name}.png', pictures.sheet(
-        [('predicted', [images[i] for i in chosen]), ('real', [truth[i] for i in chosen])],
+        [('predicted', [images[i] for i in chosen]),
+         *((other, [future[i].image for i in chosen]) for other, future in more.items()),
+         ('real', [truth[i] for i in chosen])],
         times[chosen], f'{episode.metadata.task_text}  ({episode.metadata.kind})'))
     middle = int(chosen[len(chosen) // 2])
     pictures.write_cloud(out / f'{name}.ply', clouds[middle], images[middle])
@@ -97,7 +105,7 @@ def write_results(path: Path, received: ReceivedRollout, out: Path,
               for message, time, image, points in zip(messages, times.tolist(), images, clouds)]
     return row, depict(
         episode, verdict_from_message(verdict), robot,
-        {baseline.world_model: still, model: frames}, moving=True,
+        {baseline.world_model: still, model: frames, **more}, moving=True,
         foreseen=score.predicted_success,
         delays={'first frame': row.first, 'all frames': row.last})
 

@@ -77,8 +77,7 @@ def _ends(tale: Tale, geometric: Outcome, run: int = 0) -> tuple[MovedObject, ..
     """
     Return where the things that move end in one of the runs.
 
-    The simulation holds whatever both fingers press on, from above as well, so that what geometry
-    doubts is doubtful here too.
+    What geometry doubts of a grasp or a landing is doubtful here too.
     """
     ends = []
     for start, end, bottom in tale.ends(run):
