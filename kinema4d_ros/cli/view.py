@@ -105,7 +105,7 @@ def _run_live(options: argparse.Namespace) -> Exit:
     with contextlib.ExitStack() as others:
         if options.episode:
             path = find_episode(options.episode).absolute()
-            seen, played = _cameras(path, options.cameras)
+            seen, played = camera_parameters(path, options.cameras)
             ros.stay_alone()
             ros.use_large_messages()
             others.enter_context(ros.beside(
@@ -118,7 +118,7 @@ def _run_live(options: argparse.Namespace) -> Exit:
     return Exit.FAIL if code else Exit.PASS
 
 
-def _cameras(path: Path, chosen: Sequence[str] | None) -> tuple[list[str], list[str]]:
+def camera_parameters(path: Path, chosen: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """Return parameters of what looks and of the player; one camera needs none to look."""
     from kinema4d_ros.episodes import Episode
 

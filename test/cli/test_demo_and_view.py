@@ -16,6 +16,7 @@ from bags import copy_bag
 from kinema4d_ros.cli.browser import open_page, why_no_browser
 from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli.main import main
+from kinema4d_ros.cli.view import camera_parameters
 from kinema4d_ros.resources import share_dir
 
 EPISODES = share_dir() / 'data' / 'episodes'
@@ -32,6 +33,16 @@ def test_the_demo_plays_two_episodes_and_writes_one_page(tmp_path, capsys):
     assert str(page) in said
     text = page.read_text()
     assert GOOD in text and TABLE in text and 'data:video/mp4' in text
+
+
+@pytest.mark.parametrize('name, chosen, seen, played', [
+    (GOOD, None, [], []),
+    ('libero_object_6_0_success_wrist', None, ['cameras:=[camera,wrist]'],
+     ['cameras:=[camera,wrist]']),
+    ('libero_object_6_0_success_wrist', ('wrist',), [], ['cameras:=[wrist]'])])
+def test_the_live_page_has_the_cameras_of_the_episode(name, chosen, seen, played):
+    """One alone comes on the topics of a single camera."""
+    assert camera_parameters(EPISODES / f'{name}.mcap', chosen) == (seen, played)
 
 
 def test_the_demo_says_where_a_verdict_was_wrong(tmp_path, capsys):

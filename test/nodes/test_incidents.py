@@ -46,7 +46,7 @@ def test_a_push_into_the_table_is_a_contact_and_judged_again_from_its_packet(ros
 @pytest.fixture(scope='module')
 def shared_bench(module_ros_domain):
     """Start one node for the module, that remembers what it sees between the questions."""
-    with running(required_tiers=[0, 1], memory_rate=10.0) as bench:
+    with running(required_tiers=[0, 1], memory_rate=10.0, drift_period=0.2) as bench:
         yield bench
 
 
@@ -102,6 +102,20 @@ def test_a_packet_knows_what_the_camera_saw_before_the_robot_hid_it(bench, tmp_p
     forgetful = dataclasses.replace(
         packet, observation=packet.observation.with_view(background=None))
     assert replay(forgetful).verdict.status == Status.PASS
+
+
+def test_what_is_remembered_tells_how_the_camera_sees_the_robot(bench):
+    """On /diagnostics of the node: why a look cannot tell, as soon as it changes."""
+    def last_look():
+        told = bench.status('camera drift')
+        return told[2]['last look'] if told else ''
+
+    bench.graph.wait(lambda: last_look() not in ('', 'the camera has no depth'), 'a look')
+    bench.robot.depth_on = False
+    bench.graph.wait(lambda: last_look() == 'the camera has no depth', 'a look without depth')
+    bench.robot.depth_on = True
+    bench.robot.wait_shown()
+    bench.passes()                                    # and nothing waits for it
 
 
 def keeper():
