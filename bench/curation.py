@@ -62,7 +62,7 @@ def cost(sources: list[str], settings: CurationSettings, workers: int) -> None:
     """Print what recordings cost, the first of each process left out, which loads and compiles."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        result = curate(sources, Path(folder), settings, PoolSettings(workers))
+        result = curate(sources, Path(folder), settings, PoolSettings(workers, threads=1))
         wall = time.monotonic() - began
         records = sorted(read_jobs(folder, 'curation.jsonl'), key=lambda record: record.written)
         frames = sum(record.quality.frames for record in result.summary.records if record.quality)
@@ -87,7 +87,8 @@ def memory(copies: int) -> None:
         many.mkdir()
         for number in range(copies):
             (many / f'r{number:05d}.mcap').symlink_to(kept[number % len(kept)])
-        curate([many], Path(folder, 'out'), CurationSettings(frames=5), PoolSettings(1))
+        curate([many], Path(folder, 'out'), CurationSettings(frames=5),
+               PoolSettings(1, threads=1))
         records: list[JobRecord] = list(read_jobs(Path(folder, 'out'), 'curation.jsonl'))
     held = [record.memory for record in records]
     quarter = len(held) // 4

@@ -98,7 +98,9 @@ def run(options: argparse.Namespace) -> Exit:
         tuple(str(path.expanduser().absolute()) for path in options.package_path),
         str(options.extrinsics.expanduser().absolute()) if options.extrinsics else '')
     workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
-    pool = PoolSettings(0 if options.workers is None and options.ray else workers, options.ray)
+    # One thread each: recordings are many, and threads that wait for each other cost more.
+    pool = PoolSettings(0 if options.workers is None and options.ray else workers, options.ray,
+                        threads=1)
     show.say_first_run()
     try:
         with ended_by_sigterm(), shown_progress('curate', 'recordings') as report:
