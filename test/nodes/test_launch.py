@@ -114,18 +114,16 @@ def test_every_parameter_that_is_set_exists_and_every_node_ends_with_its_launche
 def test_what_the_arguments_do(packages):
     plain = one('shadow_sim')
     assert plain.parameters['world_model'] == TABLE.validate({})['world_model']
-    assert plain.parameters['autostart'] is True and plain.command[1:4] == [
-        '--ros-args', '--log-level', 'info']
-    assert plain.environment['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('config/fastdds.xml')
+    assert plain.parameters['autostart'] is True
+    assert plain.command[1:4] == ['--ros-args', '--log-level', 'info']
+    assert plain.environment[profile := 'FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('/fastdds.xml')
     assert plain.remappings == {'__ns': '/', '/tf': 'tf', '/tf_static': 'tf_static'}
-    gate = one('trajectory_gate', controller='/arm')
-    assert gate.environment['FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('config/fastdds_small.xml')
+    assert one('trajectory_gate', controller='/a').environment[profile].endswith('_small.xml')
     own = one('shadow_sim', device='cpu', autostart='false', namespace='cell/left',
               large_messages='false', camera_file=str(ROOT / 'config' / 'camera.yaml'))
     assert own.parameters['device'] == 'cpu' and own.parameters['autostart'] is False
     assert len(own.parameters['extrinsics']) == 7 and own.remappings['__ns'] == '/cell/left'
-    assert own.environment.get('FASTRTPS_DEFAULT_PROFILES_FILE') \
-        == os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE')
+    assert own.environment.get(profile) == os.environ.get(profile)
     rviz = one('rviz2', namespace='cell')
     assert rviz.remappings['/predicted/points'] == 'predicted/points'
     assert one('recorder', record='true', recording='2026').parameters['output'] == '2026'

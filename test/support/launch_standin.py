@@ -172,7 +172,9 @@ class Node(Action):
         for pair in [*context.remappings, *self.settings.get('remappings', ())]:
             command += ['-r', ':='.join(pair)]
         context.commands.append(command)
-        context.environments.append(dict(context.environment))
+        context.environments.append(context.environment | {
+            key: text_of(value, context)
+            for key, value in self.settings.get('additional_env', {}).items()})
 
     @staticmethod
     def _written(given: dict, context: LaunchContext) -> Path:
