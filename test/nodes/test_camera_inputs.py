@@ -176,5 +176,5 @@ def test_each_of_several_cameras_has_topics_of_what_it_would_see():
     assert topics(['camera']) == topics(['eye']) == TOPICS
     more = set(topics(CAMERAS)) - set(TOPICS)
     assert {'predicted/wrist/image', 'predicted/front/points', 'predicted/wrist/camera_info',
-            'robot/wrist/mask'} <= more
-    assert not [topic for topic in more if 'frame' in topic or 'joint_states' in topic]
+            'predicted/wrist/frame', 'robot/wrist/mask'} <= more
+    assert not [topic for topic in more if 'joint_states' in topic]

@@ -57,7 +57,8 @@ def test_topics_of_a_camera_stand_for_those_of_each():
             'topics'], ['front', 'wrist'])
     assert list(both) == [
         'joint_states', 'front/image_raw/compressed', 'wrist/image_raw/compressed',
-        'predicted/image', 'predicted/front/image', 'predicted/wrist/image', 'predicted/frame']
+        'predicted/image', 'predicted/front/image', 'predicted/wrist/image', 'predicted/frame',
+        'predicted/front/frame', 'predicted/wrist/frame']
     with pytest.raises(ConfigurationError, match='name each camera once'):
         TABLE.validate({'cameras': ['a', 'a']})
 
