@@ -57,21 +57,20 @@ class JointStateReader:
             return _read_slowly(raw)
         known = self.key(raw)
         if known is None:
-            at = _after_string(raw, _HEADER + 8)
+            _, at = text(raw, _HEADER + 8)
             count, at = _count(raw, at)
             names = []
             for _ in range(count):
-                end = _after_string(raw, at)
-                at = _aligned(at, 4)
-                names.append(raw[at + 4:end - 1].decode())
-                at = end
+                name, at = text(raw, at)
+                names.append(name)
             known = raw[_HEADER + 8:at]
             if len(self._known) > 64:
                 self._known.clear()
             self._known[known] = tuple(names)
         seconds, nanoseconds = struct.unpack_from('<iI', raw, _HEADER)
         positions, at = _numbers(raw, _HEADER + 8 + len(known))
-        velocities, _ = _numbers(raw, at)
+        velocities, at = _numbers(raw, at)
+        _numbers(raw, at)       # of efforts nothing is read, but that they are there
         return JointNumbers(seconds * 1_000_000_000 + nanoseconds, self._known[known], positions,
                             velocities)
 
@@ -126,33 +125,40 @@ def _read_slowly(raw: bytes) -> JointNumbers:
                         np.array(message.position), np.array(message.velocity))
 
 
-def _aligned(at: int, size: int) -> int:
+def aligned(at: int, size: int) -> int:
+    """Return where a value of a size is that follows at a place."""
     return at + (_HEADER - at) % size
 
 
+def text(raw: bytes, at: int) -> tuple[str, int]:
+    """
+    Return the text at a place, and where it ends.
+
+    :raises ValueError, struct.error: there is none, or one that rclpy may read otherwise.
+    """
+    at = aligned(at, 4)
+    length: int = struct.unpack_from('<I', raw, at)[0]
+    end = at + 4 + length
+    found = raw[at + 4:end]
+    if not length or len(found) < length or found.find(0) != length - 1:
+        raise ValueError('a text that does not end where it should')
+    return found[:-1].decode(), end
+
+
 def _count(raw: bytes, at: int) -> tuple[int, int]:
-    at = _aligned(at, 4)
+    at = aligned(at, 4)
     count: int = struct.unpack_from('<I', raw, at)[0]
     if count > _MOST:
         raise ValueError(f'{count} names')
     return count, at + 4
 
 
-def _after_string(raw: bytes, at: int) -> int:
-    at = _aligned(at, 4)
-    length: int = struct.unpack_from('<I', raw, at)[0]
-    end = at + 4 + length
-    if not length or end > len(raw):
-        raise ValueError('a text that does not end')
-    return end
-
-
 def _numbers(raw: bytes, at: int) -> tuple[np.ndarray, int]:
     """Return a sequence of float64, and where it ends."""
-    at = _aligned(at, 4)
+    at = aligned(at, 4)
     count: int = struct.unpack_from('<I', raw, at)[0]
     at += 4
     if not count:
         return np.empty(0), at
-    at = _aligned(at, 8)
+    at = aligned(at, 8)
     return np.frombuffer(raw, '<f8', count, at), at + 8 * count

@@ -83,6 +83,7 @@ class DirectActionClient(ActionClient):
         for future in self._futures:
             future._set_executor(None)
         await super().execute(taken_data)
+        self._goal_handles.clear()      # whose statuses are told; or each stays there for ever
 
 
 @functools.cache

@@ -8,13 +8,14 @@ holds the GIL meanwhile; what tells publishers apart, stamp and frame, are its f
 """
 from __future__ import annotations
 
+import functools
 import struct
 from typing import Any, NamedTuple
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from kinema4d_ros.bridge.motion import stamp_ns
-from kinema4d_ros.bridge.quick_messages import deserialized
+from kinema4d_ros.bridge.quick_messages import aligned, deserialized, text
 
 #: what cameras send: kept as it came
 SERIALIZED = (Image, CompressedImage, CameraInfo)
@@ -80,7 +81,7 @@ class SerializedMessage:
             if raw[:2] != _LITTLE:
                 raise ValueError('no plain little-endian CDR')
             seconds, nanoseconds = struct.unpack_from('<iI', raw, _HEADER)
-            self.frame_id, self._at = _text(raw, _TEXT)
+            self.frame_id, self._at = text(raw, _TEXT)
             self.stamp_ns: int = seconds * 1_000_000_000 + nanoseconds
         except (ValueError, struct.error):
             header = deserialized(raw, kind).header
@@ -88,9 +89,10 @@ class SerializedMessage:
 
     @property
     def likeness(self) -> tuple[Any, ...]:
-        """What is typical of its publisher's messages, the frame first."""
+        """What is typical of its publisher's messages, the frame first; raises as `message`."""
         if self._kind is CameraInfo:
-            return self.frame_id, self.raw[_TEXT:]
+            return self.frame_id, *_calibration(
+                self.raw[:_HEADER] + bytes(_TEXT - _HEADER) + self.raw[_TEXT:])
         return (self.frame_id,)
 
     @property
@@ -104,10 +106,10 @@ class SerializedMessage:
         return deserialized(self.raw, self._kind)
 
     def _image(self) -> RawImage:
-        at = _aligned(self._at, 4)
+        at = aligned(self._at, 4)
         height, width = struct.unpack_from('<II', self.raw, at)
-        encoding, at = _text(self.raw, at + 8)
-        is_bigendian, at = self.raw[at], _aligned(at + 1, 4)
+        encoding, at = text(self.raw, at + 8)
+        is_bigendian, at = struct.unpack_from('B', self.raw, at)[0], aligned(at + 1, 4)
         step, count = struct.unpack_from('<II', self.raw, at)
         data = memoryview(self.raw)[at + 8:at + 8 + count]
         if len(data) != count:
@@ -116,15 +118,14 @@ class SerializedMessage:
                         step, data)
 
 
-def _aligned(at: int, size: int) -> int:
-    return at + (_HEADER - at) % size
+@functools.lru_cache(maxsize=64)
+def _calibration(raw: bytes) -> tuple[bytes | str, ...]:
+    """
+    Return what is in a serialised CameraInfo but its header.
 
-
-def _text(raw: bytes, at: int) -> tuple[str, int]:
-    """Return the text at a place, and where it ends."""
-    at = _aligned(at, 4)
-    length: int = struct.unpack_from('<I', raw, at)[0]
-    end = at + 4 + length
-    if not length or end > len(raw):
-        raise ValueError('a text that does not end')
-    return raw[at + 4:end - 1].decode(), end
+    Its bytes themselves will not do: those between the values are whatever was in the memory.
+    """
+    message = deserialized(raw, CameraInfo)
+    values = (getattr(message, name) for name in CameraInfo.get_fields_and_field_types()
+              if name != 'header')
+    return tuple(value.tobytes() if hasattr(value, 'tobytes') else repr(value) for value in values)

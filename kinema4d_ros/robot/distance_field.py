@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -214,7 +215,7 @@ def _field(mesh: LinkMesh, spacing: float, reach: float,
     try:
         with np.load(path) as kept:
             return kept['grid'], kept['low'], np.float32(kept['spacing'])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass      # not there yet, or damaged: computed below, which replaces it
     low = mesh.vertices.min(0) - reach
     size = mesh.vertices.max(0) + reach - low

@@ -108,6 +108,9 @@ class WorkerProcess:
                 [sys.executable, '-m', 'kinema4d_ros.worker.main', *map(str, fds)],
                 pass_fds=fds, stdin=subprocess.DEVNULL, process_group=0,
                 env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)})
+        except OSError:      # as where memory is short: it is tried again and again
+            self._messages.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()

@@ -8,11 +8,11 @@ import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
-from kinema4d_ros.bridge.motion import joint_states
+from kinema4d_ros.bridge.motion import joint_states, stamp_ns
 from kinema4d_ros.bridge.quick_messages import JointStateReader, read_float64_array
 from kinema4d_ros.errors import ObservationError
 
@@ -84,3 +84,27 @@ def test_states_that_do_not_match_are_refused_as_ever():
         JointStateReader().states(serialize_message(message))
     with pytest.raises(ObservationError, match='5 bytes that are no JointState'):
         JointStateReader().states(b'hello')
+
+
+@settings(max_examples=200, deadline=None)
+@given(NAMES, st.booleans(), st.booleans(), st.integers(0, 99), st.integers(4, 499),
+       st.sampled_from([None, 0, 1, 2, 5, 9, 0xff]))
+def test_damaged_states_are_those_that_rclpy_reads_or_are_refused(names, moves, pushes, cut, at,
+                                                                  byte):
+    values = [0.5] * len(names)
+    raw = bytearray(serialize_message(JointState(
+        name=names, position=values, velocity=values if moves else [],
+        effort=values if pushes else [])))
+    reader = JointStateReader()
+    reader.states(bytes(raw))
+    if byte is not None:
+        raw[4 + at % (len(raw) - 4)] = byte
+    raw = bytes(raw[:max(len(raw) - cut, 0)] if byte is None else raw)
+    try:
+        message = deserialize_message(raw, JointState)
+        expected = stamp_ns(message.header.stamp), joint_states(message)
+    except Exception:      # of several kinds
+        with pytest.raises(ObservationError):
+            reader.states(raw)
+    else:
+        assert repr(reader.states(raw)) == repr(expected)     # NaN and all

@@ -143,4 +143,5 @@ def test_a_direct_client_calls_back_in_its_group_and_reads_no_status(module_ros_
         assert {handle.status for handle in handles} == {GoalStatus.STATUS_UNKNOWN}
         server.destroy(), client.destroy()
         executor.shutdown()
+        assert not client._goal_handles      # which would grow with each goal
         node.destroy_node()

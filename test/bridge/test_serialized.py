@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -61,6 +61,49 @@ def test_calibrations_are_told_apart_by_all_that_is_in_them_but_their_stamp():
     assert likeness(1) == likeness(2) and likeness(1)[0] == 'camera'
     assert likeness() != likeness(d=[0.1])
     assert likeness() != likeness(binning_x=2)
+
+
+def test_what_lies_between_the_values_tells_no_calibrations_apart():
+    """Serialising leaves there whatever was in the memory."""
+    raw = bytearray(serialize_message(CameraInfo(header=header(frame='eye'), width=640)))
+    assert raw[16:20] == b'eye\0' and raw[28:33] == b'\1\0\0\0\0'     # the model, without a letter
+    raw[33:36] = b'abc'
+    one = SerializedMessage(CameraInfo, bytes(raw))
+    raw[33:36] = b'xyz'
+    assert one.likeness == SerializedMessage(CameraInfo, bytes(raw)).likeness
+
+
+def test_a_calibration_that_is_none_is_refused():
+    raw = serialize_message(CameraInfo(header=header(), width=640))
+    with pytest.raises(ObservationError, match='bytes that are no CameraInfo'):
+        _ = SerializedMessage(CameraInfo, raw[:-40]).likeness
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([Image, CameraInfo, CompressedImage]), FRAMES, st.text('abc', max_size=5),
+       st.integers(0, 499), st.integers(4, 499), st.sampled_from([None, 0, 1, 2, 5, 9, 0xff]))
+def test_what_is_damaged_is_read_as_rclpy_reads_it_or_refused(kind, frame, encoding, cut, at, byte):
+    message = kind(header=header(7, frame))
+    if kind is Image:
+        message.encoding, message.width = encoding, 3
+        message.data.frombytes(b'abcde')
+    raw = bytearray(serialize_message(message))
+    if byte is not None:
+        raw[4 + at % (len(raw) - 4)] = byte
+    raw = bytes(raw[:max(len(raw) - cut, 0)] if byte is None else raw)
+    try:
+        expected = deserialize_message(raw, kind)
+    except Exception:      # of several kinds
+        with pytest.raises(ObservationError):
+            _ = SerializedMessage(kind, raw).message
+        return
+    held = SerializedMessage(kind, raw)
+    assert (held.stamp_ns, held.frame_id) == (
+        stamp_ns(expected.header.stamp), expected.header.frame_id)
+    if kind is Image:
+        for name in 'height', 'width', 'encoding', 'is_bigendian', 'step':
+            assert getattr(held.message, name) == getattr(expected, name)
+        assert bytes(held.message.data) == bytes(expected.data)
 
 
 def test_what_is_cut_short_or_in_another_encoding_is_left_to_rclpy():

@@ -15,6 +15,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
+from kinema4d_ros.bridge import subscription_thread
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
@@ -184,6 +185,33 @@ def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monke
     later = received_module.time.monotonic() + received_module.RECENT
     monkeypatch.setattr(received_module.time, 'monotonic', lambda: later)
     assert desk.status('joint_states').problem is None
+
+
+def test_a_calibration_that_cannot_be_read_is_refused_when_it_comes(desk):
+    raw = serialize_message(camera_info_message(desk.camera, desk.header(INFO)))
+    desk.inputs._received.subscriptions[INFO].callback(raw[:-40], {})
+    assert 'bytes that are no CameraInfo' in desk.status(INFO).problem
+    assert (desk.status(INFO).received, desk.status(INFO).refused) == (1, 1)
+    desk.show()
+    desk.look()
+
+
+def test_closing_does_not_wait_for_a_callback_that_hangs(node, monkeypatch, capfd):
+    monkeypatch.setattr(subscription_thread, 'END_TIMEOUT', 0.1)
+    received, began, go_on = received_module.Received(node), threading.Event(), threading.Event()
+    received.listen('hangs', Header, lambda _: (began.set(), go_on.wait(LIMIT)), 5)
+    publisher = node.create_publisher(Header, 'hangs', 5)
+    closing = threading.Thread(target=received.close)
+    try:
+        while not began.wait(0.05):
+            publisher.publish(Header())
+        closing.start()
+        closing.join(LIMIT / 2)
+        assert not closing.is_alive()
+    finally:
+        go_on.set()
+        closing.join()
+    assert 'is left behind' in capfd.readouterr().err
 
 
 def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_domain):

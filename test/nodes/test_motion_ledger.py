@@ -100,8 +100,8 @@ def test_a_motion_that_went_as_predicted_is_entered(cell):
 
 
 def test_what_appears_in_the_scene_is_told(cell):
-    count = len(cell.entries)
-    handle, since = cell.gate.send(swing(0.3)), 0
+    count, since = len(cell.entries), len(cell.gate.decisions)
+    handle = cell.gate.send(swing(0.3))
     cell.gate.decided('forward', since)
     depth = cell.camera.depth.copy()
     depth[:16, :16] = 1.2

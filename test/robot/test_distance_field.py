@@ -116,3 +116,17 @@ def test_cubes_hold_every_point_once_and_find_those_in_a_box(seed):
     high = low + 0.2
     np.testing.assert_array_equal(cubes.within(low, high), np.flatnonzero(
         ((points >= low) & (points <= high)).all(axis=1)))
+
+
+@pytest.mark.parametrize('damage', [
+    lambda data: b'', lambda data: data[:len(data) // 2], lambda data: b'rubbish',
+    lambda data: data[:300] + bytes(200) + data[500:]])
+def test_a_damaged_cache_file_is_made_anew(tmp_path, damage):
+    """Or no process would come up until somebody removes it."""
+    meshes = {'box': link(trimesh.creation.box((0.05, 0.05, 0.05)))}
+    DistanceFields(meshes, spacing=0.02, cache_dir=tmp_path)
+    entry, = tmp_path.iterdir()
+    whole = entry.read_bytes()
+    entry.write_bytes(damage(whole))
+    DistanceFields(meshes, spacing=0.02, cache_dir=tmp_path)
+    assert len(entry.read_bytes()) == len(whole)

@@ -109,6 +109,8 @@ class Inputs:
 
     def clear(self) -> None:
         """Forget what was received: the clock jumped back."""
+        self._received.catch_up()      # what waits is of the old time line
+        self._joints.catch_up()
         kept = [*(camera.info for camera in self.cameras),
                 *(source.buffer for source in self.sources)]     # which know what to keep
         for buffer in self._received.buffers.values():

@@ -99,12 +99,13 @@ class Received:
             arrival = time.monotonic()
             try:
                 message = SerializedMessage(kind, taken) if is_raw else PlainMessage(taken)
+                alike = message.likeness
             except Kinema4DError as error:
                 buffer.refuse()
                 self.note_problem(topic, str(error))
                 return
             stamp = message.stamp_ns
-            sources.of(message.likeness, sequence_number(info), arrival).held.append(stamp)
+            sources.of(alike, sequence_number(info), arrival).held.append(stamp)
             if buffer.put(stamp, message, arrival, self.node.get_clock().now().nanoseconds):
                 self.note_problem(topic, 'the stamps jumped back; what came before is forgotten')
                 on_jump()
@@ -149,8 +150,9 @@ class Received:
     def close(self) -> None:
         """Unsubscribe."""
         self._thread.close()
-        for topic in tuple(self.subscriptions):
-            self.drop(topic)
+        for subscription in self.subscriptions.values():
+            self.node.destroy_subscription(subscription)
+        self.subscriptions.clear()
 
     # ------------------------------------------------------------------ what is wrong
 
