@@ -53,8 +53,8 @@ def test_episodes_of_like_names_in_several_folders(tmp_path):
     for folder in ('a', 'b'):
         write_video(tmp_path / 'videos' / folder / '0.mp4', pictures(4))
     assert list(open_source(tmp_path / 'videos').episode_names()) == ['a_0', 'b_0']
-    for version in ('1.0.0', '1.1.0'):
-        made.rlds(tmp_path / 'rlds' / version, [made.droid_steps(8)])
+    for folder in ('droid/1.0.0', 'other/1.0.0'):      # of two versions the newest is read
+        made.rlds(tmp_path / 'rlds' / folder, [made.droid_steps(8)])
     source = open_source(tmp_path / 'rlds', rate=15.0)
     assert len(source.episode_names()) == 2
     assert all(source.read(name).columns for name in source.episode_names())
