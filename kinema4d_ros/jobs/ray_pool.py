@@ -31,7 +31,7 @@ class RayWorker:
         self._worker = JobWorker(pickle.loads(work))
 
     def ask(self, question: bytes) -> bytes:
-        """TryAnswer a question about the work."""
+        """Answer a question about the work."""
         return packed(TryAnswer(self._worker.ask(*pickle.loads(question))))
 
     def do(self, item: bytes) -> bytes:

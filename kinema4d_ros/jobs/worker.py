@@ -79,7 +79,7 @@ class JobWorker:
         except Exception as error:      # of work of anybody's
             failure = failure_of(error)
         return TryAnswer(value, failure, time.perf_counter() - began,
-                      time.process_time() - began_cpu, memory())
+                         time.process_time() - began_cpu, memory())
 
 
 def failure_of(error: Exception) -> JobFailure:
