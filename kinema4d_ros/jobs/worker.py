@@ -84,9 +84,10 @@ class JobWorker:
 
 def failure_of(error: Exception) -> JobFailure:
     """Return an exception as what is kept of it; errors of this package are sentences."""
-    why = str(error) if isinstance(error, Kinema4DError) else f'{type(error).__name__}: {error}'
+    kind, why = (FailureKind.REFUSED, str(error)) if isinstance(error, Kinema4DError) else (
+        FailureKind.EXCEPTION, f'{type(error).__name__}: {error}')
     trace = ''.join(traceback.format_exception(error))
-    return JobFailure(FailureKind.EXCEPTION, why, trace[-_MOST_TRACE:])
+    return JobFailure(kind, why, trace[-_MOST_TRACE:])
 
 
 def memory() -> float:

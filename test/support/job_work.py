@@ -66,6 +66,17 @@ def leaves_a_fork(item):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def dies_after_a_clip(item):
+    """Curate a recording up to a part of its clips."""
+    folder = Path(item.out) / 'episodes'
+    (folder / f'{item.name}_000.mcap').touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def has_no_memory(item):
+    raise MemoryError
+
+
 class Shared:
     """Work that opens something once, and closes it."""
 
