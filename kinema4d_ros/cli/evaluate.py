@@ -86,6 +86,8 @@ def run(options: argparse.Namespace) -> Exit:
             out.print(Markdown(markdown('All', sections['all'])))
         for line in missed:
             out.print(f'goal missed: {line}', style='red', markup=False)
+    if broken:
+        return Exit.FAIL
     if not rows:
         return Exit.USAGE
-    return Exit.FAIL if broken or options.strict and missed else Exit.PASS
+    return Exit.FAIL if options.strict and missed else Exit.PASS
