@@ -143,6 +143,11 @@ class RayPool:
                         yield task.result(FailureKind.KILLED, f'its process ended {task.tries} '
                                                               f'times: {type(error).__name__}')
                     continue
+                except Exception as error:      # of a class of anybody's
+                    ray.kill(actor.handle)
+                    yield task.result(FailureKind.EXCEPTION, 'its answer cannot be read: '
+                                      f'{type(error).__name__}: {error}')
+                    continue
                 actor.done += 1
                 if actor.done == settings.recycle:
                     ray.kill(actor.handle)

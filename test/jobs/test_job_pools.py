@@ -120,8 +120,9 @@ def test_an_answer_that_cannot_be_sent_is_a_failure():
     assert failure.kind is FailureKind.EXCEPTION and 'pickle' in failure.why
 
 
-def test_an_answer_that_cannot_be_read_is_a_failure_and_the_others_go_on():
-    found = results(job_work.unreadable, ['x', 'fine'], PoolSettings(workers=1))
+@pytest.mark.parametrize('settings', [APART, RAY], indirect=True)
+def test_an_answer_that_cannot_be_read_is_a_failure_and_the_others_go_on(settings):
+    found = results(job_work.unreadable, ['x', 'fine'], settings)
     assert found['0'].failure.kind is FailureKind.EXCEPTION
     assert found['0'].failure.why.startswith('its answer cannot be read: ValueError: ')
     assert found['1'].answer == 'fine'
