@@ -117,7 +117,8 @@ def main() -> None:
         form=options.to, depth_model=options.depth_model, extrinsics=options.extrinsics,
         package_paths=tuple(options.package_path))
     if options.any_depth:
-        settings = dataclasses.replace(settings, residual=100.0, relative_residual=1.0)
+        settings = dataclasses.replace(settings, residual=100.0, relative_residual=1.0,
+                                       scale_sigma=float('inf'))
     cost(options.sources, settings, options.workers)
 
 

@@ -13,7 +13,8 @@ report.html shows it all on one page, with what the world models predict; report
 figures. Each answer is kept in FOLDER/jobs/ and used again as long as code and recording are the
 same: stopped by Ctrl-C or anything else, the same command goes on from there. Latencies are those
 of as many processes at once as --workers says; `make bench` measures one alone. Exit status 1 when
-a stage gave no answer, or a goal is missed (--strict).
+a stage gave no answer, or a goal is missed (--strict); a recording that cannot be judged, such as
+one of which nobody knows how it ended, is only named.
 """
 from __future__ import annotations
 

@@ -94,9 +94,9 @@ def run(options: argparse.Namespace) -> Exit:
         options.to, options.frames, options.stride, options.overlap, options.camera,
         str(options.depth_model.expanduser().absolute()) if options.depth_model else '',
         options.depth_backend, options.depth_quantity, options.residual,
-        options.relative_residual, options.robot_share, options.robot_seen,
-        tuple(str(path.expanduser().absolute()) for path in options.package_path),
-        str(options.extrinsics.expanduser().absolute()) if options.extrinsics else '')
+        options.relative_residual, robot_share=options.robot_share, robot_seen=options.robot_seen,
+        package_paths=tuple(str(path.expanduser().absolute()) for path in options.package_path),
+        extrinsics=str(options.extrinsics.expanduser().absolute()) if options.extrinsics else '')
     workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
     # One thread each: recordings are many, and threads that wait for each other cost more.
     pool = PoolSettings(0 if options.workers is None and options.ray else workers, options.ray,

@@ -13,7 +13,7 @@ HELP = 'judge recorded episodes and compare with what their execution did'
 EPILOG = """\
 An episode says how it ended (see data/README.md); a recording of a live robot does not, and is
 left out. `make evaluate` writes a report for people besides, with predictions, and goes on where it
-was stopped.
+was stopped. Exit code 1 where judging an episode failed otherwise, such as by a killed process.
 
 examples:
   kinema4d evaluate data/episodes
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> Exit:
     from kinema4d_ros.errors import EpisodeError
     from kinema4d_ros.evaluation.prechecks import PrecheckRow
     from kinema4d_ros.evaluation.stages import precheck
-    from kinema4d_ros.jobs import Job, open_pool, PoolSettings
+    from kinema4d_ros.jobs import FailureKind, Job, open_pool, PoolSettings
     from kinema4d_ros.resources import share_dir
     from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize
 
@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> Exit:
                            f'folder of episodes, such as {share_dir() / "data" / "episodes"}')
     found: dict[str, PrecheckRow] = {}
     unread: list[str] = []
+    broken = 0      # of these, not because of what the episode is
     out = show.console()
     settings = PoolSettings(min(options.workers, len(paths)), options.ray)
     with show.progress('evaluate') as report, open_pool(precheck, settings) as pool:
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> Exit:
             report(name, number, len(paths))
             if result.failure is not None:
                 unread.append(f'{name}: {result.failure.why}')
+                broken += result.failure.kind is not FailureKind.REFUSED
                 continue
             row = found[result.job.key] = result.answer
             if not options.json:
@@ -84,6 +86,8 @@ def run(options: argparse.Namespace) -> Exit:
             out.print(Markdown(markdown('All', sections['all'])))
         for line in missed:
             out.print(f'goal missed: {line}', style='red', markup=False)
+    if broken:
+        return Exit.FAIL
     if not rows:
         return Exit.USAGE
     return Exit.FAIL if options.strict and missed else Exit.PASS

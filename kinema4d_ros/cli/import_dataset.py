@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kinema4d_ros.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from kinema4d_ros.datasets import ImportReport
+    from kinema4d_ros.datasets import ImportReport, KnownCamera
     from kinema4d_ros.datasets.report import ImportedEpisode
 
 HELP = 'make episodes of a data set: LeRobot, RLDS, DROID, bags'
@@ -93,8 +93,12 @@ def run(options: argparse.Namespace) -> Exit:
         raise ConfigurationError('--report prints for people; leave it out with --json')
     motion = MotionSettings(options.units, options.flip_gripper, (options.residual, 0.05),
                             frozenset(options.allow), options.from_tip)
-    given = {name: load_extrinsics(path) for name, path in
-             map(named_file, options.extrinsics)}
+    given: dict[str, KnownCamera] = {}
+    for name, path in map(named_file, options.extrinsics):
+        if name in given:
+            raise ConfigurationError(f'two --extrinsics are of {name or "the first camera"}; give '
+                                     'one each, as NAME=FILE')
+        given[name] = load_extrinsics(path)
     settings = ImportSettings(
         options.robot, options.urdf, tuple(options.package_path), options.episodes,
         episode=EpisodeSettings(options.camera, motion, given.pop('', None), given,

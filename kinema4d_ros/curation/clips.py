@@ -35,6 +35,11 @@ def cut(count: int, settings: CurationSettings) -> list[np.ndarray]:
     return [start + np.arange(0, span, settings.stride) for start in starts]
 
 
+def printable(text: str) -> str:
+    """Return a text without what names of files may have and no encoding of text."""
+    return text.encode('utf-8', 'replace').decode()
+
+
 class ClipWriter:
     """Writes the clips of one recording."""
 
@@ -72,8 +77,8 @@ class ClipWriter:
                 episode.metadata, carried_object=None, goal_object=None, goal={}, objects={},
                 events=(), outcome=None, cameras=(), unplaced=(), camera_known=True,
                 depth_origin=self._origin,
-                source=f'{episode.metadata.source}, {episode.path.name}, frames {chosen[0]} to '
-                       f'{chosen[-1]}',
+                source=printable(f'{episode.metadata.source}, {episode.path.name}, frames '
+                                 f'{chosen[0]} to {chosen[-1]}'),
                 trajectory_note='the joints as they moved, in a part of the recording'))
             writer.add_camera_info(_START_NS, camera_frame, frames.pinhole)
             writer.add_robot_description(_START_NS, urdf)

@@ -3,6 +3,7 @@
 """Many recordings made into 4D episodes: what is done stays, what is bad is set apart."""
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinema4d_ros.curation.depth_backend import load_backend
-from kinema4d_ros.curation.folder import CurationFolder, LOG, record_of
+from kinema4d_ros.curation.folder import CurationFolder, LOCK, LOG, record_of
 from kinema4d_ros.curation.index_page import write_index
 from kinema4d_ros.curation.one_episode import CurationItem, EPISODES, LAYOUT, one_episode
 from kinema4d_ros.curation.robo4d_form import write_lists
@@ -20,8 +21,9 @@ from kinema4d_ros.datasets import load_extrinsics
 from kinema4d_ros.datasets.lerobot_writer import write_lerobot
 from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import DatasetError, JobError
-from kinema4d_ros.jobs import (FailureKind, Job, JobProgress, lineage_of, open_pool, PoolSettings,
+from kinema4d_ros.jobs import (FailureKind, Job, JobProgress, LineFile, lineage_of, PoolSettings,
                                run_jobs)
+from kinema4d_ros.serialization import write_whole
 
 CurationReport = Callable[[JobProgress, CurationSummary], None]
 
@@ -60,7 +62,19 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
         load_extrinsics(Path(settings.extrinsics))      # says what is wrong before all begins
     paths = named(sources)
     folder = CurationFolder(out, settings, model)
-    _clean(folder, paths, settings, model, pool)
+    try:
+        lock = LineFile(out / LOCK)      # from before the first clip is removed to the last list
+    except JobError as error:
+        raise DatasetError(f'{out} is being written by another run, or cannot be written: {error}'
+                           ) from error
+    with lock:
+        return _curate(folder, paths, settings, model, pool, report)
+
+
+def _curate(folder: CurationFolder, paths: Mapping[str, Path], settings: CurationSettings,
+            model: str, pool: PoolSettings, report: CurationReport) -> CurationResult:
+    """Do as `curate`, alone in the folder."""
+    out, lost = folder.path, _clean(folder, paths, settings, model)
     summary, progress = CurationSummary(), JobProgress()
 
     def told(so_far: JobProgress) -> None:
@@ -70,15 +84,17 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
 
     try:
         for job in run_jobs(_jobs(paths, out, settings, model), one_episode, out, settings=pool,
-                            retry=True, total=len(paths), name=LOG, progress=told):
-            if job.failure is not None and job.failure.kind is FailureKind.EXCEPTION:
-                raise DatasetError(job.failure.why + _GO_ON)      # UnwritableError, nothing else
+                            retry=True, total=len(paths), name=LOG, again=lost, progress=told):
+            if job.failure is not None:
+                folder.forget_clips_of(job.key)
+                if job.failure.kind is FailureKind.REFUSED:      # UnwritableError, nothing else
+                    raise DatasetError(job.failure.why + _GO_ON)
             record = record_of(job, paths[job.key])
             folder.set_apart(record)
             summary.add(record, job.cpu_seconds)
         index = out / 'index.html'
         write_index(index, summary, settings)
-        _write_form(out, settings, summary, progress.done > progress.kept)
+        _write_form(out, settings, summary)
     except (JobError, OSError) as error:
         raise DatasetError(f'{out}: {error}{_GO_ON}') from error
     return CurationResult(summary, progress.done - progress.kept, progress.seconds, index)
@@ -100,37 +116,49 @@ def _jobs(paths: Mapping[str, Path], out: Path, settings: CurationSettings, mode
 
 
 def _clean(folder: CurationFolder, paths: Mapping[str, Path], settings: CurationSettings,
-           model: str, pool: PoolSettings) -> None:
+           model: str) -> set[str]:
     """
-    Remove clips of another lineage, and make those anew that somebody has removed.
+    Remove clips of another lineage; return the recordings whose clips are not those of a record.
 
-    The records of the latter are as they would be again.
+    The newest record of a recording says whose clips are there: one whose lineage was the last but
+    one, and is again the wanted one, has a record and no clips.
+
+    :raises DatasetError: another recording has the name and the clips of one.
     """
+    folder.forget_halves()
     last = {record.name: record for record in folder.records() if record.name in paths}
-    broken = []
+    lost, other = set(), []
     for name, record in last.items():
         job, = _jobs({name: paths[name]}, folder.path, settings, model)
         if record.lineage != job.lineage:
-            folder.forget(record)
-        elif not folder.is_whole(record):
-            broken.append(job)
-    if broken:
-        with open_pool(one_episode, pool) as workers:
-            for result in workers.results(broken):
-                if result.failure is not None:
-                    raise DatasetError(result.failure.why)
+            source = Path(record.source)
+            if source.is_file() and source.resolve() != paths[name].resolve():
+                raise DatasetError(f'{folder.path} has clips of {source} that are called {name}, '
+                                   f'as those of {paths[name]} would be; choose another folder, or '
+                                   'rename the file')
+            other.append(record)
+        elif folder.is_whole(record):
+            continue
+        lost.add(name)
+    for record in other:
+        folder.forget(record)
+    return lost
 
 
-def _write_form(out: Path, settings: CurationSettings, summary: CurationSummary, is_new: bool
-                ) -> None:
+def _write_form(out: Path, settings: CurationSettings, summary: CurationSummary) -> None:
     """Write what is of all episodes together: the lists of the layout, or the LeRobot set."""
     if not summary.clips:
         return
     if settings.form == 'robo4d':
         write_lists(out / LAYOUT)
-    elif settings.form == 'lerobot' and (is_new or not (out / 'lerobot').is_dir()):
-        write_lerobot([out / EPISODES / f'{clip}.mcap' for clip in sorted(summary.clips)],
-                      out / 'lerobot')
+    elif settings.form == 'lerobot':
+        paths = [out / EPISODES / f'{clip}.mcap' for clip in sorted(summary.clips)]
+        made_of = json.dumps([[path.name, path.stat().st_mtime_ns, path.stat().st_size]
+                              for path in paths])
+        note = out / 'lerobot' / 'meta' / 'curation.json'
+        if not note.is_file() or note.read_text(encoding='utf-8') != made_of:
+            write_lerobot(paths, out / 'lerobot')
+            write_whole(note, made_of)
 
 
 def named(sources: Iterable[str | Path]) -> dict[str, Path]:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from kinema4d_ros.errors import DatasetError, JobError
 from kinema4d_ros.jobs import JobRecord, read_jobs
 from kinema4d_ros.serialization import PlainError, to_plain, write_whole
 
-HEAD, LOG, QUARANTINE = 'curation.json', 'curation.jsonl', 'quarantine'
+HEAD, LOG, QUARANTINE, LOCK = 'curation.json', 'curation.jsonl', 'quarantine', '.curation.lock'
 
 
 class CurationFolder:
@@ -66,6 +68,16 @@ class CurationFolder:
     def forget(self, record: EpisodeRecord) -> None:
         """Remove what was made of a recording as it was, or with other weights or code."""
         remove_clips(self.path, record.clips)
+
+    def forget_halves(self) -> None:
+        """Remove parts of files that a process which was killed has left; none may be at work."""
+        for path in (self.path / EPISODES).glob('.episode_*'):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def forget_clips_of(self, name: str) -> None:
+        """Remove the clips of a recording that has no record, as its process was killed."""
+        remove_clips(self.path, [path.stem for path in (self.path / EPISODES).glob(
+            f'{name}_*.mcap') if re.fullmatch(r'\d{3,}', path.stem[len(name) + 1:])])
 
     def set_apart(self, record: EpisodeRecord) -> None:
         """Write why a recording was left out, or remove that where it no longer is."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinema4d_ros.curation.clips import ClipWriter, cut
+from kinema4d_ros.curation.clips import ClipWriter, cut, printable
 from kinema4d_ros.curation.depth_backend import DepthBackend, load_backend
 from kinema4d_ros.curation.depth_fit import RobotDepthFit, fit_depth, RobotSamples, sample_robot
 from kinema4d_ros.curation.quality import EpisodeQuality, QualityCounter
@@ -50,6 +50,7 @@ def one_episode(item: CurationItem) -> EpisodeRecord:
     What is wrong with a recording is `refused`.
 
     :raises UnwritableError: the folder cannot be written to.
+    :raises MemoryError: there is not enough, which is no fault of the recording; so for a GPU's.
     """
     record = EpisodeRecord(item.name, item.source, dict(item.lineage))
     try:
@@ -57,9 +58,12 @@ def one_episode(item: CurationItem) -> EpisodeRecord:
     except UnwritableError:
         raise
     except Kinema4DError as error:
-        return dataclasses.replace(record, refused=str(error))
+        return dataclasses.replace(record, refused=printable(str(error)))
     except Exception as error:      # what is damaged makes libraries raise almost anything
-        return dataclasses.replace(record, refused=f'{type(error).__name__}: {error}')
+        if isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError':
+            raise
+        return dataclasses.replace(
+            record, refused=printable(f'{type(error).__name__}: {error}'))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +112,7 @@ def _curated(item: CurationItem, record: EpisodeRecord) -> EpisodeRecord:
     except UnwritableError:
         raise
     except Kinema4DError as error:      # what was measured stays told
-        return dataclasses.replace(record, refused=str(error))
+        return dataclasses.replace(record, refused=printable(str(error)))
 
 
 def _survey(episode: Episode, camera: EpisodeCamera, frames: DrawnFrames,
@@ -161,6 +165,11 @@ def _why_refused(record: EpisodeRecord, survey: _Survey, settings: CurationSetti
         return (f'the estimated depth is {1000 * fit.residual:.0f} mm '
                 f'({100 * fit.relative:.1f} %) off at the robot; the limit is '
                 f'{1000 * settings.residual:.0f} mm and {100 * settings.relative_residual:g} %')
+    # Any flat answer is near enough to a robot of little depth, and the scene would be flat, too.
+    if not fit.scale_sigma <= settings.scale_sigma:
+        return (f'the depth of the robot, {fit.nearest:.2f} to {fit.farthest:.2f} m, does not show '
+                'in the answers of the depth model well enough to tell a scale, which may be '
+                f'{100 * fit.scale_sigma:.0f} % off')
     return None
 
 
@@ -218,5 +227,3 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise UnwritableError(f'{path.parent.parent} cannot be written: {error}') from error
-
-

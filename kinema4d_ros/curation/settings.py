@@ -30,6 +30,7 @@ class CurationSettings:
     depth_quantity: str = ''           # 'depth' or 'inverse_depth'; '' as the model says
     residual: float = 0.05             # [m] of estimated depth at the robot, at most
     relative_residual: float = 0.06    # the same as a share of the depth
+    scale_sigma: float = 0.25          # of estimated depth: deviation of its scale, a share of it
     robot_share: float = 0.002         # of the picture, with which a frame shows the robot
     robot_seen: float = 0.2            # share of the frames that show the robot, at least
     package_paths: tuple[str, ...] = ()

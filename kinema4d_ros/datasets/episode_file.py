@@ -18,7 +18,8 @@ from kinema4d_ros.datasets.pictures import stamp, START_NS, write_color, write_d
 from kinema4d_ros.datasets.preset import RobotPreset
 from kinema4d_ros.datasets.source import SourceEpisode
 from kinema4d_ros.datasets.timing import decoded_check, frame_timing
-from kinema4d_ros.datasets.views import choose_stream, known_camera, KnownCamera
+from kinema4d_ros.datasets.views import (choose_stream, given_cameras, known_camera,
+                                         KnownCamera)
 from kinema4d_ros.episodes import EpisodeMetadata, EpisodeWriter
 from kinema4d_ros.episodes.topics import CAMERA
 from kinema4d_ros.episodes.transforms import with_camera
@@ -37,7 +38,7 @@ class EpisodeSettings:
     camera: str = ''                        # name or part of it; '' as the preset has it
     motion: MotionSettings = field(default_factory=MotionSettings)
     extrinsics: KnownCamera | None = None   # of that camera, in place of what the set says
-    #: of further cameras, by name or part of it
+    #: of cameras, by name or a part of it that fits one only
     more_extrinsics: Mapping[str, KnownCamera] = field(default_factory=dict)
     one_camera: bool = False                # leave out all but that one
     jpeg_quality: int = 92
@@ -83,9 +84,12 @@ def write_episode(path: Path, episode: SourceEpisode, preset: RobotPreset, urdf:
     if first is None or not len(timing.times):
         return WrittenEpisode(tuple(checks), key, refused='frames: there is no picture')
     size = (first.shape[1], first.shape[0])
-    camera = known_camera(key, episode, preset, size, settings.extrinsics)
+    given = given_cameras(settings.more_extrinsics, episode)
+    if settings.extrinsics is not None and key in given:
+        raise DatasetError(f'{episode.name}: two extrinsics are of the first camera, {key}')
+    camera = known_camera(key, episode, preset, size, settings.extrinsics or given.get(key))
     more = MoreCameras() if settings.one_camera else MoreCameras.of(
-        episode, preset, robot, key, settings.more_extrinsics)
+        episode, preset, robot, key, given)
     try:
         with EpisodeWriter(path, jpeg_quality=settings.jpeg_quality) as writer:
             _write_head(writer, episode, preset, key, camera, motion, more)

@@ -69,7 +69,7 @@ class MoreCameras:
         Find the cameras of an episode besides its first.
 
         :param first: what the set calls the first one.
-        :param given: what the user knows of cameras, by name or a part of it.
+        :param given: what the user knows of cameras, by name.
         """
         found, left_out, taken = [], {}, {CAMERA}
         for key, stream in color_streams(episode).items():
@@ -77,9 +77,8 @@ class MoreCameras:
                 continue
             name = _topic_name(key, taken)
             taken.add(name)
-            told = next((camera for part, camera in given.items() if part in key), None)
             try:
-                found.append(_camera(name, key, stream, episode, preset, robot, told))
+                found.append(_camera(name, key, stream, episode, preset, robot, given.get(key)))
             except DatasetError as error:
                 left_out[name] = str(error)
         return cls(found, left_out)

@@ -3,6 +3,8 @@
 """Which camera of an episode is taken, and what is known of it: by user, set or preset."""
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +44,7 @@ def choose_stream(episode: SourceEpisode, preset: RobotPreset, wanted: str
     if not color:
         raise DatasetError(f'{episode.name} has no pictures')
     if wanted:
-        fits = [key for key in color if key == wanted] or [key for key in color if wanted in key]
-        if len(fits) != 1:
-            raise DatasetError(f'{episode.name}: {len(fits)} cameras are called {wanted!r}; it has '
-                               f'{", ".join(color)}')
-        key = fits[0]
+        key = _called(wanted, episode)
     else:
         order = [key for part in preset.camera_order for key in color if part in key]
         key = (order or list(color))[0]
@@ -60,8 +58,45 @@ def color_streams(episode: SourceEpisode) -> dict[str, FrameStream]:
 
 def depth_of(key: str, episode: SourceEpisode) -> FrameStream | None:
     """Return the depth of a camera; None for none."""
-    return next((stream for name, stream in episode.videos.items() if stream.is_depth
-                 and (name.startswith(key) or name.replace('_depth', '').endswith(key))), None)
+    cameras = color_streams(episode)
+    return next((stream for name, stream in episode.videos.items()
+                 if stream.is_depth and _camera_of(name, cameras) == key), None)
+
+
+def _camera_of(depth: str, cameras: Iterable[str]) -> str | None:
+    """Return the camera that depth is of; `left_wrist_depth` is not that of `wrist`."""
+    plain = depth.replace('_depth', '')
+    fits = [key for key in cameras if key == plain] or [
+        key for key in cameras if re.match(rf'{re.escape(key)}(?![A-Za-z0-9])', depth)
+        or re.search(rf'(?<![A-Za-z0-9]){re.escape(key)}$', plain)]
+    return max(fits, key=len, default=None)
+
+
+def given_cameras(given: Mapping[str, KnownCamera], episode: SourceEpisode
+                  ) -> dict[str, KnownCamera]:
+    """
+    Return what the user knows of cameras, by their whole names.
+
+    :param given: by name, or a part of it that fits one camera only.
+    :raises DatasetError: a name fits none or several, or two fit one.
+    """
+    found: dict[str, KnownCamera] = {}
+    for name, camera in given.items():
+        key = _called(name, episode)
+        if key in found:
+            raise DatasetError(f'{episode.name}: two extrinsics are of the camera {key}')
+        found[key] = camera
+    return found
+
+
+def _called(name: str, episode: SourceEpisode) -> str:
+    """Return the camera that a name, or a part of one, means."""
+    color = color_streams(episode)
+    fits = [key for key in color if key == name] or [key for key in color if name in key]
+    if len(fits) != 1:
+        raise DatasetError(f'{episode.name}: {len(fits)} cameras are called {name!r}; it has '
+                           f'{", ".join(color)}')
+    return fits[0]
 
 
 def known_camera(key: str, episode: SourceEpisode, preset: RobotPreset, size: tuple[int, int],

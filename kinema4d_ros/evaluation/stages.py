@@ -22,8 +22,11 @@ from kinema4d_ros.evaluation.report.content import EpisodeReport
 from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
 from kinema4d_ros.evaluation.several_cameras import SeveralCameras, SeveralCamerasRow
 from kinema4d_ros.evaluation.shadow_obstacles import shadow_rows
-from kinema4d_ros.jobs import (ended_by_sigterm, Job, JobPool, JobRecord, lineage_of, run_jobs_in,
-                               shown_progress)
+from kinema4d_ros.jobs import (ended_by_sigterm, FailureKind, Job, JobPool, JobRecord, lineage_of,
+                               run_jobs_in, shown_progress)
+
+
+JUDGING = 'judging'
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def judge_by_several_cameras(path: str) -> list[SeveralCamerasRow]:
 
 
 STAGES: Mapping[str, EvaluationStage] = {stage.name: stage for stage in (
-    EvaluationStage('judging', precheck, PrecheckRow),
+    EvaluationStage(JUDGING, precheck, PrecheckRow),
     EvaluationStage('predicting', predict, Depicted),
     EvaluationStage('real camera', judge_as_real_cameras, tuple[CameraRow, ...]),
     EvaluationStage('hiding', hide, tuple[HiddenObstacleRow, ...]),
@@ -131,7 +134,8 @@ class Evaluation:
         """
         self._pool, self._folder, self._retry = pool, Path(folder), retry
         self._shows_progress = shows_progress
-        #: 'FILE: while STAGE: why' of what gave no answer, but for judging
+        #: 'FILE: while STAGE: why' of what gave no answer; of judging, but for what an episode
+        #: cannot be judged by, such as that nobody knows how it ended
         self.failures: list[str] = []
 
     def answers(self, stage: str, items: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
@@ -140,22 +144,23 @@ class Evaluation:
 
         :param items: path of an episode -> what the stage is done with.
         """
-        jobs = [Job(path, (stage, item), lineage_of(stage, [path] if Path(path).is_file() else []))
-                for path, item in items.items()]
+        jobs = [Job(path, (stage, item), _lineage(stage, path)) for path, item in items.items()]
         with ended_by_sigterm(), self._shown(stage) as show:
             for record in run_jobs_in(
                     self._pool, jobs, self._folder, retry=self._retry,
                     name=f'{stage.replace(" ", "_")}.jsonl',
                     progress=lambda so_far: show(so_far.done, so_far.total, _words(so_far.kept))):
-                yield record.key, *self._answer(stage, record)
+                answer, why = self._answer(stage, record)
+                if record.failure is not None and (
+                        stage != JUDGING or record.failure.kind is not FailureKind.REFUSED):
+                    self.failures.append(f'{Path(record.key).name}: while {stage}: {why}')
+                yield record.key, answer, why
 
     def found(self, stage: str, items: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answers by path, in the order of the items; failures are kept aside."""
         found = {}
         for path, answer, why in self.answers(stage, items):
-            if why:
-                self.failures.append(f'{Path(path).name}: while {stage}: {why}')
-            else:
+            if not why:
                 found[path] = answer
         return {path: found[path] for path in items if path in found}
 
@@ -168,6 +173,13 @@ class Evaluation:
         if self._shows_progress:
             return shown_progress(stage, 'episodes')
         return nullcontext(lambda *_: None)
+
+
+def _lineage(stage: str, path: str) -> dict[str, str]:
+    try:
+        return lineage_of(stage, [path])
+    except OSError as error:      # the stage says what is wrong
+        return lineage_of([stage, str(error)])
 
 
 def _words(kept: int) -> str:

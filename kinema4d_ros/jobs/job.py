@@ -30,7 +30,8 @@ class PoolJob:
 class FailureKind(enum.StrEnum):
     """Why a job has no answer."""
 
-    EXCEPTION = 'exception'    # the work raised one
+    REFUSED = 'refused'        # the work raised an error of this package, a sentence for people
+    EXCEPTION = 'exception'    # it raised any other: nobody has thought of that
     TIMEOUT = 'timeout'        # it took too long, and its process was ended
     KILLED = 'killed'          # its process ended under it, each time that it was tried
 

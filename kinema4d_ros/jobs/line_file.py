@@ -3,6 +3,7 @@
 """A file of lines that are appended and never rewritten, by one process at a time."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -62,13 +63,21 @@ class LineFile:
 
     def close(self) -> None:
         """Close it; another process may write it then."""
-        self._file.close()
+        with contextlib.suppress(OSError):      # what `add` could not write has been told
+            self._file.close()
 
     def add(self, line: str) -> None:
-        """Append a line; it is on the disk when this returns."""
-        self._file.write(line.encode() + b'\n')
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """
+        Append a line; it is on the disk when this returns.
+
+        :raises JobError: it cannot be written.
+        """
+        try:
+            self._file.write(line.encode() + b'\n')
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise JobError(f'the records {self.path} cannot be written: {error}') from error
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import pickle
 import signal
@@ -33,6 +34,7 @@ from kinema4d_ros.jobs.worker import TryAnswer, JobWorker
 # with -m its classes would be of `__main__`, which is another module here
 _PROGRAM = 'from kinema4d_ros.jobs.worker import main; main()'
 _END = 2.0      # [s] for a process to end by itself
+_LOOK = 1.0     # [s] between two looks at whether processes are alive
 
 
 @dataclasses.dataclass
@@ -58,9 +60,10 @@ class _Process:
 
     def __init__(self, work: bytes, environment: Mapping[str, str]) -> None:
         self.pipe, other = Pipe()
-        paths = [str(Path.cwd()), *(path for path in sys.path if path)]
+        # as here: a file of the working directory must not stand for a module
+        paths = [path or str(Path.cwd()) for path in sys.path]
         self.child = subprocess.Popen(
-            [sys.executable, '-c', _PROGRAM, str(other.fileno())],
+            [sys.executable, '-P', '-c', _PROGRAM, str(other.fileno())],
             pass_fds=[other.fileno()], stdin=subprocess.DEVNULL,
             env={**os.environ, **environment, 'PYTHONPATH': os.pathsep.join(paths)},
             # what work prints must not get among results, and Ctrl-C is for the parent
@@ -156,9 +159,14 @@ class LocalPool:
             busy = {each.pipe: each for each in self._processes if each.task is not None}
             if not busy:
                 return
-            for pipe in wait(list(busy), self._until_late()):
+            for pipe in wait(list(busy), min(self._until_late(), _LOOK)):
                 assert isinstance(pipe, Connection)
                 yield from self._read(busy[pipe], again)
+            # its pipe does not end where something that it has forked holds it, too
+            for process in busy.values():
+                if process in self._processes and process.task is not None \
+                        and process.child.poll() is not None and not process.pipe.poll():
+                    yield from self._dead(process, again)
             yield from self._late()
 
     def _start(self) -> _Process:
@@ -190,13 +198,13 @@ class LocalPool:
         try:
             answer: TryAnswer = pickle.loads(process.pipe.recv_bytes())
         except (EOFError, OSError):
+            yield from self._dead(process, again)
+            return
+        except Exception as error:      # of a class of anybody's, or what is no answer at all
             self._processes.remove(process)
-            how = process.end()
-            if task.tries < self._settings.tries:
-                again.append(task)
-            else:
-                yield task.result(FailureKind.KILLED,
-                                  f'its process ended {task.tries} times: {how}')
+            process.end(at_once=True)
+            yield task.result(FailureKind.EXCEPTION, 'its answer cannot be read: '
+                              f'{type(error).__name__}: {error}')
             return
         process.task = None
         process.done += 1
@@ -205,10 +213,21 @@ class LocalPool:
             process.end()
         yield answer.result(task.job, task.tries)
 
-    def _until_late(self) -> float | None:
+    def _dead(self, process: _Process, again: deque[Try]) -> Iterator[JobResult]:
+        """Have the job of a process that has ended tried again, or yield that it was the last."""
+        task = process.task
+        assert task is not None
+        self._processes.remove(process)
+        how = process.end()
+        if task.tries < self._settings.tries:
+            again.append(task)
+        else:
+            yield task.result(FailureKind.KILLED, f'its process ended {task.tries} times: {how}')
+
+    def _until_late(self) -> float:
         """Return for how long [s] no job can take too long."""
         if not self._settings.timeout:
-            return None
+            return math.inf
         first = min(each.task.began for each in self._processes if each.task is not None)
         return max(0.0, first + self._settings.timeout - time.monotonic())
 

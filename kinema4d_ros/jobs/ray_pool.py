@@ -31,7 +31,7 @@ class RayWorker:
         self._worker = JobWorker(pickle.loads(work))
 
     def ask(self, question: bytes) -> bytes:
-        """TryAnswer a question about the work."""
+        """Answer a question about the work."""
         return packed(TryAnswer(self._worker.ask(*pickle.loads(question))))
 
     def do(self, item: bytes) -> bytes:
@@ -142,6 +142,11 @@ class RayPool:
                     else:
                         yield task.result(FailureKind.KILLED, f'its process ended {task.tries} '
                                                               f'times: {type(error).__name__}')
+                    continue
+                except Exception as error:      # of a class of anybody's
+                    ray.kill(actor.handle)
+                    yield task.result(FailureKind.EXCEPTION, 'its answer cannot be read: '
+                                      f'{type(error).__name__}: {error}')
                     continue
                 actor.done += 1
                 if actor.done == settings.recycle:

@@ -8,11 +8,11 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any
 
-from kinema4d_ros.errors import ConfigurationError
+from kinema4d_ros.errors import ConfigurationError, JobError
 from kinema4d_ros.jobs.job import PoolJob
 from kinema4d_ros.jobs.line_file import LineFile
 from kinema4d_ros.jobs.pool import JobPool, open_pool
@@ -26,7 +26,7 @@ NAME = 'jobs.jsonl'
 
 def run_jobs(jobs: Iterable[PoolJob], work: Callable[[Any], Any], folder: str | Path, *,
              settings: PoolSettings = PoolSettings(), retry: bool = False,
-             total: int | None = None, name: str = NAME,
+             total: int | None = None, name: str = NAME, again: Collection[str] = (),
              progress: Callable[[JobProgress], None] = lambda _: None) -> Iterator[JobRecord]:
     """
     Do the jobs that have no record in a folder; yield the record of each job, as they come.
@@ -44,6 +44,7 @@ def run_jobs(jobs: Iterable[PoolJob], work: Callable[[Any], Any], folder: str | 
         what JSON has.
     :param total: jobs, for the progress; by default their number, where they have one.
     :param name: of the file of records in the folder.
+    :param again: keys of jobs that are done whatever record they have, as what they made is lost.
     :param progress: called with how far it is, at the beginning and after each job.
     :raises ConfigurationError: two jobs have one key; else as `open_pool`.
     :raises JobError: the records cannot be read or written, or another process writes them.
@@ -51,11 +52,11 @@ def run_jobs(jobs: Iterable[PoolJob], work: Callable[[Any], Any], folder: str | 
     """
     with open_pool(work, settings) as pool:
         yield from run_jobs_in(pool, jobs, folder, retry=retry, total=total, name=name,
-                               progress=progress)
+                               again=again, progress=progress)
 
 
 def run_jobs_in(pool: JobPool, jobs: Iterable[PoolJob], folder: str | Path, *, retry: bool = False,
-                total: int | None = None, name: str = NAME,
+                total: int | None = None, name: str = NAME, again: Collection[str] = (),
                 progress: Callable[[JobProgress], None] = lambda _: None) -> Iterator[JobRecord]:
     """Do jobs as `run_jobs`, in a pool that is used for others too."""
     if total is None and isinstance(jobs, Sized):
@@ -72,7 +73,7 @@ def run_jobs_in(pool: JobPool, jobs: Iterable[PoolJob], folder: str | Path, *, r
                                              'one record')
                 seen.add(job.key)
                 place = there.get((job.key, lineage_hash(job.lineage)))
-                if place is None:
+                if place is None or job.key in again:
                     yield job
                 else:
                     kept.append(place)
@@ -103,8 +104,12 @@ def read_jobs(folder: str | Path, name: str = NAME) -> Iterator[JobRecord]:
     """
     Yield the records of a folder, the last one of each key and lineage, as they were written.
 
-    :raises JobError: they cannot be read, or are being written.
+    Of several of one, an answer counts before a failure.
+
+    :raises JobError: there are none, they cannot be read, or are being written.
     """
+    if not (Path(folder) / name).is_file():
+        raise JobError(f'there are no records {Path(folder) / name}')
     with LineFile(Path(folder) / name) as file:
         for place in sorted(_places(file, retry=False).values()):
             yield _read(file, place)
@@ -112,12 +117,15 @@ def read_jobs(folder: str | Path, name: str = NAME) -> Iterator[JobRecord]:
 
 def _places(file: LineFile, retry: bool) -> dict[tuple[str, str], int]:
     """Return where the record of each key and lineage stands; with `retry` of answers only."""
-    found = {}
+    found, answered = {}, set()
     for place, line in file.lines():
         record = JobRecord.from_json(line, f'{file.path}, at byte {place}')
         key = record.key, lineage_hash(record.lineage)
-        if not record.is_quarantined or (not retry and key not in found):
-            found[key] = place
+        if not record.is_quarantined:
+            answered.add(key)
+        elif retry or key in answered:
+            continue
+        found[key] = place
     return found
 
 

@@ -79,14 +79,15 @@ class JobWorker:
         except Exception as error:      # of work of anybody's
             failure = failure_of(error)
         return TryAnswer(value, failure, time.perf_counter() - began,
-                      time.process_time() - began_cpu, memory())
+                         time.process_time() - began_cpu, memory())
 
 
 def failure_of(error: Exception) -> JobFailure:
     """Return an exception as what is kept of it; errors of this package are sentences."""
-    why = str(error) if isinstance(error, Kinema4DError) else f'{type(error).__name__}: {error}'
+    kind, why = (FailureKind.REFUSED, str(error)) if isinstance(error, Kinema4DError) else (
+        FailureKind.EXCEPTION, f'{type(error).__name__}: {error}')
     trace = ''.join(traceback.format_exception(error))
-    return JobFailure(FailureKind.EXCEPTION, why, trace[-_MOST_TRACE:])
+    return JobFailure(kind, why, trace[-_MOST_TRACE:])
 
 
 def memory() -> float:

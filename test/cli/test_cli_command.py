@@ -18,6 +18,7 @@ from kinema4d_ros.cli.exits import Exit, HELP, LackingError
 from kinema4d_ros.cli.main import COMMANDS, main, make_parser
 from kinema4d_ros.cli.ros import stay_alone
 from kinema4d_ros.diagnosis import Level
+from kinema4d_ros.evaluation import stages
 from kinema4d_ros.incident import read_packet, write_packet
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.types import Status, Verdict
@@ -160,6 +161,16 @@ def test_evaluate(tmp_path, capsys):
     assert 'not judged: broken.mcap' in capsys.readouterr().out
     (tmp_path / 'broken.mcap').unlink()
     assert main(['evaluate', str(tmp_path)]) == Exit.USAGE
+
+
+def test_an_evaluation_that_breaks_has_not_passed(tmp_path, monkeypatch, capsys):
+    """As opposed to an episode that cannot be judged, which is left out."""
+    def breaks(path):
+        raise ValueError('nobody thought of that')
+
+    monkeypatch.setattr(stages, 'precheck', breaks)
+    assert main(['evaluate', str(EPISODES / f'{TABLE}.mcap')]) == Exit.FAIL
+    assert 'ValueError: nobody thought of that' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(('raised', 'code'), [

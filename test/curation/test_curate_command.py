@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import browser
+import job_work
 import pytest
 from lacking import needs
 from small_recordings import recording
@@ -21,9 +22,12 @@ from kinema4d_ros.curation import EpisodeRecord
 from kinema4d_ros.curation.curate import named
 from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.datasets import open_source
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import DatasetError
-from kinema4d_ros.jobs import read_jobs
+from kinema4d_ros.jobs import LineFile, read_jobs
 
+#: the module, whose name the function of the room has taken
+curating = sys.modules[named.__module__]
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ['--frames', '5', '--workers', '0']
 
@@ -68,21 +72,27 @@ def test_a_table_a_page_and_a_file_for_what_is_left_out(out, folder, capsys):
     assert 'data-label="failure"' in page and 'src="thumbnails/a_good.jpg"' in page
 
 
-def test_what_is_done_stays_and_what_has_changed_is_made_anew(folder, out, tmp_path, capsys):
+def test_what_is_done_stays_and_what_has_changed_is_made_anew(folder, tmp_path, capsys):
     sources, made = tmp_path / 'in', tmp_path / 'out'
     shutil.copytree(folder, sources)
-    shutil.copytree(out, made)
+    assert main(['curate', str(sources), str(made), *WORDS]) == Exit.PASS
     before = {path.name: path.stat().st_mtime_ns for path in (made / 'episodes').iterdir()}
     recording(sources / 'a_good.mcap', frames=4)      # one clip, where there were two
     (made / 'episodes' / 'b_failed_001.mcap').unlink()
     assert main(['curate', str(sources), str(made), *WORDS]) == Exit.PASS
-    assert '1 made now' in ' '.join(capsys.readouterr().out.split())
+    assert '2 made now' in ' '.join(capsys.readouterr().out.split())
     assert clips(made) == ['a_good_000.mcap', 'b_failed_000.mcap', 'b_failed_001.mcap']
     assert (made / 'episodes' / 'a_good_000.mcap').stat().st_mtime_ns != before['a_good_000.mcap']
     recording(sources / 'c_blind.mcap', frames=6)     # has depth now
     assert main(['curate', str(sources), str(made), *WORDS]) == Exit.PASS
     assert not (made / 'quarantine' / 'c_blind.json').exists()
     assert 'c_blind_000.mcap' in clips(made)
+    shutil.copy(folder / 'a_good.mcap', sources)      # as it was at first: its record is there
+    for count in 1, 0:
+        assert main(['curate', str(sources), str(made), *WORDS]) == Exit.PASS
+        assert f'{count} made now' in ' '.join(capsys.readouterr().out.split())
+        assert 'a_good_001.mcap' in clips(made)
+    assert Episode.open(made / 'episodes' / 'a_good_000.mcap').metadata.source.endswith('0 to 4')
 
 
 def test_another_run_is_not_mixed_in(folder, out, tmp_path, capsys):
@@ -128,6 +138,51 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(folder, tmp_path, cap
         capsys.readouterr().out.split())
 
 
+def test_another_recording_does_not_take_the_clips_of_one(folder, out, tmp_path, capsys):
+    """Of monday's and tuesday's a_good, curated one after the other."""
+    recording(tmp_path / 'a_good.mcap', frames=3)
+    shutil.copytree(out, tmp_path / 'out')
+    before = clips(out)
+    assert main(['curate', str(tmp_path / 'a_good.mcap'), str(tmp_path / 'out'),
+                 *WORDS]) == Exit.USAGE
+    assert 'that are called a_good' in capsys.readouterr().err and clips(tmp_path / 'out') == before
+
+
+def test_two_runs_into_one_folder(folder, out, capsys):
+    with LineFile(out / '.curation.lock'):
+        assert main(['curate', str(folder), str(out), *WORDS]) == Exit.USAGE
+    assert 'is being written by another run' in capsys.readouterr().err
+
+
+def test_a_process_that_is_killed_leaves_no_clip(folder, tmp_path, capsys, monkeypatch):
+    """Of what it had written when it was killed nothing is taken for an episode."""
+    out = tmp_path / 'out'
+    monkeypatch.setattr(curating, 'one_episode', job_work.dies_after_a_clip)
+    assert main(['curate', str(folder / 'a_good.mcap'), str(out), *WORDS[:-1], '1']) == Exit.FAIL
+    assert 'killed by SIGKILL' in capsys.readouterr().out and clips(out) == []
+    told = json.loads((out / 'quarantine' / 'a_good.json').read_text())
+    assert 'the same command tries it again' in told['refused']
+    (out / 'episodes' / '.episode_x').mkdir()
+    monkeypatch.setattr(curating, 'one_episode', job_work.has_no_memory)
+    assert main(['curate', str(folder / 'a_good.mcap'), str(out), *WORDS]) == Exit.FAIL
+    assert 'MemoryError' in capsys.readouterr().out and clips(out) == []
+    monkeypatch.undo()
+    assert main(['curate', str(folder / 'a_good.mcap'), str(out), *WORDS]) == Exit.PASS
+    assert clips(out) == ['a_good_000.mcap', 'a_good_001.mcap']
+
+
+def test_names_of_files_that_are_no_text(folder, tmp_path, capsys):
+    """And such as would be more than text in a page."""
+    path = tmp_path / os.fsdecode(b'\xff<b>.mcap')
+    shutil.copy(folder / 'd_damaged.mcap', path)
+    shutil.copy(folder / 'a_good.mcap', tmp_path / os.fsdecode(b'ok\xfe.mcap'))
+    assert main(['curate', str(tmp_path), str(tmp_path / 'out'), *WORDS]) == Exit.PASS
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert '&lt;b&gt;.mcap' in page and '<b>.mcap' not in page
+    assert sorted(path.name for path in (tmp_path / 'out' / 'quarantine').iterdir()) == [
+        '__b_.json']
+
+
 def test_reasons_are_counted_by_their_kind(out):
     summary = CurationSummary()
     for number in range(3):
@@ -166,20 +221,27 @@ def test_a_lerobot_set_with_depth(folder, tmp_path):
     episode = source.read('episode_000002')
     assert sorted(key.endswith('_depth') for key in episode.videos) == [False, True]
     assert len(episode.times) == 5 and next(iter(episode.cameras.values())).K is not None
+    info = tmp_path / 'lerobot' / 'meta' / 'info.json'
+    before = info.stat().st_mtime_ns
+    words = [str(tmp_path), *WORDS, '--to', 'lerobot']
+    assert main(['curate', str(folder), *words]) == Exit.PASS
+    assert info.stat().st_mtime_ns == before      # nothing is new
+    assert main(['curate', str(folder / 'a_good.mcap'), *words]) == Exit.PASS
+    assert len(open_source(tmp_path / 'lerobot').episode_names()) == 2      # what is asked for now
 
 
 def test_ctrl_c_ends_it_and_the_same_command_goes_on(folder, tmp_path):
     """In processes of their own, which end too."""
     many = tmp_path / 'in'
     many.mkdir()
-    for number in range(12):
+    for number in range(8):
         shutil.copy(folder / 'a_good.mcap', many / f'r{number:02d}.mcap')
     words = [sys.executable, '-m', 'kinema4d_ros.cli.main', 'curate', str(many),
              str(tmp_path / 'out'), '--frames', '5', '--workers', '1']
     child = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
                              env={**os.environ, 'PYTHONPATH': f'{ROOT}:{":".join(sys.path)}'})
     try:
-        line = next(line for line in child.stderr if line.startswith('curate: 1 of 12'))
+        line = next(line for line in child.stderr if line.startswith('curate: 1 of 8'))
         child.send_signal(signal.SIGINT)
         rest = child.stderr.read()
         assert child.wait(60) == Exit.INTERRUPTED, (line, rest)
@@ -187,7 +249,7 @@ def test_ctrl_c_ends_it_and_the_same_command_goes_on(folder, tmp_path):
         child.kill()
     assert 'Traceback' not in rest and 'kinema4d: stopped' in rest
     done = len(records(tmp_path / 'out'))
-    assert 1 <= done < 12
+    assert 1 <= done < 8
     for path in sorted(many.iterdir())[done + 1:]:
         path.unlink()
     assert main(words[3:-1] + ['0']) == Exit.PASS

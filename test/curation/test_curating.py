@@ -164,6 +164,8 @@ def test_depth_that_does_not_fit_is_left_out(estimating, path, tmp_path):
     record = curated(blind, tmp_path / 'out', settings)
     assert 'mm (' in record.refused and 'off at the robot; the limit is 50 mm' in record.refused
     assert record.clips == () and record.fit.residual > 0.05 and record.thumbnail
+    wide = dataclasses.replace(settings, residual=9.0, relative_residual=1.0)
+    assert '% off' in curated(blind, tmp_path / 'out', wide).refused      # the scale is, then
     assert not list((tmp_path / 'out').glob('episodes/*.mcap'))
 
 

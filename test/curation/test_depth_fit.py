@@ -6,6 +6,7 @@ import pytest
 
 from kinema4d_ros.curation.depth_fit import (DEPTH, FARTHEST, fit_depth, INVERSE_DEPTH,
                                              RobotDepthFit, RobotSamples, sample_robot)
+from kinema4d_ros.curation.settings import CurationSettings
 
 SCALE, SHIFT = {DEPTH: 0.7, INVERSE_DEPTH: 2.5}, {DEPTH: -0.2, INVERSE_DEPTH: -0.3}
 
@@ -66,6 +67,20 @@ def test_what_cannot_be_fitted_is_told():
     assert 'in 4 frames only; 6 are needed' in fit_depth(frames(DEPTH, count=4), DEPTH)
     same = [RobotSamples(one.exact, np.ones_like(one.exact)) for one in frames(DEPTH)]
     assert 'answers the same for every pixel' in fit_depth(same, DEPTH)
+
+
+def test_noise_on_a_robot_of_little_depth_tells_no_scale():
+    """Any flat depth is near enough to it, which the residual alone would take for good."""
+    random = np.random.default_rng(3)
+    noise = [RobotSamples(exact, random.uniform(0.0, 1.0, 300) + 0.01 * exact)
+             for exact in (random.uniform(0.80, 0.84, 300) for _ in range(12))]
+    fit = fit_depth(noise, DEPTH)
+    assert fit.residual < 0.02 and fit.scale_sigma > 2 * CurationSettings().scale_sigma
+    true = [RobotSamples(one.exact, 3.0 * one.exact + random.normal(0.0, 0.005, 300))
+            for one in noise]
+    fit = fit_depth(true, DEPTH)
+    assert fit.scale == pytest.approx(1 / 3, rel=0.03)
+    assert fit.scale_sigma < CurationSettings().scale_sigma
 
 
 def test_pixels_at_edges_are_not_taken():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An imported episode holds all cameras; one whose place nobody knows is there to be looked at."""
 from dataclasses import replace
+from types import SimpleNamespace
 
 import made_sets as made
 import numpy as np
@@ -14,6 +15,7 @@ from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.datasets import (EpisodeSettings, import_set, ImportSettings, load_extrinsics,
                                    open_source, RobotPreset)
+from kinema4d_ros.datasets.views import depth_of
 from kinema4d_ros.episodes import Episode, EpisodeMetadata
 from kinema4d_ros.errors import DatasetError, EpisodeError
 from kinema4d_ros.resources import share_dir
@@ -97,6 +99,46 @@ def test_extrinsics_of_several_cameras_by_the_command(source, tmp_path, capsys):
     assert list(episode.unplaced) == ['wrist']
     said = ' '.join(capsys.readouterr().out.split())
     assert '+ side + wrist' in said and '(to look at)' in said      # in two lines of a table
+
+
+def test_extrinsics_that_name_the_first_camera_are_its_own(source, tmp_path):
+    given = load_extrinsics(made.calibration_file(tmp_path / 'x.yaml', T_BASE_FRONT))
+    _, episode = imported(source, tmp_path / 'out', camera='front', more_extrinsics={'fro': given})
+    assert np.allclose(episode.observation().view.T_base_camera, T_BASE_FRONT, atol=1e-6)
+
+
+@pytest.mark.parametrize(('names', 'said'), [
+    (['wirst'], "0 cameras are called 'wirst'; it has"),
+    (['images'], "3 cameras are called 'images'"),
+    (['side', 'sid'], 'two extrinsics are of the camera observation.images.side'),
+    (['', 'front'], 'two extrinsics are of the first camera, observation.images.front')])
+def test_extrinsics_of_no_camera_or_of_several_place_none(source, tmp_path, names, said):
+    """What was given for one must not place another, nor be passed over."""
+    given = load_extrinsics(made.calibration_file(tmp_path / 'x.yaml', T_BASE_FRONT))
+    cameras = dict.fromkeys(names, given)
+    episode, = import_set(source, tmp_path / 'out', ImportSettings('panda_hand', PANDA,
+        episode=EpisodeSettings('front', extrinsics=cameras.pop('', None),
+                                more_extrinsics=cameras))).episodes
+    assert said in episode.refused
+
+
+def test_two_extrinsics_of_one_name_are_refused(source, tmp_path, capsys):
+    file = str(made.calibration_file(tmp_path / 'x.yaml', T_BASE_FRONT))
+    assert main(['import', str(source.path), str(tmp_path / 'out'), '--robot', 'panda_hand',
+                 '--extrinsics', file, '--extrinsics', file]) == Exit.USAGE
+    assert 'two --extrinsics are of the first camera' in capsys.readouterr().err
+
+
+def test_depth_is_that_of_its_camera():
+    """A name that another one begins or ends with is not that one."""
+    episode = SimpleNamespace(videos={name: SimpleNamespace(is_depth='depth' in name) for name in (
+        'wrist', 'left_wrist', 'left_wrist_depth', 'cam_1', 'cam_10', 'cam_10_depth',
+        'front')})
+    found = {key: depth_of(key, episode) for key in episode.videos if 'depth' not in key}
+    assert {key: depth and next(name for name, stream in episode.videos.items() if stream is depth)
+            for key, depth in found.items()} == {
+        'wrist': None, 'left_wrist': 'left_wrist_depth', 'cam_1': None, 'cam_10': 'cam_10_depth',
+        'front': None}
 
 
 def test_one_camera_is_what_is_wanted(source, tmp_path):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from kinema4d_ros.errors import EpisodeError
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
-from kinema4d_ros.jobs import read_jobs
+from kinema4d_ros.evaluation.stages import Evaluation
+from kinema4d_ros.jobs import open_pool, PoolSettings, read_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'scripts' / 'evaluate.py'
@@ -72,6 +74,20 @@ def test_a_second_run_does_nothing_again(first):
     assert {path: path.read_bytes() for path in pages} == pages
     assert {name: len(list(read_jobs(out / 'jobs', name))) for name in before} == before
     assert before['judging.jsonl'] == 3 and before['predicting.jsonl'] == 1
+
+
+@pytest.mark.parametrize(('raised', 'is_failure'), [
+    (EpisodeError('it does not say how it ended'), False), (ValueError('a fault'), True)])
+def test_judging_that_breaks_is_a_failure(tmp_path, raised, is_failure):
+    """An episode that cannot be judged is none; a file that is not there is told by the stage."""
+    def breaks(item):
+        raise raised
+
+    with open_pool(breaks, PoolSettings()) as pool:
+        evaluation = Evaluation(pool, tmp_path, shows_progress=False)
+        (_, answer, why), = evaluation.answers('judging', {'nowhere.mcap': 'nowhere.mcap'})
+    assert answer is None and str(raised) in why
+    assert evaluation.failures == [f'nowhere.mcap: while judging: {why}'] * is_failure
 
 
 @pytest.mark.parametrize('words, said', [

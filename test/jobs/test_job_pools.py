@@ -94,8 +94,8 @@ def test_ray_does_the_job_of_a_killed_process_again(tmp_path, monkeypatch):
 def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path):
     items = [{'folder': str(tmp_path), 'name': 'slow', 'waits': 600.0},
              {'folder': str(tmp_path), 'name': 'quick'}]
-    found = results(job_work.logged, items, PoolSettings(workers=1, timeout=4.0))
-    assert found['0'].failure.kind is FailureKind.TIMEOUT and '4 s' in found['0'].failure.why
+    found = results(job_work.logged, items, PoolSettings(workers=1, timeout=2.0))
+    assert found['0'].failure.kind is FailureKind.TIMEOUT and '2 s' in found['0'].failure.why
     assert found['1'].answer == 0
 
 
@@ -118,6 +118,28 @@ def test_several_processes_take_one_thread_each(monkeypatch):
 def test_an_answer_that_cannot_be_sent_is_a_failure():
     failure = results(job_work.unsendable, [0], PoolSettings(workers=1))['0'].failure
     assert failure.kind is FailureKind.EXCEPTION and 'pickle' in failure.why
+
+
+@pytest.mark.parametrize('settings', [APART, RAY], indirect=True)
+def test_an_answer_that_cannot_be_read_is_a_failure_and_the_others_go_on(settings):
+    found = results(job_work.unreadable, ['x', 'fine'], settings)
+    assert found['0'].failure.kind is FailureKind.EXCEPTION
+    assert found['0'].failure.why.startswith('its answer cannot be read: ValueError: ')
+    assert found['1'].answer == 'fine'
+
+
+@pytest.mark.timeout(60)
+def test_a_killed_process_is_seen_though_its_child_lives_on():
+    """What it has forked holds its pipe, which does not end then."""
+    found = results(job_work.leaves_a_fork, [0], PoolSettings(workers=1, tries=1))
+    assert found['0'].failure.kind is FailureKind.KILLED
+
+
+def test_files_where_it_is_started_are_no_modules(tmp_path, monkeypatch):
+    """A folder of recordings may have a json.py; whoever starts the command there wants no code."""
+    (tmp_path / 'pickle.py').write_text('raise SystemExit(3)\n')
+    monkeypatch.chdir(tmp_path)
+    assert results(job_work.square, [2.0], PoolSettings(workers=1))['0'].answer.value == 4.0
 
 
 @pytest.mark.parametrize('work', [lambda item: item, threading.Lock()])

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of jobs: records, resume, lineage, quarantine, and being stopped."""
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -53,11 +54,24 @@ def test_a_job_that_breaks_is_in_quarantine_until_it_is_wanted_again(tmp_path):
         assert begun(tmp_path) == {'x': times, 'y': 1}
         assert found['x'].failure.kind is FailureKind.EXCEPTION
         assert found['x'].failure.why == 'ValueError: no depth' and found['x'].is_quarantined
+    worse = jobs_in(tmp_path, 'x', breaks='no picture')
+    list(run_jobs(worse, job_work.logged, tmp_path, retry=True))
+    assert [each.failure.why for each in read_jobs(tmp_path) if each.failure] == [
+        'ValueError: no picture']      # the newest
     cured = jobs_in(tmp_path, 'xy')
     found = {each.key: each.answer for each in run_jobs(cured, job_work.logged, tmp_path,
                                                         retry=True)}
-    assert found == {'x': 1, 'y': 0} and begun(tmp_path) == {'x': 2, 'y': 1}
+    assert found == {'x': 2, 'y': 0} and begun(tmp_path) == {'x': 3, 'y': 1}
     assert not any(each.is_quarantined for each in read_jobs(tmp_path))
+
+
+def test_what_is_lost_is_done_again_and_its_record_is_the_newest(tmp_path):
+    list(run_jobs(jobs_in(tmp_path, 'ab'), job_work.logged, tmp_path))
+    for again in ['a'], []:
+        found = {each.key: each.answer for each in run_jobs(
+            jobs_in(tmp_path, 'ab'), job_work.logged, tmp_path, again=again)}
+        assert found == {'a': 1, 'b': 0} and begun(tmp_path) == {'a': 2, 'b': 1}
+    assert [each.key for each in read_jobs(tmp_path)] == ['b', 'a']
 
 
 def test_answers_come_back_exactly_as_they_were(tmp_path):
@@ -134,9 +148,24 @@ def test_records_that_cannot_be_used_are_named(tmp_path):
     path.write_bytes(b'\xff\xfe\n')
     with pytest.raises(JobError, match='cannot be read'):
         list(read_jobs(tmp_path))
+    with pytest.raises(JobError, match='there are no records'):
+        next(read_jobs(tmp_path / 'nowhere'))
+    assert not (tmp_path / 'nowhere').exists()
     (tmp_path / 'file').touch()
     with pytest.raises(JobError, match='cannot be written'):
         list(run_jobs([], job_work.square, tmp_path / 'file'))
+
+
+def test_a_record_that_does_not_fit_on_the_disk_is_told(tmp_path):
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    jobs = jobs_in(tmp_path, ['a', 'b' * 200])
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, was[1]))
+        with pytest.raises(JobError, match='cannot be written: .*File too large'):
+            list(run_jobs(jobs, job_work.logged, tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    assert [each.key for each in read_jobs(tmp_path)] == ['a']      # the other one was cut off
 
 
 def test_a_lineage_changes_with_what_it_is_made_of(tmp_path):

@@ -49,6 +49,34 @@ def unsendable(item):
     return threading.Lock()
 
 
+class _OnlyHere:
+    def __reduce__(self):
+        return int, ('no number',)
+
+
+def unreadable(item):
+    """Return what can be sent, and not be made again; of 'fine' that."""
+    return item if item == 'fine' else _OnlyHere()
+
+
+def leaves_a_fork(item):
+    """Die, while a process that was forked from this one lives on and holds its pipe."""
+    if os.fork() == 0:
+        threading.Event().wait(600.0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_after_a_clip(item):
+    """Curate a recording up to a part of its clips."""
+    folder = Path(item.out) / 'episodes'
+    (folder / f'{item.name}_000.mcap').touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def has_no_memory(item):
+    raise MemoryError
+
+
 class Shared:
     """Work that opens something once, and closes it."""
 

@@ -66,5 +66,12 @@ class RecordFile:
         self._file.close()
 
     def add(self, record: RolloutRecord) -> None:
-        """Append a record; it is on the disk when this returns."""
-        self._file.add(record.to_json())
+        """
+        Append a record; it is on the disk when this returns.
+
+        :raises PolicyError: it cannot be written.
+        """
+        try:
+            self._file.add(record.to_json())
+        except JobError as error:
+            raise PolicyError(str(error)) from error
