@@ -1,58 +1,177 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Drawers, doors and knobs where the hand has left them, as obstacles to what comes after."""
+"""Drawers, doors and knobs that the hand moves, as obstacles where they are by then."""
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kinema4d_ros.foresight import MovingBody, Story
-from kinema4d_ros.precheck.settings import Tier1Settings
+from kinema4d_ros.foresight.hull import depth_in
+from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
+from kinema4d_ros.precheck.tier1.penetration import pressed_into
+from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.robot.point_cubes import PointCubes
-from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
+from kinema4d_ros.scene import ScenePoints
+from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, RobotRollout,
+                                Severity)
+
+_TOUCHES = 0.003    # [m] a finger this close to a part touches it
+_DEEPER = 1e-3      # [m] what touches it as it begins to move may come so much nearer to it
+_SAME = 1e-6        # poses that differ by less are one
+_NOWHERE = np.full((1, 3), np.nan)     # a part is seen from where the link comes
 
 
 def check_moved_parts(robot: RobotRollout, story: Story, fields: DistanceFields,
-                      settings: Tier1Settings, touching: Collection[str]) -> list[Finding]:
+                      settings: Tier1Settings, rules: Mapping[str, TouchRule]) -> list[Finding]:
     """
-    Report where links touch parts of fixtures that the hand has moved, once they stand again.
+    Report what touches parts of fixtures from when the hand takes them along.
 
-    Where the part is now is known as well as where something is that is carried.
+    They are no part of the scene any more by then. Where one is now is known as well as where
+    something is that is carried. Links that may touch, as fingers do, must not be pressed deeper
+    into it than they are as they begin to push it, nor come against it too fast. While they hold
+    it, that is not looked at.
 
-    :param touching: links that may touch, as fingers do; they are not looked at.
+    :param rules: how links may touch that may.
     """
     found = []
-    for moving in story.bodies:
+    for number, moving in enumerate(story.bodies):
         if moving.part is not None:
-            found += _contacts(robot, moving, fields, settings, touching)
+            found += _contacts(robot, story, number, fields, settings, rules)
+            found += [finding for other in story.bodies if other.part is None
+                      for finding in _struck(robot, moving, other, settings)]
     return found
 
 
-def _contacts(robot: RobotRollout, moving: MovingBody, fields: DistanceFields,
-              settings: Tier1Settings, touching: Collection[str]) -> list[Finding]:
-    frames = np.arange(moving.stands_from, len(robot.times))
-    if not len(frames):
-        return []
-    points = moving.vertices(-1)
+def _contacts(robot: RobotRollout, story: Story, number: int, fields: DistanceFields,
+              settings: Tier1Settings, rules: Mapping[str, TouchRule]) -> list[Finding]:
+    moving = story.bodies[number]
+    lead = max(moving.first_frame - 1, 0)      # how fast it is touched is told by the step before
+    begin = moving.first_frame - lead
+    frames = np.arange(lead, len(robot.times))
+    # As seen from the part, which stands there.
+    poses = moving.T_base_body[frames]
     index = [robot.link_names.index(name) for name in fields.link_names]
-    distance, nearest = fields.closest(PointCubes(points), robot.T_base_link[frames][:, index])
+    T_part_link = np.linalg.inv(poses)[:, None] @ robot.T_base_link[frames][:, index]
+    points = _points(moving, settings)
+    distance, nearest = fields.closest(points.cubes, T_part_link)
+    events = [each for each in story.events if each.body == number
+              and each.event.kind in (EventKind.PUSHED, EventKind.DRAGGED)]
+    pushed = [each.frame - lead for each in events if each.event.kind is EventKind.PUSHED]
+    is_held = len(pushed) < len(events)
+    free = min(moving.stands_from - lead, len(frames) - 1) if is_held else min(pushed, default=0)
     found = []
-    for number, name in enumerate(fields.link_names):
-        apart = distance[:, number].astype(np.float64)
-        if name in touching or not (apart <= 0.0).any() or apart[0] <= 0.0:
-            continue
-        certain = apart + settings.confidence * settings.carried_sigma <= 0.0
-        bad = certain if certain.any() else apart <= 0.0
-        worst = int(np.where(bad, apart, np.inf).argmin())
-        times = robot.times[frames]
-        found.append(Finding(
-            FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
-            f"'{name}' {'would' if certain.any() else 'may'} touch what the hand has moved before: "
-            f'{1000 * apart[worst]:.0f} mm (+-{1000 * settings.carried_sigma:.0f}) at '
-            f'{times[worst]:.2f} s', link=name, other='moved part',
-            point_base=plain_point(points[nearest[worst, number]]),
-            time=float(times[bad.argmax()]), value=float(apart[worst]), limit=0.0,
-            sigma=settings.carried_sigma, unit='m'))
+    for column, name in enumerate(fields.link_names):
+        track = _track(robot.times[frames], distance[:, column], nearest[:, column], points,
+                       T_part_link[:, column])
+        rule = rules.get(name)
+        if rule is None:
+            first, limit = begin, 0.0
+        else:
+            first, limit = max(begin, free), -rule.depth
+            if is_held:      # until they are off it
+                off = track.distance[first:] > _TOUCHES
+                first += int(off.argmax()) if off.any() else len(off)
+            track = pressed_into(track.where(np.arange(len(frames)) >= first), points, _NOWHERE)
+            found += _too_fast(name, rule, track, poses)
+        found += _pressed(name, track, poses, begin, first, limit, pushed, rule is not None,
+                          settings)
     return found
+
+
+def _points(moving: MovingBody, settings: Tier1Settings) -> ScenePoints:
+    """Return a part as it was seen."""
+    points = np.ascontiguousarray(moving.body.vertices, np.float32)
+    points = points[np.isfinite(points).all(axis=1)]
+    return ScenePoints(points, np.zeros((len(points), 2), np.int32),
+                       np.full(len(points), settings.carried_sigma, np.float32),
+                       np.zeros(len(points), np.float32))
+
+
+def _track(times: np.ndarray, distance: np.ndarray, nearest: np.ndarray, points: ScenePoints,
+           T_part_link: np.ndarray) -> Track:
+    """Return how far a link is from a part, as seen from the part."""
+    known = nearest >= 0
+    place, sigma = np.full((len(times), 3), np.nan, np.float32), np.full(len(times), np.nan)
+    place[known], sigma[known] = points.points_base[nearest[known]], points.sigma[nearest[known]]
+    step = np.linalg.norm(np.diff(T_part_link[:, :3, 3], axis=0), axis=1)
+    time = np.diff(times)
+    speed = np.r_[0.0, np.divide(step, time, out=np.zeros_like(step), where=time > 0)]
+    return Track(times, distance, sigma.astype(np.float32), place, speed, T_part_link)
+
+
+def _pressed(name: str, track: Track, poses: np.ndarray, begin: int, first: int, limit: float,
+             pushed: Sequence[int], may_touch: bool, settings: Tier1Settings) -> list[Finding]:
+    """Judge how deep a link is in a part, from frame `first` on."""
+    apart = track.distance.astype(np.float64)
+    if first >= len(apart):
+        return []
+    # What touches as the part begins to move does so by some of a step between two frames.
+    at_first = min([float(apart[frame]) for frame in ((begin, *pushed) if not may_touch else pushed)
+                    if frame < len(apart)], default=0.0)
+    if at_first <= 0.0:
+        limit += at_first - (0.0 if may_touch else _DEEPER)
+    bad = apart <= limit
+    bad[:first] = False
+    if not bad.any():
+        return []
+    certain = bad & (apart + settings.confidence * settings.carried_sigma <= limit)
+    bad = certain if certain.any() else bad
+    worst = int(np.where(bad, apart, np.inf).argmin())
+    what = 'be pressed into' if may_touch else 'touch'
+    return [Finding(
+        FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
+        f"'{name}' {'would' if certain.any() else 'may'} {what} what the hand has moved: "
+        f'{1000 * apart[worst]:.0f} mm (+-{1000 * settings.carried_sigma:.0f}) at '
+        f'{track.times[worst]:.2f} s', link=name, other='moved part',
+        point_base=_place(track, poses, worst), time=float(track.times[bad.argmax()]),
+        value=float(apart[worst]), limit=limit, sigma=settings.carried_sigma, unit='m')]
+
+
+def _place(track: Track, poses: np.ndarray, frame: int) -> tuple[float, float, float]:
+    """Return where a part is touched at a frame, base frame [m]."""
+    return plain_point((poses[frame] @ np.r_[track.point_base[frame], 1.0])[:3])
+
+
+def _too_fast(name: str, rule: TouchRule, track: Track, poses: np.ndarray) -> list[Finding]:
+    """Judge how fast a link comes against a part."""
+    touching = track.distance <= _TOUCHES
+    fast = np.flatnonzero(touching & ~np.r_[False, touching[:-1]] & (track.speed > rule.speed))
+    if not len(fast):
+        return []
+    t = int(fast[0])
+    return [Finding(
+        FindingCode.CONTACT, Severity.FAIL,
+        f"'{name}' would come against what the hand moves at {track.speed[t]:.2f} m/s at "
+        f'{track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s', link=name, other='moved part',
+        point_base=_place(track, poses, t), time=float(track.times[t]),
+        value=float(track.speed[t]), limit=rule.speed, unit='m/s')]
+
+
+def _struck(robot: RobotRollout, moving: MovingBody, other: MovingBody,
+            settings: Tier1Settings) -> list[Finding]:
+    """Report where something that is carried goes into a part."""
+    planes = other.body.planes
+    poses = np.linalg.inv(moving.T_base_body) @ other.T_base_body      # as seen from the part
+    goes = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) > _SAME
+    frames = np.flatnonzero(goes) + 1
+    frames = frames[frames >= max(moving.first_frame, other.first_frame)]
+    if planes is None or not len(frames) or not len(moving.body.vertices):
+        return []
+    depth = np.array([depth_in(moving.body.vertices, planes, poses[frame]).min()
+                      for frame in np.r_[frames[0] - 1, frames]])
+    limit = min(0.0, float(depth[0])) - settings.carried_depth
+    depth = depth[1:]
+    certain = depth + settings.confidence * settings.carried_sigma <= limit
+    bad = certain if certain.any() else depth <= limit
+    if not bad.any():
+        return []
+    worst, time = int(depth.argmin()), robot.times[frames]
+    return [Finding(
+        FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
+        f'what is carried {"would" if certain.any() else "may"} be pressed into what the hand has '
+        f'moved: {1000 * depth[worst]:.0f} mm (+-{1000 * settings.carried_sigma:.0f}) at '
+        f'{time[worst]:.2f} s', link=robot.hand.palm_link, other='moved part',
+        point_base=plain_point(other.center(int(frames[worst]))), time=float(time[bad.argmax()]),
+        value=float(depth[worst]), limit=limit, sigma=settings.carried_sigma, unit='m')]
