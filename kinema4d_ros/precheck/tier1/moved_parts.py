@@ -3,6 +3,7 @@
 """Drawers, doors and knobs that the hand moves, as obstacles where they are by then."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from kinema4d_ros.foresight import MovingBody, Story
 from kinema4d_ros.foresight.hull import depth_in
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
-from kinema4d_ros.precheck.tier1.penetration import pressed_into
 from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import ScenePoints
@@ -20,7 +20,6 @@ from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, Ro
 _TOUCHES = 0.003    # [m] a finger this close to a part touches it
 _DEEPER = 1e-3      # [m] what touches it as it begins to move may come so much nearer to it
 _SAME = 1e-6        # poses that differ by less are one
-_NOWHERE = np.full((1, 3), np.nan)     # a part is seen from where the link comes
 
 
 def check_moved_parts(robot: RobotRollout, story: Story, fields: DistanceFields,
@@ -73,7 +72,7 @@ def _contacts(robot: RobotRollout, story: Story, number: int, fields: DistanceFi
             if is_held:      # until they are off it
                 off = track.distance[first:] > _TOUCHES
                 first += int(off.argmax()) if off.any() else len(off)
-            track = pressed_into(track.where(np.arange(len(frames)) >= first), points, _NOWHERE)
+            track = _gone_into(track.where(np.arange(len(frames)) >= first))
             found += _too_fast(name, rule, track, poses)
         found += _pressed(name, track, poses, begin, first, limit, pushed, rule is not None,
                           settings)
@@ -99,6 +98,28 @@ def _track(times: np.ndarray, distance: np.ndarray, nearest: np.ndarray, points:
     time = np.diff(times)
     speed = np.r_[0.0, np.divide(step, time, out=np.zeros_like(step), where=time > 0)]
     return Track(times, distance, sigma.astype(np.float32), place, speed, T_part_link)
+
+
+def _gone_into(track: Track) -> Track:
+    """
+    Return the track with the distance lowered to minus how far the link has gone on.
+
+    A thin link is never deeper in a surface than half its own thickness. What counts is how far
+    the place of it that touches has gone on since then the way that it came.
+    """
+    touching = track.distance <= 0
+    distance = track.distance.copy()
+    for first in np.flatnonzero(touching & ~np.r_[False, touching[:-1]]).tolist():
+        last = first + int(np.r_[touching[first:], False].argmin())
+        place = np.linalg.solve(track.T_base_link[first], np.r_[track.point_base[first], 1.0])
+        way = (track.T_base_link[max(first - 1, 0):last] @ place)[:, :3]
+        came = track.point_base[first] - way[0]
+        length = float(np.linalg.norm(came))
+        if first and length > _SAME:
+            deep = (way[1:] - track.point_base[first]) @ came / length
+            deep += max(0.0, -float(track.distance[first]))
+            distance[first:last] = np.minimum(distance[first:last], -deep)
+    return dataclasses.replace(track, distance=distance)
 
 
 def _pressed(name: str, track: Track, poses: np.ndarray, begin: int, first: int, limit: float,

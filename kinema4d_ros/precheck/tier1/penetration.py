@@ -22,27 +22,18 @@ def with_penetration(track: Track, scene: Scene) -> Track:
     than half its own thickness. What counts is how far the place of the link that touches has gone
     on against the surface's normal, since it touched there.
     """
-    cameras = np.array([*(view.seen.T_base_camera[:3, 3] for view in scene.views),
-                        *([np.nan] * 3 for _ in scene.others)])
-    return pressed_into(track, scene.points, cameras)
-
-
-def pressed_into(track: Track, points: ScenePoints, cameras: np.ndarray) -> Track:
-    """
-    Return the same for points that are not of a scene.
-
-    :param cameras: (S, 3) [m] where each source of them sees from, NaN where from nowhere.
-    """
     touching = np.flatnonzero(track.distance <= 0)
     if not len(touching):
         return track
     distance = track.distance.astype(np.float64)
     ends = _run_ends(touching).tolist()
+    cameras = np.array([*(view.seen.T_base_camera[:3, 3] for view in scene.views),
+                        *([np.nan] * 3 for _ in scene.others)])
     for frame, end in zip(touching.tolist(), ends):
         point = track.point_base[frame].astype(np.float64)
         place = np.linalg.solve(track.T_base_link[frame], np.r_[point, 1.0])
         before = (track.T_base_link[max(frame - 1, 0)] @ place)[:3] - point
-        normal = _normal(points, point, cameras, before)
+        normal = _normal(scene.points, point, cameras, before)
         if normal is None:
             continue
         way = point - (track.T_base_link[frame:end + 1] @ place)[:, :3]
