@@ -10,16 +10,18 @@ import numpy as np
 
 from kinema4d_ros.foresight import MovingBody, Story
 from kinema4d_ros.foresight.hull import depth_in
+from kinema4d_ros.precheck.goal_rules import PART_SIGMA
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
 from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.scene import ScenePoints
+from kinema4d_ros.robot.point_cubes import PointCubes
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, RobotRollout,
                                 Severity)
 
 _TOUCHES = 0.003    # [m] a finger this close to a part touches it
 _DEEPER = 1e-3      # [m] what touches it as it begins to move may come so much nearer to it
 _SAME = 1e-6        # poses that differ by less are one
+_TURN_SIGMA = 0.2   # [rad] how well it is foreseen how far a part turns
 
 
 def check_moved_parts(robot: RobotRollout, story: Story, fields: DistanceFields,
@@ -53,8 +55,8 @@ def _contacts(robot: RobotRollout, story: Story, number: int, fields: DistanceFi
     poses = moving.T_base_body[frames]
     index = [robot.link_names.index(name) for name in fields.link_names]
     T_part_link = np.linalg.inv(poses)[:, None] @ robot.T_base_link[frames][:, index]
-    points = _points(moving, settings)
-    distance, nearest = fields.closest(points.cubes, T_part_link)
+    points = PointCubes(_points(moving))
+    distance, nearest = fields.closest(points, T_part_link)
     events = [each for each in story.events if each.body == number
               and each.event.kind in (EventKind.PUSHED, EventKind.DRAGGED)]
     pushed = [each.frame - lead for each in events if each.event.kind is EventKind.PUSHED]
@@ -63,7 +65,7 @@ def _contacts(robot: RobotRollout, story: Story, number: int, fields: DistanceFi
     found = []
     for column, name in enumerate(fields.link_names):
         track = _track(robot.times[frames], distance[:, column], nearest[:, column], points,
-                       T_part_link[:, column])
+                       T_part_link[:, column], poses, settings.carried_sigma)
         rule = rules.get(name)
         if rule is None:
             first, limit = begin, 0.0
@@ -79,25 +81,40 @@ def _contacts(robot: RobotRollout, story: Story, number: int, fields: DistanceFi
     return found
 
 
-def _points(moving: MovingBody, settings: Tier1Settings) -> ScenePoints:
-    """Return a part as it was seen."""
-    points = np.ascontiguousarray(moving.body.vertices, np.float32)
-    points = points[np.isfinite(points).all(axis=1)]
-    return ScenePoints(points, np.zeros((len(points), 2), np.int32),
-                       np.full(len(points), settings.carried_sigma, np.float32),
-                       np.zeros(len(points), np.float32))
+def _points(moving: MovingBody) -> np.ndarray:
+    """Return a part as it was seen, (N, 3) float32 [m]."""
+    points: np.ndarray = np.ascontiguousarray(moving.body.vertices, np.float32)
+    return points[np.isfinite(points).all(axis=1)]
 
 
-def _track(times: np.ndarray, distance: np.ndarray, nearest: np.ndarray, points: ScenePoints,
-           T_part_link: np.ndarray) -> Track:
-    """Return how far a link is from a part, as seen from the part."""
+def _track(times: np.ndarray, distance: np.ndarray, nearest: np.ndarray, points: PointCubes,
+           T_part_link: np.ndarray, poses: np.ndarray, sigma: float) -> Track:
+    """
+    Return how far a link is from a part, as seen from the part.
+
+    :param sigma: [m] of its shape; how far it has moved is less well known.
+    """
     known = nearest >= 0
-    place, sigma = np.full((len(times), 3), np.nan, np.float32), np.full(len(times), np.nan)
-    place[known], sigma[known] = points.points_base[nearest[known]], points.sigma[nearest[known]]
+    place = np.full((len(times), 3), np.nan, np.float32)
+    given = np.empty_like(points.points)
+    given[points.order] = points.points
+    place[known] = given[nearest[known]]
     step = np.linalg.norm(np.diff(T_part_link[:, :3, 3], axis=0), axis=1)
     time = np.diff(times)
     speed = np.r_[0.0, np.divide(step, time, out=np.zeros_like(step), where=time > 0)]
-    return Track(times, distance, sigma.astype(np.float32), place, speed, T_part_link)
+    return Track(times, distance, np.hypot(sigma, _off(place, poses)).astype(np.float32), place,
+                 speed, T_part_link)
+
+
+def _off(place: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Return how well it is known where places (F, 3) of a part are after they moved, (F,) [m]."""
+    way = (poses[:, :3, :3] @ place[..., None])[..., 0] + poses[:, :3, 3] - place
+    far = np.linalg.norm(way, axis=1)
+    turn = np.arccos(np.clip((np.trace(poses[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1))
+    # What turns has an arc for its way, and errs by as large a share of it as of its angle.
+    share = np.minimum(1.0, _TURN_SIGMA / np.maximum(turn, _TURN_SIGMA))
+    off: np.ndarray = np.where(turn > _SAME, far * share, np.minimum(far, PART_SIGMA))
+    return off
 
 
 def _gone_into(track: Track) -> Track:
@@ -137,17 +154,17 @@ def _pressed(name: str, track: Track, poses: np.ndarray, begin: int, first: int,
     bad[:first] = False
     if not bad.any():
         return []
-    certain = bad & (apart + settings.confidence * settings.carried_sigma <= limit)
+    certain = bad & (apart + settings.confidence * track.sigma <= limit)
     bad = certain if certain.any() else bad
     worst = int(np.where(bad, apart, np.inf).argmin())
     what = 'be pressed into' if may_touch else 'touch'
     return [Finding(
         FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
         f"'{name}' {'would' if certain.any() else 'may'} {what} what the hand has moved: "
-        f'{1000 * apart[worst]:.0f} mm (+-{1000 * settings.carried_sigma:.0f}) at '
+        f'{1000 * apart[worst]:.0f} mm (+-{1000 * track.sigma[worst]:.0f}) at '
         f'{track.times[worst]:.2f} s', link=name, other='moved part',
         point_base=_place(track, poses, worst), time=float(track.times[bad.argmax()]),
-        value=float(apart[worst]), limit=limit, sigma=settings.carried_sigma, unit='m')]
+        value=float(apart[worst]), limit=limit, sigma=float(track.sigma[worst]), unit='m')]
 
 
 def _place(track: Track, poses: np.ndarray, frame: int) -> tuple[float, float, float]:
@@ -156,16 +173,18 @@ def _place(track: Track, poses: np.ndarray, frame: int) -> tuple[float, float, f
 
 
 def _too_fast(name: str, rule: TouchRule, track: Track, poses: np.ndarray) -> list[Finding]:
-    """Judge how fast a link comes against a part."""
+    """Judge how fast a link comes against a part; where it stands by then is less certain."""
     touching = track.distance <= _TOUCHES
     fast = np.flatnonzero(touching & ~np.r_[False, touching[:-1]] & (track.speed > rule.speed))
     if not len(fast):
         return []
-    t = int(fast[0])
+    stood = [t for t in fast.tolist() if np.allclose(poses[t], np.eye(4), atol=_SAME)]
+    t = stood[0] if stood else int(fast[0])
     return [Finding(
-        FindingCode.CONTACT, Severity.FAIL,
-        f"'{name}' would come against what the hand moves at {track.speed[t]:.2f} m/s at "
-        f'{track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s', link=name, other='moved part',
+        FindingCode.CONTACT, Severity.FAIL if stood else Severity.UNSURE,
+        f"'{name}' {'would' if stood else 'may'} come against what the hand moves at "
+        f'{track.speed[t]:.2f} m/s at {track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s',
+        link=name, other='moved part',
         point_base=_place(track, poses, t), time=float(track.times[t]),
         value=float(track.speed[t]), limit=rule.speed, unit='m/s')]
 
@@ -173,26 +192,27 @@ def _too_fast(name: str, rule: TouchRule, track: Track, poses: np.ndarray) -> li
 def _struck(robot: RobotRollout, moving: MovingBody, other: MovingBody,
             settings: Tier1Settings) -> list[Finding]:
     """Report where something that is carried goes into a part."""
-    planes = other.body.planes
+    planes, points = other.body.planes, _points(moving)
     poses = np.linalg.inv(moving.T_base_body) @ other.T_base_body      # as seen from the part
     goes = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) > _SAME
     frames = np.flatnonzero(goes) + 1
     frames = frames[frames >= max(moving.first_frame, other.first_frame)]
-    if planes is None or not len(frames) or not len(moving.body.vertices):
+    if planes is None or not len(frames) or not len(points):
         return []
-    depth = np.array([depth_in(moving.body.vertices, planes, poses[frame]).min()
-                      for frame in np.r_[frames[0] - 1, frames]])
-    limit = min(0.0, float(depth[0])) - settings.carried_depth
-    depth = depth[1:]
-    certain = depth + settings.confidence * settings.carried_sigma <= limit
+    inside = [depth_in(points, planes, poses[frame]) for frame in np.r_[frames[0] - 1, frames]]
+    depth = np.array([each.min() for each in inside[1:]])
+    place = points[[int(each.argmin()) for each in inside[1:]]]
+    sigma = np.hypot(settings.carried_sigma, _off(place, moving.T_base_body[frames]))
+    limit = min(0.0, float(inside[0].min())) - settings.carried_depth
+    certain = depth + settings.confidence * sigma <= limit
     bad = certain if certain.any() else depth <= limit
     if not bad.any():
         return []
-    worst, time = int(depth.argmin()), robot.times[frames]
+    worst, time = int(np.where(bad, depth, np.inf).argmin()), robot.times[frames]
     return [Finding(
         FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
         f'what is carried {"would" if certain.any() else "may"} be pressed into what the hand has '
-        f'moved: {1000 * depth[worst]:.0f} mm (+-{1000 * settings.carried_sigma:.0f}) at '
+        f'moved: {1000 * depth[worst]:.0f} mm (+-{1000 * sigma[worst]:.0f}) at '
         f'{time[worst]:.2f} s', link=robot.hand.palm_link, other='moved part',
         point_base=plain_point(other.center(int(frames[worst]))), time=float(time[bad.argmax()]),
-        value=float(depth[worst]), limit=limit, sigma=settings.carried_sigma, unit='m')]
+        value=float(depth[worst]), limit=limit, sigma=float(sigma[worst]), unit='m')]
