@@ -116,18 +116,6 @@ def test_fingers_hold_what_is_between_them_and_not_what_both_press_on_from_above
 
 
 @needs_mujoco
-def test_fingers_that_close_on_the_top_of_a_wide_box_do_not_lift_it():
-    """Fingertips 2 mm deep in the top of a box of 14 cm; they would need a gap of 14 cm."""
-    path = Path.through((0.0, 0.05, 0.1, 0.2, 0.08), (1.0, 0.05, 0.1, 0.048, 0.08),
-                        (1.6, 0.05, 0.1, 0.048, 0.0), (2.6, 0.05, 0.1, 0.2, 0.0), frames=53)
-    world = World().add(RED, box((0.14, 0.14, 0.05), (0.05, 0.1, 0)))
-    with simulator(load_world_model('physics', members=1), frames=27) as shadow:
-        frames = list(shadow.predict(observe(world, path), motion(path)))
-    ends = [thing.T_base_thing[2, 3] for thing in frames[-1].things]
-    assert all(abs(height) < 0.01 for height in ends)
-
-
-@needs_mujoco
 def test_what_is_dragged_by_its_upper_end_leans_and_lags_behind_the_hand():
     size, at = (0.05, 0.05, 0.16), (0.05, 0.1)
     path = Path.through((0.0, *at, 0.25, 0.08), (1.0, *at, 0.13, 0.08), (1.5, *at, 0.13, 0.0),
