@@ -28,7 +28,8 @@ def goal(distance, direction=(-1, 0, 0)):
 def chest():
     """Return what judges a path over the chest, for a goal."""
     world = World().add(RED, box((0.3, 0.3, TOP), (*HANDLE, 0))).add(
-        RED, box((0.03, 0.02, 0.085), (*HANDLE, TOP)))
+        RED, box((0.03, 0.02, 0.085), (*HANDLE, TOP))).add(
+        RED, box((0.03, 0.1, 0.08), (-0.17, HANDLE[1], TOP)))     # in the way farther on
     simulator = ShadowSimulator(Robot.from_urdf(gantry.URDF), None, gripper=gantry.GRIPPER)
 
     def judged(rows, wanted):
@@ -150,3 +151,11 @@ def test_fingers_that_come_down_on_what_they_have_opened_are_found(chest):
     found = [f for f in chest(after, goal(0.10)).findings if f.other == 'moved part']
     assert {f.link for f in found} == {'left', 'right'}, found
     assert all(f.severity is Severity.FAIL for f in found), found
+
+
+def test_what_is_called_a_part_is_not_dragged_through_other_things(chest):
+    """Whatever a box is put around moves along; but not into what stands there."""
+    verdict = chest(pull(-0.22), goal(0.10))
+    assert any('be moved into the scene' in text
+               for text in said(verdict, FindingCode.CONTACT)), verdict.findings
+    assert not [f for f in chest(pull(-0.12), goal(0.10)).findings if f.severity > Severity.INFO]

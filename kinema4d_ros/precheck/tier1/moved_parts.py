@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kinema4d_ros.foresight import MovingBody, Story
-from kinema4d_ros.foresight.hull import depth_in
+from kinema4d_ros.foresight.hull import depth_in, GRID
 from kinema4d_ros.precheck.goal_rules import PART_SIGMA
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
+from kinema4d_ros.precheck.tier1.clearance import gone_from
+from kinema4d_ros.precheck.tier1.hull_depth import deepest_points
 from kinema4d_ros.precheck.tier1.timeline import Track
-from kinema4d_ros.robot import DistanceFields
+from kinema4d_ros.robot import ball_around, DistanceFields
 from kinema4d_ros.robot.point_cubes import PointCubes
+from kinema4d_ros.scene import ScenePoints
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, plain_point, RobotRollout,
                                 Severity)
 
@@ -24,25 +27,61 @@ _SAME = 1e-6        # poses that differ by less are one
 _TURN_SIGMA = 0.2   # [rad] how well it is foreseen how far a part turns
 
 
-def check_moved_parts(robot: RobotRollout, story: Story, fields: DistanceFields,
-                      settings: Tier1Settings, rules: Mapping[str, TouchRule]) -> list[Finding]:
+def check_moved_parts(scene: ScenePoints, robot: RobotRollout, story: Story,
+                      fields: DistanceFields, settings: Tier1Settings,
+                      rules: Mapping[str, TouchRule]) -> list[Finding]:
     """
     Report what touches parts of fixtures from when the hand takes them along.
 
     They are no part of the scene any more by then. Where one is now is known as well as where
     something is that is carried. Links that may touch, as fingers do, must not be pressed deeper
     into it than they are as they begin to push it, nor come against it too fast. While they hold
-    it, that is not looked at.
+    it, that is not looked at. Nor must a part be moved into the scene, as whatever is carried.
 
     :param rules: how links may touch that may.
     """
     found = []
     for number, moving in enumerate(story.bodies):
         if moving.part is not None:
+            found += _moved_into(scene, robot, story, moving, settings)
             found += _contacts(robot, story, number, fields, settings, rules)
             found += [finding for other in story.bodies if other.part is None
                       for finding in _struck(robot, moving, other, settings)]
     return found
+
+
+def _moved_into(scene: ScenePoints, robot: RobotRollout, story: Story, moving: MovingBody,
+                settings: Tier1Settings) -> list[Finding]:
+    """Judge how deep a part is moved into what is around it."""
+    poses, planes = moving.T_base_body, moving.body.planes
+    frames = np.flatnonzero(np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) > _SAME) + 1
+    if planes is None or not len(frames) or not len(scene):
+        return []
+    middle, radius = ball_around(_points(moving))
+    depth, nearest = deepest_points(
+        scene, planes, (middle, radius + GRID), poses[frames], poses[frames[0] - 1],
+        gone_from(scene, story, len(poses)), frames, np.full(len(frames), -np.inf))
+    return _finding_of(
+        'what the hand takes along', 'be moved into the scene', robot, robot.times[frames], depth,
+        scene.points_base[nearest], np.hypot(settings.carried_sigma, scene.sigma[nearest]),
+        -GRID, settings)      # a handle is thin: nothing is ever deep in it
+
+
+def _finding_of(what: str, does: str, robot: RobotRollout, times: np.ndarray, depth: np.ndarray,
+                place: np.ndarray, sigma: np.ndarray, limit: float, settings: Tier1Settings
+                ) -> list[Finding]:
+    """Return a finding where something of which no link is known is deeper than it may be."""
+    certain = depth + settings.confidence * sigma <= limit
+    bad = certain if certain.any() else depth <= limit
+    if not bad.any():
+        return []
+    worst = int(np.where(bad, depth, np.inf).argmin())
+    return [Finding(
+        FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
+        f'{what} {"would" if certain.any() else "may"} {does}: {1000 * depth[worst]:.0f} mm '
+        f'(+-{1000 * sigma[worst]:.0f}) at {times[worst]:.2f} s', link=robot.hand.palm_link,
+        other='moved part', point_base=plain_point(place[worst]), time=float(times[bad.argmax()]),
+        value=float(depth[worst]), limit=limit, sigma=float(sigma[worst]), unit='m')]
 
 
 def _contacts(robot: RobotRollout, story: Story, number: int, fields: DistanceFields,
@@ -204,15 +243,6 @@ def _struck(robot: RobotRollout, moving: MovingBody, other: MovingBody,
     place = points[[int(each.argmin()) for each in inside[1:]]]
     sigma = np.hypot(settings.carried_sigma, _off(place, moving.T_base_body[frames]))
     limit = min(0.0, float(inside[0].min())) - settings.carried_depth
-    certain = depth + settings.confidence * sigma <= limit
-    bad = certain if certain.any() else depth <= limit
-    if not bad.any():
-        return []
-    worst, time = int(np.where(bad, depth, np.inf).argmin()), robot.times[frames]
-    return [Finding(
-        FindingCode.CONTACT, Severity.FAIL if certain.any() else Severity.UNSURE,
-        f'what is carried {"would" if certain.any() else "may"} be pressed into what the hand has '
-        f'moved: {1000 * depth[worst]:.0f} mm (+-{1000 * sigma[worst]:.0f}) at '
-        f'{time[worst]:.2f} s', link=robot.hand.palm_link, other='moved part',
-        point_base=plain_point(other.center(int(frames[worst]))), time=float(time[bad.argmax()]),
-        value=float(depth[worst]), limit=limit, sigma=float(sigma[worst]), unit='m')]
+    middles = np.array([other.center(int(frame)) for frame in frames])
+    return _finding_of('what is carried', 'be pressed into what the hand has moved', robot,
+                       robot.times[frames], depth, middles, sigma, limit, settings)
