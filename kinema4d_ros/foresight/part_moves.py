@@ -17,6 +17,9 @@ from kinema4d_ros.types import EventKind, RobotRollout
 _FREE = 0.002       # [m] the fingers let go when they are this much wider than when they closed
 _PUSHES = 4         # of one part in one motion, at most
 _OPENED = 0.02      # [m] what has slid by less has not been opened
+_STANDS = 0.01      # [m] a hand that moves by less while it holds something leaves it where it is
+_MOST = 1 / 3       # share of all that is seen that a part may be
+_DOWN = 0.7         # cosine; what is pushed straight down is not taken to give way
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +55,17 @@ class PartMover:
         Make it.
 
         :param points: (H, W, 3) [m] base frame, of the scene as it was seen.
-        :param parts: those that nobody saw are left out.
+        :param parts: those that nobody saw are left out, and those that are more than a third of
+            all that is seen, see `too_large`: such a box is round a table, or round everything.
         :param least: points between the fingers that make a grasp.
         """
         self._robot, self._fingers, self._least = robot, fingers, least
         self._steps = len(robot.times)
-        self._seen = {part: points[mask] for part in dict.fromkeys(parts)
-                      if (mask := part.mask(points)).any()}
+        most = _MOST * np.isfinite(points[..., 2]).sum() if parts else 0
+        masks = {part: part.mask(points) for part in dict.fromkeys(parts)}
+        self.too_large = [part for part, mask in masks.items() if mask.sum() > most]
+        self._seen = {part: points[mask] for part, mask in masks.items()
+                      if 0 < mask.sum() <= most}
         #: how far each part has moved in each frame, (T, 4, 4)
         self.poses = {part: np.repeat(np.eye(4)[None], self._steps, axis=0)
                       for part in self._seen}
@@ -82,8 +89,10 @@ class PartMover:
             width = max(thick, float(gap[motion.last])) + _FREE
             wide = np.flatnonzero(gap[motion.last:] > width)
             last = motion.last + int(wide[0]) if len(wide) else self._steps - 1
-            return self._moved(part, EventKind.DRAGGED, motion.first, first, last,
-                               points[touched].mean(0), width)
+            contact = points[touched].mean(0)
+            move = self._moved(part, EventKind.DRAGGED, motion.first, first, last, contact, width)
+            if move is not None:
+                return move
         return None
 
     def pushes(self) -> Iterator[PartMove]:
@@ -96,13 +105,28 @@ class PartMover:
                 push = boxes.push(points, begin, self._steps)
                 if push is None:
                     break
-                yield self._moved(part, EventKind.PUSHED, push.first, push.first, push.last,
-                                  push.contact)
+                move = self._moved(part, EventKind.PUSHED, push.first, push.first, push.last,
+                                   push.contact)
+                if move is not None:
+                    yield move
                 begin = push.last
 
     def _moved(self, part: FixturePart, kind: EventKind, gone: int, first: int, last: int,
-               contact: np.ndarray, until_gap: float = 0.0) -> PartMove:
-        moves = part.moved(self._fingers.T_base_palm[first:last + 1], contact)
+               contact: np.ndarray, until_gap: float = 0.0) -> PartMove | None:
+        """Return a move; None where the part stays in the way of a hand that moves."""
+        hand = self._fingers.T_base_palm[first:last + 1]
+        moves = part.moved(hand, contact)
+        follow = hand @ np.linalg.inv(hand[0])
+        way = follow[:, :3, :3] @ contact + follow[:, :3, 3] - contact
+        far = np.linalg.norm(way, axis=1)
+        stays = bool(np.all(moves == np.eye(4)))
+        if stays and (kind is EventKind.PUSHED or far.max() > _STANDS):
+            return None
+        # Whoever presses a table, or anything else, straight down mostly did not mean to.
+        slides = bool(np.all(moves[:, :3, :3] == np.eye(3)))
+        if kind is EventKind.PUSHED and part.direction is None and slides \
+                and -way[-1, 2] > _DOWN * far[-1]:
+            return None
         moves = np.concatenate([moves, np.repeat(moves[-1:], self._steps - last - 1, axis=0)])
         self.poses[part][first:] = moves @ self.poses[part][first]
         return PartMove(part, kind, gone, first, moves, contact, until_gap)

@@ -101,6 +101,7 @@ class Story(Told):
             for move in self._mover.pushes():
                 self._move_part(move)
             self._enter_parts()
+            self._refuse_parts()
 
     def closes_on(self, points: np.ndarray) -> bool:
         """Return whether points (N, 3) [m] base make a grasp when the fingers close."""
@@ -223,6 +224,14 @@ class Story(Told):
                 other: 'nobody saw the inside of what it is put into'
                 for other, thing in enumerate(self.bodies) if thing.part is None
                 and moving.part.holds(thing.center(-1), moving.T_base_body[-1])})
+
+    def _refuse_parts(self) -> None:
+        """Note which boxes are too large to be around a part of a fixture."""
+        for part in self._mover.too_large:
+            self._add_event(EventKind.UNDECIDED, 0, part.middle, 'more than a third of all that '
+                            f'is seen is in the box of a part around {_place(part.middle)}, which '
+                            'is taken to stay,')
+            self.entered.append(self.events[-1].event)
 
     def _is_lost(self, grip: Graspability, motion: GapMotion) -> bool:
         """Return whether what the fingers close on stays, and tell it."""

@@ -66,7 +66,8 @@ def _runs(points: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
 
     :return: (R + 1,) int64, the last is N; (R,) int64.
     """
-    low, high = points[0].copy(), points[0].copy()
+    # From nothing on: a NaN is then no end of the box, and only it is in no place.
+    low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
     for n in range(len(points)):
         for k in range(3):
             low[k], high[k] = min(low[k], points[n, k]), max(high[k], points[n, k])
@@ -81,7 +82,7 @@ def _runs(points: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
     runs, keys = np.empty(len(points) + 1, np.int64), np.empty(len(points), np.int64)
     count, last = 0, np.int64(-1)
     for n in range(len(points)):
-        if numbers[n] != last:
+        if not count or numbers[n] != last:
             runs[count], keys[count] = n, numbers[n]
             count += 1
             last = numbers[n]
@@ -98,7 +99,7 @@ def _sorted(points: np.ndarray, runs: np.ndarray, keys: np.ndarray, chosen: np.n
     lows, highs = np.empty((len(keys), 3), np.float32), np.empty((len(keys), 3), np.float32)
     cube, at, last = -1, 0, np.int64(-1)
     for run in chosen:
-        if keys[run] != last:
+        if cube < 0 or keys[run] != last:
             cube, last = cube + 1, keys[run]
             starts[cube] = at
             for k in range(3):

@@ -28,7 +28,8 @@ def goal(distance, direction=(-1, 0, 0)):
 def chest():
     """Return what judges a path over the chest, for a goal."""
     world = World().add(RED, box((0.3, 0.3, TOP), (*HANDLE, 0))).add(
-        RED, box((0.03, 0.02, 0.085), (*HANDLE, TOP)))
+        RED, box((0.03, 0.02, 0.085), (*HANDLE, TOP))).add(
+        RED, box((0.03, 0.1, 0.08), (-0.17, HANDLE[1], TOP)))     # in the way farther on
     simulator = ShadowSimulator(Robot.from_urdf(gantry.URDF), None, gripper=gantry.GRIPPER)
 
     def judged(rows, wanted):
@@ -106,3 +107,55 @@ def test_what_slides_has_moved_and_is_no_object_that_is_put_somewhere(chest):
                    'all_of': [{'slides_by': {'distance': 0.1}, 'starts_in': LID}]})
     assert chest(pull(-0.12), put).success < 0.05
     assert np.isclose(chest(pull(-0.12), goal(0.12)).success, 0.5, atol=0.25)     # on the edge
+
+
+def pressed(along=None, box=None):
+    """Return what is foreseen of closed fingers that press 2 cm into the chest, 60 mm beside it."""
+    path = [(0.0, 0.0, -0.1, 0.3, 0.0), (1.0, 0.1, 0.2, 0.3, 0.0), (3.0, 0.1, 0.2, 0.08, 0.0),
+            (4.0, 0.1, 0.2, 0.08, 0.0)]
+    rule = {'distance': 0.01} | ({} if along is None else {'direction': along})
+    return path, Goal.of({'slides_by': rule, 'starts_in': box or {
+        'low': [-0.1, -0.05, 0.05], 'high': [0.2, 0.25, 0.19]}})
+
+
+def test_no_box_makes_a_chest_give_way_to_a_hand_that_comes_down_on_it(chest):
+    """Such a goal must not turn what geometry says into a PASS."""
+    everything = {'low': [-2, -2, -0.5], 'high': [2, 2, 1]}
+    for path, wanted in (pressed(), pressed(along=[1, 0, 0]), pressed(box=everything),
+                         pressed(along=[0, 0, -1], box=everything)):
+        verdict = chest(path, wanted)
+        assert verdict.status is not Status.PASS, verdict.summary
+        assert {f.link for f in verdict.findings if f.code is FindingCode.CONTACT
+                and f.severity > Severity.INFO} == {'left', 'right'}
+    assert 'a third of all' in said(verdict, FindingCode.UNDECIDED)[0]
+
+
+def test_what_its_joint_does_not_let_move_is_pressed_against(chest):
+    verdict = chest(push(-0.145), goal(0.08, (0, 1, 0)))
+    assert verdict.status is Status.FAIL and not said(verdict, FindingCode.PUSHED)
+
+
+def test_a_push_comes_against_a_part_no_faster_than_any_touch(chest):
+    x, y = HANDLE[0] + 0.07, HANDLE[1]
+    fast = [(0.0, 0.0, -0.1, 0.3, 0.0), (1.0, x, y, 0.3, 0.0), (2.0, x, y, 0.13, 0.0),
+            (2.15, x - 0.145, y, 0.13, 0.0), (3.0, x - 0.12, y, 0.13, 0.0)]
+    verdict = chest(fast, goal(0.08))
+    assert verdict.status is Status.FAIL and any(
+        'would come against what the hand moves' in text
+        for text in said(verdict, FindingCode.CONTACT)), verdict.summary
+
+
+def test_fingers_that_come_down_on_what_they_have_opened_are_found(chest):
+    x, y = HANDLE[0] - 0.12, HANDLE[1]
+    after = [*pull(-0.12), (6.4, x, y, 0.3, 0.0), (7.4, x, y, 0.15, 0.0), (8.4, x, y, 0.15, 0.0)]
+    found = [f for f in chest(after, goal(0.10)).findings if f.other == 'moved part']
+    assert {f.link for f in found} == {'left', 'right'}, found
+    assert all(f.severity is Severity.FAIL for f in found), found
+
+
+def test_what_is_called_a_part_is_not_dragged_through_other_things(chest):
+    """Whatever a box is put around moves along; but not into what stands there."""
+    verdict = chest(pull(-0.22), goal(0.10))
+    assert any('be moved into the scene' in text
+               for text in said(verdict, FindingCode.CONTACT)), verdict.findings
+    assert not [f for f in chest(pull(-0.12), goal(0.10)).findings if f.severity > Severity.INFO]

@@ -58,6 +58,29 @@ def test_the_closest_point_is_that_of_each_point_by_itself(fields, seed):
                 assert each[nearest[t, number]] == distance[t, number]
 
 
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.sampled_from((0.0, 10.0)), st.sampled_from((0.0005, 0.005, 0.05)))
+def test_what_was_passed_over_is_looked_up_again_once_the_link_has_come_near(
+        fields, seed, far_away, step):
+    """Small steps, to and fro, near the base and 10 m from it; some points on borders of cubes."""
+    random = np.random.default_rng(seed)
+    points, poses, gone = world(seed)
+    points[::3] = np.round(points[::3] / 0.02) * 0.02
+    points += np.float32(far_away)
+    times = np.abs(np.arange(40) % 26 - 13)
+    move = np.eye(4)
+    move[:3, 3] = random.normal(0, step, 3)
+    move[:3, :3] = trimesh.transformations.rotation_matrix(
+        random.normal(0, 4 * step), random.normal(size=3))[:3, :3]
+    poses = np.array([poses[0] @ np.linalg.matrix_power(move, time) for time in times])
+    poses[..., :3, 3] += far_away
+    gone = random.integers(0, len(poses) + 20, len(points))
+    distance, _ = fields.closest(points, poses, gone)
+    for t, pair in enumerate(poses):
+        each = np.where(t < gone, fields.depth_of(points, pair), np.inf)
+        assert distance[t].min() == each.min(initial=np.inf)
+
+
 @settings(max_examples=20, deadline=None)
 @given(SEEDS)
 def test_only_points_count_that_a_link_is_nearer_to_than_at_first(fields, seed):
@@ -130,3 +153,12 @@ def test_a_damaged_cache_file_is_made_anew(tmp_path, damage):
     entry.write_bytes(damage(whole))
     DistanceFields(meshes, spacing=0.02, cache_dir=tmp_path)
     assert len(entry.read_bytes()) == len(whole)
+
+
+@pytest.mark.parametrize('unknown', [0, 7])
+def test_a_point_that_is_nowhere_hides_no_other(fields, unknown):
+    points = np.random.default_rng(1).uniform(-0.1, 0.1, (50, 3)).astype(np.float32)
+    points[unknown] = np.nan
+    assert len(PointCubes(points).within(np.full(3, -1.0), np.full(3, 1.0))) == 49
+    distance, nearest = fields.closest(points, np.tile(np.eye(4), (1, 2, 1, 1)))
+    assert (distance < 0).all() and unknown not in nearest

@@ -69,7 +69,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     if story is not None:
         findings += check_carried(scene.points, robot, story, settings, scene)
         findings += check_held_contact(robot, story, fields, settings)
-        findings += check_moved_parts(robot, story, fields, settings, rules)
+        findings += check_moved_parts(scene.points, robot, story, fields, settings, rules)
     strict = [name for name in clearance.link_names if name not in rules]
     return tuple(findings), clearance.with_minimum_of(strict, fields)
 
