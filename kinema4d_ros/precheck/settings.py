@@ -127,8 +127,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     #: [m] from known space, where no depth was measured or something hides the place, any link
     unseen_hidden: float = 0.035
     unseen_hand: float = 0.05           # [m] outside of the view, the hand
-    #: [m] behind the robot, the hand; twice that where nothing could stand or hang
-    unseen_behind_hand: float = 0.05
+    unseen_behind_hand: float = 0.05    # [m] behind the robot, the hand
     unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
     unseen_outside: float = 0.2         # [m] outside of the view, other links
     #: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free, one after the other

@@ -275,8 +275,8 @@ TABLE_ROWS = (
           'view or hidden by something', unit='m', maximum=10.0),
     _rule('tier1.unseen_hand', 'How far the hand may go outside of the view', unit='m',
           maximum=10.0),
-    _rule('tier1.unseen_behind_hand', 'How far the hand may go into what the robot itself hides; '
-          'twice that where nothing could stand or hang', unit='m', maximum=10.0),
+    _rule('tier1.unseen_behind_hand', 'How far the hand may go into what the robot itself hides',
+          unit='m', maximum=10.0),
     _rule('tier1.unseen_behind_arm', 'How far other links may go into what the robot itself hides',
           unit='m', maximum=10.0),
     _rule('tier1.unseen_outside', 'How far other links may go outside of the view', unit='m',

@@ -6,8 +6,7 @@ Space that the robot moves through and nobody vouches for.
 Vouched for is what a camera looks through (now, or not too long ago where the robot hides it),
 what is declared free, and where the robot stands when the motion begins. How far a link may go
 from there into the unknown depends on the link and on why the place is unknown: an obstacle as
-wide as twice that could hide there. Where only the robot hides it, and nothing could stand or hang
-there (`shadow`), the hand may go twice as far.
+wide as twice that could hide there.
 """
 from __future__ import annotations
 
@@ -18,14 +17,12 @@ import numpy as np
 
 from kinema4d_ros.foresight import MovingBody
 from kinema4d_ros.precheck.settings import Tier1Settings, Unseen
-from kinema4d_ros.precheck.tier1.shadow import could_hold_something, SHADOW
 from kinema4d_ros.precheck.tier1.swept_space import Load, SweptSpace
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 ARM, HAND, FINGERS = 1, 2, 4      # bits of the roles of links
-UNSUPPORTED = 2.0                # times farther, where nothing could stand or hang
 FEWEST = 3                       # voxels; fewer are noise at an edge
 
 _WHY = {
@@ -120,9 +117,6 @@ def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, st
             continue
         for why, limit in limits(role, settings).items():
             bad = of_role & (space.knowledge == why) & (space.distance > limit)
-            if role == HAND and why in SHADOW and bad.any():
-                bad &= could_hold_something(space.knowledge, space.voxel, bad) | (
-                    space.distance > UNSUPPORTED * limit)
             if np.count_nonzero(bad) < FEWEST:
                 continue
             place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
