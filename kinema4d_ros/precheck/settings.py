@@ -126,6 +126,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
     #: [m] from known space, where no depth was measured or something hides the place, any link
     unseen_hidden: float = 0.035
+    #: [m^3] in one piece, at least 4 cm wide, of space that is unknown for the same reasons
+    unseen_hole: float = 0.000064
     unseen_hand: float = 0.05           # [m] outside of the view, the hand
     unseen_behind_hand: float = 0.05    # [m] behind the robot, the hand
     unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
@@ -138,7 +140,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'calibration_turn_sigma', 'camera_memory',
                        'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
-                       'least_neighbours', 'least_measured', 'unseen_hidden',
+                       'least_neighbours', 'least_measured', 'unseen_hidden', 'unseen_hole',
                        'unseen_hand', 'unseen_behind_hand', 'unseen_behind_arm', 'unseen_outside',
                        'depth_min', 'memory_age')
         _above_zero(self, 'voxel', 'travel', 'depth_max')

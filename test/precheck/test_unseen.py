@@ -99,6 +99,22 @@ def test_what_is_declared_free_is_known(fields):
     assert judge(fields, way(*ALONG), spoilt(0.0), elsewhere)[1] is Severity.UNSURE
 
 
+@pytest.mark.parametrize('side, severity', [(0.02, Severity.INFO), (0.04, Severity.UNSURE),
+                                            (0.06, Severity.UNSURE)])
+@pytest.mark.parametrize('value', [0.0, np.nan, 65.535, 20.0, 0.6], ids=str)
+def test_a_small_box_in_a_hole_or_behind_a_board_is_no_pass(fields, side, value, severity):
+    seen = spoilt(value, side, (0.11, 0.01))
+    found, worst = judge(fields, way(*ALONG), seen)
+    assert worst is severity
+    for finding in found:
+        assert finding.link in ('arm', 'hand')
+        assert ('behind what' if value == 0.6 else 'has no values') in finding.message
+        if value != 0.6:         # it goes nowhere far, but through enough for that box
+            assert finding.unit == 'm^3' and finding.value > finding.limit == 0.000064
+    anything = dataclasses.replace(SETTINGS, unseen_hole=1000.0, unseen_hidden=10.0)
+    assert judge(fields, way(*ALONG), seen, anything)[1] is Severity.INFO
+
+
 @pytest.mark.parametrize('far, severity', [(0.02, Severity.INFO), (0.3, Severity.UNSURE)])
 def test_the_place_where_the_robot_stands_vouches_for_what_is_beside_it(fields, far, severity):
     start = (0.1, 0.0, 0.4)
@@ -197,7 +213,7 @@ def test_less_measured_never_makes_a_pass(fields, height, x, y, width, tall, val
 
 @hypothesis_settings(max_examples=10, deadline=None)
 @given(height=st.floats(-0.2, 0.5), hidden=st.floats(0.0, 0.1), more=st.floats(0.0, 0.1),
-       name=st.sampled_from(['unseen_hidden', 'unseen_hand', 'unseen_outside']))
+       name=st.sampled_from(['unseen_hidden', 'unseen_hand', 'unseen_outside', 'unseen_hole']))
 def test_a_narrower_limit_never_allows_more(fields, height, hidden, more, name):
     motion = way((0.5, 0.0, 0.5), (0.75, 0.0, height))
 
