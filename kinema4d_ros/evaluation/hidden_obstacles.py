@@ -4,9 +4,9 @@
 Motions through an obstacle that the depth camera does not show, and how many of them are PASS.
 
 Into the first image of an episode whose motion is PASS a box of 12 cm, or one of 4 cm, is put
-where the hand, the wrist or the forearm will be, and taken out of the depth again in the ways in which real cameras do
-not see: no value, a value that means nothing, something in front, or not in the picture at all.
-None of these motions may be PASS.
+where the hand, the wrist or the forearm will be, and taken out of the depth again in the ways in
+which real cameras do not see: no value, a value that means nothing, something in front, or not in
+the picture at all. None of these motions may be PASS; some of those with a box of 4 cm are.
 """
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     camera_memory: float = 600.0        # [s] that an earlier agreement of camera and robot counts
     unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
     #: [m] from known space, where no depth was measured or something hides the place, any link
-    unseen_hidden: float = 0.035
+    unseen_hidden: float = 0.03
     #: [m^3] in one piece, at least 4 cm wide, of space that is unknown for the same reasons
     unseen_hole: float = 0.000064
     unseen_hand: float = 0.05           # [m] outside of the view, the hand
