@@ -3,10 +3,10 @@
 """
 Motions through an obstacle that the depth camera does not show, and how many of them are PASS.
 
-Into the first image of an episode whose motion is PASS a box of 12 cm is put where the hand, the
-wrist or the forearm will be, and taken out of the depth again in the ways in which real cameras do
-not see: no value, a value that means nothing, something in front, or not in the picture at all.
-None of these motions may be PASS.
+Into the first image of an episode whose motion is PASS a box of 12 cm, or one of 4 cm, is put
+where the hand, the wrist or the forearm will be, and taken out of the depth again in the ways in
+which real cameras do not see: no value, a value that means nothing, something in front, or not in
+the picture at all. None of these motions may be PASS; some of those with a box of 4 cm are.
 """
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from kinema4d_ros.types import (CameraView, JointTrajectory, Observation, RobotR
                                 Severity)
 
 SIDE = 0.12            # [m] of the box
+SMALL_SIDE = 0.04      # [m] of a small one, which is tried in the `SMALL_KINDS`
 TIMES = 2              # boxes for each link of an episode
 LATTICE = 0.015       # [m] of the points that stand for a link
 _IN_VIEW = 0.8         # of the box's silhouette must be in the picture and free of what is nearer
@@ -111,14 +112,18 @@ def _rows_of(episode: Episode, checker: RobotChecker,
     stands = solid(checker, motion, 0)
     for role, link in roles_of(checker).items():
         places = _places(checker, motion, link, stands, view)
-        for kind, change in KINDS.items():
-            for frame, distance, _ in some_of(places[kind == OUTSIDE]):
-                changed = change(view, distance)
+        small = _places(checker, motion, link, stands, view, SMALL_SIDE)
+        tries = [(kind, kind, places[kind == OUTSIDE]) for kind in KINDS]
+        tries += [(f'{kind}, {100 * SMALL_SIDE:.0f} cm', kind, small[0])
+                  for kind in SMALL_KINDS if kind in KINDS]
+        for label, kind, of_kind in tries:
+            for frame, distance, _ in some_of(of_kind):
+                changed = KINDS[kind](view, distance)
                 if kind == IN_FRONT and not _is_clear(checker, motion, changed, distance):
                     continue
                 why = against(checker, dataclasses.replace(observation, views=(changed,)),
                                trajectory)
-                yield HiddenObstacleRow(name, kind, role, link, float(motion.times[frame]),
+                yield HiddenObstacleRow(name, label, role, link, float(motion.times[frame]),
                                         not why, why)
 
 
@@ -178,7 +183,7 @@ def roles_of(checker: RobotChecker) -> dict[str, str]:
 
 
 def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.ndarray,
-            view: CameraView) -> tuple[list[_Place], list[_Place]]:
+            view: CameraView, side: float = SIDE) -> tuple[list[_Place], list[_Place]]:
     """
     Return where a box around the link is seen whole, and where it can be cut out of the picture.
 
@@ -189,9 +194,9 @@ def _places(checker: RobotChecker, motion: RobotRollout, link: str, stands: np.n
     centers = T[:, :3, :3] @ ((points.min(0) + points.max(0)) / 2) + T[:, :3, 3]
     seen, cut_off = [], []
     for frame in range(1, len(centers), max(1, len(centers) // 24)):
-        if (np.abs(stands - centers[frame]).max(axis=1) < SIDE / 2 + 0.01).any():
+        if (np.abs(stands - centers[frame]).max(axis=1) < side / 2 + 0.01).any():
             continue
-        distance, share = box_distance(view, centers[frame])
+        distance, share = box_distance(view, centers[frame], side)
         box = np.isfinite(distance)
         if _crop(view, box) is not None:
             cut_off.append((frame, distance, centers[frame]))
@@ -212,13 +217,14 @@ def some_of(places: list[_Any]) -> list[_Any]:
     return places[step // 2::step][:TIMES]
 
 
-def box_distance(view: CameraView, center: np.ndarray) -> tuple[np.ndarray, float]:
+def box_distance(view: CameraView, center: np.ndarray,
+                 side: float = SIDE) -> tuple[np.ndarray, float]:
     """
     Return how far (optical z) the front of the box is, and how much of it is in the picture, 0..1.
 
     The distance is (H, W) float32 [m], inf beside the box.
     """
-    return distance_to(view, center - SIDE / 2, center + SIDE / 2)
+    return distance_to(view, center - side / 2, center + side / 2)
 
 
 def distance_to(view: CameraView, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float]:
@@ -310,6 +316,7 @@ KINDS: Mapping[str, Hide] = {
     'infinite': _metres(np.inf), '20 m': _metres(20.0), f'clamped to {_CLAMP:g} m': _metres(_CLAMP),
     IN_FRONT: _in_front, OUTSIDE: _cropped,
 }
+SMALL_KINDS = 'zeros', IN_FRONT        # of `KINDS`; the others differ little
 
 
 def solid(checker: RobotChecker, motion: RobotRollout, frame: int) -> np.ndarray:

@@ -125,10 +125,11 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     camera_memory: float = 600.0        # [s] that an earlier agreement of camera and robot counts
     unseen: Unseen = Unseen.UNSURE      # what it means to go farther than this into the unknown
     #: [m] from known space, where no depth was measured or something hides the place, any link
-    unseen_hidden: float = 0.035
+    unseen_hidden: float = 0.03
+    #: [m^3] in one piece, at least 4 cm wide, of space that is unknown for the same reasons
+    unseen_hole: float = 0.000064
     unseen_hand: float = 0.05           # [m] outside of the view, the hand
-    #: [m] behind the robot, the hand; twice that where nothing could stand or hang
-    unseen_behind_hand: float = 0.05
+    unseen_behind_hand: float = 0.05    # [m] behind the robot, the hand
     unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
     unseen_outside: float = 0.2         # [m] outside of the view, other links
     #: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free, one after the other
@@ -139,7 +140,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
         _at_least_zero(self, 'near_miss', 'confidence', 'depth_sigma', 'depth_sigma_square',
                        'calibration_sigma', 'calibration_turn_sigma', 'camera_memory',
                        'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
-                       'least_neighbours', 'least_measured', 'unseen_hidden',
+                       'least_neighbours', 'least_measured', 'unseen_hidden', 'unseen_hole',
                        'unseen_hand', 'unseen_behind_hand', 'unseen_behind_arm', 'unseen_outside',
                        'depth_min', 'memory_age')
         _above_zero(self, 'voxel', 'travel', 'depth_max')

@@ -8,7 +8,8 @@ from graph import ROOT
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import hidden_obstacles
 from kinema4d_ros.evaluation.hidden_obstacles import (box_distance, hidden_obstacle_rows, IN_FRONT,
-                                                      KINDS, markdown, OUTSIDE, SIDE)
+                                                      KINDS, markdown, OUTSIDE, SIDE,
+                                                      SMALL_KINDS)
 from kinema4d_ros.precheck import PrecheckSettings, RobotChecker, Tier1Settings, Unseen
 from kinema4d_ros.robot import find_gripper, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
@@ -58,7 +59,8 @@ def test_no_motion_through_a_hidden_obstacle_passes(monkeypatch):
     monkeypatch.setattr(hidden_obstacles, 'TIMES', 1)
     rows = hidden_obstacle_rows([EPISODE])
     tried = {(row.kind, row.role) for row in rows}
-    assert {(kind, role) for kind in KINDS for role in ('hand', 'wrist')} <= tried
+    kinds = {*KINDS, *(f'{kind}, 4 cm' for kind in SMALL_KINDS)}
+    assert {(kind, role) for kind in kinds for role in ('hand', 'wrist')} <= tried
     assert not [row for row in rows if row.passed and (row.kind, row.role) != (OUTSIDE, 'forearm')]
     assert all(row.why for row in rows if not row.passed)
     table = markdown(rows)

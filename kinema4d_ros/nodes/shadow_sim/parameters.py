@@ -273,10 +273,12 @@ TABLE_ROWS = (
               choices=tuple(map(str, Unseen))),
     _rule('tier1.unseen_hidden', 'How far a link may go into space without a measured depth in '
           'view or hidden by something', unit='m', maximum=10.0),
+    _rule('tier1.unseen_hole', 'How much of such space, in one piece and at least 4 cm wide, a '
+          'link may go through', unit='m^3', maximum=1000.0),
     _rule('tier1.unseen_hand', 'How far the hand may go outside of the view', unit='m',
           maximum=10.0),
-    _rule('tier1.unseen_behind_hand', 'How far the hand may go into what the robot itself hides; '
-          'twice that where nothing could stand or hang', unit='m', maximum=10.0),
+    _rule('tier1.unseen_behind_hand', 'How far the hand may go into what the robot itself hides',
+          unit='m', maximum=10.0),
     _rule('tier1.unseen_behind_arm', 'How far other links may go into what the robot itself hides',
           unit='m', maximum=10.0),
     _rule('tier1.unseen_outside', 'How far other links may go outside of the view', unit='m',

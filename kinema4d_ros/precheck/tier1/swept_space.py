@@ -44,7 +44,7 @@ class SweptSpace:
     low: np.ndarray         # (3,) float64 [m], the corner of the grid in the base frame
     voxel: float            # [m]
     swept: np.ndarray       # (X, Y, Z) uint8, a bit for each role
-    knowledge: np.ndarray   # (X, Y, Z) uint8 of `Knowledge`, what nothing sweeps too
+    knowledge: np.ndarray   # (X, Y, Z) uint8 of `Knowledge`; what nothing sweeps may be left out
     age: np.ndarray         # (X, Y, Z) float32 [s] of what is remembered
     names: tuple[str, ...]              # of the links, and of what they carry
     _points: Sequence[np.ndarray]       # of each (N, 3) float32 [m], its own frame

@@ -6,8 +6,8 @@ Space that the robot moves through and nobody vouches for.
 Vouched for is what a camera looks through (now, or not too long ago where the robot hides it),
 what is declared free, and where the robot stands when the motion begins. How far a link may go
 from there into the unknown depends on the link and on why the place is unknown: an obstacle as
-wide as twice that could hide there. Where only the robot hides it, and nothing could stand or hang
-there (`shadow`), the hand may go twice as far.
+wide as twice that could hide there. A smaller one could stand in a hole of the depth image, or
+behind something: there not much space is allowed in which it has room (`holes`).
 """
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ import numpy as np
 
 from kinema4d_ros.foresight import MovingBody
 from kinema4d_ros.precheck.settings import Tier1Settings, Unseen
-from kinema4d_ros.precheck.tier1.shadow import could_hold_something, SHADOW
+from kinema4d_ros.precheck.tier1.holes import wide_pieces
 from kinema4d_ros.precheck.tier1.swept_space import Load, SweptSpace
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 ARM, HAND, FINGERS = 1, 2, 4      # bits of the roles of links
-UNSUPPORTED = 2.0                # times farther, where nothing could stand or hang
 FEWEST = 3                       # voxels; fewer are noise at an edge
+#: why a place in view, or beside what is seen, is unknown
+_HIDDEN = (Knowledge.BEHIND, Knowledge.NOT_MEASURED, Knowledge.DISPUTED)
 
 _WHY = {
     Knowledge.OUTSIDE: "outside of the camera's view",
@@ -51,7 +52,8 @@ class _Entry:
     frame: int              # of the rollout, when it first does
     voxels: int
     farthest: float         # [m] from what is known
-    limit: float            # [m]
+    limit: float            # [m], or [m^3] if it is a piece
+    piece: float | None     # [m^3] if not how far it goes is too much, but through how much
     point: np.ndarray       # (3,) [m] base, the farthest
 
     @property
@@ -113,26 +115,40 @@ def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, st
     unknown = (space.knowledge > Knowledge.REMEMBERED) & (space.swept & (ARM | HAND | FINGERS) > 0)
     if np.count_nonzero(unknown) < FEWEST:
         return []
-    found = []
+    found: list[_Entry] = []
     for role in sorted(set(roles.values())):
         of_role = unknown & (space.swept & role > 0)
         if not of_role.any():
             continue
         for why, limit in limits(role, settings).items():
             bad = of_role & (space.knowledge == why) & (space.distance > limit)
-            if role == HAND and why in SHADOW and bad.any():
-                bad &= could_hold_something(space.knowledge, space.voxel, bad) | (
-                    space.distance > UNSUPPORTED * limit)
-            if np.count_nonzero(bad) < FEWEST:
-                continue
-            place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
-            for name in (name for name in space.names if roles.get(name) == role):
-                voxels, frame = space.entered(name, bad)
-                if voxels:
-                    link = carriers.get(name, name)
-                    found.append(_Entry(link, name in carriers, why, frame, voxels,
-                                        float(space.distance[place]), limit,
-                                        space.centers(np.array(place))))
+            if np.count_nonzero(bad) >= FEWEST:
+                found += _who(space, roles, carriers, role, bad, why, limit)
+        whys = [why for why in _HIDDEN if why in limits(role, settings)]
+        hidden = np.isin(np.arange(256), whys)
+        enough = np.count_nonzero(hidden[space.knowledge[of_role]]) * space.voxel ** 3
+        if enough > settings.unseen_hole and not any(entry.why in whys for entry in found):
+            bad = wide_pieces(hidden[space.knowledge], of_role, space.voxel, settings.unseen_hole)
+            if bad.any():
+                why = Knowledge(space.knowledge[bad].max())
+                found += _who(space, roles, carriers, role, bad, why, settings.unseen_hole,
+                              float(np.count_nonzero(bad) * space.voxel ** 3))
+    return found
+
+
+def _who(space: SweptSpace, roles: Mapping[str, int], carriers: Mapping[str, str], role: int,
+         bad: np.ndarray, why: Knowledge, limit: float,
+         piece: float | None = None) -> list[_Entry]:
+    """Return which links of a role, and what they carry, go into some voxels (X, Y, Z) bool."""
+    place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
+    found = []
+    for name in (name for name in space.names if roles.get(name) == role):
+        voxels, frame = space.entered(name, bad)
+        if voxels:
+            link = carriers.get(name, name)
+            found.append(_Entry(link, name in carriers, why, frame, voxels,
+                                float(space.distance[place]), limit, piece,
+                                space.centers(np.array(place))))
     return found
 
 
@@ -152,7 +168,8 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
         FindingCode.UNSEEN_SPACE,
         Severity.UNSURE if settings.unseen is Unseen.UNSURE else Severity.INFO,
         f'{said}; {_CURE}', link=first.link, other='scene', point_base=plain_point(first.point),
-        time=time, value=first.farthest, limit=first.limit, unit='m')
+        time=time, value=first.farthest if first.piece is None else first.piece, limit=first.limit,
+        unit='m' if first.piece is None else 'm^3')
 
 
 def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
