@@ -16,33 +16,73 @@ from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import JointTrajectory, Observation, PinholeCamera, Severity, Status
 from kinema4d_ros.world_model import load_world_model
 
-ROBOT = Robot.from_urdf((Path(__file__).parents[2] / 'urdf' / 'demo_arm.urdf').read_text())
-JOINTS = ROBOT.joint_names
-LOW = np.array([-3.0 if ROBOT.limits[n].lower is None else ROBOT.limits[n].lower for n in JOINTS])
-HIGH = np.array([3.0 if ROBOT.limits[n].upper is None else ROBOT.limits[n].upper for n in JOINTS])
+
+
+def _link(name: str) -> str:
+    return (f'<link name="{name}"><collision><origin xyz="0.15 0 0"/><geometry>'
+            '<box size="0.24 0.06 0.06"/></geometry></collision></link>')
+
+
+def _joint(name: str, kind: str, parent: str, child: str, axis: str, limit: str) -> str:
+    return (f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
+            f'<origin xyz="0.3 0 0"/><axis xyz="{axis}"/><limit effort="1" {limit}/></joint>')
+
+
+# A chain that can fold onto itself, and that is judged in a third of the demo arm's time.
+CHAIN = ('<robot name="chain">' + ''.join(map(_link, ('base', 'upper', 'fore', 'hand', 'finger')))
+         + _joint('joint1', 'revolute', 'base', 'upper', '0 0 1',
+                  'lower="-2.9" upper="2.9" velocity="2"')
+         + _joint('joint2', 'revolute', 'upper', 'fore', '0 0 1',
+                  'lower="-2.9" upper="2.9" velocity="2"')
+         + _joint('joint3', 'revolute', 'fore', 'hand', '1 0 0',
+                  'lower="-3" upper="3" velocity="3"')
+         + _joint('slide', 'prismatic', 'hand', 'finger', '0 1 0',
+                  'lower="0" upper="0.04" velocity="0.2"') + '</robot>')
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 # 1.6 m above the floor in front of the robot, looking straight down.
 T_BASE_CAMERA = np.array([[1, 0, 0, 0.3], [0, -1, 0, 0.0], [0, 0, -1, 1.6], [0, 0, 0, 1]], float)
 ODD = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1e308, -1e308, 5e-324, 1e-12, 1e6)
-NAMES = (*JOINTS, 'nobody', '', 'joint1 ', '\N{SNOWMAN}', 'x' * 500)
-PARTS, IN_TIERS_0, IN_TIERS_0_AND_1 = 6, 1_650, 100      # 10,000 together
+ARM = (Path(__file__).parents[2] / 'urdf' / 'demo_arm.urdf').read_text()
+NAMES = ('nobody', '', 'joint1 ', '\N{SNOWMAN}', 'x' * 500)
 TIERS = ((0,), (0, 1), (1,), ())
 
 
+class Fuzzed:
+    """A robot, with what is drawn and checked of it, and its simulator."""
+
+    def __init__(self, urdf: str) -> None:
+        self.robot = Robot.from_urdf(urdf)
+        self.joints = self.robot.joint_names
+        self.names = (*self.joints, *NAMES)
+        limits = [self.robot.limits[name] for name in self.joints]
+        self.low = np.array([-3.0 if each.lower is None else each.lower for each in limits])
+        self.high = np.array([3.0 if each.upper is None else each.upper for each in limits])
+        self.speed = np.array([each.velocity for each in limits])
+        self.shadow = ShadowSimulator(self.robot, load_world_model('kinematic'))
+
+
 @pytest.fixture(scope='module')
-def shadow():
-    """Return the simulator of the demo arm."""
-    simulator = ShadowSimulator(ROBOT, load_world_model('kinematic'))
-    yield simulator
-    simulator.close()
+def arm():
+    """Return the demo arm."""
+    fuzzed = Fuzzed(ARM)
+    yield fuzzed
+    fuzzed.shadow.close()
 
 
-def likely(rng: np.random.Generator) -> JointTrajectory:
+@pytest.fixture(scope='module')
+def chain():
+    """Return the robot of few links."""
+    fuzzed = Fuzzed(CHAIN)
+    yield fuzzed
+    fuzzed.shadow.close()
+
+
+def likely(it: Fuzzed, rng: np.random.Generator) -> JointTrajectory:
     """Return a motion that may well be good: smooth, slow, from the middle of the ranges."""
     count = int(rng.integers(2, 12))
-    chosen = rng.permutation(len(JOINTS))[:int(rng.integers(1, len(JOINTS) + 1))]
-    middle = 0.5 * (LOW + HIGH)[chosen]
-    goal = middle + rng.uniform(-0.3, 0.3, len(chosen)) * (HIGH - LOW)[chosen]
+    chosen = rng.permutation(len(it.joints))[:int(rng.integers(1, len(it.joints) + 1))]
+    middle = 0.5 * (it.low + it.high)[chosen]
+    goal = middle + rng.uniform(-0.3, 0.3, len(chosen)) * (it.high - it.low)[chosen]
     share = np.linspace(0, 1, count)[:, None]
     positions = middle + share ** 2 * (3 - 2 * share) * (goal - middle)
     times = np.linspace(0, rng.uniform(0.3, 12.0), count)
@@ -52,10 +92,10 @@ def likely(rng: np.random.Generator) -> JointTrajectory:
     fields = {} if kind == 0 else {'velocities': velocities}
     if kind == 2:
         fields['accelerations'] = np.zeros_like(positions)
-    return JointTrajectory(tuple(JOINTS[i] for i in chosen), times, positions, **fields)
+    return JointTrajectory(tuple(it.joints[i] for i in chosen), times, positions, **fields)
 
 
-def spoilt(rng: np.random.Generator, motion: JointTrajectory) -> JointTrajectory:
+def spoilt(it: Fuzzed, rng: np.random.Generator, motion: JointTrajectory) -> JointTrajectory:
     """Return a trajectory with one to four things wrong, or merely strange."""
     names = list(motion.joint_names)
     arrays = {'times': motion.times, 'positions': motion.positions,
@@ -70,7 +110,7 @@ def spoilt(rng: np.random.Generator, motion: JointTrajectory) -> JointTrajectory
             case 1:
                 arrays[key] = arrays[key] * rng.choice([-1.0, 0.0, 1e-9, 0.01, 100.0, 1e12])
             case 2:
-                names[rng.integers(len(names))] = NAMES[rng.integers(len(NAMES))]
+                names[rng.integers(len(names))] = it.names[rng.integers(len(it.names))]
             case 3:
                 order = rng.permutation(count)
                 arrays['times'] = arrays['times'][order]
@@ -89,16 +129,16 @@ def spoilt(rng: np.random.Generator, motion: JointTrajectory) -> JointTrajectory
     return JointTrajectory(tuple(names), **arrays)
 
 
-def observed(rng: np.random.Generator, motion: JointTrajectory) -> Observation:
+def observed(it: Fuzzed, rng: np.random.Generator, motion: JointTrajectory) -> Observation:
     """Return an observation of floor, blocks, holes and nonsense; live joints that fit, or not."""
-    live = dict(zip(JOINTS, 0.5 * (LOW + HIGH)))
+    live = dict(zip(it.joints, 0.5 * (it.low + it.high)))
     if rng.random() < 0.7 and len(motion.times):
         live |= {name: float(value) for name, value in zip(motion.joint_names,
                                                            motion.positions[0])}
     if rng.random() < 0.15:
-        live[JOINTS[rng.integers(len(JOINTS))]] = float(rng.choice(ODD))
+        live[it.joints[rng.integers(len(it.joints))]] = float(rng.choice(ODD))
     if rng.random() < 0.1:
-        del live[JOINTS[rng.integers(len(JOINTS))]]
+        del live[it.joints[rng.integers(len(it.joints))]]
     depth = np.full((48, 64), 1.6, np.float32)
     match rng.integers(5):
         case 0:
@@ -114,7 +154,7 @@ def observed(rng: np.random.Generator, motion: JointTrajectory) -> Observation:
                                  T_BASE_CAMERA, live)
 
 
-def unearned(verdict, motion: JointTrajectory, observation: Observation, tiers,
+def unearned(it: Fuzzed, verdict, motion: JointTrajectory, observation: Observation, tiers,
              required) -> str:
     """Return what an independent check holds against a PASS; empty for nothing."""
     if not required or set(required) - set(verdict.tiers_passed):
@@ -124,36 +164,35 @@ def unearned(verdict, motion: JointTrajectory, observation: Observation, tiers,
     if 1 in required and (1 not in tiers or observation.view.depth is None):
         return 'the scene was not looked at'
     live = observation.joint_positions
-    if not all(math.isfinite(live.get(name, math.nan)) for name in JOINTS):
+    if not all(math.isfinite(live.get(name, math.nan)) for name in it.joints):
         return 'a live joint is not known'
     if not all(np.isfinite(x).all() for x in (motion.times, motion.positions)) \
             or (np.diff(motion.times) <= 0).any() or motion.times[0] < 0:
         return 'it is no motion'
-    dense = sample_trajectory(motion, ROBOT, np.linspace(0, motion.duration, 500), live)
-    if (dense.positions < LOW - 2e-3).any() or (dense.positions > HIGH + 2e-3).any():
+    dense = sample_trajectory(motion, it.robot, np.linspace(0, motion.duration, 500), live)
+    if (dense.positions < it.low - 2e-3).any() or (dense.positions > it.high + 2e-3).any():
         return 'it leaves the position limits'
-    speed = np.array([ROBOT.limits[name].velocity for name in JOINTS])
-    moving = [JOINTS.index(name) for name in motion.joint_names]
-    if (np.abs(dense.velocities[:, moving]) > speed[moving] * (1 + 1e-5)).any():
+    moving = [it.joints.index(name) for name in motion.joint_names]
+    if (np.abs(dense.velocities[:, moving]) > it.speed[moving] * (1 + 1e-5)).any():
         return 'it is too fast'
     return ''
 
 
-def check(shadow, rng: np.random.Generator, tiers) -> Status:
+def check(it: Fuzzed, rng: np.random.Generator, tiers) -> Status:
     """Judge one trajectory, and check that the verdict means what it says."""
-    motion = likely(rng)
+    motion = likely(it, rng)
     if rng.random() < 0.7:
-        motion = spoilt(rng, motion)
-    observation = observed(rng, motion)
+        motion = spoilt(it, rng, motion)
+    observation = observed(it, rng, motion)
     required = TIERS[rng.integers(len(TIERS))] if rng.random() < 0.3 else tiers
-    verdict = run_precheck(shadow, shadow.checker(SETTINGS), observation, motion, tiers=tiers,
+    verdict = run_precheck(it.shadow, it.shadow.checker(SETTINGS), observation, motion, tiers=tiers,
                            required=required, goal=None)
     assert verdict.summary and verdict.trajectory_hash
     missing = set(required) - {0, *tiers}
     if missing or not required:
         assert verdict.status != Status.PASS
     if verdict.status == Status.PASS:
-        reason = unearned(verdict, motion, observation, tiers, required)
+        reason = unearned(it, verdict, motion, observation, tiers, required)
         assert not reason, (reason, motion, observation.joint_positions, verdict)
     return verdict.status
 
@@ -166,24 +205,26 @@ SETTINGS = PrecheckSettings(
 
 
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')      # of numbers that overflow
-@pytest.mark.parametrize('tiers, count, seed', [
-    *(((0,), IN_TIERS_0, seed) for seed in range(PARTS)), ((0, 1), IN_TIERS_0_AND_1, PARTS)])
-def test_no_crash_and_no_pass_that_was_not_earned(shadow, tiers, count, seed):
-    rng = np.random.default_rng([20_26, seed])
-    seen = [check(shadow, rng, tiers) for _ in range(count)]
+@pytest.mark.parametrize('which, tiers, count, seed', [
+    ('arm', (0,), 1_650, 0), *(('chain', (0,), 1_650, seed) for seed in range(1, 6)),
+    ('arm', (0, 1), 100, 6)])        # 10,000 together
+def test_no_crash_and_no_pass_that_was_not_earned(request, which, tiers, count, seed):
+    it, rng = request.getfixturevalue(which), np.random.default_rng([20_26, seed])
+    seen = [check(it, rng, tiers) for _ in range(count)]
     # The fuzzing reaches all sides: a check that always says no would show nothing.
     for status in Status:
         assert seen.count(status) >= count // 100, status
 
 
+ARM_NAMES = (*Robot.from_urdf(ARM).joint_names, *NAMES)
 NUMBERS = st.one_of(st.floats(), st.floats(-3, 3), st.sampled_from(ODD))
 
 
 @st.composite
 def anything(draw):
     """Draw any trajectory that can be written down."""
-    names = draw(st.lists(st.one_of(st.sampled_from(NAMES), st.text(max_size=4)), max_size=8,
-                          unique=True))
+    names = draw(st.lists(st.one_of(st.sampled_from(ARM_NAMES), st.text(max_size=4)),
+                          max_size=8, unique=True))
     count = draw(st.integers(0, 6))
     arrays = [draw(st.none() if k and draw(st.booleans()) else st.lists(
         NUMBERS, min_size=count * len(names), max_size=count * len(names))) for k in range(3)]
@@ -198,9 +239,9 @@ def anything(draw):
 @pytest.mark.filterwarnings('ignore::RuntimeWarning')
 @settings(max_examples=200, deadline=None)
 @given(anything(), st.sampled_from(TIERS), st.sampled_from(TIERS), st.integers(0, 99))
-def test_anything_at_all(shadow, motion, tiers, required, seed):
-    observation = observed(np.random.default_rng(seed), motion)
-    verdict = run_precheck(shadow, shadow.checker(SETTINGS), observation, motion, tiers=tiers,
-                           required=required, goal=None)
+def test_anything_at_all(arm, motion, tiers, required, seed):
+    observation = observed(arm, np.random.default_rng(seed), motion)
+    verdict = run_precheck(arm.shadow, arm.shadow.checker(SETTINGS), observation, motion,
+                           tiers=tiers, required=required, goal=None)
     if verdict.status == Status.PASS:
-        assert not unearned(verdict, motion, observation, tiers, required)
+        assert not unearned(arm, verdict, motion, observation, tiers, required)
