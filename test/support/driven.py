@@ -67,6 +67,10 @@ def free_way(vertices: np.ndarray, planes: np.ndarray, points: np.ndarray, way: 
     center, radius = vertices.mean(0), np.ptp(vertices, axis=0).max()
     near = points[np.linalg.norm(points - center, axis=1) < most + radius]
     near = near[depth_in(near, planes, np.eye(4)) > 0.004]
+    # Only what lies no farther beside its way than a vertex can come inside of it.
+    beside = np.cross(near - center, way)
+    near = near[np.linalg.norm(beside, axis=1)
+                <= np.linalg.norm(vertices - center, axis=1).max() + 0.001]
     for length in np.arange(0, most, 0.005):
         if len(near) and depth_in(near - length * way, planes, np.eye(4)).min() <= 0:
             return float(length)
