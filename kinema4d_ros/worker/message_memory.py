@@ -72,10 +72,12 @@ class MessageMemory:
         if not isinstance(message, Packed):
             return message
         buffers, begin = [], 0
-        with memoryview(self._mapped(sum(map(_aligned, message.sizes)))) as whole:
-            for size in message.sizes:
-                buffers.append(bytearray(whole[begin:begin + size]))
-                begin += _aligned(size)
+        for size in message.sizes:      # read and not mapped: where memory is short, that is less
+            buffer = bytearray(size)
+            if os.preadv(self.fds[0], [buffer], begin) != size:
+                raise EOFError('the memory of messages is cut off')
+            buffers.append(buffer)
+            begin += _aligned(size)
         os.eventfd_write(self.fds[1], 1)
         return pickle.loads(message.pickled, buffers=buffers)
 
