@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -61,7 +62,7 @@ class Ledger:
             cannot be opened.
         """
         self.path = Path(path).expanduser()
-        self._most = max(int(most_entries), 1)
+        self._most, self._wait = max(int(most_entries), 1), wait
         why = why_no_ledger(self.path, may_be_missing=write)
         if why is not None:
             raise LedgerError(f'{self.path} {why}')
@@ -209,12 +210,24 @@ class Ledger:
                                   'away, and a new one is begun')
         if not write:
             return
-        ask('PRAGMA journal_mode=WAL')       # where it cannot be had, the usual journal does
+        self._write_ahead()
         ask('PRAGMA synchronous=NORMAL')
         if is_empty:
             with self._transaction():
                 if not ask('SELECT COUNT(*) FROM sqlite_master').fetchone()[0]:
                     self._make_tables()
+
+    def _write_ahead(self) -> None:
+        """Have SQLite write ahead; where that cannot be had, the usual journal does."""
+        end = time.monotonic() + self._wait
+        while True:
+            try:
+                self._connection.execute('PRAGMA journal_mode=WAL')
+                return
+            except sqlite3.OperationalError as error:       # here SQLite waits for nobody
+                if 'locked' not in str(error) or time.monotonic() >= end:
+                    raise
+                time.sleep(0.01)
 
     def _make_tables(self) -> None:
         ask = self._connection.execute
