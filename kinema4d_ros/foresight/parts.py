@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.camera.points import inside_box, project
-from kinema4d_ros.foresight.part_motion import slide_or_turn
-from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import RobotRollout
+
+if TYPE_CHECKING:      # nodes read goals, and need nothing of what foresees them
+    from kinema4d_ros.scene.view import SceneView
 
 _BESIDE = 0.004     # [m] what is seen this close to the box is of the part
 _TOUCHES = 0.002    # [m] a finger this close to a point touches it
@@ -42,6 +43,7 @@ class FixturePart:
 
     def mask(self, points: np.ndarray) -> np.ndarray:
         """Return which points (..., 3) [m] are of it, (...) bool."""
+        from kinema4d_ros.camera.points import inside_box
         found = np.zeros(points.shape[:-1], bool)
         found.reshape(-1)[inside_box(points.reshape(-1, 3), np.array(self.low) - _BESIDE,
                                      np.array(self.high) + _BESIDE)] = True
@@ -55,6 +57,7 @@ class FixturePart:
 
     def is_seen_into(self, scene: SceneView) -> bool:
         """Return whether a view sees into the box, or only what is before it."""
+        from kinema4d_ros.camera.points import project
         unit = (np.arange(_GRID) + 0.5) / _GRID
         places = np.stack(np.meshgrid(unit, unit, unit), -1).reshape(-1, 3)
         places = np.array(self.low) + places * np.subtract(self.high, self.low)
@@ -72,6 +75,7 @@ class FixturePart:
 
         It stays where the hand would move it otherwise than it can.
         """
+        from kinema4d_ros.foresight.part_motion import slide_or_turn
         poses = slide_or_turn(T_base_hand, contact)
         stays = np.repeat(np.eye(4)[None], len(poses), axis=0)
         way, turn = poses[-1][:3, 3], poses[-1][:3, :3]
