@@ -239,7 +239,10 @@ def test_ctrl_c_ends_it_and_the_same_command_goes_on(folder, tmp_path):
     words = [sys.executable, '-m', 'kinema4d_ros.cli.main', 'curate', str(many),
              str(tmp_path / 'out'), '--frames', '5', '--workers', '1']
     child = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-                             env={**os.environ, 'PYTHONPATH': f'{ROOT}:{":".join(sys.path)}'})
+                             env={**os.environ, 'PYTHONPATH': f'{ROOT}:{":".join(sys.path)}'},
+                             # What runs in the background is not to hear Ctrl-C, unless told.
+                             preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                              signal.default_int_handler))
     try:
         line = next(line for line in child.stderr if line.startswith('curate: 1 of 8'))
         child.send_signal(signal.SIGINT)
