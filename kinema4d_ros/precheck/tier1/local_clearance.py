@@ -19,10 +19,12 @@ import numpy as np
 from kinema4d_ros.foresight.hull import depth_in, hull_planes
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule, Unseen
 from kinema4d_ros.precheck.tier1.clearance import own_points
+from kinema4d_ros.precheck.tier1.holes import wide_pieces
 from kinema4d_ros.precheck.tier1.swept_space import chamfer, Load, SweptSpace
-from kinema4d_ros.precheck.tier1.unseen import ARM, FEWEST, FINGERS, HAND, limits
+from kinema4d_ros.precheck.tier1.unseen import (ARM, FEWEST, FINGERS, HAND, hidden_for,
+                                                 limits)
 from kinema4d_ros.robot import DistanceFields
-from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import HeldObject, LinkSpace, RobotRollout
 from kinema4d_ros.types.local_clearance import UNSEEN
 
@@ -125,12 +127,18 @@ def _around(scene: Scene, robot: RobotRollout, fields: DistanceFields, roles: Ma
     cells = cells[((cells >= 0) & (cells < shape)).all(axis=1)]
     taken = np.zeros(shape, bool)
     taken[tuple(cells.T)] = True
-    to_unknown = {}
+    to_unknown, pieces = {}, dict[tuple[Knowledge, ...], np.ndarray]()
     for role in set(roles.values()):
         bad = np.zeros(shape, bool)
         held_back = limits(role, settings) if settings.unseen is Unseen.UNSURE else {}
         for why, limit in held_back.items():
             bad |= (space.knowledge == why) & (space.distance > limit)
+        if held_back:       # a way of any kind may go through all of a piece
+            whys = tuple(hidden_for(role, settings))
+            if whys not in pieces:
+                hidden = np.isin(space.knowledge, whys)
+                pieces[whys] = wide_pieces(hidden, hidden, space.voxel, settings.unseen_hole)
+            bad |= pieces[whys]
         to_unknown[role] = _Field.of(bad if np.count_nonzero(bad) >= FEWEST
                                      else np.zeros(shape, bool), space.voxel)
     return _Around(space, _Field.of(taken, space.voxel), to_unknown)

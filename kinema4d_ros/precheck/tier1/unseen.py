@@ -109,6 +109,11 @@ def limits(role: int, settings: Tier1Settings) -> dict[Knowledge, float]:
                     Knowledge.TOO_OLD: behind, Knowledge.OUTSIDE: outside}
 
 
+def hidden_for(role: int, settings: Tier1Settings) -> list[Knowledge]:
+    """Return why a place may be unknown where a small thing may be hidden from links of a role."""
+    return [why for why in _HIDDEN if why in limits(role, settings)]
+
+
 def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, str],
              settings: Tier1Settings) -> list[_Entry]:
     """Return which links, and what `carriers` carry, go too far into the unknown."""
@@ -124,7 +129,7 @@ def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, st
             bad = of_role & (space.knowledge == why) & (space.distance > limit)
             if np.count_nonzero(bad) >= FEWEST:
                 found += _who(space, roles, carriers, role, bad, why, limit)
-        whys = [why for why in _HIDDEN if why in limits(role, settings)]
+        whys = hidden_for(role, settings)
         hidden = np.isin(np.arange(256), whys)
         enough = np.count_nonzero(hidden[space.knowledge[of_role]]) * space.voxel ** 3
         if enough > settings.unseen_hole and not any(entry.why in whys for entry in found):
