@@ -20,7 +20,6 @@ __all__ = ['array_to_image', 'check_size', 'compressed_depth_message', 'compress
            'compressed_to_array', 'depth_to_metres', 'fill', 'image_to_array', 'rgb_image']
 
 
-
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
     """
     Return the pixels of a JPEG or PNG CompressedImage (not of compressedDepth).

@@ -61,7 +61,7 @@ def load_backend(name: str, folder: str, quantity: str = '') -> DepthBackend:
     places = _places()
     if name not in places:
         raise ConfigurationError(f'there is no depth backend {name!r}; there are: '
-                                 f'{", ".join(sorted(places))}')
+                                 f'{", ".join(available_backends())}')
     if quantity and quantity not in QUANTITIES:
         raise ConfigurationError(f'a depth model answers {" or ".join(QUANTITIES)}, not '
                                  f'{quantity!r}')

@@ -243,11 +243,6 @@ class LocalPool:
             process.end(at_once=True)
             yield task.result(FailureKind.TIMEOUT, took_too_long(timeout))
 
-    @property
-    def process_ids(self) -> tuple[int, ...]:
-        """Of the processes that are there now."""
-        return tuple(each.child.pid for each in self._processes)
-
 
 class InlinePool:
     """Does jobs in this process, one by one; a context manager, which is that of the work too."""

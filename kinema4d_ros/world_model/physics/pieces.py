@@ -20,7 +20,6 @@ _BELOW_LID = 0.008     # [m] surface that far below the hull's lid speaks for a 
 _HOLLOW_SHARE = 0.04   # of the surface that must lie below the lid
 _FLATTEST = 0.02       # [m] lower things are not hollow
 _GRID = 0.003          # [m] points closer than this are one
-_SAME_LEVEL = 0.005    # [m] columns of a fixture whose tops differ by less are level
 
 
 @dataclass(frozen=True, eq=False)
