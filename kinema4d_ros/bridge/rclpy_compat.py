@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import threading
 from typing import Any
 
@@ -25,6 +26,8 @@ from std_msgs.msg import Empty
 RCLPY_VERSION = ('7.1', '9.1')
 __all__ = ['RCLPY_VERSION', 'DirectActionClient', 'InvalidHandle', 'RCLError', 'Waiter',
            'call_back', 'end_callbacks', 'sequence_number', 'shut_down', 'take']
+
+_MOST_FEEDBACK = 100    # messages of it that are told before a result; its queue holds 10
 
 
 def take(subscription: Subscription) -> tuple[Any, Any] | None:
@@ -72,17 +75,31 @@ class DirectActionClient(ActionClient):
     _is_status_ready: bool
 
     def take_data(self) -> Any:
-        """Take what has come; a status is thrown away unread."""
+        """Take what has come; a status is thrown away unread, feedback is not left for later."""
         if self._is_status_ready:
             self._client_handle.take_status(_unread_status())
             self._is_status_ready = False
-        return super().take_data()
+        taken = super().take_data()
+        if 'result' in taken:
+            kind = self._action_type.Impl.FeedbackMessage
+            taken['rest'] = list(itertools.islice(
+                iter(lambda: self._client_handle.take_feedback(kind), None), _MOST_FEEDBACK))
+        return taken
 
     async def execute(self, taken_data: Any) -> None:
-        """Call back; without an executor futures do that themselves."""
+        """
+        Call back; without an executor futures do that themselves.
+
+        Feedback comes before the result that was taken with it: after it nobody listens.
+        """
         for future in self._futures:
             future._set_executor(None)
-        await super().execute(taken_data)
+        for what in ('goal', 'feedback'):
+            await super().execute({what: taken_data[what]} if what in taken_data else {})
+        for feedback in taken_data.get('rest', ()):
+            await super().execute({'feedback': feedback})
+        await super().execute({what: taken_data[what] for what in ('cancel', 'result')
+                               if what in taken_data})
         self._goal_handles.clear()      # whose statuses are told; or each stays there for ever
 
 

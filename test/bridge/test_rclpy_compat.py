@@ -14,7 +14,8 @@ from graph import LIMIT
 from kinema4d_ros.action import Precheck
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -145,3 +146,56 @@ def test_a_direct_client_calls_back_in_its_group_and_reads_no_status(module_ros_
         executor.shutdown()
         assert not client._goal_handles      # which would grow with each goal
         node.destroy_node()
+
+
+def test_feedback_is_heard_before_the_result_that_came_with_it(module_ros_domain):
+    """All of it, though a short goal had ended before anybody looked."""
+    heard, ended = [], threading.Event()
+
+    def judge(goal):
+        for number in range(3):
+            goal.publish_feedback(Precheck.Feedback(stage=str(number)))
+        goal.succeed()
+        return Precheck.Result()
+
+    with rclpy.Context() as context:
+        serving, asking = (rclpy.create_node(name, context=context) for name in ('one', 'other'))
+        server = ActionServer(serving, Precheck, 'judge', judge)
+        client = DirectActionClient(asking, Precheck, 'judge')
+        servers, clients = (SingleThreadedExecutor(context=context) for _ in range(2))
+        servers.add_node(serving), clients.add_node(asking)
+        thread = threading.Thread(target=servers.spin, daemon=True)
+        thread.start()
+        end = time.monotonic() + LIMIT
+        while not client.server_is_ready():
+            assert time.monotonic() < end
+        sent = client.send_goal_async(
+            Precheck.Goal(), lambda message: heard.append(message.feedback.stage))
+        sent.add_done_callback(lambda future: future.result().get_result_async().add_done_callback(
+            lambda _: (heard.append('result'), ended.set())))
+        while not sent.done():
+            clients.spin_once(timeout_sec=0.1)
+            assert time.monotonic() < end
+        while not (client._is_feedback_ready and client._is_result_response_ready):
+            look(client, context)
+            assert time.monotonic() < end
+        while not ended.is_set():
+            clients.spin_once(timeout_sec=0.1)
+            assert time.monotonic() < end
+        servers.shutdown(), clients.shutdown()
+        thread.join(LIMIT)
+        server.destroy(), client.destroy()
+        serving.destroy_node(), asking.destroy_node()
+    assert heard == ['0', '1', '2', 'result']
+
+
+def look(waitable, context):
+    """Ask what a waitable has to take, and take nothing."""
+    entities = waitable.get_num_entities()
+    waiting = rclpy_implementation.WaitSet(
+        entities.num_subscriptions, entities.num_guard_conditions, entities.num_timers,
+        entities.num_clients, entities.num_services, entities.num_events, context.handle)
+    waiting.clear_entities()
+    waitable.add_to_wait_set(waiting)
+    waiting.wait(10_000_000)
+    waitable.is_ready(waiting)
