@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import select
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from typing import Any
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.jobs.job import FailureKind, PoolJob, JobFailure, JobResult
 
+_EXIT_TIMEOUT = 2.0     # [s] that a job has to end when nobody waits for it any more
 _MOST_TRACE = 2000      # [characters] of a traceback in a record
 
 
@@ -123,6 +126,20 @@ def serve(pipe: Connection) -> None:
                 return      # whoever wanted it has gone
 
 
+def _end_without_parent(pipe: int) -> None:
+    """End this process, whatever it does, a while after whoever started it has gone."""
+    poll = select.poll()
+    poll.register(pipe, 0)      # hanging up is told without being asked for
+    while not any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL)
+                  for _, event in poll.poll()):
+        pass
+    time.sleep(_EXIT_TIMEOUT)
+    os._exit(1)
+
+
 def main() -> None:
     """Serve the pipe that the command line names by its number."""
-    serve(Connection(int(sys.argv[1])))
+    pipe = int(sys.argv[1])
+    # on its own file number, since `serve` may close that of the pipe while it is polled
+    threading.Thread(target=_end_without_parent, args=(os.dup(pipe),), daemon=True).start()
+    serve(Connection(pipe))

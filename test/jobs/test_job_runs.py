@@ -3,6 +3,7 @@
 """Runs of jobs: records, resume, lineage, quarantine, and being stopped."""
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -119,8 +120,15 @@ def test_stopped_in_the_middle_it_goes_on_from_there(tmp_path, sent):
                           start_new_session=True, preexec_fn=lambda: signal.signal(
                               signal.SIGINT, signal.default_int_handler)) as child:
         assert [child.stdout.readline().strip() for _ in range(2)] == ['a', 'b']
+        while not (tmp_path / 'c.0').exists():
+            assert child.poll() is None
+        worker = os.pidfd_open(int((tmp_path / 'b.0').read_text()))
         child.send_signal(sent)
         assert child.wait(30) != 0
+    ended = select.poll()
+    ended.register(worker, select.POLLIN)
+    assert ended.poll(30e3), 'the worker goes on, though nobody waits for its job'
+    os.close(worker)
     with (tmp_path / 'jobs.jsonl').open('a') as file:
         file.write('{"format": 1, "key": "c", "ans')
     for name in 'cd':      # the one that waited may have been begun

@@ -35,7 +35,7 @@ def logged(item):
     """Write down that it was done, then do what the item says."""
     folder, name = Path(item['folder']), item['name']
     number = len(list(folder.glob(f'{name}.*')))
-    (folder / f'{name}.{number}').touch()
+    (folder / f'{name}.{number}').write_text(str(os.getpid()))
     if number < item.get('kills', 0):
         os.kill(os.getpid(), signal.SIGKILL)
     if 'waits' in item:
