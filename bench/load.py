@@ -21,7 +21,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +36,8 @@ from bench.robot_feed import camera_names
 from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.motion import trajectory_from_message, trajectory_message
+from kinema4d_ros.bridge.motion import (duration_seconds, trajectory_from_message,
+                                        trajectory_message)
 from kinema4d_ros.robot import trajectory_hash
 
 SECONDS, PERIOD, SLOW_PERIOD = 60.0, 0.2, 0.5
@@ -56,6 +57,7 @@ class Answer(NamedTuple):
     is_pass: bool = False
     is_final: bool = True
     published: float | None = None    # [s] when shadow_sim published it, where that is known
+    stages: Mapping[str, float] = {}  # [s] what took how long, by shadow_sim's own clock
 
 
 class Sample(NamedTuple):
@@ -158,7 +160,11 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
         period = PERIOD if cameras == 1 else SLOW_PERIOD
         heard = dataclasses.replace(press(graph, seconds, period), whole=frames)
         took, after = time.perf_counter() - started, used(graph, gate)
+    ours = sum(after[key][0] - cpu for key, (cpu, _) in before.items()
+               if key in after and key[0].startswith(('shadow_sim', gate.name)))
     return [*judged(heard, cameras), {
+        'case': 'processors used by shadow_sim, its workers and the gate together',
+        'value': f'{ours / took:.2f}', 'wanted': '', 'good': True}, {
         'case': 'worker processes that had to be started again',
         'value': str(len(after.keys() - before.keys())), 'wanted': '0',
         'good': after.keys() == before.keys()}, *(
@@ -195,13 +201,14 @@ def press(graph: Graph, seconds: float, period: float = PERIOD) -> Heard:
         time.sleep(max(0.0, due - time.perf_counter()))
     end, last = graph.feed.asked(), len(sent_at) - 1
     client.wait(lambda: any(numbers.get(digest) == last and is_final
-                            for _, (digest, *_, is_final, _) in received), 'the last verdict',
+                            for _, (digest, *_, is_final, _, _) in received), 'the last verdict',
                 graph.node)
     until = len(samples)
     client.wait(lambda: len(samples) >= until + 3, 'diagnostics', graph.node)
     with client.changed:
-        answers = [Answer(when, numbers[digest], *what)
-                   for when, (digest, _, *what) in received if digest in numbers]
+        answers = [Answer(when, numbers[digest], *what, published, stages)
+                   for when, (digest, _, *what, stages, published) in received
+                   if digest in numbers]
         rollouts = {rollout: numbers[digest] for _, (digest, rollout, *_) in received
                     if digest in numbers}
         shown = [(when, rollouts[rollout]) for when, rollout in frames if rollout in rollouts]
@@ -251,6 +258,7 @@ def judged(heard: Heard, cameras: int = 1) -> list[dict]:
              cameras == 1 or np.median(_times(heard, real.values()) or [np.inf]) <= MEDIAN),
         _row('time to any verdict [s]: median, 95 %, longest', _spread(heard, first.values()),
              '', True),
+        _row('what that is made of [s], medians', _made_of(real.values()), '', True),
         *(_row(f'{topic} [Hz]: published, received', f'{rate:.1f}, '
                f'{_rate(heard.samples, f"{topic} received"):.1f}', '', True)
           for topic, rate in (
@@ -270,6 +278,8 @@ def distinct(graph: Graph, count: int) -> Iterator:
 
 
 _REPLACED = 'requests replaced'
+#: of a verdict; `checks` holds the two behind it, and the way to the worker and back
+_STAGES = ('tier 0', 'look', 'checks', 'self-collision', 'tier 1', 'verdict')
 
 
 def _row(case: str, value: object, wanted: str, good: bool) -> dict:
@@ -282,7 +292,8 @@ def _kept(verdict: Verdict) -> tuple:
         finding.code == Finding.CANCELLED for finding in verdict.findings)
     return (verdict.trajectory_hash, verdict.rollout_id, is_replaced,
             any(each.stage == 'tier 1' for each in verdict.latencies),
-            verdict.status == Verdict.PASS, verdict.final)
+            verdict.status == Verdict.PASS, verdict.final,
+            {each.stage: duration_seconds(each.duration) for each in verdict.latencies})
 
 
 def _moment(info: Mapping) -> float:
@@ -323,6 +334,14 @@ def _spread(heard: Heard, answers) -> str:
     return ', '.join(f'{np.quantile(took, share):.3f}' for share in (0.5, 0.95, 1.0))
 
 
+def _made_of(answers: Iterable[Answer]) -> str:
+    """Return what shadow_sim says of its stages, in the order in which they come."""
+    told = [answer.stages for answer in answers if answer.stages]
+    return ', '.join(f'{stage} {np.median([stages[stage] for stages in told]):.3f}'
+                     for stage in _STAGES if all(stage in stages for stages in told)) \
+        if told else 'not known'
+
+
 def _rate(samples: Sequence[Sample], key: str) -> float:
     """Return how quickly a counter grew [Hz]."""
     if len(samples) < 2:
@@ -338,6 +357,7 @@ def main() -> int:
     parser.add_argument('--cameras', type=int, default=1)
     parser.add_argument('--size', type=int, nargs=2, default=SIZE, help='of the camera')
     parser.add_argument('--out', type=Path, default=report.OUT)
+    parser.add_argument('--docs', action='store_true', help='put the table into docs/measured.md')
     options = parser.parse_args()
     os.environ.update(ros_environment())
     rows = follow(options.seconds, tuple(options.size), FRAMES, options.out / 'log',
@@ -345,6 +365,8 @@ def main() -> int:
     name = 'load' if options.cameras == 1 else f'load_{options.cameras}_cameras'
     report.show(f'{name}, {options.seconds:.0f} s', rows)
     print(f'written to {report.write(options.out, name, rows, 1)}')
+    if options.docs:
+        report.write_studies(options.out, (name,))
     return 0 if all(row['good'] for row in rows) else 1
 
 

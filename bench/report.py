@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable, Mapping
 from datetime import datetime, UTC
 from pathlib import Path
 
@@ -57,9 +58,14 @@ def machine() -> dict:
 
 def write_page(folder: Path) -> None:
     """Put the tables of what lies in a folder between the page's markers; the rest stays."""
-    text = PAGE.read_text(encoding='utf-8')
-    made = {COMPARISONS: markdown(folder)}
-    for name in STUDIES:
+    write_studies(folder, STUDIES, {COMPARISONS: markdown(folder)})
+
+
+def write_studies(folder: Path, names: Iterable[str], made: Mapping[str, str] | None = None
+                  ) -> None:
+    """Put the tables of some studies there, and with them `made`: name -> table."""
+    text, made = PAGE.read_text(encoding='utf-8'), dict(made or {})
+    for name in names:
         path = folder / f'{name}.json'
         if path.is_file():
             report = json.loads(path.read_text(encoding='utf-8'))

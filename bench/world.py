@@ -3,11 +3,16 @@
 """What several measurements share: the environment of their processes."""
 from __future__ import annotations
 
+import fcntl
+import functools
 import os
+import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / 'config' / 'fastdds.xml'
+_PATIENCE = 600.0     # [s] for a domain
 _PROFILE_NAMES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
@@ -28,11 +33,28 @@ def ros_environment(domain: int = 0, *, profile: bool = True) -> dict[str, str]:
     return environment
 
 
+@functools.cache
 def first_domain() -> int:
     """
-    Return the first of the four ROS domains that are for this run.
+    Return the first of the four ROS domains that are for this run, and keep them to its end.
 
     Their ports lie above those that Linux hands out to programs, where neither robots nor the
-    tests are.
+    tests are. Two runs on one domain would hear each other's joints, so the fifth that is started
+    on a machine waits.
+
+    :raises TimeoutError: four others have them, and none of these ended within ten minutes.
     """
-    return 215 + os.getpid() % 4 * 4
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        for first in range(215, 231, 4):
+            path = Path(tempfile.gettempdir()) / f'kinema4d_bench_domain_{first}'
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            else:
+                return first
+        time.sleep(1.0)
+    raise TimeoutError(f'all ROS domains for measurements are taken for {_PATIENCE:.0f} s: end '
+                       'one of the four runs that have them')
