@@ -19,7 +19,9 @@ FOLDER = Path(__file__).parent
 OUT = Path('out/bench')
 PAGE = FOLDER.parent / 'docs' / 'measured.md'
 #: measurements that take minutes and are made when they are asked for
-STUDIES = ('scale', 'memory', 'load', 'viewer', 'chunk_day')
+STUDIES = ('scale', 'memory', 'load', 'viewer', 'chunk_day', 'node_start')
+#: tables of the page that a study makes with other settings
+VARIANTS = ('load_3_cameras',)
 COMPARISONS = 'comparisons'      # what the table of all the others is called on the page
 _HEAD = ('Measurement', 'What', 'Ours', 'Usual way', 'Ratio', 'Goal')
 
@@ -58,7 +60,7 @@ def machine() -> dict:
 
 def write_page(folder: Path) -> None:
     """Put the tables of what lies in a folder between the page's markers; the rest stays."""
-    write_studies(folder, STUDIES, {COMPARISONS: markdown(folder)})
+    write_studies(folder, (*STUDIES, *VARIANTS), {COMPARISONS: markdown(folder)})
 
 
 def write_studies(folder: Path, names: Iterable[str], made: Mapping[str, str] | None = None
