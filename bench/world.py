@@ -11,17 +11,19 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PROFILE = ROOT / 'config' / 'fastdds.xml'
+PROFILE, SMALL = (ROOT / 'config' / name for name in ('fastdds.xml', 'fastdds_small.xml'))
 _PATIENCE = 600.0     # [s] for a domain
 _PROFILE_NAMES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
-def ros_environment(domain: int = 0, *, profile: bool = True) -> dict[str, str]:
+def ros_environment(domain: int = 0, *, profile: bool = True,
+                    sends_little: bool = False) -> dict[str, str]:
     """
     Return the environment for processes on a ROS domain of this run, on this machine only.
 
     :param domain: 0 to 3, which of the domains of this run.
     :param profile: with the Fast DDS profile of this package, as the launch file has it.
+    :param sends_little: with that for processes that send no images.
     """
     environment = dict(os.environ)
     environment['ROS_DOMAIN_ID'] = str(first_domain() + domain)
@@ -29,7 +31,7 @@ def ros_environment(domain: int = 0, *, profile: bool = True) -> dict[str, str]:
     for name in ('FASTDDS_BUILTIN_TRANSPORTS', *_PROFILE_NAMES):
         environment.pop(name, None)
     if profile:
-        environment |= dict.fromkeys(_PROFILE_NAMES, str(PROFILE))
+        environment |= dict.fromkeys(_PROFILE_NAMES, str(SMALL if sends_little else PROFILE))
     return environment
 
 

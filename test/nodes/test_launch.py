@@ -118,7 +118,9 @@ def test_what_the_arguments_do(packages):
     assert plain.command[1:4] == ['--ros-args', '--log-level', 'info']
     assert plain.environment[profile := 'FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('/fastdds.xml')
     assert plain.remappings == {'__ns': '/', '/tf': 'tf', '/tf_static': 'tf_static'}
-    assert one('trajectory_gate', controller='/a').environment[profile].endswith('_small.xml')
+    for name, more in {'trajectory_gate': {'controller': '/a'}, 'viewer': {'viewer': 'true'},
+                       'recorder': {'record': 'true'}}.items():
+        assert one(name, **more).environment[profile].endswith('_small.xml')
     own = one('shadow_sim', device='cpu', autostart='false', namespace='cell/left',
               large_messages='false', camera_file=str(ROOT / 'config' / 'camera.yaml'))
     assert own.parameters['device'] == 'cpu' and own.parameters['autostart'] is False
