@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
@@ -31,11 +31,14 @@ from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.precheck.view_look import look_by_image
 from kinema4d_ros.robot import (box_corners, DistanceFields, hand_links_of, LinkMesh, Robot,
-                                robot_chain, sample_trajectory, SampledMotion, SelfCollision)
+                                robot_chain, sample_trajectory, SampledMotion)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
                                 JointTrajectory, LinkSpace, LocalClearance, Observation,
                                 RobotRollout, Severity, SolidSource, StartState, VoxelSource)
+
+if TYPE_CHECKING:      # it loads coal, which what only predicts does without
+    from kinema4d_ros.robot import SelfCollision
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -89,6 +92,8 @@ class RobotChecker:
     @cached_property
     def self_collision(self) -> SelfCollision:
         """The check of links against each other."""
+        from kinema4d_ros.robot import SelfCollision
+
         return SelfCollision(self.robot, self._meshes, srdf=self.settings.srdf,
                              allowed=self.settings.allowed_contacts, gripper=self.gripper)
 
