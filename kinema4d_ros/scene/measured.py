@@ -139,35 +139,77 @@ def without(depth: np.ndarray, closed: np.ndarray,
     return left, known / max(beside, 1)
 
 
-def with_speckles_filled(depth: np.ndarray, measured: np.ndarray,
-                         focal_length: float) -> np.ndarray:
+class LookedThrough:
     """
-    Return the image with what is unknown up to `SPECKLE` beside a measurement filled.
+    How far a camera looks, where what is unknown beside a measurement counts as looked at.
 
-    Dark surfaces and edges are speckled with holes. Each is filled with the nearest depth around
-    it, so that no more is taken for looked through than was. Where far fewer pixels have a value
-    than elsewhere in the image there is a hole with stray values: it stays unknown.
-
-    :param depth: (H, W) float32 [m] with small gaps filled, NaN unknown.
-    :param measured: the same as it was measured.
-    :param focal_length: [px].
+    Dark surfaces and edges are speckled with holes. What is up to `SPECKLE` beside a measurement
+    is filled with the nearest depth around it, so that no more is taken for looked through than
+    was. Where far fewer pixels have a value than elsewhere in the image there is a hole with stray
+    values: it stays unknown. That is told pixel by pixel, for those that are asked for.
     """
-    known = np.isfinite(depth)
-    if known.all() or not known.any():
-        return depth
-    # In pixels at the median depth; what is nearer is filled less far.
-    some = depth[::4, ::4][known[::4, ::4]]
-    middle = float(np.median(some if len(some) else depth[known]))
-    pixels = min(round(focal_length * SPECKLE / middle), _MOST_PIXELS)
-    most = np.finfo(np.float32).max
-    around = cv2.erode(np.where(known, depth, most), np.ones((2 * pixels + 1,) * 2, np.uint8))
-    often = np.ones_like(known)
-    for image in (depth, measured):
-        has_value = np.isfinite(image).astype(np.float32)
-        share = cv2.blur(has_value, (2 * pixels + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
-        often &= share >= _LEAST_SHARE * (1.0 if image is depth else has_value.mean())
-    filled: np.ndarray = np.where(often, np.where(known, depth, around), np.float32(np.nan))
-    return filled
+
+    def __init__(self, depth: np.ndarray, measured: np.ndarray, focal_length: float):
+        """
+        Prepare what is known of an image.
+
+        :param depth: (H, W) float32 [m] with small gaps filled, NaN unknown.
+        :param measured: the same as it was measured.
+        :param focal_length: [px].
+        """
+        self._depth, self._often, self._pixels = depth, np.ones(depth.shape, bool), 0
+        known = np.isfinite(depth)
+        if cv2.countNonZero(known.view(np.uint8)) in (0, depth.size):
+            return
+        # In pixels at the median depth; what is nearer is filled less far.
+        some = depth[::4, ::4][known[::4, ::4]]
+        middle = float(np.median(some if len(some) else depth[known]))
+        self._pixels = min(round(focal_length * SPECKLE / middle), _MOST_PIXELS)
+        side = 2 * self._pixels + 1
+        for image, has_value in ((depth, known), (measured, np.isfinite(measured))):
+            share = np.float32(cv2.countNonZero(has_value.view(np.uint8))) / np.float32(
+                has_value.size)
+            least = _LEAST_SHARE * (1.0 if image is depth else share)
+            counts = cv2.boxFilter(has_value.view(np.uint8), cv2.CV_16U, (side, side),
+                                   normalize=False, borderType=cv2.BORDER_REPLICATE)
+            possible = (np.arange(side ** 2 + 1) / side ** 2).astype(np.float32)
+            self._often &= counts >= np.argmax(possible >= least)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """
+        Return how far the camera looks at some pixels, (N,) float32 [m], NaN unknown.
+
+        :param places: (N,) int32 of the flat image; -1 for none.
+        """
+        return _looked_through(self._depth, self._often, places, self._pixels)
+
+
+@numba.njit(cache=True, nogil=True)
+def _looked_through(depth: np.ndarray, often: np.ndarray, places: np.ndarray,
+                    pixels: int) -> np.ndarray:
+    """
+    Return what `LookedThrough.at` does.
+
+    :param often: (H, W) bool, where enough of the pixels around have a value.
+    :param pixels: to each side that count as around.
+    """
+    height, width = depth.shape
+    found = np.empty(len(places), np.float32)
+    for n in range(len(places)):
+        found[n] = np.nan
+        v, u = places[n] // width, places[n] % width
+        if places[n] < 0 or not often[v, u]:
+            continue
+        found[n] = depth[v, u]
+        if found[n] == found[n] or not pixels:
+            continue
+        nearest = np.float32(np.inf)
+        for row in range(max(v - pixels, 0), min(v + pixels + 1, height)):
+            for column in range(max(u - pixels, 0), min(u + pixels + 1, width)):
+                if depth[row, column] < nearest:
+                    nearest = depth[row, column]
+        found[n] = nearest
+    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from kinema4d_ros.camera.points import move, pointmap
-from kinema4d_ros.scene.knowledge import aged, knowledge
+from kinema4d_ros.scene.knowledge import aged, knowledge, places_of
 from kinema4d_ros.scene.mask import grow_robot, in_paint
-from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
-                                         with_speckles_filled, without)
+from kinema4d_ros.scene.measured import (farthest_measured, in_range, LookedThrough,
+                                         with_small_gaps_filled, without)
 from kinema4d_ros.camera.raster import pinhole_of
 from kinema4d_ros.scene.points import ScenePoints, without_known
 from kinema4d_ros.scene.settings import SceneSettings
@@ -121,9 +121,9 @@ class SceneView:
         return measured, closed
 
     @cached_property
-    def _looked_through(self) -> np.ndarray:
-        """How far the camera looks now, (H, W) float32 [m], speckles filled too."""
-        return with_speckles_filled(self._live[1], self._live[0], self.seen.camera.fx)
+    def _looked_through(self) -> LookedThrough:
+        """How far the camera looks now, speckles filled too."""
+        return LookedThrough(self._live[1], self._live[0], self.seen.camera.fx)
 
     @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
@@ -214,10 +214,11 @@ class SceneView:
         if self.seen.background is not None:
             fresh, nothing = self._is_fresh, np.float32(np.nan)
             young, stale = np.where(fresh, depth, nothing), np.where(fresh, nothing, depth)
-        found, old = knowledge(
+        places, distance = places_of(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
-            camera.fx, camera.fy, camera.cx, camera.cy, self._looked_through,
-            young, stale, self._hidden, age, tolerance)
+            pinhole_of(camera), camera.width, camera.height)
+        found, old = knowledge(places, distance, self._looked_through.at(places), young, stale,
+                               self._hidden, age, tolerance)
         if self.late:
             found, old = aged(found, old, self.late, self.settings.memory_age)
         return found, old
