@@ -173,7 +173,7 @@ class LookedThrough:
             counts = cv2.boxFilter(has_value.view(np.uint8), cv2.CV_16U, (side, side),
                                    normalize=False, borderType=cv2.BORDER_REPLICATE)
             possible = (np.arange(side ** 2 + 1) / side ** 2).astype(np.float32)
-            self._often &= counts >= np.argmax(possible >= least)
+            self._often &= counts >= int(np.argmax(possible >= least))
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """
