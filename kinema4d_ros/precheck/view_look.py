@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from kinema4d_ros.camera import RobotRenderer
@@ -77,11 +78,13 @@ class ViewLook:
         view, tier1, robot_depth = self.seen, self.settings, self.robot_there
         # What the robot hides is that much larger as its place in the image is uncertain.
         band = tier1.confidence * sigma
-        rim = band * view.camera.fx / max(float(np.nanmin(robot_depth, initial=np.inf)), 1e-3)
+        mask = np.isfinite(robot_depth)
+        nearest = cv2.minMaxLoc(robot_depth, mask.view(np.uint8))[0] if mask.any() else math.inf
+        rim = band * view.camera.fx / max(nearest, 1e-3)
         growth = max(tier1.mask_growth, min(math.ceil(rim), view.camera.width // 8))
         front = None if view.depth is None else in_front(view.depth, robot_depth, growth,
                                                          IN_FRONT + band)
-        return (np.isfinite(robot_depth), dataclasses.replace(
+        return (mask, dataclasses.replace(
             tier1.scene, calibration_sigma=sigma, mask_growth=growth), front)
 
     @cached_property

@@ -22,17 +22,6 @@ class Knowledge(enum.IntEnum):
     DISPUTED = 7       # known to one camera only, which contradicts another
 
 
-def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """
-    Return what two cameras know together, (N,) uint8 of `Knowledge`.
-
-    What one of them knows is known. Otherwise the reason that speaks most of an obstacle stays.
-    """
-    known = np.minimum(one, other) <= Knowledge.REMEMBERED
-    together: np.ndarray = np.where(known, np.minimum(one, other), np.maximum(one, other))
-    return together
-
-
 def aged(found: np.ndarray, age: np.ndarray, late: float,
          memory_age: float) -> tuple[np.ndarray, np.ndarray]:
     """
@@ -46,6 +35,28 @@ def aged(found: np.ndarray, age: np.ndarray, late: float,
     now = Knowledge.REMEMBERED if late <= memory_age else Knowledge.TOO_OLD
     return (np.where(seen, np.uint8(now), found),
             np.where(seen, np.float32(late), age).astype(np.float32))
+
+
+@numba.njit(cache=True, nogil=True)
+def join(found: np.ndarray, age: np.ndarray, at: np.ndarray, other: np.ndarray,
+         other_age: np.ndarray) -> None:
+    """
+    Add to what is known of points (N,), and how old that is [s], what another knows of some.
+
+    What one of them knows is known. Otherwise the reason that speaks most of an obstacle stays.
+
+    :param at: (M,) which points the other (M,) is about.
+    """
+    for m in range(len(at)):
+        n = at[m]
+        one, two = found[n], other[m]
+        whole = min(one, two) if min(one, two) <= 1 else max(one, two)
+        old, its = age[n], other_age[m]
+        if one == two:
+            age[n] = old if old < its or old != old else its      # NaN stays
+        elif whole != one:
+            age[n] = its
+        found[n] = whole
 
 
 @numba.njit(cache=True, nogil=True)

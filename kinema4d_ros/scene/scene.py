@@ -11,7 +11,7 @@ import numpy as np
 
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.scene.elsewhere import OtherScene
-from kinema4d_ros.scene.knowledge import joined, Knowledge
+from kinema4d_ros.scene.knowledge import join, Knowledge
 from kinema4d_ros.scene.near_points import DepthTiles, in_boxes
 from kinema4d_ros.scene.points import ScenePoints
 from kinema4d_ros.scene.settings import SceneSettings
@@ -169,8 +169,7 @@ class Scene:
             found, age = trusted[0].knowledge(points_base, tolerance)
         for source in trusted[1:]:
             at = np.flatnonzero(found)      # SEEN is 0: the others need not look there
-            of, old = source.knowledge(points_base[at], tolerance)
-            found[at], age[at] = _together(found[at], age[at], of, old)
+            join(found, age, at, *source.knowledge(points_base[at], tolerance))
         if self.disputed:
             self._add_disputed(points_base, tolerance, np.flatnonzero(found), found, age)
         return found, age
@@ -185,9 +184,9 @@ class Scene:
         knowing = np.sum([of <= Knowledge.REMEMBERED for of, _ in told], axis=0)
         together, old = told[0]
         for of, its in told[1:]:
-            together, old = _together(together, old, of, its)
+            join(together, old, np.arange(len(at)), of, its)
         together = np.where(knowing == 1, np.uint8(Knowledge.DISPUTED), together)
-        found[at], age[at] = _together(found[at], age[at], together, old)
+        join(found, age, at, together, old)
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
@@ -206,14 +205,6 @@ class Scene:
         return self.observation is observation and all(
             np.array_equal(view.robot_mask, mask)
             for view, mask in zip(self.views, robot_masks, strict=True))
-
-
-def _together(found: np.ndarray, age: np.ndarray, other: np.ndarray,
-              other_age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what two know together, and how old that is [s]."""
-    whole = joined(found, other)
-    return whole, np.where(found == other, np.minimum(age, other_age),
-                           np.where(whole == found, age, other_age))
 
 
 def late_by(observation: Observation, stamp_ns: int | None) -> float:

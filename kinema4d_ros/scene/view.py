@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kinema4d_ros.camera.points import move, pointmap
+from kinema4d_ros.camera.points import pointmap_moved
 from kinema4d_ros.scene.knowledge import aged, knowledge, places_of
 from kinema4d_ros.scene.mask import grow_robot, in_paint
 from kinema4d_ros.scene.measured import (farthest_measured, in_range, LookedThrough,
@@ -98,8 +98,8 @@ class SceneView:
     def points_base(self) -> np.ndarray:
         """The point that each pixel of the picture shows, (H, W, 3) float32 [m], NaN unknown."""
         camera = self.seen.camera
-        points = pointmap(self.depth, camera.fx, camera.fy, camera.cx, camera.cy)
-        move(points, np.ascontiguousarray(self.seen.T_base_camera[:3], np.float64))
+        points = pointmap_moved(self.depth, *pinhole_of(camera), np.ascontiguousarray(
+            self.seen.T_base_camera[:3], np.float64))
         points.flags.writeable = False
         return points
 
